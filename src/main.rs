@@ -1,0 +1,2 @@
+//! pregon.
+fn main() {}
