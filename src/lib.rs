@@ -1,1 +1,7 @@
-//! pregon.
+//! pregon: a real-time server for chat and social feeds.
+
+pub mod chat;
+pub mod clock;
+pub mod ids;
+pub mod limits;
+pub mod store;
