@@ -1,1 +1,3 @@
 //! pregon.
+
+pub mod ws;
