@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod clock;
+pub mod fanout;
 pub mod ids;
 pub mod limits;
 pub mod net;

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::chat::message::{MessageType, ReactionType};
 use crate::chat::write::{Action, NewMessage};
 use crate::ids::MessageId;
-use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, SIGNAL_BYTES_MAX};
+use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
 use crate::wire::reason;
 
 /// What a client wants.
@@ -57,7 +57,7 @@ pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
         "react_message" => react_message(&fields),
         "edit_message" => edit_message(&fields),
         "delete_message" => delete_message(&fields),
-        "ping" => Ok(Command::Ping { timestamp: fields.timestamp.map_or("null", RawValue::get) }),
+        "ping" => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
         _ => Ok(Command::Nothing),
     }
 }
@@ -128,8 +128,11 @@ fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     let mut message = NewMessage::text(content, message_type);
     message.reply_to = fields.reply_to.and_then(as_text).and_then(|id| id.parse().ok());
-    message.client_id =
-        fields.client_id.and_then(as_text).filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len())).map(Cow::into_owned);
+    message.client_id = fields
+        .client_id
+        .and_then(as_text)
+        .filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()))
+        .map(Cow::into_owned);
     Ok(Command::Write(Action::Send(message)))
 }
 
@@ -142,7 +145,7 @@ fn typing<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
 }
 
 fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
-    let data = fields.data.map_or("null", RawValue::get);
+    let data = passed_on(fields.data)?;
     if data.len() > SIGNAL_BYTES_MAX {
         return Err(reason::SIGNAL_TOO_LONG);
     }
@@ -185,6 +188,32 @@ fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
         Some(message) => Command::Write(Action::Delete { message }),
         None => Command::Nothing,
     })
+}
+
+/// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
+fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
+    let json = raw.map_or("null", RawValue::get);
+    // A level costs two bytes at least: short texts need no look.
+    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
+}
+
+/// How deep valid JSON is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// The trimmed content; `None` when there is nothing in it.
@@ -285,8 +314,10 @@ mod tests {
         for frame in ["", "nope", "[]", "5", "\"x\"", "null", "{", r#"{"type":"typing"} x"#, nested.as_str()] {
             assert_eq!(parse(frame), Err(reason::BAD_JSON), "{frame:.20}");
         }
-        let nested = format!(r#"{{"type":"signal","data":{}1{}}}"#, "[".repeat(1000), "]".repeat(1000));
-        assert_eq!(parse(&nested), Err(reason::BAD_JSON), "deeper than 128");
+        let signal =
+            |levels| format!(r#"{{"type":"signal","data":{}"]\\"["{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(parse(&signal(JSON_DEPTH_MAX + 1)), Err(reason::BAD_JSON));
+        assert!(parse(&signal(JSON_DEPTH_MAX)).is_ok());
     }
 
     #[test]
@@ -303,10 +334,7 @@ mod tests {
         let read = format!(r#"{{"type":"read_message","message_id":"{ID}"}}"#);
         assert_eq!(parse(&read), Ok(Command::Write(Action::Read { message: id })));
         let react = format!(r#"{{"type":"react_message","message_id":"{ID}","reaction_type":"fire"}}"#);
-        assert_eq!(
-            parse(&react),
-            Ok(Command::Write(Action::React { message: id, reaction: ReactionType::Fire }))
-        );
+        assert_eq!(parse(&react), Ok(Command::Write(Action::React { message: id, reaction: ReactionType::Fire })));
         assert_eq!(parse(&react.replace("fire", "bogus")), Err(reason::BAD_REACTION));
         let edit = format!(r#"{{"type":"edit_message","message_id":"{ID}","content":" b "}}"#);
         assert_eq!(parse(&edit), Ok(Command::Write(Action::Edit { message: id, content: "b".into() })));

@@ -55,17 +55,11 @@ pub struct Violation {
 
 impl Violation {
     pub(super) const fn protocol(reason: &'static str) -> Self {
-        Self {
-            code: CloseCode::PROTOCOL_ERROR,
-            reason,
-        }
+        Self { code: CloseCode::PROTOCOL_ERROR, reason }
     }
 
     pub(super) const fn payload(reason: &'static str) -> Self {
-        Self {
-            code: CloseCode::INVALID_PAYLOAD,
-            reason,
-        }
+        Self { code: CloseCode::INVALID_PAYLOAD, reason }
     }
 }
 
@@ -106,14 +100,10 @@ mod tests {
     #[test]
     fn only_codes_of_the_registry_and_of_applications_are_accepted() {
         // The lists of Autobahn's cases 7.7.* and 7.9.*, and the ends of each range.
-        for code in [
-            1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 3999, 4000, 4999,
-        ] {
+        for code in [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 3999, 4000, 4999] {
             assert!(CloseCode(code).may_be_received(), "{code}");
         }
-        for code in [
-            0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535,
-        ] {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
             assert!(!CloseCode(code).may_be_received(), "{code}");
         }
     }

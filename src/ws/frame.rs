@@ -91,9 +91,7 @@ pub(super) fn parse_client_header(bytes: &[u8]) -> Result<Option<ClientHeader>, 
     }
     let length = second & !MASKED;
     if opcode.is_control() && length >= LENGTH_16 {
-        return Err(Violation::protocol(
-            "a control frame of more than 125 bytes",
-        ));
+        return Err(Violation::protocol("a control frame of more than 125 bytes"));
     }
     let Some((payload_bytes, rest)) = parse_length(length, rest)? else {
         return Ok(None);
@@ -102,13 +100,7 @@ pub(super) fn parse_client_header(bytes: &[u8]) -> Result<Option<ClientHeader>, 
         return Ok(None);
     };
     let header_bytes = bytes.len() - rest.len();
-    Ok(Some(ClientHeader {
-        fin: first & FIN != 0,
-        opcode,
-        key,
-        payload_bytes,
-        header_bytes,
-    }))
+    Ok(Some(ClientHeader { fin: first & FIN != 0, opcode, key, payload_bytes, header_bytes }))
 }
 
 /// The one place that judges RSV bits: an extension that gives RSV1 a meaning (RFC 7692 §6, on the
@@ -240,10 +232,7 @@ pub fn begin_text(out: &mut Vec<u8>) -> TextStart {
 pub fn finish_text(start: TextStart, out: &mut Vec<u8>) {
     let TextStart(start) = start;
     let payload_at = start + HEADER_BYTES_LIKELY;
-    assert!(
-        out.len() >= payload_at,
-        "the buffer lost the frame's beginning"
-    );
+    assert!(out.len() >= payload_at, "the buffer lost the frame's beginning");
     let header = ServerHeader::new(Opcode::Text, out.len() - payload_at);
     // Replacing four bytes by 2, 4 or 10 moves what follows only where the length differs.
     out.splice(start..payload_at, header.as_bytes().iter().copied());
@@ -298,10 +287,7 @@ impl ServerHeader {
             bytes[2..10].copy_from_slice(&(payload_bytes as u64).to_be_bytes());
             10
         };
-        Self {
-            bytes,
-            header_bytes,
-        }
+        Self { bytes, header_bytes }
     }
 
     #[inline]
@@ -333,22 +319,13 @@ mod tests {
             (&[126, 0, 126], 126, 8),
             (&[126, 0xff, 0xff], 65_535, 8),
             (&[127, 0, 0, 0, 0, 0, 1, 0, 0], 65_536, 14),
-            (
-                &[127, 0x7f, 255, 255, 255, 255, 255, 255, 255],
-                i64::MAX as u64,
-                14,
-            ),
+            (&[127, 0x7f, 255, 255, 255, 255, 255, 255, 255], i64::MAX as u64, 14),
         ];
         for (length, payload_bytes, header_bytes) in cases {
             let mut bytes = masked(0x81, length);
             bytes.extend_from_slice(b"payload");
-            let expected = ClientHeader {
-                fin: true,
-                opcode: Opcode::Text,
-                key: [1, 2, 3, 4],
-                payload_bytes,
-                header_bytes,
-            };
+            let expected =
+                ClientHeader { fin: true, opcode: Opcode::Text, key: [1, 2, 3, 4], payload_bytes, header_bytes };
             assert_eq!(header(&bytes), Ok(Some(expected)));
             for end in 0..header_bytes {
                 assert_eq!(header(&bytes[..end]), Ok(None), "cut at {end}");
@@ -391,21 +368,14 @@ mod tests {
             (&[0x81, 0x05], "no mask"),
             (&[0x89, 0xfe], "long Ping"),
             (&[0x81, 0xfe, 0, 125], "125 in 16 bits"),
-            (
-                &[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
-                "65,535 in 64 bits",
-            ),
+            (&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff], "65,535 in 64 bits"),
             (&[0x82, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0], "highest bit"),
         ];
         for (bytes, name) in cases {
             assert_eq!(header(bytes), Err(CloseCode::PROTOCOL_ERROR), "{name}");
             assert_eq!(header(&bytes[..bytes.len() - 1]), Ok(None), "{name}");
             let followed = [bytes, &[0xff; 20]].concat();
-            assert_eq!(
-                parse_client_header(&followed),
-                parse_client_header(bytes),
-                "{name}"
-            );
+            assert_eq!(parse_client_header(&followed), parse_client_header(bytes), "{name}");
         }
     }
 
@@ -472,10 +442,7 @@ mod tests {
             boundaries.push(frames.len());
         }
         for position in 0..=frames.len() {
-            let expected = boundaries
-                .iter()
-                .copied()
-                .find(|boundary| *boundary >= position);
+            let expected = boundaries.iter().copied().find(|boundary| *boundary >= position);
             assert_eq!(frame_boundary_at_or_after(&frames, position), expected);
         }
         assert_eq!(frame_boundary_at_or_after(&frames, frames.len() + 1), None);
@@ -490,15 +457,8 @@ mod tests {
             frames.truncate(first);
             encode_text(&vec![b'x'; length], &mut frames);
             for end in (first + 1..frames.len()).step_by(1 + length / 100) {
-                assert_eq!(
-                    frame_boundary_at_or_after(&frames[..end], first),
-                    Some(first)
-                );
-                assert_eq!(
-                    frame_boundary_at_or_after(&frames[..end], first + 1),
-                    None,
-                    "{end}"
-                );
+                assert_eq!(frame_boundary_at_or_after(&frames[..end], first), Some(first));
+                assert_eq!(frame_boundary_at_or_after(&frames[..end], first + 1), None, "{end}");
             }
         }
         assert_eq!(frame_boundary_at_or_after(b"", 0), Some(0));

@@ -56,11 +56,9 @@ impl Refusal {
         match self {
             Self::Method => &[("allow", "GET")],
             Self::HttpVersion | Self::Key => &[],
-            Self::NoUpgrade | Self::ProtocolVersion => &[
-                ("connection", "upgrade"),
-                ("upgrade", "websocket"),
-                ("sec-websocket-version", VERSION),
-            ],
+            Self::NoUpgrade | Self::ProtocolVersion => {
+                &[("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", VERSION)]
+            }
         }
     }
 
@@ -108,21 +106,14 @@ where
 /// as it stands in its header, without blanks around it.
 pub fn accept_key(key: &str) -> String {
     const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    let hash = Sha1::new()
-        .chain_update(key.as_bytes())
-        .chain_update(GUID)
-        .finalize();
+    let hash = Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize();
     STANDARD.encode(hash)
 }
 
 /// The subprotocols a client offers, in its order of preference, from all `Sec-WebSocket-Protocol`
 /// lines (RFC 6455 §4.1, item 10). Names are case-sensitive.
 pub fn protocols<'a>(lines: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
-    lines
-        .into_iter()
-        .flat_map(|line| line.split(','))
-        .map(trim_blanks)
-        .filter(|t| !t.is_empty())
+    lines.into_iter().flat_map(|line| line.split(',')).map(trim_blanks).filter(|t| !t.is_empty())
 }
 
 /// Whether one of a list's elements is `token`, in any case.
@@ -169,131 +160,34 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_6455_1_3_is_accepted() {
-        assert_eq!(
-            accept(request()).as_deref(),
-            Ok("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
-        );
+        assert_eq!(accept(request()).as_deref(), Ok("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     }
 
     #[test]
     fn lists_cases_and_blanks_are_read_as_http_says() {
-        let connections = [
-            vec!["keep-alive, Upgrade"],
-            vec!["keep-alive", "uPGRADE"],
-            vec![",\tupgrade ,,close"],
-        ];
+        let connections = [vec!["keep-alive, Upgrade"], vec!["keep-alive", "uPGRADE"], vec![",\tupgrade ,,close"]];
         for connection in connections {
-            assert!(
-                accept(UpgradeRequest {
-                    connection,
-                    ..request()
-                })
-                .is_ok()
-            );
+            assert!(accept(UpgradeRequest { connection, ..request() }).is_ok());
         }
-        assert!(
-            accept(UpgradeRequest {
-                upgrade: vec!["h2c, WebSocket"],
-                ..request()
-            })
-            .is_ok()
-        );
-        assert!(
-            accept(UpgradeRequest {
-                version: Some(" 13 "),
-                ..request()
-            })
-            .is_ok()
-        );
+        assert!(accept(UpgradeRequest { upgrade: vec!["h2c, WebSocket"], ..request() }).is_ok());
+        assert!(accept(UpgradeRequest { version: Some(" 13 "), ..request() }).is_ok());
     }
 
     #[test]
     fn each_fault_has_its_refusal() {
         let cases: [(Lists, Refusal); 12] = [
-            (
-                UpgradeRequest {
-                    method: "POST",
-                    ..request()
-                },
-                Refusal::Method,
-            ),
-            (
-                UpgradeRequest {
-                    method: "get",
-                    ..request()
-                },
-                Refusal::Method,
-            ),
-            (
-                UpgradeRequest {
-                    http_1_1: false,
-                    ..request()
-                },
-                Refusal::HttpVersion,
-            ),
-            (
-                UpgradeRequest {
-                    connection: vec![],
-                    ..request()
-                },
-                Refusal::NoUpgrade,
-            ),
-            (
-                UpgradeRequest {
-                    connection: vec!["keep-alive"],
-                    ..request()
-                },
-                Refusal::NoUpgrade,
-            ),
-            (
-                UpgradeRequest {
-                    connection: vec!["upgraded"],
-                    ..request()
-                },
-                Refusal::NoUpgrade,
-            ),
-            (
-                UpgradeRequest {
-                    upgrade: vec![],
-                    ..request()
-                },
-                Refusal::NoUpgrade,
-            ),
-            (
-                UpgradeRequest {
-                    upgrade: vec!["h2c"],
-                    ..request()
-                },
-                Refusal::NoUpgrade,
-            ),
-            (
-                UpgradeRequest {
-                    version: None,
-                    ..request()
-                },
-                Refusal::ProtocolVersion,
-            ),
-            (
-                UpgradeRequest {
-                    version: Some("8"),
-                    ..request()
-                },
-                Refusal::ProtocolVersion,
-            ),
-            (
-                UpgradeRequest {
-                    version: Some("130"),
-                    ..request()
-                },
-                Refusal::ProtocolVersion,
-            ),
-            (
-                UpgradeRequest {
-                    key: None,
-                    ..request()
-                },
-                Refusal::Key,
-            ),
+            (UpgradeRequest { method: "POST", ..request() }, Refusal::Method),
+            (UpgradeRequest { method: "get", ..request() }, Refusal::Method),
+            (UpgradeRequest { http_1_1: false, ..request() }, Refusal::HttpVersion),
+            (UpgradeRequest { connection: vec![], ..request() }, Refusal::NoUpgrade),
+            (UpgradeRequest { connection: vec!["keep-alive"], ..request() }, Refusal::NoUpgrade),
+            (UpgradeRequest { connection: vec!["upgraded"], ..request() }, Refusal::NoUpgrade),
+            (UpgradeRequest { upgrade: vec![], ..request() }, Refusal::NoUpgrade),
+            (UpgradeRequest { upgrade: vec!["h2c"], ..request() }, Refusal::NoUpgrade),
+            (UpgradeRequest { version: None, ..request() }, Refusal::ProtocolVersion),
+            (UpgradeRequest { version: Some("8"), ..request() }, Refusal::ProtocolVersion),
+            (UpgradeRequest { version: Some("130"), ..request() }, Refusal::ProtocolVersion),
+            (UpgradeRequest { key: None, ..request() }, Refusal::Key),
         ];
         for (request, refusal) in cases {
             assert_eq!(accept(request), Err(refusal));
@@ -302,16 +196,8 @@ mod tests {
 
     #[test]
     fn a_key_is_sixteen_bytes_in_base64() {
-        let key = |key| {
-            accept(UpgradeRequest {
-                key: Some(key),
-                ..request()
-            })
-        };
-        assert!(
-            key("AQIDBAUGBwgJCgsMDQ4PEC==").is_ok(),
-            "the example in RFC 6455 §4.1"
-        );
+        let key = |key| accept(UpgradeRequest { key: Some(key), ..request() });
+        assert!(key("AQIDBAUGBwgJCgsMDQ4PEC==").is_ok(), "the example in RFC 6455 §4.1");
         assert!(key("AQIDBAUGBwgJCgsMDQ4PEA==").is_ok());
         assert!(key("++++////++++////++++/w==").is_ok());
         for bad in [

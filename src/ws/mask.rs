@@ -46,10 +46,7 @@ mod tests {
                     let mut plain = bytes.clone();
                     unmask(&mut fast[alignment..alignment + length], key, offset);
                     unmask_plain(&mut plain[alignment..alignment + length], key, offset);
-                    assert_eq!(
-                        fast, plain,
-                        "length {length}, at {alignment}, offset {offset}"
-                    );
+                    assert_eq!(fast, plain, "length {length}, at {alignment}, offset {offset}");
                 }
             }
         }

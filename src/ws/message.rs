@@ -3,9 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::close::{CloseCode, Violation, parse_close};
-use super::frame::{
-    CLIENT_HEADER_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, ClientHeader, Opcode, parse_client_header,
-};
+use super::frame::{CLIENT_HEADER_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, ClientHeader, Opcode, parse_client_header};
 use super::mask::unmask;
 use super::utf8::{TextBuffer, whole_text};
 
@@ -88,17 +86,10 @@ impl Decoder {
 
     /// Heap bytes held for what is partial; 0 when idle.
     pub fn heap_bytes(&self) -> usize {
-        self.partial
-            .as_ref()
-            .map_or(0, |partial| partial.heap_bytes())
+        self.partial.as_ref().map_or(0, |partial| partial.heap_bytes())
     }
 
-    fn decode_live(
-        &mut self,
-        mut bytes: &mut [u8],
-        message_bytes_max: usize,
-        on: On<'_>,
-    ) -> Result<(), Stop> {
+    fn decode_live(&mut self, mut bytes: &mut [u8], message_bytes_max: usize, on: On<'_>) -> Result<(), Stop> {
         while !bytes.is_empty() {
             if self.partial.is_none() {
                 bytes = decode_whole(bytes, message_bytes_max, on)?;
@@ -143,11 +134,7 @@ fn hand(on: On<'_>, incoming: Incoming<'_>) -> Result<(), Stop> {
 /// The hot path: hands on messages of one whole frame and whole control frames straight from the
 /// read buffer. Returns the rest, which starts with anything else.
 #[inline]
-fn decode_whole<'b>(
-    mut bytes: &'b mut [u8],
-    message_bytes_max: usize,
-    on: On<'_>,
-) -> Result<&'b mut [u8], Stop> {
+fn decode_whole<'b>(mut bytes: &'b mut [u8], message_bytes_max: usize, on: On<'_>) -> Result<&'b mut [u8], Stop> {
     while let Some(header) = parse_client_header(bytes)? {
         let whole = header.fin && header.opcode != Opcode::Continuation;
         let received = (bytes.len() - header.header_bytes) as u64;
@@ -184,14 +171,8 @@ fn hand_control(on: On<'_>, opcode: Opcode, payload: &[u8]) -> Result<(), Stop> 
     }
 }
 
-const TOO_BIG: Violation = Violation {
-    code: CloseCode::TOO_BIG,
-    reason: "a message above the size limit",
-};
-const TOO_MANY_FRAGMENTS: Violation = Violation {
-    code: CloseCode::POLICY,
-    reason: "a message of too many fragments",
-};
+const TOO_BIG: Violation = Violation { code: CloseCode::TOO_BIG, reason: "a message above the size limit" };
+const TOO_MANY_FRAGMENTS: Violation = Violation { code: CloseCode::POLICY, reason: "a message of too many fragments" };
 
 /// What has arrived of a header, a frame, a message.
 #[derive(Debug, Default)]
@@ -283,30 +264,18 @@ impl Partial {
     }
 
     /// Judges a frame's place in the message and the message's size, RFC 6455 §5.4.
-    fn open_frame(
-        &mut self,
-        header: &ClientHeader,
-        message_bytes_max: usize,
-    ) -> Result<(), Violation> {
+    fn open_frame(&mut self, header: &ClientHeader, message_bytes_max: usize) -> Result<(), Violation> {
         let (kind, bytes_max) = if header.opcode.is_control() {
             (FrameKind::Control(header.opcode), CONTROL_PAYLOAD_BYTES_MAX)
         } else {
             let received = self.open_fragment(header.opcode)?;
-            (
-                FrameKind::Data { fin: header.fin },
-                message_bytes_max.saturating_sub(received),
-            )
+            (FrameKind::Data { fin: header.fin }, message_bytes_max.saturating_sub(received))
         };
         let payload_bytes = usize::try_from(header.payload_bytes).map_err(|_| TOO_BIG)?;
         if payload_bytes > bytes_max {
             return Err(TOO_BIG);
         }
-        self.frame = Some(Frame {
-            kind,
-            key: header.key,
-            received: 0,
-            payload_bytes,
-        });
+        self.frame = Some(Frame { kind, key: header.key, received: 0, payload_bytes });
         Ok(())
     }
 
@@ -331,13 +300,7 @@ impl Partial {
         Ok(0)
     }
 
-    fn take_control(
-        &mut self,
-        opcode: Opcode,
-        part: &[u8],
-        whole: bool,
-        on: On<'_>,
-    ) -> Result<(), Stop> {
+    fn take_control(&mut self, opcode: Opcode, part: &[u8], whole: bool, on: On<'_>) -> Result<(), Stop> {
         if whole && self.control.is_empty() {
             return hand_control(on, opcode, part);
         }
@@ -369,10 +332,7 @@ impl Partial {
     }
 
     fn heap_bytes(&self) -> usize {
-        let message = self
-            .message
-            .as_ref()
-            .map_or(0, |message| message.data.capacity());
+        let message = self.message.as_ref().map_or(0, |message| message.data.capacity());
         size_of::<Self>() + self.control.capacity() + message
     }
 }

@@ -125,20 +125,13 @@ mod tests {
             (b"\xc3a", 1),            // a character that does not go on
             (b"\xe2\x82a", 2),
             (b"\xf0\x9f\x98a", 3),
-            (
-                b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80",
-                12,
-            ), // Autobahn 6.4
+            (b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80", 12), // Autobahn 6.4
         ];
         for (bytes, index) in cases {
             assert_eq!(refused_at(bytes, 1), Some(index), "{bytes:x?}");
             for pieces in 2..=bytes.len() {
                 let piece = index / pieces * pieces;
-                assert_eq!(
-                    refused_at(bytes, pieces),
-                    Some(piece),
-                    "{bytes:x?} by {pieces}"
-                );
+                assert_eq!(refused_at(bytes, pieces), Some(piece), "{bytes:x?} by {pieces}");
             }
             assert!(whole_text(&mut bytes.to_vec()).is_err());
         }
@@ -153,15 +146,9 @@ mod tests {
                 buffer.append(piece).expect("valid text");
             }
             assert_eq!(buffer.len(), text.len());
-            assert_eq!(
-                buffer.finish().map(|text| text.to_owned()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(buffer.finish().map(|text| text.to_owned()), Ok(text.to_owned()));
         }
-        assert_eq!(
-            whole_text(&mut text.as_bytes().to_vec()).map(|t| t.to_owned()),
-            Ok(text.into())
-        );
+        assert_eq!(whole_text(&mut text.as_bytes().to_vec()).map(|t| t.to_owned()), Ok(text.into()));
     }
 
     #[test]
