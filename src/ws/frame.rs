@@ -224,9 +224,9 @@ pub struct UnfinishedText {
     start: usize,
 }
 
-/// Begins a text frame whose payload is then written straight to the end of `out`, for payloads whose
-/// length is known only once they are written. To give it up instead of finishing it, truncate `out`
-/// to the length it had before.
+/// Begins a text frame whose payload is then written straight to the end of `out`, for payloads
+/// whose length is known only once they are written. To give it up instead of finishing it,
+/// truncate `out` to the length it had before.
 pub fn begin_text(out: &mut Vec<u8>) -> UnfinishedText {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES_LIKELY]);
