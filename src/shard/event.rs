@@ -146,9 +146,9 @@ impl Shard {
                 continue;
             }
             if with_reset {
-                self.sockets.reset(index)
+                self.sockets.reset(index);
             } else {
-                self.sockets.close(index)
+                self.sockets.close(index);
             }
             self.core.vacate(index);
         }

@@ -7,7 +7,7 @@ use crate::chat::message::Message;
 use crate::chat::user::Account;
 use crate::ids::UserId;
 use crate::wire::object::Presenter;
-use crate::ws::frame::{begin_text, finish_text};
+use crate::ws::frame::begin_text;
 
 /// Sent when a socket is admitted.
 pub const GREETING: &str = r#"{"type":"connection_success","message":"Conectado exitosamente al chat"}"#;
@@ -16,7 +16,7 @@ pub const GREETING: &str = r#"{"type":"connection_success","message":"Conectado 
 pub fn text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = begin_text(out);
     write(out);
-    finish_text(start, out);
+    start.finish(out);
 }
 
 /// The greeting's frame.

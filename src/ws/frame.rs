@@ -205,37 +205,41 @@ pub fn encode_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(reason.as_bytes());
 }
 
-/// Where a text frame begun by [`begin_text`] starts in its buffer.
-#[derive(Debug)]
-#[must_use = "the frame has no header before `finish_text`"]
-pub struct TextStart(usize);
-
 /// Room left for the header by [`begin_text`]: that of payloads from 126 to 65,535 bytes, which is
 /// most events; others are moved by a few bytes when they are finished.
 const HEADER_BYTES_LIKELY: usize = 4;
 
-/// Begins a text frame whose payload is then written straight to the end of `out`, for payloads whose
-/// length is known only once they are written. Every `begin_text` is followed by [`finish_text`], or
-/// given up by truncating `out` to the length it had before.
-pub fn begin_text(out: &mut Vec<u8>) -> TextStart {
-    let start = out.len();
-    out.extend_from_slice(&[0; HEADER_BYTES_LIKELY]);
-    TextStart(start)
+/// A text frame whose payload is being written to the end of a buffer.
+#[derive(Debug)]
+#[must_use = "the frame has no header before `finish`"]
+pub struct UnfinishedText {
+    start: usize,
 }
 
-/// Ends a text frame: everything after its start is the payload, which must be UTF-8. The header is
-/// put directly before it; payloads below 126 bytes or above 65,535 are moved for that.
-///
-/// # Panics
-///
-/// If `out` is shorter than when the frame was begun.
-pub fn finish_text(start: TextStart, out: &mut Vec<u8>) {
-    let TextStart(start) = start;
-    let payload_at = start + HEADER_BYTES_LIKELY;
-    assert!(out.len() >= payload_at, "the buffer lost the frame's beginning");
-    let header = ServerHeader::new(Opcode::Text, out.len() - payload_at);
-    // Replacing four bytes by 2, 4 or 10 moves what follows only where the length differs.
-    out.splice(start..payload_at, header.as_bytes().iter().copied());
+/// Begins a text frame whose payload is then written straight to the end of `out`, for payloads
+/// whose length is known only once they are written. To give it up instead of finishing it,
+/// truncate `out` to the length it had before.
+pub fn begin_text(out: &mut Vec<u8>) -> UnfinishedText {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES_LIKELY]);
+    UnfinishedText { start }
+}
+
+impl UnfinishedText {
+    /// Ends the frame: everything in `out` after its beginning is the payload, which must be UTF-8.
+    /// The header is put directly before it; payloads below 126 bytes or above 65,535 are moved for
+    /// that.
+    ///
+    /// # Panics
+    ///
+    /// If `out` is shorter than when the frame was begun.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        let payload_at = self.start + HEADER_BYTES_LIKELY;
+        assert!(out.len() >= payload_at, "the buffer lost the frame's beginning");
+        let header = ServerHeader::new(Opcode::Text, out.len() - payload_at);
+        // Replacing 4 bytes by 2, 4 or 10 moves what follows only where the length differs.
+        out.splice(self.start..payload_at, header.as_bytes().iter().copied());
+    }
 }
 
 /// The first frame boundary at or after `position` in a buffer of whole server (unmasked) frames
@@ -426,9 +430,9 @@ mod tests {
             let mut copied = b"before".to_vec();
             encode_text(&payload, &mut copied);
             let mut in_place = b"before".to_vec();
-            let start = begin_text(&mut in_place);
+            let frame = begin_text(&mut in_place);
             in_place.extend_from_slice(&payload);
-            finish_text(start, &mut in_place);
+            frame.finish(&mut in_place);
             assert!(copied == in_place, "payload of {length} bytes");
         }
     }

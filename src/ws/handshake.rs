@@ -102,8 +102,8 @@ where
     }
 }
 
-/// The proof that the server read the key, 28 characters: RFC 6455 §4.2.2, step 5.4. The key is taken
-/// as it stands in its header, without blanks around it.
+/// The proof that the server read the key, 28 characters: RFC 6455 §4.2.2, step 5.4. The key is
+/// taken as it stands in its header, without blanks around it.
 pub fn accept_key(key: &str) -> String {
     const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let hash = Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize();
@@ -135,9 +135,10 @@ fn is_key(key: &str) -> bool {
             .with_decode_allow_trailing_bits(true)
             .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
     );
-    // The decoder asks for room for whole groups: 24 characters are six of three bytes.
+    // Room for whole groups, as the decoder asks: 24 characters are six of three bytes. A longer
+    // key does not fit and fails.
     let mut decoded = [0; 18];
-    key.len() == 24 && LENIENT.decode_slice(key, &mut decoded) == Ok(16)
+    LENIENT.decode_slice(key, &mut decoded) == Ok(16)
 }
 
 #[cfg(test)]
@@ -145,6 +146,7 @@ mod tests {
     use super::*;
 
     type Lists = UpgradeRequest<'static, Vec<&'static str>, Vec<&'static str>>;
+    type Spoil = fn(&mut Lists);
 
     /// The request of RFC 6455 §1.3.
     fn request() -> Lists {
@@ -175,22 +177,24 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_refusal() {
-        let cases: [(Lists, Refusal); 12] = [
-            (UpgradeRequest { method: "POST", ..request() }, Refusal::Method),
-            (UpgradeRequest { method: "get", ..request() }, Refusal::Method),
-            (UpgradeRequest { http_1_1: false, ..request() }, Refusal::HttpVersion),
-            (UpgradeRequest { connection: vec![], ..request() }, Refusal::NoUpgrade),
-            (UpgradeRequest { connection: vec!["keep-alive"], ..request() }, Refusal::NoUpgrade),
-            (UpgradeRequest { connection: vec!["upgraded"], ..request() }, Refusal::NoUpgrade),
-            (UpgradeRequest { upgrade: vec![], ..request() }, Refusal::NoUpgrade),
-            (UpgradeRequest { upgrade: vec!["h2c"], ..request() }, Refusal::NoUpgrade),
-            (UpgradeRequest { version: None, ..request() }, Refusal::ProtocolVersion),
-            (UpgradeRequest { version: Some("8"), ..request() }, Refusal::ProtocolVersion),
-            (UpgradeRequest { version: Some("130"), ..request() }, Refusal::ProtocolVersion),
-            (UpgradeRequest { key: None, ..request() }, Refusal::Key),
+        let cases: [(Spoil, Refusal); 12] = [
+            (|r| r.method = "POST", Refusal::Method),
+            (|r| r.method = "get", Refusal::Method),
+            (|r| r.http_1_1 = false, Refusal::HttpVersion),
+            (|r| r.connection = vec![], Refusal::NoUpgrade),
+            (|r| r.connection = vec!["keep-alive"], Refusal::NoUpgrade),
+            (|r| r.connection = vec!["upgraded"], Refusal::NoUpgrade),
+            (|r| r.upgrade = vec![], Refusal::NoUpgrade),
+            (|r| r.upgrade = vec!["h2c"], Refusal::NoUpgrade),
+            (|r| r.version = None, Refusal::ProtocolVersion),
+            (|r| r.version = Some("8"), Refusal::ProtocolVersion),
+            (|r| r.version = Some("130"), Refusal::ProtocolVersion),
+            (|r| r.key = None, Refusal::Key),
         ];
-        for (request, refusal) in cases {
-            assert_eq!(accept(request), Err(refusal));
+        for (n, (spoil, refusal)) in cases.into_iter().enumerate() {
+            let mut request = request();
+            spoil(&mut request);
+            assert_eq!(accept(request), Err(refusal), "case {n}");
         }
     }
 
@@ -202,6 +206,7 @@ mod tests {
         assert!(key("++++////++++////++++/w==").is_ok());
         for bad in [
             "",
+            "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHw==",
             "AQIDBAUGBwgJCgsMDQ4P",     // 15 bytes
             "AQIDBAUGBwgJCgsMDQ4PEBE=", // 17 bytes
             "AQIDBAUGBwgJCgsMDQ4PEBES", // 18 bytes

@@ -54,8 +54,8 @@ impl Decoder {
     ///
     /// What the client broke, found at the first byte that shows it, after all that came before was
     /// handed to `on`: 1002 for framing (§5), 1007 for text that is not UTF-8 (§8.1), 1008 for more
-    /// than [`MESSAGE_FRAGMENTS_MAX`] fragments, 1009 for a message of more than `message_bytes_max`
-    /// bytes, judged from the headers.
+    /// than [`MESSAGE_FRAGMENTS_MAX`] fragments, 1009 for a message of more than
+    /// `message_bytes_max` bytes, judged from the headers.
     #[inline]
     pub fn decode(
         &mut self,

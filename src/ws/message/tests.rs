@@ -31,11 +31,6 @@ fn decode(decoder: &mut Decoder, bytes: &[u8]) -> (Vec<String>, Result<(), Viola
     (seen, result)
 }
 
-fn decode_code(frames: &[Vec<u8>]) -> (Vec<String>, Option<CloseCode>) {
-    let (seen, result) = decode(&mut Decoder::new(), &frames.concat());
-    (seen, result.err().map(|violation| violation.code))
-}
-
 #[test]
 fn the_examples_of_rfc_6455_5_7_are_read() {
     let mut decoder = Decoder::new();
@@ -88,30 +83,42 @@ fn nothing_follows_a_close_a_break_or_a_violation() {
 
 #[test]
 fn each_violation_has_its_code_and_comes_after_what_was_whole() {
-    let max = "x".repeat(1000);
-    let cases: [(&str, Vec<Vec<u8>>, CloseCode); 13] = [
-        ("RSV1", vec![frame(0xc1, b"x")], CloseCode::PROTOCOL_ERROR),
-        ("reserved opcode", vec![frame(0x83, b"x")], CloseCode::PROTOCOL_ERROR),
-        ("no mask", vec![b"\x81\x01x".to_vec()], CloseCode::PROTOCOL_ERROR),
-        ("fragmented Ping", vec![frame(0x09, b"x")], CloseCode::PROTOCOL_ERROR),
-        ("Ping of 126", vec![frame(0x89, &[0; 126])], CloseCode::PROTOCOL_ERROR),
-        ("continuation", vec![frame(0x80, b"x")], CloseCode::PROTOCOL_ERROR),
-        ("nested", vec![frame(0x01, b"x"), frame(0x81, b"x")], CloseCode::PROTOCOL_ERROR),
-        ("close of 1", vec![frame(0x88, b"\x03")], CloseCode::PROTOCOL_ERROR),
-        ("close 1005", vec![frame(0x88, b"\x03\xed")], CloseCode::PROTOCOL_ERROR),
-        ("close reason", vec![frame(0x88, b"\x03\xe8\xff")], CloseCode::INVALID_PAYLOAD),
-        ("text", vec![frame(0x81, b"\xff")], CloseCode::INVALID_PAYLOAD),
-        ("frame", vec![frame(0x82, &[0; 1001])], CloseCode::TOO_BIG),
-        ("message", vec![frame(0x01, max.as_bytes()), frame(0x80, b"x")], CloseCode::TOO_BIG),
+    let cases: [(&str, &[Vec<u8>], CloseCode); 11] = [
+        ("RSV1", &[frame(0xc1, b"x")], CloseCode::PROTOCOL_ERROR),
+        ("reserved opcode", &[frame(0x83, b"x")], CloseCode::PROTOCOL_ERROR),
+        ("no mask", &[b"\x81\x01x".to_vec()], CloseCode::PROTOCOL_ERROR),
+        ("fragmented Ping", &[frame(0x09, b"x")], CloseCode::PROTOCOL_ERROR),
+        ("Ping of 126", &[frame(0x89, &[0; 126])], CloseCode::PROTOCOL_ERROR),
+        ("continuation", &[frame(0x80, b"x")], CloseCode::PROTOCOL_ERROR),
+        ("nested", &[frame(0x01, b"x"), frame(0x81, b"x")], CloseCode::PROTOCOL_ERROR),
+        ("Close of 1", &[frame(0x88, b"\x03")], CloseCode::PROTOCOL_ERROR),
+        ("Close 1005", &[frame(0x88, b"\x03\xed")], CloseCode::PROTOCOL_ERROR),
+        ("Close reason", &[frame(0x88, b"\x03\xe8\xff")], CloseCode::INVALID_PAYLOAD),
+        ("text", &[frame(0x81, b"\xff")], CloseCode::INVALID_PAYLOAD),
     ];
     for (name, frames, code) in cases {
-        let stream = [vec![frame(0x81, b"first")], frames].concat();
-        let (seen, result) = decode_code(&stream);
+        let stream = [frame(0x81, b"first"), frames.concat()].concat();
+        let (seen, result) = decode(&mut Decoder::new(), &stream);
         assert_eq!(seen, ["Text(\"first\")"], "{name}");
-        assert_eq!(result, Some(code), "{name}");
+        assert_eq!(result.map_err(|violation| violation.code), Err(code), "{name}");
     }
-    assert_eq!(decode_code(&[frame(0x82, &[0; 1000])]).1, None);
-    assert_eq!(decode_code(&[frame(0x01, max.as_bytes()), frame(0x80, b"")]).1, None);
+}
+
+#[test]
+fn a_message_has_at_most_the_bytes_allowed() {
+    let refused = |frames: &[Vec<u8>]| {
+        let (seen, result) = decode(&mut Decoder::new(), &frames.concat());
+        assert_eq!(seen.len(), usize::from(result.is_ok()));
+        result.err().map(|violation| violation.code)
+    };
+    let most = [b'x'; 1000];
+    assert_eq!(refused(&[frame(0x82, &most)]), None);
+    assert_eq!(refused(&[frame(0x82, &[0; 1001])]), Some(CloseCode::TOO_BIG));
+    for opcode in [0x01, 0x02] {
+        assert_eq!(refused(&[frame(opcode, &most), frame(0x80, b"")]), None);
+        let above = [frame(opcode, &most), frame(0x80, b"x")];
+        assert_eq!(refused(&above), Some(CloseCode::TOO_BIG));
+    }
 }
 
 #[test]
@@ -126,15 +133,15 @@ fn a_size_is_judged_from_the_header_alone() {
 }
 
 #[test]
-fn fragments_are_bounded_and_not_copied_again_and_again() {
-    let mut decoder = Decoder::new();
-    assert_eq!(decode(&mut decoder, &frame(0x01, b"")), (vec![], Ok(())));
-    let fragments = frame(0x00, b"").repeat(MESSAGE_FRAGMENTS_MAX as usize - 2);
-    assert_eq!(decode(&mut decoder, &fragments), (vec![], Ok(())));
-    let fragments = [frame(0x00, b"x"), frame(0x80, b"")].concat();
-    let (seen, result) = decode(&mut decoder, &fragments);
-    assert_eq!(seen, [""; 0]);
-    assert_eq!(result, Err(TOO_MANY_FRAGMENTS));
+fn a_message_has_at_most_65536_fragments() {
+    let fragmented = |continuations: u32| {
+        let middle = frame(0x00, b"").repeat(continuations as usize - 1);
+        let stream = [frame(0x01, b"a"), middle, frame(0x80, b"b")].concat();
+        decode(&mut Decoder::new(), &stream)
+    };
+    let most = MESSAGE_FRAGMENTS_MAX - 1;
+    assert_eq!(fragmented(most), (vec!["Text(\"ab\")".to_owned()], Ok(())));
+    assert_eq!(fragmented(most + 1), (vec![], Err(TOO_MANY_FRAGMENTS)));
 }
 
 #[test]
