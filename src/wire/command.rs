@@ -314,8 +314,10 @@ mod tests {
         for frame in ["", "nope", "[]", "5", "\"x\"", "null", "{", r#"{"type":"typing"} x"#, nested.as_str()] {
             assert_eq!(parse(frame), Err(reason::BAD_JSON), "{frame:.20}");
         }
-        let signal =
-            |levels| format!(r#"{{"type":"signal","data":{}"]\\"["{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let signal = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"type":"signal","data":{open}"]\"["{close}}}"#)
+        };
         assert_eq!(parse(&signal(JSON_DEPTH_MAX + 1)), Err(reason::BAD_JSON));
         assert!(parse(&signal(JSON_DEPTH_MAX)).is_ok());
     }
