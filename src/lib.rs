@@ -1,5 +1,6 @@
 //! pregon: a real-time server for chat and social feeds.
 
+pub mod auth;
 pub mod chat;
 pub mod clock;
 pub mod ids;
