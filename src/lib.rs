@@ -3,6 +3,8 @@
 pub mod auth;
 pub mod chat;
 pub mod clock;
+pub mod config;
+pub mod http;
 pub mod ids;
 pub mod limits;
 pub mod store;

@@ -1,0 +1,3 @@
+//! REST.
+
+pub mod address;
