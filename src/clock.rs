@@ -124,7 +124,8 @@ mod tests {
     /// The plain twin: chrono's formatter.
     #[test]
     fn the_fast_text_is_chronos() {
-        let ends = [Timestamp(-62_167_219_200_000_000), Timestamp(253_402_300_799_999_999), Timestamp(0), Timestamp(-1)];
+        let ends =
+            [Timestamp(-62_167_219_200_000_000), Timestamp(253_402_300_799_999_999), Timestamp(0), Timestamp(-1)];
         // 11 days and a bit, so that every day of the year and every hour comes by.
         let steps = (-200_000..200_000_i64).map(|step| Timestamp(step * 987_654_321_013));
         for moment in ends.into_iter().chain(steps) {

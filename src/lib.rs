@@ -7,5 +7,6 @@ pub mod config;
 pub mod http;
 pub mod ids;
 pub mod limits;
+pub mod page;
 pub mod store;
 pub mod wire;

@@ -99,6 +99,12 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const PAGE_ROWS: u32 = 20;
 /// Rows a page where the client may choose.
 pub const PAGE_ROWS_MAX: u32 = 50;
+/// People that a new room may begin with, beside its maker.
+pub const ROOM_PARTICIPANTS_NEW_MAX: usize = 1000;
+/// Characters of a search that are looked for.
+pub const SEARCH_CHARS_MAX: usize = 100;
+/// The database's answer to the question whether it is there.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A JSON or form body, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// An uploaded file, in bytes.

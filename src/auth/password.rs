@@ -161,8 +161,7 @@ mod tests {
     use super::*;
 
     /// Made with Python's `hashlib.pbkdf2_hmac`, as Django does.
-    const VECTOR: &str =
-        "pbkdf2_sha256$1000$V9oT0q1Qm2c7dXk3LsB8fE$lWbHSq9/DmqBW0GWZnmTrzMzMKnR+h2PKzS0YLq41Xs=";
+    const VECTOR: &str = "pbkdf2_sha256$1000$V9oT0q1Qm2c7dXk3LsB8fE$lWbHSq9/DmqBW0GWZnmTrzMzMKnR+h2PKzS0YLq41Xs=";
     const VECTOR_FULL: &str =
         "pbkdf2_sha256$720000$aB3dE6gH9jK2mN5pQ8sT1v$rDJDdpHD90EiP5RNmGsIYxZhTC3x+Gr0SrEzu6BA9FQ=";
 

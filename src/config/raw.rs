@@ -120,9 +120,9 @@ impl Raw {
         }
         for &setting in Setting::ALL {
             if let Some(value) = environment.remove(&setting.environment()) {
-                let value = value.into_string().map_err(|bad| {
-                    ConfigError(format!("{} is {bad:?}, but must be UTF-8.", setting.environment()))
-                })?;
+                let value = value
+                    .into_string()
+                    .map_err(|bad| ConfigError(format!("{} is {bad:?}, but must be UTF-8.", setting.environment())))?;
                 raw.set(setting, value);
             }
         }
@@ -160,8 +160,10 @@ impl Raw {
                 ConfigError(format!("The configuration file {named} sets {key:?}, which is no setting's name."))
             })?;
             let text = text_of(&value).ok_or_else(|| {
-                ConfigError(format!("The configuration file {named} sets {key:?} to what is neither text, number, \
-                     true, false nor a list of them."))
+                ConfigError(format!(
+                    "The configuration file {named} sets {key:?} to what is neither text, number, \
+                     true, false nor a list of them."
+                ))
             })?;
             self.set(*setting, text);
         }

@@ -47,7 +47,8 @@ pub(super) fn given(raw: &Raw) -> Result<Option<Secret>, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         ConfigError(format!("PREGON_JWT_SECRET_FILE is {path:?}, but that file cannot be read: {error}."))
     })?;
-    Secret::checked(text.trim_end_matches(['\n', '\r']), &format!("The secret in {path:?} (PREGON_JWT_SECRET_FILE)")).map(Some)
+    Secret::checked(text.trim_end_matches(['\n', '\r']), &format!("The secret in {path:?} (PREGON_JWT_SECRET_FILE)"))
+        .map(Some)
 }
 
 /// The secret in `<database>.jwt-secret`, which only its owner can read; made when there is none.

@@ -18,7 +18,10 @@ fn the_defaults_serve_this_machine() {
     assert_eq!(settings.database, Path::new("data/pregon.db"));
     assert_eq!(settings.media_dir, Path::new("data/media"));
     assert_eq!((settings.write_lanes, settings.io, settings.rate_limits), (1, Io::Epoll, true));
-    assert_eq!((settings.drain, settings.mask_contacts, settings.metrics_public), (Duration::from_secs(20), true, false));
+    assert_eq!(
+        (settings.drain, settings.mask_contacts, settings.metrics_public),
+        (Duration::from_secs(20), true, false)
+    );
     assert!((1..=limits::SHARDS_MAX).contains(&settings.shards));
     assert!(settings.origins.allows(Some("capacitor://localhost"), "127.0.0.1:8000"));
     assert!(settings.origins.allows(None, "127.0.0.1:8000"));

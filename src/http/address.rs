@@ -1,9 +1,14 @@
 //! Who is calling, also through proxies: addresses, networks, and whom to believe.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::extract::FromRequestParts;
+use axum::http::{HeaderMap, request::Parts};
+
+use crate::http::App;
 
 /// The other end of the connection. The connection layer puts it among a request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,19 @@ pub fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> IpA
     client
 }
 
+/// A request's [`client`]; nothing where the connection layer did not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Client(pub Option<IpAddr>);
+
+impl FromRequestParts<Arc<App>> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<PeerAddr>();
+        Ok(Self(peer.map(|peer| client(peer.0, &parts.headers, &app.trusted_proxies))))
+    }
+}
+
 /// What a rate is counted for: an IPv4 address, or the /64 that one IPv6 customer has.
 pub fn rate_key(client: IpAddr) -> IpAddr {
     match client {
@@ -100,9 +118,8 @@ mod tests {
 
     #[test]
     fn networks_count_leading_bits() {
-        let contains = |network: &str, address: &str| {
-            network.parse::<Network>().unwrap().contains(address.parse().unwrap())
-        };
+        let contains =
+            |network: &str, address: &str| network.parse::<Network>().unwrap().contains(address.parse().unwrap());
         assert!(contains("0.0.0.0/0", "8.8.8.8") && contains("::/0", "2001:db8::1"));
         assert!(contains("192.168.4.0/22", "192.168.7.255") && !contains("192.168.4.0/22", "192.168.8.0"));
         assert!(!contains("0.0.0.0/0", "::1") && contains("fe80::/10", "fe80::1"));

@@ -110,11 +110,7 @@ pub fn id(out: &mut Vec<u8>, value: impl fmt::Display) {
 }
 
 /// An array whose elements `write` writes.
-pub fn array<T>(
-    out: &mut Vec<u8>,
-    elements: impl IntoIterator<Item = T>,
-    mut write: impl FnMut(&mut Vec<u8>, T),
-) {
+pub fn array<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
     for (place, element) in elements.into_iter().enumerate() {
         if place > 0 {
