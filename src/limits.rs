@@ -13,6 +13,8 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const CONTENT_CHARS_MAX: usize = 2000;
 /// The `data` of a `signal` frame, in bytes of JSON.
 pub const SIGNAL_BYTES_MAX: usize = 4 * 1024;
+/// Depth of JSON that is passed on as it came.
+pub const JSON_DEPTH_MAX: usize = 128;
 /// A `client_id`, in bytes.
 pub const CLIENT_ID_BYTES_MAX: usize = 64;
 
@@ -26,6 +28,12 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 pub const STRETCH_VISITS: usize = 64;
 /// Parts of one `writev`.
 pub const WRITE_PARTS_MAX: usize = 16;
+/// Sockets that one look at the shard's input serves.
+pub const LOOK_EVENTS_MAX: usize = 64;
+/// Inbox messages that one look serves.
+pub const LOOK_MESSAGES_MAX: usize = 64;
+/// Looks and stretches of one turn; then the shard's runtime gets its turn (handshakes, timers).
+pub const TURN_ROUNDS_MAX: usize = 32;
 /// Messages in a shard's inbox. Full: the publisher waits (lanes, control) or stops reading (other shards).
 pub const INBOX_MESSAGES_MAX: usize = 8 * 1024;
 
