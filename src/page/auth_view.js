@@ -12,7 +12,8 @@ export function authView({ onSignedIn }) {
 
   function show(mode) {
     card.replaceChildren(tabs(mode), mode === 'login' ? loginForm() : registerForm());
-    card.querySelector('input').focus();
+    // On a phone focus would open the keyboard over the page at once.
+    if (matchMedia('(hover: hover)').matches) queueMicrotask(() => card.querySelector('input').focus());
   }
 
   function tabs(mode) {

@@ -4,7 +4,6 @@ import { h } from './dom.js';
 import { icon } from './icons.js';
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
-const HUES = 10;
 
 /**
  * The address to load for a URL the server sent, or null if it is not one a page should load. A server on this machine
@@ -29,7 +28,7 @@ function tryUrl(url) {
 
 /** A round picture; the drawn default avatar of the API is drawn here instead of being fetched from elsewhere. */
 export function avatar(user, size = '') {
-  const face = h('span', { class: `avatar ${size} hue-${hue(user.id)}`, 'aria-hidden': 'true' }, initials(user));
+  const face = disc(user.id, size, initials(user));
   const address = mediaAddress(user.avatar_url ?? user.avatar);
   if (address && !address.includes('//ui-avatars.com/')) {
     const image = h('img', { src: address, alt: '', loading: 'lazy' });
@@ -41,18 +40,20 @@ export function avatar(user, size = '') {
 
 export function roomAvatar(room, size = '') {
   if (room.other_user) return avatar(room.other_user, size);
-  return h('span', { class: `avatar ${size} hue-${hue(room.id)}`, 'aria-hidden': 'true' }, icon('group'));
+  return disc(room.id, size, icon('group'));
+}
+
+/** The same id has the same colour in every tab. */
+function disc(id, size, content) {
+  const face = h('span', { class: `avatar ${size}`, 'aria-hidden': 'true' }, content);
+  let sum = 7;
+  for (const letter of String(id)) sum = (sum * 31 + letter.charCodeAt(0)) >>> 0;
+  face.style.setProperty('--hue', sum % 360);
+  return face;
 }
 
 function initials(user) {
   const words = (user.display_name || user.username || '?').trim().split(/\s+/);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
   return letters.map((word) => [...word][0].toLocaleUpperCase()).join('');
-}
-
-/** The same person has the same colour in every tab. */
-function hue(id) {
-  let sum = 7;
-  for (const letter of String(id)) sum = (sum * 31 + letter.charCodeAt(0)) >>> 0;
-  return sum % HUES;
 }

@@ -36,6 +36,7 @@ export class Shell {
     this.closed = true;
     this.listeners.abort();
     clearTimeout(this.timer);
+    clearTimeout(this.soon);
     this.chat?.close();
   }
 
@@ -86,12 +87,14 @@ export class Shell {
   }
 
   pollSoon() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.poll(), SOON_MS);
+    if (this.soon) return;
+    this.soon = setTimeout(() => this.poll(), SOON_MS);
   }
 
   async poll() {
     clearTimeout(this.timer);
+    clearTimeout(this.soon);
+    this.soon = null;
     const turn = (this.turn = (this.turn ?? 0) + 1);
     try {
       const rooms = await api.rooms();
