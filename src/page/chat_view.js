@@ -3,7 +3,7 @@
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { h, fill, reconcile } from './dom.js';
-import { t } from './i18n.js';
+import { serverText, t } from './i18n.js';
 import { icon } from './icons.js';
 import { roomAvatar } from './media.js';
 import { openMenu } from './message_menu.js';
@@ -28,7 +28,7 @@ export class ChatView {
     this.log = h('div', { class: 'log', id: 'log', role: 'log', tabindex: 0, 'aria-label': t('messagesOf', { name: room.display_name }) }, this.top, this.rows);
     this.down = h('button', { type: 'button', class: 'down', hidden: true, 'aria-label': t('toBottom'), onclick: () => this.toBottom(true) });
     this.typing = h('p', { class: 'typing', data: { testid: 'typing' } });
-    this.sight = new IntersectionObserver((entries) => this.inSight(entries), { root: this.log, threshold: 0.6 });
+    this.sight = new IntersectionObserver((entries) => this.inSight(entries), { root: this.log, rootMargin: '-16px 0px' });
     this.on = {
       menu: (message, anchor) => openMenu(message, anchor, this.chat.me, this.on),
       react: (message, type) => this.chat.react(message, type),
@@ -129,6 +129,7 @@ export class ChatView {
 
   drawConnection() {
     clearInterval(this.ticker);
+    this.composer.setClosed(this.chat.socket?.state.name === 'closed');
     const { state } = this.chat.socket ?? { state: { name: 'connecting' } };
     this.connection.dataset.state = state.name;
     const retry = () => h('button', { type: 'button', class: 'plain', onclick: () => this.chat.socket.retryNow() }, t('retryNow'));
@@ -141,7 +142,7 @@ export class ChatView {
       this.ticker = setInterval(count, 500);
       fill(this.connection, label, retry());
     } else if (state.name === 'closed') {
-      fill(this.connection, h('span', { class: 'connection-label' }, state.removed ? t('removed') : t('closed')));
+      fill(this.connection, h('span', { class: 'connection-label' }, state.removed ? t('removed') : serverText(state.text, t('closed'))));
     } else {
       fill(this.connection, h('span', { class: 'connection-label' }, t(state.name)));
     }

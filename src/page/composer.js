@@ -68,6 +68,13 @@ export class Composer {
     }
   }
 
+  /** For a room one was removed from; the draft stays readable. */
+  setClosed(closed) {
+    this.closed = closed;
+    this.text.disabled = closed;
+    this.resized();
+  }
+
   focus() {
     this.text.focus({ preventScroll: true });
   }
@@ -147,7 +154,7 @@ export class Composer {
     const over = length - LENGTH_MAX;
     this.counter.textContent = length < COUNTER_FROM ? '' : over > 0 ? t('tooLong', { n: over }) : t('left', { n: -over });
     this.counter.classList.toggle('problem', over > 0);
-    this.sendButton.disabled = over > 0 || this.busy || (length === 0 && !this.file);
+    this.sendButton.disabled = this.closed || this.busy || over > 0 || (length === 0 && !this.file);
   }
 
   async submit() {
