@@ -103,7 +103,7 @@ export function logout() {
   endSession();
 }
 
-export const rooms = async () => (await authorized('GET', '/api/messaging/chats/')).results;
+export const rooms = (page = 1) => authorized('GET', `/api/messaging/chats/?page=${page}`);
 export const room = (id) => authorized('GET', `/api/messaging/chats/${id}/`);
 export const messages = (id, page) => authorized('GET', `/api/messaging/chats/${id}/messages/?page=${page}`);
 export const markAsRead = (id) => authorized('POST', `/api/messaging/chats/${id}/mark_as_read/`);

@@ -14,8 +14,8 @@ import { briefLabel } from './time.js';
 const SEARCH_AFTER_MS = 250;
 
 export class RoomsView {
-  /** `onOpen(roomId)` shows a room; `onRooms()` asks for a fresh list. */
-  constructor({ onOpen, onRooms }) {
+  /** `onOpen(roomId)` shows a room; `onRooms()` asks for a fresh list, `onMore()` for older rooms. */
+  constructor({ onOpen, onRooms, onMore }) {
     this.onOpen = onOpen;
     this.onRooms = onRooms;
     this.rooms = [];
@@ -28,11 +28,12 @@ export class RoomsView {
     group.addEventListener('click', () => openGroupDialog((id) => this.created(id)));
     this.notice = h('p', { class: 'notice', role: 'status' });
     this.list = h('ul', { class: 'rooms', id: 'rooms', 'aria-label': t('chats') });
+    this.more = h('button', { type: 'button', class: 'plain more', id: 'more-rooms', hidden: true, onclick: onMore }, t('moreRooms'));
     this.people = h('div', { class: 'people', id: 'people' });
     this.empty = h('div', { class: 'rooms-empty' });
     this.element = h('aside', { class: 'side' },
       h('div', { class: 'search' }, icon('search'), this.search, group),
-      this.notice, h('div', { class: 'side-scroll' }, this.list, this.empty, this.people));
+      this.notice, h('div', { class: 'side-scroll' }, this.list, this.more, this.empty, this.people));
   }
 
   select(id) {
@@ -40,8 +41,9 @@ export class RoomsView {
     this.draw();
   }
 
-  show(rooms, { reachable }) {
+  show(rooms, { reachable, hasMore }) {
     this.rooms = rooms;
+    this.more.hidden = !hasMore;
     this.loaded = true;
     const notice = reachable ? '' : t('listOffline');
     if (this.notice.textContent !== notice) this.notice.textContent = notice;

@@ -14,13 +14,15 @@ const POLL_MS = 5_000;
 const POLL_HIDDEN_MS = 20_000;
 /** Several frames in a row ask for one look at the room list. */
 const SOON_MS = 400;
+const ROOMS_PAGE = 20;
 
 export class Shell {
   constructor(root, { onSignedOut }) {
     this.onSignedOut = onSignedOut;
-    this.rooms = [];
+    this.newest = [];
+    this.older = [];
     this.listeners = new AbortController();
-    this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll() });
+    this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll(), onMore: () => this.more() });
     this.pane = h('main', { class: 'pane', id: 'pane' });
     this.element = h('div', { class: 'shell' }, this.rail(), this.roomsView.element, this.pane);
     root.replaceChildren(this.element);
@@ -97,18 +99,42 @@ export class Shell {
     this.soon = null;
     const turn = (this.turn = (this.turn ?? 0) + 1);
     try {
-      const rooms = await api.rooms();
+      const { results, next } = await api.rooms();
       if (this.closed || turn !== this.turn) return;
-      this.rooms = rooms;
-      this.roomsView.show(rooms, { reachable: true });
-      this.chat?.roomChanged(rooms.find((one) => one.id === this.chat.room.id));
-      if (!this.chat && !this.opening) this.showEmpty();
-      this.showTitle();
+      // A room that new ones pushed off the first page is still there, only older.
+      this.older = next === null ? [] : without(results, [...this.newest, ...this.older]);
+      this.newest = results;
+      this.hasMore = next !== null && this.hasMore !== false;
+      this.showRooms();
     } catch {
       if (this.closed || turn !== this.turn) return;
-      this.roomsView.show(this.rooms, { reachable: false });
+      this.roomsView.show(this.rooms, { reachable: false, hasMore: this.hasMore });
     }
     this.timer = setTimeout(() => this.poll(), document.hidden ? POLL_HIDDEN_MS : POLL_MS);
+  }
+
+  get rooms() {
+    return [...this.newest, ...this.older];
+  }
+
+  /** The next page of rooms; only the first one is looked at again by itself. */
+  async more() {
+    try {
+      const { results, next } = await api.rooms(Math.floor(this.rooms.length / ROOMS_PAGE) + 1);
+      this.older = [...this.older, ...without(this.rooms, results)];
+      this.hasMore = next !== null;
+      this.showRooms();
+    } catch (error) {
+      toast(errorText(error));
+    }
+  }
+
+  showRooms() {
+    const { rooms } = this;
+    this.roomsView.show(rooms, { reachable: true, hasMore: this.hasMore });
+    this.chat?.roomChanged(rooms.find((one) => one.id === this.chat.room.id));
+    if (!this.chat && !this.opening) this.showEmpty();
+    this.showTitle();
   }
 
   showTitle() {
@@ -124,4 +150,10 @@ export class Shell {
     this.pane.replaceChildren(kind === 'first' ? firstSteps() : h('section', { class: 'empty', data: { empty: 'pick' } },
       h('img', { src: '/page/logo.svg', alt: '' }), h('h2', null, t('pickTitle')), h('p', null, t('pickText'))));
   }
+}
+
+/** The rooms of `list` that `known` does not have. */
+function without(known, list) {
+  const ids = new Set(known.map((room) => room.id));
+  return list.filter((room) => !ids.has(room.id));
 }
