@@ -99,12 +99,12 @@ export class Shell {
     this.soon = null;
     const turn = (this.turn = (this.turn ?? 0) + 1);
     try {
-      const { results, next } = await api.rooms();
+      const { results, next, count } = await api.rooms();
       if (this.closed || turn !== this.turn) return;
       // A room that new ones pushed off the first page is still there, only older.
       this.older = next === null ? [] : without(results, [...this.newest, ...this.older]);
       this.newest = results;
-      this.hasMore = next !== null && this.hasMore !== false;
+      this.count = count;
       this.showRooms();
     } catch {
       if (this.closed || turn !== this.turn) return;
@@ -117,12 +117,15 @@ export class Shell {
     return [...this.newest, ...this.older];
   }
 
+  get hasMore() {
+    return this.count > this.rooms.length;
+  }
+
   /** The next page of rooms; only the first one is looked at again by itself. */
   async more() {
     try {
-      const { results, next } = await api.rooms(Math.floor(this.rooms.length / ROOMS_PAGE) + 1);
+      const { results } = await api.rooms(Math.floor(this.rooms.length / ROOMS_PAGE) + 1);
       this.older = [...this.older, ...without(this.rooms, results)];
-      this.hasMore = next !== null;
       this.showRooms();
     } catch (error) {
       toast(errorText(error));
