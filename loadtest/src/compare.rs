@@ -171,7 +171,7 @@ fn plan(options: &CompareOptions, cell: &Cell) -> Plan {
         bytes: options.bytes,
         warmup: Duration::from_secs_f64(options.warmup),
         seconds: Duration::from_secs_f64(options.seconds),
-        rounds: 1,
+        ..Plan::default()
     }
 }
 

@@ -93,15 +93,7 @@ pub struct TrafficReport {
 impl TrafficReport {
     pub fn new(plan: &Plan, run: &Run, rounds: Vec<Round>, mut notes: Vec<String>) -> Self {
         let median = median_round(&rounds);
-        if let Some(median) = median
-            .as_ref()
-            .filter(|round| round.load_cores >= LOAD_BUSY)
-        {
-            notes.push(format!(
-                "the load's own thread was busy {:.0} % of the time: it, not the server, was the bottleneck",
-                median.load_cores * 100.0
-            ));
-        }
+        notes.extend(median.as_ref().and_then(bottleneck));
         let Layout {
             rooms: room_count,
             members,
@@ -345,6 +337,23 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
     let upper = *values.get(values.len() / 2)?;
     let lower = values[(values.len() - 1) / 2];
     Some(f64::midpoint(lower, upper))
+}
+
+/// Who set the pace, when the load had none to spare.
+fn bottleneck(round: &Round) -> Option<String> {
+    let busy = |cores: f64| format!("{:.0} %", cores * 100.0);
+    let load = busy(round.load_cores);
+    match round.server_cores {
+        _ if round.load_cores < LOAD_BUSY => None,
+        Some(server) if server >= LOAD_BUSY => Some(format!(
+            "the load's own thread was as busy as the server ({load}, {}): a faster server would not \
+             show more deliveries/s here",
+            busy(server)
+        )),
+        _ => Some(format!(
+            "the load's own thread was busy {load} of the time: it, not the server, was the bottleneck"
+        )),
+    }
 }
 
 fn median_round(rounds: &[Round]) -> Option<Round> {

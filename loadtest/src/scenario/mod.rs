@@ -61,6 +61,9 @@ pub struct Timing {
     /// Rounds to measure; the last line is the median of each column
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
+    /// After sending stops, wait at most so long for what is still missing
+    #[arg(long, default_value_t = 10.0)]
+    pub drain: f64,
 }
 
 /// A server under test.
@@ -82,6 +85,7 @@ pub struct Plan {
     pub bytes: usize,
     pub warmup: Duration,
     pub seconds: Duration,
+    pub drain: Duration,
     pub rounds: usize,
 }
 
@@ -118,6 +122,7 @@ impl Default for Plan {
             bytes: 0,
             warmup: Duration::ZERO,
             seconds: Duration::ZERO,
+            drain: Duration::from_secs(10),
             rounds: 1,
         }
     }
@@ -128,6 +133,7 @@ impl Plan {
         let duration = |seconds| Duration::try_from_secs_f64(seconds).context("a length of time");
         self.seconds = duration(timing.seconds.max(0.1))?;
         self.warmup = duration(timing.warmup)?;
+        self.drain = duration(timing.drain)?;
         self.rounds = timing.rounds.into();
         Ok(self)
     }

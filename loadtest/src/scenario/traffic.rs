@@ -19,7 +19,6 @@ use crate::report::{Latency, Round, TrafficReport};
 use crate::tag::{SENDERS_MAX, Tag};
 use crate::target::Seat;
 
-const DRAIN_NS: u64 = 10_000_000_000;
 const PROGRESS: Duration = Duration::from_millis(200);
 const REFUSALS_SHOWN: usize = 4;
 
@@ -94,7 +93,7 @@ pub fn run(plan: &Plan, run: &Run, links: &mut Links, bar: &ProgressBar) -> Resu
         rounds.push(traffic.round(&begin, &end));
         traffic.stop();
         bar.set_prefix("draining");
-        traffic.drain(links)?;
+        traffic.drain(links, plan.drain)?;
         if traffic.halted.is_some() {
             break;
         }
@@ -203,9 +202,9 @@ impl Traffic {
         }
     }
 
-    /// Until everybody has everything, or 10 s.
-    fn drain(&mut self, links: &mut Links) -> Result<()> {
-        let deadline = links.now() + DRAIN_NS;
+    /// Until everybody has everything, or `time` is over.
+    fn drain(&mut self, links: &mut Links, time: Duration) -> Result<()> {
+        let deadline = links.now() + time.as_nanos() as u64;
         while self.under_way > 0 && links.now() < deadline && self.halted.is_none() {
             links.turn(PROGRESS, self)?;
         }
