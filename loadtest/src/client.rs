@@ -20,6 +20,10 @@ use crate::frames::{self, Frame, Parsed};
 const RECEIVE_BYTES: usize = 512 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
 
+const ENDING: EventFlags = EventFlags::RDHUP
+    .union(EventFlags::HUP)
+    .union(EventFlags::ERR);
+
 /// The key of RFC 6455's own example, so that the answer is known without hashing.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -103,7 +107,9 @@ impl Links {
         let number = self.links.len();
         let data = EventData::new_u64(number as u64);
         let socket = OwnedFd::from(socket);
-        epoll::add(&self.epoll, &socket, data, EventFlags::IN | EventFlags::OUT)?;
+        // Edge-triggered: a level-triggered socket would be polled a second time after each read.
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, &socket, data, interest)?;
         self.links.push(Link {
             socket: Some(socket),
             upgraded: false,
@@ -131,8 +137,10 @@ impl Links {
             if flags.contains(EventFlags::OUT) {
                 self.flush(link);
             }
-            if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                self.read(link, handler);
+            let ending = flags.intersects(ENDING);
+            if ending || flags.contains(EventFlags::IN) {
+                // An end that came together with data makes no edge of its own.
+                while self.read(link, handler) || ending && self.links[link].socket.is_some() {}
                 handler.after_read(self);
             }
         }
@@ -154,16 +162,7 @@ impl Links {
             Err(Errno::AGAIN) => 0,
             Err(_) => return,
         };
-        if taken < bytes.len() {
-            unsent.extend_from_slice(&bytes[taken..]);
-            let data = EventData::new_u64(link as u64);
-            let _ = epoll::modify(
-                &self.epoll,
-                &*socket,
-                data,
-                EventFlags::IN | EventFlags::OUT,
-            );
-        }
+        unsent.extend_from_slice(&bytes[taken..]);
     }
 
     /// Says goodbye (1000) and closes all.
@@ -176,43 +175,42 @@ impl Links {
     }
 
     fn flush(&mut self, link: usize) {
-        let Link { socket, unsent, .. } = &mut self.links[link];
-        let Some(socket) = socket else { return };
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        if let Ok(taken) = rustix::net::send(&*socket, unsent, flags) {
-            unsent.drain(..taken);
-        }
-        if unsent.is_empty() {
-            *unsent = Vec::new();
-            let data = EventData::new_u64(link as u64);
-            let _ = epoll::modify(&self.epoll, &*socket, data, EventFlags::IN);
+        let unsent = std::mem::take(&mut self.links[link].unsent);
+        if !unsent.is_empty() {
+            self.send(link, &unsent);
         }
     }
 
-    /// One `recv` behind what was left over. Readiness is level-triggered: more comes next turn.
-    fn read(&mut self, link: usize, handler: &mut impl Handler) {
+    /// One `recv` behind what was left over; whether there may be more now. (When it did not fill
+    /// the buffer there is not: what comes later is a new edge.)
+    fn read(&mut self, link: usize, handler: &mut impl Handler) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
         let Link {
             socket, partial, ..
         } = &mut self.links[link];
         let Some(socket) = socket else {
             self.buffer = buffer;
-            return;
+            return false;
         };
         let kept = partial.len();
         buffer[..kept].copy_from_slice(partial);
-        let received = rustix::net::recv(&*socket, &mut buffer[kept..], RecvFlags::empty());
-        let ended = match received {
+        let room = &mut buffer[kept..];
+        let mut filled = false;
+        let ended = match rustix::net::recv(&*socket, &mut *room, RecvFlags::empty()) {
             Ok((0, _)) => Some("the server closed the connection without a close frame".into()),
-            Ok((count, _)) => self.input(link, &buffer[..kept + count], handler),
-            Err(Errno::AGAIN | Errno::INTR) => None,
+            Ok((count, _)) => {
+                filled = count == room.len();
+                self.input(link, &buffer[..kept + count], handler)
+            }
+            Err(Errno::AGAIN) => None,
             Err(error) => Some(error.to_string()),
         };
         self.buffer = buffer;
-        if let Some(why) = ended {
+        if let Some(why) = &ended {
             self.links[link].socket = None;
-            handler.closed(link, &why);
+            handler.closed(link, why);
         }
+        filled && ended.is_none()
     }
 
     /// The upgrade's answer, then frames; why the connection must end, if it must.
