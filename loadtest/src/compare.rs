@@ -56,6 +56,18 @@ struct Cell {
     pairs: Vec<Pair>,
 }
 
+impl Cell {
+    fn all() -> Vec<Self> {
+        let modes = [1, 16].map(|window| [(window, Release::Sender), (window, Release::All)]);
+        let cell = |(window, release)| Self {
+            window,
+            release,
+            pairs: Vec::new(),
+        };
+        modes.into_iter().flatten().map(cell).collect()
+    }
+}
+
 /// Measured one right after the other; server CPU µs per delivery.
 #[derive(Clone, Copy, Serialize)]
 struct Pair {
@@ -106,15 +118,7 @@ pub fn compare(options: &CompareOptions) -> Result<CompareReport> {
     if let Some(pregon) = &options.pregon {
         seed(pregon, &scratch.0, options.members)?;
     }
-    let mut cells: Vec<Cell> = [1, 16]
-        .into_iter()
-        .flat_map(|window| [(window, Release::Sender), (window, Release::All)])
-        .map(|(window, release)| Cell {
-            window,
-            release,
-            pairs: Vec::new(),
-        })
-        .collect();
+    let mut cells = Cell::all();
     let mut violations = 0;
     let mut bytes = options.bytes;
     for round in 1..=options.rounds {
