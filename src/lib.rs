@@ -1,1 +1,14 @@
-//! pregon.
+//! pregon: a real-time server for chat and social feeds.
+
+pub mod chat;
+pub mod clock;
+pub mod fanout;
+pub mod ids;
+pub mod limits;
+pub mod net;
+pub mod room;
+pub mod session;
+pub mod shard;
+pub mod store;
+pub mod wire;
+pub mod ws;

@@ -1,2 +1,2 @@
-//! pregon.
+//! Arguments → settings → server → exit code.
 fn main() {}

@@ -1,0 +1,1 @@
+//! Twin suppression: the same message that comes over both transports is one message.

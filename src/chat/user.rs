@@ -1,0 +1,145 @@
+//! Who a user is, as others see it.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::clock::Timestamp;
+use crate::ids::UserId;
+
+/// What a session must know of its user: enough to check a right and to name the user in a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The user's id.
+    pub id: UserId,
+    /// The name in frames such as `typing_status`.
+    pub username: Box<str>,
+    /// Deactivated users may do nothing.
+    pub is_active: bool,
+}
+
+/// May this user come into this room, and how large is the room?
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The user; `None` when no such user exists.
+    pub account: Option<Arc<Account>>,
+    /// The user has a participant row in the room, and the room is active.
+    pub is_participant: bool,
+    /// Participant rows of the room.
+    pub participants: u32,
+}
+
+/// A user's row with its live counts: the source of the 28-key profile.
+#[derive(Debug, Default)]
+pub struct UserProfile {
+    /// The user's id.
+    pub id: UserId,
+    /// Shown to others only when `show_email`.
+    pub email: String,
+    /// Unique, lower-case.
+    pub username: String,
+    /// What people read.
+    pub display_name: String,
+    /// First name, often empty.
+    pub first_name: String,
+    /// Last name, often empty.
+    pub last_name: String,
+    /// Path below the media root, or an `http…` address.
+    pub avatar: Option<String>,
+    /// Path below the media root, or an `http…` address.
+    pub cover_photo: Option<String>,
+    /// Free text.
+    pub bio: String,
+    /// Free text.
+    pub position: String,
+    /// Free text.
+    pub team: String,
+    /// Shown to others only when `show_phone`.
+    pub contact_number: String,
+    /// A JSON array, as stored.
+    pub interests: String,
+    /// A JSON array, as stored.
+    pub social_links: String,
+    /// Rows of `user_follows` that follow this user.
+    pub followers_count: u64,
+    /// Rows of `user_follows` by this user.
+    pub following_count: u64,
+    /// Rows of `posts` by this user.
+    pub posts_count: u64,
+    /// Verified by the operator.
+    pub is_verified: bool,
+    /// Kept, not enforced.
+    pub is_private: bool,
+    /// The e-mail address is public.
+    pub show_email: bool,
+    /// The telephone number is public.
+    pub show_phone: bool,
+    /// Deactivated users may do nothing.
+    pub is_active: bool,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When the row was last saved whole.
+    pub last_active: Timestamp,
+    /// `user` or `enterprise`.
+    pub account_type: String,
+    /// For enterprises.
+    pub company_name: String,
+    /// For enterprises.
+    pub industry: String,
+    /// For enterprises.
+    pub website: String,
+    /// The profile as JSON for viewers who are nobody in particular, made once on first use by `wire`.
+    pub public_json: OnceLock<Box<str>>,
+}
+
+impl Default for UserId {
+    fn default() -> Self {
+        Self(uuid::Uuid::nil())
+    }
+}
+
+/// A user in lists of people: picked by search, friends, followers. Counts are the row's own columns.
+#[derive(Debug)]
+pub struct Person {
+    /// Who.
+    pub profile: Arc<UserProfile>,
+    /// `users.followers_count`.
+    pub followers_column: u64,
+    /// `users.following_count`.
+    pub following_column: u64,
+    /// `users.posts_count`.
+    pub posts_column: u64,
+    /// The viewer follows this user.
+    pub is_following: bool,
+    /// The viewer and this user have a `friendships` row.
+    pub is_friend: bool,
+    /// `sent` or `received`, when a friend request is open between the two.
+    pub friend_request: Option<&'static str>,
+}
+
+/// What registration writes; every field is already checked.
+#[derive(Debug, Clone, Default)]
+pub struct NewUser {
+    /// Lower-case.
+    pub email: String,
+    /// Lower-case.
+    pub username: String,
+    /// Trimmed, 2 to 100 characters.
+    pub display_name: String,
+    /// `pbkdf2_sha256$…`.
+    pub password_hash: String,
+    /// Free text.
+    pub position: String,
+    /// Free text.
+    pub team: String,
+    /// Free text.
+    pub bio: String,
+    /// Free text.
+    pub contact_number: String,
+    /// `user` or `enterprise`.
+    pub account_type: String,
+    /// For enterprises.
+    pub company_name: String,
+    /// For enterprises.
+    pub industry: String,
+    /// For enterprises.
+    pub website: String,
+}

@@ -1,0 +1,129 @@
+//! The numbers and names things are known by, each its own type.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! uuid_ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new time-ordered id (UUIDv7, RFC 9562 §5.7).
+            pub fn fresh() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// 32 lower-case hexadecimal digits without hyphens: the form of `char(32)` columns.
+            pub fn hex(self) -> String {
+                self.0.simple().to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            /// Lower-case, hyphenated: the form of every JSON text.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+            /// Accepts 36 characters with hyphens or 32 without, in either case.
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                if text.len() != 36 && text.len() != 32 {
+                    return Err(NotAnId);
+                }
+                Uuid::try_parse(text).map(Self).map_err(|_| NotAnId)
+            }
+        }
+    )*};
+}
+
+uuid_ids! {
+    /// A user's id.
+    UserId
+    /// A chat room's id.
+    RoomId
+    /// A chat message's id.
+    MessageId
+    /// A durable event's id: makes a retry recognisable.
+    EventId
+}
+
+/// A text that is no UUID in either of the two accepted spellings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAnId;
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a UUID of 36 or 32 characters")
+    }
+}
+
+impl std::error::Error for NotAnId {}
+
+/// A shard's number, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u8);
+
+impl ShardId {
+    /// The shard's place in arrays of shards.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// Names one session for as long as the process lives: a slot that is used again has another generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// The shard that owns the session.
+    pub shard: ShardId,
+    /// The session's slot on that shard.
+    pub index: u32,
+    /// How many sessions the slot had held before.
+    pub generation: u32,
+}
+
+/// What events are ordered in and sessions listen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// A chat room.
+    Room(RoomId),
+}
+
+impl fmt::Display for Topic {
+    /// The key of `pregon_topics` and `pregon_events`: kind, colon, 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Room(room) => write!(f, "room:{}", room.0.simple()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_an_id_are_one_id() {
+        let id: RoomId = "0A0B9502-c454-481e-8985-e9e7f96c1dcb".parse().unwrap();
+        assert_eq!("0a0b9502c454481e8985e9e7f96c1dcb".parse(), Ok(id));
+        assert_eq!(id.to_string(), "0a0b9502-c454-481e-8985-e9e7f96c1dcb");
+        assert_eq!(Topic::Room(id).to_string(), "room:0a0b9502c454481e8985e9e7f96c1dcb");
+        for bad in ["", "0a0b", "{0a0b9502-c454-481e-8985-e9e7f96c1dcb}", "0a0b9502c454481e8985e9e7f96c1dcg"] {
+            assert_eq!(bad.parse::<RoomId>(), Err(NotAnId), "{bad}");
+        }
+    }
+}

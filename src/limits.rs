@@ -1,0 +1,120 @@
+//! Every bound of the server, with the relations between bounds asserted when it is compiled.
+
+use std::time::Duration;
+
+/// Shards a process may have: the width of a set of shards.
+pub const SHARDS_MAX: usize = 64;
+
+// --- the wire ---
+
+/// A client's message, over all its fragments, in bytes. Beyond it the session ends with 1009.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// A chat message's or edit's content in characters (Unicode code points), after trimming.
+pub const CONTENT_CHARS_MAX: usize = 2000;
+/// The `data` of a `signal` frame, in bytes of JSON.
+pub const SIGNAL_BYTES_MAX: usize = 4 * 1024;
+/// Depth of JSON that is passed on as it came.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// A `client_id`, in bytes.
+pub const CLIENT_ID_BYTES_MAX: usize = 64;
+
+// --- a shard ---
+
+/// Bytes a shard reads from one socket at a time.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes at which a topic's open chunk is closed and another is opened. A larger frame has a chunk of its own.
+pub const CHUNK_BYTES: usize = 16 * 1024;
+/// Visits of the walk between two looks at the shard's input.
+pub const STRETCH_VISITS: usize = 64;
+/// Parts of one `writev`.
+pub const WRITE_PARTS_MAX: usize = 16;
+/// Sockets that one look at the shard's input serves.
+pub const LOOK_EVENTS_MAX: usize = 64;
+/// Inbox messages that one look serves.
+pub const LOOK_MESSAGES_MAX: usize = 64;
+/// Looks and stretches of one turn; then the shard's runtime gets its turn (handshakes, timers).
+pub const TURN_ROUNDS_MAX: usize = 32;
+/// Messages in a shard's inbox. Full: the publisher waits (lanes, control) or stops reading (other shards).
+pub const INBOX_MESSAGES_MAX: usize = 8 * 1024;
+
+// --- a session ---
+
+/// A session behind by more than this owes: its durable frames move to a buffer of its own, ephemeral ones are dropped.
+pub const OUTBOX_SHARED_BYTES_MAX: usize = 64 * 1024;
+/// A session whose socket takes nothing for longer than this owes, too.
+pub const OUTBOX_STALL: Duration = Duration::from_secs(1);
+/// What one session may owe before it is let go with 4008.
+pub const OUTBOX_OWED_BYTES_MAX: usize = 1024 * 1024;
+/// What all sessions of a shard may owe; above it the largest debtors go first.
+pub const SHARD_OWED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// From the queued close frame to the reset of a connection whose peer does not take it.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which the server asks with a protocol ping.
+pub const PING_AFTER: Duration = Duration::from_secs(20);
+/// From an unanswered ping to the end of the connection.
+pub const PONG_TIMEOUT: Duration = Duration::from_secs(30);
+/// From the accepted connection to the complete request.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the end of a token to the end of its sessions (4001).
+pub const TOKEN_GRACE: Duration = Duration::from_secs(60);
+/// The longest life of a session; ends with 1001 so that the client comes back.
+pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+// --- rooms ---
+
+/// Participants up to which a room sends `user_status` frames.
+pub const PRESENCE_ROOM_MAX: u32 = 200;
+/// From a user's last socket in a room to `offline`.
+pub const PRESENCE_GRACE: Duration = Duration::from_secs(4);
+
+// --- the store ---
+
+/// Writes that wait for a lane. Full: the sender gets an error frame and keeps its message.
+pub const LANE_WRITES_MAX: usize = 4096;
+/// Writes of one transaction.
+pub const BATCH_WRITES_MAX: usize = 1000;
+/// Rows that one `mark_as_read` inserts.
+pub const READ_ALL_ROWS_MAX: usize = 500;
+/// Read frames that one `mark_as_read` sends: the newest.
+pub const READ_ALL_FRAMES_MAX: usize = 50;
+/// Twins are looked for this long.
+pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
+/// Messages remembered for twins.
+pub const TWIN_MESSAGES_MAX: usize = 64 * 1024;
+/// A `client_id` is remembered this long.
+pub const CLIENT_ID_HOURS: i64 = 24;
+/// Events of a topic that are always kept.
+pub const EVENTS_KEPT_MIN: u64 = 1000;
+/// Events younger than this are always kept.
+pub const EVENTS_KEPT_HOURS: i64 = 24;
+/// Cached answers on accounts and participants are believed this long.
+pub const ADMISSION_CACHE_SECONDS: i64 = 5;
+/// Entries of each cache.
+pub const CACHE_ENTRIES: usize = 64 * 1024;
+
+// --- REST ---
+
+/// Rows a page of a list.
+pub const PAGE_ROWS: u32 = 20;
+/// Rows a page where the client may choose.
+pub const PAGE_ROWS_MAX: u32 = 50;
+/// A JSON or form body, in bytes.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// An uploaded file, in bytes.
+pub const UPLOAD_BYTES_MAX: usize = 25 * 1024 * 1024;
+/// Password hashes computed at the same time.
+pub const HASHES_MAX: usize = 2;
+/// Requests that wait for a password hash. Full: 503 with Retry-After.
+pub const HASHES_WAITING_MAX: usize = 64;
+
+const _: () = assert!(SHARDS_MAX <= 64, "a set of shards is one u64");
+const _: () = assert!(SIGNAL_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () =
+    assert!(CONTENT_CHARS_MAX * 12 < MESSAGE_BYTES_MAX, "content of \\u-escaped surrogate pairs fits a message");
+const _: () = assert!(CHUNK_BYTES < OUTBOX_SHARED_BYTES_MAX);
+const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
+const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);
+const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
+const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
+const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
+const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);

@@ -1,0 +1,192 @@
+//! Durable truth: the one interface to the database that everything else sees.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::chat::event::Committed;
+use crate::chat::message::Message;
+use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
+use crate::chat::user::{Account, Admission, NewUser, Person, UserProfile};
+use crate::chat::write::{Action, AnswerTo, Outcome, Refusal, Transport, Write};
+use crate::clock::Timestamp;
+use crate::ids::{EventId, MessageId, RoomId, SessionKey, UserId};
+
+/// What a lane calls after a batch is safe on disk, and for writes that were refused. server.rs joins it to the fan-out.
+///
+/// Both calls may block for as long as a shard's inbox is full: that is the lane's back-pressure.
+pub trait LanePort: Send + Sync + 'static {
+    /// Events of one batch, each topic's in its order. Called before the callers of the batch get their answers.
+    fn committed(&self, events: &[Arc<Committed>]);
+    /// A session's write that produced no event: refused, or a repetition of a `client_id`.
+    fn answered(&self, session: SessionKey, outcome: &Outcome);
+}
+
+/// Who logs in, with what to check the password against.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user.
+    pub user: UserId,
+    /// Django's form, `pbkdf2_sha256$…`.
+    pub password_hash: String,
+    /// Deactivated users may not log in.
+    pub is_active: bool,
+}
+
+/// One page of a list: `number` from 1, `size` rows a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// From 1.
+    pub number: u32,
+    /// Rows a page.
+    pub size: u32,
+}
+
+/// Rows of one page and how many there are in all.
+#[derive(Debug, Clone)]
+pub struct PageOf<T> {
+    /// Rows in all pages.
+    pub count: u64,
+    /// This page's rows; empty when the page is beyond the end.
+    pub rows: Vec<T>,
+}
+
+/// Why registration wrote nothing.
+#[derive(Debug)]
+pub enum RegisterError {
+    /// Somebody has this e-mail address, this username, or both.
+    Taken {
+        /// The address is taken.
+        email: bool,
+        /// The name is taken.
+        username: bool,
+    },
+    /// The database failed.
+    Store(StoreError),
+}
+
+/// Why a room was not made.
+#[derive(Debug)]
+pub enum NewRoomError {
+    /// Some of the others do not exist or are inactive.
+    UnknownUsers,
+    /// The database failed.
+    Store(StoreError),
+}
+
+/// The database did not do what was asked. The detail is for the log, never for a client.
+#[derive(Debug, Clone)]
+pub enum StoreError {
+    /// Retry later: busy, full, read-only, away, or shutting down.
+    Unavailable(String),
+    /// A defect: the rows or the query are not what the code expects.
+    Broken(String),
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unavailable(detail) => write!(f, "database unavailable: {detail}"),
+            Self::Broken(detail) => write!(f, "unexpected answer from the database: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Reads and writes. Reads never block the caller's thread; writes go through the lanes.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Hands a write to its room's lane. Never blocks.
+    ///
+    /// # Errors
+    /// The write comes back when the lane's queue is full or the store is closing: answer [`Refusal::Busy`].
+    fn submit(&self, write: Box<Write>) -> Result<(), Box<Write>>;
+
+    /// A write by REST, awaited.
+    async fn write(&self, actor: UserId, room: RoomId, action: Action) -> Outcome {
+        let (answer, outcome) = oneshot::channel();
+        let write = Box::new(Write {
+            event_id: EventId::fresh(),
+            actor,
+            room,
+            transport: Transport::Rest,
+            action,
+            answer: AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome)))),
+        });
+        match self.submit(write) {
+            Ok(()) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unavailable)),
+            Err(_) => Outcome::Refused(Refusal::Busy),
+        }
+    }
+
+    /// May `user` enter `room`? Cached for at most `limits::ADMISSION_CACHE_SECONDS`, invalidated by our own writes.
+    async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError>;
+    /// The answer of [`Self::admission`] when it is in the cache: costs no thread hop.
+    fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission>;
+    /// The current participants of `rooms`, for the sweep that finds rows others deleted.
+    async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError>;
+
+    /// A user by id, for token checks. Cached like admissions.
+    async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError>;
+    /// By lower-cased e-mail if it contains `@`, else (or on a miss) by lower-cased username.
+    async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError>;
+    /// A profile by id. Cached, invalidated by our own writes.
+    async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError>;
+    /// A profile by username, whatever its case.
+    async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
+    /// Makes a user.
+    async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
+    /// Replaces a password hash.
+    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError>;
+    /// Remembers that the refresh token `jti` may not be used again, until it expires at `expires`.
+    async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
+    /// Was [`Self::revoke`] called for it?
+    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
+
+    /// The private room of two users, made if there is none; true when it was made. Races make one room.
+    async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError>;
+    /// Makes a room with its participants.
+    async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError>;
+    /// Changes the viewer's own settings of a room; false when the viewer is no participant.
+    async fn change_room_settings(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        patch: SettingsPatch,
+    ) -> Result<bool, StoreError>;
+    /// The viewer's rooms, newest message first, rooms without messages last. `is_active` defaults to active rooms.
+    async fn rooms(
+        &self,
+        viewer: UserId,
+        chat_type: Option<ChatType>,
+        is_active: bool,
+        page: PageRequest,
+    ) -> Result<PageOf<ChatRoom>, StoreError>;
+    /// One active room of the viewer's.
+    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError>;
+
+    /// Messages that are not deleted, newest first (ties by id), only those created after `since` if given.
+    async fn messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        since: Option<Timestamp>,
+        page: PageRequest,
+    ) -> Result<PageOf<Message>, StoreError>;
+    /// One message that is not deleted.
+    async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// Active users whose username, display name, first or last name contain `text`, without the viewer; all when empty.
+    async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
+    /// Friends of `of`, newest first.
+    async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
+    /// One person as the viewer sees it.
+    async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
+
+    /// Does the database answer and take writes?
+    async fn ping(&self) -> Result<(), StoreError>;
+    /// Takes no more writes, commits what is queued, answers everybody, closes.
+    async fn close(&self);
+}
