@@ -4,10 +4,7 @@
 //! `epoll_wait` returned is read first; then each member gets one `send` that carries all the
 //! frames its room gathered in that turn (coalescing). No tokens, no JSON, no timers, no limits:
 //! what a real server costs above this is its own work, what it costs below is its cleverness.
-#![allow(
-    clippy::print_stdout,
-    reason = "the listening line is the program's output"
-)]
+#![allow(clippy::print_stdout, reason = "the listening line is the program's output")]
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -64,8 +61,7 @@ fn main() -> Result<()> {
         bail!("usage: peer-epoll 127.0.0.1:9000");
     };
     let address: SocketAddr = address.parse().context("the address to listen on")?;
-    let listener =
-        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     listener.set_nonblocking(true)?;
     // std listens with a backlog of 128; a load tester connects hundreds at once.
     rustix::net::listen(&listener, 4096)?;
@@ -76,12 +72,7 @@ fn main() -> Result<()> {
 impl Server {
     fn new(listener: TcpListener) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(
-            &epoll,
-            &listener,
-            EventData::new_u64(LISTENER),
-            EventFlags::IN,
-        )?;
+        epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         Ok(Self {
             epoll,
             listener,
@@ -134,23 +125,11 @@ impl Server {
             let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
             let id = self.free.pop().unwrap_or(self.conns.len() as u32);
             let interest = EventFlags::IN;
-            if epoll::add(
-                &self.epoll,
-                &socket,
-                EventData::new_u64(u64::from(id)),
-                interest,
-            )
-            .is_err()
-            {
+            if epoll::add(&self.epoll, &socket, EventData::new_u64(u64::from(id)), interest).is_err() {
                 self.free.push(id);
                 continue;
             }
-            let conn = Conn {
-                socket,
-                seat: None,
-                partial: Vec::new(),
-                unsent: Vec::new(),
-            };
+            let conn = Conn { socket, seat: None, partial: Vec::new(), unsent: Vec::new() };
             match self.conns.get_mut(id as usize) {
                 Some(slot) => *slot = Some(conn),
                 None => self.conns.push(Some(conn)),
@@ -267,10 +246,7 @@ impl Server {
         };
         let unsent = std::mem::take(&mut conn.unsent);
         self.send(id, &unsent);
-        if self.conns[id as usize]
-            .as_ref()
-            .is_some_and(|conn| conn.unsent.is_empty())
-        {
+        if self.conns[id as usize].as_ref().is_some_and(|conn| conn.unsent.is_empty()) {
             self.watch(id, EventFlags::IN);
         }
     }
@@ -289,8 +265,7 @@ impl Server {
         let path = head.strip_prefix("GET ")?.split([' ', '?']).next()?;
         let key = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("sec-websocket-key")
-                .then(|| value.trim())
+            name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim())
         })?;
         let mut digest = Sha1::new();
         digest.update(key);
@@ -348,10 +323,7 @@ impl Frame {
         let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
         let (length, extended) = match second & 0x7f {
             126 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
-            127 => (
-                usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?,
-                8,
-            ),
+            127 => (usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?, 8),
             short => (usize::from(short), 0),
         };
         let mask = *rest.get(extended..)?.first_chunk::<4>()?;
@@ -361,12 +333,7 @@ impl Frame {
         }
         let plain = first & 0xf0 == 0x80 && second & 0x80 != 0;
         let opcode = if plain { first & 0x0f } else { 0 };
-        Some(Self {
-            opcode,
-            header,
-            length,
-            mask,
-        })
+        Some(Self { opcode, header, length, mask })
     }
 }
 

@@ -20,9 +20,7 @@ use crate::frames::{self, Frame, Parsed};
 const RECEIVE_BYTES: usize = 512 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
 
-const ENDING: EventFlags = EventFlags::RDHUP
-    .union(EventFlags::HUP)
-    .union(EventFlags::ERR);
+const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
 /// The key of RFC 6455's own example, so that the answer is known without hashing.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -78,22 +76,14 @@ impl Links {
     }
 
     /// Starts a connection; `opened` or `closed` follows. Links are numbered from 0.
-    pub fn open(
-        &mut self,
-        server: SocketAddr,
-        source: Option<Ipv4Addr>,
-        path: &str,
-    ) -> Result<usize> {
+    pub fn open(&mut self, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<usize> {
         let domain = Domain::for_address(server);
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))
-            .context("cannot open another socket")?;
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).context("cannot open another socket")?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = source {
             let source = SocketAddr::from((source, 0));
-            socket
-                .bind(&source.into())
-                .with_context(|| format!("cannot bind to {source}"))?;
+            socket.bind(&source.into()).with_context(|| format!("cannot bind to {source}"))?;
         }
         if let Err(error) = socket.connect(&server.into())
             && error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error())
@@ -121,10 +111,7 @@ impl Links {
 
     /// One `epoll_wait` and everything it returned; waits at most `timeout`.
     pub fn turn(&mut self, timeout: Duration, handler: &mut impl Handler) -> Result<()> {
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs().cast_signed(),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
+        let timeout = Timespec { tv_sec: timeout.as_secs().cast_signed(), tv_nsec: timeout.subsec_nanos().into() };
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
@@ -185,9 +172,7 @@ impl Links {
     /// the buffer there is not: what comes later is a new edge.)
     fn read(&mut self, link: usize, handler: &mut impl Handler) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let Link {
-            socket, partial, ..
-        } = &mut self.links[link];
+        let Link { socket, partial, .. } = &mut self.links[link];
         let Some(socket) = socket else {
             self.buffer = buffer;
             return false;
@@ -307,9 +292,6 @@ mod tests {
 
     #[test]
     fn close_codes_are_shown() {
-        assert_eq!(
-            close_reason(b"\x0f\xa8slow"),
-            "closed by the server with 4008 slow"
-        );
+        assert_eq!(close_reason(b"\x0f\xa8slow"), "closed by the server with 4008 slow");
     }
 }

@@ -59,11 +59,7 @@ struct Cell {
 impl Cell {
     fn all() -> Vec<Self> {
         let modes = [1, 16].map(|window| [(window, Release::Sender), (window, Release::All)]);
-        let cell = |(window, release)| Self {
-            window,
-            release,
-            pairs: Vec::new(),
-        };
+        let cell = |(window, release)| Self { window, release, pairs: Vec::new() };
         modes.into_iter().flatten().map(cell).collect()
     }
 }
@@ -134,20 +130,12 @@ pub fn compare(options: &CompareOptions) -> Result<CompareReport> {
             let plan = plan(options, cell);
             bytes = bytes.max(fitted(&plan, &other_server.run.target));
             let plan = Plan { bytes, ..plan };
-            eprintln!(
-                "round {round}/{}: window {}, {:?}",
-                options.rounds, cell.window, cell.release
-            );
+            eprintln!("round {round}/{}: window {}, {:?}", options.rounds, cell.window, cell.release);
             let (peer, peer_load_cores, bad) = measure(&plan, &peer_server.run)?;
             violations += bad;
             let (other, other_load_cores, bad) = measure(&plan, &other_server.run)?;
             violations += bad;
-            cell.pairs.push(Pair {
-                peer,
-                other,
-                peer_load_cores,
-                other_load_cores,
-            });
+            cell.pairs.push(Pair { peer, other, peer_load_cores, other_load_cores });
         }
     }
     Ok(CompareReport {
@@ -163,15 +151,8 @@ fn plan(options: &CompareOptions, cell: &Cell) -> Plan {
     Plan {
         scenario: "room",
         kind: Kind::Ephemeral,
-        layout: Layout {
-            rooms: 1,
-            members: options.members,
-            senders: 1,
-        },
-        pacing: Pacing::Each {
-            window: cell.window,
-            release: cell.release,
-        },
+        layout: Layout { rooms: 1, members: options.members, senders: 1 },
+        pacing: Pacing::Each { window: cell.window, release: cell.release },
         bytes: options.bytes,
         warmup: Duration::from_secs_f64(options.warmup),
         seconds: Duration::from_secs_f64(options.seconds),
@@ -193,9 +174,7 @@ fn measure(plan: &Plan, run: &Run) -> Result<(f64, f64, u64)> {
         eprintln!("{report}");
     }
     let round = report.median.context("a measured round")?;
-    let server = round
-        .server_us_per_delivery
-        .context("the server's CPU time")?;
+    let server = round.server_us_per_delivery.context("the server's CPU time")?;
     Ok((server, round.load_cores, report.violations.total()))
 }
 
@@ -215,14 +194,8 @@ fn pregon_command(pregon: &Path, scratch: &Path) -> Command {
     let mut command = Command::new(pregon);
     command
         .current_dir(scratch)
-        .env(
-            "PREGON_DATABASE_URL",
-            format!("sqlite://{}", database.display()),
-        )
-        .env(
-            "PREGON_JWT_SECRET",
-            "a secret for load tests on this machine only",
-        )
+        .env("PREGON_DATABASE_URL", format!("sqlite://{}", database.display()))
+        .env("PREGON_JWT_SECRET", "a secret for load tests on this machine only")
         .env("PREGON_SHARDS", "1")
         .env("PREGON_RATE_LIMITS", "off");
     command
@@ -231,15 +204,7 @@ fn pregon_command(pregon: &Path, scratch: &Path) -> Command {
 fn seed(pregon: &Path, scratch: &Path, members: usize) -> Result<()> {
     let members = members.to_string();
     let mut command = pregon_command(pregon, scratch);
-    command.args([
-        "seed",
-        "--users",
-        &members,
-        "--rooms",
-        "1",
-        "--members",
-        &members,
-    ]);
+    command.args(["seed", "--users", &members, "--rooms", "1", "--members", &members]);
     let done = command
         .arg("--out")
         .arg(scratch.join("fixture.json"))
@@ -254,9 +219,7 @@ fn start_pregon(pregon: &Path, scratch: &Path) -> Result<Server> {
     let fixture = Fixture::load(&scratch.join("fixture.json"))?;
     let address = free_address()?;
     let mut command = pregon_command(pregon, scratch);
-    command
-        .arg("serve")
-        .env("PREGON_LISTEN", address.to_string());
+    command.arg("serve").env("PREGON_LISTEN", address.to_string());
     start(command, address, Target::Pregon(fixture))
 }
 
@@ -269,25 +232,14 @@ fn start(mut command: Command, address: SocketAddr, target: Target) -> Result<Se
     let watched = Watched::new(child.id());
     let mut server = Server {
         child,
-        run: Run {
-            server_address: address,
-            url: format!("ws://{address}"),
-            target,
-            server: Some(watched?),
-        },
+        run: Run { server_address: address, url: format!("ws://{address}"), target, server: Some(watched?) },
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(address).is_err() {
         if let Some(status) = server.child.try_wait()? {
-            bail!(
-                "{} ended at once: {status}",
-                command.get_program().display()
-            );
+            bail!("{} ended at once: {status}", command.get_program().display());
         }
-        ensure!(
-            Instant::now() < deadline,
-            "nothing listens on {address} after 20 s"
-        );
+        ensure!(Instant::now() < deadline, "nothing listens on {address} after 20 s");
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(server)
@@ -315,15 +267,10 @@ impl Display for CompareReport {
             "", "bare peer", other, "ratio", "min–max", "load busy (cores)"
         )?;
         for cell in &self.cells {
-            let of = |value: fn(&Pair) -> f64| {
-                median(cell.pairs.iter().map(value).collect()).unwrap_or_default()
-            };
+            let of = |value: fn(&Pair) -> f64| median(cell.pairs.iter().map(value).collect()).unwrap_or_default();
             let ratios = cell.pairs.iter().map(|pair| pair.other / pair.peer);
-            let (least, most) = ratios
-                .clone()
-                .fold((f64::MAX, f64::MIN), |(low, high), ratio| {
-                    (low.min(ratio), high.max(ratio))
-                });
+            let (least, most) =
+                ratios.clone().fold((f64::MAX, f64::MIN), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
             let name = match cell.release {
                 Release::Sender => format!("window {}, sender has it", cell.window),
                 Release::All => format!("window {}, all have it", cell.window),

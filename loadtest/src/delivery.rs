@@ -71,20 +71,13 @@ struct ChatSender<'a> {
 impl Reader {
     /// `messages`: one per sender, by the sender's number.
     pub fn new(kind: Kind, messages: Vec<Message>) -> Self {
-        let plain = messages
-            .first()
-            .is_none_or(|first| first.user_id.is_empty());
+        let plain = messages.first().is_none_or(|first| first.user_id.is_empty());
         let event = match kind {
             _ if plain => "",
             Kind::Ephemeral => "signal",
             Kind::Durable => CHAT_MESSAGE,
         };
-        Self {
-            event,
-            messages,
-            content: memmem::Finder::new(b"\"content\":\""),
-            slow: 0,
-        }
+        Self { event, messages, content: memmem::Finder::new(b"\"content\":\""), slow: 0 }
     }
 
     pub fn read(&mut self, text: &[u8]) -> Reading {
@@ -238,9 +231,7 @@ mod tests {
         assert_eq!(reader.read(&text), expected);
         assert_eq!(reader.slow, 0);
         assert_eq!(reader.read_slowly(&text), expected);
-        let spelt_otherwise = String::from_utf8(text)
-            .expect("text")
-            .replace("\",\"", "\", \"");
+        let spelt_otherwise = String::from_utf8(text).expect("text").replace("\",\"", "\", \"");
         assert_eq!(reader.read(spelt_otherwise.as_bytes()), expected);
         assert_eq!(reader.slow, 2);
     }
@@ -278,10 +269,7 @@ mod tests {
         let reading = reader.read_slowly(other_sender.as_bytes());
         assert!(matches!(reading, Reading::Damaged(_)));
         let other_text = text.replacen("xx", "xy", 1);
-        assert!(matches!(
-            reader.read(other_text.as_bytes()),
-            Reading::Damaged(_)
-        ));
+        assert!(matches!(reader.read(other_text.as_bytes()), Reading::Damaged(_)));
     }
 
     #[test]

@@ -27,8 +27,7 @@ pub struct Room {
 
 impl Fixture {
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .with_context(|| format!("cannot read the fixture {}", path.display()))?;
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read the fixture {}", path.display()))?;
         let fixture: Self = serde_json::from_slice(&bytes)
             .with_context(|| format!("{} is not a fixture of `pregon seed`", path.display()))?;
         let users = fixture.users.len();

@@ -79,10 +79,7 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
         }
     }
     out.extend_from_slice(&MASK);
-    let masked = payload
-        .iter()
-        .enumerate()
-        .map(|(at, byte)| byte ^ MASK[at % 4]);
+    let masked = payload.iter().enumerate().map(|(at, byte)| byte ^ MASK[at % 4]);
     out.extend(masked);
     out
 }
@@ -99,11 +96,7 @@ impl Stencil {
     pub fn new(payload: &[u8], hole: usize) -> Self {
         let frame = masked(TEXT, payload);
         let header = frame.len() - payload.len();
-        Self {
-            frame,
-            header,
-            hole,
-        }
+        Self { frame, header, hole }
     }
 
     /// Appends the frame with `bytes` in its hole.
@@ -154,11 +147,7 @@ mod tests {
             assert_eq!((frame.payload.len(), used), (length, bytes.len()));
             for cut in [0, 1, 2, 3, bytes.len() / 2, bytes.len() - 1] {
                 if cut < bytes.len() {
-                    assert_eq!(
-                        parse(&bytes[..cut]),
-                        Parsed::Partial,
-                        "{length} cut at {cut}"
-                    );
+                    assert_eq!(parse(&bytes[..cut]), Parsed::Partial, "{length} cut at {cut}");
                 }
             }
         }
@@ -175,11 +164,7 @@ mod tests {
             seen.push((frame.opcode, frame.payload.to_vec()));
             at += used;
         }
-        let expected = [
-            (TEXT, b"one".to_vec()),
-            (PING, Vec::new()),
-            (TEXT, b"three".to_vec()),
-        ];
+        let expected = [(TEXT, b"one".to_vec()), (PING, Vec::new()), (TEXT, b"three".to_vec())];
         assert_eq!(seen, expected);
     }
 

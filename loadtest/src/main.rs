@@ -2,10 +2,7 @@
 //!
 //! `scenario` decides who sends when; `client` moves the bytes of all connections on one thread;
 //! `target` and `delivery` know a server's messages; `oracle` judges; `report` tells.
-#![allow(
-    clippy::print_stdout,
-    reason = "the report is this program's output; progress goes to stderr"
-)]
+#![allow(clippy::print_stdout, reason = "the report is this program's output; progress goes to stderr")]
 
 mod client;
 mod compare;

@@ -122,9 +122,7 @@ impl Oracle {
         let room = self.layout.room_of_receiver(receiver);
         if self.layout.room_of_sender(sender) != room {
             self.violations.foreign_room += 1;
-            self.violations.sample(|| {
-                format!("receiver {receiver} of room {room} got {tag}, of another room")
-            });
+            self.violations.sample(|| format!("receiver {receiver} of room {room} got {tag}, of another room"));
             return false;
         }
         let slot = receiver * self.layout.senders + sender % self.layout.senders;
@@ -159,21 +157,12 @@ impl Oracle {
             let rest = [gap.start..tag.seq, tag.seq + 1..gap.end];
             gaps.extend(rest.into_iter().filter(|part| !part.is_empty()));
             self.violations.reordered += 1;
-            self.violations.sample(|| {
-                format!(
-                    "receiver {receiver} got {tag} late, behind {}",
-                    expected - 1
-                )
-            });
+            self.violations.sample(|| format!("receiver {receiver} got {tag} late, behind {}", expected - 1));
             return true;
         }
         self.violations.duplicated += 1;
-        self.violations.sample(|| {
-            format!(
-                "receiver {receiver} got {tag} twice, the second time behind {}",
-                expected - 1
-            )
-        });
+        self.violations
+            .sample(|| format!("receiver {receiver} got {tag} twice, the second time behind {}", expected - 1));
         false
     }
 
@@ -203,14 +192,12 @@ impl Oracle {
 
     pub fn damaged(&mut self, receiver: usize, what: &str) {
         self.violations.damaged += 1;
-        self.violations
-            .sample(|| format!("receiver {receiver}: {what}"));
+        self.violations.sample(|| format!("receiver {receiver}: {what}"));
     }
 
     pub fn disconnected(&mut self, receiver: usize, why: &str) {
         self.violations.disconnected += 1;
-        self.violations
-            .sample(|| format!("receiver {receiver} was disconnected: {why}"));
+        self.violations.sample(|| format!("receiver {receiver} was disconnected: {why}"));
     }
 
     /// At the end: what never came. `sent`: messages of each sender.
@@ -239,11 +226,7 @@ impl Oracle {
 mod tests {
     use super::*;
 
-    const LAYOUT: Layout = Layout {
-        rooms: 2,
-        members: 3,
-        senders: 2,
-    };
+    const LAYOUT: Layout = Layout { rooms: 2, members: 3, senders: 2 };
 
     fn tag(sender: u32, seq: u32) -> Tag {
         Tag { sender, seq }
@@ -291,11 +274,7 @@ mod tests {
     fn a_late_message_is_reordered_not_lost() {
         let mut oracle = run(0);
         for receiver in 0..3 {
-            let order: &[u32] = if receiver == 1 {
-                &[0, 3, 2, 1]
-            } else {
-                &[0, 1, 2, 3]
-            };
+            let order: &[u32] = if receiver == 1 { &[0, 3, 2, 1] } else { &[0, 1, 2, 3] };
             for &seq in order {
                 assert!(oracle.observe(receiver, tag(0, seq), 0));
             }

@@ -33,11 +33,7 @@ pub struct Schedule {
 
 impl Schedule {
     pub fn new(now: u64, per_second: f64) -> Self {
-        Self {
-            start: now,
-            interval_ns: 1e9 / per_second,
-            taken: 0,
-        }
+        Self { start: now, interval_ns: 1e9 / per_second, taken: 0 }
     }
 
     /// The time of the next message.

@@ -16,10 +16,7 @@ pub struct Watched {
 
 impl Watched {
     pub fn new(pid: u32) -> Result<Self> {
-        let watched = Self {
-            pid,
-            ticks_per_second: rustix::param::clock_ticks_per_second(),
-        };
+        let watched = Self { pid, ticks_per_second: rustix::param::clock_ticks_per_second() };
         watched.cpu_us()?;
         Ok(watched)
     }
@@ -28,20 +25,17 @@ impl Watched {
     /// a window of some seconds is needed.
     pub fn cpu_us(&self) -> Result<u64> {
         let stat = self.read("stat")?;
-        let ticks = parse_stat_ticks(&stat)
-            .with_context(|| format!("/proc/{}/stat has an unknown form", self.pid))?;
+        let ticks = parse_stat_ticks(&stat).with_context(|| format!("/proc/{}/stat has an unknown form", self.pid))?;
         Ok(ticks * 1_000_000 / self.ticks_per_second)
     }
 
     pub fn rss_kib(&self) -> Result<u64> {
-        parse_rss_kib(&self.read("status")?)
-            .with_context(|| format!("/proc/{}/status shows no VmRSS", self.pid))
+        parse_rss_kib(&self.read("status")?).with_context(|| format!("/proc/{}/status shows no VmRSS", self.pid))
     }
 
     fn read(&self, file: &str) -> Result<String> {
         let path = format!("/proc/{}/{file}", self.pid);
-        fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {path}: is the server (--server-pid) alive?"))
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}: is the server (--server-pid) alive?"))
     }
 }
 
@@ -55,9 +49,7 @@ fn parse_stat_ticks(stat: &str) -> Option<u64> {
 }
 
 fn parse_rss_kib(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -84,10 +76,7 @@ pub fn raise_file_limit(sockets: usize) -> Result<()> {
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
     }
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")?;
     if let Some(maximum) = limit.maximum.filter(|maximum| *maximum < needed) {
         bail!(

@@ -94,11 +94,7 @@ impl TrafficReport {
     pub fn new(plan: &Plan, run: &Run, rounds: Vec<Round>, mut notes: Vec<String>) -> Self {
         let median = median_round(&rounds);
         notes.extend(median.as_ref().and_then(bottleneck));
-        let Layout {
-            rooms: room_count,
-            members,
-            senders,
-        } = plan.layout;
+        let Layout { rooms: room_count, members, senders } = plan.layout;
         Self {
             scenario: plan.scenario,
             url: run.url.clone(),
@@ -142,13 +138,7 @@ impl Display for TrafficReport {
         writeln!(
             out,
             "{} on {}: {} rooms × {} members, {} senders each, {}, {} bytes",
-            self.scenario,
-            self.url,
-            self.rooms,
-            self.members,
-            self.senders_per_room,
-            self.pacing,
-            self.bytes
+            self.scenario, self.url, self.rooms, self.members, self.senders_per_room, self.pacing, self.bytes
         )?;
         writeln!(
             out,
@@ -183,9 +173,7 @@ impl Display for TrafficReport {
 }
 
 fn write_round(out: &mut Formatter<'_>, name: &str, round: &Round) -> std::fmt::Result {
-    let optional = |value: Option<f64>, digits| {
-        value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
-    };
+    let optional = |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
     writeln!(
         out,
         "{name:8}{:>14.0}{:>12.0} | {:>15}{:>7} | {:>13.3}{:>7.2} | {} | {}",
@@ -202,22 +190,13 @@ fn write_round(out: &mut Formatter<'_>, name: &str, round: &Round) -> std::fmt::
 
 fn write_verdict(out: &mut Formatter<'_>, checked: u64, bad: &Violations) -> std::fmt::Result {
     if bad.total() == 0 {
-        return writeln!(
-            out,
-            "oracle: {checked} deliveries checked: none lost, doubled, reordered or damaged"
-        );
+        return writeln!(out, "oracle: {checked} deliveries checked: none lost, doubled, reordered or damaged");
     }
     writeln!(
         out,
         "oracle: {checked} deliveries checked, VIOLATIONS: {} lost, {} duplicated, {} reordered, \
          {} damaged, {} receivers with another order, {} in a foreign room, {} disconnected",
-        bad.lost,
-        bad.duplicated,
-        bad.reordered,
-        bad.damaged,
-        bad.order_differs,
-        bad.foreign_room,
-        bad.disconnected
+        bad.lost, bad.duplicated, bad.reordered, bad.damaged, bad.order_differs, bad.foreign_room, bad.disconnected
     )?;
     for sample in &bad.samples {
         writeln!(out, "  {sample}")?;
@@ -270,11 +249,7 @@ impl Report for IdleReport {
 
 impl Display for IdleReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
-        writeln!(
-            out,
-            "idle on {}: {} connections in rooms of {}",
-            self.url, self.connections, self.members
-        )?;
+        writeln!(out, "idle on {}: {} connections in rooms of {}", self.url, self.connections, self.members)?;
         writeln!(
             out,
             "connected in {:.2} s; load {:.1} µs of CPU each",
@@ -285,33 +260,17 @@ impl Display for IdleReport {
             None => Ok(()),
         };
         let kib = |value: Option<u64>| value.map(|value| value as f64);
-        line(
-            "server CPU per connection made, µs",
-            self.server_us_per_connection,
-        )?;
+        line("server CPU per connection made, µs", self.server_us_per_connection)?;
         line("server memory empty, KiB", kib(self.rss_kib_empty))?;
         line("server memory holding them, KiB", kib(self.rss_kib_holding))?;
         line("server memory after they left, KiB", kib(self.rss_kib_left))?;
-        line(
-            "bytes per connection, against empty",
-            self.bytes_per_connection,
-        )?;
-        line(
-            "bytes per connection, against after they left",
-            self.bytes_per_connection_returned,
-        )?;
-        line(
-            "server CPU while idle, % of a core",
-            self.idle_server_cores.map(|cores| cores * 100.0),
-        )?;
+        line("bytes per connection, against empty", self.bytes_per_connection)?;
+        line("bytes per connection, against after they left", self.bytes_per_connection_returned)?;
+        line("server CPU while idle, % of a core", self.idle_server_cores.map(|cores| cores * 100.0))?;
         writeln!(out, "frames received while idle: {}", self.idle_frames)?;
         match &self.disconnected_why {
             None => writeln!(out, "all stayed connected"),
-            Some(why) => writeln!(
-                out,
-                "VIOLATION: {} were disconnected: {why}",
-                self.disconnected
-            ),
+            Some(why) => writeln!(out, "VIOLATION: {} were disconnected: {why}", self.disconnected),
         }
     }
 }
@@ -322,8 +281,7 @@ pub fn emit(report: &impl Report, json: Option<&Path>) -> Result<()> {
     match json {
         Some(path) if path.as_os_str() == "-" => println!("{}", text()?),
         Some(path) => {
-            std::fs::write(path, text()? + "\n")
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(path, text()? + "\n").with_context(|| format!("cannot write {}", path.display()))?;
             print!("{report}");
         }
         None => print!("{report}"),
@@ -350,20 +308,15 @@ fn bottleneck(round: &Round) -> Option<String> {
              show more deliveries/s here",
             busy(server)
         )),
-        _ => Some(format!(
-            "the load's own thread was busy {load} of the time: it, not the server, was the bottleneck"
-        )),
+        _ => Some(format!("the load's own thread was busy {load} of the time: it, not the server, was the bottleneck")),
     }
 }
 
 fn median_round(rounds: &[Round]) -> Option<Round> {
     let of = |field: fn(&Round) -> f64| median(rounds.iter().map(field).collect());
-    let of_optional =
-        |field: fn(&Round) -> Option<f64>| median(rounds.iter().filter_map(field).collect());
+    let of_optional = |field: fn(&Round) -> Option<f64>| median(rounds.iter().filter_map(field).collect());
     let latency = |field: fn(&Round) -> Latency| {
-        let part = |part: fn(&Latency) -> f64| {
-            median(rounds.iter().map(|round| part(&field(round))).collect())
-        };
+        let part = |part: fn(&Latency) -> f64| median(rounds.iter().map(|round| part(&field(round))).collect());
         Some(Latency {
             p50: part(|latency| latency.p50)?,
             p90: part(|latency| latency.p90)?,

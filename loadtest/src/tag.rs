@@ -38,10 +38,7 @@ impl Tag {
             seen |= value;
             bits = bits << 6 | u64::from(value & 63);
         }
-        (seen & 0xc0 == 0).then_some(Self {
-            sender: (bits >> 30) as u32,
-            seq: (bits & u64::from(SEQ_MAX - 1)) as u32,
-        })
+        (seen & 0xc0 == 0).then_some(Self { sender: (bits >> 30) as u32, seq: (bits & u64::from(SEQ_MAX - 1)) as u32 })
     }
 }
 
@@ -57,12 +54,7 @@ mod tests {
 
     #[test]
     fn tags_survive_the_way_there_and_back() {
-        for (sender, seq) in [
-            (0, 0),
-            (1, 63),
-            (SENDERS_MAX - 1, SEQ_MAX - 1),
-            (4711, 77_777),
-        ] {
+        for (sender, seq) in [(0, 0), (1, 63), (SENDERS_MAX - 1, SEQ_MAX - 1), (4711, 77_777)] {
             let tag = Tag { sender, seq };
             assert_eq!(Tag::decode(&tag.encode()), Some(tag));
         }

@@ -89,9 +89,7 @@ impl Target {
     /// The smallest payload a member of this sender's room can receive.
     pub fn bytes_min(&self, kind: Kind, seat: Seat) -> usize {
         match (self, kind) {
-            (Self::Pregon(fixture), Kind::Ephemeral) => {
-                signal_received(fixture.user(seat.room, seat.member), "").len()
-            }
+            (Self::Pregon(fixture), Kind::Ephemeral) => signal_received(fixture.user(seat.room, seat.member), "").len(),
             (Self::Pregon(_), Kind::Durable) => TAG_BYTES,
             (Self::Plain, _) => plain("").len(),
         }
@@ -108,10 +106,7 @@ impl Target {
         Ok(match (self, kind) {
             (Self::Pregon(fixture), Kind::Ephemeral) => {
                 let user = fixture.user(seat.room, seat.member);
-                let sent = format!(
-                    "{{\"type\":\"signal\",\"data\":{},\"echo\":true}}",
-                    signal_data(&pad)
-                );
+                let sent = format!("{{\"type\":\"signal\",\"data\":{},\"echo\":true}}", signal_data(&pad));
                 Message::new(sent, signal_received(user, &pad), user)
             }
             (Self::Pregon(fixture), Kind::Durable) => {
@@ -120,17 +115,11 @@ impl Target {
                 }
                 let user = fixture.user(seat.room, seat.member);
                 let content = format!("{pad}{HOLE}");
-                let sent = format!(
-                    "{{\"type\":\"chat_message\",\"content\":\"{content}\",\"message_type\":\"text\"}}"
-                );
+                let sent = format!("{{\"type\":\"chat_message\",\"content\":\"{content}\",\"message_type\":\"text\"}}");
                 Message::new(sent, content, user)
             }
             (Self::Plain, _) => {
-                let nobody = User {
-                    id: String::new(),
-                    username: String::new(),
-                    token: String::new(),
-                };
+                let nobody = User { id: String::new(), username: String::new(), token: String::new() };
                 Message::new(plain(&pad), plain(&pad), &nobody)
             }
         })
@@ -201,10 +190,7 @@ mod tests {
     #[test]
     fn a_seat_connects_as_the_rooms_member() {
         let target = Target::Pregon(test_fixture());
-        assert_eq!(
-            target.path(FIRST),
-            "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb/?token=t1"
-        );
+        assert_eq!(target.path(FIRST), "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb/?token=t1");
         assert!(target.check_size(1, 3).is_err());
         assert_eq!(Target::Plain.path(Seat { room: 7, member: 1 }), "/7");
     }

@@ -21,10 +21,7 @@ enum Fault {
 }
 
 fn loadtest(arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadtest"))
-        .args(arguments.split_whitespace())
-        .output()
-        .expect("loadtest runs")
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments.split_whitespace()).output().expect("loadtest runs")
 }
 
 fn json(output: &Output) -> Value {
@@ -111,10 +108,7 @@ fn each_fault_is_named_and_ends_with_1() {
         };
         assert_eq!(output.status.code(), Some(1), "{fault:?}: {report}");
         let violations = &report["violations"];
-        assert!(
-            violations[counter].as_u64() >= Some(1),
-            "{fault:?}: {violations}"
-        );
+        assert!(violations[counter].as_u64() >= Some(1), "{fault:?}: {violations}");
         let sample = violations["samples"][0].as_str().unwrap_or_default();
         assert!(sample.contains("receiver 1"), "{fault:?}: {violations}");
     }
@@ -147,11 +141,7 @@ fn peer() -> Peer {
 #[test]
 fn the_bare_peer_passes_every_scenario() {
     let peer = peer();
-    let common = format!(
-        "--target plain --url {} --server-pid {} --json -",
-        peer.1,
-        peer.0.id()
-    );
+    let common = format!("--target plain --url {} --server-pid {} --json -", peer.1, peer.0.id());
     let timing = "--seconds 0.3 --warmup 0.1 --rounds 2";
     let scenarios = [
         format!("room --members 20 --senders 3 --window 16 --release-when all {timing}"),
@@ -166,10 +156,7 @@ fn the_bare_peer_passes_every_scenario() {
         let report = json(&output);
         if !scenario.starts_with("idle") {
             assert_eq!(report["rounds"].as_array().map(Vec::len), Some(2));
-            assert!(
-                report["median"]["deliveries"].as_u64() > Some(100),
-                "{report}"
-            );
+            assert!(report["median"]["deliveries"].as_u64() > Some(100), "{report}");
         }
     }
 }

@@ -40,23 +40,13 @@ pub fn chat(options: &ChatOptions) -> Result<TrafficReport> {
     let plan = Plan {
         scenario: "chat",
         kind: Kind::Durable,
-        layout: Layout {
-            rooms: options.rooms,
-            members: options.members,
-            senders: options.senders,
-        },
+        layout: Layout { rooms: options.rooms, members: options.members, senders: options.senders },
         pacing: match options.rate {
             Some(per_second) => Pacing::Rate { per_second },
-            None => Pacing::Each {
-                window: options.window,
-                release: options.release_when,
-            },
+            None => Pacing::Each { window: options.window, release: options.release_when },
         },
         bytes: options.bytes,
         ..Plan::default()
     };
-    run_traffic(
-        plan.with_timing(options.timing)?,
-        &Run::new(&options.common)?,
-    )
+    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common)?)
 }

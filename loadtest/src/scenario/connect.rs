@@ -57,65 +57,39 @@ impl Handler for Door {
             self.admit(link);
         } else if !self.admitted[link] && frame.payload.starts_with(b"{\"type\":\"error\"") {
             let text = excerpt(frame.payload);
-            self.failure
-                .get_or_insert(format!("connection {link} was refused: {text}"));
+            self.failure.get_or_insert(format!("connection {link} was refused: {text}"));
         }
     }
 
     fn closed(&mut self, link: usize, why: &str) {
-        self.failure
-            .get_or_insert_with(|| format!("connection {link} failed: {why}"));
+        self.failure.get_or_insert_with(|| format!("connection {link} failed: {why}"));
     }
 }
 
 /// Connects room by room; link numbers are `room * members + member`. Any failure ends it.
-pub fn connect(
-    links: &mut Links,
-    target: &Target,
-    wanted: &Wanted,
-    bar: &ProgressBar,
-) -> Result<()> {
-    let mut door = Door {
-        greeting: target.greeting(),
-        admitted: Vec::with_capacity(wanted.total),
-        count: 0,
-        failure: None,
-    };
+pub fn connect(links: &mut Links, target: &Target, wanted: &Wanted, bar: &ProgressBar) -> Result<()> {
+    let mut door =
+        Door { greeting: target.greeting(), admitted: Vec::with_capacity(wanted.total), count: 0, failure: None };
     bar.set_length(wanted.total as u64);
     let mut last = (0, links.now());
     while door.count < wanted.total {
         let next = door.admitted.len();
         if next < wanted.total && next - door.count < wanted.under_way_max {
-            let seat = Seat {
-                room: next / wanted.members,
-                member: next % wanted.members,
-            };
+            let seat = Seat { room: next / wanted.members, member: next % wanted.members };
             debug_assert!(seat.room < wanted.rooms);
-            links.open(
-                wanted.server,
-                source(wanted.server, next),
-                &target.path(seat),
-            )?;
+            links.open(wanted.server, source(wanted.server, next), &target.path(seat))?;
             door.admitted.push(false);
             continue;
         }
         links.turn(Duration::from_millis(100), &mut door)?;
         if let Some(failure) = door.failure {
-            bail!(
-                "{failure} ({} of {} were admitted)",
-                door.count,
-                wanted.total
-            );
+            bail!("{failure} ({} of {} were admitted)", door.count, wanted.total);
         }
         if door.count > last.0 {
             last = (door.count, links.now());
             bar.set_position(door.count as u64);
         } else if links.now() - last.1 > STALL_NS {
-            bail!(
-                "no connection was admitted for 20 s ({} of {})",
-                door.count,
-                wanted.total
-            );
+            bail!("no connection was admitted for 20 s ({} of {})", door.count, wanted.total);
         }
     }
     Ok(())

@@ -25,10 +25,7 @@ pub struct Passage {
 
 impl Flight {
     pub fn depart(&mut self, stamp: u64, receivers: u32) {
-        self.entries.push_back(Entry {
-            stamp,
-            waiting: receivers,
-        });
+        self.entries.push_back(Entry { stamp, waiting: receivers });
     }
 
     /// `None` for a message that nobody waits for.
@@ -36,10 +33,7 @@ impl Flight {
         let at = seq.checked_sub(self.first)? as usize;
         let entry = self.entries.get_mut(at)?;
         entry.waiting = entry.waiting.checked_sub(1)?;
-        let passage = Passage {
-            stamp: entry.stamp,
-            complete: entry.waiting == 0,
-        };
+        let passage = Passage { stamp: entry.stamp, complete: entry.waiting == 0 };
         while self.entries.front().is_some_and(|entry| entry.waiting == 0) {
             self.entries.pop_front();
             self.first += 1;

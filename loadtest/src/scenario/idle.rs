@@ -70,22 +70,19 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     let start = std::time::Instant::now();
     let (mut links, bar) = open_links(&run, rooms, options.members, options.connections)?;
     report.connect_seconds = start.elapsed().as_secs_f64();
-    report.load_us_per_connection =
-        (proc::own_cpu_ns() - own_empty) as f64 / 1e3 / options.connections as f64;
+    report.load_us_per_connection = (proc::own_cpu_ns() - own_empty) as f64 / 1e3 / options.connections as f64;
     let mut idlers = Idlers::default();
     bar.set_prefix("settling");
     hold(&mut links, options.settle, &mut idlers)?;
     let cpu_settled = cpu(&run)?;
-    report.server_us_per_connection = cpu_empty
-        .zip(cpu_settled)
-        .map(|(before, after)| (after - before) as f64 / options.connections as f64);
+    report.server_us_per_connection =
+        cpu_empty.zip(cpu_settled).map(|(before, after)| (after - before) as f64 / options.connections as f64);
     idlers.frames = 0;
     bar.set_prefix("holding");
     hold(&mut links, options.seconds, &mut idlers)?;
     report.idle_frames = idlers.frames;
-    report.idle_server_cores = cpu_settled
-        .zip(cpu(&run)?)
-        .map(|(before, after)| (after - before) as f64 / 1e6 / options.seconds);
+    report.idle_server_cores =
+        cpu_settled.zip(cpu(&run)?).map(|(before, after)| (after - before) as f64 / 1e6 / options.seconds);
     report.rss_kib_holding = rss(&run)?;
     report.disconnected = idlers.lost;
     report.disconnected_why = idlers.why;

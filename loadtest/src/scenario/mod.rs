@@ -113,11 +113,7 @@ impl Default for Plan {
         Self {
             scenario: "",
             kind: Kind::Ephemeral,
-            layout: Layout {
-                rooms: 0,
-                members: 0,
-                senders: 0,
-            },
+            layout: Layout { rooms: 0, members: 0, senders: 0 },
             pacing: Pacing::Rate { per_second: 1.0 },
             bytes: 0,
             warmup: Duration::ZERO,
@@ -141,10 +137,8 @@ impl Plan {
     /// Raises `bytes` to what the target's envelope needs for every sender; whether it had to.
     pub fn fit_bytes(&mut self, target: &Target) -> bool {
         let layout = self.layout;
-        let seats = (0..layout.sender_count()).map(|sender| Seat {
-            room: layout.room_of_sender(sender),
-            member: sender % layout.senders,
-        });
+        let seats = (0..layout.sender_count())
+            .map(|sender| Seat { room: layout.room_of_sender(sender), member: sender % layout.senders });
         let least = seats.map(|seat| target.bytes_min(self.kind, seat)).max();
         let asked = self.bytes;
         self.bytes = asked.max(least.unwrap_or(0));
@@ -163,35 +157,21 @@ pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
     bar.finish_and_clear();
     links.close_all();
     if raised {
-        let note = format!(
-            "{asked} bytes are less than the target's envelope and the tag need: {} were used",
-            plan.bytes
-        );
+        let note =
+            format!("{asked} bytes are less than the target's envelope and the tag need: {} were used", plan.bytes);
         report.notes.push(note);
     }
     Ok(report)
 }
 
-fn open_links(
-    run: &Run,
-    rooms: usize,
-    members: usize,
-    total: usize,
-) -> Result<(Links, ProgressBar)> {
+fn open_links(run: &Run, rooms: usize, members: usize, total: usize) -> Result<(Links, ProgressBar)> {
     proc::raise_file_limit(total)?;
     let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{prefix} {msg} [{elapsed}] {pos}/{len} connected")
-            .context("progress line")?,
+        ProgressStyle::with_template("{prefix} {msg} [{elapsed}] {pos}/{len} connected").context("progress line")?,
     );
     bar.set_prefix("connecting");
     let mut links = Links::new()?;
-    let wanted = Wanted {
-        server: run.server_address,
-        rooms,
-        members,
-        total,
-        under_way_max: CONNECTING_MAX,
-    };
+    let wanted = Wanted { server: run.server_address, rooms, members, total, under_way_max: CONNECTING_MAX };
     connect::connect(&mut links, &run.target, &wanted, &bar)?;
     bar.set_position(total as u64);
     Ok((links, bar))

@@ -71,11 +71,7 @@ pub fn room(options: &RoomOptions) -> Result<TrafficReport> {
     let plan = Plan {
         scenario: "room",
         kind: Kind::Ephemeral,
-        layout: Layout {
-            rooms: 1,
-            members: options.members,
-            senders: options.senders,
-        },
+        layout: Layout { rooms: 1, members: options.members, senders: options.senders },
         pacing: match options.rate {
             Some(per_second) => Pacing::Rate { per_second },
             None => Pacing::Each { window, release },
@@ -83,10 +79,7 @@ pub fn room(options: &RoomOptions) -> Result<TrafficReport> {
         bytes: options.bytes,
         ..Plan::default()
     };
-    run_traffic(
-        plan.with_timing(options.timing)?,
-        &Run::new(&options.common)?,
-    )
+    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common)?)
 }
 
 pub fn rooms(options: &RoomsOptions) -> Result<TrafficReport> {
@@ -94,24 +87,14 @@ pub fn rooms(options: &RoomsOptions) -> Result<TrafficReport> {
     let plan = Plan {
         scenario: "rooms",
         kind: Kind::Ephemeral,
-        layout: Layout {
-            rooms: options.rooms,
-            members: options.members,
-            senders: options.senders,
-        },
+        layout: Layout { rooms: options.rooms, members: options.members, senders: options.senders },
         pacing: match (options.rate, options.window_each) {
             (Some(per_second), _) => Pacing::Rate { per_second },
             (None, Some(window)) => Pacing::Each { window, release },
-            (None, None) => Pacing::Together {
-                window: options.window,
-                release,
-            },
+            (None, None) => Pacing::Together { window: options.window, release },
         },
         bytes: options.bytes,
         ..Plan::default()
     };
-    run_traffic(
-        plan.with_timing(options.timing)?,
-        &Run::new(&options.common)?,
-    )
+    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common)?)
 }

@@ -115,10 +115,7 @@ impl Traffic {
         let mut messages = Vec::with_capacity(layout.sender_count());
         let mut senders = Vec::with_capacity(layout.sender_count());
         for sender in 0..layout.sender_count() {
-            let seat = Seat {
-                room: layout.room_of_sender(sender),
-                member: sender % layout.senders,
-            };
+            let seat = Seat { room: layout.room_of_sender(sender), member: sender % layout.senders };
             let message = run.target.message(plan.kind, seat, plan.bytes)?;
             senders.push(Sender {
                 link: layout.receiver_of_sender(sender),
@@ -193,9 +190,7 @@ impl Traffic {
                 let seconds = (self.now - shown.0) as f64 / 1e9;
                 let rate = (self.tally.deliveries - shown.1) as f64 / seconds;
                 let (bad, under_way) = (self.oracle.violations.total(), self.under_way);
-                bar.set_message(format!(
-                    "{rate:.0} deliveries/s, {under_way} under way, {bad} violations"
-                ));
+                bar.set_message(format!("{rate:.0} deliveries/s, {under_way} under way, {bad} violations"));
                 bar.tick();
                 shown = (self.now, self.tally.deliveries);
             }
@@ -245,10 +240,7 @@ impl Traffic {
         let sender = &mut self.senders[number as usize];
         self.scratch.clear();
         for _ in 0..std::mem::take(&mut sender.credits) {
-            let tag = Tag {
-                sender: number,
-                seq: sender.next,
-            };
+            let tag = Tag { sender: number, seq: sender.next };
             sender.next += 1;
             sender.stencil.put(&tag.encode(), &mut self.scratch);
             sender.flight.depart(stamp, self.layout.members as u32);
@@ -263,9 +255,8 @@ impl Traffic {
             let sender = self.due.pop().unwrap_or_default();
             self.send(links, sender, stamp);
             if self.under_way > UNDER_WAY_MAX {
-                self.halted = Some(format!(
-                    "the server fell {UNDER_WAY_MAX} messages behind the rate: the run was called off"
-                ));
+                self.halted =
+                    Some(format!("the server fell {UNDER_WAY_MAX} messages behind the rate: the run was called off"));
                 self.stop();
             }
         }
@@ -358,12 +349,8 @@ impl Handler for Traffic {
                 let echo = sender.link == link;
                 if tag.seq >= sender.next {
                     self.oracle.damaged(link, &format!("{tag} was never sent"));
-                } else if echo
-                    && id != 0
-                    && self.reader.read_slowly(frame.payload) != (Reading::Delivery { tag, id })
-                {
-                    self.oracle
-                        .damaged(link, &format!("{tag} names another sender or id"));
+                } else if echo && id != 0 && self.reader.read_slowly(frame.payload) != (Reading::Delivery { tag, id }) {
+                    self.oracle.damaged(link, &format!("{tag} names another sender or id"));
                 } else if self.oracle.observe(link, tag, id) {
                     self.delivered(tag, echo, now);
                 }
@@ -381,9 +368,7 @@ impl Handler for Traffic {
 
     fn closed(&mut self, link: usize, why: &str) {
         self.oracle.disconnected(link, why);
-        self.halted.get_or_insert_with(|| {
-            format!("receiver {link} was lost ({why}): the run ended there")
-        });
+        self.halted.get_or_insert_with(|| format!("receiver {link} was lost ({why}): the run ended there"));
     }
 
     fn after_read(&mut self, links: &mut Links) {
