@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod chat;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fanout;
@@ -11,6 +12,7 @@ pub mod limits;
 pub mod net;
 pub mod page;
 pub mod room;
+pub mod server;
 pub mod session;
 pub mod shard;
 pub mod store;
