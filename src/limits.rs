@@ -77,6 +77,18 @@ pub const BATCH_WRITES_MAX: usize = 1000;
 pub const READ_ALL_ROWS_MAX: usize = 500;
 /// Read frames that one `mark_as_read` sends: the newest.
 pub const READ_ALL_FRAMES_MAX: usize = 50;
+/// `mark_as_read`s of more rows than that whose remaining rows wait for an idle moment.
+pub const READ_ALL_RESTS_MAX: usize = 1024;
+/// Unread messages are counted up to here.
+pub const UNREAD_COUNT_MAX: usize = 1000;
+/// Reads that wait for a connection. Full: the caller is told to try again later.
+pub const READS_WAITING_MAX: usize = 4096;
+/// Rows that one slice of housekeeping deletes.
+pub const RETENTION_ROWS_MAX: usize = 500;
+/// Pages of SQLite's write-ahead log after which they are copied into the file.
+pub const WAL_CHECKPOINT_PAGES: usize = 4 * 1024;
+/// Pages of the log above which writers wait for the end of a checkpoint, so that the log starts anew.
+pub const WAL_PAGES_MAX: usize = 32 * 1024;
 /// Twins are looked for this long.
 pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
 /// Messages remembered for twins.
@@ -145,5 +157,6 @@ const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
 const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);
 const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
+const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);
