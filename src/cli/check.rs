@@ -6,9 +6,9 @@ use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 
 use crate::cli::say;
-use crate::cli::shim as sqlite;
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::store::sqlite;
 
 /// Below this a server takes some hundred connections and then fails in odd ways.
 const FILES_MIN: u64 = 4096;

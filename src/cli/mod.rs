@@ -4,7 +4,6 @@ mod arguments;
 mod check;
 mod logging;
 mod seed;
-mod shim;
 mod token;
 
 use std::io::Write;
@@ -14,8 +13,8 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
-use crate::cli::shim as sqlite;
 use crate::config::Settings;
+use crate::store::sqlite;
 
 /// Does what the arguments say. An error is one sentence on standard error.
 pub fn run() -> ExitCode {

@@ -11,10 +11,10 @@ use crate::auth::password;
 use crate::auth::token::Tokens;
 use crate::cli::arguments::SeedArguments;
 use crate::cli::say;
-use crate::cli::shim as sqlite;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::ids::{RoomId, UserId};
+use crate::store::sqlite;
 
 #[derive(Serialize)]
 struct Fixture<'a> {
