@@ -663,7 +663,7 @@ async fn people_are_found_by_any_name(world: World) {
 }
 
 async fn friends_and_requests_show_in_people(world: World) {
-    let mut users = vec![world.user("ana").await, world.user("beto").await, world.user("caro").await];
+    let mut users = [world.user("ana").await, world.user("beto").await, world.user("caro").await];
     let dani = world.user("dani").await;
     users.sort_unstable();
     for (number, (one, two)) in [(0, 1), (0, 2)].into_iter().enumerate() {
