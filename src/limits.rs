@@ -13,6 +13,8 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const CONTENT_CHARS_MAX: usize = 2000;
 /// The `data` of a `signal` frame, in bytes of JSON.
 pub const SIGNAL_BYTES_MAX: usize = 4 * 1024;
+/// Depth of JSON that is passed on as it came.
+pub const JSON_DEPTH_MAX: usize = 128;
 /// A `client_id`, in bytes.
 pub const CLIENT_ID_BYTES_MAX: usize = 64;
 
@@ -26,6 +28,12 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 pub const STRETCH_VISITS: usize = 64;
 /// Parts of one `writev`.
 pub const WRITE_PARTS_MAX: usize = 16;
+/// Sockets that one look at the shard's input serves.
+pub const LOOK_EVENTS_MAX: usize = 64;
+/// Inbox messages that one look serves.
+pub const LOOK_MESSAGES_MAX: usize = 64;
+/// Looks and stretches of one turn; then the shard's runtime gets its turn (handshakes, timers).
+pub const TURN_ROUNDS_MAX: usize = 32;
 /// Messages in a shard's inbox. Full: the publisher waits (lanes, control) or stops reading (other shards).
 pub const INBOX_MESSAGES_MAX: usize = 8 * 1024;
 
@@ -58,6 +66,11 @@ pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub const PRESENCE_ROOM_MAX: u32 = 200;
 /// From a user's last socket in a room to `offline`.
 pub const PRESENCE_GRACE: Duration = Duration::from_secs(4);
+
+/// How often participant rows of live rooms are looked at, for those that others deleted.
+pub const PARTICIPANT_SWEEP: Duration = Duration::from_secs(5);
+/// Rooms that one query of that sweep asks for.
+pub const SWEEP_ROOMS_MAX: usize = 200;
 
 // --- the store ---
 
@@ -96,12 +109,27 @@ pub const ADMISSION_CACHE_SECONDS: i64 = 5;
 /// Entries of each cache.
 pub const CACHE_ENTRIES: usize = 64 * 1024;
 
+// --- tokens ---
+
+/// Life of an access token.
+pub const ACCESS_TOKEN_SECONDS: i64 = 3600;
+/// Life of a refresh token.
+pub const REFRESH_TOKEN_SECONDS: i64 = 30 * 24 * 3600;
+/// A token, in bytes. Ours have about 270.
+pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
+
 // --- REST ---
 
 /// Rows a page of a list.
 pub const PAGE_ROWS: u32 = 20;
 /// Rows a page where the client may choose.
 pub const PAGE_ROWS_MAX: u32 = 50;
+/// People that a new room may begin with, beside its maker.
+pub const ROOM_PARTICIPANTS_NEW_MAX: usize = 1000;
+/// Characters of a search that are looked for.
+pub const SEARCH_CHARS_MAX: usize = 100;
+/// The database's answer to the question whether it is there.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A JSON or form body, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// An uploaded file, in bytes.
@@ -110,6 +138,20 @@ pub const UPLOAD_BYTES_MAX: usize = 25 * 1024 * 1024;
 pub const HASHES_MAX: usize = 2;
 /// Requests that wait for a password hash. Full: 503 with Retry-After.
 pub const HASHES_WAITING_MAX: usize = 64;
+/// From a request's head to its whole body; for uploads, from one piece to the next.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Uploads under way at the same time. Full: 503 with Retry-After.
+pub const UPLOADS_MAX: usize = 32;
+/// Attempts to log in that one address may make with one login at once, and then a minute.
+pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
+/// Attempts to log in or register that one address may make at once, and then a minute.
+pub const ADDRESS_ATTEMPTS_MAX: u32 = 60;
+/// Requests that one user may make at once.
+pub const USER_REQUESTS_MAX: u32 = 200;
+/// Requests that one user may go on making, a second.
+pub const USER_REQUESTS_PER_SECOND: u32 = 50;
+/// Addresses, logins and users that a rate limiter remembers before it forgets those that rested.
+pub const RATE_KEYS_MAX: usize = 64 * 1024;
 
 const _: () = assert!(SHARDS_MAX <= 64, "a set of shards is one u64");
 const _: () = assert!(SIGNAL_BYTES_MAX < MESSAGE_BYTES_MAX);

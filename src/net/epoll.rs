@@ -1,0 +1,208 @@
+//! The epoll back end of a shard's sockets: adopt, look, send a stretch, close.
+//!
+//! Sockets are registered once, edge-triggered, for both directions, so that steady traffic costs no further
+//! `epoll_ctl`. A socket whose input did not fit one read is read again at the next look.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+/// What comes of a look, socket by socket. `token` is the number given at adoption.
+pub trait Handler {
+    /// Bytes came. They may be changed in place.
+    fn received(&mut self, token: u32, bytes: &mut [u8]);
+    /// The socket takes bytes again.
+    fn writable(&mut self, token: u32);
+    /// The peer has closed or the connection broke: nothing more comes.
+    fn closed(&mut self, token: u32);
+}
+
+/// What became of one visit of a stretch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The socket took all of it.
+    All,
+    /// The socket took the first so many bytes and is full: [`Handler::writable`] tells when it is not.
+    Part(usize),
+    /// The connection is broken.
+    Broken,
+}
+
+/// Visits to sockets, each with what to send there.
+#[derive(Debug, Default)]
+pub struct Stretch<'a> {
+    slices: Vec<IoSlice<'a>>,
+    /// Token and end of its slices.
+    visits: Vec<(u32, usize)>,
+}
+
+impl<'a> Stretch<'a> {
+    /// One more visit; never two to one socket.
+    pub fn visit(&mut self, token: u32, slices: &[IoSlice<'a>]) {
+        self.slices.extend_from_slice(slices);
+        self.visits.push((token, self.slices.len()));
+    }
+
+    /// Number of visits.
+    pub fn len(&self) -> usize {
+        self.visits.len()
+    }
+
+    /// Nobody is visited.
+    pub fn is_empty(&self) -> bool {
+        self.visits.is_empty()
+    }
+}
+
+/// A shard's sockets on epoll.
+#[derive(Debug)]
+pub struct Epoll {
+    poll: Poll,
+    events: Events,
+    sockets: Vec<Option<TcpStream>>,
+    /// Sockets that may have more to read although no event will say so.
+    unread: Vec<u32>,
+    buffer: Box<[u8]>,
+}
+
+impl Epoll {
+    /// An empty set that reads up to `receive_bytes` at a time and looks at `events_max` sockets a look.
+    ///
+    /// # Errors
+    /// When the kernel gives no epoll instance (open files).
+    pub fn new(receive_bytes: usize, events_max: usize) -> io::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(events_max),
+            sockets: Vec::new(),
+            unread: Vec::new(),
+            buffer: vec![0; receive_bytes].into_boxed_slice(),
+        })
+    }
+
+    /// Takes a connected, non-blocking socket over under a number that is free.
+    ///
+    /// # Errors
+    /// When the kernel does not register it.
+    pub fn adopt(&mut self, token: u32, socket: std::net::TcpStream) -> io::Result<()> {
+        let mut socket = TcpStream::from_std(socket);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut socket, Token(token as usize), interest)?;
+        let place = token as usize;
+        if self.sockets.len() <= place {
+            self.sockets.resize_with(place + 1, || None);
+        }
+        debug_assert!(self.sockets[place].is_none());
+        self.sockets[place] = Some(socket);
+        Ok(())
+    }
+
+    /// Looks once at what is ready, without waiting. True when more may be ready: look again before sleeping.
+    ///
+    /// # Errors
+    /// When the kernel refuses the wait.
+    pub fn look(&mut self, handler: &mut impl Handler) -> io::Result<bool> {
+        for token in std::mem::take(&mut self.unread) {
+            self.read(token, false, handler);
+        }
+        match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            other => other?,
+        }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let mut seen = 0;
+        for event in &events {
+            seen += 1;
+            let Ok(token) = u32::try_from(event.token().0) else { continue };
+            if event.is_writable() {
+                handler.writable(token);
+            }
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                self.read(token, event.is_read_closed() || event.is_error(), handler);
+            }
+        }
+        let is_full = seen == events.capacity();
+        self.events = events;
+        Ok(is_full || !self.unread.is_empty())
+    }
+
+    /// Sends each visit's bytes with one system call; `outcomes` gets one word a visit, in order.
+    pub fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
+        outcomes.clear();
+        let mut start = 0;
+        for &(token, end) in &stretch.visits {
+            let slices = &stretch.slices[start..end];
+            start = end;
+            outcomes.push(self.sockets[token as usize].as_mut().map_or(Sent::Broken, |socket| write(socket, slices)));
+        }
+    }
+
+    /// Closes a socket at once. Its number is free again.
+    pub fn close(&mut self, token: u32) {
+        if let Some(mut socket) = self.sockets.get_mut(token as usize).and_then(Option::take) {
+            // Closing the descriptor takes it out of the set anyway; an error here changes nothing.
+            let _ = self.poll.registry().deregister(&mut socket);
+            self.unread.retain(|unread| *unread != token);
+        }
+    }
+
+    /// Closes a socket so that the peer learns of it at once, whatever was not sent (RST).
+    pub fn reset(&mut self, token: u32) {
+        if let Some(socket) = self.sockets.get(token as usize).and_then(Option::as_ref) {
+            let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+        self.close(token);
+    }
+
+    fn read(&mut self, token: u32, is_closing: bool, handler: &mut impl Handler) {
+        let Some(socket) = self.sockets.get_mut(token as usize).and_then(Option::as_mut) else { return };
+        loop {
+            match socket.read(&mut self.buffer) {
+                Ok(0) => return handler.closed(token),
+                Ok(count) if count == self.buffer.len() => {
+                    handler.received(token, &mut self.buffer);
+                    return self.unread.push(token);
+                }
+                Ok(count) => {
+                    handler.received(token, &mut self.buffer[..count]);
+                    // A short read has emptied the socket: the next byte raises an event. Only an end that was
+                    // announced together with the bytes would not.
+                    if !is_closing {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return handler.closed(token),
+            }
+        }
+    }
+}
+
+impl AsRawFd for Epoll {
+    /// Readable when a look would find something.
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+}
+
+fn write(socket: &mut TcpStream, slices: &[IoSlice<'_>]) -> Sent {
+    let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+    loop {
+        let result = match slices {
+            [one] => socket.write(one),
+            many => socket.write_vectored(many),
+        };
+        match result {
+            Ok(count) if count == wanted => return Sent::All,
+            // A short write means a full socket: what is left waits for the event that says it is not.
+            Ok(count) => return Sent::Part(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Part(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Sent::Broken,
+        }
+    }
+}

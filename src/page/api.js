@@ -1,0 +1,154 @@
+// REST calls: adds the token, renews it once on 401, turns refusals into ApiError.
+
+import { accessExpiry, endSession, saveSession, session } from './session.js';
+
+const TIMEOUT_MS = 10_000;
+/** Renew this long before the token's end, so that it does not expire on its way. */
+const RENEW_BEFORE_S = 30;
+
+/** A refusal or failure; `status` is 0 when no answer came, `fields` maps a form field to its texts. */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(firstText(body) ?? '');
+    this.status = status;
+    this.fields = fieldsOf(body);
+  }
+}
+
+function firstText(body) {
+  if (typeof body === 'string') return body;
+  if (Array.isArray(body)) return firstText(body[0]);
+  if (body === null || typeof body !== 'object') return null;
+  return body.error ?? body.detail ?? body.message ?? firstText(Object.values(body)[0]);
+}
+
+function fieldsOf(body) {
+  if (body === null || typeof body !== 'object') return {};
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => Array.isArray(value)));
+}
+
+async function call(method, path, { json, token } = {}) {
+  const headers = {};
+  if (json !== undefined) headers['Content-Type'] = 'application/json';
+  if (token) headers.Authorization = `Bearer ${token}`;
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      body: json === undefined ? undefined : JSON.stringify(json),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      credentials: 'omit',
+    });
+  } catch {
+    throw new ApiError(0, null);
+  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(response.status, body);
+  return body;
+}
+
+/** A call in the name of the signed-in person. */
+async function authorized(method, path, json) {
+  const token = session()?.access;
+  try {
+    return await call(method, path, { json, token });
+  } catch (error) {
+    if (error.status !== 401 || !session()) throw error;
+    // Another call may have renewed the token while this one was under way.
+    if (session().access === token) await renew();
+    return call(method, path, { json, token: session()?.access });
+  }
+}
+
+let renewal = null;
+
+/** Gets a new access token; a refused refresh token ends the session. */
+export function renew() {
+  renewal ??= call('POST', '/api/auth/refresh/', { json: { refresh: session()?.refresh } })
+    .then(({ access, refresh }) => saveSession(refresh ? { access, refresh } : { access }))
+    .catch((error) => {
+      if (error.status === 401 || error.status === 400) {
+        endSession();
+        dispatchEvent(new Event('pregon:signedout'));
+      }
+      throw error;
+    })
+    .finally(() => {
+      renewal = null;
+    });
+  return renewal;
+}
+
+/** An access token good for at least the next half minute. */
+export async function freshAccess() {
+  if (accessExpiry() - Date.now() / 1000 < RENEW_BEFORE_S) await renew();
+  return session().access;
+}
+
+export async function login(fields) {
+  const { access, refresh, user } = await call('POST', '/api/auth/login/', { json: fields });
+  saveSession({ access, refresh, user });
+}
+
+export async function register(fields) {
+  const { tokens, user } = await call('POST', '/api/auth/register/', { json: fields });
+  saveSession({ ...tokens, user });
+}
+
+/** Tells the server, but does not wait for it to be reachable: the tab forgets the person either way. */
+export function logout() {
+  const { access, refresh } = session();
+  call('POST', '/api/auth/logout/', { json: { refresh_token: refresh }, token: access }).catch(() => {});
+  endSession();
+}
+
+export const rooms = (page = 1) => authorized('GET', `/api/messaging/chats/?page=${page}`);
+export const room = (id) => authorized('GET', `/api/messaging/chats/${id}/`);
+export const messages = (id, page) => authorized('GET', `/api/messaging/chats/${id}/messages/?page=${page}`);
+export const markAsRead = (id) => authorized('POST', `/api/messaging/chats/${id}/mark_as_read/`);
+export const openChat = async (username) =>
+  (await authorized('POST', `/api/users/chat/${encodeURIComponent(username)}/`)).chat;
+export const createGroup = (name, ids) =>
+  authorized('POST', '/api/messaging/chats/', { name, chat_type: 'group', participant_ids: ids });
+
+/** People whose name matches; a page of results and a plain list both count as an answer. */
+export async function searchUsers(text) {
+  const answer = await authorized('GET', `/api/users/search/?q=${encodeURIComponent(text)}`);
+  return Array.isArray(answer) ? answer : (answer.results ?? answer.users ?? []);
+}
+
+/** Sends a file; `onProgress` hears a share between 0 and 1. Resolves to the stored message. */
+export async function upload(roomId, fields, onProgress, signal) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== null && value !== undefined && value !== '') form.append(name, value);
+  }
+  const path = `/api/messaging/chats/${roomId}/send_message/`;
+  try {
+    return await post(path, form, await freshAccess(), onProgress, signal);
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    await renew();
+    return post(path, form, session().access, onProgress, signal);
+  }
+}
+
+/** `fetch` reports no upload progress, XMLHttpRequest does. */
+function post(path, form, token, onProgress, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', path);
+    request.setRequestHeader('Authorization', `Bearer ${token}`);
+    request.responseType = 'json';
+    request.upload.onprogress = (event) => {
+      if (event.lengthComputable) onProgress(event.loaded / event.total);
+    };
+    request.onload = () =>
+      request.status < 300 ? resolve(request.response) : reject(new ApiError(request.status, request.response));
+    request.onerror = () => reject(new ApiError(0, null));
+    request.onabort = request.onerror;
+    signal.addEventListener('abort', () => request.abort(), { once: true });
+    request.send(form);
+  });
+}

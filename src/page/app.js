@@ -1,0 +1,28 @@
+// Starts the page: the way in for strangers, the chats for whoever is signed in.
+
+import { authView } from './auth_view.js';
+import { toast } from './dom.js';
+import { language, t } from './i18n.js';
+import { session } from './session.js';
+import { Shell } from './shell.js';
+
+const root = document.getElementById('app');
+let shell = null;
+
+function show() {
+  shell?.close();
+  shell = null;
+  if (session()) {
+    shell = new Shell(root, { onSignedOut: show });
+  } else {
+    root.replaceChildren(authView({ onSignedIn: show }));
+    document.title = 'pregon';
+  }
+}
+
+document.documentElement.lang = language;
+addEventListener('pregon:signedout', () => {
+  toast(t('signedOut'));
+  show();
+});
+show();

@@ -1,0 +1,258 @@
+// The open room on the page: its heading, its messages with their scrolling, and who is typing.
+
+import { Chat } from './chat.js';
+import { Composer } from './composer.js';
+import { h, fill, reconcile } from './dom.js';
+import { serverText, t } from './i18n.js';
+import { icon } from './icons.js';
+import { roomAvatar } from './media.js';
+import { openMenu } from './message_menu.js';
+import { messageView, pendingView, uploadView } from './message_view.js';
+import { dayKey, dayLabel } from './time.js';
+
+/** Messages of one sender this close together read as one turn. */
+const RUN_MS = 5 * 60_000;
+const NEAR_TOP_PX = 300;
+const NEAR_BOTTOM_PX = 80;
+
+export class ChatView {
+  constructor(room, { onActivity }) {
+    this.room = room;
+    this.newBelow = 0;
+    this.lastId = null;
+    this.title = h('div', { class: 'chat-title' });
+    this.presence = h('p', { class: 'presence', data: { testid: 'presence' } });
+    this.connection = h('div', { class: 'connection', role: 'status', data: { testid: 'connection' } });
+    this.rows = h('ol', { class: 'messages', id: 'messages' });
+    this.top = h('p', { class: 'top-note' });
+    this.log = h('div', { class: 'log', id: 'log', role: 'log', tabindex: 0, 'aria-label': t('messagesOf', { name: room.display_name }) }, this.top, this.rows);
+    this.down = h('button', { type: 'button', class: 'down', hidden: true, 'aria-label': t('toBottom'), onclick: () => this.toBottom(true) });
+    this.typing = h('p', { class: 'typing', data: { testid: 'typing' } });
+    this.sight = new IntersectionObserver((entries) => this.inSight(entries), { root: this.log, rootMargin: '-16px 0px' });
+    this.on = {
+      menu: (message, anchor) => openMenu(message, anchor, this.chat.me, this.on),
+      react: (message, type) => this.chat.react(message, type),
+      reply: (message) => this.composer.reply(message),
+      edit: (message) => this.composer.edit(message),
+      remove: (message) => this.chat.remove(message),
+      jump: (id) => this.jump(id),
+    };
+    this.chat = new Chat(room, { onChange: (kind) => this.draw(kind), onActivity });
+    this.composer = new Composer(this.chat);
+    this.element = h('section', { class: 'chat', id: 'chat', 'aria-label': room.display_name, data: { roomId: room.id } },
+      h('header', { class: 'chat-head' },
+        h('a', { href: '#/', class: 'icon-button back', id: 'back', 'aria-label': t('back') }, icon('back')),
+        this.title, this.connection),
+      h('div', { class: 'log-box' }, this.log, this.down), this.typing, this.composer.element);
+    this.listen();
+    this.drawTitle();
+    for (const kind of ['state', 'people', 'messages']) this.draw(kind);
+  }
+
+  listen() {
+    this.listeners = new AbortController();
+    const { signal } = this.listeners;
+    this.log.addEventListener('scroll', () => {
+      if (this.log.scrollTop < NEAR_TOP_PX) this.chat.loadOlder();
+      if (this.atBottom()) this.setNewBelow(0);
+      this.down.hidden = this.atBottom();
+    }, { passive: true });
+    document.addEventListener('visibilitychange', () => document.hidden || this.chat.readHistory(), { signal });
+    // A keyboard sliding in, or a growing composer, must not push the newest message out of sight.
+    this.sizes = new ResizeObserver(() => this.sticky && this.toBottom());
+    this.sizes.observe(this.log);
+    this.sizes.observe(this.rows);
+    this.element.addEventListener('dragover', (event) => event.preventDefault());
+    this.element.addEventListener('drop', (event) => {
+      event.preventDefault();
+      this.composer.attach(event.dataTransfer.files[0]);
+    });
+    // On a touch screen a tap on a bubble opens what a pointer finds by hovering.
+    this.rows.addEventListener('click', (event) => {
+      if (!matchMedia('(hover: none)').matches || event.target.closest('button, a, video, audio')) return;
+      event.target.closest('.bubble')?.parentElement.querySelector('.smile-button')?.click();
+    });
+  }
+
+  close() {
+    this.chat.close();
+    this.listeners.abort();
+    this.sizes.disconnect();
+    this.sight.disconnect();
+    clearInterval(this.ticker);
+  }
+
+  /** On a phone focus would open the keyboard over what one came to read. */
+  focus() {
+    if (matchMedia('(hover: hover)').matches) this.composer.focus();
+    this.toBottom();
+  }
+
+  roomChanged(room) {
+    if (!room) return;
+    const renamed = room.display_name !== this.room.display_name;
+    this.room = room;
+    if (renamed) this.drawTitle();
+  }
+
+  draw(kind) {
+    if (!this.composer) return;
+    if (kind === 'messages') this.drawMessages();
+    else this.drawPeople();
+    if (kind === 'state') {
+      this.drawConnection();
+      this.drawMessages();
+    }
+  }
+
+  drawTitle() {
+    fill(this.title, roomAvatar(this.room), h('div', null, h('h1', null, this.room.display_name), this.presence));
+  }
+
+  drawPeople() {
+    const { online, typing, me, socket } = this.chat;
+    const others = this.room.participants.map((one) => one.user).filter((user) => user.id !== me.id);
+    const present = others.filter((user) => online.has(user.id)).length;
+    const status = !socket.live ? 'unknown' : present > 0 ? 'online' : 'offline';
+    this.presence.dataset.status = status;
+    const single = this.room.other_user;
+    const label = single ? (status === 'unknown' ? null : t(status === 'online' ? 'online' : 'away')) : present > 0 ? t('membersOnline', { n: present }) : null;
+    const about = single ? `@${single.username}` : t('members', { n: this.room.participants.length });
+    fill(this.presence, label ? h('span', { class: 'presence-label' }, label) : null, h('span', null, about));
+
+    const names = others.filter((user) => typing.has(user.id)).map((user) => user.display_name);
+    const [a, b] = names;
+    const text = names.length === 0 ? '' : t(['typing1', 'typing2'][names.length - 1] ?? 'typingMany', { a, b });
+    this.typing.classList.toggle('shown', text !== '');
+    if (this.typing.textContent !== text) fill(this.typing, text ? h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')) : null, text);
+  }
+
+  drawConnection() {
+    clearInterval(this.ticker);
+    this.composer.setClosed(this.chat.socket?.state.name === 'closed');
+    const { state } = this.chat.socket ?? { state: { name: 'connecting' } };
+    this.connection.dataset.state = state.name;
+    const retry = () => h('button', { type: 'button', class: 'plain', onclick: () => this.chat.socket.retryNow() }, t('retryNow'));
+    if (state.name === 'waiting') {
+      const label = h('span', { class: 'connection-label' });
+      const count = () => {
+        label.textContent = t('retryIn', { n: Math.max(1, Math.ceil((state.until - Date.now()) / 1000)) });
+      };
+      count();
+      this.ticker = setInterval(count, 500);
+      fill(this.connection, label, retry());
+    } else if (state.name === 'closed') {
+      fill(this.connection, h('span', { class: 'connection-label' }, state.removed ? t('removed') : serverText(state.text, t('closed'))));
+    } else {
+      fill(this.connection, h('span', { class: 'connection-label' }, t(state.name)));
+    }
+  }
+
+  drawMessages() {
+    const { timeline, outbox, uploads, loaded, loadError, loadingOlder, hasOlder } = this.chat;
+    const list = timeline.list();
+    const sticky = this.atBottom();
+    const fromBottom = this.log.scrollHeight - this.log.scrollTop;
+    const grewAbove = list[0]?.id !== this.firstId && this.firstId !== undefined;
+    // Older messages are no news to a screen reader.
+    this.log.setAttribute('aria-live', this.lastId === null || loadingOlder || grewAbove ? 'off' : 'polite');
+    reconcile(this.rows, [
+      ...this.messageRows(list),
+      ...outbox.entries.map((entry) => this.pendingRow(entry)),
+      ...uploads.map((upload) => this.uploadRow(upload)),
+    ]);
+    this.top.textContent = loadError ? t('loadFailed') : !loaded || loadingOlder ? t('loadOlder') : hasOlder ? '' : t('start');
+    this.arrivals(list, sticky);
+    const unsent = outbox.entries.length + uploads.length;
+    if (sticky || unsent > this.unsent) this.toBottom();
+    else if (grewAbove) this.log.scrollTop = this.log.scrollHeight - fromBottom;
+    this.unsent = unsent;
+    this.firstId = list[0]?.id;
+    if (loaded && hasOlder && this.log.scrollHeight <= this.log.clientHeight) this.chat.loadOlder();
+    for (const message of list) if (!message.is_read && message.sender.id !== this.chat.me.id) this.watch(message.id);
+  }
+
+  messageRows(list) {
+    const rows = [];
+    const group = this.room.chat_type !== 'private';
+    let previous = null;
+    for (const message of list) {
+      const day = dayKey(message.at);
+      if (!previous || dayKey(previous.at) !== day) {
+        rows.push({ key: `day-${day}`, signature: dayLabel(message.at), render: () => h('li', { class: 'day' }, h('span', null, dayLabel(message.at))) });
+        previous = null;
+      }
+      const first = !previous || previous.sender.id !== message.sender.id || message.at - previous.at > RUN_MS;
+      const render = () => messageView(message, { me: this.chat.me, first, group, on: this.on });
+      rows.push({ key: message.id, signature: `${message.revision}-${first}`, render });
+      previous = message;
+    }
+    return rows;
+  }
+
+  pendingRow(entry) {
+    const render = () => pendingView(entry, { onRetry: () => this.chat.retry(entry), onDiscard: () => this.chat.discard(entry) });
+    return { key: entry.key, signature: entry.status + entry.error, render };
+  }
+
+  uploadRow(upload) {
+    const render = () => uploadView(upload, { onRetry: () => this.chat.startUpload(upload), onDiscard: () => this.chat.discardUpload(upload) });
+    return { key: upload.key, signature: upload.status + upload.error, render };
+  }
+
+  /** Counts what arrived below the visible part. */
+  arrivals(list, sticky) {
+    const last = list.at(-1);
+    if (!last || last.id === this.lastId) return;
+    const before = list.findIndex((message) => message.id === this.lastId);
+    if (before >= 0 && !sticky) {
+      this.setNewBelow(this.newBelow + list.slice(before + 1).filter((message) => message.sender.id !== this.chat.me.id).length);
+    }
+    this.lastId = last.id;
+  }
+
+  setNewBelow(count) {
+    this.newBelow = count;
+    fill(this.down, count > 0 ? h('span', null, `${t('newBelow')} · ${count}`) : null, icon('down'));
+    this.down.hidden = this.atBottom();
+  }
+
+  watch(id) {
+    const element = this.rows.querySelector(`[data-message-id="${CSS.escape(id)}"]`);
+    if (element && !element.watched) {
+      element.watched = true;
+      this.sight.observe(element);
+    }
+  }
+
+  inSight(entries) {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting || document.hidden) continue;
+      const message = this.chat.timeline.get(target.dataset.messageId);
+      if (message) this.chat.seen(message);
+      if (message?.is_read) this.sight.unobserve(target);
+    }
+  }
+
+  atBottom() {
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    this.sticky = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
+    return this.sticky;
+  }
+
+  toBottom(smoothly = false) {
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    this.log.scrollTo({ top: this.log.scrollHeight, behavior: smoothly && !calm ? 'smooth' : 'instant' });
+    this.sticky = true;
+    this.setNewBelow(0);
+  }
+
+  /** To the quoted message, if it is loaded. */
+  jump(id) {
+    const element = this.rows.querySelector(`[data-message-id="${CSS.escape(id)}"]`);
+    if (!element) return;
+    element.scrollIntoView({ block: 'center' });
+    element.classList.remove('found');
+    requestAnimationFrame(() => element.classList.add('found'));
+  }
+}

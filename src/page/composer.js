@@ -1,0 +1,189 @@
+// Where messages are written: text, answers, edits and files; what is typed stays until it is on its way.
+
+import { h, toast } from './dom.js';
+import { t } from './i18n.js';
+import { icon } from './icons.js';
+import { draft, saveDraft } from './outbox.js';
+
+const LENGTH_MAX = 2000;
+const COUNTER_FROM = 1800;
+const FILE_KINDS = ['image', 'video', 'audio'];
+
+export class Composer {
+  constructor(chat) {
+    this.chat = chat;
+    this.mode = null;
+    this.file = null;
+    this.text = h('textarea', { id: 'composer-text', rows: 1, placeholder: t('write'), 'aria-label': t('write'), 'aria-describedby': 'counter', enterkeyhint: 'send' });
+    this.text.value = draft(chat.room.id);
+    this.counter = h('span', { class: 'counter', id: 'counter', 'aria-live': 'polite' });
+    this.sendButton = h('button', { type: 'submit', class: 'icon-button send', id: 'send', 'aria-label': t('send'), title: t('send') }, icon('send'));
+    this.picker = h('input', { type: 'file', id: 'file', accept: 'image/*,video/*,audio/*', hidden: true });
+    const attach = h('button', { type: 'button', class: 'icon-button', id: 'attach', 'aria-label': t('attach'), title: t('attach'), onclick: () => this.picker.click() }, icon('clip'));
+    this.context = h('div', { class: 'context', hidden: true });
+    this.element = h('form', { class: 'composer' }, this.context,
+      h('div', { class: 'composer-row' }, attach, this.picker, h('div', { class: 'text-box' }, this.text, this.counter), this.sendButton));
+    this.listen();
+    queueMicrotask(() => this.resized());
+  }
+
+  listen() {
+    this.element.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.text.addEventListener('input', () => {
+      this.resized();
+      if (this.mode?.kind !== 'edit') saveDraft(this.chat.room.id, this.text.value);
+      if (this.mode?.kind !== 'edit' && this.text.value.trim() !== '') this.chat.keyPressed();
+    });
+    this.text.addEventListener('keydown', (event) => this.key(event));
+    this.text.addEventListener('paste', (event) => {
+      if (event.clipboardData.files.length > 0) {
+        event.preventDefault();
+        this.attach(event.clipboardData.files[0]);
+      }
+    });
+    this.picker.addEventListener('change', () => {
+      this.attach(this.picker.files[0]);
+      this.picker.value = '';
+    });
+  }
+
+  key(event) {
+    // While a word is being composed (accents, other scripts), Enter and Escape belong to the input method.
+    if (event.isComposing) return;
+    if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      this.submit();
+    } else if (event.key === 'Escape' && (this.mode || this.file)) {
+      event.preventDefault();
+      this.cancel();
+    } else if (event.key === 'ArrowUp' && this.text.value === '' && !this.mode) {
+      const last = this.chat.timeline.lastOwn();
+      if (last) {
+        event.preventDefault();
+        this.edit(last);
+      }
+    }
+  }
+
+  /** For a room one was removed from; the draft stays readable. */
+  setClosed(closed) {
+    this.closed = closed;
+    this.text.disabled = closed;
+    this.resized();
+  }
+
+  focus() {
+    this.text.focus({ preventScroll: true });
+  }
+
+  reply(message) {
+    if (this.mode?.kind === 'edit') this.cancel();
+    this.mode = { kind: 'reply', message };
+    this.drawContext();
+    this.focus();
+  }
+
+  edit(message) {
+    this.mode = { kind: 'edit', message, before: this.mode?.before ?? this.text.value };
+    this.text.value = message.content;
+    this.drawContext();
+    this.resized();
+    this.focus();
+  }
+
+  /** Leaves answer, edit or file; a text begun before an edit comes back. */
+  cancel() {
+    if (this.mode?.kind === 'edit') this.text.value = this.mode.before;
+    if (!this.mode) this.setFile(null);
+    this.mode = null;
+    this.drawContext();
+    this.resized();
+    this.focus();
+  }
+
+  attach(file) {
+    if (!file) return;
+    if (!FILE_KINDS.includes(file.type.split('/')[0])) return toast(t('wrongFile'));
+    if (this.mode?.kind === 'edit') this.cancel();
+    this.setFile(file);
+    this.drawContext();
+    this.resized();
+    this.focus();
+  }
+
+  setFile(file) {
+    if (this.preview) URL.revokeObjectURL(this.preview);
+    this.file = file;
+    this.preview = file?.type.startsWith('image/') ? URL.createObjectURL(file) : null;
+  }
+
+  drawContext() {
+    const lines = [];
+    if (this.mode) {
+      const { kind, message } = this.mode;
+      const title = kind === 'edit' ? t('editing') : t('replyingTo', { name: message.sender.display_name });
+      lines.push(this.contextLine(icon(kind), title, message.content, t('cancel')));
+    }
+    if (this.file) {
+      const picture = this.preview ? h('img', { src: this.preview, alt: '' }) : icon('clip');
+      lines.push(this.contextLine(picture, this.file.name, '', t('removeFile'), () => {
+        this.setFile(null);
+        this.drawContext();
+        this.resized();
+      }));
+    }
+    this.context.replaceChildren(...lines);
+    this.context.hidden = lines.length === 0;
+    this.element.classList.toggle('editing', this.mode?.kind === 'edit');
+  }
+
+  contextLine(picture, title, text, label, onclick = () => this.cancel()) {
+    return h('div', { class: 'context-line', data: { testid: 'context' } }, picture,
+      h('span', { class: 'context-text' }, h('strong', null, title), h('span', null, text)),
+      h('button', { type: 'button', class: 'icon-button', 'aria-label': label, onclick }, icon('close')));
+  }
+
+  /** Grows with the text and shows how much of it still fits. */
+  resized() {
+    this.text.style.height = 'auto';
+    this.text.style.height = `${Math.min(this.text.scrollHeight, innerHeight * 0.3)}px`;
+    const length = [...this.text.value.trim()].length;
+    const over = length - LENGTH_MAX;
+    this.counter.textContent = length < COUNTER_FROM ? '' : over > 0 ? t('tooLong', { n: over }) : t('left', { n: -over });
+    this.counter.classList.toggle('problem', over > 0);
+    this.sendButton.disabled = this.closed || this.busy || over > 0 || (length === 0 && !this.file);
+  }
+
+  async submit() {
+    const content = this.text.value.trim();
+    if (this.sendButton.disabled) return;
+    if (this.mode?.kind === 'edit') return this.saveEdit(content);
+    if (this.file) {
+      this.chat.upload(this.file, content);
+      this.setFile(null);
+    } else {
+      this.chat.send(content, this.mode?.message ?? null);
+    }
+    this.mode = null;
+    this.text.value = '';
+    saveDraft(this.chat.room.id, '');
+    this.drawContext();
+    this.resized();
+    this.focus();
+  }
+
+  async saveEdit(content) {
+    this.busy = true;
+    this.text.readOnly = true;
+    this.counter.textContent = t('saving');
+    const problem = await this.chat.edit(this.mode.message, content);
+    this.busy = false;
+    this.text.readOnly = false;
+    if (problem) toast(problem);
+    else this.cancel();
+    this.resized();
+  }
+}

@@ -1,0 +1,15 @@
+// What somebody without a single chat is told to do.
+
+import { h } from './dom.js';
+import { t } from './i18n.js';
+import { session } from './session.js';
+
+/** A tab opened without an opener starts with empty session storage, hence signed out. */
+export function firstSteps() {
+  const { username } = session().user;
+  return h('section', { class: 'empty', data: { empty: 'first' } },
+    h('img', { src: '/page/logo.svg', alt: '' }),
+    h('h2', null, t('emptyTitle')),
+    h('ol', { class: 'steps' }, h('li', null, t('empty1')), h('li', null, t('empty2')), h('li', null, t('empty3', { name: username }))),
+    h('a', { class: 'primary', href: '/', target: '_blank', rel: 'noopener' }, t('openTab')));
+}

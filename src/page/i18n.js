@@ -1,0 +1,125 @@
+// Every word of the page in English and Spanish; the browser's first language of the two decides.
+
+const TEXTS = {
+  en: {
+    tagline: 'Say it, and it is there.',
+    pitch: 'Chat that arrives while you are still looking.',
+    step1: 'Register here with any name.',
+    step2: 'Open a second tab and register someone else.',
+    step3: 'Search for one from the other, and say hello.',
+    tabsNote: 'Each tab is its own session, so two tabs can be two people.',
+    login: 'Log in', register: 'Create account', logout: 'Log out',
+    loginField: 'Username or e-mail', password: 'Password', passwordHint: 'At least 8 characters, not only digits',
+    showPassword: 'Show password', displayName: 'Your name', username: 'Username', email: 'E-mail',
+    usernameHint: 'Letters, digits and _', usernameRule: '3 to 30 letters (a–z), digits or _',
+    emailHint: 'Only to log in with; nothing is sent to it.',
+    noAnswer: 'The server does not answer. Please try again.', failed: 'That did not work. Please try again.',
+    sections: 'Sections', chats: 'Chats', searchPlaceholder: 'Search people or chats', people: 'People',
+    nobodyFound: 'Nobody found for “{text}”', openWith: 'Open chat with @{name}', newGroup: 'New group',
+    moreRooms: 'Show older chats', unread: '{n} unread', unsent: 'Not sent', you: 'You', noMessages: 'No messages yet',
+    photo: 'Photo', video: 'Video', audio: 'Audio', file: 'File',
+    emptyTitle: 'Nobody to talk to yet?', emptyRooms: 'Your chats will appear here.',
+    empty1: 'Open a second tab: it starts signed out.', empty2: 'Register another user there.',
+    empty3: 'Search for @{name} and say hello. It shows up here by itself.', openTab: 'Open a second tab',
+    pickTitle: 'Pick a chat', pickText: 'Choose one on the left, or search for someone.',
+    back: 'Back to the chats', messagesOf: 'Messages with {name}', write: 'Write a message', send: 'Send', attach: 'Attach a photo, video or audio',
+    removeFile: 'Remove file', wrongFile: 'Only photos, videos and audio can be sent.',
+    live: 'Live', connecting: 'Connecting…', retryIn: 'Retry in {n} s', retryNow: 'Retry now', offline: 'Offline',
+    closed: 'Closed', removed: 'You are no longer in this chat.', listOffline: 'The server does not answer; trying again.',
+    online: 'Online', away: 'Offline', members: '{n} members', membersOnline: '{n} online',
+    typing1: '{a} is typing…', typing2: '{a} and {b} are typing…', typingMany: 'Several people are typing…',
+    today: 'Today', yesterday: 'Yesterday', edited: 'edited', deletedText: 'Message deleted',
+    sending: 'Sending', waitingToSend: 'Goes out once connected', notSent: 'Not sent', retry: 'Try again', discard: 'Discard', cancel: 'Cancel',
+    sentTick: 'Sent', readTick: 'Read', readBy: 'Read by {n}',
+    actions: 'Message actions', react: 'React', reply: 'Reply', copy: 'Copy text', edit: 'Edit', delete: 'Delete', copied: 'Copied',
+    replyingTo: 'Replying to {name}', editing: 'Editing your message', saving: 'Saving…',
+    deleteAsk: 'Delete this message for everyone?', groupName: 'Name of the group', groupMembers: 'Who is in it?', groupCount: 'At least two people. Chosen: {n}',
+    create: 'Create', newBelow: 'New messages', toBottom: 'To the newest message', loadOlder: 'Loading older messages…', loadFailed: 'Could not load the messages.',
+    tooLong: '{n} characters too many', left: '{n} left', editOffline: 'No connection: the edit stays here until it is back.',
+    like: 'Like', love: 'Love', laugh: 'Laugh', wow: 'Wow', sad: 'Sad', angry: 'Angry', fire: 'Fire', golazo: 'Golazo',
+    openImage: 'Open the photo', image: 'Photo from {name}', close: 'Close', start: 'This is the beginning. Say hello!',
+    signedOut: 'Your session ended. Please log in again.',
+  },
+  es: {
+    tagline: 'Lo dices, y ya está allí.',
+    pitch: 'Un chat que llega mientras todavía estás mirando.',
+    step1: 'Regístrate aquí con cualquier nombre.',
+    step2: 'Abre otra pestaña y registra a otra persona.',
+    step3: 'Busca a una desde la otra y salúdala.',
+    tabsNote: 'Cada pestaña es una sesión propia: dos pestañas pueden ser dos personas.',
+    login: 'Iniciar sesión', register: 'Crear cuenta', logout: 'Cerrar sesión',
+    loginField: 'Usuario o correo', password: 'Contraseña', passwordHint: 'Al menos 8 caracteres, no solo números',
+    showPassword: 'Mostrar contraseña', displayName: 'Tu nombre', username: 'Usuario', email: 'Correo',
+    usernameHint: 'Letras, números y _', usernameRule: 'De 3 a 30 letras (a–z), números o _',
+    emailHint: 'Solo para iniciar sesión; no se le envía nada.',
+    noAnswer: 'El servidor no responde. Inténtalo de nuevo.', failed: 'No se pudo. Inténtalo de nuevo.',
+    sections: 'Secciones', chats: 'Chats', searchPlaceholder: 'Buscar personas o chats', people: 'Personas',
+    nobodyFound: 'Nadie encontrado para «{text}»', openWith: 'Abrir chat con @{name}', newGroup: 'Nuevo grupo',
+    moreRooms: 'Ver chats anteriores', unread: '{n} sin leer', unsent: 'Sin enviar', you: 'Tú', noMessages: 'Aún no hay mensajes',
+    photo: 'Foto', video: 'Vídeo', audio: 'Audio', file: 'Archivo',
+    emptyTitle: '¿Aún sin nadie con quien hablar?', emptyRooms: 'Tus chats aparecerán aquí.',
+    empty1: 'Abre otra pestaña: empieza sin sesión.', empty2: 'Registra allí a otra persona.',
+    empty3: 'Busca a @{name} y saluda. Aparecerá aquí sin recargar.', openTab: 'Abrir otra pestaña',
+    pickTitle: 'Elige un chat', pickText: 'Escoge uno a la izquierda o busca a alguien.',
+    back: 'Volver a los chats', messagesOf: 'Mensajes con {name}', write: 'Escribe un mensaje', send: 'Enviar', attach: 'Adjuntar foto, vídeo o audio',
+    removeFile: 'Quitar archivo', wrongFile: 'Solo se pueden enviar fotos, vídeos y audios.',
+    live: 'En vivo', connecting: 'Conectando…', retryIn: 'Reintento en {n} s', retryNow: 'Reintentar ya', offline: 'Sin conexión',
+    closed: 'Cerrado', removed: 'Ya no estás en este chat.', listOffline: 'El servidor no responde; se sigue intentando.',
+    online: 'En línea', away: 'Desconectado', members: '{n} miembros', membersOnline: '{n} en línea',
+    typing1: '{a} está escribiendo…', typing2: '{a} y {b} están escribiendo…', typingMany: 'Varias personas están escribiendo…',
+    today: 'Hoy', yesterday: 'Ayer', edited: 'editado', deletedText: 'Mensaje eliminado',
+    sending: 'Enviando', waitingToSend: 'Saldrá al conectar', notSent: 'No enviado', retry: 'Reintentar', discard: 'Descartar', cancel: 'Cancelar',
+    sentTick: 'Enviado', readTick: 'Leído', readBy: 'Leído por {n}',
+    actions: 'Acciones del mensaje', react: 'Reaccionar', reply: 'Responder', copy: 'Copiar texto', edit: 'Editar', delete: 'Eliminar', copied: 'Copiado',
+    replyingTo: 'Respuesta a {name}', editing: 'Editando tu mensaje', saving: 'Guardando…',
+    deleteAsk: '¿Eliminar este mensaje para todos?', groupName: 'Nombre del grupo', groupMembers: '¿Quiénes están?', groupCount: 'Al menos dos personas. Elegidas: {n}',
+    create: 'Crear', newBelow: 'Mensajes nuevos', toBottom: 'Ir al último mensaje', loadOlder: 'Cargando mensajes anteriores…', loadFailed: 'No se pudieron cargar los mensajes.',
+    tooLong: 'Sobran {n} caracteres', left: 'Quedan {n}', editOffline: 'Sin conexión: la edición espera aquí hasta que vuelva.',
+    like: 'Me gusta', love: 'Me encanta', laugh: 'Risa', wow: 'Asombro', sad: 'Tristeza', angry: 'Enojo', fire: 'Fuego', golazo: 'Golazo',
+    openImage: 'Abrir la foto', image: 'Foto de {name}', close: 'Cerrar', start: 'Este es el comienzo. ¡Saluda!',
+    signedOut: 'Tu sesión terminó. Inicia sesión de nuevo.',
+  },
+};
+
+/** The server's texts are Spanish; these are the ones a person can meet here. */
+const SERVER_TEXTS_EN = {
+  'Credenciales inválidas.': 'Wrong username or password.',
+  'Esta cuenta está desactivada.': 'This account is disabled.',
+  'Este campo es requerido.': 'This field is required.',
+  'Este campo no puede estar en blanco.': 'This field may not be blank.',
+  'Ya existe Usuario con este Email.': 'Someone already uses this e-mail.',
+  'Ya existe Usuario con este Nombre de usuario.': 'Someone already has this username.',
+  'El username solo puede contener letras, números y guiones bajos': 'Only letters, digits and _ are allowed.',
+  'El nombre de usuario debe tener al menos 3 caracteres.': 'At least 3 characters.',
+  'El nombre para mostrar debe tener al menos 2 caracteres.': 'At least 2 characters.',
+  'Asegúrese de que este campo tenga al menos 8 caracteres.': 'At least 8 characters.',
+  'Esta contraseña es demasiado común.': 'This password is too common.',
+  'Esta contraseña es completamente numérica.': 'A password may not be only digits.',
+  'Usuario no encontrado': 'No such user.',
+  'No puedes crear un chat contigo mismo': 'You cannot chat with yourself.',
+  'No eres participante de este chat': 'You are not in this chat.',
+  'Token inválido': 'Your session is no longer valid.',
+};
+
+export const language = pick(navigator.languages ?? [navigator.language]);
+
+function pick(wanted) {
+  const known = wanted.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => tag in TEXTS);
+  return known ?? 'en';
+}
+
+/** The text of a key, with `{name}` places filled in. */
+export function t(key, values = {}) {
+  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+/** What the server said, in the reader's language where it is known; `fallback` when it said nothing. */
+export function serverText(text, fallback = t('failed')) {
+  if (!text) return fallback;
+  return language === 'en' ? (SERVER_TEXTS_EN[text] ?? text) : text;
+}
+
+/** What to tell a person about a failed call. */
+export function errorText(error) {
+  return error.status === 0 ? t('noAnswer') : serverText(error.message);
+}

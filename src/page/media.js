@@ -1,0 +1,59 @@
+// Pictures of people and files of messages: which address to load, and initials where there is none.
+
+import { h } from './dom.js';
+import { icon } from './icons.js';
+
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+
+/**
+ * The address to load for a URL the server sent, or null if it is not one a page should load. A server on this machine
+ * may call itself `localhost` while the page was opened as `127.0.0.1`; both are the page's own origin.
+ */
+export function mediaAddress(url) {
+  if (!url) return null;
+  const address = URL.parse ? URL.parse(url, location.href) : tryUrl(url);
+  if (!address || !['http:', 'https:'].includes(address.protocol)) return null;
+  const sameMachine = LOOPBACK.includes(address.hostname) && LOOPBACK.includes(location.hostname);
+  if (sameMachine && address.port === location.port) return address.pathname + address.search;
+  return address.href;
+}
+
+function tryUrl(url) {
+  try {
+    return new URL(url, location.href);
+  } catch {
+    return null;
+  }
+}
+
+/** A round picture; the drawn default avatar of the API is drawn here instead of being fetched from elsewhere. */
+export function avatar(user, size = '') {
+  const face = disc(user.id, size, initials(user));
+  const address = mediaAddress(user.avatar_url ?? user.avatar);
+  if (address && !address.includes('//ui-avatars.com/')) {
+    const image = h('img', { src: address, alt: '', loading: 'lazy' });
+    image.addEventListener('error', () => image.remove());
+    face.append(image);
+  }
+  return face;
+}
+
+export function roomAvatar(room, size = '') {
+  if (room.other_user) return avatar(room.other_user, size);
+  return disc(room.id, size, icon('group'));
+}
+
+/** The same id has the same colour in every tab. */
+function disc(id, size, content) {
+  const face = h('span', { class: `avatar ${size}`, 'aria-hidden': 'true' }, content);
+  let sum = 7;
+  for (const letter of String(id)) sum = (sum * 31 + letter.charCodeAt(0)) >>> 0;
+  face.style.setProperty('--hue', sum % 360);
+  return face;
+}
+
+function initials(user) {
+  const words = (user.display_name || user.username || '?').trim().split(/\s+/);
+  const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
+  return letters.map((word) => [...word][0].toLocaleUpperCase()).join('');
+}

@@ -1,0 +1,168 @@
+// One chat socket for one room, kept open: says what state it is in and comes back when it can.
+
+import { freshAccess, renew } from './api.js';
+import { session } from './session.js';
+
+const DELAYS_S = [1, 2, 4, 8, 16, 30];
+/** A connection that lived this long was a good one: the next failure starts at the first delay again. */
+const GOOD_AFTER_MS = 10_000;
+const PING_EVERY_MS = 25_000;
+const PONG_WITHIN_MS = 10_000;
+
+const REFUSED = 1000;
+const RESTART = 1012;
+const TOKEN_EXPIRED = 4001;
+const REMOVED = 4003;
+
+/**
+ * States: `connecting`, `live`, `waiting` (with `until`, ms), `offline`, and the final `closed` (with `removed`, `text`).
+ * `live` begins with the server's greeting: a refused socket opens as well, only to say why it closes.
+ */
+export class RoomSocket {
+  constructor(roomId, { onFrame, onState }) {
+    this.roomId = roomId;
+    this.onFrame = onFrame;
+    this.onState = onState;
+    this.state = { name: 'connecting' };
+    this.failures = 0;
+    this.renewed = false;
+    this.listeners = new AbortController();
+    const { signal } = this.listeners;
+    addEventListener('online', () => this.retryNow(), { signal });
+    addEventListener('offline', () => this.dropped(0), { signal });
+    document.addEventListener('visibilitychange', () => document.hidden || this.retryNow(), { signal });
+    this.connect();
+  }
+
+  get live() {
+    return this.state.name === 'live';
+  }
+
+  /** Sends a frame; false when there is no live connection to send it on. */
+  send(frame) {
+    if (!this.live || this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Leaves for good. */
+  close() {
+    this.stopped = true;
+    this.listeners.abort();
+    this.detach();
+  }
+
+  retryNow() {
+    if (this.stopped || !['waiting', 'offline'].includes(this.state.name)) return;
+    clearTimeout(this.timer);
+    this.connect();
+  }
+
+  async connect() {
+    this.enter({ name: 'connecting' });
+    let token;
+    try {
+      token = await freshAccess();
+    } catch {
+      if (session()) this.dropped(0);
+      return;
+    }
+    if (this.stopped) return;
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+    const address = `${scheme}://${location.host}/ws/chat/${this.roomId}/?token=${encodeURIComponent(token)}`;
+    const socket = new WebSocket(address);
+    this.socket = socket;
+    this.refusal = '';
+    socket.onmessage = (event) => this.received(event.data);
+    socket.onclose = (event) => this.dropped(event.code);
+  }
+
+  received(text) {
+    this.heardAt = Date.now();
+    let frame;
+    try {
+      frame = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (frame.type === 'pong') this.answersPings = true;
+    if (frame.type === 'connection_success') {
+      this.liveSince = Date.now();
+      this.pinger = setInterval(() => this.ping(), PING_EVERY_MS);
+      this.enter({ name: 'live' });
+    }
+    if (frame.type === 'error') {
+      this.refusal = frame.message ?? frame.error ?? '';
+      if (!this.live) return;
+    }
+    this.onFrame(frame);
+  }
+
+  /** The browser does not tell when a network silently died; a server that answered pings before must do so again. */
+  ping() {
+    const sentAt = Date.now();
+    this.send({ type: 'ping', timestamp: sentAt });
+    if (!this.answersPings) return;
+    this.pongTimer = setTimeout(() => {
+      if (this.heardAt < sentAt) this.dropped(0);
+    }, PONG_WITHIN_MS);
+  }
+
+  async dropped(code) {
+    const lived = this.liveSince ? Date.now() - this.liveSince : 0;
+    this.detach();
+    if (this.stopped || this.state.name === 'closed') return;
+    if (lived > GOOD_AFTER_MS) {
+      this.failures = 0;
+      this.renewed = false;
+    }
+    if (code === REMOVED) return this.enter({ name: 'closed', removed: true, text: '' });
+
+    const tokenRefused = code === REFUSED && this.refusal.startsWith('Token');
+    if ((code === TOKEN_EXPIRED || tokenRefused) && !this.renewed) {
+      this.renewed = true;
+      this.enter({ name: 'connecting' });
+      try {
+        await renew();
+        return this.connect();
+      } catch {
+        if (!session()) return;
+      }
+    } else if (code === REFUSED) {
+      return this.enter({ name: 'closed', removed: false, text: this.refusal });
+    }
+    this.wait(code === RESTART ? 300 + Math.random() * 1200 : this.backoffMs());
+  }
+
+  /** Jitter of a fifth either way keeps a thousand pages from coming back in the same instant. */
+  backoffMs() {
+    const seconds = DELAYS_S[Math.min(this.failures, DELAYS_S.length - 1)];
+    this.failures += 1;
+    return seconds * 1000 * (0.8 + Math.random() * 0.4);
+  }
+
+  wait(ms) {
+    if (this.stopped) return;
+    clearTimeout(this.timer);
+    if (!navigator.onLine) return this.enter({ name: 'offline' });
+    this.timer = setTimeout(() => this.connect(), ms);
+    this.enter({ name: 'waiting', until: Date.now() + ms });
+  }
+
+  detach() {
+    clearTimeout(this.timer);
+    clearTimeout(this.pongTimer);
+    clearInterval(this.pinger);
+    this.liveSince = null;
+    if (!this.socket) return;
+    this.socket.onmessage = null;
+    this.socket.onclose = null;
+    this.socket.close();
+    this.socket = null;
+  }
+
+  enter(state) {
+    this.state = state;
+    if (!this.stopped) this.onState(state);
+  }
+}

@@ -1,0 +1,5 @@
+//! Live rooms on one shard: who listens, the bytes that wait for them, who is present.
+
+pub mod chunks;
+pub mod members;
+pub mod presence;

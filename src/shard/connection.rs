@@ -1,0 +1,213 @@
+//! From an accepted connection to a session, or to an answer of the REST API: parse and upgrade only.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::event::Shared;
+use super::port::{Ports, Refused, RestBody, Verdict};
+use crate::ids::RoomId;
+use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::session::Entry;
+use crate::wire::reason;
+use crate::ws::handshake::{self, UpgradeRequest};
+
+/// Bytes of a request's head that are read at most.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// An upgrade that was answered with 101, with what its session will be.
+type Upgrade = (OnUpgrade, Result<Entry, (RoomId, Refused)>);
+
+/// Accepts connections for as long as the shard lives.
+pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Ports) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                tokio::task::spawn_local(serve(socket, peer, shared.clone(), ports.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors: those who wait in the backlog are served when some are free again.
+                tracing::warn!(%error, "a connection could not be accepted: raise the open-file limit (ulimit -n)");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(socket: TcpStream, peer: SocketAddr, shared: Rc<Shared>, ports: Ports) {
+    // Frames are small and must not wait for each other.
+    let _ = socket.set_nodelay(true);
+    let upgraded: Rc<Cell<Option<Upgrade>>> = Rc::default();
+    let service = hyper::service::service_fn(|request| {
+        let (ports, upgraded) = (ports.clone(), upgraded.clone());
+        async move { Ok::<_, Infallible>(respond(request, peer, &ports, &upgraded).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    // Requests that are not HTTP, or end half-way, are the peer's affair.
+    if connection.await.is_err() {
+        return;
+    }
+    let Some((upgrade, admission)) = upgraded.take() else { return };
+    let Ok(connection) = upgrade.await else { return };
+    let Ok(parts) = connection.downcast::<TokioIo<TcpStream>>() else { return };
+    if let Ok(socket) = parts.io.into_inner().into_std() {
+        shared.adopt(socket, &mut Vec::from(parts.read_buf), admission);
+    }
+}
+
+async fn respond(
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    ports: &Ports,
+    upgraded: &Cell<Option<Upgrade>>,
+) -> Response<RestBody> {
+    if !request.uri().path().starts_with("/ws/") {
+        return (ports.rest)(request, peer).await;
+    }
+    let Some(room) = chat_path(request.uri().path()) else {
+        return plain(StatusCode::NOT_FOUND, "No socket at this path. Chat rooms are at /ws/chat/<room id>/?token=…\n");
+    };
+    let accept_key = match judge(&request) {
+        Ok(key) => key,
+        Err(refusal) => return refuse_upgrade(refusal),
+    };
+    if ports.gate.is_draining() {
+        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "The server is about to stop. Try again.\n");
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return response;
+    }
+    let origin = request.headers().get(header::ORIGIN);
+    // An origin that is no text matches no rule.
+    let origin = origin.map(|value| value.to_str().unwrap_or("null"));
+    if !ports.gate.allows_origin(origin, text(request.headers(), &header::HOST).unwrap_or_default()) {
+        return empty(StatusCode::FORBIDDEN);
+    }
+    let admission = match room {
+        Ok(room) => {
+            let token = token(request.uri().query());
+            let verdict = match ports.gate.admit(room, token.as_deref()) {
+                Verdict::Now(admission) => admission,
+                Verdict::Later(admission) => admission.await,
+            };
+            verdict.map_err(|refused| (room, refused))
+        }
+        Err(refused) => Err((RoomId(uuid::Uuid::nil()), refused)),
+    };
+    upgraded.set(Some((hyper::upgrade::on(&mut request), admission)));
+    switch_protocols(&accept_key)
+}
+
+/// The room of `/ws/chat/<id>/`, with or without the last slash; `None` for any other path. An id of legal characters
+/// that is no UUID is refused inside the socket, where a browser can read why.
+fn chat_path(path: &str) -> Option<Result<RoomId, Refused>> {
+    let id = path.strip_prefix("/ws/chat/")?;
+    let id = id.strip_suffix('/').unwrap_or(id);
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        return None;
+    }
+    Some(id.parse().map_err(|_| Refused { text: reason::BAD_ROOM_ID, goodbye: reason::REFUSED }))
+}
+
+/// The first `token` of a query string.
+fn token(query: Option<&str>) -> Option<String> {
+    form_urlencoded::parse(query?.as_bytes())
+        .find(|(name, _)| name == "token")
+        .map(|(_, value)| value.into_owned())
+        .filter(|value| !value.is_empty())
+}
+
+fn judge(request: &Request<Incoming>) -> Result<String, handshake::Refusal> {
+    let headers = request.headers();
+    let lines = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    handshake::accept(UpgradeRequest {
+        method: request.method().as_str(),
+        http_1_1: request.version() == http::Version::HTTP_11,
+        connection: lines(header::CONNECTION),
+        upgrade: lines(header::UPGRADE),
+        version: text(headers, &header::SEC_WEBSOCKET_VERSION),
+        key: text(headers, &header::SEC_WEBSOCKET_KEY),
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn switch_protocols(accept_key: &str) -> Response<RestBody> {
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(value) = HeaderValue::from_str(accept_key) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, value);
+    }
+    response
+}
+
+fn refuse_upgrade(refusal: handshake::Refusal) -> Response<RestBody> {
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = plain(status, refusal.text());
+    for (name, value) in refusal.headers() {
+        response.headers_mut().insert(*name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn empty(status: StatusCode) -> Response<RestBody> {
+    plain(status, "")
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<RestBody> {
+    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never: Infallible| match never {});
+    let mut response = Response::new(body.boxed());
+    *response.status_mut() = status;
+    if !text.is_empty() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_found_in_either_spelling_of_its_path() {
+        let id: RoomId = "0a0b9502-c454-481e-8985-e9e7f96c1dcb".parse().unwrap();
+        for path in [
+            "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb/",
+            "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb",
+            "/ws/chat/0a0b9502c454481e8985e9e7f96c1dcb/",
+            "/ws/chat/0A0B9502-C454-481E-8985-E9E7F96C1DCB/",
+        ] {
+            assert_eq!(chat_path(path), Some(Ok(id)), "{path}");
+        }
+        assert!(matches!(chat_path("/ws/chat/abc-12/"), Some(Err(_))));
+        for path in ["/ws/chat/", "/ws/chat/xyz/", "/ws/chat/0a/0b/", "/ws/feed/", "/ws/chat/0a0b//"] {
+            assert_eq!(chat_path(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_first_token_counts_and_is_decoded() {
+        assert_eq!(token(Some("xtoken=a&token=b%2Ec&token=d")).as_deref(), Some("b.c"));
+        for query in [None, Some(""), Some("token="), Some("xtoken=a")] {
+            assert_eq!(token(query), None, "{query:?}");
+        }
+    }
+}

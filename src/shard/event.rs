@@ -1,0 +1,156 @@
+//! The loop: look at input, walk a stretch, look again; sleep when neither has anything to do.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::port::Refused;
+use super::{Core, Plan, connection};
+use crate::ids::RoomId;
+use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, TURN_ROUNDS_MAX};
+use crate::net::epoll::{Epoll, Handler, Sent};
+use crate::net::readiness::Readiness;
+use crate::session::Entry;
+
+/// How often the shard looks at the clock: finer than the grace of presence, coarser than costs anything.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A shard: its sockets and its state.
+pub(super) struct Shard {
+    sockets: Epoll,
+    core: Core,
+    outcomes: Vec<Sent>,
+    ticked: Instant,
+}
+
+/// A shard as the tasks of its runtime share it. Borrowed for the length of a turn or an adoption, never across an
+/// await.
+pub(super) struct Shared {
+    shard: RefCell<Shard>,
+    /// Something was adopted: take a turn.
+    wake: Notify,
+}
+
+/// Runs a shard on the calling thread until it is drained.
+pub(super) fn run(plan: Plan) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let sockets = Epoll::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX)?;
+        let readiness = Readiness::of(&sockets)?;
+        let ports = plan.ports.clone();
+        let inbox = ports.inboxes[plan.id.index()].clone();
+        let core = Core::new(plan.id, plan.ports);
+        let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
+        let shared = Rc::new(Shared { shard: RefCell::new(shard), wake: Notify::new() });
+        for listener in plan.listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports.clone()));
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            let (has_more, is_over) = shared.turn();
+            if is_over {
+                return Ok(());
+            }
+            if has_more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                ready = readiness.ready() => ready?,
+                () = std::future::poll_fn(|context| inbox.poll_ready(context.waker())) => {}
+                () = shared.wake.notified() => {}
+                _ = ticks.tick() => {}
+            }
+        }
+    })
+}
+
+impl Shared {
+    /// Makes a connected socket a session, with the bytes that came behind its handshake.
+    pub(super) fn adopt(
+        &self,
+        socket: std::net::TcpStream,
+        read_already: &mut [u8],
+        admission: Result<Entry, (RoomId, Refused)>,
+    ) {
+        let mut shard = self.shard.borrow_mut();
+        let Shard { sockets, core, .. } = &mut *shard;
+        let index = core.reserve();
+        if let Err(error) = sockets.adopt(index, socket) {
+            tracing::warn!(%error, "a socket could not be adopted");
+            core.free.push(index);
+            return;
+        }
+        core.begin(index, admission);
+        if !read_already.is_empty() {
+            core.received(index, read_already);
+        }
+        self.wake.notify_one();
+    }
+
+    fn turn(&self) -> (bool, bool) {
+        let mut shard = self.shard.borrow_mut();
+        let has_more = shard.turn();
+        (has_more, shard.core.is_over())
+    }
+}
+
+impl Shard {
+    /// Some rounds of looking and walking. True when there is more to do.
+    fn turn(&mut self) -> bool {
+        let began = Instant::now();
+        if began.saturating_duration_since(self.ticked) >= TICK {
+            self.ticked = began;
+            self.core.tick(began);
+        }
+        let mut has_more = true;
+        let mut has_worked = false;
+        for _ in 0..TURN_ROUNDS_MAX {
+            let has_mail = self.core.take_mail();
+            let has_input = self.look();
+            let has_walked = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
+            self.bury();
+            has_worked |= has_walked;
+            has_more = has_mail || has_input || has_walked;
+            if !has_more {
+                break;
+            }
+        }
+        if has_worked {
+            self.core.stats.turn_took(began.elapsed());
+        }
+        has_more
+    }
+
+    /// Looks at the sockets, unless another shard cannot take what came of earlier input.
+    fn look(&mut self) -> bool {
+        if !self.core.retry_overflow() {
+            return true;
+        }
+        self.sockets.look(&mut self.core).unwrap_or_else(|error| {
+            tracing::error!(%error, "the kernel refuses to tell which sockets are ready");
+            false
+        })
+    }
+
+    /// Closes the sockets of sessions that are over.
+    fn bury(&mut self) {
+        while let Some((index, with_reset)) = self.core.over.pop() {
+            if self.core.slots[index as usize].is_none() {
+                continue;
+            }
+            if with_reset {
+                self.sockets.reset(index);
+            } else {
+                self.sockets.close(index);
+            }
+            self.core.vacate(index);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What other threads tell a shard.
+
+use super::Core;
+use super::port::{Except, ToShard};
+use crate::chat::user::Account;
+use crate::ids::{RoomId, SessionKey, Topic, UserId};
+use crate::limits::LOOK_MESSAGES_MAX;
+use crate::session::Seconds;
+use crate::session::outbox::Class;
+use crate::wire::event;
+use crate::wire::reason::{Goodbye, REMOVED};
+
+impl Core {
+    /// Takes some messages out of the inbox. True when more wait.
+    pub(super) fn take_mail(&mut self) -> bool {
+        let inbox = self.ports.inboxes[self.id.index()].clone();
+        for _ in 0..LOOK_MESSAGES_MAX {
+            let Some(message) = inbox.pop() else { return false };
+            self.take(message);
+        }
+        !inbox.is_empty()
+    }
+
+    /// Does what a message says.
+    pub(super) fn take(&mut self, message: ToShard) {
+        match message {
+            ToShard::Publish(publication) => {
+                if let Some(room) = self.registry.slot(&publication.topic) {
+                    let publication = &*publication;
+                    let (class, except, origin) = (publication.class, publication.except, publication.origin);
+                    self.fan_out(room, &publication.frames, class, except, origin);
+                }
+            }
+            ToShard::Deliver { session, frames, class } => {
+                if let Some(index) = self.find_open(session) {
+                    self.deliver(index, &frames, class);
+                }
+            }
+            ToShard::Arrived { room, account, session } => {
+                let arrival = self.presence.arrive(room, &account);
+                self.greet(session, &arrival.others);
+                if arrival.is_new {
+                    self.announce(room, &account, true);
+                }
+            }
+            ToShard::Departed { room, user } => self.presence.leave(room, user, std::time::Instant::now()),
+            ToShard::Evict { topic, user, goodbye } => self.evict(topic, goodbye, |_, member| member == user),
+            ToShard::Participants { room, users, asked_at } => {
+                let asked =
+                    Seconds(u32::try_from(asked_at.saturating_duration_since(self.began).as_secs()).unwrap_or(0));
+                self.evict(Topic::Room(room), REMOVED, |began, member| {
+                    began < asked && users.binary_search(&member).is_err()
+                });
+            }
+            ToShard::Drain(within) => self.begin_drain(within),
+        }
+    }
+
+    /// Those whose grace is over are gone: their rooms hear of it.
+    pub(super) fn announce_gone(&mut self, now: std::time::Instant) {
+        for (room, account) in self.presence.gone(now) {
+            self.announce(room, &account, false);
+        }
+    }
+
+    /// A newcomer's socket hears who is there.
+    fn greet(&mut self, session: SessionKey, others: &[std::sync::Arc<Account>]) {
+        if others.is_empty() {
+            return;
+        }
+        let mut frames = Vec::with_capacity(others.len() * 128);
+        others.iter().for_each(|other| event::user_status(&mut frames, other, true));
+        self.tell(session.shard, ToShard::Deliver { session, frames: frames.into(), class: Class::Ephemeral });
+    }
+
+    /// A room's sockets, save the user's own, hear that the user came or went.
+    fn announce(&mut self, room: RoomId, account: &Account, is_online: bool) {
+        let topic = Topic::Room(room);
+        let mut frames = Vec::with_capacity(128);
+        event::user_status(&mut frames, account, is_online);
+        let publication = std::sync::Arc::new(super::port::Publication {
+            topic,
+            frames: frames.into(),
+            class: Class::Ephemeral,
+            except: Except::User(account.id),
+            origin: None,
+        });
+        for shard in self.ports.directory.shards_of(&topic).iter() {
+            self.tell(shard, ToShard::Publish(publication.clone()));
+        }
+    }
+
+    fn evict(&mut self, topic: Topic, goodbye: Goodbye, is_meant: impl Fn(Seconds, UserId) -> bool) {
+        let Some(room) = self.registry.slot(&topic) else { return };
+        let mut meant = self.registry.room(room).members.clone();
+        meant.retain(|index| {
+            let session = self.slots[*index as usize].as_ref().map(|slot| &slot.session);
+            session.is_some_and(|session| session.account().is_some_and(|user| is_meant(session.began_at(), user.id)))
+        });
+        meant.into_iter().for_each(|index| self.goodbye(index, goodbye));
+    }
+
+    fn find_open(&self, key: SessionKey) -> Option<u32> {
+        self.find(key).filter(|index| self.slots[*index as usize].as_ref().is_some_and(|slot| slot.session.is_open()))
+    }
+}

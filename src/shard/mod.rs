@@ -1,0 +1,177 @@
+//! One core's loop: the one place where net, ws, session and room meet.
+//!
+//! `connection` accepts and upgrades, `event` is the loop, `inbound` takes bytes from sockets, `mailbox` takes messages
+//! from other threads, `outbound` fans out and walks, `liveness` lets time pass; `port` is what others see of it all.
+
+mod connection;
+mod event;
+mod inbound;
+mod liveness;
+mod mailbox;
+mod outbound;
+pub mod port;
+mod stats;
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::time::Instant;
+
+use crate::ids::{SessionKey, ShardId};
+use crate::net::wheel::Wheel;
+use crate::room::chunks::{Arena, OpenChunk};
+use crate::room::members::{Registry, Seat};
+use crate::room::presence::Presence;
+use crate::session::outbox::Outbox;
+use crate::session::{Seconds, Session};
+use crate::ws::message::Decoder;
+use port::{Ports, ToShard};
+use stats::Stats;
+
+/// What a shard is started with.
+pub struct Plan {
+    /// Its number.
+    pub id: ShardId,
+    /// The core it keeps to, if any.
+    pub core: Option<usize>,
+    /// Its own listeners, one an address.
+    pub listeners: Vec<TcpListener>,
+    /// The rest of the server.
+    pub ports: Ports,
+}
+
+/// Starts a shard's thread. It ends after [`ToShard::Drain`], when its last session is gone.
+///
+/// # Errors
+/// When the kernel gives no thread.
+pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("shard-{}", plan.id.0)).spawn(move || {
+        if let Some(core) = plan.core
+            && !crate::net::affinity::pin_to(core)
+        {
+            tracing::warn!(shard = plan.id.0, core, "the kernel does not pin this shard to its core");
+        }
+        if let Err(error) = event::run(plan) {
+            tracing::error!(%error, "a shard could not start: raise the open-file limit (ulimit -n)");
+        }
+    })
+}
+
+/// A session's parts that are read seldom.
+struct Slot {
+    session: Session,
+    decoder: Decoder,
+    seat: Option<Seat>,
+}
+
+/// A session's parts that every delivery touches.
+#[derive(Default)]
+struct Line {
+    outbox: Outbox,
+    /// Its turn in the walk is set.
+    is_queued: bool,
+    /// Its socket is full; since then.
+    blocked_at: Option<Seconds>,
+    /// The goodbye is answered: close when the outbox is empty.
+    is_last: bool,
+}
+
+/// A shard's state beside its sockets.
+struct Core {
+    id: ShardId,
+    ports: Ports,
+    slots: Vec<Option<Slot>>,
+    lines: Vec<Line>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    live: usize,
+    registry: Registry,
+    arena: Arena,
+    /// Where frames for single sessions wait.
+    single: OpenChunk,
+    presence: Presence,
+    /// The walk: sessions with something to send and room for it.
+    walk: VecDeque<u32>,
+    /// Sessions whose sockets are full; some may have recovered.
+    blocked: Vec<u32>,
+    /// Sessions that are over, to be closed when the look is over; with a reset or without.
+    over: Vec<(u32, bool)>,
+    /// Sessions to look at again, by slot and generation.
+    wheel: Wheel<(u32, u32)>,
+    /// Messages that other shards' inboxes had no room for: nothing is read while there are any.
+    overflow: VecDeque<(ShardId, ToShard)>,
+    drain: Option<liveness::Drain>,
+    began: Instant,
+    now: Seconds,
+    scratch: Vec<u8>,
+    stats: Stats,
+}
+
+impl Core {
+    fn new(id: ShardId, ports: Ports) -> Self {
+        Self {
+            id,
+            ports,
+            slots: Vec::new(),
+            lines: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            registry: Registry::default(),
+            arena: Arena::default(),
+            single: OpenChunk::default(),
+            presence: Presence::default(),
+            walk: VecDeque::new(),
+            blocked: Vec::new(),
+            over: Vec::new(),
+            wheel: Wheel::default(),
+            overflow: VecDeque::new(),
+            drain: None,
+            began: Instant::now(),
+            now: Seconds(0),
+            scratch: Vec::with_capacity(4096),
+            stats: Stats::new(id),
+        }
+    }
+
+    fn key(&self, index: u32) -> SessionKey {
+        SessionKey { shard: self.id, index, generation: self.generations[index as usize] }
+    }
+
+    /// The slot of a session that still lives, by its key.
+    fn find(&self, key: SessionKey) -> Option<u32> {
+        let is_live = key.shard == self.id
+            && self.generations.get(key.index as usize) == Some(&key.generation)
+            && self.slots[key.index as usize].is_some();
+        is_live.then_some(key.index)
+    }
+
+    /// A free slot's number.
+    fn reserve(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.lines.push(Line::default());
+            self.generations.push(0);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// Fills a reserved slot.
+    fn occupy(&mut self, index: u32, session: Session) {
+        let first_due = session.first_due();
+        self.slots[index as usize] = Some(Slot { session, decoder: Decoder::new(), seat: None });
+        self.lines[index as usize] = Line::default();
+        self.live += 1;
+        self.wheel.set(first_due.0, (index, self.generations[index as usize]));
+    }
+
+    /// Empties a slot: the session is over and its socket closed.
+    fn vacate(&mut self, index: u32) {
+        self.leave_room(index);
+        if self.slots[index as usize].take().is_some() {
+            self.lines[index as usize].outbox.clear(&mut self.arena);
+            self.generations[index as usize] = self.generations[index as usize].wrapping_add(1);
+            self.free.push(index);
+            self.live -= 1;
+        }
+    }
+}

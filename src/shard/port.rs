@@ -1,0 +1,325 @@
+//! How the rest of the server speaks to a shard, and what a shard asks of the rest.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_queue::ArrayQueue;
+use futures_util::task::AtomicWaker;
+
+use crate::chat::user::Account;
+use crate::chat::write::Write;
+use crate::ids::{RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::limits::INBOX_MESSAGES_MAX;
+use crate::session::Entry;
+use crate::session::outbox::Class;
+use crate::wire::reason::Goodbye;
+
+/// Frames for a topic's sessions, encoded once.
+#[derive(Debug)]
+pub struct Publication {
+    /// Whose listeners.
+    pub topic: Topic,
+    /// Whole frames.
+    pub frames: Bytes,
+    /// What may happen to them under pressure.
+    pub class: Class,
+    /// Who does not get them.
+    pub except: Except,
+    /// The session that caused it: its shard visits it first.
+    pub origin: Option<SessionKey>,
+}
+
+/// Who does not get a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Except {
+    /// Everybody gets it.
+    Nobody,
+    /// All sessions of a user (typing, presence).
+    User(UserId),
+    /// One session (`signal` without echo).
+    Session(SessionKey),
+}
+
+/// What a shard may be told.
+#[derive(Debug)]
+pub enum ToShard {
+    /// Fan out to this shard's listeners.
+    Publish(Arc<Publication>),
+    /// For one session.
+    Deliver {
+        /// Which.
+        session: SessionKey,
+        /// Whole frames.
+        frames: Bytes,
+        /// What may happen to them under pressure.
+        class: Class,
+    },
+    /// For a room's home shard: a socket of a user's came.
+    Arrived {
+        /// In which room.
+        room: RoomId,
+        /// Whose.
+        account: Arc<Account>,
+        /// Which socket: it hears who is there.
+        session: SessionKey,
+    },
+    /// For a room's home shard: a socket of a user's went.
+    Departed {
+        /// From which room.
+        room: RoomId,
+        /// Whose.
+        user: UserId,
+    },
+    /// A user's sessions in a topic end.
+    Evict {
+        /// In which topic.
+        topic: Topic,
+        /// Whose.
+        user: UserId,
+        /// What they hear.
+        goodbye: Goodbye,
+    },
+    /// These are a room's participants, asked for at `asked_at`: whoever came before then and is none of them goes.
+    Participants {
+        /// Of which room.
+        room: RoomId,
+        /// Sorted.
+        users: Arc<[UserId]>,
+        /// When the question was put.
+        asked_at: std::time::Instant,
+    },
+    /// All sessions end, spread over this time; no more are admitted.
+    Drain(Duration),
+}
+
+/// A shard's bounded inbox.
+///
+/// Policy when full: [`Inbox::send`] waits (lanes and control: back-pressure), [`Inbox::try_send`] gives the message
+/// back (shards: they stop reading until it fits).
+#[derive(Debug)]
+pub struct Inbox {
+    queue: ArrayQueue<ToShard>,
+    waker: AtomicWaker,
+    /// A wake-up is under way: further messages need none.
+    is_woken: AtomicBool,
+    waiting: AtomicUsize,
+    space: (Mutex<()>, Condvar),
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self {
+            queue: ArrayQueue::new(INBOX_MESSAGES_MAX),
+            waker: AtomicWaker::new(),
+            is_woken: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            space: (Mutex::new(()), Condvar::new()),
+        }
+    }
+}
+
+impl Inbox {
+    /// Hands a message over, or back when the inbox is full.
+    ///
+    /// # Errors
+    /// The message, when the inbox is full.
+    pub fn try_send(&self, message: ToShard) -> Result<(), ToShard> {
+        self.queue.push(message)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Hands a message over, waiting for space. Never call it on a shard's thread.
+    pub fn send(&self, mut message: ToShard) {
+        while let Err(back) = self.try_send(message) {
+            message = back;
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            if let Ok(guard) = self.space.0.lock()
+                && self.queue.is_full()
+            {
+                // The timeout covers the race between the look and the wait.
+                drop(self.space.1.wait_timeout(guard, Duration::from_millis(5)));
+            }
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The next message. Only the shard calls it.
+    pub fn pop(&self) -> Option<ToShard> {
+        let message = self.queue.pop();
+        if message.is_some() && self.waiting.load(Ordering::Relaxed) > 0 {
+            self.space.1.notify_all();
+        }
+        message
+    }
+
+    /// Messages that wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// No message waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Ready when something waits; else `waker` is called when it does. Only the shard calls it.
+    pub fn poll_ready(&self, waker: &std::task::Waker) -> std::task::Poll<()> {
+        self.waker.register(waker);
+        self.is_woken.store(false, Ordering::SeqCst);
+        if self.queue.is_empty() { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    }
+
+    fn wake(&self) {
+        if !self.is_woken.swap(true, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+}
+
+/// Shards that have listeners of a topic: one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShardSet(pub u64);
+
+impl ShardSet {
+    /// The set with this shard in it, too.
+    #[must_use]
+    pub fn with(self, shard: ShardId) -> Self {
+        Self(self.0 | 1 << shard.0)
+    }
+
+    /// The set without this shard.
+    #[must_use]
+    pub fn without(self, shard: ShardId) -> Self {
+        Self(self.0 & !(1 << shard.0))
+    }
+
+    /// Nobody listens.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The shards, ascending.
+    pub fn iter(self) -> impl Iterator<Item = ShardId> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let next = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+            left &= left - 1;
+            Some(ShardId(next))
+        })
+    }
+}
+
+/// Which shards have listeners of which topic.
+pub trait Directory: Send + Sync + 'static {
+    /// The shard has its first listener of the topic. Called before the greeting is queued.
+    fn join(&self, topic: Topic, shard: ShardId);
+    /// The shard lost its last listener of the topic.
+    fn leave(&self, topic: Topic, shard: ShardId);
+    /// Who listens now.
+    fn shards_of(&self, topic: &Topic) -> ShardSet;
+}
+
+/// A future that a shard may await without blocking its loop.
+pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Why a handshake is refused inside its socket: the text of the error frame, and the goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// The error frame's text.
+    pub text: &'static str,
+    /// The close code.
+    pub goodbye: Goodbye,
+}
+
+/// The gate's word on a handshake.
+pub enum Verdict {
+    /// Everything was in a cache.
+    Now(Result<Entry, Refused>),
+    /// The database is asked.
+    Later(Promise<Result<Entry, Refused>>),
+}
+
+/// Who may come in.
+pub trait Gate: Send + Sync + 'static {
+    /// Is the page that opens this socket one of ours?
+    fn allows_origin(&self, origin: Option<&str>, host: &str) -> bool;
+    /// May the bearer of the token enter the room? Never blocks.
+    fn admit(&self, room: RoomId, token: Option<&str>) -> Verdict;
+    /// The server is about to stop: 503 with Retry-After.
+    fn is_draining(&self) -> bool;
+}
+
+/// A request for the REST API, and how it is answered; runs on the control runtime.
+pub type Rest = Arc<
+    dyn Fn(http::Request<hyper::body::Incoming>, SocketAddr) -> Promise<http::Response<RestBody>>
+        + Send
+        + Sync
+        + 'static,
+>;
+
+/// A response body whose bytes are made on the control runtime.
+pub type RestBody = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
+
+/// Hands a durable write to its lane; gives it back when the lane is full. Never blocks.
+pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync>;
+
+/// All that a shard asks of the rest of the server.
+#[derive(Clone)]
+pub struct Ports {
+    /// Every shard's inbox, by number; a shard finds its own there, too.
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    /// Who listens where.
+    pub directory: Arc<dyn Directory>,
+    /// Who may come in.
+    pub gate: Arc<dyn Gate>,
+    /// The REST API.
+    pub rest: Rest,
+    /// The write lanes.
+    pub submit: Submit,
+}
+
+impl Ports {
+    /// The shard that keeps what must be counted once for a room.
+    pub fn home(&self, room: RoomId) -> ShardId {
+        let (high, low) = room.0.as_u64_pair();
+        let mixed = (high ^ low).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let shards = self.inboxes.len() as u64;
+        ShardId(u8::try_from(mixed % shards).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_inbox_makes_the_publisher_wait_and_loses_nothing() {
+        let inbox = Arc::new(Inbox::default());
+        let drain = || ToShard::Drain(Duration::ZERO);
+        while inbox.try_send(drain()).is_ok() {}
+        assert_eq!(inbox.len(), INBOX_MESSAGES_MAX);
+        let publisher = std::thread::spawn({
+            let inbox = inbox.clone();
+            move || (0..100).for_each(|_| inbox.send(drain()))
+        });
+        let mut taken = 0;
+        while taken < INBOX_MESSAGES_MAX + 100 {
+            taken += usize::from(inbox.pop().is_some());
+        }
+        publisher.join().unwrap();
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn a_set_of_shards_lists_them() {
+        let set = ShardSet::default().with(ShardId(3)).with(ShardId(63)).with(ShardId(0)).without(ShardId(3));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [ShardId(0), ShardId(63)]);
+        assert!(ShardSet::default().iter().next().is_none());
+    }
+}

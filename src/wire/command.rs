@@ -1,0 +1,358 @@
+//! What a client of a chat socket says, read from its JSON into values that cannot be wrong.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::chat::message::{MessageType, ReactionType};
+use crate::chat::write::{Action, NewMessage};
+use crate::ids::MessageId;
+use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
+use crate::wire::reason;
+
+/// What a client wants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// To be written.
+    Write(Action),
+    /// To be told to the other users of the room.
+    Typing {
+        /// Has begun (true) or stopped.
+        is_typing: bool,
+    },
+    /// An application's event, to be told to the room and forgotten.
+    Signal {
+        /// JSON, as it came.
+        data: &'a str,
+        /// The sender's socket hears it too.
+        echo: bool,
+    },
+    /// To be answered on this socket.
+    Ping {
+        /// JSON to be sent back; `null` if there was none.
+        timestamp: &'a str,
+    },
+    /// Nothing: unknown types, empty texts, missing ids.
+    Nothing,
+}
+
+/// A frame that deserves an error: the text says what is wrong.
+pub type Refused = &'static str;
+
+/// Reads one text frame of a chat socket.
+///
+/// # Errors
+/// The text for the error frame.
+pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
+    let fields: Fields = serde_json::from_str(text).map_err(|_| reason::BAD_JSON)?;
+    let Some(kind) = fields.kind.and_then(as_text) else { return Ok(Command::Nothing) };
+    match kind.as_ref() {
+        "chat_message" => chat_message(&fields),
+        "typing" => typing(&fields),
+        "signal" => signal(&fields),
+        "read_message" => read_message(&fields),
+        "react_message" => react_message(&fields),
+        "edit_message" => edit_message(&fields),
+        "delete_message" => delete_message(&fields),
+        "ping" => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
+        _ => Ok(Command::Nothing),
+    }
+}
+
+/// The raw values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
+#[derive(Default)]
+struct Fields<'a> {
+    kind: Option<&'a RawValue>,
+    content: Option<&'a RawValue>,
+    message_type: Option<&'a RawValue>,
+    reply_to: Option<&'a RawValue>,
+    client_id: Option<&'a RawValue>,
+    is_typing: Option<&'a RawValue>,
+    message_id: Option<&'a RawValue>,
+    reaction_type: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+    echo: Option<&'a RawValue>,
+    timestamp: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(key) = map.next_key::<Key<'de>>()? {
+                    let slot = match key.0.as_ref() {
+                        "type" => &mut fields.kind,
+                        "content" => &mut fields.content,
+                        "message_type" => &mut fields.message_type,
+                        "reply_to" => &mut fields.reply_to,
+                        "client_id" => &mut fields.client_id,
+                        "is_typing" => &mut fields.is_typing,
+                        "message_id" => &mut fields.message_id,
+                        "reaction_type" => &mut fields.reaction_type,
+                        "data" => &mut fields.data,
+                        "echo" => &mut fields.echo,
+                        "timestamp" => &mut fields.timestamp,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *slot = Some(map.next_value()?);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+    let message_type = match fields.message_type.map(text) {
+        None => MessageType::Text,
+        Some(name) => MessageType::from_text(&name?)
+            .filter(|kind| matches!(kind, MessageType::Text | MessageType::Emoji))
+            .ok_or(reason::BAD_MESSAGE_TYPE)?,
+    };
+    let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
+    let mut message = NewMessage::text(content, message_type);
+    message.reply_to = fields.reply_to.and_then(as_text).and_then(|id| id.parse().ok());
+    message.client_id = fields
+        .client_id
+        .and_then(as_text)
+        .filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()))
+        .map(Cow::into_owned);
+    Ok(Command::Write(Action::Send(message)))
+}
+
+fn typing<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+    Ok(match fields.is_typing.map(RawValue::get) {
+        None | Some("false") => Command::Typing { is_typing: false },
+        Some("true") => Command::Typing { is_typing: true },
+        Some(_) => Command::Nothing,
+    })
+}
+
+fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
+    let data = passed_on(fields.data)?;
+    if data.len() > SIGNAL_BYTES_MAX {
+        return Err(reason::SIGNAL_TOO_LONG);
+    }
+    let echo = match fields.echo.map(RawValue::get) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(reason::BAD_FIELD),
+    };
+    Ok(Command::Signal { data, echo })
+}
+
+fn read_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+    Ok(match message_id(fields)? {
+        Some(message) => Command::Write(Action::Read { message }),
+        None => Command::Nothing,
+    })
+}
+
+fn react_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+    let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
+    let name = match fields.reaction_type.map(text) {
+        None => return Ok(Command::Nothing),
+        Some(name) => name?,
+    };
+    if name.is_empty() {
+        return Ok(Command::Nothing);
+    }
+    let reaction = ReactionType::from_text(&name).ok_or(reason::BAD_REACTION)?;
+    Ok(Command::Write(Action::React { message, reaction }))
+}
+
+fn edit_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+    let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
+    let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
+    Ok(Command::Write(Action::Edit { message, content }))
+}
+
+fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+    Ok(match message_id(fields)? {
+        Some(message) => Command::Write(Action::Delete { message }),
+        None => Command::Nothing,
+    })
+}
+
+/// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
+fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
+    let json = raw.map_or("null", RawValue::get);
+    // A level costs two bytes at least: short texts need no look.
+    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
+}
+
+/// How deep valid JSON is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// The trimmed content; `None` when there is nothing in it.
+fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
+    let Some(raw) = fields.content else { return Ok(None) };
+    let content = text(raw)?;
+    let trimmed = content.trim();
+    if trimmed.is_empty() {
+        return Ok(None);
+    }
+    if trimmed.len() > CONTENT_CHARS_MAX && trimmed.chars().count() > CONTENT_CHARS_MAX {
+        return Err(reason::TOO_LONG);
+    }
+    Ok(Some(trimmed.to_owned()))
+}
+
+/// The message's id; `None` when it is missing, null or empty. What is no UUID names no message.
+fn message_id(fields: &Fields<'_>) -> Result<Option<MessageId>, Refused> {
+    match fields.message_id {
+        None => Ok(None),
+        Some(raw) if raw.get() == "null" => Ok(None),
+        Some(raw) => match text(raw)?.as_ref() {
+            "" => Ok(None),
+            id => Ok(Some(id.parse().unwrap_or(MessageId(uuid::Uuid::nil())))),
+        },
+    }
+}
+
+fn text(raw: &RawValue) -> Result<Cow<'_, str>, Refused> {
+    as_text(raw).ok_or(reason::BAD_FIELD)
+}
+
+fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    if !raw.get().starts_with('"') {
+        return None;
+    }
+    serde_json::from_str::<Key<'_>>(raw.get()).ok().map(|key| key.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
+
+    fn sent(text: &str) -> NewMessage {
+        match parse(text) {
+            Ok(Command::Write(Action::Send(message))) => message,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_message_is_trimmed_and_counted_in_characters() {
+        assert_eq!(sent(r#"{"type":"chat_message","content":"  hola\n"}"#).content, "hola");
+        let longest = "😀".repeat(CONTENT_CHARS_MAX);
+        assert_eq!(sent(&format!(r#"{{"type":"chat_message","content":" {longest} "}}"#)).content, longest);
+        let longer = format!(r#"{{"type":"chat_message","content":"{longest}!"}}"#);
+        assert_eq!(parse(&longer), Err(reason::TOO_LONG));
+    }
+
+    #[test]
+    fn a_bad_reply_is_no_reply_and_a_bad_type_an_error() {
+        for reply in ["null", "1", "\"x\"", "{}", "\"\""] {
+            let frame = format!(r#"{{"type":"chat_message","content":"x","reply_to":{reply}}}"#);
+            assert_eq!(sent(&frame).reply_to, None, "{reply}");
+        }
+        assert!(sent(&format!(r#"{{"type":"chat_message","content":"x","reply_to":"{ID}"}}"#)).reply_to.is_some());
+        for kind in ["\"image\"", "\"nope\"", "\"system\""] {
+            let frame = format!(r#"{{"type":"chat_message","content":"x","message_type":{kind}}}"#);
+            assert_eq!(parse(&frame), Err(reason::BAD_MESSAGE_TYPE), "{kind}");
+        }
+        assert_eq!(parse(r#"{"type":"chat_message","content":"x","message_type":5}"#), Err(reason::BAD_FIELD));
+        assert_eq!(parse(r#"{"type":"chat_message","content":["x"]}"#), Err(reason::BAD_FIELD));
+    }
+
+    #[test]
+    fn silence_where_the_contract_is_silent() {
+        for frame in [
+            "{}",
+            r#"{"type":"nope"}"#,
+            r#"{"type":5}"#,
+            r#"{"type":"chat_message"}"#,
+            r#"{"type":"chat_message","content":"  "}"#,
+            r#"{"type":"typing","is_typing":"yes"}"#,
+            r#"{"type":"typing","is_typing":null}"#,
+            r#"{"type":"read_message"}"#,
+            r#"{"type":"delete_message","message_id":""}"#,
+            r#"{"type":"react_message","message_id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946"}"#,
+        ] {
+            assert_eq!(parse(frame), Ok(Command::Nothing), "{frame}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        let nested = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
+        for frame in ["", "nope", "[]", "5", "\"x\"", "null", "{", r#"{"type":"typing"} x"#, nested.as_str()] {
+            assert_eq!(parse(frame), Err(reason::BAD_JSON), "{frame:.20}");
+        }
+        let signal = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"type":"signal","data":{open}"]\"["{close}}}"#)
+        };
+        assert_eq!(parse(&signal(JSON_DEPTH_MAX + 1)), Err(reason::BAD_JSON));
+        assert!(parse(&signal(JSON_DEPTH_MAX)).is_ok());
+    }
+
+    #[test]
+    fn every_other_command() {
+        let id = ID.parse().unwrap();
+        assert_eq!(parse(r#"{"type":"typing"}"#), Ok(Command::Typing { is_typing: false }));
+        assert_eq!(parse(r#"{"type":"typing","is_typing":true}"#), Ok(Command::Typing { is_typing: true }));
+        assert_eq!(
+            parse(r#"{"type":"signal","data":{"a":[1, 2]},"echo":true}"#),
+            Ok(Command::Signal { data: r#"{"a":[1, 2]}"#, echo: true })
+        );
+        assert_eq!(parse(r#"{"type":"ping"}"#), Ok(Command::Ping { timestamp: "null" }));
+        assert_eq!(parse(r#"{"type":"ping","timestamp":17}"#), Ok(Command::Ping { timestamp: "17" }));
+        let read = format!(r#"{{"type":"read_message","message_id":"{ID}"}}"#);
+        assert_eq!(parse(&read), Ok(Command::Write(Action::Read { message: id })));
+        let react = format!(r#"{{"type":"react_message","message_id":"{ID}","reaction_type":"fire"}}"#);
+        assert_eq!(parse(&react), Ok(Command::Write(Action::React { message: id, reaction: ReactionType::Fire })));
+        assert_eq!(parse(&react.replace("fire", "bogus")), Err(reason::BAD_REACTION));
+        let edit = format!(r#"{{"type":"edit_message","message_id":"{ID}","content":" b "}}"#);
+        assert_eq!(parse(&edit), Ok(Command::Write(Action::Edit { message: id, content: "b".into() })));
+        let delete = format!(r#"{{"type":"delete_message","message_id":"{ID}"}}"#);
+        assert_eq!(parse(&delete), Ok(Command::Write(Action::Delete { message: id })));
+    }
+
+    #[test]
+    fn of_a_repeated_key_the_last_counts() {
+        assert_eq!(sent(r#"{"type":"x","type":"chat_message","content":"a","content":"b"}"#).content, "b");
+    }
+
+    #[test]
+    fn a_signal_has_a_limit() {
+        let frame = |bytes: usize| format!(r#"{{"type":"signal","data":"{}"}}"#, "x".repeat(bytes - 2));
+        assert!(parse(&frame(SIGNAL_BYTES_MAX)).is_ok());
+        assert_eq!(parse(&frame(SIGNAL_BYTES_MAX + 1)), Err(reason::SIGNAL_TOO_LONG));
+    }
+}

@@ -1,0 +1,367 @@
+//! The decoder: a client's byte stream in, whole messages and control frames out.
+
+use std::ops::ControlFlow;
+
+use super::close::{CloseCode, Violation, parse_close};
+use super::frame::{CLIENT_HEADER_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, ClientHeader, Opcode, parse_client_header};
+use super::mask::unmask;
+use super::utf8::{TextBuffer, whole_text};
+
+/// Frames of one message, at most: without it a message of empty fragments would never end.
+pub const MESSAGE_FRAGMENTS_MAX: u32 = 65_536;
+
+/// What a client sent. The borrow lasts for the callback; copy what must live longer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// A whole text message, valid UTF-8 (RFC 6455 §5.6).
+    Text(&'a mut str),
+    /// A whole binary message.
+    Binary(&'a mut [u8]),
+    /// To be answered with a Pong of the same payload, at most 125 bytes (§5.5.2).
+    Ping(&'a [u8]),
+    /// An answer to a Ping, or unasked (§5.5.3).
+    Pong(&'a [u8]),
+    /// The client's last frame, with its code if it gave one, and its reason (§5.5.1).
+    Close(Option<CloseCode>, &'a str),
+}
+
+/// Decodes the bytes of one client, in pieces cut anywhere.
+///
+/// Owns heap memory only while a frame or a message is partial; this memory grows with the bytes
+/// received, never with a length that was only announced.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    partial: Option<Box<Partial>>,
+    ended: bool,
+}
+
+// One per connection, and most connections are idle.
+const _: () = assert!(size_of::<Decoder>() <= 16);
+
+impl Decoder {
+    /// A decoder at the beginning of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes all of `bytes`, which are changed (unmasked in place), and calls `on` for each whole
+    /// message and control frame, in the order of the stream.
+    ///
+    /// The stream ends after a Close frame, when `on` breaks, and after a violation: whatever
+    /// follows, in this call or a later one, is discarded (RFC 6455 §1.4, §7.1.7).
+    ///
+    /// # Errors
+    ///
+    /// What the client broke, found at the first byte that shows it, after all that came before was
+    /// handed to `on`: 1002 for framing (§5), 1007 for text that is not UTF-8 (§8.1), 1008 for more
+    /// than [`MESSAGE_FRAGMENTS_MAX`] fragments, 1009 for a message of more than
+    /// `message_bytes_max` bytes, judged from the headers.
+    #[inline]
+    pub fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        message_bytes_max: usize,
+        mut on: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Violation> {
+        if self.ended {
+            return Ok(());
+        }
+        match self.decode_live(bytes, message_bytes_max, &mut on) {
+            Ok(()) => Ok(()),
+            Err(stop) => {
+                self.ended = true;
+                self.partial = None;
+                match stop {
+                    Stop::Done => Ok(()),
+                    Stop::Broken(violation) => Err(violation),
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is partial: no frame under way, no message that waits for its next fragment.
+    pub fn is_idle(&self) -> bool {
+        self.partial.is_none()
+    }
+
+    /// Heap bytes held for what is partial; 0 when idle.
+    pub fn heap_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.heap_bytes())
+    }
+
+    fn decode_live(&mut self, mut bytes: &mut [u8], message_bytes_max: usize, on: On<'_>) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            if self.partial.is_none() {
+                bytes = decode_whole(bytes, message_bytes_max, on)?;
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            let partial = self.partial.get_or_insert_default();
+            bytes = partial.take(bytes, message_bytes_max, on)?;
+            if partial.is_done() {
+                self.partial = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+type On<'a> = &'a mut dyn FnMut(Incoming<'_>) -> ControlFlow<()>;
+
+/// Why no further byte is looked at.
+enum Stop {
+    /// A Close frame has come, or the caller has enough.
+    Done,
+    Broken(Violation),
+}
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self::Broken(violation)
+    }
+}
+
+/// Hands one value on.
+#[inline]
+fn hand(on: On<'_>, incoming: Incoming<'_>) -> Result<(), Stop> {
+    match on(incoming) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Stop::Done),
+    }
+}
+
+/// The hot path: hands on messages of one whole frame and whole control frames straight from the
+/// read buffer. Returns the rest, which starts with anything else.
+#[inline]
+fn decode_whole<'b>(mut bytes: &'b mut [u8], message_bytes_max: usize, on: On<'_>) -> Result<&'b mut [u8], Stop> {
+    while let Some(header) = parse_client_header(bytes)? {
+        let whole = header.fin && header.opcode != Opcode::Continuation;
+        let received = (bytes.len() - header.header_bytes) as u64;
+        if !whole || header.payload_bytes > received {
+            break;
+        }
+        // Fits: it is not more than what lies in `bytes`.
+        let payload_bytes = header.payload_bytes as usize;
+        if payload_bytes > message_bytes_max && !header.opcode.is_control() {
+            return Err(TOO_BIG.into());
+        }
+        let (frame, rest) = bytes.split_at_mut(header.header_bytes + payload_bytes);
+        bytes = rest;
+        let payload = &mut frame[header.header_bytes..];
+        unmask(payload, header.key, 0);
+        match header.opcode {
+            Opcode::Text => hand(on, Incoming::Text(whole_text(payload)?))?,
+            Opcode::Binary => hand(on, Incoming::Binary(payload))?,
+            _ => hand_control(on, header.opcode, payload)?,
+        }
+    }
+    Ok(bytes)
+}
+
+fn hand_control(on: On<'_>, opcode: Opcode, payload: &[u8]) -> Result<(), Stop> {
+    match opcode {
+        Opcode::Ping => hand(on, Incoming::Ping(payload)),
+        Opcode::Pong => hand(on, Incoming::Pong(payload)),
+        _ => {
+            let (code, reason) = parse_close(payload)?;
+            hand(on, Incoming::Close(code, reason))?;
+            Err(Stop::Done)
+        }
+    }
+}
+
+const TOO_BIG: Violation = Violation { code: CloseCode::TOO_BIG, reason: "a message above the size limit" };
+const TOO_MANY_FRAGMENTS: Violation = Violation { code: CloseCode::POLICY, reason: "a message of too many fragments" };
+
+/// What has arrived of a header, a frame, a message.
+#[derive(Debug, Default)]
+struct Partial {
+    header: [u8; CLIENT_HEADER_BYTES_MAX],
+    header_bytes: usize,
+    frame: Option<Frame>,
+    /// The payload of a control frame under way, which may stand between two fragments.
+    control: Vec<u8>,
+    message: Option<Message>,
+}
+
+/// A frame whose header has arrived.
+#[derive(Debug)]
+struct Frame {
+    kind: FrameKind,
+    key: [u8; 4],
+    received: usize,
+    payload_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum FrameKind {
+    Control(Opcode),
+    Data { fin: bool },
+}
+
+/// A message whose first header has arrived.
+#[derive(Debug)]
+struct Message {
+    fragments: u32,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    Text(TextBuffer),
+    Binary(Vec<u8>),
+}
+
+impl Partial {
+    /// Takes bytes up to the end of the frame under way, at most, and returns the rest.
+    fn take<'b>(
+        &mut self,
+        mut bytes: &'b mut [u8],
+        message_bytes_max: usize,
+        on: On<'_>,
+    ) -> Result<&'b mut [u8], Stop> {
+        if self.frame.is_none() {
+            let taken = self.take_header(bytes, message_bytes_max)?;
+            bytes = &mut bytes[taken..];
+        }
+        // After the header: a frame without payload is complete with it.
+        let Some(frame) = &mut self.frame else {
+            return Ok(bytes);
+        };
+        let missing = frame.payload_bytes - frame.received;
+        let (part, rest) = bytes.split_at_mut(missing.min(bytes.len()));
+        unmask(part, frame.key, frame.received);
+        frame.received += part.len();
+        let kind = frame.kind;
+        let whole = frame.received == frame.payload_bytes;
+        if whole {
+            self.frame = None;
+        }
+        match kind {
+            FrameKind::Control(opcode) => self.take_control(opcode, part, whole, on)?,
+            FrameKind::Data { fin } => self.take_data(part, whole && fin, on)?,
+        }
+        Ok(rest)
+    }
+
+    /// Takes bytes of a header, and opens its frame when it is whole. Returns how many were taken.
+    fn take_header(&mut self, bytes: &[u8], message_bytes_max: usize) -> Result<usize, Violation> {
+        let before = self.header_bytes;
+        let copied = bytes.len().min(CLIENT_HEADER_BYTES_MAX - before);
+        self.header[before..before + copied].copy_from_slice(&bytes[..copied]);
+        match parse_client_header(&self.header[..before + copied])? {
+            Some(header) => {
+                self.header_bytes = 0;
+                self.open_frame(&header, message_bytes_max)?;
+                Ok(header.header_bytes - before)
+            }
+            None => {
+                self.header_bytes += copied;
+                Ok(copied)
+            }
+        }
+    }
+
+    /// Judges a frame's place in the message and the message's size, RFC 6455 §5.4.
+    fn open_frame(&mut self, header: &ClientHeader, message_bytes_max: usize) -> Result<(), Violation> {
+        let (kind, bytes_max) = if header.opcode.is_control() {
+            (FrameKind::Control(header.opcode), CONTROL_PAYLOAD_BYTES_MAX)
+        } else {
+            let received = self.open_fragment(header.opcode)?;
+            (FrameKind::Data { fin: header.fin }, message_bytes_max.saturating_sub(received))
+        };
+        let payload_bytes = usize::try_from(header.payload_bytes).map_err(|_| TOO_BIG)?;
+        if payload_bytes > bytes_max {
+            return Err(TOO_BIG);
+        }
+        self.frame = Some(Frame { kind, key: header.key, received: 0, payload_bytes });
+        Ok(())
+    }
+
+    /// Begins a message, or counts its next fragment. Returns the message's bytes received so far.
+    fn open_fragment(&mut self, opcode: Opcode) -> Result<usize, Violation> {
+        let data = match (opcode, &mut self.message) {
+            (Opcode::Continuation, Some(message)) => {
+                message.fragments += 1;
+                if message.fragments > MESSAGE_FRAGMENTS_MAX {
+                    return Err(TOO_MANY_FRAGMENTS);
+                }
+                return Ok(message.data.len());
+            }
+            (Opcode::Continuation, None) => {
+                return Err(Violation::protocol("a continuation of no message"));
+            }
+            (_, Some(_)) => return Err(Violation::protocol("a message inside another")),
+            (Opcode::Text, None) => Data::Text(TextBuffer::default()),
+            (_, None) => Data::Binary(Vec::new()),
+        };
+        self.message = Some(Message { fragments: 1, data });
+        Ok(0)
+    }
+
+    fn take_control(&mut self, opcode: Opcode, part: &[u8], whole: bool, on: On<'_>) -> Result<(), Stop> {
+        if whole && self.control.is_empty() {
+            return hand_control(on, opcode, part);
+        }
+        self.control.extend_from_slice(part);
+        if whole {
+            let payload = std::mem::take(&mut self.control);
+            hand_control(on, opcode, &payload)?;
+        }
+        Ok(())
+    }
+
+    fn take_data(&mut self, part: &[u8], whole: bool, on: On<'_>) -> Result<(), Stop> {
+        let Some(message) = &mut self.message else {
+            unreachable!("open_fragment began a message before any data frame");
+        };
+        message.data.append(part)?;
+        if whole {
+            match &mut message.data {
+                Data::Text(text) => hand(on, Incoming::Text(text.finish()?))?,
+                Data::Binary(bytes) => hand(on, Incoming::Binary(bytes))?,
+            }
+            self.message = None;
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.header_bytes == 0 && self.frame.is_none() && self.message.is_none()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, |message| message.data.capacity());
+        size_of::<Self>() + self.control.capacity() + message
+    }
+}
+
+impl Data {
+    fn append(&mut self, part: &[u8]) -> Result<(), Violation> {
+        match self {
+            Self::Text(text) => text.append(part),
+            Self::Binary(bytes) => {
+                bytes.extend_from_slice(part);
+                Ok(())
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text) => text.capacity(),
+            Self::Binary(bytes) => bytes.capacity(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

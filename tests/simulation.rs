@@ -1,0 +1,218 @@
+//! Seeded simulation of sessions, rooms and outboxes against a shadow model that keeps plain lists of frames.
+//!
+//! A shadow socket takes as many bytes as chance says. Whatever it took must always be a prefix of whole frames that
+//! the model allows: every durable frame, in order, once; ephemeral frames in order, at most once.
+
+use pregon::ids::{RoomId, Topic};
+use pregon::room::chunks::{Arena, OpenChunk};
+use pregon::room::members::{Left, Registry, Seat};
+use pregon::session::outbox::{Class, Outbox, Slices};
+use pregon::ws::frame::{encode_close, encode_text, frame_boundary_at_or_after};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+const SEEDS: u64 = 512;
+const STEPS: usize = 1500;
+
+#[derive(Debug, Clone, PartialEq)]
+struct Frame {
+    bytes: Vec<u8>,
+    class: Class,
+}
+
+#[derive(Default)]
+struct Shadow {
+    seat: Option<(usize, Seat)>,
+    /// All frames ever meant for the session.
+    meant: Vec<Frame>,
+    /// All bytes its socket took.
+    taken: Vec<u8>,
+    /// Whole frames among the taken bytes were found in the list of the meant ones up to here.
+    checked_bytes: usize,
+    checked_frames: usize,
+    is_cut: bool,
+    outbox: Outbox,
+}
+
+struct World {
+    random: StdRng,
+    arena: Arena,
+    single: OpenChunk,
+    registry: Registry,
+    topics: Vec<Topic>,
+    sessions: Vec<Shadow>,
+    number: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let topics = (0..random.random_range(1..4)).map(|_| Topic::Room(RoomId::fresh())).collect();
+        let sessions = (0..random.random_range(1..12)).map(|_| Shadow::default()).collect();
+        let (arena, registry) = (Arena::default(), Registry::default());
+        Self { random, arena, single: OpenChunk::default(), registry, topics, sessions, number: 0 }
+    }
+
+    fn step(&mut self) {
+        let session = self.random.random_range(0..self.sessions.len());
+        match self.random.random_range(0..100) {
+            0..10 => self.join(session),
+            10..14 => self.leave(session),
+            14..50 => self.publish(session),
+            50..60 => self.respond(session),
+            60..64 => self.sessions[session].outbox.fall_behind(&mut self.arena),
+            64 => self.cut(session),
+            65 => self.end(session),
+            _ => self.drain(session),
+        }
+        self.check(session);
+    }
+
+    fn frame(&mut self) -> Frame {
+        self.number += 1;
+        let padding = match self.random.random_range(0..20) {
+            0 => self.random.random_range(0..40_000),
+            1..5 => self.random.random_range(0..1000),
+            _ => self.random.random_range(0..100),
+        };
+        let mut bytes = Vec::new();
+        encode_text(format!("{} {}", self.number, "x".repeat(padding)).as_bytes(), &mut bytes);
+        let class = if self.random.random_bool(0.5) { Class::Durable } else { Class::Ephemeral };
+        Frame { bytes, class }
+    }
+
+    fn join(&mut self, session: usize) {
+        let shadow = &mut self.sessions[session];
+        if shadow.seat.is_none() && !shadow.is_cut {
+            let topic = self.random.random_range(0..self.topics.len());
+            let (seat, is_first) = self.registry.join(self.topics[topic], u32::try_from(session).unwrap(), 2);
+            let others = self.sessions.iter().filter(|other| other.seat.is_some_and(|(of, _)| of == topic)).count();
+            assert_eq!(is_first, others == 0);
+            self.sessions[session].seat = Some((topic, seat));
+        }
+    }
+
+    fn leave(&mut self, session: usize) {
+        let Some((topic, seat)) = self.sessions[session].seat.take() else { return };
+        let left = self.registry.leave(seat);
+        if let Left::Moved { session: moved } = left {
+            self.sessions[moved as usize].seat = Some((topic, seat));
+        }
+        let others = self.sessions.iter().filter(|other| other.seat.is_some_and(|(of, _)| of == topic)).count();
+        assert_eq!(left == Left::Last, others == 0);
+    }
+
+    fn publish(&mut self, session: usize) {
+        let Some((topic, seat)) = self.sessions[session].seat else { return };
+        let frame = self.frame();
+        let except_sender = self.random.random_bool(0.3);
+        let room = self.registry.room_mut(seat.room);
+        assert_eq!(room.topic, self.topics[topic]);
+        let span = self.arena.append(&mut room.open, &frame.bytes);
+        let mut reached: Vec<usize> = room.members.iter().map(|member| *member as usize).collect();
+        reached.retain(|member| !(except_sender && *member == session));
+        for member in &reached {
+            self.sessions[*member].outbox.push(&mut self.arena, span, frame.class);
+            self.sessions[*member].meant.push(frame.clone());
+        }
+        self.arena.settle(span);
+        reached.sort_unstable();
+        let expected: Vec<usize> = (0..self.sessions.len())
+            .filter(|other| self.sessions[*other].seat.is_some_and(|(of, _)| of == topic))
+            .filter(|other| !(except_sender && *other == session))
+            .collect();
+        assert_eq!(reached, expected, "the registry knows who listens");
+    }
+
+    fn respond(&mut self, session: usize) {
+        if self.sessions[session].is_cut {
+            return;
+        }
+        let frame = self.frame();
+        let span = self.arena.append(&mut self.single, &frame.bytes);
+        self.sessions[session].outbox.push(&mut self.arena, span, frame.class);
+        self.sessions[session].meant.push(frame);
+        self.arena.settle(span);
+    }
+
+    fn cut(&mut self, session: usize) {
+        if self.sessions[session].is_cut {
+            return;
+        }
+        self.leave(session);
+        let mut close = Vec::new();
+        encode_close(pregon::ws::CloseCode(4008), "too slow", &mut close);
+        let shadow = &mut self.sessions[session];
+        shadow.outbox.cut(&mut self.arena, &close);
+        shadow.meant.push(Frame { bytes: close, class: Class::Durable });
+        shadow.is_cut = true;
+    }
+
+    fn end(&mut self, session: usize) {
+        self.leave(session);
+        self.sessions[session].outbox.clear(&mut self.arena);
+        assert!(self.sessions[session].outbox.is_empty());
+        self.sessions[session] = Shadow::default();
+    }
+
+    fn drain(&mut self, session: usize) {
+        let shadow = &mut self.sessions[session];
+        let waiting: Vec<u8> = {
+            let mut slices = Slices::new();
+            shadow.outbox.slices(&self.arena, &mut slices);
+            slices.iter().flat_map(|slice| slice.to_vec()).collect()
+        };
+        assert_eq!(waiting.is_empty(), shadow.outbox.is_empty());
+        let count =
+            if self.random.random_bool(0.5) { waiting.len() } else { self.random.random_range(0..=waiting.len()) };
+        shadow.taken.extend_from_slice(&waiting[..count]);
+        shadow.outbox.took(&mut self.arena, count);
+    }
+
+    /// What the socket took is whole frames of the model's list, in order, and the beginning of one more.
+    fn check(&mut self, session: usize) {
+        let shadow = &mut self.sessions[session];
+        loop {
+            let rest = &shadow.taken[shadow.checked_bytes..];
+            let mut meant = shadow.meant[shadow.checked_frames..].iter();
+            let Some(end) = frame_boundary_at_or_after(rest, 1).filter(|end| *end <= rest.len()) else {
+                assert!(rest.is_empty() || meant.any(|frame| frame.bytes.starts_with(rest)), "a torn frame");
+                return;
+            };
+            let passed = meant.position(|frame| {
+                let is_it = frame.bytes == rest[..end];
+                assert!(is_it || frame.class == Class::Ephemeral || shadow.is_cut, "a durable frame is missing");
+                is_it
+            });
+            shadow.checked_frames += passed.expect("a frame came that was not meant, or not in this order") + 1;
+            shadow.checked_bytes += end;
+        }
+    }
+
+    /// Everything that waits goes out: nothing durable is left over, no chunk is held.
+    fn finish(&mut self) {
+        for session in 0..self.sessions.len() {
+            while !self.sessions[session].outbox.is_empty() {
+                self.drain(session);
+            }
+            self.check(session);
+            let shadow = &self.sessions[session];
+            assert_eq!(shadow.checked_bytes, shadow.taken.len(), "a torn frame at the end");
+            let missing = shadow.meant[shadow.checked_frames..].iter().any(|frame| frame.class == Class::Durable);
+            assert!(!missing, "a durable frame did not arrive");
+        }
+        assert_eq!(self.arena.held_bytes(), 0, "a chunk is held by nobody");
+    }
+}
+
+#[test]
+fn whatever_happens_sockets_get_whole_frames_in_order() {
+    for seed in 0..SEEDS {
+        let outcome = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed);
+            (0..STEPS).for_each(|_| world.step());
+            world.finish();
+        });
+        assert!(outcome.is_ok(), "seed {seed}");
+    }
+}
