@@ -2,7 +2,8 @@
 
 use crate::store_support::FIRST_PAGE;
 use crate::store_support::World;
-use crate::store_support::sent;
+use crate::store_support::new_user;
+use pregon::chat::user::NewUser;
 use pregon::ids::UserId;
 use pregon::store::PageRequest;
 use pregon::store::RegisterError;
@@ -11,7 +12,7 @@ pub async fn registration_keeps_names_unique(world: World) {
     let sos = world.user("sos").await;
     let ana = world.user("ana").await;
     let taken = async |mail: &str, name: &str| {
-        let user = pregon::chat::user::NewUser { email: mail.into(), username: name.into(), ..new_user("x") };
+        let user = NewUser { email: mail.into(), username: name.into(), ..new_user("x") };
         match world.store.register(user).await {
             Err(RegisterError::Taken { email, username }) => (email, username),
             other => panic!("{other:?}"),
