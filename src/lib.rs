@@ -6,6 +6,7 @@ pub mod fanout;
 pub mod ids;
 pub mod limits;
 pub mod net;
+pub mod page;
 pub mod room;
 pub mod session;
 pub mod shard;

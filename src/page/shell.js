@@ -14,13 +14,13 @@ const POLL_MS = 5_000;
 const POLL_HIDDEN_MS = 20_000;
 /** Several frames in a row ask for one look at the room list. */
 const SOON_MS = 400;
-const ROOMS_PAGE = 20;
 
 export class Shell {
   constructor(root, { onSignedOut }) {
     this.onSignedOut = onSignedOut;
     this.newest = [];
     this.older = [];
+    this.nextPage = 2;
     this.listeners = new AbortController();
     this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll(), onMore: () => this.more() });
     this.pane = h('main', { class: 'pane', id: 'pane' });
@@ -121,10 +121,11 @@ export class Shell {
     return this.count > this.rooms.length;
   }
 
-  /** The next page of rooms; only the first one is looked at again by itself. */
+  /** The next page of rooms; only the first one is looked at again by itself, and what new rooms push down overlaps. */
   async more() {
     try {
-      const { results } = await api.rooms(Math.floor(this.rooms.length / ROOMS_PAGE) + 1);
+      const { results } = await api.rooms(this.nextPage);
+      this.nextPage += 1;
       this.older = [...this.older, ...without(this.rooms, results)];
       this.showRooms();
     } catch (error) {
