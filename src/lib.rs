@@ -1,8 +1,11 @@
 //! pregon: a real-time server for chat and social feeds.
 
+pub mod auth;
 pub mod chat;
 pub mod clock;
+pub mod config;
 pub mod fanout;
+pub mod http;
 pub mod ids;
 pub mod limits;
 pub mod net;

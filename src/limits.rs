@@ -77,6 +77,18 @@ pub const BATCH_WRITES_MAX: usize = 1000;
 pub const READ_ALL_ROWS_MAX: usize = 500;
 /// Read frames that one `mark_as_read` sends: the newest.
 pub const READ_ALL_FRAMES_MAX: usize = 50;
+/// `mark_as_read`s of more rows than that whose remaining rows wait for an idle moment.
+pub const READ_ALL_RESTS_MAX: usize = 1024;
+/// Unread messages are counted up to here.
+pub const UNREAD_COUNT_MAX: usize = 1000;
+/// Reads that wait for a connection. Full: the caller is told to try again later.
+pub const READS_WAITING_MAX: usize = 4096;
+/// Rows that one slice of housekeeping deletes.
+pub const RETENTION_ROWS_MAX: usize = 500;
+/// Pages of SQLite's write-ahead log after which they are copied into the file.
+pub const WAL_CHECKPOINT_PAGES: usize = 4 * 1024;
+/// Pages of the log above which writers wait for the end of a checkpoint, so that the log starts anew.
+pub const WAL_PAGES_MAX: usize = 32 * 1024;
 /// Twins are looked for this long.
 pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
 /// Messages remembered for twins.
@@ -92,12 +104,27 @@ pub const ADMISSION_CACHE_SECONDS: i64 = 5;
 /// Entries of each cache.
 pub const CACHE_ENTRIES: usize = 64 * 1024;
 
+// --- tokens ---
+
+/// Life of an access token.
+pub const ACCESS_TOKEN_SECONDS: i64 = 3600;
+/// Life of a refresh token.
+pub const REFRESH_TOKEN_SECONDS: i64 = 30 * 24 * 3600;
+/// A token, in bytes. Ours have about 270.
+pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
+
 // --- REST ---
 
 /// Rows a page of a list.
 pub const PAGE_ROWS: u32 = 20;
 /// Rows a page where the client may choose.
 pub const PAGE_ROWS_MAX: u32 = 50;
+/// People that a new room may begin with, beside its maker.
+pub const ROOM_PARTICIPANTS_NEW_MAX: usize = 1000;
+/// Characters of a search that are looked for.
+pub const SEARCH_CHARS_MAX: usize = 100;
+/// The database's answer to the question whether it is there.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A JSON or form body, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// An uploaded file, in bytes.
@@ -106,6 +133,20 @@ pub const UPLOAD_BYTES_MAX: usize = 25 * 1024 * 1024;
 pub const HASHES_MAX: usize = 2;
 /// Requests that wait for a password hash. Full: 503 with Retry-After.
 pub const HASHES_WAITING_MAX: usize = 64;
+/// From a request's head to its whole body; for uploads, from one piece to the next.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Uploads under way at the same time. Full: 503 with Retry-After.
+pub const UPLOADS_MAX: usize = 32;
+/// Attempts to log in that one address may make with one login at once, and then a minute.
+pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
+/// Attempts to log in or register that one address may make at once, and then a minute.
+pub const ADDRESS_ATTEMPTS_MAX: u32 = 60;
+/// Requests that one user may make at once.
+pub const USER_REQUESTS_MAX: u32 = 200;
+/// Requests that one user may go on making, a second.
+pub const USER_REQUESTS_PER_SECOND: u32 = 50;
+/// Addresses, logins and users that a rate limiter remembers before it forgets those that rested.
+pub const RATE_KEYS_MAX: usize = 64 * 1024;
 
 const _: () = assert!(SHARDS_MAX <= 64, "a set of shards is one u64");
 const _: () = assert!(SIGNAL_BYTES_MAX < MESSAGE_BYTES_MAX);
@@ -116,5 +157,6 @@ const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
 const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);
 const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
+const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);

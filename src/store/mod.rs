@@ -1,5 +1,11 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
+mod caches;
+mod queue;
+mod rules;
+pub mod sqlite;
+mod writer;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -2,5 +2,6 @@
 
 pub mod command;
 pub mod event;
+pub mod json;
 pub mod object;
 pub mod reason;

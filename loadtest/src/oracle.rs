@@ -1,0 +1,323 @@
+//! The judge: every delivery is checked for loss, duplication and order, for each receiver and sender.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::tag::Tag;
+
+const SAMPLES_MAX: usize = 8;
+
+/// What went wrong, counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Violations {
+    pub lost: u64,
+    pub duplicated: u64,
+    pub reordered: u64,
+    pub damaged: u64,
+    /// Receivers that saw a room's messages in another order than its other members, or under other ids.
+    pub order_differs: u64,
+    pub foreign_room: u64,
+    pub disconnected: u64,
+    /// The first few, in words.
+    pub samples: Vec<String>,
+}
+
+impl Violations {
+    pub fn total(&self) -> u64 {
+        self.lost
+            + self.duplicated
+            + self.reordered
+            + self.damaged
+            + self.order_differs
+            + self.foreign_room
+            + self.disconnected
+    }
+
+    fn sample(&mut self, text: impl FnOnce() -> String) {
+        if self.samples.len() < SAMPLES_MAX {
+            self.samples.push(text());
+        }
+    }
+}
+
+/// How rooms, members and senders are numbered: receivers and senders room by room, each room's
+/// first members being its senders.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    pub rooms: usize,
+    pub members: usize,
+    /// Per room.
+    pub senders: usize,
+}
+
+impl Layout {
+    pub fn receivers(&self) -> usize {
+        self.rooms * self.members
+    }
+
+    pub fn sender_count(&self) -> usize {
+        self.rooms * self.senders
+    }
+
+    pub fn room_of_receiver(&self, receiver: usize) -> usize {
+        receiver / self.members
+    }
+
+    pub fn room_of_sender(&self, sender: usize) -> usize {
+        sender / self.senders
+    }
+
+    /// The connection a sender sends and receives on.
+    pub fn receiver_of_sender(&self, sender: usize) -> usize {
+        self.room_of_sender(sender) * self.members + sender % self.senders
+    }
+}
+
+/// A room's messages in the order that the first receiver to get there saw.
+#[derive(Default)]
+struct RoomOrder {
+    seen: Vec<(Tag, u64)>,
+}
+
+/// A receiver's place in its room's order.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    next: u32,
+    /// Something was lost or out of place: positions say nothing any more.
+    off: bool,
+}
+
+pub struct Oracle {
+    layout: Layout,
+    /// Per receiver and sender of its room: the sequence number that must come next.
+    expected: Vec<u32>,
+    /// Gaps not filled yet, by the same position.
+    gaps: HashMap<usize, Vec<Range<u32>>>,
+    /// Kept only when the order must be the same for all.
+    orders: Vec<RoomOrder>,
+    places: Vec<Place>,
+    pub violations: Violations,
+}
+
+impl Oracle {
+    /// `one_order`: all members must see a room's messages in one order (what durable messages
+    /// promise), not only each sender's in theirs.
+    pub fn new(layout: Layout, one_order: bool) -> Self {
+        let rooms = if one_order { layout.rooms } else { 0 };
+        Self {
+            layout,
+            expected: vec![0; layout.receivers() * layout.senders],
+            gaps: HashMap::new(),
+            orders: (0..rooms).map(|_| RoomOrder::default()).collect(),
+            places: vec![Place::default(); if one_order { layout.receivers() } else { 0 }],
+            violations: Violations::default(),
+        }
+    }
+
+    /// A delivery arrived; whether it counts (the first copy of a message of this room).
+    pub fn observe(&mut self, receiver: usize, tag: Tag, id: u64) -> bool {
+        let sender = tag.sender as usize;
+        let room = self.layout.room_of_receiver(receiver);
+        if self.layout.room_of_sender(sender) != room {
+            self.violations.foreign_room += 1;
+            self.violations.sample(|| format!("receiver {receiver} of room {room} got {tag}, of another room"));
+            return false;
+        }
+        let slot = receiver * self.layout.senders + sender % self.layout.senders;
+        let expected = &mut self.expected[slot];
+        let counts = if tag.seq == *expected {
+            *expected += 1;
+            true
+        } else {
+            self.out_of_line(receiver, slot, tag)
+        };
+        if counts && !self.orders.is_empty() {
+            self.check_order(receiver, room, tag, id);
+        }
+        counts
+    }
+
+    /// Ahead leaves a gap behind; late fills one (reordered) or comes twice (duplicated).
+    #[cold]
+    fn out_of_line(&mut self, receiver: usize, slot: usize, tag: Tag) -> bool {
+        if let Some(place) = self.places.get_mut(receiver) {
+            place.off = true;
+        }
+        let expected = self.expected[slot];
+        if tag.seq > expected {
+            self.gaps.entry(slot).or_default().push(expected..tag.seq);
+            self.expected[slot] = tag.seq + 1;
+            return true;
+        }
+        let gaps = self.gaps.entry(slot).or_default();
+        if let Some(at) = gaps.iter().position(|gap| gap.contains(&tag.seq)) {
+            let gap = gaps.swap_remove(at);
+            let rest = [gap.start..tag.seq, tag.seq + 1..gap.end];
+            gaps.extend(rest.into_iter().filter(|part| !part.is_empty()));
+            self.violations.reordered += 1;
+            self.violations.sample(|| format!("receiver {receiver} got {tag} late, behind {}", expected - 1));
+            return true;
+        }
+        self.violations.duplicated += 1;
+        self.violations
+            .sample(|| format!("receiver {receiver} got {tag} twice, the second time behind {}", expected - 1));
+        false
+    }
+
+    fn check_order(&mut self, receiver: usize, room: usize, tag: Tag, id: u64) {
+        let place = &mut self.places[receiver];
+        if place.off {
+            return;
+        }
+        let position = place.next as usize;
+        place.next += 1;
+        let seen = &mut self.orders[room].seen;
+        match seen.get(position) {
+            None => seen.push((tag, id)),
+            Some(&first) if first == (tag, id) => {}
+            Some(&(first, first_id)) => {
+                place.off = true;
+                self.violations.order_differs += 1;
+                self.violations.sample(|| {
+                    format!(
+                        "room {room}: at position {position} receiver {receiver} saw {tag} (id {id:x}), \
+                         others {first} (id {first_id:x})"
+                    )
+                });
+            }
+        }
+    }
+
+    pub fn damaged(&mut self, receiver: usize, what: &str) {
+        self.violations.damaged += 1;
+        self.violations.sample(|| format!("receiver {receiver}: {what}"));
+    }
+
+    pub fn disconnected(&mut self, receiver: usize, why: &str) {
+        self.violations.disconnected += 1;
+        self.violations.sample(|| format!("receiver {receiver} was disconnected: {why}"));
+    }
+
+    /// At the end: what never came. `sent`: messages of each sender.
+    pub fn finish(&mut self, sent: &[u32]) {
+        for receiver in 0..self.layout.receivers() {
+            let room = self.layout.room_of_receiver(receiver);
+            for local in 0..self.layout.senders {
+                let slot = receiver * self.layout.senders + local;
+                let sender = room * self.layout.senders + local;
+                let tail = self.expected[slot]..sent[sender];
+                let gaps = self.gaps.remove(&slot).unwrap_or_default();
+                for gap in gaps.into_iter().chain([tail]).filter(|gap| !gap.is_empty()) {
+                    self.violations.lost += u64::from(gap.end - gap.start);
+                    self.violations.sample(|| {
+                        let (first, last) = (gap.start, gap.end - 1);
+                        format!("receiver {receiver} never got messages {first} to {last} of sender {sender}")
+                    });
+                }
+                self.expected[slot] = sent[sender];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout { rooms: 2, members: 3, senders: 2 };
+
+    fn tag(sender: u32, seq: u32) -> Tag {
+        Tag { sender, seq }
+    }
+
+    /// Everybody in room 0 gets messages 0..count of sender 0.
+    fn run(count: u32) -> Oracle {
+        let mut oracle = Oracle::new(LAYOUT, true);
+        for receiver in 0..3 {
+            for seq in 0..count {
+                assert!(oracle.observe(receiver, tag(0, seq), u64::from(seq)));
+            }
+        }
+        oracle
+    }
+
+    #[test]
+    fn a_whole_run_is_clean() {
+        let mut oracle = run(5);
+        oracle.finish(&[5, 0, 0, 0]);
+        assert_eq!(oracle.violations, Violations::default());
+    }
+
+    #[test]
+    fn a_gap_and_a_missing_end_are_losses() {
+        let mut oracle = run(5);
+        assert!(oracle.observe(1, tag(0, 7), 7));
+        oracle.finish(&[9, 0, 0, 0]);
+        // Receiver 1 lacks 5, 6 and 8; receivers 0 and 2 lack 5 to 8.
+        assert_eq!(oracle.violations.lost, 3 + 4 + 4);
+        assert_eq!(oracle.violations.total(), 11);
+        assert!(oracle.violations.samples[0].contains("receiver 0 never got messages 5 to 8"));
+    }
+
+    #[test]
+    fn a_second_copy_is_a_duplicate_and_does_not_count() {
+        let mut oracle = run(5);
+        assert!(!oracle.observe(2, tag(0, 3), 3));
+        oracle.finish(&[5, 0, 0, 0]);
+        assert_eq!(oracle.violations.duplicated, 1);
+        assert_eq!(oracle.violations.total(), 1);
+    }
+
+    #[test]
+    fn a_late_message_is_reordered_not_lost() {
+        let mut oracle = run(0);
+        for receiver in 0..3 {
+            let order: &[u32] = if receiver == 1 { &[0, 3, 2, 1] } else { &[0, 1, 2, 3] };
+            for &seq in order {
+                assert!(oracle.observe(receiver, tag(0, seq), 0));
+            }
+        }
+        assert!(!oracle.observe(1, tag(0, 2), 0), "the gap is filled");
+        oracle.finish(&[4, 0, 0, 0]);
+        assert_eq!(oracle.violations.reordered, 2);
+        assert_eq!(oracle.violations.duplicated, 1);
+        assert_eq!(oracle.violations.total(), 3);
+    }
+
+    #[test]
+    fn members_must_agree_on_one_order_of_all_senders() {
+        let mut oracle = run(0);
+        for (receiver, order) in [(0, [0, 1]), (1, [0, 1]), (2, [1, 0])] {
+            for sender in order {
+                assert!(oracle.observe(receiver, tag(sender, 0), u64::from(sender)));
+            }
+        }
+        oracle.finish(&[1, 1, 0, 0]);
+        assert_eq!(oracle.violations.order_differs, 1);
+        assert_eq!(oracle.violations.total(), 1);
+    }
+
+    #[test]
+    fn one_message_must_have_one_id() {
+        let mut oracle = run(0);
+        oracle.observe(0, tag(0, 0), 77);
+        oracle.observe(1, tag(0, 0), 78);
+        assert_eq!(oracle.violations.order_differs, 1);
+    }
+
+    #[test]
+    fn a_message_of_another_room_is_foreign() {
+        let mut oracle = run(0);
+        assert!(!oracle.observe(0, tag(2, 0), 0));
+        assert_eq!(oracle.violations.foreign_room, 1);
+    }
+
+    #[test]
+    fn senders_sit_in_their_rooms_first_seats() {
+        assert_eq!(LAYOUT.receiver_of_sender(0), 0);
+        assert_eq!(LAYOUT.receiver_of_sender(1), 1);
+        assert_eq!(LAYOUT.receiver_of_sender(3), 4);
+    }
+}

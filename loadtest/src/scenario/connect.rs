@@ -1,0 +1,122 @@
+//! Opening many connections, a bounded number at a time, until each is admitted.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use indicatif::ProgressBar;
+
+use crate::client::{Handler, Links};
+use crate::delivery::excerpt;
+use crate::frames::Frame;
+use crate::target::{Seat, Target};
+
+/// Nothing was admitted for so long: the server hangs.
+const STALL_NS: u64 = 20_000_000_000;
+
+/// Connections per source address; a pair of addresses has about 28,000 ports.
+const PER_SOURCE: usize = 500;
+
+pub struct Wanted {
+    pub server: SocketAddr,
+    pub rooms: usize,
+    pub members: usize,
+    /// The last room may be cut short.
+    pub total: usize,
+    pub under_way_max: usize,
+}
+
+/// Counts admissions; sees no other frame.
+struct Door {
+    greeting: Option<&'static [u8]>,
+    admitted: Vec<bool>,
+    count: usize,
+    failure: Option<String>,
+}
+
+impl Door {
+    fn admit(&mut self, link: usize) {
+        if !std::mem::replace(&mut self.admitted[link], true) {
+            self.count += 1;
+        }
+    }
+}
+
+impl Handler for Door {
+    fn opened(&mut self, link: usize) {
+        if self.greeting.is_none() {
+            self.admit(link);
+        }
+    }
+
+    fn frame(&mut self, link: usize, frame: Frame<'_>, _now: u64) {
+        let Some(greeting) = self.greeting else {
+            return;
+        };
+        if frame.payload.starts_with(greeting) {
+            self.admit(link);
+        } else if !self.admitted[link] && frame.payload.starts_with(b"{\"type\":\"error\"") {
+            let text = excerpt(frame.payload);
+            self.failure.get_or_insert(format!("connection {link} was refused: {text}"));
+        }
+    }
+
+    fn closed(&mut self, link: usize, why: &str) {
+        self.failure.get_or_insert_with(|| format!("connection {link} failed: {why}"));
+    }
+}
+
+/// Connects room by room; link numbers are `room * members + member`. Any failure ends it.
+pub fn connect(links: &mut Links, target: &Target, wanted: &Wanted, bar: &ProgressBar) -> Result<()> {
+    let mut door =
+        Door { greeting: target.greeting(), admitted: Vec::with_capacity(wanted.total), count: 0, failure: None };
+    bar.set_length(wanted.total as u64);
+    let mut last = (0, links.now());
+    while door.count < wanted.total {
+        let next = door.admitted.len();
+        if next < wanted.total && next - door.count < wanted.under_way_max {
+            let seat = Seat { room: next / wanted.members, member: next % wanted.members };
+            debug_assert!(seat.room < wanted.rooms);
+            links.open(wanted.server, source(wanted.server, next), &target.path(seat))?;
+            door.admitted.push(false);
+            continue;
+        }
+        links.turn(Duration::from_millis(100), &mut door)?;
+        if let Some(failure) = door.failure {
+            bail!("{failure} ({} of {} were admitted)", door.count, wanted.total);
+        }
+        if door.count > last.0 {
+            last = (door.count, links.now());
+            bar.set_position(door.count as u64);
+        } else if links.now() - last.1 > STALL_NS {
+            bail!("no connection was admitted for 20 s ({} of {})", door.count, wanted.total);
+        }
+    }
+    Ok(())
+}
+
+/// On loopback the sources are spread over 127.0.0.0/8, so that ports do not run out.
+fn source(server: SocketAddr, number: usize) -> Option<Ipv4Addr> {
+    match server.ip() {
+        IpAddr::V4(address) if address.is_loopback() => {
+            let block = (number / PER_SOURCE) as u16;
+            let [high, low] = block.to_be_bytes();
+            Some(Ipv4Addr::new(127, 1 + high, low, 1))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_spread_on_loopback_only() {
+        let local: SocketAddr = "127.0.0.1:8000".parse().expect("address");
+        assert_eq!(source(local, 0), Some(Ipv4Addr::new(127, 1, 0, 1)));
+        assert_eq!(source(local, 14_999), Some(Ipv4Addr::new(127, 1, 29, 1)));
+        let far: SocketAddr = "10.0.0.1:8000".parse().expect("address");
+        assert_eq!(source(far, 0), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! `idle`: many admitted connections that do nothing; what they cost the server to make and to keep.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Common, Run, open_links};
+use crate::client::{Handler, Links};
+use crate::frames::Frame;
+use crate::proc;
+use crate::report::IdleReport;
+
+#[derive(clap::Args, Debug)]
+pub struct IdleOptions {
+    #[command(flatten)]
+    pub common: Common,
+    /// How many
+    #[arg(long, default_value_t = 15_000)]
+    pub connections: usize,
+    /// Members of each room
+    #[arg(long, default_value_t = 10)]
+    pub members: usize,
+    /// How long to hold them
+    #[arg(long, default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Wait after connecting, and after disconnecting, before memory is read (presence has a grace
+    /// of some seconds)
+    #[arg(long, default_value_t = 8.0)]
+    pub settle: f64,
+    /// At the end disconnect all and read the server's memory again
+    #[arg(long)]
+    pub disconnect: bool,
+}
+
+/// Counts what idle connections are sent.
+#[derive(Default)]
+struct Idlers {
+    frames: u64,
+    lost: u64,
+    why: Option<String>,
+}
+
+impl Handler for Idlers {
+    fn frame(&mut self, _link: usize, _frame: Frame<'_>, _now: u64) {
+        self.frames += 1;
+    }
+
+    fn closed(&mut self, _link: usize, why: &str) {
+        self.lost += 1;
+        self.why.get_or_insert_with(|| why.to_owned());
+    }
+}
+
+pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
+    let run = Run::new(&options.common)?;
+    let rooms = options.connections.div_ceil(options.members);
+    run.target.check_size(rooms, options.members)?;
+    let rss = |run: &Run| run.server.map(|server| server.rss_kib()).transpose();
+    let cpu = |run: &Run| run.server.map(|server| server.cpu_us()).transpose();
+    let mut report = IdleReport {
+        scenario: "idle",
+        url: run.url.clone(),
+        connections: options.connections,
+        members: options.members,
+        rss_kib_empty: rss(&run)?,
+        ..IdleReport::default()
+    };
+    let cpu_empty = cpu(&run)?;
+    let own_empty = proc::own_cpu_ns();
+    let start = std::time::Instant::now();
+    let (mut links, bar) = open_links(&run, rooms, options.members, options.connections)?;
+    report.connect_seconds = start.elapsed().as_secs_f64();
+    report.load_us_per_connection = (proc::own_cpu_ns() - own_empty) as f64 / 1e3 / options.connections as f64;
+    let mut idlers = Idlers::default();
+    bar.set_prefix("settling");
+    hold(&mut links, options.settle, &mut idlers)?;
+    let cpu_settled = cpu(&run)?;
+    report.server_us_per_connection =
+        cpu_empty.zip(cpu_settled).map(|(before, after)| (after - before) as f64 / options.connections as f64);
+    idlers.frames = 0;
+    bar.set_prefix("holding");
+    hold(&mut links, options.seconds, &mut idlers)?;
+    report.idle_frames = idlers.frames;
+    report.idle_server_cores =
+        cpu_settled.zip(cpu(&run)?).map(|(before, after)| (after - before) as f64 / 1e6 / options.seconds);
+    report.rss_kib_holding = rss(&run)?;
+    report.disconnected = idlers.lost;
+    report.disconnected_why = idlers.why;
+    if options.disconnect {
+        bar.set_prefix("disconnecting");
+        links.close_all();
+        std::thread::sleep(Duration::from_secs_f64(options.settle));
+        report.rss_kib_left = rss(&run)?;
+    }
+    bar.finish_and_clear();
+    Ok(report.with_differences())
+}
+
+fn hold(links: &mut Links, seconds: f64, idlers: &mut Idlers) -> Result<()> {
+    let until = links.now() + (seconds * 1e9) as u64;
+    while links.now() < until {
+        let left = Duration::from_nanos(until.saturating_sub(links.now()));
+        links.turn(left.min(Duration::from_millis(200)), idlers)?;
+    }
+    Ok(())
+}

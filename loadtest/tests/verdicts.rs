@@ -1,0 +1,171 @@
+//! The tester end to end: a right server passes, each kind of fault is named and ends with 1.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+const MEMBERS: usize = 3;
+const BYTES: usize = 100;
+
+/// What the faulty server does to member 1 with one message.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    None,
+    Lose,
+    Double,
+    Swap,
+    Damage,
+    HangUp,
+}
+
+fn loadtest(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments.split_whitespace()).output().expect("loadtest runs")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// Accepts one socket and answers its upgrade; the tester's key never changes.
+fn admit(listener: &TcpListener) -> TcpStream {
+    let (mut socket, _) = listener.accept().expect("a client");
+    let mut reader = BufReader::new(socket.try_clone().expect("a second handle"));
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        reader.read_line(&mut line).expect("a request");
+    }
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    socket.write_all(answer.as_bytes()).expect("an answer");
+    socket
+}
+
+/// One room, served one message after the other, with one fault at the fifth.
+fn serve(listener: &TcpListener, fault: Fault) {
+    let mut members: Vec<TcpStream> = (0..MEMBERS).map(|_| admit(listener)).collect();
+    let mut held = Vec::new();
+    let mut frame = [0; 6 + BYTES];
+    for number in 0.. {
+        if members[0].read_exact(&mut frame).is_err() {
+            return;
+        }
+        let (header, masked) = frame.split_at(6);
+        let text = masked.iter().enumerate();
+        let text = text.map(|(at, byte)| byte ^ header[2 + at % 4]);
+        let sent: Vec<u8> = [0x81, BYTES as u8].into_iter().chain(text).collect();
+        for (member, socket) in members.iter_mut().enumerate() {
+            let mut out = sent.clone();
+            if member == 1 && number == 5 {
+                match fault {
+                    Fault::None => {}
+                    Fault::Lose => out.clear(),
+                    Fault::Double => out.extend_from_slice(&sent),
+                    Fault::Swap => held = std::mem::take(&mut out),
+                    Fault::Damage => out[40] ^= 1,
+                    Fault::HangUp => out = b"\x88\x06\x0f\xa8slow".to_vec(),
+                }
+            } else if member == 1 {
+                out.append(&mut held);
+            }
+            // The tester hangs up when it is done.
+            let _ = socket.write_all(&out);
+        }
+    }
+}
+
+fn run_against(fault: Fault) -> Output {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || serve(&listener, fault));
+    let output = loadtest(&format!(
+        "room --target plain --url {url} --members {MEMBERS} --bytes {BYTES} --window 4 \
+         --release-when sender --seconds 0.2 --warmup 0 --drain 0.3 --json -"
+    ));
+    server.join().expect("the server ends with its clients");
+    output
+}
+
+#[test]
+fn each_fault_is_named_and_ends_with_1() {
+    let cases = [
+        (Fault::None, None),
+        (Fault::Lose, Some("lost")),
+        (Fault::Double, Some("duplicated")),
+        (Fault::Swap, Some("reordered")),
+        (Fault::Damage, Some("damaged")),
+        (Fault::HangUp, Some("disconnected")),
+    ];
+    for (fault, counter) in cases {
+        let output = run_against(fault);
+        let report = json(&output);
+        let Some(counter) = counter else {
+            assert_eq!(output.status.code(), Some(0), "{report}");
+            assert!(report["checked"].as_u64() > Some(100), "{report}");
+            continue;
+        };
+        assert_eq!(output.status.code(), Some(1), "{fault:?}: {report}");
+        let violations = &report["violations"];
+        assert!(violations[counter].as_u64() >= Some(1), "{fault:?}: {violations}");
+        let sample = violations["samples"][0].as_str().unwrap_or_default();
+        assert!(sample.contains("receiver 1"), "{fault:?}: {violations}");
+    }
+}
+
+/// The bare peer, ended with its value.
+struct Peer(Child, String);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn peer() -> Peer {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_peer-epoll"))
+        .arg("127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the peer starts");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("its output");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let address = line.split_whitespace().last().expect("an address");
+    let url = format!("ws://{address}");
+    Peer(child, url)
+}
+
+#[test]
+fn the_bare_peer_passes_every_scenario() {
+    let peer = peer();
+    let common = format!("--target plain --url {} --server-pid {} --json -", peer.1, peer.0.id());
+    let timing = "--seconds 0.3 --warmup 0.1 --rounds 2";
+    let scenarios = [
+        format!("room --members 20 --senders 3 --window 16 --release-when all {timing}"),
+        format!("room --members 20 --bytes 3000 --rate 2000 {timing}"),
+        format!("rooms --rooms 30 --members 4 --senders 2 --window 64 {timing}"),
+        format!("chat --rooms 5 --members 4 --window 2 {timing}"),
+        "idle --connections 95 --members 10 --seconds 0.2 --settle 0.1 --disconnect".to_owned(),
+    ];
+    for scenario in scenarios {
+        let output = loadtest(&format!("{scenario} {common}"));
+        assert_eq!(output.status.code(), Some(0), "{scenario}: {output:?}");
+        let report = json(&output);
+        if !scenario.starts_with("idle") {
+            assert_eq!(report["rounds"].as_array().map(Vec::len), Some(2));
+            assert!(report["median"]["deliveries"].as_u64() > Some(100), "{report}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_made_ends_with_2() {
+    let output = loadtest("room --target plain --url ws://127.0.0.1:1 --members 2");
+    assert_eq!(output.status.code(), Some(2));
+    let output = loadtest("room --fixture /nonexistent.json");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent.json"));
+}

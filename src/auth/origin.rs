@@ -1,0 +1,237 @@
+//! Which web pages may call: the rule on `Origin`, for sockets and for CORS.
+
+/// One allowed place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Entry {
+    /// `*`
+    Any,
+    /// A host name, whatever the scheme and port.
+    Host(String),
+    /// `.example.com`: the domain and everything below it.
+    Below(String),
+    /// Scheme, host and port must all match.
+    Exact { scheme: String, host: String, port: u16 },
+}
+
+/// What an `Origin` is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Without a list: the host that the request names.
+    entries: Option<Vec<Entry>>,
+    /// Without a list, and only there: localhost, 127.0.0.1 and [::1].
+    loopback: bool,
+    /// A missing `Origin` is refused, too.
+    required: bool,
+}
+
+impl Rules {
+    /// No list: pages of the host itself and, when the server `listens_on_loopback`, of this machine.
+    pub fn same_host(listens_on_loopback: bool) -> Self {
+        Self { entries: None, loopback: listens_on_loopback, required: false }
+    }
+
+    /// A list as in Django's `ALLOWED_HOSTS`: `example.com`, `.example.com`, `https://example.com:8443`, `*`.
+    ///
+    /// # Errors
+    /// The entry that is none.
+    pub fn list<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
+        let entries = entries.into_iter().map(|text| Entry::parse(text).ok_or(text)).collect::<Result<_, _>>()?;
+        Ok(Self { entries: Some(entries), loopback: false, required: false })
+    }
+
+    /// Whether a request without `Origin` is refused. Browsers always send one; other programs rarely do.
+    #[must_use]
+    pub fn require(mut self, required: bool) -> Self {
+        self.required = required;
+        self
+    }
+
+    /// May a page of `origin` call the server that it knows as `host` (the request's `Host`)?
+    pub fn allows(&self, origin: Option<&str>, host: &str) -> bool {
+        let Some(origin) = origin else { return !self.required };
+        if self.entries.as_ref().is_some_and(|entries| entries.contains(&Entry::Any)) {
+            return true;
+        }
+        let Some(origin) = Origin::parse(origin) else { return false };
+        match &self.entries {
+            Some(entries) => entries.iter().any(|entry| entry.matches(&origin)),
+            None => origin.host == host_name(host) || (self.loopback && is_loopback_name(&origin.host)),
+        }
+    }
+}
+
+impl Entry {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text == "*" {
+            return Some(Self::Any);
+        }
+        if text.contains("://") {
+            let Origin { scheme, host, port } = Origin::parse(text)?;
+            return Some(Self::Exact { scheme, host, port: port? });
+        }
+        let (domain, below) = match text.strip_prefix('.') {
+            Some(domain) => (domain, true),
+            None => (text, false),
+        };
+        let name = host_name(domain);
+        if name.is_empty() || name.contains(['/', '*', '@', ' ']) {
+            return None;
+        }
+        Some(if below { Self::Below(name) } else { Self::Host(name) })
+    }
+
+    fn matches(&self, origin: &Origin) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Host(host) => origin.host == *host,
+            Self::Below(domain) => {
+                origin.host == *domain
+                    || origin.host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'))
+            }
+            Self::Exact { scheme, host, port } => {
+                origin.scheme == *scheme && origin.host == *host && origin.port == Some(*port)
+            }
+        }
+    }
+}
+
+/// The three parts of RFC 6454 §4.
+struct Origin {
+    scheme: String,
+    host: String,
+    /// The scheme's own where none is written; `None` for schemes that have none.
+    port: Option<u16>,
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+            return None;
+        }
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let host = host_name(authority);
+        if host.is_empty() || authority.contains(['/', '@', '?', '#', ' ', ',']) {
+            return None;
+        }
+        let scheme = scheme.to_ascii_lowercase();
+        let port = match port_text(authority) {
+            Some(text) => Some(text.parse().ok()?),
+            None => match scheme.as_str() {
+                "http" | "ws" => Some(80),
+                "https" | "wss" => Some(443),
+                _ => None,
+            },
+        };
+        Some(Self { scheme, host, port })
+    }
+}
+
+/// `authority` without its port, lower-case; an IPv6 address keeps its brackets.
+fn host_name(authority: &str) -> String {
+    let end = match port_text(authority) {
+        Some(port) => authority.len() - port.len() - 1,
+        None => authority.len(),
+    };
+    authority[..end].trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// What follows the last colon outside brackets.
+fn port_text(authority: &str) -> Option<&str> {
+    let (_, port) = authority.rsplit_once(':')?;
+    (!port.contains(']')).then_some(port)
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_list_the_same_host_is_allowed_whatever_its_port() {
+        let rules = Rules::same_host(false);
+        for (origin, host) in [
+            ("https://chat.example.com", "chat.example.com"),
+            ("http://Chat.Example.com:3000", "chat.example.com:8000"),
+            ("http://[2001:db8::1]:3000", "[2001:db8::1]:8000"),
+            ("https://chat.example.com.", "chat.example.com"),
+        ] {
+            assert!(rules.allows(Some(origin), host), "{origin}");
+        }
+        for origin in [
+            "https://example.com",
+            "https://evil.example.com",
+            "https://chat.example.com.evil.org",
+            "https://evil.org/chat.example.com",
+            "https://chat.example.com@evil.org",
+            "http://localhost:3000",
+            "chat.example.com",
+            "null",
+            "",
+            "https://",
+            "https://chat.example.com:x",
+        ] {
+            assert!(!rules.allows(Some(origin), "chat.example.com"), "{origin}");
+        }
+        assert!(!rules.allows(Some("https://"), ""), "no host is no match");
+    }
+
+    #[test]
+    fn on_loopback_this_machines_pages_are_allowed() {
+        let rules = Rules::same_host(true);
+        for origin in [
+            "http://localhost:3000",
+            "https://localhost",
+            "capacitor://localhost",
+            "http://127.0.0.1:4000",
+            "http://[::1]:8000",
+        ] {
+            assert!(rules.allows(Some(origin), "127.0.0.1:8000"), "{origin}");
+        }
+        assert!(!rules.allows(Some("http://example.com"), "127.0.0.1:8000"));
+        assert!(!rules.allows(Some("http://localhost.evil.org"), "127.0.0.1:8000"));
+    }
+
+    #[test]
+    fn a_list_is_read_as_django_reads_allowed_hosts() {
+        let rules = Rules::list(["app.example.com", ".example.org", "https://exact.example", "http://p.example:81"]);
+        let rules = rules.unwrap();
+        for origin in [
+            "http://app.example.com:1",
+            "https://example.org",
+            "https://a.b.example.org",
+            "https://exact.example",
+            "https://exact.example:443",
+            "http://p.example:81",
+        ] {
+            assert!(rules.allows(Some(origin), "any"), "{origin}");
+        }
+        for origin in [
+            "https://example.com",
+            "https://badexample.org",
+            "http://exact.example",
+            "https://exact.example:444",
+            "http://p.example",
+            "http://any",
+            "http://localhost",
+            "null",
+        ] {
+            assert!(!rules.allows(Some(origin), "any"), "{origin}");
+        }
+        assert!(Rules::list(["*"]).unwrap().allows(Some("null"), "any"));
+        assert_eq!(Rules::list(["example.com", "https://"]), Err("https://"));
+        assert_eq!(Rules::list(["exa mple"]), Err("exa mple"));
+    }
+
+    #[test]
+    fn a_missing_origin_is_allowed_unless_it_is_demanded() {
+        let rules = Rules::same_host(true);
+        assert!(rules.allows(None, "localhost"));
+        assert!(!rules.require(true).allows(None, "localhost"));
+        assert!(!Rules::list(["*"]).unwrap().require(true).allows(None, "localhost"));
+    }
+}

@@ -1,0 +1,238 @@
+//! Passwords as Django stores them, hashed off the async threads, a bounded number at a time.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use djangohashers::{Hasher as _, PBKDF2Hasher};
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use tokio::sync::Semaphore;
+
+use crate::limits;
+
+/// What Django 5.0 writes.
+pub const ITERATIONS: u32 = 720_000;
+/// Django's salt: 22 of 62 characters are 128 bits and more.
+const SALT_CHARS: usize = 22;
+const SCHEME: &str = "pbkdf2_sha256";
+
+/// Django 5.0's list, without what is shorter than a password may be. Sorted, one a line, lower-case.
+static COMMON: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
+
+/// Why a new password is refused, in Django's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weakness {
+    /// It is on the list.
+    Common,
+    /// Nothing but digits.
+    Numeric,
+}
+
+impl Weakness {
+    /// The text clients show.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Common => "Esta contraseña es demasiado común.",
+            Self::Numeric => "Esta contraseña es completamente numérica.",
+        }
+    }
+}
+
+/// Everything that is wrong with a password of sufficient length.
+pub fn weaknesses(password: &str) -> Vec<Weakness> {
+    let common = COMMON.contains(password.trim().to_lowercase().as_str());
+    let numeric = !password.is_empty() && password.chars().all(char::is_numeric);
+    [(common, Weakness::Common), (numeric, Weakness::Numeric)]
+        .into_iter()
+        .filter_map(|(is_so, weakness)| is_so.then_some(weakness))
+        .collect()
+}
+
+/// Too many are waiting for a hash already: come back in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+/// Computes hashes on blocking threads: `limits::HASHES_MAX` at a time, `limits::HASHES_WAITING_MAX` in line.
+#[derive(Debug, Clone)]
+pub struct Hasher {
+    running: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    iterations: u32,
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new(ITERATIONS)
+    }
+}
+
+impl Hasher {
+    /// New hashes get `iterations`; tests choose few.
+    pub fn new(iterations: u32) -> Self {
+        assert!(iterations > 0, "a hash has at least one iteration");
+        Self {
+            running: Arc::new(Semaphore::new(limits::HASHES_MAX)),
+            waiting: Arc::new(AtomicUsize::new(0)),
+            iterations,
+        }
+    }
+
+    /// Is `password` the one that `encoded` was made from? Without `encoded` (no such user) it takes as long and says no.
+    ///
+    /// # Errors
+    /// The line is full.
+    pub async fn verify(&self, password: String, encoded: Option<String>) -> Result<bool, Busy> {
+        let iterations = self.iterations;
+        self.run(move || match encoded {
+            Some(encoded) => verify(&password, &encoded),
+            None => {
+                drop(encode(&password, iterations));
+                false
+            }
+        })
+        .await
+    }
+
+    /// A new hash with a new salt.
+    ///
+    /// # Errors
+    /// The line is full.
+    pub async fn make(&self, password: String) -> Result<String, Busy> {
+        let iterations = self.iterations;
+        self.run(move || encode(&password, iterations)).await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let place = Place::take(&self.waiting)?;
+        let permit = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
+        drop(place);
+        // The permit goes with the work: a request that is given up does not make room for another before its hash ends.
+        let handle = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
+        });
+        handle.await.map_err(|_| Busy)
+    }
+}
+
+/// A place in the line, given back also when the request is given up.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(waiting: &Arc<AtomicUsize>) -> Result<Self, Busy> {
+        let place = Self(Arc::clone(waiting));
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        if before < limits::HASHES_WAITING_MAX + limits::HASHES_MAX { Ok(place) } else { Err(Busy) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Blocks for as long as the hash takes.
+pub fn encode(password: &str, iterations: u32) -> String {
+    let salt: String = rand::rng().sample_iter(Alphanumeric).take(SALT_CHARS).map(char::from).collect();
+    PBKDF2Hasher.encode(password, &salt, iterations)
+}
+
+/// Blocks for as long as the hash takes. The iterations are those of the string.
+pub fn verify(password: &str, encoded: &str) -> bool {
+    let (scheme, rest) = encoded.split_once('$').unwrap_or((encoded, ""));
+    if scheme != SCHEME {
+        if !scheme.starts_with('!') {
+            let known = scheme.len() <= 32 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            tracing::warn!(scheme = if known { scheme } else { "?" }, "password hash of a scheme that is not served");
+        }
+        return false;
+    }
+    // Zero would make the hasher panic.
+    let iterations = rest.split('$').next().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    iterations > 0 && PBKDF2Hasher.verify(password, encoded).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with Python's `hashlib.pbkdf2_hmac`, as Django does.
+    const VECTOR: &str = "pbkdf2_sha256$1000$V9oT0q1Qm2c7dXk3LsB8fE$lWbHSq9/DmqBW0GWZnmTrzMzMKnR+h2PKzS0YLq41Xs=";
+    const VECTOR_FULL: &str =
+        "pbkdf2_sha256$720000$aB3dE6gH9jK2mN5pQ8sT1v$rDJDdpHD90EiP5RNmGsIYxZhTC3x+Gr0SrEzu6BA9FQ=";
+
+    #[test]
+    fn hashes_of_python_are_ours() {
+        assert!(verify("contraseña ñandú", VECTOR));
+        assert!(!verify("contraseña nandu", VECTOR));
+        assert!(verify("Secreta-123", VECTOR_FULL));
+        let ours = PBKDF2Hasher.encode("contraseña ñandú", "V9oT0q1Qm2c7dXk3LsB8fE", 1000);
+        assert_eq!(ours, VECTOR);
+    }
+
+    #[test]
+    fn a_new_hash_has_djangos_form() {
+        let hash = encode("Secreta-123", 1000);
+        let parts: Vec<_> = hash.split('$').collect();
+        assert_eq!((parts[0], parts[1], parts[2].len(), parts[3].len()), (SCHEME, "1000", 22, 44));
+        assert!(parts[2].bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert!(verify("Secreta-123", &hash) && !verify("secreta-123", &hash));
+        assert_ne!(hash, encode("Secreta-123", 1000), "a new salt each time");
+    }
+
+    #[test]
+    fn what_is_no_hash_of_ours_matches_nothing() {
+        for bad in [
+            "",
+            "!",
+            "!Vx0",
+            "pbkdf2_sha256",
+            "pbkdf2_sha256$0$salt$",
+            "pbkdf2_sha256$x$salt$",
+            "pbkdf2_sha256$1000",
+            "pbkdf2_sha256$4000000000$salt$x",
+            "pbkdf2_sha1$1000$salt$x",
+            "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdA$aGFzaA",
+            "plain",
+        ] {
+            assert!(!verify("", bad) && !verify("plain", bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn common_and_numeric_passwords_are_named() {
+        assert_eq!(weaknesses("Password1"), [Weakness::Common]);
+        assert_eq!(weaknesses("12345678"), [Weakness::Common, Weakness::Numeric]);
+        assert_eq!(weaknesses("90817263549081"), [Weakness::Numeric]);
+        assert_eq!(weaknesses("correcto caballo"), []);
+        assert!(COMMON.len() > 8000);
+    }
+
+    #[tokio::test]
+    async fn a_full_line_says_so_and_empties() {
+        let hasher = Hasher::new(1);
+        let held = Arc::clone(&hasher.running).acquire_many_owned(2).await.unwrap();
+        let places = limits::HASHES_WAITING_MAX + limits::HASHES_MAX;
+        let waiting: Vec<_> = (0..places)
+            .map(|_| {
+                let hasher = hasher.clone();
+                tokio::spawn(async move { hasher.make("x".into()).await })
+            })
+            .collect();
+        while hasher.waiting.load(Ordering::Relaxed) < places {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(hasher.verify("x".into(), None).await, Err(Busy));
+        waiting[0].abort();
+        drop(held);
+        for one in waiting.into_iter().skip(1) {
+            one.await.unwrap().unwrap();
+        }
+        assert_eq!(hasher.verify("x".into(), None).await, Ok(false));
+        assert_eq!(hasher.waiting.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,350 @@
+//! Access and refresh tokens: made and checked as SimpleJWT makes and checks them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto, decode_header};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::ids::UserId;
+use crate::limits;
+
+/// `{"alg":"HS256","typ":"JWT"}`, the only header we write and the one that nearly all tokens have.
+const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+
+/// A token that passed every check that needs no database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Whose it is. Whether the user exists and is active is the store's to say.
+    pub user: UserId,
+    /// First second, since 1970, at which it is no longer valid.
+    pub expires: i64,
+    /// Its own name.
+    pub jti: String,
+}
+
+/// An access token with the refresh token that outlives it.
+#[derive(Clone, Serialize)]
+pub struct Pair {
+    /// For the next 30 days.
+    pub refresh: String,
+    /// For the next hour.
+    pub access: String,
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pair(…)")
+    }
+}
+
+/// Why a token is not taken. The client's next step is the same for all: log in or refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenError {
+    /// No token of ours, a signature of somebody else's, or past its end.
+    Invalid,
+    /// Refresh in place of access, or the other way round.
+    WrongType,
+    /// No `token_type`.
+    NoType,
+    /// No `jti`.
+    NoId,
+    /// No `user_id` that is one.
+    NoUser,
+}
+
+impl TokenError {
+    /// The text clients know.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Invalid => "El token es inválido o ha expirado",
+            Self::WrongType => "El token tiene un tipo incorrecto",
+            Self::NoType => "El token no tiene tipo",
+            Self::NoId => "El token no tiene id",
+            Self::NoUser => "El token no contenía identificación de usuario reconocible",
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+/// Claims in the order in which SimpleJWT writes them.
+#[derive(Serialize)]
+struct NewClaims<'a> {
+    token_type: &'a str,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    user_id: UserId,
+}
+
+/// What is looked at. Numbers may come with a fraction (RFC 7519 §2, NumericDate).
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    token_type: Option<Cow<'a, str>>,
+    exp: Option<f64>,
+    nbf: Option<f64>,
+    iat: Option<f64>,
+    #[serde(borrow)]
+    jti: Option<Cow<'a, str>>,
+    user_id: Option<serde_json::Value>,
+}
+
+/// Makes and checks tokens with one secret. HS256 is fixed here: what a token's header says can only make it fail.
+pub struct Tokens {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(…)")
+    }
+}
+
+impl Tokens {
+    /// The secret's bytes as they are, Django's `JWT_SECRET_KEY`.
+    pub fn new(secret: &[u8]) -> Self {
+        Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
+    }
+
+    /// An access token of the usual life.
+    pub fn issue_access(&self, user: UserId, now: Timestamp) -> String {
+        self.issue_access_for(user, now, limits::ACCESS_TOKEN_SECONDS)
+    }
+
+    /// An access token of `seconds`, for development and load tests.
+    pub fn issue_access_for(&self, user: UserId, now: Timestamp, seconds: i64) -> String {
+        self.sign("access", user, now.seconds(), now.seconds().saturating_add(seconds))
+    }
+
+    /// What a login hands out.
+    pub fn issue_pair(&self, user: UserId, now: Timestamp) -> Pair {
+        self.pair_since(user, now, now.seconds())
+    }
+
+    /// What a refresh hands out for a checked refresh token: the access token keeps its `iat`, as Django's does.
+    pub fn renew(&self, refresh: &Refresh, now: Timestamp) -> Pair {
+        self.pair_since(refresh.token.user, now, refresh.issued)
+    }
+
+    /// Checks an access token. Called once for each request and connection.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify_access(&self, token: &str, now: Timestamp) -> Result<Access, TokenError> {
+        self.verify(token, "access", now).map(|refresh| refresh.token)
+    }
+
+    /// Checks a refresh token.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify_refresh(&self, token: &str, now: Timestamp) -> Result<Refresh, TokenError> {
+        self.verify(token, "refresh", now)
+    }
+
+    fn pair_since(&self, user: UserId, now: Timestamp, issued: i64) -> Pair {
+        let seconds = now.seconds();
+        Pair {
+            refresh: self.sign("refresh", user, seconds, seconds + limits::REFRESH_TOKEN_SECONDS),
+            access: self.sign("access", user, issued, seconds + limits::ACCESS_TOKEN_SECONDS),
+        }
+    }
+
+    fn sign(&self, token_type: &str, user: UserId, issued: i64, expires: i64) -> String {
+        let jti = Uuid::new_v4().simple().to_string();
+        let claims = NewClaims { token_type, exp: expires, iat: issued, jti, user_id: user };
+        let mut token = String::with_capacity(320);
+        token.push_str(HEADER);
+        token.push('.');
+        let json = serde_json::to_vec(&claims).expect("claims are plain values");
+        URL_SAFE_NO_PAD.encode_string(json, &mut token);
+        let signature = crypto::sign(token.as_bytes(), &self.encoding, Algorithm::HS256).expect("any bytes are a key");
+        token.push('.');
+        token.push_str(&signature);
+        token
+    }
+
+    fn verify(&self, token: &str, token_type: &str, now: Timestamp) -> Result<Refresh, TokenError> {
+        if token.len() > limits::TOKEN_BYTES_MAX {
+            return Err(TokenError::Invalid);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
+        let (header, payload) = message.split_once('.').ok_or(TokenError::Invalid)?;
+        if header != HEADER {
+            let other = decode_header(token).map_err(|_| TokenError::Invalid)?;
+            if other.alg != Algorithm::HS256 {
+                return Err(TokenError::Invalid);
+            }
+        }
+        match crypto::verify(signature, message.as_bytes(), &self.decoding, Algorithm::HS256) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return Err(TokenError::Invalid),
+        }
+        let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Invalid)?;
+        let claims: Claims<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Invalid)?;
+        check(&claims, token_type, now)
+    }
+}
+
+/// A refresh token that passed the checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    /// Whose, until when, and its name.
+    pub token: Access,
+    /// Its `iat`, which access tokens made from it inherit.
+    pub issued: i64,
+}
+
+/// In SimpleJWT's order, so that a token with two faults gets the same text.
+fn check(claims: &Claims<'_>, token_type: &str, now: Timestamp) -> Result<Refresh, TokenError> {
+    let seconds = now.seconds();
+    let expires = whole(claims.exp).ok_or(TokenError::Invalid)?;
+    if expires <= seconds || whole(claims.nbf).is_some_and(|from| from > seconds) {
+        return Err(TokenError::Invalid);
+    }
+    let jti = claims.jti.as_deref().ok_or(TokenError::NoId)?;
+    match claims.token_type.as_deref() {
+        None => return Err(TokenError::NoType),
+        Some(found) if found != token_type => return Err(TokenError::WrongType),
+        Some(_) => {}
+    }
+    let user_id = claims.user_id.as_ref().and_then(serde_json::Value::as_str);
+    let user = user_id.and_then(|text| text.parse().ok()).ok_or(TokenError::NoUser)?;
+    let issued = whole(claims.iat).unwrap_or(seconds);
+    Ok(Refresh { token: Access { user, expires, jti: jti.to_owned() }, issued })
+}
+
+/// The second a NumericDate falls in, if it is a sensible one.
+fn whole(date: Option<f64>) -> Option<i64> {
+    /// 2^53: every whole number below it is exact in an f64.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let date = date.filter(|date| date.is_finite() && date.abs() < EXACT)?;
+    #[expect(clippy::cast_possible_truncation, reason = "finite and below 2^53")]
+    Some(date.floor() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: &str = "c29e1460-2438-4c40-a229-7c210c701b1c";
+    const NOW: Timestamp = Timestamp(1_769_941_800_000_000);
+
+    fn tokens() -> Tokens {
+        Tokens::new(b"a secret of more than sixteen bytes")
+    }
+
+    fn signed(header: &str, claims: &str) -> String {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = crypto::sign(message.as_bytes(), &tokens().encoding, Algorithm::HS256).unwrap();
+        format!("{message}.{signature}")
+    }
+
+    fn hs256(claims: &str) -> Result<Access, TokenError> {
+        tokens().verify_access(&signed(r#"{"alg":"HS256","typ":"JWT"}"#, claims), NOW)
+    }
+
+    #[test]
+    fn a_token_has_the_shape_of_simplejwt() {
+        let user: UserId = USER.parse().unwrap();
+        let pair = tokens().issue_pair(user, NOW);
+        for (token, kind, life) in [(&pair.access, "access", 3600), (&pair.refresh, "refresh", 2_592_000)] {
+            let parts: Vec<_> = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
+            assert_eq!(parts[0], br#"{"alg":"HS256","typ":"JWT"}"#);
+            let claims: serde_json::Value = serde_json::from_slice(&parts[1]).unwrap();
+            let jti = claims["jti"].as_str().unwrap();
+            assert!(jti.len() == 32 && jti.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+            let text = format!(
+                r#"{{"token_type":"{kind}","exp":{},"iat":1769941800,"jti":"{jti}","user_id":"{USER}"}}"#,
+                1_769_941_800 + life
+            );
+            assert_eq!(String::from_utf8(parts[1].clone()).unwrap(), text);
+        }
+    }
+
+    /// Python's hmac, hashlib and json made it from SimpleJWT's claims.
+    #[test]
+    fn a_token_made_by_python_is_taken() {
+        let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoiYWNjZXNzIiwiZXhwIjoxNzY5OTQ1NDAwLCJpYXQiOjE3Njk5NDE4MDAsImp0aSI6IjVhMWRmYjljM2Q3ZjRkMGJhMWIwYjVhOGMyZjBlN2QxIiwidXNlcl9pZCI6ImMyOWUxNDYwLTI0MzgtNGM0MC1hMjI5LTdjMjEwYzcwMWIxYyJ9.Nq4FcHc4jhmZUBI1nNxyeVQR3UjSWt55k6vuEwsLe3k";
+        let access = tokens().verify_access(token, NOW).unwrap();
+        assert_eq!((access.user.to_string().as_str(), access.expires), (USER, 1_769_945_400));
+    }
+
+    #[test]
+    fn each_fault_has_its_text() {
+        let good = format!(r#"{{"token_type":"access","exp":1769941801,"iat":1,"jti":"x","user_id":"{USER}"}}"#);
+        assert!(hs256(&good).is_ok());
+        assert!(hs256(&good.replace('-', "")).is_ok(), "32 digits");
+        assert!(hs256(&good.replace("41801", "41801.5")).is_ok(), "a fraction of a second");
+        assert_eq!(hs256(&good.replace("41801", "41800")), Err(TokenError::Invalid), "no leeway");
+        assert_eq!(hs256(&good.replace("\"exp\"", "\"ex\"")), Err(TokenError::Invalid));
+        assert_eq!(hs256(&good.replace("\"iat\":1", "\"nbf\":1769941801")), Err(TokenError::Invalid));
+        assert_eq!(hs256(&good.replace("jti", "jtj")), Err(TokenError::NoId));
+        assert_eq!(hs256(&good.replace("token_type", "type")), Err(TokenError::NoType));
+        assert_eq!(hs256(&good.replace("access", "refresh")), Err(TokenError::WrongType));
+        assert_eq!(hs256(&good.replace("user_id", "user")), Err(TokenError::NoUser));
+        assert_eq!(hs256(&good.replace(USER, "ana")), Err(TokenError::NoUser));
+        assert_eq!(hs256(&good.replace(&format!("\"{USER}\""), "7")), Err(TokenError::NoUser));
+        assert_eq!(hs256("[]"), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn only_hs256_with_our_secret_is_taken() {
+        let claims = format!(r#"{{"token_type":"access","exp":1769941801,"iat":1,"jti":"x","user_id":"{USER}"}}"#);
+        let taken = |header: &str| tokens().verify_access(&signed(header, &claims), NOW).is_ok();
+        assert!(taken(r#"{"typ":"JWT","alg":"HS256"}"#), "other key order");
+        for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS512"}"#, r#"{"alg":"RS256"}"#, "{}", ""] {
+            assert!(!taken(header), "{header}");
+        }
+        let token = signed(r#"{"alg":"HS256","typ":"JWT"}"#, &claims);
+        assert_eq!(Tokens::new(b"some other secret").verify_access(&token, NOW), Err(TokenError::Invalid));
+        let unsigned = format!("{}.", token.rsplit_once('.').unwrap().0);
+        for bad in ["", ".", "..", "a.b", "mock_access_token_1", &unsigned, &format!("{token}.x"), &token[1..]] {
+            assert_eq!(tokens().verify_access(bad, NOW), Err(TokenError::Invalid), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_passes_its_time_on() {
+        let tokens = tokens();
+        let pair = tokens.issue_pair(USER.parse().unwrap(), NOW);
+        let later = NOW.plus_seconds(86_400);
+        assert_eq!(tokens.verify_refresh(&pair.access, NOW), Err(TokenError::WrongType));
+        let refresh = tokens.verify_refresh(&pair.refresh, later).unwrap();
+        let renewed = tokens.renew(&refresh, later);
+        let access = tokens.verify(&renewed.access, "access", later).unwrap();
+        assert_eq!((access.issued, access.token.expires), (NOW.seconds(), later.seconds() + 3600));
+        let again = tokens.verify_refresh(&renewed.refresh, later).unwrap();
+        assert_eq!((again.issued, again.token.expires), (later.seconds(), later.seconds() + 2_592_000));
+        assert_ne!(again.token.jti, refresh.token.jti);
+    }
+
+    /// The plain twin: jsonwebtoken's own `decode`, on tokens with one byte changed.
+    #[test]
+    fn agrees_with_the_plain_decoder() {
+        let tokens = tokens();
+        let token = tokens.issue_access(USER.parse().unwrap(), NOW);
+        let mut plain = jsonwebtoken::Validation::new(Algorithm::HS256);
+        plain.validate_exp = false;
+        for place in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            let twin = jsonwebtoken::decode::<serde_json::Value>(&changed, &tokens.decoding, &plain).is_ok();
+            assert_eq!(tokens.verify_access(&changed, NOW).is_ok(), twin, "{place}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Settings: a file, the environment and flags become values that cannot be wrong, or one sentence that says what is.
+
+mod raw;
+mod secret;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+pub use raw::{Raw, Setting};
+pub use secret::Secret;
+
+use crate::auth::origin::Rules;
+use crate::http::address::Network;
+use crate::limits;
+
+/// One sentence: the setting, its value, and a right example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// How the engine waits for its sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Io {
+    /// Readiness through epoll.
+    Epoll,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen; at least one. Port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// What tokens are signed with; `None` means the one kept beside the database (see [`Settings::secret`]).
+    pub jwt_secret: Option<Secret>,
+    /// Engine threads, 1 to 64.
+    pub shards: usize,
+    /// Threads that write to the database. SQLite has one writer.
+    pub write_lanes: usize,
+    /// The network back end.
+    pub io: Io,
+    /// This node's name in logs and metrics.
+    pub node: String,
+    /// Which web pages may call.
+    pub origins: Rules,
+    /// Are requests and frames limited in rate?
+    pub rate_limits: bool,
+    /// From SIGTERM to the last connection's end.
+    pub drain: Duration,
+    /// Where clients reach this server, without a slash at the end; `None` means the first listen address.
+    pub public_url: Option<String>,
+    /// Where uploads are kept.
+    pub media_dir: PathBuf,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Is `/metrics` open to everybody? Otherwise only to this machine.
+    pub metrics_public: bool,
+    /// Are e-mail addresses and telephone numbers hidden from others unless their owner shows them?
+    pub mask_contacts: bool,
+    /// How a log line looks.
+    pub log_format: LogFormat,
+    /// What is logged, as `tracing` writes it: `info`, `pregon=debug`.
+    pub log_level: String,
+}
+
+impl Settings {
+    /// The settings of this process: `flags` over the environment over the file.
+    ///
+    /// # Errors
+    /// The sentence to print.
+    pub fn load(flags: Vec<(Setting, String)>) -> Result<Self, ConfigError> {
+        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let raw = Raw::gather(environment, flags)?;
+        Self::check(&raw)
+    }
+
+    /// Settings from raw values.
+    ///
+    /// # Errors
+    /// The sentence to print.
+    pub fn check(raw: &Raw) -> Result<Self, ConfigError> {
+        refuse_what_is_not_served(raw)?;
+        let listen: Vec<SocketAddr> = raw.list_or(Setting::Listen, "127.0.0.1:8000,[::1]:8000")?;
+        let loopback = listen.iter().all(|address| address.ip().is_loopback());
+        let database = database(raw)?;
+        let jwt_secret = secret::given(raw)?;
+        if jwt_secret.is_none() && !loopback {
+            return Err(ConfigError(format!(
+                "PREGON_JWT_SECRET is not set, but is required when listening beyond this machine (PREGON_LISTEN is \
+                 {:?}), for example PREGON_JWT_SECRET=$(openssl rand -hex 32).",
+                raw.get(Setting::Listen).unwrap_or_default()
+            )));
+        }
+        let rate_limits = raw.on_off(Setting::RateLimits, true)?;
+        if !rate_limits && !loopback {
+            return Err(Setting::RateLimits.wrong("off", "may be off only when listening on this machine alone", "on"));
+        }
+        Ok(Self {
+            jwt_secret,
+            shards: shards(raw)?,
+            write_lanes: write_lanes(raw)?,
+            io: io(raw)?,
+            node: node(raw)?,
+            origins: origins(raw, loopback)?,
+            rate_limits,
+            drain: Duration::from_secs(raw.number(Setting::DrainSeconds, 20, 0..=3600)?),
+            public_url: public_url(raw)?,
+            media_dir: media_dir(raw, &database),
+            trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
+            metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
+            mask_contacts: raw.on_off(Setting::MaskContacts, true)?,
+            log_format: match raw.one_of(Setting::LogFormat, "text", &["text", "json"])? {
+                "json" => LogFormat::Json,
+                _ => LogFormat::Text,
+            },
+            log_level: log_level(raw)?,
+            listen,
+            database,
+        })
+    }
+
+    /// Is this machine the only one that can connect?
+    pub fn listens_on_loopback(&self) -> bool {
+        self.listen.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// What tokens are signed with: as set, or the one kept beside the database, made on first use.
+    ///
+    /// # Errors
+    /// The kept secret can be neither read nor made.
+    pub fn secret(&self) -> Result<Secret, ConfigError> {
+        self.jwt_secret.clone().map_or_else(|| secret::kept_beside(&self.database), Ok)
+    }
+
+    /// Where clients reach a server that listens on `bound`, its first address with the port that the system chose.
+    pub fn public_url(&self, bound: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| match bound.ip() {
+            ip if ip.is_unspecified() => format!("http://localhost:{}", bound.port()),
+            IpAddr::V4(_) | IpAddr::V6(_) => format!("http://{bound}"),
+        })
+    }
+}
+
+/// What this version does not do must not look as if it did.
+fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
+    for (setting, why) in [
+        (Setting::RedisUrl, "this version serves SQLite on one node, without Redis: remove it"),
+        (Setting::TlsCert, "this version leaves TLS to a proxy in front of it: remove it"),
+        (Setting::TlsKey, "this version leaves TLS to a proxy in front of it: remove it"),
+        (Setting::DbZone, "this version's database holds UTC: remove it"),
+    ] {
+        if raw.get(setting).is_some() {
+            return Err(ConfigError(format!("{} is set, but {why}.", setting.environment())));
+        }
+    }
+    raw.one_of(Setting::TimeStyle, "utc", &["utc"]).map(drop)
+}
+
+fn database(raw: &Raw) -> Result<PathBuf, ConfigError> {
+    const EXAMPLE: &str = "sqlite://data/pregon.db";
+    let url = raw.get(Setting::DatabaseUrl).unwrap_or(EXAMPLE);
+    if url.starts_with("mysql://") || url.starts_with("mariadb://") {
+        // A password may be in it, so the value is not repeated.
+        return Err(ConfigError(format!(
+            "PREGON_DATABASE_URL names MySQL, but this version serves SQLite on one node, for example \
+             PREGON_DATABASE_URL={EXAMPLE}."
+        )));
+    }
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('?') && !path.ends_with('/') => {
+            Ok(PathBuf::from(path))
+        }
+        _ => Err(Setting::DatabaseUrl.wrong(url, "must be sqlite:// and the path of a file", EXAMPLE)),
+    }
+}
+
+fn shards(raw: &Raw) -> Result<usize, ConfigError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    raw.number(Setting::Shards, cores.min(limits::SHARDS_MAX), 1..=limits::SHARDS_MAX)
+}
+
+fn write_lanes(raw: &Raw) -> Result<usize, ConfigError> {
+    match raw.get(Setting::WriteLanes) {
+        None | Some("1") => Ok(1),
+        Some(other) => Err(Setting::WriteLanes.wrong(other, "must be 1, since SQLite has one writer", "1")),
+    }
+}
+
+fn io(raw: &Raw) -> Result<Io, ConfigError> {
+    match raw.get(Setting::Io).unwrap_or("auto") {
+        "auto" | "epoll" => Ok(Io::Epoll),
+        "uring" => Err(Setting::Io.wrong("uring", "this version serves through epoll only", "auto")),
+        other => Err(Setting::Io.wrong(other, "must be auto or epoll", "auto")),
+    }
+}
+
+fn node(raw: &Raw) -> Result<String, ConfigError> {
+    match raw.get(Setting::Node) {
+        Some(name) if name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(name.to_owned()),
+        Some(other) => Err(Setting::Node.wrong(other, "must be at most 64 visible ASCII characters", "chat-1")),
+        None => {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let host: String = host.trim().chars().filter(char::is_ascii_graphic).take(48).collect();
+            let host = if host.is_empty() { "pregon" } else { &host };
+            Ok(format!("{host}-{:04x}", rand::random::<u16>()))
+        }
+    }
+}
+
+fn origins(raw: &Raw, loopback: bool) -> Result<Rules, ConfigError> {
+    let rules = match raw.get(Setting::AllowedOrigins) {
+        None => Rules::same_host(loopback),
+        Some(text) => Rules::list(text.split(',').map(str::trim).filter(|entry| !entry.is_empty())).map_err(|bad| {
+            let must = "must be host names, with or without scheme and port, separated by commas";
+            Setting::AllowedOrigins.wrong(bad, must, "example.com,https://app.example.com")
+        })?,
+    };
+    Ok(rules.require(raw.on_off(Setting::RequireOrigin, false)?))
+}
+
+fn public_url(raw: &Raw) -> Result<Option<String>, ConfigError> {
+    let Some(text) = raw.get(Setting::PublicUrl) else { return Ok(None) };
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest.map(|rest| rest.trim_end_matches('/')) {
+        Some(rest) if !rest.is_empty() && !rest.contains(['?', '#', '@', ' ', '"', '<']) => {
+            Ok(Some(text.trim_end_matches('/').to_owned()))
+        }
+        _ => Err(Setting::PublicUrl.wrong(text, "must be an http or https address", "https://chat.example.com")),
+    }
+}
+
+fn media_dir(raw: &Raw, database: &Path) -> PathBuf {
+    let beside = || database.parent().unwrap_or(Path::new("")).join("media");
+    raw.get(Setting::MediaDir).map_or_else(beside, PathBuf::from)
+}
+
+fn log_level(raw: &Raw) -> Result<String, ConfigError> {
+    let text = raw.get(Setting::LogLevel).unwrap_or("info");
+    match tracing_subscriber::EnvFilter::from_str(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Setting::LogLevel.wrong(text, "must be a level or a tracing filter", "info,pregon=debug")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

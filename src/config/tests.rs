@@ -1,0 +1,131 @@
+//! Which source wins, and the sentence on each wrong value.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+    let pairs = pairs.iter().map(|(name, value)| (format!("PREGON_{name}"), (*value).into()));
+    Raw::gather(pairs, Vec::new()).and_then(|raw| Settings::check(&raw)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_defaults_serve_this_machine() {
+    let settings = settings(&[]).unwrap();
+    assert_eq!(settings.listen, ["127.0.0.1:8000".parse().unwrap(), "[::1]:8000".parse().unwrap()]);
+    assert_eq!(settings.database, Path::new("data/pregon.db"));
+    assert_eq!(settings.media_dir, Path::new("data/media"));
+    assert_eq!((settings.write_lanes, settings.io, settings.rate_limits), (1, Io::Epoll, true));
+    assert_eq!(
+        (settings.drain, settings.mask_contacts, settings.metrics_public),
+        (Duration::from_secs(20), true, false)
+    );
+    assert!((1..=limits::SHARDS_MAX).contains(&settings.shards));
+    assert!(settings.origins.allows(Some("capacitor://localhost"), "127.0.0.1:8000"));
+    assert!(settings.origins.allows(None, "127.0.0.1:8000"));
+    assert_eq!(settings.public_url("127.0.0.1:8123".parse().unwrap()), "http://127.0.0.1:8123");
+    assert_eq!(settings.public_url("[::]:81".parse().unwrap()), "http://localhost:81");
+}
+
+#[test]
+fn flags_win_over_the_environment_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("some.toml");
+    std::fs::write(&file, "shards = 3\nlisten = [\"127.0.0.1:1\"]\nrate_limits = false\nnode = \"file\"\n").unwrap();
+    let environment = [("PREGON_CONFIG", file.to_str().unwrap()), ("PREGON_SHARDS", "4"), ("PREGON_NODE", "env")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.into()));
+    let raw = Raw::gather(environment, vec![(Setting::Node, "flag".into())]).unwrap();
+    let settings = Settings::check(&raw).unwrap();
+    assert_eq!((settings.shards, settings.node.as_str(), settings.rate_limits), (4, "flag", false));
+    assert_eq!(settings.listen, ["127.0.0.1:1".parse().unwrap()]);
+}
+
+#[test]
+fn a_file_with_faults_is_named_and_never_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("some.toml");
+    let path = file.to_str().unwrap();
+    let error = || settings(&[("CONFIG", path)]).unwrap_err();
+    assert!(error().contains("cannot be read"));
+    std::fs::write(&file, "jwt_secret = hunter2hunter2hunter2").unwrap();
+    assert!(error().contains("not valid TOML") && !error().contains("hunter2"), "{}", error());
+    std::fs::write(&file, "shard = 3").unwrap();
+    assert!(error().contains("\"shard\", which is no setting's name"), "{}", error());
+    std::fs::write(&file, "[shards]\na = 3").unwrap();
+    assert!(error().contains("neither text"), "{}", error());
+}
+
+#[test]
+fn a_wrong_value_is_one_sentence_with_a_right_example() {
+    for (name, value, part) in [
+        ("SHARDS", "0", "must be a number from 1 to 64"),
+        ("SHARDS", "65", "must be a number from 1 to 64"),
+        ("SHARDS", "many", "\"many\""),
+        ("WRITE_LANES", "4", "SQLite has one writer, for example PREGON_WRITE_LANES=1."),
+        ("IO", "uring", "epoll only"),
+        ("IO", "kqueue", "PREGON_IO=auto"),
+        ("LISTEN", "8000", "PREGON_LISTEN=127.0.0.1:8000"),
+        ("DATABASE_URL", "postgres://x", "PREGON_DATABASE_URL=sqlite://data/pregon.db"),
+        ("DATABASE_URL", "sqlite://", "must be sqlite://"),
+        ("DATABASE_URL", "sqlite://:memory:", "must be sqlite://"),
+        ("DATABASE_URL", "mysql://root:hunter2@db/x", "this version serves SQLite on one node"),
+        ("REDIS_URL", "redis://:hunter2@db", "this version serves SQLite on one node"),
+        ("TLS_CERT", "x.pem", "proxy"),
+        ("DB_ZONE", "America/Bogota", "UTC"),
+        ("TIME_STYLE", "naive", "must be utc"),
+        ("JWT_SECRET", "hunter2", "has 7 bytes, but must have at least 16"),
+        ("RATE_LIMITS", "maybe", "must be on or off"),
+        ("REQUIRE_ORIGIN", "maybe", "must be on or off"),
+        ("ALLOWED_ORIGINS", "a.example,https://", "PREGON_ALLOWED_ORIGINS is \"https://\""),
+        ("DRAIN_SECONDS", "-1", "from 0 to 3600"),
+        ("PUBLIC_URL", "chat.example.com", "https://chat.example.com"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33", "10.0.0.0/8"),
+        ("METRICS", "open", "must be loopback or public"),
+        ("LOG_FORMAT", "xml", "must be text or json"),
+        ("LOG_LEVEL", "=,=", "PREGON_LOG_LEVEL=info"),
+        ("NODE", "a b", "PREGON_NODE=chat-1"),
+    ] {
+        let sentence = settings(&[(name, value)]).unwrap_err();
+        assert!(sentence.contains(part) && sentence.contains(&format!("PREGON_{name}")), "{sentence}");
+        assert!(sentence.ends_with('.') && !sentence.contains('\n') && !sentence.contains("hunter2"), "{sentence}");
+    }
+}
+
+#[test]
+fn beyond_this_machine_a_secret_and_limits_are_required() {
+    let open = ("LISTEN", "0.0.0.0:8000");
+    assert!(settings(&[open]).unwrap_err().contains("PREGON_JWT_SECRET is not set"));
+    let secret = ("JWT_SECRET", SECRET);
+    let checked = settings(&[open, secret]).unwrap();
+    assert!(!checked.origins.allows(Some("http://localhost:3000"), "chat.example.com"));
+    assert!(settings(&[open, secret, ("RATE_LIMITS", "off")]).unwrap_err().contains("may be off only"));
+    assert!(!format!("{checked:?}").contains(SECRET));
+}
+
+#[test]
+fn a_secret_is_made_once_and_kept_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/deep/x.db", folder.path().display());
+    let settings = settings(&[("DATABASE_URL", &url)]).unwrap();
+    let secret = settings.secret().unwrap();
+    assert_eq!((secret.bytes().len(), settings.secret().unwrap()), (64, secret));
+    let kept = folder.path().join("deep/x.db.jwt-secret");
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(kept.parent().unwrap()).unwrap().count(), 1, "no draft is left");
+    std::fs::write(&kept, "short").unwrap();
+    assert!(settings.secret().unwrap_err().to_string().starts_with("PREGON_JWT_SECRET is not set, and"));
+}
+
+#[test]
+fn a_secret_file_is_read_and_replaces_what_the_file_below_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let checked = settings(&[("JWT_SECRET_FILE", file.to_str().unwrap())]).unwrap();
+    assert_eq!(checked.secret().unwrap().bytes(), SECRET.as_bytes());
+    std::fs::write(&file, "short").unwrap();
+    assert!(settings(&[("JWT_SECRET_FILE", file.to_str().unwrap())]).unwrap_err().contains("JWT_SECRET_FILE"));
+    assert!(settings(&[("JWT_SECRET_FILE", "/does/not/exist")]).unwrap_err().contains("cannot be read"));
+}

@@ -1,0 +1,100 @@
+//! Is the server alive, ready, and how is it doing?
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::http::App;
+use crate::http::address::PeerAddr;
+use crate::limits;
+
+/// Where a server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet all there.
+    Starting,
+    /// Takes everything.
+    Ready,
+    /// Finishes what it has and takes nothing new.
+    Draining,
+}
+
+/// The phase, which server.rs moves on and everybody may read.
+#[derive(Debug, Default)]
+pub struct Lifecycle(AtomicU8);
+
+impl Lifecycle {
+    /// Starting.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves on.
+    pub fn enter(&self, phase: Phase) {
+        let number = match phase {
+            Phase::Starting => 0,
+            Phase::Ready => 1,
+            Phase::Draining => 2,
+        };
+        self.0.store(number, Ordering::Release);
+    }
+
+    /// Where it is.
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Draining,
+        }
+    }
+}
+
+/// `GET /healthz`: the process answers.
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: send clients here.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    let unready =
+        |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response();
+    match app.lifecycle.phase() {
+        Phase::Starting => return unready("starting\n"),
+        Phase::Draining => return unready("draining\n"),
+        Phase::Ready => {}
+    }
+    match timeout(limits::PING_TIMEOUT, app.store.ping()).await {
+        Ok(Ok(())) => "ready\n".into_response(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            unready("database\n")
+        }
+        Err(_) => {
+            tracing::warn!("not ready: the database does not answer in time");
+            unready("database\n")
+        }
+    }
+}
+
+/// `GET /health/`, as the older backend's probes know it.
+pub async fn healthy() -> Json<serde_json::Value> {
+    Json(json!({"status": "healthy", "message": "El servidor está funcionando correctamente"}))
+}
+
+/// `GET /metrics`: to programs on this machine that come without a proxy, or to everybody where that is set.
+pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    let peer = request.extensions().get::<PeerAddr>();
+    let is_local = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+    let is_proxied =
+        ["x-forwarded-for", "forwarded", "x-real-ip"].iter().any(|name| request.headers().contains_key(*name));
+    if !app.metrics_public && (!is_local || is_proxied) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.render_metrics)()).into_response()
+}

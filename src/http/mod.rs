@@ -1,0 +1,185 @@
+//! REST: who may ask for what, one resource a file.
+
+pub mod address;
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod rate;
+pub mod upload;
+
+mod auth;
+mod chats;
+mod cors;
+mod draft;
+mod fields;
+mod media;
+mod messages;
+mod page;
+mod paging;
+mod people;
+mod registration;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, patch, post};
+
+use crate::auth::origin::Rules;
+use crate::auth::password::Hasher;
+use crate::auth::token::Tokens;
+use crate::http::address::Network;
+use crate::http::error::Error;
+use crate::http::health::Lifecycle;
+use crate::http::rate::Rates;
+use crate::http::upload::MediaDir;
+use crate::limits;
+use crate::store::Store;
+use crate::wire::object::Presenter;
+
+/// Everything that REST needs of the rest of the server.
+pub struct App {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Makes and checks tokens.
+    pub tokens: Arc<Tokens>,
+    /// Makes and checks password hashes.
+    pub hasher: Hasher,
+    /// Writes the objects of answers.
+    pub presenter: Arc<Presenter>,
+    /// Where uploads are.
+    pub media: MediaDir,
+    /// Starting, ready or draining.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Which pages may read answers.
+    pub origins: Rules,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How often one may.
+    pub rates: Rates,
+    /// May everybody read `/metrics`?
+    pub metrics_public: bool,
+    /// Prometheus' text.
+    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// All routes except the WebSockets'.
+pub fn router(app: App) -> Router {
+    let app = Arc::new(app);
+    let api = Router::new().merge(auth_routes()).merge(message_routes()).merge(people_routes());
+    Router::new()
+        .nest("/api", api)
+        .route("/media/{*path}", get(serve_media))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/health", get(health::healthy))
+        .route("/health/", get(health::healthy))
+        .route("/metrics", get(health::metrics))
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(page::serve)
+        .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(middleware::from_fn(log_and_harden))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), cors::layer))
+        .with_state(app)
+}
+
+fn auth_routes() -> Router<Arc<App>> {
+    routes([
+        ("/auth/login", post(auth::login)),
+        ("/auth/register", post(auth::register)),
+        ("/auth/refresh", post(auth::refresh)),
+        ("/auth/profile", get(auth::profile)),
+        ("/auth/verify", get(auth::verify)),
+        ("/auth/logout", post(auth::logout)),
+        ("/auth/change-password", post(auth::change_password)),
+    ])
+}
+
+fn message_routes() -> Router<Arc<App>> {
+    let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
+    let one = get(messages::show).patch(messages::edit).put(messages::edit).delete(messages::delete);
+    routes([
+        ("/messaging/chats", get(chats::list).post(chats::create)),
+        ("/messaging/chats/{room}", get(chats::show)),
+        ("/messaging/chats/{room}/messages", get(messages::list)),
+        ("/messaging/chats/{room}/send_message", post(messages::send).layer(upload)),
+        ("/messaging/chats/{room}/mark_as_read", post(messages::mark_as_read)),
+        ("/messaging/chats/{room}/messages/{message}", one),
+        ("/messaging/chats/{room}/messages/{message}/react", post(messages::react)),
+        ("/messaging/chats/{room}/settings", patch(chats::settings)),
+        ("/messaging/chats/{room}/chat-settings", patch(chats::settings)),
+        ("/messaging/chats/{room}/add_participant", post(chats::add_participant)),
+        ("/messaging/chats/{room}/remove_participant", post(chats::remove_participant)),
+        ("/messaging/chats/{room}/leave", post(chats::leave)),
+    ])
+}
+
+fn people_routes() -> Router<Arc<App>> {
+    routes([
+        ("/users", get(people::search)),
+        ("/users/search", get(people::search)),
+        ("/users/friends", get(people::friends)),
+        ("/users/friends/{name}", get(people::friends_of)),
+        ("/users/profile", get(auth::profile)),
+        ("/users/profile/{name}", get(people::profile)),
+        ("/users/chat/{name}", post(people::open_chat)),
+    ])
+}
+
+/// Each path with and without a slash at the end.
+fn routes<const N: usize>(routes: [(&str, MethodRouter<Arc<App>>); N]) -> Router<Arc<App>> {
+    routes.into_iter().fold(Router::new(), |router, (path, handlers)| {
+        router.route(path, handlers.clone()).route(&format!("{path}/"), handlers)
+    })
+}
+
+async fn serve_media(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let below = parts.uri.path().strip_prefix("/media").unwrap_or_default().parse();
+    match below {
+        Ok(uri) => {
+            parts.uri = uri;
+            media::serve(&app.media, Request::from_parts(parts, body)).await
+        }
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn not_allowed(request: Request) -> Error {
+    let text = format!("Método \"{}\" no permitido.", request.method());
+    Error::Detail(StatusCode::METHOD_NOT_ALLOWED, text.into())
+}
+
+/// Logs route and status, never what was asked or answered, and sets what every answer carries.
+async fn log_and_harden(request: Request, next: Next) -> Response {
+    let start = std::time::Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let is_api = request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_api {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let status = response.status().as_u16();
+    let micros = start.elapsed().as_micros();
+    tracing::debug!(%method, route = route.as_deref().unwrap_or("-"), status, micros, "request");
+    response
+}
+
+/// An answer whose JSON is already written.
+fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
+}

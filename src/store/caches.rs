@@ -1,0 +1,110 @@
+//! Bounded memories of what is asked all the time: accounts, participants, room sizes, profiles.
+//!
+//! Our own writes forget what they change; what others change is believed for [`limits::ADMISSION_CACHE_SECONDS`].
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::Cache;
+
+use crate::chat::user::{Account, Admission, UserProfile};
+use crate::clock::Timestamp;
+use crate::ids::{RoomId, UserId};
+use crate::limits;
+
+/// A value and when it was read.
+#[derive(Debug, Clone)]
+struct Aged<T> {
+    value: T,
+    at: Timestamp,
+}
+
+/// One kind of answers.
+#[derive(Debug)]
+pub struct Remembered<K, T> {
+    cache: Cache<K, Aged<T>>,
+    /// Grows with each forgotten entry: a reader that was overtaken by a write must not bring the old value back.
+    generation: AtomicU64,
+}
+
+/// Taken before a value is read from the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Before(u64);
+
+impl<K: Hash + Eq + Clone, T: Clone> Remembered<K, T> {
+    fn new() -> Self {
+        Self { cache: Cache::new(limits::CACHE_ENTRIES), generation: AtomicU64::new(0) }
+    }
+
+    /// What was read no longer than `limits::ADMISSION_CACHE_SECONDS` before `now`.
+    pub fn get(&self, key: &K, now: Timestamp) -> Option<T> {
+        let aged = self.cache.get(key)?;
+        (aged.at.plus_seconds(limits::ADMISSION_CACHE_SECONDS) > now).then_some(aged.value)
+    }
+
+    /// To be called before the database is asked.
+    pub fn before(&self) -> Before {
+        Before(self.generation.load(Ordering::SeqCst))
+    }
+
+    /// Remembers what was read, unless something was forgotten meanwhile.
+    pub fn put(&self, before: Before, key: K, value: T, now: Timestamp) {
+        self.cache.insert(key.clone(), Aged { value, at: now });
+        if self.generation.load(Ordering::SeqCst) != before.0 {
+            self.cache.remove(&key);
+        }
+    }
+
+    /// Forgets what a committed write changed.
+    pub fn forget(&self, key: &K) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.cache.remove(key);
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Caches {
+    /// Accounts by user; `None`: there is no such user.
+    pub accounts: Remembered<UserId, Option<Arc<Account>>>,
+    /// Has the user a participant row in the room, and is the room active?
+    pub participants: Remembered<(RoomId, UserId), bool>,
+    /// Participant rows by room.
+    pub room_sizes: Remembered<RoomId, u32>,
+    /// Profiles by user.
+    pub profiles: Remembered<UserId, Arc<UserProfile>>,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self {
+            accounts: Remembered::new(),
+            participants: Remembered::new(),
+            room_sizes: Remembered::new(),
+            profiles: Remembered::new(),
+        }
+    }
+}
+
+impl Caches {
+    /// The whole admission, if all its parts are remembered. Three short locks, no I/O.
+    pub fn admission(&self, room: RoomId, user: UserId, now: Timestamp) -> Option<Admission> {
+        let account = self.accounts.get(&user, now)?;
+        let is_participant = self.participants.get(&(room, user), now)?;
+        let participants = self.room_sizes.get(&room, now)?;
+        Some(Admission { account, is_participant, participants })
+    }
+
+    /// A participant row came or went.
+    pub fn forget_participant(&self, room: RoomId, user: UserId) {
+        self.participants.forget(&(room, user));
+        self.room_sizes.forget(&room);
+    }
+
+    /// A user's row changed, or what is counted for it.
+    pub fn forget_user(&self, user: UserId) {
+        self.accounts.forget(&user);
+        self.profiles.forget(&user);
+    }
+}

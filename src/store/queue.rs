@@ -1,0 +1,126 @@
+//! A bounded queue between async callers, who never wait, and a thread that does.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a taker found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// At least one item.
+    Some,
+    /// Nothing came in time.
+    Nothing,
+    /// The queue is closed and empty.
+    Closed,
+}
+
+/// First in, first out, at most `capacity` items.
+#[derive(Debug)]
+pub struct Queue<T> {
+    state: Mutex<State<T>>,
+    came: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
+    is_closed: bool,
+    /// Takers asleep: waking is a system call, and under load nobody sleeps.
+    sleepers: usize,
+}
+
+impl<T> Queue<T> {
+    /// An empty queue.
+    pub fn new(capacity: usize) -> Self {
+        let state = Mutex::new(State { items: VecDeque::new(), is_closed: false, sleepers: 0 });
+        Self { state, came: Condvar::new(), capacity }
+    }
+
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// The item comes back when the queue is full or closed.
+    pub fn push(&self, item: T) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.is_closed || state.items.len() >= self.capacity {
+            return Err(item);
+        }
+        state.items.push_back(item);
+        let is_awaited = state.sleepers > 0;
+        drop(state);
+        if is_awaited {
+            self.came.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Moves up to `most` items into `into`, waiting for the first one no longer than `wait`.
+    pub fn take(&self, into: &mut Vec<T>, most: usize, wait: Duration) -> Taken {
+        let deadline = Instant::now() + wait;
+        let mut state = self.lock();
+        while state.items.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.is_closed {
+                return Taken::Closed;
+            }
+            if left.is_zero() {
+                return Taken::Nothing;
+            }
+            state.sleepers += 1;
+            state = self.came.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.sleepers -= 1;
+        }
+        let count = state.items.len().min(most);
+        into.extend(state.items.drain(..count));
+        Taken::Some
+    }
+
+    /// Items that wait.
+    pub fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
+    /// Takes no more items; what is in may still be taken.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.came.notify_all();
+    }
+
+    /// Was [`Self::close`] called?
+    pub fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_or_closed_queue_gives_the_item_back() {
+        let queue = Queue::new(2);
+        assert_eq!(queue.push(1), Ok(()));
+        assert_eq!(queue.push(2), Ok(()));
+        assert_eq!(queue.push(3), Err(3));
+        let mut items = Vec::new();
+        assert_eq!(queue.take(&mut items, 1, Duration::ZERO), Taken::Some);
+        assert_eq!(items, [1]);
+        queue.close();
+        assert_eq!(queue.push(4), Err(4));
+        assert_eq!(queue.take(&mut items, 9, Duration::ZERO), Taken::Some);
+        assert_eq!(items, [1, 2]);
+        assert_eq!(queue.take(&mut items, 9, Duration::from_secs(9)), Taken::Closed);
+    }
+
+    #[test]
+    fn an_empty_queue_lets_the_taker_go_in_time() {
+        let queue: Queue<u8> = Queue::new(1);
+        assert_eq!(queue.take(&mut Vec::new(), 1, Duration::ZERO), Taken::Nothing);
+    }
+}

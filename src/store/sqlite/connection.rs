@@ -1,0 +1,125 @@
+//! Connections: how they are opened, and what their errors mean.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::store::StoreError;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The lane's: the only one that writes.
+    Writer,
+    /// Answers reads.
+    Reader,
+    /// Moves the log's pages into the file.
+    Checkpointer,
+}
+
+/// How long a connection waits for another's lock. The checkpointer must not hold up the lane for long.
+fn busy_timeout(role: Role) -> Duration {
+    match role {
+        Role::Writer | Role::Reader => Duration::from_secs(5),
+        Role::Checkpointer => Duration::from_millis(200),
+    }
+}
+
+/// Statements a connection keeps prepared: more than there are texts of SQL.
+const STATEMENTS_MAX: usize = 128;
+
+/// Opens a connection of an existing database.
+///
+/// # Errors
+/// The file cannot be opened, or is no database: one sentence that says what to do.
+pub fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| opening(path, &error))?;
+    configure(&connection, role).map_err(|error| opening(path, &error))?;
+    Ok(connection)
+}
+
+/// Makes the folder and the file if they are not there, and switches the file to a write-ahead log.
+///
+/// # Errors
+/// As [`open`].
+pub fn create(path: &Path) -> Result<Connection, StoreError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            StoreError::Unavailable(format!(
+                "the folder {} cannot be made ({error}): make it writable, or name another database file",
+                folder.display()
+            ))
+        })?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| opening(path, &error))?;
+    let prepare = |connection: &Connection| {
+        configure(connection, Role::Writer)?;
+        connection.pragma_update(None, "journal_mode", "WAL")
+    };
+    prepare(&connection).map_err(|error| opening(path, &error))?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
+    connection.busy_timeout(busy_timeout(role))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // FULL: a commit is on the disk when it returns. Checkpoints belong to their own connection.
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0;",
+    )?;
+    match role {
+        Role::Writer => connection.pragma_update(None, "cache_size", -32 * 1024),
+        Role::Reader => {
+            connection.pragma_update(None, "cache_size", -8 * 1024)?;
+            connection.pragma_update(None, "query_only", true)
+        }
+        Role::Checkpointer => Ok(()),
+    }
+}
+
+/// One sentence for whoever starts the server.
+pub(super) fn opening(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let path = path.display();
+    StoreError::Unavailable(match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) => {
+            format!("{path} cannot be opened: check that its folder exists and that this user may write there")
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            format!("{path} is read-only: let this user write it and its folder")
+        }
+        Some(ErrorCode::NotADatabase) => {
+            format!("{path} is not a SQLite database: move it away, or name another file")
+        }
+        Some(ErrorCode::DatabaseCorrupt) => format!("{path} is damaged: restore it from a backup"),
+        Some(ErrorCode::DiskFull) => format!("no room left on the disk of {path}: make room"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{path} is locked by another program: stop that one, or name another file")
+        }
+        _ => format!("{path} cannot be used ({error})"),
+    })
+}
+
+/// Did one statement fail by what it was asked to do (and not by the state of disk, file or locks)?
+/// Then only the write that asked for it fails.
+pub fn is_own_fault(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        None => true,
+        Some(code) => matches!(
+            code,
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
+                | ErrorCode::Unknown
+        ),
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_own_fault(&error) { Self::Broken(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+    }
+}

@@ -1,0 +1,314 @@
+//! The writing connection: commits a batch in one transaction.
+//!
+//! The usual batch runs without savepoints. Only when a single write's statement fails is the batch rolled back and
+//! run again with a savepoint around each write, so that this write alone is answered as failed: what hardly ever
+//! happens costs nothing when it does not.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use crate::chat::event::Committed;
+use crate::chat::twin::Twins;
+use crate::chat::write::{Action, Outcome, Refusal, Write};
+use crate::clock::Timestamp;
+use crate::ids::{RoomId, Topic, UserId};
+use crate::limits;
+use crate::store::StoreError;
+use crate::store::caches::Caches;
+use crate::store::rules::{self, Member};
+use crate::store::sqlite::checkpoint::WalSize;
+use crate::store::sqlite::connection::{self, Role, is_own_fault};
+use crate::store::sqlite::retention::Retention;
+use crate::store::sqlite::rows::BatchRows;
+use crate::store::sqlite::{Clock, twins};
+use crate::store::writer::{Batch, BatchError, BatchStore};
+
+/// The last place taken in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicState {
+    pub epoch: u32,
+    pub seq: u64,
+    pub last_at: Timestamp,
+}
+
+/// What the lane knows without asking: exact as long as nobody else writes the file, which `PRAGMA data_version` tells.
+#[derive(Debug, Default)]
+pub struct Memory {
+    data_version: i64,
+    pub topics: HashMap<Topic, TopicState>,
+    pub members: HashMap<(RoomId, UserId), Option<Member>>,
+}
+
+impl Memory {
+    /// After a roll-back or somebody else's write.
+    pub fn clear(&mut self) {
+        self.topics.clear();
+        self.members.clear();
+    }
+
+    fn stay_bounded(&mut self) {
+        if self.topics.len() > limits::CACHE_ENTRIES || self.members.len() > limits::CACHE_ENTRIES {
+            self.clear();
+        }
+    }
+}
+
+/// The rest of a `mark_as_read` of more than [`limits::READ_ALL_ROWS_MAX`] messages: its rows follow in idle moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadRest {
+    pub room: RoomId,
+    pub user: UserId,
+    /// The participant's `last_read_at` before.
+    pub after: Timestamp,
+    /// The oldest message that has its row.
+    pub before: Timestamp,
+    pub at: Timestamp,
+}
+
+/// The lane's side of the store.
+pub struct SqliteLane {
+    path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) caches: Arc<Caches>,
+    pub(super) clock: Clock,
+    wal: Arc<WalSize>,
+    memory: Memory,
+    twins: Twins,
+    pub(super) rests: VecDeque<UnreadRest>,
+    pub(super) retention: Retention,
+}
+
+/// How a run over a batch failed.
+enum Failure {
+    /// By one write's own statement: run again with savepoints.
+    OneWrite,
+    /// As a whole, nothing was written.
+    All(rusqlite::Error),
+    /// In COMMIT, with the transaction gone: it may be on disk.
+    Unknown(Batch, rusqlite::Error),
+}
+
+impl SqliteLane {
+    /// Opens the writing connection of a migrated file.
+    pub fn open(path: PathBuf, caches: Arc<Caches>, clock: Clock, wal: Arc<WalSize>) -> Result<Self, StoreError> {
+        let connection = connect(&path, &wal)?;
+        let twins = twins::recall(&connection, clock())?;
+        let (memory, rests, retention) = (Memory::default(), VecDeque::new(), Retention::default());
+        Ok(Self { path, connection, caches, clock, wal, memory, twins, rests, retention })
+    }
+
+    /// A direct write: `work` in a transaction of its own.
+    pub fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // What it changes may be in the lane's memory.
+        self.memory.clear();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = work(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    fn run(&mut self, batch: &[Box<Write>], with_savepoints: bool) -> Result<Batch, Failure> {
+        let now = (self.clock)();
+        let rests_before = self.rests.len();
+        let result = self.begin().map_err(Failure::All).and_then(|()| {
+            let mut rows = BatchRows::new(&self.connection, &mut self.memory, &self.caches, &mut self.rests, now);
+            let done = if with_savepoints {
+                each_in_savepoint(&mut rows, &mut self.twins, now, batch)
+            } else {
+                all_together(&mut rows, &mut self.twins, now, batch)
+            }?;
+            rows.finish().map_err(Failure::All)?;
+            Ok(done)
+        });
+        let result = result.and_then(|done| match self.statement("COMMIT") {
+            Ok(()) => Ok(done),
+            Err(error) if self.connection.is_autocommit() => Err(Failure::Unknown(done, error)),
+            Err(error) => Err(Failure::All(error)),
+        });
+        match result {
+            Ok(done) => {
+                self.settle(&done.events, now);
+                Ok(done)
+            }
+            Err(failure) => {
+                if !self.connection.is_autocommit()
+                    && let Err(error) = self.statement("ROLLBACK")
+                {
+                    tracing::error!(%error, "cannot roll back: opening the database anew");
+                    self.reset();
+                }
+                self.memory.clear();
+                self.rests.truncate(rests_before);
+                if !matches!(failure, Failure::Unknown(..)) {
+                    self.twins.back_to(0);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        self.statement("BEGIN IMMEDIATE")?;
+        let version: i64 = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if version != self.memory.data_version {
+            self.memory.clear();
+            self.memory.data_version = version;
+        }
+        self.memory.stay_bounded();
+        Ok(())
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    /// The batch is on disk: what it staged counts, what it changed is forgotten.
+    fn settle(&mut self, events: &[Arc<Committed>], now: Timestamp) {
+        self.twins.keep(now);
+        for event in events {
+            forget_changed(&self.caches, event);
+        }
+    }
+}
+
+fn forget_changed(caches: &Caches, event: &Committed) {
+    use crate::chat::event::ChatEvent;
+    if let (Topic::Room(room), ChatEvent::Joined { user } | ChatEvent::Left { user }) = (event.topic, &event.event) {
+        caches.forget_participant(room, *user);
+    }
+}
+
+fn connect(path: &std::path::Path, wal: &Arc<WalSize>) -> Result<Connection, StoreError> {
+    let mut connection = connection::open(path, Role::Writer)?;
+    wal.watch(&mut connection)?;
+    Ok(connection)
+}
+
+fn all_together(
+    rows: &mut BatchRows<'_>,
+    twins: &mut Twins,
+    now: Timestamp,
+    batch: &[Box<Write>],
+) -> Result<Batch, Failure> {
+    let mut done = Batch { outcomes: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
+    for write in batch {
+        let outcome = rules::apply(rows, twins, now, write)
+            .map_err(|error| if is_own_fault(&error) { Failure::OneWrite } else { Failure::All(error) })?;
+        done.add(outcome);
+    }
+    Ok(done)
+}
+
+fn each_in_savepoint(
+    rows: &mut BatchRows<'_>,
+    twins: &mut Twins,
+    now: Timestamp,
+    batch: &[Box<Write>],
+) -> Result<Batch, Failure> {
+    let mut done = Batch::default();
+    for write in batch {
+        let mark = twins.mark();
+        let saved = rows.save().map_err(Failure::All)?;
+        match rules::apply(rows, twins, now, write) {
+            Ok(outcome) => {
+                rows.release().map_err(Failure::All)?;
+                done.add(outcome);
+            }
+            Err(error) if is_own_fault(&error) => {
+                tracing::error!(%error, action = kind(&write.action), "a write failed alone");
+                rows.back_to(saved).map_err(Failure::All)?;
+                twins.back_to(mark);
+                done.add(Outcome::Refused(Refusal::Unavailable));
+            }
+            Err(error) => return Err(Failure::All(error)),
+        }
+    }
+    Ok(done)
+}
+
+/// A name for the log: contents stay out of it.
+fn kind(action: &Action) -> &'static str {
+    match action {
+        Action::Send(_) => "send",
+        Action::Edit { .. } => "edit",
+        Action::Delete { .. } => "delete",
+        Action::React { .. } => "react",
+        Action::Read { .. } => "read",
+        Action::ReadAll => "read all",
+        Action::Leave => "leave",
+        Action::Remove { .. } => "remove",
+        Action::Add { .. } => "add",
+    }
+}
+
+impl BatchStore for SqliteLane {
+    fn commit(&mut self, batch: &[Box<Write>]) -> Result<Batch, BatchError> {
+        let result = match self.run(batch, false) {
+            Err(Failure::OneWrite) => self.run(batch, true),
+            other => other,
+        };
+        result.map_err(|failure| match failure {
+            Failure::All(error) => BatchError::Failed(error.to_string()),
+            Failure::Unknown(done, error) => BatchError::Unknown(done, error.to_string()),
+            Failure::OneWrite => BatchError::Failed("a write failed outside its savepoint".into()),
+        })
+    }
+
+    /// An event is found by its place: no other can have taken it in between, for the lane waits for this answer.
+    fn resolve(&mut self, batch: &Batch) -> Result<bool, StoreError> {
+        let is_there = match batch.events.first() {
+            None => false,
+            Some(event) => self
+                .connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM pregon_events \
+                     WHERE topic = ?1 AND epoch = ?2 AND seq = ?3 AND event_id = ?4)",
+                )?
+                .query_row(
+                    params![event.topic.to_string(), event.cursor.epoch, event.cursor.seq, event.event_id],
+                    |row| row.get(0),
+                )?,
+        };
+        if is_there {
+            self.settle(&batch.events, (self.clock)());
+        } else {
+            self.twins.back_to(0);
+        }
+        Ok(is_there)
+    }
+
+    fn reset(&mut self) {
+        self.memory.clear();
+        self.twins.back_to(0);
+        match connect(&self.path, &self.wal) {
+            Ok(connection) => self.connection = connection,
+            Err(error) => tracing::error!(%error, "cannot open the database anew"),
+        }
+    }
+
+    fn idle(&mut self) -> Duration {
+        match self.keep_house() {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::warn!(%error, "housekeeping failed");
+                Duration::from_secs(10)
+            }
+        }
+    }
+}
+
+impl Batch {
+    fn add(&mut self, outcome: Outcome) {
+        if let Outcome::Committed(event) = &outcome {
+            self.events.push(Arc::clone(event));
+        }
+        self.outcomes.push(outcome);
+    }
+}
+
+/// Topics in the order every database locks them.
+pub type TouchedTopics = BTreeSet<Topic>;

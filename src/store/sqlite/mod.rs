@@ -1,0 +1,314 @@
+//! The embedded database: one connection that writes, a few that read, one that checkpoints.
+
+mod accounts;
+mod backup;
+mod checkpoint;
+mod connection;
+mod lane;
+mod messages;
+mod migrate;
+mod people;
+mod readers;
+mod retention;
+mod rooms;
+mod rows;
+mod seed;
+mod twins;
+mod values;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::backup::backup;
+pub use self::migrate::{PlanLine, migrate};
+pub use self::seed::{SeedPlan, Seeded, seed};
+
+use self::checkpoint::{Checkpointer, WalSize};
+use self::lane::SqliteLane;
+use self::people::View;
+use self::readers::Readers;
+use crate::chat::message::Message;
+use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
+use crate::chat::user::{Account, Admission, NewUser, Person, UserProfile};
+use crate::chat::write::Write;
+use crate::clock::Timestamp;
+use crate::ids::{MessageId, RoomId, UserId};
+use crate::store::caches::Caches;
+use crate::store::writer::Lane;
+use crate::store::{Credentials, LanePort, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError};
+
+/// What the time is. Tests bring their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How to open the database.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// The file; it and its folder are made if they are not there.
+    pub path: PathBuf,
+    /// Connections that read, each with a thread.
+    pub readers: usize,
+    /// What the time is.
+    pub clock: Clock,
+}
+
+impl SqliteOptions {
+    /// Two readers and the system's clock.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), readers: 2, clock: Arc::new(Timestamp::now) }
+    }
+}
+
+/// The store on SQLite.
+pub struct SqliteStore {
+    threads: Arc<Threads>,
+    caches: Arc<Caches>,
+    clock: Clock,
+}
+
+struct Threads {
+    lane: Lane<SqliteLane>,
+    readers: Readers,
+    checkpointer: Checkpointer,
+}
+
+impl Threads {
+    /// In the order in which each still needs the next. Blocks.
+    fn stop(&self) {
+        self.lane.close();
+        self.lane.join();
+        self.readers.stop();
+        self.checkpointer.stop();
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database, brings it to this program's schema and starts its threads. Blocks for as long as that takes.
+    ///
+    /// The `metrics` recorder must be installed before.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong with the file and what to do about it.
+    pub fn open(options: SqliteOptions, port: Arc<dyn LanePort>) -> Result<Arc<Self>, StoreError> {
+        let SqliteOptions { path, readers, clock } = options;
+        migrate(&path, false)?;
+        let caches = Arc::new(Caches::default());
+        let wal = Arc::new(WalSize::default());
+        let lane = SqliteLane::open(path.clone(), Arc::clone(&caches), Arc::clone(&clock), Arc::clone(&wal))?;
+        let readers = Readers::start(&path, readers)?;
+        let checkpointer = Checkpointer::start(&path, wal)?;
+        let lane = Lane::start(0, lane, port)
+            .map_err(|error| StoreError::Unavailable(format!("no thread for the write lane: {error}")))?;
+        Ok(Arc::new(Self { threads: Arc::new(Threads { lane, readers, checkpointer }), caches, clock }))
+    }
+
+    /// Runs `work` on the connection of the lane, between two batches. For tests, which provoke real errors with it.
+    ///
+    /// # Errors
+    /// The lane's queue is full or closed, or `work` failed.
+    #[doc(hidden)]
+    pub async fn on_writer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.threads.lane.run(move |lane| Ok(work(&lane.connection)?)).await
+    }
+
+    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(View<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (caches, now) = (Arc::clone(&self.caches), (self.clock)());
+        self.threads.readers.run(move |connection| read(View { connection, caches: &caches, now })).await
+    }
+
+    /// A direct write in a transaction of its own, in its place among the batches.
+    async fn direct<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection, Timestamp) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.threads
+            .lane
+            .run(move |lane| {
+                let now = (lane.clock)();
+                lane.transaction(|connection| write(connection, now))
+            })
+            .await
+    }
+}
+
+impl Drop for SqliteStore {
+    /// A store that was not closed commits what is queued all the same. It blocks: call [`Store::close`] first.
+    fn drop(&mut self) {
+        self.threads.stop();
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn submit(&self, write: Box<Write>) -> Result<(), Box<Write>> {
+        self.threads.lane.submit(write)
+    }
+
+    async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError> {
+        match self.cached_admission(room, user) {
+            Some(admission) => Ok(admission),
+            None => self.read(move |view| rooms::admission(view, room, user)).await,
+        }
+    }
+
+    fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission> {
+        self.caches.admission(room, user, (self.clock)())
+    }
+
+    async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError> {
+        let rooms = rooms.to_vec();
+        self.read(move |view| rooms::participants(view.connection, &rooms)).await
+    }
+
+    async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError> {
+        match self.caches.accounts.get(&user, (self.clock)()) {
+            Some(account) => Ok(account),
+            None => self.read(move |view| people::account(view, user)).await,
+        }
+    }
+
+    async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
+        let login = login.to_owned();
+        self.read(move |view| accounts::credentials(view.connection, &login)).await
+    }
+
+    async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError> {
+        match self.caches.profiles.get(&user, (self.clock)()) {
+            Some(profile) => Ok(Some(profile)),
+            None => self.read(move |view| people::profile(view, user)).await,
+        }
+    }
+
+    async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError> {
+        let username = username.to_owned();
+        self.read(move |view| match people::id_of_name(view.connection, &username)? {
+            Some(user) => people::profile(view, user),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn register(&self, user: NewUser) -> Result<UserId, RegisterError> {
+        // A taken name is an answer, not a failure: the transaction then writes nothing and ends well.
+        let result = self
+            .direct(move |connection, now| match accounts::register(connection, &user, now) {
+                Err(RegisterError::Store(error)) => Err(error),
+                answer => Ok(answer),
+            })
+            .await;
+        let accounts::Registered { user, followed } = result.map_err(RegisterError::Store)??;
+        for changed in followed.into_iter().chain([user]) {
+            self.caches.forget_user(changed);
+        }
+        Ok(user)
+    }
+
+    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError> {
+        self.direct(move |connection, now| accounts::set_password(connection, user, &password_hash, now)).await
+    }
+
+    async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError> {
+        self.direct(move |connection, _| Ok(accounts::revoke(connection, &jti, expires)?)).await
+    }
+
+    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
+        let jti = jti.to_owned();
+        self.read(move |view| accounts::is_revoked(view.connection, &jti)).await
+    }
+
+    async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
+        let (room, is_new) =
+            self.direct(move |connection, now| Ok(rooms::open_private(connection, actor, other, now)?)).await?;
+        if is_new {
+            for user in [actor, other] {
+                self.caches.forget_participant(room, user);
+            }
+        }
+        Ok((room, is_new))
+    }
+
+    async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError> {
+        let members: Vec<UserId> = room.others.iter().copied().chain([room.creator]).collect();
+        let result = self
+            .direct(move |connection, now| match rooms::create(connection, &room, now) {
+                Err(NewRoomError::Store(error)) => Err(error),
+                answer => Ok(answer),
+            })
+            .await;
+        let room = result.map_err(NewRoomError::Store)??;
+        for user in members {
+            self.caches.forget_participant(room, user);
+        }
+        Ok(room)
+    }
+
+    async fn change_room_settings(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        patch: SettingsPatch,
+    ) -> Result<bool, StoreError> {
+        self.direct(move |connection, _| Ok(rooms::change_settings(connection, viewer, room, &patch)?)).await
+    }
+
+    async fn rooms(
+        &self,
+        viewer: UserId,
+        chat_type: Option<ChatType>,
+        is_active: bool,
+        page: PageRequest,
+    ) -> Result<PageOf<ChatRoom>, StoreError> {
+        self.read(move |view| rooms::list(view, viewer, chat_type, is_active, page)).await
+    }
+
+    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
+        self.read(move |view| rooms::one(view, viewer, room)).await
+    }
+
+    async fn messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        since: Option<Timestamp>,
+        page: PageRequest,
+    ) -> Result<PageOf<Message>, StoreError> {
+        self.read(move |view| messages::page(view, viewer, room, since, page)).await
+    }
+
+    async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError> {
+        self.read(move |view| messages::one(view, viewer, room, message)).await
+    }
+
+    async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError> {
+        let text = text.to_owned();
+        self.read(move |view| people::search(view, viewer, &text, page)).await
+    }
+
+    async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
+        self.read(move |view| people::friends(view, viewer, of)).await
+    }
+
+    async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError> {
+        self.read(move |view| people::person(view, viewer, of)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|view| view.connection.query_row("SELECT 1", [], |_| Ok(()))).await?;
+        self.direct(|_, _| Ok(())).await
+    }
+
+    async fn close(&self) {
+        // Joining the threads waits for the disk, which is no async thread's work.
+        let threads = Arc::clone(&self.threads);
+        drop(tokio::task::spawn_blocking(move || threads.stop()).await);
+    }
+}

@@ -1,0 +1,116 @@
+//! Housekeeping in the lane's idle moments: what may be forgotten goes, a small slice at a time.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::store::StoreError;
+use crate::store::sqlite::lane::SqliteLane;
+use crate::store::sqlite::rows::insert_unread;
+
+/// From the end of one sweep over everything to the start of the next.
+const SWEEP_INTERVAL_SECONDS: i64 = 600;
+/// From one slice to the next within a sweep.
+const SLICE_PAUSE: Duration = Duration::from_millis(20);
+/// A lane with nothing to sweep looks again after this long.
+const QUIET_PAUSE: Duration = Duration::from_secs(1);
+
+/// How far the sweep under way has come.
+#[derive(Debug, Default)]
+pub struct Retention {
+    /// Every topic up to here is swept; `None`: no sweep is under way.
+    topic: Option<String>,
+    /// No sweep before this.
+    next_sweep: Timestamp,
+}
+
+impl SqliteLane {
+    /// One slice: first what users wait for, then what may go.
+    pub(super) fn keep_house(&mut self) -> Result<Duration, StoreError> {
+        let now = (self.clock)();
+        if let Some(rest) = self.rests.pop_front() {
+            let oldest = self.transaction(|connection| {
+                let (rows, oldest) = insert_unread(connection, rest)?;
+                Ok(oldest.filter(|_| rows.len() == limits::READ_ALL_ROWS_MAX))
+            })?;
+            if let Some(before) = oldest {
+                self.rests.push_back(crate::store::sqlite::lane::UnreadRest { before, ..rest });
+            }
+            return Ok(SLICE_PAUSE);
+        }
+        if now < self.retention.next_sweep {
+            return Ok(QUIET_PAUSE);
+        }
+        self.sweep_slice(now)
+    }
+
+    fn sweep_slice(&mut self, now: Timestamp) -> Result<Duration, StoreError> {
+        let Some(after) = self.retention.topic.clone() else {
+            let deleted = self.transaction(|connection| Ok(sweep_names(connection, now)?))?;
+            if deleted < limits::RETENTION_ROWS_MAX {
+                self.retention.topic = Some(String::new());
+            }
+            return Ok(SLICE_PAUSE);
+        };
+        match self.transaction(|connection| Ok(sweep_topics(connection, &after, now)?))? {
+            Some(topic) => self.retention.topic = Some(topic),
+            None => {
+                self.retention.topic = None;
+                self.retention.next_sweep = now.plus_seconds(SWEEP_INTERVAL_SECONDS);
+            }
+        }
+        Ok(SLICE_PAUSE)
+    }
+}
+
+/// `client_id`s and revoked tokens whose time is over; how many rows went.
+fn sweep_names(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
+    // Rows came in the order of their rowid: the scan ends at the first that is young.
+    let before = now.plus_seconds(-limits::CLIENT_ID_HOURS * 3600);
+    let names = connection
+        .prepare_cached(
+            "DELETE FROM pregon_client_ids WHERE rowid IN (SELECT rowid FROM \
+             (SELECT rowid, created_at FROM pregon_client_ids ORDER BY rowid LIMIT ?2) WHERE created_at <= ?1)",
+        )?
+        .execute(params![before.0, limits::RETENTION_ROWS_MAX])?;
+    let tokens = connection
+        .prepare_cached(
+            "DELETE FROM pregon_revoked WHERE jti IN (SELECT jti FROM pregon_revoked WHERE expires <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![now.0, limits::RETENTION_ROWS_MAX])?;
+    Ok(names.max(tokens))
+}
+
+/// Sweeps the topics after `after` until a slice's rows are deleted or its topics visited; where to go on.
+fn sweep_topics(connection: &Connection, after: &str, now: Timestamp) -> rusqlite::Result<Option<String>> {
+    let mut after = after.to_owned();
+    for _ in 0..limits::RETENTION_ROWS_MAX {
+        let next: Option<(String, u32, i64)> = connection
+            .prepare_cached("SELECT topic, epoch, seq FROM pregon_topics WHERE topic > ?1 ORDER BY topic LIMIT 1")?
+            .query_row([&after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((topic, epoch, seq)) = next else { return Ok(None) };
+        if sweep_topic(connection, &topic, epoch, seq, now)? == limits::RETENTION_ROWS_MAX {
+            // Perhaps not all: the next slice begins with this topic.
+            return Ok(Some(after));
+        }
+        after = topic;
+    }
+    Ok(Some(after))
+}
+
+/// Events beyond the newest [`limits::EVENTS_KEPT_MIN`] and older than [`limits::EVENTS_KEPT_HOURS`].
+fn sweep_topic(connection: &Connection, topic: &str, epoch: u32, seq: i64, now: Timestamp) -> rusqlite::Result<usize> {
+    let before = now.plus_seconds(-limits::EVENTS_KEPT_HOURS * 3600);
+    let kept_min = i64::try_from(limits::EVENTS_KEPT_MIN).unwrap_or(i64::MAX);
+    // The oldest rows of the topic come first in the key; the scan is no longer than the slice.
+    connection
+        .prepare_cached(
+            "DELETE FROM pregon_events WHERE (topic, epoch, seq) IN (SELECT topic, epoch, seq FROM \
+             (SELECT topic, epoch, seq, created_at FROM pregon_events WHERE topic = ?1 ORDER BY epoch, seq LIMIT ?5) \
+             WHERE created_at <= ?2 AND (epoch < ?3 OR seq <= ?4))",
+        )?
+        .execute(params![topic, before.0, epoch, seq - kept_min, limits::RETENTION_ROWS_MAX])
+}

@@ -1,0 +1,458 @@
+//! The rows as the batch's transaction sees them: [`Rows`] in SQL.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::chat::event::{ChatEvent, Committed, Cursor};
+use crate::chat::message::{Message, ReactionType, ReplyPreview};
+use crate::chat::user::UserProfile;
+use crate::chat::write::Transport;
+use crate::clock::Timestamp;
+use crate::ids::{MessageId, RoomId, Topic, UserId};
+use crate::limits;
+use crate::store::caches::Caches;
+use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
+use crate::store::sqlite::lane::{Memory, TopicState, TouchedTopics, UnreadRest};
+use crate::store::sqlite::messages;
+use crate::store::sqlite::people::{View, account, known_profile};
+use crate::store::sqlite::values::{Id, count};
+
+/// A batch's transaction under way.
+pub struct BatchRows<'a> {
+    connection: &'a Connection,
+    memory: &'a mut Memory,
+    caches: &'a Caches,
+    rests: &'a mut VecDeque<UnreadRest>,
+    now: Timestamp,
+    touched: TouchedTopics,
+    /// Rooms with new messages, and the newest one's time.
+    active: BTreeMap<RoomId, Timestamp>,
+}
+
+impl<'a> BatchRows<'a> {
+    pub fn new(
+        connection: &'a Connection,
+        memory: &'a mut Memory,
+        caches: &'a Caches,
+        rests: &'a mut VecDeque<UnreadRest>,
+        now: Timestamp,
+    ) -> Self {
+        let (touched, active) = (TouchedTopics::new(), BTreeMap::new());
+        Self { connection, memory, caches, rests, now, touched, active }
+    }
+
+    /// What is written once a batch: the topics' places, the rooms' last activity.
+    pub fn finish(&mut self) -> rusqlite::Result<()> {
+        for topic in &self.touched {
+            let Some(state) = self.memory.topics.get(topic) else { continue };
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq, last_at = excluded.last_at",
+                )?
+                .execute(params![topic.to_string(), state.epoch, state.seq, state.last_at.0])?;
+        }
+        for (room, at) in &self.active {
+            self.connection
+                .prepare_cached("UPDATE chat_rooms SET last_activity = ?2 WHERE id = ?1")?
+                .execute(params![room, at])?;
+        }
+        Ok(())
+    }
+
+    /// Opens a savepoint; [`Self::release`] or [`Self::back_to`] ends it.
+    pub fn save(&self) -> rusqlite::Result<Saved> {
+        self.connection.prepare_cached("SAVEPOINT one")?.execute([])?;
+        let topics = self.touched.iter().filter_map(|topic| Some((*topic, *self.memory.topics.get(topic)?)));
+        Ok(Saved { topics: topics.collect(), active: self.active.clone(), rests: self.rests.len() })
+    }
+
+    pub fn release(&self) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("RELEASE one")?.execute([]).map(drop)
+    }
+
+    /// Takes everything back since the savepoint, places too.
+    pub fn back_to(&mut self, saved: Saved) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("ROLLBACK TO one")?.execute([])?;
+        self.release()?;
+        self.memory.clear();
+        self.touched = saved.topics.iter().map(|(topic, _)| *topic).collect();
+        self.memory.topics.extend(saved.topics);
+        self.active = saved.active;
+        self.rests.truncate(saved.rests);
+        Ok(())
+    }
+
+    fn view(&self) -> View<'_> {
+        View { connection: self.connection, caches: self.caches, now: self.now }
+    }
+
+    fn topic(&mut self, topic: Topic) -> rusqlite::Result<TopicState> {
+        if let Some(state) = self.memory.topics.get(&topic) {
+            return Ok(*state);
+        }
+        let state = self
+            .connection
+            .prepare_cached("SELECT epoch, seq, last_at FROM pregon_topics WHERE topic = ?1")?
+            .query_row([topic.to_string()], |row| {
+                Ok(TopicState { epoch: row.get(0)?, seq: count(row, 1)?, last_at: Timestamp(row.get(2)?) })
+            })
+            .optional()?
+            .unwrap_or(TopicState { epoch: 1, seq: 0, last_at: Timestamp(0) });
+        self.memory.topics.insert(topic, state);
+        Ok(state)
+    }
+}
+
+/// What a savepoint does not bring back by itself.
+pub struct Saved {
+    topics: Vec<(Topic, TopicState)>,
+    active: BTreeMap<RoomId, Timestamp>,
+    rests: usize,
+}
+
+impl Rows for BatchRows<'_> {
+    type Error = rusqlite::Error;
+
+    fn member(&mut self, room: RoomId, user: UserId) -> rusqlite::Result<Option<Member>> {
+        if let Some(member) = self.memory.members.get(&(room, user)) {
+            return Ok(member.clone());
+        }
+        let member = self
+            .connection
+            .prepare_cached(
+                "SELECT r.is_active AND u.is_active, p.role IN ('owner', 'admin'), r.chat_type = 'private', u.username \
+                 FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id JOIN users u ON u.id = p.user_id \
+                 WHERE p.chat_room_id = ?1 AND p.user_id = ?2",
+            )?
+            .query_row(params![room, user], |row| {
+                Ok(Member {
+                    is_active: row.get(0)?,
+                    is_admin: row.get(1)?,
+                    is_private: row.get(2)?,
+                    username: row.get(3)?,
+                })
+            })
+            .optional()?;
+        self.memory.members.insert((room, user), member.clone());
+        Ok(member)
+    }
+
+    fn is_active_user(&mut self, user: UserId) -> rusqlite::Result<bool> {
+        Ok(account(self.view(), user)?.is_some_and(|account| account.is_active))
+    }
+
+    fn profile(&mut self, user: UserId) -> rusqlite::Result<Arc<UserProfile>> {
+        known_profile(self.view(), user)
+    }
+
+    fn message_head(&mut self, room: RoomId, message: MessageId) -> rusqlite::Result<Option<MessageHead>> {
+        self.connection
+            .prepare_cached(
+                "SELECT sender_id, message_type, is_deleted FROM messages WHERE id = ?1 AND chat_room_id = ?2",
+            )?
+            .query_row(params![message, room], |row| {
+                Ok(MessageHead { sender: row.get(0)?, message_type: row.get(1)?, is_deleted: row.get(2)? })
+            })
+            .optional()
+    }
+
+    fn message(&mut self, message: MessageId) -> rusqlite::Result<Option<Arc<Message>>> {
+        Ok(messages::whole(self.view(), None, message)?.map(Arc::new))
+    }
+
+    fn reply(&mut self, room: RoomId, message: MessageId) -> rusqlite::Result<Option<ReplyPreview>> {
+        messages::reply(self.connection, room, message)
+    }
+
+    fn named_message(
+        &mut self,
+        user: UserId,
+        room: RoomId,
+        client_id: &str,
+        since: Timestamp,
+    ) -> rusqlite::Result<Option<MessageId>> {
+        self.connection
+            .prepare_cached(
+                "SELECT message_id FROM pregon_client_ids \
+                 WHERE user_id = ?1 AND room_id = ?2 AND client_id = ?3 AND created_at > ?4",
+            )?
+            .query_row(params![user, room, client_id, since.0], |row| row.get(0))
+            .optional()
+    }
+
+    fn next_time(&mut self, topic: Topic) -> rusqlite::Result<Timestamp> {
+        let state = self.topic(topic)?;
+        Ok(self.now.max(Timestamp(state.last_at.0 + 1)))
+    }
+
+    fn take_place(&mut self, topic: Topic) -> rusqlite::Result<Place> {
+        let at = self.next_time(topic)?;
+        let TopicState { epoch, seq, .. } = self.topic(topic)?;
+        let seq = seq + 1;
+        self.memory.topics.insert(topic, TopicState { epoch, seq, last_at: at });
+        self.touched.insert(topic);
+        Ok(Place { cursor: Cursor { epoch, seq }, at })
+    }
+
+    fn log(&mut self, event: &Committed, transport: Transport) -> rusqlite::Result<()> {
+        let transport = match transport {
+            Transport::Socket => "socket",
+            Transport::Rest => "rest",
+        };
+        let line = LogLine::of(&event.event);
+        self.connection
+            .prepare_cached(
+                "INSERT INTO pregon_events \
+                 (topic, epoch, seq, event_id, kind, transport, message_id, user_id, detail, created_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                event.topic.to_string(),
+                event.cursor.epoch,
+                event.cursor.seq,
+                event.event_id,
+                line.kind,
+                transport,
+                line.message,
+                line.user,
+                line.detail,
+                event.at.0,
+            ])
+            .map(drop)
+    }
+
+    fn insert_message(&mut self, message: &Message) -> rusqlite::Result<()> {
+        self.active.insert(message.room, message.created_at);
+        let created_at = message.created_at.database_text();
+        self.connection
+            .prepare_cached(
+                "INSERT INTO messages (id, content, message_type, image, video, audio, file_url, file_name, file_size, \
+                 is_edited, is_deleted, deleted_at, created_at, updated_at, chat_room_id, reply_to_id, sender_id, \
+                 story_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, NULL, ?10, ?10, ?11, ?12, ?13, NULL)",
+            )?
+            .execute(params![
+                message.id,
+                message.content,
+                message.message_type,
+                message.image,
+                message.video,
+                message.audio,
+                message.file_url,
+                message.file_name,
+                message.file_size,
+                created_at,
+                message.room,
+                message.reply_to.as_ref().map(|reply| reply.id),
+                message.sender.id,
+            ])
+            .map(drop)
+    }
+
+    fn name_message(
+        &mut self,
+        user: UserId,
+        room: RoomId,
+        client_id: &str,
+        message: MessageId,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![user, room, client_id, message, at.0])
+            .map(drop)
+    }
+
+    fn edit_message(&mut self, message: MessageId, content: &str, at: Timestamp) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE messages SET content = ?2, is_edited = 1, updated_at = ?3 WHERE id = ?1")?
+            .execute(params![message, content, at])
+            .map(drop)
+    }
+
+    fn delete_message(&mut self, message: MessageId, at: Timestamp) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE messages SET is_deleted = 1, deleted_at = ?2, updated_at = ?2 WHERE id = ?1")?
+            .execute(params![message, at])
+            .map(drop)
+    }
+
+    fn toggle_reaction(
+        &mut self,
+        message: MessageId,
+        user: UserId,
+        reaction: ReactionType,
+        at: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        let removed = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM message_reactions WHERE message_id = ?1 AND user_id = ?2 AND reaction_type = ?3",
+            )?
+            .execute(params![message, user, reaction])?;
+        if removed > 0 {
+            return Ok(false);
+        }
+        self.connection
+            .prepare_cached(
+                "INSERT INTO message_reactions (id, reaction_type, created_at, message_id, user_id) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![Id::fresh(), reaction, at, message, user])?;
+        Ok(true)
+    }
+
+    fn insert_read(&mut self, message: MessageId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
+        insert_read(self.connection, message, user, at)
+    }
+
+    fn move_last_read(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "UPDATE chat_participants SET last_read_at = ?3 \
+                 WHERE chat_room_id = ?1 AND user_id = ?2 AND last_read_at < ?3",
+            )?
+            .execute(params![room, user, at])
+            .map(drop)
+    }
+
+    fn read_all(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<ReadAll> {
+        let after: Timestamp = self
+            .connection
+            .prepare_cached("SELECT last_read_at FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2")?
+            .query_row(params![room, user], |row| row.get(0))?;
+        let rest = UnreadRest { room, user, after, before: Timestamp(i64::MAX), at };
+        let (newest, oldest) = insert_unread(self.connection, rest)?;
+        let mut count = newest.len() as u64;
+        if let Some(before) = oldest
+            && newest.len() == limits::READ_ALL_ROWS_MAX
+        {
+            let rest = UnreadRest { before, ..rest };
+            count += count_unread(self.connection, rest)?;
+            if self.rests.len() < limits::READ_ALL_RESTS_MAX {
+                self.rests.push_back(rest);
+            }
+        }
+        self.move_last_read(room, user, at)?;
+        let newest = newest.into_iter().take(limits::READ_ALL_FRAMES_MAX).collect();
+        Ok(ReadAll { count, newest })
+    }
+
+    fn insert_member(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
+        self.memory.members.remove(&(room, user));
+        insert_participant(self.connection, room, user, "member", at)
+    }
+
+    fn delete_member(&mut self, room: RoomId, user: UserId) -> rusqlite::Result<bool> {
+        self.memory.members.remove(&(room, user));
+        let removed = self
+            .connection
+            .prepare_cached("DELETE FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2")?
+            .execute(params![room, user])?;
+        Ok(removed > 0)
+    }
+}
+
+/// An event as columns.
+struct LogLine {
+    kind: &'static str,
+    message: Option<MessageId>,
+    user: UserId,
+    detail: Option<String>,
+}
+
+impl LogLine {
+    fn of(event: &ChatEvent) -> Self {
+        let line = |kind, message, user| Self { kind, message, user, detail: None };
+        match event {
+            ChatEvent::Sent(message) => line("sent", Some(message.id), message.sender.id),
+            ChatEvent::Edited(message) => line("edited", Some(message.id), message.sender.id),
+            ChatEvent::Deleted { message, user } => line("deleted", Some(*message), *user),
+            ChatEvent::Read { messages, count, user, .. } => {
+                let first = messages.first().copied();
+                if *count == 1 {
+                    return line("read", first, *user);
+                }
+                let mut detail = format!("{count}:");
+                for (index, message) in messages.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    let _ = write!(detail, "{comma}{}", message.0.simple());
+                }
+                Self { detail: Some(detail), ..line("read", first, *user) }
+            }
+            ChatEvent::Reacted { message, user, reaction, added, .. } => {
+                let kind = if *added { "reacted" } else { "unreacted" };
+                Self { detail: Some(reaction.as_str().into()), ..line(kind, Some(*message), *user) }
+            }
+            ChatEvent::Joined { user } => line("joined", None, *user),
+            ChatEvent::Left { user } => line("left", None, *user),
+        }
+    }
+}
+
+/// A participant row as new rows are: notifications on, everything else off or empty.
+pub fn insert_participant(
+    connection: &Connection,
+    room: RoomId,
+    user: UserId,
+    role: &str,
+    at: Timestamp,
+) -> rusqlite::Result<bool> {
+    let added = connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO chat_participants (id, role, other_user_nickname, chat_background, chat_color, \
+             other_message_color, notifications_enabled, sound_enabled, is_muted, is_blocked, joined_at, last_read_at, \
+             user_id, chat_room_id) VALUES (?1, ?2, '', '', '', '', 1, 1, 0, 0, ?3, ?3, ?4, ?5)",
+        )?
+        .execute(params![Id::fresh(), role, at, user, room])?;
+    Ok(added > 0)
+}
+
+fn insert_read(connection: &Connection, message: MessageId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
+    let added = connection
+        .prepare_cached(
+            "INSERT INTO message_reads (id, read_at, message_id, user_id) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (message_id, user_id) DO NOTHING",
+        )?
+        .execute(params![Id::fresh(), at, message, user])?;
+    Ok(added > 0)
+}
+
+const UNREAD: &str = "FROM messages WHERE chat_room_id = ?1 AND is_deleted = 0 AND created_at > ?2 AND created_at < ?3 \
+    AND sender_id <> ?4 AND NOT EXISTS (SELECT 1 FROM message_reads WHERE message_id = messages.id AND user_id = ?4)";
+
+/// Read rows for the newest unread messages of `rest`: which, and the oldest one's time.
+pub fn insert_unread(
+    connection: &Connection,
+    rest: UnreadRest,
+) -> rusqlite::Result<(Vec<MessageId>, Option<Timestamp>)> {
+    let unread = connection
+        .prepare_cached(&format!("SELECT id, created_at {UNREAD} ORDER BY created_at DESC, id DESC LIMIT ?5"))?
+        .query_map(
+            params![rest.room, rest.after, upper_bound(rest.before), rest.user, limits::READ_ALL_ROWS_MAX],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?
+        .collect::<rusqlite::Result<Vec<(MessageId, Timestamp)>>>()?;
+    for (message, _) in &unread {
+        insert_read(connection, *message, rest.user, rest.at)?;
+    }
+    let oldest = unread.last().map(|(_, at)| *at);
+    Ok((unread.into_iter().map(|(message, _)| message).collect(), oldest))
+}
+
+fn count_unread(connection: &Connection, rest: UnreadRest) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(&format!("SELECT count(*) {UNREAD}"))?
+        .query_row(params![rest.room, rest.after, upper_bound(rest.before), rest.user], |row| count(row, 0))
+}
+
+/// No time is written beyond the year 9999; the greatest [`Timestamp`] has no text of 26 characters.
+fn upper_bound(before: Timestamp) -> String {
+    if before.0 == i64::MAX { "9999".to_owned() } else { before.database_text() }
+}

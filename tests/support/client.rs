@@ -1,0 +1,116 @@
+//! A WebSocket client that waits for what must come and never for time to pass.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::{PATIENCE, Server};
+
+pub struct Socket {
+    stream: WebSocketStream<TcpStream>,
+}
+
+impl Socket {
+    pub async fn open(server: &Server, path: &str) -> Self {
+        Self::try_open(server, path, &[]).await.unwrap()
+    }
+
+    /// Tries a handshake with further headers; the status when it is refused.
+    pub async fn try_open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = server.ws(path).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((stream, _)) => Ok(Self { stream }),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("handshake: {error}"),
+        }
+    }
+
+    pub async fn send(&mut self, frame: Value) {
+        self.send_raw(Message::text(frame.to_string())).await;
+    }
+
+    pub async fn send_raw(&mut self, message: Message) {
+        self.stream.send(message).await.unwrap();
+    }
+
+    /// The next frame that is not a protocol ping or pong.
+    pub async fn next(&mut self) -> Message {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("nothing comes");
+            match next.expect("the connection ended").expect("the connection broke") {
+                Message::Ping(_) | Message::Pong(_) => {}
+                message => return message,
+            }
+        }
+    }
+
+    /// The next frame whatever it is.
+    pub async fn next_raw(&mut self) -> Option<Result<Message, Error>> {
+        tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("nothing comes")
+    }
+
+    pub async fn next_json(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("no text: {other:?}"),
+        }
+    }
+
+    /// The next frame of a type; presence frames before it are passed over, anything else is an error.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next_json().await;
+            if frame["type"] == kind {
+                return frame;
+            }
+            assert_eq!(frame["type"], "user_status", "waiting for {kind}: {frame}");
+        }
+    }
+
+    /// Everything up to the answer of an application ping: what the server had to say until now.
+    pub async fn until_pong(&mut self) -> Vec<Value> {
+        let mark = uuid::Uuid::new_v4().to_string();
+        self.send(serde_json::json!({"type": "ping", "timestamp": mark})).await;
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.next_json().await;
+            if frame["type"] == "pong" && frame["timestamp"] == mark {
+                return frames;
+            }
+            frames.push(frame);
+        }
+    }
+
+    /// Waits for the close frame; its code.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            match self.next().await {
+                Message::Close(frame) => return frame.map_or(1005, |frame| frame.code.into()),
+                Message::Text(text) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    assert_eq!(frame["type"], "user_status", "waiting for the close: {frame}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes and waits until the server has closed, too.
+    pub async fn close(mut self) {
+        let _ = self.stream.close(None).await;
+        while let Some(Ok(_)) = self.next_raw().await {}
+    }
+
+    /// The TCP connection below.
+    pub fn tcp(&mut self) -> &mut TcpStream {
+        self.stream.get_mut()
+    }
+}

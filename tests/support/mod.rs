@@ -1,0 +1,261 @@
+//! What integration tests stand on: the real binary on a free port with a folder of its own, and clients for it.
+#![allow(dead_code, reason = "each test uses a part")]
+
+pub mod client;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use client::Socket;
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// What all tests' servers sign tokens with.
+pub const SECRET: &str = "a secret of the tests, long enough";
+
+/// A user of a seeded database.
+#[derive(Debug, Clone, Deserialize)]
+pub struct User {
+    pub id: String,
+    pub username: String,
+    pub token: String,
+}
+
+/// A room of a seeded database.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Room {
+    pub id: String,
+    /// Places in the fixture's users.
+    pub members: Vec<usize>,
+}
+
+/// What `pregon seed` says it made.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Fixture {
+    pub users: Vec<User>,
+    pub rooms: Vec<Room>,
+}
+
+/// How to start a server.
+pub struct Builder {
+    seed: Option<(usize, usize, usize)>,
+    settings: Vec<(String, String)>,
+    folder: tempfile::TempDir,
+}
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    settings: Vec<(String, String)>,
+    folder: tempfile::TempDir,
+    address: String,
+    pub fixture: Fixture,
+}
+
+impl Builder {
+    /// Seeds users, rooms and members a room before the start.
+    pub fn seed(mut self, users: usize, rooms: usize, members: usize) -> Self {
+        self.seed = Some((users, rooms, members));
+        self
+    }
+
+    /// Sets an environment variable of the server.
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub async fn start(self) -> Server {
+        let fixture = match self.seed {
+            None => Fixture::default(),
+            Some((users, rooms, members)) => seed(&self.settings, self.folder.path(), users, rooms, members),
+        };
+        let (child, address) = launch(&self.settings, self.folder.path());
+        Server { child, settings: self.settings, folder: self.folder, address, fixture }
+    }
+}
+
+impl Server {
+    pub fn builder() -> Builder {
+        Builder { seed: None, settings: Vec::new(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A server on an empty database.
+    pub async fn start() -> Server {
+        Self::builder().start().await
+    }
+
+    /// The address of a REST endpoint or page.
+    pub fn http(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The address of a socket.
+    pub fn ws(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("pregon.db")
+    }
+
+    pub fn media(&self) -> PathBuf {
+        self.folder.path().join("media")
+    }
+
+    /// The path of a user's socket in a room.
+    pub fn chat_path(&self, room: usize, user: usize) -> String {
+        format!("/ws/chat/{}/?token={}", self.fixture.rooms[room].id, self.fixture.users[user].token)
+    }
+
+    /// A socket of a user in a room, not yet greeted.
+    pub async fn connect(&self, room: usize, user: usize) -> Socket {
+        Socket::open(self, &self.chat_path(room, user)).await
+    }
+
+    /// A socket of a user in a room, greeted.
+    pub async fn join(&self, room: usize, user: usize) -> Socket {
+        let mut socket = self.connect(room, user).await;
+        socket.expect("connection_success").await;
+        socket
+    }
+
+    /// All that the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// Kills the server as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same folder.
+    pub fn restart(&mut self) {
+        (self.child, self.address) = launch(&self.settings, self.folder.path());
+    }
+
+    /// Sends SIGTERM and waits for the exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < PATIENCE * 2, "the server does not stop");
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// One metric's value, summed over its labels; 0 when it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = reqwest::get(self.http("/metrics")).await.unwrap().text().await.unwrap();
+        text.lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Waits until a metric is as wanted.
+    pub async fn wait_for_metric(&self, name: &str, is_wanted: impl Fn(f64) -> bool) {
+        let began = Instant::now();
+        loop {
+            let value = self.metric(name).await;
+            if is_wanted(value) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{name} stays at {value}");
+        }
+    }
+
+    /// A REST request as a user; status and JSON body.
+    pub async fn rest(&self, method: &str, path: &str, user: usize, body: Option<Value>) -> (u16, Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = reqwest::Client::new().request(method, self.http(path));
+        request = request.bearer_auth(&self.fixture.users[user].token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// A command of the real binary with the tests' settings and nothing of the caller's.
+pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pregon"));
+    command.current_dir(folder).env_clear();
+    command.env("PREGON_DATABASE_URL", format!("sqlite://{}", folder.join("pregon.db").display()));
+    command.env("PREGON_MEDIA_DIR", folder.join("media"));
+    command.env("PREGON_JWT_SECRET", SECRET);
+    command.env("PREGON_LISTEN", "127.0.0.1:0");
+    command.env("PREGON_RATE_LIMITS", "off");
+    command.env("PREGON_DRAIN_SECONDS", "1");
+    command.env("RUST_BACKTRACE", "1");
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+fn seed(settings: &[(String, String)], folder: &Path, users: usize, rooms: usize, members: usize) -> Fixture {
+    let out = folder.join("fixture.json");
+    let numbers = [("--users", users), ("--rooms", rooms), ("--members", members)];
+    let mut command = pregon(settings, folder);
+    command.arg("seed").arg("--out").arg(&out);
+    numbers.iter().for_each(|(flag, number)| drop(command.arg(flag).arg(number.to_string())));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "seed: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_reader(File::open(out).unwrap()).unwrap()
+}
+
+/// Starts the server and waits for the line that says where it listens.
+fn launch(settings: &[(String, String)], folder: &Path) -> (Child, String) {
+    let log = File::options().create(true).append(true).open(folder.join("server.log")).unwrap();
+    let mut child = pregon(settings, folder).arg("serve").stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines.find_map(|line| {
+        let line = line.ok()?;
+        let rest = line.split("http://").nth(1)?;
+        Some(rest.split(['/', ' ']).next().unwrap_or_default().to_owned())
+    });
+    match address {
+        Some(address) => (child, address),
+        None => {
+            let _ = child.kill();
+            let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+            panic!("the server does not start:\n{log}");
+        }
+    }
+}
