@@ -2,15 +2,18 @@
 
 pub mod auth;
 pub mod chat;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fanout;
 pub mod http;
 pub mod ids;
 pub mod limits;
+pub mod metrics;
 pub mod net;
 pub mod page;
 pub mod room;
+pub mod server;
 pub mod session;
 pub mod shard;
 pub mod store;

@@ -1,2 +1,7 @@
-//! Arguments → settings → server → exit code.
-fn main() {}
+//! Arguments become settings, settings become a server, the server becomes an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pregon::cli::run()
+}

@@ -7,10 +7,6 @@ use axum::response::{Html, IntoResponse, Response};
 
 use crate::page;
 
-/// What the page may load and reach: this server, its own pictures, and the drawn avatars.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
-    img-src 'self' data: blob: https://ui-avatars.com; media-src 'self' blob:; \
-    base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
 const NOWHERE: &str = "<!doctype html>\n<html lang=\"es\">\n<title>No encontrado</title>\n<h1>No encontrado</h1>\n\
     <p>No hay nada en esta dirección.</p>\n</html>\n";
 
@@ -35,7 +31,7 @@ fn file(asset: page::Asset, headers: &HeaderMap) -> Response {
     let lines: [(HeaderName, &str); 4] = [
         (header::ETAG, asset.etag),
         (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     for (name, value) in lines {

@@ -134,7 +134,7 @@ mod tests {
             .number("number", u64::MAX)
             .flag("flag", true)
             .time("time", Timestamp(0))
-            .array("array", [1, 2], |out, element| id(out, element))
+            .array("array", [1, 2], id)
             .value("object", |out| Object::open(out).close())
             .close();
         let value: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -1,0 +1,100 @@
+//! `pregon check`: one line for each thing that serving needs, and what to do about what is wrong.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use rustix::process::{Resource, getrlimit};
+
+use crate::cli::say;
+use crate::clock::Timestamp;
+use crate::config::Settings;
+use crate::store::sqlite;
+
+/// Below this a server takes some hundred connections and then fails in odd ways.
+const FILES_MIN: u64 = 4096;
+/// A day before this program was written.
+const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
+
+/// Success only when every line is.
+pub fn run(settings: &Settings) -> Result<ExitCode> {
+    let findings = [
+        ("database", database(settings)),
+        ("redis", Ok("not configured: one node".to_owned())),
+        ("secret", secret(settings)),
+        ("media", media(settings)),
+        ("file limit", file_limit()),
+        ("clock", clock(Timestamp::now())),
+    ];
+    let mut code = ExitCode::SUCCESS;
+    for (name, finding) in findings {
+        match finding {
+            Ok(how) => say(&format!("ok    {name}: {how}"))?,
+            Err(what) => {
+                say(&format!("WRONG {name}: {what}"))?;
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn database(settings: &Settings) -> Result<String, String> {
+    let path = settings.database.display();
+    let lines = sqlite::migrate(&settings.database, true).map_err(|error| error.to_string())?;
+    let to_do = lines.iter().filter(|line| line.to_string().ends_with("to do")).count();
+    match to_do {
+        0 => Ok(format!("{path} has this version's tables")),
+        to_do => Ok(format!("{path} gets {to_do} migration(s) when the server starts, or now with pregon migrate")),
+    }
+}
+
+fn secret(settings: &Settings) -> Result<String, String> {
+    if settings.jwt_secret.is_some() {
+        return Ok("set".to_owned());
+    }
+    settings.secret().map(|_| "kept beside the database".to_owned()).map_err(|error| error.to_string())
+}
+
+fn media(settings: &Settings) -> Result<String, String> {
+    let path = &settings.media_dir;
+    let probe = path.join(format!(".check-{}", std::process::id()));
+    let tried = std::fs::create_dir_all(path)
+        .and_then(|()| std::fs::write(&probe, b"pregon"))
+        .and_then(|()| std::fs::remove_file(&probe));
+    match tried {
+        Ok(()) => Ok(format!("{} takes files", path.display())),
+        Err(error) => {
+            Err(format!("{} takes no files ({error}): make it writable or set PREGON_MEDIA_DIR", path.display()))
+        }
+    }
+}
+
+fn file_limit() -> Result<String, String> {
+    // The server raises its own limit to the hard one, so that is the one that counts.
+    match getrlimit(Resource::Nofile).maximum {
+        None => Ok("none".to_owned()),
+        Some(most) if most >= FILES_MIN => Ok(format!("{most} open files")),
+        Some(most) => Err(format!(
+            "{most} open files, but each connection is one: raise it, for example with LimitNOFILE=1048576 in the \
+             service's unit, or ulimit -Hn 1048576"
+        )),
+    }
+}
+
+fn clock(now: Timestamp) -> Result<String, String> {
+    if now < EARLIEST {
+        return Err(format!("it is not {now}: set the system's clock, since tokens and messages go by it"));
+    }
+    Ok(now.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_of_another_century_is_wrong() {
+        assert!(clock(Timestamp(0)).unwrap_err().contains("1970-01-01"));
+        assert!(clock(Timestamp::now()).is_ok());
+    }
+}

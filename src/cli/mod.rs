@@ -1,0 +1,58 @@
+//! The command line: arguments become settings and one thing to do.
+
+mod arguments;
+mod check;
+mod logging;
+mod seed;
+mod token;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cli::arguments::{Arguments, Command};
+use crate::config::Settings;
+use crate::store::sqlite;
+
+/// Does what the arguments say. An error is one sentence on standard error.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match act(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(arguments: Arguments) -> Result<ExitCode> {
+    let Arguments { flags, command } = arguments;
+    let settings = Settings::load(flags.texts())?;
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            logging::start(&settings)?;
+            crate::server::run(settings)?;
+        }
+        Command::Migrate { dry_run } => {
+            for line in sqlite::migrate(&settings.database, dry_run)? {
+                say(&line.to_string())?;
+            }
+        }
+        Command::Check => return check::run(&settings),
+        Command::Token { user, hours } => token::run(&settings, &user, hours)?,
+        Command::Seed(plan) => seed::run(&settings, &plan)?,
+        Command::Backup { file } => {
+            sqlite::backup(&settings.database, &file)?;
+            say(&format!("{} is a copy of {}", file.display(), settings.database.display()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line on standard output.
+fn say(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}

@@ -1,0 +1,79 @@
+//! `pregon seed`: users and rooms in bulk, with their tokens in a file for demonstrations and load tests.
+
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::auth::password;
+use crate::auth::token::Tokens;
+use crate::cli::arguments::SeedArguments;
+use crate::cli::say;
+use crate::clock::Timestamp;
+use crate::config::Settings;
+use crate::ids::{RoomId, UserId};
+use crate::store::sqlite;
+
+#[derive(Serialize)]
+struct Fixture<'a> {
+    users: Vec<FixtureUser<'a>>,
+    rooms: Vec<FixtureRoom<'a>>,
+}
+
+#[derive(Serialize)]
+struct FixtureUser<'a> {
+    id: UserId,
+    username: &'a str,
+    token: String,
+}
+
+#[derive(Serialize)]
+struct FixtureRoom<'a> {
+    id: RoomId,
+    members: &'a [usize],
+}
+
+/// Makes them and writes `{"users":[{"id","username","token"}],"rooms":[{"id","members"}]}`.
+pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
+    let tokens = Tokens::new(settings.secret()?.bytes());
+    // First the file: nothing is made when there is nowhere to tell of it.
+    let unwritable = || format!("{} cannot be written", plan.out.display());
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&plan.out).with_context(unwritable)?;
+    let seeded = sqlite::seed(
+        &settings.database,
+        &sqlite::SeedPlan {
+            users: plan.users,
+            rooms: plan.rooms,
+            members: plan.members,
+            follows: plan.follows,
+            password_hash: password::encode(&plan.password, password::ITERATIONS),
+            allow_existing: plan.allow_existing,
+        },
+    )?;
+    let now = Timestamp::now();
+    let seconds = i64::from(plan.token_hours) * 3600;
+    let users = seeded.users.iter().map(|(id, username)| FixtureUser {
+        id: *id,
+        username,
+        token: tokens.issue_access_for(*id, now, seconds),
+    });
+    let fixture = Fixture {
+        users: users.collect(),
+        rooms: seeded.rooms.iter().map(|(id, members)| FixtureRoom { id: *id, members }).collect(),
+    };
+    let mut writer = BufWriter::new(file);
+    serde_json::to_writer(&mut writer, &fixture).with_context(unwritable)?;
+    writer.flush().with_context(unwritable)?;
+    say(&format!(
+        "{} users (password {:?}) and {} rooms in {}; ids and tokens in {}",
+        fixture.users.len(),
+        plan.password,
+        fixture.rooms.len(),
+        settings.database.display(),
+        plan.out.display()
+    ))?;
+    Ok(())
+}
