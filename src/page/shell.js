@@ -105,9 +105,13 @@ export class Shell {
       this.older = next === null ? [] : without(results, [...this.newest, ...this.older]);
       this.newest = results;
       this.count = count;
+      // The server answers again: no need to sit out the rest of a long back-off.
+      if (this.unreachable) this.chat?.retryNow();
+      this.unreachable = false;
       this.showRooms();
     } catch {
       if (this.closed || turn !== this.turn) return;
+      this.unreachable = true;
       this.roomsView.show(this.rooms, { reachable: false, hasMore: this.hasMore });
     }
     this.timer = setTimeout(() => this.poll(), document.hidden ? POLL_HIDDEN_MS : POLL_MS);
