@@ -43,9 +43,29 @@ async fn a_message_reaches_everybody_with_all_its_keys() {
         let echo = say(&mut ana, "  hola, ¿qué tal? 😀 \"'<b>\\ ").await;
         assert_eq!(beto.expect("chat_message").await["message"], echo);
         let mut expected = vec![
-            "id", "chat_room", "sender", "content", "message_type", "image", "video", "audio", "file_url", "file_name",
-            "file_size", "reply_to", "is_edited", "is_deleted", "created_at", "updated_at", "reactions",
-            "user_reaction", "is_read", "read_by_count", "is_reply", "story_id", "story_preview",
+            "id",
+            "chat_room",
+            "sender",
+            "content",
+            "message_type",
+            "image",
+            "video",
+            "audio",
+            "file_url",
+            "file_name",
+            "file_size",
+            "reply_to",
+            "is_edited",
+            "is_deleted",
+            "created_at",
+            "updated_at",
+            "reactions",
+            "user_reaction",
+            "is_read",
+            "read_by_count",
+            "is_reply",
+            "story_id",
+            "story_preview",
         ];
         let mut found = keys(&echo);
         expected.sort_unstable();
@@ -109,7 +129,9 @@ async fn typing_is_told_to_the_other_users_only() {
         let (mut ana, mut beto) = two(&server).await;
         let mut second_tab = server.join(0, 0).await;
         second_tab.expect("user_status").await;
-        for (sent, told) in [(json!(true), Some(true)), (json!("yes"), None), (Value::Null, None), (json!(false), Some(false))] {
+        for (sent, told) in
+            [(json!(true), Some(true)), (json!("yes"), None), (Value::Null, None), (json!(false), Some(false))]
+        {
             ana.send(json!({"type": "typing", "is_typing": sent})).await;
             assert!(ana.until_pong().await.is_empty());
             if let Some(told) = told {
