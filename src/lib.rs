@@ -9,6 +9,7 @@ pub mod fanout;
 pub mod http;
 pub mod ids;
 pub mod limits;
+pub mod metrics;
 pub mod net;
 pub mod page;
 pub mod room;

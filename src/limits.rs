@@ -67,6 +67,11 @@ pub const PRESENCE_ROOM_MAX: u32 = 200;
 /// From a user's last socket in a room to `offline`.
 pub const PRESENCE_GRACE: Duration = Duration::from_secs(4);
 
+/// How often participant rows of live rooms are looked at, for those that others deleted.
+pub const PARTICIPANT_SWEEP: Duration = Duration::from_secs(5);
+/// Rooms that one query of that sweep asks for.
+pub const SWEEP_ROOMS_MAX: usize = 200;
+
 // --- the store ---
 
 /// Writes that wait for a lane. Full: the sender gets an error frame and keeps its message.

@@ -1,78 +1,239 @@
-//! The composition root. A stand-in that serves REST alone, until the engine's own lands.
+//! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
-use std::io::Write;
-use std::net::SocketAddr;
+mod gate;
+mod rest;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tower::ServiceExt;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::password::Hasher;
 use crate::auth::token::Tokens;
 use crate::chat::event::Committed;
 use crate::chat::write::Outcome;
-use crate::clock::Timestamp;
 use crate::config::Settings;
-use crate::http::address::PeerAddr;
+use crate::fanout::publish::Fanout;
+use crate::fanout::routes::Routes;
+use crate::http::App;
 use crate::http::health::{Lifecycle, Phase};
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
-use crate::http::{App, router};
-use crate::ids::SessionKey;
-use crate::store::LanePort;
+use crate::ids::{RoomId, SessionKey, ShardId, UserId};
+use crate::limits::{PARTICIPANT_SWEEP, SWEEP_ROOMS_MAX};
+use crate::net::{affinity, listener};
+use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
+use crate::shard::{self, Plan};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
+use crate::store::{LanePort, Store};
 use crate::wire::object::Presenter;
 
-struct Nobody;
+/// Threads for REST, timers and signals.
+const CONTROL_THREADS: usize = 2;
+/// After the drain window, how long shards may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl LanePort for Nobody {
-    fn committed(&self, _events: &[Arc<Committed>]) {}
-    fn answered(&self, _session: SessionKey, _outcome: &Outcome) {}
-}
-
-/// Serves until killed.
+/// Serves until it is told to stop.
 ///
 /// # Errors
-/// What cannot be opened.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(settings))
-}
-
-async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(settings.listen[0]).await.context("PREGON_LISTEN")?;
-    let bound = listener.local_addr()?;
+/// What keeps it from starting, in one sentence.
+pub fn run(settings: &Settings) -> anyhow::Result<()> {
+    let prometheus = crate::metrics::install();
+    metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
+    let listeners = bind(&settings.listen, settings.shards)?;
+    let bound = listeners[0].1[0].local_addr()?;
     let secret = settings.secret()?;
-    let options = SqliteOptions { path: settings.database.clone(), readers: 2, clock: Arc::new(Timestamp::now) };
+    let control = control_runtime()?;
+    let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
+    let routes = Arc::new(Routes::default());
+    let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
+    let fanout = Fanout::new(routes.clone(), inboxes.clone(), presenter.clone());
+    let store: Arc<dyn Store> =
+        SqliteStore::open(SqliteOptions::new(settings.database.clone()), Arc::new(LaneToFanout(fanout)))?;
+    let tokens = Arc::new(Tokens::new(secret.bytes()));
     let lifecycle = Arc::new(Lifecycle::new());
-    let app = App {
-        store: SqliteStore::open(options, Arc::new(Nobody))?,
-        tokens: Arc::new(Tokens::new(secret.bytes())),
+    let render = prometheus.clone();
+    let router = crate::http::router(App {
+        store: store.clone(),
+        tokens: tokens.clone(),
         hasher: Hasher::default(),
-        presenter: Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts)),
-        media: MediaDir::open(settings.media_dir.clone()).context("PREGON_MEDIA_DIR")?,
-        lifecycle: Arc::clone(&lifecycle),
+        presenter,
+        media: MediaDir::open(settings.media_dir.clone())?,
+        lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
         rates: Rates::new(settings.rate_limits),
         metrics_public: settings.metrics_public,
-        render_metrics: Arc::new(String::new),
+        render_metrics: Arc::new(move || render.render()),
+    });
+    let door =
+        gate::Door { store: store.clone(), tokens, origins: settings.origins.clone(), lifecycle: lifecycle.clone() };
+    let submit = store.clone();
+    let ports = Ports {
+        inboxes: inboxes.clone(),
+        directory: routes.clone(),
+        gate: Arc::new(door),
+        rest: rest::port(router, control.handle().clone()),
+        submit: Arc::new(move |write| submit.submit(write)),
     };
-    let router = router(app);
+    let shards = start_shards(settings.shards, listeners, &ports)?;
+    control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
+    control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
-    writeln!(std::io::stdout(), "pregon listens on http://{bound}/")?;
+    announce(bound, settings);
+    control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    control.block_on(store.close());
+    control.shutdown_timeout(Duration::from_secs(1));
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Joins the lanes to the fan-out.
+struct LaneToFanout(Fanout);
+
+impl LanePort for LaneToFanout {
+    fn committed(&self, events: &[Arc<Committed>]) {
+        self.0.publish(events);
+    }
+
+    fn answered(&self, session: SessionKey, outcome: &Outcome) {
+        self.0.answer(session, outcome);
+    }
+}
+
+/// One listener a shard for each address. The system's choice of a port is the same for all shards.
+fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Vec<(SocketAddr, Vec<TcpListener>)>> {
+    let mut bound = Vec::new();
+    for address in addresses {
+        match bind_one(*address, shards) {
+            Ok(listeners) => bound.push((*address, listeners)),
+            // A machine without IPv6 serves the addresses it has.
+            Err(error)
+                if address.is_ipv6() && addresses.len() > 1 && error.kind() == io::ErrorKind::AddrNotAvailable =>
+            {
+                tracing::warn!(%address, "this machine has no such address: not listening there");
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("cannot listen on {address}: choose another with PREGON_LISTEN, for example 127.0.0.1:8001")
+                });
+            }
+        }
+    }
+    anyhow::ensure!(!bound.is_empty(), "none of PREGON_LISTEN's addresses exists on this machine");
+    Ok(bound)
+}
+
+fn bind_one(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
+    if address.port() != 0 {
+        // Listeners share a port with whoever also wants to share it: another server there must be found out first.
+        drop(TcpListener::bind(address)?);
+    }
+    let first = listener::listen(address)?;
+    let address = first.local_addr()?;
+    let others = (1..shards).map(|_| listener::listen(address));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+fn control_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
+fn start_shards(
+    count: usize,
+    mut listeners: Vec<(SocketAddr, Vec<TcpListener>)>,
+    ports: &Ports,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let cores = affinity::allowed_cores();
+    let start = |number: usize| {
+        let plan = Plan {
+            id: ShardId(u8::try_from(number)?),
+            core: cores.get(number % cores.len().max(1)).copied(),
+            listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
+            ports: ports.clone(),
+        };
+        shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")
+    };
+    (0..count).map(start).collect()
+}
+
+#[expect(clippy::print_stdout, reason = "the one line that says where to go")]
+fn announce(bound: SocketAddr, settings: &Settings) {
+    let address = settings.public_url(bound);
+    tracing::info!(%address, shards = settings.shards, database = %settings.database.display(), node = %settings.node, "serving");
+    println!("pregon is ready: open {address}/ in two tabs and chat");
+}
+
+/// Finds participant rows that others have deleted: the sessions of those users leave.
+async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>) {
+    let mut ticks = tokio::time::interval(PARTICIPANT_SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let (stream, peer): (_, SocketAddr) = listener.accept().await?;
-        let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(PeerAddr(peer));
-            request.map(axum::body::Body::new)
-        });
-        tokio::spawn(async move {
-            let service = TowerToHyperService::new(service);
-            drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
-        });
+        ticks.tick().await;
+        let rooms = routes.live_rooms();
+        for rooms in rooms.chunks(SWEEP_ROOMS_MAX) {
+            let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| *room).collect();
+            let asked_at = Instant::now();
+            match store.participants(&ids).await {
+                Ok(mut rows) => {
+                    rows.sort_unstable();
+                    rooms.iter().for_each(|room| tell_participants(&inboxes, *room, &rows, asked_at));
+                }
+                Err(error) => tracing::warn!(%error, "participants could not be looked at"),
+            }
+        }
+    }
+}
+
+fn tell_participants(
+    inboxes: &[Arc<Inbox>],
+    (room, shards): (RoomId, ShardSet),
+    rows: &[(RoomId, UserId)],
+    asked_at: Instant,
+) {
+    let from = rows.partition_point(|(of, _)| *of < room);
+    let users: Arc<[UserId]> = rows[from..].iter().take_while(|(of, _)| *of == room).map(|(_, user)| *user).collect();
+    for shard in shards.iter() {
+        // A full inbox has more urgent mail; the next sweep comes.
+        let _ = inboxes[shard.index()].try_send(ToShard::Participants { room, users: users.clone(), asked_at });
+    }
+}
+
+/// Keeps histograms from growing.
+async fn upkeep(prometheus: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        ticks.tick().await;
+        prometheus.run_upkeep();
+    }
+}
+
+/// Waits for a signal, then ends the sessions: spread over the window after SIGTERM, at once after SIGINT.
+async fn stop(lifecycle: &Lifecycle, inboxes: &[Arc<Inbox>], window: Duration, shards: Vec<JoinHandle<()>>) {
+    let window = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+            _ = terminate.recv() => window,
+            _ = interrupt.recv() => Duration::ZERO,
+        },
+        _ => return tracing::error!("the system does not deliver signals"),
+    };
+    tracing::info!(seconds = window.as_secs(), "draining");
+    lifecycle.enter(Phase::Draining);
+    for inbox in inboxes {
+        let inbox = inbox.clone();
+        let _ = tokio::task::spawn_blocking(move || inbox.send(ToShard::Drain(window))).await;
+    }
+    let joined = tokio::task::spawn_blocking(move || shards.into_iter().for_each(|shard| drop(shard.join())));
+    if tokio::time::timeout(window + STOP_TIMEOUT, joined).await.is_err() {
+        tracing::warn!("some sessions did not end in time");
     }
 }

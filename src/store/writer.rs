@@ -60,6 +60,9 @@ pub trait BatchStore: Send + 'static {
 
     /// A small slice of housekeeping in an idle moment; says when to come again.
     fn idle(&mut self) -> Duration;
+
+    /// The lane ends: what was promised and put off for idle moments is done now.
+    fn finish(&mut self);
 }
 
 /// A direct write (a registration, a new room) in its place between the batches.
@@ -174,7 +177,7 @@ impl<B: BatchStore> Body<B> {
             }
             self.commit(&mut writes);
             match taken {
-                Taken::Closed => return,
+                Taken::Closed => return self.store.finish(),
                 // Not idle: housekeeping waits for the queue to be empty when it is due, but not for ever.
                 Taken::Some if last_kept.elapsed() < HOUSEKEEPING_INTERVAL => {}
                 Taken::Some | Taken::Nothing => {
@@ -212,7 +215,7 @@ impl<B: BatchStore> Body<B> {
             match self.commit_once(writes) {
                 Ok(batch) => return Ok(batch),
                 Err(BatchError::Failed(detail)) => return Err(detail),
-                Err(BatchError::Retry(_)) => {}
+                Err(BatchError::Retry(detail)) => tracing::debug!(%detail, "trying a batch again"),
                 Err(BatchError::Unknown(batch, detail)) => {
                     tracing::warn!(%detail, "COMMIT without a clear answer: looking the batch up");
                     if self.resolve(&batch)? {

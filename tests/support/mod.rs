@@ -234,7 +234,9 @@ fn seed(settings: &[(String, String)], folder: &Path, users: usize, rooms: usize
     let numbers = [("--users", users), ("--rooms", rooms), ("--members", members)];
     let mut command = pregon(settings, folder);
     command.arg("seed").arg("--out").arg(&out);
-    numbers.iter().for_each(|(flag, number)| drop(command.arg(flag).arg(number.to_string())));
+    for (flag, number) in numbers {
+        command.arg(flag).arg(number.to_string());
+    }
     let output = command.output().unwrap();
     assert!(output.status.success(), "seed: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_reader(File::open(out).unwrap()).unwrap()

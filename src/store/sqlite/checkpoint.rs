@@ -112,7 +112,8 @@ impl Body {
                 self.checkpoint(CheckpointMode::PASSIVE);
             } else if pages > 0 && pages == pages_before && self.checkpoint(CheckpointMode::TRUNCATE) {
                 self.copied = 0;
-                drop(self.size.pages.compare_exchange(pages, 0, Ordering::Relaxed, Ordering::Relaxed));
+                // A commit came meanwhile: then its number stays.
+                let _ = self.size.pages.compare_exchange(pages, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
             pages_before = pages;
         }

@@ -18,10 +18,12 @@ pub enum Role {
     Checkpointer,
 }
 
-/// How long a connection waits for another's lock. The checkpointer must not hold up the lane for long.
+/// How long a connection waits for another's lock. The lane tries again a few times; the checkpointer must not hold it
+/// up for long.
 fn busy_timeout(role: Role) -> Duration {
     match role {
-        Role::Writer | Role::Reader => Duration::from_secs(5),
+        Role::Writer => Duration::from_secs(1),
+        Role::Reader => Duration::from_secs(5),
         Role::Checkpointer => Duration::from_millis(200),
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use crate::chat::event::Committed;
 use crate::chat::twin::Twins;
@@ -230,6 +230,11 @@ fn each_in_savepoint(
     Ok(done)
 }
 
+/// Another program holds the file's lock.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// A name for the log: contents stay out of it.
 fn kind(action: &Action) -> &'static str {
     match action {
@@ -252,6 +257,7 @@ impl BatchStore for SqliteLane {
             other => other,
         };
         result.map_err(|failure| match failure {
+            Failure::All(error) if is_busy(&error) => BatchError::Retry(error.to_string()),
             Failure::All(error) => BatchError::Failed(error.to_string()),
             Failure::Unknown(done, error) => BatchError::Unknown(done, error.to_string()),
             Failure::OneWrite => BatchError::Failed("a write failed outside its savepoint".into()),
@@ -287,6 +293,15 @@ impl BatchStore for SqliteLane {
         match connect(&self.path, &self.wal) {
             Ok(connection) => self.connection = connection,
             Err(error) => tracing::error!(%error, "cannot open the database anew"),
+        }
+    }
+
+    fn finish(&mut self) {
+        while !self.rests.is_empty() {
+            if let Err(error) = self.finish_a_rest() {
+                tracing::warn!(%error, "some messages marked as read lack their rows");
+                return;
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::sqlite::lane::SqliteLane;
+use crate::store::sqlite::lane::{SqliteLane, UnreadRest};
 use crate::store::sqlite::rows::insert_unread;
 
 /// From the end of one sweep over everything to the start of the next.
@@ -30,20 +30,28 @@ impl SqliteLane {
     /// One slice: first what users wait for, then what may go.
     pub(super) fn keep_house(&mut self) -> Result<Duration, StoreError> {
         let now = (self.clock)();
-        if let Some(rest) = self.rests.pop_front() {
-            let oldest = self.transaction(|connection| {
-                let (rows, oldest) = insert_unread(connection, rest)?;
-                Ok(oldest.filter(|_| rows.len() == limits::READ_ALL_ROWS_MAX))
-            })?;
-            if let Some(before) = oldest {
-                self.rests.push_back(crate::store::sqlite::lane::UnreadRest { before, ..rest });
-            }
+        if !self.rests.is_empty() {
+            self.finish_a_rest()?;
             return Ok(SLICE_PAUSE);
         }
         if now < self.retention.next_sweep {
             return Ok(QUIET_PAUSE);
         }
         self.sweep_slice(now)
+    }
+
+    /// The next rows of a long `mark_as_read`.
+    pub(super) fn finish_a_rest(&mut self) -> Result<(), StoreError> {
+        let Some(rest) = self.rests.front().copied() else { return Ok(()) };
+        let oldest = self.transaction(|connection| {
+            let (rows, oldest) = insert_unread(connection, rest)?;
+            Ok(oldest.filter(|_| rows.len() == limits::READ_ALL_ROWS_MAX))
+        })?;
+        self.rests.pop_front();
+        if let Some(before) = oldest {
+            self.rests.push_back(UnreadRest { before, ..rest });
+        }
+        Ok(())
     }
 
     fn sweep_slice(&mut self, now: Timestamp) -> Result<Duration, StoreError> {

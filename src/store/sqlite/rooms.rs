@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::chat::room::{ChatRoom, ChatType, NewRoom, Participant, RoomSettings, SettingsPatch};
 use crate::chat::user::Admission;
 use crate::clock::Timestamp;
-use crate::ids::{MessageId, RoomId, UserId};
+use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::sqlite::messages;
 use crate::store::sqlite::people::{View, account, known_profile, offset};
@@ -126,6 +126,10 @@ pub fn insert_room(connection: &Connection, new: &NewRoom, now: Timestamp) -> ru
              last_activity, created_by_id) VALUES (?1, ?2, ?3, ?4, NULL, 1, ?5, ?5, ?5, ?6)",
         )?
         .execute(params![room, new.name, new.chat_type, new.description, now, new.creator])?;
+    // The topic's clock starts with the room's: every event is later than every `last_read_at`.
+    connection
+        .prepare_cached("INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?1, 1, 0, ?2)")?
+        .execute(params![Topic::Room(room).to_string(), now.0])?;
     let role = if new.chat_type == ChatType::Private { "member" } else { "owner" };
     insert_participant(connection, room, new.creator, role, now)?;
     for user in &new.others {

@@ -1,0 +1,47 @@
+//! The metrics registry: what is measured, in which buckets, as Prometheus reads it.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Seconds: from a microsecond to ten seconds.
+const SECONDS: &[f64] = &[
+    0.000_001, 0.000_01, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// Writes of a batch.
+const BATCH: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+
+/// Installs the process's registry, once; a second call returns a registry of its own, which stays empty.
+pub fn install() -> PrometheusHandle {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batch_size".into()), BATCH))
+        .unwrap_or_else(|_| PrometheusBuilder::new());
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_ok() {
+        describe();
+    }
+    handle
+}
+
+fn describe() {
+    describe_gauge!("pregon_sessions", "Open sessions of a shard.");
+    describe_gauge!("pregon_rooms", "Rooms with listeners on a shard.");
+    describe_gauge!("pregon_inbox_depth", "Messages that wait in a shard's inbox.");
+    describe_gauge!("pregon_outbox_high_water_bytes", Unit::Bytes, "Most that one session owed in the last moment.");
+    describe_gauge!("pregon_chunk_bytes", Unit::Bytes, "Memory in chunks of frames that wait.");
+    describe_counter!("pregon_frames_in_total", "Messages and control frames from clients.");
+    describe_counter!("pregon_bytes_in_total", Unit::Bytes, "Bytes from clients' sockets.");
+    describe_counter!("pregon_frames_out_total", "Deliveries: publications put into outboxes.");
+    describe_counter!("pregon_bytes_out_total", Unit::Bytes, "Bytes that sockets took.");
+    describe_counter!("pregon_writes_total", "Writes to sockets; deliveries per write is what coalescing gives.");
+    describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
+    describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
+    describe_counter!("pregon_sessions_too_slow_total", "Sessions let go with 4008.");
+    describe_histogram!("pregon_turn_seconds", Unit::Seconds, "One turn of a shard's loop that wrote something.");
+    describe_gauge!("pregon_lane_queue", "Writes that wait for a lane.");
+    describe_histogram!("pregon_lane_batch_size", "Writes of one transaction.");
+    describe_histogram!("pregon_lane_commit_seconds", Unit::Seconds, "One transaction, from BEGIN to COMMIT.");
+    describe_counter!("pregon_lane_writes_total", "Writes by how they came out.");
+    describe_gauge!("pregon_rate_limits", "1: rates are limited; 0: they are not, as for load tests.");
+}

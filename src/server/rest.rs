@@ -1,0 +1,95 @@
+//! Carries requests from a shard's thread to the control runtime, and only the answers' bytes back.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tower::ServiceExt;
+
+use crate::http::address::PeerAddr;
+use crate::shard::port::{Promise, Rest, RestBody};
+
+/// Bodies up to this size are handed over whole.
+const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
+/// Pieces of a larger body that may wait for its reader.
+const PIECES_MAX: usize = 8;
+
+/// The REST API as the shards see it.
+pub(super) fn port(router: axum::Router, control: Handle) -> Rest {
+    Arc::new(move |request, peer| answer(router.clone(), &control, request, peer))
+}
+
+fn answer(
+    router: axum::Router,
+    control: &Handle,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Promise<Response<RestBody>> {
+    let (hand_over, handed_over) = oneshot::channel();
+    control.spawn(async move {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(PeerAddr(peer));
+        let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
+        let (parts, body) = response.into_parts();
+        if body.size_hint().exact().is_some_and(|bytes| bytes <= WHOLE_BYTES_MAX) {
+            let whole = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+            let _ = hand_over.send(Response::from_parts(parts, full(whole)));
+            return;
+        }
+        let (pieces, waiting) = mpsc::channel(PIECES_MAX);
+        if hand_over.send(Response::from_parts(parts, Piped { waiting }.boxed())).is_ok() {
+            pipe(body, &pieces).await;
+        }
+    });
+    Box::pin(async move {
+        handed_over.await.unwrap_or_else(|_| {
+            // The handler panicked: its task is gone, the connection is not.
+            let mut response = Response::new(full(Bytes::new()));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        })
+    })
+}
+
+fn full(bytes: Bytes) -> RestBody {
+    Full::new(bytes).map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// Moves a body's pieces until it ends or nobody reads any more.
+async fn pipe(mut body: Body, pieces: &mpsc::Sender<io::Result<Frame<Bytes>>>) {
+    while let Some(piece) = body.frame().await {
+        let piece = piece.map_err(io::Error::other);
+        let is_last = piece.is_err();
+        if pieces.send(piece).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// A body whose pieces come from the control runtime.
+struct Piped {
+    waiting: mpsc::Receiver<io::Result<Frame<Bytes>>>,
+}
+
+impl hyper::body::Body for Piped {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.waiting.poll_recv(context)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
