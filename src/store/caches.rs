@@ -32,7 +32,7 @@ pub struct Remembered<K, T> {
 #[derive(Debug, Clone, Copy)]
 pub struct Before(u64);
 
-impl<K: Hash + Eq + Clone, T: Clone> Remembered<K, T> {
+impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
     fn new() -> Self {
         Self { cache: Cache::new(limits::CACHE_ENTRIES), generation: AtomicU64::new(0) }
     }
@@ -50,7 +50,7 @@ impl<K: Hash + Eq + Clone, T: Clone> Remembered<K, T> {
 
     /// Remembers what was read, unless something was forgotten meanwhile.
     pub fn put(&self, before: Before, key: K, value: T, now: Timestamp) {
-        self.cache.insert(key.clone(), Aged { value, at: now });
+        self.cache.insert(key, Aged { value, at: now });
         if self.generation.load(Ordering::SeqCst) != before.0 {
             self.cache.remove(&key);
         }

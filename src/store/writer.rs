@@ -47,7 +47,7 @@ pub trait BatchStore: Send + 'static {
     ///
     /// # Errors
     /// The whole batch failed.
-    fn commit(&mut self, batch: &[Box<Write>]) -> Result<Batch, BatchError>;
+    fn commit(&mut self, batch: &[Write]) -> Result<Batch, BatchError>;
 
     /// Is a batch whose COMMIT gave no clear answer in the database? All of it is, or nothing.
     ///
@@ -168,7 +168,7 @@ impl<B: BatchStore> Body<B> {
             self.meters.queue.set(as_f64(self.queue.len()));
             for work in works.drain(..) {
                 match work {
-                    Work::Write(write) => writes.push(write),
+                    Work::Write(write) => writes.push(*write),
                     Work::Job(job) => {
                         self.commit(&mut writes);
                         self.run_job(job);
@@ -188,7 +188,7 @@ impl<B: BatchStore> Body<B> {
         }
     }
 
-    fn commit(&mut self, writes: &mut Vec<Box<Write>>) {
+    fn commit(&mut self, writes: &mut Vec<Write>) {
         if writes.is_empty() {
             return;
         }
@@ -209,7 +209,7 @@ impl<B: BatchStore> Body<B> {
         self.report(writes.drain(..), batch);
     }
 
-    fn attempt(&mut self, writes: &[Box<Write>]) -> Result<Batch, String> {
+    fn attempt(&mut self, writes: &[Write]) -> Result<Batch, String> {
         let mut pause = PAUSE_MIN;
         for _ in 1..ATTEMPTS_MAX {
             match self.commit_once(writes) {
@@ -229,7 +229,7 @@ impl<B: BatchStore> Body<B> {
         Err("the database keeps asking to try again".into())
     }
 
-    fn commit_once(&mut self, writes: &[Box<Write>]) -> Result<Batch, BatchError> {
+    fn commit_once(&mut self, writes: &[Write]) -> Result<Batch, BatchError> {
         let result = catch_unwind(AssertUnwindSafe(|| self.store.commit(writes)));
         result.unwrap_or_else(|_| {
             self.store.reset();
@@ -259,7 +259,7 @@ impl<B: BatchStore> Body<B> {
     }
 
     /// First the events, so that nobody has an answer before the fan-out has the event; then the answers.
-    fn report(&self, writes: impl Iterator<Item = Box<Write>>, batch: Batch) {
+    fn report(&self, writes: impl Iterator<Item = Write>, batch: Batch) {
         let port = &self.port;
         if !batch.events.is_empty() && catch_unwind(AssertUnwindSafe(|| port.committed(&batch.events))).is_err() {
             tracing::error!("the fan-out panicked over a committed batch");

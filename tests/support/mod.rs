@@ -15,7 +15,7 @@ use serde_json::Value;
 pub use client::Socket;
 
 /// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 /// What all tests' servers sign tokens with.
 pub const SECRET: &str = "a secret of the tests, long enough";
 

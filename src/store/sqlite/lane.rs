@@ -111,7 +111,7 @@ impl SqliteLane {
         Ok(result)
     }
 
-    fn run(&mut self, batch: &[Box<Write>], with_savepoints: bool) -> Result<Batch, Failure> {
+    fn run(&mut self, batch: &[Write], with_savepoints: bool) -> Result<Batch, Failure> {
         let now = (self.clock)();
         let rests_before = self.rests.len();
         let result = self.begin().map_err(Failure::All).and_then(|()| {
@@ -192,7 +192,7 @@ fn all_together(
     rows: &mut BatchRows<'_>,
     twins: &mut Twins,
     now: Timestamp,
-    batch: &[Box<Write>],
+    batch: &[Write],
 ) -> Result<Batch, Failure> {
     let mut done = Batch { outcomes: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
     for write in batch {
@@ -207,7 +207,7 @@ fn each_in_savepoint(
     rows: &mut BatchRows<'_>,
     twins: &mut Twins,
     now: Timestamp,
-    batch: &[Box<Write>],
+    batch: &[Write],
 ) -> Result<Batch, Failure> {
     let mut done = Batch::default();
     for write in batch {
@@ -251,7 +251,7 @@ fn kind(action: &Action) -> &'static str {
 }
 
 impl BatchStore for SqliteLane {
-    fn commit(&mut self, batch: &[Box<Write>]) -> Result<Batch, BatchError> {
+    fn commit(&mut self, batch: &[Write]) -> Result<Batch, BatchError> {
         let result = match self.run(batch, false) {
             Err(Failure::OneWrite) => self.run(batch, true),
             other => other,

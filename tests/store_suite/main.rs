@@ -1,0 +1,74 @@
+//! What every store does, whatever its database: each backend is one line, each claim a function.
+#![allow(clippy::unwrap_used)]
+
+mod lane;
+mod messages;
+mod people;
+mod rooms;
+#[path = "../store_support/mod.rs"]
+mod store_support;
+
+use store_support::{Sqlite, World};
+
+macro_rules! suite {
+    ($($backend:ident: $new:expr;)* => $claims:tt) => {
+        $(mod $backend {
+            use super::{Sqlite, World};
+            suite!(@claims $new, $claims);
+        })*
+    };
+    (@claims $new:expr, { $($area:ident: [$($claim:ident,)*])* }) => {
+        $($(#[tokio::test]
+        async fn $claim() {
+            crate::$area::$claim(World::new(Box::new($new)).await).await;
+        })*)*
+    };
+}
+
+suite! {
+    sqlite: Sqlite::new();
+    => {
+        messages: [
+            a_message_is_what_was_sent_and_what_is_read,
+            replies_stay_in_their_room,
+            an_attachment_goes_to_its_column,
+            edits_need_an_own_text_that_is_there,
+            deletion_is_soft_and_once,
+            reactions_toggle,
+            toggles_at_the_same_time_alternate,
+            a_read_is_told_once_and_never_goes_back,
+            mark_as_read_tells_the_newest_and_writes_all,
+            pages_are_cut_and_counted,
+        ]
+        lane: [
+            history_has_the_order_of_the_events,
+            twins_are_one_message_in_both_directions,
+            twins_need_the_other_transport_the_same_words_and_ten_seconds,
+            twins_are_remembered_across_a_restart,
+            a_client_id_names_one_message_for_a_day,
+            sessions_hear_of_refusals_and_repetitions_only,
+            a_closed_store_takes_nothing_and_keeps_everything,
+            sequences_have_no_holes_across_refusals_and_restarts,
+            a_full_lane_gives_the_write_back,
+        ]
+        rooms: [
+            only_active_participants_of_active_rooms_write,
+            owners_and_admins_add_and_remove,
+            nobody_is_added_to_a_private_room,
+            whoever_leaves_writes_no_more,
+            a_private_room_is_made_once,
+            rooms_are_made_with_their_roles,
+            rooms_are_listed_by_their_newest_message,
+            settings_are_ones_own,
+            admissions_are_cached_and_forgotten_by_our_writes,
+            others_changes_show_within_seconds,
+        ]
+        people: [
+            registration_keeps_names_unique,
+            logins_find_mail_and_name,
+            revoked_tokens_are_known,
+            people_are_found_by_any_name,
+            friends_and_requests_show_in_people,
+        ]
+    }
+}
