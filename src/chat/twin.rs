@@ -154,3 +154,107 @@ fn is_in_window(at: Timestamp, now: Timestamp) -> bool {
     let window = i64::try_from(limits::TWIN_WINDOW.as_micros()).unwrap_or(i64::MAX);
     now.0.saturating_sub(at.0) <= window
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rule as one would tell it: a list of all messages, searched from the start.
+    #[derive(Clone, Default)]
+    struct Plain(Vec<(RoomId, UserId, String, MessageType, Transport, MessageId, Timestamp, bool)>);
+
+    impl Plain {
+        fn absorb(&mut self, candidate: &Candidate<'_>, now: Timestamp) -> Option<MessageId> {
+            let (_, _, _, _, _, message, _, is_paired) = self.0.iter_mut().find(|row| {
+                !row.7
+                    && (row.0, row.1, &*row.2, row.3)
+                        == (candidate.room, candidate.sender, candidate.content, candidate.message_type)
+                    && row.4 != candidate.transport
+                    && now.0 - row.6.0 <= 10_000_000
+            })?;
+            *is_paired = true;
+            Some(*message)
+        }
+
+        fn enter(&mut self, of: &Candidate<'_>, message: MessageId, at: Timestamp) {
+            self.0.push((of.room, of.sender, of.content.into(), of.message_type, of.transport, message, at, false));
+        }
+    }
+
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self, sides: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % sides
+        }
+    }
+
+    #[test]
+    fn does_what_the_plain_rule_does_through_commits_and_roll_backs() {
+        for seed in 1..=256_u64 {
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+            let (mut twins, mut plain, mut now) = (Twins::default(), Plain::default(), Timestamp(1_000_000_000));
+            let mut absorbed = 0;
+            for _ in 0..60 {
+                let before = plain.clone();
+                for _ in 0..dice.roll(8) {
+                    let content = ["hola", "Hola", "adiós"][dice.roll(3) as usize];
+                    let candidate = Candidate {
+                        room: RoomId(uuid::Uuid::from_u128(u128::from(dice.roll(2)))),
+                        sender: UserId(uuid::Uuid::from_u128(u128::from(dice.roll(2)))),
+                        content,
+                        message_type: [MessageType::Text, MessageType::Emoji][dice.roll(2) as usize],
+                        transport: [Transport::Socket, Transport::Rest][dice.roll(2) as usize],
+                    };
+                    let twin = twins.absorb(&candidate, now);
+                    assert_eq!(twin, plain.absorb(&candidate, now), "seed {seed}");
+                    absorbed += u32::from(twin.is_some());
+                    if twin.is_none() {
+                        let message = MessageId(uuid::Uuid::from_u128(u128::from(dice.0)));
+                        twins.enter(&candidate, message, now);
+                        plain.enter(&candidate, message, now);
+                    }
+                    now.0 += i64::try_from(dice.roll(1_500_000)).unwrap();
+                }
+                if dice.roll(3) == 0 {
+                    twins.back_to(0);
+                    plain = before;
+                } else {
+                    twins.keep(now);
+                }
+            }
+            assert!(absorbed > 5, "seed {seed} tests nothing");
+        }
+    }
+
+    fn candidate(content: &str) -> Candidate<'_> {
+        Candidate {
+            room: RoomId(uuid::Uuid::nil()),
+            sender: UserId(uuid::Uuid::nil()),
+            content,
+            message_type: MessageType::Text,
+            transport: Transport::Rest,
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_empties() {
+        let mut twins = Twins::default();
+        let now = Timestamp(0);
+        for number in 0..limits::TWIN_MESSAGES_MAX as u128 + 10 {
+            let content = number.to_string();
+            twins.enter(&candidate(&content), MessageId(uuid::Uuid::from_u128(number)), now);
+        }
+        twins.keep(now);
+        assert_eq!(twins.order.len(), limits::TWIN_MESSAGES_MAX);
+        assert_eq!(twins.singles.len(), limits::TWIN_MESSAGES_MAX);
+        let socket = Candidate { transport: Transport::Socket, ..candidate("9") };
+        assert_eq!(twins.absorb(&socket, now), None, "the oldest went first");
+        assert!(twins.absorb(&Candidate { content: "10", ..socket }, now).is_some());
+        twins.keep(Timestamp(10_000_001));
+        assert!(twins.order.is_empty() && twins.singles.is_empty());
+    }
+}

@@ -116,7 +116,7 @@ pub trait Rows {
     fn insert_read(&mut self, message: MessageId, user: UserId, at: Timestamp) -> Result<bool, Self::Error>;
     /// Moves the participant's `last_read_at`, never backwards.
     fn move_last_read(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<(), Self::Error>;
-    /// Read rows for all others' messages after `last_read_at` that lack one, and `last_read_at = at`.
+    /// Read rows for all others' messages after `last_read_at` that lack one.
     fn read_all(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<ReadAll, Self::Error>;
     /// A `member` row; false when there was a row.
     fn insert_member(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<bool, Self::Error>;
@@ -302,8 +302,11 @@ fn read_all<R: Rows>(rows: &mut R, write: &Write, member: &Member) -> Result<Out
     let at = rows.next_time(Topic::Room(write.room))?;
     let ReadAll { count, newest } = rows.read_all(write.room, write.actor, at)?;
     if count == 0 {
+        // No event takes this time: the next one may have it, and must not count as read.
+        rows.move_last_read(write.room, write.actor, Timestamp(at.0 - 1))?;
         return Ok(Outcome::Unchanged);
     }
+    rows.move_last_read(write.room, write.actor, at)?;
     let place = rows.take_place(Topic::Room(write.room))?;
     let username = Box::from(&*member.username);
     record(rows, write, place, ChatEvent::Read { messages: newest, count, user: write.actor, username })

@@ -80,6 +80,8 @@ pub struct SqliteLane {
     twins: Twins,
     pub(super) rests: VecDeque<UnreadRest>,
     pub(super) retention: Retention,
+    /// The last transaction failed as a whole.
+    is_failing: bool,
 }
 
 /// How a run over a batch failed.
@@ -98,7 +100,7 @@ impl SqliteLane {
         let connection = connect(&path, &wal)?;
         let twins = twins::recall(&connection, clock())?;
         let (memory, rests, retention) = (Memory::default(), VecDeque::new(), Retention::default());
-        Ok(Self { path, connection, caches, clock, wal, memory, twins, rests, retention })
+        Ok(Self { path, connection, caches, clock, wal, memory, twins, rests, retention, is_failing: false })
     }
 
     /// A direct write: `work` in a transaction of its own.
@@ -109,6 +111,22 @@ impl SqliteLane {
         let result = work(&transaction)?;
         transaction.commit()?;
         Ok(result)
+    }
+
+    /// Does the database take writes? After a failure only a real write can tell, one that needs new pages.
+    pub fn probe(&mut self) -> Result<(), StoreError> {
+        let is_failing = self.is_failing;
+        self.transaction(|connection| {
+            if is_failing {
+                connection.execute_batch(
+                    "INSERT INTO pregon_revoked (jti, expires) VALUES (hex(zeroblob(32768)), 0); \
+                     DELETE FROM pregon_revoked WHERE expires = 0",
+                )?;
+            }
+            Ok(())
+        })?;
+        self.is_failing = false;
+        Ok(())
     }
 
     fn run(&mut self, batch: &[Write], with_savepoints: bool) -> Result<Batch, Failure> {
@@ -256,6 +274,7 @@ impl BatchStore for SqliteLane {
             Err(Failure::OneWrite) => self.run(batch, true),
             other => other,
         };
+        self.is_failing = result.is_err();
         result.map_err(|failure| match failure {
             Failure::All(error) if is_busy(&error) => BatchError::Retry(error.to_string()),
             Failure::All(error) => BatchError::Failed(error.to_string()),

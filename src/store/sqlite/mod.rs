@@ -303,7 +303,7 @@ impl Store for SqliteStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.read(|view| view.connection.query_row("SELECT 1", [], |_| Ok(()))).await?;
-        self.direct(|_, _| Ok(())).await
+        self.threads.lane.run(SqliteLane::probe).await
     }
 
     async fn close(&self) {

@@ -339,7 +339,6 @@ impl Rows for BatchRows<'_> {
                 self.rests.push_back(rest);
             }
         }
-        self.move_last_read(room, user, at)?;
         let newest = newest.into_iter().take(limits::READ_ALL_FRAMES_MAX).collect();
         Ok(ReadAll { count, newest })
     }

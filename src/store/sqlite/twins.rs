@@ -1,8 +1,12 @@
 //! What the lane remembers of twins across a restart: the messages of the last seconds.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rusqlite::{Connection, params};
 use uuid::{NoContext, Uuid};
 
+use crate::chat::message::MessageType;
 use crate::chat::twin::{Candidate, Twins};
 use crate::chat::write::Transport;
 use crate::clock::Timestamp;
@@ -14,7 +18,7 @@ struct Recent {
     room: RoomId,
     sender: UserId,
     content: String,
-    message_type: crate::chat::message::MessageType,
+    message_type: MessageType,
     at: Timestamp,
 }
 
@@ -23,14 +27,20 @@ struct Recent {
 pub fn recall(connection: &Connection, now: Timestamp) -> rusqlite::Result<Twins> {
     let mut twins = Twins::default();
     let window = i64::try_from(limits::TWIN_WINDOW.as_secs()).unwrap_or(i64::MAX);
-    for recent in recent_messages(connection, now.plus_seconds(-window))? {
-        if let Some(transport) = transport_of(connection, &recent)? {
+    let since = now.plus_seconds(-window);
+    let mut transports: HashMap<RoomId, HashMap<MessageId, Transport>> = HashMap::new();
+    for recent in recent_messages(connection, since)? {
+        let known = match transports.entry(recent.room) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(room) => room.insert(recent_transports(connection, recent.room, since)?),
+        };
+        if let Some(transport) = known.get(&recent.message) {
             let candidate = Candidate {
                 room: recent.room,
                 sender: recent.sender,
                 content: &recent.content,
                 message_type: recent.message_type,
-                transport,
+                transport: *transport,
             };
             twins.enter(&candidate, recent.message, recent.at);
         }
@@ -75,18 +85,26 @@ fn first_id(since: Timestamp) -> MessageId {
     MessageId(Uuid::from_bytes(bytes))
 }
 
-fn transport_of(connection: &Connection, recent: &Recent) -> rusqlite::Result<Option<Transport>> {
-    // A topic's times grow with its sequence: the row is near the end.
-    let mut rows = connection.prepare_cached(
-        "SELECT transport, message_id, kind FROM pregon_events WHERE topic = ?1 AND created_at >= ?2 \
+/// The way in of a room's messages since then. A topic's times grow with its sequence: they are its newest events.
+fn recent_transports(
+    connection: &Connection,
+    room: RoomId,
+    since: Timestamp,
+) -> rusqlite::Result<HashMap<MessageId, Transport>> {
+    let mut transports = HashMap::new();
+    let mut newest_first = connection.prepare_cached(
+        "SELECT created_at, kind, message_id, transport FROM pregon_events WHERE topic = ?1 \
          ORDER BY epoch DESC, seq DESC",
     )?;
-    let mut rows = rows.query(params![Topic::Room(recent.room).to_string(), recent.at.0])?;
+    let mut rows = newest_first.query([Topic::Room(room).to_string()])?;
     while let Some(row) = rows.next()? {
-        if row.get_ref(2)?.as_str()? == "sent" && row.get::<_, Option<MessageId>>(1)? == Some(recent.message) {
-            let is_rest = row.get_ref(0)?.as_str()? == "rest";
-            return Ok(Some(if is_rest { Transport::Rest } else { Transport::Socket }));
+        if row.get::<_, i64>(0)? < since.0 {
+            break;
+        }
+        if row.get_ref(1)?.as_str()? == "sent" {
+            let is_rest = row.get_ref(3)?.as_str()? == "rest";
+            transports.insert(row.get(2)?, if is_rest { Transport::Rest } else { Transport::Socket });
         }
     }
-    Ok(None)
+    Ok(transports)
 }

@@ -1,0 +1,204 @@
+//! The lane's own promises, over a database that fails as told.
+
+use std::collections::VecDeque;
+use std::sync::mpsc;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::chat::event::{ChatEvent, Cursor};
+use crate::chat::write::{Action, Transport};
+use crate::clock::Timestamp;
+use crate::ids::{EventId, RoomId, SessionKey, ShardId, Topic, UserId};
+
+/// How the next attempt at a batch ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Commit,
+    Retry,
+    Fail,
+    /// COMMIT without an answer; look-ups that fail first; was it written?
+    Lost(u32, bool),
+    Panic,
+}
+
+#[derive(Default)]
+struct Shared {
+    fates: VecDeque<Fate>,
+    resolving: (u32, bool),
+    log: Vec<String>,
+}
+
+struct Fake(Arc<Mutex<Shared>>, u64);
+
+fn event(write: &Write, seq: u64) -> Arc<Committed> {
+    Arc::new(Committed {
+        topic: Topic::Room(write.room),
+        cursor: Cursor { epoch: 1, seq },
+        event_id: write.event_id,
+        at: Timestamp(0),
+        origin: None,
+        event: ChatEvent::Left { user: write.actor },
+    })
+}
+
+impl BatchStore for Fake {
+    fn commit(&mut self, batch: &[Write]) -> Result<Batch, BatchError> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let events: Vec<_> = batch.iter().zip(self.1 + 1..).map(|(write, seq)| event(write, seq)).collect();
+        let outcomes = events.iter().map(|event| Outcome::Committed(Arc::clone(event))).collect();
+        let done = Batch { outcomes, events };
+        let fate = shared.fates.pop_front().unwrap_or(Fate::Commit);
+        shared.log.push(format!("{fate:?} {}", batch.len()));
+        match fate {
+            Fate::Commit => {
+                self.1 += batch.len() as u64;
+                Ok(done)
+            }
+            Fate::Retry => Err(BatchError::Retry("deadlock".into())),
+            Fate::Fail => Err(BatchError::Failed("disk full".into())),
+            Fate::Lost(failures, is_written) => {
+                shared.resolving = (failures, is_written);
+                Err(BatchError::Unknown(done, "connection lost".into()))
+            }
+            Fate::Panic => panic!("on purpose"),
+        }
+    }
+
+    fn resolve(&mut self, _: &Batch) -> Result<bool, StoreError> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.log.push("resolve".into());
+        if shared.resolving.0 > 0 {
+            shared.resolving.0 -= 1;
+            return Err(StoreError::Unavailable("away".into()));
+        }
+        Ok(shared.resolving.1)
+    }
+
+    fn reset(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).log.push("reset".into());
+    }
+
+    fn idle(&mut self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn finish(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).log.push("finish".into());
+    }
+}
+
+/// Writes down events and answers in the order in which they come.
+struct Port(mpsc::Sender<String>);
+
+impl LanePort for Port {
+    fn committed(&self, events: &[Arc<Committed>]) {
+        for event in events {
+            self.0.send(format!("event {}", event.cursor.seq)).unwrap();
+        }
+    }
+
+    fn answered(&self, session: SessionKey, outcome: &Outcome) {
+        self.0.send(format!("session {} {outcome:?}", session.index)).unwrap();
+    }
+}
+
+fn write(answer: AnswerTo) -> Box<Write> {
+    Box::new(Write {
+        event_id: EventId::fresh(),
+        actor: UserId(Uuid::nil()),
+        room: RoomId(Uuid::nil()),
+        transport: Transport::Rest,
+        action: Action::Leave,
+        answer,
+    })
+}
+
+/// What is reported and what the database saw when one write meets `fates`.
+fn meet(fates: &[Fate]) -> (Vec<String>, Vec<String>) {
+    let shared = Arc::new(Mutex::new(Shared { fates: fates.iter().copied().collect(), ..Shared::default() }));
+    let (reports, reported) = mpsc::channel();
+    let lane = Lane::start(0, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports.clone()))).unwrap();
+    let answer = reports.clone();
+    let told = move |outcome: Outcome| match outcome {
+        Outcome::Committed(event) => answer.send(format!("answer {}", event.cursor.seq)).unwrap(),
+        other => answer.send(format!("answer {other:?}")).unwrap(),
+    };
+    lane.submit(write(AnswerTo::Caller(Box::new(told)))).unwrap();
+    lane.close();
+    lane.join();
+    drop((lane, reports));
+    let log = std::mem::take(&mut shared.lock().unwrap().log);
+    (reported.iter().collect(), log)
+}
+
+const COMMITTED: [&str; 2] = ["event 1", "answer 1"];
+const REFUSED: [&str; 1] = ["answer Refused(Unavailable)"];
+
+#[test]
+fn the_event_is_told_before_the_answer() {
+    assert_eq!(meet(&[Fate::Commit]).0, COMMITTED);
+}
+
+#[test]
+fn what_may_succeed_is_tried_again_but_not_for_ever() {
+    assert_eq!(meet(&[Fate::Retry, Fate::Retry]).0, COMMITTED);
+    let (reports, log) = meet(&[Fate::Retry; 9]);
+    assert_eq!(reports, REFUSED);
+    assert_eq!(log.iter().filter(|line| line.starts_with("Retry")).count(), ATTEMPTS_MAX as usize - 1);
+}
+
+#[test]
+fn what_cannot_succeed_is_answered_at_once() {
+    let (reports, log) = meet(&[Fate::Fail]);
+    assert_eq!(reports, REFUSED);
+    assert_eq!(log, ["Fail 1", "finish"]);
+}
+
+#[test]
+fn a_lost_commit_that_was_written_is_committed_and_not_written_again() {
+    let (reports, log) = meet(&[Fate::Lost(3, true)]);
+    assert_eq!(reports, COMMITTED);
+    assert_eq!(log, ["Lost(3, true) 1", "resolve", "resolve", "resolve", "resolve", "finish"]);
+}
+
+#[test]
+fn a_lost_commit_that_was_not_written_is_tried_again() {
+    assert_eq!(meet(&[Fate::Lost(1, false)]).0, COMMITTED);
+    assert_eq!(meet(&[Fate::Lost(0, false), Fate::Fail]).0, REFUSED);
+}
+
+#[test]
+fn a_panic_refuses_the_batch_and_the_lane_goes_on() {
+    let shared = Arc::new(Mutex::new(Shared { fates: [Fate::Panic].into(), ..Shared::default() }));
+    let (reports, reported) = mpsc::channel();
+    let lane = Lane::start(0, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports))).unwrap();
+    let session = |index| AnswerTo::Session(SessionKey { shard: ShardId(0), index, generation: 0 });
+    lane.submit(write(session(1))).unwrap();
+    assert_eq!(reported.recv().unwrap(), "session 1 Refused(Unavailable)");
+    lane.submit(write(session(2))).unwrap();
+    assert_eq!(reported.recv().unwrap(), "event 1");
+    lane.close();
+    lane.join();
+    assert!(reported.try_recv().is_err(), "a session is not told of its own success");
+    let log = std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner).log);
+    assert_eq!(log, ["Panic 1", "reset", "Commit 1", "finish"]);
+}
+
+#[test]
+fn jobs_run_in_their_place_and_a_panicking_one_harms_nobody() {
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    let (reports, _reported) = mpsc::channel();
+    let lane = Lane::start(0, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports))).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    lane.submit(write(AnswerTo::Caller(Box::new(|_| {})))).unwrap();
+    let seen = runtime.block_on(lane.run(|fake| Ok(fake.1)));
+    assert_eq!(seen.unwrap(), 1, "the write before it is committed");
+    let panicked: Result<(), _> = runtime.block_on(lane.run(|_| panic!("on purpose")));
+    assert!(matches!(panicked, Err(StoreError::Broken(_))));
+    assert_eq!(runtime.block_on(lane.run(|_| Ok(7))).unwrap(), 7);
+    lane.close();
+    lane.join();
+    assert!(lane.submit(write(AnswerTo::Caller(Box::new(|_| {})))).is_err());
+    assert!(runtime.block_on(lane.run(|_| Ok(()))).is_err());
+}
