@@ -5,8 +5,9 @@ mod store_support;
 
 use std::sync::Arc;
 
-use pregon::chat::write::{Outcome, Refusal, Transport};
+use pregon::chat::write::{Action, Outcome, Refusal, Transport};
 use pregon::ids::{RoomId, UserId};
+use pregon::limits;
 use pregon::store::Store;
 use pregon::store::sqlite::SqliteStore;
 use store_support::{Recorder, Sqlite, TestClock, World, committed, contents, named, refusal, send, sent};
@@ -66,7 +67,11 @@ async fn a_write_that_fails_alone_is_answered_alone() {
          BEGIN SELECT RAISE(ABORT, 'poisoned'); END",
     )
     .await;
+    let quiet = world.group(&users).await;
+    let activity =
+        format!("SELECT count(*) FROM chat_rooms WHERE id = '{}' AND last_activity = created_at", quiet.hex());
     let release = hold(&store);
+    let in_quiet = world.queue(users[0], quiet, Transport::Socket, send("veneno"));
     let texts = ["uno", "veneno", "dos", "veneno otra vez", "tres"];
     let mut answers: Vec<_> =
         texts.iter().map(|text| world.queue(users[0], room, Transport::Socket, send(text))).collect();
@@ -75,6 +80,8 @@ async fn a_write_that_fails_alone_is_answered_alone() {
     answers.push(world.queue(users[0], room, Transport::Socket, named("veneno con nombre", "k")));
     answers.push(world.queue(users[0], room, Transport::Socket, named("cuatro", "k")));
     drop(release);
+    assert_eq!(refusal(&in_quiet.await.unwrap()), Refusal::Unavailable);
+    assert_eq!(world.backend.number(&activity).await, 1, "nothing happened in that room");
     let outcomes = all(answers).await;
     let seqs: Vec<_> = [0, 2, 4, 7].iter().map(|index| committed(&outcomes[*index]).cursor.seq).collect();
     assert_eq!(seqs, [1, 2, 3, 4], "a failed write takes no place");
@@ -145,19 +152,25 @@ async fn a_failing_commit_refuses_its_batch_and_leaves_nothing() {
          BEGIN INSERT INTO child VALUES (1); END",
     )
     .await;
-    world.say(users[0], room, "antes").await;
+    let before = limits::READ_ALL_ROWS_MAX + 20;
+    let texts = (0..before).map(|_| world.queue(users[0], room, Transport::Socket, send("antes")));
+    all(texts.collect()).await;
     let release = hold(&store);
     let texts = ["uno", "tarde", "dos"];
-    let answers = texts.iter().map(|text| world.queue(users[0], room, Transport::Socket, send(text))).collect();
+    let mut answers: Vec<_> =
+        texts.iter().map(|text| world.queue(users[0], room, Transport::Socket, send(text))).collect();
+    answers.push(world.queue(users[1], room, Transport::Socket, Action::ReadAll));
     drop(release);
     for outcome in all(answers).await {
         assert_eq!(refusal(&outcome), Refusal::Unavailable);
     }
-    assert_eq!(contents(&world.history(users[1], room).await), ["antes"]);
+    assert_eq!(contents(&world.history(users[1], room).await)[..2], ["antes", "antes"]);
     // What the batch staged is gone with it: its messages absorb no twins.
     let after = world.write(users[0], room, send("uno")).await;
-    assert_eq!(committed(&after).cursor.seq, 2);
-    assert_eq!(world.events().len(), 2);
+    assert_eq!(committed(&after).cursor.seq, before as u64 + 1);
+    assert_eq!(world.events().len(), before + 1);
+    world.store.close().await;
+    assert_eq!(world.backend.number("SELECT count(*) FROM message_reads").await, 0, "not even later");
 }
 
 #[tokio::test(flavor = "multi_thread")]

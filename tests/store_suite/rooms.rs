@@ -39,6 +39,7 @@ pub async fn only_active_participants_of_active_rooms_write(world: World) {
     world.say(users[0], room, "aún").await;
     world.backend.sql(&format!("UPDATE chat_rooms SET is_active = 0 WHERE id = '{}'", room.hex())).await;
     refused(world.write(users[0], room, send("cerrado")).await);
+    assert!(!world.store.admission(room, users[0]).await.unwrap().is_participant);
     assert_eq!(world.backend.number("SELECT count(*) FROM messages").await, 2);
 }
 

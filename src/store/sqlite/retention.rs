@@ -122,3 +122,92 @@ fn sweep_topic(connection: &Connection, topic: &str, epoch: u32, seq: i64, now: 
         )?
         .execute(params![topic, before.0, epoch, seq - kept_min, limits::RETENTION_ROWS_MAX])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::caches::Caches;
+    use crate::store::sqlite::checkpoint::WalSize;
+    use crate::store::sqlite::migrate::migrate;
+
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+
+    fn lane(folder: &std::path::Path, now: Timestamp) -> SqliteLane {
+        let path = folder.join("pregon.db");
+        migrate(&path, false).unwrap();
+        SqliteLane::open(path, Arc::new(Caches::default()), Arc::new(move || now), Arc::new(WalSize::default()))
+            .unwrap()
+    }
+
+    fn number(lane: &SqliteLane, query: &str) -> i64 {
+        lane.connection.query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    fn log(lane: &SqliteLane, topic: &str, epoch: u32, events: i64, created_at: impl Fn(i64) -> i64) {
+        for seq in 1..=events {
+            lane.connection
+                .prepare_cached(
+                    "INSERT INTO pregon_events (topic, epoch, seq, event_id, kind, transport, user_id, created_at) \
+                     VALUES (?1, ?2, ?3, '', 'left', 'rest', '', ?4)",
+                )
+                .unwrap()
+                .execute(params![topic, epoch, seq, created_at(seq)])
+                .unwrap();
+        }
+        lane.connection
+            .execute("INSERT OR REPLACE INTO pregon_topics VALUES (?1, ?2, ?3, 0)", params![topic, epoch, events])
+            .unwrap();
+    }
+
+    /// Slices until the sweep is over.
+    fn sweep(lane: &mut SqliteLane) {
+        let slices = (0..200).position(|_| lane.keep_house().unwrap() == QUIET_PAUSE);
+        assert!(slices.is_some_and(|slices| slices > 3), "{slices:?}");
+    }
+
+    #[test]
+    fn a_sweep_takes_what_is_old_and_beyond_the_newest_thousand() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp(100 * DAY);
+        let mut lane = lane(folder.path(), now);
+        lane.connection.execute_batch("BEGIN").unwrap();
+        let old = now.0 - DAY - 1;
+        log(&lane, "all old", 1, 2600, |_| old);
+        log(&lane, "all young", 1, 2600, |_| now.0);
+        log(&lane, "few", 1, 900, |_| old);
+        log(&lane, "old, then young", 1, 2600, |seq| if seq <= 700 { old } else { now.0 });
+        log(&lane, "two epochs", 1, 1200, |_| old);
+        log(&lane, "two epochs", 2, 30, |_| old);
+        for number in 0..1310 {
+            let created_at = if number < 1300 { old } else { now.0 };
+            lane.connection
+                .execute("INSERT INTO pregon_client_ids VALUES ('u', 'r', ?1, 'm', ?2)", params![number, created_at])
+                .unwrap();
+        }
+        lane.connection
+            .execute("INSERT INTO pregon_revoked VALUES ('gone', ?1), ('kept', ?2)", params![now.0, now.0 + 1])
+            .unwrap();
+        lane.connection.execute_batch("COMMIT").unwrap();
+
+        sweep(&mut lane);
+        let left = |topic: &str| {
+            let of = format!("FROM pregon_events WHERE topic = '{topic}'");
+            (number(&lane, &format!("SELECT count(*) {of}")), number(&lane, &format!("SELECT min(seq) {of}")))
+        };
+        assert_eq!(left("all old"), (1000, 1601));
+        assert_eq!(left("all young"), (2600, 1));
+        assert_eq!(left("few"), (900, 1));
+        assert_eq!(left("old, then young"), (1900, 701));
+        assert_eq!(left("two epochs"), (30, 1));
+        assert_eq!(number(&lane, "SELECT count(*) FROM pregon_client_ids"), 10);
+        assert_eq!(number(&lane, "SELECT count(*) FROM pregon_revoked WHERE jti = 'kept'"), 1);
+        assert_eq!(number(&lane, "SELECT count(*) FROM pregon_revoked"), 1);
+        assert_eq!(
+            number(&lane, "SELECT seq FROM pregon_topics WHERE topic = 'all old'"),
+            2600,
+            "places are not reused"
+        );
+    }
+}
