@@ -1,7 +1,5 @@
 //! The commands beside `serve`: what they make, what they say, and how they fail.
 
-#![allow(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
-
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,5 @@
 //! `/api/auth/` over real HTTP: every answer and every refusal, to the letter.
 
-#![allow(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
-
 mod support;
 
 use pregon::auth::token::Tokens;

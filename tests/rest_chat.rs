@@ -1,7 +1,5 @@
 //! `/api/messaging/` and `/api/users/` over real HTTP: rooms, messages, files and people.
 
-#![allow(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
-
 mod support;
 
 use reqwest::multipart::{Form, Part};

@@ -1,5 +1,9 @@
 //! What integration tests stand on: the real binary on a free port with a folder of its own, and clients for it.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(
+    dead_code,
+    clippy::needless_pass_by_value,
+    reason = "each test uses a part; values read better than references"
+)]
 
 pub mod client;
 
