@@ -93,9 +93,9 @@ pub const READS_WAITING_MAX: usize = 4096;
 /// Rows that one slice of housekeeping deletes.
 pub const RETENTION_ROWS_MAX: usize = 500;
 /// Pages of SQLite's write-ahead log after which they are copied into the file.
-pub const WAL_CHECKPOINT_PAGES: usize = 4 * 1024;
+pub const WAL_CHECKPOINT_PAGES: usize = 16 * 1024;
 /// Pages of the log above which writers wait for the end of a checkpoint, so that the log starts anew.
-pub const WAL_PAGES_MAX: usize = 32 * 1024;
+pub const WAL_PAGES_MAX: usize = 48 * 1024;
 /// Twins are looked for this long.
 pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
 /// Messages remembered for twins.

@@ -1,11 +1,13 @@
 //! Moves the write-ahead log's pages into the file, on a thread and a connection of its own.
 //!
 //! A passive checkpoint never waits and never makes the lane wait, but under constant writes it never reaches the
-//! log's end either, and the log grows. Above [`limits::WAL_PAGES_MAX`] the lane therefore waits for one that does.
+//! log's end either, and the log grows (tried: 1.4 GB in half a minute; waiting for the write lock is of no use, the
+//! lane takes it again within microseconds). Above [`limits::WAL_PAGES_MAX`] the lane is therefore asked to stand
+//! still between two batches while the last pages are copied; its next commit then starts the log anew.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,66 +20,94 @@ use crate::store::sqlite::connection::{self, Role};
 
 /// After this long without a commit the log is emptied.
 const QUIET: Duration = Duration::from_secs(2);
+/// The lane stands still no longer than this, whatever the checkpointer does.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The log's length, as the writing connection last saw it.
+/// What the lane and the checkpointer know of each other.
 #[derive(Debug, Default)]
-pub struct WalSize {
+pub struct Wal {
+    /// The log's length, as the writing connection last saw it.
     pages: AtomicUsize,
     /// Pages at which the checkpointer wants to be woken.
     wake_at: AtomicUsize,
-    is_stopping: Mutex<bool>,
-    woken: Condvar,
+    /// The lane is asked to stand still. A copy of [`Wishes::pause`] that costs the lane no lock.
+    is_pausing: AtomicBool,
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
 }
 
-impl WalSize {
+#[derive(Debug, Default)]
+struct Wishes {
+    stop: bool,
+    pause: bool,
+}
+
+impl Wal {
     /// Lets the writing connection tell the log's length after each commit.
     pub fn watch(self: &Arc<Self>, connection: &mut Connection) -> Result<(), StoreError> {
-        let size = Arc::clone(self);
+        let wal = Arc::clone(self);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
             let pages = usize::try_from(pages).unwrap_or(0);
-            size.pages.store(pages, Ordering::Relaxed);
-            if pages >= size.wake_at.load(Ordering::Relaxed) {
-                size.woken.notify_one();
+            wal.pages.store(pages, Ordering::Relaxed);
+            if pages >= wal.wake_at.load(Ordering::Relaxed) {
+                wal.changed.notify_all();
             }
             Ok(())
         }))?;
         Ok(())
     }
 
+    /// The lane calls this before a transaction: it stands still while the checkpointer needs it to.
+    pub fn stand_still(&self) {
+        if !self.is_pausing.load(Ordering::Acquire) {
+            return;
+        }
+        let wishes = self.wishes();
+        drop(self.changed.wait_timeout_while(wishes, PAUSE_MAX, |wishes| wishes.pause));
+    }
+
+    fn pause(&self, pause: bool) {
+        self.wishes().pause = pause;
+        self.is_pausing.store(pause, Ordering::Release);
+        self.changed.notify_all();
+    }
+
     /// Waits until the log has `wake_at` pages, but not for long; true when it is time to stop.
     fn wait(&self, wake_at: usize) -> bool {
         self.wake_at.store(wake_at, Ordering::Relaxed);
-        let is_stopping = self.is_stopping.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_stopping || self.pages.load(Ordering::Relaxed) >= wake_at {
-            return *is_stopping;
-        }
-        *self.woken.wait_timeout(is_stopping, QUIET).unwrap_or_else(PoisonError::into_inner).0
+        let is_short = |wishes: &mut Wishes| !wishes.stop && self.pages.load(Ordering::Relaxed) < wake_at;
+        let woken = self.changed.wait_timeout_while(self.wishes(), QUIET, is_short);
+        woken.unwrap_or_else(PoisonError::into_inner).0.stop
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The checkpointer's thread.
 #[derive(Debug)]
 pub struct Checkpointer {
-    size: Arc<WalSize>,
+    wal: Arc<Wal>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Checkpointer {
     /// Starts the thread.
-    pub fn start(path: &Path, size: Arc<WalSize>) -> Result<Self, StoreError> {
+    pub fn start(path: &Path, wal: Arc<Wal>) -> Result<Self, StoreError> {
         let connection = connection::open(path, Role::Checkpointer)?;
-        let body = Body { connection, size: Arc::clone(&size), copied: 0 };
+        let body = Body { connection, wal: Arc::clone(&wal), copied: 0 };
         let thread = std::thread::Builder::new()
             .name("checkpoints".into())
             .spawn(move || body.run())
             .map_err(|error| StoreError::Unavailable(format!("no thread for checkpoints: {error}")))?;
-        Ok(Self { size, thread: Mutex::new(Some(thread)) })
+        Ok(Self { wal, thread: Mutex::new(Some(thread)) })
     }
 
     /// Empties the log and ends the thread. Blocks. To be called when the lane has ended.
     pub fn stop(&self) {
-        *self.size.is_stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.size.woken.notify_one();
+        self.wal.wishes().stop = true;
+        self.wal.changed.notify_all();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(thread.join());
         }
@@ -86,7 +116,7 @@ impl Checkpointer {
 
 struct Body {
     connection: Connection,
-    size: Arc<WalSize>,
+    wal: Arc<Wal>,
     /// Pages that are in the file already.
     copied: usize,
 }
@@ -95,28 +125,44 @@ impl Body {
     fn run(mut self) {
         let mut pages_before = 0;
         loop {
-            let is_stopping = self.size.wait(self.copied + limits::WAL_CHECKPOINT_PAGES);
-            let pages = self.size.pages.load(Ordering::Relaxed);
+            let is_stopping = self.wal.wait(self.copied + limits::WAL_CHECKPOINT_PAGES);
+            let pages = self.wal.pages.load(Ordering::Relaxed);
             if is_stopping {
                 self.checkpoint(CheckpointMode::TRUNCATE);
                 return;
             }
-            if pages < self.copied {
-                // The log began anew.
-                self.copied = 0;
-            }
-            if pages >= limits::WAL_PAGES_MAX {
-                self.checkpoint(CheckpointMode::PASSIVE);
-                self.checkpoint(CheckpointMode::FULL);
-            } else if pages >= self.copied + limits::WAL_CHECKPOINT_PAGES {
-                self.checkpoint(CheckpointMode::PASSIVE);
-            } else if pages > 0 && pages == pages_before && self.checkpoint(CheckpointMode::TRUNCATE) {
-                self.copied = 0;
-                // A commit came meanwhile: then its number stays.
-                let _ = self.size.pages.compare_exchange(pages, 0, Ordering::Relaxed, Ordering::Relaxed);
-            }
+            self.turn(pages, pages == pages_before);
             pages_before = pages;
         }
+    }
+
+    /// What a log of `pages` needs.
+    fn turn(&mut self, pages: usize, is_quiet: bool) {
+        if pages < self.copied {
+            // The log began anew.
+            self.copied = 0;
+        }
+        if pages >= self.copied + limits::WAL_CHECKPOINT_PAGES {
+            self.checkpoint(CheckpointMode::PASSIVE);
+            if pages >= limits::WAL_PAGES_MAX {
+                self.begin_anew();
+            }
+        } else if pages > 0 && is_quiet && self.checkpoint(CheckpointMode::TRUNCATE) {
+            self.copied = 0;
+            // A commit came meanwhile: then its number stays.
+            let _ = self.wal.pages.compare_exchange(pages, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        // Once more, so that the lane stands still only for what came during the last one.
+        self.checkpoint(CheckpointMode::PASSIVE);
+        self.wal.pause(true);
+        if self.checkpoint(CheckpointMode::RESTART) {
+            self.copied = 0;
+            self.wal.pages.store(0, Ordering::Relaxed);
+        }
+        self.wal.pause(false);
     }
 
     /// True when it was done. Busy: a later round does it. What else may fail shows in the lane as well.
@@ -128,9 +174,64 @@ impl Body {
             }
             Err(error) => {
                 tracing::debug!(%error, "checkpoint not done");
-                self.copied = self.size.pages.load(Ordering::Relaxed);
+                self.copied = self.wal.pages.load(Ordering::Relaxed);
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_too_long_begins_anew_and_a_quiet_one_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pregon.db");
+        drop(connection::create(&path).unwrap());
+        let wal = Arc::new(Wal::default());
+        let mut writer = connection::open(&path, Role::Writer).unwrap();
+        wal.watch(&mut writer).unwrap();
+        let write = |text: &str| writer.execute_batch(text).unwrap();
+        let pages = || wal.pages.load(Ordering::Relaxed);
+        write("CREATE TABLE t (x)");
+        write("INSERT INTO t VALUES (zeroblob(100000))");
+        let long = pages();
+        assert!(long > 20);
+        write("INSERT INTO t VALUES (1)");
+        assert!(pages() > long, "it goes on where it was");
+
+        let checkpointer = connection::open(&path, Role::Checkpointer).unwrap();
+        let mut body = Body { connection: checkpointer, wal: Arc::clone(&wal), copied: 0 };
+        body.turn(limits::WAL_PAGES_MAX, false);
+        write("INSERT INTO t VALUES (2)");
+        assert!(pages() < 5, "{} pages: the log did not begin anew", pages());
+
+        let file = folder.path().join("pregon.db-wal");
+        assert!(std::fs::metadata(&file).unwrap().len() > 100_000);
+        body.turn(pages(), true);
+        assert_eq!((pages(), std::fs::metadata(&file).unwrap().len()), (0, 0));
+        let rows: u32 = writer.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 3);
+    }
+
+    #[test]
+    fn the_lane_stands_still_while_it_is_asked_to() {
+        let wal = Arc::new(Wal::default());
+        wal.stand_still();
+        wal.pause(true);
+        let (passed, has_passed) = std::sync::mpsc::channel();
+        let lane = Arc::clone(&wal);
+        let thread = std::thread::spawn(move || {
+            passed.send("asked").unwrap();
+            lane.stand_still();
+            passed.send("passed").unwrap();
+        });
+        assert_eq!(has_passed.recv(), Ok("asked"));
+        assert!(has_passed.recv_timeout(Duration::from_millis(50)).is_err(), "it went on");
+        wal.pause(false);
+        assert_eq!(has_passed.recv(), Ok("passed"));
+        thread.join().unwrap();
     }
 }

@@ -20,7 +20,7 @@ use crate::limits;
 use crate::store::StoreError;
 use crate::store::caches::Caches;
 use crate::store::rules::{self, Member};
-use crate::store::sqlite::checkpoint::WalSize;
+use crate::store::sqlite::checkpoint::Wal;
 use crate::store::sqlite::connection::{self, Role, is_own_fault};
 use crate::store::sqlite::retention::Retention;
 use crate::store::sqlite::rows::BatchRows;
@@ -75,7 +75,7 @@ pub struct SqliteLane {
     pub(super) connection: Connection,
     pub(super) caches: Arc<Caches>,
     pub(super) clock: Clock,
-    wal: Arc<WalSize>,
+    wal: Arc<Wal>,
     memory: Memory,
     twins: Twins,
     pub(super) rests: VecDeque<UnreadRest>,
@@ -96,7 +96,7 @@ enum Failure {
 
 impl SqliteLane {
     /// Opens the writing connection of a migrated file.
-    pub fn open(path: PathBuf, caches: Arc<Caches>, clock: Clock, wal: Arc<WalSize>) -> Result<Self, StoreError> {
+    pub fn open(path: PathBuf, caches: Arc<Caches>, clock: Clock, wal: Arc<Wal>) -> Result<Self, StoreError> {
         let connection = connect(&path, &wal)?;
         let twins = twins::recall(&connection, clock())?;
         let (memory, rests, retention) = (Memory::default(), VecDeque::new(), Retention::default());
@@ -107,6 +107,7 @@ impl SqliteLane {
     pub fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         // What it changes may be in the lane's memory.
         self.memory.clear();
+        self.wal.stand_still();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         transaction.commit()?;
@@ -170,6 +171,7 @@ impl SqliteLane {
     }
 
     fn begin(&mut self) -> rusqlite::Result<()> {
+        self.wal.stand_still();
         self.statement("BEGIN IMMEDIATE")?;
         let version: i64 = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         if version != self.memory.data_version {
@@ -200,7 +202,7 @@ fn forget_changed(caches: &Caches, event: &Committed) {
     }
 }
 
-fn connect(path: &std::path::Path, wal: &Arc<WalSize>) -> Result<Connection, StoreError> {
+fn connect(path: &std::path::Path, wal: &Arc<Wal>) -> Result<Connection, StoreError> {
     let mut connection = connection::open(path, Role::Writer)?;
     wal.watch(&mut connection)?;
     Ok(connection)

@@ -25,7 +25,7 @@ pub use self::backup::backup;
 pub use self::migrate::{PlanLine, migrate};
 pub use self::seed::{SeedPlan, Seeded, seed};
 
-use self::checkpoint::{Checkpointer, WalSize};
+use self::checkpoint::{Checkpointer, Wal};
 use self::lane::SqliteLane;
 use self::people::View;
 use self::readers::Readers;
@@ -94,7 +94,7 @@ impl SqliteStore {
         let SqliteOptions { path, readers, clock } = options;
         migrate(&path, false)?;
         let caches = Arc::new(Caches::default());
-        let wal = Arc::new(WalSize::default());
+        let wal = Arc::new(Wal::default());
         let lane = SqliteLane::open(path.clone(), Arc::clone(&caches), Arc::clone(&clock), Arc::clone(&wal))?;
         let readers = Readers::start(&path, readers)?;
         let checkpointer = Checkpointer::start(&path, wal)?;

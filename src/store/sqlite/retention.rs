@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::store::caches::Caches;
-    use crate::store::sqlite::checkpoint::WalSize;
+    use crate::store::sqlite::checkpoint::Wal;
     use crate::store::sqlite::migrate::migrate;
 
     const DAY: i64 = 24 * 3600 * 1_000_000;
@@ -137,8 +137,7 @@ mod tests {
     fn lane(folder: &std::path::Path, now: Timestamp) -> SqliteLane {
         let path = folder.join("pregon.db");
         migrate(&path, false).unwrap();
-        SqliteLane::open(path, Arc::new(Caches::default()), Arc::new(move || now), Arc::new(WalSize::default()))
-            .unwrap()
+        SqliteLane::open(path, Arc::new(Caches::default()), Arc::new(move || now), Arc::new(Wal::default())).unwrap()
     }
 
     fn number(lane: &SqliteLane, query: &str) -> i64 {
