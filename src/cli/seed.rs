@@ -38,10 +38,11 @@ struct FixtureRoom<'a> {
 /// Makes them and writes `{"users":[{"id","username","token"}],"rooms":[{"id","members"}]}`.
 pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
     let tokens = Tokens::new(settings.secret()?.bytes());
-    // First the file: nothing is made when there is nowhere to tell of it.
+    // First the file: nothing is made when there is nowhere to tell of it. An earlier one keeps its content until then.
+    let is_new = !plan.out.exists();
     let unwritable = || format!("{} cannot be written", plan.out.display());
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&plan.out).with_context(unwritable)?;
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(&plan.out).with_context(unwritable)?;
     let seeded = sqlite::seed(
         &settings.database,
         &sqlite::SeedPlan {
@@ -52,7 +53,13 @@ pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
             password_hash: password::encode(&plan.password, password::ITERATIONS),
             allow_existing: plan.allow_existing,
         },
-    )?;
+    )
+    .inspect_err(|_| {
+        if is_new {
+            let _ = std::fs::remove_file(&plan.out);
+        }
+    })?;
+    file.set_len(0).with_context(unwritable)?;
     let now = Timestamp::now();
     let seconds = i64::from(plan.token_hours) * 3600;
     let users = seeded.users.iter().map(|(id, username)| FixtureUser {

@@ -63,7 +63,7 @@ pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     let holds_users: bool = transaction.query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0))?;
     if holds_users && !plan.allow_existing {
         return Err(StoreError::Unavailable(format!(
-            "{} holds users already: name a new file, or allow existing users",
+            "{} holds users already: name a new file, or add to them with --allow-existing",
             path.display()
         )));
     }
