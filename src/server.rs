@@ -49,6 +49,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let bound = listeners[0].1[0].local_addr()?;
     let secret = settings.secret()?;
     let control = control_runtime()?;
+    outlive_file_limit(&control);
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
@@ -151,6 +152,15 @@ fn control_runtime() -> io::Result<Runtime> {
         .thread_name("control")
         .enable_all()
         .build()
+}
+
+/// A file at its limit (`ulimit -f`, a container's quota) is to be an error of that write, as a full disk is: unhandled,
+/// its signal ends the process. A handler that only notes it, once installed, stays.
+fn outlive_file_limit(control: &Runtime) {
+    let _entered = control.enter();
+    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
+        tracing::warn!(%error, "a file at its size limit (ulimit -f) would end the server");
+    }
 }
 
 fn start_shards(

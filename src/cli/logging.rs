@@ -10,7 +10,10 @@ use crate::config::{LogFormat, Settings};
 /// To standard error, from now on.
 pub fn start(settings: &Settings) -> Result<()> {
     let filter = settings.log_level.parse::<EnvFilter>().context("PREGON_LOG_LEVEL")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written (the log's disk is full) is lost. Otherwise the subscriber would complain on standard
+    // error with `eprintln!`, which panics, and take the thread along that had something to say.
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let started = match settings.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().try_init(),

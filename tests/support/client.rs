@@ -41,6 +41,22 @@ impl Socket {
         self.stream.send(message).await.unwrap();
     }
 
+    /// Sends unless the connection is gone.
+    pub async fn try_send(&mut self, frame: Value) -> bool {
+        self.stream.send(Message::text(frame.to_string())).await.is_ok()
+    }
+
+    /// The next frame of JSON; `None` when the connection is gone.
+    pub async fn try_next_json(&mut self) -> Option<Value> {
+        loop {
+            match self.next_raw().await {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).ok(),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
     /// The next frame that is not a protocol ping or pong.
     pub async fn next(&mut self) -> Message {
         loop {

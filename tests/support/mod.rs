@@ -6,6 +6,9 @@
 )]
 
 pub mod client;
+pub mod crowd;
+pub mod ledger;
+pub mod limits;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -153,6 +156,28 @@ impl Server {
     /// Starts it again on the same folder.
     pub fn restart(&mut self) {
         (self.child, self.address) = launch(&self.settings, self.folder.path());
+    }
+
+    /// The command that would start it once more, beside the one that runs.
+    pub fn command(&self) -> Command {
+        pregon(&self.settings, self.folder.path())
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The status of a GET without a token.
+    pub async fn status(&self, path: &str) -> u16 {
+        reqwest::get(self.http(path)).await.unwrap().status().as_u16()
+    }
+
+    /// Asks until a GET is answered with this status.
+    pub async fn wait_for_status(&self, path: &str, status: u16) {
+        let began = Instant::now();
+        while self.status(path).await != status {
+            assert!(began.elapsed() < PATIENCE, "{path} is never answered with {status}");
+        }
     }
 
     /// Sends SIGTERM and waits for the exit code.

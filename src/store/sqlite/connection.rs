@@ -39,6 +39,7 @@ pub fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| opening(path, &error))?;
     configure(&connection, role).map_err(|error| opening(path, &error))?;
+    require_writable(path, &connection)?;
     Ok(connection)
 }
 
@@ -62,7 +63,21 @@ pub fn create(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "journal_mode", "WAL")
     };
     prepare(&connection).map_err(|error| opening(path, &error))?;
+    require_writable(path, &connection)?;
     Ok(connection)
+}
+
+/// SQLite opens a file that this user may not write all the same, for reading alone.
+fn require_writable(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    match connection.is_readonly(rusqlite::MAIN_DB) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(read_only(path)),
+        Err(error) => Err(opening(path, &error)),
+    }
+}
+
+fn read_only(path: &Path) -> StoreError {
+    StoreError::Unavailable(format!("{} is read-only: let this user write it and its folder", path.display()))
 }
 
 fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
@@ -84,13 +99,13 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
 
 /// One sentence for whoever starts the server.
 pub(super) fn opening(path: &Path, error: &rusqlite::Error) -> StoreError {
+    if let Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) = error.sqlite_error_code() {
+        return read_only(path);
+    }
     let path = path.display();
     StoreError::Unavailable(match error.sqlite_error_code() {
         Some(ErrorCode::CannotOpen) => {
             format!("{path} cannot be opened: check that its folder exists and that this user may write there")
-        }
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            format!("{path} is read-only: let this user write it and its folder")
         }
         Some(ErrorCode::NotADatabase) => {
             format!("{path} is not a SQLite database: move it away, or name another file")
