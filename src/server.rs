@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,6 +44,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// What keeps it from starting, in one sentence.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
+    raise_file_limit();
     let prometheus = crate::metrics::install();
     metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
     let listeners = bind(&settings.listen, settings.shards)?;
@@ -97,6 +99,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Each connection is an open file, and many systems begin with a limit of 1024 below a far higher one.
+fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the open-file limit stays as it is (ulimit -n)");
+    }
 }
 
 /// Joins the lanes to the fan-out.

@@ -76,6 +76,46 @@ fn seeded_users_have_tokens_that_count() {
 }
 
 #[test]
+fn a_refused_seed_leaves_the_tokens_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let plan = ["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"];
+    said(&run(here, &plan, &[]));
+    let before = std::fs::read(here.join("fixture.json")).unwrap();
+    assert!(complaint(&run(here, &plan, &[])).contains("holds users already"));
+    assert_eq!(std::fs::read(here.join("fixture.json")).unwrap(), before);
+    // What is longer than the new fixture leaves no rest, and what everybody could read no longer is.
+    std::fs::write(here.join("old.json"), "x".repeat(100_000)).unwrap();
+    std::fs::set_permissions(here.join("old.json"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    said(&run(here, &[&plan[..7], &["--out", "old.json", "--allow-existing"]].concat(), &[]));
+    assert!(serde_json::from_slice::<Fixture>(&std::fs::read(here.join("old.json")).unwrap()).is_ok());
+    assert_eq!(std::fs::metadata(here.join("old.json")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_server_takes_as_many_files_as_the_system_lets_it() {
+    let server = support::Server::start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{files}");
+}
+
+#[test]
+fn a_shard_that_does_not_start_ends_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("PREGON_SHARDS".to_owned(), "64".to_owned())];
+    let serve = pregon(&settings, folder.path());
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -n 150 && exec timeout 20 \"$0\" serve"]).arg(serve.get_program());
+    limited.current_dir(folder.path());
+    limited.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = limited.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ulimit -n"));
+}
+
+#[test]
 fn a_migration_is_planned_and_done() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();

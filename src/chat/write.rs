@@ -101,6 +101,14 @@ pub struct NewMessage {
     pub file_size: Option<u32>,
 }
 
+impl Action {
+    /// Sockets hear nothing of an edit, a deletion or a read that names no message of theirs: clients try them blindly.
+    pub fn is_silent_about(&self, refusal: Refusal) -> bool {
+        matches!(self, Self::Edit { .. } | Self::Delete { .. } | Self::Read { .. })
+            && matches!(refusal, Refusal::NoSuchMessage | Refusal::NotAuthor | Refusal::NotText)
+    }
+}
+
 impl NewMessage {
     /// A message of text or emoji alone.
     pub fn text(content: String, message_type: MessageType) -> Self {

@@ -1,8 +1,8 @@
 //! `pregon seed`: users and rooms in bulk, with their tokens in a file for demonstrations and load tests.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -71,6 +71,10 @@ pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
         users: users.collect(),
         rooms: seeded.rooms.iter().map(|(id, members)| FixtureRoom { id: *id, members }).collect(),
     };
+    // Only now: the tokens of a database that refused to be filled again are still in it.
+    if file.metadata().with_context(unwritable)?.is_file() {
+        file.set_len(0).and_then(|()| file.set_permissions(Permissions::from_mode(0o600))).with_context(unwritable)?;
+    }
     let mut writer = BufWriter::new(file);
     serde_json::to_writer(&mut writer, &fixture).with_context(unwritable)?;
     writer.flush().with_context(unwritable)?;

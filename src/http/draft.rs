@@ -35,6 +35,7 @@ impl Draft {
             let next = timeout(limits::BODY_TIMEOUT, form.next_field()).await.map_err(|_| too_slow())?;
             let Some(part) = next.map_err(|error| rejected(error.status()))? else { return Ok(draft) };
             let name = part.name().unwrap_or_default().to_owned();
+            text_bytes += name.len();
             match (part.file_name().is_some(), Kind::of_field(&name)) {
                 (false, _) => draft.fields.push(name, text(part, &mut text_bytes).await?),
                 (true, Some(kind)) if draft.files.iter().all(|file| file.kind() != kind) => {
@@ -68,12 +69,16 @@ async fn text(mut part: Field<'_>, text_bytes: &mut usize) -> Result<String> {
         let piece = timeout(limits::BODY_TIMEOUT, part.chunk()).await.map_err(|_| too_slow())?;
         let Some(piece) = piece.map_err(|error| rejected(error.status()))? else { break };
         *text_bytes += piece.len();
-        if *text_bytes > limits::BODY_BYTES_MAX {
-            return Err(rejected(StatusCode::PAYLOAD_TOO_LARGE));
-        }
+        bounded(*text_bytes)?;
         bytes.extend_from_slice(&piece);
     }
+    bounded(*text_bytes)?;
     String::from_utf8(bytes).map_err(|_| rejected(StatusCode::BAD_REQUEST))
+}
+
+/// Names and texts together: a form of nothing but names is as long as an upload may be.
+fn bounded(text_bytes: usize) -> Result<()> {
+    if text_bytes > limits::BODY_BYTES_MAX { Err(rejected(StatusCode::PAYLOAD_TOO_LARGE)) } else { Ok(()) }
 }
 
 /// The message that the fields describe, without a file.
@@ -150,6 +155,21 @@ mod tests {
         assert_eq!(long, r#"{"content":["Asegúrese de que este campo no tenga más de 2000 caracteres."]}"#);
         let image = checked(&json!({}), Some(Kind::Image)).unwrap();
         assert_eq!((image.message_type, image.content.as_str()), (MessageType::Image, ""));
+    }
+
+    #[tokio::test]
+    async fn names_count_as_texts_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = MediaDir::open(folder.path().join("media")).unwrap();
+        let mut body = String::new();
+        for number in 0..40 {
+            let name = format!("{number}{}", "x".repeat(limits::BODY_BYTES_MAX / 32));
+            body.push_str(&format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n\r\n"));
+        }
+        body.push_str("--b--\r\n");
+        let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
+        let read = Draft::read(&media, request.body(body.into()).unwrap()).await;
+        assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))));
     }
 
     #[test]

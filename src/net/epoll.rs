@@ -106,7 +106,7 @@ impl Epoll {
     /// When the kernel refuses the wait.
     pub fn look(&mut self, handler: &mut impl Handler) -> io::Result<bool> {
         for token in std::mem::take(&mut self.unread) {
-            self.read(token, false, handler);
+            self.read(token, true, handler);
         }
         match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
@@ -157,7 +157,8 @@ impl Epoll {
         self.close(token);
     }
 
-    fn read(&mut self, token: u32, is_closing: bool, handler: &mut impl Handler) {
+    /// Reads once, or, where no further event may come, until nothing is left.
+    fn read(&mut self, token: u32, to_the_end: bool, handler: &mut impl Handler) {
         let Some(socket) = self.sockets.get_mut(token as usize).and_then(Option::as_mut) else { return };
         loop {
             match socket.read(&mut self.buffer) {
@@ -169,8 +170,8 @@ impl Epoll {
                 Ok(count) => {
                     handler.received(token, &mut self.buffer[..count]);
                     // A short read has emptied the socket: the next byte raises an event. Only an end that was
-                    // announced together with the bytes would not.
-                    if !is_closing {
+                    // announced together with the bytes would not, nor one announced before they were all read.
+                    if !to_the_end {
                         return;
                     }
                 }
@@ -204,5 +205,50 @@ fn write(socket: &mut TcpStream, slices: &[IoSlice<'_>]) -> Sent {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Sent::Broken,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::time::Instant;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard {
+        bytes: usize,
+        is_closed: bool,
+    }
+
+    impl Handler for Heard {
+        fn received(&mut self, _: u32, bytes: &mut [u8]) {
+            self.bytes += bytes.len();
+        }
+
+        fn writable(&mut self, _: u32) {}
+
+        fn closed(&mut self, _: u32) {
+            self.is_closed = true;
+        }
+    }
+
+    #[test]
+    fn an_end_is_heard_behind_more_bytes_than_one_read_takes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0;
+        socket.set_nonblocking(true).unwrap();
+        let mut sockets = Epoll::new(64, 8).unwrap();
+        sockets.adopt(0, socket).unwrap();
+        peer.write_all(&[7; 100]).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        let mut heard = Heard::default();
+        let began = Instant::now();
+        while !heard.is_closed && began.elapsed() < Duration::from_secs(2) {
+            sockets.look(&mut heard).unwrap();
+        }
+        assert_eq!((heard.bytes, heard.is_closed), (100, true));
     }
 }

@@ -155,3 +155,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,8 +95,11 @@ impl Core {
                     self.respond(token, |out| event::error(out, text));
                 }
             }
-            Incoming::Ping(payload) => self.respond(token, |out| frame::encode_pong(payload, out)),
-            Incoming::Pong(_) => {}
+            // After the goodbye nothing is told: a peer that pings without reading must not make its debt grow.
+            Incoming::Ping(payload) if self.is_open(token) => {
+                self.respond(token, |out| frame::encode_pong(payload, out));
+            }
+            Incoming::Ping(_) | Incoming::Pong(_) => {}
             Incoming::Close(code, _) => {
                 self.peer_closes(token, code);
                 return ControlFlow::Break(());
@@ -163,7 +166,7 @@ impl Core {
     }
 
     fn goodbye_with(&mut self, index: u32, code: CloseCode, reason: &str) {
-        if self.slots[index as usize].as_ref().is_some_and(|slot| slot.session.is_open()) {
+        if self.is_open(index) {
             self.begin_closing(index);
             self.respond(index, |out| frame::encode_close(code, reason, out));
         }

@@ -101,6 +101,6 @@ impl Core {
     }
 
     fn find_open(&self, key: SessionKey) -> Option<u32> {
-        self.find(key).filter(|index| self.slots[*index as usize].as_ref().is_some_and(|slot| slot.session.is_open()))
+        self.find(key).filter(|index| self.is_open(*index))
     }
 }

@@ -9,11 +9,13 @@ mod inbound;
 mod liveness;
 mod mailbox;
 mod outbound;
+mod overflow;
 pub mod port;
 mod stats;
 
 use std::collections::VecDeque;
 use std::net::TcpListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::ids::{SessionKey, ShardId};
@@ -24,7 +26,8 @@ use crate::room::presence::Presence;
 use crate::session::outbox::Outbox;
 use crate::session::{Seconds, Session};
 use crate::ws::message::Decoder;
-use port::{Ports, ToShard};
+use overflow::Overflow;
+use port::Ports;
 use stats::Stats;
 
 /// What a shard is started with.
@@ -39,7 +42,8 @@ pub struct Plan {
     pub ports: Ports,
 }
 
-/// Starts a shard's thread. It ends after [`ToShard::Drain`], when its last session is gone.
+/// Starts a shard's thread. It ends after [`port::ToShard::Drain`], when its last session is gone; ends it otherwise, the
+/// process ends.
 ///
 /// # Errors
 /// When the kernel gives no thread.
@@ -50,9 +54,13 @@ pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
         {
             tracing::warn!(shard = plan.id.0, core, "the kernel does not pin this shard to its core");
         }
-        if let Err(error) = event::run(plan) {
-            tracing::error!(%error, "a shard could not start: raise the open-file limit (ulimit -n)");
+        // Without one shard the others wait for room in its inbox, and so do the lanes: then rather no server at all.
+        match catch_unwind(AssertUnwindSafe(|| event::run(plan))) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::error!(%error, "a shard could not start: raise the open-file limit (ulimit -n)"),
+            Err(_) => tracing::error!("a shard panicked"),
         }
+        std::process::exit(1);
     })
 }
 
@@ -67,7 +75,7 @@ struct Slot {
 #[derive(Default)]
 struct Line {
     outbox: Outbox,
-    /// Its turn in the walk is set.
+    /// Its slot is in the walk, once.
     is_queued: bool,
     /// Its socket is full; since then.
     blocked_at: Option<Seconds>,
@@ -98,7 +106,7 @@ struct Core {
     /// Sessions to look at again, by slot and generation.
     wheel: Wheel<(u32, u32)>,
     /// Messages that other shards' inboxes had no room for: nothing is read while there are any.
-    overflow: VecDeque<(ShardId, ToShard)>,
+    overflow: Overflow,
     drain: Option<liveness::Drain>,
     began: Instant,
     now: Seconds,
@@ -124,7 +132,7 @@ impl Core {
             blocked: Vec::new(),
             over: Vec::new(),
             wheel: Wheel::default(),
-            overflow: VecDeque::new(),
+            overflow: Overflow::default(),
             drain: None,
             began: Instant::now(),
             now: Seconds(0),
@@ -145,6 +153,11 @@ impl Core {
         is_live.then_some(key.index)
     }
 
+    /// The slot's session speaks and listens.
+    fn is_open(&self, index: u32) -> bool {
+        self.slots[index as usize].as_ref().is_some_and(|slot| slot.session.is_open())
+    }
+
     /// A free slot's number.
     fn reserve(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
@@ -159,7 +172,10 @@ impl Core {
     fn occupy(&mut self, index: u32, session: Session) {
         let first_due = session.first_due();
         self.slots[index as usize] = Some(Slot { session, decoder: Decoder::new(), seat: None });
-        self.lines[index as usize] = Line::default();
+        // The slot's last session may have left its turn in the walk: it is this one's now. Two turns in one stretch
+        // would send the same bytes twice.
+        let is_queued = self.lines[index as usize].is_queued;
+        self.lines[index as usize] = Line { is_queued, ..Line::default() };
         self.live += 1;
         self.wheel.set(first_due.0, (index, self.generations[index as usize]));
     }

@@ -210,7 +210,7 @@ impl Core {
 
     /// Ends a session that is too slow: what it owes is dropped after the frame under way, then 4008.
     fn let_go(&mut self, index: u32) {
-        if !self.slots[index as usize].as_ref().is_some_and(|slot| slot.session.is_open()) {
+        if !self.is_open(index) {
             return;
         }
         self.begin_closing(index);
@@ -225,21 +225,11 @@ impl Core {
         if shard == self.id {
             return self.take(message);
         }
-        let is_behind = self.overflow.iter().any(|(waiting, _)| *waiting == shard);
-        if is_behind {
-            return self.overflow.push_back((shard, message));
-        }
-        if let Err(back) = self.ports.inboxes[shard.index()].try_send(message) {
-            self.overflow.push_back((shard, back));
-        }
+        self.overflow.send(&self.ports.inboxes, shard, message);
     }
 
     /// Tries again what did not fit. True when nothing waits any more.
     pub(super) fn retry_overflow(&mut self) -> bool {
-        for _ in 0..self.overflow.len() {
-            let Some((shard, message)) = self.overflow.pop_front() else { break };
-            self.tell(shard, message);
-        }
-        self.overflow.is_empty()
+        self.overflow.retry(&self.ports.inboxes)
     }
 }

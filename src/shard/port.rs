@@ -199,6 +199,11 @@ impl ShardSet {
         Self(self.0 & !(1 << shard.0))
     }
 
+    /// Is this shard in it?
+    pub fn contains(self, shard: ShardId) -> bool {
+        self.0 & (1 << shard.0) != 0
+    }
+
     /// Nobody listens.
     pub fn is_empty(self) -> bool {
         self.0 == 0

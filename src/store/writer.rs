@@ -268,11 +268,11 @@ impl<B: BatchStore> Body<B> {
             self.meters.count(&outcome);
             let answered = catch_unwind(AssertUnwindSafe(|| match write.answer {
                 AnswerTo::Caller(answer) => answer(outcome),
-                AnswerTo::Session(session) => {
-                    if matches!(outcome, Outcome::Refused(_) | Outcome::Repeated(_)) {
-                        port.answered(session, &outcome);
-                    }
-                }
+                AnswerTo::Session(session) => match outcome {
+                    Outcome::Refused(refusal) if write.action.is_silent_about(refusal) => {}
+                    Outcome::Refused(_) | Outcome::Repeated(_) => port.answered(session, &outcome),
+                    Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => {}
+                },
             }));
             if answered.is_err() {
                 tracing::error!("an answer's receiver panicked");

@@ -9,8 +9,9 @@ use rusqlite::{Connection, OpenFlags};
 use crate::store::StoreError;
 use crate::store::sqlite::connection;
 
-/// Pages copied between two looks at the lock.
-const STEP_PAGES: i32 = 1024;
+/// All in one step: between two steps another connection's write would make the copy begin anew, and under steady
+/// writes it would never end. A reader of the write-ahead log keeps no writer waiting, however long it reads.
+const STEP_PAGES: i32 = i32::MAX;
 
 /// Copies the database `from`, which may be in use, to the new file `to`.
 ///
@@ -44,4 +45,47 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     target.execute_batch("UPDATE pregon_topics SET epoch = epoch + 1, seq = 0")?;
     target.close().map_err(|(_, error)| error)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
+
+    use super::*;
+    use crate::store::sqlite::migrate;
+
+    #[test]
+    fn a_database_that_is_written_all_the_time_is_copied_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+        migrate(&from, false).unwrap();
+        let writer = connection::open(&from, connection::Role::Writer).unwrap();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+            INSERT INTO pregon_revoked (jti, expires) SELECT i || hex(zeroblob(4096)), 0 FROM n; \
+            INSERT INTO pregon_revoked (jti, expires) VALUES ('', 0)";
+        writer.execute_batch(fill).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let writing = std::thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                writer.pragma_update(None, "synchronous", "OFF").unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    writer.execute("UPDATE pregon_revoked SET expires = expires + 1 WHERE jti = ''", []).unwrap();
+                }
+            }
+        });
+        let (done, copied) = mpsc::channel();
+        std::thread::spawn({
+            let (from, to) = (from.clone(), to.clone());
+            move || done.send(backup(&from, &to))
+        });
+        let result = copied.recv_timeout(Duration::from_secs(20));
+        is_over.store(true, Ordering::Relaxed);
+        writing.join().unwrap();
+        result.expect("the copy does not end").unwrap();
+        let rows =
+            Connection::open(&to).unwrap().query_row("SELECT count(*) FROM pregon_revoked", [], |row| row.get(0));
+        assert_eq!(rows, Ok(3001));
+    }
 }
