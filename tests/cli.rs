@@ -29,20 +29,6 @@ fn complaint(output: &Output) -> String {
 }
 
 #[test]
-fn a_refused_seed_leaves_files_as_they_were() {
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path();
-    let plan = |out| ["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", out];
-    said(&run(here, &plan("first.json"), &[]));
-    let first = std::fs::read(here.join("first.json")).unwrap();
-    for out in ["first.json", "second.json"] {
-        assert!(complaint(&run(here, &plan(out), &[])).contains("--allow-existing"));
-    }
-    assert_eq!(std::fs::read(here.join("first.json")).unwrap(), first);
-    assert!(!here.join("second.json").exists());
-}
-
-#[test]
 fn seeded_users_have_tokens_that_count() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();

@@ -59,7 +59,6 @@ pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
             let _ = std::fs::remove_file(&plan.out);
         }
     })?;
-    file.set_len(0).with_context(unwritable)?;
     let now = Timestamp::now();
     let seconds = i64::from(plan.token_hours) * 3600;
     let users = seeded.users.iter().map(|(id, username)| FixtureUser {
