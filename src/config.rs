@@ -67,6 +67,10 @@ pub struct Settings {
     pub rate_limits: bool,
     /// From SIGTERM to the last connection's end.
     pub drain: Duration,
+    /// From a token's end to the end of its sockets (close code 4001).
+    pub token_grace: Duration,
+    /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
+    pub presence_room_max: u32,
     /// Where clients reach this server, without a slash at the end; `None` means the first listen address.
     pub public_url: Option<String>,
     /// Where uploads are kept.
@@ -124,6 +128,16 @@ impl Settings {
             origins: origins(raw, loopback)?,
             rate_limits,
             drain: Duration::from_secs(raw.number(Setting::DrainSeconds, 20, 0..=3600)?),
+            token_grace: Duration::from_secs(raw.number(
+                Setting::TokenGraceSeconds,
+                limits::TOKEN_GRACE.as_secs(),
+                0..=86_400,
+            )?),
+            presence_room_max: raw.number(
+                Setting::PresenceRoomMax,
+                limits::PRESENCE_ROOM_MAX,
+                0..=limits::PRESENCE_ROOM_CEILING,
+            )?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,

@@ -24,6 +24,8 @@ pub const CLIENT_ID_BYTES_MAX: usize = 64;
 pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes at which a topic's open chunk is closed and another is opened. A larger frame has a chunk of its own.
 pub const CHUNK_BYTES: usize = 16 * 1024;
+/// Memory in chunks above which a shard walks without taking anything in, until readers have caught up.
+pub const CHUNKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Visits of the walk between two looks at the shard's input.
 pub const STRETCH_VISITS: usize = 64;
 /// Parts of one `writev`.
@@ -55,14 +57,16 @@ pub const PING_AFTER: Duration = Duration::from_secs(20);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the accepted connection to the complete request.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the end of a token to the end of its sessions (4001).
+/// From the end of a token to the end of its sessions (4001), unless set otherwise.
 pub const TOKEN_GRACE: Duration = Duration::from_secs(60);
 /// The longest life of a session; ends with 1001 so that the client comes back.
 pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 // --- rooms ---
 
-/// Participants up to which a room sends `user_status` frames.
+/// Participants up to which a room may be set to send `user_status` frames: every join looks through the present.
+pub const PRESENCE_ROOM_CEILING: u32 = 2000;
+/// Participants up to which a room sends `user_status` frames, unless set otherwise.
 pub const PRESENCE_ROOM_MAX: u32 = 200;
 /// From a user's last socket in a room to `offline`.
 pub const PRESENCE_GRACE: Duration = Duration::from_secs(4);
@@ -157,6 +161,8 @@ const _: () = assert!(SHARDS_MAX <= 64, "a set of shards is one u64");
 const _: () = assert!(SIGNAL_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () =
     assert!(CONTENT_CHARS_MAX * 12 < MESSAGE_BYTES_MAX, "content of \\u-escaped surrogate pairs fits a message");
+const _: () = assert!(LOOK_EVENTS_MAX * RECEIVE_BUFFER_BYTES <= CHUNKS_BYTES_MAX, "a look cannot overshoot by much");
+const _: () = assert!(PRESENCE_ROOM_MAX <= PRESENCE_ROOM_CEILING);
 const _: () = assert!(CHUNK_BYTES < OUTBOX_SHARED_BYTES_MAX);
 const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
 const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);

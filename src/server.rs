@@ -71,8 +71,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         metrics_public: settings.metrics_public,
         render_metrics: Arc::new(move || render.render()),
     });
-    let door =
-        gate::Door { store: store.clone(), tokens, origins: settings.origins.clone(), lifecycle: lifecycle.clone() };
+    let door = gate::Door {
+        store: store.clone(),
+        tokens,
+        origins: settings.origins.clone(),
+        lifecycle: lifecycle.clone(),
+        terms: gate::Terms { token_grace: settings.token_grace, presence_room_max: settings.presence_room_max },
+    };
     let submit = store.clone();
     let ports = Ports {
         inboxes: inboxes.clone(),

@@ -291,6 +291,26 @@ async fn what_makes_no_sense_gets_an_error_and_the_socket_lives() {
 }
 
 #[tokio::test]
+async fn sixty_four_shards_are_one_room() {
+    let server = Server::builder().seed(3, 1, 3).set("PREGON_SHARDS", 64).start().await;
+    let mut sockets = Vec::new();
+    for number in 0..12 {
+        sockets.push(server.join(0, number % 3).await);
+    }
+    for speaker in 0..sockets.len() {
+        let text = format!("from socket {speaker}");
+        sockets[speaker].send(json!({"type": "chat_message", "content": text})).await;
+        for socket in &mut sockets {
+            assert_eq!(socket.expect("chat_message").await["message"]["content"], text);
+        }
+    }
+    sockets[0].send(json!({"type": "signal", "data": 1, "echo": true})).await;
+    for socket in &mut sockets {
+        assert_eq!(socket.expect("signal").await["data"], 1);
+    }
+}
+
+#[tokio::test]
 async fn both_devices_of_a_user_hear_what_one_says() {
     for server in servers().await {
         let (mut ana, mut beto) = two(&server).await;

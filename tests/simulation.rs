@@ -85,7 +85,7 @@ impl World {
         let shadow = &mut self.sessions[session];
         if shadow.seat.is_none() && !shadow.is_cut {
             let topic = self.random.random_range(0..self.topics.len());
-            let (seat, is_first) = self.registry.join(self.topics[topic], u32::try_from(session).unwrap(), 2);
+            let (seat, is_first) = self.registry.join(self.topics[topic], u32::try_from(session).unwrap());
             let others = self.sessions.iter().filter(|other| other.seat.is_some_and(|(of, _)| of == topic)).count();
             assert_eq!(is_first, others == 0);
             self.sessions[session].seat = Some((topic, seat));

@@ -1,5 +1,4 @@
 //! `kill -9` of the process that writes: what was acknowledged is there, once, and the log has no hole.
-#![allow(clippy::unwrap_used)]
 
 mod store_support;
 

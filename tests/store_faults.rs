@@ -1,5 +1,4 @@
 //! What SQLite's failures do to a batch: real errors, provoked on the lane's own connection.
-#![allow(clippy::unwrap_used)]
 
 mod store_support;
 

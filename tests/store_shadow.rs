@@ -1,5 +1,4 @@
 //! A room after random writes is what a plain model says it is, for many seeds.
-#![allow(clippy::unwrap_used)]
 
 mod store_support;
 

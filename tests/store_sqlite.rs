@@ -1,5 +1,4 @@
 //! The file itself: made, migrated, refused, seeded, copied, and its log kept short.
-#![allow(clippy::unwrap_used)]
 
 mod store_support;
 

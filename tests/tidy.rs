@@ -17,6 +17,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("chat", &[]),
     ("auth", &[]),
     ("page", &[]),
+    ("metrics", &[]),
     ("wire", &["chat", "ws"]),
     ("room", &["chat"]),
     ("session", &["wire", "chat", "room", "ws"]),

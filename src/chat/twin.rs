@@ -159,25 +159,46 @@ fn is_in_window(at: Timestamp, now: Timestamp) -> bool {
 mod tests {
     use super::*;
 
+    #[derive(Clone)]
+    struct Row {
+        room: RoomId,
+        sender: UserId,
+        content: String,
+        message_type: MessageType,
+        transport: Transport,
+        message: MessageId,
+        at: Timestamp,
+        is_paired: bool,
+    }
+
     /// The rule as one would tell it: a list of all messages, searched from the start.
     #[derive(Clone, Default)]
-    struct Plain(Vec<(RoomId, UserId, String, MessageType, Transport, MessageId, Timestamp, bool)>);
+    struct Plain(Vec<Row>);
 
     impl Plain {
         fn absorb(&mut self, candidate: &Candidate<'_>, now: Timestamp) -> Option<MessageId> {
-            let (_, _, _, _, _, message, _, is_paired) = self.0.iter_mut().find(|row| {
-                !row.7
-                    && (row.0, row.1, &*row.2, row.3)
+            let row = self.0.iter_mut().find(|row| {
+                !row.is_paired
+                    && (row.room, row.sender, &*row.content, row.message_type)
                         == (candidate.room, candidate.sender, candidate.content, candidate.message_type)
-                    && row.4 != candidate.transport
-                    && now.0 - row.6.0 <= 10_000_000
+                    && row.transport != candidate.transport
+                    && now.0 - row.at.0 <= 10_000_000
             })?;
-            *is_paired = true;
-            Some(*message)
+            row.is_paired = true;
+            Some(row.message)
         }
 
         fn enter(&mut self, of: &Candidate<'_>, message: MessageId, at: Timestamp) {
-            self.0.push((of.room, of.sender, of.content.into(), of.message_type, of.transport, message, at, false));
+            self.0.push(Row {
+                room: of.room,
+                sender: of.sender,
+                content: of.content.into(),
+                message_type: of.message_type,
+                transport: of.transport,
+                message,
+                at,
+                is_paired: false,
+            });
         }
     }
 

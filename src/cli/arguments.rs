@@ -116,6 +116,12 @@ pub struct Flags {
     /// From SIGTERM to the end [default: 20]
     #[arg(long, global = true, value_name = "SECONDS")]
     drain_seconds: Option<String>,
+    /// From a token's end to the end of its sockets [default: 60]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    token_grace_seconds: Option<String>,
+    /// Participants up to which a room sends user_status frames [default: 200]
+    #[arg(long, global = true, value_name = "N")]
+    presence_room_max: Option<String>,
     /// Where clients reach this server [default: the first listen address]
     #[arg(long, global = true, value_name = "URL")]
     public_url: Option<String>,
@@ -144,6 +150,7 @@ impl Flags {
     pub fn texts(self) -> Vec<(Setting, String)> {
         let Self { listen, database_url, redis_url, jwt_secret_file, shards, write_lanes, io, node, .. } = self;
         let Self { allowed_origins, require_origin, rate_limits, drain_seconds, public_url, media_dir, .. } = self;
+        let Self { token_grace_seconds, presence_room_max, .. } = self;
         let Self { trusted_proxies, metrics, mask_contacts, log_format, log_level, .. } = self;
         [
             (Setting::Listen, listen),
@@ -158,6 +165,8 @@ impl Flags {
             (Setting::RequireOrigin, require_origin),
             (Setting::RateLimits, rate_limits),
             (Setting::DrainSeconds, drain_seconds),
+            (Setting::TokenGraceSeconds, token_grace_seconds),
+            (Setting::PresenceRoomMax, presence_room_max),
             (Setting::PublicUrl, public_url),
             (Setting::MediaDir, media_dir),
             (Setting::TrustedProxies, trusted_proxies),

@@ -34,7 +34,7 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
     match command.unwrap_or(Command::Serve) {
         Command::Serve => {
             logging::start(&settings)?;
-            crate::server::run(settings)?;
+            crate::server::run(&settings)?;
         }
         Command::Migrate { dry_run } => {
             for line in sqlite::migrate(&settings.database, dry_run)? {

@@ -61,6 +61,10 @@ settings! {
     RateLimits = "rate_limits",
     /// From SIGTERM to the end.
     DrainSeconds = "drain_seconds",
+    /// From a token's end to the end of its sockets.
+    TokenGraceSeconds = "token_grace_seconds",
+    /// The largest room with presence frames.
+    PresenceRoomMax = "presence_room_max",
     /// Where clients reach this server.
     PublicUrl = "public_url",
     /// Where uploads are kept.

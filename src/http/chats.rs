@@ -198,7 +198,7 @@ fn required_user(fields: &Fields) -> Result<UserId> {
 /// A change of participants. That it was so already is no fault: the retry of a lost answer succeeds.
 async fn change(app: &App, caller: &Caller, room: &str, action: Action, done: &str) -> Result<Response> {
     match app.store.write(caller.id(), room_id(room)?, action).await {
-        Outcome::Refused(refusal) => Err(Error::refused(refusal)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Ok(Json(json!({"message": done})).into_response()),
     }
 }

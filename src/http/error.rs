@@ -72,9 +72,11 @@ impl Error {
     pub fn whole(text: &str) -> Self {
         Self::field("non_field_errors", text)
     }
+}
 
-    /// The answer to a refused write, where the endpoint has no text of its own.
-    pub fn refused(refusal: Refusal) -> Self {
+/// The answer to a refused write, where the endpoint has no text of its own.
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotParticipant | Refusal::NotAdmin | Refusal::NotAuthor => FORBIDDEN,
             Refusal::NoSuchMessage => NOT_FOUND,
@@ -164,5 +166,34 @@ impl IntoResponse for Error {
                 (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(error: Error) -> (u16, Option<String>, String) {
+        let response = error.into_response();
+        let wait = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        (status, wait, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn trouble_says_when_to_come_back_and_nothing_of_itself() {
+        for error in [Refusal::Busy.into(), Refusal::Unavailable.into(), Busy.into()] {
+            let (status, wait, body) = answer(error).await;
+            assert_eq!((status, wait.as_deref()), (503, Some("1")));
+            assert!(body.starts_with("{\"error\":\"El servidor está ocupado."), "{body}");
+        }
+        let unavailable = answer(StoreError::Unavailable("disk /secret is full".into()).into()).await;
+        let broken = answer(StoreError::Broken("no such column: password".into()).into()).await;
+        assert_eq!((unavailable.0, broken.0), (503, 500));
+        assert!(!unavailable.2.contains("secret") && !broken.2.contains("password"));
+        let (status, wait, body) = answer(Error::TooMany(7)).await;
+        assert_eq!((status, wait.as_deref()), (429, Some("7")));
+        assert!(body.contains("en 7 segundos"));
     }
 }

@@ -83,7 +83,7 @@ pub async fn send(
             Ok(message_response(&app, StatusCode::CREATED, &caller, &message))
         }
         Outcome::Unchanged => Err(Error::Internal("a message changed nothing".to_owned())),
-        Outcome::Refused(refusal) => Err(Error::refused(refusal)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
     }
 }
 
@@ -131,7 +131,7 @@ pub async fn edit(
         Outcome::Refused(Refusal::NotAuthor) => {
             Err(Error::hand(StatusCode::FORBIDDEN, "Solo puedes editar tus propios mensajes"))
         }
-        Outcome::Refused(refusal) => Err(Error::refused(refusal)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
         _ => current(&app, &caller, room, message).await,
     }
 }
@@ -147,7 +147,7 @@ pub async fn delete(
         Outcome::Refused(Refusal::NotAuthor) => {
             Err(Error::hand(StatusCode::FORBIDDEN, "Solo puedes eliminar tus propios mensajes"))
         }
-        Outcome::Refused(refusal) => Err(Error::refused(refusal)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Unchanged => Err(NOT_FOUND),
         _ => Ok(Json(json!({"message": "Mensaje eliminado"})).into_response()),
     }
@@ -176,7 +176,7 @@ pub async fn react(
             }
             other => Err(Error::Internal(format!("a reaction became {other:?}"))),
         },
-        Outcome::Refused(refusal) => Err(Error::refused(refusal)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
         other => Err(Error::Internal(format!("a reaction ended as {other:?}"))),
     }
 }
@@ -192,7 +192,7 @@ pub async fn mark_as_read(State(app): State<Arc<App>>, caller: Caller, Path(room
                 ChatEvent::Read { count, .. } => *count,
                 other => return Err(Error::Internal(format!("a read became {other:?}"))),
             },
-            Outcome::Refused(refusal) => return Err(Error::refused(refusal)),
+            Outcome::Refused(refusal) => return Err(refusal.into()),
             _ => 0,
         };
         total += count;

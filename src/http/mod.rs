@@ -77,9 +77,10 @@ impl fmt::Debug for App {
 /// All routes except the WebSockets'.
 pub fn router(app: App) -> Router {
     let app = Arc::new(app);
-    let api = Router::new().merge(auth_routes()).merge(message_routes()).merge(people_routes());
     Router::new()
-        .nest("/api", api)
+        .merge(auth_routes())
+        .merge(message_routes())
+        .merge(people_routes())
         .route("/media/{*path}", get(serve_media))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -137,10 +138,11 @@ fn people_routes() -> Router<Arc<App>> {
     ])
 }
 
-/// Each path with and without a slash at the end.
+/// Each path below `/api`, with and without a slash at the end. Not nested: that would hide `/api` from the handlers,
+/// which name themselves in `next` and `previous`.
 fn routes<const N: usize>(routes: [(&str, MethodRouter<Arc<App>>); N]) -> Router<Arc<App>> {
     routes.into_iter().fold(Router::new(), |router, (path, handlers)| {
-        router.route(path, handlers.clone()).route(&format!("{path}/"), handlers)
+        router.route(&format!("/api{path}"), handlers.clone()).route(&format!("/api{path}/"), handlers)
     })
 }
 

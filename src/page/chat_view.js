@@ -82,6 +82,10 @@ export class ChatView {
     clearInterval(this.ticker);
   }
 
+  retryNow() {
+    this.chat.socket.retryNow();
+  }
+
   /** On a phone focus would open the keyboard over what one came to read. */
   focus() {
     if (matchMedia('(hover: hover)').matches) this.composer.focus();
@@ -132,7 +136,7 @@ export class ChatView {
     this.composer.setClosed(this.chat.socket?.state.name === 'closed');
     const { state } = this.chat.socket ?? { state: { name: 'connecting' } };
     this.connection.dataset.state = state.name;
-    const retry = () => h('button', { type: 'button', class: 'plain', onclick: () => this.chat.socket.retryNow() }, t('retryNow'));
+    const retry = () => h('button', { type: 'button', class: 'plain', onclick: () => this.retryNow() }, t('retryNow'));
     if (state.name === 'waiting') {
       const label = h('span', { class: 'connection-label' });
       const count = () => {

@@ -1,5 +1,7 @@
 // Every word of the page in English and Spanish; the browser's first language of the two decides.
 
+import { inEnglish } from './server_texts.js';
+
 const TEXTS = {
   en: {
     tagline: 'Say it, and it is there.',
@@ -81,26 +83,6 @@ const TEXTS = {
   },
 };
 
-/** The server's texts are Spanish; these are the ones a person can meet here. */
-const SERVER_TEXTS_EN = {
-  'Credenciales inválidas.': 'Wrong username or password.',
-  'Esta cuenta está desactivada.': 'This account is disabled.',
-  'Este campo es requerido.': 'This field is required.',
-  'Este campo no puede estar en blanco.': 'This field may not be blank.',
-  'Ya existe Usuario con este Email.': 'Someone already uses this e-mail.',
-  'Ya existe Usuario con este Nombre de usuario.': 'Someone already has this username.',
-  'El username solo puede contener letras, números y guiones bajos': 'Only letters, digits and _ are allowed.',
-  'El nombre de usuario debe tener al menos 3 caracteres.': 'At least 3 characters.',
-  'El nombre para mostrar debe tener al menos 2 caracteres.': 'At least 2 characters.',
-  'Asegúrese de que este campo tenga al menos 8 caracteres.': 'At least 8 characters.',
-  'Esta contraseña es demasiado común.': 'This password is too common.',
-  'Esta contraseña es completamente numérica.': 'A password may not be only digits.',
-  'Usuario no encontrado': 'No such user.',
-  'No puedes crear un chat contigo mismo': 'You cannot chat with yourself.',
-  'No eres participante de este chat': 'You are not in this chat.',
-  'Token inválido': 'Your session is no longer valid.',
-};
-
 export const language = pick(navigator.languages ?? [navigator.language]);
 
 function pick(wanted) {
@@ -116,7 +98,7 @@ export function t(key, values = {}) {
 /** What the server said, in the reader's language where it is known; `fallback` when it said nothing. */
 export function serverText(text, fallback = t('failed')) {
   if (!text) return fallback;
-  return language === 'en' ? (SERVER_TEXTS_EN[text] ?? text) : text;
+  return language === 'en' ? inEnglish(text) : text;
 }
 
 /** What to tell a person about a failed call. */

@@ -45,7 +45,7 @@ macro_rules! file {
     };
 }
 
-const EMBEDDED: [File; 26] = [
+const EMBEDDED: [File; 27] = [
     file!("/", "index.html", HTML),
     file!("style.css", CSS),
     file!("chat.css", CSS),
@@ -67,6 +67,7 @@ const EMBEDDED: [File; 26] = [
     file!("outbox.js", SCRIPT),
     file!("reactions.js", SCRIPT),
     file!("rooms_view.js", SCRIPT),
+    file!("server_texts.js", SCRIPT),
     file!("session.js", SCRIPT),
     file!("shell.js", SCRIPT),
     file!("socket.js", SCRIPT),

@@ -14,13 +14,13 @@ const POLL_MS = 5_000;
 const POLL_HIDDEN_MS = 20_000;
 /** Several frames in a row ask for one look at the room list. */
 const SOON_MS = 400;
-const ROOMS_PAGE = 20;
 
 export class Shell {
   constructor(root, { onSignedOut }) {
     this.onSignedOut = onSignedOut;
     this.newest = [];
     this.older = [];
+    this.nextPage = 2;
     this.listeners = new AbortController();
     this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll(), onMore: () => this.more() });
     this.pane = h('main', { class: 'pane', id: 'pane' });
@@ -105,9 +105,13 @@ export class Shell {
       this.older = next === null ? [] : without(results, [...this.newest, ...this.older]);
       this.newest = results;
       this.count = count;
+      // The server answers again: no need to sit out the rest of a long back-off.
+      if (this.unreachable) this.chat?.retryNow();
+      this.unreachable = false;
       this.showRooms();
     } catch {
       if (this.closed || turn !== this.turn) return;
+      this.unreachable = true;
       this.roomsView.show(this.rooms, { reachable: false, hasMore: this.hasMore });
     }
     this.timer = setTimeout(() => this.poll(), document.hidden ? POLL_HIDDEN_MS : POLL_MS);
@@ -121,10 +125,11 @@ export class Shell {
     return this.count > this.rooms.length;
   }
 
-  /** The next page of rooms; only the first one is looked at again by itself. */
+  /** The next page of rooms; only the first one is looked at again by itself, and what new rooms push down overlaps. */
   async more() {
     try {
-      const { results } = await api.rooms(Math.floor(this.rooms.length / ROOMS_PAGE) + 1);
+      const { results } = await api.rooms(this.nextPage);
+      this.nextPage += 1;
       this.older = [...this.older, ...without(this.rooms, results)];
       this.showRooms();
     } catch (error) {

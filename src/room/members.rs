@@ -23,8 +23,6 @@ pub struct LiveRoom {
     pub members: Vec<u32>,
     /// Where the next frame goes.
     pub open: OpenChunk,
-    /// Participants of the room when the last session came: decides on presence frames.
-    pub participants: u32,
 }
 
 /// What leaving a topic did.
@@ -50,16 +48,15 @@ pub struct Registry {
 
 impl Registry {
     /// Seats a session; true when it is the topic's first here.
-    pub fn join(&mut self, topic: Topic, session: u32, participants: u32) -> (Seat, bool) {
+    pub fn join(&mut self, topic: Topic, session: u32) -> (Seat, bool) {
         let rooms = &mut self.rooms;
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
             is_first = true;
-            let room = LiveRoom { topic, members: Vec::new(), open: OpenChunk::default(), participants };
+            let room = LiveRoom { topic, members: Vec::new(), open: OpenChunk::default() };
             narrow(rooms.insert(room))
         });
         let room = &mut rooms[slot as usize];
-        room.participants = participants;
         room.members.push(session);
         (Seat { room: slot, place: narrow(room.members.len() - 1) }, is_first)
     }
@@ -121,9 +118,9 @@ mod tests {
     fn a_seat_that_falls_free_goes_to_the_last_member() {
         let topic = Topic::Room(RoomId::fresh());
         let mut registry = Registry::default();
-        let (first, is_first) = registry.join(topic, 7, 3);
+        let (first, is_first) = registry.join(topic, 7);
         assert!(is_first);
-        let (second, is_first) = registry.join(topic, 8, 3);
+        let (second, is_first) = registry.join(topic, 8);
         assert!(!is_first);
         assert_eq!(second, Seat { room: first.room, place: 1 });
         assert_eq!(registry.leave(first), Left::Moved { session: 8 });

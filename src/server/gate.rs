@@ -1,6 +1,7 @@
 //! Who may come in: token, user and participant row, from caches where they are fresh.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::origin::Rules;
 use crate::auth::token::{Access, Tokens};
@@ -19,6 +20,16 @@ pub(super) struct Door {
     pub tokens: Arc<Tokens>,
     pub origins: Rules,
     pub lifecycle: Arc<Lifecycle>,
+    pub terms: Terms,
+}
+
+/// What a session is admitted on.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// From a token's end to the end of its sockets.
+    pub token_grace: Duration,
+    /// Participants up to which a room sends presence frames.
+    pub presence_room_max: u32,
 }
 
 impl Gate for Door {
@@ -32,12 +43,12 @@ impl Gate for Door {
             return Verdict::Now(refuse(reason::BAD_TOKEN));
         };
         if let Some(admission) = self.store.cached_admission(room, access.user) {
-            return Verdict::Now(decide(room, &access, Ok(admission)));
+            return Verdict::Now(decide(self.terms, room, &access, Ok(admission)));
         }
-        let store = self.store.clone();
+        let (store, terms) = (self.store.clone(), self.terms);
         Verdict::Later(Box::pin(async move {
             let admission = store.admission(room, access.user).await;
-            decide(room, &access, admission)
+            decide(terms, room, &access, admission)
         }))
     }
 
@@ -46,7 +57,12 @@ impl Gate for Door {
     }
 }
 
-fn decide(room: RoomId, access: &Access, admission: Result<Admission, StoreError>) -> Result<Entry, Refused> {
+fn decide(
+    terms: Terms,
+    room: RoomId,
+    access: &Access,
+    admission: Result<Admission, StoreError>,
+) -> Result<Entry, Refused> {
     let admission = admission.map_err(|error| {
         tracing::warn!(%error, "a handshake could not be judged");
         Refused { text: reason::TRY_LATER, goodbye: reason::OVERLOAD }
@@ -56,7 +72,13 @@ fn decide(room: RoomId, access: &Access, admission: Result<Admission, StoreError
             if !admission.is_participant {
                 return refuse(reason::NOT_PARTICIPANT);
             }
-            Ok(Entry { account, room, participants: admission.participants, token_expires: access.expires })
+            let grace = i64::try_from(terms.token_grace.as_secs()).unwrap_or(i64::MAX);
+            Ok(Entry {
+                account,
+                room,
+                has_presence: admission.participants <= terms.presence_room_max,
+                token_ends: access.expires.saturating_add(grace),
+            })
         }
         _ => refuse(reason::BAD_TOKEN),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::chat::user::Account;
 use crate::chat::write::Action;
 use crate::ids::{RoomId, Topic};
-use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE, TOKEN_GRACE};
+use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
 use crate::wire::command::{self, Command};
 use crate::wire::reason::{self, Goodbye};
 
@@ -29,10 +29,10 @@ pub struct Entry {
     pub account: Arc<Account>,
     /// Its room.
     pub room: RoomId,
-    /// Participants of the room.
-    pub participants: u32,
-    /// When its token expires, in seconds since 1970.
-    pub token_expires: i64,
+    /// The room is small enough for `user_status` frames.
+    pub has_presence: bool,
+    /// When its token's time is over, grace included, in seconds since 1970.
+    pub token_ends: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct Session {
     /// Whose session; `None` for one that was refused and only hears why.
     account: Option<Arc<Account>>,
     room: RoomId,
+    has_presence: bool,
     began_at: Seconds,
     heard_at: Seconds,
     pinged_at: Option<Seconds>,
@@ -99,14 +100,15 @@ pub enum Due {
 impl Session {
     /// A session that was let in. `unix_now` is the same moment as `now`, in seconds since 1970.
     pub fn admitted(entry: &Entry, now: Seconds, unix_now: i64) -> Self {
-        let token_left = u64::try_from(entry.token_expires - unix_now).unwrap_or(0);
-        let token_ends = now.plus(std::time::Duration::from_secs(token_left) + TOKEN_GRACE);
+        let token_left = u64::try_from(entry.token_ends - unix_now).unwrap_or(0);
+        let token_ends = now.plus(std::time::Duration::from_secs(token_left));
         let life_ends = now.plus(SESSION_LIFE);
         let (ends_at, end) =
             if token_ends < life_ends { (token_ends, reason::TOKEN_OVER) } else { (life_ends, reason::TOO_OLD) };
         Self {
             account: Some(entry.account.clone()),
             room: entry.room,
+            has_presence: entry.has_presence,
             began_at: now,
             heard_at: now,
             pinged_at: None,
@@ -121,6 +123,7 @@ impl Session {
         Self {
             account: None,
             room,
+            has_presence: false,
             began_at: now,
             heard_at: now,
             pinged_at: None,
@@ -138,6 +141,11 @@ impl Session {
     /// The room it is in.
     pub fn room(&self) -> RoomId {
         self.room
+    }
+
+    /// Its coming was told to the room's home shard, and its going must be.
+    pub fn has_presence(&self) -> bool {
+        self.has_presence
     }
 
     /// When it was adopted.
@@ -223,9 +231,9 @@ mod tests {
     use super::*;
     use crate::ids::UserId;
 
-    fn session(token_expires: i64) -> Session {
+    fn session(token_ends: i64) -> Session {
         let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
-        let entry = Entry { account, room: RoomId::fresh(), participants: 2, token_expires };
+        let entry = Entry { account, room: RoomId::fresh(), has_presence: true, token_ends };
         Session::admitted(&entry, Seconds(100), 1_000_000)
     }
 
@@ -242,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn a_session_outlives_its_token_by_the_grace_alone() {
-        let mut session = session(1_000_010);
+    fn a_session_ends_when_its_tokens_time_is_over() {
+        let mut session = session(1_000_070);
         session.heard(Seconds(165));
         assert_eq!(session.due(Seconds(169)), Due::Later(Seconds(170)));
         assert_eq!(session.due(Seconds(170)), Due::End(reason::TOKEN_OVER, Seconds(175)));

@@ -112,8 +112,9 @@ impl Shard {
         let mut has_more = true;
         let mut has_worked = false;
         for _ in 0..TURN_ROUNDS_MAX {
-            let has_mail = self.core.take_mail();
-            let has_input = self.look();
+            let is_flooded = self.core.is_flooded();
+            let has_mail = is_flooded || self.core.take_mail();
+            let has_input = is_flooded || self.look();
             let has_walked = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
             self.bury();
             has_worked |= has_walked;

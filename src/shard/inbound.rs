@@ -6,7 +6,7 @@ use super::Core;
 use super::port::{Except, ToShard};
 use crate::chat::write::{Action, AnswerTo, Refusal, Transport, Write};
 use crate::ids::EventId;
-use crate::limits::{MESSAGE_BYTES_MAX, PRESENCE_ROOM_MAX};
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::net::epoll::Handler;
 use crate::session::outbox::Class;
 use crate::session::{Effect, Entry, Session};
@@ -71,7 +71,7 @@ impl Core {
 
     fn enter_room(&mut self, index: u32, entry: &Entry) {
         let topic = crate::ids::Topic::Room(entry.room);
-        let (seat, is_first) = self.registry.join(topic, index, entry.participants);
+        let (seat, is_first) = self.registry.join(topic, index);
         if let Some(slot) = self.slots[index as usize].as_mut() {
             slot.seat = Some(seat);
         }
@@ -79,7 +79,7 @@ impl Core {
             self.ports.directory.join(topic, self.id);
         }
         self.respond(index, event::greeting);
-        if entry.participants <= PRESENCE_ROOM_MAX {
+        if entry.has_presence {
             let session = self.key(index);
             let arrived = ToShard::Arrived { room: entry.room, account: entry.account.clone(), session };
             self.tell(self.ports.home(entry.room), arrived);
@@ -183,8 +183,7 @@ impl Core {
         let Some(slot) = self.slots[index as usize].as_mut() else { return };
         let Some(seat) = slot.seat.take() else { return };
         let (room, topic) = (slot.session.room(), slot.session.topic());
-        let user = slot.session.account().map(|account| account.id);
-        let has_presence = self.registry.room(seat.room).participants <= PRESENCE_ROOM_MAX;
+        let present = slot.session.account().filter(|_| slot.session.has_presence()).map(|account| account.id);
         match self.registry.leave(seat) {
             crate::room::members::Left::Moved { session } => {
                 if let Some(moved) = self.slots[session as usize].as_mut() {
@@ -194,7 +193,7 @@ impl Core {
             crate::room::members::Left::Quietly => {}
             crate::room::members::Left::Last => self.ports.directory.leave(topic, self.id),
         }
-        if let Some(user) = user.filter(|_| has_presence) {
+        if let Some(user) = present {
             self.tell(self.ports.home(room), ToShard::Departed { room, user });
         }
     }

@@ -8,7 +8,8 @@ use super::Core;
 use super::port::{Except, Publication, ToShard};
 use crate::ids::{SessionKey, ShardId};
 use crate::limits::{
-    OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX, OUTBOX_STALL, SHARD_OWED_BYTES_MAX, STRETCH_VISITS,
+    CHUNKS_BYTES_MAX, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX, OUTBOX_STALL, SHARD_OWED_BYTES_MAX,
+    STRETCH_VISITS,
 };
 use crate::net::epoll::{Epoll, Sent, Stretch};
 use crate::session::outbox::{Class, Slices};
@@ -102,6 +103,11 @@ impl Core {
         write(&mut frames);
         self.deliver(index, &frames, Class::Durable);
         self.scratch = frames;
+    }
+
+    /// More waits than a shard should hold, and somebody can be visited: no more is taken in before that.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.arena.held_bytes() > CHUNKS_BYTES_MAX && !self.walk.is_empty()
     }
 
     /// One stretch of the walk. True when somebody was visited.

@@ -1,5 +1,4 @@
 //! What every store does, whatever its database: each backend is one line, each claim a function.
-#![allow(clippy::unwrap_used)]
 
 mod lane;
 mod messages;

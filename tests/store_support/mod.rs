@@ -1,5 +1,5 @@
 //! A store of its own for each test, with what the lane reports and a clock that stands still until it is moved.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -73,9 +73,9 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0;",
     )?;
     match role {
-        Role::Writer => connection.pragma_update(None, "cache_size", -32 * 1024),
+        Role::Writer => connection.pragma_update(None, "cache_size", -8 * 1024),
         Role::Reader => {
-            connection.pragma_update(None, "cache_size", -8 * 1024)?;
+            connection.pragma_update(None, "cache_size", -1024)?;
             connection.pragma_update(None, "query_only", true)
         }
         Role::Checkpointer => Ok(()),
