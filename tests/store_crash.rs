@@ -35,13 +35,9 @@ impl LanePort for Acknowledge {
     fn answered(&self, _: SessionKey, _: &Outcome) {}
 }
 
-/// Not a test of its own: the process that is killed. It writes until then.
-#[test]
-#[ignore = "the child of a_killed_writer_loses_nothing_it_acknowledged"]
-fn writes_until_killed() {
-    let path = std::env::var(FILE).expect("started by its parent");
-    let pairs: Vec<(RoomId, UserId)> = std::env::var(PAIRS)
-        .unwrap()
+/// The child: it writes until it is killed.
+fn write_until_killed(path: &str, pairs: &str) {
+    let pairs: Vec<(RoomId, UserId)> = pairs
         .split(',')
         .map(|pair| pair.split_once(':').map(|(room, user)| (room.parse().unwrap(), user.parse().unwrap())).unwrap())
         .collect();
@@ -67,6 +63,10 @@ fn writes_until_killed() {
 
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_it_acknowledged() {
+    // This test's own process, started again below.
+    if let (Ok(path), Ok(pairs)) = (std::env::var(FILE), std::env::var(PAIRS)) {
+        return write_until_killed(&path, &pairs);
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pregon.db");
     let plan = SeedPlan { users: 12, rooms: 4, members: 3, ..SeedPlan::default() };
@@ -77,7 +77,7 @@ async fn a_killed_writer_loses_nothing_it_acknowledged() {
     let mut acknowledged = HashSet::new();
     for round in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writes_until_killed", "--ignored", "--nocapture"])
+            .args(["--exact", "a_killed_writer_loses_nothing_it_acknowledged", "--nocapture"])
             .env(FILE, &path)
             .env(PAIRS, text.join(","))
             .stdout(Stdio::piped())

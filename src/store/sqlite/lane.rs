@@ -108,10 +108,11 @@ impl SqliteLane {
         // What it changes may be in the lane's memory.
         self.memory.clear();
         self.wal.stand_still();
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = work(&transaction)?;
-        transaction.commit()?;
-        Ok(result)
+        let result = in_transaction(&mut self.connection, work);
+        if let Err(StoreError::Unavailable(_)) = &result {
+            self.is_failing = true;
+        }
+        result
     }
 
     /// Does the database take writes? After a failure only a real write can tell, one that needs new pages.
@@ -193,6 +194,16 @@ impl SqliteLane {
             forget_changed(&self.caches, event);
         }
     }
+}
+
+fn in_transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = work(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
 }
 
 fn forget_changed(caches: &Caches, event: &Committed) {
@@ -348,3 +359,57 @@ impl Batch {
 
 /// Topics in the order every database locks them.
 pub type TouchedTopics = BTreeSet<Topic>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::write::{AnswerTo, NewMessage, Transport};
+    use crate::ids::EventId;
+    use crate::store::sqlite::{SeedPlan, seed};
+
+    fn send(room: RoomId, actor: UserId) -> Write {
+        let new = NewMessage::text("hola".into(), crate::chat::message::MessageType::Text);
+        Write {
+            event_id: EventId::fresh(),
+            actor,
+            room,
+            transport: Transport::Rest,
+            action: Action::Send(new),
+            answer: AnswerTo::Caller(Box::new(|_| {})),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_found_by_its_places_when_commit_gave_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pregon.db");
+        let plan = SeedPlan { users: 2, rooms: 1, members: 2, ..SeedPlan::default() };
+        let seeded = seed(&path, &plan).unwrap();
+        let (room, actor) = (seeded.rooms[0].0, seeded.users[0].0);
+        let (caches, wal) = (Arc::new(Caches::default()), Arc::new(Wal::default()));
+        let mut lane = SqliteLane::open(path, caches, Arc::new(Timestamp::now), wal).unwrap();
+        let written = lane.commit(&[send(room, actor), send(room, actor)]).unwrap();
+        assert_eq!(written.events.len(), 2);
+        assert!(lane.resolve(&written).unwrap());
+
+        // The same places, taken by a batch that was rolled back, belong to other events.
+        let mut lost = Batch::default();
+        for event in &written.events {
+            let Outcome::Committed(other) = lane.commit(&[send(room, actor)]).unwrap().outcomes.remove(0) else {
+                panic!("not committed")
+            };
+            let Committed { topic, at, .. } = *other;
+            let event = Committed {
+                topic,
+                cursor: event.cursor,
+                event_id: EventId::fresh(),
+                at,
+                origin: None,
+                event: crate::chat::event::ChatEvent::Left { user: actor },
+            };
+            lost.add(Outcome::Committed(Arc::new(event)));
+        }
+        assert!(!lane.resolve(&lost).unwrap());
+        assert!(!lane.resolve(&Batch::default()).unwrap());
+    }
+}
