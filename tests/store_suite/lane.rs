@@ -14,6 +14,7 @@ use crate::store_support::sent;
 use crate::store_support::unknown_message;
 use pregon::chat::event::ChatEvent;
 use pregon::chat::message::MessageType;
+use pregon::chat::message::ReactionType;
 use pregon::chat::write::Action;
 use pregon::chat::write::NewMessage;
 use pregon::chat::write::Outcome;
@@ -129,12 +130,14 @@ pub async fn sessions_hear_of_refusals_and_repetitions_only(world: World) {
     world.submit(users[0], room, Action::Read { message: message.id });
     world.submit(users[0], room, named("eco", "k"));
     world.submit(users[0], room, named("eco", "k"));
+    // Silence on what clients try blindly; a reaction to nothing is told.
     world.submit(users[1], room, Action::Delete { message: message.id });
+    world.submit(users[1], room, Action::React { message: unknown_message(), reaction: ReactionType::Like });
     world.settle().await;
     let answers = world.port.answers.lock().unwrap();
     assert_eq!(answers.len(), 2, "{answers:?}");
     assert!(matches!(&answers[0], (SESSION, Outcome::Repeated(message)) if message.content == "eco"));
-    assert!(matches!(answers[1], (SESSION, Outcome::Refused(Refusal::NotAuthor))));
+    assert!(matches!(answers[1], (SESSION, Outcome::Refused(Refusal::NoSuchMessage))));
     let events = world.port.events.lock().unwrap();
     assert_eq!(events.iter().map(|event| event.origin.is_some()).collect::<Vec<_>>(), [false, true, true]);
 }
