@@ -118,6 +118,32 @@ async fn sigterm_tells_everybody_to_come_back_and_loses_nothing() {
     assert!(stored >= heard, "heard {heard}, stored {stored}");
 }
 
+#[tokio::test]
+async fn requests_under_way_are_answered_before_the_server_stops() {
+    let mut server = Server::builder().seed(2, 1, 2).set("PREGON_SHARDS", 1).start().await;
+    // Checking a password takes long enough for the signal to come in between.
+    let body = json!({"login": server.fixture.users[0].username, "password": "pregon-demo"}).to_string();
+    let request = format!(
+        "POST /api/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut connections = Vec::new();
+    for _ in 0..6 {
+        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        connections.push(connection);
+    }
+    // Connections are accepted in their order: when this one is answered, those are all served.
+    reqwest::get(server.http("/healthz")).await.unwrap();
+    server.signal("TERM");
+    for mut connection in connections {
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    }
+    assert_eq!(server.terminate(), Some(0));
+}
+
 /// A member who stops reading while durable messages pour in is let go; nobody else notices.
 #[tokio::test]
 async fn a_reader_that_stalls_is_let_go_with_whole_frames() {

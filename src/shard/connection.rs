@@ -47,6 +47,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Por
 async fn serve(socket: TcpStream, peer: SocketAddr, shared: Rc<Shared>, ports: Ports) {
     // Frames are small and must not wait for each other.
     let _ = socket.set_nodelay(true);
+    let (_served, mut draining) = shared.serve();
     let upgraded: Rc<Cell<Option<Upgrade>>> = Rc::default();
     let service = hyper::service::service_fn(|request| {
         let (ports, upgraded) = (ports.clone(), upgraded.clone());
@@ -58,8 +59,17 @@ async fn serve(socket: TcpStream, peer: SocketAddr, shared: Rc<Shared>, ports: P
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        // What it resolves to holds a lock: it must not live on in the branch.
+        () = async { drop(draining.wait_for(|is_draining| *is_draining).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     // Requests that are not HTTP, or end half-way, are the peer's affair.
-    if connection.await.is_err() {
+    if outcome.is_err() {
         return;
     }
     let Some((upgrade, admission)) = upgraded.take() else { return };

@@ -1,11 +1,11 @@
 //! The loop: look at input, walk a stretch, look again; sleep when neither has anything to do.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
@@ -32,6 +32,20 @@ pub(super) struct Shared {
     shard: RefCell<Shard>,
     /// Something was adopted: take a turn.
     wake: Notify,
+    /// Connections that hyper still serves: requests under way and those that may yet come.
+    connections: Cell<usize>,
+    /// Turns true when the shard is about to end: what is under way is finished, nothing new begins.
+    draining: watch::Sender<bool>,
+}
+
+/// Counts a connection for as long as it is served.
+pub(super) struct Served(Rc<Shared>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.wake.notify_one();
+    }
 }
 
 /// Runs a shard on the calling thread until it is drained.
@@ -45,7 +59,7 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
         let inbox = ports.inboxes[plan.id.index()].clone();
         let core = Core::new(plan.id, plan.ports);
         let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
-        let shared = Rc::new(Shared { shard: RefCell::new(shard), wake: Notify::new() });
+        let shared = Rc::new(Shared::new(shard));
         for listener in plan.listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports.clone()));
@@ -72,6 +86,17 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
 }
 
 impl Shared {
+    fn new(shard: Shard) -> Self {
+        let (shard, connections) = (RefCell::new(shard), Cell::new(0));
+        Self { shard, wake: Notify::new(), connections, draining: watch::Sender::new(false) }
+    }
+
+    /// A connection comes: the shard does not end before it is dropped.
+    pub(super) fn serve(self: &Rc<Self>) -> (Served, watch::Receiver<bool>) {
+        self.connections.set(self.connections.get() + 1);
+        (Served(self.clone()), self.draining.subscribe())
+    }
+
     /// Makes a connected socket a session, with the bytes that came behind its handshake.
     pub(super) fn adopt(
         &self,
@@ -97,7 +122,10 @@ impl Shared {
     fn turn(&self) -> (bool, bool) {
         let mut shard = self.shard.borrow_mut();
         let has_more = shard.turn();
-        (has_more, shard.core.is_over())
+        if shard.core.drain.is_some() {
+            self.draining.send_if_modified(|is_draining| !std::mem::replace(is_draining, true));
+        }
+        (has_more, shard.core.is_over() && self.connections.get() == 0)
     }
 }
 

@@ -89,7 +89,7 @@ impl Core {
         }
     }
 
-    /// Drained: nothing is left to do.
+    /// Drained: no session is left.
     pub(super) fn is_over(&self) -> bool {
         self.drain.is_some() && self.live == 0
     }

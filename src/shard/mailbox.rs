@@ -1,5 +1,7 @@
 //! What other threads tell a shard.
 
+use std::time::Duration;
+
 use super::Core;
 use super::port::{Except, ToShard};
 use crate::chat::user::Account;
@@ -48,8 +50,9 @@ impl Core {
             ToShard::Participants { room, users, asked_at } => {
                 let asked =
                     Seconds(u32::try_from(asked_at.saturating_duration_since(self.began).as_secs()).unwrap_or(0));
+                // The shard's clock is late by a turn at most: who came within that second is left to the next look.
                 self.evict(Topic::Room(room), REMOVED, |began, member| {
-                    began < asked && users.binary_search(&member).is_err()
+                    began.plus(Duration::from_secs(1)) < asked && users.binary_search(&member).is_err()
                 });
             }
             ToShard::Drain(within) => self.begin_drain(within),

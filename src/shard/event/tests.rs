@@ -44,7 +44,7 @@ fn shared() -> Shared {
     let sockets = Epoll::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX).unwrap();
     let core = Core::new(ShardId(0), ports);
     let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
-    Shared { shard: RefCell::new(shard), wake: Notify::new() }
+    Shared::new(shard)
 }
 
 fn entry(room: RoomId) -> Entry {
