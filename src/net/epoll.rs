@@ -12,6 +12,8 @@ use mio::{Events, Interest, Poll, Token};
 
 /// What comes of a look, socket by socket. `token` is the number given at adoption.
 pub trait Handler {
+    /// May the socket be read now? If not, it is asked about again at the next look.
+    fn takes_input(&self, token: u32) -> bool;
     /// Bytes came. They may be changed in place.
     fn received(&mut self, token: u32, bytes: &mut [u8]);
     /// The socket takes bytes again.
@@ -106,7 +108,8 @@ impl Epoll {
     /// When the kernel refuses the wait.
     pub fn look(&mut self, handler: &mut impl Handler) -> io::Result<bool> {
         for token in std::mem::take(&mut self.unread) {
-            self.read(token, false, handler);
+            // The end may have been announced meanwhile, and is not announced again.
+            self.read(token, true, handler);
         }
         match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
@@ -159,6 +162,12 @@ impl Epoll {
 
     fn read(&mut self, token: u32, is_closing: bool, handler: &mut impl Handler) {
         let Some(socket) = self.sockets.get_mut(token as usize).and_then(Option::as_mut) else { return };
+        if !handler.takes_input(token) {
+            if !self.unread.contains(&token) {
+                self.unread.push(token);
+            }
+            return;
+        }
         loop {
             match socket.read(&mut self.buffer) {
                 Ok(0) => return handler.closed(token),

@@ -87,12 +87,20 @@ impl Core {
         let span = self.arena.append(&mut self.single, frames);
         let line = &mut self.lines[index as usize];
         line.outbox.push(&mut self.arena, span, class);
-        if line.blocked_at.is_none() && !line.is_queued {
+        let is_blocked = line.blocked_at.is_some();
+        if !is_blocked && !line.is_queued {
             line.is_queued = true;
             self.walk.push_back(index);
+        } else if is_blocked && line.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
+            line.outbox.fall_behind(&mut self.arena);
         }
+        let owes = line.outbox.owed_bytes();
         self.stats.counts.frames_out += 1;
         self.arena.settle(span);
+        // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
+        if is_blocked && owes > OUTBOX_OWED_BYTES_MAX {
+            self.let_go(index);
+        }
     }
 
     /// A frame for one session, appended by `write`.
