@@ -149,7 +149,10 @@ async fn a_database_that_may_not_be_written_stops_the_start_with_one_sentence() 
     let mut complaint = String::new();
     child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    let sentence = format!("database unavailable: {} is read-only: let this user write it and its folder\n", server.database().display());
+    let sentence = format!(
+        "database unavailable: {} is read-only: let this user write it and its folder\n",
+        server.database().display()
+    );
     assert_eq!(complaint, sentence);
 
     mode(&server.database(), 0o644);

@@ -147,9 +147,8 @@ async fn history(server: &Server, room: usize) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_anybody_heard_survives_kill_9_once_and_in_its_order() {
-    let mut server =
-        Server::builder().seed(ROOMS * MEMBERS, ROOMS, MEMBERS).set("PREGON_SHARDS", 2).start().await;
-    let mut begins = vec![0; ROOMS];
+    let mut server = Server::builder().seed(ROOMS * MEMBERS, ROOMS, MEMBERS).set("PREGON_SHARDS", 2).start().await;
+    let mut begins = [0; ROOMS];
     let mut messages: HashMap<String, Value> = HashMap::new();
     let mut edited: HashMap<String, Value> = HashMap::new();
     for (round, enough) in KILLED_AFTER.into_iter().enumerate() {

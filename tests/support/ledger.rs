@@ -17,7 +17,10 @@ const FAULTS: [(&str, &str); 11] = [
         "SELECT count(*) FROM pregon_topics t WHERE seq <> \
          (SELECT max(seq) FROM pregon_events e WHERE e.topic = t.topic AND e.epoch = t.epoch)",
     ),
-    ("an event has no topic", "SELECT count(*) FROM pregon_events WHERE topic NOT IN (SELECT topic FROM pregon_topics)"),
+    (
+        "an event has no topic",
+        "SELECT count(*) FROM pregon_events WHERE topic NOT IN (SELECT topic FROM pregon_topics)",
+    ),
     (
         "an event has no message",
         "SELECT count(*) FROM pregon_events WHERE message_id IS NOT NULL AND message_id NOT IN (SELECT id FROM messages)",
