@@ -10,8 +10,13 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+/// Reads of one socket in a row.
+const READS_MAX: usize = 4;
+
 /// What comes of a look, socket by socket. `token` is the number given at adoption.
 pub trait Handler {
+    /// May the socket be read now? If not, it is asked about again at the next look.
+    fn takes_input(&self, token: u32) -> bool;
     /// Bytes came. They may be changed in place.
     fn received(&mut self, token: u32, bytes: &mut [u8]);
     /// The socket takes bytes again.
@@ -106,6 +111,7 @@ impl Epoll {
     /// When the kernel refuses the wait.
     pub fn look(&mut self, handler: &mut impl Handler) -> io::Result<bool> {
         for token in std::mem::take(&mut self.unread) {
+            // The end may have been announced meanwhile, and is not announced again.
             self.read(token, true, handler);
         }
         match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
@@ -157,15 +163,19 @@ impl Epoll {
         self.close(token);
     }
 
-    /// Reads once, or, where no further event may come, until nothing is left.
+    /// Reads once, or, where no further event may come, until nothing is left; a peer that sends faster than it is read
+    /// waits for the next look.
     fn read(&mut self, token: u32, to_the_end: bool, handler: &mut impl Handler) {
         let Some(socket) = self.sockets.get_mut(token as usize).and_then(Option::as_mut) else { return };
-        loop {
+        if !handler.takes_input(token) {
+            return self.read_later(token);
+        }
+        for _ in 0..READS_MAX {
             match socket.read(&mut self.buffer) {
                 Ok(0) => return handler.closed(token),
                 Ok(count) if count == self.buffer.len() => {
                     handler.received(token, &mut self.buffer);
-                    return self.unread.push(token);
+                    return self.read_later(token);
                 }
                 Ok(count) => {
                     handler.received(token, &mut self.buffer[..count]);
@@ -179,6 +189,13 @@ impl Epoll {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return handler.closed(token),
             }
+        }
+        self.read_later(token);
+    }
+
+    fn read_later(&mut self, token: u32) {
+        if !self.unread.contains(&token) {
+            self.unread.push(token);
         }
     }
 }
@@ -222,6 +239,10 @@ mod tests {
     }
 
     impl Handler for Heard {
+        fn takes_input(&self, _: u32) -> bool {
+            true
+        }
+
         fn received(&mut self, _: u32, bytes: &mut [u8]) {
             self.bytes += bytes.len();
         }

@@ -6,7 +6,7 @@ use super::Core;
 use super::port::{Except, ToShard};
 use crate::chat::write::{Action, AnswerTo, Refusal, Transport, Write};
 use crate::ids::EventId;
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::{MESSAGE_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
 use crate::net::epoll::Handler;
 use crate::session::outbox::Class;
 use crate::session::{Effect, Entry, Session};
@@ -19,6 +19,13 @@ use crate::ws::message::Incoming;
 use super::port::Refused;
 
 impl Handler for Core {
+    /// Answers may be many times longer than what they answer: who has enough waiting is not read until the walk has
+    /// sent it. A full socket is read on, for its owner may be let go.
+    fn takes_input(&self, token: u32) -> bool {
+        let line = &self.lines[token as usize];
+        line.blocked_at.is_some() || line.outbox.owed_bytes() <= OUTBOX_SHARED_BYTES_MAX
+    }
+
     fn received(&mut self, token: u32, bytes: &mut [u8]) {
         let Some(slot) = self.slots[token as usize].as_mut() else { return };
         slot.session.heard(self.now);

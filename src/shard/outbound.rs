@@ -98,9 +98,8 @@ impl Core {
         let owes = line.outbox.owed_bytes();
         self.stats.counts.frames_out += 1;
         self.arena.settle(span);
-        // Who asks without reading the answers makes them as fast as the shard reads: neither a tick nor a full socket
-        // would come in time.
-        if owes > OUTBOX_OWED_BYTES_MAX {
+        // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
+        if is_blocked && owes > OUTBOX_OWED_BYTES_MAX {
             self.let_go(index);
         }
     }
