@@ -15,7 +15,7 @@ use support::crowd::{Crowd, Frames, upgrade};
 
 const MEMBERS: usize = 1000;
 /// Pairs of rounds, one without and one with a stalled reader.
-const PAIRS: usize = 3;
+const PAIRS: usize = 5;
 /// Messages of a round: with some 8 KB each, more than a debt of [`OUTBOX_OWED_BYTES_MAX`] and what the kernel holds.
 const MESSAGES: usize = 150;
 /// A noisy machine's allowance beside the quarter: the medians differ by as much when both rounds are the same.
