@@ -59,13 +59,16 @@ impl Socket {
 
     /// The next frame that is not a protocol ping or pong.
     pub async fn next(&mut self) -> Message {
-        loop {
-            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("nothing comes");
-            match next.expect("the connection ended").expect("the connection broke") {
-                Message::Ping(_) | Message::Pong(_) => {}
-                message => return message,
+        let next = async {
+            loop {
+                match self.stream.next().await.expect("the connection ended").expect("the connection broke") {
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    message => return message,
+                }
             }
-        }
+        };
+        // Over all of it: a server that only pings would be waited for without an end.
+        tokio::time::timeout(PATIENCE, next).await.expect("nothing comes")
     }
 
     /// The next frame whatever it is.
