@@ -67,6 +67,7 @@ impl Socket {
                 }
             }
         };
+        // Over all of it: a server that only pings would be waited for without an end.
         tokio::time::timeout(PATIENCE, next).await.expect("nothing comes")
     }
 
