@@ -154,8 +154,7 @@ impl Core {
 
     /// The peer said goodbye, or answers ours: it gets the same code back once, then the socket closes.
     fn peer_closes(&mut self, token: u32, code: Option<CloseCode>) {
-        let Some(slot) = self.slots[token as usize].as_ref() else { return };
-        if slot.session.is_open() {
+        if self.is_open(token) {
             self.begin_closing(token);
             let code = code.unwrap_or(CloseCode::NORMAL);
             self.respond(token, |out| frame::encode_close(code, "", out));

@@ -41,7 +41,6 @@ impl Core {
 
     fn look_at_session(&mut self, index: u32, generation: u32) {
         let Some(slot) = self.slots[index as usize].as_mut() else { return };
-        let was_open = slot.session.is_open();
         let again = match slot.session.due(self.now) {
             Due::Later(at) => at,
             Due::Ping(at) => {
@@ -49,7 +48,6 @@ impl Core {
                 at
             }
             Due::End(goodbye, at) => {
-                debug_assert!(was_open);
                 self.leave_room(index);
                 self.respond(index, |out| {
                     frame::encode_close(crate::ws::close::CloseCode(goodbye.code), goodbye.reason, out);
@@ -78,12 +76,12 @@ impl Core {
         };
         let open = self.slots.iter().flatten().filter(|slot| slot.session.is_open()).count();
         let mut surplus = open.saturating_sub(kept);
-        for index in 0..self.slots.len() {
+        for index in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
             if surplus == 0 {
                 break;
             }
-            if self.slots[index].as_ref().is_some_and(|slot| slot.session.is_open()) {
-                self.goodbye(u32::try_from(index).unwrap_or(u32::MAX), RESTART);
+            if self.is_open(index) {
+                self.goodbye(index, RESTART);
                 surplus -= 1;
             }
         }
