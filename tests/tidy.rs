@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("shard", &["net", "ws", "wire", "session", "room", "chat"]),
     ("fanout", &["wire", "chat", "session", "shard"]),
     ("http", &["wire", "chat", "auth", "store", "fanout", "shard", "page"]),
-    ("config", &["auth", "http"]),
+    ("config", &["auth", "http", "net"]),
     ("server", &["*"]),
     ("cli", &["*"]),
     ("main", &["*"]),
