@@ -62,6 +62,27 @@ impl Sender {
         }
     }
 
+    /// A socket was adopted under a number.
+    pub(super) fn adopted(&mut self, token: u32, socket: &TcpStream) {
+        if let Self::Ring(ring) = self {
+            ring.know(token, socket);
+        }
+    }
+
+    /// A socket is about to be closed.
+    pub(super) fn closing(&mut self, token: u32) {
+        if let Self::Ring(ring) = self
+            && let Err(error) = ring.forget(token)
+        {
+            self.give_up(&error);
+        }
+    }
+
+    fn give_up(&mut self, error: &io::Error) {
+        tracing::error!(%error, "io_uring fails: going on with one system call a visit");
+        *self = Self::OneByOne;
+    }
+
     /// Sends each visit's bytes and appends one word a visit, in order. A visit to a number without a socket is broken.
     pub(super) fn send(&mut self, sockets: &[Option<TcpStream>], stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
         let first = outcomes.len();
@@ -70,10 +91,7 @@ impl Sender {
         {
             match ring.send(sockets, stretch, outcomes) {
                 Ok(()) => return,
-                Err(error) => {
-                    tracing::error!(%error, "io_uring takes no more sends: going on with one system call a visit");
-                    *self = Self::OneByOne;
-                }
+                Err(error) => self.give_up(&error),
             }
         }
         // What the ring already judged, before it broke, stays judged.

@@ -71,6 +71,7 @@ impl Sockets {
             self.sockets.resize_with(place + 1, || None);
         }
         debug_assert!(self.sockets[place].is_none());
+        self.sender.adopted(token, &socket);
         self.sockets[place] = Some(socket);
         Ok(())
     }
@@ -114,6 +115,7 @@ impl Sockets {
     /// Closes a socket at once. Its number is free again.
     pub fn close(&mut self, token: u32) {
         if let Some(mut socket) = self.sockets.get_mut(token as usize).and_then(Option::take) {
+            self.sender.closing(token);
             // Closing the descriptor takes it out of the set anyway; an error here changes nothing.
             let _ = self.poll.registry().deregister(&mut socket);
             self.unread.retain(|unread| *unread != token);
