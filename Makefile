@@ -19,4 +19,4 @@ serve:
 # The figures of docs/performance.md: pregon and the bare loop in turns, each on a core of its own.
 load:
 	cargo build --release --workspace
-	target/release/loadtest compare --pregon target/release/pregon --rounds 5
+	target/release/loadtest compare --pregon target/release/pregon --pairs 5
