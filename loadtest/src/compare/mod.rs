@@ -10,7 +10,7 @@ mod tables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::proc;
 use crate::report::Report;
@@ -85,6 +85,10 @@ struct Comparison<'a> {
 /// cannot is left out and noted.
 pub fn compare(options: &CompareOptions) -> Result<Results> {
     let cells = cells::chosen(&options.cells).map_err(anyhow::Error::msg)?;
+    // Before the hours of measuring, not behind them.
+    if let Some(file) = &options.write {
+        tables::marks(file)?;
+    }
     let scratch = Scratch(std::env::temp_dir().join(format!("loadtest-{}", std::process::id())));
     std::fs::create_dir_all(&scratch.0).context("a scratch folder")?;
     let mut comparison = Comparison::new(options, &scratch.0)?;
@@ -97,6 +101,7 @@ pub fn compare(options: &CompareOptions) -> Result<Results> {
     let mut results = comparison.results;
     if options.check {
         results.judge();
+        ensure!(!results.verdicts.is_empty(), "no bar to check: none of its loads was measured against its server");
     }
     if let Some(file) = &options.write {
         tables::write_between_marks(file, &tables::markdown(&results, &command_line(), &machine()))?;
@@ -119,6 +124,7 @@ impl<'a> Comparison<'a> {
         let default: &[&str] = if options.pregon.is_some() { &["epoll"] } else { &["epoll", "epoll"] };
         let default: Vec<String> = default.iter().map(ToString::to_string).collect();
         for name in if options.peer.is_empty() { &default } else { &options.peer } {
+            servers::check_name(name)?;
             match Server::peer(name, &options.peers_dir) {
                 Ok(server) => servers.push(server),
                 Err(error) if options.peer.len() > 1 => {
@@ -202,7 +208,7 @@ impl<'a> Comparison<'a> {
         let (is_pregon, what) = (contender.is_pregon, format!("{} in {}", contender.name, cell.name));
         let bytes = self.results.cells.iter().find(|results| results.cell.name == cell.name);
         let bytes = bytes.map_or(self.options.bytes, |results| results.bytes);
-        let measured = measure(&self.plan(cell, bytes), running);
+        let measured = measure(&self.plan(cell, bytes)?, running);
         let Some((sample, violations)) = self.unless_pregon(is_pregon, &what, measured)? else {
             return Ok(None);
         };
@@ -213,12 +219,13 @@ impl<'a> Comparison<'a> {
         Ok((violations == 0).then_some(sample))
     }
 
-    fn plan(&self, cell: &Cell, bytes: usize) -> Plan {
-        Plan {
-            warmup: Duration::from_secs_f64(self.options.warmup.max(0.0)),
-            seconds: Duration::from_secs_f64(self.options.seconds.max(0.1)),
+    fn plan(&self, cell: &Cell, bytes: usize) -> Result<Plan> {
+        let length = |name, seconds| Duration::try_from_secs_f64(seconds).with_context(|| format!("{name} {seconds}"));
+        Ok(Plan {
+            warmup: length("--warmup", self.options.warmup)?,
+            seconds: length("--seconds", self.options.seconds.max(0.1))?,
             ..cell.plan(bytes)
-        }
+        })
     }
 
     /// A failure of pregon's ends the comparison, one of a peer's is noted.

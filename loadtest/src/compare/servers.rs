@@ -95,7 +95,6 @@ impl Server {
     /// A known name, or the path of any program that takes HOST:PORT. The error says what to do.
     pub fn peer(name: &str, peers_dir: &Path) -> Result<Self> {
         let Some(known) = KNOWN.iter().find(|known| known.name == name) else {
-            ensure!(name.contains('/'), "no server is called {name}; there are: {}", known_names());
             ensure!(Path::new(name).is_file(), "there is no program {name}");
             let contender = Contender { name: name.into(), title: name.into(), language: "?", is_pregon: false };
             let launch = Launch::Plain { program: name.into(), flags: &[] };
@@ -227,9 +226,12 @@ fn start(mut command: Command, address: SocketAddr, target: Target) -> Result<Ru
     Ok(running)
 }
 
-fn known_names() -> String {
-    let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
-    names.join(" ")
+/// A slip of the pen is no server that could not be installed.
+pub fn check_name(name: &str) -> Result<()> {
+    let known: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+    let is_known = known.contains(&name) || name.contains('/');
+    ensure!(is_known, "no server is called {name}; there are: {}, or the path of a program", known.join(" "));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -242,7 +244,8 @@ mod tests {
             Err(error) => error.to_string(),
             Ok(server) => panic!("{} was found", server.contender.name),
         };
-        assert!(error("nginx").contains("there are: epoll"));
+        assert!(check_name("nginx").is_err_and(|error| error.to_string().contains("there are: epoll")));
+        assert!(check_name("uws").is_ok() && check_name("./uws").is_ok());
         assert!(error("uws").contains("loadtest/peers/install uws"));
         assert!(error("/nonexistent/server").contains("/nonexistent/server"));
         assert!(Server::pregon(Path::new("/nonexistent/pregon"), None).is_err());

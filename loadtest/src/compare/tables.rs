@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter, Write as _};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::results::{Results, Row};
 use super::statistics::Ratio;
@@ -104,14 +104,16 @@ fn markdown_row(out: &mut String, row: &Row<'_>) {
 
 /// Puts the table between the two marks of `file`, in place of what was there.
 pub fn write_between_marks(file: &Path, table: &str) -> Result<()> {
+    let (before, after) = marks(file)?;
+    std::fs::write(file, format!("{before}{table}{after}")).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// What stands before the first mark and behind the second.
+pub fn marks(file: &Path) -> Result<(String, String)> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let begin = text.find(BEGIN);
-    let end = begin.and_then(|begin| Some(begin + text[begin..].find(END)? + END.len()));
-    let (begin, end) =
-        begin.zip(end).with_context(|| format!("{} lacks the lines {BEGIN} and {END}", file.display()))?;
-    ensure!(table.starts_with(BEGIN) && table.ends_with(END), "a table carries its marks");
-    let text = format!("{}{table}{}", &text[..begin], &text[end..]);
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.with_context(|| format!("{} lacks the lines {BEGIN} and {END}", file.display()))?;
+    Ok((before.to_owned(), after.to_owned()))
 }
 
 /// Three digits that mean something.
