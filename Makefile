@@ -27,7 +27,7 @@ bench-peers:
 	cargo build --release --workspace
 	-loadtest/peers/install uws axum ws
 	target/release/loadtest compare --pregon target/release/pregon --peer epoll,uring,uws,axum,ws \
-	  --cells w1,w1-all,w16,w16-all,open,rooms,rooms-all,rooms-open --pairs 5 --seconds 1.5
+	  --cells w1,w1-all,w16,w16-all,open,rooms,rooms-all,rooms-open --pairs 5 --seconds 1 --warmup 0.3
 
 # Everything, 15 rounds, about two hours; writes the table of docs/performance.md.
 bench-peers-full:
