@@ -22,11 +22,11 @@ load:
 	target/release/loadtest compare --pregon target/release/pregon --pairs 15 --check \
 	  --cells w1,w1-all,w16,w16-all,open,rooms,rooms-all,room-10000,room-100
 
-# The fast peers, 5 rounds: under 15 minutes from a fresh clone. What cannot be installed is left out and named.
+# The fast peers (no Node, no Python), 5 rounds: under 15 minutes from a fresh clone. What cannot be installed is left out and named.
 bench-peers:
 	cargo build --release --workspace
-	-loadtest/peers/install uws axum ws
-	target/release/loadtest compare --pregon target/release/pregon --peer epoll,uring,uws,axum,ws \
+	-loadtest/peers/install uws axum
+	target/release/loadtest compare --pregon target/release/pregon --peer epoll,uring,uws,axum \
 	  --cells w1,w1-all,w16,w16-all,open,rooms,rooms-all,rooms-open --pairs 5 --seconds 1 --warmup 0.3
 
 # Everything, 15 rounds, about two hours; writes the table of docs/performance.md.
