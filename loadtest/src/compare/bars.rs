@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cells::Cell;
 use super::results::{Results, Sample};
 use super::statistics::Ratio;
 
@@ -58,6 +59,16 @@ pub struct Verdict {
 }
 
 impl Bar {
+    /// Whether these loads and servers are the ones it needs.
+    pub fn can_be_judged(&self, cells: &[Cell], servers: &[&str]) -> bool {
+        let is_there = |name| cells.iter().any(|cell| cell.name == name);
+        let has_cells = match self.measure {
+            Measure::Cost(cell) | Measure::Latency(cell) => is_there(cell),
+            Measure::Growth { large, small } => is_there(large) && is_there(small),
+        };
+        has_cells && servers.contains(&self.against)
+    }
+
     /// None when its cells or the server it is held against were not measured.
     pub fn judge(&self, server: &str, results: &Results) -> Option<Verdict> {
         let ours = self.measure.values(server, results)?;
@@ -126,6 +137,7 @@ pub fn paired(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::cells::CELLS;
     use crate::compare::results::test_results;
 
     #[test]
@@ -167,12 +179,9 @@ mod tests {
 
     #[test]
     fn bars_name_cells_that_exist() {
-        let known = |name: &str| super::super::cells::CELLS.iter().any(|cell| cell.name == name);
         for bar in BARS {
-            match bar.measure {
-                Measure::Cost(cell) | Measure::Latency(cell) => assert!(known(cell), "{cell}"),
-                Measure::Growth { large, small } => assert!(known(large) && known(small)),
-            }
+            assert!(bar.can_be_judged(CELLS, &["pregon", "epoll"]), "{bar:?}");
+            assert!(!bar.can_be_judged(CELLS, &["pregon", "uws"]) && !bar.can_be_judged(&[], &["epoll"]), "{bar:?}");
         }
     }
 }

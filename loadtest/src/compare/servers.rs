@@ -149,7 +149,7 @@ impl Server {
                 (command, Target::Plain)
             }
             Launch::Pregon { program, io } => {
-                let home = Home::of(cell, scratch);
+                let home = Home::of(self, cell, scratch);
                 let mut command = home.command(program);
                 command.arg("serve").env("PREGON_LISTEN", address.to_string());
                 if let Some(io) = io {
@@ -162,12 +162,12 @@ impl Server {
     }
 }
 
-/// A database of pregon's with the rooms of one cell.
+/// One pregon's database with the rooms of one cell.
 pub struct Home(PathBuf);
 
 impl Home {
-    pub fn of(cell: &Cell, scratch: &Path) -> Self {
-        Self(scratch.join(format!("{}x{}", cell.rooms, cell.members)))
+    pub fn of(server: &Server, cell: &Cell, scratch: &Path) -> Self {
+        Self(scratch.join(format!("{}-{}x{}", server.contender.name, cell.rooms, cell.members)))
     }
 
     pub fn fixture(&self) -> Result<Fixture> {
