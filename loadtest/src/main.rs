@@ -45,7 +45,7 @@ enum Scenario {
     Chat(chat::ChatOptions),
     /// Many connections that do nothing
     Idle(idle::IdleOptions),
-    /// The bare peer and pregon in turns, the same load on both
+    /// Servers in turns, the same load on all: pregon, the bare loops, others
     Compare(compare::CompareOptions),
 }
 
