@@ -8,6 +8,7 @@ mod api;
 mod client;
 mod compare;
 mod delivery;
+mod find_max;
 mod fixture;
 mod frames;
 mod html;
@@ -55,6 +56,8 @@ enum Scenario {
     Storm(storm::StormOptions),
     /// Some readers stall
     Slow(slow::SlowOptions),
+    /// Raises the rate of a scenario until an objective breaks
+    FindMax(find_max::FindMaxOptions),
     /// Many connections that do nothing
     Idle(idle::IdleOptions),
     /// The bare peer and pregon in turns, the same load on both
@@ -87,6 +90,7 @@ fn run(scenario: &Scenario) -> Result<bool> {
         Scenario::Churn(options) => tell(&churn::churn(options)?, &options.common),
         Scenario::Storm(options) => tell(&storm::storm(options)?, &options.common),
         Scenario::Slow(options) => tell(&slow::slow(options)?, &options.common),
+        Scenario::FindMax(options) => tell(&find_max::find_max(options)?, options.scenario.common()),
         Scenario::Idle(options) => tell(&idle::idle(options)?, &options.common),
         Scenario::Compare(options) => {
             let report = compare::compare(options)?;

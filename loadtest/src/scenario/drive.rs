@@ -14,6 +14,8 @@ use crate::report::Round;
 const LOOK: Duration = Duration::from_millis(100);
 /// A second copy of the last messages would come within this.
 const AFTER_DRAIN: Duration = Duration::from_millis(20);
+/// A halted load waits for what is under way to those who are left, but not for long.
+const HALTED_DRAIN: Duration = Duration::from_secs(1);
 
 /// Traffic that can be started and stopped.
 pub trait Load: Handler {
@@ -93,8 +95,9 @@ fn pump(load: &mut impl Load, links: &mut Links, time: Duration, bar: &ProgressB
 
 /// Until everybody has everything, or `time` is over.
 fn drain(load: &mut impl Load, links: &mut Links, time: Duration) -> Result<()> {
+    let time = if load.is_halted() { time.min(HALTED_DRAIN) } else { time };
     let deadline = links.now() + time.as_nanos() as u64;
-    while load.under_way() > 0 && links.now() < deadline && !load.is_halted() {
+    while load.under_way() > 0 && links.now() < deadline {
         links.turn(LOOK, load)?;
     }
     links.turn(AFTER_DRAIN, load)

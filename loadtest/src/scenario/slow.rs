@@ -20,7 +20,7 @@ use crate::target::Kind;
 /// What a stalled reader's kernel keeps: a small machine far away.
 const RECEIVE_BYTES: usize = 4096;
 /// The stalled read again for so long at the end of a round, to hear what the server said.
-const HEARING: Duration = Duration::from_millis(1500);
+const HEARING: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct SlowOptions {
