@@ -490,3 +490,56 @@ impl Handler for Mixed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::test_fixture;
+
+    const BETO: &str = "a309761f-1711-4671-b12e-422be0c990ec";
+
+    fn mixed() -> Mixed {
+        let layout = Layout { rooms: 1, members: 2, senders: 1 };
+        let plan = Plan { layout, bytes: 20, ..Plan::default() };
+        let run = Run {
+            server_address: "127.0.0.1:1".parse().expect("an address"),
+            url: String::new(),
+            target: Target::Pregon(test_fixture()),
+            server: None,
+        };
+        Mixed::new(&plan, Mix::default(), &run).expect("a load")
+    }
+
+    fn hear(mixed: &mut Mixed, link: usize, rest: &str) {
+        let payload = format!(r#"{{"user_id":"{BETO}","username":"beto",{rest}}}"#);
+        mixed.frame(link, Frame { opcode: frames::TEXT, payload: payload.as_bytes() }, 1_000);
+    }
+
+    #[test]
+    fn typing_is_told_to_the_others_once_each_and_never_to_the_typist() {
+        let mut mixed = mixed();
+        mixed.begin_typing(0, 500);
+        let typing = r#""type":"typing_status","is_typing":true"#;
+        hear(&mut mixed, 1, typing);
+        assert_eq!(mixed.violations(), 0, "beto sits on link 0, ana on link 1");
+        hear(&mut mixed, 0, typing);
+        assert_eq!(mixed.typing.violations.misdirected, 1);
+        hear(&mut mixed, 1, typing);
+        assert_eq!(mixed.typing.violations.damaged, 1, "a second copy");
+        mixed.begin_typing(0, 600);
+        mixed.typing.finish(&[2, 0], &vec![Vec::new(); 2], |_| false);
+        assert_eq!(
+            mixed.typing.violations.lost, 1,
+            "that it stopped was told to nobody: {:?}",
+            mixed.typing.violations
+        );
+    }
+
+    #[test]
+    fn a_change_that_nobody_made_is_a_violation() {
+        let mut mixed = mixed();
+        let message = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
+        hear(&mut mixed, 1, &format!(r#""type":"message_read","message_id":"{message}""#));
+        assert_eq!(mixed.oracle.violations.damaged, 1);
+    }
+}
