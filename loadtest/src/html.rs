@@ -225,7 +225,7 @@ fn draw(out: &mut String, plot: &Plot) {
     let at_y = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM);
     // Writing to a String cannot fail.
     let _ = write!(out, "<figure><figcaption>{}", escaped(&plot.title));
-    for (number, line) in plot.lines.iter().enumerate() {
+    for (number, line) in plot.lines.iter().enumerate().filter(|(_, line)| !line.name.is_empty()) {
         let _ = write!(
             out,
             "<span class=\"key\"><i style=\"background:var(--c{number})\"></i>{}</span>",
