@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check serve load
+.PHONY: test check serve load bench counts
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -20,3 +20,11 @@ serve:
 load:
 	cargo build --release --workspace
 	target/release/loadtest compare --pregon target/release/pregon --rounds 5
+
+# The micro-benchmarks; one of them by its name: cargo bench --bench json.
+bench:
+	cargo bench
+
+# Stores the instruction counts of the hot paths anew, after a change that is meant.
+counts:
+	cargo run --profile counts -p counts -- --update
