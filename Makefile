@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check serve load bench-peers bench-peers-full
+.PHONY: test check serve load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -36,3 +36,11 @@ bench-peers-full:
 	target/release/loadtest compare --pregon target/release/pregon \
 	  --peer epoll,epoll-single,uring,uring-single,uws,axum,ws,channels,channels-redis \
 	  --cells all --pairs 15 --seconds 2 --write docs/performance.md
+
+# The micro-benchmarks; one of them by its name: cargo bench --bench json.
+bench:
+	cargo bench
+
+# Stores the instruction counts of the hot paths anew, after a change that is meant.
+counts:
+	cargo run --profile counts -p counts -- --update

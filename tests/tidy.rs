@@ -57,7 +57,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn all_sources() -> Vec<(PathBuf, String)> {
-    ["src", "tests", "loadtest"].into_iter().flat_map(sources).collect()
+    ["src", "tests", "loadtest", "benches"].into_iter().flat_map(sources).collect()
 }
 
 fn is_rust(path: &Path) -> bool {
