@@ -1,7 +1,7 @@
 //! A room whose members have outboxes: what a shard does for an event, without its sockets.
 
 use pregon::ids::{RoomId, Topic};
-use pregon::limits::STRETCH_VISITS;
+use pregon::limits::STRETCH_VISITS_MIN;
 use pregon::room::chunks::Arena;
 use pregon::room::members::{Registry, Seat};
 use pregon::session::outbox::{Class, Outbox, Slices};
@@ -46,7 +46,7 @@ impl Room {
     /// Visits each member as if its socket took all that waits. Bytes taken.
     pub fn walk(&mut self) -> usize {
         let mut bytes = 0;
-        for stretch in self.outboxes.chunks_mut(STRETCH_VISITS) {
+        for stretch in self.outboxes.chunks_mut(STRETCH_VISITS_MIN) {
             for outbox in stretch {
                 let mut slices = Slices::new();
                 outbox.slices(&self.arena, &mut slices);
