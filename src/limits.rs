@@ -102,6 +102,8 @@ pub const WAL_PAGES_MAX: usize = 48 * 1024;
 pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
 /// Messages remembered for twins.
 pub const TWIN_MESSAGES_MAX: usize = 64 * 1024;
+/// After a notification of a user's reaction to a post, its author hears of no other reaction of that user to it.
+pub const REACTION_NOTICE_WINDOW: Duration = Duration::from_secs(3600);
 /// A `client_id` is remembered this long.
 pub const CLIENT_ID_HOURS: i64 = 24;
 /// Events of a topic that are always kept.
@@ -150,6 +152,24 @@ pub const UPLOADS_MAX: usize = 32;
 pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
 /// Attempts to log in or register that one address may make at once, and then a minute.
 pub const ADDRESS_ATTEMPTS_MAX: u32 = 60;
+/// Reactions that a post shows, the newest, unless set otherwise. Each brings a whole profile.
+pub const POST_REACTIONS_SHOWN: u32 = 10;
+/// Reactions that a post may be set to show.
+pub const POST_REACTIONS_SHOWN_CEILING: u32 = 1000;
+/// Comments that a post shows, the first.
+pub const COMMENTS_SHOWN: u32 = 5;
+/// Replies that a comment shows, the first.
+pub const REPLIES_SHOWN: u32 = 3;
+/// Levels of replies below a comment that are shown with it.
+pub const REPLY_LEVELS_SHOWN: u32 = 3;
+/// A comment's content in characters.
+pub const COMMENT_CHARS_MAX: usize = 500;
+/// Addresses of pictures that a post has.
+pub const POST_IMAGES_MAX: usize = 20;
+/// A circle's posts up to which they are gathered by author and sorted.
+pub const SORTED_POSTS_MAX: u64 = 4096;
+/// People in a list without pages: followers, friend requests.
+pub const PEOPLE_LISTED_MAX: u32 = 1000;
 /// Requests that one user may make at once.
 pub const USER_REQUESTS_MAX: u32 = 200;
 /// Requests that one user may go on making, a second.
@@ -170,4 +190,5 @@ const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
+const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);

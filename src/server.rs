@@ -16,9 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::password::Hasher;
 use crate::auth::token::Tokens;
-use crate::chat::event::Committed;
-use crate::chat::write::Outcome;
 use crate::config::Settings;
+use crate::durable::event::Committed;
+use crate::durable::write::Outcome;
 use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::http::App;

@@ -4,7 +4,8 @@ mod store_support;
 
 use std::sync::Arc;
 
-use pregon::chat::write::{Action, Outcome, Refusal, Transport};
+use pregon::chat::write::{Action, Transport};
+use pregon::durable::write::{Outcome, Refusal};
 use pregon::ids::{RoomId, UserId};
 use pregon::limits;
 use pregon::store::Store;

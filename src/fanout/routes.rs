@@ -16,9 +16,9 @@ impl Routes {
     pub fn live_rooms(&self) -> Vec<(RoomId, ShardSet)> {
         self.topics
             .iter()
-            .map(|entry| {
-                let Topic::Room(room) = *entry.key();
-                (room, *entry.value())
+            .filter_map(|entry| match *entry.key() {
+                Topic::Room(room) => Some((room, *entry.value())),
+                _ => None,
             })
             .collect()
     }

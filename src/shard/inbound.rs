@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use super::Core;
 use super::port::{Except, ToShard};
-use crate::chat::write::{Action, AnswerTo, Refusal, Transport, Write};
+use crate::chat::write::{Action, Transport};
+use crate::durable::write::{AnswerTo, Intent, Refusal, Write};
 use crate::ids::EventId;
 use crate::limits::{MESSAGE_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
 use crate::net::epoll::Handler;
@@ -140,9 +141,8 @@ impl Core {
         let write = Box::new(Write {
             event_id: EventId::fresh(),
             actor: account.id,
-            room: session.room(),
             transport: Transport::Socket,
-            action,
+            intent: Intent::Chat { room: session.room(), action },
             answer: AnswerTo::Session(self.key(token)),
         });
         if (self.ports.submit)(write).is_err()

@@ -12,7 +12,7 @@ use crossbeam_queue::ArrayQueue;
 use futures_util::task::AtomicWaker;
 
 use crate::chat::user::Account;
-use crate::chat::write::Write;
+use crate::durable::write::Write;
 use crate::ids::{RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::INBOX_MESSAGES_MAX;
 use crate::session::Entry;

@@ -2,6 +2,9 @@
 
 pub mod command;
 pub mod event;
+pub mod feed_event;
 pub mod json;
+pub mod notification;
 pub mod object;
+pub mod post;
 pub mod reason;

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pregon::chat::event::{ChatEvent, Committed};
+use pregon::chat::event::ChatEvent;
 use pregon::chat::message::{Message, MessageType};
 use pregon::chat::room::{ChatType, NewRoom};
 use pregon::chat::user::NewUser;
-use pregon::chat::write::{Action, AnswerTo, NewMessage, Outcome, Refusal, Transport, Write};
+use pregon::chat::write::{Action, NewMessage, Transport};
 use pregon::clock::Timestamp;
+use pregon::durable::event::Committed;
+use pregon::durable::write::{AnswerTo, Intent, Outcome, Refusal, Write};
 use pregon::ids::{EventId, MessageId, RoomId, SessionKey, ShardId, UserId};
 use pregon::store::sqlite::{Clock, SqliteOptions, SqliteStore};
 use pregon::store::{LanePort, PageRequest, Store};
@@ -178,7 +180,13 @@ impl World {
     ) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
         let answer = AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome))));
-        let write = Box::new(Write { event_id: EventId::fresh(), actor, room, transport, action, answer });
+        let write = Box::new(Write {
+            event_id: EventId::fresh(),
+            actor,
+            transport,
+            intent: Intent::Chat { room, action },
+            answer,
+        });
         self.store.submit(write).unwrap();
         outcome
     }
@@ -188,9 +196,8 @@ impl World {
         let write = Write {
             event_id: EventId::fresh(),
             actor,
-            room,
             transport: Transport::Socket,
-            action,
+            intent: Intent::Chat { room, action },
             answer: AnswerTo::Session(SESSION),
         };
         self.store.submit(Box::new(write)).unwrap();
@@ -242,8 +249,8 @@ pub fn committed(outcome: &Outcome) -> &Arc<Committed> {
 }
 
 pub fn sent(outcome: &Outcome) -> Arc<Message> {
-    match &committed(outcome).event {
-        ChatEvent::Sent(message) => Arc::clone(message),
+    match committed(outcome).chat() {
+        Some(ChatEvent::Sent(message)) => Arc::clone(message),
         other => panic!("not a message: {other:?}"),
     }
 }
