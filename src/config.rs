@@ -15,6 +15,7 @@ pub use secret::Secret;
 use crate::auth::origin::Rules;
 use crate::http::address::Network;
 use crate::limits;
+use crate::net::send::Io;
 
 /// One sentence: the setting, its value, and a right example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +28,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// How the engine waits for its sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Io {
-    /// Readiness through epoll.
-    Epoll,
-}
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +51,7 @@ pub struct Settings {
     pub shards: usize,
     /// Threads that write to the database. SQLite has one writer.
     pub write_lanes: usize,
-    /// The network back end.
+    /// How frames leave.
     pub io: Io,
     /// This node's name in logs and metrics.
     pub node: String,
@@ -222,9 +216,10 @@ fn write_lanes(raw: &Raw) -> Result<usize, ConfigError> {
 
 fn io(raw: &Raw) -> Result<Io, ConfigError> {
     match raw.get(Setting::Io).unwrap_or("auto") {
-        "auto" | "epoll" => Ok(Io::Epoll),
-        "uring" => Err(Setting::Io.wrong("uring", "this version serves through epoll only", "auto")),
-        other => Err(Setting::Io.wrong(other, "must be auto or epoll", "auto")),
+        "auto" => Ok(Io::Auto),
+        "uring" => Ok(Io::Uring),
+        "epoll" => Ok(Io::Epoll),
+        other => Err(Setting::Io.wrong(other, "must be auto, uring or epoll", "auto")),
     }
 }
 

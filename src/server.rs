@@ -26,7 +26,8 @@ use crate::http::health::{Lifecycle, Phase};
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
-use crate::limits::{PARTICIPANT_SWEEP, SWEEP_ROOMS_MAX};
+use crate::limits::{PARTICIPANT_SWEEP, STRETCH_VISITS, SWEEP_ROOMS_MAX};
+use crate::net::send::{Io, Sender};
 use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::shard::{self, Plan};
@@ -89,7 +90,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
     };
-    let shards = start_shards(settings.shards, listeners, &ports)?;
+    let io = choose_io(settings.io)?;
+    let shards = start_shards(settings.shards, io, listeners, &ports)?;
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
@@ -107,6 +109,17 @@ fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the open-file limit stays as it is (ulimit -n)");
     }
+}
+
+/// What `auto` means on this machine; and no start where io_uring is demanded and not there.
+fn choose_io(wanted: Io) -> anyhow::Result<Io> {
+    let chosen = Sender::new(wanted, STRETCH_VISITS).map(|sender| sender.io()).context(
+        "PREGON_IO is \"uring\", but this kernel or container gives no io_uring (6.0 or newer is needed, and its system \
+         calls must be allowed): set PREGON_IO=auto",
+    )?;
+    metrics::gauge!("pregon_io", "back_end" => chosen.to_string()).set(1.0);
+    tracing::info!(io = %chosen, "frames leave by");
+    Ok(chosen)
 }
 
 /// Joins the lanes to the fan-out.
@@ -175,6 +188,7 @@ fn outlive_file_limit(control: &Runtime) {
 
 fn start_shards(
     count: usize,
+    io: Io,
     mut listeners: Vec<(SocketAddr, Vec<TcpListener>)>,
     ports: &Ports,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
@@ -184,6 +198,7 @@ fn start_shards(
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
+            io,
             ports: ports.clone(),
         };
         shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")

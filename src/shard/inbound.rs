@@ -8,7 +8,7 @@ use crate::chat::write::{Action, Transport};
 use crate::durable::write::{AnswerTo, Intent, Refusal, Write};
 use crate::ids::EventId;
 use crate::limits::{MESSAGE_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
-use crate::net::epoll::Handler;
+use crate::net::sockets::Handler;
 use crate::session::outbox::Class;
 use crate::session::{Effect, Entry, Session};
 use crate::wire::event;

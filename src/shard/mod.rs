@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::ids::{SessionKey, ShardId};
+use crate::net::send::Io;
 use crate::net::wheel::Wheel;
 use crate::room::chunks::{Arena, OpenChunk};
 use crate::room::members::{Registry, Seat};
@@ -38,6 +39,8 @@ pub struct Plan {
     pub core: Option<usize>,
     /// Its own listeners, one an address.
     pub listeners: Vec<TcpListener>,
+    /// How its frames leave.
+    pub io: Io,
     /// The rest of the server.
     pub ports: Ports,
 }

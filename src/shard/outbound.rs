@@ -11,7 +11,8 @@ use crate::limits::{
     CHUNKS_BYTES_MAX, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX, OUTBOX_STALL, SHARD_OWED_BYTES_MAX,
     STRETCH_VISITS,
 };
-use crate::net::epoll::{Epoll, Sent, Stretch};
+use crate::net::sockets::Sockets;
+use crate::net::stretch::{Sent, Stretch};
 use crate::session::outbox::{Class, Slices};
 use crate::wire::reason::TOO_SLOW;
 use crate::ws::close::CloseCode;
@@ -119,7 +120,7 @@ impl Core {
     }
 
     /// One stretch of the walk. True when somebody was visited.
-    pub(super) fn walk_a_stretch(&mut self, sockets: &mut Epoll, outcomes: &mut Vec<Sent>) -> bool {
+    pub(super) fn walk_a_stretch(&mut self, sockets: &mut Sockets, outcomes: &mut Vec<Sent>) -> bool {
         let mut visited: smallvec::SmallVec<[(u32, usize); STRETCH_VISITS]> = smallvec::SmallVec::new();
         while visited.len() < STRETCH_VISITS
             && let Some(index) = self.walk.pop_front()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::*;
 use crate::chat::user::Account;
 use crate::ids::{ShardId, Topic, UserId};
+use crate::net::send::Io;
 use crate::session::outbox::Class;
 use crate::shard::port::{Directory, Except, Gate, Inbox, Ports, ShardSet, Verdict};
 use crate::wire::{event, reason};
@@ -41,7 +42,8 @@ fn shared() -> Shared {
         rest: Arc::new(|_, _| unreachable!("nobody asks for anything else")),
         submit: Arc::new(Err),
     };
-    let sockets = Epoll::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX).unwrap();
+    let sender = Sender::new(Io::Auto, STRETCH_VISITS).unwrap();
+    let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
     let core = Core::new(ShardId(0), ports);
     let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
     Shared::new(shard)
