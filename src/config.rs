@@ -13,6 +13,7 @@ pub use raw::{Raw, Setting};
 pub use secret::Secret;
 
 use crate::auth::origin::Rules;
+use crate::fanout::publish::PostUpdates;
 use crate::http::address::Network;
 use crate::limits;
 use crate::net::send::Io;
@@ -63,6 +64,12 @@ pub struct Settings {
     pub drain: Duration,
     /// From a token's end to the end of its sockets (close code 4001).
     pub token_grace: Duration,
+    /// When a post's whole object is sent after its counters have moved.
+    pub post_updates: PostUpdates,
+    /// Do feed sockets, too, end with their token?
+    pub strict_tokens: bool,
+    /// How often the users behind open feed and notification sockets are looked at.
+    pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
     pub presence_room_max: u32,
     /// Where clients reach this server, without a slash at the end; `None` means the first listen address.
@@ -126,6 +133,16 @@ impl Settings {
                 Setting::TokenGraceSeconds,
                 limits::TOKEN_GRACE.as_secs(),
                 0..=86_400,
+            )?),
+            post_updates: match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
+                "always" => PostUpdates::Always,
+                _ => PostUpdates::Coalesced,
+            },
+            strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
+            active_check: Duration::from_secs(raw.number(
+                Setting::ActiveCheckSeconds,
+                limits::ACTIVE_CHECK.as_secs(),
+                1..=3600,
             )?),
             presence_room_max: raw.number(
                 Setting::PresenceRoomMax,
