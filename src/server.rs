@@ -56,8 +56,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Fanout::new(routes.clone(), inboxes.clone(), presenter.clone());
-    let store: Arc<dyn Store> =
-        SqliteStore::open(SqliteOptions::new(settings.database.clone()), Arc::new(LaneToFanout(fanout)))?;
+    let store: Arc<dyn Store> = SqliteStore::open(store_options(settings), Arc::new(LaneToFanout(fanout)))?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let lifecycle = Arc::new(Lifecycle::new());
     let render = prometheus.clone();
@@ -107,6 +106,11 @@ fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the open-file limit stays as it is (ulimit -n)");
     }
+}
+
+fn store_options(settings: &Settings) -> SqliteOptions {
+    let shown_reactions = settings.post_reactions_shown;
+    SqliteOptions { shown_reactions, ..SqliteOptions::new(settings.database.clone()) }
 }
 
 /// Joins the lanes to the fan-out.
