@@ -72,6 +72,8 @@ pub struct Settings {
     pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
     pub presence_room_max: u32,
+    /// Reactions that a post shows, the newest; each brings a whole profile.
+    pub post_reactions_shown: u32,
     /// Where clients reach this server, without a slash at the end; `None` means the first listen address.
     pub public_url: Option<String>,
     /// Where uploads are kept.
@@ -148,6 +150,11 @@ impl Settings {
                 Setting::PresenceRoomMax,
                 limits::PRESENCE_ROOM_MAX,
                 0..=limits::PRESENCE_ROOM_CEILING,
+            )?,
+            post_reactions_shown: raw.number(
+                Setting::PostReactionsShown,
+                limits::POST_REACTIONS_SHOWN,
+                0..=limits::POST_REACTIONS_SHOWN_CEILING,
             )?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),

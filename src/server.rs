@@ -60,8 +60,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    let store: Arc<dyn Store> =
-        SqliteStore::open(SqliteOptions::new(settings.database.clone()), Arc::new(LaneToFanout(fanout.clone())))?;
+    let store: Arc<dyn Store> = SqliteStore::open(store_options(settings), Arc::new(LaneToFanout(fanout.clone())))?;
     let bursts = fanout
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
@@ -134,6 +133,11 @@ fn choose_io(wanted: Io) -> anyhow::Result<Io> {
     metrics::gauge!("pregon_io", "back_end" => chosen.to_string()).set(1.0);
     tracing::info!(io = %chosen, "frames leave by");
     Ok(chosen)
+}
+
+fn store_options(settings: &Settings) -> SqliteOptions {
+    let shown_reactions = settings.post_reactions_shown;
+    SqliteOptions { shown_reactions, ..SqliteOptions::new(settings.database.clone()) }
 }
 
 /// Joins the lanes to the fan-out.

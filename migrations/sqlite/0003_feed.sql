@@ -78,6 +78,12 @@ DROP INDEX posts_user_id_dfa368_idx;
 CREATE INDEX posts_of_authors_idx ON posts (user_id, is_public, created_at DESC, id DESC);
 CREATE INDEX posts_newest_idx ON posts (is_public, created_at DESC, id DESC);
 
+-- From here on these columns are what they count: each write moves them in its transaction.
+UPDATE users SET
+    followers_count = (SELECT count(*) FROM user_follows WHERE following_id = users.id),
+    following_count = (SELECT count(*) FROM user_follows WHERE follower_id = users.id),
+    posts_count = (SELECT count(*) FROM posts WHERE user_id = users.id);
+
 CREATE INDEX friend_requests_receiver_idx ON friend_requests (receiver_id);
 
 -- From here on `pregon_events.message_id` names what an event is about, whatever that is: a message, a comment, a

@@ -71,6 +71,8 @@ settings! {
     ActiveCheckSeconds = "active_check_seconds",
     /// The largest room with presence frames.
     PresenceRoomMax = "presence_room_max",
+    /// Reactions that a post shows.
+    PostReactionsShown = "post_reactions_shown",
     /// Where clients reach this server.
     PublicUrl = "public_url",
     /// Where uploads are kept.

@@ -146,3 +146,6 @@ fn comment_frame(out: &mut Vec<u8>, presenter: &Presenter, kind: &str, comment: 
         Object::open(out).text("type", kind).value("comment", |out| presenter.comment(out, comment, None)).close();
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,17 +13,24 @@ async fn authors(world: &World, user: UserId) -> Vec<UserId> {
     authors
 }
 
-/// (followers, following) by the rows and by the columns.
-async fn counters(world: &World, user: UserId) -> [(u64, u64); 2] {
+/// (followers, following) by the rows, in lists and in the profile.
+async fn counters(world: &World, user: UserId) -> [(u64, u64); 3] {
+    let rows = async |column: &str| {
+        let query = format!("SELECT count(*) FROM user_follows WHERE {column} = '{}'", user.hex());
+        world.backend.number(&query).await as u64
+    };
     let person = world.store.person(user, user).await.unwrap().unwrap();
     let profile = world.store.profile(user).await.unwrap().unwrap();
-    let columns = (person.followers_column, person.following_column);
-    [(profile.followers_count, profile.following_count), columns]
+    [
+        (rows("following_id").await, rows("follower_id").await),
+        (person.followers_column, person.following_column),
+        (profile.followers_count, profile.following_count),
+    ]
 }
 
 pub async fn follows_move_counters_and_audience(world: World) {
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
-    assert_eq!(counters(&world, beto).await, [(0, 0); 2]);
+    assert_eq!(counters(&world, beto).await, [(0, 0); 3]);
     let outcome = world.feed(ana, Action::Follow { user: beto }).await;
     let told = relation(committed(&outcome));
     assert_eq!(committed(&outcome).topic, Topic::Feed(ana));
@@ -32,8 +39,8 @@ pub async fn follows_move_counters_and_audience(world: World) {
     world.clock.advance(std::time::Duration::from_secs(1));
     world.feed(caro, Action::Follow { user: beto }).await;
     world.feed(beto, Action::Follow { user: ana }).await;
-    assert_eq!(counters(&world, beto).await, [(2, 1); 2], "rows and columns, and the cache forgot");
-    assert_eq!(counters(&world, ana).await, [(1, 1); 2]);
+    assert_eq!(counters(&world, beto).await, [(2, 1); 3], "rows and columns, and the cache forgot");
+    assert_eq!(counters(&world, ana).await, [(1, 1); 3]);
     assert_eq!((authors(&world, ana).await, authors(&world, caro).await), (vec![beto], vec![beto]));
     let names = |people: Vec<pregon::chat::user::Person>| {
         people.into_iter().map(|person| (person.profile.id, person.is_following)).collect::<Vec<_>>()
@@ -46,7 +53,7 @@ pub async fn follows_move_counters_and_audience(world: World) {
     let told = relation(committed(&outcome));
     assert_eq!((told.relation, told.hears), (Relation::Unfollowed, false));
     assert_eq!(refusal(&world.feed(ana, Action::Unfollow { user: beto }).await), Refusal::NotFollowing);
-    assert_eq!(counters(&world, beto).await, [(1, 1); 2]);
+    assert_eq!(counters(&world, beto).await, [(1, 1); 3]);
     assert_eq!(authors(&world, ana).await, []);
 }
 

@@ -42,17 +42,16 @@ pub fn known_profile(view: View<'_>, user: UserId) -> rusqlite::Result<Arc<UserP
     profile(view, user)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
-/// A profile as the connection sees it, past the cache.
+/// A profile as the connection sees it, past the cache. Its counts are the row's own columns: every write that adds or
+/// takes away a follow or a post moves them in its transaction, so they are the rows' numbers, and those of somebody
+/// with a hundred thousand followers are not counted anew at each change.
 pub fn read_profile(connection: &Connection, user: UserId) -> rusqlite::Result<Option<UserProfile>> {
     connection
         .prepare_cached(
             "SELECT id, email, username, display_name, first_name, last_name, avatar, cover_photo, bio, position, \
              team, contact_number, interests, social_links, is_verified, is_private, show_email, show_phone, \
              is_active, created_at, last_active, account_type, company_name, industry, website, \
-             (SELECT count(*) FROM user_follows WHERE following_id = users.id), \
-             (SELECT count(*) FROM user_follows WHERE follower_id = users.id), \
-             (SELECT count(*) FROM posts WHERE user_id = users.id) \
-             FROM users WHERE id = ?1",
+             followers_count, following_count, posts_count FROM users WHERE id = ?1",
         )?
         .query_row([user], profile_of_row)
         .optional()
