@@ -195,6 +195,21 @@ impl Server {
         self.done("POST", &path, user, None).await;
     }
 
+    /// Pairs of follower and followed, past the server.
+    pub fn seed_follows(&self, pairs: impl Iterator<Item = (usize, usize)>) {
+        let mut database = rusqlite::Connection::open(self.database()).unwrap();
+        database.busy_timeout(PATIENCE).unwrap();
+        let transaction = database.transaction().unwrap();
+        let row = "INSERT INTO user_follows (id, created_at, follower_id, following_id) \
+                   VALUES (?, '2026-02-01 10:30:00.000000', ?, ?)";
+        for (user, other) in pairs.filter(|(user, other)| user != other) {
+            let [user, other] = [user, other].map(|user| self.fixture.users[user].id.replace('-', ""));
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            assert_eq!(transaction.prepare_cached(row).unwrap().execute([id, user, other]).unwrap(), 1);
+        }
+        transaction.commit().unwrap();
+    }
+
     /// One user follows another no more, by REST.
     pub async fn unfollow(&self, user: usize, other: usize) {
         let path = format!("/api/users/unfollow/{}/", self.fixture.users[other].username);

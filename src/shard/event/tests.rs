@@ -111,7 +111,7 @@ fn after_the_goodbye_pings_are_not_answered() {
     let shared = shared();
     let (server, client) = pair();
     let refused = Refused { text: reason::BAD_TOKEN, goodbye: reason::REFUSED };
-    shared.adopt(server, &mut [], Err((RoomId::fresh(), refused)));
+    shared.adopt(server, &mut [], Err(refused));
     let mut shard = shared.shard.borrow_mut();
     while shard.turn() {}
     let goodbye = all_bytes(&client);
