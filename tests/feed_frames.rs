@@ -225,9 +225,9 @@ async fn nothing_committed_after_the_greeting_is_missed() {
             }
             begun.load(Ordering::SeqCst)
         };
+        let (server, begun) = (&server, &begun);
         let open = async {
-            let feeds = (1..=FEEDS).map(|user| async {
-                let user = user;
+            let feeds = (1..=FEEDS).map(|user| async move {
                 let feed = server.feed(user).await;
                 (feed, begun.load(Ordering::SeqCst))
             });
