@@ -169,7 +169,7 @@ impl Scene<'_, '_> {
         let presenter = self.presenter;
         match change {
             PostChange::Created(_) => {
-                self.to_feeds(author, is_public, |out| feed_event::for_feeds(out, presenter, event));
+                self.tell_feeds(author, is_public, |out| feed_event::for_feeds(out, presenter, event));
             }
             PostChange::Edited { post: edited, was_public } => self.edited(event, edited, *was_public),
             PostChange::Deleted => {
@@ -186,7 +186,7 @@ impl Scene<'_, '_> {
             | PostChange::CommentsDeleted { .. }
             | PostChange::CommentLiked { .. }
             | PostChange::Shared { .. } => {
-                self.to_post(post, author, is_public, |out| feed_event::for_post(out, presenter, event));
+                self.tell_post(post, author, is_public, |out| feed_event::for_post(out, presenter, event));
             }
         }
         let moves_counters = change.moves_counters()
@@ -221,8 +221,8 @@ impl Scene<'_, '_> {
             let (topic, whom, goodbye) = (Topic::Post(post), Whom::AllBut(author), reason::HIDDEN);
             self.batch.ways.tell(topic, || ToShard::Evict { topic, whom, goodbye });
         }
-        self.to_feeds(author, false, |out| feed_event::post_updated(out, presenter, edited));
-        self.to_post(post, author, is_public, |out| feed_event::post_updated(out, presenter, edited));
+        self.tell_feeds(author, false, |out| feed_event::post_updated(out, presenter, edited));
+        self.tell_post(post, author, is_public, |out| feed_event::post_updated(out, presenter, edited));
     }
 
     fn react(&mut self, reaction: Reaction) {
@@ -241,8 +241,8 @@ impl Scene<'_, '_> {
         let write = |is_for_feeds| {
             move |out: &mut Vec<u8>| feed_event::post_reaction(out, post, is_for_feeds, counts, user, reaction)
         };
-        self.to_feeds(author, is_public, write(true));
-        self.to_post(post, author, is_public, write(false));
+        self.tell_feeds(author, is_public, write(true));
+        self.tell_post(post, author, is_public, write(false));
     }
 
     fn notification(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
@@ -278,12 +278,12 @@ impl Scene<'_, '_> {
         if self.is_heard(post, author, is_public) {
             let mut frames = Vec::new();
             write(&mut frames);
-            self.to_feeds(author, is_public, |out| out.extend_from_slice(&frames));
-            self.to_post(post, author, is_public, |out| out.extend_from_slice(&frames));
+            self.tell_feeds(author, is_public, |out| out.extend_from_slice(&frames));
+            self.tell_post(post, author, is_public, |out| out.extend_from_slice(&frames));
         }
     }
 
-    fn to_feeds(&mut self, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    fn tell_feeds(&mut self, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
         let topic = feeds_topic(author, is_public);
         if self.batch.is_heard(topic) {
             self.batch.gather(topic, None, write);
@@ -291,7 +291,7 @@ impl Scene<'_, '_> {
     }
 
     /// Somebody may have come in on the word of a cache just before the post became private, and hears nothing of it.
-    fn to_post(&mut self, post: PostId, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    fn tell_post(&mut self, post: PostId, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
         let topic = Topic::Post(post);
         if !self.batch.is_heard(topic) {
             return;

@@ -365,7 +365,6 @@ impl Packed {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "seven bits")]
 fn low_bits(number: u32) -> u8 {
     (number & 0x7f) as u8
 }
