@@ -82,10 +82,12 @@ pub const SWEEP_ROOMS_MAX: usize = 200;
 pub const FEED_SLICE_ENTRIES: usize = 1024;
 /// Lists of authors that are read or worked off at the same time, over all shards. More feeds wait for their turn.
 pub const FEED_LOADS_MAX: usize = 4;
+/// Feeds that wait for it. Full: the feed is let go with 1013.
+pub const FEED_LOADS_WAITING_MAX: usize = 64 * 1024;
 /// Publications that a shard keeps for feeds that are loading. Beyond it those that began first are let go with 1013.
-pub const FEED_RECENT_MAX: usize = 4096;
-/// What they may have together.
-pub const FEED_RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const FEED_RECENT_MAX: usize = 64 * 1024;
+/// What they may have together. Shards share them.
+pub const FEED_RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// `post_reaction` frames of one post that may go at once, and notifications of them to its author.
 pub const REACTIONS_AT_ONCE: u32 = 10;
 /// Beyond them: one in this time, with the latest counts.

@@ -94,10 +94,10 @@ impl Core {
             Endpoint::Chat { .. } => self.respond(index, event::greeting),
             Endpoint::Feed => {
                 self.feed_sessions += 1;
+                self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
                 if is_first {
                     self.open_feed(user, seat.room);
                 }
-                self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
             }
             Endpoint::Post(_) => {}
             Endpoint::Notifications => {
