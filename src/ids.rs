@@ -142,6 +142,10 @@ mod tests {
         assert_eq!("0a0b9502c454481e8985e9e7f96c1dcb".parse(), Ok(id));
         assert_eq!(id.to_string(), "0a0b9502-c454-481e-8985-e9e7f96c1dcb");
         assert_eq!(Topic::Room(id).to_string(), "room:0a0b9502c454481e8985e9e7f96c1dcb");
+        let user = UserId(id.0);
+        for topic in [Topic::Post(PostId(id.0)), Topic::Author(user), Topic::Feed(user), Topic::Notifications(user)] {
+            assert!(topic.to_string().len() <= 40, "{topic} fits its column");
+        }
         for bad in ["", "0a0b", "{0a0b9502-c454-481e-8985-e9e7f96c1dcb}", "0a0b9502c454481e8985e9e7f96c1dcg"] {
             assert_eq!(bad.parse::<RoomId>(), Err(NotAnId), "{bad}");
         }

@@ -105,7 +105,7 @@ pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
 pub const LANE_WRITES_MAX: usize = 4096;
 /// Writes of one transaction.
 pub const BATCH_WRITES_MAX: usize = 1000;
-/// Rows that one `mark_as_read` inserts.
+/// Rows that one `mark_as_read` inserts, or that one write about all notifications of a user changes.
 pub const READ_ALL_ROWS_MAX: usize = 500;
 /// Read frames that one `mark_as_read` sends: the newest.
 pub const READ_ALL_FRAMES_MAX: usize = 50;

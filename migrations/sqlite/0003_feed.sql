@@ -70,13 +70,14 @@ CREATE TABLE notifications (
     story_id char(32)
 ) WITHOUT ROWID;
 CREATE INDEX notificatio_recipie_2d3764_idx ON notifications (recipient_id, created_at DESC);
-CREATE INDEX notificatio_recipie_583549_idx ON notifications (recipient_id, is_read);
+-- The newest unread ones, however many newer ones are read.
+CREATE INDEX notifications_unread_idx ON notifications (recipient_id, is_read, created_at DESC, id DESC);
 CREATE INDEX notificatio_sender__6aaec3_idx ON notifications (sender_id, created_at DESC);
 
 -- Lists of public posts: of some authors, counted without a look at the rows, and of everybody.
 DROP INDEX posts_user_id_dfa368_idx;
 CREATE INDEX posts_of_authors_idx ON posts (user_id, is_public, created_at DESC, id DESC);
-CREATE INDEX posts_newest_idx ON posts (is_public, created_at DESC, id DESC);
+CREATE INDEX posts_newest_idx ON posts (is_public, created_at DESC, id DESC, user_id);
 
 -- From here on these columns are what they count: each write moves them in its transaction.
 UPDATE users SET

@@ -114,14 +114,14 @@ pub enum Action {
         /// Which.
         notification: NotificationId,
     },
-    /// All one's own notifications were seen.
+    /// All one's own notifications were seen (at most 500 rows a transaction, the newest).
     ReadAllNotifications,
     /// One's own notification goes.
     DeleteNotification {
         /// Which.
         notification: NotificationId,
     },
-    /// All one's own notifications go.
+    /// All one's own notifications go (at most 500 rows a transaction).
     ClearNotifications,
 }
 

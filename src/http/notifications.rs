@@ -15,6 +15,7 @@ use crate::http::extract::Caller;
 use crate::http::paging::Listing;
 use crate::http::{App, json_response, outcome};
 use crate::ids::NotificationId;
+use crate::limits;
 use crate::wire::json::Object;
 
 fn missing() -> Error {
@@ -61,9 +62,25 @@ async fn changed(app: &App, caller: &Caller, action: Action) -> Result<u64> {
     }
 }
 
+/// 100,000 notifications a call; what is beyond is left to the next.
+const ROUNDS_MAX: usize = 200;
+
+/// The same write until nothing is left to change: one transaction takes a bounded number of rows.
+async fn all_changed(app: &App, caller: &Caller, action: Action) -> Result<u64> {
+    let mut total = 0;
+    for _ in 0..ROUNDS_MAX {
+        let count = changed(app, caller, action.clone()).await?;
+        total += count;
+        if count < limits::READ_ALL_ROWS_MAX as u64 {
+            break;
+        }
+    }
+    Ok(total)
+}
+
 /// `POST notifications/mark-all-read/`
 pub async fn mark_all_read(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
-    let count = changed(&app, &caller, Action::ReadAllNotifications).await?;
+    let count = all_changed(&app, &caller, Action::ReadAllNotifications).await?;
     let text = format!("{count} notificaciones marcadas como leídas");
     Ok(Json(json!({"message": text, "updated_count": count})).into_response())
 }
@@ -77,6 +94,6 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<
 
 /// `DELETE notifications/clear-all/`
 pub async fn clear_all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
-    let count = changed(&app, &caller, Action::ClearNotifications).await?;
+    let count = all_changed(&app, &caller, Action::ClearNotifications).await?;
     Ok(Json(json!({"message": "Todas las notificaciones eliminadas", "deleted_count": count})).into_response())
 }

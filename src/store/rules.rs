@@ -8,8 +8,10 @@ mod feed;
 mod notice;
 mod people;
 mod post;
+mod topics;
 
 pub use feed::{FeedRows, ReadNotifications};
+pub use topics::topics;
 
 use std::sync::Arc;
 
@@ -145,17 +147,24 @@ pub fn apply<R: FeedRows>(
     now: Timestamp,
     write: &Write,
 ) -> Result<Outcome, R::Error> {
-    match &write.intent {
+    let first = events.len();
+    let foretold = if cfg!(debug_assertions) { Some(topics(rows, write)?) } else { None };
+    let outcome = match &write.intent {
         Intent::Chat { room, action } => {
             let asked = Asked { room: *room, actor: write.actor, transport: write.transport, write };
             let outcome = apply_chat(rows, twins, now, &asked, action)?;
             if let Outcome::Committed(event) = &outcome {
                 events.push(Arc::clone(event));
             }
-            Ok(outcome)
+            outcome
         }
-        Intent::Feed(action) => feed::apply(rows, events, now, write, action),
+        Intent::Feed(action) => feed::apply(rows, events, now, write, action)?,
+    };
+    if let Some(foretold) = foretold {
+        // Databases with several lanes lock what is foretold, and nothing else.
+        debug_assert!(events[first..].iter().all(|event| foretold.contains(&event.topic)), "{:?}", write.intent);
     }
+    Ok(outcome)
 }
 
 /// A write with its room.

@@ -137,11 +137,11 @@ pub trait FeedRows: Rows {
         notification: NotificationId,
         at: Timestamp,
     ) -> Result<Option<bool>, Self::Error>;
-    /// Marks all a user's notifications as read.
+    /// Marks the newest unread notifications of a user as read, at most [`crate::limits::READ_ALL_ROWS_MAX`].
     fn read_all_notifications(&mut self, user: UserId, at: Timestamp) -> Result<ReadNotifications, Self::Error>;
     /// Takes a user's notification away; false when there is none.
     fn delete_notification(&mut self, user: UserId, notification: NotificationId) -> Result<bool, Self::Error>;
-    /// Takes all a user's notifications away: how many.
+    /// Takes a user's notifications away, at most [`crate::limits::READ_ALL_ROWS_MAX`]: how many.
     fn clear_notifications(&mut self, user: UserId) -> Result<u64, Self::Error>;
 }
 

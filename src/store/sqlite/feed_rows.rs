@@ -414,16 +414,22 @@ impl FeedRows for BatchRows<'_> {
     }
 
     fn read_all_notifications(&mut self, user: UserId, at: Timestamp) -> rusqlite::Result<ReadNotifications> {
-        let newest = self
+        let mut newest = self
             .connection
             .prepare_cached(
                 "SELECT id FROM notifications WHERE recipient_id = ?1 AND is_read = 0 \
                  ORDER BY created_at DESC, id DESC LIMIT ?2",
             )?
-            .query_map(params![user, limits::READ_ALL_FRAMES_MAX], |row| row.get(0))?
+            .query_map(params![user, limits::READ_ALL_ROWS_MAX], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<NotificationId>>>()?;
-        let sql = "UPDATE notifications SET is_read = 1, read_at = ?2 WHERE recipient_id = ?1 AND is_read = 0";
-        let count = self.execute(sql, params![user, at])? as u64;
+        for notification in &newest {
+            self.execute(
+                "UPDATE notifications SET is_read = 1, read_at = ?2 WHERE id = ?1",
+                params![notification, at],
+            )?;
+        }
+        let count = newest.len() as u64;
+        newest.truncate(limits::READ_ALL_FRAMES_MAX);
         Ok(ReadNotifications { count, newest })
     }
 
@@ -433,7 +439,9 @@ impl FeedRows for BatchRows<'_> {
     }
 
     fn clear_notifications(&mut self, user: UserId) -> rusqlite::Result<u64> {
-        Ok(self.execute("DELETE FROM notifications WHERE recipient_id = ?1", [user])? as u64)
+        let sql = "DELETE FROM notifications WHERE id IN \
+            (SELECT id FROM notifications WHERE recipient_id = ?1 LIMIT ?2)";
+        Ok(self.execute(sql, params![user, limits::READ_ALL_ROWS_MAX])? as u64)
     }
 }
 
