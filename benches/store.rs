@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pregon::chat::event::Committed;
 use pregon::chat::message::MessageType;
 use pregon::chat::room::{ChatType, NewRoom};
 use pregon::chat::user::NewUser;
-use pregon::chat::write::{Action, AnswerTo, NewMessage, Outcome, Transport, Write};
+use pregon::chat::write::{Action, NewMessage, Transport};
+use pregon::durable::event::Committed;
+use pregon::durable::write::{AnswerTo, Intent, Outcome, Write};
 use pregon::ids::{EventId, RoomId, SessionKey, UserId};
 use pregon::store::sqlite::{SqliteOptions, SqliteStore};
 use pregon::store::{LanePort, Store};
@@ -55,9 +56,11 @@ impl World {
         let write = Write {
             event_id: EventId::fresh(),
             actor: self.author,
-            room: self.room,
             transport: Transport::Socket,
-            action: Action::Send(NewMessage::text(content, MessageType::Text)),
+            intent: Intent::Chat {
+                room: self.room,
+                action: Action::Send(NewMessage::text(content, MessageType::Text)),
+            },
             answer: AnswerTo::Caller(Box::new(move |outcome| {
                 assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
                 answer();

@@ -13,6 +13,7 @@ pub use raw::{Raw, Setting};
 pub use secret::Secret;
 
 use crate::auth::origin::Rules;
+use crate::fanout::publish::PostUpdates;
 use crate::http::address::Network;
 use crate::limits;
 use crate::net::send::Io;
@@ -63,8 +64,16 @@ pub struct Settings {
     pub drain: Duration,
     /// From a token's end to the end of its sockets (close code 4001).
     pub token_grace: Duration,
+    /// When a post's whole object is sent after its counters have moved.
+    pub post_updates: PostUpdates,
+    /// Do feed sockets, too, end with their token?
+    pub strict_tokens: bool,
+    /// How often the users behind open feed and notification sockets are looked at.
+    pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
     pub presence_room_max: u32,
+    /// Reactions that a post shows, the newest; each brings a whole profile.
+    pub post_reactions_shown: u32,
     /// Where clients reach this server, without a slash at the end; `None` means the first listen address.
     pub public_url: Option<String>,
     /// Where uploads are kept.
@@ -127,10 +136,25 @@ impl Settings {
                 limits::TOKEN_GRACE.as_secs(),
                 0..=86_400,
             )?),
+            post_updates: match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
+                "always" => PostUpdates::Always,
+                _ => PostUpdates::Coalesced,
+            },
+            strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
+            active_check: Duration::from_secs(raw.number(
+                Setting::ActiveCheckSeconds,
+                limits::ACTIVE_CHECK.as_secs(),
+                1..=3600,
+            )?),
             presence_room_max: raw.number(
                 Setting::PresenceRoomMax,
                 limits::PRESENCE_ROOM_MAX,
                 0..=limits::PRESENCE_ROOM_CEILING,
+            )?,
+            post_reactions_shown: raw.number(
+                Setting::PostReactionsShown,
+                limits::POST_REACTIONS_SHOWN,
+                0..=limits::POST_REACTIONS_SHOWN_CEILING,
             )?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),

@@ -58,6 +58,14 @@ uuid_ids! {
     RoomId
     /// A chat message's id.
     MessageId
+    /// A post's id.
+    PostId
+    /// A comment's id, of a reply too.
+    CommentId
+    /// A notification's id.
+    NotificationId
+    /// A friend request's id.
+    RequestId
     /// A durable event's id: makes a retry recognisable.
     EventId
 }
@@ -101,13 +109,25 @@ pub struct SessionKey {
 pub enum Topic {
     /// A chat room.
     Room(RoomId),
+    /// A post with its reactions and comments. What happens to it is ordered here, also what feeds hear of it.
+    Post(PostId),
+    /// An author's public posts, as followers and friends hear of them. Listened to, but nothing is ordered in it.
+    Author(UserId),
+    /// One user's own feed: whom the user follows and is friends with, and the user's own posts.
+    Feed(UserId),
+    /// One user's notifications.
+    Notifications(UserId),
 }
 
 impl fmt::Display for Topic {
-    /// The key of `pregon_topics` and `pregon_events`: kind, colon, 32 hexadecimal digits.
+    /// The key of `pregon_topics` and `pregon_events`: kind, colon, 32 hexadecimal digits; 40 characters at most.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Room(room) => write!(f, "room:{}", room.0.simple()),
+            Self::Post(post) => write!(f, "post:{}", post.0.simple()),
+            Self::Author(user) => write!(f, "author:{}", user.0.simple()),
+            Self::Feed(user) => write!(f, "feed:{}", user.0.simple()),
+            Self::Notifications(user) => write!(f, "notify:{}", user.0.simple()),
         }
     }
 }
@@ -122,6 +142,10 @@ mod tests {
         assert_eq!("0a0b9502c454481e8985e9e7f96c1dcb".parse(), Ok(id));
         assert_eq!(id.to_string(), "0a0b9502-c454-481e-8985-e9e7f96c1dcb");
         assert_eq!(Topic::Room(id).to_string(), "room:0a0b9502c454481e8985e9e7f96c1dcb");
+        let user = UserId(id.0);
+        for topic in [Topic::Post(PostId(id.0)), Topic::Author(user), Topic::Feed(user), Topic::Notifications(user)] {
+            assert!(topic.to_string().len() <= 40, "{topic} fits its column");
+        }
         for bad in ["", "0a0b", "{0a0b9502-c454-481e-8985-e9e7f96c1dcb}", "0a0b9502c454481e8985e9e7f96c1dcg"] {
             assert_eq!(bad.parse::<RoomId>(), Err(NotAnId), "{bad}");
         }

@@ -85,13 +85,36 @@ pub const PARTICIPANT_SWEEP: Duration = Duration::from_secs(5);
 /// Rooms that one query of that sweep asks for.
 pub const SWEEP_ROOMS_MAX: usize = 200;
 
+// --- feeds ---
+
+/// Entries of authors' lists that a shard adds or takes away between two looks at its input.
+pub const FEED_SLICE_ENTRIES: usize = 1024;
+/// Lists of authors that are read or worked off at the same time, over all shards. More feeds wait for their turn.
+pub const FEED_LOADS_MAX: usize = 4;
+/// Feeds that wait for it. Full: the feed is let go with 1013.
+pub const FEED_LOADS_WAITING_MAX: usize = 64 * 1024;
+/// Publications that a shard keeps for feeds that are loading. Beyond it those that began first are let go with 1013.
+pub const FEED_RECENT_MAX: usize = 64 * 1024;
+/// What they may have together. Shards share them.
+pub const FEED_RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// `post_reaction` frames of one post that may go at once, and notifications of them to its author.
+pub const REACTIONS_AT_ONCE: u32 = 10;
+/// Beyond them: one in this time, with the latest counts.
+pub const REACTIONS_EVERY: Duration = Duration::from_millis(100);
+/// `post_updated` after comments and shares: at most one per post in this time.
+pub const POST_UPDATED_EVERY: Duration = Duration::from_millis(250);
+/// How often the users behind open feed and notification sockets are looked at, unless set otherwise.
+pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
+/// Users that one query of that look asks for.
+pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
+
 // --- the store ---
 
 /// Writes that wait for a lane. Full: the sender gets an error frame and keeps its message.
 pub const LANE_WRITES_MAX: usize = 4096;
 /// Writes of one transaction.
 pub const BATCH_WRITES_MAX: usize = 1000;
-/// Rows that one `mark_as_read` inserts.
+/// Rows that one `mark_as_read` inserts, or that one write about all notifications of a user changes.
 pub const READ_ALL_ROWS_MAX: usize = 500;
 /// Read frames that one `mark_as_read` sends: the newest.
 pub const READ_ALL_FRAMES_MAX: usize = 50;
@@ -111,6 +134,8 @@ pub const WAL_PAGES_MAX: usize = 48 * 1024;
 pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
 /// Messages remembered for twins.
 pub const TWIN_MESSAGES_MAX: usize = 64 * 1024;
+/// After a notification of a user's reaction to a post, its author hears of no other reaction of that user to it.
+pub const REACTION_NOTICE_WINDOW: Duration = Duration::from_secs(3600);
 /// A `client_id` is remembered this long.
 pub const CLIENT_ID_HOURS: i64 = 24;
 /// Events of a topic that are always kept.
@@ -159,6 +184,24 @@ pub const UPLOADS_MAX: usize = 32;
 pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
 /// Attempts to log in or register that one address may make at once, and then a minute.
 pub const ADDRESS_ATTEMPTS_MAX: u32 = 60;
+/// Reactions that a post shows, the newest, unless set otherwise. Each brings a whole profile.
+pub const POST_REACTIONS_SHOWN: u32 = 10;
+/// Reactions that a post may be set to show.
+pub const POST_REACTIONS_SHOWN_CEILING: u32 = 1000;
+/// Comments that a post shows, the first.
+pub const COMMENTS_SHOWN: u32 = 5;
+/// Replies that a comment shows, the first.
+pub const REPLIES_SHOWN: u32 = 3;
+/// Levels of replies below a comment that are shown with it.
+pub const REPLY_LEVELS_SHOWN: u32 = 3;
+/// A comment's content in characters.
+pub const COMMENT_CHARS_MAX: usize = 500;
+/// Addresses of pictures that a post has.
+pub const POST_IMAGES_MAX: usize = 20;
+/// A circle's posts up to which they are gathered by author and sorted.
+pub const SORTED_POSTS_MAX: u64 = 4096;
+/// People in a list without pages: followers, friend requests.
+pub const PEOPLE_LISTED_MAX: u32 = 1000;
 /// Requests that one user may make at once.
 pub const USER_REQUESTS_MAX: u32 = 200;
 /// Requests that one user may go on making, a second.
@@ -181,4 +224,5 @@ const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
+const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);

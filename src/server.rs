@@ -1,6 +1,9 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
+mod active;
+mod follows;
 mod gate;
+mod refresh;
 mod rest;
 
 use std::io;
@@ -16,9 +19,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::password::Hasher;
 use crate::auth::token::Tokens;
-use crate::chat::event::Committed;
-use crate::chat::write::Outcome;
 use crate::config::Settings;
+use crate::durable::event::Committed;
+use crate::durable::write::Outcome;
 use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::http::App;
@@ -56,9 +59,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
-    let fanout = Fanout::new(routes.clone(), inboxes.clone(), presenter.clone());
-    let store: Arc<dyn Store> =
-        SqliteStore::open(SqliteOptions::new(settings.database.clone()), Arc::new(LaneToFanout(fanout)))?;
+    let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
+    let store: Arc<dyn Store> = SqliteStore::open(store_options(settings), Arc::new(LaneToFanout(fanout.clone())))?;
+    let bursts = fanout
+        .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
+        .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let lifecycle = Arc::new(Lifecycle::new());
     let render = prometheus.clone();
@@ -80,7 +85,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         tokens,
         origins: settings.origins.clone(),
         lifecycle: lifecycle.clone(),
-        terms: gate::Terms { token_grace: settings.token_grace, presence_room_max: settings.presence_room_max },
+        terms: gate::Terms {
+            token_grace: settings.token_grace,
+            presence_room_max: settings.presence_room_max,
+            strict_tokens: settings.strict_tokens,
+        },
     };
     let submit = store.clone();
     let ports = Ports {
@@ -89,14 +98,18 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         gate: Arc::new(door),
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
+        load_follows: follows::port(store.clone(), inboxes.clone(), control.handle()),
     };
     let io = choose_io(settings.io)?;
     let shards = start_shards(settings.shards, io, listeners, &ports)?;
+    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    fanout.stop();
+    drop(bursts.join());
     control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
@@ -122,8 +135,13 @@ fn choose_io(wanted: Io) -> anyhow::Result<Io> {
     Ok(chosen)
 }
 
+fn store_options(settings: &Settings) -> SqliteOptions {
+    let shown_reactions = settings.post_reactions_shown;
+    SqliteOptions { shown_reactions, ..SqliteOptions::new(settings.database.clone()) }
+}
+
 /// Joins the lanes to the fan-out.
-struct LaneToFanout(Fanout);
+struct LaneToFanout(Arc<Fanout>);
 
 impl LanePort for LaneToFanout {
     fn committed(&self, events: &[Arc<Committed>]) {

@@ -7,8 +7,10 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use pregon::chat::event::{ChatEvent, Committed};
-use pregon::chat::write::{AnswerTo, Outcome, Transport, Write};
+use pregon::chat::event::ChatEvent;
+use pregon::chat::write::Transport;
+use pregon::durable::event::Committed;
+use pregon::durable::write::{AnswerTo, Intent, Outcome, Write};
 use pregon::ids::{EventId, RoomId, SessionKey, UserId};
 use pregon::store::sqlite::{SeedPlan, SqliteOptions, SqliteStore, seed};
 use pregon::store::{LanePort, Store};
@@ -25,7 +27,7 @@ impl LanePort for Acknowledge {
     fn committed(&self, events: &[Arc<Committed>]) {
         let mut out = std::io::stdout().lock();
         for event in events {
-            if let ChatEvent::Sent(message) = &event.event {
+            if let Some(ChatEvent::Sent(message)) = event.chat() {
                 writeln!(out, "ack {}", message.content).unwrap();
             }
         }
@@ -48,9 +50,8 @@ fn write_until_killed(path: &str, pairs: &str) {
         let write = Write {
             event_id: EventId::fresh(),
             actor,
-            room,
             transport: Transport::Socket,
-            action: send(&format!("{round}-{number}")),
+            intent: Intent::Chat { room, action: send(&format!("{round}-{number}")) },
             answer: AnswerTo::Caller(Box::new(|_| {})),
         };
         let mut write = Box::new(write);

@@ -4,8 +4,11 @@ mod store_support;
 
 use std::sync::Arc;
 
-use pregon::chat::write::{Action, Outcome, Refusal, Transport};
-use pregon::ids::{RoomId, UserId};
+use pregon::chat::write::{Action, Transport};
+use pregon::durable::write::{Outcome, Refusal};
+use pregon::feed::comment::NewComment;
+use pregon::feed::write::Action as FeedAction;
+use pregon::ids::{RoomId, Topic, UserId};
 use pregon::limits;
 use pregon::store::Store;
 use pregon::store::sqlite::SqliteStore;
@@ -92,6 +95,35 @@ async fn a_write_that_fails_alone_is_answered_alone() {
     assert_eq!(world.events().len(), 4);
     assert_eq!(holes(&world).await, 0);
     assert_eq!(world.backend.number("SELECT count(*) FROM messages").await, 4, "nothing half-written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_several_events_fails_as_a_whole() {
+    let (world, store, _, users) = world().await;
+    let post = world.publish(users[0], "hola").await;
+    world.take_events();
+    // The notification, which comes last, fails for one of three comments.
+    on_writer(
+        &store,
+        "CREATE TEMP TRIGGER poison BEFORE INSERT ON main.notifications \
+         WHEN (SELECT content FROM main.comments WHERE id = NEW.comment_id) = 'veneno' \
+         BEGIN SELECT RAISE(ABORT, 'poisoned'); END",
+    )
+    .await;
+    let release = hold(&store);
+    let comment =
+        |content: &str| FeedAction::Comment(NewComment { post, parent: None, content: content.into(), image: None });
+    let answers = ["uno", "veneno", "dos"].map(|text| world.queue_feed(users[1], comment(text)));
+    drop(release);
+    let outcomes = all(answers.into()).await;
+    assert_eq!(refusal(&outcomes[1]), Refusal::Unavailable);
+    let seqs: Vec<_> = world.events().iter().map(|event| (event.topic, event.cursor.seq)).collect();
+    let (on_post, told) = (Topic::Post(post), Topic::Notifications(users[0]));
+    assert_eq!(seqs, [(on_post, 2), (told, 1), (on_post, 3), (told, 2)]);
+    let read = world.store.post(None, post).await.unwrap().unwrap();
+    assert_eq!((read.comments_count, read.comments.len()), (2, 2));
+    assert_eq!(world.backend.number("SELECT count(*) FROM notifications").await, 2);
+    assert_eq!(holes(&world).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pregon::chat::event::ChatEvent;
 use pregon::chat::message::{MessageType, ReactionType};
-use pregon::chat::write::{Action, NewMessage, Outcome, Refusal, Transport};
+use pregon::chat::write::{Action, NewMessage, Transport};
+use pregon::durable::write::{Outcome, Refusal};
 use pregon::ids::{MessageId, RoomId, UserId};
 use store_support::{Sqlite, World, unknown_message};
 
@@ -143,7 +144,7 @@ impl Model {
         }
         // The id is the store's to choose.
         let Outcome::Committed(event) = outcome else { return Expected::Event };
-        let ChatEvent::Sent(message) = &event.event else { return Expected::Event };
+        let Some(ChatEvent::Sent(message)) = event.chat() else { return Expected::Event };
         match &new.client_id {
             Some(name) => drop(self.names.insert((actor, name.clone()), message.id)),
             None => self.twins.push((actor, new.content.clone(), new.message_type, transport, message.id)),

@@ -41,6 +41,46 @@ fn a_migration_shows_its_plan_first_and_runs_once() {
     assert_eq!(number(&path, "SELECT count(*) FROM pregon_migrations"), done.len() as i64);
 }
 
+/// A file that the first steps alone were taken on, with two users who follow each other and columns that drifted.
+fn older_file(path: &Path) {
+    let older = rusqlite::Connection::open(path).unwrap();
+    older
+        .execute_batch("CREATE TABLE pregon_migrations (number INTEGER PRIMARY KEY, name text, applied_at text)")
+        .unwrap();
+    for (number, name) in [(1, "0001_people_and_chat"), (2, "0002_event_log")] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("migrations/sqlite/{name}.sql"));
+        older.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+        older
+            .execute("INSERT INTO pregon_migrations VALUES (?1, ?2, '2026-01-01 00:00:00.000000')", (number, name))
+            .unwrap();
+    }
+    let time = "2026-01-01 00:00:00.000000";
+    for number in [1, 2] {
+        let user = format!(
+            "INSERT INTO users VALUES ('{number:032}', '', NULL, 0, '', '', 0, 1, '{time}', 'u{number}@example.com', \
+             'u{number}', 'U', NULL, NULL, '', '', '', '', '[]', '[]', 0, 0, 0, 7, 7, 7, '{time}', '{time}', '{time}', \
+             0, 0, 'user', '', '', '')"
+        );
+        let follow =
+            format!("INSERT INTO user_follows VALUES ('{number}', '{time}', '{number:032}', '{:032}')", 3 - number);
+        older.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        older.execute_batch(&format!("{user}; {follow}")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_older_file_is_brought_up_to_date_with_its_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pregon.db");
+    older_file(&path);
+    let store = open(&path).unwrap();
+    let user = format!("{:032}", 1).parse().unwrap();
+    let profile = store.profile(user).await.unwrap().unwrap();
+    assert_eq!((profile.followers_count, profile.following_count, profile.posts_count), (1, 1, 0));
+    assert!(store.unread_notifications(user).await.unwrap() == 0);
+    store.close().await;
+}
+
 #[test]
 fn a_file_that_cannot_be_used_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();

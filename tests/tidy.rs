@@ -15,17 +15,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("ws", &[]),
     ("chat", &[]),
+    ("feed", &["chat"]),
+    ("durable", &["chat", "feed"]),
     ("auth", &[]),
     ("page", &[]),
     ("metrics", &[]),
-    ("wire", &["chat", "ws"]),
+    ("wire", &["chat", "feed", "durable", "ws"]),
     ("room", &["chat"]),
-    ("session", &["wire", "chat", "room", "ws"]),
-    ("store", &["chat"]),
-    ("shard", &["net", "ws", "wire", "session", "room", "chat"]),
-    ("fanout", &["wire", "chat", "session", "shard"]),
-    ("http", &["wire", "chat", "auth", "store", "fanout", "shard", "page"]),
-    ("config", &["auth", "http", "net"]),
+    ("session", &["wire", "chat", "feed", "room", "ws"]),
+    ("store", &["chat", "feed", "durable"]),
+    ("shard", &["net", "ws", "wire", "session", "room", "chat", "feed", "durable"]),
+    ("fanout", &["wire", "chat", "feed", "durable", "session", "shard"]),
+    ("http", &["wire", "chat", "feed", "durable", "auth", "store", "fanout", "shard", "page"]),
+    ("config", &["auth", "fanout", "http", "net"]),
     ("server", &["*"]),
     ("cli", &["*"]),
     ("main", &["*"]),
@@ -33,7 +35,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// No async, threads, clock, randomness or I/O: what makes seeded simulation possible.
-const PURE: &[&str] = &["chat", "ws", "wire", "room", "session"];
+const PURE: &[&str] = &["chat", "feed", "durable", "ws", "wire", "room", "session"];
 const IMPURE_WORDS: &[&str] =
     &["tokio::", "std::thread", "Instant::now", "SystemTime::now", "Timestamp::now", "std::fs", "std::net", "rand::"];
 

@@ -1,36 +1,9 @@
-//! A durable event after its commit: what happened, and its place in its topic's order.
+//! What can happen in a room and is kept.
 
 use std::sync::Arc;
 
 use crate::chat::message::{Message, ReactionType};
-use crate::clock::Timestamp;
-use crate::ids::{EventId, MessageId, SessionKey, Topic, UserId};
-
-/// A place in a topic's order. Epochs grow when a log starts anew; sequences have no holes within one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cursor {
-    /// Which log.
-    pub epoch: u32,
-    /// The event's number in it, from 1.
-    pub seq: u64,
-}
-
-/// An event that is safe on disk and may be shown.
-#[derive(Debug)]
-pub struct Committed {
-    /// What it is ordered in.
-    pub topic: Topic,
-    /// Its place there.
-    pub cursor: Cursor,
-    /// Recognises a retry.
-    pub event_id: EventId,
-    /// When, by the topic's own never-repeating clock.
-    pub at: Timestamp,
-    /// The session that asked for it.
-    pub origin: Option<SessionKey>,
-    /// What happened.
-    pub event: ChatEvent,
-}
+use crate::ids::{MessageId, UserId};
 
 /// What happened in a room.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use crate::chat::user::UserProfile;
 use crate::clock::Timestamp;
 use crate::ids::{MessageId, RoomId};
 
+/// An enum whose cases are texts in columns and frames.
 macro_rules! texts {
     ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -34,6 +35,8 @@ macro_rules! texts {
         }
     };
 }
+
+pub(crate) use texts;
 
 texts! {
     /// What a message is.

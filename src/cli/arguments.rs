@@ -122,6 +122,9 @@ pub struct Flags {
     /// Participants up to which a room sends user_status frames [default: 200]
     #[arg(long, global = true, value_name = "N")]
     presence_room_max: Option<String>,
+    /// Reactions that a post's JSON lists, the newest [default: 10]
+    #[arg(long, global = true, value_name = "N")]
+    post_reactions_shown: Option<String>,
     /// Where clients reach this server [default: the first listen address]
     #[arg(long, global = true, value_name = "URL")]
     public_url: Option<String>,
@@ -150,7 +153,7 @@ impl Flags {
     pub fn texts(self) -> Vec<(Setting, String)> {
         let Self { listen, database_url, redis_url, jwt_secret_file, shards, write_lanes, io, node, .. } = self;
         let Self { allowed_origins, require_origin, rate_limits, drain_seconds, public_url, media_dir, .. } = self;
-        let Self { token_grace_seconds, presence_room_max, .. } = self;
+        let Self { token_grace_seconds, presence_room_max, post_reactions_shown, .. } = self;
         let Self { trusted_proxies, metrics, mask_contacts, log_format, log_level, .. } = self;
         [
             (Setting::Listen, listen),
@@ -167,6 +170,7 @@ impl Flags {
             (Setting::DrainSeconds, drain_seconds),
             (Setting::TokenGraceSeconds, token_grace_seconds),
             (Setting::PresenceRoomMax, presence_room_max),
+            (Setting::PostReactionsShown, post_reactions_shown),
             (Setting::PublicUrl, public_url),
             (Setting::MediaDir, media_dir),
             (Setting::TrustedProxies, trusted_proxies),

@@ -63,8 +63,16 @@ settings! {
     DrainSeconds = "drain_seconds",
     /// From a token's end to the end of its sockets.
     TokenGraceSeconds = "token_grace_seconds",
+    /// `coalesced` or `always`.
+    PostUpdates = "post_updates",
+    /// Do feed sockets, too, end with their token?
+    StrictTokens = "strict_tokens",
+    /// How often users of open feeds are looked at.
+    ActiveCheckSeconds = "active_check_seconds",
     /// The largest room with presence frames.
     PresenceRoomMax = "presence_room_max",
+    /// Reactions that a post shows.
+    PostReactionsShown = "post_reactions_shown",
     /// Where clients reach this server.
     PublicUrl = "public_url",
     /// Where uploads are kept.

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
-use crate::chat::write::{Action, Outcome};
+use crate::chat::write::Action;
+use crate::durable::write::Outcome;
 use crate::http::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::http::extract::Caller;
 use crate::http::fields::{Faults, Fields, up_to};

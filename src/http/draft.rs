@@ -1,24 +1,19 @@
 //! A message that comes by REST: its fields and its file, until it is ready to be written.
 
-use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::StatusCode;
-use tokio::time::timeout;
+use axum::extract::Request;
 
 use crate::chat::message::MessageType;
 use crate::chat::write::NewMessage;
 use crate::http::error::{Error, Result};
-use crate::http::fields::{Faults, Fields, media_type, rejected, too_slow, up_to};
+use crate::http::fields::{Faults, Fields, up_to};
+use crate::http::form::Form;
 use crate::http::registration::address;
-use crate::http::upload::{Incoming, Kind, MediaDir, Stored};
+use crate::http::upload::{self, Kind, MediaDir, Stored};
 use crate::limits;
 
 /// What `send_message/` got.
 #[derive(Debug)]
-pub struct Draft {
-    fields: Fields,
-    files: Vec<Incoming>,
-}
+pub struct Draft(Form);
 
 impl Draft {
     /// Reads the body; files go to the media folder's waiting room.
@@ -26,25 +21,7 @@ impl Draft {
     /// # Errors
     /// 400, 408, 413, 415 as the body deserves.
     pub async fn read(media: &MediaDir, request: Request) -> Result<Self> {
-        if media_type(&request) != "multipart/form-data" {
-            return Ok(Self { fields: Fields::from_request(request, &()).await?, files: Vec::new() });
-        }
-        let mut form = Multipart::from_request(request, &()).await.map_err(|error| rejected(error.status()))?;
-        let (mut draft, mut text_bytes) = (Self { fields: Fields::default(), files: Vec::new() }, 0);
-        loop {
-            let next = timeout(limits::BODY_TIMEOUT, form.next_field()).await.map_err(|_| too_slow())?;
-            let Some(part) = next.map_err(|error| rejected(error.status()))? else { return Ok(draft) };
-            let name = part.name().unwrap_or_default().to_owned();
-            text_bytes += name.len();
-            match (part.file_name().is_some(), Kind::of_field(&name)) {
-                (false, _) => draft.fields.push(name, text(part, &mut text_bytes).await?),
-                (true, Some(kind)) if draft.files.iter().all(|file| file.kind() != kind) => {
-                    draft.files.push(media.receive(kind, part).await?);
-                }
-                // A file nobody asked for is read past.
-                (true, _) => {}
-            }
-        }
+        Form::read(media, upload::MESSAGE, request).await.map(Self)
     }
 
     /// Checks the fields and moves the file to its place. The file goes again unless it is kept.
@@ -52,33 +29,15 @@ impl Draft {
     /// # Errors
     /// 400 with every fault; 503 when the file cannot be stored.
     pub async fn finish(self, media: &MediaDir) -> Result<(NewMessage, Option<Stored>)> {
-        let Self { fields, mut files } = self;
-        let mut message = check(&fields, files.first().map(Incoming::kind))?;
+        let Self(Form { fields, mut files }) = self;
+        let mut message = check(&fields, files.first().map(|file| file.slot().kind))?;
         let Some(kind) = Kind::of_message(message.message_type) else { return Ok((message, None)) };
-        let place = files.iter().position(|file| file.kind() == kind);
+        let place = files.iter().position(|file| file.slot().kind == kind);
         let file = place.ok_or_else(|| Error::whole(kind.missing()))?;
         let stored = media.store(files.swap_remove(file)).await?;
         message.attachment = Some(stored.path().to_owned());
         Ok((message, Some(stored)))
     }
-}
-
-async fn text(mut part: Field<'_>, text_bytes: &mut usize) -> Result<String> {
-    let mut bytes = Vec::new();
-    loop {
-        let piece = timeout(limits::BODY_TIMEOUT, part.chunk()).await.map_err(|_| too_slow())?;
-        let Some(piece) = piece.map_err(|error| rejected(error.status()))? else { break };
-        *text_bytes += piece.len();
-        bounded(*text_bytes)?;
-        bytes.extend_from_slice(&piece);
-    }
-    bounded(*text_bytes)?;
-    String::from_utf8(bytes).map_err(|_| rejected(StatusCode::BAD_REQUEST))
-}
-
-/// Names and texts together: a form of nothing but names is as long as an upload may be.
-fn bounded(text_bytes: usize) -> Result<()> {
-    if text_bytes > limits::BODY_BYTES_MAX { Err(rejected(StatusCode::PAYLOAD_TOO_LARGE)) } else { Ok(()) }
 }
 
 /// The message that the fields describe, without a file.
@@ -155,21 +114,6 @@ mod tests {
         assert_eq!(long, r#"{"content":["Asegúrese de que este campo no tenga más de 2000 caracteres."]}"#);
         let image = checked(&json!({}), Some(Kind::Image)).unwrap();
         assert_eq!((image.message_type, image.content.as_str()), (MessageType::Image, ""));
-    }
-
-    #[tokio::test]
-    async fn names_count_as_texts_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let media = MediaDir::open(folder.path().join("media")).unwrap();
-        let mut body = String::new();
-        for number in 0..40 {
-            let name = format!("{number}{}", "x".repeat(limits::BODY_BYTES_MAX / 32));
-            body.push_str(&format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n\r\n"));
-        }
-        body.push_str("--b--\r\n");
-        let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
-        let read = Draft::read(&media, request.body(body.into()).unwrap()).await;
-        assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::password::Busy;
 use crate::auth::token::TokenError;
-use crate::chat::write::Refusal;
+use crate::durable::write::Refusal;
 use crate::store::StoreError;
 
 /// What a handler answers in place of a result.
@@ -78,13 +78,36 @@ impl Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotParticipant | Refusal::NotAdmin | Refusal::NotAuthor => FORBIDDEN,
-            Refusal::NoSuchMessage => NOT_FOUND,
+            Refusal::NotParticipant
+            | Refusal::NotAdmin
+            | Refusal::NotAuthor
+            | Refusal::NotActive
+            | Refusal::NotVisible => FORBIDDEN,
+            Refusal::NoSuchMessage | Refusal::NoSuchPost | Refusal::NoSuchComment => NOT_FOUND,
             Refusal::NotText => Self::hand(StatusCode::BAD_REQUEST, "Solo los mensajes de texto pueden editarse"),
             Refusal::ReplyElsewhere => {
                 Self::field("reply_to", "El mensaje de respuesta debe pertenecer al mismo chat.")
             }
             Refusal::NoSuchUser => Self::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"),
+            Refusal::CommentsClosed => {
+                Self::Detail(StatusCode::FORBIDDEN, "Esta publicación no permite comentarios.".into())
+            }
+            Refusal::ParentElsewhere => {
+                Self::field("parent", "El comentario padre debe pertenecer a la misma publicación.")
+            }
+            Refusal::NoReaction => Self::hand(StatusCode::NOT_FOUND, "No tienes reacciones en este post"),
+            Refusal::NoLike => Self::hand(StatusCode::NOT_FOUND, "No has dado like a este comentario"),
+            Refusal::Oneself => {
+                Self::hand(StatusCode::BAD_REQUEST, "No puedes enviarte una solicitud de amistad a ti mismo")
+            }
+            Refusal::NotFollowing => Self::hand(StatusCode::BAD_REQUEST, "No sigues a este usuario"),
+            Refusal::AlreadyFriends => Self::hand(StatusCode::BAD_REQUEST, "Ya son amigos"),
+            Refusal::NotFriends => Self::hand(StatusCode::BAD_REQUEST, "No son amigos"),
+            Refusal::AlreadyRequested => {
+                Self::hand(StatusCode::BAD_REQUEST, "Ya existe una solicitud de amistad pendiente")
+            }
+            Refusal::NoSuchRequest => Self::hand(StatusCode::NOT_FOUND, "Solicitud de amistad no encontrada"),
+            Refusal::NoSuchNotification => Self::hand(StatusCode::NOT_FOUND, "Notificación no encontrada"),
             Refusal::Busy | Refusal::Unavailable => Self::Unavailable,
         }
     }

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use crate::chat::event::ChatEvent;
 use crate::chat::message::{Message, ReactionType};
-use crate::chat::write::{Action, Outcome, Refusal};
+use crate::chat::write::Action;
 use crate::clock::Timestamp;
+use crate::durable::write::{Outcome, Refusal};
 use crate::http::chats::{require_participant, room_id};
 use crate::http::draft::Draft;
 use crate::http::error::{Error, NOT_FOUND, Result};
@@ -75,9 +76,9 @@ pub async fn send(
         outcome
     });
     match written.await.map_err(|error| Error::Internal(error.to_string()))? {
-        Outcome::Committed(committed) => match &committed.event {
-            ChatEvent::Sent(message) => Ok(message_response(&app, StatusCode::CREATED, &caller, message)),
-            other => Err(Error::Internal(format!("a message became {other:?}"))),
+        Outcome::Committed(committed) => match committed.chat() {
+            Some(ChatEvent::Sent(message)) => Ok(message_response(&app, StatusCode::CREATED, &caller, message)),
+            _ => Err(Error::Internal(format!("a message became {committed:?}"))),
         },
         Outcome::Twin(message) | Outcome::Repeated(message) => {
             Ok(message_response(&app, StatusCode::CREATED, &caller, &message))
@@ -166,15 +167,15 @@ pub async fn react(
     let name = name.ok_or_else(|| bad("reaction_type es requerido"))?;
     let reaction = name.as_str().and_then(ReactionType::from_text).ok_or_else(|| bad("Tipo de reacción inválido"))?;
     match app.store.write(caller.id(), room, Action::React { message, reaction }).await {
-        Outcome::Committed(committed) => match &committed.event {
-            ChatEvent::Reacted { added: true, .. } => {
+        Outcome::Committed(committed) => match committed.chat() {
+            Some(ChatEvent::Reacted { added: true, .. }) => {
                 Ok(Json(json!({"message": "Reacción agregada", "reacted": true, "reaction_type": reaction.as_str()}))
                     .into_response())
             }
-            ChatEvent::Reacted { added: false, .. } => {
+            Some(ChatEvent::Reacted { added: false, .. }) => {
                 Ok(Json(json!({"message": "Reacción eliminada", "reacted": false})).into_response())
             }
-            other => Err(Error::Internal(format!("a reaction became {other:?}"))),
+            _ => Err(Error::Internal(format!("a reaction became {committed:?}"))),
         },
         Outcome::Refused(refusal) => Err(refusal.into()),
         other => Err(Error::Internal(format!("a reaction ended as {other:?}"))),
@@ -188,9 +189,9 @@ pub async fn mark_as_read(State(app): State<Arc<App>>, caller: Caller, Path(room
     // One transaction takes a bounded number of rows; more than a few rounds are left to the next call.
     for _ in 0..READ_ROUNDS_MAX {
         let count = match app.store.write(caller.id(), room, Action::ReadAll).await {
-            Outcome::Committed(committed) => match &committed.event {
-                ChatEvent::Read { count, .. } => *count,
-                other => return Err(Error::Internal(format!("a read became {other:?}"))),
+            Outcome::Committed(committed) => match committed.chat() {
+                Some(ChatEvent::Read { count, .. }) => *count,
+                _ => return Err(Error::Internal(format!("a read became {committed:?}"))),
             },
             Outcome::Refused(refusal) => return Err(refusal.into()),
             _ => 0,

@@ -9,14 +9,23 @@ pub mod upload;
 
 mod auth;
 mod chats;
+mod comments;
 mod cors;
 mod draft;
 mod fields;
+mod follows;
+mod form;
+mod friends;
 mod media;
 mod messages;
+mod notifications;
+mod outcome;
 mod page;
 mod paging;
 mod people;
+mod post_fields;
+mod posts;
+mod reactions;
 mod registration;
 
 use std::fmt;
@@ -28,7 +37,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 
 use crate::auth::origin::Rules;
 use crate::auth::password::Hasher;
@@ -81,6 +90,8 @@ pub fn router(app: App) -> Router {
         .merge(auth_routes())
         .merge(message_routes())
         .merge(people_routes())
+        .merge(post_routes())
+        .merge(notification_routes())
         .route("/media/{*path}", get(serve_media))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -130,11 +141,51 @@ fn people_routes() -> Router<Arc<App>> {
     routes([
         ("/users", get(people::search)),
         ("/users/search", get(people::search)),
-        ("/users/friends", get(people::friends)),
-        ("/users/friends/{name}", get(people::friends_of)),
+        ("/users/friends", get(friends::list)),
+        ("/users/friends/{name}", get(friends::list_of).delete(friends::remove)),
+        ("/users/friend-requests", get(friends::requests)),
+        ("/users/friend-requests/send/{name}", post(friends::request)),
+        ("/users/friend-requests/{request}", delete(friends::cancel)),
+        ("/users/friend-requests/{request}/respond", post(friends::respond)),
+        ("/users/follow/{name}", post(follows::follow)),
+        ("/users/{name}/follow", post(follows::follow)),
+        ("/users/unfollow/{name}", delete(follows::unfollow)),
+        ("/users/followers/{name}", get(follows::followers)),
+        ("/users/following/{name}", get(follows::following)),
+        ("/users/{name}/posts", get(posts::list_of)),
         ("/users/profile", get(auth::profile)),
         ("/users/profile/{name}", get(people::profile)),
         ("/users/chat/{name}", post(people::open_chat)),
+    ])
+}
+
+fn post_routes() -> Router<Arc<App>> {
+    let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
+    // A film and its thumbnail, or a picture.
+    let uploads = DefaultBodyLimit::max(3 * limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
+    let one = get(posts::show).delete(posts::delete);
+    let one = one.merge(patch(posts::edit).put(posts::edit).layer(uploads));
+    let comment = get(comments::show).patch(comments::edit).put(comments::edit).delete(comments::delete);
+    routes([
+        ("/posts", get(posts::list).merge(post(posts::create).layer(uploads))),
+        ("/posts/{post}", one),
+        ("/posts/short/{short_id}", get(posts::show_short)),
+        ("/posts/{post}/react", post(reactions::react).delete(reactions::unreact)),
+        ("/posts/{post}/share", post(reactions::share)),
+        ("/posts/{post}/comments", get(comments::list).merge(post(comments::create).layer(upload))),
+        ("/posts/comments/{comment}", comment),
+        ("/posts/comments/{comment}/like", post(reactions::like_comment).delete(reactions::unlike_comment)),
+    ])
+}
+
+fn notification_routes() -> Router<Arc<App>> {
+    routes([
+        ("/notifications", get(notifications::list)),
+        ("/notifications/unread-count", get(notifications::unread_count)),
+        ("/notifications/mark-all-read", post(notifications::mark_all_read)),
+        ("/notifications/clear-all", delete(notifications::clear_all)),
+        ("/notifications/{notification}/read", post(notifications::mark_read)),
+        ("/notifications/{notification}/delete", delete(notifications::delete)),
     ])
 }
 

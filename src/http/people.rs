@@ -1,4 +1,4 @@
-//! `/api/users/`: finding people, one's friends, and opening a chat with somebody.
+//! `/api/users/`: finding people, and opening a chat with somebody.
 
 use std::sync::Arc;
 
@@ -23,20 +23,8 @@ pub async fn search(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Re
     listing.answer(&app.presenter, &found, |out, person| app.presenter.person(out, person))
 }
 
-/// `GET users/friends/`
-pub async fn friends(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
-    let found = app.store.friends(caller.id(), caller.id()).await?;
-    Ok(people_response(&app, &found))
-}
-
-/// `GET users/friends/<username>/`
-pub async fn friends_of(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
-    let user = by_name(&app, &name).await?;
-    let found = app.store.friends(caller.id(), user.id).await?;
-    Ok(people_response(&app, &found))
-}
-
-fn people_response(app: &App, people: &[Person]) -> Response {
+/// A list of people without pages.
+pub fn people_response(app: &App, people: &[Person]) -> Response {
     let mut out = Vec::with_capacity(512 * (people.len() + 1));
     json::array(&mut out, people, |out, person| app.presenter.person(out, person));
     json_response(StatusCode::OK, out)
@@ -80,7 +68,10 @@ pub async fn open_chat(State(app): State<Arc<App>>, caller: Caller, Path(name): 
 }
 
 /// Somebody active.
-async fn by_name(app: &App, name: &str) -> Result<Arc<UserProfile>> {
+///
+/// # Errors
+/// 404, and those of the store.
+pub async fn by_name(app: &App, name: &str) -> Result<Arc<UserProfile>> {
     let found = app.store.profile_by_name(name).await?.filter(|user| user.is_active);
     found.ok_or_else(|| Error::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"))
 }

@@ -33,11 +33,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the name of the form's field.
-    pub fn of_field(name: &str) -> Option<Self> {
-        MessageType::from_text(name).and_then(Self::of_message)
-    }
-
     /// By the kind of message that needs it.
     pub fn of_message(message_type: MessageType) -> Option<Self> {
         match message_type {
@@ -64,23 +59,6 @@ impl Kind {
             Self::Video => "Los mensajes de video requieren un archivo de video.",
             Self::Audio => "Los mensajes de audio requieren un archivo de audio.",
         }
-    }
-
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Image => "messages/images",
-            Self::Video => "messages/videos",
-            Self::Audio => "messages/audios",
-        }
-    }
-
-    fn wrong(self) -> Error {
-        let text = match self {
-            Self::Image => "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.",
-            Self::Video => "El archivo no es un video válido.",
-            Self::Audio => "El archivo no es un audio válido.",
-        };
-        Error::field(self.message_type().as_str(), text)
     }
 
     /// The extension of a file that begins with `head`, if it is of this kind.
@@ -122,6 +100,44 @@ impl Kind {
     }
 }
 
+/// A form's field that may hold a file, and where such files are kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The field's name.
+    pub field: &'static str,
+    /// What the file must be.
+    pub kind: Kind,
+    /// Below the media root.
+    folder: &'static str,
+}
+
+/// Files of messages.
+pub const MESSAGE: &[Slot] = &[
+    Slot { field: "image", kind: Kind::Image, folder: "messages/images" },
+    Slot { field: "video", kind: Kind::Video, folder: "messages/videos" },
+    Slot { field: "audio", kind: Kind::Audio, folder: "messages/audios" },
+];
+/// Files of posts.
+pub const POST: &[Slot] = &[
+    Slot { field: "image", kind: Kind::Image, folder: "posts/images" },
+    Slot { field: "video", kind: Kind::Video, folder: "posts/videos" },
+    Slot { field: "thumbnail", kind: Kind::Image, folder: "posts/thumbnails" },
+];
+/// Files of comments.
+pub const COMMENT: &[Slot] = &[Slot { field: "image", kind: Kind::Image, folder: "comments/images" }];
+
+impl Slot {
+    /// Said of a file that is something else.
+    fn wrong(&self) -> Error {
+        let text = match self.kind {
+            Kind::Image => "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.",
+            Kind::Video => "El archivo no es un video válido.",
+            Kind::Audio => "El archivo no es un audio válido.",
+        };
+        Error::field(self.field, text)
+    }
+}
+
 /// A file that goes when it is dropped.
 #[derive(Debug)]
 struct Passing(Option<PathBuf>);
@@ -144,15 +160,15 @@ impl Drop for Passing {
 /// A whole file in the waiting room.
 #[derive(Debug)]
 pub struct Incoming {
-    kind: Kind,
+    slot: &'static Slot,
     extension: &'static str,
     file: Passing,
 }
 
 impl Incoming {
-    /// What it is.
-    pub fn kind(&self) -> Kind {
-        self.kind
+    /// The field it came in.
+    pub fn slot(&self) -> &'static Slot {
+        self.slot
     }
 }
 
@@ -190,8 +206,8 @@ impl MediaDir {
     pub fn open(root: PathBuf) -> io::Result<Self> {
         let waiting = root.join(WAITING_ROOM);
         std::fs::create_dir_all(&waiting)?;
-        for kind in [Kind::Image, Kind::Video, Kind::Audio] {
-            std::fs::create_dir_all(root.join(kind.folder()))?;
+        for slot in [MESSAGE, POST, COMMENT].into_iter().flatten() {
+            std::fs::create_dir_all(root.join(slot.folder))?;
         }
         for entry in std::fs::read_dir(waiting)? {
             std::fs::remove_file(entry?.path())?;
@@ -208,7 +224,7 @@ impl MediaDir {
     ///
     /// # Errors
     /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk or the slots are full.
-    pub async fn receive(&self, kind: Kind, mut field: Field<'_>) -> Result<Incoming> {
+    pub async fn receive(&self, slot: &'static Slot, mut field: Field<'_>) -> Result<Incoming> {
         let _slot = self.slots.try_acquire().map_err(|_| Error::Unavailable)?;
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
         let mut writer = BufWriter::with_capacity(256 * 1024, File::create(&path).await.map_err(disk)?);
@@ -230,14 +246,14 @@ impl MediaDir {
             let missing = HEAD_BYTES - head.len().min(HEAD_BYTES);
             head.extend_from_slice(&piece[..piece.len().min(missing)]);
             if extension.is_none() && head.len() == HEAD_BYTES {
-                extension = Some(kind.extension(&head).ok_or_else(|| kind.wrong())?);
+                extension = Some(slot.kind.extension(&head).ok_or_else(|| slot.wrong())?);
             }
             writer.write_all(&piece).await.map_err(disk)?;
         }
-        let extension = extension.or_else(|| kind.extension(&head)).ok_or_else(|| kind.wrong())?;
+        let extension = extension.or_else(|| slot.kind.extension(&head)).ok_or_else(|| slot.wrong())?;
         writer.flush().await.map_err(disk)?;
         writer.get_ref().sync_all().await.map_err(disk)?;
-        Ok(Incoming { kind, extension, file })
+        Ok(Incoming { slot, extension, file })
     }
 
     /// Moves a whole file to its place, safely on disk.
@@ -245,9 +261,9 @@ impl MediaDir {
     /// # Errors
     /// 503 when the disk does not take it.
     pub async fn store(&self, mut incoming: Incoming) -> Result<Stored> {
-        let folder = self.root.join(incoming.kind.folder());
+        let folder = self.root.join(incoming.slot.folder);
         let name = format!("{}.{}", Uuid::new_v4(), incoming.extension);
-        let path = format!("{}/{name}", incoming.kind.folder());
+        let path = format!("{}/{name}", incoming.slot.folder);
         let place = folder.join(name);
         let whole = incoming.file.0.as_ref().expect("only here is it taken");
         fs::rename(whole, &place).await.map_err(disk)?;
@@ -309,7 +325,7 @@ mod tests {
         let incoming = |name: &str| {
             let path = media.root().join(WAITING_ROOM).join(name);
             std::fs::write(&path, PNG).unwrap();
-            Incoming { kind: Kind::Image, extension: "png", file: Passing::at(path) }
+            Incoming { slot: &MESSAGE[0], extension: "png", file: Passing::at(path) }
         };
         let kept = media.store(incoming("a")).await.unwrap();
         let place = media.root().join(kept.path());

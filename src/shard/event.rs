@@ -9,7 +9,6 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
-use crate::ids::RoomId;
 use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_VISITS_MAX};
 use crate::net::readiness::Readiness;
 use crate::net::send::Sender;
@@ -105,7 +104,7 @@ impl Shared {
         &self,
         socket: std::net::TcpStream,
         read_already: &mut [u8],
-        admission: Result<Entry, (RoomId, Refused)>,
+        admission: Result<Entry, Refused>,
     ) {
         let mut shard = self.shard.borrow_mut();
         let Shard { sockets, core, .. } = &mut *shard;
@@ -146,10 +145,11 @@ impl Shard {
             let is_flooded = self.core.is_flooded();
             let has_mail = is_flooded || self.core.take_mail();
             let has_input = is_flooded || self.look();
+            let has_lists = self.core.work_on_feeds();
             let visited = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
             self.bury();
             visits += visited;
-            has_more = has_mail || has_input || visited > 0;
+            has_more = has_mail || has_input || has_lists || visited > 0;
             if !has_more || visits >= TURN_VISITS_MAX {
                 break;
             }

@@ -1,16 +1,19 @@
 //! One core's loop: the one place where net, ws, session and room meet.
 //!
 //! `connection` accepts and upgrades, `event` is the loop, `inbound` takes bytes from sockets, `mailbox` takes messages
-//! from other threads, `outbound` fans out and walks, `liveness` lets time pass; `port` is what others see of it all.
+//! from other threads, `outbound` fans out and walks, `feed` knows who hears of whose posts, `liveness` lets time pass;
+//! `port` is what others see of it all.
 
 mod connection;
 mod event;
+mod feed;
 mod inbound;
 mod liveness;
 mod mailbox;
 mod outbound;
 mod overflow;
 pub mod port;
+mod recent;
 mod stats;
 
 use std::collections::VecDeque;
@@ -22,6 +25,7 @@ use crate::ids::{SessionKey, ShardId};
 use crate::net::send::Io;
 use crate::net::wheel::Wheel;
 use crate::room::chunks::{Arena, OpenChunk};
+use crate::room::feeds::Feeds;
 use crate::room::members::{Registry, Seat};
 use crate::room::presence::Presence;
 use crate::session::outbox::Outbox;
@@ -29,6 +33,7 @@ use crate::session::{Seconds, Session};
 use crate::ws::message::Decoder;
 use overflow::Overflow;
 use port::Ports;
+use recent::Recent;
 use stats::Stats;
 
 /// What a shard is started with.
@@ -100,6 +105,14 @@ struct Core {
     /// Where frames for single sessions wait.
     single: OpenChunk,
     presence: Presence,
+    /// Who hears of whose posts.
+    feeds: Feeds,
+    recent: Recent,
+    /// Where authors' frames wait, one author's behind the other's.
+    posts: OpenChunk,
+    feed_sessions: usize,
+    /// Sessions that a publication reaches, gathered from several feeds.
+    reached: Vec<u32>,
     /// The walk: sessions with something to send and room for it.
     walk: VecDeque<u32>,
     /// Sessions whose sockets are full; some may have recovered.
@@ -137,6 +150,11 @@ impl Core {
             arena: Arena::default(),
             single: OpenChunk::default(),
             presence: Presence::default(),
+            feeds: Feeds::default(),
+            recent: Recent::default(),
+            posts: OpenChunk::default(),
+            feed_sessions: 0,
+            reached: Vec::new(),
             walk: VecDeque::new(),
             blocked: Vec::new(),
             over: Vec::new(),

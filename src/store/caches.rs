@@ -10,7 +10,8 @@ use quick_cache::sync::Cache;
 
 use crate::chat::user::{Account, Admission, UserProfile};
 use crate::clock::Timestamp;
-use crate::ids::{RoomId, UserId};
+use crate::feed::post::PostHead;
+use crate::ids::{PostId, RoomId, UserId};
 use crate::limits;
 
 /// A value and when it was read.
@@ -74,6 +75,8 @@ pub struct Caches {
     pub room_sizes: Remembered<RoomId, u32>,
     /// Profiles by user.
     pub profiles: Remembered<UserId, Arc<UserProfile>>,
+    /// What decides on a post's rights; `None`: there is no such post.
+    pub post_heads: Remembered<PostId, Option<PostHead>>,
 }
 
 impl Default for Caches {
@@ -83,6 +86,7 @@ impl Default for Caches {
             participants: Remembered::new(),
             room_sizes: Remembered::new(),
             profiles: Remembered::new(),
+            post_heads: Remembered::new(),
         }
     }
 }

@@ -11,13 +11,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use crate::chat::event::Committed;
 use crate::chat::message::Message;
 use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::chat::user::{Account, Admission, NewUser, Person, UserProfile};
-use crate::chat::write::{Action, AnswerTo, Outcome, Refusal, Transport, Write};
+use crate::chat::write::{Action, Transport};
 use crate::clock::Timestamp;
-use crate::ids::{EventId, MessageId, RoomId, SessionKey, UserId};
+use crate::durable::event::Committed;
+use crate::durable::write::{AnswerTo, Intent, Outcome, Refusal, Write};
+use crate::feed;
+use crate::feed::comment::{Comment, CommentHead};
+use crate::feed::notification::Notification;
+use crate::feed::people::FriendRequest;
+use crate::feed::post::{Post, PostHead, PostList};
+use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RoomId, SessionKey, UserId};
 
 /// What a lane calls after a batch is safe on disk, and for writes that were refused. server.rs joins it to the fan-out.
 ///
@@ -110,15 +116,24 @@ pub trait Store: Send + Sync + 'static {
     /// The write comes back when the lane's queue is full or the store is closing: answer [`Refusal::Busy`].
     fn submit(&self, write: Box<Write>) -> Result<(), Box<Write>>;
 
-    /// A write by REST, awaited.
+    /// A write in a room by REST, awaited.
     async fn write(&self, actor: UserId, room: RoomId, action: Action) -> Outcome {
+        self.request(actor, Intent::Chat { room, action }).await
+    }
+
+    /// A write about posts, people or notifications by REST, awaited.
+    async fn write_feed(&self, actor: UserId, action: feed::write::Action) -> Outcome {
+        self.request(actor, Intent::Feed(action)).await
+    }
+
+    /// Any write by REST, awaited.
+    async fn request(&self, actor: UserId, intent: Intent) -> Outcome {
         let (answer, outcome) = oneshot::channel();
         let write = Box::new(Write {
             event_id: EventId::fresh(),
             actor,
-            room,
             transport: Transport::Rest,
-            action,
+            intent,
             answer: AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome)))),
         });
         match self.submit(write) {
@@ -190,6 +205,49 @@ pub trait Store: Send + Sync + 'static {
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
     /// One person as the viewer sees it.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
+
+    /// The answer of [`Self::account`] when it is in the cache: costs no thread hop.
+    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
+    /// Which of `users` exist and are active, for the sweep of open sockets.
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+    /// What decides on a post's rights. Cached like admissions.
+    async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError>;
+    /// The answer of [`Self::post_head`] when it is in the cache: costs no thread hop.
+    fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>>;
+    /// Whose public posts a user hears of, beside the user's own: whom the user follows and is friends with, each once,
+    /// in no order. Not cached: 16 bytes each, and some follow thousands.
+    async fn feed_authors(&self, user: UserId) -> Result<Vec<UserId>, StoreError>;
+
+    /// A whole post; without a viewer as frames show it. Who may see it is the caller's to decide.
+    async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError>;
+    /// The post with a short id, whatever its case.
+    async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError>;
+    /// Posts as the viewer sees them, newest first (ties by id).
+    async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError>;
+    /// What decides on a comment's rights.
+    async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError>;
+    /// A comment with its first replies. Who may see it is the caller's to decide.
+    async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
+    /// A post's top-level comments, oldest first (ties by id).
+    async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;
+
+    /// Who follows `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
+    async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
+    /// Whom `of` follows, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
+    async fn following(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
+    /// Open friend requests to and from a user, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
+    async fn friend_requests(&self, user: UserId) -> Result<Vec<FriendRequest>, StoreError>;
+
+    /// A user's notifications, newest first (ties by id).
+    async fn notifications(&self, user: UserId, page: PageRequest) -> Result<PageOf<Notification>, StoreError>;
+    /// One of a user's notifications.
+    async fn notification(
+        &self,
+        user: UserId,
+        notification: NotificationId,
+    ) -> Result<Option<Notification>, StoreError>;
+    /// How many of a user's notifications are unread.
+    async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError>;
 
     /// Does the database answer and take writes?
     async fn ping(&self) -> Result<(), StoreError>;

@@ -3,15 +3,27 @@
 //! A database offers [`Rows`]: small questions and small changes that see the batch's own changes. The rules check
 //! first and change second, so that a refusal leaves no trace and takes no place in its topic's order.
 
+mod comment;
+mod feed;
+mod notice;
+mod people;
+mod post;
+mod topics;
+
+pub use feed::{FeedRows, ReadNotifications};
+pub use topics::topics;
+
 use std::sync::Arc;
 
-use crate::chat::event::{ChatEvent, Committed, Cursor};
+use crate::chat::event::ChatEvent;
 use crate::chat::message::{Message, MessageType, ReactionType, ReplyPreview};
 use crate::chat::twin::{Candidate, Twins};
 use crate::chat::user::UserProfile;
-use crate::chat::write::{Action, AnswerTo, NewMessage, Outcome, Refusal, Transport, Write};
+use crate::chat::write::{Action, NewMessage, Transport};
 use crate::clock::Timestamp;
-use crate::ids::{MessageId, RoomId, Topic, UserId};
+use crate::durable::event::{Committed, Cursor, Event};
+use crate::durable::write::{AnswerTo, Intent, Outcome, Refusal, Write};
+use crate::ids::{MessageId, RoomId, SessionKey, Topic, UserId};
 use crate::limits;
 
 /// A participant row with what decides on its rights.
@@ -124,15 +136,56 @@ pub trait Rows {
     fn delete_member(&mut self, room: RoomId, user: UserId) -> Result<bool, Self::Error>;
 }
 
-/// Does what `write` wants, or says why not.
+/// Does what `write` wants, or says why not. Adds what is to be shown to `events`, in order.
 ///
 /// # Errors
 /// A statement failed: the write must be rolled back as a whole.
-pub fn apply<R: Rows>(rows: &mut R, twins: &mut Twins, now: Timestamp, write: &Write) -> Result<Outcome, R::Error> {
+pub fn apply<R: FeedRows>(
+    rows: &mut R,
+    twins: &mut Twins,
+    events: &mut Vec<Arc<Committed>>,
+    now: Timestamp,
+    write: &Write,
+) -> Result<Outcome, R::Error> {
+    let first = events.len();
+    let foretold = if cfg!(debug_assertions) { Some(topics(rows, write)?) } else { None };
+    let outcome = match &write.intent {
+        Intent::Chat { room, action } => {
+            let asked = Asked { room: *room, actor: write.actor, transport: write.transport, write };
+            let outcome = apply_chat(rows, twins, now, &asked, action)?;
+            if let Outcome::Committed(event) = &outcome {
+                events.push(Arc::clone(event));
+            }
+            outcome
+        }
+        Intent::Feed(action) => feed::apply(rows, events, now, write, action)?,
+    };
+    if let Some(foretold) = foretold {
+        // Databases with several lanes lock what is foretold, and nothing else.
+        debug_assert!(events[first..].iter().all(|event| foretold.contains(&event.topic)), "{:?}", write.intent);
+    }
+    Ok(outcome)
+}
+
+/// A write with its room.
+struct Asked<'a> {
+    room: RoomId,
+    actor: UserId,
+    transport: Transport,
+    write: &'a Write,
+}
+
+fn apply_chat<R: Rows>(
+    rows: &mut R,
+    twins: &mut Twins,
+    now: Timestamp,
+    write: &Asked<'_>,
+    action: &Action,
+) -> Result<Outcome, R::Error> {
     let Some(member) = rows.member(write.room, write.actor)?.filter(|member| member.is_active) else {
         return Ok(refused(Refusal::NotParticipant));
     };
-    match &write.action {
+    match action {
         Action::Send(new) => send(rows, twins, now, write, new),
         Action::Edit { message, content } => edit(rows, write, *message, content),
         Action::Delete { message } => delete(rows, write, *message),
@@ -150,7 +203,7 @@ fn send<R: Rows>(
     rows: &mut R,
     twins: &mut Twins,
     now: Timestamp,
-    write: &Write,
+    write: &Asked<'_>,
     new: &NewMessage,
 ) -> Result<Outcome, R::Error> {
     if let Some(client_id) = &new.client_id {
@@ -189,7 +242,7 @@ fn send<R: Rows>(
 }
 
 /// What carries a `client_id` or a file is named by it, and needs no guessing.
-fn candidate<'a>(write: &Write, new: &'a NewMessage) -> Option<Candidate<'a>> {
+fn candidate<'a>(write: &Asked<'_>, new: &'a NewMessage) -> Option<Candidate<'a>> {
     let is_plain = new.client_id.is_none() && new.attachment.is_none() && new.file_url.is_empty();
     is_plain.then_some(Candidate {
         room: write.room,
@@ -201,7 +254,7 @@ fn candidate<'a>(write: &Write, new: &'a NewMessage) -> Option<Candidate<'a>> {
 }
 
 fn compose(
-    write: &Write,
+    write: &Asked<'_>,
     new: &NewMessage,
     sender: Arc<UserProfile>,
     reply_to: Option<ReplyPreview>,
@@ -234,7 +287,7 @@ fn compose(
     }
 }
 
-fn edit<R: Rows>(rows: &mut R, write: &Write, id: MessageId, content: &str) -> Result<Outcome, R::Error> {
+fn edit<R: Rows>(rows: &mut R, write: &Asked<'_>, id: MessageId, content: &str) -> Result<Outcome, R::Error> {
     let head = match rows.message_head(write.room, id)? {
         Some(head) if !head.is_deleted => head,
         _ => return Ok(refused(Refusal::NoSuchMessage)),
@@ -253,7 +306,7 @@ fn edit<R: Rows>(rows: &mut R, write: &Write, id: MessageId, content: &str) -> R
     }
 }
 
-fn delete<R: Rows>(rows: &mut R, write: &Write, id: MessageId) -> Result<Outcome, R::Error> {
+fn delete<R: Rows>(rows: &mut R, write: &Asked<'_>, id: MessageId) -> Result<Outcome, R::Error> {
     let Some(head) = rows.message_head(write.room, id)? else {
         return Ok(refused(Refusal::NoSuchMessage));
     };
@@ -270,7 +323,7 @@ fn delete<R: Rows>(rows: &mut R, write: &Write, id: MessageId) -> Result<Outcome
 
 fn react<R: Rows>(
     rows: &mut R,
-    write: &Write,
+    write: &Asked<'_>,
     member: &Member,
     message: MessageId,
     reaction: ReactionType,
@@ -284,7 +337,7 @@ fn react<R: Rows>(
     record(rows, write, place, ChatEvent::Reacted { message, user: write.actor, username, reaction, added })
 }
 
-fn read<R: Rows>(rows: &mut R, write: &Write, member: &Member, message: MessageId) -> Result<Outcome, R::Error> {
+fn read<R: Rows>(rows: &mut R, write: &Asked<'_>, member: &Member, message: MessageId) -> Result<Outcome, R::Error> {
     if rows.message_head(write.room, message)?.is_none() {
         return Ok(refused(Refusal::NoSuchMessage));
     }
@@ -298,7 +351,7 @@ fn read<R: Rows>(rows: &mut R, write: &Write, member: &Member, message: MessageI
     record(rows, write, place, ChatEvent::Read { messages: vec![message], count: 1, user: write.actor, username })
 }
 
-fn read_all<R: Rows>(rows: &mut R, write: &Write, member: &Member) -> Result<Outcome, R::Error> {
+fn read_all<R: Rows>(rows: &mut R, write: &Asked<'_>, member: &Member) -> Result<Outcome, R::Error> {
     let at = rows.next_time(Topic::Room(write.room))?;
     let ReadAll { count, newest } = rows.read_all(write.room, write.actor, at)?;
     if count == 0 {
@@ -312,7 +365,7 @@ fn read_all<R: Rows>(rows: &mut R, write: &Write, member: &Member) -> Result<Out
     record(rows, write, place, ChatEvent::Read { messages: newest, count, user: write.actor, username })
 }
 
-fn take_away<R: Rows>(rows: &mut R, write: &Write, user: UserId) -> Result<Outcome, R::Error> {
+fn take_away<R: Rows>(rows: &mut R, write: &Asked<'_>, user: UserId) -> Result<Outcome, R::Error> {
     if !rows.delete_member(write.room, user)? {
         return Ok(refused(Refusal::NoSuchUser));
     }
@@ -320,7 +373,7 @@ fn take_away<R: Rows>(rows: &mut R, write: &Write, user: UserId) -> Result<Outco
     record(rows, write, place, ChatEvent::Left { user })
 }
 
-fn add<R: Rows>(rows: &mut R, write: &Write, user: UserId) -> Result<Outcome, R::Error> {
+fn add<R: Rows>(rows: &mut R, write: &Asked<'_>, user: UserId) -> Result<Outcome, R::Error> {
     if !rows.is_active_user(user)? {
         return Ok(refused(Refusal::NoSuchUser));
     }
@@ -332,20 +385,25 @@ fn add<R: Rows>(rows: &mut R, write: &Write, user: UserId) -> Result<Outcome, R:
     record(rows, write, place, ChatEvent::Joined { user })
 }
 
-fn record<R: Rows>(rows: &mut R, write: &Write, place: Place, event: ChatEvent) -> Result<Outcome, R::Error> {
+fn record<R: Rows>(rows: &mut R, write: &Asked<'_>, place: Place, event: ChatEvent) -> Result<Outcome, R::Error> {
     let committed = Committed {
         topic: Topic::Room(write.room),
         cursor: place.cursor,
-        event_id: write.event_id,
+        event_id: write.write.event_id,
         at: place.at,
-        origin: match write.answer {
-            AnswerTo::Session(session) => Some(session),
-            AnswerTo::Caller(_) => None,
-        },
-        event,
+        origin: origin(write.write),
+        event: Event::Chat(event),
     };
     rows.log(&committed, write.transport)?;
     Ok(Outcome::Committed(Arc::new(committed)))
+}
+
+/// The session that asked, if one did.
+fn origin(write: &Write) -> Option<SessionKey> {
+    match write.answer {
+        AnswerTo::Session(session) => Some(session),
+        AnswerTo::Caller(_) => None,
+    }
 }
 
 fn refused(refusal: Refusal) -> Outcome {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Gauge, Histogram};
 use tokio::sync::oneshot;
 
-use crate::chat::event::Committed;
-use crate::chat::write::{AnswerTo, Outcome, Refusal, Write};
+use crate::durable::event::Committed;
+use crate::durable::write::{AnswerTo, Outcome, Refusal, Write};
 use crate::limits;
 use crate::store::queue::{Queue, Taken};
 use crate::store::{LanePort, StoreError};
@@ -269,7 +269,7 @@ impl<B: BatchStore> Body<B> {
             let answered = catch_unwind(AssertUnwindSafe(|| match write.answer {
                 AnswerTo::Caller(answer) => answer(outcome),
                 AnswerTo::Session(session) => match outcome {
-                    Outcome::Refused(refusal) if write.action.is_silent_about(refusal) => {}
+                    Outcome::Refused(refusal) if write.intent.is_silent_about(refusal) => {}
                     Outcome::Refused(_) | Outcome::Repeated(_) => port.answered(session, &outcome),
                     Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => {}
                 },

@@ -60,8 +60,8 @@ pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
 
 /// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
 #[derive(Default)]
-struct Fields<'a> {
-    kind: Option<Value<'a>>,
+pub(super) struct Fields<'a> {
+    pub(super) kind: Option<Value<'a>>,
     content: Option<Value<'a>>,
     message_type: Option<Value<'a>>,
     reply_to: Option<Value<'a>>,
@@ -71,11 +71,12 @@ struct Fields<'a> {
     reaction_type: Option<Value<'a>>,
     data: Option<Value<'a>>,
     echo: Option<Value<'a>>,
-    timestamp: Option<Value<'a>>,
+    pub(super) timestamp: Option<Value<'a>>,
+    pub(super) notification_id: Option<Value<'a>>,
 }
 
 impl<'a> Fields<'a> {
-    fn of(json: &'a str) -> Result<Self, Refused> {
+    pub(super) fn of(json: &'a str) -> Result<Self, Refused> {
         let mut fields = Self::default();
         let cut = cut::object(json, |key, value| {
             let slot = match key {
@@ -90,6 +91,7 @@ impl<'a> Fields<'a> {
                 "data" => &mut fields.data,
                 "echo" => &mut fields.echo,
                 "timestamp" => &mut fields.timestamp,
+                "notification_id" => &mut fields.notification_id,
                 _ => return,
             };
             *slot = Some(value);
@@ -171,7 +173,7 @@ fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
 }
 
 /// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
-fn passed_on(value: Option<Value<'_>>) -> Result<&str, Refused> {
+pub(super) fn passed_on(value: Option<Value<'_>>) -> Result<&str, Refused> {
     match value {
         None => Ok("null"),
         Some(value) if value.depth() <= JSON_DEPTH_MAX => Ok(value.json()),

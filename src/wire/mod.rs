@@ -3,6 +3,10 @@
 pub mod command;
 pub mod cut;
 pub mod event;
+pub mod feed_event;
 pub mod json;
+pub mod listener_command;
+pub mod notification;
 pub mod object;
+pub mod post;
 pub mod reason;

@@ -309,7 +309,7 @@ fn write_names(out: &mut Vec<u8>, username: &str, display_name: &str) {
 }
 
 /// A JSON array as a column holds it; what is none is the empty array, so that a bad row cannot spoil a frame.
-fn stored_array(out: &mut Vec<u8>, column: &str) {
+pub(super) fn stored_array(out: &mut Vec<u8>, column: &str) {
     match serde_json::from_str::<&RawValue>(column) {
         Ok(array) if array.get().starts_with('[') => out.extend_from_slice(array.get().as_bytes()),
         _ => out.extend_from_slice(b"[]"),

@@ -1,6 +1,6 @@
 //! Why a session hears an error or ends: close codes of our own and the texts clients know.
 
-use crate::chat::write::Refusal;
+use crate::durable::write::Refusal;
 
 /// A close code and its short reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub const RESTART: Goodbye = Goodbye { code: 1012, reason: "server restarts, con
 pub const OVERLOAD: Goodbye = Goodbye { code: 1013, reason: "try again later" };
 /// The token has expired or was revoked: come back with a fresh one.
 pub const TOKEN_OVER: Goodbye = Goodbye { code: 4001, reason: "token expired" };
+/// The user was deactivated or is gone: what the token was for is over.
+pub const INACTIVE: Goodbye = Goodbye { code: 4001, reason: "user no longer active" };
+/// The post became private.
+pub const HIDDEN: Goodbye = Goodbye { code: 4003, reason: "post no longer visible" };
 /// The user is no longer a participant.
 pub const REMOVED: Goodbye = Goodbye { code: 4003, reason: "no longer a participant" };
 /// The client reads too slowly: come back and refetch.
@@ -58,7 +62,23 @@ pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
         Refusal::ReplyElsewhere => Some("El mensaje de respuesta debe pertenecer al mismo chat."),
         Refusal::NotAdmin => Some("Solo el propietario o un administrador puede hacer eso"),
         Refusal::NoSuchUser => Some("Usuario no encontrado"),
+        Refusal::NoSuchNotification => Some("Notificación no encontrada"),
         Refusal::Busy => Some("El servidor está ocupado, inténtalo de nuevo en unos segundos"),
         Refusal::Unavailable => Some("No se pudo guardar, inténtalo de nuevo"),
+        // Sockets do not write about posts and people.
+        Refusal::NotActive
+        | Refusal::NoSuchPost
+        | Refusal::NotVisible
+        | Refusal::CommentsClosed
+        | Refusal::NoSuchComment
+        | Refusal::ParentElsewhere
+        | Refusal::NoReaction
+        | Refusal::NoLike
+        | Refusal::Oneself
+        | Refusal::NotFollowing
+        | Refusal::AlreadyFriends
+        | Refusal::NotFriends
+        | Refusal::AlreadyRequested
+        | Refusal::NoSuchRequest => None,
     }
 }

@@ -17,10 +17,10 @@ use pregon::chat::message::MessageType;
 use pregon::chat::message::ReactionType;
 use pregon::chat::write::Action;
 use pregon::chat::write::NewMessage;
-use pregon::chat::write::Outcome;
-use pregon::chat::write::Refusal;
 use pregon::chat::write::Transport;
 use pregon::clock::Timestamp;
+use pregon::durable::write::Outcome;
+use pregon::durable::write::Refusal;
 use pregon::limits;
 use pregon::store::PageRequest;
 
@@ -42,7 +42,7 @@ pub async fn history_has_the_order_of_the_events(world: World) {
         history.extend(world.store.messages(users[0], room, None, page).await.unwrap().rows);
     }
     history.reverse();
-    let told = events.iter().map(|event| match &event.event {
+    let told = events.iter().map(|event| match event.chat().unwrap() {
         ChatEvent::Sent(message) => message.content.clone(),
         other => panic!("{other:?}"),
     });
@@ -181,13 +181,12 @@ pub async fn a_full_lane_gives_the_write_back(world: World) {
     let mut returned = 0;
     for number in 0..writes {
         let answers = answers.clone();
-        let write = pregon::chat::write::Write {
+        let write = pregon::durable::write::Write {
             event_id: pregon::ids::EventId::fresh(),
             actor: users[0],
-            room,
             transport: Transport::Socket,
-            action: send(&format!("{number}")),
-            answer: pregon::chat::write::AnswerTo::Caller(Box::new(move |outcome| drop(answers.send(outcome)))),
+            intent: pregon::durable::write::Intent::Chat { room, action: send(&format!("{number}")) },
+            answer: pregon::durable::write::AnswerTo::Caller(Box::new(move |outcome| drop(answers.send(outcome)))),
         };
         returned += usize::from(world.store.submit(Box::new(write)).is_err());
     }

@@ -1,8 +1,12 @@
 //! What every store does, whatever its database: each backend is one line, each claim a function.
 
+mod comments;
 mod lane;
 mod messages;
+mod notifications;
 mod people;
+mod posts;
+mod relations;
 mod rooms;
 #[path = "../store_support/mod.rs"]
 mod store_support;
@@ -68,6 +72,40 @@ suite! {
             revoked_tokens_are_known,
             people_are_found_by_any_name,
             friends_and_requests_show_in_people,
+        ]
+        posts: [
+            a_post_is_what_was_published_and_what_is_read,
+            lists_show_whose_posts_they_should,
+            a_large_circle_is_listed_as_a_small_one,
+            edits_are_the_authors_alone,
+            deleting_a_post_takes_all_with_it,
+            a_reaction_replaces_and_takes_back,
+            reactions_of_many_at_once_add_up,
+            a_private_post_is_its_authors_alone,
+            a_post_is_shared_once,
+            a_post_shows_its_newest_reactions,
+        ]
+        comments: [
+            comments_are_nested_counted_and_paged,
+            a_comment_needs_an_open_post_and_a_parent_on_it,
+            deleting_a_comment_takes_its_answers,
+            comments_of_many_at_once_add_up,
+            a_comment_is_edited_by_its_author,
+            likes_of_comments_count_once,
+        ]
+        relations: [
+            follows_move_counters_and_audience,
+            friends_are_made_by_request,
+            a_request_may_be_withdrawn_or_refused,
+            nobody_joins_with_oneself_or_nobody,
+            friends_who_follow_hear_until_both_end,
+        ]
+        notifications: [
+            each_rule_tells_whom_it_should,
+            nobody_is_told_of_their_own_doing,
+            reactions_are_told_once_an_hour,
+            notifications_are_read_once_and_go,
+            one_write_takes_places_in_several_topics,
         ]
     }
 }

@@ -13,10 +13,10 @@ use pregon::chat::message::MessageType;
 use pregon::chat::message::ReactionType;
 use pregon::chat::write::Action;
 use pregon::chat::write::NewMessage;
-use pregon::chat::write::Outcome;
-use pregon::chat::write::Refusal;
 use pregon::chat::write::Transport;
 use pregon::clock::Timestamp;
+use pregon::durable::write::Outcome;
+use pregon::durable::write::Refusal;
 use pregon::limits;
 use pregon::store::PageRequest;
 
@@ -106,7 +106,7 @@ pub async fn edits_need_an_own_text_that_is_there(world: World) {
 
     world.write(users[1], room, Action::React { message: message.id, reaction: ReactionType::Love }).await;
     let outcome = world.write(users[0], room, edit(message.id, "hola")).await;
-    let ChatEvent::Edited(edited) = &committed(&outcome).event else { panic!("{outcome:?}") };
+    let Some(ChatEvent::Edited(edited)) = committed(&outcome).chat() else { panic!("{outcome:?}") };
     assert_eq!((&*edited.content, edited.is_edited, edited.created_at), ("hola", true, message.created_at));
     assert_eq!(edited.updated_at, committed(&outcome).at);
     assert_eq!(edited.reactions.len(), 1, "the frame carries the whole message");
@@ -124,7 +124,7 @@ pub async fn deletion_is_soft_and_once(world: World) {
     assert_eq!(refusal(&world.write(users[1], room, delete.clone()).await), Refusal::NotAuthor);
     let outcome = world.write(users[0], room, delete.clone()).await;
     assert!(
-        matches!(committed(&outcome).event, ChatEvent::Deleted { message: id, user } if id == message.id && user == users[0])
+        matches!(committed(&outcome).chat(), Some(&ChatEvent::Deleted { message: id, user }) if id == message.id && user == users[0])
     );
     assert!(matches!(world.write(users[0], room, delete).await, Outcome::Unchanged));
     let gone = Action::Delete { message: unknown_message() };
@@ -143,7 +143,9 @@ pub async fn reactions_toggle(world: World) {
     let mut directions = Vec::new();
     for reaction in [ReactionType::Golazo, ReactionType::Fire, ReactionType::Golazo, ReactionType::Golazo] {
         let outcome = world.write(users[1], room, react(reaction)).await;
-        let ChatEvent::Reacted { added, ref username, .. } = committed(&outcome).event else { panic!("{outcome:?}") };
+        let Some(&ChatEvent::Reacted { added, ref username, .. }) = committed(&outcome).chat() else {
+            panic!("{outcome:?}")
+        };
         assert_eq!(&**username, "beto");
         directions.push(added);
     }
@@ -164,7 +166,7 @@ pub async fn toggles_at_the_same_time_alternate(world: World) {
     let answers: Vec<_> = (0..31).map(|_| world.queue(users[1], room, Transport::Socket, react.clone())).collect();
     for (number, answer) in answers.into_iter().enumerate() {
         let outcome = answer.await.unwrap();
-        let ChatEvent::Reacted { added, .. } = committed(&outcome).event else { panic!("{outcome:?}") };
+        let Some(&ChatEvent::Reacted { added, .. }) = committed(&outcome).chat() else { panic!("{outcome:?}") };
         assert_eq!(added, number % 2 == 0, "toggle {number}");
     }
     assert_eq!(world.backend.number("SELECT count(*) FROM message_reactions").await, 1);
@@ -182,7 +184,7 @@ pub async fn a_read_is_told_once_and_never_goes_back(world: World) {
     assert_eq!(unread(1).await.0, 1);
     assert_eq!(unread(0).await.0, 0, "one's own messages are read");
     let outcome = world.write(users[1], room, read.clone()).await;
-    let ChatEvent::Read { ref messages, count, user, ref username } = committed(&outcome).event else {
+    let Some(&ChatEvent::Read { ref messages, count, user, ref username }) = committed(&outcome).chat() else {
         panic!("{outcome:?}")
     };
     assert_eq!((&**messages, count, user, &**username), (&[message.id][..], 1, users[1], "beto"));
@@ -214,7 +216,7 @@ pub async fn mark_as_read_tells_the_newest_and_writes_all(mut world: World) {
     let own = world.say(users[1], room, "propio").await;
     world.write(users[0], room, Action::Delete { message: ids[3] }).await;
     let outcome = world.write(users[1], room, Action::ReadAll).await;
-    let ChatEvent::Read { ref messages, count, .. } = committed(&outcome).event else { panic!("{outcome:?}") };
+    let Some(&ChatEvent::Read { ref messages, count, .. }) = committed(&outcome).chat() else { panic!("{outcome:?}") };
     assert_eq!(count, total as u64 - 1, "all but the deleted one, and none of one's own");
     let newest: Vec<_> = ids.iter().rev().take(limits::READ_ALL_FRAMES_MAX).copied().collect();
     assert_eq!(*messages, newest);

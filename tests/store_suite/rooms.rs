@@ -13,9 +13,9 @@ use pregon::chat::room::ChatType;
 use pregon::chat::room::NewRoom;
 use pregon::chat::room::SettingsPatch;
 use pregon::chat::write::Action;
-use pregon::chat::write::Outcome;
-use pregon::chat::write::Refusal;
 use pregon::chat::write::Transport;
+use pregon::durable::write::Outcome;
+use pregon::durable::write::Refusal;
 use pregon::ids::RoomId;
 use pregon::ids::UserId;
 use pregon::limits;
@@ -55,7 +55,7 @@ pub async fn owners_and_admins_add_and_remove(world: World) {
     world.say(users[0], room, "antes de caro").await;
     assert!(!world.store.admission(room, caro).await.unwrap().is_participant);
     let outcome = world.write(users[0], room, add.clone()).await;
-    assert!(matches!(committed(&outcome).event, ChatEvent::Joined { user } if user == caro));
+    assert!(matches!(committed(&outcome).chat(), Some(&ChatEvent::Joined { user }) if user == caro));
     let admission = world.store.admission(room, caro).await.unwrap();
     assert!(admission.is_participant && admission.participants == 3);
     assert!(matches!(world.write(users[0], room, add).await, Outcome::Unchanged));
@@ -65,7 +65,7 @@ pub async fn owners_and_admins_add_and_remove(world: World) {
     committed(&world.write(caro, room, send("gracias")).await);
 
     let outcome = world.write(users[0], room, remove).await;
-    assert!(matches!(committed(&outcome).event, ChatEvent::Left { user } if user == caro));
+    assert!(matches!(committed(&outcome).chat(), Some(&ChatEvent::Left { user }) if user == caro));
     assert!(!world.store.admission(room, caro).await.unwrap().is_participant);
     assert_eq!(refusal(&world.write(caro, room, send("¿hola?")).await), Refusal::NotParticipant);
     assert!(world.store.room(caro, room).await.unwrap().is_none());
@@ -90,7 +90,7 @@ pub async fn whoever_leaves_writes_no_more(world: World) {
         outcomes.push(answer.await.unwrap());
     }
     committed(&outcomes[0]);
-    assert!(matches!(committed(&outcomes[1]).event, ChatEvent::Left { user } if user == users[1]));
+    assert!(matches!(committed(&outcomes[1]).chat(), Some(&ChatEvent::Left { user }) if user == users[1]));
     assert_eq!(refusal(&outcomes[2]), Refusal::NotParticipant);
     assert_eq!(refusal(&outcomes[3]), Refusal::NotParticipant);
     assert_eq!(world.store.admission(room, users[0]).await.unwrap().participants, 1);

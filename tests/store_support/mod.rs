@@ -7,13 +7,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pregon::chat::event::{ChatEvent, Committed};
+use pregon::chat::event::ChatEvent;
 use pregon::chat::message::{Message, MessageType};
 use pregon::chat::room::{ChatType, NewRoom};
 use pregon::chat::user::NewUser;
-use pregon::chat::write::{Action, AnswerTo, NewMessage, Outcome, Refusal, Transport, Write};
+use pregon::chat::write::{Action, NewMessage, Transport};
 use pregon::clock::Timestamp;
-use pregon::ids::{EventId, MessageId, RoomId, SessionKey, ShardId, UserId};
+use pregon::durable::event::Committed;
+use pregon::durable::write::{AnswerTo, Intent, Outcome, Refusal, Write};
+use pregon::feed::comment::NewComment;
+use pregon::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent, RelationEvent};
+use pregon::feed::notification::Notification;
+use pregon::feed::post::NewPost;
+use pregon::feed::write::Action as FeedAction;
+use pregon::ids::{CommentId, EventId, MessageId, PostId, RoomId, SessionKey, ShardId, UserId};
 use pregon::store::sqlite::{Clock, SqliteOptions, SqliteStore};
 use pregon::store::{LanePort, PageRequest, Store};
 use tokio::sync::oneshot;
@@ -178,7 +185,13 @@ impl World {
     ) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
         let answer = AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome))));
-        let write = Box::new(Write { event_id: EventId::fresh(), actor, room, transport, action, answer });
+        let write = Box::new(Write {
+            event_id: EventId::fresh(),
+            actor,
+            transport,
+            intent: Intent::Chat { room, action },
+            answer,
+        });
         self.store.submit(write).unwrap();
         outcome
     }
@@ -188,9 +201,8 @@ impl World {
         let write = Write {
             event_id: EventId::fresh(),
             actor,
-            room,
             transport: Transport::Socket,
-            action,
+            intent: Intent::Chat { room, action },
             answer: AnswerTo::Session(SESSION),
         };
         self.store.submit(Box::new(write)).unwrap();
@@ -205,12 +217,99 @@ impl World {
         sent(&self.write(actor, room, send(text)).await)
     }
 
+    /// A write about posts, people or notifications by REST.
+    pub async fn feed(&self, actor: UserId, action: FeedAction) -> Outcome {
+        self.store.write_feed(actor, action).await
+    }
+
+    /// Queues a write about posts, people or notifications; its outcome comes later.
+    pub fn queue_feed(&self, actor: UserId, action: FeedAction) -> oneshot::Receiver<Outcome> {
+        let (answer, outcome) = oneshot::channel();
+        let answer = AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome))));
+        let intent = Intent::Feed(action);
+        let write = Write { event_id: EventId::fresh(), actor, transport: Transport::Rest, intent, answer };
+        self.store.submit(Box::new(write)).unwrap();
+        outcome
+    }
+
+    /// Users with these names.
+    pub async fn users<const N: usize>(&self, names: [&str; N]) -> [UserId; N] {
+        let mut users = [UserId::default(); N];
+        for (user, name) in users.iter_mut().zip(names) {
+            *user = self.user(name).await;
+        }
+        users
+    }
+
+    /// A public post of words.
+    pub async fn publish(&self, author: UserId, text: &str) -> PostId {
+        self.publish_new(author, NewPost::text(text.into())).await
+    }
+
+    pub async fn publish_new(&self, author: UserId, new: NewPost) -> PostId {
+        let post = PostId::fresh();
+        committed(&self.feed(author, FeedAction::Publish { post, new: Box::new(new) }).await);
+        post
+    }
+
+    /// A comment, or a reply.
+    pub async fn comment(&self, actor: UserId, post: PostId, parent: Option<CommentId>, text: &str) -> CommentId {
+        let new = NewComment { post, parent, content: text.into(), image: None };
+        match self.feed(actor, FeedAction::Comment(new)).await {
+            Outcome::Committed(event) => match post_change(&event) {
+                PostChange::Commented { comment, .. } => comment.id,
+                other => panic!("not a comment: {other:?}"),
+            },
+            other => panic!("not committed: {other:?}"),
+        }
+    }
+
+    /// The two become friends.
+    pub async fn befriend(&self, one: UserId, other: UserId) {
+        let outcome = self.feed(one, FeedAction::RequestFriend { user: other }).await;
+        let request = relation(committed(&outcome)).request.unwrap();
+        committed(&self.feed(other, FeedAction::AnswerRequest { request, accept: true }).await);
+    }
+
+    /// Everything that feeds may hear of since the events were looked at last.
+    pub fn take_events(&self) -> Vec<Arc<Committed>> {
+        std::mem::take(&mut *self.port.events.lock().unwrap())
+    }
+
+    /// Notifications among the events since they were looked at last.
+    pub fn take_notifications(&self) -> Vec<Arc<Notification>> {
+        let events = self.take_events();
+        let came = events.iter().filter_map(|event| match event.feed() {
+            Some(FeedEvent::Notification { change: NotificationChange::Came(came), .. }) => Some(Arc::clone(came)),
+            _ => None,
+        });
+        came.collect()
+    }
+
     pub async fn history(&self, viewer: UserId, room: RoomId) -> Vec<Message> {
         self.store.messages(viewer, room, None, FIRST_PAGE).await.unwrap().rows
     }
 
     pub fn events(&self) -> Vec<Arc<Committed>> {
         self.port.events.lock().unwrap().clone()
+    }
+}
+
+pub fn post_event(event: &Committed) -> &PostEvent {
+    match event.feed() {
+        Some(FeedEvent::Post(event)) => event,
+        _ => panic!("not of a post: {event:?}"),
+    }
+}
+
+pub fn post_change(event: &Committed) -> &PostChange {
+    &post_event(event).change
+}
+
+pub fn relation(event: &Committed) -> RelationEvent {
+    match event.feed() {
+        Some(FeedEvent::Relation(event)) => *event,
+        _ => panic!("not between people: {event:?}"),
     }
 }
 
@@ -242,8 +341,8 @@ pub fn committed(outcome: &Outcome) -> &Arc<Committed> {
 }
 
 pub fn sent(outcome: &Outcome) -> Arc<Message> {
-    match &committed(outcome).event {
-        ChatEvent::Sent(message) => Arc::clone(message),
+    match committed(outcome).chat() {
+        Some(ChatEvent::Sent(message)) => Arc::clone(message),
         other => panic!("not a message: {other:?}"),
     }
 }

@@ -12,6 +12,7 @@ use pregon::chat::user::{Account, UserProfile};
 use pregon::clock::Timestamp;
 use pregon::ids::{MessageId, RoomId, UserId};
 use pregon::limits::MESSAGE_BYTES_MAX;
+use pregon::session::endpoint::Endpoint;
 use pregon::session::outbox::Class;
 use pregon::session::{Effect, Entry, Seconds, Session};
 use pregon::shard::port::{Except, Inbox, Publication, ToShard};
@@ -95,8 +96,11 @@ fn encode(bytes: usize) -> impl FnMut() {
 /// What a shard does with a frame before its fan-out: decode, session, command, event.
 fn inbound(json: &str) -> impl FnMut() + use<> {
     let account = Arc::new(Account { id: user(), username: "ana".into(), is_active: true });
-    let entry =
-        Entry { account: account.clone(), room: RoomId(Uuid::from_u128(7)), has_presence: true, token_ends: 10_000 };
+    let entry = Entry {
+        account: account.clone(),
+        endpoint: Endpoint::Chat { room: RoomId(Uuid::from_u128(7)), has_presence: true },
+        token_ends: 10_000,
+    };
     let session = Session::admitted(&entry, Seconds(0), 0);
     let frame = masked(json.as_bytes());
     let mut received = frame.clone();

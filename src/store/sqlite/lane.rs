@@ -11,10 +11,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
-use crate::chat::event::Committed;
+use crate::chat::event::ChatEvent;
 use crate::chat::twin::Twins;
-use crate::chat::write::{Action, Outcome, Refusal, Write};
+use crate::chat::write::Action;
 use crate::clock::Timestamp;
+use crate::durable::event::{Committed, Event};
+use crate::durable::write::{Intent, Outcome, Refusal, Write};
+use crate::feed::event::{FeedEvent, PostChange};
+use crate::feed::people::Relation;
 use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::StoreError;
@@ -80,6 +84,7 @@ pub struct SqliteLane {
     twins: Twins,
     pub(super) rests: VecDeque<UnreadRest>,
     pub(super) retention: Retention,
+    shown_reactions: u32,
     /// The last transaction failed as a whole.
     is_failing: bool,
 }
@@ -96,11 +101,29 @@ enum Failure {
 
 impl SqliteLane {
     /// Opens the writing connection of a migrated file.
-    pub fn open(path: PathBuf, caches: Arc<Caches>, clock: Clock, wal: Arc<Wal>) -> Result<Self, StoreError> {
+    pub fn open(
+        path: PathBuf,
+        caches: Arc<Caches>,
+        clock: Clock,
+        wal: Arc<Wal>,
+        shown_reactions: u32,
+    ) -> Result<Self, StoreError> {
         let connection = connect(&path, &wal)?;
         let twins = twins::recall(&connection, clock())?;
         let (memory, rests, retention) = (Memory::default(), VecDeque::new(), Retention::default());
-        Ok(Self { path, connection, caches, clock, wal, memory, twins, rests, retention, is_failing: false })
+        Ok(Self {
+            path,
+            connection,
+            caches,
+            clock,
+            wal,
+            memory,
+            twins,
+            rests,
+            retention,
+            shown_reactions,
+            is_failing: false,
+        })
     }
 
     /// A direct write: `work` in a transaction of its own.
@@ -135,7 +158,8 @@ impl SqliteLane {
         let now = (self.clock)();
         let rests_before = self.rests.len();
         let result = self.begin().map_err(Failure::All).and_then(|()| {
-            let mut rows = BatchRows::new(&self.connection, &mut self.memory, &self.caches, &mut self.rests, now);
+            let Self { connection, memory, caches, rests, shown_reactions, .. } = self;
+            let mut rows = BatchRows::new(connection, memory, caches, rests, now, *shown_reactions);
             let done = if with_savepoints {
                 each_in_savepoint(&mut rows, &mut self.twins, now, batch)
             } else {
@@ -207,9 +231,34 @@ fn in_transaction<T>(
 }
 
 fn forget_changed(caches: &Caches, event: &Committed) {
-    use crate::chat::event::ChatEvent;
-    if let (Topic::Room(room), ChatEvent::Joined { user } | ChatEvent::Left { user }) = (event.topic, &event.event) {
-        caches.forget_participant(room, *user);
+    match (event.topic, &event.event) {
+        (Topic::Room(room), Event::Chat(ChatEvent::Joined { user } | ChatEvent::Left { user })) => {
+            caches.forget_participant(room, *user);
+        }
+        (_, Event::Chat(_)) => {}
+        (_, Event::Feed(event)) => forget_feed(caches, event),
+    }
+}
+
+/// Whose counts are shown in profiles, and which posts are seen by others, may have changed.
+fn forget_feed(caches: &Caches, event: &FeedEvent) {
+    match event {
+        FeedEvent::Post(event) => match event.change {
+            PostChange::Created(_) | PostChange::Deleted => {
+                caches.post_heads.forget(&event.post);
+                caches.profiles.forget(&event.author);
+            }
+            PostChange::Edited { .. } => caches.post_heads.forget(&event.post),
+            _ => {}
+        },
+        FeedEvent::Relation(event) => match event.relation {
+            Relation::Followed | Relation::Unfollowed => {
+                caches.profiles.forget(&event.user);
+                caches.profiles.forget(&event.other);
+            }
+            Relation::Befriended | Relation::Unfriended | Relation::Requested => {}
+        },
+        FeedEvent::Notification { .. } => {}
     }
 }
 
@@ -227,9 +276,9 @@ fn all_together(
 ) -> Result<Batch, Failure> {
     let mut done = Batch { outcomes: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
     for write in batch {
-        let outcome = rules::apply(rows, twins, now, write)
+        let outcome = rules::apply(rows, twins, &mut done.events, now, write)
             .map_err(|error| if is_own_fault(&error) { Failure::OneWrite } else { Failure::All(error) })?;
-        done.add(outcome);
+        done.outcomes.push(outcome);
     }
     Ok(done)
 }
@@ -243,17 +292,18 @@ fn each_in_savepoint(
     let mut done = Batch::default();
     for write in batch {
         let mark = twins.mark();
-        let saved = rows.save().map_err(Failure::All)?;
-        match rules::apply(rows, twins, now, write) {
+        let (saved, events) = (rows.save().map_err(Failure::All)?, done.events.len());
+        match rules::apply(rows, twins, &mut done.events, now, write) {
             Ok(outcome) => {
                 rows.release().map_err(Failure::All)?;
-                done.add(outcome);
+                done.outcomes.push(outcome);
             }
             Err(error) if is_own_fault(&error) => {
-                tracing::error!(%error, action = kind(&write.action), "a write failed alone");
+                tracing::error!(%error, action = kind(&write.intent), "a write failed alone");
                 rows.back_to(saved).map_err(Failure::All)?;
                 twins.back_to(mark);
-                done.add(Outcome::Refused(Refusal::Unavailable));
+                done.events.truncate(events);
+                done.outcomes.push(Outcome::Refused(Refusal::Unavailable));
             }
             Err(error) => return Err(Failure::All(error)),
         }
@@ -267,7 +317,11 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// A name for the log: contents stay out of it.
-fn kind(action: &Action) -> &'static str {
+fn kind(intent: &Intent) -> &'static str {
+    let action = match intent {
+        Intent::Chat { action, .. } => action,
+        Intent::Feed(action) => return action.kind(),
+    };
     match action {
         Action::Send(_) => "send",
         Action::Edit { .. } => "edit",
@@ -348,22 +402,14 @@ impl BatchStore for SqliteLane {
     }
 }
 
-impl Batch {
-    fn add(&mut self, outcome: Outcome) {
-        if let Outcome::Committed(event) = &outcome {
-            self.events.push(Arc::clone(event));
-        }
-        self.outcomes.push(outcome);
-    }
-}
-
 /// Topics in the order every database locks them.
 pub type TouchedTopics = BTreeSet<Topic>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::write::{AnswerTo, NewMessage, Transport};
+    use crate::chat::write::{NewMessage, Transport};
+    use crate::durable::write::AnswerTo;
     use crate::ids::EventId;
     use crate::store::sqlite::{SeedPlan, seed};
 
@@ -372,9 +418,8 @@ mod tests {
         Write {
             event_id: EventId::fresh(),
             actor,
-            room,
             transport: Transport::Rest,
-            action: Action::Send(new),
+            intent: Intent::Chat { room, action: Action::Send(new) },
             answer: AnswerTo::Caller(Box::new(|_| {})),
         }
     }
@@ -387,7 +432,7 @@ mod tests {
         let seeded = seed(&path, &plan).unwrap();
         let (room, actor) = (seeded.rooms[0].0, seeded.users[0].0);
         let (caches, wal) = (Arc::new(Caches::default()), Arc::new(Wal::default()));
-        let mut lane = SqliteLane::open(path, caches, Arc::new(Timestamp::now), wal).unwrap();
+        let mut lane = SqliteLane::open(path, caches, Arc::new(Timestamp::now), wal, 0).unwrap();
         let written = lane.commit(&[send(room, actor), send(room, actor)]).unwrap();
         assert_eq!(written.events.len(), 2);
         assert!(lane.resolve(&written).unwrap());
@@ -405,9 +450,9 @@ mod tests {
                 event_id: EventId::fresh(),
                 at,
                 origin: None,
-                event: crate::chat::event::ChatEvent::Left { user: actor },
+                event: Event::Chat(ChatEvent::Left { user: actor }),
             };
-            lost.add(Outcome::Committed(Arc::new(event)));
+            lost.events.push(Arc::new(event));
         }
         assert!(!lane.resolve(&lost).unwrap());
         assert!(!lane.resolve(&Batch::default()).unwrap());

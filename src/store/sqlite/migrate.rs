@@ -25,9 +25,10 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 2] = migrations! {
+const MIGRATIONS: [Migration; 3] = migrations! {
     1 "0001_people_and_chat",
     2 "0002_event_log",
+    3 "0003_feed",
 };
 
 /// A step of the plan.

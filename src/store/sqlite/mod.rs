@@ -4,10 +4,14 @@ mod accounts;
 mod backup;
 mod checkpoint;
 mod connection;
+mod feed_rows;
 mod lane;
+mod log;
 mod messages;
 mod migrate;
+mod notifications;
 mod people;
+mod posts;
 mod readers;
 mod retention;
 mod rooms;
@@ -32,9 +36,14 @@ use self::readers::Readers;
 use crate::chat::message::Message;
 use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::chat::user::{Account, Admission, NewUser, Person, UserProfile};
-use crate::chat::write::Write;
 use crate::clock::Timestamp;
-use crate::ids::{MessageId, RoomId, UserId};
+use crate::durable::write::Write;
+use crate::feed::comment::{Comment, CommentHead};
+use crate::feed::notification::Notification;
+use crate::feed::people::FriendRequest;
+use crate::feed::post::{Post, PostHead, PostList};
+use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
+use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::writer::Lane;
 use crate::store::{Credentials, LanePort, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError};
@@ -51,12 +60,19 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// What the time is.
     pub clock: Clock,
+    /// Reactions that a post shows, the newest.
+    pub shown_reactions: u32,
 }
 
 impl SqliteOptions {
     /// Two readers and the system's clock.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), readers: 2, clock: Arc::new(Timestamp::now) }
+        Self {
+            path: path.into(),
+            readers: 2,
+            clock: Arc::new(Timestamp::now),
+            shown_reactions: limits::POST_REACTIONS_SHOWN,
+        }
     }
 }
 
@@ -65,6 +81,7 @@ pub struct SqliteStore {
     threads: Arc<Threads>,
     caches: Arc<Caches>,
     clock: Clock,
+    shown_reactions: u32,
 }
 
 struct Threads {
@@ -91,16 +108,18 @@ impl SqliteStore {
     /// # Errors
     /// One sentence that says what is wrong with the file and what to do about it.
     pub fn open(options: SqliteOptions, port: Arc<dyn LanePort>) -> Result<Arc<Self>, StoreError> {
-        let SqliteOptions { path, readers, clock } = options;
+        let SqliteOptions { path, readers, clock, shown_reactions } = options;
         migrate(&path, false)?;
         let caches = Arc::new(Caches::default());
         let wal = Arc::new(Wal::default());
-        let lane = SqliteLane::open(path.clone(), Arc::clone(&caches), Arc::clone(&clock), Arc::clone(&wal))?;
+        let (lane_caches, lane_clock) = (Arc::clone(&caches), Arc::clone(&clock));
+        let lane = SqliteLane::open(path.clone(), lane_caches, lane_clock, Arc::clone(&wal), shown_reactions)?;
         let readers = Readers::start(&path, readers)?;
         let checkpointer = Checkpointer::start(&path, wal)?;
         let lane = Lane::start(0, lane, port)
             .map_err(|error| StoreError::Unavailable(format!("no thread for the write lane: {error}")))?;
-        Ok(Arc::new(Self { threads: Arc::new(Threads { lane, readers, checkpointer }), caches, clock }))
+        let threads = Arc::new(Threads { lane, readers, checkpointer });
+        Ok(Arc::new(Self { threads, caches, clock, shown_reactions }))
     }
 
     /// Runs `work` on the connection of the lane, between two batches. For tests, which provoke real errors with it.
@@ -120,8 +139,9 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(View<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (caches, now) = (Arc::clone(&self.caches), (self.clock)());
-        self.threads.readers.run(move |connection| read(View { connection, caches: &caches, now })).await
+        let (caches, now, shown_reactions) = (Arc::clone(&self.caches), (self.clock)(), self.shown_reactions);
+        let readers = &self.threads.readers;
+        readers.run(move |connection| read(View { connection, caches: &caches, now, shown_reactions })).await
     }
 
     /// A direct write in a transaction of its own, in its place among the batches.
@@ -299,6 +319,79 @@ impl Store for SqliteStore {
 
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError> {
         self.read(move |view| people::person(view, viewer, of)).await
+    }
+
+    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>> {
+        self.caches.accounts.get(&user, (self.clock)())
+    }
+
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let users = users.to_vec();
+        self.read(move |view| people::active(view.connection, &users)).await
+    }
+
+    async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError> {
+        match self.cached_post_head(post) {
+            Some(head) => Ok(head),
+            None => self.read(move |view| posts::known_head(view, post)).await,
+        }
+    }
+
+    fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>> {
+        self.caches.post_heads.get(&post, (self.clock)())
+    }
+
+    async fn feed_authors(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
+        self.read(move |view| people::feed_authors(view.connection, user)).await
+    }
+
+    async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError> {
+        self.read(move |view| posts::whole(view, viewer, post)).await
+    }
+
+    async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError> {
+        let short_id = short_id.to_owned();
+        self.read(move |view| posts::id_of_short(view.connection, &short_id)).await
+    }
+
+    async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError> {
+        self.read(move |view| posts::page(view, viewer, list, page)).await
+    }
+
+    async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError> {
+        self.read(move |view| posts::comment_head(view.connection, comment)).await
+    }
+
+    async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError> {
+        self.read(move |view| posts::comment(view, Some(viewer), comment)).await
+    }
+
+    async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError> {
+        self.read(move |view| posts::comments(view, viewer, post, page)).await
+    }
+
+    async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
+        self.read(move |view| people::followers(view, viewer, of)).await
+    }
+
+    async fn following(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
+        self.read(move |view| people::following(view, viewer, of)).await
+    }
+
+    async fn friend_requests(&self, user: UserId) -> Result<Vec<FriendRequest>, StoreError> {
+        self.read(move |view| notifications::friend_requests(view, user)).await
+    }
+
+    async fn notifications(&self, user: UserId, page: PageRequest) -> Result<PageOf<Notification>, StoreError> {
+        self.read(move |view| notifications::page(view, user, page)).await
+    }
+
+    async fn notification(&self, user: UserId, id: NotificationId) -> Result<Option<Notification>, StoreError> {
+        self.read(move |view| notifications::one(view, user, id)).await
+    }
+
+    async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError> {
+        self.read(move |view| notifications::unread(view.connection, user)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

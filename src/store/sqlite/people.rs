@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::chat::user::{Account, Person, UserProfile};
 use crate::clock::Timestamp;
 use crate::ids::UserId;
+use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::sqlite::values::count;
 use crate::store::{PageOf, PageRequest};
@@ -20,6 +21,8 @@ pub struct View<'a> {
     pub caches: &'a Caches,
     /// Now.
     pub now: Timestamp,
+    /// How many reactions a post shows.
+    pub shown_reactions: u32,
 }
 
 /// A profile by id.
@@ -39,16 +42,16 @@ pub fn known_profile(view: View<'_>, user: UserId) -> rusqlite::Result<Arc<UserP
     profile(view, user)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
-fn read_profile(connection: &Connection, user: UserId) -> rusqlite::Result<Option<UserProfile>> {
+/// A profile as the connection sees it, past the cache. Its counts are the row's own columns: every write that adds or
+/// takes away a follow or a post moves them in its transaction, so they are the rows' numbers, and those of somebody
+/// with a hundred thousand followers are not counted anew at each change.
+pub fn read_profile(connection: &Connection, user: UserId) -> rusqlite::Result<Option<UserProfile>> {
     connection
         .prepare_cached(
             "SELECT id, email, username, display_name, first_name, last_name, avatar, cover_photo, bio, position, \
              team, contact_number, interests, social_links, is_verified, is_private, show_email, show_phone, \
              is_active, created_at, last_active, account_type, company_name, industry, website, \
-             (SELECT count(*) FROM user_follows WHERE following_id = users.id), \
-             (SELECT count(*) FROM user_follows WHERE follower_id = users.id), \
-             (SELECT count(*) FROM posts WHERE user_id = users.id) \
-             FROM users WHERE id = ?1",
+             followers_count, following_count, posts_count FROM users WHERE id = ?1",
         )?
         .query_row([user], profile_of_row)
         .optional()
@@ -104,6 +107,18 @@ pub fn account(view: View<'_>, user: UserId) -> rusqlite::Result<Option<Arc<Acco
         .optional()?;
     view.caches.accounts.put(before, user, account.clone(), view.now);
     Ok(account)
+}
+
+/// Which of `users` exist and are active.
+pub fn active(connection: &Connection, users: &[UserId]) -> rusqlite::Result<Vec<UserId>> {
+    let mut statement = connection.prepare_cached("SELECT is_active FROM users WHERE id = ?1")?;
+    let mut found = Vec::with_capacity(users.len());
+    for user in users {
+        if statement.query_row([user], |row| row.get(0)).optional()? == Some(true) {
+            found.push(*user);
+        }
+    }
+    Ok(found)
 }
 
 /// The id behind a username, whatever its case.
@@ -175,6 +190,49 @@ pub fn friends(view: View<'_>, viewer: UserId, of: UserId) -> rusqlite::Result<V
         .query_map([of], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<UserId>>>()?;
     people(view, viewer, &ids)
+}
+
+/// Who follows `of`, newest first.
+pub fn followers(view: View<'_>, viewer: UserId, of: UserId) -> rusqlite::Result<Vec<Person>> {
+    listed(
+        view,
+        viewer,
+        of,
+        "SELECT follower_id FROM user_follows JOIN users ON users.id = follower_id AND users.is_active = 1 \
+         WHERE following_id = ?1 ORDER BY user_follows.created_at DESC, follower_id LIMIT ?2",
+    )
+}
+
+/// Whom `of` follows, newest first.
+pub fn following(view: View<'_>, viewer: UserId, of: UserId) -> rusqlite::Result<Vec<Person>> {
+    listed(
+        view,
+        viewer,
+        of,
+        "SELECT following_id FROM user_follows JOIN users ON users.id = following_id AND users.is_active = 1 \
+         WHERE follower_id = ?1 ORDER BY user_follows.created_at DESC, following_id LIMIT ?2",
+    )
+}
+
+fn listed(view: View<'_>, viewer: UserId, of: UserId, sql: &str) -> rusqlite::Result<Vec<Person>> {
+    let ids = view
+        .connection
+        .prepare_cached(sql)?
+        .query_map(params![of, limits::PEOPLE_LISTED_MAX], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<UserId>>>()?;
+    people(view, viewer, &ids)
+}
+
+/// Whose public posts a user hears of: whom the user follows and is friends with, each once.
+pub fn feed_authors(connection: &Connection, user: UserId) -> rusqlite::Result<Vec<UserId>> {
+    connection
+        .prepare_cached(
+            "SELECT following_id FROM user_follows WHERE follower_id = ?1 \
+             UNION SELECT user2_id FROM friendships WHERE user1_id = ?1 \
+             UNION SELECT user1_id FROM friendships WHERE user2_id = ?1",
+        )?
+        .query_map([user], |row| row.get(0))?
+        .collect()
 }
 
 fn people(view: View<'_>, viewer: UserId, ids: &[UserId]) -> rusqlite::Result<Vec<Person>> {

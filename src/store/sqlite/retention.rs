@@ -137,7 +137,7 @@ mod tests {
     fn lane(folder: &std::path::Path, now: Timestamp) -> SqliteLane {
         let path = folder.join("pregon.db");
         migrate(&path, false).unwrap();
-        SqliteLane::open(path, Arc::new(Caches::default()), Arc::new(move || now), Arc::new(Wal::default())).unwrap()
+        SqliteLane::open(path, Arc::new(Caches::default()), Arc::new(move || now), Arc::new(Wal::default()), 0).unwrap()
     }
 
     fn number(lane: &SqliteLane, query: &str) -> i64 {

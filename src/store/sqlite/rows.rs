@@ -1,32 +1,33 @@
 //! The rows as the batch's transaction sees them: [`Rows`] in SQL.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::chat::event::{ChatEvent, Committed, Cursor};
 use crate::chat::message::{Message, ReactionType, ReplyPreview};
 use crate::chat::user::UserProfile;
 use crate::chat::write::Transport;
 use crate::clock::Timestamp;
+use crate::durable::event::{Committed, Cursor};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
 use crate::store::sqlite::lane::{Memory, TopicState, TouchedTopics, UnreadRest};
+use crate::store::sqlite::log::LogLine;
 use crate::store::sqlite::messages;
 use crate::store::sqlite::people::{View, account, known_profile};
 use crate::store::sqlite::values::{Id, count};
 
 /// A batch's transaction under way.
 pub struct BatchRows<'a> {
-    connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     memory: &'a mut Memory,
     caches: &'a Caches,
     rests: &'a mut VecDeque<UnreadRest>,
     now: Timestamp,
+    shown_reactions: u32,
     touched: TouchedTopics,
     /// Rooms with new messages, and the newest one's time.
     active: BTreeMap<RoomId, Timestamp>,
@@ -39,9 +40,10 @@ impl<'a> BatchRows<'a> {
         caches: &'a Caches,
         rests: &'a mut VecDeque<UnreadRest>,
         now: Timestamp,
+        shown_reactions: u32,
     ) -> Self {
         let (touched, active) = (TouchedTopics::new(), BTreeMap::new());
-        Self { connection, memory, caches, rests, now, touched, active }
+        Self { connection, memory, caches, rests, now, shown_reactions, touched, active }
     }
 
     /// What is written once a batch: the topics' places, the rooms' last activity.
@@ -86,8 +88,9 @@ impl<'a> BatchRows<'a> {
         Ok(())
     }
 
-    fn view(&self) -> View<'_> {
-        View { connection: self.connection, caches: self.caches, now: self.now }
+    pub(super) fn view(&self) -> View<'_> {
+        let Self { connection, caches, now, shown_reactions, .. } = *self;
+        View { connection, caches, now, shown_reactions }
     }
 
     fn topic(&mut self, topic: Topic) -> rusqlite::Result<TopicState> {
@@ -217,7 +220,7 @@ impl Rows for BatchRows<'_> {
                 event.event_id,
                 line.kind,
                 transport,
-                line.message,
+                line.subject,
                 line.user,
                 line.detail,
                 event.at.0,
@@ -355,43 +358,6 @@ impl Rows for BatchRows<'_> {
             .prepare_cached("DELETE FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2")?
             .execute(params![room, user])?;
         Ok(removed > 0)
-    }
-}
-
-/// An event as columns.
-struct LogLine {
-    kind: &'static str,
-    message: Option<MessageId>,
-    user: UserId,
-    detail: Option<String>,
-}
-
-impl LogLine {
-    fn of(event: &ChatEvent) -> Self {
-        let line = |kind, message, user| Self { kind, message, user, detail: None };
-        match event {
-            ChatEvent::Sent(message) => line("sent", Some(message.id), message.sender.id),
-            ChatEvent::Edited(message) => line("edited", Some(message.id), message.sender.id),
-            ChatEvent::Deleted { message, user } => line("deleted", Some(*message), *user),
-            ChatEvent::Read { messages, count, user, .. } => {
-                let first = messages.first().copied();
-                if *count == 1 {
-                    return line("read", first, *user);
-                }
-                let mut detail = format!("{count}:");
-                for (index, message) in messages.iter().enumerate() {
-                    let comma = if index == 0 { "" } else { "," };
-                    let _ = write!(detail, "{comma}{}", message.0.simple());
-                }
-                Self { detail: Some(detail), ..line("read", first, *user) }
-            }
-            ChatEvent::Reacted { message, user, reaction, added, .. } => {
-                let kind = if *added { "reacted" } else { "unreacted" };
-                Self { detail: Some(reaction.as_str().into()), ..line(kind, Some(*message), *user) }
-            }
-            ChatEvent::Joined { user } => line("joined", None, *user),
-            ChatEvent::Left { user } => line("left", None, *user),
-        }
     }
 }
 

@@ -5,7 +5,10 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use crate::chat::message::{MessageType, ReactionType};
 use crate::chat::room::ChatType;
 use crate::clock::Timestamp;
-use crate::ids::{EventId, MessageId, RoomId, UserId};
+use crate::feed::notification::NotificationType;
+use crate::feed::people::RequestStatus;
+use crate::feed::post::{Category, PostReactionType, PostType};
+use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 
 macro_rules! id_columns {
     ($($name:ident)*) => {$(
@@ -23,7 +26,7 @@ macro_rules! id_columns {
     )*};
 }
 
-id_columns! { UserId RoomId MessageId EventId }
+id_columns! { UserId RoomId MessageId PostId CommentId NotificationId RequestId EventId }
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -53,7 +56,9 @@ macro_rules! text_columns {
     )*};
 }
 
-text_columns! { MessageType ReactionType ChatType }
+text_columns! {
+    MessageType ReactionType ChatType PostType Category PostReactionType NotificationType RequestStatus
+}
 
 /// Ids that have no type of their own: rows of participants and reactions, stories.
 pub struct Id(pub uuid::Uuid);

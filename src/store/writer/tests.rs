@@ -6,10 +6,12 @@ use std::sync::mpsc;
 use uuid::Uuid;
 
 use super::*;
-use crate::chat::event::{ChatEvent, Cursor};
+use crate::chat::event::ChatEvent;
 use crate::chat::write::{Action, Transport};
 use crate::clock::Timestamp;
-use crate::ids::{EventId, RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::durable::event::{Cursor, Event};
+use crate::durable::write::Intent;
+use crate::ids::{EventId, RoomId, SessionKey, ShardId, UserId};
 
 /// How the next attempt at a batch ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,12 +35,12 @@ struct Fake(Arc<Mutex<Shared>>, u64);
 
 fn event(write: &Write, seq: u64) -> Arc<Committed> {
     Arc::new(Committed {
-        topic: Topic::Room(write.room),
+        topic: write.topic(),
         cursor: Cursor { epoch: 1, seq },
         event_id: write.event_id,
         at: Timestamp(0),
         origin: None,
-        event: ChatEvent::Left { user: write.actor },
+        event: Event::Chat(ChatEvent::Left { user: write.actor }),
     })
 }
 
@@ -107,9 +109,8 @@ fn write(answer: AnswerTo) -> Box<Write> {
     Box::new(Write {
         event_id: EventId::fresh(),
         actor: UserId(Uuid::nil()),
-        room: RoomId(Uuid::nil()),
         transport: Transport::Rest,
-        action: Action::Leave,
+        intent: Intent::Chat { room: RoomId(Uuid::nil()), action: Action::Leave },
         answer,
     })
 }

@@ -1,0 +1,132 @@
+//! `/api/posts/<id>/comments/` and `/api/posts/comments/<id>/`: comments and replies.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+
+use crate::durable::write::Outcome;
+use crate::feed::comment::{Comment, NewComment};
+use crate::feed::event::PostChange;
+use crate::feed::write::Action;
+use crate::http::error::{Error, NOT_FOUND, Result};
+use crate::http::extract::Caller;
+use crate::http::fields::{Faults, Fields, up_to};
+use crate::http::form::Form;
+use crate::http::paging::Listing;
+use crate::http::posts::{post_id, require_visible};
+use crate::http::upload::{self, Stored};
+use crate::http::{App, json_response, outcome};
+use crate::ids::{CommentId, PostId};
+use crate::limits;
+
+/// A comment that a path names, with its post.
+///
+/// # Errors
+/// 404, and those of the store.
+pub async fn locate(app: &App, comment: &str) -> Result<(PostId, CommentId)> {
+    let comment = comment.parse().map_err(|_| NOT_FOUND)?;
+    let head = app.store.comment_head(comment).await?.ok_or(NOT_FOUND)?;
+    Ok((head.post, comment))
+}
+
+fn comment_response(app: &App, status: StatusCode, caller: &Caller, comment: &Comment) -> Response {
+    let mut out = Vec::with_capacity(2048);
+    app.presenter.comment(&mut out, comment, Some(caller.id()));
+    json_response(status, out)
+}
+
+/// `GET posts/<id>/comments/`
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>, uri: Uri) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let post = post_id(&post)?;
+    require_visible(&app, &caller, post).await?;
+    let found = app.store.comments(caller.id(), post, listing.page).await?;
+    listing.answer(&app.presenter, &found, |out, comment| app.presenter.comment(out, comment, Some(caller.id())))
+}
+
+/// `POST posts/<id>/comments/`
+pub async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(post): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let post = post_id(&post)?;
+    // Before the body: nobody uploads for a post that is hidden from them.
+    require_visible(&app, &caller, post).await?;
+    let mut form = Form::read(&app.media, upload::COMMENT, request).await?;
+    let mut new = new_comment(post, &form.fields)?;
+    let image = form.store(&app.media, "image").await?;
+    new.image = image.as_ref().map(|image| image.path().to_owned());
+    // In a task of its own: a request that is given up must not leave a committed comment without its file.
+    let (store, user) = (Arc::clone(&app.store), caller.id());
+    let written = tokio::spawn(async move {
+        let outcome = store.write_feed(user, Action::Comment(new)).await;
+        if let (Outcome::Committed(_), Some(image)) = (&outcome, image) {
+            Stored::keep(image);
+        }
+        outcome
+    });
+    let written = outcome::event(written.await.map_err(|error| Error::Internal(error.to_string()))?)?;
+    let event = written.ok_or_else(|| Error::Internal("a comment changed nothing".to_owned()))?;
+    match outcome::post_change(&event)? {
+        PostChange::Commented { comment, .. } => Ok(comment_response(&app, StatusCode::CREATED, &caller, comment)),
+        _ => Err(outcome::unexpected(&event)),
+    }
+}
+
+fn new_comment(post: PostId, fields: &Fields) -> Result<NewComment> {
+    let mut faults = Faults::default();
+    let content = fields.required("content", up_to(limits::COMMENT_CHARS_MAX), &mut faults);
+    let named = fields.has("parent").then(|| fields.optional("parent", up_to(64), &mut faults)).flatten();
+    let mut parent = None;
+    if let Some(text) = named.filter(|text| !text.is_empty()) {
+        match text.parse() {
+            Ok(id) => parent = Some(id),
+            Err(_) => faults.add("parent", format!("“{text}” no es un UUID válido.")),
+        }
+    }
+    faults.result()?;
+    Ok(NewComment { post, parent, content: content.unwrap_or_default(), image: None })
+}
+
+/// `GET posts/comments/<id>/`
+pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(comment): Path<String>) -> Result<Response> {
+    let (post, comment) = locate(&app, &comment).await?;
+    require_visible(&app, &caller, post).await?;
+    current(&app, &caller, comment).await
+}
+
+async fn current(app: &App, caller: &Caller, comment: CommentId) -> Result<Response> {
+    let comment = app.store.comment(caller.id(), comment).await?.ok_or(NOT_FOUND)?;
+    Ok(comment_response(app, StatusCode::OK, caller, &comment))
+}
+
+/// `PATCH` and `PUT posts/comments/<id>/`
+pub async fn edit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(comment): Path<String>,
+    fields: Fields,
+) -> Result<Response> {
+    let (post, comment) = locate(&app, &comment).await?;
+    let mut faults = Faults::default();
+    let content = fields.required("content", up_to(limits::COMMENT_CHARS_MAX), &mut faults);
+    // Who may not is told so, and not what is wrong with it.
+    let is_own = app.store.comment_head(comment).await?.is_some_and(|head| head.author == caller.id());
+    if is_own {
+        faults.result()?;
+    }
+    let action = Action::EditComment { post, comment, content: content.unwrap_or_default() };
+    outcome::event(app.store.write_feed(caller.id(), action).await)?;
+    current(&app, &caller, comment).await
+}
+
+/// `DELETE posts/comments/<id>/`
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(comment): Path<String>) -> Result<Response> {
+    let (post, comment) = locate(&app, &comment).await?;
+    outcome::event(app.store.write_feed(caller.id(), Action::DeleteComment { post, comment }).await)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

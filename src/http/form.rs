@@ -1,0 +1,99 @@
+//! A body that may bring files beside its fields.
+
+use axum::extract::multipart::Field;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::StatusCode;
+use tokio::time::timeout;
+
+use crate::http::error::Result;
+use crate::http::fields::{Fields, media_type, rejected, too_slow};
+use crate::http::upload::{Incoming, MediaDir, Slot, Stored};
+use crate::limits;
+
+/// Fields and files. Files that are not stored go when the form is dropped.
+#[derive(Debug)]
+pub struct Form {
+    /// What is no file.
+    pub fields: Fields,
+    /// At most one a slot, whole and of the slot's kind, in the waiting room.
+    pub files: Vec<Incoming>,
+}
+
+impl Form {
+    /// Reads the body; files for `slots` go to the media folder's waiting room.
+    ///
+    /// # Errors
+    /// 400, 408, 413, 415 as the body deserves.
+    pub async fn read(media: &MediaDir, slots: &'static [Slot], request: Request) -> Result<Self> {
+        if media_type(&request) != "multipart/form-data" {
+            return Ok(Self { fields: Fields::from_request(request, &()).await?, files: Vec::new() });
+        }
+        let mut form = Multipart::from_request(request, &()).await.map_err(|error| rejected(error.status()))?;
+        let (mut read, mut text_bytes) = (Self { fields: Fields::default(), files: Vec::new() }, 0);
+        loop {
+            let next = timeout(limits::BODY_TIMEOUT, form.next_field()).await.map_err(|_| too_slow())?;
+            let Some(part) = next.map_err(|error| rejected(error.status()))? else { return Ok(read) };
+            let name = part.name().unwrap_or_default().to_owned();
+            text_bytes += name.len();
+            match (part.file_name().is_some(), slots.iter().find(|slot| slot.field == name)) {
+                (false, _) => read.fields.push(name, text(part, &mut text_bytes).await?),
+                (true, Some(slot)) if read.files.iter().all(|file| file.slot() != slot) => {
+                    read.files.push(media.receive(slot, part).await?);
+                }
+                // A file nobody asked for is read past.
+                (true, _) => {}
+            }
+        }
+    }
+
+    /// Moves the file of one field to its place, if there is one. It goes again unless it is kept.
+    ///
+    /// # Errors
+    /// 503 when the file cannot be stored.
+    pub async fn store(&mut self, media: &MediaDir, field: &str) -> Result<Option<Stored>> {
+        match self.files.iter().position(|file| file.slot().field == field) {
+            Some(place) => media.store(self.files.swap_remove(place)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn text(mut part: Field<'_>, text_bytes: &mut usize) -> Result<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let piece = timeout(limits::BODY_TIMEOUT, part.chunk()).await.map_err(|_| too_slow())?;
+        let Some(piece) = piece.map_err(|error| rejected(error.status()))? else { break };
+        *text_bytes += piece.len();
+        bounded(*text_bytes)?;
+        bytes.extend_from_slice(&piece);
+    }
+    bounded(*text_bytes)?;
+    String::from_utf8(bytes).map_err(|_| rejected(StatusCode::BAD_REQUEST))
+}
+
+/// Names and texts together: a form of nothing but names is as long as an upload may be.
+fn bounded(text_bytes: usize) -> Result<()> {
+    if text_bytes > limits::BODY_BYTES_MAX { Err(rejected(StatusCode::PAYLOAD_TOO_LARGE)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::error::Error;
+    use crate::http::upload;
+
+    #[tokio::test]
+    async fn names_count_as_texts_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = MediaDir::open(folder.path().join("media")).unwrap();
+        let mut body = String::new();
+        for number in 0..40 {
+            let name = format!("{number}{}", "x".repeat(limits::BODY_BYTES_MAX / 32));
+            body.push_str(&format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n\r\n"));
+        }
+        body.push_str("--b--\r\n");
+        let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
+        let read = Form::read(&media, upload::MESSAGE, request.body(body.into()).unwrap()).await;
+        assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))));
+    }
+}

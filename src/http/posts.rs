@@ -1,0 +1,182 @@
+//! `/api/posts/`: posts listed, published, shown, edited, deleted.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+
+use crate::durable::write::Outcome;
+use crate::feed::event::PostChange;
+use crate::feed::post::{Post, PostHead, PostList, PostPatch};
+use crate::feed::write::Action;
+use crate::http::error::{Error, FORBIDDEN, NOT_FOUND, Result};
+use crate::http::extract::Caller;
+use crate::http::form::Form;
+use crate::http::paging::Listing;
+use crate::http::people::by_name;
+use crate::http::upload::{self, Stored};
+use crate::http::{App, json_response, outcome, post_fields};
+use crate::ids::PostId;
+
+/// A post's id in a path.
+///
+/// # Errors
+/// 404, as Django's path converter.
+pub fn post_id(text: &str) -> Result<PostId> {
+    text.parse().map_err(|_| NOT_FOUND)
+}
+
+/// What decides on rights, of a post that the caller may see.
+///
+/// # Errors
+/// 404 when there is none, 403 for somebody else's private post.
+pub async fn require_visible(app: &App, caller: &Caller, post: PostId) -> Result<PostHead> {
+    let head = app.store.post_head(post).await?.ok_or(NOT_FOUND)?;
+    if head.is_visible_to(caller.id()) { Ok(head) } else { Err(FORBIDDEN) }
+}
+
+/// `GET posts/?friends_only=`
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let friends_only = listing.value("friends_only").unwrap_or("true").eq_ignore_ascii_case("true");
+    let which = if friends_only { PostList::Circle } else { PostList::Everybody };
+    answer_list(&app, &caller, &listing, which).await
+}
+
+/// `GET users/<username>/posts/`
+pub async fn list_of(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let author = by_name(&app, &name).await?;
+    answer_list(&app, &caller, &listing, PostList::Of(author.id)).await
+}
+
+async fn answer_list(app: &App, caller: &Caller, listing: &Listing, which: PostList) -> Result<Response> {
+    let found = app.store.posts(caller.id(), which, listing.page).await?;
+    listing.answer(&app.presenter, &found, |out, post| app.presenter.post(out, post, Some(caller.id())))
+}
+
+fn post_response(app: &App, status: StatusCode, caller: &Caller, post: &Post) -> Response {
+    let mut out = Vec::with_capacity(4096);
+    app.presenter.post(&mut out, post, Some(caller.id()));
+    json_response(status, out)
+}
+
+/// `GET posts/<id>/`
+pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
+    shown(&app, &caller, post_id(&post)?).await
+}
+
+/// `GET posts/short/<short_id>/`
+pub async fn show_short(State(app): State<Arc<App>>, caller: Caller, Path(short): Path<String>) -> Result<Response> {
+    let post = app.store.post_of_short_id(&short).await?.ok_or(NOT_FOUND)?;
+    shown(&app, &caller, post).await
+}
+
+async fn shown(app: &App, caller: &Caller, id: PostId) -> Result<Response> {
+    let post = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
+    if !post.head().is_visible_to(caller.id()) {
+        return Err(FORBIDDEN);
+    }
+    Ok(post_response(app, StatusCode::OK, caller, &post))
+}
+
+/// Files in their places. They go again unless they are kept.
+#[derive(Default)]
+struct Files {
+    image: Option<Stored>,
+    video: Option<Stored>,
+    thumbnail: Option<Stored>,
+}
+
+impl Files {
+    async fn store(app: &App, mut form: Form) -> Result<Self> {
+        Ok(Self {
+            image: form.store(&app.media, "image").await?,
+            video: form.store(&app.media, "video").await?,
+            thumbnail: form.store(&app.media, "thumbnail").await?,
+        })
+    }
+
+    fn keep(self) {
+        [self.image, self.video, self.thumbnail].into_iter().flatten().for_each(Stored::keep);
+    }
+
+    /// The picture's address, as a post's `images` hold it.
+    fn image_address(&self, app: &App) -> Option<String> {
+        self.image.as_ref().and_then(|image| app.presenter.media(image.path()))
+    }
+}
+
+/// Writes, and keeps the files only when that succeeded. In a task of its own: a request that is given up must not
+/// leave a committed post without its files.
+async fn write(app: &Arc<App>, caller: &Caller, action: Action, files: Files) -> Result<Outcome> {
+    let (app, user) = (Arc::clone(app), caller.id());
+    let written = tokio::spawn(async move {
+        let outcome = app.store.write_feed(user, action).await;
+        if matches!(outcome, Outcome::Committed(_)) {
+            files.keep();
+        }
+        outcome
+    });
+    written.await.map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// `POST posts/`
+pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
+    let form = Form::read(&app.media, upload::POST, request).await?;
+    let mut new = post_fields::new_post(&form.fields)?;
+    let files = Files::store(&app, form).await?;
+    if let Some(address) = files.image_address(&app) {
+        new.images = post_fields::with_image(&new.images, address)?;
+    }
+    new.video = files.video.as_ref().map(|video| video.path().to_owned());
+    new.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
+    let action = Action::Publish { post: PostId::fresh(), new: Box::new(new) };
+    let written = outcome::event(write(&app, &caller, action, files).await?)?;
+    let event = written.ok_or_else(|| Error::Internal("a post changed nothing".to_owned()))?;
+    match outcome::post_change(&event)? {
+        PostChange::Created(post) => Ok(post_response(&app, StatusCode::CREATED, &caller, post)),
+        _ => Err(outcome::unexpected(&event)),
+    }
+}
+
+/// `PATCH` and `PUT posts/<id>/`
+pub async fn edit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(post): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let id = post_id(&post)?;
+    // Before the body: nobody uploads for a post that is not theirs.
+    let before = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
+    if before.user.id != caller.id() {
+        return Err(FORBIDDEN);
+    }
+    let form = Form::read(&app.media, upload::POST, request).await?;
+    let mut patch: PostPatch = post_fields::patch(&form.fields)?;
+    post_fields::check_patched(&before, &patch)?;
+    let files = Files::store(&app, form).await?;
+    if let Some(address) = files.image_address(&app) {
+        let images = patch.images.as_deref().unwrap_or(&before.images);
+        patch.images = Some(post_fields::with_image(images, address)?);
+    }
+    patch.video = files.video.as_ref().map(|video| video.path().to_owned());
+    patch.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
+    let action = Action::EditPost { post: id, patch: Box::new(patch) };
+    outcome::event(write(&app, &caller, action, files).await?)?;
+    shown(&app, &caller, id).await
+}
+
+/// `DELETE posts/<id>/`
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
+    let action = Action::DeletePost { post: post_id(&post)? };
+    outcome::event(app.store.write_feed(caller.id(), action).await)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,137 @@
+//! `/api/posts/…/react/`, `share/` and `comments/…/like/`: what one does to others' posts and comments.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::feed::event::PostChange;
+use crate::feed::post::PostReactionType;
+use crate::feed::write::Action;
+use crate::http::comments::locate;
+use crate::http::error::{Error, Result};
+use crate::http::extract::Caller;
+use crate::http::fields::{Faults, Fields, up_to};
+use crate::http::posts::post_id;
+use crate::http::{App, json_response, outcome};
+use crate::wire::json::Object;
+use crate::wire::post::{five_counts, three_counts};
+
+/// A share's words, in characters.
+const SHARE_CHARS_MAX: usize = 200;
+/// Clients compare this text to learn that a reaction is off.
+const REACTION_REMOVED: &str = "Reacción eliminada";
+
+/// `POST posts/<id>/react/`
+pub async fn react(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(post): Path<String>,
+    fields: Fields,
+) -> Result<Response> {
+    let post = post_id(&post)?;
+    let name = fields.0.get("reaction_type").and_then(|value| value.as_str()).unwrap_or_default();
+    let reaction = PostReactionType::from_request(name)
+        .ok_or_else(|| Error::hand(StatusCode::BAD_REQUEST, "Tipo de reacción inválido"))?;
+    let written = outcome::event(app.store.write_feed(caller.id(), Action::React { post, reaction }).await)?;
+    let event = written.ok_or_else(|| Error::Internal("a reaction changed nothing".to_owned()))?;
+    let PostChange::Reacted { counts, reaction, .. } = outcome::post_change(&event)? else {
+        return Err(outcome::unexpected(&event));
+    };
+    let (status, text) = match reaction {
+        Some(_) => (StatusCode::CREATED, "Reacción agregada"),
+        None => (StatusCode::OK, REACTION_REMOVED),
+    };
+    let mut out = Vec::with_capacity(1024);
+    let mut answer = Object::open(&mut out);
+    answer.text("message", text);
+    if let Some(reaction) = reaction {
+        answer.value("reaction", |out| app.presenter.post_reaction(out, reaction, Some(caller.id())));
+    }
+    answer.value("counts", |out| {
+        let mut object = Object::open(out);
+        five_counts(&mut object, *counts);
+        object.close();
+    });
+    answer.close();
+    Ok(json_response(status, out))
+}
+
+/// `DELETE posts/<id>/react/`
+pub async fn unreact(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
+    let action = Action::Unreact { post: post_id(&post)? };
+    let written = outcome::event(app.store.write_feed(caller.id(), action).await)?;
+    let event = written.ok_or_else(|| Error::Internal("a reaction changed nothing".to_owned()))?;
+    let PostChange::Reacted { counts, .. } = outcome::post_change(&event)? else {
+        return Err(outcome::unexpected(&event));
+    };
+    let mut out = Vec::with_capacity(128);
+    let mut answer = Object::open(&mut out);
+    answer.text("message", REACTION_REMOVED).value("counts", |out| {
+        let mut object = Object::open(out);
+        three_counts(&mut object, *counts);
+        object.close();
+    });
+    answer.close();
+    Ok(json_response(StatusCode::OK, out))
+}
+
+/// `POST posts/<id>/share/`
+pub async fn share(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(post): Path<String>,
+    fields: Fields,
+) -> Result<Response> {
+    let post = post_id(&post)?;
+    let mut faults = Faults::default();
+    let has_words = fields.has("message");
+    let message = has_words.then(|| fields.optional("message", up_to(SHARE_CHARS_MAX), &mut faults)).flatten();
+    faults.result()?;
+    let action = Action::Share { post, message: message.unwrap_or_default() };
+    let Some(event) = outcome::event(app.store.write_feed(caller.id(), action).await)? else {
+        return Ok(Json(json!({"message": "Ya has compartido este post"})).into_response());
+    };
+    let PostChange::Shared { shares_count, .. } = outcome::post_change(&event)? else {
+        return Err(outcome::unexpected(&event));
+    };
+    let body = json!({"message": "Post compartido exitosamente", "shares_count": shares_count});
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// `POST posts/comments/<id>/like/`: no toggle.
+pub async fn like_comment(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(comment): Path<String>,
+) -> Result<Response> {
+    let (post, comment) = locate(&app, &comment).await?;
+    let action = Action::LikeComment { post, comment };
+    let Some(event) = outcome::event(app.store.write_feed(caller.id(), action).await)? else {
+        return Ok(Json(json!({"message": "Ya has dado like a este comentario"})).into_response());
+    };
+    let PostChange::CommentLiked { likes_count, .. } = outcome::post_change(&event)? else {
+        return Err(outcome::unexpected(&event));
+    };
+    let body = json!({"message": "Like agregado", "likes_count": likes_count});
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// `DELETE posts/comments/<id>/like/`
+pub async fn unlike_comment(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(comment): Path<String>,
+) -> Result<Response> {
+    let (post, comment) = locate(&app, &comment).await?;
+    let action = Action::UnlikeComment { post, comment };
+    let written = outcome::event(app.store.write_feed(caller.id(), action).await)?;
+    let event = written.ok_or_else(|| Error::Internal("a like changed nothing".to_owned()))?;
+    let PostChange::CommentLiked { likes_count, .. } = outcome::post_change(&event)? else {
+        return Err(outcome::unexpected(&event));
+    };
+    Ok(Json(json!({"message": "Like eliminado", "likes_count": likes_count})).into_response())
+}

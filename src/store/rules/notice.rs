@@ -1,0 +1,96 @@
+//! Notifications: written with what they are about, read, and taken away.
+
+use std::sync::Arc;
+
+use super::feed::{FeedRows, ReadNotifications, Work};
+use super::refused;
+use crate::durable::write::{Outcome, Refusal};
+use crate::feed::event::{FeedEvent, NotificationChange};
+use crate::feed::notification::{Notice, Notification, NotificationType, References};
+use crate::feed::post::PostReactionType;
+use crate::ids::{NotificationId, PostId, Topic, UserId};
+use crate::limits;
+
+/// Tells the recipients, each in a topic of its own: in the topics' order, as all databases lock them.
+pub(super) fn tell<R: FeedRows>(work: &mut Work<'_, R>, notices: &mut [Notice]) -> Result<(), R::Error> {
+    notices.sort_by_key(|notice| notice.recipient);
+    for notice in notices {
+        if notice.recipient == work.actor {
+            continue;
+        }
+        let sender = work.rows.profile(work.actor)?;
+        let topic = Topic::Notifications(notice.recipient);
+        let place = work.rows.take_place(topic)?;
+        let notification = Arc::new(Notification {
+            id: NotificationId::fresh(),
+            recipient: notice.recipient,
+            message: notice.notification_type.text(&sender.display_name),
+            sender,
+            notification_type: notice.notification_type,
+            references: notice.references,
+            is_read: false,
+            created_at: place.at,
+            read_at: None,
+        });
+        work.rows.insert_notification(&notification)?;
+        let change = NotificationChange::Came(notification);
+        work.record(topic, place, FeedEvent::Notification { user: notice.recipient, change })?;
+    }
+    Ok(())
+}
+
+/// Tells a post's author of a reaction, unless the author heard of this user's reactions to it a while ago.
+pub(super) fn tell_of_reaction<R: FeedRows>(
+    work: &mut Work<'_, R>,
+    post: PostId,
+    author: UserId,
+    reaction: PostReactionType,
+) -> Result<(), R::Error> {
+    let window = i64::try_from(limits::REACTION_NOTICE_WINDOW.as_secs()).unwrap_or(i64::MAX);
+    let since = work.now.plus_seconds(-window);
+    if author == work.actor || work.rows.was_told_of_reaction(work.actor, author, post, since)? {
+        return Ok(());
+    }
+    let references = References { post: Some(post), ..References::default() };
+    let notification_type = NotificationType::of_reaction(reaction);
+    tell(work, &mut [Notice { recipient: author, notification_type, references }])
+}
+
+pub(super) fn read<R: FeedRows>(work: Work<'_, R>, id: NotificationId) -> Result<Outcome, R::Error> {
+    let at = work.rows.next_time(Topic::Notifications(work.actor))?;
+    match work.rows.read_notification(work.actor, id, at)? {
+        None => Ok(refused(Refusal::NoSuchNotification)),
+        Some(false) => Ok(Outcome::Unchanged),
+        Some(true) => finish(work, NotificationChange::Read { notifications: vec![id], count: 1 }),
+    }
+}
+
+pub(super) fn read_all<R: FeedRows>(work: Work<'_, R>) -> Result<Outcome, R::Error> {
+    let at = work.rows.next_time(Topic::Notifications(work.actor))?;
+    let ReadNotifications { count, newest } = work.rows.read_all_notifications(work.actor, at)?;
+    if count == 0 {
+        return Ok(Outcome::Unchanged);
+    }
+    finish(work, NotificationChange::Read { notifications: newest, count })
+}
+
+pub(super) fn delete<R: FeedRows>(work: Work<'_, R>, id: NotificationId) -> Result<Outcome, R::Error> {
+    if !work.rows.delete_notification(work.actor, id)? {
+        return Ok(refused(Refusal::NoSuchNotification));
+    }
+    finish(work, NotificationChange::Gone { count: 1 })
+}
+
+pub(super) fn clear<R: FeedRows>(work: Work<'_, R>) -> Result<Outcome, R::Error> {
+    match work.rows.clear_notifications(work.actor)? {
+        0 => Ok(Outcome::Unchanged),
+        count => finish(work, NotificationChange::Gone { count }),
+    }
+}
+
+fn finish<R: FeedRows>(mut work: Work<'_, R>, change: NotificationChange) -> Result<Outcome, R::Error> {
+    let (user, topic) = (work.actor, Topic::Notifications(work.actor));
+    let place = work.rows.take_place(topic)?;
+    work.record(topic, place, FeedEvent::Notification { user, change })?;
+    work.done()
+}

@@ -1,0 +1,162 @@
+//! Posts: published, edited, deleted, reacted to, shared.
+
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::feed::{FeedRows, Work};
+use super::{Place, notice, refused};
+use crate::durable::write::{Outcome, Refusal};
+use crate::feed::event::{FeedEvent, PostChange, PostEvent};
+use crate::feed::notification::{Notice, NotificationType, References};
+use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};
+use crate::ids::{PostId, Topic};
+
+/// Letters of a short id.
+const SHORT_ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+/// Their number: 36^8 ids, so that even among a billion posts hardly ever a second try is needed.
+const SHORT_ID_LENGTH: usize = 8;
+
+/// A post's own event, at a place taken in its topic.
+pub(super) fn record<R: FeedRows>(
+    work: &mut Work<'_, R>,
+    post: PostId,
+    head: PostHead,
+    place: Place,
+    change: PostChange,
+) -> Result<(), R::Error> {
+    let event = PostEvent { post, author: head.author, is_public: head.is_public, change };
+    work.record(Topic::Post(post), place, FeedEvent::Post(event))
+}
+
+/// The post, if the actor may see it.
+pub(super) fn visible<R: FeedRows>(
+    work: &mut Work<'_, R>,
+    post: PostId,
+) -> Result<Result<PostHead, Refusal>, R::Error> {
+    Ok(match work.rows.post_head(post)? {
+        None => Err(Refusal::NoSuchPost),
+        Some(head) if !head.is_visible_to(work.actor) => Err(Refusal::NotVisible),
+        Some(head) => Ok(head),
+    })
+}
+
+/// The post, if it is the actor's. Whose it is not learns no more than by reading it.
+fn own<R: FeedRows>(work: &mut Work<'_, R>, post: PostId) -> Result<Result<PostHead, Refusal>, R::Error> {
+    let visible = visible(work, post)?;
+    Ok(visible.and_then(|head| if head.author == work.actor { Ok(head) } else { Err(Refusal::NotAuthor) }))
+}
+
+pub(super) fn publish<R: FeedRows>(mut work: Work<'_, R>, id: PostId, new: &NewPost) -> Result<Outcome, R::Error> {
+    // The same write again after an answer was lost.
+    if work.rows.post_head(id)?.is_some() {
+        return Ok(Outcome::Unchanged);
+    }
+    let mut short_id = random_short_id();
+    while work.rows.is_short_id_taken(&short_id)? {
+        short_id = random_short_id();
+    }
+    let place = work.rows.take_place(Topic::Post(id))?;
+    work.rows.insert_post(id, work.actor, &short_id, new, place.at)?;
+    match work.rows.post(id)? {
+        Some(post) => {
+            // This post counts among its author's.
+            let post = Arc::new(Post { user: work.rows.changed_profile(work.actor)?, ..Arc::unwrap_or_clone(post) });
+            let head = post.head();
+            record(&mut work, id, head, place, PostChange::Created(post))?;
+            work.done()
+        }
+        None => Ok(refused(Refusal::NoSuchPost)),
+    }
+}
+
+fn random_short_id() -> String {
+    let mut random = rand::rng();
+    let letter = |_| char::from(SHORT_ID_LETTERS[random.random_range(0..SHORT_ID_LETTERS.len())]);
+    (0..SHORT_ID_LENGTH).map(letter).collect()
+}
+
+pub(super) fn edit<R: FeedRows>(mut work: Work<'_, R>, id: PostId, patch: &PostPatch) -> Result<Outcome, R::Error> {
+    let before = match own(&mut work, id)? {
+        Ok(head) => head,
+        Err(refusal) => return Ok(refused(refusal)),
+    };
+    let place = work.rows.take_place(Topic::Post(id))?;
+    work.rows.patch_post(id, patch, place.at)?;
+    match work.rows.post(id)? {
+        Some(post) => {
+            let (head, was_public) = (post.head(), before.is_public);
+            record(&mut work, id, head, place, PostChange::Edited { post, was_public })?;
+            work.done()
+        }
+        None => Ok(refused(Refusal::NoSuchPost)),
+    }
+}
+
+pub(super) fn delete<R: FeedRows>(mut work: Work<'_, R>, id: PostId) -> Result<Outcome, R::Error> {
+    let head = match own(&mut work, id)? {
+        Ok(head) => head,
+        Err(refusal) => return Ok(refused(refusal)),
+    };
+    let place = work.rows.take_place(Topic::Post(id))?;
+    work.rows.delete_post(id, head.author)?;
+    record(&mut work, id, head, place, PostChange::Deleted)?;
+    work.done()
+}
+
+pub(super) fn react<R: FeedRows>(
+    mut work: Work<'_, R>,
+    id: PostId,
+    reaction_type: PostReactionType,
+) -> Result<Outcome, R::Error> {
+    let head = match visible(&mut work, id)? {
+        Ok(head) => head,
+        Err(refusal) => return Ok(refused(refusal)),
+    };
+    let (user, place) = (work.actor, work.rows.take_place(Topic::Post(id))?);
+    let taken = work.rows.take_reactions(id, user)?;
+    if taken.contains(&reaction_type) {
+        let counts = work.rows.move_reaction_counts(id, &taken, None)?;
+        record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None })?;
+        return work.done();
+    }
+    let row = work.rows.insert_reaction(id, user, reaction_type, place.at)?;
+    let counts = work.rows.move_reaction_counts(id, &taken, Some(reaction_type))?;
+    let reaction = PostReaction { id: row, user: work.rows.profile(user)?, reaction_type, created_at: place.at };
+    record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: Some(reaction) })?;
+    notice::tell_of_reaction(&mut work, id, head.author, reaction_type)?;
+    work.done()
+}
+
+pub(super) fn unreact<R: FeedRows>(mut work: Work<'_, R>, id: PostId) -> Result<Outcome, R::Error> {
+    let head = match visible(&mut work, id)? {
+        Ok(head) => head,
+        Err(refusal) => return Ok(refused(refusal)),
+    };
+    let user = work.actor;
+    let taken = work.rows.take_reactions(id, user)?;
+    if taken.is_empty() {
+        return Ok(refused(Refusal::NoReaction));
+    }
+    let counts = work.rows.move_reaction_counts(id, &taken, None)?;
+    let place = work.rows.take_place(Topic::Post(id))?;
+    record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None })?;
+    work.done()
+}
+
+pub(super) fn share<R: FeedRows>(mut work: Work<'_, R>, id: PostId, message: &str) -> Result<Outcome, R::Error> {
+    let head = match visible(&mut work, id)? {
+        Ok(head) => head,
+        Err(refusal) => return Ok(refused(refusal)),
+    };
+    let (user, at) = (work.actor, work.rows.next_time(Topic::Post(id))?);
+    let Some(shares_count) = work.rows.insert_share(id, user, message, at)? else {
+        return Ok(Outcome::Unchanged);
+    };
+    let place = work.rows.take_place(Topic::Post(id))?;
+    record(&mut work, id, head, place, PostChange::Shared { user, shares_count })?;
+    let references = References { post: Some(id), ..References::default() };
+    let notice = Notice { recipient: head.author, notification_type: NotificationType::Share, references };
+    notice::tell(&mut work, &mut [notice])?;
+    work.done()
+}

@@ -1,0 +1,59 @@
+//! Which topics a write takes places in, told before it is done.
+
+use std::collections::BTreeSet;
+
+use super::feed::FeedRows;
+use crate::durable::write::{Intent, Write};
+use crate::feed::write::Action;
+use crate::ids::{PostId, Topic};
+
+/// Every topic in which the write may take a place, in the order in which databases with several lanes lock their rows:
+/// two batches that lock in one order never wait for each other in a circle. It is no promise that the write takes all.
+///
+/// # Errors
+/// A statement failed.
+pub fn topics<R: FeedRows>(rows: &mut R, write: &Write) -> Result<BTreeSet<Topic>, R::Error> {
+    let mut topics = BTreeSet::from([write.topic()]);
+    let Intent::Feed(action) = &write.intent else { return Ok(topics) };
+    match action {
+        Action::React { post, .. } | Action::Share { post, .. } => add_author(rows, *post, &mut topics)?,
+        Action::Comment(new) => {
+            add_author(rows, new.post, &mut topics)?;
+            if let Some(parent) = new.parent
+                && let Some(parent) = rows.comment_head(parent)?
+            {
+                topics.insert(Topic::Notifications(parent.author));
+            }
+        }
+        Action::Follow { user } | Action::RequestFriend { user } => drop(topics.insert(Topic::Notifications(*user))),
+        Action::AnswerRequest { request, .. } => {
+            if let Some(request) = rows.request_head(*request)? {
+                topics.extend([Topic::Feed(request.sender), Topic::Notifications(request.sender)]);
+            }
+        }
+        Action::RemoveFriend { user } => drop(topics.insert(Topic::Feed(*user))),
+        Action::Publish { .. }
+        | Action::EditPost { .. }
+        | Action::DeletePost { .. }
+        | Action::Unreact { .. }
+        | Action::EditComment { .. }
+        | Action::DeleteComment { .. }
+        | Action::LikeComment { .. }
+        | Action::UnlikeComment { .. }
+        | Action::Unfollow { .. }
+        | Action::CancelRequest { .. }
+        | Action::ReadNotification { .. }
+        | Action::ReadAllNotifications
+        | Action::DeleteNotification { .. }
+        | Action::ClearNotifications => {}
+    }
+    Ok(topics)
+}
+
+/// The post's author is told.
+fn add_author<R: FeedRows>(rows: &mut R, post: PostId, topics: &mut BTreeSet<Topic>) -> Result<(), R::Error> {
+    if let Some(head) = rows.post_head(post)? {
+        topics.insert(Topic::Notifications(head.author));
+    }
+    Ok(())
+}
