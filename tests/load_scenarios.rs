@@ -147,3 +147,31 @@ async fn find_max_names_the_rate_at_which_an_objective_breaks() {
     let found = run(&server, &format!("{search} --members 4 --rate 5"));
     assert_eq!(found.status.code(), Some(2), "it says which fixture it wants: {found:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_follower_hears_each_post_and_nobody_else_does() {
+    let server = seeded().await;
+    for pacing in ["--rate 20", "--closed"] {
+        let feed = format!("feed --fixture rooms.json --followers 6 --outsiders 3 {pacing} {SHORT}");
+        let feed = report(&server, &format!("{feed} --html feed.html"));
+        let posts = feed["posts"].as_u64().unwrap();
+        assert!(posts >= 15, "{feed}");
+        assert!(feed["traffic"]["checked"].as_u64().unwrap() >= posts * 7, "six followers and the author: {feed}");
+        assert!(feed["last_after_request"]["p99"].as_f64() > Some(0.0), "{feed}");
+        assert!(std::fs::read_to_string(server.folder().join("feed.html")).unwrap().contains("<polyline"));
+    }
+    // User 3 follows since the first run: as an outsider it follows no more.
+    report(&server, &format!("feed --fixture rooms.json --followers 2 --outsiders 3 --rate 20 {SHORT}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reactions_are_thinned_out_and_the_last_counts_are_those_of_the_table() {
+    let server = seeded().await;
+    let watched = "--reactors 10 --viewers 4 --followers 4 --connections 4";
+    let hot = report(&server, &format!("reactions --fixture rooms.json {watched} --rate 200 {SHORT}"));
+    let (reacted, removed) = (hot["reacted"].as_u64().unwrap(), hot["removed"].as_u64().unwrap());
+    assert!(reacted + removed > 100 && removed > 0, "{hot}");
+    let frames = hot["frames_of_one_max"].as_u64().unwrap();
+    assert!((5..=10 + 11 + 10 * hot["seconds"].as_f64().unwrap() as u64).contains(&frames), "{hot}");
+    assert_eq!(hot["notes"], json!([]), "ten reactions are listed whole, and were counted: {hot}");
+}

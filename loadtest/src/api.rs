@@ -15,6 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Consecutive answers "later" to one request before it is given up.
 const WAITS_MAX: usize = 30;
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// A post with all its reactions has some hundred bytes for each of them.
+const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 pub struct Api {
     agent: ureq::Agent,
@@ -76,19 +78,50 @@ impl Api {
 
     /// Posts JSON; waits as long as the server says when it is at a limit (429, 503).
     pub fn post<T: DeserializeOwned>(&self, path: &str, token: Option<&str>, body: &Value) -> Result<T> {
-        let url = format!("{}{path}", self.url);
-        for _ in 0..WAITS_MAX {
-            let mut request = self.agent.post(&url);
+        let what = format!("POST {}{path}", self.url);
+        let text = self.ask(&what, &[], |url| {
+            let mut request = self.agent.post(url);
             if let Some(token) = token {
                 request = request.header("Authorization", format!("Bearer {token}"));
             }
-            let mut response = request.send_json(body).with_context(|| format!("POST {url}"))?;
+            request.send_json(body)
+        })?;
+        serde_json::from_str(&text).with_context(|| format!("{what} was answered with {text}"))
+    }
+
+    /// The same for a GET.
+    pub fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> Result<T> {
+        let what = format!("GET {}{path}", self.url);
+        let text =
+            self.ask(&what, &[], |url| self.agent.get(url).header("Authorization", format!("Bearer {token}")).call())?;
+        serde_json::from_str(&text).with_context(|| format!("{what} was answered with something else"))
+    }
+
+    /// The same for a DELETE, whose answer's body says nothing. What is not there (400 or 404) need not be deleted.
+    pub fn delete(&self, path: &str, token: &str) -> Result<()> {
+        let what = format!("DELETE {}{path}", self.url);
+        self.ask(&what, &[400, 404], |url| {
+            self.agent.delete(url).header("Authorization", format!("Bearer {token}")).call()
+        })?;
+        Ok(())
+    }
+
+    /// The body of a good answer. `what`: the method and the URL; `also`: statuses that are good, too.
+    fn ask(
+        &self,
+        what: &str,
+        also: &[u16],
+        request: impl Fn(&str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<String> {
+        let (_, url) = what.split_once(' ').unwrap_or_default();
+        for _ in 0..WAITS_MAX {
+            let mut response = request(url).with_context(|| what.to_owned())?;
             let status = response.status().as_u16();
-            let text = response.body_mut().read_to_string().with_context(|| format!("POST {url}"))?;
+            let body = response.body_mut().with_config().limit(BODY_BYTES_MAX);
+            let text = body.read_to_string().with_context(|| what.to_owned())?;
             match status {
-                200..300 => {
-                    return serde_json::from_str(&text).with_context(|| format!("POST {url} was answered with {text}"));
-                }
+                200..300 => return Ok(text),
+                status if also.contains(&status) => return Ok(text),
                 429 | 503 => {
                     let wait = retry_after(&response);
                     self.bar.set_message(format!(
@@ -98,10 +131,10 @@ impl Api {
                     std::thread::sleep(wait);
                     self.bar.set_message("");
                 }
-                _ => bail!("POST {url} was answered with {status}: {text}"),
+                _ => bail!("{what} was answered with {status}: {text}"),
             }
         }
-        Err(anyhow!("POST {url}: the server is still at its limit after {WAITS_MAX} waits"))
+        Err(anyhow!("{what}: the server is still at its limit after {WAITS_MAX} waits"))
     }
 }
 

@@ -16,6 +16,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::frames::{self, Frame, Parsed};
+use crate::http::{self, Answer};
 
 const RECEIVE_BYTES: usize = 512 * 1024;
 const RESUMED_BYTES: usize = 4 * 1024 * 1024;
@@ -34,6 +35,9 @@ pub trait Handler {
 
     /// A text or binary frame; `now` in ns of the links' clock, read once per `recv`.
     fn frame(&mut self, link: usize, frame: Frame<'_>, now: u64);
+
+    /// The whole answer to a request on a link of [`Links::open_http`]; `now` as for frames.
+    fn answer(&mut self, _link: usize, _answer: Answer<'_>, _now: u64) {}
 
     /// The connection ended, not by us.
     fn closed(&mut self, link: usize, ending: &Ending);
@@ -67,13 +71,23 @@ impl std::fmt::Display for Ending {
     }
 }
 
+/// What a link carries.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// The upgrade was asked for.
+    Upgrading,
+    Frames,
+    /// Requests and answers, one after the other.
+    Http,
+}
+
 struct Link {
     socket: Option<OwnedFd>,
     /// Tells the events of a socket from those of an earlier one in its place.
     life: u32,
     /// What comes is left to the kernel.
     paused: bool,
-    upgraded: bool,
+    phase: Phase,
     /// The start of a frame or answer whose rest has not come yet.
     partial: Vec<u8>,
     /// What the kernel did not take yet.
@@ -116,21 +130,50 @@ impl Links {
 
     /// Starts a connection; `opened` or `closed` follows. Links are numbered from 0.
     pub fn open(&mut self, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<usize> {
-        let number = self.links.len();
-        self.links.push(Link {
-            socket: None,
-            life: 0,
-            paused: false,
-            upgraded: false,
-            partial: Vec::new(),
-            unsent: Vec::new(),
-        });
+        let number = self.add();
         self.reopen(number, server, source, path)?;
         Ok(number)
     }
 
+    /// Starts a connection for requests of HTTP/1.1, of which one at a time is under way.
+    pub fn open_http(&mut self, server: SocketAddr, source: Option<Ipv4Addr>) -> Result<usize> {
+        let number = self.add();
+        self.reopen_http(number, server, source)?;
+        Ok(number)
+    }
+
+    fn add(&mut self) -> usize {
+        self.links.push(Link {
+            socket: None,
+            life: 0,
+            paused: false,
+            phase: Phase::Upgrading,
+            partial: Vec::new(),
+            unsent: Vec::new(),
+        });
+        self.links.len() - 1
+    }
+
     /// Starts a connection in the place of one that ended.
     pub fn reopen(&mut self, number: usize, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<()> {
+        self.dial(number, server, source)?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        let link = &mut self.links[number];
+        (link.phase, link.unsent) = (Phase::Upgrading, request.into_bytes());
+        Ok(())
+    }
+
+    /// The same for one of [`Self::open_http`].
+    pub fn reopen_http(&mut self, number: usize, server: SocketAddr, source: Option<Ipv4Addr>) -> Result<()> {
+        self.dial(number, server, source)?;
+        self.links[number].phase = Phase::Http;
+        Ok(())
+    }
+
+    fn dial(&mut self, number: usize, server: SocketAddr, source: Option<Ipv4Addr>) -> Result<()> {
         let domain = Domain::for_address(server);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).context("cannot open another socket")?;
         socket.set_nonblocking(true)?;
@@ -144,10 +187,6 @@ impl Links {
         {
             return Err(error).with_context(|| format!("cannot connect to {server}"));
         }
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        );
         let link = &mut self.links[number];
         link.life = link.life.wrapping_add(1);
         let data = EventData::new_u64(u64::from(link.life) << 32 | number as u64);
@@ -156,9 +195,9 @@ impl Links {
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, data, interest)?;
         link.socket = Some(socket);
-        (link.upgraded, link.paused) = (false, false);
+        link.paused = false;
         link.partial.clear();
-        link.unsent = request.into_bytes();
+        link.unsent.clear();
         Ok(())
     }
 
@@ -249,7 +288,9 @@ impl Links {
     pub fn close_all(&mut self) {
         let goodbye = frames::masked(frames::CLOSE, &1000_u16.to_be_bytes());
         for link in 0..self.links.len() {
-            self.send(link, &goodbye);
+            if self.links[link].phase != Phase::Http {
+                self.send(link, &goodbye);
+            }
             self.links[link].socket = None;
         }
     }
@@ -294,7 +335,10 @@ impl Links {
     /// The upgrade's answer, then frames; why the connection must end, if it must.
     fn input(&mut self, link: usize, bytes: &[u8], handler: &mut impl Handler) -> Option<Ending> {
         let mut used = 0;
-        if !self.links[link].upgraded {
+        if self.links[link].phase == Phase::Http {
+            return self.answers(link, bytes, handler);
+        }
+        if self.links[link].phase == Phase::Upgrading {
             match upgrade_answer(bytes) {
                 Ok(Some(length)) => used = length,
                 Ok(None) => {
@@ -303,7 +347,7 @@ impl Links {
                 }
                 Err(ending) => return Some(ending),
             }
-            self.links[link].upgraded = true;
+            self.links[link].phase = Phase::Frames;
             handler.opened(link);
         }
         let now = self.now();
@@ -325,6 +369,27 @@ impl Links {
                 }
                 Parsed::Partial => break,
                 Parsed::Broken(why) => return Some(Ending::new(format!("protocol error: {why}"))),
+            }
+        }
+        self.keep(link, &bytes[used..]);
+        None
+    }
+
+    /// Whole answers to requests; why the connection must end, if it must.
+    fn answers(&mut self, link: usize, bytes: &[u8], handler: &mut impl Handler) -> Option<Ending> {
+        let now = self.now();
+        let mut used = 0;
+        while used < bytes.len() {
+            match http::parse_answer(&bytes[used..]) {
+                Ok(Some((answer, length))) => {
+                    used += length;
+                    handler.answer(link, answer, now);
+                }
+                Ok(None) if bytes.len() - used > RECEIVE_BYTES / 2 => {
+                    return Some(Ending::new("an answer larger than this tester reads"));
+                }
+                Ok(None) => break,
+                Err(why) => return Some(Ending::new(why)),
             }
         }
         self.keep(link, &bytes[used..]);

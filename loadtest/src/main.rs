@@ -12,6 +12,7 @@ mod find_max;
 mod fixture;
 mod frames;
 mod html;
+mod http;
 mod meter;
 mod oracle;
 mod pacing;
@@ -28,7 +29,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use report::{Report, emit, emit_html};
-use scenario::{Common, chat, churn, idle, room, slow, storm};
+use scenario::{Common, chat, churn, feed, idle, reactions, room, slow, storm};
 
 /// Drives a real-time server, checks every delivery, and says what each cost.
 ///
@@ -48,6 +49,10 @@ enum Scenario {
     Rooms(room::RoomsOptions),
     /// Durable chat messages in many rooms
     Chat(chat::ChatOptions),
+    /// Posts of one author to the feeds of all followers
+    Feed(feed::FeedOptions),
+    /// Many react to one post that many watch
+    Reactions(reactions::ReactionsOptions),
     /// Fan-out from senders on one address to receivers on another
     Cluster(room::ClusterOptions),
     /// Clients come and leave at a rate
@@ -86,6 +91,8 @@ fn run(scenario: &Scenario) -> Result<bool> {
         Scenario::Room(options) => tell(&room::room(options)?, &options.common),
         Scenario::Rooms(options) => tell(&room::rooms(options)?, &options.common),
         Scenario::Chat(options) => tell(&chat::chat(options)?, &options.common),
+        Scenario::Feed(options) => tell(&feed::feed(options)?, &options.common),
+        Scenario::Reactions(options) => tell(&reactions::reactions(options)?, &options.common),
         Scenario::Cluster(options) => tell(&room::cluster(options)?, &options.common),
         Scenario::Churn(options) => tell(&churn::churn(options)?, &options.common),
         Scenario::Storm(options) => tell(&storm::storm(options)?, &options.common),

@@ -161,6 +161,12 @@ impl Meter {
         }
     }
 
+    /// The server answered a request `latency` ns after it was sent or should have been.
+    pub fn answered(&mut self, latency: u64) {
+        self.echoes += 1;
+        self.current.echo.saturating_record(latency.max(1));
+    }
+
     pub fn is_measured(&self) -> bool {
         self.measured
     }

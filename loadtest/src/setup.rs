@@ -29,20 +29,49 @@ pub struct Size {
 
 /// The fixture of a run, with tokens that are valid now.
 pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
-    let api_url = common.api.clone().unwrap_or_else(|| common.url.replacen("ws://", "http://", 1));
-    let api = Api::new(&api_url);
-    let environment = std::env::var("PREGON_JWT_SECRET").ok();
-    let mut fixture = match &common.fixture {
+    let api = api(common);
+    let fixture = match &common.fixture {
         Some(path) => Fixture::load(path)?,
         None => make(&api, size, common.users)?,
     };
     fixture.check_size(size.rooms, size.members)?;
+    let used = used(&fixture, size);
+    renew(common, &api, fixture, &used)
+}
+
+/// The same for a scenario without rooms, which uses the first `count` users.
+pub fn prepare_users(common: &Common, count: usize) -> Result<Fixture> {
+    let api = api(common);
+    let fixture = match &common.fixture {
+        Some(path) => Fixture::load(path)?,
+        None => make(&api, Size { rooms: 0, members: count }, common.users)?,
+    };
+    let there = fixture.users.len();
+    if there < count {
+        bail!(
+            "the fixture has {there} users and {count} are needed; make one with: pregon seed --users {count} --rooms 0 \
+             --out FILE"
+        );
+    }
+    let used: Vec<usize> = (0..count).collect();
+    renew(common, &api, fixture, &used)
+}
+
+/// The REST API of the server under test.
+pub fn api(common: &Common) -> Api {
+    let url = common.api.clone().unwrap_or_else(|| common.url.replacen("ws://", "http://", 1));
+    Api::new(&url)
+}
+
+/// Sees to valid tokens of the users at `used`, and keeps the fixture if asked to.
+fn renew(common: &Common, api: &Api, mut fixture: Fixture, used: &[usize]) -> Result<Fixture> {
+    let environment = std::env::var("PREGON_JWT_SECRET").ok();
     if let Some(secret) = &common.secret {
         mint(&mut fixture, secret)?;
-    } else if !stale(&fixture, size)?.is_empty() {
+    } else if !stale(&fixture, used)?.is_empty() {
         match environment {
             Some(secret) => mint(&mut fixture, &secret)?,
-            None => log_in(&api, &mut fixture, size)?,
+            None => log_in(api, &mut fixture, used)?,
         }
     }
     if let Some(path) = &common.save_fixture {
@@ -112,15 +141,20 @@ fn open_room(api: &Api, name: &str, users: &[User], members: Vec<usize>) -> Resu
     Ok(Room { id: made.id, members })
 }
 
-/// Users of the first rooms whose tokens are over, or nearly.
-fn stale(fixture: &Fixture, size: Size) -> Result<Vec<usize>> {
+/// Users of the first rooms.
+fn used(fixture: &Fixture, size: Size) -> Vec<usize> {
     let rooms = fixture.rooms.iter().take(size.rooms);
     let mut used: Vec<usize> = rooms.flat_map(|room| room.members.iter().take(size.members).copied()).collect();
     used.sort_unstable();
     used.dedup();
+    used
+}
+
+/// Those at `used` whose tokens are over, or nearly.
+fn stale(fixture: &Fixture, used: &[usize]) -> Result<Vec<usize>> {
     let now = now_seconds();
     let mut stale = Vec::new();
-    for user in used {
+    for &user in used {
         let user_of = &fixture.users[user];
         let end = token_end(&user_of.token).with_context(|| format!("the token of {} is none", user_of.username))?;
         if end < now + TOKEN_LEFT_SECONDS {
@@ -162,8 +196,8 @@ fn mint(fixture: &mut Fixture, secret: &str) -> Result<()> {
 }
 
 /// Fresh tokens for a fixture that this program made, with the password in it.
-fn log_in(api: &Api, fixture: &mut Fixture, size: Size) -> Result<()> {
-    let stale = stale(fixture, size)?;
+fn log_in(api: &Api, fixture: &mut Fixture, used: &[usize]) -> Result<()> {
+    let stale = stale(fixture, used)?;
     let Some(password) = fixture.password.clone() else {
         bail!(
             "{} tokens of the fixture have expired: say the server's secret (--secret, or PREGON_JWT_SECRET in the \
@@ -197,9 +231,9 @@ mod tests {
     #[test]
     fn minted_tokens_are_valid_for_long_and_name_their_user() {
         let mut fixture = test_fixture();
-        assert!(stale(&fixture, Size { rooms: 1, members: 2 }).is_err(), "`t0` is no token");
+        assert!(stale(&fixture, &used(&fixture, Size { rooms: 1, members: 2 })).is_err(), "`t0` is no token");
         mint(&mut fixture, "a secret").expect("tokens");
-        assert!(stale(&fixture, Size { rooms: 1, members: 2 }).expect("ends").is_empty());
+        assert!(stale(&fixture, &used(&fixture, Size { rooms: 1, members: 2 })).expect("ends").is_empty());
         let payload = fixture.users[0].token.split('.').nth(1).expect("a payload");
         let claims: serde_json::Value =
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("JSON");
@@ -213,7 +247,10 @@ mod tests {
         mint(&mut fixture, "a secret").expect("tokens");
         let over = URL_SAFE_NO_PAD.encode(br#"{"exp":1000}"#);
         fixture.users[0].token = format!("x.{over}.y");
-        assert_eq!(stale(&fixture, Size { rooms: 1, members: 2 }).expect("ends"), [0]);
-        assert!(stale(&fixture, Size { rooms: 1, members: 1 }).expect("ends").is_empty(), "user 1 sits first");
+        assert_eq!(stale(&fixture, &used(&fixture, Size { rooms: 1, members: 2 })).expect("ends"), [0]);
+        assert!(
+            stale(&fixture, &used(&fixture, Size { rooms: 1, members: 1 })).expect("ends").is_empty(),
+            "user 1 sits first"
+        );
     }
 }

@@ -41,14 +41,15 @@ impl Wanted {
 }
 
 /// Counts admissions; sees no other frame.
-struct Door {
-    greeting: Option<&'static [u8]>,
+struct Door<'a> {
+    /// What each link is greeted with; `None`: the 101 admits it.
+    greeting: &'a dyn Fn(usize) -> Option<&'static [u8]>,
     admitted: Vec<bool>,
     count: usize,
     failure: Option<String>,
 }
 
-impl Door {
+impl Door<'_> {
     fn admit(&mut self, link: usize) {
         if !std::mem::replace(&mut self.admitted[link], true) {
             self.count += 1;
@@ -56,15 +57,15 @@ impl Door {
     }
 }
 
-impl Handler for Door {
+impl Handler for Door<'_> {
     fn opened(&mut self, link: usize) {
-        if self.greeting.is_none() {
+        if (self.greeting)(link).is_none() {
             self.admit(link);
         }
     }
 
     fn frame(&mut self, link: usize, frame: Frame<'_>, _now: u64) {
-        let Some(greeting) = self.greeting else {
+        let Some(greeting) = (self.greeting)(link) else {
             return;
         };
         if frame.payload.starts_with(greeting) {
@@ -83,28 +84,45 @@ impl Handler for Door {
 
 /// Connects room by room; link numbers are `room * members + member`. Any failure ends it.
 pub fn connect(links: &mut Links, target: &Target, wanted: &Wanted, bar: &ProgressBar) -> Result<()> {
-    let mut door =
-        Door { greeting: target.greeting(), admitted: Vec::with_capacity(wanted.total), count: 0, failure: None };
-    bar.set_length(wanted.total as u64);
+    let Wanted { total, under_way_max, .. } = *wanted;
+    let place = |link| {
+        let seat = wanted.seat(link);
+        (wanted.address(seat), target.path(seat))
+    };
+    connect_to(links, &Places { total, under_way_max, place: &place, greeting: &|_| target.greeting() }, bar)
+}
+
+/// Where links number 0 to `total` go, and how each is told that it is admitted.
+pub struct Places<'a> {
+    pub total: usize,
+    pub under_way_max: usize,
+    pub place: &'a dyn Fn(usize) -> (SocketAddr, String),
+    pub greeting: &'a dyn Fn(usize) -> Option<&'static [u8]>,
+}
+
+/// Connects all, a bounded number at a time. Any failure ends it.
+pub fn connect_to(links: &mut Links, places: &Places<'_>, bar: &ProgressBar) -> Result<()> {
+    let total = places.total;
+    let mut door = Door { greeting: places.greeting, admitted: Vec::with_capacity(total), count: 0, failure: None };
+    bar.set_length(total as u64);
     let mut last = (0, links.now());
-    while door.count < wanted.total {
+    while door.count < total {
         let next = door.admitted.len();
-        if next < wanted.total && next - door.count < wanted.under_way_max {
-            let seat = wanted.seat(next);
-            let server = wanted.address(seat);
-            links.open(server, source(server, next), &target.path(seat))?;
+        if next < total && next - door.count < places.under_way_max {
+            let (server, path) = (places.place)(next);
+            links.open(server, source(server, next), &path)?;
             door.admitted.push(false);
             continue;
         }
         links.turn(Duration::from_millis(100), &mut door)?;
         if let Some(failure) = door.failure {
-            bail!("{failure} ({} of {} were admitted)", door.count, wanted.total);
+            bail!("{failure} ({} of {total} were admitted)", door.count);
         }
         if door.count > last.0 {
             last = (door.count, links.now());
             bar.set_position(door.count as u64);
         } else if links.now() - last.1 > STALL_NS {
-            bail!("no connection was admitted for 20 s ({} of {})", door.count, wanted.total);
+            bail!("no connection was admitted for 20 s ({} of {total})", door.count);
         }
     }
     Ok(())
@@ -120,7 +138,7 @@ pub fn reconnect(links: &mut Links, target: &Target, wanted: &Wanted, again: &[u
         links.reopen(*link, server, source(server, *link), &target.path(seat))?;
         admitted[*link] = false;
     }
-    let mut door = Door { greeting: target.greeting(), admitted, count: 0, failure: None };
+    let mut door = Door { greeting: &|_| target.greeting(), admitted, count: 0, failure: None };
     let deadline = links.now() + STALL_NS;
     while door.count < again.len() {
         links.turn(Duration::from_millis(100), &mut door)?;

@@ -4,9 +4,12 @@ pub mod chat;
 pub mod churn;
 mod connect;
 mod drive;
+pub mod feed;
 mod flight;
 pub mod idle;
 pub mod mixed;
+pub mod reactions;
+mod requests;
 pub mod room;
 pub mod slow;
 pub mod storm;
@@ -20,6 +23,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::client::Links;
+use crate::fixture::Fixture;
 use crate::oracle::Layout;
 use crate::pacing::Pacing;
 use crate::proc::{self, Watched};
@@ -118,11 +122,20 @@ pub struct Plan {
 impl Run {
     /// `size`: what is made over the REST API if there is no fixture.
     pub fn new(common: &Common, size: Size) -> Result<Self> {
+        Self::with(common, || setup::prepare(common, size))
+    }
+
+    /// `count`: users that are made over the REST API if there is no fixture. Rooms are not wanted.
+    pub fn with_users(common: &Common, count: usize) -> Result<Self> {
+        Self::with(common, || setup::prepare_users(common, count))
+    }
+
+    fn with(common: &Common, fixture: impl FnOnce() -> Result<Fixture>) -> Result<Self> {
         if let Some(core) = common.core {
             proc::pin(core)?;
         }
         let target = match common.target {
-            TargetKind::Pregon => Target::Pregon(setup::prepare(common, size)?),
+            TargetKind::Pregon => Target::Pregon(fixture()?),
             TargetKind::Plain => Target::Plain,
         };
         Ok(Self {

@@ -1,0 +1,209 @@
+//! `feed`: one author's posts to the feeds of all followers, and to nobody else's.
+
+mod load;
+mod reader;
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+use super::connect::{self, Places};
+use super::requests::{self, Pool};
+use super::{CONNECTING_MAX, Common, Plan, Run, Timing, drive, progress};
+use crate::client::Links;
+use crate::fixture::Fixture;
+use crate::frames::Stencil;
+use crate::html::Plot;
+use crate::oracle::Layout;
+use crate::pacing::{Pacing, PacingOptions, Release};
+use crate::proc;
+use crate::report::{Latency, Report, TrafficReport};
+use crate::setup;
+use crate::tag::TAG_BYTES;
+use crate::target::{Kind, Seat, Target};
+use load::{Feed, Way};
+use reader::Reader;
+
+/// What a feed socket is greeted with.
+pub const GREETING: &[u8] = b"{\"type\":\"connection_established\"";
+/// A post's content may have this many characters.
+const CONTENT_BYTES_MAX: usize = 2000;
+/// One post at a time, the next when all have it.
+const CLOSED: Pacing = Pacing::Each { window: 1, release: Release::All };
+/// The author is the first user.
+const AUTHOR: usize = 0;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct FeedOptions {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub pacing: PacingOptions,
+    /// Users with a feed socket who follow the author
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub followers: u32,
+    /// Users with a feed socket who do not: they must hear nothing
+    #[arg(long, default_value_t = 5)]
+    pub outsiders: u32,
+    /// Content of a post; for --target plain the whole message
+    #[arg(long, default_value_t = 100)]
+    pub bytes: usize,
+}
+
+#[derive(Serialize)]
+pub struct FeedReport {
+    pub followers: u32,
+    pub outsiders: u32,
+    /// Measured ones.
+    pub posts: u64,
+    /// From the answer to the author's request (the post is committed) to each feed's frame; 0 for frames that were
+    /// there before it.
+    pub each_after_answer: Latency,
+    /// From the request (open loop: from when it should have gone) to the last feed's frame.
+    pub last_after_request: Latency,
+    pub last_after_answer: Latency,
+    /// Posts that were not made, by why.
+    pub failed: BTreeMap<String, u64>,
+    /// Its `echo` is the answer to the author's request, its `delivery` counts from the request.
+    pub traffic: TrafficReport,
+}
+
+pub fn feed(options: &FeedOptions) -> Result<FeedReport> {
+    let (followers, outsiders) = (options.followers as usize, options.outsiders as usize);
+    // The author's own feed hears the posts, too.
+    let receivers = followers + 1;
+    let run = Run::with_users(&options.common, receivers + outsiders)?;
+    let plan = Plan {
+        scenario: "feed",
+        kind: Kind::Durable,
+        layout: Layout { rooms: 1, members: receivers, senders: 1 },
+        pacing: options.pacing.pacing(receivers, CLOSED)?,
+        bytes: options.bytes,
+        ..Plan::default()
+    };
+    let plan = plan.with_timing(options.timing)?;
+    if let Target::Pregon(fixture) = &run.target {
+        let follows = Follows { fixture, author: AUTHOR };
+        follows.see_to(&options.common, 1..receivers)?;
+        follows.see_to_none(&options.common, receivers..receivers + outsiders)?;
+    }
+    proc::raise_file_limit(receivers + outsiders + 1)?;
+    let bar = progress()?;
+    bar.set_prefix("connecting");
+    let mut links = Links::new()?;
+    let place = |link: usize| (run.server_address, path(&run.target, link, receivers));
+    let greeting = |_| match &run.target {
+        Target::Pregon(_) => Some(GREETING),
+        Target::Plain => None,
+    };
+    let total = receivers + outsiders;
+    connect::connect_to(
+        &mut links,
+        &Places { total, under_way_max: CONNECTING_MAX, place: &place, greeting: &greeting },
+        &bar,
+    )?;
+    let (way, reader) = way(options, &run.target, &mut links)?;
+    let mut feed = Feed::new(way, reader, receivers, plan.pacing, run.server)?;
+    let rounds = drive::rounds(&mut feed, &plan, &mut links, &bar)?;
+    bar.finish_and_clear();
+    links.close_all();
+    let violations = feed.verdict();
+    let notes = feed.halted.into_iter().collect();
+    Ok(FeedReport {
+        followers: options.followers,
+        outsiders: options.outsiders,
+        posts: feed.measured,
+        each_after_answer: Latency::of(&feed.latencies.each_after_answer),
+        last_after_request: Latency::of(&feed.latencies.last_after_request),
+        last_after_answer: Latency::of(&feed.latencies.last_after_answer),
+        failed: feed.failed,
+        traffic: TrafficReport::new(&plan, &run, rounds, notes, feed.meter).with_verdict(violations),
+    })
+}
+
+/// Where the socket of a link connects. On a plain server the outsiders are in another room.
+fn path(target: &Target, link: usize, receivers: usize) -> String {
+    match target {
+        Target::Pregon(fixture) => feed_path(fixture, link),
+        Target::Plain => target.path(Seat { room: usize::from(link >= receivers), member: link }),
+    }
+}
+
+/// The feed socket of a user.
+pub fn feed_path(fixture: &Fixture, user: usize) -> String {
+    format!("/ws/feed/?token={}", fixture.users[user].token)
+}
+
+/// How posts are made, and how they are known again.
+fn way(options: &FeedOptions, target: &Target, links: &mut Links) -> Result<(Way, Reader)> {
+    let bytes = options.bytes;
+    let Target::Pregon(fixture) = target else {
+        let first = Seat { room: 0, member: 0 };
+        let message = target.message(Kind::Ephemeral, first, bytes)?;
+        let (before, rest) = message.received.split_at(message.received_hole);
+        ensure!(rest.ends_with(b"\"}}"), "a plain message has its tag at its end");
+        let reader = Reader { author: String::new(), before: before.to_vec(), behind: b"\"}}" };
+        return Ok((Way::Socket(Stencil::new(&message.sent, message.sent_hole)), reader));
+    };
+    ensure!(
+        (TAG_BYTES..=CONTENT_BYTES_MAX).contains(&bytes),
+        "--bytes {bytes}: a post's content has {TAG_BYTES} to {CONTENT_BYTES_MAX} here"
+    );
+    let pad = "x".repeat(bytes - TAG_BYTES);
+    let author = &fixture.users[AUTHOR];
+    let reader = Reader { author: author.id.clone(), before: pad.clone().into_bytes(), behind: b"" };
+    let pool = Pool::open(links, requests::api_address(&options.common)?, 1)?;
+    Ok((Way::Rest { pool, token: author.token.clone(), pad }, reader))
+}
+
+/// Who follows an author, brought about over the REST API; who does already goes on.
+pub struct Follows<'a> {
+    pub fixture: &'a Fixture,
+    pub author: usize,
+}
+
+impl Follows<'_> {
+    pub fn see_to(&self, common: &Common, users: std::ops::Range<usize>) -> Result<()> {
+        let path = format!("/api/users/follow/{}/", self.fixture.users[self.author].username);
+        setup::api(common).each("follows", users.len(), |api, number| {
+            let token = &self.fixture.users[users.start + number].token;
+            api.post::<serde_json::Value>(&path, Some(token), &serde_json::json!({}))
+        })?;
+        Ok(())
+    }
+
+    pub fn see_to_none(&self, common: &Common, users: std::ops::Range<usize>) -> Result<()> {
+        let path = format!("/api/users/unfollow/{}/", self.fixture.users[self.author].username);
+        setup::api(common).each("outsiders", users.len(), |api, number| {
+            api.delete(&path, &self.fixture.users[users.start + number].token)
+        })?;
+        Ok(())
+    }
+}
+
+impl Report for FeedReport {
+    fn clean(&self) -> bool {
+        self.traffic.clean() && self.failed.is_empty()
+    }
+
+    fn plots(&self) -> Vec<Plot> {
+        self.traffic.plots()
+    }
+}
+
+impl Display for FeedReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        writeln!(out, "{}", self.traffic.to_string().trim_end())?;
+        let Self { posts, followers, outsiders, .. } = self;
+        writeln!(out, "{posts} posts to {followers} followers and the author; {outsiders} others listened")?;
+        writeln!(out, "ms:                                            p50      p90      p99      max")?;
+        writeln!(out, "  the last feed's frame after the request {}", self.last_after_request)?;
+        writeln!(out, "  the last feed's frame after the answer  {}", self.last_after_answer)?;
+        writeln!(out, "  each feed's frame after the answer      {}", self.each_after_answer)?;
+        self.failed.iter().try_for_each(|(why, count)| writeln!(out, "VIOLATION: {count} × {why}"))
+    }
+}
