@@ -13,8 +13,10 @@ pub use raw::{Raw, Setting};
 pub use secret::Secret;
 
 use crate::auth::origin::Rules;
+use crate::fanout::publish::PostUpdates;
 use crate::http::address::Network;
 use crate::limits;
+use crate::net::send::Io;
 
 /// One sentence: the setting, its value, and a right example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +29,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// How the engine waits for its sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Io {
-    /// Readiness through epoll.
-    Epoll,
-}
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +52,7 @@ pub struct Settings {
     pub shards: usize,
     /// Threads that write to the database. SQLite has one writer.
     pub write_lanes: usize,
-    /// The network back end.
+    /// How frames leave.
     pub io: Io,
     /// This node's name in logs and metrics.
     pub node: String,
@@ -69,6 +64,12 @@ pub struct Settings {
     pub drain: Duration,
     /// From a token's end to the end of its sockets (close code 4001).
     pub token_grace: Duration,
+    /// When a post's whole object is sent after its counters have moved.
+    pub post_updates: PostUpdates,
+    /// Do feed sockets, too, end with their token?
+    pub strict_tokens: bool,
+    /// How often the users behind open feed and notification sockets are looked at.
+    pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
     pub presence_room_max: u32,
     /// Reactions that a post shows, the newest; each brings a whole profile.
@@ -134,6 +135,16 @@ impl Settings {
                 Setting::TokenGraceSeconds,
                 limits::TOKEN_GRACE.as_secs(),
                 0..=86_400,
+            )?),
+            post_updates: match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
+                "always" => PostUpdates::Always,
+                _ => PostUpdates::Coalesced,
+            },
+            strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
+            active_check: Duration::from_secs(raw.number(
+                Setting::ActiveCheckSeconds,
+                limits::ACTIVE_CHECK.as_secs(),
+                1..=3600,
             )?),
             presence_room_max: raw.number(
                 Setting::PresenceRoomMax,
@@ -229,9 +240,10 @@ fn write_lanes(raw: &Raw) -> Result<usize, ConfigError> {
 
 fn io(raw: &Raw) -> Result<Io, ConfigError> {
     match raw.get(Setting::Io).unwrap_or("auto") {
-        "auto" | "epoll" => Ok(Io::Epoll),
-        "uring" => Err(Setting::Io.wrong("uring", "this version serves through epoll only", "auto")),
-        other => Err(Setting::Io.wrong(other, "must be auto or epoll", "auto")),
+        "auto" => Ok(Io::Auto),
+        "uring" => Ok(Io::Uring),
+        "epoll" => Ok(Io::Epoll),
+        other => Err(Setting::Io.wrong(other, "must be auto, uring or epoll", "auto")),
     }
 }
 

@@ -76,6 +76,27 @@ pub const PARTICIPANT_SWEEP: Duration = Duration::from_secs(5);
 /// Rooms that one query of that sweep asks for.
 pub const SWEEP_ROOMS_MAX: usize = 200;
 
+// --- feeds ---
+
+/// Entries of authors' lists that a shard adds or takes away between two looks at its input.
+pub const FEED_SLICE_ENTRIES: usize = 1024;
+/// Lists of authors that are read or worked off at the same time, over all shards. More feeds wait for their turn.
+pub const FEED_LOADS_MAX: usize = 4;
+/// Publications that a shard keeps for feeds that are loading. Beyond it those that began first are let go with 1013.
+pub const FEED_RECENT_MAX: usize = 4096;
+/// What they may have together.
+pub const FEED_RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// `post_reaction` frames of one post that may go at once, and notifications of them to its author.
+pub const REACTIONS_AT_ONCE: u32 = 10;
+/// Beyond them: one in this time, with the latest counts.
+pub const REACTIONS_EVERY: Duration = Duration::from_millis(100);
+/// `post_updated` after comments and shares: at most one per post in this time.
+pub const POST_UPDATED_EVERY: Duration = Duration::from_millis(250);
+/// How often the users behind open feed and notification sockets are looked at, unless set otherwise.
+pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
+/// Users that one query of that look asks for.
+pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
+
 // --- the store ---
 
 /// Writes that wait for a lane. Full: the sender gets an error frame and keeps its message.

@@ -26,7 +26,10 @@ pub fn install() -> PrometheusHandle {
 
 fn describe() {
     describe_gauge!("pregon_sessions", "Open sessions of a shard.");
-    describe_gauge!("pregon_rooms", "Rooms with listeners on a shard.");
+    describe_gauge!("pregon_feed_sessions", "Open feed sockets of a shard.");
+    describe_gauge!("pregon_feeds", "Users with feed sockets on a shard.");
+    describe_gauge!("pregon_feed_subscriptions", "Whom the feeds of a shard hear, together.");
+    describe_gauge!("pregon_rooms", "Rooms, posts, feeds and notifications with listeners on a shard.");
     describe_gauge!("pregon_inbox_depth", "Messages that wait in a shard's inbox.");
     describe_gauge!("pregon_outbox_high_water_bytes", Unit::Bytes, "Most that one session owed in the last moment.");
     describe_gauge!("pregon_chunk_bytes", Unit::Bytes, "Memory in chunks of frames that wait.");
@@ -38,6 +41,7 @@ fn describe() {
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
     describe_counter!("pregon_sessions_too_slow_total", "Sessions let go with 4008.");
+    describe_counter!("pregon_frames_coalesced_total", "Frames that were never sent, since a later one said more.");
     describe_histogram!("pregon_turn_seconds", Unit::Seconds, "One turn of a shard's loop that wrote something.");
     describe_gauge!("pregon_lane_queue", "Writes that wait for a lane.");
     describe_histogram!("pregon_lane_batch_size", "Writes of one transaction.");

@@ -1,6 +1,9 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
+mod active;
+mod follows;
 mod gate;
+mod refresh;
 mod rest;
 
 use std::io;
@@ -26,7 +29,8 @@ use crate::http::health::{Lifecycle, Phase};
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
-use crate::limits::{PARTICIPANT_SWEEP, SWEEP_ROOMS_MAX};
+use crate::limits::{PARTICIPANT_SWEEP, STRETCH_VISITS, SWEEP_ROOMS_MAX};
+use crate::net::send::{Io, Sender};
 use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::shard::{self, Plan};
@@ -55,8 +59,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
-    let fanout = Fanout::new(routes.clone(), inboxes.clone(), presenter.clone());
-    let store: Arc<dyn Store> = SqliteStore::open(store_options(settings), Arc::new(LaneToFanout(fanout)))?;
+    let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
+    let store: Arc<dyn Store> = SqliteStore::open(store_options(settings), Arc::new(LaneToFanout(fanout.clone())))?;
+    let bursts = fanout
+        .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
+        .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let lifecycle = Arc::new(Lifecycle::new());
     let render = prometheus.clone();
@@ -78,7 +85,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         tokens,
         origins: settings.origins.clone(),
         lifecycle: lifecycle.clone(),
-        terms: gate::Terms { token_grace: settings.token_grace, presence_room_max: settings.presence_room_max },
+        terms: gate::Terms {
+            token_grace: settings.token_grace,
+            presence_room_max: settings.presence_room_max,
+            strict_tokens: settings.strict_tokens,
+        },
     };
     let submit = store.clone();
     let ports = Ports {
@@ -87,13 +98,18 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         gate: Arc::new(door),
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
+        load_follows: follows::port(store.clone(), inboxes.clone(), control.handle()),
     };
-    let shards = start_shards(settings.shards, listeners, &ports)?;
+    let io = choose_io(settings.io)?;
+    let shards = start_shards(settings.shards, io, listeners, &ports)?;
+    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    fanout.stop();
+    drop(bursts.join());
     control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
@@ -108,13 +124,24 @@ fn raise_file_limit() {
     }
 }
 
+/// What `auto` means on this machine; and no start where io_uring is demanded and not there.
+fn choose_io(wanted: Io) -> anyhow::Result<Io> {
+    let chosen = Sender::new(wanted, STRETCH_VISITS).map(|sender| sender.io()).context(
+        "PREGON_IO is \"uring\", but this kernel or container gives no io_uring (6.0 or newer is needed, and its system \
+         calls must be allowed): set PREGON_IO=auto",
+    )?;
+    metrics::gauge!("pregon_io", "back_end" => chosen.to_string()).set(1.0);
+    tracing::info!(io = %chosen, "frames leave by");
+    Ok(chosen)
+}
+
 fn store_options(settings: &Settings) -> SqliteOptions {
     let shown_reactions = settings.post_reactions_shown;
     SqliteOptions { shown_reactions, ..SqliteOptions::new(settings.database.clone()) }
 }
 
 /// Joins the lanes to the fan-out.
-struct LaneToFanout(Fanout);
+struct LaneToFanout(Arc<Fanout>);
 
 impl LanePort for LaneToFanout {
     fn committed(&self, events: &[Arc<Committed>]) {
@@ -179,6 +206,7 @@ fn outlive_file_limit(control: &Runtime) {
 
 fn start_shards(
     count: usize,
+    io: Io,
     mut listeners: Vec<(SocketAddr, Vec<TcpListener>)>,
     ports: &Ports,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
@@ -188,6 +216,7 @@ fn start_shards(
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
+            io,
             ports: ports.clone(),
         };
         shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")

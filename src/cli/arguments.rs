@@ -98,7 +98,7 @@ pub struct Flags {
     /// Database writers [default: 1]
     #[arg(long, global = true, value_name = "N")]
     write_lanes: Option<String>,
-    /// Network back end: auto or epoll [default: auto]
+    /// How frames leave: auto, uring (one system call for many sockets) or epoll [default: auto]
     #[arg(long, global = true, value_name = "NAME")]
     io: Option<String>,
     /// This node's name [default: the host's, with a random suffix]

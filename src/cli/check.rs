@@ -8,6 +8,8 @@ use rustix::process::{Resource, getrlimit};
 use crate::cli::say;
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::limits::STRETCH_VISITS;
+use crate::net::send::{Io, Sender};
 use crate::store::sqlite;
 
 /// Below this a server takes some hundred connections and then fails in odd ways.
@@ -23,6 +25,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         ("secret", secret(settings)),
         ("media", media(settings)),
         ("file limit", file_limit()),
+        ("network", network(settings.io)),
         ("clock", clock(Timestamp::now())),
     ];
     let mut code = ExitCode::SUCCESS;
@@ -78,6 +81,15 @@ fn file_limit() -> Result<String, String> {
             "{most} open files, but each connection is one: raise it, for example with LimitNOFILE=1048576 in the \
              service's unit, or ulimit -Hn 1048576"
         )),
+    }
+}
+
+fn network(io: Io) -> Result<String, String> {
+    match Sender::new(io, STRETCH_VISITS).map(|sender| sender.io()) {
+        Ok(Io::Uring) => Ok("frames leave by io_uring".to_owned()),
+        Ok(_) if io == Io::Auto => Ok("frames leave one by one: this kernel or container gives no io_uring".to_owned()),
+        Ok(_) => Ok("frames leave one by one, as PREGON_IO says".to_owned()),
+        Err(error) => Err(format!("this kernel or container gives no io_uring ({error}): set PREGON_IO=auto")),
     }
 }
 

@@ -63,6 +63,12 @@ settings! {
     DrainSeconds = "drain_seconds",
     /// From a token's end to the end of its sockets.
     TokenGraceSeconds = "token_grace_seconds",
+    /// `coalesced` or `always`.
+    PostUpdates = "post_updates",
+    /// Do feed sockets, too, end with their token?
+    StrictTokens = "strict_tokens",
+    /// How often users of open feeds are looked at.
+    ActiveCheckSeconds = "active_check_seconds",
     /// The largest room with presence frames.
     PresenceRoomMax = "presence_room_max",
     /// Reactions that a post shows.

@@ -17,7 +17,7 @@ fn the_defaults_serve_this_machine() {
     assert_eq!(settings.listen, ["127.0.0.1:8000".parse().unwrap(), "[::1]:8000".parse().unwrap()]);
     assert_eq!(settings.database, Path::new("data/pregon.db"));
     assert_eq!(settings.media_dir, Path::new("data/media"));
-    assert_eq!((settings.write_lanes, settings.io, settings.rate_limits), (1, Io::Epoll, true));
+    assert_eq!((settings.write_lanes, settings.io, settings.rate_limits), (1, Io::Auto, true));
     assert_eq!(
         (settings.drain, settings.mask_contacts, settings.metrics_public),
         (Duration::from_secs(20), true, false)
@@ -64,7 +64,6 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("SHARDS", "65", "must be a number from 1 to 64"),
         ("SHARDS", "many", "\"many\""),
         ("WRITE_LANES", "4", "SQLite has one writer, for example PREGON_WRITE_LANES=1."),
-        ("IO", "uring", "epoll only"),
         ("IO", "kqueue", "PREGON_IO=auto"),
         ("LISTEN", "8000", "PREGON_LISTEN=127.0.0.1:8000"),
         ("DATABASE_URL", "postgres://x", "PREGON_DATABASE_URL=sqlite://data/pregon.db"),

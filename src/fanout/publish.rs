@@ -1,96 +1,130 @@
 //! From a batch of committed events to one message per topic and shard.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use bytes::Bytes;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crate::chat::event::ChatEvent;
 use crate::durable::event::{Committed, Event};
 use crate::durable::write::Outcome;
+use crate::fanout::batch::{Batch, Ways};
+use crate::fanout::posts::{Held, Scene};
 use crate::fanout::routes::Routes;
-use crate::feed::event::FeedEvent;
-use crate::ids::{SessionKey, Topic};
+use crate::feed::event::{FeedEvent, RelationEvent};
+use crate::feed::people::Relation;
+use crate::feed::post::Post;
+use crate::ids::{PostId, SessionKey, Topic};
 use crate::session::outbox::Class;
-use crate::shard::port::{Directory, Except, Inbox, Publication, ToShard};
+use crate::shard::port::{Directory, Inbox, ToShard, Whom};
 use crate::wire::object::Presenter;
-use crate::wire::{event, feed_event, reason};
+use crate::wire::{event, reason};
+
+/// When a post's whole object is sent after its counters have moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostUpdates {
+    /// After comments and shares, at most once per post and [`crate::limits::POST_UPDATED_EVERY`].
+    Coalesced,
+    /// After every change, reactions among them, as Django does.
+    Always,
+}
+
+/// Asks for [`Fanout::refreshed`] with the post as it then is. Never blocks.
+pub type ReadPost = Box<dyn Fn(PostId, u64) + Send + Sync>;
 
 /// Encodes events and hands them to shards. Called by lanes; waits while a shard's inbox is full.
 pub struct Fanout {
-    routes: Arc<Routes>,
-    inboxes: Arc<[Arc<Inbox>]>,
+    ways: Ways,
     presenter: Arc<Presenter>,
-}
-
-/// One topic's frames of a batch, next to each other.
-#[derive(Default)]
-struct Gathered {
-    frames: Vec<u8>,
-    origin: Option<SessionKey>,
+    /// Frames that wait for their turn. Held for as long as anything about posts is sent, so that nothing overtakes
+    /// what is newer.
+    held: Mutex<Held>,
+    /// Something is held that was not, or the end has come.
+    changed: Condvar,
+    read_post: OnceLock<ReadPost>,
 }
 
 impl Fanout {
     /// A fan-out to these shards.
-    pub fn new(routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, presenter: Arc<Presenter>) -> Self {
-        Self { routes, inboxes, presenter }
+    pub fn new(
+        routes: Arc<Routes>,
+        inboxes: Arc<[Arc<Inbox>]>,
+        presenter: Arc<Presenter>,
+        updates: PostUpdates,
+    ) -> Self {
+        Self {
+            ways: Ways { routes, inboxes },
+            presenter,
+            held: Mutex::new(Held::new(updates)),
+            changed: Condvar::new(),
+            read_post: OnceLock::new(),
+        }
+    }
+
+    /// Starts the thread that sends what was held when its turn has come. [`Self::stop`] ends it.
+    ///
+    /// # Errors
+    /// When the kernel gives no thread.
+    pub fn start(self: &Arc<Self>, read_post: ReadPost) -> std::io::Result<JoinHandle<()>> {
+        let _ = self.read_post.set(read_post);
+        let fanout = Arc::clone(self);
+        std::thread::Builder::new().name("bursts".into()).spawn(move || fanout.send_held())
+    }
+
+    /// Ends the thread. Nobody listens any more.
+    pub fn stop(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_all();
     }
 
     /// Events of one batch, each topic's in its order. A topic nobody listens to costs one look.
     pub fn publish(&self, events: &[Arc<Committed>]) {
-        let mut topics: HashMap<Topic, Gathered> = HashMap::new();
+        let mut batch = Batch::new(&self.ways);
+        let mut held: Option<MutexGuard<'_, Held>> = None;
         for committed in events {
-            let event = match &committed.event {
-                Event::Chat(event) => event,
+            match &committed.event {
+                Event::Chat(event) => self.publish_chat(&mut batch, committed, event),
+                Event::Feed(FeedEvent::Relation(event)) => self.publish_relation(&mut batch, *event),
                 Event::Feed(event) => {
-                    self.gather_feed(&mut topics, committed, event);
-                    continue;
+                    let held = held.get_or_insert_with(|| self.lock());
+                    let origin = committed.origin;
+                    let mut scene = Scene { batch: &mut batch, held, presenter: &self.presenter, now: Instant::now() };
+                    scene.play(event, origin);
                 }
-            };
-            if let ChatEvent::Left { user } = *event {
-                // What was said before somebody went is heard before they go.
-                topics.drain().for_each(|(topic, gathered)| self.send(topic, gathered));
-                let evict = || ToShard::Evict { topic: committed.topic, user, goodbye: reason::REMOVED };
-                self.tell(committed.topic, evict);
-                continue;
             }
-            if self.routes.shards_of(&committed.topic).is_empty() {
-                continue;
-            }
-            let gathered = topics.entry(committed.topic).or_default();
-            gathered.origin = gathered.origin.or(committed.origin);
-            event::durable(&mut gathered.frames, &self.presenter, event);
         }
-        topics.into_iter().for_each(|(topic, gathered)| self.send(topic, gathered));
+        batch.flush();
+        if let Some(mut held) = held {
+            self.read_dirty(&mut held);
+            drop(held);
+            self.changed.notify_one();
+        }
     }
 
-    /// Posts, people and notifications: each audience that has listeners gets its own frames.
-    fn gather_feed(&self, topics: &mut HashMap<Topic, Gathered>, committed: &Committed, event: &FeedEvent) {
-        let mut gather = |topic: Topic, write: &dyn Fn(&mut Vec<u8>)| {
-            if !self.routes.shards_of(&topic).is_empty() {
-                let gathered = topics.entry(topic).or_default();
-                gathered.origin = gathered.origin.or(committed.origin);
-                write(&mut gathered.frames);
+    fn publish_chat(&self, batch: &mut Batch<'_>, committed: &Committed, event: &ChatEvent) {
+        if let ChatEvent::Left { user } = *event {
+            // What was said before somebody went is heard before they go.
+            batch.flush();
+            let (topic, whom, goodbye) = (committed.topic, Whom::Only(user), reason::REMOVED);
+            self.ways.tell(topic, || ToShard::Evict { topic, whom, goodbye });
+        } else if batch.is_heard(committed.topic) {
+            batch.gather(committed.topic, committed.origin, |out| event::durable(out, &self.presenter, event));
+        }
+    }
+
+    /// No frame: it changes who hears what, behind what was published before and before what comes.
+    fn publish_relation(&self, batch: &mut Batch<'_>, event: RelationEvent) {
+        let RelationEvent { user, other, relation, hears, .. } = event;
+        let shards = self.ways.shards_of(Topic::Feed(user));
+        if relation == Relation::Requested || shards.is_empty() {
+            return;
+        }
+        batch.flush();
+        for shard in shards.iter() {
+            if hears {
+                // Until the shard has taken this, the directory cannot know that it hears the other.
+                self.ways.routes.hear_all(shard);
             }
-        };
-        match event {
-            FeedEvent::Post(event) if event.is_public => {
-                gather(Topic::Post(event.post), &|out| feed_event::for_post(out, &self.presenter, event));
-                if event.change.is_for_feeds() {
-                    gather(Topic::Author(event.author), &|out| feed_event::for_feeds(out, &self.presenter, event));
-                    gather(Topic::Feed(event.author), &|out| feed_event::for_feeds(out, &self.presenter, event));
-                }
-            }
-            // A private post is its author's alone.
-            FeedEvent::Post(event) => {
-                gather(Topic::Feed(event.author), &|out| feed_event::for_feeds(out, &self.presenter, event));
-            }
-            FeedEvent::Notification { user, change } => {
-                let topic = Topic::Notifications(*user);
-                gather(topic, &|out| feed_event::for_notifications(out, &self.presenter, change));
-            }
-            // No frame: it changes who hears what.
-            FeedEvent::Relation(_) => {}
+            self.ways.inboxes[shard.index()].send(ToShard::Relation { user, other, hears });
         }
     }
 
@@ -106,26 +140,53 @@ impl Fanout {
             Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => return,
         }
         let deliver = ToShard::Deliver { session, frames: frames.into(), class: Class::Durable };
-        self.inboxes[session.shard.index()].send(deliver);
+        self.ways.inboxes[session.shard.index()].send(deliver);
     }
 
-    fn send(&self, topic: Topic, gathered: Gathered) {
-        if gathered.frames.is_empty() {
-            return;
+    /// Here is the post that [`ReadPost`] was asked for with this ticket; `None` when it is gone or could not be read.
+    /// Waits while a shard's inbox is full.
+    pub fn refreshed(&self, post: PostId, ticket: u64, found: Option<&Post>) {
+        let mut held = self.lock();
+        let is_current = held.end_read(post, ticket);
+        if let Some(found) = found.filter(|_| is_current) {
+            let mut batch = Batch::new(&self.ways);
+            let now = Instant::now();
+            Scene { batch: &mut batch, held: &mut held, presenter: &self.presenter, now }.update(found);
+            batch.flush();
         }
-        let publication = Arc::new(Publication {
-            topic,
-            frames: Bytes::from(gathered.frames),
-            class: Class::Durable,
-            except: Except::Nobody,
-            origin: gathered.origin,
-        });
-        self.tell(topic, || ToShard::Publish(publication.clone()));
     }
 
-    fn tell(&self, topic: Topic, message: impl Fn() -> ToShard) {
-        for shard in self.routes.shards_of(&topic).iter() {
-            self.inboxes[shard.index()].send(message());
+    fn send_held(&self) {
+        let mut held = self.lock();
+        while !held.is_over {
+            let now = Instant::now();
+            match held.next_due() {
+                None => held = self.changed.wait(held).unwrap_or_else(PoisonError::into_inner),
+                Some(due) if due > now => {
+                    let waited = self.changed.wait_timeout(held, due - now);
+                    held = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                Some(_) => self.send_due(&mut held, now),
+            }
         }
+    }
+
+    fn send_due(&self, held: &mut Held, now: Instant) {
+        let mut batch = Batch::new(&self.ways);
+        Scene { batch: &mut batch, held, presenter: &self.presenter, now }.catch_up();
+        batch.flush();
+        self.read_dirty(held);
+    }
+
+    fn read_dirty(&self, held: &mut Held) {
+        for (post, ticket) in held.begin_reads() {
+            if let Some(read) = self.read_post.get() {
+                read(post, ticket);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,14 +1,26 @@
 //! Which shards have listeners of which topic.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use dashmap::DashMap;
 
-use crate::ids::{RoomId, ShardId, Topic};
+use crate::ids::{RoomId, ShardId, Topic, UserId};
+use crate::limits::SHARDS_MAX;
 use crate::shard::port::{Directory, ShardSet};
 
 /// The directory of topics: touched on a topic's first join and last leave on a shard, and once per event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Routes {
     topics: DashMap<Topic, ShardSet>,
+    /// How often each shard was to hear all authors.
+    hear_all: [AtomicU32; SHARDS_MAX],
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        let hear_all = std::array::from_fn(|_| AtomicU32::default());
+        Self { topics: DashMap::new(), hear_all }
+    }
 }
 
 impl Routes {
@@ -21,6 +33,27 @@ impl Routes {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Users with feed or notification sockets, each with the topic and the shards that have them.
+    pub fn live_users(&self) -> Vec<(UserId, Topic)> {
+        self.topics
+            .iter()
+            .filter_map(|entry| match *entry.key() {
+                topic @ (Topic::Feed(user) | Topic::Notifications(user)) => Some((user, topic)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Shards that are given an author's publications: those with listeners, and those that hear everybody.
+    ///
+    /// The latter are looked at first: a shard joins what it needs before it ceases to hear everybody, so that no order
+    /// of the two looks finds neither.
+    pub fn shards_of_author(&self, author: UserId) -> ShardSet {
+        let hears_all = |shard: &u8| self.hear_all[usize::from(*shard)].load(Ordering::SeqCst) > 0;
+        let all = (0..64).filter(hears_all).fold(ShardSet::default(), |set, shard| set.with(ShardId(shard)));
+        ShardSet(all.0 | self.shards_of(&Topic::Author(author)).0)
     }
 }
 
@@ -40,11 +73,33 @@ impl Directory for Routes {
     fn shards_of(&self, topic: &Topic) -> ShardSet {
         self.topics.get(topic).map(|set| *set).unwrap_or_default()
     }
+
+    fn hear_all(&self, shard: ShardId) {
+        self.hear_all[shard.index()].fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn hear_enough(&self, shard: ShardId) {
+        self.hear_all[shard.index()].fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_hears_everybody_hears_an_author_nobody_has_joined() {
+        let (routes, ana) = (Routes::default(), UserId::fresh());
+        routes.hear_all(ShardId(3));
+        routes.hear_all(ShardId(3));
+        routes.join(Topic::Author(ana), ShardId(63));
+        assert_eq!(routes.shards_of_author(ana), ShardSet::default().with(ShardId(3)).with(ShardId(63)));
+        routes.hear_enough(ShardId(3));
+        assert!(routes.shards_of_author(UserId::fresh()).contains(ShardId(3)), "once more to come");
+        routes.hear_enough(ShardId(3));
+        assert!(routes.shards_of_author(UserId::fresh()).is_empty());
+        assert!(routes.live_users().is_empty());
+    }
 
     #[test]
     fn a_topic_without_listeners_leaves_nothing_behind() {

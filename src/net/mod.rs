@@ -1,7 +1,10 @@
 //! Sockets, readiness, timers and cores: bytes in, bytes out. Knows no chat noun.
 
 pub mod affinity;
-pub mod epoll;
 pub mod listener;
 pub mod readiness;
+pub mod send;
+pub mod sockets;
+pub mod stretch;
+pub mod uring;
 pub mod wheel;

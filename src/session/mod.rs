@@ -1,14 +1,17 @@
 //! One client from hello to goodbye: what it says and the passing of time go in, effects come out.
 
+pub mod endpoint;
 pub mod outbox;
 
 use std::sync::Arc;
 
 use crate::chat::user::Account;
 use crate::chat::write::Action;
-use crate::ids::{RoomId, Topic};
+use crate::ids::{NotificationId, Topic};
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
+use crate::session::endpoint::Endpoint;
 use crate::wire::command::{self, Command};
+use crate::wire::listener_command::{self, ListenerCommand};
 use crate::wire::reason::{self, Goodbye};
 
 /// Whole seconds since the shard began: fine enough for liveness, small enough for every session to have four.
@@ -27,11 +30,9 @@ impl Seconds {
 pub struct Entry {
     /// Whose session.
     pub account: Arc<Account>,
-    /// Its room.
-    pub room: RoomId,
-    /// The room is small enough for `user_status` frames.
-    pub has_presence: bool,
-    /// When its token's time is over, grace included, in seconds since 1970.
+    /// What it is about.
+    pub endpoint: Endpoint,
+    /// When its token's time is over, grace included, in seconds since 1970; `i64::MAX` where that does not end it.
     pub token_ends: i64,
 }
 
@@ -49,8 +50,8 @@ enum Phase {
 pub struct Session {
     /// Whose session; `None` for one that was refused and only hears why.
     account: Option<Arc<Account>>,
-    room: RoomId,
-    has_presence: bool,
+    /// As it was asked for; a refused chat socket has one, too.
+    endpoint: Endpoint,
     began_at: Seconds,
     heard_at: Seconds,
     pinged_at: Option<Seconds>,
@@ -66,6 +67,8 @@ pub enum Effect<'a> {
     Nothing,
     /// Hand it to the room's lane.
     Write(Action),
+    /// Hand it to the lane: the user has seen this notification.
+    MarkRead(NotificationId),
     /// Tell the other users of the room.
     Typing(bool),
     /// Tell the room's sockets, and with `echo` this one too.
@@ -107,8 +110,7 @@ impl Session {
             if token_ends < life_ends { (token_ends, reason::TOKEN_OVER) } else { (life_ends, reason::TOO_OLD) };
         Self {
             account: Some(entry.account.clone()),
-            room: entry.room,
-            has_presence: entry.has_presence,
+            endpoint: entry.endpoint,
             began_at: now,
             heard_at: now,
             pinged_at: None,
@@ -119,11 +121,10 @@ impl Session {
     }
 
     /// A session that only hears why it was refused: it is closing from its first moment.
-    pub fn refused(room: RoomId, now: Seconds) -> Self {
+    pub fn refused(endpoint: Endpoint, now: Seconds) -> Self {
         Self {
             account: None,
-            room,
-            has_presence: false,
+            endpoint,
             began_at: now,
             heard_at: now,
             pinged_at: None,
@@ -138,14 +139,9 @@ impl Session {
         self.account.as_ref()
     }
 
-    /// The room it is in.
-    pub fn room(&self) -> RoomId {
-        self.room
-    }
-
-    /// Its coming was told to the room's home shard, and its going must be.
-    pub fn has_presence(&self) -> bool {
-        self.has_presence
+    /// What it is about.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
     }
 
     /// When it was adopted.
@@ -153,9 +149,9 @@ impl Session {
         self.began_at
     }
 
-    /// What it listens to.
-    pub fn topic(&self) -> Topic {
-        Topic::Room(self.room)
+    /// What it listens to, unless it was refused.
+    pub fn topic(&self) -> Option<Topic> {
+        self.account.as_ref().map(|account| self.endpoint.topic(account.id))
     }
 
     /// It speaks and listens: no goodbye was said.
@@ -181,6 +177,10 @@ impl Session {
         if !self.is_open() {
             return Effect::Nothing;
         }
+        if self.endpoint.is_chat() { Self::chat_text(text) } else { self.listener_text(text) }
+    }
+
+    fn chat_text(text: &str) -> Effect<'_> {
         match command::parse(text) {
             Ok(Command::Write(action)) => Effect::Write(action),
             Ok(Command::Typing { is_typing }) => Effect::Typing(is_typing),
@@ -191,9 +191,19 @@ impl Session {
         }
     }
 
+    fn listener_text<'a>(&self, text: &'a str) -> Effect<'a> {
+        match listener_command::parse(text) {
+            ListenerCommand::Ping { timestamp } => Effect::Pong { timestamp },
+            ListenerCommand::MarkRead(notification) if self.endpoint == Endpoint::Notifications => {
+                Effect::MarkRead(notification)
+            }
+            ListenerCommand::MarkRead(_) | ListenerCommand::Nothing => Effect::Nothing,
+        }
+    }
+
     /// A binary frame came: clients have no use for one.
     pub fn binary(&self) -> Effect<'static> {
-        if self.is_open() { Effect::Error(reason::BAD_JSON) } else { Effect::Nothing }
+        if self.is_open() && self.endpoint.is_chat() { Effect::Error(reason::BAD_JSON) } else { Effect::Nothing }
     }
 
     /// Time has come to look at the session.
@@ -229,12 +239,40 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::UserId;
+    use crate::ids::{PostId, RoomId, UserId};
+
+    const READ: &str = r#"{"type":"mark_read","notification_id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946"}"#;
+
+    fn session_of(endpoint: Endpoint, token_ends: i64) -> Session {
+        let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
+        Session::admitted(&Entry { account, endpoint, token_ends }, Seconds(100), 1_000_000)
+    }
 
     fn session(token_ends: i64) -> Session {
-        let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
-        let entry = Entry { account, room: RoomId::fresh(), has_presence: true, token_ends };
-        Session::admitted(&entry, Seconds(100), 1_000_000)
+        session_of(Endpoint::Chat { room: RoomId::fresh(), has_presence: true }, token_ends)
+    }
+
+    #[test]
+    fn sockets_that_listen_ignore_what_they_do_not_know() {
+        for endpoint in [Endpoint::Feed, Endpoint::Post(PostId::fresh()), Endpoint::Notifications] {
+            let session = session_of(endpoint, 2_000_000);
+            let typing = r#"{"type":"typing","is_typing":true}"#;
+            for text in ["", "nope", "[]", "5", r#"{"type":7}"#, r#"{"type":"mark_read"}"#, typing] {
+                assert_eq!(session.text(text), Effect::Nothing, "{text}");
+            }
+            assert_eq!(session.binary(), Effect::Nothing);
+            assert_eq!(session.text(r#"{"type":"ping","timestamp":[1]}"#), Effect::Pong { timestamp: "[1]" });
+            let is_heard = matches!(session.text(READ), Effect::MarkRead(_));
+            assert_eq!(is_heard, endpoint == Endpoint::Notifications, "{endpoint:?}");
+        }
+        assert_eq!(session(2_000_000).text(READ), Effect::Nothing, "a chat socket knows no notifications");
+    }
+
+    #[test]
+    fn a_feed_outlives_its_token() {
+        let mut session = session_of(Endpoint::Feed, i64::MAX);
+        session.heard(Seconds(86_499));
+        assert_eq!(session.due(Seconds(86_500)), Due::End(reason::TOO_OLD, Seconds(86_505)));
     }
 
     #[test]

@@ -15,8 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::event::Shared;
-use super::port::{Ports, Refused, RestBody, Verdict};
-use crate::ids::RoomId;
+use super::port::{Denied, Ports, Refused, RestBody, Verdict, Wanted};
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::session::Entry;
 use crate::wire::reason;
@@ -25,8 +24,12 @@ use crate::ws::handshake::{self, UpgradeRequest};
 /// Bytes of a request's head that are read at most.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// The answer to other paths below `/ws/`.
+const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
+    /ws/notifications/, each with ?token=…\n";
+
 /// An upgrade that was answered with 101, with what its session will be.
-type Upgrade = (OnUpgrade, Result<Entry, (RoomId, Refused)>);
+type Upgrade = (OnUpgrade, Result<Entry, Refused>);
 
 /// Accepts connections for as long as the shard lives.
 pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Ports) {
@@ -89,17 +92,15 @@ async fn respond(
     if !request.uri().path().starts_with("/ws/") {
         return (ports.rest)(request, peer).await;
     }
-    let Some(room) = chat_path(request.uri().path()) else {
-        return plain(StatusCode::NOT_FOUND, "No socket at this path. Chat rooms are at /ws/chat/<room id>/?token=…\n");
+    let Some(wanted) = wanted(request.uri().path()) else {
+        return plain(StatusCode::NOT_FOUND, NO_SOCKET);
     };
     let accept_key = match judge(&request) {
         Ok(key) => key,
         Err(refusal) => return refuse_upgrade(refusal),
     };
     if ports.gate.is_draining() {
-        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "The server is about to stop. Try again.\n");
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        return response;
+        return later("The server is about to stop. Try again.\n");
     }
     let origin = request.headers().get(header::ORIGIN);
     // An origin that is no text matches no rule.
@@ -107,30 +108,39 @@ async fn respond(
     if !ports.gate.allows_origin(origin, text(request.headers(), &header::HOST).unwrap_or_default()) {
         return empty(StatusCode::FORBIDDEN);
     }
-    let admission = match room {
-        Ok(room) => {
-            let token = token(request.uri().query());
-            let verdict = match ports.gate.admit(room, token.as_deref()) {
-                Verdict::Now(admission) => admission,
-                Verdict::Later(admission) => admission.await,
-            };
-            verdict.map_err(|refused| (room, refused))
-        }
-        Err(refused) => Err((RoomId(uuid::Uuid::nil()), refused)),
+    let admission = match wanted {
+        Ok(wanted) => match ports.gate.admit(wanted, token(request.uri().query()).as_deref()) {
+            Verdict::Now(admission) => admission,
+            Verdict::Later(admission) => admission.await,
+        },
+        Err(denied) => Err(denied),
+    };
+    let admission = match admission {
+        Ok(entry) => Ok(entry),
+        Err(Denied::Inside(refused)) => Err(refused),
+        Err(Denied::Status(503)) => return later(""),
+        Err(Denied::Status(status)) => return empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
     };
     upgraded.set(Some((hyper::upgrade::on(&mut request), admission)));
     switch_protocols(&accept_key)
 }
 
-/// The room of `/ws/chat/<id>/`, with or without the last slash; `None` for any other path. An id of legal characters
-/// that is no UUID is refused inside the socket, where a browser can read why.
-fn chat_path(path: &str) -> Option<Result<RoomId, Refused>> {
-    let id = path.strip_prefix("/ws/chat/")?;
-    let id = id.strip_suffix('/').unwrap_or(id);
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
-        return None;
+/// What a path asks for, with or without its last slash; `None` when there is no socket. An id of legal characters that is
+/// no UUID is refused as an unknown one is; in a chat socket with a text of its own.
+fn wanted(path: &str) -> Option<Result<Wanted, Denied>> {
+    let path = path.strip_prefix("/ws/")?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_legal = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    match path.split_once('/') {
+        None if path == "feed" => Some(Ok(Wanted::Feed)),
+        None if path == "notifications" => Some(Ok(Wanted::Notifications)),
+        Some(("chat", id)) if is_legal(id) => {
+            let refused = Refused { text: reason::BAD_ROOM_ID, goodbye: reason::REFUSED };
+            Some(id.parse().map(Wanted::Chat).map_err(|_| Denied::Inside(refused)))
+        }
+        Some(("post", id)) if is_legal(id) => Some(id.parse().map(Wanted::Post).map_err(|_| Denied::Status(403))),
+        _ => None,
     }
-    Some(id.parse().map_err(|_| Refused { text: reason::BAD_ROOM_ID, goodbye: reason::REFUSED }))
 }
 
 /// The first `token` of a query string.
@@ -178,6 +188,12 @@ fn refuse_upgrade(refusal: handshake::Refusal) -> Response<RestBody> {
     response
 }
 
+fn later(text: &'static str) -> Response<RestBody> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
 fn empty(status: StatusCode) -> Response<RestBody> {
     plain(status, "")
 }
@@ -198,18 +214,31 @@ mod tests {
 
     #[test]
     fn a_room_is_found_in_either_spelling_of_its_path() {
-        let id: RoomId = "0a0b9502-c454-481e-8985-e9e7f96c1dcb".parse().unwrap();
+        let id = "0a0b9502-c454-481e-8985-e9e7f96c1dcb".parse().unwrap();
         for path in [
             "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb/",
             "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb",
             "/ws/chat/0a0b9502c454481e8985e9e7f96c1dcb/",
             "/ws/chat/0A0B9502-C454-481E-8985-E9E7F96C1DCB/",
         ] {
-            assert_eq!(chat_path(path), Some(Ok(id)), "{path}");
+            assert_eq!(wanted(path), Some(Ok(Wanted::Chat(id))), "{path}");
+            let post = path.replace("chat", "post");
+            assert!(matches!(wanted(&post), Some(Ok(Wanted::Post(post))) if post.0 == id.0), "{post}");
         }
-        assert!(matches!(chat_path("/ws/chat/abc-12/"), Some(Err(_))));
-        for path in ["/ws/chat/", "/ws/chat/xyz/", "/ws/chat/0a/0b/", "/ws/feed/", "/ws/chat/0a0b//"] {
-            assert_eq!(chat_path(path), None, "{path}");
+        assert!(matches!(wanted("/ws/chat/abc-12/"), Some(Err(Denied::Inside(_)))));
+        assert_eq!(wanted("/ws/post/abc-12"), Some(Err(Denied::Status(403))));
+    }
+
+    #[test]
+    fn other_sockets_have_one_path_each() {
+        for (path, expected) in [("feed", Wanted::Feed), ("notifications", Wanted::Notifications)] {
+            assert_eq!(wanted(&format!("/ws/{path}/")), Some(Ok(expected)));
+            assert_eq!(wanted(&format!("/ws/{path}")), Some(Ok(expected)));
+        }
+        for path in
+            ["", "/", "chat/", "chat/xyz/", "chat/0a/0b/", "chat/0a0b//", "post/", "post/xyz", "feed//", "feed/x/"]
+        {
+            assert_eq!(wanted(&format!("/ws/{path}")), None, "{path}");
         }
     }
 

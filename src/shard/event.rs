@@ -9,10 +9,11 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
-use crate::ids::RoomId;
-use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, TURN_ROUNDS_MAX};
-use crate::net::epoll::{Epoll, Handler, Sent};
+use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS, TURN_ROUNDS_MAX};
 use crate::net::readiness::Readiness;
+use crate::net::send::Sender;
+use crate::net::sockets::{Handler, Sockets};
+use crate::net::stretch::Sent;
 use crate::session::Entry;
 
 /// How often the shard looks at the clock: finer than the grace of presence, coarser than costs anything.
@@ -20,7 +21,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// A shard: its sockets and its state.
 pub(super) struct Shard {
-    sockets: Epoll,
+    sockets: Sockets,
     core: Core,
     outcomes: Vec<Sent>,
     ticked: Instant,
@@ -53,7 +54,8 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        let sockets = Epoll::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX)?;
+        let sender = Sender::new(plan.io, STRETCH_VISITS)?;
+        let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender)?;
         let readiness = Readiness::of(&sockets)?;
         let ports = plan.ports.clone();
         let inbox = ports.inboxes[plan.id.index()].clone();
@@ -102,7 +104,7 @@ impl Shared {
         &self,
         socket: std::net::TcpStream,
         read_already: &mut [u8],
-        admission: Result<Entry, (RoomId, Refused)>,
+        admission: Result<Entry, Refused>,
     ) {
         let mut shard = self.shard.borrow_mut();
         let Shard { sockets, core, .. } = &mut *shard;
@@ -143,10 +145,11 @@ impl Shard {
             let is_flooded = self.core.is_flooded();
             let has_mail = is_flooded || self.core.take_mail();
             let has_input = is_flooded || self.look();
+            let has_lists = self.core.work_on_feeds();
             let has_walked = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
             self.bury();
             has_worked |= has_walked;
-            has_more = has_mail || has_input || has_walked;
+            has_more = has_mail || has_input || has_lists || has_walked;
             if !has_more {
                 break;
             }

@@ -4,15 +4,17 @@ use std::ops::ControlFlow;
 
 use super::Core;
 use super::port::{Except, ToShard};
-use crate::chat::write::{Action, Transport};
+use crate::chat::write::Transport;
 use crate::durable::write::{AnswerTo, Intent, Refusal, Write};
-use crate::ids::EventId;
+use crate::feed;
+use crate::ids::{EventId, RoomId, Topic};
 use crate::limits::{MESSAGE_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
-use crate::net::epoll::Handler;
+use crate::net::sockets::Handler;
+use crate::session::endpoint::Endpoint;
 use crate::session::outbox::Class;
 use crate::session::{Effect, Entry, Session};
-use crate::wire::event;
 use crate::wire::reason::{self, Goodbye};
+use crate::wire::{event, feed_event};
 use crate::ws::close::CloseCode;
 use crate::ws::frame;
 use crate::ws::message::Incoming;
@@ -56,7 +58,7 @@ impl Handler for Core {
 
 impl Core {
     /// A socket that was let in, or not, is now this shard's.
-    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, (crate::ids::RoomId, Refused)>) {
+    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, Refused>) {
         match admission {
             Ok(entry) => {
                 self.stats.counts.admitted += 1;
@@ -64,9 +66,10 @@ impl Core {
                 self.occupy(index, Session::admitted(&entry, self.now, unix_now));
                 self.enter_room(index, &entry);
             }
-            Err((room, refused)) => {
+            Err(refused) => {
                 self.stats.counts.refused += 1;
-                self.occupy(index, Session::refused(room, self.now));
+                let endpoint = Endpoint::Chat { room: RoomId(uuid::Uuid::nil()), has_presence: false };
+                self.occupy(index, Session::refused(endpoint, self.now));
                 let mut frames = std::mem::take(&mut self.scratch);
                 frames.clear();
                 event::error(&mut frames, refused.text);
@@ -78,7 +81,8 @@ impl Core {
     }
 
     fn enter_room(&mut self, index: u32, entry: &Entry) {
-        let topic = crate::ids::Topic::Room(entry.room);
+        let user = entry.account.id;
+        let topic = entry.endpoint.topic(user);
         let (seat, is_first) = self.registry.join(topic, index);
         if let Some(slot) = self.slots[index as usize].as_mut() {
             slot.seat = Some(seat);
@@ -86,11 +90,24 @@ impl Core {
         if is_first {
             self.ports.directory.join(topic, self.id);
         }
-        self.respond(index, event::greeting);
-        if entry.has_presence {
+        match entry.endpoint {
+            Endpoint::Chat { .. } => self.respond(index, event::greeting),
+            Endpoint::Feed => {
+                self.feed_sessions += 1;
+                if is_first {
+                    self.open_feed(user, seat.room);
+                }
+                self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
+            }
+            Endpoint::Post(_) => {}
+            Endpoint::Notifications => {
+                self.respond(index, |out| feed_event::greeting(out, feed_event::NOTIFICATIONS_GREETING));
+            }
+        }
+        if let Some(room) = entry.endpoint.presence_room() {
             let session = self.key(index);
-            let arrived = ToShard::Arrived { room: entry.room, account: entry.account.clone(), session };
-            self.tell(self.ports.home(entry.room), arrived);
+            let arrived = ToShard::Arrived { room, account: entry.account.clone(), session };
+            self.tell(self.ports.home(room), arrived);
         }
     }
 
@@ -120,7 +137,14 @@ impl Core {
         let Some(slot) = self.slots[token as usize].as_ref() else { return };
         match slot.session.text(text) {
             Effect::Nothing => {}
-            Effect::Write(action) => self.submit(token, action),
+            Effect::Write(action) => {
+                if let Endpoint::Chat { room, .. } = slot.session.endpoint() {
+                    self.submit(token, Intent::Chat { room, action });
+                }
+            }
+            Effect::MarkRead(notification) => {
+                self.submit(token, Intent::Feed(feed::write::Action::ReadNotification { notification }));
+            }
             Effect::Typing(is_typing) => {
                 let Some(account) = slot.session.account().cloned() else { return };
                 self.ephemeral(token, Except::User(account.id), |out| event::typing_status(out, &account, is_typing));
@@ -135,14 +159,14 @@ impl Core {
         }
     }
 
-    fn submit(&mut self, token: u32, action: Action) {
+    fn submit(&mut self, token: u32, intent: Intent) {
         let Some(session) = self.slots[token as usize].as_ref().map(|slot| &slot.session) else { return };
         let Some(account) = session.account() else { return };
         let write = Box::new(Write {
             event_id: EventId::fresh(),
             actor: account.id,
             transport: Transport::Socket,
-            intent: Intent::Chat { room: session.room(), action },
+            intent,
             answer: AnswerTo::Session(self.key(token)),
         });
         if (self.ports.submit)(write).is_err()
@@ -191,8 +215,7 @@ impl Core {
     pub(super) fn leave_room(&mut self, index: u32) {
         let Some(slot) = self.slots[index as usize].as_mut() else { return };
         let Some(seat) = slot.seat.take() else { return };
-        let (room, topic) = (slot.session.room(), slot.session.topic());
-        let present = slot.session.account().filter(|_| slot.session.has_presence()).map(|account| account.id);
+        let (endpoint, user) = (slot.session.endpoint(), slot.session.account().map(|account| account.id));
         match self.registry.leave(seat) {
             crate::room::members::Left::Moved { session } => {
                 if let Some(moved) = self.slots[session as usize].as_mut() {
@@ -200,9 +223,17 @@ impl Core {
                 }
             }
             crate::room::members::Left::Quietly => {}
-            crate::room::members::Left::Last => self.ports.directory.leave(topic, self.id),
+            crate::room::members::Left::Last => {
+                if let Some(topic) = user.map(|user| endpoint.topic(user)) {
+                    self.ports.directory.leave(topic, self.id);
+                    if let Topic::Feed(user) = topic {
+                        self.close_feed(user);
+                    }
+                }
+            }
         }
-        if let Some(user) = present {
+        self.feed_sessions -= usize::from(endpoint == Endpoint::Feed);
+        if let (Some(room), Some(user)) = (endpoint.presence_room(), user) {
             self.tell(self.ports.home(room), ToShard::Departed { room, user });
         }
     }

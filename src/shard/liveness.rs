@@ -33,6 +33,9 @@ impl Core {
         self.drain_some(now);
         self.stats.report(&Levels {
             sessions: self.live,
+            feed_sessions: self.feed_sessions,
+            feeds: self.feeds.len(),
+            feed_subscriptions: self.feeds.entries(),
             rooms: self.registry.len(),
             inbox: self.ports.inboxes[self.id.index()].len(),
             chunk_bytes: self.arena.held_bytes(),

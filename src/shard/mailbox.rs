@@ -27,7 +27,9 @@ impl Core {
     pub(super) fn take(&mut self, message: ToShard) {
         match message {
             ToShard::Publish(publication) => {
-                if let Some(room) = self.registry.slot(&publication.topic) {
+                if let Topic::Author(author) = publication.topic {
+                    self.fan_out_by(author, &publication);
+                } else if let Some(room) = self.registry.slot(&publication.topic) {
                     let publication = &*publication;
                     let (class, except, origin) = (publication.class, publication.except, publication.origin);
                     self.fan_out(room, &publication.frames, class, except, origin);
@@ -46,7 +48,9 @@ impl Core {
                 }
             }
             ToShard::Departed { room, user } => self.presence.leave(room, user, std::time::Instant::now()),
-            ToShard::Evict { topic, user, goodbye } => self.evict(topic, goodbye, |_, member| member == user),
+            ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
+            ToShard::Follows { feed, follows } => self.follows(feed, follows),
+            ToShard::Relation { user, other, hears } => self.relation(user, other, hears),
             ToShard::Participants { room, users, asked_at } => {
                 let asked =
                     Seconds(u32::try_from(asked_at.saturating_duration_since(self.began).as_secs()).unwrap_or(0));

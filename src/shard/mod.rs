@@ -1,16 +1,19 @@
 //! One core's loop: the one place where net, ws, session and room meet.
 //!
 //! `connection` accepts and upgrades, `event` is the loop, `inbound` takes bytes from sockets, `mailbox` takes messages
-//! from other threads, `outbound` fans out and walks, `liveness` lets time pass; `port` is what others see of it all.
+//! from other threads, `outbound` fans out and walks, `feed` knows who hears of whose posts, `liveness` lets time pass;
+//! `port` is what others see of it all.
 
 mod connection;
 mod event;
+mod feed;
 mod inbound;
 mod liveness;
 mod mailbox;
 mod outbound;
 mod overflow;
 pub mod port;
+mod recent;
 mod stats;
 
 use std::collections::VecDeque;
@@ -19,8 +22,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::ids::{SessionKey, ShardId};
+use crate::net::send::Io;
 use crate::net::wheel::Wheel;
 use crate::room::chunks::{Arena, OpenChunk};
+use crate::room::feeds::Feeds;
 use crate::room::members::{Registry, Seat};
 use crate::room::presence::Presence;
 use crate::session::outbox::Outbox;
@@ -28,6 +33,7 @@ use crate::session::{Seconds, Session};
 use crate::ws::message::Decoder;
 use overflow::Overflow;
 use port::Ports;
+use recent::Recent;
 use stats::Stats;
 
 /// What a shard is started with.
@@ -38,6 +44,8 @@ pub struct Plan {
     pub core: Option<usize>,
     /// Its own listeners, one an address.
     pub listeners: Vec<TcpListener>,
+    /// How its frames leave.
+    pub io: Io,
     /// The rest of the server.
     pub ports: Ports,
 }
@@ -97,6 +105,14 @@ struct Core {
     /// Where frames for single sessions wait.
     single: OpenChunk,
     presence: Presence,
+    /// Who hears of whose posts.
+    feeds: Feeds,
+    recent: Recent,
+    /// Where authors' frames wait, one author's behind the other's.
+    posts: OpenChunk,
+    feed_sessions: usize,
+    /// Sessions that a publication reaches, gathered from several feeds.
+    reached: Vec<u32>,
     /// The walk: sessions with something to send and room for it.
     walk: VecDeque<u32>,
     /// Sessions whose sockets are full; some may have recovered.
@@ -128,6 +144,11 @@ impl Core {
             arena: Arena::default(),
             single: OpenChunk::default(),
             presence: Presence::default(),
+            feeds: Feeds::default(),
+            recent: Recent::default(),
+            posts: OpenChunk::default(),
+            feed_sessions: 0,
+            reached: Vec::new(),
             walk: VecDeque::new(),
             blocked: Vec::new(),
             over: Vec::new(),

@@ -6,12 +6,14 @@ use bytes::Bytes;
 
 use super::Core;
 use super::port::{Except, Publication, ToShard};
-use crate::ids::{SessionKey, ShardId};
+use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
     CHUNKS_BYTES_MAX, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX, OUTBOX_STALL, SHARD_OWED_BYTES_MAX,
     STRETCH_VISITS,
 };
-use crate::net::epoll::{Epoll, Sent, Stretch};
+use crate::net::sockets::Sockets;
+use crate::net::stretch::{Sent, Stretch};
+use crate::room::chunks::Span;
 use crate::session::outbox::{Class, Slices};
 use crate::wire::reason::TOO_SLOW;
 use crate::ws::close::CloseCode;
@@ -21,7 +23,7 @@ impl Core {
     /// Tells a session's room something that is not stored. `write` appends the frame.
     pub(super) fn ephemeral(&mut self, index: u32, except: Except, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(slot) = self.slots[index as usize].as_ref() else { return };
-        let (Some(seat), topic) = (slot.seat, slot.session.topic()) else { return };
+        let (Some(seat), Some(topic)) = (slot.seat, slot.session.topic()) else { return };
         let mut frames = std::mem::take(&mut self.scratch);
         frames.clear();
         write(&mut frames);
@@ -53,18 +55,31 @@ impl Core {
         except: Except,
         origin: Option<SessionKey>,
     ) {
-        let room = self.registry.room_mut(room);
-        let span = self.arena.append(&mut room.open, frames);
+        let live = self.registry.room_mut(room);
+        let span = self.arena.append(&mut live.open, frames);
+        // Lent out: nobody comes or goes while they are given the range.
+        let members = std::mem::take(&mut live.members);
+        self.give(&members, span, class, except, origin);
+        self.registry.room_mut(room).members = members;
+    }
+
+    /// Gives sessions a range that was just appended, and sets their turns in the walk.
+    pub(super) fn give(
+        &mut self,
+        members: &[u32],
+        span: Span,
+        class: Class,
+        except: Except,
+        origin: Option<SessionKey>,
+    ) {
         let origin = origin.filter(|key| key.shard == self.id).map_or(u32::MAX, |key| key.index);
         let mut reached = 0;
-        for &member in &room.members {
+        for &member in members {
             let is_excepted = match except {
                 Except::Nobody => false,
                 Except::Session(key) => key.index == member && key.shard == self.id,
-                Except::User(user) => self.slots[member as usize]
-                    .as_ref()
-                    .and_then(|slot| slot.session.account())
-                    .is_some_and(|account| account.id == user),
+                Except::User(user) => self.is_of(member, user),
+                Except::AllBut(user) => !self.is_of(member, user),
             };
             if is_excepted {
                 continue;
@@ -81,6 +96,11 @@ impl Core {
         }
         self.stats.counts.frames_out += reached;
         self.arena.settle(span);
+    }
+
+    fn is_of(&self, index: u32, user: UserId) -> bool {
+        let account = self.slots[index as usize].as_ref().and_then(|slot| slot.session.account());
+        account.is_some_and(|account| account.id == user)
     }
 
     /// Frames for one session.
@@ -119,7 +139,7 @@ impl Core {
     }
 
     /// One stretch of the walk. True when somebody was visited.
-    pub(super) fn walk_a_stretch(&mut self, sockets: &mut Epoll, outcomes: &mut Vec<Sent>) -> bool {
+    pub(super) fn walk_a_stretch(&mut self, sockets: &mut Sockets, outcomes: &mut Vec<Sent>) -> bool {
         let mut visited: smallvec::SmallVec<[(u32, usize); STRETCH_VISITS]> = smallvec::SmallVec::new();
         while visited.len() < STRETCH_VISITS
             && let Some(index) = self.walk.pop_front()

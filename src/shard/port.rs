@@ -13,8 +13,9 @@ use futures_util::task::AtomicWaker;
 
 use crate::chat::user::Account;
 use crate::durable::write::Write;
-use crate::ids::{RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::INBOX_MESSAGES_MAX;
+use crate::room::feeds::FeedKey;
 use crate::session::Entry;
 use crate::session::outbox::Class;
 use crate::wire::reason::Goodbye;
@@ -41,8 +42,38 @@ pub enum Except {
     Nobody,
     /// All sessions of a user (typing, presence).
     User(UserId),
+    /// Everybody save one user's sessions (a private post).
+    AllBut(UserId),
     /// One session (`signal` without echo).
     Session(SessionKey),
+}
+
+/// Whose sessions are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// This user's.
+    Only(UserId),
+    /// Everybody else's.
+    AllBut(UserId),
+}
+
+impl Whom {
+    /// Is this user meant?
+    pub fn is(self, user: UserId) -> bool {
+        match self {
+            Self::Only(meant) => user == meant,
+            Self::AllBut(spared) => user != spared,
+        }
+    }
+}
+
+/// Whom a feed hears, as the database says.
+#[derive(Debug)]
+pub struct Follows {
+    /// In no order.
+    pub authors: Vec<UserId>,
+    /// Dropped when the shard has worked it off: the next list is read then.
+    pub permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 /// What a shard may be told.
@@ -75,12 +106,12 @@ pub enum ToShard {
         /// Whose.
         user: UserId,
     },
-    /// A user's sessions in a topic end.
+    /// Sessions in a topic end.
     Evict {
         /// In which topic.
         topic: Topic,
         /// Whose.
-        user: UserId,
+        whom: Whom,
         /// What they hear.
         goodbye: Goodbye,
     },
@@ -92,6 +123,24 @@ pub enum ToShard {
         users: Arc<[UserId]>,
         /// When the question was put.
         asked_at: std::time::Instant,
+    },
+    /// The answer to [`LoadFollows`]; `None` when the database did not give it.
+    Follows {
+        /// For which feed.
+        feed: FeedKey,
+        /// Whom it hears.
+        follows: Option<Follows>,
+    },
+    /// A user hears another's posts from here on, or no more: for the shards with the user's feed.
+    ///
+    /// Where `hears` is true, the sender called [`Directory::hear_all`] for the shard, which takes it back.
+    Relation {
+        /// Whose feed.
+        user: UserId,
+        /// Whom.
+        other: UserId,
+        /// As a follower or as a friend.
+        hears: bool,
     },
     /// All sessions end, spread over this time; no more are admitted.
     Drain(Duration),
@@ -228,10 +277,37 @@ pub trait Directory: Send + Sync + 'static {
     fn leave(&self, topic: Topic, shard: ShardId);
     /// Who listens now.
     fn shards_of(&self, topic: &Topic) -> ShardSet;
+    /// The shard is to be given every author's publications until [`Self::hear_enough`] was called as often: it cannot
+    /// say yet whose it needs.
+    fn hear_all(&self, shard: ShardId);
+    /// Takes one [`Self::hear_all`] back. What the shard needs it has joined before.
+    fn hear_enough(&self, shard: ShardId);
 }
 
 /// A future that a shard may await without blocking its loop.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a handshake asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A chat room.
+    Chat(RoomId),
+    /// The user's own feed.
+    Feed,
+    /// A post with its comments and reactions.
+    Post(PostId),
+    /// The user's own notifications.
+    Notifications,
+}
+
+/// How a handshake is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// After it, inside the socket, where a browser can read why: chat.
+    Inside(Refused),
+    /// With this status and an empty body: all others.
+    Status(u16),
+}
 
 /// Why a handshake is refused inside its socket: the text of the error frame, and the goodbye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,17 +321,17 @@ pub struct Refused {
 /// The gate's word on a handshake.
 pub enum Verdict {
     /// Everything was in a cache.
-    Now(Result<Entry, Refused>),
+    Now(Result<Entry, Denied>),
     /// The database is asked.
-    Later(Promise<Result<Entry, Refused>>),
+    Later(Promise<Result<Entry, Denied>>),
 }
 
 /// Who may come in.
 pub trait Gate: Send + Sync + 'static {
     /// Is the page that opens this socket one of ours?
     fn allows_origin(&self, origin: Option<&str>, host: &str) -> bool;
-    /// May the bearer of the token enter the room? Never blocks.
-    fn admit(&self, room: RoomId, token: Option<&str>) -> Verdict;
+    /// May the bearer of the token have what is wanted? Never blocks.
+    fn admit(&self, wanted: Wanted, token: Option<&str>) -> Verdict;
     /// The server is about to stop: 503 with Retry-After.
     fn is_draining(&self) -> bool;
 }
@@ -274,6 +350,9 @@ pub type RestBody = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
 /// Hands a durable write to its lane; gives it back when the lane is full. Never blocks.
 pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync>;
 
+/// Asks for [`ToShard::Follows`] for a user's feed on a shard. Never blocks; every call is answered.
+pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) + Send + Sync>;
+
 /// All that a shard asks of the rest of the server.
 #[derive(Clone)]
 pub struct Ports {
@@ -287,6 +366,8 @@ pub struct Ports {
     pub rest: Rest,
     /// The write lanes.
     pub submit: Submit,
+    /// Who follows whom.
+    pub load_follows: LoadFollows,
 }
 
 impl Ports {

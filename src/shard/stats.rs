@@ -34,6 +34,9 @@ pub(super) struct Stats {
     admitted: Counter,
     refused: Counter,
     sessions: Gauge,
+    feed_sessions: Gauge,
+    feeds: Gauge,
+    feed_subscriptions: Gauge,
     rooms: Gauge,
     inbox: Gauge,
     outbox_high: Gauge,
@@ -44,6 +47,9 @@ pub(super) struct Stats {
 /// What a report needs to know beside the counts.
 pub(super) struct Levels {
     pub sessions: usize,
+    pub feed_sessions: usize,
+    pub feeds: usize,
+    pub feed_subscriptions: usize,
     pub rooms: usize,
     pub inbox: usize,
     pub chunk_bytes: usize,
@@ -65,6 +71,9 @@ impl Stats {
             admitted: counter("pregon_sessions_admitted_total"),
             refused: counter("pregon_sessions_refused_total"),
             sessions: gauge("pregon_sessions"),
+            feed_sessions: gauge("pregon_feed_sessions"),
+            feeds: gauge("pregon_feeds"),
+            feed_subscriptions: gauge("pregon_feed_subscriptions"),
             rooms: gauge("pregon_rooms"),
             inbox: gauge("pregon_inbox_depth"),
             outbox_high: gauge("pregon_outbox_high_water_bytes"),
@@ -88,6 +97,9 @@ impl Stats {
         self.admitted.absolute(self.counts.admitted);
         self.refused.absolute(self.counts.refused);
         self.sessions.set(levels.sessions as f64);
+        self.feed_sessions.set(levels.feed_sessions as f64);
+        self.feeds.set(levels.feeds as f64);
+        self.feed_subscriptions.set(levels.feed_subscriptions as f64);
         self.rooms.set(levels.rooms as f64);
         self.inbox.set(levels.inbox as f64);
         self.chunk_bytes.set(levels.chunk_bytes as f64);

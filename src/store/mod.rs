@@ -208,6 +208,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The answer of [`Self::account`] when it is in the cache: costs no thread hop.
     fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
+    /// Which of `users` exist and are active, for the sweep of open sockets.
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError>;
     /// What decides on a post's rights. Cached like admissions.
     async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError>;
     /// The answer of [`Self::post_head`] when it is in the cache: costs no thread hop.

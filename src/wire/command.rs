@@ -64,8 +64,8 @@ pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
 
 /// The raw values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
 #[derive(Default)]
-struct Fields<'a> {
-    kind: Option<&'a RawValue>,
+pub(super) struct Fields<'a> {
+    pub(super) kind: Option<&'a RawValue>,
     content: Option<&'a RawValue>,
     message_type: Option<&'a RawValue>,
     reply_to: Option<&'a RawValue>,
@@ -75,7 +75,8 @@ struct Fields<'a> {
     reaction_type: Option<&'a RawValue>,
     data: Option<&'a RawValue>,
     echo: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
+    pub(super) timestamp: Option<&'a RawValue>,
+    pub(super) notification_id: Option<&'a RawValue>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -101,6 +102,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                         "data" => &mut fields.data,
                         "echo" => &mut fields.echo,
                         "timestamp" => &mut fields.timestamp,
+                        "notification_id" => &mut fields.notification_id,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
@@ -191,7 +193,7 @@ fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
 }
 
 /// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
-fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
+pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
     let json = raw.map_or("null", RawValue::get);
     // A level costs two bytes at least: short texts need no look.
     if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
@@ -246,7 +248,7 @@ fn text(raw: &RawValue) -> Result<Cow<'_, str>, Refused> {
     as_text(raw).ok_or(reason::BAD_FIELD)
 }
 
-fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
     if !raw.get().starts_with('"') {
         return None;
     }

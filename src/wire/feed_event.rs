@@ -14,6 +14,11 @@ pub const FEED_GREETING: &str = r#"{"type":"connection_established","message":"C
 pub const NOTIFICATIONS_GREETING: &str =
     r#"{"type":"connection_established","message":"Conectado a notificaciones en tiempo real"}"#;
 
+/// A greeting's frame.
+pub fn greeting(out: &mut Vec<u8>, greeting: &str) {
+    text_frame(out, |out| out.extend_from_slice(greeting.as_bytes()));
+}
+
 /// The frames that feeds hear of an event whose post they may see; none for what only sockets on the post hear.
 pub fn for_feeds(out: &mut Vec<u8>, presenter: &Presenter, event: &PostEvent) {
     match &event.change {

@@ -4,6 +4,7 @@ pub mod command;
 pub mod event;
 pub mod feed_event;
 pub mod json;
+pub mod listener_command;
 pub mod notification;
 pub mod object;
 pub mod post;

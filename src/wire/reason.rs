@@ -21,6 +21,10 @@ pub const RESTART: Goodbye = Goodbye { code: 1012, reason: "server restarts, con
 pub const OVERLOAD: Goodbye = Goodbye { code: 1013, reason: "try again later" };
 /// The token has expired or was revoked: come back with a fresh one.
 pub const TOKEN_OVER: Goodbye = Goodbye { code: 4001, reason: "token expired" };
+/// The user was deactivated or is gone: what the token was for is over.
+pub const INACTIVE: Goodbye = Goodbye { code: 4001, reason: "user no longer active" };
+/// The post became private.
+pub const HIDDEN: Goodbye = Goodbye { code: 4003, reason: "post no longer visible" };
 /// The user is no longer a participant.
 pub const REMOVED: Goodbye = Goodbye { code: 4003, reason: "no longer a participant" };
 /// The client reads too slowly: come back and refetch.

@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use client::Socket;
 
@@ -140,6 +140,80 @@ impl Server {
         let mut socket = self.connect(room, user).await;
         socket.expect("connection_success").await;
         socket
+    }
+
+    /// The path of one of a user's other sockets: `feed`, `notifications`, `post/<id>`.
+    pub fn socket_path(&self, what: &str, user: usize) -> String {
+        format!("/ws/{what}/?token={}", self.fixture.users[user].token)
+    }
+
+    /// A user's feed, greeted.
+    pub async fn feed(&self, user: usize) -> Socket {
+        let mut socket = Socket::open(self, &self.socket_path("feed", user)).await;
+        let greeting = socket.next_json().await;
+        let expected = json!({"type": "connection_established", "message": "Conectado al feed en tiempo real"});
+        assert_eq!(greeting, expected);
+        socket
+    }
+
+    /// A user's notifications, greeted.
+    pub async fn notifications(&self, user: usize) -> Socket {
+        let mut socket = Socket::open(self, &self.socket_path("notifications", user)).await;
+        let text = "Conectado a notificaciones en tiempo real";
+        assert_eq!(socket.next_json().await, json!({"type": "connection_established", "message": text}));
+        socket
+    }
+
+    /// A user's socket on a post: there is no greeting, so a ping tells that it is there.
+    pub async fn on_post(&self, post: &Value, user: usize) -> Socket {
+        let path = format!("post/{}", post["id"].as_str().unwrap());
+        let mut socket = Socket::open(self, &self.socket_path(&path, user)).await;
+        assert_eq!(socket.until_pong().await, [Value::Null; 0]);
+        socket
+    }
+
+    /// A user's id as it stands in JSON.
+    pub fn id(&self, user: usize) -> Value {
+        json!(self.fixture.users[user].id)
+    }
+
+    /// A REST request that must succeed.
+    pub async fn done(&self, method: &str, path: &str, user: usize, body: Option<Value>) -> Value {
+        let (status, answer) = self.rest(method, path, user, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// A post by REST.
+    pub async fn publish(&self, user: usize, content: &str) -> Value {
+        self.done("POST", "/api/posts/", user, Some(json!({"content": content}))).await
+    }
+
+    /// One user follows another, by REST.
+    pub async fn follow(&self, user: usize, other: usize) {
+        let path = format!("/api/users/follow/{}/", self.fixture.users[other].username);
+        self.done("POST", &path, user, None).await;
+    }
+
+    /// Pairs of follower and followed, past the server.
+    pub fn seed_follows(&self, pairs: impl Iterator<Item = (usize, usize)>) {
+        let mut database = rusqlite::Connection::open(self.database()).unwrap();
+        database.busy_timeout(PATIENCE).unwrap();
+        let transaction = database.transaction().unwrap();
+        let row = "INSERT INTO user_follows (id, created_at, follower_id, following_id) \
+                   VALUES (?, '2026-02-01 10:30:00.000000', ?, ?)";
+        for (user, other) in pairs.filter(|(user, other)| user != other) {
+            let [user, other] = [user, other].map(|user| self.fixture.users[user].id.replace('-', ""));
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            assert_eq!(transaction.prepare_cached(row).unwrap().execute([id, user, other]).unwrap(), 1);
+        }
+        transaction.commit().unwrap();
+    }
+
+    /// One user follows another no more, by REST.
+    pub async fn unfollow(&self, user: usize, other: usize) {
+        let path = format!("/api/users/unfollow/{}/", self.fixture.users[other].username);
+        self.done("DELETE", &path, user, None).await;
     }
 
     /// All that the server has logged.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::chat::user::Account;
-use crate::ids::{ShardId, Topic, UserId};
+use crate::ids::{RoomId, ShardId, Topic, UserId};
+use crate::net::send::Io;
+use crate::session::endpoint::Endpoint;
 use crate::session::outbox::Class;
-use crate::shard::port::{Directory, Except, Gate, Inbox, Ports, ShardSet, Verdict};
+use crate::shard::port::{Directory, Except, Gate, Inbox, Ports, ShardSet, Verdict, Wanted};
 use crate::wire::{event, reason};
 
 struct Alone;
@@ -19,13 +21,15 @@ impl Directory for Alone {
     fn shards_of(&self, _: &Topic) -> ShardSet {
         ShardSet::default()
     }
+    fn hear_all(&self, _: ShardId) {}
+    fn hear_enough(&self, _: ShardId) {}
 }
 
 impl Gate for Alone {
     fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
         true
     }
-    fn admit(&self, _: RoomId, _: Option<&str>) -> Verdict {
+    fn admit(&self, _: Wanted, _: Option<&str>) -> Verdict {
         unreachable!("sessions are adopted here, not admitted")
     }
     fn is_draining(&self) -> bool {
@@ -40,8 +44,10 @@ fn shared() -> Shared {
         gate: Arc::new(Alone),
         rest: Arc::new(|_, _| unreachable!("nobody asks for anything else")),
         submit: Arc::new(Err),
+        load_follows: Arc::new(|_, _, _| unreachable!("nobody opens a feed")),
     };
-    let sockets = Epoll::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX).unwrap();
+    let sender = Sender::new(Io::Auto, STRETCH_VISITS).unwrap();
+    let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
     let core = Core::new(ShardId(0), ports);
     let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
     Shared::new(shard)
@@ -49,7 +55,7 @@ fn shared() -> Shared {
 
 fn entry(room: RoomId) -> Entry {
     let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
-    Entry { account, room, has_presence: false, token_ends: i64::MAX }
+    Entry { account, endpoint: Endpoint::Chat { room, has_presence: false }, token_ends: i64::MAX }
 }
 
 /// Both ends of a connection.
@@ -105,7 +111,7 @@ fn after_the_goodbye_pings_are_not_answered() {
     let shared = shared();
     let (server, client) = pair();
     let refused = Refused { text: reason::BAD_TOKEN, goodbye: reason::REFUSED };
-    shared.adopt(server, &mut [], Err((RoomId::fresh(), refused)));
+    shared.adopt(server, &mut [], Err(refused));
     let mut shard = shared.shard.borrow_mut();
     while shard.turn() {}
     let goodbye = all_bytes(&client);

@@ -325,6 +325,11 @@ impl Store for SqliteStore {
         self.caches.accounts.get(&user, (self.clock)())
     }
 
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let users = users.to_vec();
+        self.read(move |view| people::active(view.connection, &users)).await
+    }
+
     async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError> {
         match self.cached_post_head(post) {
             Some(head) => Ok(head),

@@ -109,6 +109,18 @@ pub fn account(view: View<'_>, user: UserId) -> rusqlite::Result<Option<Arc<Acco
     Ok(account)
 }
 
+/// Which of `users` exist and are active.
+pub fn active(connection: &Connection, users: &[UserId]) -> rusqlite::Result<Vec<UserId>> {
+    let mut statement = connection.prepare_cached("SELECT is_active FROM users WHERE id = ?1")?;
+    let mut found = Vec::with_capacity(users.len());
+    for user in users {
+        if statement.query_row([user], |row| row.get(0)).optional()? == Some(true) {
+            found.push(*user);
+        }
+    }
+    Ok(found)
+}
+
 /// The id behind a username, whatever its case.
 pub fn id_of_name(connection: &Connection, username: &str) -> rusqlite::Result<Option<UserId>> {
     connection

@@ -1,14 +1,18 @@
-//! The epoll back end of a shard's sockets: adopt, look, send a stretch, close.
+//! A shard's sockets: adopt, look, send a stretch, close.
 //!
-//! Sockets are registered once, edge-triggered, for both directions, so that steady traffic costs no further
-//! `epoll_ctl`. A socket whose input did not fit one read is read again at the next look.
+//! Readiness comes from epoll. Sockets are registered once, edge-triggered, for both directions, so that steady traffic
+//! costs no further `epoll_ctl`. A socket whose input did not fit one read is read again at the next look. Stretches
+//! go out by io_uring in one system call where the kernel has it, else one by one.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+
+use super::send::Sender;
+use super::stretch::{Sent, Stretch};
 
 /// Reads of one socket in a row.
 const READS_MAX: usize = 4;
@@ -25,66 +29,32 @@ pub trait Handler {
     fn closed(&mut self, token: u32);
 }
 
-/// What became of one visit of a stretch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// The socket took all of it.
-    All,
-    /// The socket took the first so many bytes and is full: [`Handler::writable`] tells when it is not.
-    Part(usize),
-    /// The connection is broken.
-    Broken,
-}
-
-/// Visits to sockets, each with what to send there.
-#[derive(Debug, Default)]
-pub struct Stretch<'a> {
-    slices: Vec<IoSlice<'a>>,
-    /// Token and end of its slices.
-    visits: Vec<(u32, usize)>,
-}
-
-impl<'a> Stretch<'a> {
-    /// One more visit; never two to one socket.
-    pub fn visit(&mut self, token: u32, slices: &[IoSlice<'a>]) {
-        self.slices.extend_from_slice(slices);
-        self.visits.push((token, self.slices.len()));
-    }
-
-    /// Number of visits.
-    pub fn len(&self) -> usize {
-        self.visits.len()
-    }
-
-    /// Nobody is visited.
-    pub fn is_empty(&self) -> bool {
-        self.visits.is_empty()
-    }
-}
-
-/// A shard's sockets on epoll.
+/// A shard's sockets.
 #[derive(Debug)]
-pub struct Epoll {
+pub struct Sockets {
     poll: Poll,
     events: Events,
     sockets: Vec<Option<TcpStream>>,
     /// Sockets that may have more to read although no event will say so.
     unread: Vec<u32>,
     buffer: Box<[u8]>,
+    sender: Sender,
 }
 
-impl Epoll {
-    /// An empty set that reads up to `receive_bytes` at a time and looks at `events_max` sockets a look.
+impl Sockets {
+    /// An empty set that reads up to `receive_bytes` at a time, looks at `events_max` sockets a look, and sends by
+    /// `sender`.
     ///
     /// # Errors
     /// When the kernel gives no epoll instance (open files).
-    pub fn new(receive_bytes: usize, events_max: usize) -> io::Result<Self> {
+    pub fn new(receive_bytes: usize, events_max: usize, sender: Sender) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(events_max),
             sockets: Vec::new(),
             unread: Vec::new(),
             buffer: vec![0; receive_bytes].into_boxed_slice(),
+            sender,
         })
     }
 
@@ -101,6 +71,7 @@ impl Epoll {
             self.sockets.resize_with(place + 1, || None);
         }
         debug_assert!(self.sockets[place].is_none());
+        self.sender.adopted(token, &socket);
         self.sockets[place] = Some(socket);
         Ok(())
     }
@@ -135,20 +106,16 @@ impl Epoll {
         Ok(is_full || !self.unread.is_empty())
     }
 
-    /// Sends each visit's bytes with one system call; `outcomes` gets one word a visit, in order.
+    /// Sends each visit's bytes; `outcomes` gets one word a visit, in order.
     pub fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
         outcomes.clear();
-        let mut start = 0;
-        for &(token, end) in &stretch.visits {
-            let slices = &stretch.slices[start..end];
-            start = end;
-            outcomes.push(self.sockets[token as usize].as_mut().map_or(Sent::Broken, |socket| write(socket, slices)));
-        }
+        self.sender.send(&self.sockets, stretch, outcomes);
     }
 
     /// Closes a socket at once. Its number is free again.
     pub fn close(&mut self, token: u32) {
         if let Some(mut socket) = self.sockets.get_mut(token as usize).and_then(Option::take) {
+            self.sender.closing(token);
             // Closing the descriptor takes it out of the set anyway; an error here changes nothing.
             let _ = self.poll.registry().deregister(&mut socket);
             self.unread.retain(|unread| *unread != token);
@@ -200,33 +167,16 @@ impl Epoll {
     }
 }
 
-impl AsRawFd for Epoll {
+impl AsRawFd for Sockets {
     /// Readable when a look would find something.
     fn as_raw_fd(&self) -> RawFd {
         self.poll.as_raw_fd()
     }
 }
 
-fn write(socket: &mut TcpStream, slices: &[IoSlice<'_>]) -> Sent {
-    let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
-    loop {
-        let result = match slices {
-            [one] => socket.write(one),
-            many => socket.write_vectored(many),
-        };
-        match result {
-            Ok(count) if count == wanted => return Sent::All,
-            // A short write means a full socket: what is left waits for the event that says it is not.
-            Ok(count) => return Sent::Part(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Part(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Sent::Broken,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{Shutdown, TcpListener, TcpStream};
     use std::time::Instant;
 
@@ -260,7 +210,7 @@ mod tests {
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = listener.accept().unwrap().0;
         socket.set_nonblocking(true).unwrap();
-        let mut sockets = Epoll::new(64, 8).unwrap();
+        let mut sockets = Sockets::new(64, 8, Sender::OneByOne).unwrap();
         sockets.adopt(0, socket).unwrap();
         peer.write_all(&[7; 100]).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();

@@ -1,0 +1,104 @@
+//! One batch on its way: each topic's frames next to each other, sent in the order in which a session must hear them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::fanout::routes::Routes;
+use crate::ids::{SessionKey, Topic};
+use crate::session::outbox::Class;
+use crate::shard::port::{Directory, Except, Inbox, Publication, ShardSet, ToShard};
+
+/// Where frames go.
+pub(super) struct Ways {
+    pub routes: Arc<Routes>,
+    pub inboxes: Arc<[Arc<Inbox>]>,
+}
+
+impl Ways {
+    /// Shards that are given a topic's publications.
+    pub fn shards_of(&self, topic: Topic) -> ShardSet {
+        match topic {
+            Topic::Author(author) => self.routes.shards_of_author(author),
+            topic => self.routes.shards_of(&topic),
+        }
+    }
+
+    /// Waits while an inbox is full.
+    pub fn tell(&self, topic: Topic, message: impl Fn() -> ToShard) {
+        for shard in self.shards_of(topic).iter() {
+            self.inboxes[shard.index()].send(message());
+        }
+    }
+
+    /// One publication; encoded by the caller, once for all shards.
+    pub fn publish(&self, topic: Topic, frames: Vec<u8>, except: Except, origin: Option<SessionKey>) {
+        if !frames.is_empty() {
+            let frames = Bytes::from(frames);
+            let publication = Arc::new(Publication { topic, frames, class: Class::Durable, except, origin });
+            self.tell(topic, || ToShard::Publish(publication.clone()));
+        }
+    }
+}
+
+/// One topic's frames of a batch.
+#[derive(Default)]
+struct Gathered {
+    frames: Vec<u8>,
+    origin: Option<SessionKey>,
+}
+
+/// A batch's frames that have not been sent yet.
+pub(super) struct Batch<'a> {
+    pub ways: &'a Ways,
+    topics: HashMap<Topic, Gathered>,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(ways: &'a Ways) -> Self {
+        Self { ways, topics: HashMap::new() }
+    }
+
+    /// Somebody listens to the topic.
+    pub fn is_heard(&self, topic: Topic) -> bool {
+        !self.ways.shards_of(topic).is_empty()
+    }
+
+    /// More frames of a topic, appended by `write`.
+    pub fn gather(&mut self, topic: Topic, origin: Option<SessionKey>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.send_twin(topic);
+        let gathered = self.topics.entry(topic).or_default();
+        gathered.origin = gathered.origin.or(origin);
+        write(&mut gathered.frames);
+    }
+
+    /// Frames that not everybody in the topic gets, behind what was gathered for it.
+    pub fn send_apart(&mut self, topic: Topic, frames: Vec<u8>, except: Except) {
+        self.send_twin(topic);
+        self.send(topic);
+        self.ways.publish(topic, frames, except, None);
+    }
+
+    /// Sends what was gathered.
+    pub fn flush(&mut self) {
+        for (topic, gathered) in self.topics.drain() {
+            self.ways.publish(topic, gathered.frames, Except::Nobody, gathered.origin);
+        }
+    }
+
+    fn send(&mut self, topic: Topic) {
+        if let Some(gathered) = self.topics.remove(&topic) {
+            self.ways.publish(topic, gathered.frames, Except::Nobody, gathered.origin);
+        }
+    }
+
+    /// An author's own feed hears two topics: what was gathered for one goes before what comes for the other.
+    fn send_twin(&mut self, topic: Topic) {
+        match topic {
+            Topic::Feed(user) => self.send(Topic::Author(user)),
+            Topic::Author(user) => self.send(Topic::Feed(user)),
+            Topic::Room(_) | Topic::Post(_) | Topic::Notifications(_) => {}
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Who hears what of posts and notifications, and what of it waits for its turn.
+//!
+//! An author's topic is heard by the feeds of followers and friends and by the author's own; what they may not hear (a
+//! private post) goes to the author's feed alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics::Counter;
+
+use crate::fanout::batch::Batch;
+use crate::fanout::pace::{Pace, Passed};
+use crate::fanout::publish::PostUpdates;
+use crate::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent};
+use crate::feed::notification::{Notification, NotificationType};
+use crate::feed::post::{Post, PostReactionType, ReactionCounts};
+use crate::ids::{PostId, SessionKey, Topic, UserId};
+use crate::limits::{POST_UPDATED_EVERY, REACTIONS_AT_ONCE, REACTIONS_EVERY};
+use crate::shard::port::{Except, ToShard, Whom};
+use crate::wire::object::Presenter;
+use crate::wire::{feed_event, reason};
+
+/// A reaction with the counts after it.
+#[derive(Debug, Clone, Copy)]
+struct Reaction {
+    post: PostId,
+    author: UserId,
+    is_public: bool,
+    counts: ReactionCounts,
+    user: UserId,
+    reaction: Option<PostReactionType>,
+}
+
+/// Reads of a post that are under way.
+#[derive(Default)]
+struct Reads {
+    under_way: u32,
+    /// Reads with an earlier ticket found the post as it is no more.
+    current_from: u64,
+}
+
+/// What waits for its turn, over all topics.
+pub(super) struct Held {
+    pub is_over: bool,
+    updates: PostUpdates,
+    reactions: Pace<PostId, Reaction>,
+    notifications: Pace<(UserId, PostId), Arc<Notification>>,
+    dirty: Pace<PostId, PostId>,
+    /// Posts whose turn to be read has come.
+    due: Vec<PostId>,
+    reads: HashMap<PostId, Reads>,
+    next_ticket: u64,
+    coalesced_reactions: Counter,
+    coalesced_notifications: Counter,
+    coalesced_updates: Counter,
+}
+
+impl Held {
+    pub fn new(updates: PostUpdates) -> Self {
+        let coalesced = |kind: &'static str| metrics::counter!("pregon_frames_coalesced_total", "kind" => kind);
+        let every = match updates {
+            PostUpdates::Coalesced => POST_UPDATED_EVERY,
+            PostUpdates::Always => Duration::ZERO,
+        };
+        Self {
+            is_over: false,
+            updates,
+            reactions: Pace::new(REACTIONS_EVERY, REACTIONS_AT_ONCE),
+            notifications: Pace::new(REACTIONS_EVERY, REACTIONS_AT_ONCE),
+            dirty: Pace::new(every, 1),
+            due: Vec::new(),
+            reads: HashMap::new(),
+            next_ticket: 0,
+            coalesced_reactions: coalesced("post_reaction"),
+            coalesced_notifications: coalesced("notification"),
+            coalesced_updates: coalesced("post_updated"),
+        }
+    }
+
+    /// When something that is held has its turn.
+    pub fn next_due(&self) -> Option<Instant> {
+        let due = [self.reactions.next_due(), self.notifications.next_due(), self.dirty.next_due()];
+        due.into_iter().flatten().min()
+    }
+
+    /// Posts to be read now, each with its read's ticket.
+    pub fn begin_reads(&mut self) -> Vec<(PostId, u64)> {
+        let due = std::mem::take(&mut self.due);
+        let begin = |post| {
+            self.next_ticket += 1;
+            self.reads.entry(post).or_default().under_way += 1;
+            (post, self.next_ticket)
+        };
+        due.into_iter().map(begin).collect()
+    }
+
+    /// A read has come to its end: is what it found newer than all that was sent of the post?
+    pub fn end_read(&mut self, post: PostId, ticket: u64) -> bool {
+        let Some(reads) = self.reads.get_mut(&post) else { return false };
+        let is_current = ticket >= reads.current_from;
+        if is_current {
+            reads.current_from = ticket + 1;
+        }
+        reads.under_way -= 1;
+        if reads.under_way == 0 {
+            self.reads.remove(&post);
+        }
+        is_current
+    }
+
+    /// The whole post is sent, or it is gone: reads that began before come too late.
+    fn outdate_reads(&mut self, post: PostId) {
+        self.dirty.forget(post);
+        if let Some(reads) = self.reads.get_mut(&post) {
+            reads.current_from = self.next_ticket + 1;
+        }
+    }
+
+    fn mark_dirty(&mut self, post: PostId, now: Instant) {
+        match self.dirty.pass(post, post, now) {
+            Passed::Now(post) => self.due.push(post),
+            Passed::Held => {}
+            Passed::Replaced => self.coalesced_updates.increment(1),
+        }
+    }
+}
+
+/// An event meets those who hear it.
+pub(super) struct Scene<'a, 'b> {
+    pub batch: &'a mut Batch<'b>,
+    pub held: &'a mut Held,
+    pub presenter: &'a Presenter,
+    pub now: Instant,
+}
+
+impl Scene<'_, '_> {
+    /// Gathers an event's frames.
+    pub fn play(&mut self, event: &FeedEvent, origin: Option<SessionKey>) {
+        match event {
+            FeedEvent::Post(event) => self.post(event),
+            FeedEvent::Notification { user, change } => self.notification(*user, change, origin),
+            // It is not told but done.
+            FeedEvent::Relation(_) => {}
+        }
+    }
+
+    /// Gathers what was held and has its turn.
+    pub fn catch_up(&mut self) {
+        for reaction in self.held.reactions.take_due(self.now) {
+            self.reaction(&reaction);
+        }
+        for notification in self.held.notifications.take_due(self.now) {
+            let user = notification.recipient;
+            self.notify(user, &NotificationChange::Came(notification), None);
+        }
+        let due = self.held.dirty.take_due(self.now);
+        self.held.due.extend(due);
+    }
+
+    /// `post_updated` after counters have moved.
+    pub fn update(&mut self, post: &Post) {
+        let presenter = self.presenter;
+        self.everywhere(post.id, post.user.id, post.is_public, |out| feed_event::post_updated(out, presenter, post));
+    }
+
+    fn post(&mut self, event: &PostEvent) {
+        let PostEvent { post, author, is_public, ref change } = *event;
+        let presenter = self.presenter;
+        match change {
+            PostChange::Created(_) => {
+                self.tell_feeds(author, is_public, |out| feed_event::for_feeds(out, presenter, event));
+            }
+            PostChange::Edited { post: edited, was_public } => self.edited(event, edited, *was_public),
+            PostChange::Deleted => {
+                self.held.reactions.forget(post);
+                self.held.outdate_reads(post);
+                self.everywhere(post, author, is_public, |out| feed_event::post_deleted(out, post));
+            }
+            PostChange::Reacted { counts, user, reaction } => {
+                let reaction = reaction.as_ref().map(|reaction| reaction.reaction_type);
+                self.react(Reaction { post, author, is_public, counts: *counts, user: *user, reaction });
+            }
+            PostChange::Commented { .. }
+            | PostChange::CommentEdited(_)
+            | PostChange::CommentsDeleted { .. }
+            | PostChange::CommentLiked { .. }
+            | PostChange::Shared { .. } => {
+                self.tell_post(post, author, is_public, |out| feed_event::for_post(out, presenter, event));
+            }
+        }
+        let moves_counters = change.moves_counters()
+            || (self.held.updates == PostUpdates::Always && matches!(change, PostChange::Reacted { .. }));
+        if moves_counters && self.is_heard(post, author, is_public) {
+            self.held.mark_dirty(post, self.now);
+        }
+    }
+
+    fn edited(&mut self, event: &PostEvent, edited: &Post, was_public: bool) {
+        let PostEvent { post, author, is_public, .. } = *event;
+        let presenter = self.presenter;
+        // What is held was for those who heard of the post until now.
+        if let Some(reaction) = self.held.reactions.take(post) {
+            self.reaction(&reaction);
+        }
+        self.held.outdate_reads(post);
+        if is_public == was_public {
+            return self.update(edited);
+        }
+        let for_others = Topic::Author(author);
+        if self.batch.is_heard(for_others) {
+            let mut frames = Vec::new();
+            match is_public {
+                true => feed_event::new_post(&mut frames, presenter, edited),
+                false => feed_event::post_deleted(&mut frames, post),
+            }
+            self.batch.send_apart(for_others, frames, Except::User(author));
+        }
+        if !is_public {
+            self.batch.flush();
+            let (topic, whom, goodbye) = (Topic::Post(post), Whom::AllBut(author), reason::HIDDEN);
+            self.batch.ways.tell(topic, || ToShard::Evict { topic, whom, goodbye });
+        }
+        self.tell_feeds(author, false, |out| feed_event::post_updated(out, presenter, edited));
+        self.tell_post(post, author, is_public, |out| feed_event::post_updated(out, presenter, edited));
+    }
+
+    fn react(&mut self, reaction: Reaction) {
+        if !self.is_heard(reaction.post, reaction.author, reaction.is_public) {
+            return;
+        }
+        match self.held.reactions.pass(reaction.post, reaction, self.now) {
+            Passed::Now(reaction) => self.reaction(&reaction),
+            Passed::Held => {}
+            Passed::Replaced => self.held.coalesced_reactions.increment(1),
+        }
+    }
+
+    fn reaction(&mut self, reaction: &Reaction) {
+        let Reaction { post, author, is_public, counts, user, reaction } = *reaction;
+        let write = |is_for_feeds| {
+            move |out: &mut Vec<u8>| feed_event::post_reaction(out, post, is_for_feeds, counts, user, reaction)
+        };
+        self.tell_feeds(author, is_public, write(true));
+        self.tell_post(post, author, is_public, write(false));
+    }
+
+    fn notification(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
+        use NotificationType::{Celebration, Golazo, Like};
+        if let NotificationChange::Came(notification) = change
+            && let Some(post) = notification.references.post
+            && matches!(notification.notification_type, Like | Celebration | Golazo)
+            && self.batch.is_heard(Topic::Notifications(user))
+        {
+            match self.held.notifications.pass((user, post), Arc::clone(notification), self.now) {
+                Passed::Now(_) => {}
+                Passed::Held => return,
+                Passed::Replaced => return self.held.coalesced_notifications.increment(1),
+            }
+        }
+        self.notify(user, change, origin);
+    }
+
+    fn notify(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
+        let topic = Topic::Notifications(user);
+        if self.batch.is_heard(topic) {
+            let presenter = self.presenter;
+            self.batch.gather(topic, origin, |out| feed_event::for_notifications(out, presenter, change));
+        }
+    }
+
+    fn is_heard(&self, post: PostId, author: UserId, is_public: bool) -> bool {
+        self.batch.is_heard(feeds_topic(author, is_public)) || self.batch.is_heard(Topic::Post(post))
+    }
+
+    /// One frame, encoded once, for the feeds that may hear of the post and for the sockets on it.
+    fn everywhere(&mut self, post: PostId, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.is_heard(post, author, is_public) {
+            let mut frames = Vec::new();
+            write(&mut frames);
+            self.tell_feeds(author, is_public, |out| out.extend_from_slice(&frames));
+            self.tell_post(post, author, is_public, |out| out.extend_from_slice(&frames));
+        }
+    }
+
+    fn tell_feeds(&mut self, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let topic = feeds_topic(author, is_public);
+        if self.batch.is_heard(topic) {
+            self.batch.gather(topic, None, write);
+        }
+    }
+
+    /// Somebody may have come in on the word of a cache just before the post became private, and hears nothing of it.
+    fn tell_post(&mut self, post: PostId, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let topic = Topic::Post(post);
+        if !self.batch.is_heard(topic) {
+            return;
+        }
+        if is_public {
+            return self.batch.gather(topic, None, write);
+        }
+        let mut frames = Vec::new();
+        write(&mut frames);
+        self.batch.send_apart(topic, frames, Except::AllBut(author));
+    }
+}
+
+fn feeds_topic(author: UserId, is_public: bool) -> Topic {
+    if is_public { Topic::Author(author) } else { Topic::Feed(author) }
+}

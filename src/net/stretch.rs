@@ -1,0 +1,50 @@
+//! A stretch of the walk: visits to sockets, each with what to send there, and what became of each.
+
+use std::io::IoSlice;
+
+/// What became of one visit of a stretch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The socket took all of it.
+    All,
+    /// The socket took the first so many bytes and is full: [`Handler::writable`] tells when it is not.
+    Part(usize),
+    /// The connection is broken.
+    Broken,
+}
+
+/// Visits to sockets, each with what to send there.
+#[derive(Debug, Default)]
+pub struct Stretch<'a> {
+    slices: Vec<IoSlice<'a>>,
+    /// Token and end of its slices.
+    visits: Vec<(u32, usize)>,
+}
+
+impl<'a> Stretch<'a> {
+    /// One more visit; never two to one socket.
+    pub fn visit(&mut self, token: u32, slices: &[IoSlice<'a>]) {
+        self.slices.extend_from_slice(slices);
+        self.visits.push((token, self.slices.len()));
+    }
+
+    /// The visits in order: token and slices of each.
+    pub fn visits(&self) -> impl Iterator<Item = (u32, &[IoSlice<'a>])> {
+        let mut start = 0;
+        self.visits.iter().map(move |&(token, end)| {
+            let slices = &self.slices[start..end];
+            start = end;
+            (token, slices)
+        })
+    }
+
+    /// Number of visits.
+    pub fn len(&self) -> usize {
+        self.visits.len()
+    }
+
+    /// Nobody is visited.
+    pub fn is_empty(&self) -> bool {
+        self.visits.is_empty()
+    }
+}

@@ -1,0 +1,380 @@
+//! Who on this shard hears of whose posts: one list of feeds an author, one list of authors a feed.
+//!
+//! A feed is one user's, whatever the number of the user's sockets. It costs four bytes in each author's list, and its
+//! own list of authors one or two bytes each; authors nobody here listens to cost nothing. Long lists are worked off in
+//! slices, so that nobody else on the shard waits for them.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use slab::Slab;
+
+use crate::ids::UserId;
+
+/// A feed's place in the registry when it has none any more.
+const NOWHERE: u32 = u32::MAX;
+
+/// Names one feed for as long as the shard lives: a number that is used again has another serial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FeedKey {
+    /// Its place among the shard's feeds.
+    pub number: u32,
+    /// How many feeds there were before.
+    pub serial: u32,
+}
+
+/// What a change of lists asks of the shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The author has a first listener here.
+    Joined(UserId),
+    /// The author lost the last listener here.
+    Left(UserId),
+    /// From here on the feed hears the author. What came since the feed began is to be delivered now.
+    Hears {
+        /// Which feed.
+        feed: FeedKey,
+        /// Whom.
+        author: UserId,
+    },
+    /// The feed hears everybody it should.
+    Complete(FeedKey),
+}
+
+struct Feed {
+    key: FeedKey,
+    phase: Phase,
+}
+
+enum Phase {
+    /// The list of authors is awaited or being worked off.
+    Loading(Box<Loading>),
+    /// Numbers of authors.
+    Complete(Packed),
+    /// Nobody listens any more; authors still have it in their lists.
+    Closing,
+}
+
+#[derive(Default)]
+struct Loading {
+    /// Numbers of authors that have the feed in their lists, in no order.
+    authors: Vec<u32>,
+    /// Whom the user began or ceased to hear meanwhile: what the list says of them is old.
+    decided: Vec<UserId>,
+}
+
+struct Author {
+    user: UserId,
+    /// Numbers of feeds, ascending.
+    feeds: Vec<u32>,
+}
+
+enum Work {
+    Subscribe {
+        feed: FeedKey,
+        authors: Vec<UserId>,
+        /// Dropped when the list is worked off.
+        _permit: Box<dyn Send>,
+    },
+    Unsubscribe {
+        feed: u32,
+        authors: Vec<u32>,
+    },
+}
+
+/// All feeds of a shard.
+#[derive(Default)]
+pub struct Feeds {
+    by_user: HashMap<UserId, u32>,
+    feeds: Slab<Feed>,
+    /// Each feed's place in the registry, where its sessions are; [`NOWHERE`] when it is closing.
+    rooms: Vec<u32>,
+    by_author: HashMap<UserId, u32>,
+    authors: Slab<Author>,
+    work: VecDeque<Work>,
+    next_serial: u32,
+    entries: usize,
+}
+
+impl fmt::Debug for Feeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Feeds({} feeds, {} authors, {} entries)", self.feeds.len(), self.authors.len(), self.entries)
+    }
+}
+
+impl Feeds {
+    /// A user's first socket came: `room` is the registry's slot of the user's feed. It hears its own user at once, and
+    /// the others when [`Self::load`] was called and [`Self::work`] has done it.
+    pub fn open(&mut self, user: UserId, room: u32, step: &mut impl FnMut(Step)) -> FeedKey {
+        self.next_serial = self.next_serial.wrapping_add(1);
+        let entry = self.feeds.vacant_entry();
+        let key = FeedKey { number: narrow(entry.key()), serial: self.next_serial };
+        entry.insert(Feed { key, phase: Phase::Loading(Box::default()) });
+        if self.rooms.len() <= key.number as usize {
+            self.rooms.resize(key.number as usize + 1, NOWHERE);
+        }
+        self.rooms[key.number as usize] = room;
+        self.by_user.insert(user, key.number);
+        if let Some(author) = self.subscribe(key.number, user, step) {
+            self.keep(key.number, author);
+        }
+        key
+    }
+
+    /// A user's last socket went. The feed's key when it was still loading.
+    pub fn close(&mut self, user: UserId) -> Option<FeedKey> {
+        let number = self.by_user.remove(&user)?;
+        self.rooms[number as usize] = NOWHERE;
+        let feed = &mut self.feeds[number as usize];
+        let (authors, was_loading) = match std::mem::replace(&mut feed.phase, Phase::Closing) {
+            Phase::Loading(loading) => (loading.authors, true),
+            Phase::Complete(packed) => (packed.numbers().collect(), false),
+            Phase::Closing => (Vec::new(), false),
+        };
+        let key = feed.key;
+        self.work.push_back(Work::Unsubscribe { feed: number, authors });
+        was_loading.then_some(key)
+    }
+
+    /// Here is whom the feed's user hears, read after the feed was opened. `permit` is dropped when that is done.
+    pub fn load(&mut self, feed: FeedKey, authors: Vec<UserId>, permit: Box<dyn Send>) {
+        if self.is_loading(feed) {
+            self.work.push_back(Work::Subscribe { feed, authors, _permit: permit });
+        }
+    }
+
+    /// The feed awaits its list, or it is being worked off.
+    pub fn is_loading(&self, feed: FeedKey) -> bool {
+        self.feeds
+            .get(feed.number as usize)
+            .is_some_and(|known| known.key == feed && matches!(known.phase, Phase::Loading(_)))
+    }
+
+    /// The user hears the other from now on, or no more. False when the user has no feed here.
+    ///
+    /// Of a feed that is loading, [`Step::Hears`] is told both times: somebody who is not heard any more was heard
+    /// before, and what came of the other until now is still due.
+    pub fn relate(&mut self, user: UserId, other: UserId, hears: bool, step: &mut impl FnMut(Step)) {
+        let Some(&number) = self.by_user.get(&user).filter(|_| user != other) else { return };
+        let key = self.feeds[number as usize].key;
+        if let Phase::Loading(loading) = &mut self.feeds[number as usize].phase {
+            loading.decided.push(other);
+            if !hears && !self.has(number, other) {
+                step(Step::Hears { feed: key, author: other });
+            }
+        }
+        if hears {
+            if let Some(author) = self.subscribe(number, other, step) {
+                self.keep(number, author);
+                step(Step::Hears { feed: key, author: other });
+            }
+        } else if let Some(author) = self.by_author.get(&other).copied()
+            && self.unsubscribe(number, author, step)
+        {
+            match &mut self.feeds[number as usize].phase {
+                Phase::Loading(loading) => loading.authors.retain(|known| *known != author),
+                Phase::Complete(packed) => {
+                    *packed = Packed::of(packed.numbers().filter(|known| *known != author).collect());
+                }
+                Phase::Closing => {}
+            }
+        }
+    }
+
+    /// Works on long lists until `budget` entries are done. True when there is more to do.
+    pub fn work(&mut self, budget: usize, step: &mut impl FnMut(Step)) -> bool {
+        let mut left = budget;
+        while left > 0
+            && let Some(mut work) = self.work.pop_front()
+        {
+            let is_done = match &mut work {
+                Work::Subscribe { feed, authors, .. } => self.subscribe_some(*feed, authors, &mut left, step),
+                Work::Unsubscribe { feed, authors } => self.unsubscribe_some(*feed, authors, &mut left, step),
+            };
+            if !is_done {
+                self.work.push_front(work);
+            }
+        }
+        !self.work.is_empty()
+    }
+
+    /// The registry's slots of the feeds that hear an author.
+    pub fn rooms_of(&self, author: UserId) -> impl Iterator<Item = u32> {
+        let feeds = self.by_author.get(&author).map(|number| self.authors[*number as usize].feeds.as_slice());
+        let rooms = feeds.unwrap_or_default().iter().map(|feed| self.rooms[*feed as usize]);
+        rooms.filter(|room| *room != NOWHERE)
+    }
+
+    /// The registry's slot of a feed that is open.
+    pub fn room_of(&self, feed: FeedKey) -> Option<u32> {
+        let known = self.feeds.get(feed.number as usize).filter(|known| known.key == feed)?;
+        Some(self.rooms[known.key.number as usize]).filter(|room| *room != NOWHERE)
+    }
+
+    /// Open feeds.
+    pub fn len(&self) -> usize {
+        self.by_user.len()
+    }
+
+    /// No feed is open.
+    pub fn is_empty(&self) -> bool {
+        self.by_user.is_empty()
+    }
+
+    /// Places of feeds in authors' lists.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    fn subscribe_some(
+        &mut self,
+        feed: FeedKey,
+        authors: &mut Vec<UserId>,
+        left: &mut usize,
+        step: &mut impl FnMut(Step),
+    ) -> bool {
+        while let Some(author) = authors.pop() {
+            // Closed meanwhile: its entries are taken away by the work behind this one.
+            let Some(Feed { phase: Phase::Loading(loading), .. }) =
+                self.feeds.get(feed.number as usize).filter(|known| known.key == feed)
+            else {
+                return true;
+            };
+            if !loading.decided.contains(&author)
+                && let Some(number) = self.subscribe(feed.number, author, step)
+            {
+                self.keep(feed.number, number);
+                step(Step::Hears { feed, author });
+            }
+            *left -= 1;
+            if *left == 0 && !authors.is_empty() {
+                return false;
+            }
+        }
+        if self.is_loading(feed) {
+            let known = &mut self.feeds[feed.number as usize];
+            if let Phase::Loading(loading) = &mut known.phase {
+                known.phase = Phase::Complete(Packed::of(std::mem::take(&mut loading.authors)));
+            }
+            step(Step::Complete(feed));
+        }
+        true
+    }
+
+    fn unsubscribe_some(
+        &mut self,
+        feed: u32,
+        authors: &mut Vec<u32>,
+        left: &mut usize,
+        step: &mut impl FnMut(Step),
+    ) -> bool {
+        while let Some(author) = authors.pop() {
+            self.unsubscribe(feed, author, step);
+            *left -= 1;
+            if *left == 0 {
+                return false;
+            }
+        }
+        self.feeds.remove(feed as usize);
+        true
+    }
+
+    /// Puts a feed into an author's list; the author's number when it was not there.
+    fn subscribe(&mut self, feed: u32, author: UserId, step: &mut impl FnMut(Step)) -> Option<u32> {
+        let authors = &mut self.authors;
+        let number = *self.by_author.entry(author).or_insert_with(|| {
+            step(Step::Joined(author));
+            narrow(authors.insert(Author { user: author, feeds: Vec::new() }))
+        });
+        let feeds = &mut self.authors[number as usize].feeds;
+        let place = feeds.binary_search(&feed).err()?;
+        if feeds.len() == feeds.capacity() {
+            // An eighth more: these lists are most of what feeds cost.
+            feeds.reserve_exact((feeds.len() / 8).max(4));
+        }
+        feeds.insert(place, feed);
+        self.entries += 1;
+        Some(number)
+    }
+
+    /// Takes a feed out of an author's list; false when it was not there.
+    fn unsubscribe(&mut self, feed: u32, author: u32, step: &mut impl FnMut(Step)) -> bool {
+        let feeds = &mut self.authors[author as usize].feeds;
+        let Ok(place) = feeds.binary_search(&feed) else { return false };
+        feeds.remove(place);
+        self.entries -= 1;
+        if feeds.is_empty() {
+            let user = self.authors.remove(author as usize).user;
+            self.by_author.remove(&user);
+            step(Step::Left(user));
+        } else if feeds.capacity() > 2 * feeds.len() + 8 {
+            feeds.shrink_to(feeds.len() + feeds.len() / 8);
+        }
+        true
+    }
+
+    /// Notes in a feed's own list that an author has it.
+    fn keep(&mut self, feed: u32, author: u32) {
+        match &mut self.feeds[feed as usize].phase {
+            Phase::Loading(loading) => loading.authors.push(author),
+            Phase::Complete(packed) => *packed = Packed::of(packed.numbers().chain([author]).collect()),
+            Phase::Closing => {}
+        }
+    }
+
+    fn has(&self, feed: u32, author: UserId) -> bool {
+        let number = self.by_author.get(&author);
+        number.is_some_and(|number| self.authors[*number as usize].feeds.binary_search(&feed).is_ok())
+    }
+}
+
+/// Ascending numbers as their differences, seven bits a byte: of thousands out of a million each takes one or two bytes.
+struct Packed(Box<[u8]>);
+
+impl Packed {
+    fn of(mut numbers: Vec<u32>) -> Self {
+        numbers.sort_unstable();
+        let mut bytes = Vec::with_capacity(numbers.len() * 2);
+        let mut last = 0;
+        for number in numbers {
+            let mut difference = number - last;
+            last = number;
+            while difference >= 0x80 {
+                bytes.push(0x80 | low_bits(difference));
+                difference >>= 7;
+            }
+            bytes.push(low_bits(difference));
+        }
+        Self(bytes.into_boxed_slice())
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        let (mut bytes, mut last) = (self.0.iter(), 0);
+        std::iter::from_fn(move || {
+            let (mut difference, mut shift) = (0, 0);
+            loop {
+                let byte = *bytes.next()?;
+                difference |= u32::from(byte & 0x7f) << shift;
+                if byte < 0x80 {
+                    last += difference;
+                    return Some(last);
+                }
+                shift += 7;
+            }
+        })
+    }
+}
+
+fn low_bits(number: u32) -> u8 {
+    (number & 0x7f) as u8
+}
+
+/// Feeds and authors of a shard number far fewer than 2^32: they are rows of one database with a socket here.
+#[expect(clippy::cast_possible_truncation, reason = "bounded by memory, checked in debug builds")]
+fn narrow(index: usize) -> u32 {
+    debug_assert!(u32::try_from(index).is_ok());
+    index as u32
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Feeds against a shadow that keeps plain sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+
+fn user(number: u128) -> UserId {
+    UserId(uuid::Uuid::from_u128(number))
+}
+
+/// Does all the work there is; what was told meanwhile.
+fn finish(feeds: &mut Feeds) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while feeds.work(3, &mut |step| steps.push(step)) {}
+    steps
+}
+
+fn rooms(feeds: &Feeds, author: u128) -> Vec<u32> {
+    let mut rooms: Vec<u32> = feeds.rooms_of(user(author)).collect();
+    rooms.sort_unstable();
+    rooms
+}
+
+fn nothing() -> Box<dyn Send> {
+    Box::new(())
+}
+
+#[test]
+fn a_feed_hears_its_own_user_at_once_and_the_others_when_their_list_is_there() {
+    let (mut feeds, mut steps) = (Feeds::default(), Vec::new());
+    let key = feeds.open(user(1), 7, &mut |step| steps.push(step));
+    assert_eq!(steps, [Step::Joined(user(1))]);
+    assert_eq!(rooms(&feeds, 1), [7]);
+    assert!(feeds.is_loading(key));
+    // The list names somebody twice, and the user itself.
+    feeds.load(key, vec![user(2), user(1), user(3), user(2)], nothing());
+    let steps = finish(&mut feeds);
+    assert!(steps.contains(&Step::Hears { feed: key, author: user(3) }));
+    assert_eq!(steps.iter().filter(|step| matches!(step, Step::Hears { .. })).count(), 2);
+    assert_eq!(steps.last(), Some(&Step::Complete(key)));
+    assert_eq!((rooms(&feeds, 2), rooms(&feeds, 3), feeds.entries()), (vec![7], vec![7], 3));
+    assert_eq!(feeds.close(user(1)), None);
+    assert_eq!(rooms(&feeds, 2), [0; 0], "nobody listens, though the lists are not cleared yet");
+    let mut left = finish(&mut feeds);
+    left.sort_by_key(|step| format!("{step:?}"));
+    assert_eq!(left, [Step::Left(user(1)), Step::Left(user(2)), Step::Left(user(3))]);
+    assert_eq!((feeds.entries(), feeds.authors.len(), feeds.feeds.len()), (0, 0, 0));
+}
+
+#[test]
+fn what_changes_while_a_feed_loads_is_newer_than_its_list() {
+    let mut feeds = Feeds::default();
+    let key = feeds.open(user(1), 0, &mut |_| {});
+    let mut steps = Vec::new();
+    feeds.relate(user(1), user(2), false, &mut |step| steps.push(step));
+    assert_eq!(steps, [Step::Hears { feed: key, author: user(2) }], "what came before is still due");
+    feeds.relate(user(1), user(3), true, &mut |_| {});
+    assert_eq!(rooms(&feeds, 3), [0], "no list is awaited");
+    feeds.load(key, vec![user(2), user(4)], nothing());
+    finish(&mut feeds);
+    assert_eq!((rooms(&feeds, 2), rooms(&feeds, 3), rooms(&feeds, 4)), (vec![], vec![0], vec![0]));
+    feeds.relate(user(1), user(3), false, &mut |_| {});
+    feeds.relate(user(1), user(2), true, &mut |_| {});
+    assert_eq!((rooms(&feeds, 2), rooms(&feeds, 3)), (vec![0], vec![]));
+    feeds.close(user(1));
+    finish(&mut feeds);
+    assert_eq!(feeds.entries(), 0);
+}
+
+#[test]
+fn a_list_that_comes_too_late_is_nobodys() {
+    struct Flag(std::sync::Arc<std::sync::atomic::AtomicBool>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let mut feeds = Feeds::default();
+    let old = feeds.open(user(1), 0, &mut |_| {});
+    assert_eq!(feeds.close(user(1)), Some(old));
+    let new = feeds.open(user(1), 5, &mut |_| {});
+    let returned = std::sync::Arc::default();
+    feeds.load(old, vec![user(2)], Box::new(Flag(std::sync::Arc::clone(&returned))));
+    assert!(returned.load(std::sync::atomic::Ordering::Relaxed), "its permit is back");
+    finish(&mut feeds);
+    assert_eq!((rooms(&feeds, 1), rooms(&feeds, 2)), (vec![5], vec![]));
+    assert!(feeds.is_loading(new) && !feeds.is_loading(old));
+    // Closed with half of the list done.
+    feeds.load(new, (2..9).map(user).collect(), nothing());
+    feeds.work(3, &mut |_| {});
+    feeds.close(user(1));
+    let steps = finish(&mut feeds);
+    assert!(!steps.contains(&Step::Complete(new)));
+    assert_eq!((feeds.entries(), feeds.authors.len(), feeds.feeds.len()), (0, 0, 0));
+}
+
+#[test]
+fn packed_numbers_come_out_as_they_went_in() {
+    let numbers = vec![0, 1, 127, 128, 129, 300, 16_384, 2_097_151, 2_097_152, 268_435_456, u32::MAX];
+    let mut mixed = numbers.clone();
+    mixed.reverse();
+    assert_eq!(Packed::of(mixed).numbers().collect::<Vec<_>>(), numbers);
+    assert_eq!(Packed::of(Vec::new()).numbers().count(), 0);
+    let neighbours = Packed::of((0..5000).map(|number| number * 100).collect());
+    assert_eq!(neighbours.0.len(), 5000, "a byte each");
+}
+
+/// Whatever is opened, closed, followed and unfollowed in any slices: lists are what plain sets say, and the shard was
+/// told of every first and last listener.
+#[test]
+fn lists_are_what_a_shadow_says() {
+    for seed in 0..200 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut feeds = Feeds::default();
+        let mut shadow: BTreeMap<u128, (FeedKey, u32, BTreeSet<u128>)> = BTreeMap::new();
+        let mut joined: BTreeSet<UserId> = BTreeSet::new();
+        let mut room = 0;
+        for _ in 0..300 {
+            let (who, other) = (random.random_range(0..8), random.random_range(0..20));
+            let mut step = |step| match step {
+                Step::Joined(author) => assert!(joined.insert(author), "joined twice"),
+                Step::Left(author) => assert!(joined.remove(&author), "left without having joined"),
+                Step::Hears { .. } | Step::Complete(_) => {}
+            };
+            match random.random_range(0..10) {
+                0..2 if !shadow.contains_key(&who) => {
+                    room += 1;
+                    let key = feeds.open(user(who), room, &mut step);
+                    let follows: BTreeSet<u128> = (0..other).map(|_| random.random_range(0..20)).collect();
+                    feeds.load(key, follows.iter().copied().map(user).collect(), nothing());
+                    shadow.insert(who, (key, room, follows.into_iter().chain([who]).collect()));
+                }
+                2 => {
+                    feeds.close(user(who));
+                    shadow.remove(&who);
+                }
+                3..6 => {
+                    let hears = random.random_bool(0.5);
+                    feeds.relate(user(who), user(other), hears, &mut step);
+                    if let Some((.., follows)) = shadow.get_mut(&who).filter(|_| who != other) {
+                        if hears {
+                            follows.insert(other)
+                        } else {
+                            follows.remove(&other)
+                        };
+                    }
+                }
+                _ => drop(feeds.work(random.random_range(1..6), &mut step)),
+            }
+        }
+        while feeds.work(4, &mut |step| match step {
+            Step::Joined(author) => assert!(joined.insert(author)),
+            Step::Left(author) => assert!(joined.remove(&author)),
+            Step::Hears { .. } | Step::Complete(_) => {}
+        }) {}
+        for author in 0..20 {
+            let hear = shadow.values().filter(|(.., follows)| follows.contains(&author));
+            let expected: BTreeSet<u32> = hear.map(|(_, room, _)| *room).collect();
+            let found: BTreeSet<u32> = feeds.rooms_of(user(author)).collect();
+            assert_eq!(found, expected, "seed {seed}, author {author}");
+            assert_eq!(joined.contains(&user(author)), !expected.is_empty(), "seed {seed}, author {author}");
+        }
+        assert_eq!(feeds.len(), shadow.len());
+        assert_eq!(feeds.entries(), shadow.values().map(|(.., follows)| follows.len()).sum::<usize>());
+    }
+}

@@ -1,0 +1,40 @@
+//! Looks now and then whether the users behind open feed and notification sockets still exist and are active.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fanout::routes::Routes;
+use crate::ids::{Topic, UserId};
+use crate::limits::ACTIVE_CHECK_USERS_MAX;
+use crate::shard::port::{Directory, Inbox, ToShard, Whom};
+use crate::store::Store;
+use crate::wire::reason::INACTIVE;
+
+/// Sockets of users who are no longer active hear 4001. Feed sockets outlive their token: this is what ends them.
+pub(super) async fn sweep(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for live in routes.live_users().chunks(ACTIVE_CHECK_USERS_MAX) {
+            let users: Vec<UserId> = live.iter().map(|(user, _)| *user).collect();
+            match store.active_users(&users).await {
+                Ok(active) => {
+                    let active: HashSet<UserId> = active.into_iter().collect();
+                    let gone = live.iter().filter(|(user, _)| !active.contains(user));
+                    gone.for_each(|(user, topic)| end(&routes, &inboxes, *user, *topic));
+                }
+                Err(error) => tracing::warn!(%error, "whether users are active could not be looked at"),
+            }
+        }
+    }
+}
+
+fn end(routes: &Routes, inboxes: &[Arc<Inbox>], user: UserId, topic: Topic) {
+    for shard in routes.shards_of(&topic).iter() {
+        // A full inbox has more urgent mail; the next sweep comes.
+        let evict = ToShard::Evict { topic, whom: Whom::Only(user), goodbye: INACTIVE };
+        let _ = inboxes[shard.index()].try_send(evict);
+    }
+}

@@ -1,0 +1,46 @@
+//! The kinds of sockets there are: what each is about, and what tells them apart.
+
+use crate::ids::{PostId, RoomId, Topic, UserId};
+
+/// What a socket is about: the path it was opened with, read into a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/ws/chat/<room id>/`
+    Chat {
+        /// Its room.
+        room: RoomId,
+        /// The room is small enough for `user_status` frames.
+        has_presence: bool,
+    },
+    /// `/ws/feed/`
+    Feed,
+    /// `/ws/post/<post id>/`
+    Post(PostId),
+    /// `/ws/notifications/`
+    Notifications,
+}
+
+impl Endpoint {
+    /// What a user's socket listens to. A feed listens to authors beside, see `room::feeds`.
+    pub fn topic(self, user: UserId) -> Topic {
+        match self {
+            Self::Chat { room, .. } => Topic::Room(room),
+            Self::Feed => Topic::Feed(user),
+            Self::Post(post) => Topic::Post(post),
+            Self::Notifications => Topic::Notifications(user),
+        }
+    }
+
+    /// Bad frames are answered with an error frame; the other sockets ignore them.
+    pub fn is_chat(self) -> bool {
+        matches!(self, Self::Chat { .. })
+    }
+
+    /// The room whose home shard must hear of the socket's coming and going, if any.
+    pub fn presence_room(self) -> Option<RoomId> {
+        match self {
+            Self::Chat { room, has_presence: true } => Some(room),
+            _ => None,
+        }
+    }
+}
