@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check serve load
+.PHONY: test check serve load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -16,7 +16,31 @@ check:
 serve:
 	cargo run --release
 
-# The figures of docs/performance.md: pregon and the bare loop in turns, each on a core of its own.
+# pregon and the bare epoll loop in turns, each on a core of its own, and the bars it must reach.
 load:
 	cargo build --release --workspace
-	target/release/loadtest compare --pregon target/release/pregon --rounds 5
+	target/release/loadtest compare --pregon target/release/pregon --pairs 15 --check \
+	  --cells w1,w1-all,w16,w16-all,open,rooms,rooms-all,room-10000,room-100
+
+# The fast peers (no Node, no Python), 5 rounds: under 15 minutes from a fresh clone. What cannot be installed is left out and named.
+bench-peers:
+	cargo build --release --workspace
+	-loadtest/peers/install uws axum
+	target/release/loadtest compare --pregon target/release/pregon --peer epoll,uring,uws,axum \
+	  --cells w1,w1-all,w16,w16-all,open,rooms,rooms-all,rooms-open --pairs 5 --seconds 1 --warmup 0.3
+
+# Everything, 15 rounds, about two hours; writes the table of docs/performance.md.
+bench-peers-full:
+	cargo build --release --workspace
+	-loadtest/peers/install
+	target/release/loadtest compare --pregon target/release/pregon \
+	  --peer epoll,epoll-single,uring,uring-single,uws,axum,ws,channels,channels-redis \
+	  --cells all --pairs 15 --seconds 2 --write docs/performance.md
+
+# The micro-benchmarks; one of them by its name: cargo bench --bench json.
+bench:
+	cargo bench
+
+# Stores the instruction counts of the hot paths anew, after a change that is meant.
+counts:
+	cargo run --profile counts -p counts -- --update

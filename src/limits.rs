@@ -26,16 +26,25 @@ pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 pub const CHUNK_BYTES: usize = 16 * 1024;
 /// Memory in chunks above which a shard walks without taking anything in, until readers have caught up.
 pub const CHUNKS_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Visits of the walk between two looks at the shard's input.
-pub const STRETCH_VISITS: usize = 64;
+/// Visits of the walk between two looks at the shard's input, after a look that found something from one peer.
+pub const STRETCH_VISITS_MIN: usize = 64;
+/// The same after a look that found something from many peers: what came has many visits to cause.
+pub const STRETCH_VISITS_BUSY: usize = 256;
+/// The same when look after look found nothing: nothing is there that could join the walk.
+pub const STRETCH_VISITS_MAX: usize = 512;
 /// Parts of one `writev`.
 pub const WRITE_PARTS_MAX: usize = 16;
 /// Sockets that one look at the shard's input serves.
 pub const LOOK_EVENTS_MAX: usize = 64;
 /// Inbox messages that one look serves.
 pub const LOOK_MESSAGES_MAX: usize = 64;
+/// Visits that may wait before the shard reads only as much as the walk gets rid of: what is read later waits in the sender's
+/// socket, not in every receiver's outbox.
+pub const WALK_VISITS_SHORT: usize = 256;
 /// Looks and stretches of one turn; then the shard's runtime gets its turn (handshakes, timers).
 pub const TURN_ROUNDS_MAX: usize = 32;
+/// Visits of one turn, about 10 ms.
+pub const TURN_VISITS_MAX: usize = 2048;
 /// Messages in a shard's inbox. Full: the publisher waits (lanes, control) or stops reading (other shards).
 pub const INBOX_MESSAGES_MAX: usize = 8 * 1024;
 
@@ -82,10 +91,12 @@ pub const SWEEP_ROOMS_MAX: usize = 200;
 pub const FEED_SLICE_ENTRIES: usize = 1024;
 /// Lists of authors that are read or worked off at the same time, over all shards. More feeds wait for their turn.
 pub const FEED_LOADS_MAX: usize = 4;
+/// Feeds that wait for it. Full: the feed is let go with 1013.
+pub const FEED_LOADS_WAITING_MAX: usize = 64 * 1024;
 /// Publications that a shard keeps for feeds that are loading. Beyond it those that began first are let go with 1013.
-pub const FEED_RECENT_MAX: usize = 4096;
-/// What they may have together.
-pub const FEED_RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const FEED_RECENT_MAX: usize = 64 * 1024;
+/// What they may have together. Shards share them.
+pub const FEED_RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// `post_reaction` frames of one post that may go at once, and notifications of them to its author.
 pub const REACTIONS_AT_ONCE: u32 = 10;
 /// Beyond them: one in this time, with the latest counts.
@@ -204,6 +215,8 @@ const _: () =
     assert!(CONTENT_CHARS_MAX * 12 < MESSAGE_BYTES_MAX, "content of \\u-escaped surrogate pairs fits a message");
 const _: () = assert!(LOOK_EVENTS_MAX * RECEIVE_BUFFER_BYTES <= CHUNKS_BYTES_MAX, "a look cannot overshoot by much");
 const _: () = assert!(PRESENCE_ROOM_MAX <= PRESENCE_ROOM_CEILING);
+const _: () = assert!(STRETCH_VISITS_MIN <= STRETCH_VISITS_BUSY && STRETCH_VISITS_BUSY <= STRETCH_VISITS_MAX);
+const _: () = assert!(STRETCH_VISITS_MAX <= TURN_VISITS_MAX);
 const _: () = assert!(CHUNK_BYTES < OUTBOX_SHARED_BYTES_MAX);
 const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
 const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);

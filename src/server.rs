@@ -29,7 +29,7 @@ use crate::http::health::{Lifecycle, Phase};
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
-use crate::limits::{PARTICIPANT_SWEEP, STRETCH_VISITS, SWEEP_ROOMS_MAX};
+use crate::limits::{PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
 use crate::net::send::{Io, Sender};
 use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
@@ -126,7 +126,7 @@ fn raise_file_limit() {
 
 /// What `auto` means on this machine; and no start where io_uring is demanded and not there.
 fn choose_io(wanted: Io) -> anyhow::Result<Io> {
-    let chosen = Sender::new(wanted, STRETCH_VISITS).map(|sender| sender.io()).context(
+    let chosen = Sender::new(wanted, STRETCH_VISITS_MAX).map(|sender| sender.io()).context(
         "PREGON_IO is \"uring\", but this kernel or container gives no io_uring (6.0 or newer is needed, and its system \
          calls must be allowed): set PREGON_IO=auto",
     )?;

@@ -2,21 +2,23 @@
 //!
 //! Any text message goes to every member of the room its path names, the sender too. What one
 //! `epoll_wait` returned is read first; then each member gets one `send` that carries all the
-//! frames its room gathered in that turn (coalescing). No tokens, no JSON, no timers, no limits:
-//! what a real server costs above this is its own work, what it costs below is its cleverness.
+//! frames its room gathered in that turn (coalescing; `--no-coalesce`: one `send` per message and
+//! member). No tokens, no JSON, no timers, no limits: what a real server costs above this is its
+//! own work, what it costs below is its cleverness.
 #![allow(clippy::print_stdout, reason = "the listening line is the program's output")]
 
-use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+mod protocol;
+
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
-use anyhow::{Context, Result, bail};
-use base64::Engine as _;
+use anyhow::Result;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
-use sha1::{Digest, Sha1};
+
+use protocol::{Frame, Options, Rooms, Seat, put_frame, upgrade};
 
 const RECEIVE_BYTES: usize = 256 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
@@ -26,19 +28,12 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// One socket; an idle one owns no buffer.
 struct Conn {
     socket: OwnedFd,
-    /// The room, once upgraded, and the place in its member list.
-    seat: Option<(u32, u32)>,
+    /// Once upgraded.
+    seat: Option<Seat>,
     /// The start of a frame or handshake whose rest has not come yet.
     partial: Vec<u8>,
     /// What the kernel did not take; while it is not empty, everything queues here.
     unsent: Vec<u8>,
-}
-
-#[derive(Default)]
-struct Room {
-    members: Vec<u32>,
-    /// The frames of this turn, ready to send.
-    turn: Vec<u8>,
 }
 
 struct Server {
@@ -46,31 +41,23 @@ struct Server {
     listener: TcpListener,
     conns: Vec<Option<Conn>>,
     free: Vec<u32>,
-    rooms: Vec<Room>,
-    room_of_path: HashMap<Vec<u8>, u32>,
-    /// Rooms that gathered frames in this turn.
-    dirty: Vec<u32>,
+    rooms: Rooms,
+    coalesce: bool,
     /// Connections whose socket failed while others were being served.
     broken: Vec<u32>,
     buffer: Vec<u8>,
 }
 
 fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    let (Some(address), None) = (args.next(), args.next()) else {
-        bail!("usage: peer-epoll 127.0.0.1:9000");
-    };
-    let address: SocketAddr = address.parse().context("the address to listen on")?;
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let options = Options::of_command_line("peer-epoll")?;
+    let listener = options.listen()?;
     listener.set_nonblocking(true)?;
-    // std listens with a backlog of 128; a load tester connects hundreds at once.
-    rustix::net::listen(&listener, 4096)?;
     println!("peer-epoll listens on {}", listener.local_addr()?);
-    Server::new(listener)?.run()
+    Server::new(listener, options.coalesce)?.run()
 }
 
 impl Server {
-    fn new(listener: TcpListener) -> Result<Self> {
+    fn new(listener: TcpListener, coalesce: bool) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         Ok(Self {
@@ -78,9 +65,8 @@ impl Server {
             listener,
             conns: Vec::new(),
             free: Vec::new(),
-            rooms: Vec::new(),
-            room_of_path: HashMap::new(),
-            dirty: Vec::new(),
+            rooms: Rooms::default(),
+            coalesce,
             broken: Vec::new(),
             buffer: vec![0; RECEIVE_BYTES],
         })
@@ -174,9 +160,9 @@ impl Server {
     fn input(&mut self, id: u32, bytes: &mut [u8]) -> Option<usize> {
         let seat = self.conns[id as usize].as_ref()?.seat;
         let (room, mut used) = match seat {
-            Some((room, _)) => (room, 0),
+            Some(seat) => (seat.room, 0),
             None => match memchr::memmem::find(bytes, b"\r\n\r\n") {
-                Some(end) => (self.upgrade(id, &bytes[..end + 2])?, end + 4),
+                Some(end) => (self.admit(id, &bytes[..end + 2])?, end + 4),
                 None => return Some(0),
             },
         };
@@ -198,25 +184,19 @@ impl Server {
     }
 
     fn gather(&mut self, room: u32, masked: &[u8], mask: [u8; 4]) {
-        let turn = &mut self.rooms[room as usize].turn;
-        if turn.is_empty() {
-            self.dirty.push(room);
+        if !self.coalesce && self.rooms.is_dirty(room) {
+            self.walk();
         }
-        put_frame(turn, 1, masked, mask);
+        self.rooms.gather(room, masked, mask);
     }
 
     /// Each member of each room with news gets one `send` of all of it.
     fn walk(&mut self) {
-        while let Some(room) = self.dirty.pop() {
-            let mut turn = std::mem::take(&mut self.rooms[room as usize].turn);
-            let members = std::mem::take(&mut self.rooms[room as usize].members);
-            for &id in &members {
-                self.send(id, &turn);
+        while let Some((number, room)) = self.rooms.take_dirty() {
+            for &id in &room.members {
+                self.send(id, &room.turn);
             }
-            turn.clear();
-            let room = &mut self.rooms[room as usize];
-            room.members = members;
-            room.turn = turn;
+            self.rooms.give_back(number, room);
         }
     }
 
@@ -260,35 +240,12 @@ impl Server {
         }
     }
 
-    fn upgrade(&mut self, id: u32, head: &[u8]) -> Option<u32> {
-        let head = std::str::from_utf8(head).ok()?;
-        let path = head.strip_prefix("GET ")?.split([' ', '?']).next()?;
-        let key = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim())
-        })?;
-        let mut digest = Sha1::new();
-        digest.update(key);
-        digest.update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-        let accept = base64::engine::general_purpose::STANDARD.encode(digest.finalize());
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        );
+    fn admit(&mut self, id: u32, head: &[u8]) -> Option<u32> {
+        let (path, answer) = upgrade(head)?;
         self.send(id, answer.as_bytes());
-        let room = match self.room_of_path.get(path.as_bytes()) {
-            Some(&room) => room,
-            None => {
-                self.rooms.push(Room::default());
-                let room = self.rooms.len() as u32 - 1;
-                self.room_of_path.insert(path.as_bytes().to_vec(), room);
-                room
-            }
-        };
-        let members = &mut self.rooms[room as usize].members;
-        self.conns[id as usize].as_mut()?.seat = Some((room, members.len() as u32));
-        members.push(id);
-        Some(room)
+        let seat = self.rooms.join(id, path);
+        self.conns[id as usize].as_mut()?.seat = Some(seat);
+        Some(seat.room)
     }
 
     fn remove(&mut self, id: u32) {
@@ -296,95 +253,10 @@ impl Server {
             return;
         };
         self.free.push(id);
-        let Some((room, place)) = conn.seat else {
-            return;
-        };
-        let members = &mut self.rooms[room as usize].members;
-        members.swap_remove(place as usize);
-        if let Some(&moved) = members.get(place as usize)
+        if let Some((moved, seat)) = conn.seat.and_then(|seat| self.rooms.leave(seat))
             && let Some(moved) = self.conns[moved as usize].as_mut()
         {
-            moved.seat = Some((room, place));
-        }
-    }
-}
-
-struct Frame {
-    opcode: u8,
-    header: usize,
-    length: usize,
-    mask: [u8; 4],
-}
-
-impl Frame {
-    /// The next whole frame; a fragmented or unmasked one comes out as opcode 0, which ends the
-    /// connection.
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
-        let (length, extended) = match second & 0x7f {
-            126 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
-            127 => (usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?, 8),
-            short => (usize::from(short), 0),
-        };
-        let mask = *rest.get(extended..)?.first_chunk::<4>()?;
-        let header = 2 + extended + 4;
-        if bytes.len() - header < length {
-            return None;
-        }
-        let plain = first & 0xf0 == 0x80 && second & 0x80 != 0;
-        let opcode = if plain { first & 0x0f } else { 0 };
-        Some(Self { opcode, header, length, mask })
-    }
-}
-
-/// Appends a server frame around `masked`, unmasked in place.
-fn put_frame(out: &mut Vec<u8>, opcode: u8, masked: &[u8], mask: [u8; 4]) {
-    out.push(0x80 | opcode);
-    match masked.len() {
-        length @ 0..126 => out.push(length as u8),
-        length @ 126..65536 => {
-            out.push(126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(127);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-    let start = out.len();
-    out.extend_from_slice(masked);
-    let mut words = out[start..].chunks_exact_mut(4);
-    for word in &mut words {
-        for (byte, key) in word.iter_mut().zip(mask) {
-            *byte ^= key;
-        }
-    }
-    for (byte, key) in words.into_remainder().iter_mut().zip(mask) {
-        *byte ^= key;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_masked_frame_comes_out_plain() {
-        for length in [0_usize, 5, 125, 126, 70_000] {
-            let text: Vec<u8> = (0..length).map(|at| at as u8).collect();
-            let mask = [1, 2, 3, 4];
-            let masked: Vec<u8> = (0..length).map(|at| text[at] ^ mask[at % 4]).collect();
-            let mut out = Vec::new();
-            put_frame(&mut out, 1, &masked, mask);
-            assert!(out.ends_with(&text));
-            let mut client = vec![0x81, 0x80 | 127];
-            client.extend_from_slice(&(length as u64).to_be_bytes());
-            client.extend_from_slice(&mask);
-            client.extend_from_slice(&masked);
-            let frame = Frame::parse(&client).expect("whole");
-            assert_eq!((frame.opcode, frame.header, frame.length), (1, 14, length));
-            client.pop();
-            assert!(Frame::parse(&client).is_none());
+            moved.seat = Some(seat);
         }
     }
 }

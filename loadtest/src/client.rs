@@ -18,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::frames::{self, Frame, Parsed};
 
 const RECEIVE_BYTES: usize = 512 * 1024;
+const RESUMED_BYTES: usize = 4 * 1024 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
 
 const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
@@ -35,14 +36,43 @@ pub trait Handler {
     fn frame(&mut self, link: usize, frame: Frame<'_>, now: u64);
 
     /// The connection ended, not by us.
-    fn closed(&mut self, link: usize, why: &str);
+    fn closed(&mut self, link: usize, ending: &Ending);
 
     /// One socket was read: the moment to send what its frames released.
     fn after_read(&mut self, _links: &mut Links) {}
 }
 
+/// How a connection ended that we did not end.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// The close code, or below 1000 the HTTP status that the upgrade was answered with.
+    pub code: Option<u16>,
+    pub text: String,
+}
+
+impl Ending {
+    fn new(text: impl Into<String>) -> Self {
+        Self { code: None, text: text.into() }
+    }
+
+    /// The server said that it has reached a limit: an outcome, not a fault.
+    pub fn is_limit(&self) -> bool {
+        matches!(self.code, Some(429 | 503 | 1013 | 4029))
+    }
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
 struct Link {
     socket: Option<OwnedFd>,
+    /// Tells the events of a socket from those of an earlier one in its place.
+    life: u32,
+    /// What comes is left to the kernel.
+    paused: bool,
     upgraded: bool,
     /// The start of a frame or answer whose rest has not come yet.
     partial: Vec<u8>,
@@ -57,6 +87,8 @@ pub struct Links {
     buffer: Vec<u8>,
     events: Vec<epoll::Event>,
     start: Instant,
+    /// When the last wait ended.
+    woke_at: u64,
 }
 
 impl Links {
@@ -67,6 +99,7 @@ impl Links {
             buffer: vec![0; RECEIVE_BYTES],
             events: Vec::with_capacity(EVENTS_PER_TURN),
             start: Instant::now(),
+            woke_at: 0,
         })
     }
 
@@ -75,8 +108,29 @@ impl Links {
         self.start.elapsed().as_nanos() as u64
     }
 
+    /// The same, and the ns since the last wait ended: how long the loop has been away from its sockets.
+    pub fn now_and_busy(&self) -> (u64, u64) {
+        let now = self.now();
+        (now, now.saturating_sub(self.woke_at))
+    }
+
     /// Starts a connection; `opened` or `closed` follows. Links are numbered from 0.
     pub fn open(&mut self, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<usize> {
+        let number = self.links.len();
+        self.links.push(Link {
+            socket: None,
+            life: 0,
+            paused: false,
+            upgraded: false,
+            partial: Vec::new(),
+            unsent: Vec::new(),
+        });
+        self.reopen(number, server, source, path)?;
+        Ok(number)
+    }
+
+    /// Starts a connection in the place of one that ended.
+    pub fn reopen(&mut self, number: usize, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<()> {
         let domain = Domain::for_address(server);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).context("cannot open another socket")?;
         socket.set_nonblocking(true)?;
@@ -94,19 +148,50 @@ impl Links {
             "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        let number = self.links.len();
-        let data = EventData::new_u64(number as u64);
+        let link = &mut self.links[number];
+        link.life = link.life.wrapping_add(1);
+        let data = EventData::new_u64(u64::from(link.life) << 32 | number as u64);
         let socket = OwnedFd::from(socket);
         // Edge-triggered: a level-triggered socket would be polled a second time after each read.
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, data, interest)?;
-        self.links.push(Link {
-            socket: Some(socket),
-            upgraded: false,
-            partial: Vec::new(),
-            unsent: request.into_bytes(),
-        });
-        Ok(number)
+        link.socket = Some(socket);
+        (link.upgraded, link.paused) = (false, false);
+        link.partial.clear();
+        link.unsent = request.into_bytes();
+        Ok(())
+    }
+
+    /// Closes one without a word, as when its network goes away.
+    pub fn drop_link(&mut self, link: usize) {
+        self.links[link].socket = None;
+    }
+
+    /// Says goodbye on one (1000); the server's answer ends it.
+    pub fn say_goodbye(&mut self, link: usize) {
+        self.send(link, &frames::masked(frames::CLOSE, &1000_u16.to_be_bytes()));
+    }
+
+    /// From now on nothing is read from it, and the kernel keeps only so much of what comes.
+    pub fn pause(&mut self, link: usize, receive_bytes: usize) -> Result<()> {
+        let link = &mut self.links[link];
+        link.paused = true;
+        match &link.socket {
+            Some(socket) => socket2::SockRef::from(socket).set_recv_buffer_size(receive_bytes).context("SO_RCVBUF"),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads again, first what has gathered, with a kernel buffer that lets the rest come quickly.
+    pub fn resume(&mut self, link: usize, handler: &mut impl Handler) {
+        if let Some(socket) = &self.links[link].socket {
+            // Without it the rest only comes more slowly.
+            let _ = socket2::SockRef::from(socket).set_recv_buffer_size(RESUMED_BYTES);
+        }
+        if std::mem::replace(&mut self.links[link].paused, false) {
+            // The end may be there already: its edge has passed.
+            while self.read(link, handler) {}
+        }
     }
 
     /// One `epoll_wait` and everything it returned; waits at most `timeout`.
@@ -118,13 +203,21 @@ impl Links {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("epoll_wait"),
         }
+        self.woke_at = self.now();
         for event in &events {
-            let link = event.data.u64() as usize;
+            let data = event.data.u64();
+            let (link, life) = ((data & 0xffff_ffff) as usize, (data >> 32) as u32);
+            if self.links[link].life != life {
+                continue;
+            }
             let flags = event.flags;
             if flags.contains(EventFlags::OUT) {
                 self.flush(link);
             }
             let ending = flags.intersects(ENDING);
+            if self.links[link].paused {
+                continue;
+            }
             if ending || flags.contains(EventFlags::IN) {
                 // An end that came together with data makes no edge of its own.
                 while self.read(link, handler) || ending && self.links[link].socket.is_some() {}
@@ -182,24 +275,24 @@ impl Links {
         let room = &mut buffer[kept..];
         let mut filled = false;
         let ended = match rustix::net::recv(&*socket, &mut *room, RecvFlags::empty()) {
-            Ok((0, _)) => Some("the server closed the connection without a close frame".into()),
+            Ok((0, _)) => Some(Ending::new("the server closed the connection without a close frame")),
             Ok((count, _)) => {
                 filled = count == room.len();
                 self.input(link, &buffer[..kept + count], handler)
             }
             Err(Errno::AGAIN) => None,
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(Ending::new(error.to_string())),
         };
         self.buffer = buffer;
-        if let Some(why) = &ended {
+        if let Some(ending) = &ended {
             self.links[link].socket = None;
-            handler.closed(link, why);
+            handler.closed(link, ending);
         }
         filled && ended.is_none()
     }
 
     /// The upgrade's answer, then frames; why the connection must end, if it must.
-    fn input(&mut self, link: usize, bytes: &[u8], handler: &mut impl Handler) -> Option<String> {
+    fn input(&mut self, link: usize, bytes: &[u8], handler: &mut impl Handler) -> Option<Ending> {
         let mut used = 0;
         if !self.links[link].upgraded {
             match upgrade_answer(bytes) {
@@ -208,7 +301,7 @@ impl Links {
                     self.keep(link, bytes);
                     return None;
                 }
-                Err(why) => return Some(why),
+                Err(ending) => return Some(ending),
             }
             self.links[link].upgraded = true;
             handler.opened(link);
@@ -228,10 +321,10 @@ impl Links {
                     }
                 }
                 Parsed::Partial if bytes.len() - used > RECEIVE_BYTES / 2 => {
-                    return Some("a frame larger than this tester reads".into());
+                    return Some(Ending::new("a frame larger than this tester reads"));
                 }
                 Parsed::Partial => break,
-                Parsed::Broken(why) => return Some(format!("protocol error: {why}")),
+                Parsed::Broken(why) => return Some(Ending::new(format!("protocol error: {why}"))),
             }
         }
         self.keep(link, &bytes[used..]);
@@ -246,32 +339,33 @@ impl Links {
 }
 
 /// The length of a complete, successful answer; `None` while it is incomplete.
-fn upgrade_answer(bytes: &[u8]) -> Result<Option<usize>, String> {
+fn upgrade_answer(bytes: &[u8]) -> Result<Option<usize>, Ending> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return match bytes.len() {
             0..16_384 => Ok(None),
-            _ => Err("an endless answer to the upgrade".into()),
+            _ => Err(Ending::new("an endless answer to the upgrade")),
         };
     };
     let head = &bytes[..end];
     let first_line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let first_line = String::from_utf8_lossy(first_line);
     if !first_line.starts_with("HTTP/1.1 101") {
-        return Err(format!("the upgrade was answered with `{first_line}`"));
+        let code = first_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        return Err(Ending { code, text: format!("the upgrade was answered with `{first_line}`") });
     }
     if memchr::memmem::find(head, ACCEPT).is_none() {
-        return Err("the upgrade's Sec-WebSocket-Accept is wrong".into());
+        return Err(Ending::new("the upgrade's Sec-WebSocket-Accept is wrong"));
     }
     Ok(Some(end + 4))
 }
 
-fn close_reason(payload: &[u8]) -> String {
+fn close_reason(payload: &[u8]) -> Ending {
     match payload.split_first_chunk::<2>() {
         Some((code, reason)) => {
             let (code, reason) = (u16::from_be_bytes(*code), String::from_utf8_lossy(reason));
-            format!("closed by the server with {code} {reason}")
+            Ending { code: Some(code), text: format!("closed by the server with {code} {reason}") }
         }
-        None => "closed by the server without a code".into(),
+        None => Ending::new("closed by the server without a code"),
     }
 }
 
@@ -283,15 +377,18 @@ mod tests {
     fn an_answer_is_accepted_whole_and_only_when_right() {
         let good = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: \
                      s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x00";
-        assert_eq!(upgrade_answer(good), Ok(Some(good.len() - 2)));
-        assert_eq!(upgrade_answer(&good[..40]), Ok(None));
+        assert!(matches!(upgrade_answer(good), Ok(Some(length)) if length == good.len() - 2));
+        assert!(matches!(upgrade_answer(&good[..40]), Ok(None)));
         let refused = upgrade_answer(b"HTTP/1.1 403 Forbidden\r\n\r\n");
-        assert!(refused.is_err_and(|why| why.contains("403 Forbidden")));
+        assert!(refused.is_err_and(|ending| ending.code == Some(403) && !ending.is_limit()));
+        let busy = upgrade_answer(b"HTTP/1.1 503 Service Unavailable\r\n\r\n");
+        assert!(busy.is_err_and(|ending| ending.is_limit()));
         assert!(upgrade_answer(b"HTTP/1.1 101 X\r\nA: b\r\n\r\n").is_err());
     }
 
     #[test]
     fn close_codes_are_shown() {
-        assert_eq!(close_reason(b"\x0f\xa8slow"), "closed by the server with 4008 slow");
+        let ending = close_reason(b"\x0f\xa8slow");
+        assert_eq!((ending.code, ending.to_string().as_str()), (Some(4008), "closed by the server with 4008 slow"));
     }
 }

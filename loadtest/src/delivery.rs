@@ -21,7 +21,7 @@ pub enum Reading {
     Delivery { tag: Tag, id: u64 },
     /// Another event: presence, typing and the like.
     Other,
-    /// The server refused something.
+    /// The server refused something, in its words.
     Refusal(String),
     /// A message that is not what was sent.
     Damaged(String),
@@ -137,7 +137,7 @@ impl Reader {
         };
         if event.kind != self.event {
             return match event.kind {
-                "error" => Reading::Refusal(excerpt(text)),
+                "error" => Reading::Refusal(error_text(text)),
                 _ => Reading::Other,
             };
         }
@@ -177,13 +177,22 @@ fn damaged(what: &str, text: &[u8]) -> Reading {
     Reading::Damaged(format!("{what}: {}", excerpt(text)))
 }
 
+/// What an error frame says.
+pub fn error_text(text: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct ErrorEvent {
+        message: String,
+    }
+    serde_json::from_slice::<ErrorEvent>(text).map_or_else(|_| excerpt(text), |event| event.message)
+}
+
 pub fn excerpt(text: &[u8]) -> String {
     let shown = String::from_utf8_lossy(&text[..text.len().min(200)]);
     format!("{shown} ({} bytes)", text.len())
 }
 
 /// 64 bits of an id, enough to tell two messages apart; never 0.
-fn digest(id: &[u8]) -> u64 {
+pub fn digest(id: &[u8]) -> u64 {
     let mut digest = 0x9e37_79b9_7f4a_7c15_u64;
     for chunk in id.chunks(8) {
         let mut word = [0; 8];
@@ -278,7 +287,7 @@ mod tests {
         let status = br#"{"type":"user_status","user_id":"u","username":"n","status":"online"}"#;
         assert_eq!(reader.read(status), Reading::Other);
         let error = r#"{"type":"error","message":"Formato JSON inválido"}"#;
-        assert!(matches!(reader.read(error.as_bytes()), Reading::Refusal(_)));
+        assert_eq!(reader.read(error.as_bytes()), Reading::Refusal("Formato JSON inválido".into()));
         assert!(matches!(reader.read(b"\x00garbage"), Reading::Damaged(_)));
     }
 }

@@ -1,24 +1,30 @@
 //! The fixture file: users with their tokens, and rooms with their members, as `pregon seed` writes it.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 pub struct Fixture {
     pub users: Vec<User>,
     pub rooms: Vec<Room>,
+    /// Of all users, where this program made them: it can log them in again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 pub struct User {
     pub id: String,
     pub username: String,
     pub token: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 pub struct Room {
     pub id: String,
     /// Positions in `users`.
@@ -37,6 +43,16 @@ impl Fixture {
             }
         }
         Ok(fixture)
+    }
+
+    /// For this user's eyes only: it holds tokens.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let unwritable = || format!("cannot write the fixture {}", path.display());
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create(true).truncate(true).mode(0o600).open(path).with_context(unwritable)?;
+        let json = serde_json::to_vec(self).context("the fixture as JSON")?;
+        file.write_all(&json).with_context(unwritable)
     }
 
     /// Whether `rooms` rooms of `members` members can be had.

@@ -4,16 +4,21 @@
 //! `target` and `delivery` know a server's messages; `oracle` judges; `report` tells.
 #![allow(clippy::print_stdout, reason = "the report is this program's output; progress goes to stderr")]
 
+mod api;
 mod client;
 mod compare;
 mod delivery;
+mod find_max;
 mod fixture;
 mod frames;
+mod html;
+mod meter;
 mod oracle;
 mod pacing;
 mod proc;
 mod report;
 mod scenario;
+mod setup;
 mod tag;
 mod target;
 
@@ -22,8 +27,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use report::{Report, emit};
-use scenario::{chat, idle, room};
+use report::{Report, emit, emit_html};
+use scenario::{Common, chat, churn, idle, room, slow, storm};
 
 /// Drives a real-time server, checks every delivery, and says what each cost.
 ///
@@ -43,9 +48,19 @@ enum Scenario {
     Rooms(room::RoomsOptions),
     /// Durable chat messages in many rooms
     Chat(chat::ChatOptions),
+    /// Fan-out from senders on one address to receivers on another
+    Cluster(room::ClusterOptions),
+    /// Clients come and leave at a rate
+    Churn(churn::ChurnOptions),
+    /// All connections drop at once and come back
+    Storm(storm::StormOptions),
+    /// Some readers stall
+    Slow(slow::SlowOptions),
+    /// Raises the rate of a scenario until an objective breaks
+    FindMax(find_max::FindMaxOptions),
     /// Many connections that do nothing
     Idle(idle::IdleOptions),
-    /// The bare peer and pregon in turns, the same load on both
+    /// Servers in turns, the same load on all: pregon, the bare loops, others
     Compare(compare::CompareOptions),
 }
 
@@ -62,15 +77,25 @@ fn main() -> ExitCode {
 
 /// Whether everything arrived as it should.
 fn run(scenario: &Scenario) -> Result<bool> {
-    fn tell(report: &impl Report, json: Option<&std::path::Path>) -> Result<bool> {
-        emit(report, json)?;
+    fn tell(report: &impl Report, common: &Common) -> Result<bool> {
+        emit_html(report, common.html.as_deref())?;
+        emit(report, common.json.as_deref())?;
         Ok(report.clean())
     }
     match scenario {
-        Scenario::Room(options) => tell(&room::room(options)?, options.common.json.as_deref()),
-        Scenario::Rooms(options) => tell(&room::rooms(options)?, options.common.json.as_deref()),
-        Scenario::Chat(options) => tell(&chat::chat(options)?, options.common.json.as_deref()),
-        Scenario::Idle(options) => tell(&idle::idle(options)?, options.common.json.as_deref()),
-        Scenario::Compare(options) => tell(&compare::compare(options)?, options.json.as_deref()),
+        Scenario::Room(options) => tell(&room::room(options)?, &options.common),
+        Scenario::Rooms(options) => tell(&room::rooms(options)?, &options.common),
+        Scenario::Chat(options) => tell(&chat::chat(options)?, &options.common),
+        Scenario::Cluster(options) => tell(&room::cluster(options)?, &options.common),
+        Scenario::Churn(options) => tell(&churn::churn(options)?, &options.common),
+        Scenario::Storm(options) => tell(&storm::storm(options)?, &options.common),
+        Scenario::Slow(options) => tell(&slow::slow(options)?, &options.common),
+        Scenario::FindMax(options) => tell(&find_max::find_max(options)?, options.scenario.common()),
+        Scenario::Idle(options) => tell(&idle::idle(options)?, &options.common),
+        Scenario::Compare(options) => {
+            let report = compare::compare(options)?;
+            emit(&report, options.json.as_deref())?;
+            Ok(report.clean())
+        }
     }
 }

@@ -20,6 +20,8 @@ pub struct Violations {
     pub order_differs: u64,
     pub foreign_room: u64,
     pub disconnected: u64,
+    /// Told to somebody whom it does not concern.
+    pub misdirected: u64,
     /// The first few, in words.
     pub samples: Vec<String>,
 }
@@ -33,6 +35,20 @@ impl Violations {
             + self.order_differs
             + self.foreign_room
             + self.disconnected
+            + self.misdirected
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.damaged += other.damaged;
+        self.order_differs += other.order_differs;
+        self.foreign_room += other.foreign_room;
+        self.disconnected += other.disconnected;
+        self.misdirected += other.misdirected;
+        self.samples.extend(other.samples);
+        self.samples.truncate(SAMPLES_MAX);
     }
 
     fn sample(&mut self, text: impl FnOnce() -> String) {
@@ -200,9 +216,38 @@ impl Oracle {
         self.violations.sample(|| format!("receiver {receiver} was disconnected: {why}"));
     }
 
-    /// At the end: what never came. `sent`: messages of each sender.
-    pub fn finish(&mut self, sent: &[u32]) {
-        for receiver in 0..self.layout.receivers() {
+    pub fn misdirected(&mut self, receiver: usize, what: &str) {
+        self.violations.misdirected += 1;
+        self.violations.sample(|| format!("receiver {receiver}: {what}"));
+    }
+
+    /// The sequence number of a sender that a receiver must see next.
+    pub fn expected(&self, receiver: usize, sender: usize) -> u32 {
+        self.expected[receiver * self.layout.senders + sender % self.layout.senders]
+    }
+
+    /// This message does not concern the receiver.
+    pub fn skip(&mut self, receiver: usize, tag: Tag) {
+        let slot = receiver * self.layout.senders + tag.sender as usize % self.layout.senders;
+        self.expected[slot] = tag.seq + 1;
+    }
+
+    /// A receiver that was away begins anew with `next` of each sender of its room.
+    pub fn rejoin(&mut self, receiver: usize, next: impl Iterator<Item = u32>) {
+        for (local, next) in next.enumerate() {
+            let slot = receiver * self.layout.senders + local;
+            self.gaps.remove(&slot);
+            self.expected[slot] = next;
+        }
+        if let Some(place) = self.places.get_mut(receiver) {
+            place.off = true;
+        }
+    }
+
+    /// At the end: what never came. `sent`: messages of each sender; `refused`: those of them that the
+    /// server would not take, in order; `excused`: receivers of whom nothing is expected.
+    pub fn finish(&mut self, sent: &[u32], refused: &[Vec<u32>], excused: impl Fn(usize) -> bool) {
+        for receiver in (0..self.layout.receivers()).filter(|receiver| !excused(*receiver)) {
             let room = self.layout.room_of_receiver(receiver);
             for local in 0..self.layout.senders {
                 let slot = receiver * self.layout.senders + local;
@@ -210,7 +255,12 @@ impl Oracle {
                 let tail = self.expected[slot]..sent[sender];
                 let gaps = self.gaps.remove(&slot).unwrap_or_default();
                 for gap in gaps.into_iter().chain([tail]).filter(|gap| !gap.is_empty()) {
-                    self.violations.lost += u64::from(gap.end - gap.start);
+                    let not_taken = refused[sender].iter().filter(|seq| gap.contains(seq)).count() as u32;
+                    let lost = gap.end - gap.start - not_taken;
+                    if lost == 0 {
+                        continue;
+                    }
+                    self.violations.lost += u64::from(lost);
                     self.violations.sample(|| {
                         let (first, last) = (gap.start, gap.end - 1);
                         format!("receiver {receiver} never got messages {first} to {last} of sender {sender}")
@@ -227,6 +277,10 @@ mod tests {
     use super::*;
 
     const LAYOUT: Layout = Layout { rooms: 2, members: 3, senders: 2 };
+
+    fn finish(oracle: &mut Oracle, sent: [u32; 4]) {
+        oracle.finish(&sent, &vec![Vec::new(); 4], |_| false);
+    }
 
     fn tag(sender: u32, seq: u32) -> Tag {
         Tag { sender, seq }
@@ -246,7 +300,7 @@ mod tests {
     #[test]
     fn a_whole_run_is_clean() {
         let mut oracle = run(5);
-        oracle.finish(&[5, 0, 0, 0]);
+        finish(&mut oracle, [5, 0, 0, 0]);
         assert_eq!(oracle.violations, Violations::default());
     }
 
@@ -254,7 +308,7 @@ mod tests {
     fn a_gap_and_a_missing_end_are_losses() {
         let mut oracle = run(5);
         assert!(oracle.observe(1, tag(0, 7), 7));
-        oracle.finish(&[9, 0, 0, 0]);
+        finish(&mut oracle, [9, 0, 0, 0]);
         // Receiver 1 lacks 5, 6 and 8; receivers 0 and 2 lack 5 to 8.
         assert_eq!(oracle.violations.lost, 3 + 4 + 4);
         assert_eq!(oracle.violations.total(), 11);
@@ -262,10 +316,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_or_is_excused_is_not_lost() {
+        let mut oracle = run(5);
+        assert!(oracle.observe(1, tag(0, 7), 7));
+        oracle.finish(&[9, 0, 0, 0], &[vec![5, 6, 8], Vec::new(), Vec::new(), Vec::new()], |receiver| receiver == 2);
+        assert_eq!(oracle.violations.lost, 1, "receiver 0 lacks 7, which was taken: {:?}", oracle.violations);
+    }
+
+    #[test]
+    fn who_rejoins_is_owed_only_what_follows() {
+        let mut oracle = run(5);
+        assert!(oracle.observe(1, tag(0, 7), 7));
+        for receiver in 0..3 {
+            oracle.rejoin(receiver, [9, 0].into_iter());
+        }
+        assert!(oracle.observe(1, tag(0, 9), 9));
+        finish(&mut oracle, [10, 0, 0, 0]);
+        assert_eq!(oracle.violations.lost, 2, "9 for receivers 0 and 2");
+    }
+
+    #[test]
     fn a_second_copy_is_a_duplicate_and_does_not_count() {
         let mut oracle = run(5);
         assert!(!oracle.observe(2, tag(0, 3), 3));
-        oracle.finish(&[5, 0, 0, 0]);
+        finish(&mut oracle, [5, 0, 0, 0]);
         assert_eq!(oracle.violations.duplicated, 1);
         assert_eq!(oracle.violations.total(), 1);
     }
@@ -280,7 +354,7 @@ mod tests {
             }
         }
         assert!(!oracle.observe(1, tag(0, 2), 0), "the gap is filled");
-        oracle.finish(&[4, 0, 0, 0]);
+        finish(&mut oracle, [4, 0, 0, 0]);
         assert_eq!(oracle.violations.reordered, 2);
         assert_eq!(oracle.violations.duplicated, 1);
         assert_eq!(oracle.violations.total(), 3);
@@ -294,7 +368,7 @@ mod tests {
                 assert!(oracle.observe(receiver, tag(sender, 0), u64::from(sender)));
             }
         }
-        oracle.finish(&[1, 1, 0, 0]);
+        finish(&mut oracle, [1, 1, 0, 0]);
         assert_eq!(oracle.violations.order_differs, 1);
         assert_eq!(oracle.violations.total(), 1);
     }

@@ -24,6 +24,57 @@ pub enum Pacing {
     Rate { per_second: f64 },
 }
 
+/// How a scenario is paced: open loop unless a closed one is asked for.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PacingOptions {
+    /// Open loop: messages a second of all senders together, whatever the server does
+    /// [default: as many as make 20,000 deliveries/s]
+    #[arg(long, conflicts_with_all = ["closed", "window", "window_each", "release_when"])]
+    pub rate: Option<f64>,
+    /// Closed loop: the next message when the last has arrived
+    #[arg(long)]
+    pub closed: bool,
+    /// Closed loop with so many messages under way (room and chat: of each sender; rooms: of all together,
+    /// taking turns)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub window: Option<u32>,
+    /// Closed loop with so many messages of each sender under way
+    #[arg(long, conflicts_with = "window", value_parser = clap::value_parser!(u32).range(1..))]
+    pub window_each: Option<u32>,
+    /// Closed loop: the next message goes when the sender has its own copy, or when everybody has theirs
+    #[arg(long, value_enum)]
+    pub release_when: Option<Release>,
+}
+
+/// Deliveries a second of an open loop whose rate was not said: about a tenth of a core's work.
+const DELIVERIES_PER_SECOND: f64 = 20_000.0;
+
+impl PacingOptions {
+    /// `members`: receivers of one message. `closed`: what `--closed` alone means here.
+    pub fn pacing(&self, members: usize, closed: Pacing) -> anyhow::Result<Pacing> {
+        let is_closed =
+            self.closed || self.window.is_some() || self.window_each.is_some() || self.release_when.is_some();
+        if !is_closed {
+            let per_second = self.rate.unwrap_or(DELIVERIES_PER_SECOND / members.max(1) as f64);
+            anyhow::ensure!(per_second.is_finite() && per_second > 0.0, "--rate {per_second} is no rate");
+            return Ok(Pacing::Rate { per_second });
+        }
+        Ok(match (closed, self.window_each) {
+            (Pacing::Together { release, .. }, Some(window)) | (Pacing::Each { window, release }, None) => {
+                Pacing::Each { window: self.window.unwrap_or(window), release: self.release_when.unwrap_or(release) }
+            }
+            (Pacing::Each { release, .. }, Some(window)) => {
+                Pacing::Each { window, release: self.release_when.unwrap_or(release) }
+            }
+            (Pacing::Together { window, release }, None) => Pacing::Together {
+                window: self.window.unwrap_or(window),
+                release: self.release_when.unwrap_or(release),
+            },
+            (rate @ Pacing::Rate { .. }, _) => rate,
+        })
+    }
+}
+
 /// The times at which an open loop sends.
 pub struct Schedule {
     start: u64,
@@ -65,14 +116,41 @@ impl std::fmt::Display for Pacing {
             Self::Together { window, release } => {
                 write!(out, "window {window} together, {}", name(release))
             }
-            Self::Rate { per_second } => write!(out, "{per_second} messages/s (open loop)"),
+            Self::Rate { per_second } => write!(out, "{per_second:.1} a second (open loop)"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        pacing: PacingOptions,
+    }
+
+    fn pacing(line: &str, closed: Pacing) -> Pacing {
+        let line = Line::try_parse_from(["x"].into_iter().chain(line.split_whitespace())).expect("options");
+        line.pacing.pacing(1000, closed).expect("a pacing")
+    }
+
+    #[test]
+    fn the_loop_is_open_unless_a_closed_one_is_asked_for() {
+        let each = Pacing::Each { window: 1, release: Release::All };
+        let together = Pacing::Together { window: 64, release: Release::All };
+        assert_eq!(pacing("", each), Pacing::Rate { per_second: 20.0 });
+        assert_eq!(pacing("--rate 50", each), Pacing::Rate { per_second: 50.0 });
+        assert_eq!(pacing("--closed", each), each);
+        assert_eq!(pacing("--window 16", each), Pacing::Each { window: 16, release: Release::All });
+        let sender = Release::Sender;
+        assert_eq!(pacing("--release-when sender", together), Pacing::Together { window: 64, release: sender });
+        assert_eq!(pacing("--window-each 2", together), Pacing::Each { window: 2, release: Release::All });
+        assert!(Line::try_parse_from(["x", "--rate", "5", "--closed"]).is_err());
+    }
 
     #[test]
     fn late_messages_keep_their_scheduled_times() {

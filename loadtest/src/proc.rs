@@ -59,6 +59,32 @@ pub fn own_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// What the kernel says of the calling thread, on which the whole load runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnThread {
+    pub cpu_ns: u64,
+    /// Time that it could have run and had no core.
+    pub waited_ns: u64,
+    /// How often it was put off its core.
+    pub preemptions: u64,
+}
+
+/// Waiting and preemptions are 0 where the kernel does not count them.
+pub fn own_thread() -> OwnThread {
+    let waited = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let waited = waited.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse().ok());
+    let status = fs::read_to_string("/proc/thread-self/status").ok();
+    let preemptions = status.and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    });
+    OwnThread {
+        cpu_ns: own_cpu_ns(),
+        waited_ns: waited.unwrap_or_default(),
+        preemptions: preemptions.unwrap_or_default(),
+    }
+}
+
 /// Pins the calling thread, and what it starts from now on, to one core.
 pub fn pin(core: usize) -> Result<()> {
     if core >= CpuSet::MAX_CPU {
@@ -76,6 +102,8 @@ pub fn raise_file_limit(sockets: usize) -> Result<()> {
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
     }
+    let raising = limit.maximum.map_or("none".to_owned(), |maximum| maximum.to_string());
+    eprintln!("limit of open files raised from {} to {raising}", limit.current.unwrap_or_default());
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")?;
     if let Some(maximum) = limit.maximum.filter(|maximum| *maximum < needed) {
@@ -110,5 +138,6 @@ mod tests {
         let watched = Watched::new(std::process::id()).expect("own /proc");
         assert!(watched.rss_kib().expect("own memory") > 0);
         assert!(own_cpu_ns() > 0);
+        assert!(own_thread().cpu_ns > 0);
     }
 }

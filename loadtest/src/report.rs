@@ -7,18 +7,32 @@ use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::html::{self, Plot};
+use crate::meter::{Generator, Meter, Ns, Refused, Sample};
 use crate::oracle::{Layout, Violations};
 use crate::pacing::Pacing;
+use crate::scenario::mixed::Mix;
 use crate::scenario::{Plan, Run};
 use crate::target::Kind;
 
 /// Above this share of its core the load, not the server, sets the pace.
 const LOAD_BUSY: f64 = 0.95;
+/// Above this share of the time without a core the load is not alone on its core.
+const LOAD_WAITED: f64 = 0.05;
+/// Messages that go out this late are in the latencies, and it is not the server's doing.
+const LATE_MS: f64 = 2.0;
+/// Points of the percentile curve.
+const QUANTILES: [f64; 12] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999, 1.0];
 
 /// A result that can be shown and judged.
 pub trait Report: Display + Serialize {
     /// Whether everything arrived as it should.
     fn clean(&self) -> bool;
+
+    /// What `--html` shows beside the table.
+    fn plots(&self) -> Vec<Plot> {
+        Vec::new()
+    }
 }
 
 /// In milliseconds.
@@ -57,6 +71,8 @@ pub struct Round {
     pub deliveries_per_second: f64,
     /// Counted by the sender's own copy.
     pub messages_per_second: f64,
+    /// Messages that the server would not take.
+    pub refused: u64,
     pub bytes_per_delivery: f64,
     /// User and system time; none without `--server-pid`.
     pub server_us_per_delivery: Option<f64>,
@@ -66,6 +82,17 @@ pub struct Round {
     /// From sending (open loop: the scheduled time) to the sender's own copy.
     pub echo: Latency,
     /// … to each member's copy.
+    pub delivery: Latency,
+    pub generator: Generator,
+}
+
+/// One kind of event of a mixed load.
+#[derive(Clone, Debug, Serialize)]
+pub struct KindLine {
+    pub kind: &'static str,
+    /// In the measured rounds.
+    pub sent_per_second: f64,
+    pub deliveries: u64,
     pub delivery: Latency,
 }
 
@@ -79,21 +106,30 @@ pub struct TrafficReport {
     pub senders_per_room: usize,
     pub pacing: Pacing,
     pub bytes: usize,
+    /// Of a mixed load.
+    pub mix: Option<Mix>,
     pub rounds: Vec<Round>,
     /// The median of each column.
     pub median: Option<Round>,
-    /// Error frames.
-    pub refusals: u64,
-    pub refusal_samples: Vec<String>,
+    /// Of a mixed load.
+    pub kinds: Vec<KindLine>,
+    pub refused: Refused,
     pub checked: u64,
     pub violations: Violations,
+    /// The load, not the server, set the pace or a part of the latencies.
+    pub generator_limited: bool,
     pub notes: Vec<String>,
+    /// Delivery latency in ms by quantile, all rounds together.
+    pub curve: Vec<(f64, f64)>,
+    pub series: Vec<Sample>,
 }
 
 impl TrafficReport {
-    pub fn new(plan: &Plan, run: &Run, rounds: Vec<Round>, mut notes: Vec<String>) -> Self {
+    pub fn new(plan: &Plan, run: &Run, rounds: Vec<Round>, mut notes: Vec<String>, meter: Meter) -> Self {
         let median = median_round(&rounds);
-        notes.extend(median.as_ref().and_then(bottleneck));
+        let limits = median.as_ref().map(bottlenecks).unwrap_or_default();
+        let generator_limited = !limits.is_empty();
+        notes.extend(limits);
         let Layout { rooms: room_count, members, senders } = plan.layout;
         Self {
             scenario: plan.scenario,
@@ -104,24 +140,21 @@ impl TrafficReport {
             senders_per_room: senders,
             pacing: plan.pacing,
             bytes: plan.bytes,
+            mix: plan.mix,
             rounds,
             median,
-            refusals: 0,
-            refusal_samples: Vec::new(),
-            checked: 0,
+            kinds: Vec::new(),
+            refused: meter.refused,
+            checked: meter.checked,
             violations: Violations::default(),
+            generator_limited,
             notes,
+            curve: curve(&meter.all),
+            series: meter.series,
         }
     }
 
-    pub fn with_refusals(mut self, refusals: u64, samples: Vec<String>) -> Self {
-        self.refusals = refusals;
-        self.refusal_samples = samples;
-        self
-    }
-
-    pub fn with_verdict(mut self, checked: u64, violations: Violations) -> Self {
-        self.checked = checked;
+    pub fn with_verdict(mut self, violations: Violations) -> Self {
         self.violations = violations;
         self
     }
@@ -130,6 +163,12 @@ impl TrafficReport {
 impl Report for TrafficReport {
     fn clean(&self) -> bool {
         self.violations.total() == 0
+    }
+
+    fn plots(&self) -> Vec<Plot> {
+        let mut plots = html::series_plots(&self.series);
+        plots.push(html::curve_plot(&self.curve));
+        plots
     }
 }
 
@@ -140,6 +179,9 @@ impl Display for TrafficReport {
             "{} on {}: {} rooms × {} members, {} senders each, {}, {} bytes",
             self.scenario, self.url, self.rooms, self.members, self.senders_per_room, self.pacing, self.bytes
         )?;
+        if let Some(mix) = &self.mix {
+            writeln!(out, "of each sender's actions: {mix}")?;
+        }
         writeln!(
             out,
             "{:8}{:>14}{:>12} | server {:>8}{:>7} | load {:>8}{:>7} |{:>36} |{:>36}",
@@ -159,12 +201,14 @@ impl Display for TrafficReport {
         if let Some(median) = self.median.as_ref().filter(|_| self.rounds.len() > 1) {
             write_round(out, "median", median)?;
         }
-        if self.refusals > 0 {
-            writeln!(out, "refused by the server: {} error frames", self.refusals)?;
-            for sample in &self.refusal_samples {
-                writeln!(out, "  {sample}")?;
-            }
+        for kind in &self.kinds {
+            let KindLine { kind, sent_per_second, deliveries, delivery } = kind;
+            writeln!(out, "  {kind:10} {sent_per_second:>9.1} a second {deliveries:>11} deliveries | ms: {delivery}")?;
         }
+        if let Some(Round { generator, .. }) = &self.median {
+            write_generator(out, generator)?;
+        }
+        write_refused(out, &self.refused)?;
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
         }
@@ -188,15 +232,52 @@ fn write_round(out: &mut Formatter<'_>, name: &str, round: &Round) -> std::fmt::
     )
 }
 
-fn write_verdict(out: &mut Formatter<'_>, checked: u64, bad: &Violations) -> std::fmt::Result {
+fn write_generator(out: &mut Formatter<'_>, generator: &Generator) -> std::fmt::Result {
+    writeln!(
+        out,
+        "the load itself: messages out late p99 {:.2} max {:.2} ms; away from its sockets p99 {:.2} ms; without a core \
+         {:.1} % of the time, put off {:.0} times a second",
+        generator.late_p99_ms,
+        generator.late_max_ms,
+        generator.away_p99_ms,
+        generator.run_queue_share * 100.0,
+        generator.preemptions_per_second
+    )
+}
+
+/// What the server would not take, by its own words.
+pub fn write_refused(out: &mut Formatter<'_>, refused: &Refused) -> std::fmt::Result {
+    if refused.total == 0 {
+        return Ok(());
+    }
+    writeln!(out, "refused by the server: {} (neither delivered nor lost)", refused.total)?;
+    for (reason, count) in &refused.reasons {
+        writeln!(out, "  {count:>9} × {reason}")?;
+    }
+    Ok(())
+}
+
+fn curve(all: &Ns) -> Vec<(f64, f64)> {
+    let point = |quantile: f64| (quantile, all.value_at_quantile(quantile) as f64 / 1e6);
+    if all.is_empty() { Vec::new() } else { QUANTILES.into_iter().map(point).collect() }
+}
+
+pub fn write_verdict(out: &mut Formatter<'_>, checked: u64, bad: &Violations) -> std::fmt::Result {
     if bad.total() == 0 {
         return writeln!(out, "oracle: {checked} deliveries checked: none lost, doubled, reordered or damaged");
     }
     writeln!(
         out,
         "oracle: {checked} deliveries checked, VIOLATIONS: {} lost, {} duplicated, {} reordered, \
-         {} damaged, {} receivers with another order, {} in a foreign room, {} disconnected",
-        bad.lost, bad.duplicated, bad.reordered, bad.damaged, bad.order_differs, bad.foreign_room, bad.disconnected
+         {} damaged, {} receivers with another order, {} in a foreign room, {} misdirected, {} disconnected",
+        bad.lost,
+        bad.duplicated,
+        bad.reordered,
+        bad.damaged,
+        bad.order_differs,
+        bad.foreign_room,
+        bad.misdirected,
+        bad.disconnected
     )?;
     for sample in &bad.samples {
         writeln!(out, "  {sample}")?;
@@ -289,6 +370,12 @@ pub fn emit(report: &impl Report, json: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// The page of `--html`.
+pub fn emit_html(report: &impl Report, path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, html::page(report)).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// The middle value; of an even number the mean of the two in the middle.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -297,22 +384,40 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
-/// Who set the pace, when the load had none to spare.
-fn bottleneck(round: &Round) -> Option<String> {
+/// Where the load itself was the limit, in words.
+fn bottlenecks(round: &Round) -> Vec<String> {
     let busy = |cores: f64| format!("{:.0} %", cores * 100.0);
     let load = busy(round.load_cores);
+    let mut found = Vec::new();
     match round.server_cores {
-        _ if round.load_cores < LOAD_BUSY => None,
-        Some(server) if server >= LOAD_BUSY => Some(format!(
+        _ if round.load_cores < LOAD_BUSY => {}
+        Some(server) if server >= LOAD_BUSY => found.push(format!(
             "the load's own thread was as busy as the server ({load}, {}): a faster server would not \
              show more deliveries/s here",
             busy(server)
         )),
-        _ => Some(format!("the load's own thread was busy {load} of the time: it, not the server, was the bottleneck")),
+        _ => found
+            .push(format!("the load's own thread was busy {load} of the time: it, not the server, was the bottleneck")),
     }
+    let Generator { late_p99_ms, run_queue_share, .. } = round.generator;
+    if run_queue_share > LOAD_WAITED {
+        found.push(format!(
+            "the load waited {:.0} % of the time for a core that others had: latencies are partly its own; give it a \
+             core of its own (--core)",
+            run_queue_share * 100.0
+        ));
+    }
+    if late_p99_ms > LATE_MS && late_p99_ms > round.delivery.p99 / 10.0 {
+        found.push(format!(
+            "1 % of the messages went out {late_p99_ms:.1} ms late or more: the load, not the server, made that part \
+             of the latencies"
+        ));
+    }
+    found
 }
 
-fn median_round(rounds: &[Round]) -> Option<Round> {
+/// The median of each column.
+pub fn median_round(rounds: &[Round]) -> Option<Round> {
     let of = |field: fn(&Round) -> f64| median(rounds.iter().map(field).collect());
     let of_optional = |field: fn(&Round) -> Option<f64>| median(rounds.iter().filter_map(field).collect());
     let latency = |field: fn(&Round) -> Latency| {
@@ -329,6 +434,7 @@ fn median_round(rounds: &[Round]) -> Option<Round> {
         deliveries: of(|round| round.deliveries as f64)? as u64,
         deliveries_per_second: of(|round| round.deliveries_per_second)?,
         messages_per_second: of(|round| round.messages_per_second)?,
+        refused: of(|round| round.refused as f64)? as u64,
         bytes_per_delivery: of(|round| round.bytes_per_delivery)?,
         server_us_per_delivery: of_optional(|round| round.server_us_per_delivery),
         server_cores: of_optional(|round| round.server_cores),
@@ -336,6 +442,13 @@ fn median_round(rounds: &[Round]) -> Option<Round> {
         load_cores: of(|round| round.load_cores)?,
         echo: latency(|round| round.echo)?,
         delivery: latency(|round| round.delivery)?,
+        generator: Generator {
+            late_p99_ms: of(|round| round.generator.late_p99_ms)?,
+            late_max_ms: of(|round| round.generator.late_max_ms)?,
+            away_p99_ms: of(|round| round.generator.away_p99_ms)?,
+            run_queue_share: of(|round| round.generator.run_queue_share)?,
+            preemptions_per_second: of(|round| round.generator.preemptions_per_second)?,
+        },
     })
 }
 

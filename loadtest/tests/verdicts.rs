@@ -18,6 +18,10 @@ enum Fault {
     Swap,
     Damage,
     HangUp,
+    /// Nobody gets it; the sender gets an error frame instead.
+    Refuse,
+    /// As a server that has reached a limit.
+    Limit,
 }
 
 fn loadtest(arguments: &str) -> Output {
@@ -58,9 +62,16 @@ fn serve(listener: &TcpListener, fault: Fault) {
         let sent: Vec<u8> = [0x81, BYTES as u8].into_iter().chain(text).collect();
         for (member, socket) in members.iter_mut().enumerate() {
             let mut out = sent.clone();
+            if number == 5 && matches!(fault, Fault::Refuse) {
+                let error = br#"{"type":"error","message":"busy"}"#;
+                let frame = [&[0x81, error.len() as u8], &error[..]].concat();
+                let _ = if member == 0 { socket.write_all(&frame) } else { Ok(()) };
+                continue;
+            }
             if member == 1 && number == 5 {
                 match fault {
-                    Fault::None => {}
+                    Fault::None | Fault::Refuse => {}
+                    Fault::Limit => out = b"\x88\x06\x0f\xbdslow".to_vec(),
                     Fault::Lose => out.clear(),
                     Fault::Double => out.extend_from_slice(&sent),
                     Fault::Swap => held = std::mem::take(&mut out),
@@ -114,6 +125,25 @@ fn each_fault_is_named_and_ends_with_1() {
     }
 }
 
+#[test]
+fn what_is_refused_is_counted_and_neither_lost_nor_a_violation() {
+    let output = run_against(Fault::Refuse);
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!(report["refused"]["total"], 1, "{report}");
+    assert_eq!(report["refused"]["reasons"]["busy"], 1, "{report}");
+    assert!(report["checked"].as_u64() > Some(100), "the window goes on: {report}");
+}
+
+#[test]
+fn a_goodbye_for_a_limit_is_a_refusal() {
+    let output = run_against(Fault::Limit);
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!(report["refused"]["total"], 1, "{report}");
+    assert!(report["notes"][0].as_str().is_some_and(|note| note.contains("4029")), "{report}");
+}
+
 /// The bare peer, ended with its value.
 struct Peer(Child, String);
 
@@ -146,8 +176,10 @@ fn the_bare_peer_passes_every_scenario() {
     let scenarios = [
         format!("room --members 20 --senders 3 --window 16 --release-when all {timing}"),
         format!("room --members 20 --bytes 3000 --rate 2000 {timing}"),
+        format!("room --members 20 {timing}"),
         format!("rooms --rooms 30 --members 4 --senders 2 --window 64 {timing}"),
         format!("chat --rooms 5 --members 4 --window 2 {timing}"),
+        format!("cluster --receiver-url {} --rooms 5 --members 4 {timing}", peer.1),
         "idle --connections 95 --members 10 --seconds 0.2 --settle 0.1 --disconnect".to_owned(),
     ];
     for scenario in scenarios {

@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 use crate::cli::say;
 use crate::clock::Timestamp;
 use crate::config::Settings;
-use crate::limits::STRETCH_VISITS;
+use crate::limits::STRETCH_VISITS_MAX;
 use crate::net::send::{Io, Sender};
 use crate::store::sqlite;
 
@@ -85,7 +85,7 @@ fn file_limit() -> Result<String, String> {
 }
 
 fn network(io: Io) -> Result<String, String> {
-    match Sender::new(io, STRETCH_VISITS).map(|sender| sender.io()) {
+    match Sender::new(io, STRETCH_VISITS_MAX).map(|sender| sender.io()) {
         Ok(Io::Uring) => Ok("frames leave by io_uring".to_owned()),
         Ok(_) if io == Io::Auto => Ok("frames leave one by one: this kernel or container gives no io_uring".to_owned()),
         Ok(_) => Ok("frames leave one by one, as PREGON_IO says".to_owned()),

@@ -4,6 +4,7 @@
 //! costs no further `epoll_ctl`. A socket whose input did not fit one read is read again at the next look. Stretches
 //! go out by io_uring in one system call where the kernel has it, else one by one.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
@@ -19,6 +20,8 @@ const READS_MAX: usize = 4;
 
 /// What comes of a look, socket by socket. `token` is the number given at adoption.
 pub trait Handler {
+    /// May any socket be read now? If not, the rest waits for the next look.
+    fn has_room(&self) -> bool;
     /// May the socket be read now? If not, it is asked about again at the next look.
     fn takes_input(&self, token: u32) -> bool;
     /// Bytes came. They may be changed in place.
@@ -29,14 +32,22 @@ pub trait Handler {
     fn closed(&mut self, token: u32);
 }
 
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    is_unread: bool,
+    has_ended: bool,
+}
+
 /// A shard's sockets.
 #[derive(Debug)]
 pub struct Sockets {
     poll: Poll,
     events: Events,
     sockets: Vec<Option<TcpStream>>,
-    /// Sockets that may have more to read although no event will say so.
-    unread: Vec<u32>,
+    /// Sockets that may have more to read although no event will say so, the longest waiting first.
+    unread: VecDeque<u32>,
+    /// By number: is it in `unread`, and was its end announced, which happens once.
+    marks: Vec<Marks>,
     buffer: Box<[u8]>,
     sender: Sender,
 }
@@ -52,7 +63,8 @@ impl Sockets {
             poll: Poll::new()?,
             events: Events::with_capacity(events_max),
             sockets: Vec::new(),
-            unread: Vec::new(),
+            unread: VecDeque::new(),
+            marks: Vec::new(),
             buffer: vec![0; receive_bytes].into_boxed_slice(),
             sender,
         })
@@ -69,8 +81,10 @@ impl Sockets {
         let place = token as usize;
         if self.sockets.len() <= place {
             self.sockets.resize_with(place + 1, || None);
+            self.marks.resize(place + 1, Marks::default());
         }
         debug_assert!(self.sockets[place].is_none());
+        self.marks[place].has_ended = false;
         self.sender.adopted(token, &socket);
         self.sockets[place] = Some(socket);
         Ok(())
@@ -81,9 +95,13 @@ impl Sockets {
     /// # Errors
     /// When the kernel refuses the wait.
     pub fn look(&mut self, handler: &mut impl Handler) -> io::Result<bool> {
-        for token in std::mem::take(&mut self.unread) {
-            // The end may have been announced meanwhile, and is not announced again.
-            self.read(token, true, handler);
+        for _ in 0..self.unread.len() {
+            if !handler.has_room() {
+                return Ok(true);
+            }
+            let Some(token) = self.unread.pop_front() else { break };
+            self.marks[token as usize].is_unread = false;
+            self.read(token, handler);
         }
         match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
@@ -97,8 +115,10 @@ impl Sockets {
             if event.is_writable() {
                 handler.writable(token);
             }
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.read(token, event.is_read_closed() || event.is_error(), handler);
+            let has_ended = event.is_read_closed() || event.is_error();
+            if event.is_readable() || has_ended {
+                self.marks[token as usize].has_ended |= has_ended;
+                self.read(token, handler);
             }
         }
         let is_full = seen == events.capacity();
@@ -118,7 +138,7 @@ impl Sockets {
             self.sender.closing(token);
             // Closing the descriptor takes it out of the set anyway; an error here changes nothing.
             let _ = self.poll.registry().deregister(&mut socket);
-            self.unread.retain(|unread| *unread != token);
+            // Its turn to be read finds nobody, or whoever has the number then.
         }
     }
 
@@ -132,9 +152,9 @@ impl Sockets {
 
     /// Reads once, or, where no further event may come, until nothing is left; a peer that sends faster than it is read
     /// waits for the next look.
-    fn read(&mut self, token: u32, to_the_end: bool, handler: &mut impl Handler) {
+    fn read(&mut self, token: u32, handler: &mut impl Handler) {
         let Some(socket) = self.sockets.get_mut(token as usize).and_then(Option::as_mut) else { return };
-        if !handler.takes_input(token) {
+        if !handler.has_room() || !handler.takes_input(token) {
             return self.read_later(token);
         }
         for _ in 0..READS_MAX {
@@ -148,7 +168,7 @@ impl Sockets {
                     handler.received(token, &mut self.buffer[..count]);
                     // A short read has emptied the socket: the next byte raises an event. Only an end that was
                     // announced together with the bytes would not, nor one announced before they were all read.
-                    if !to_the_end {
+                    if !self.marks[token as usize].has_ended {
                         return;
                     }
                 }
@@ -161,8 +181,8 @@ impl Sockets {
     }
 
     fn read_later(&mut self, token: u32) {
-        if !self.unread.contains(&token) {
-            self.unread.push(token);
+        if !std::mem::replace(&mut self.marks[token as usize].is_unread, true) {
+            self.unread.push_back(token);
         }
     }
 }
@@ -189,6 +209,10 @@ mod tests {
     }
 
     impl Handler for Heard {
+        fn has_room(&self) -> bool {
+            true
+        }
+
         fn takes_input(&self, _: u32) -> bool {
             true
         }

@@ -22,6 +22,11 @@ pub struct Stretch<'a> {
 }
 
 impl<'a> Stretch<'a> {
+    /// Nobody yet, with room for so many visits of one slice each.
+    pub fn with_capacity(visits: usize) -> Self {
+        Self { slices: Vec::with_capacity(visits), visits: Vec::with_capacity(visits) }
+    }
+
     /// One more visit; never two to one socket.
     pub fn visit(&mut self, token: u32, slices: &[IoSlice<'a>]) {
         self.slices.extend_from_slice(slices);

@@ -276,6 +276,9 @@ impl Feeds {
             }
         }
         self.feeds.remove(feed as usize);
+        if self.by_author.capacity() > 4 * self.by_author.len() + 4096 {
+            self.by_author.shrink_to(2 * self.by_author.len());
+        }
         true
     }
 

@@ -7,12 +7,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::ids::{ShardId, UserId};
-use crate::limits::FEED_LOADS_MAX;
+use crate::limits::{FEED_LOADS_MAX, FEED_LOADS_WAITING_MAX};
 use crate::room::feeds::FeedKey;
 use crate::shard::port::{Follows, Inbox, LoadFollows, ToShard};
 use crate::store::Store;
 
-/// What was asked. Feeds that wait number no more than open files do.
+/// What was asked.
 struct Question {
     user: UserId,
     shard: ShardId,
@@ -21,7 +21,7 @@ struct Question {
 
 /// Starts the reader of lists on the control runtime: what shards ask it by.
 pub(super) fn port(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, control: &Handle) -> LoadFollows {
-    let (ask, mut asked) = mpsc::unbounded_channel::<Question>();
+    let (ask, mut asked) = mpsc::channel::<Question>(FEED_LOADS_WAITING_MAX);
     let loads = Arc::new(Semaphore::new(FEED_LOADS_MAX));
     control.spawn(async move {
         while let Some(question) = asked.recv().await {
@@ -30,8 +30,7 @@ pub(super) fn port(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, control: &
             tokio::spawn(answer(Arc::clone(&store), Arc::clone(&inboxes), question, permit));
         }
     });
-    // It fails when the server stops: then no answer is missed.
-    Arc::new(move |user, shard, feed| drop(ask.send(Question { user, shard, feed })))
+    Arc::new(move |user, shard, feed| ask.try_send(Question { user, shard, feed }).is_ok())
 }
 
 async fn answer(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, question: Question, permit: OwnedSemaphorePermit) {

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
-use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS, TURN_ROUNDS_MAX};
+use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_VISITS_MAX};
 use crate::net::readiness::Readiness;
 use crate::net::send::Sender;
 use crate::net::sockets::{Handler, Sockets};
@@ -54,7 +54,7 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        let sender = Sender::new(plan.io, STRETCH_VISITS)?;
+        let sender = Sender::new(plan.io, STRETCH_VISITS_MAX)?;
         let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender)?;
         let readiness = Readiness::of(&sockets)?;
         let ports = plan.ports.clone();
@@ -140,21 +140,21 @@ impl Shard {
             self.core.tick(began);
         }
         let mut has_more = true;
-        let mut has_worked = false;
+        let mut visits = 0;
         for _ in 0..TURN_ROUNDS_MAX {
             let is_flooded = self.core.is_flooded();
             let has_mail = is_flooded || self.core.take_mail();
             let has_input = is_flooded || self.look();
             let has_lists = self.core.work_on_feeds();
-            let has_walked = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
+            let visited = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
             self.bury();
-            has_worked |= has_walked;
-            has_more = has_mail || has_input || has_lists || has_walked;
-            if !has_more {
+            visits += visited;
+            has_more = has_mail || has_input || has_lists || visited > 0;
+            if !has_more || visits >= TURN_VISITS_MAX {
                 break;
             }
         }
-        if has_worked {
+        if visits > 0 {
             self.core.stats.turn_took(began.elapsed());
         }
         has_more

@@ -28,14 +28,16 @@ fn route(ports: &Ports, shard: ShardId, step: Step) {
 }
 
 impl Core {
-    /// A user's first feed socket came. Until it is known whom the user hears, this shard hears everybody and keeps it:
+    /// A user's first feed socket came, and its greeting waits for the walk. Until it is known whom the user hears, this shard hears everybody and keeps it:
     /// what is committed after the greeting is not missed, and the greeting waits for nothing.
     pub(super) fn open_feed(&mut self, user: UserId, room: u32) {
         let Self { feeds, ports, id, .. } = self;
         ports.directory.hear_all(*id);
         let feed = feeds.open(user, room, &mut |step| route(ports, *id, step));
         self.recent.begin(feed);
-        (self.ports.load_follows)(user, self.id, feed);
+        if !(self.ports.load_follows)(user, self.id, feed) {
+            self.send_away(feed);
+        }
     }
 
     /// A user's last feed socket went.

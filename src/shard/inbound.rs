@@ -22,6 +22,10 @@ use crate::ws::message::Incoming;
 use super::port::Refused;
 
 impl Handler for Core {
+    fn has_room(&self) -> bool {
+        self.intake > 0
+    }
+
     /// Answers may be many times longer than what they answer: who has enough waiting is not read until the walk has
     /// sent it. A full socket is read on, for its owner may be let go.
     fn takes_input(&self, token: u32) -> bool {
@@ -32,6 +36,7 @@ impl Handler for Core {
     fn received(&mut self, token: u32, bytes: &mut [u8]) {
         let Some(slot) = self.slots[token as usize].as_mut() else { return };
         slot.session.heard(self.now);
+        self.heard += 1;
         self.stats.counts.bytes_in += bytes.len() as u64;
         // The decoder is lent out so that what it finds can change the shard.
         let mut decoder = std::mem::take(&mut slot.decoder);
@@ -94,10 +99,10 @@ impl Core {
             Endpoint::Chat { .. } => self.respond(index, event::greeting),
             Endpoint::Feed => {
                 self.feed_sessions += 1;
+                self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
                 if is_first {
                     self.open_feed(user, seat.room);
                 }
-                self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
             }
             Endpoint::Post(_) => {}
             Endpoint::Notifications => {

@@ -18,6 +18,7 @@ impl Core {
         let inbox = self.ports.inboxes[self.id.index()].clone();
         for _ in 0..LOOK_MESSAGES_MAX {
             let Some(message) = inbox.pop() else { return false };
+            self.heard += 1;
             self.take(message);
         }
         !inbox.is_empty()

@@ -123,6 +123,12 @@ struct Core {
     wheel: Wheel<(u32, u32)>,
     /// Messages that other shards' inboxes had no room for: nothing is read while there are any.
     overflow: Overflow,
+    /// Visits that what is read before the next stretch may add.
+    intake: isize,
+    /// Reads and messages since the last stretch.
+    heard: usize,
+    /// Visits of that stretch at most.
+    stretch_visits: usize,
     drain: Option<liveness::Drain>,
     began: Instant,
     now: Seconds,
@@ -154,6 +160,9 @@ impl Core {
             over: Vec::new(),
             wheel: Wheel::default(),
             overflow: Overflow::default(),
+            intake: 1,
+            heard: 0,
+            stretch_visits: 0,
             drain: None,
             began: Instant::now(),
             now: Seconds(0),

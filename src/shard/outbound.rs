@@ -9,7 +9,7 @@ use super::port::{Except, Publication, ToShard};
 use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
     CHUNKS_BYTES_MAX, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX, OUTBOX_STALL, SHARD_OWED_BYTES_MAX,
-    STRETCH_VISITS,
+    STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
 };
 use crate::net::sockets::Sockets;
 use crate::net::stretch::{Sent, Stretch};
@@ -46,7 +46,7 @@ impl Core {
     }
 
     /// Appends frames to a live room's chunk, gives each member the range, and sets the members' turns in the walk.
-    /// The session that caused the event is visited first.
+    /// In a large room the session that caused the event is visited first.
     pub(super) fn fan_out(
         &mut self,
         room: u32,
@@ -72,8 +72,11 @@ impl Core {
         except: Except,
         origin: Option<SessionKey>,
     ) {
-        let origin = origin.filter(|key| key.shard == self.id).map_or(u32::MAX, |key| key.index);
-        let mut reached = 0;
+        // What the sender answers can join the walk through a large room. A small one's walk is over before that.
+        let served_first = origin
+            .filter(|key| key.shard == self.id && members.len() > STRETCH_VISITS_MIN)
+            .map_or(u32::MAX, |key| key.index);
+        let (mut reached, mut added) = (0, 0);
         for &member in members {
             let is_excepted = match except {
                 Except::Nobody => false,
@@ -89,12 +92,14 @@ impl Core {
             reached += 1;
             if line.blocked_at.is_none() && !line.is_queued {
                 line.is_queued = true;
-                if member == origin { self.walk.push_front(member) } else { self.walk.push_back(member) }
+                added += 1;
+                if member == served_first { self.walk.push_front(member) } else { self.walk.push_back(member) }
             } else if line.blocked_at.is_some() && line.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
                 line.outbox.fall_behind(&mut self.arena);
             }
         }
         self.stats.counts.frames_out += reached;
+        self.intake -= added;
         self.arena.settle(span);
     }
 
@@ -138,10 +143,12 @@ impl Core {
         self.arena.held_bytes() > CHUNKS_BYTES_MAX && !self.walk.is_empty()
     }
 
-    /// One stretch of the walk. True when somebody was visited.
-    pub(super) fn walk_a_stretch(&mut self, sockets: &mut Sockets, outcomes: &mut Vec<Sent>) -> bool {
-        let mut visited: smallvec::SmallVec<[(u32, usize); STRETCH_VISITS]> = smallvec::SmallVec::new();
-        while visited.len() < STRETCH_VISITS
+    /// One stretch of the walk, as long as the last look suggests. Says how many were visited.
+    pub(super) fn walk_a_stretch(&mut self, sockets: &mut Sockets, outcomes: &mut Vec<Sent>) -> usize {
+        self.stretch_visits = stretch_visits(self.stretch_visits, std::mem::take(&mut self.heard));
+        let visits_max = self.stretch_visits.min(self.walk.len());
+        let mut visited: Vec<(u32, usize)> = Vec::with_capacity(visits_max);
+        while visited.len() < visits_max
             && let Some(index) = self.walk.pop_front()
         {
             let line = &mut self.lines[index as usize];
@@ -150,10 +157,12 @@ impl Core {
                 visited.push((index, 0));
             }
         }
-        if visited.is_empty() {
-            return false;
+        let count = visited.len();
+        self.intake = intake(self.intake, count, self.walk.len());
+        if count == 0 {
+            return 0;
         }
-        let mut stretch = Stretch::default();
+        let mut stretch = Stretch::with_capacity(count);
         for (index, wanted) in &mut visited {
             let mut slices = Slices::new();
             self.lines[*index as usize].outbox.slices(&self.arena, &mut slices);
@@ -162,11 +171,11 @@ impl Core {
         }
         sockets.send(&stretch, outcomes);
         drop(stretch);
-        self.stats.counts.visits += visited.len() as u64;
+        self.stats.counts.visits += count as u64;
         for ((index, wanted), outcome) in visited.into_iter().zip(outcomes.iter()) {
             self.settle_visit(index, wanted, *outcome);
         }
-        true
+        count
     }
 
     fn settle_visit(&mut self, index: u32, wanted: usize, outcome: Sent) {
@@ -259,5 +268,23 @@ impl Core {
     /// Tries again what did not fit. True when nothing waits any more.
     pub(super) fn retry_overflow(&mut self) -> bool {
         self.overflow.retry(&self.ports.inboxes)
+    }
+}
+
+/// How many visits may be added before the next stretch, after one that made `made` and left `waiting`: about as many as
+/// were made, fewer while many wait. What the last look took too much is taken off, but never all: who sends to a large
+/// room adds a thousand visits once, and then few, since what comes next joins them.
+fn intake(last: isize, made: usize, waiting: usize) -> isize {
+    let allowed = if waiting > WALK_VISITS_SHORT { made - made / 4 } else { made + WALK_VISITS_SHORT - waiting };
+    let signed = |count: usize| isize::try_from(count).unwrap_or(isize::MAX);
+    signed(allowed) + last.clamp(-signed(made / 4), 0)
+}
+
+/// How many visits the next stretch makes. While one peer goes on sending, what it sends should join the walk soon; where
+/// many do, or nobody does, a longer stretch costs less: every look interrupts it, and lets receivers fall asleep.
+fn stretch_visits(last: usize, heard: usize) -> usize {
+    match heard {
+        0 => (last * 2).clamp(STRETCH_VISITS_MIN, STRETCH_VISITS_MAX),
+        some => (some * STRETCH_VISITS_MIN).min(STRETCH_VISITS_BUSY),
     }
 }

@@ -350,8 +350,8 @@ pub type RestBody = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
 /// Hands a durable write to its lane; gives it back when the lane is full. Never blocks.
 pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync>;
 
-/// Asks for [`ToShard::Follows`] for a user's feed on a shard. Never blocks; every call is answered.
-pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) + Send + Sync>;
+/// Asks for [`ToShard::Follows`] for a user's feed on a shard. Never blocks; false: too many wait, nothing will come.
+pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) -> bool + Send + Sync>;
 
 /// All that a shard asks of the rest of the server.
 #[derive(Clone)]

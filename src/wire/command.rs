@@ -1,16 +1,12 @@
 //! What a client of a chat socket says, read from its JSON into values that cannot be wrong.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::chat::message::{MessageType, ReactionType};
 use crate::chat::write::{Action, NewMessage};
 use crate::ids::MessageId;
 use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
+use crate::wire::cut::{self, Value};
 use crate::wire::reason;
 
 /// What a client wants.
@@ -47,8 +43,8 @@ pub type Refused = &'static str;
 /// # Errors
 /// The text for the error frame.
 pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
-    let fields: Fields = serde_json::from_str(text).map_err(|_| reason::BAD_JSON)?;
-    let Some(kind) = fields.kind.and_then(as_text) else { return Ok(Command::Nothing) };
+    let fields = Fields::of(text)?;
+    let Some(kind) = fields.kind.and_then(Value::text) else { return Ok(Command::Nothing) };
     match kind.as_ref() {
         "chat_message" => chat_message(&fields),
         "typing" => typing(&fields),
@@ -62,63 +58,47 @@ pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
     }
 }
 
-/// The raw values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
+/// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    pub(super) kind: Option<&'a RawValue>,
-    content: Option<&'a RawValue>,
-    message_type: Option<&'a RawValue>,
-    reply_to: Option<&'a RawValue>,
-    client_id: Option<&'a RawValue>,
-    is_typing: Option<&'a RawValue>,
-    message_id: Option<&'a RawValue>,
-    reaction_type: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    echo: Option<&'a RawValue>,
-    pub(super) timestamp: Option<&'a RawValue>,
-    pub(super) notification_id: Option<&'a RawValue>,
+    pub(super) kind: Option<Value<'a>>,
+    content: Option<Value<'a>>,
+    message_type: Option<Value<'a>>,
+    reply_to: Option<Value<'a>>,
+    client_id: Option<Value<'a>>,
+    is_typing: Option<Value<'a>>,
+    message_id: Option<Value<'a>>,
+    reaction_type: Option<Value<'a>>,
+    data: Option<Value<'a>>,
+    echo: Option<Value<'a>>,
+    pub(super) timestamp: Option<Value<'a>>,
+    pub(super) notification_id: Option<Value<'a>>,
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    let slot = match key.0.as_ref() {
-                        "type" => &mut fields.kind,
-                        "content" => &mut fields.content,
-                        "message_type" => &mut fields.message_type,
-                        "reply_to" => &mut fields.reply_to,
-                        "client_id" => &mut fields.client_id,
-                        "is_typing" => &mut fields.is_typing,
-                        "message_id" => &mut fields.message_id,
-                        "reaction_type" => &mut fields.reaction_type,
-                        "data" => &mut fields.data,
-                        "echo" => &mut fields.echo,
-                        "timestamp" => &mut fields.timestamp,
-                        "notification_id" => &mut fields.notification_id,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *slot = Some(map.next_value()?);
-                }
-                Ok(fields)
-            }
-        }
-        deserializer.deserialize_map(Keys)
+impl<'a> Fields<'a> {
+    pub(super) fn of(json: &'a str) -> Result<Self, Refused> {
+        let mut fields = Self::default();
+        let cut = cut::object(json, |key, value| {
+            let slot = match key {
+                "type" => &mut fields.kind,
+                "content" => &mut fields.content,
+                "message_type" => &mut fields.message_type,
+                "reply_to" => &mut fields.reply_to,
+                "client_id" => &mut fields.client_id,
+                "is_typing" => &mut fields.is_typing,
+                "message_id" => &mut fields.message_id,
+                "reaction_type" => &mut fields.reaction_type,
+                "data" => &mut fields.data,
+                "echo" => &mut fields.echo,
+                "timestamp" => &mut fields.timestamp,
+                "notification_id" => &mut fields.notification_id,
+                _ => return,
+            };
+            *slot = Some(value);
+        });
+        cut.map(|()| fields).map_err(|cut::NotAnObject| reason::BAD_JSON)
     }
 }
-
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     let message_type = match fields.message_type.map(text) {
@@ -129,17 +109,17 @@ fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     };
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     let mut message = NewMessage::text(content, message_type);
-    message.reply_to = fields.reply_to.and_then(as_text).and_then(|id| id.parse().ok());
+    message.reply_to = fields.reply_to.and_then(Value::text).and_then(|id| id.parse().ok());
     message.client_id = fields
         .client_id
-        .and_then(as_text)
+        .and_then(Value::text)
         .filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()))
         .map(Cow::into_owned);
     Ok(Command::Write(Action::Send(message)))
 }
 
 fn typing<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
-    Ok(match fields.is_typing.map(RawValue::get) {
+    Ok(match fields.is_typing.map(Value::json) {
         None | Some("false") => Command::Typing { is_typing: false },
         Some("true") => Command::Typing { is_typing: true },
         Some(_) => Command::Nothing,
@@ -151,7 +131,7 @@ fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
     if data.len() > SIGNAL_BYTES_MAX {
         return Err(reason::SIGNAL_TOO_LONG);
     }
-    let echo = match fields.echo.map(RawValue::get) {
+    let echo = match fields.echo.map(Value::json) {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => return Err(reason::BAD_FIELD),
@@ -193,35 +173,18 @@ fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
 }
 
 /// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
-pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
-    let json = raw.map_or("null", RawValue::get);
-    // A level costs two bytes at least: short texts need no look.
-    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
-}
-
-/// How deep valid JSON is nested.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = in_text,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_text => depth -= 1,
-            _ => {}
-        }
+pub(super) fn passed_on(value: Option<Value<'_>>) -> Result<&str, Refused> {
+    match value {
+        None => Ok("null"),
+        Some(value) if value.depth() <= JSON_DEPTH_MAX => Ok(value.json()),
+        Some(_) => Err(reason::BAD_JSON),
     }
-    deepest
 }
 
 /// The trimmed content; `None` when there is nothing in it.
 fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
-    let Some(raw) = fields.content else { return Ok(None) };
-    let content = text(raw)?;
+    let Some(value) = fields.content else { return Ok(None) };
+    let content = text(value)?;
     let trimmed = content.trim();
     if trimmed.is_empty() {
         return Ok(None);
@@ -236,23 +199,16 @@ fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
 fn message_id(fields: &Fields<'_>) -> Result<Option<MessageId>, Refused> {
     match fields.message_id {
         None => Ok(None),
-        Some(raw) if raw.get() == "null" => Ok(None),
-        Some(raw) => match text(raw)?.as_ref() {
+        Some(value) if value.json() == "null" => Ok(None),
+        Some(value) => match text(value)?.as_ref() {
             "" => Ok(None),
             id => Ok(Some(id.parse().unwrap_or(MessageId(uuid::Uuid::nil())))),
         },
     }
 }
 
-fn text(raw: &RawValue) -> Result<Cow<'_, str>, Refused> {
-    as_text(raw).ok_or(reason::BAD_FIELD)
-}
-
-pub(super) fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if !raw.get().starts_with('"') {
-        return None;
-    }
-    serde_json::from_str::<Key<'_>>(raw.get()).ok().map(|key| key.0)
+fn text(value: Value<'_>) -> Result<Cow<'_, str>, Refused> {
+    value.text().ok_or(reason::BAD_FIELD)
 }
 
 #[cfg(test)]

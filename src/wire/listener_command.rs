@@ -1,7 +1,7 @@
 //! What a client of a feed, post or notification socket says; whatever is not understood is nothing.
 
 use crate::ids::NotificationId;
-use crate::wire::command::{Fields, as_text, passed_on};
+use crate::wire::command::{Fields, passed_on};
 
 /// What a client wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,14 +19,14 @@ pub enum ListenerCommand<'a> {
 
 /// Reads one text frame of a socket that is there to listen.
 pub fn parse(text: &str) -> ListenerCommand<'_> {
-    let Ok(fields) = serde_json::from_str::<Fields<'_>>(text) else { return ListenerCommand::Nothing };
-    let kind = fields.kind.and_then(as_text);
+    let Ok(fields) = Fields::of(text) else { return ListenerCommand::Nothing };
+    let kind = fields.kind.and_then(|kind| kind.text());
     match kind.as_deref() {
         Some("ping") => passed_on(fields.timestamp)
             .map_or(ListenerCommand::Nothing, |timestamp| ListenerCommand::Ping { timestamp }),
         Some("mark_read") => fields
             .notification_id
-            .and_then(as_text)
+            .and_then(|id| id.text())
             .and_then(|id| id.parse().ok())
             .map_or(ListenerCommand::Nothing, ListenerCommand::MarkRead),
         _ => ListenerCommand::Nothing,

@@ -1,6 +1,7 @@
 //! Our protocol: what clients say and hear, as JSON.
 
 pub mod command;
+pub mod cut;
 pub mod event;
 pub mod feed_event;
 pub mod json;

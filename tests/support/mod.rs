@@ -328,6 +328,10 @@ pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
     command.env("PREGON_RATE_LIMITS", "off");
     command.env("PREGON_DRAIN_SECONDS", "1");
     command.env("RUST_BACKTRACE", "1");
+    // Which way frames leave: tests that use sockets run on both.
+    if let Ok(io) = std::env::var("PREGON_IO") {
+        command.env("PREGON_IO", io);
+    }
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     command
 }

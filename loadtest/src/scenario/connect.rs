@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
-use crate::client::{Handler, Links};
+use crate::client::{Ending, Handler, Links};
 use crate::delivery::excerpt;
 use crate::frames::Frame;
 use crate::target::{Seat, Target};
@@ -19,11 +19,25 @@ const PER_SOURCE: usize = 500;
 
 pub struct Wanted {
     pub server: SocketAddr,
-    pub rooms: usize,
+    /// Where all but the first so many members of each room connect instead.
+    pub elsewhere: Option<(usize, SocketAddr)>,
     pub members: usize,
     /// The last room may be cut short.
     pub total: usize,
     pub under_way_max: usize,
+}
+
+impl Wanted {
+    fn seat(&self, link: usize) -> Seat {
+        Seat { room: link / self.members, member: link % self.members }
+    }
+
+    fn address(&self, seat: Seat) -> SocketAddr {
+        match self.elsewhere {
+            Some((senders, address)) if seat.member >= senders => address,
+            _ => self.server,
+        }
+    }
 }
 
 /// Counts admissions; sees no other frame.
@@ -61,8 +75,9 @@ impl Handler for Door {
         }
     }
 
-    fn closed(&mut self, link: usize, why: &str) {
-        self.failure.get_or_insert_with(|| format!("connection {link} failed: {why}"));
+    fn closed(&mut self, link: usize, ending: &Ending) {
+        let limit = if ending.is_limit() { " (a limit of the server)" } else { "" };
+        self.failure.get_or_insert_with(|| format!("connection {link} failed: {ending}{limit}"));
     }
 }
 
@@ -75,9 +90,9 @@ pub fn connect(links: &mut Links, target: &Target, wanted: &Wanted, bar: &Progre
     while door.count < wanted.total {
         let next = door.admitted.len();
         if next < wanted.total && next - door.count < wanted.under_way_max {
-            let seat = Seat { room: next / wanted.members, member: next % wanted.members };
-            debug_assert!(seat.room < wanted.rooms);
-            links.open(wanted.server, source(wanted.server, next), &target.path(seat))?;
+            let seat = wanted.seat(next);
+            let server = wanted.address(seat);
+            links.open(server, source(server, next), &target.path(seat))?;
             door.admitted.push(false);
             continue;
         }
@@ -95,8 +110,32 @@ pub fn connect(links: &mut Links, target: &Target, wanted: &Wanted, bar: &Progre
     Ok(())
 }
 
+/// Connects these links anew; the others stay as they are.
+pub fn reconnect(links: &mut Links, target: &Target, wanted: &Wanted, again: &[usize]) -> Result<()> {
+    let mut admitted = vec![true; wanted.total];
+    for link in again {
+        let seat = wanted.seat(*link);
+        let server = wanted.address(seat);
+        links.drop_link(*link);
+        links.reopen(*link, server, source(server, *link), &target.path(seat))?;
+        admitted[*link] = false;
+    }
+    let mut door = Door { greeting: target.greeting(), admitted, count: 0, failure: None };
+    let deadline = links.now() + STALL_NS;
+    while door.count < again.len() {
+        links.turn(Duration::from_millis(100), &mut door)?;
+        if let Some(failure) = door.failure {
+            bail!("{failure} ({} of {} came back)", door.count, again.len());
+        }
+        if links.now() > deadline {
+            bail!("not admitted again within 20 s ({} of {} were)", door.count, again.len());
+        }
+    }
+    Ok(())
+}
+
 /// On loopback the sources are spread over 127.0.0.0/8, so that ports do not run out.
-fn source(server: SocketAddr, number: usize) -> Option<Ipv4Addr> {
+pub fn source(server: SocketAddr, number: usize) -> Option<Ipv4Addr> {
     match server.ip() {
         IpAddr::V4(address) if address.is_loopback() => {
             let block = (number / PER_SOURCE) as u16;

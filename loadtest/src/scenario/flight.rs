@@ -7,11 +7,16 @@ pub struct Flight {
     /// The sequence number of the first entry.
     first: u32,
     entries: VecDeque<Entry>,
+    /// Behind the last message that everybody got.
+    complete_end: u32,
+    /// Messages of which nobody got a copy although everybody got a later one.
+    passed_over: Vec<u32>,
 }
 
 struct Entry {
     /// When it was sent, or should have been.
     stamp: u64,
+    receivers: u32,
     waiting: u32,
 }
 
@@ -19,26 +24,52 @@ struct Entry {
 #[derive(Debug, PartialEq)]
 pub struct Passage {
     pub stamp: u64,
+    /// It was the first copy.
+    pub first: bool,
     /// It was the last copy.
     pub complete: bool,
 }
 
 impl Flight {
     pub fn depart(&mut self, stamp: u64, receivers: u32) {
-        self.entries.push_back(Entry { stamp, waiting: receivers });
+        self.entries.push_back(Entry { stamp, receivers, waiting: receivers });
     }
 
     /// `None` for a message that nobody waits for.
     pub fn arrive(&mut self, seq: u32) -> Option<Passage> {
         let at = seq.checked_sub(self.first)? as usize;
         let entry = self.entries.get_mut(at)?;
+        let first = entry.waiting == entry.receivers;
         entry.waiting = entry.waiting.checked_sub(1)?;
-        let passage = Passage { stamp: entry.stamp, complete: entry.waiting == 0 };
-        while self.entries.front().is_some_and(|entry| entry.waiting == 0) {
+        let passage = Passage { stamp: entry.stamp, first, complete: entry.waiting == 0 };
+        if passage.complete {
+            self.complete_end = self.complete_end.max(seq + 1);
+            self.clear();
+        }
+        Some(passage)
+    }
+
+    /// What is over at the front goes. Every receiver hears a sender's messages in order, so what
+    /// nobody has when a later one is complete was refused, or lost as a whole.
+    fn clear(&mut self) {
+        while let Some(entry) = self.entries.front() {
+            match entry {
+                Entry { waiting: 0, .. } => {}
+                Entry { waiting, receivers, .. } if waiting == receivers && self.first < self.complete_end => {
+                    self.passed_over.push(self.first);
+                }
+                _ => return,
+            }
             self.entries.pop_front();
             self.first += 1;
         }
-        Some(passage)
+    }
+
+    /// At the end: the messages that nobody got, in order.
+    pub fn unheard(&self) -> Vec<u32> {
+        let waiting = self.entries.iter().enumerate().filter(|(_, entry)| entry.waiting == entry.receivers);
+        let waiting = waiting.map(|(at, _)| self.first + at as u32);
+        self.passed_over.iter().copied().chain(waiting).collect()
     }
 }
 
@@ -51,14 +82,28 @@ mod tests {
         let mut flight = Flight::default();
         flight.depart(10, 2);
         flight.depart(20, 1);
-        let passage = |stamp, complete| Some(Passage { stamp, complete });
-        assert_eq!(flight.arrive(0), passage(10, false));
-        assert_eq!(flight.arrive(1), passage(20, true));
+        let passage = |stamp, first, complete| Some(Passage { stamp, first, complete });
+        assert_eq!(flight.arrive(0), passage(10, true, false));
+        assert_eq!(flight.arrive(1), passage(20, true, true));
         assert_eq!(flight.arrive(1), None);
-        assert_eq!(flight.arrive(0), passage(10, true));
+        assert_eq!(flight.arrive(0), passage(10, false, true));
         assert_eq!(flight.arrive(0), None);
         flight.depart(30, 1);
-        assert_eq!(flight.arrive(2), passage(30, true));
+        assert_eq!(flight.arrive(2), passage(30, true, true));
         assert!(flight.entries.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_got_is_told_from_what_some_got() {
+        let mut flight = Flight::default();
+        (0..5).for_each(|stamp| flight.depart(stamp, 2));
+        // 0 reaches one, 1 nobody, 2 both, 3 nobody, 4 one.
+        for seq in [0, 2, 2, 4] {
+            assert!(flight.arrive(seq).is_some());
+        }
+        assert_eq!(flight.unheard(), [1, 3]);
+        assert!(flight.arrive(0).is_some_and(|passage| passage.complete));
+        assert_eq!(flight.unheard(), [1, 3]);
+        assert_eq!(flight.first, 3, "what was passed over takes no room");
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Common, Run, open_links};
-use crate::client::{Handler, Links};
+use crate::client::{Ending, Handler, Links};
 use crate::frames::Frame;
 use crate::proc;
 use crate::report::IdleReport;
+use crate::setup::Size;
 
 #[derive(clap::Args, Debug)]
 pub struct IdleOptions {
@@ -45,15 +46,15 @@ impl Handler for Idlers {
         self.frames += 1;
     }
 
-    fn closed(&mut self, _link: usize, why: &str) {
+    fn closed(&mut self, _link: usize, ending: &Ending) {
         self.lost += 1;
-        self.why.get_or_insert_with(|| why.to_owned());
+        self.why.get_or_insert_with(|| ending.to_string());
     }
 }
 
 pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
-    let run = Run::new(&options.common)?;
     let rooms = options.connections.div_ceil(options.members);
+    let run = Run::new(&options.common, Size { rooms, members: options.members })?;
     run.target.check_size(rooms, options.members)?;
     let rss = |run: &Run| run.server.map(|server| server.rss_kib()).transpose();
     let cpu = |run: &Run| run.server.map(|server| server.cpu_us()).transpose();
@@ -68,7 +69,7 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     let cpu_empty = cpu(&run)?;
     let own_empty = proc::own_cpu_ns();
     let start = std::time::Instant::now();
-    let (mut links, bar) = open_links(&run, rooms, options.members, options.connections)?;
+    let (mut links, bar) = open_links(&run, &run.wanted(options.members, options.connections))?;
     report.connect_seconds = start.elapsed().as_secs_f64();
     report.load_us_per_connection = (proc::own_cpu_ns() - own_empty) as f64 / 1e3 / options.connections as f64;
     let mut idlers = Idlers::default();

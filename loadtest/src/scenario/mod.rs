@@ -1,10 +1,15 @@
 //! The scenarios, and what they share: their common options, the server under test, the connections.
 
 pub mod chat;
+pub mod churn;
 mod connect;
+mod drive;
 mod flight;
 pub mod idle;
+pub mod mixed;
 pub mod room;
+pub mod slow;
+pub mod storm;
 pub mod traffic;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,19 +20,20 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::client::Links;
-use crate::fixture::Fixture;
 use crate::oracle::Layout;
 use crate::pacing::Pacing;
 use crate::proc::{self, Watched};
 use crate::report::TrafficReport;
+use crate::setup::{self, Size};
 use crate::target::{Kind, Seat, Target, TargetKind};
 use connect::Wanted;
+use mixed::Mix;
 
 /// Handshakes under way at a time.
 const CONNECTING_MAX: usize = 256;
 
 /// Options of every scenario.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Common {
     /// The server: ws://host:port
     #[arg(long, default_value = "ws://127.0.0.1:8000")]
@@ -35,9 +41,22 @@ pub struct Common {
     /// What kind of server it is
     #[arg(long, value_enum, default_value = "pregon")]
     pub target: TargetKind,
-    /// Users, tokens and rooms, made by `pregon seed … --out FILE`
-    #[arg(long, default_value = "fixture.json")]
-    pub fixture: PathBuf,
+    /// Users, tokens and rooms, made by `pregon seed … --out FILE` [default: made over the REST API]
+    #[arg(long)]
+    pub fixture: Option<PathBuf>,
+    /// The REST API [default: http:// of --url]
+    #[arg(long, value_name = "URL")]
+    pub api: Option<String>,
+    /// Users to make over the REST API [default: as many as a room has members; all rooms share them]
+    #[arg(long, conflicts_with = "fixture")]
+    pub users: Option<usize>,
+    /// Keep the users and rooms of this run in FILE, for --fixture
+    #[arg(long, value_name = "FILE")]
+    pub save_fixture: Option<PathBuf>,
+    /// The server's secret: signs fresh tokens for the fixture's users. PREGON_JWT_SECRET in the environment does so
+    /// for tokens that have expired
+    #[arg(long)]
+    pub secret: Option<String>,
     /// The server's process, to read its CPU time and memory (same machine)
     #[arg(long)]
     pub server_pid: Option<u32>,
@@ -47,6 +66,9 @@ pub struct Common {
     /// Write the report as JSON to FILE; `-`: to stdout, instead of the table
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the report as one self-contained page with plots
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// How long to measure.
@@ -87,15 +109,20 @@ pub struct Plan {
     pub seconds: Duration,
     pub drain: Duration,
     pub rounds: usize,
+    /// Members that do not send connect here instead.
+    pub receivers: Option<SocketAddr>,
+    /// Durable events of many kinds in place of messages alone.
+    pub mix: Option<Mix>,
 }
 
 impl Run {
-    pub fn new(common: &Common) -> Result<Self> {
+    /// `size`: what is made over the REST API if there is no fixture.
+    pub fn new(common: &Common, size: Size) -> Result<Self> {
         if let Some(core) = common.core {
             proc::pin(core)?;
         }
         let target = match common.target {
-            TargetKind::Pregon => Target::Pregon(Fixture::load(&common.fixture)?),
+            TargetKind::Pregon => Target::Pregon(setup::prepare(common, size)?),
             TargetKind::Plain => Target::Plain,
         };
         Ok(Self {
@@ -104,6 +131,13 @@ impl Run {
             target,
             server: common.server_pid.map(Watched::new).transpose()?,
         })
+    }
+}
+
+impl Run {
+    /// Connections of all seats up to `total`, in rooms of `members`, to the one server.
+    fn wanted(&self, members: usize, total: usize) -> Wanted {
+        Wanted { server: self.server_address, elsewhere: None, members, total, under_way_max: CONNECTING_MAX }
     }
 }
 
@@ -120,6 +154,8 @@ impl Default for Plan {
             seconds: Duration::ZERO,
             drain: Duration::from_secs(10),
             rounds: 1,
+            receivers: None,
+            mix: None,
         }
     }
 }
@@ -148,12 +184,16 @@ impl Plan {
 
 /// Connects everybody and runs the plan.
 pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
-    let Layout { rooms, members, .. } = plan.layout;
+    let Layout { rooms, members, senders } = plan.layout;
     run.target.check_size(rooms, members)?;
     let asked = plan.bytes;
     let raised = plan.fit_bytes(&run.target);
-    let (mut links, bar) = open_links(run, rooms, members, plan.layout.receivers())?;
-    let mut report = traffic::run(&plan, run, &mut links, &bar)?;
+    let elsewhere = plan.receivers.map(|server| (senders, server));
+    let (mut links, bar) = open_links(run, &Wanted { elsewhere, ..run.wanted(members, plan.layout.receivers()) })?;
+    let mut report = match plan.mix {
+        Some(mix) => mixed::run(&plan, mix, run, &mut links, &bar)?,
+        None => traffic::run(&plan, run, &mut links, &bar)?,
+    };
     bar.finish_and_clear();
     links.close_all();
     if raised {
@@ -164,16 +204,19 @@ pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
     Ok(report)
 }
 
-fn open_links(run: &Run, rooms: usize, members: usize, total: usize) -> Result<(Links, ProgressBar)> {
-    proc::raise_file_limit(total)?;
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{prefix} {msg} [{elapsed}] {pos}/{len} connected").context("progress line")?,
-    );
+fn progress() -> Result<ProgressBar> {
+    let style =
+        ProgressStyle::with_template("{prefix} {msg} [{elapsed}] {pos}/{len} connected").context("progress line")?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
+
+fn open_links(run: &Run, wanted: &Wanted) -> Result<(Links, ProgressBar)> {
+    proc::raise_file_limit(wanted.total)?;
+    let bar = progress()?;
     bar.set_prefix("connecting");
     let mut links = Links::new()?;
-    let wanted = Wanted { server: run.server_address, rooms, members, total, under_way_max: CONNECTING_MAX };
-    connect::connect(&mut links, &run.target, &wanted, &bar)?;
-    bar.set_position(total as u64);
+    connect::connect(&mut links, &run.target, wanted, &bar)?;
+    bar.set_position(wanted.total as u64);
     Ok((links, bar))
 }
 

@@ -1,45 +1,41 @@
-//! `room` and `rooms`: ephemeral fan-out in one room, or in many at once.
+//! `room`, `rooms` and `cluster`: fan-out in one room, in many at once, and between two addresses.
 
 use anyhow::Result;
 
-use super::{Common, Plan, Run, Timing, run_traffic};
+use super::{Common, Plan, Run, Timing, resolve, run_traffic};
 use crate::oracle::Layout;
-use crate::pacing::{Pacing, Release};
+use crate::pacing::{Pacing, PacingOptions, Release};
 use crate::report::TrafficReport;
+use crate::setup::Size;
 use crate::target::Kind;
 
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct RoomOptions {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
     pub timing: Timing,
+    #[command(flatten)]
+    pub pacing: PacingOptions,
     /// Members of the room
     #[arg(long, default_value_t = 1000)]
     pub members: usize,
     /// Members that send
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
-    /// Messages each sender has under way
-    #[arg(long, default_value_t = 1)]
-    pub window: u32,
-    /// When the next message goes: the sender has its own copy, or everybody has theirs
-    #[arg(long, value_enum, default_value = "all")]
-    pub release_when: Release,
-    /// Open loop instead of windows: messages a second, of all senders together
-    #[arg(long, conflicts_with_all = ["window", "release_when"])]
-    pub rate: Option<f64>,
     /// Payload of the frame that members receive
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
 }
 
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct RoomsOptions {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
     pub timing: Timing,
+    #[command(flatten)]
+    pub pacing: PacingOptions,
     #[arg(long, default_value_t = 1000)]
     pub rooms: usize,
     /// Members of each room
@@ -48,53 +44,81 @@ pub struct RoomsOptions {
     /// Members of each room that send
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
-    /// Messages under way, of all senders together; they take turns
-    #[arg(long, default_value_t = 64)]
-    pub window: u32,
-    /// Messages each sender has under way, instead
-    #[arg(long, conflicts_with = "window")]
-    pub window_each: Option<u32>,
-    /// When the next message goes: the sender has its own copy, or everybody has theirs
-    #[arg(long, value_enum, default_value = "all")]
-    pub release_when: Release,
-    /// Open loop instead of windows: messages a second, of all senders together
-    #[arg(long, conflicts_with_all = ["window", "window_each", "release_when"])]
-    pub rate: Option<f64>,
     /// Payload of the frame that members receive
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
 }
 
+#[derive(clap::Args, Clone, Debug)]
+pub struct ClusterOptions {
+    #[command(flatten)]
+    pub common: Common,
+    /// Where the members that do not send connect: another node, or another address of the same server
+    #[arg(long, value_name = "URL")]
+    pub receiver_url: String,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub pacing: PacingOptions,
+    #[arg(long, default_value_t = 100)]
+    pub rooms: usize,
+    /// Members of each room
+    #[arg(long, default_value_t = 10)]
+    pub members: usize,
+    /// Members of each room that send, all on --url
+    #[arg(long, default_value_t = 1)]
+    pub senders: usize,
+    /// Stored chat messages in place of ephemeral ones
+    #[arg(long)]
+    pub durable: bool,
+    /// Payload of the frame that members receive; with --durable of the text in it
+    #[arg(long, default_value_t = 100)]
+    pub bytes: usize,
+}
+
+/// One message at a time, the next when all have it.
+const CLOSED: Pacing = Pacing::Each { window: 1, release: Release::All };
+/// Many rooms share a window, so that the server always has something to do.
+const CLOSED_TOGETHER: Pacing = Pacing::Together { window: 64, release: Release::All };
+
 pub fn room(options: &RoomOptions) -> Result<TrafficReport> {
-    let release = options.release_when;
-    let window = options.window;
     let plan = Plan {
         scenario: "room",
         kind: Kind::Ephemeral,
         layout: Layout { rooms: 1, members: options.members, senders: options.senders },
-        pacing: match options.rate {
-            Some(per_second) => Pacing::Rate { per_second },
-            None => Pacing::Each { window, release },
-        },
+        pacing: options.pacing.pacing(options.members, CLOSED)?,
         bytes: options.bytes,
         ..Plan::default()
     };
-    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common)?)
+    let size = Size { rooms: 1, members: options.members };
+    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common, size)?)
 }
 
 pub fn rooms(options: &RoomsOptions) -> Result<TrafficReport> {
-    let release = options.release_when;
     let plan = Plan {
         scenario: "rooms",
         kind: Kind::Ephemeral,
         layout: Layout { rooms: options.rooms, members: options.members, senders: options.senders },
-        pacing: match (options.rate, options.window_each) {
-            (Some(per_second), _) => Pacing::Rate { per_second },
-            (None, Some(window)) => Pacing::Each { window, release },
-            (None, None) => Pacing::Together { window: options.window, release },
-        },
+        pacing: options.pacing.pacing(options.members, CLOSED_TOGETHER)?,
         bytes: options.bytes,
         ..Plan::default()
     };
-    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common)?)
+    let size = Size { rooms: options.rooms, members: options.members };
+    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common, size)?)
+}
+
+pub fn cluster(options: &ClusterOptions) -> Result<TrafficReport> {
+    let plan = Plan {
+        scenario: "cluster",
+        kind: if options.durable { Kind::Durable } else { Kind::Ephemeral },
+        layout: Layout { rooms: options.rooms, members: options.members, senders: options.senders },
+        pacing: options.pacing.pacing(options.members, CLOSED_TOGETHER)?,
+        bytes: options.bytes,
+        receivers: Some(resolve(&options.receiver_url)?),
+        ..Plan::default()
+    };
+    let size = Size { rooms: options.rooms, members: options.members };
+    let mut report = run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common, size)?)?;
+    report.url = format!("{} (receivers on {})", report.url, options.receiver_url);
+    Ok(report)
 }

@@ -108,6 +108,27 @@ fn packed_numbers_come_out_as_they_went_in() {
     assert_eq!(neighbours.0.len(), 5000, "a byte each");
 }
 
+/// Eight bytes for each author a feed hears, and a kilobyte for the feed; the authors themselves are on top.
+#[test]
+fn what_a_feed_costs() {
+    let (people, each) = (400_u32, 2500);
+    let mut feeds = Feeds::default();
+    for person in 0..people {
+        let key = feeds.open(user(u128::from(person)), person, &mut |_| {});
+        let mut random = StdRng::seed_from_u64(u64::from(person));
+        feeds.load(key, (0..each).map(|_| user(random.random_range(0..10_000))).collect(), nothing());
+        finish(&mut feeds);
+    }
+    let lists: usize = feeds.authors.iter().map(|(_, author)| author.feeds.capacity() * size_of::<u32>()).sum();
+    let own = feeds.feeds.iter().map(|(_, feed)| match &feed.phase {
+        Phase::Complete(packed) => packed.0.len() + size_of::<Feed>(),
+        _ => panic!("not complete"),
+    });
+    let bytes = lists + own.sum::<usize>();
+    assert!(bytes <= 8 * feeds.entries() + 1024 * people as usize, "{bytes} bytes for {} entries", feeds.entries());
+    assert!(size_of::<Author>() <= 40 && size_of::<Feed>() <= 40);
+}
+
 /// Whatever is opened, closed, followed and unfollowed in any slices: lists are what plain sets say, and the shard was
 /// told of every first and last listener.
 #[test]

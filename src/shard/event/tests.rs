@@ -46,7 +46,7 @@ fn shared() -> Shared {
         submit: Arc::new(Err),
         load_follows: Arc::new(|_, _, _| unreachable!("nobody opens a feed")),
     };
-    let sender = Sender::new(Io::Auto, STRETCH_VISITS).unwrap();
+    let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
     let core = Core::new(ShardId(0), ports);
     let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };

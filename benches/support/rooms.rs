@@ -1,0 +1,68 @@
+//! A room whose members have outboxes: what a shard does for an event, without its sockets.
+
+use pregon::ids::{RoomId, Topic};
+use pregon::limits::STRETCH_VISITS_MIN;
+use pregon::room::chunks::Arena;
+use pregon::room::members::{Registry, Seat};
+use pregon::session::outbox::{Class, Outbox, Slices};
+use uuid::Uuid;
+
+/// Topics with ids that look random and are the same in each run.
+pub fn topic(number: u64) -> Topic {
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    Topic::Room(RoomId(Uuid::from_u64_pair(mixed, mixed.rotate_left(29))))
+}
+
+/// One room and its members' outboxes.
+pub struct Room {
+    arena: Arena,
+    registry: Registry,
+    outboxes: Vec<Outbox>,
+    room: u32,
+}
+
+impl Room {
+    /// A room of `members` sessions for which nothing waits.
+    pub fn of(members: u32) -> Self {
+        let mut registry = Registry::default();
+        let mut room = 0;
+        for member in 0..members {
+            room = registry.join(topic(0), member).0.room;
+        }
+        let outboxes = (0..members).map(|_| Outbox::default()).collect();
+        Self { arena: Arena::default(), registry, outboxes, room }
+    }
+
+    /// Appends the frame to the room's chunk and gives each member its range.
+    pub fn publish(&mut self, frame: &[u8]) {
+        let room = self.registry.room_mut(self.room);
+        let span = self.arena.append(&mut room.open, frame);
+        for &member in &room.members {
+            self.outboxes[member as usize].push(&mut self.arena, span, Class::Ephemeral);
+        }
+        self.arena.settle(span);
+    }
+
+    /// Visits each member as if its socket took all that waits. Bytes taken.
+    pub fn walk(&mut self) -> usize {
+        let mut bytes = 0;
+        for stretch in self.outboxes.chunks_mut(STRETCH_VISITS_MIN) {
+            for outbox in stretch {
+                let mut slices = Slices::new();
+                outbox.slices(&self.arena, &mut slices);
+                let wanted = slices.iter().map(|slice| slice.len()).sum();
+                drop(slices);
+                outbox.took(&mut self.arena, wanted);
+                bytes += wanted;
+            }
+        }
+        bytes
+    }
+}
+
+/// A registry in which each of `rooms` rooms has one member.
+pub fn registry_of(rooms: u64) -> (Registry, Vec<Seat>) {
+    let mut registry = Registry::default();
+    let seats = (0..rooms).map(|number| registry.join(topic(number), 0).0).collect();
+    (registry, seats)
+}

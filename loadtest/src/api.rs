@@ -1,0 +1,116 @@
+//! The server's REST API, as far as a run's users and rooms need it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Requests under way at a time: the server hashes two passwords at once.
+const WORKERS: usize = 4;
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Consecutive answers "later" to one request before it is given up.
+const WAITS_MAX: usize = 30;
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+pub struct Api {
+    agent: ureq::Agent,
+    url: String,
+    bar: ProgressBar,
+}
+
+impl Api {
+    pub fn new(url: &str) -> Self {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
+        Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned(), bar: ProgressBar::hidden() }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Does `count` things, a few at a time and with progress; the first failure ends it.
+    pub fn each<T: Send>(
+        &self,
+        what: &str,
+        count: usize,
+        one: impl Fn(&Self, usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let style = ProgressStyle::with_template("{prefix} {pos}/{len} [{elapsed}, {eta} left] {msg}");
+        let bar =
+            ProgressBar::new(count as u64).with_style(style.context("progress line")?).with_prefix(what.to_owned());
+        let api = Self { agent: self.agent.clone(), url: self.url.clone(), bar };
+        let next = AtomicUsize::new(0);
+        let done: Mutex<Vec<Option<T>>> = Mutex::new((0..count).map(|_| None).collect());
+        let failure = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS.min(count) {
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= count {
+                            return;
+                        }
+                        match one(&api, number) {
+                            Ok(value) => locked(&done)[number] = Some(value),
+                            Err(error) => {
+                                locked(&failure).get_or_insert(error);
+                                next.store(count, Ordering::Relaxed);
+                                return;
+                            }
+                        }
+                        api.bar.inc(1);
+                    }
+                });
+            }
+        });
+        api.bar.finish_and_clear();
+        if let Some(error) = locked(&failure).take() {
+            return Err(error);
+        }
+        std::mem::take(&mut *locked(&done)).into_iter().collect::<Option<_>>().context("all were done")
+    }
+
+    /// Posts JSON; waits as long as the server says when it is at a limit (429, 503).
+    pub fn post<T: DeserializeOwned>(&self, path: &str, token: Option<&str>, body: &Value) -> Result<T> {
+        let url = format!("{}{path}", self.url);
+        for _ in 0..WAITS_MAX {
+            let mut request = self.agent.post(&url);
+            if let Some(token) = token {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
+            let mut response = request.send_json(body).with_context(|| format!("POST {url}"))?;
+            let status = response.status().as_u16();
+            let text = response.body_mut().read_to_string().with_context(|| format!("POST {url}"))?;
+            match status {
+                200..300 => {
+                    return serde_json::from_str(&text).with_context(|| format!("POST {url} was answered with {text}"));
+                }
+                429 | 503 => {
+                    let wait = retry_after(&response);
+                    self.bar.set_message(format!(
+                        "the server says {status}, waiting {} s (PREGON_RATE_LIMITS=off lets it go on)",
+                        wait.as_secs()
+                    ));
+                    std::thread::sleep(wait);
+                    self.bar.set_message("");
+                }
+                _ => bail!("POST {url} was answered with {status}: {text}"),
+            }
+        }
+        Err(anyhow!("POST {url}: the server is still at its limit after {WAITS_MAX} waits"))
+    }
+}
+
+fn retry_after<T>(response: &ureq::http::Response<T>) -> Duration {
+    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let seconds = header.and_then(|text| text.parse().ok()).unwrap_or(1);
+    Duration::from_secs(seconds).clamp(Duration::from_secs(1), WAIT_MAX)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,295 @@
+//! What is measured while load runs: counters, latencies, a time series, and how the generator itself kept up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::proc::{self, OwnThread, Watched};
+use crate::report::Latency;
+
+const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+/// Different reasons that are told apart; the rest are counted together.
+const REASONS_MAX: usize = 16;
+
+pub type Ns = Histogram<u64>;
+
+/// 1 µs to 100 s, to 1 %: small enough to stay in the cache.
+pub fn histogram() -> Result<Ns> {
+    Ok(Histogram::new_with_bounds(1_000, 100_000_000_000, 2)?)
+}
+
+/// What the server refused because of a limit or a rule: neither delivered nor lost.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Refused {
+    pub total: u64,
+    /// By the server's own words.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+impl Refused {
+    pub fn count(&mut self, reason: &str) {
+        self.total += 1;
+        let is_room = self.reasons.len() < REASONS_MAX || self.reasons.contains_key(reason);
+        *self.reasons.entry(if is_room { reason } else { "other reasons" }.to_owned()).or_default() += 1;
+    }
+}
+
+/// A quarter of a second of the run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Sample {
+    /// Since the load began.
+    pub seconds: f64,
+    /// Not warm-up, not draining.
+    pub measured: bool,
+    pub deliveries_per_second: f64,
+    pub messages_per_second: f64,
+    pub refused_per_second: f64,
+    /// Of deliveries; none when there were none.
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    pub server_cores: Option<f64>,
+    pub server_us_per_delivery: Option<f64>,
+    pub server_rss_mib: Option<f64>,
+    pub load_cores: f64,
+    /// The latest that a message went out behind its time; 0 in a closed loop.
+    pub late_max_ms: f64,
+}
+
+/// How the generator itself did in a stretch.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Generator {
+    /// From the time a message was due to when it was written, p99; 0 in a closed loop.
+    pub late_p99_ms: f64,
+    pub late_max_ms: f64,
+    /// How long the loop served what one wait had brought, p99: so much may a delivery's stamp be late.
+    pub away_p99_ms: f64,
+    /// Share of the time that its thread could have run and had no core.
+    pub run_queue_share: f64,
+    /// How often its thread was put off its core, a second.
+    pub preemptions_per_second: f64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    pub at: u64,
+    pub deliveries: u64,
+    pub echoes: u64,
+    pub bytes: u64,
+    pub refused: u64,
+    pub own: OwnThread,
+    pub server_us: Option<u64>,
+}
+
+/// Latencies and lateness of a stretch.
+struct Spread {
+    echo: Ns,
+    delivery: Ns,
+    late: Ns,
+    away: Ns,
+}
+
+impl Spread {
+    fn new() -> Result<Self> {
+        Ok(Self { echo: histogram()?, delivery: histogram()?, late: histogram()?, away: histogram()? })
+    }
+
+    fn each(&mut self) -> [&mut Ns; 4] {
+        [&mut self.echo, &mut self.delivery, &mut self.late, &mut self.away]
+    }
+
+    /// Takes the other's values over and empties it.
+    fn absorb(&mut self, other: &mut Self) {
+        for (mine, theirs) in self.each().into_iter().zip(other.each()) {
+            // Same bounds, so nothing can be out of range.
+            let _ = mine.add(&*theirs);
+            theirs.reset();
+        }
+    }
+
+    fn reset(&mut self) {
+        self.each().into_iter().for_each(Histogram::reset);
+    }
+}
+
+pub struct Meter {
+    pub deliveries: u64,
+    pub echoes: u64,
+    pub bytes: u64,
+    pub checked: u64,
+    pub refused: Refused,
+    pub series: Vec<Sample>,
+    /// Deliveries of all measured rounds, for the percentile curve.
+    pub all: Ns,
+    /// Of the running sample, absorbed into the round's when it ends.
+    current: Spread,
+    round: Spread,
+    measured: bool,
+    begin: Option<u64>,
+    last: Mark,
+    server: Option<Watched>,
+}
+
+impl Meter {
+    pub fn new(server: Option<Watched>) -> Result<Self> {
+        Ok(Self {
+            deliveries: 0,
+            echoes: 0,
+            bytes: 0,
+            checked: 0,
+            refused: Refused::default(),
+            series: Vec::new(),
+            all: histogram()?,
+            current: Spread::new()?,
+            round: Spread::new()?,
+            measured: false,
+            begin: None,
+            last: Mark::default(),
+            server,
+        })
+    }
+
+    /// A copy arrived, `latency` ns after its message was sent or should have been.
+    pub fn arrived(&mut self, latency: u64, echo: bool) {
+        self.current.delivery.saturating_record(latency);
+        if echo {
+            self.echoes += 1;
+            self.current.echo.saturating_record(latency);
+        }
+    }
+
+    pub fn is_measured(&self) -> bool {
+        self.measured
+    }
+
+    /// A message was written `ns` after its time.
+    pub fn late(&mut self, ns: u64) {
+        self.current.late.saturating_record(ns.max(1));
+    }
+
+    /// The loop was away from its sockets for `ns`.
+    pub fn away(&mut self, ns: u64) {
+        self.current.away.saturating_record(ns.max(1));
+    }
+
+    pub fn mark(&self, now: u64) -> Result<Mark> {
+        Ok(Mark {
+            at: now,
+            deliveries: self.deliveries,
+            echoes: self.echoes,
+            bytes: self.bytes,
+            refused: self.refused.total,
+            own: proc::own_thread(),
+            server_us: self.server.map(|server| server.cpu_us()).transpose()?,
+        })
+    }
+
+    /// From here on latencies count.
+    pub fn begin_round(&mut self, now: u64) -> Result<Mark> {
+        self.sample(now)?;
+        self.round.reset();
+        self.measured = true;
+        self.mark(now)
+    }
+
+    /// Latencies of the round (echo, delivery), and how the generator kept up since `begin`.
+    pub fn end_round(&mut self, begin: &Mark, end: &Mark) -> Result<(Latency, Latency, Generator)> {
+        self.sample(end.at)?;
+        self.measured = false;
+        let _ = self.all.add(&self.round.delivery);
+        let seconds = (end.at - begin.at) as f64 / 1e9;
+        let ms = |ns: u64| ns as f64 / 1e6;
+        let late = &self.round.late;
+        let generator = Generator {
+            late_p99_ms: if late.is_empty() { 0.0 } else { ms(late.value_at_quantile(0.99)) },
+            late_max_ms: ms(late.max()),
+            away_p99_ms: ms(self.round.away.value_at_quantile(0.99)),
+            run_queue_share: (end.own.waited_ns - begin.own.waited_ns) as f64 / 1e9 / seconds,
+            preemptions_per_second: (end.own.preemptions - begin.own.preemptions) as f64 / seconds,
+        };
+        Ok((Latency::of(&self.round.echo), Latency::of(&self.round.delivery), generator))
+    }
+
+    /// Ends a sample when it is time; the sample that ended.
+    pub fn tick(&mut self, now: u64) -> Result<Option<&Sample>> {
+        if now < self.last.at + SAMPLE_EVERY.as_nanos() as u64 && self.begin.is_some() {
+            return Ok(None);
+        }
+        self.sample(now)
+    }
+
+    fn sample(&mut self, now: u64) -> Result<Option<&Sample>> {
+        let mark = self.mark(now)?;
+        let last = std::mem::replace(&mut self.last, mark);
+        let Some(begin) = self.begin else {
+            self.begin = Some(now);
+            return Ok(None);
+        };
+        let seconds = (now - last.at) as f64 / 1e9;
+        if seconds < 0.02 {
+            self.last = last;
+            return Ok(None);
+        }
+        let delivery = &self.current.delivery;
+        let quantile = |of| (!delivery.is_empty()).then(|| delivery.value_at_quantile(of) as f64 / 1e6);
+        let server_us = last.server_us.zip(mark.server_us).map(|(from, to)| (to - from) as f64);
+        let deliveries = (mark.deliveries - last.deliveries) as f64;
+        self.series.push(Sample {
+            seconds: (now - begin) as f64 / 1e9,
+            measured: self.measured,
+            deliveries_per_second: deliveries / seconds,
+            messages_per_second: (mark.echoes - last.echoes) as f64 / seconds,
+            refused_per_second: (mark.refused - last.refused) as f64 / seconds,
+            p50_ms: quantile(0.5),
+            p99_ms: quantile(0.99),
+            server_cores: server_us.map(|us| us / 1e6 / seconds),
+            server_us_per_delivery: server_us.filter(|_| deliveries > 0.0).map(|us| us / deliveries),
+            server_rss_mib: self.server.and_then(|server| server.rss_kib().ok()).map(|kib| kib as f64 / 1024.0),
+            load_cores: (mark.own.cpu_ns - last.own.cpu_ns) as f64 / 1e9 / seconds,
+            late_max_ms: self.current.late.max() as f64 / 1e6,
+        });
+        self.round.absorb(&mut self.current);
+        Ok(self.series.last())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_counted_by_reason_and_bounded() {
+        let mut refused = Refused::default();
+        for number in 0..40 {
+            refused.count(&format!("reason {number}"));
+            refused.count("reason 0");
+        }
+        assert_eq!(refused.total, 80);
+        assert_eq!(refused.reasons["reason 0"], 41);
+        assert!(refused.reasons.len() <= REASONS_MAX + 1);
+        assert_eq!(refused.reasons.values().sum::<u64>(), 80);
+    }
+
+    #[test]
+    fn only_what_arrives_in_the_round_is_in_its_latencies() {
+        let mut meter = Meter::new(None).expect("a meter");
+        let at = |ms: u64| ms * 1_000_000;
+        meter.tick(at(0)).expect("a tick");
+        meter.arrived(at(900), false);
+        let begin = meter.begin_round(at(300)).expect("a mark");
+        for _ in 0..10 {
+            meter.arrived(at(5), true);
+        }
+        assert!(meter.tick(at(400)).expect("a tick").is_none(), "too early");
+        let sample = meter.tick(at(600)).expect("a tick").expect("a sample");
+        assert!(sample.measured && sample.p50_ms.is_some_and(|p50| (4.9..5.1).contains(&p50)), "{sample:?}");
+        meter.late(at(7));
+        let end = meter.mark(at(1300)).expect("a mark");
+        let (echo, delivery, generator) = meter.end_round(&begin, &end).expect("a round");
+        assert!((4.9..5.1).contains(&delivery.max) && (4.9..5.1).contains(&echo.max), "{delivery:?}");
+        assert!((6.9..7.1).contains(&generator.late_max_ms), "{generator:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! `slow`: some readers stall; what the others notice of it, and what becomes of the stalled.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+use super::drive::{self, Load};
+use super::traffic::Traffic;
+use super::{Common, Plan, Run, Timing, connect, open_links};
+use crate::html::Plot;
+use crate::oracle::Layout;
+use crate::pacing::{Pacing, PacingOptions, Release};
+use crate::report::{Latency, Report, Round, TrafficReport, median_round};
+use crate::setup::Size;
+use crate::target::Kind;
+
+/// What a stalled reader's kernel keeps: a small machine far away.
+const RECEIVE_BYTES: usize = 4096;
+/// The stalled read again for so long at the end of a round, to hear what the server said.
+const HEARING: Duration = Duration::from_secs(3);
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct SlowOptions {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub pacing: PacingOptions,
+    /// Members of the room
+    #[arg(long, default_value_t = 100)]
+    pub members: usize,
+    /// Share of the members that stop reading in every second round
+    #[arg(long, default_value_t = 0.1)]
+    pub stalled: f64,
+    /// Ephemeral messages (a server may drop them for the stalled) in place of stored ones
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Text of a message
+    #[arg(long, default_value_t = 1900)]
+    pub bytes: usize,
+}
+
+#[derive(Serialize)]
+pub struct SlowReport {
+    pub stalled: usize,
+    /// All members but the stalled, in the rounds in which everybody read.
+    pub without: Option<Latency>,
+    /// … in the rounds with stalled readers.
+    pub with: Option<Latency>,
+    /// How often a stalled reader ended so, over all rounds.
+    pub endings: BTreeMap<String, u64>,
+    pub traffic: TrafficReport,
+}
+
+pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
+    let stalled = (options.members as f64 * options.stalled).ceil() as usize;
+    ensure!(stalled > 0 && stalled < options.members, "--stalled {}: some, not all, stall", options.stalled);
+    let members = options.members;
+    let run = Run::new(&options.common, Size { rooms: 1, members })?;
+    let plan = Plan {
+        scenario: "slow",
+        kind: if options.ephemeral { Kind::Ephemeral } else { Kind::Durable },
+        layout: Layout { rooms: 1, members, senders: 1 },
+        pacing: options.pacing.pacing(members, Pacing::Each { window: 1, release: Release::All })?,
+        bytes: options.bytes,
+        ..Plan::default()
+    };
+    let mut plan = plan.with_timing(options.timing)?;
+    plan.fit_bytes(&run.target);
+    let wanted = run.wanted(members, members);
+    let (mut links, bar) = open_links(&run, &wanted)?;
+    let mut traffic = Traffic::new(&plan, &run)?;
+    let last: Vec<usize> = (members - stalled..members).collect();
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut endings = BTreeMap::new();
+    for pair in 1..=plan.rounds {
+        without.push(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, all read"))?);
+        for link in &last {
+            traffic.excuse(*link);
+            links.pause(*link, RECEIVE_BYTES)?;
+        }
+        with.push(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, {stalled} stall"))?);
+        bar.set_prefix("hearing the stalled");
+        hear(&mut traffic, &mut links, &last)?;
+        for (_, ending) in &traffic.endings {
+            *endings.entry(ending.to_string()).or_default() += 1;
+        }
+        let kept = stalled.saturating_sub(traffic.endings.len()) as u64;
+        if kept > 0 {
+            *endings.entry("kept by the server".to_owned()).or_default() += kept;
+        }
+        traffic.endings.clear();
+        if traffic.is_halted() {
+            break;
+        }
+        connect::reconnect(&mut links, &run.target, &wanted, &last)?;
+        last.iter().for_each(|link| traffic.rejoin(*link));
+    }
+    bar.finish_and_clear();
+    links.close_all();
+    let median = |rounds: &[Round]| median_round(rounds).map(|round| round.delivery);
+    let (quiet, noisy) = (median(&without), median(&with));
+    let rounds = without.into_iter().zip(with).flat_map(|(without, with)| [without, with]).collect();
+    Ok(SlowReport { stalled, without: quiet, with: noisy, endings, traffic: traffic.report(&plan, &run, rounds) })
+}
+
+/// The stalled read what has gathered, and hear how the server ended it, if it did.
+fn hear(traffic: &mut Traffic, links: &mut crate::client::Links, stalled: &[usize]) -> Result<()> {
+    for link in stalled {
+        links.resume(*link, traffic);
+    }
+    let until = links.now() + HEARING.as_nanos() as u64;
+    while links.now() < until && traffic.endings.len() < stalled.len() {
+        links.turn(Duration::from_millis(50), traffic)?;
+    }
+    Ok(())
+}
+
+impl Report for SlowReport {
+    fn clean(&self) -> bool {
+        self.traffic.clean()
+    }
+
+    fn plots(&self) -> Vec<Plot> {
+        self.traffic.plots()
+    }
+}
+
+impl Display for SlowReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        writeln!(out, "{} (rounds in turns: all read, {} stall)", self.traffic.to_string().trim_end(), self.stalled)?;
+        if let Some((without, with)) = self.without.zip(self.with) {
+            writeln!(out, "what the others waited, ms:      p50      p90      p99      max")?;
+            writeln!(out, "  while everybody read     {without}")?;
+            writeln!(out, "  with {:>4} stalled        {with}", self.stalled)?;
+        }
+        writeln!(out, "what became of the stalled:")?;
+        for (ending, count) in &self.endings {
+            writeln!(out, "  {count:>6} × {ending}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! Users, rooms and tokens for a run: from a fixture file, or made over the server's REST API.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::api::Api;
+use crate::fixture::{Fixture, Room, User};
+use crate::scenario::Common;
+
+/// A token with less time left than this is replaced before the run.
+const TOKEN_LEFT_SECONDS: i64 = 300;
+/// Life of tokens that are signed here.
+const MINTED_SECONDS: i64 = 24 * 3600;
+/// The server makes groups of at least three and pairs only once: smaller rooms are groups with a
+/// participant who does not connect.
+const PARTICIPANTS_MIN: usize = 3;
+
+/// Rooms and members that a scenario wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub rooms: usize,
+    pub members: usize,
+}
+
+/// The fixture of a run, with tokens that are valid now.
+pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
+    let api_url = common.api.clone().unwrap_or_else(|| common.url.replacen("ws://", "http://", 1));
+    let api = Api::new(&api_url);
+    let environment = std::env::var("PREGON_JWT_SECRET").ok();
+    let mut fixture = match &common.fixture {
+        Some(path) => Fixture::load(path)?,
+        None => make(&api, size, common.users)?,
+    };
+    fixture.check_size(size.rooms, size.members)?;
+    if let Some(secret) = &common.secret {
+        mint(&mut fixture, secret)?;
+    } else if !stale(&fixture, size)?.is_empty() {
+        match environment {
+            Some(secret) => mint(&mut fixture, &secret)?,
+            None => log_in(&api, &mut fixture, size)?,
+        }
+    }
+    if let Some(path) = &common.save_fixture {
+        fixture.save(path)?;
+    }
+    Ok(fixture)
+}
+
+/// New users and rooms with names of this run; all rooms share the users, each begins with the next.
+fn make(api: &Api, size: Size, users: Option<usize>) -> Result<Fixture> {
+    let members = size.members.max(PARTICIPANTS_MIN);
+    let count = users.unwrap_or(members).max(members);
+    let run = format!("load{:x}{:x}", now_seconds(), std::process::id());
+    let password = Uuid::new_v4().simple().to_string();
+    eprintln!(
+        "no --fixture: making {count} users and {} rooms at {} (each user costs the server a password hash; for \
+         thousands `pregon seed` is much faster)",
+        size.rooms,
+        api.url()
+    );
+    let users = api.each("users", count, |api, number| register(api, &format!("{run}_{number}"), &password))?;
+    let rooms = api.each("rooms", size.rooms, |api, number| {
+        let members: Vec<usize> = (0..members).map(|member| (number * members + member) % count).collect();
+        open_room(api, &format!("{run} {number}"), &users, members)
+    })?;
+    Ok(Fixture { users, rooms, password: Some(password) })
+}
+
+#[derive(Deserialize)]
+struct Registered {
+    user: RegisteredUser,
+    tokens: Tokens,
+}
+
+#[derive(Deserialize)]
+struct RegisteredUser {
+    id: String,
+    username: String,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    access: String,
+}
+
+fn register(api: &Api, username: &str, password: &str) -> Result<User> {
+    let body = serde_json::json!({
+        "email": format!("{username}@example.com"),
+        "username": username,
+        "display_name": username,
+        "password": password,
+        "password_confirm": password,
+    });
+    let Registered { user, tokens } = api.post("/api/auth/register/", None, &body)?;
+    Ok(User { id: user.id, username: user.username, token: tokens.access })
+}
+
+fn open_room(api: &Api, name: &str, users: &[User], members: Vec<usize>) -> Result<Room> {
+    #[derive(Deserialize)]
+    struct Made {
+        id: String,
+    }
+    let (creator, others) = members.split_first().context("a room has members")?;
+    let others: Vec<&str> = others.iter().map(|member| users[*member].id.as_str()).collect();
+    let body = serde_json::json!({"name": name, "chat_type": "group", "participant_ids": others});
+    let made: Made = api.post("/api/messaging/chats/", Some(&users[*creator].token), &body)?;
+    Ok(Room { id: made.id, members })
+}
+
+/// Users of the first rooms whose tokens are over, or nearly.
+fn stale(fixture: &Fixture, size: Size) -> Result<Vec<usize>> {
+    let rooms = fixture.rooms.iter().take(size.rooms);
+    let mut used: Vec<usize> = rooms.flat_map(|room| room.members.iter().take(size.members).copied()).collect();
+    used.sort_unstable();
+    used.dedup();
+    let now = now_seconds();
+    let mut stale = Vec::new();
+    for user in used {
+        let user_of = &fixture.users[user];
+        let end = token_end(&user_of.token).with_context(|| format!("the token of {} is none", user_of.username))?;
+        if end < now + TOKEN_LEFT_SECONDS {
+            stale.push(user);
+        }
+    }
+    Ok(stale)
+}
+
+/// `exp` of a token.
+fn token_end(token: &str) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    Some(claims.exp as i64)
+}
+
+/// Signs fresh tokens for all users with the server's secret.
+fn mint(fixture: &mut Fixture, secret: &str) -> Result<()> {
+    #[derive(Serialize)]
+    struct Claims<'a> {
+        token_type: &'static str,
+        exp: i64,
+        iat: i64,
+        jti: String,
+        user_id: &'a str,
+    }
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let now = now_seconds();
+    for user in &mut fixture.users {
+        let jti = Uuid::new_v4().simple().to_string();
+        let claims = Claims { token_type: "access", exp: now + MINTED_SECONDS, iat: now, jti, user_id: &user.id };
+        user.token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).context("a token")?;
+    }
+    Ok(())
+}
+
+/// Fresh tokens for a fixture that this program made, with the password in it.
+fn log_in(api: &Api, fixture: &mut Fixture, size: Size) -> Result<()> {
+    let stale = stale(fixture, size)?;
+    let Some(password) = fixture.password.clone() else {
+        bail!(
+            "{} tokens of the fixture have expired: say the server's secret (--secret, or PREGON_JWT_SECRET in the \
+             environment) to sign new ones, or make the fixture anew",
+            stale.len()
+        );
+    };
+    eprintln!("logging {} users in again: their tokens have expired", stale.len());
+    let users = &fixture.users;
+    let tokens = api.each("logins", stale.len(), |api, number| {
+        let body = serde_json::json!({"login": users[stale[number]].username, "password": password});
+        let tokens: Tokens = api.post("/api/auth/login/", None, &body)?;
+        Ok(tokens.access)
+    })?;
+    for (user, token) in stale.into_iter().zip(tokens) {
+        fixture.users[user].token = token;
+    }
+    Ok(())
+}
+
+fn now_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::test_fixture;
+
+    #[test]
+    fn minted_tokens_are_valid_for_long_and_name_their_user() {
+        let mut fixture = test_fixture();
+        assert!(stale(&fixture, Size { rooms: 1, members: 2 }).is_err(), "`t0` is no token");
+        mint(&mut fixture, "a secret").expect("tokens");
+        assert!(stale(&fixture, Size { rooms: 1, members: 2 }).expect("ends").is_empty());
+        let payload = fixture.users[0].token.split('.').nth(1).expect("a payload");
+        let claims: serde_json::Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("JSON");
+        assert_eq!(claims["user_id"], fixture.users[0].id);
+        assert_eq!(claims["token_type"], "access");
+    }
+
+    #[test]
+    fn only_tokens_of_the_rooms_in_use_must_be_fresh() {
+        let mut fixture = test_fixture();
+        mint(&mut fixture, "a secret").expect("tokens");
+        let over = URL_SAFE_NO_PAD.encode(br#"{"exp":1000}"#);
+        fixture.users[0].token = format!("x.{over}.y");
+        assert_eq!(stale(&fixture, Size { rooms: 1, members: 2 }).expect("ends"), [0]);
+        assert!(stale(&fixture, Size { rooms: 1, members: 1 }).expect("ends").is_empty(), "user 1 sits first");
+    }
+}
