@@ -49,7 +49,7 @@ async function call(method, path, { json, token } = {}) {
 }
 
 /** A call in the name of the signed-in person. */
-async function authorized(method, path, json) {
+export async function authorized(method, path, json) {
   const token = session()?.access;
   try {
     return await call(method, path, { json, token });
@@ -119,26 +119,29 @@ export async function searchUsers(text) {
 }
 
 /** Sends a file; `onProgress` hears a share between 0 and 1. Resolves to the stored message. */
-export async function upload(roomId, fields, onProgress, signal) {
+export const upload = (roomId, fields, onProgress, signal) =>
+  sendForm('POST', `/api/messaging/chats/${roomId}/send_message/`, fields, onProgress, signal);
+
+/** Sends fields and files as a form; `onProgress` hears a share between 0 and 1. Resolves to the answer. */
+export async function sendForm(method, path, fields, onProgress, signal) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
     if (value !== null && value !== undefined && value !== '') form.append(name, value);
   }
-  const path = `/api/messaging/chats/${roomId}/send_message/`;
   try {
-    return await post(path, form, await freshAccess(), onProgress, signal);
+    return await transfer(method, path, form, await freshAccess(), onProgress, signal);
   } catch (error) {
     if (error.status !== 401) throw error;
     await renew();
-    return post(path, form, session().access, onProgress, signal);
+    return transfer(method, path, form, session().access, onProgress, signal);
   }
 }
 
 /** `fetch` reports no upload progress, XMLHttpRequest does. */
-function post(path, form, token, onProgress, signal) {
+function transfer(method, path, form, token, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open('POST', path);
+    request.open(method, path);
     request.setRequestHeader('Authorization', `Bearer ${token}`);
     request.responseType = 'json';
     request.upload.onprogress = (event) => {

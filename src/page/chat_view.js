@@ -2,8 +2,9 @@
 
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
+import { ConnectionLabel } from './connection.js';
 import { h, fill, reconcile } from './dom.js';
-import { serverText, t } from './i18n.js';
+import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { roomAvatar } from './media.js';
 import { openMenu } from './message_menu.js';
@@ -22,7 +23,7 @@ export class ChatView {
     this.lastId = null;
     this.title = h('div', { class: 'chat-title' });
     this.presence = h('p', { class: 'presence', data: { testid: 'presence' } });
-    this.connection = h('div', { class: 'connection', role: 'status', data: { testid: 'connection' } });
+    this.connection = new ConnectionLabel({ data: { testid: 'connection' } }, { onRetry: () => this.retryNow(), closedText: 'removed' });
     this.rows = h('ol', { class: 'messages', id: 'messages' });
     this.top = h('p', { class: 'top-note' });
     this.log = h('div', { class: 'log', id: 'log', role: 'log', tabindex: 0, 'aria-label': t('messagesOf', { name: room.display_name }) }, this.top, this.rows);
@@ -42,7 +43,7 @@ export class ChatView {
     this.element = h('section', { class: 'chat', id: 'chat', 'aria-label': room.display_name, data: { roomId: room.id } },
       h('header', { class: 'chat-head' },
         h('a', { href: '#/', class: 'icon-button back', id: 'back', 'aria-label': t('back') }, icon('back')),
-        this.title, this.connection),
+        this.title, this.connection.element),
       h('div', { class: 'log-box' }, this.log, this.down), this.typing, this.composer.element);
     this.listen();
     this.drawTitle();
@@ -79,7 +80,7 @@ export class ChatView {
     this.listeners.abort();
     this.sizes.disconnect();
     this.sight.disconnect();
-    clearInterval(this.ticker);
+    this.connection.close();
   }
 
   retryNow() {
@@ -132,24 +133,9 @@ export class ChatView {
   }
 
   drawConnection() {
-    clearInterval(this.ticker);
-    this.composer.setClosed(this.chat.socket?.state.name === 'closed');
-    const { state } = this.chat.socket ?? { state: { name: 'connecting' } };
-    this.connection.dataset.state = state.name;
-    const retry = () => h('button', { type: 'button', class: 'plain', onclick: () => this.retryNow() }, t('retryNow'));
-    if (state.name === 'waiting') {
-      const label = h('span', { class: 'connection-label' });
-      const count = () => {
-        label.textContent = t('retryIn', { n: Math.max(1, Math.ceil((state.until - Date.now()) / 1000)) });
-      };
-      count();
-      this.ticker = setInterval(count, 500);
-      fill(this.connection, label, retry());
-    } else if (state.name === 'closed') {
-      fill(this.connection, h('span', { class: 'connection-label' }, state.removed ? t('removed') : serverText(state.text, t('closed'))));
-    } else {
-      fill(this.connection, h('span', { class: 'connection-label' }, t(state.name)));
-    }
+    const state = this.chat.socket?.state ?? { name: 'connecting' };
+    this.composer.setClosed(state.name === 'closed');
+    this.connection.show(state);
   }
 
   drawMessages() {

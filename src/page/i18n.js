@@ -1,5 +1,6 @@
 // Every word of the page in English and Spanish; the browser's first language of the two decides.
 
+import { FEED_TEXTS } from './feed_texts.js';
 import { inEnglish } from './server_texts.js';
 
 const TEXTS = {
@@ -92,7 +93,7 @@ function pick(wanted) {
 
 /** The text of a key, with `{name}` places filled in. */
 export function t(key, values = {}) {
-  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return (TEXTS[language][key] ?? FEED_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
 /** What the server said, in the reader's language where it is known; `fallback` when it said nothing. */

@@ -88,7 +88,7 @@ function attachment(message) {
 }
 
 /** Addresses become links; everything else stays the text it is. */
-function linked(text) {
+export function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]}'])/).map((part, index) =>
     index % 2 ? h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part);
 }

@@ -45,18 +45,25 @@ macro_rules! file {
     };
 }
 
-const EMBEDDED: [File; 27] = [
+const EMBEDDED: [File; 40] = [
     file!("/", "index.html", HTML),
     file!("style.css", CSS),
     file!("chat.css", CSS),
+    file!("feed.css", CSS),
     file!("logo.svg", SVG),
     file!("api.js", SCRIPT),
     file!("app.js", SCRIPT),
     file!("auth_view.js", SCRIPT),
+    file!("bell.js", SCRIPT),
     file!("chat.js", SCRIPT),
     file!("chat_view.js", SCRIPT),
     file!("composer.js", SCRIPT),
+    file!("connection.js", SCRIPT),
     file!("dom.js", SCRIPT),
+    file!("feed.js", SCRIPT),
+    file!("feed_api.js", SCRIPT),
+    file!("feed_texts.js", SCRIPT),
+    file!("feed_view.js", SCRIPT),
     file!("first_steps.js", SCRIPT),
     file!("group_dialog.js", SCRIPT),
     file!("i18n.js", SCRIPT),
@@ -65,6 +72,11 @@ const EMBEDDED: [File; 27] = [
     file!("message_menu.js", SCRIPT),
     file!("message_view.js", SCRIPT),
     file!("outbox.js", SCRIPT),
+    file!("people_view.js", SCRIPT),
+    file!("post.js", SCRIPT),
+    file!("post_card.js", SCRIPT),
+    file!("post_composer.js", SCRIPT),
+    file!("post_view.js", SCRIPT),
     file!("reactions.js", SCRIPT),
     file!("rooms_view.js", SCRIPT),
     file!("server_texts.js", SCRIPT),
@@ -73,6 +85,7 @@ const EMBEDDED: [File; 27] = [
     file!("socket.js", SCRIPT),
     file!("time.js", SCRIPT),
     file!("timeline.js", SCRIPT),
+    file!("upload.js", SCRIPT),
 ];
 
 static FILES: LazyLock<HashMap<&'static str, (File, String)>> = LazyLock::new(|| {
@@ -96,6 +109,7 @@ fn etag(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{EMBEDDED, File, SCRIPT, asset};
+    use crate::limits;
 
     fn text(file: &File) -> &'static str {
         std::str::from_utf8(file.body).expect("the page is UTF-8")
@@ -145,6 +159,14 @@ mod tests {
                 assert!(!text(file).contains(unwanted), "{} has {unwanted}", file.path);
             }
         }
+    }
+
+    #[test]
+    fn the_page_knows_the_limits_of_uploads() {
+        let script = text(EMBEDDED.iter().find(|file| file.path == "/page/upload.js").expect("it is embedded"));
+        let megabytes = limits::UPLOAD_BYTES_MAX / (1024 * 1024);
+        assert!(script.contains(&format!("UPLOAD_BYTES_MAX = {megabytes} * MEGABYTE;")), "bytes a file");
+        assert!(script.contains(&format!("PHOTOS_MAX = {};", limits::POST_IMAGES_MAX)), "pictures a post");
     }
 
     #[test]

@@ -30,6 +30,13 @@ const TEXTS = {
   'Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.': 'This file is no photo, or it is damaged.',
   'El archivo no es un video válido.': 'This file is no video that can be sent.',
   'El archivo no es un audio válido.': 'This file is no audio that can be sent.',
+  'Esta publicación no permite comentarios.': 'This post takes no comments.',
+  'No sigues a este usuario': 'You do not follow this person.',
+  'No puedes seguirte a ti mismo': 'You cannot follow yourself.',
+  'Ya son amigos': 'You are friends already.',
+  'Ya existe una solicitud de amistad pendiente': 'There is a friend request already.',
+  'Solicitud de amistad no encontrada': 'This friend request is no longer open.',
+  'Notificación no encontrada': 'This notification is no longer there.',
 };
 
 /** Texts with a number in them. */

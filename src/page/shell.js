@@ -1,12 +1,15 @@
-// The page's frame once signed in: sections, room list and the open room, kept in step with the address.
+// The page's frame once signed in: sections, bell, room list, and the chat, feed or post that the address names.
 
 import * as api from './api.js';
+import { Bell } from './bell.js';
 import { ChatView } from './chat_view.js';
 import { h, toast } from './dom.js';
+import { FeedView } from './feed_view.js';
 import { firstSteps } from './first_steps.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
 import { avatar } from './media.js';
+import { PostView } from './post_view.js';
 import { RoomsView } from './rooms_view.js';
 import { session } from './session.js';
 
@@ -23,6 +26,7 @@ export class Shell {
     this.nextPage = 2;
     this.listeners = new AbortController();
     this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll(), onMore: () => this.more() });
+    this.bell = new Bell({ onPerson: (username) => this.showPerson(username), onCount: () => this.showTitle() });
     this.pane = h('main', { class: 'pane', id: 'pane' });
     this.element = h('div', { class: 'shell' }, this.rail(), this.roomsView.element, this.pane);
     root.replaceChildren(this.element);
@@ -40,12 +44,19 @@ export class Shell {
     clearTimeout(this.timer);
     clearTimeout(this.soon);
     this.chat?.close();
+    this.post?.close();
+    this.feed?.close();
+    this.bell.close();
   }
 
   /** Sections of the page; each is one item of the list, its badge included. */
   rail() {
     const { user } = session();
-    const section = h('a', { href: '#/', class: 'section', 'aria-current': 'page' }, icon('chats'), h('span', null, t('chats')));
+    this.sections = [['chats', '#/'], ['feed', '#/feed']].map(([name, href]) =>
+      h('a', { href, class: 'section', id: `section-${name}` }, icon(name), h('span', null, t(name))));
+    // Posts that arrived while something else was shown.
+    this.feedDot = h('span', { class: 'dot', role: 'img', 'aria-label': t('newPosts'), hidden: true, data: { testid: 'feed-dot' } });
+    this.sections[1].append(this.feedDot);
     const leave = h('button', { type: 'button', class: 'icon-button', id: 'logout', 'aria-label': t('logout'), title: t('logout') }, icon('leave'));
     leave.addEventListener('click', () => {
       api.logout();
@@ -54,7 +65,8 @@ export class Shell {
     });
     return h('header', { class: 'rail' },
       h('a', { href: '#/', class: 'wordmark', 'aria-label': 'pregon' }, h('img', { src: '/page/logo.svg', alt: '' }), h('span', null, 'pregon')),
-      h('nav', { 'aria-label': t('sections') }, h('ul', { id: 'sections' }, h('li', null, section))),
+      h('nav', { 'aria-label': t('sections') }, h('ul', { id: 'sections' }, this.sections.map((section) => h('li', null, section)))),
+      this.bell.element,
       h('div', { class: 'me', id: 'me', data: { username: user.username } },
         h('span', { class: 'me-name', title: `@${user.username}` }, user.display_name), avatar(user, 'small'), leave));
   }
@@ -65,16 +77,65 @@ export class Shell {
     else location.hash = hash;
   }
 
-  /** Shows what the address says, so that Back leads from a chat to the list on a phone. */
-  async route() {
-    const id = location.hash.match(/^#\/chat\/([0-9a-f-]+)$/)?.[1] ?? null;
-    if (id && this.chat?.room.id === id) return;
+  /** Shows what the address says, so that Back leads from a chat to the list on a phone, and from a post to the feed. */
+  route() {
+    const [, section, id] = location.hash.match(/^#\/(chat|post|feed)(?:\/([0-9a-f-]+))?$/) ?? [];
+    const place = section === 'feed' || id ? section : 'chats';
+    const isFeed = place === 'feed' || place === 'post';
+    this.element.classList.toggle('in-feed', isFeed);
+    this.element.classList.toggle('in-chat', place === 'chat');
+    this.sections.forEach((link, index) => (index === 1) === isFeed ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current'));
+    if (place !== 'chat') this.leaveChat();
+    if (place !== 'post') this.leavePost();
+    if (this.feed?.element.isConnected) this.feed.leaving();
+    if (place === 'feed') this.showFeed();
+    else if (place === 'post') this.showPost(id);
+    else if (place === 'chat') this.showChat(id);
+    else this.showEmpty();
+  }
+
+  leaveChat() {
+    this.chat?.close();
+    this.chat = null;
+    this.opening = null;
+    this.roomsView.select(null);
+  }
+
+  leavePost() {
+    this.post?.close();
+    this.post = null;
+  }
+
+  /** Once made it stays and hears of posts while other things are shown. */
+  showFeed() {
+    this.feed ??= new FeedView({ onArrival: () => (this.feedDot.hidden = this.feed?.element.isConnected === true) });
+    this.pane.replaceChildren(this.feed.element);
+    this.feed.shown();
+    this.feedDot.hidden = true;
+  }
+
+  showPost(id) {
+    if (this.post?.thread.id !== id) {
+      this.leavePost();
+      this.post = new PostView(id);
+    }
+    this.pane.replaceChildren(this.post.element);
+  }
+
+  showPerson(username) {
+    if (location.hash !== '#/feed') {
+      history.pushState(null, '', '#/feed');
+      this.route();
+    }
+    this.feed.people.search(username);
+  }
+
+  async showChat(id) {
+    if (this.chat?.room.id === id) return;
     this.chat?.close();
     this.chat = null;
     this.opening = id;
-    this.element.classList.toggle('in-chat', id !== null);
     this.roomsView.select(id);
-    if (!id) return this.showEmpty();
     try {
       const room = this.rooms.find((one) => one.id === id) ?? (await api.room(id));
       if (this.closed || this.opening !== id) return;
@@ -106,7 +167,7 @@ export class Shell {
       this.newest = results;
       this.count = count;
       // The server answers again: no need to sit out the rest of a long back-off.
-      if (this.unreachable) this.chat?.retryNow();
+      if (this.unreachable) for (const part of [this.chat, this.feed, this.post, this.bell]) part?.retryNow();
       this.unreachable = false;
       this.showRooms();
     } catch {
@@ -141,13 +202,13 @@ export class Shell {
     const { rooms } = this;
     this.roomsView.show(rooms, { reachable: true, hasMore: this.hasMore });
     this.chat?.roomChanged(rooms.find((one) => one.id === this.chat.room.id));
-    if (!this.chat && !this.opening) this.showEmpty();
+    if (!this.chat && !this.opening && !this.element.classList.contains('in-feed')) this.showEmpty();
     this.showTitle();
   }
 
   showTitle() {
     const reading = document.hidden ? null : this.chat?.room.id;
-    const unread = this.rooms.reduce((sum, room) => sum + (room.id === reading ? 0 : room.unread_count), 0);
+    const unread = this.rooms.reduce((sum, room) => sum + (room.id === reading ? 0 : room.unread_count), this.bell?.unread ?? 0);
     document.title = unread > 0 ? `(${unread}) pregon` : 'pregon';
   }
 

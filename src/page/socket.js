@@ -1,4 +1,4 @@
-// One chat socket for one room, kept open: says what state it is in and comes back when it can.
+// Sockets that are kept open: each says what state it is in and comes back when it can.
 
 import { freshAccess, renew } from './api.js';
 import { session } from './session.js';
@@ -10,17 +10,19 @@ const PING_EVERY_MS = 25_000;
 const PONG_WITHIN_MS = 10_000;
 
 const REFUSED = 1000;
+const HANDSHAKE_FAILED = 1006;
 const RESTART = 1012;
 const TOKEN_EXPIRED = 4001;
 const REMOVED = 4003;
 
 /**
- * States: `connecting`, `live`, `waiting` (with `until`, ms), `offline`, and the final `closed` (with `removed`, `text`).
- * `live` begins with the server's greeting: a refused socket opens as well, only to say why it closes.
+ * A socket below `/ws/`. States: `connecting`, `live`, `waiting` (with `until`, ms), `offline`, and the final `closed`
+ * (with `removed`, `text`). `live` begins with the server's greeting, or as soon as it is open where none is sent.
  */
-export class RoomSocket {
-  constructor(roomId, { onFrame, onState }) {
-    this.roomId = roomId;
+export class LiveSocket {
+  constructor(path, { onFrame, onState, greeting = null }) {
+    this.path = path;
+    this.greeting = greeting;
     this.onFrame = onFrame;
     this.onState = onState;
     this.state = { name: 'connecting' };
@@ -69,10 +71,15 @@ export class RoomSocket {
     }
     if (this.stopped) return;
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    const address = `${scheme}://${location.host}/ws/chat/${this.roomId}/?token=${encodeURIComponent(token)}`;
+    const address = `${scheme}://${location.host}${this.path}?token=${encodeURIComponent(token)}`;
     const socket = new WebSocket(address);
     this.socket = socket;
     this.refusal = '';
+    this.opened = false;
+    socket.onopen = () => {
+      this.opened = true;
+      if (!this.greeting) this.welcomed();
+    };
     socket.onmessage = (event) => this.received(event.data);
     socket.onclose = (event) => this.dropped(event.code);
   }
@@ -86,16 +93,18 @@ export class RoomSocket {
       return;
     }
     if (frame.type === 'pong') this.answersPings = true;
-    if (frame.type === 'connection_success') {
-      this.liveSince = Date.now();
-      this.pinger = setInterval(() => this.ping(), PING_EVERY_MS);
-      this.enter({ name: 'live' });
-    }
+    if (frame.type === this.greeting) this.welcomed();
     if (frame.type === 'error') {
       this.refusal = frame.message ?? frame.error ?? '';
       if (!this.live) return;
     }
     this.onFrame(frame);
+  }
+
+  welcomed() {
+    this.liveSince = Date.now();
+    this.pinger = setInterval(() => this.ping(), PING_EVERY_MS);
+    this.enter({ name: 'live' });
   }
 
   /** The browser does not tell when a network silently died; a server that answered pings before must do so again. */
@@ -118,8 +127,7 @@ export class RoomSocket {
     }
     if (code === REMOVED) return this.enter({ name: 'closed', removed: true, text: '' });
 
-    const tokenRefused = code === REFUSED && this.refusal.startsWith('Token');
-    if ((code === TOKEN_EXPIRED || tokenRefused) && !this.renewed) {
+    if ((code === TOKEN_EXPIRED || this.tokenRefused(code)) && !this.renewed) {
       this.renewed = true;
       this.enter({ name: 'connecting' });
       try {
@@ -128,10 +136,19 @@ export class RoomSocket {
       } catch {
         if (!session()) return;
       }
-    } else if (code === REFUSED) {
+    } else if (this.refusedForGood(code)) {
       return this.enter({ name: 'closed', removed: false, text: this.refusal });
     }
     this.wait(code === RESTART ? 300 + Math.random() * 1200 : this.backoffMs());
+  }
+
+  /** A refused handshake does not tell why: the token is tried anew once, then it waits like any other failure. */
+  tokenRefused(code) {
+    return code === HANDSHAKE_FAILED && !this.opened;
+  }
+
+  refusedForGood() {
+    return false;
   }
 
   /** Jitter of a fifth either way keeps a thousand pages from coming back in the same instant. */
@@ -155,6 +172,7 @@ export class RoomSocket {
     clearInterval(this.pinger);
     this.liveSince = null;
     if (!this.socket) return;
+    this.socket.onopen = null;
     this.socket.onmessage = null;
     this.socket.onclose = null;
     this.socket.close();
@@ -164,5 +182,20 @@ export class RoomSocket {
   enter(state) {
     this.state = state;
     if (!this.stopped) this.onState(state);
+  }
+}
+
+/** One room's chat. A refused socket opens as well, only to say why it closes. */
+export class RoomSocket extends LiveSocket {
+  constructor(roomId, { onFrame, onState }) {
+    super(`/ws/chat/${roomId}/`, { onFrame, onState, greeting: 'connection_success' });
+  }
+
+  tokenRefused(code) {
+    return code === REFUSED && this.refusal.startsWith('Token');
+  }
+
+  refusedForGood(code) {
+    return code === REFUSED;
   }
 }

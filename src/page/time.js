@@ -10,6 +10,7 @@ const withYear = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long'
 const short = new Intl.DateTimeFormat(locale, { day: '2-digit', month: '2-digit', year: '2-digit' });
 const full = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium' });
 
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 /** Whole calendar days between a moment and today; a day with a clock change still counts as one. */
@@ -47,4 +48,12 @@ export const fullLabel = (ms) => full.format(new Date(ms));
 
 function capital(text) {
   return text.charAt(0).toLocaleUpperCase(locale) + text.slice(1);
+}
+
+/** For posts, comments and notifications: how long ago today, else a day or a date. */
+export function agoLabel(ms) {
+  const passed = Date.now() - ms;
+  if (passed < 60_000) return t('now');
+  if (passed < HOUR_MS) return t('minutes', { n: Math.floor(passed / 60_000) });
+  return passed < DAY_MS ? t('hours', { n: Math.floor(passed / HOUR_MS) }) : briefLabel(ms);
 }

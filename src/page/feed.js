@@ -1,0 +1,171 @@
+// The feed as data: newest posts first, kept in step with the server by one socket.
+
+import * as feedApi from './feed_api.js';
+import { session } from './session.js';
+import { LiveSocket } from './socket.js';
+
+/** What a reaction is called in requests and posts, and where its count stands. */
+export const POST_REACTIONS = {
+  like: { emoji: '👍', count: 'likes_count' },
+  laugh: { emoji: '😂', count: 'celebrations_count' },
+  dislike: { emoji: '👎', count: 'golazos_count' },
+};
+/** Frames use the names that are stored. */
+const STORED_NAMES = { like: 'like', celebration: 'laugh', golazo: 'dislike' };
+const COUNTS = ['likes_count', 'celebrations_count', 'golazos_count'];
+
+export class Feed {
+  /** `onChange()` draws; `onArrival(post)` hears of posts by others that came live. */
+  constructor({ onChange, onArrival }) {
+    this.onChange = onChange;
+    this.onArrival = onArrival;
+    this.me = session().user;
+    this.list = [];
+    this.nextPage = 1;
+    this.hasMore = false;
+    this.loaded = false;
+    this.failed = false;
+    this.socket = new LiveSocket('/ws/feed/', {
+      greeting: 'connection_established',
+      onFrame: (frame) => this.received(frame),
+      onState: (state) => this.entered(state),
+    });
+    this.load();
+  }
+
+  close() {
+    this.closed = true;
+    this.socket.close();
+  }
+
+  get state() {
+    return this.socket?.state ?? { name: 'connecting' };
+  }
+
+  entered(state) {
+    // What happened between two connections was told to nobody: the newest page is looked at again.
+    if (state.name === 'live') {
+      if (this.wasLive) this.load();
+      this.wasLive = true;
+    }
+    this.onChange();
+  }
+
+  /** The newest page; what it shows replaces what was known of it, except for what frames told meanwhile. */
+  async load() {
+    const before = new Set(this.list.map((one) => one.id));
+    this.removed = new Set();
+    try {
+      const { results, next } = await feedApi.posts(1);
+      if (this.closed) return;
+      const oldest = results.at(-1)?.created_at ?? '';
+      const kept = this.list.filter((one) => !before.has(one.id) || (next !== null && one.created_at < oldest));
+      const isGap = next !== null && !kept.some((one) => before.has(one.id));
+      this.list = results.filter((one) => !this.removed.has(one.id)).map((one) => Object.assign(this.get(one.id) ?? {}, one));
+      this.add(kept);
+      if (next === null || isGap) {
+        this.nextPage = 2;
+        this.hasMore = next !== null;
+      }
+      this.loaded = true;
+      this.failed = false;
+    } catch {
+      this.failed = true;
+    }
+    if (!this.closed) this.onChange();
+  }
+
+  async more() {
+    const { results, next } = await feedApi.posts(this.nextPage);
+    if (this.closed) return;
+    this.nextPage += 1;
+    this.hasMore = next !== null;
+    this.add(results);
+    this.onChange();
+  }
+
+  add(posts) {
+    const ids = new Set(this.list.map((one) => one.id));
+    this.list = [...this.list, ...posts.filter((one) => !ids.has(one.id))].sort(newestFirst);
+  }
+
+  get(id) {
+    return this.list.find((one) => one.id === id);
+  }
+
+  received(frame) {
+    if (frame.type === 'new_post') this.arrived(frame.post);
+    else if (frame.type === 'post_updated') this.updated(frame.post);
+    else if (frame.type === 'post_deleted') this.remove(frame.post_id);
+    else if (frame.type === 'post_reaction') this.reacted(frame.post_id, frame.reaction_data);
+  }
+
+  /** Posts only their author sees are no part of the feed: among them those whose files are still on their way. */
+  arrived(post) {
+    if (!post.is_public || this.get(post.id)) return;
+    this.add([post]);
+    if (post.user.id !== this.me.id) this.onArrival(post);
+    this.onChange();
+  }
+
+  updated(post) {
+    const known = this.get(post.id);
+    if (!post.is_public) return this.remove(post.id);
+    if (known) {
+      replace(known, post);
+      this.onChange();
+    } else if (post.user.id === this.me.id && this.list.every((one) => one.created_at <= post.created_at)) {
+      this.arrived(post);
+    }
+  }
+
+  remove(id) {
+    this.removed?.add(id);
+    if (!this.get(id)) return;
+    this.list = this.list.filter((one) => one.id !== id);
+    this.onChange();
+  }
+
+  reacted(id, data) {
+    const post = this.get(id);
+    if (!post) return;
+    applyReaction(post, data, this.me.id);
+    this.onChange();
+  }
+}
+
+/** `post_updated` comes without a viewer: what the viewer did stays. */
+export function replace(known, post) {
+  const { user_reaction: reaction, is_bookmarked: bookmarked } = known;
+  Object.assign(known, post, { user_reaction: reaction, is_bookmarked: bookmarked });
+}
+
+export function applyReaction(post, data, me) {
+  for (const count of COUNTS) post[count] = data[count];
+  const { user_id: who, reaction_type: stored } = data.user_reaction;
+  if (who === me) post.user_reaction = STORED_NAMES[stored] ?? null;
+}
+
+/** Shows the reaction at once and takes it back when the server refuses; `draw()` after each step. */
+export async function toggleReaction(post, type, draw) {
+  const before = { user_reaction: post.user_reaction, ...Object.fromEntries(COUNTS.map((count) => [count, post[count]])) };
+  const was = post.user_reaction;
+  if (was) post[POST_REACTIONS[was].count] -= 1;
+  post.user_reaction = was === type ? null : type;
+  if (post.user_reaction) post[POST_REACTIONS[type].count] += 1;
+  draw();
+  try {
+    const { counts, reaction } = await feedApi.react(post.id, type);
+    post.user_reaction = reaction ? type : null;
+    for (const count of COUNTS) post[count] = counts[count];
+  } catch (error) {
+    Object.assign(post, before);
+    throw error;
+  } finally {
+    draw();
+  }
+}
+
+function newestFirst(a, b) {
+  return b.created_at.localeCompare(a.created_at) || b.id.localeCompare(a.id);
+}

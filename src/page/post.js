@@ -1,0 +1,174 @@
+// One post with its comments as data, kept in step with the server by a socket of its own.
+
+import { applyReaction, replace } from './feed.js';
+import * as feedApi from './feed_api.js';
+import { session } from './session.js';
+import { LiveSocket } from './socket.js';
+
+/** Answers below this depth stand beside what they answer: the server shows that many levels. */
+const DEPTH_MAX = 2;
+
+export class PostThread {
+  /** `onChange()` draws; `onComment(comment)` hears of comments by others that came live. */
+  constructor(id, { onChange, onComment }) {
+    this.id = id;
+    this.onChange = onChange;
+    this.onComment = onComment;
+    this.me = session().user;
+    this.post = null;
+    this.problem = null;
+    this.comments = new Map();
+    this.nextPage = 1;
+    this.hasMore = false;
+    this.start();
+  }
+
+  close() {
+    this.closed = true;
+    this.socket?.close();
+  }
+
+  get state() {
+    return this.socket?.state ?? { name: 'connecting' };
+  }
+
+  /** The socket comes after the post: without a right to the post there is nothing to listen to. */
+  async start() {
+    await this.load();
+    if (this.closed || this.problem || this.socket) return;
+    this.socket = new LiveSocket(`/ws/post/${this.id}/`, {
+      onFrame: (frame) => this.received(frame),
+      onState: (state) => this.entered(state),
+    });
+  }
+
+  entered(state) {
+    // Also the first time: what happened between the first look and the open socket was told to nobody.
+    if (state.name === 'live') this.load();
+    if (state.name === 'closed') this.problem = 'hidden';
+    this.onChange();
+  }
+
+  async load() {
+    const removed = (this.removed = new Set());
+    try {
+      const [post, { results, next }] = await Promise.all([feedApi.post(this.id), feedApi.comments(this.id, 1)]);
+      if (this.closed || this.problem === 'gone') return;
+      this.post = Object.assign(this.post ?? {}, post);
+      for (const comment of results) this.take(comment, removed);
+      if (this.nextPage === 1) {
+        this.nextPage = 2;
+        this.hasMore = next !== null;
+      }
+      this.problem = null;
+    } catch (error) {
+      if (this.closed) return;
+      if (error.status === 403 || error.status === 404) this.problem = 'hidden';
+      else if (!this.post) this.problem = 'failed';
+    }
+    this.onChange();
+  }
+
+  async more() {
+    const { results, next } = await feedApi.comments(this.id, this.nextPage);
+    if (this.closed) return;
+    this.nextPage += 1;
+    this.hasMore = next !== null;
+    for (const comment of results) this.take(comment, new Set());
+    this.onChange();
+  }
+
+  /** Keeps a comment and the replies inside it, each by its id. */
+  take(comment, removed) {
+    if (removed.has(comment.id)) return;
+    const { replies, ...fields } = comment;
+    this.comments.set(comment.id, Object.assign(this.comments.get(comment.id) ?? {}, fields));
+    for (const reply of replies ?? []) this.take(reply, removed);
+  }
+
+  /** Comments below `parent` (null: those on the post itself), oldest first. */
+  below(parent) {
+    const found = [...this.comments.values()].filter((one) => (one.parent ?? null) === parent);
+    return found.sort((a, b) => a.created_at.localeCompare(b.created_at) || a.id.localeCompare(b.id));
+  }
+
+  depth(comment) {
+    const above = comment.parent ? this.comments.get(comment.parent) : null;
+    return above ? this.depth(above) + 1 : 0;
+  }
+
+  received(frame) {
+    if (frame.type === 'new_comment') this.commented(frame.comment);
+    else if (frame.type === 'comment_updated') this.edited(frame.comment);
+    else if (frame.type === 'comment_deleted') this.forget(frame.comment_id);
+    else if (frame.type === 'comment_like') this.liked(frame.comment_id, frame.likes_count);
+    else if (frame.type === 'post_reaction' && this.post) applyReaction(this.post, frame.reaction_data, this.me.id);
+    else if (frame.type === 'post_updated' && this.post) replace(this.post, frame.post);
+    else if (frame.type === 'post_deleted') this.gone();
+    this.onChange();
+  }
+
+  commented(comment) {
+    if (this.comments.has(comment.id)) return;
+    this.take(comment, new Set());
+    const above = this.comments.get(comment.parent);
+    if (above) above.replies_count += 1;
+    if (comment.user.id !== this.me.id) this.onComment(comment);
+  }
+
+  /** Frames have no viewer: whether the reader likes it is known here alone. */
+  edited(comment) {
+    const known = this.comments.get(comment.id);
+    if (known) this.take({ ...comment, replies: [], is_liked: known.is_liked }, new Set());
+  }
+
+  forget(id) {
+    this.removed.add(id);
+    const comment = this.comments.get(id);
+    if (!comment) return;
+    for (const reply of this.below(id)) this.forget(reply.id);
+    const above = this.comments.get(comment.parent);
+    if (above) above.replies_count = Math.max(0, above.replies_count - 1);
+    this.comments.delete(id);
+  }
+
+  liked(id, count) {
+    const comment = this.comments.get(id);
+    if (comment) comment.likes_count = count;
+  }
+
+  gone() {
+    this.problem = 'gone';
+    this.socket?.close();
+  }
+
+  /** Stores a comment and shows it even where the socket is not there to tell. */
+  async comment(content, answered) {
+    const parent = answered && this.depth(answered) >= DEPTH_MAX ? answered.parent : answered?.id;
+    const comment = await feedApi.addComment(this.id, content, parent);
+    if (this.closed) return;
+    this.commented(comment);
+    this.onChange();
+  }
+
+  async toggleLike(comment) {
+    const was = comment.is_liked;
+    comment.is_liked = !was;
+    this.onChange();
+    try {
+      const { likes_count: count } = await (was ? feedApi.unlikeComment(comment.id) : feedApi.likeComment(comment.id));
+      if (count !== undefined) comment.likes_count = count;
+    } catch (error) {
+      comment.is_liked = was;
+      throw error;
+    } finally {
+      this.onChange();
+    }
+  }
+
+  async remove(comment) {
+    await feedApi.deleteComment(comment.id);
+    this.forget(comment.id);
+    this.onChange();
+  }
+}

@@ -1,0 +1,160 @@
+// Where posts are written: text and files, published together once every file has arrived.
+
+import * as feedApi from './feed_api.js';
+import { h, toast } from './dom.js';
+import { errorText, t } from './i18n.js';
+import { icon } from './icons.js';
+import { avatar } from './media.js';
+import { session } from './session.js';
+import { UploadList } from './upload.js';
+
+const LENGTH_MAX = 2000;
+const COUNTER_FROM = 1800;
+const DRAFT_KEY = 'pregon.post-draft';
+
+export class PostComposer {
+  /** `onPublished(post)` is called once the post is out. */
+  constructor({ onPublished }) {
+    this.onPublished = onPublished;
+    /** A post with several files is its author's alone until all of them are there. */
+    this.hidden = null;
+    this.text = h('textarea', { id: 'post-text', rows: 2, placeholder: t('compose'), 'aria-label': t('compose'), 'aria-describedby': 'post-counter' });
+    this.text.value = sessionStorage.getItem(DRAFT_KEY) ?? '';
+    this.counter = h('span', { class: 'hint', id: 'post-counter', 'aria-live': 'polite' });
+    this.problem = h('p', { class: 'problem', role: 'alert', id: 'post-problem' });
+    this.picker = h('input', { type: 'file', id: 'post-files', accept: 'image/*,video/*', multiple: true, class: 'hidden-label', tabindex: -1, 'aria-label': t('addFiles') });
+    this.attach = h('button', { type: 'button', class: 'plain', id: 'post-attach', 'aria-label': t('addFiles'), title: t('addFiles'), onclick: () => this.picker.click() }, icon('picture'), t('photosVideo'));
+    this.discardButton = h('button', { type: 'button', class: 'plain', id: 'post-discard', hidden: true, onclick: () => this.discard() }, t('discardDraft'));
+    this.button = h('button', { type: 'submit', class: 'primary', id: 'publish' }, t('publish'));
+    this.uploads = new UploadList({ onChange: () => this.changed() });
+    this.element = h('form', { class: 'post-composer card', id: 'post-composer', 'aria-label': t('compose') },
+      h('div', { class: 'post-composer-text' }, avatar(session().user), this.text),
+      this.uploads.element, this.problem,
+      h('div', { class: 'post-composer-row' }, this.attach, this.picker, this.counter, this.discardButton, this.button));
+    this.listen();
+    this.changed();
+  }
+
+  listen() {
+    this.listeners = new AbortController();
+    // Nobody comes back to finish a post whose files were left behind with the page.
+    addEventListener('pagehide', (event) => event.persisted || this.dropHidden(), { signal: this.listeners.signal });
+    this.element.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.publish();
+    });
+    this.text.addEventListener('input', () => {
+      sessionStorage.setItem(DRAFT_KEY, this.text.value);
+      this.changed();
+    });
+    this.text.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) this.publish();
+    });
+    this.text.addEventListener('paste', (event) => {
+      if (event.clipboardData.files.length === 0) return;
+      event.preventDefault();
+      this.uploads.add(event.clipboardData.files);
+    });
+    this.element.addEventListener('dragover', (event) => event.preventDefault());
+    this.element.addEventListener('drop', (event) => {
+      event.preventDefault();
+      if (!this.busy) this.uploads.add(event.dataTransfer.files);
+    });
+    this.picker.addEventListener('change', () => {
+      this.uploads.add(this.picker.files);
+      this.picker.value = '';
+    });
+  }
+
+  close() {
+    this.listeners.abort();
+    this.uploads.clear();
+    this.dropHidden();
+  }
+
+  changed() {
+    if (!this.uploads) return;
+    const length = [...this.text.value.trim()].length;
+    const over = length - LENGTH_MAX;
+    this.counter.textContent = length < COUNTER_FROM ? '' : over > 0 ? t('tooLong', { n: over }) : t('left', { n: -over });
+    this.counter.classList.toggle('problem', over > 0);
+    this.button.disabled = this.busy || over > 0 || (length === 0 && this.uploads.items.length === 0);
+    this.button.textContent = t(this.busy ? 'publishing' : 'publish');
+    this.attach.disabled = this.busy;
+    this.text.readOnly = this.busy === true;
+    this.discardButton.hidden = !this.hidden || this.busy;
+    if (!this.busy && !this.uploads.unfit && !this.uploads.failed) this.problem.textContent = '';
+  }
+
+  async publish() {
+    if (this.button.disabled) return;
+    if (this.uploads.unfit) {
+      this.problem.textContent = t('filesWaiting');
+      this.uploads.element.querySelector('[data-status=unfit] button')?.focus();
+      return;
+    }
+    this.setBusy(true);
+    let post = null;
+    let problem = '';
+    try {
+      post = await this.send(this.text.value.trim());
+      if (!post) problem = t('filesWaiting');
+    } catch (error) {
+      problem = t('publishFailed', { text: errorText(error) });
+    }
+    this.setBusy(false);
+    if (post) this.published(post);
+    else this.problem.textContent = problem;
+  }
+
+  setBusy(busy) {
+    this.busy = busy;
+    this.changed();
+  }
+
+  /** The published post; null when a file has to be looked at first. */
+  async send(content) {
+    const { pending } = this.uploads;
+    if (!this.hidden && pending.length === 0) return feedApi.publish({ content }, () => {}, new AbortController().signal);
+    if (!this.hidden && pending.length === 1 && this.uploads.items.length === 1) {
+      return this.uploads.run(pending[0], (file, ...rest) => feedApi.publish({ content, ...file }, ...rest));
+    }
+    // One after the other: each adds its picture to those that are there, in the order they were chosen.
+    for (const item of pending) {
+      if (!this.uploads.items.includes(item)) continue;
+      const sent = await this.uploads.run(item, (file, ...rest) =>
+        this.hidden ? feedApi.addFile(this.hidden, file, ...rest) : feedApi.publish({ content, is_public: 'false', ...file }, ...rest));
+      this.hidden ??= sent?.id ?? null;
+    }
+    if (this.uploads.failed || !this.hidden) return null;
+    return feedApi.changePost(this.hidden, { content, is_public: true });
+  }
+
+  published(post) {
+    this.hidden = null;
+    this.reset();
+    this.onPublished(post);
+  }
+
+  reset() {
+    this.text.value = '';
+    sessionStorage.removeItem(DRAFT_KEY);
+    this.uploads.clear();
+    this.changed();
+  }
+
+  async discard() {
+    try {
+      await feedApi.deletePost(this.hidden);
+      this.hidden = null;
+      this.reset();
+    } catch (error) {
+      toast(errorText(error));
+    }
+  }
+
+  dropHidden() {
+    if (this.hidden) feedApi.deletePostOnLeaving(this.hidden);
+    this.hidden = null;
+  }
+}
