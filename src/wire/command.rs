@@ -1,12 +1,16 @@
 //! What a client of a chat socket says, read from its JSON into values that cannot be wrong.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::chat::message::{MessageType, ReactionType};
 use crate::chat::write::{Action, NewMessage};
 use crate::ids::MessageId;
 use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
-use crate::wire::cut::{self, Value};
 use crate::wire::reason;
 
 /// What a client wants.
@@ -43,8 +47,8 @@ pub type Refused = &'static str;
 /// # Errors
 /// The text for the error frame.
 pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
-    let fields = Fields::of(text)?;
-    let Some(kind) = fields.kind.and_then(Value::text) else { return Ok(Command::Nothing) };
+    let fields: Fields = serde_json::from_str(text).map_err(|_| reason::BAD_JSON)?;
+    let Some(kind) = fields.kind.and_then(as_text) else { return Ok(Command::Nothing) };
     match kind.as_ref() {
         "chat_message" => chat_message(&fields),
         "typing" => typing(&fields),
@@ -58,45 +62,61 @@ pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
     }
 }
 
-/// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
+/// The raw values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
 #[derive(Default)]
 struct Fields<'a> {
-    kind: Option<Value<'a>>,
-    content: Option<Value<'a>>,
-    message_type: Option<Value<'a>>,
-    reply_to: Option<Value<'a>>,
-    client_id: Option<Value<'a>>,
-    is_typing: Option<Value<'a>>,
-    message_id: Option<Value<'a>>,
-    reaction_type: Option<Value<'a>>,
-    data: Option<Value<'a>>,
-    echo: Option<Value<'a>>,
-    timestamp: Option<Value<'a>>,
+    kind: Option<&'a RawValue>,
+    content: Option<&'a RawValue>,
+    message_type: Option<&'a RawValue>,
+    reply_to: Option<&'a RawValue>,
+    client_id: Option<&'a RawValue>,
+    is_typing: Option<&'a RawValue>,
+    message_id: Option<&'a RawValue>,
+    reaction_type: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+    echo: Option<&'a RawValue>,
+    timestamp: Option<&'a RawValue>,
 }
 
-impl<'a> Fields<'a> {
-    fn of(json: &'a str) -> Result<Self, Refused> {
-        let mut fields = Self::default();
-        let cut = cut::object(json, |key, value| {
-            let slot = match key {
-                "type" => &mut fields.kind,
-                "content" => &mut fields.content,
-                "message_type" => &mut fields.message_type,
-                "reply_to" => &mut fields.reply_to,
-                "client_id" => &mut fields.client_id,
-                "is_typing" => &mut fields.is_typing,
-                "message_id" => &mut fields.message_id,
-                "reaction_type" => &mut fields.reaction_type,
-                "data" => &mut fields.data,
-                "echo" => &mut fields.echo,
-                "timestamp" => &mut fields.timestamp,
-                _ => return,
-            };
-            *slot = Some(value);
-        });
-        cut.map(|()| fields).map_err(|cut::NotAnObject| reason::BAD_JSON)
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(key) = map.next_key::<Key<'de>>()? {
+                    let slot = match key.0.as_ref() {
+                        "type" => &mut fields.kind,
+                        "content" => &mut fields.content,
+                        "message_type" => &mut fields.message_type,
+                        "reply_to" => &mut fields.reply_to,
+                        "client_id" => &mut fields.client_id,
+                        "is_typing" => &mut fields.is_typing,
+                        "message_id" => &mut fields.message_id,
+                        "reaction_type" => &mut fields.reaction_type,
+                        "data" => &mut fields.data,
+                        "echo" => &mut fields.echo,
+                        "timestamp" => &mut fields.timestamp,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *slot = Some(map.next_value()?);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Keys)
     }
 }
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     let message_type = match fields.message_type.map(text) {
@@ -107,17 +127,17 @@ fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     };
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     let mut message = NewMessage::text(content, message_type);
-    message.reply_to = fields.reply_to.and_then(Value::text).and_then(|id| id.parse().ok());
+    message.reply_to = fields.reply_to.and_then(as_text).and_then(|id| id.parse().ok());
     message.client_id = fields
         .client_id
-        .and_then(Value::text)
+        .and_then(as_text)
         .filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()))
         .map(Cow::into_owned);
     Ok(Command::Write(Action::Send(message)))
 }
 
 fn typing<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
-    Ok(match fields.is_typing.map(Value::json) {
+    Ok(match fields.is_typing.map(RawValue::get) {
         None | Some("false") => Command::Typing { is_typing: false },
         Some("true") => Command::Typing { is_typing: true },
         Some(_) => Command::Nothing,
@@ -129,7 +149,7 @@ fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
     if data.len() > SIGNAL_BYTES_MAX {
         return Err(reason::SIGNAL_TOO_LONG);
     }
-    let echo = match fields.echo.map(Value::json) {
+    let echo = match fields.echo.map(RawValue::get) {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => return Err(reason::BAD_FIELD),
@@ -171,18 +191,35 @@ fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
 }
 
 /// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
-fn passed_on(value: Option<Value<'_>>) -> Result<&str, Refused> {
-    match value {
-        None => Ok("null"),
-        Some(value) if value.depth() <= JSON_DEPTH_MAX => Ok(value.json()),
-        Some(_) => Err(reason::BAD_JSON),
+fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
+    let json = raw.map_or("null", RawValue::get);
+    // A level costs two bytes at least: short texts need no look.
+    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
+}
+
+/// How deep valid JSON is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
     }
+    deepest
 }
 
 /// The trimmed content; `None` when there is nothing in it.
 fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
-    let Some(value) = fields.content else { return Ok(None) };
-    let content = text(value)?;
+    let Some(raw) = fields.content else { return Ok(None) };
+    let content = text(raw)?;
     let trimmed = content.trim();
     if trimmed.is_empty() {
         return Ok(None);
@@ -197,16 +234,23 @@ fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
 fn message_id(fields: &Fields<'_>) -> Result<Option<MessageId>, Refused> {
     match fields.message_id {
         None => Ok(None),
-        Some(value) if value.json() == "null" => Ok(None),
-        Some(value) => match text(value)?.as_ref() {
+        Some(raw) if raw.get() == "null" => Ok(None),
+        Some(raw) => match text(raw)?.as_ref() {
             "" => Ok(None),
             id => Ok(Some(id.parse().unwrap_or(MessageId(uuid::Uuid::nil())))),
         },
     }
 }
 
-fn text(value: Value<'_>) -> Result<Cow<'_, str>, Refused> {
-    value.text().ok_or(reason::BAD_FIELD)
+fn text(raw: &RawValue) -> Result<Cow<'_, str>, Refused> {
+    as_text(raw).ok_or(reason::BAD_FIELD)
+}
+
+fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    if !raw.get().starts_with('"') {
+        return None;
+    }
+    serde_json::from_str::<Key<'_>>(raw.get()).ok().map(|key| key.0)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Our protocol: what clients say and hear, as JSON.
 
 pub mod command;
-pub mod cut;
 pub mod event;
 pub mod json;
 pub mod object;
