@@ -9,6 +9,7 @@ use crate::chat::write::Action;
 use crate::ids::{RoomId, Topic};
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
 use crate::wire::command::{self, Command};
+use crate::wire::fields::Reader;
 use crate::wire::reason::{self, Goodbye};
 
 /// Whole seconds since the shard began: fine enough for liveness, small enough for every session to have four.
@@ -177,11 +178,11 @@ impl Session {
     }
 
     /// A text frame came. Nothing is heard from a session after its goodbye.
-    pub fn text<'a>(&self, text: &'a str) -> Effect<'a> {
+    pub fn text<'a>(&self, text: &'a str, reader: &mut Reader) -> Effect<'a> {
         if !self.is_open() {
             return Effect::Nothing;
         }
-        match command::parse(text) {
+        match command::parse(text, reader) {
             Ok(Command::Write(action)) => Effect::Write(action),
             Ok(Command::Typing { is_typing }) => Effect::Typing(is_typing),
             Ok(Command::Signal { data, echo }) => Effect::Signal { data, echo },
@@ -255,7 +256,11 @@ mod tests {
         session.heard(Seconds(165));
         assert_eq!(session.due(Seconds(169)), Due::Later(Seconds(170)));
         assert_eq!(session.due(Seconds(170)), Due::End(reason::TOKEN_OVER, Seconds(175)));
-        assert_eq!(session.text(r#"{"type":"typing"}"#), Effect::Nothing, "nothing is heard after the goodbye");
+        assert_eq!(
+            session.text(r#"{"type":"typing"}"#, &mut Reader::default()),
+            Effect::Nothing,
+            "nothing is heard after the goodbye"
+        );
         assert_eq!(session.due(Seconds(174)), Due::Later(Seconds(175)));
         assert_eq!(session.due(Seconds(175)), Due::Reset);
     }

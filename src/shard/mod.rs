@@ -25,6 +25,7 @@ use crate::room::members::{Registry, Seat};
 use crate::room::presence::Presence;
 use crate::session::outbox::Outbox;
 use crate::session::{Seconds, Session};
+use crate::wire::fields::Reader;
 use crate::ws::message::Decoder;
 use overflow::Overflow;
 use port::Ports;
@@ -111,6 +112,7 @@ struct Core {
     began: Instant,
     now: Seconds,
     scratch: Vec<u8>,
+    reader: Reader,
     stats: Stats,
 }
 
@@ -137,6 +139,7 @@ impl Core {
             began: Instant::now(),
             now: Seconds(0),
             scratch: Vec::with_capacity(4096),
+            reader: Reader::default(),
             stats: Stats::new(id),
         }
     }

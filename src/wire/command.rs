@@ -1,16 +1,12 @@
 //! What a client of a chat socket says, read from its JSON into values that cannot be wrong.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::chat::message::{MessageType, ReactionType};
 use crate::chat::write::{Action, NewMessage};
 use crate::ids::MessageId;
 use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
+use crate::wire::fields::{Fields, Reader, Value};
 use crate::wire::reason;
 
 /// What a client wants.
@@ -46,79 +42,42 @@ pub type Refused = &'static str;
 ///
 /// # Errors
 /// The text for the error frame.
-pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
-    let fields: Fields = serde_json::from_str(text).map_err(|_| reason::BAD_JSON)?;
-    let Some(kind) = fields.kind.and_then(as_text) else { return Ok(Command::Nothing) };
-    match kind.as_ref() {
-        "chat_message" => chat_message(&fields),
-        "typing" => typing(&fields),
-        "signal" => signal(&fields),
-        "read_message" => read_message(&fields),
-        "react_message" => react_message(&fields),
-        "edit_message" => edit_message(&fields),
-        "delete_message" => delete_message(&fields),
-        "ping" => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
+pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refused> {
+    if !is_passed_on(text)
+        && let Some(command) = reader.read(text, command)
+    {
+        return command;
+    }
+    let fields = Fields::raw(text).map_err(|_| reason::BAD_JSON)?;
+    match fields.kind.and_then(Value::text).as_deref() {
+        Some("signal") => signal(&fields),
+        Some("ping") => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
+        _ => command(&fields).unwrap_or(Ok(Command::Nothing)),
+    }
+}
+
+/// Whether it begins as what must be passed on in the bytes it came in. A wrong guess costs time, nothing else.
+fn is_passed_on(text: &str) -> bool {
+    let kind = text.strip_prefix("{\"type\":").map(str::trim_start);
+    kind.is_some_and(|kind| kind.starts_with("\"signal\"") || kind.starts_with("\"ping\""))
+}
+
+/// What `fields` ask for; `None` if it needs the bytes they came in.
+fn command(fields: &Fields<'_>) -> Option<Result<Command<'static>, Refused>> {
+    let Some(kind) = fields.kind.and_then(Value::text) else { return Some(Ok(Command::Nothing)) };
+    Some(match kind.as_ref() {
+        "chat_message" => chat_message(fields),
+        "typing" => Ok(typing(fields)),
+        "read_message" => read_message(fields),
+        "react_message" => react_message(fields),
+        "edit_message" => edit_message(fields),
+        "delete_message" => delete_message(fields),
+        "signal" | "ping" => return None,
         _ => Ok(Command::Nothing),
-    }
+    })
 }
 
-/// The raw values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
-#[derive(Default)]
-struct Fields<'a> {
-    kind: Option<&'a RawValue>,
-    content: Option<&'a RawValue>,
-    message_type: Option<&'a RawValue>,
-    reply_to: Option<&'a RawValue>,
-    client_id: Option<&'a RawValue>,
-    is_typing: Option<&'a RawValue>,
-    message_id: Option<&'a RawValue>,
-    reaction_type: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    echo: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    let slot = match key.0.as_ref() {
-                        "type" => &mut fields.kind,
-                        "content" => &mut fields.content,
-                        "message_type" => &mut fields.message_type,
-                        "reply_to" => &mut fields.reply_to,
-                        "client_id" => &mut fields.client_id,
-                        "is_typing" => &mut fields.is_typing,
-                        "message_id" => &mut fields.message_id,
-                        "reaction_type" => &mut fields.reaction_type,
-                        "data" => &mut fields.data,
-                        "echo" => &mut fields.echo,
-                        "timestamp" => &mut fields.timestamp,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *slot = Some(map.next_value()?);
-                }
-                Ok(fields)
-            }
-        }
-        deserializer.deserialize_map(Keys)
-    }
-}
-
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn chat_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     let message_type = match fields.message_type.map(text) {
         None => MessageType::Text,
         Some(name) => MessageType::from_text(&name?)
@@ -127,21 +86,21 @@ fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     };
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     let mut message = NewMessage::text(content, message_type);
-    message.reply_to = fields.reply_to.and_then(as_text).and_then(|id| id.parse().ok());
+    message.reply_to = fields.reply_to.and_then(Value::text).and_then(|id| id.parse().ok());
     message.client_id = fields
         .client_id
-        .and_then(as_text)
+        .and_then(Value::text)
         .filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()))
         .map(Cow::into_owned);
     Ok(Command::Write(Action::Send(message)))
 }
 
-fn typing<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
-    Ok(match fields.is_typing.map(RawValue::get) {
-        None | Some("false") => Command::Typing { is_typing: false },
-        Some("true") => Command::Typing { is_typing: true },
-        Some(_) => Command::Nothing,
-    })
+fn typing(fields: &Fields<'_>) -> Command<'static> {
+    match fields.is_typing.map(Value::flag) {
+        None => Command::Typing { is_typing: false },
+        Some(Some(is_typing)) => Command::Typing { is_typing },
+        Some(None) => Command::Nothing,
+    }
 }
 
 fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
@@ -149,22 +108,18 @@ fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
     if data.len() > SIGNAL_BYTES_MAX {
         return Err(reason::SIGNAL_TOO_LONG);
     }
-    let echo = match fields.echo.map(RawValue::get) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(reason::BAD_FIELD),
-    };
+    let echo = fields.echo.map_or(Some(false), Value::flag).ok_or(reason::BAD_FIELD)?;
     Ok(Command::Signal { data, echo })
 }
 
-fn read_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn read_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     Ok(match message_id(fields)? {
         Some(message) => Command::Write(Action::Read { message }),
         None => Command::Nothing,
     })
 }
 
-fn react_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn react_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
     let name = match fields.reaction_type.map(text) {
         None => return Ok(Command::Nothing),
@@ -177,13 +132,13 @@ fn react_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     Ok(Command::Write(Action::React { message, reaction }))
 }
 
-fn edit_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn edit_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     Ok(Command::Write(Action::Edit { message, content }))
 }
 
-fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn delete_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     Ok(match message_id(fields)? {
         Some(message) => Command::Write(Action::Delete { message }),
         None => Command::Nothing,
@@ -191,10 +146,11 @@ fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
 }
 
 /// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
-fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
-    let json = raw.map_or("null", RawValue::get);
-    // A level costs two bytes at least: short texts need no look.
-    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
+fn passed_on(value: Option<Value<'_>>) -> Result<&str, Refused> {
+    let json = value.and_then(Value::raw).unwrap_or("null");
+    let opened = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    // Few brackets cannot be deep: most texts need no second look.
+    if opened <= JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
 }
 
 /// How deep valid JSON is nested.
@@ -218,8 +174,8 @@ fn depth(json: &str) -> usize {
 
 /// The trimmed content; `None` when there is nothing in it.
 fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
-    let Some(raw) = fields.content else { return Ok(None) };
-    let content = text(raw)?;
+    let Some(value) = fields.content else { return Ok(None) };
+    let content = text(value)?;
     let trimmed = content.trim();
     if trimmed.is_empty() {
         return Ok(None);
@@ -234,28 +190,25 @@ fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
 fn message_id(fields: &Fields<'_>) -> Result<Option<MessageId>, Refused> {
     match fields.message_id {
         None => Ok(None),
-        Some(raw) if raw.get() == "null" => Ok(None),
-        Some(raw) => match text(raw)?.as_ref() {
+        Some(value) if value.is_null() => Ok(None),
+        Some(value) => match text(value)?.as_ref() {
             "" => Ok(None),
             id => Ok(Some(id.parse().unwrap_or(MessageId(uuid::Uuid::nil())))),
         },
     }
 }
 
-fn text(raw: &RawValue) -> Result<Cow<'_, str>, Refused> {
-    as_text(raw).ok_or(reason::BAD_FIELD)
-}
-
-fn as_text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if !raw.get().starts_with('"') {
-        return None;
-    }
-    serde_json::from_str::<Key<'_>>(raw.get()).ok().map(|key| key.0)
+fn text(value: Value<'_>) -> Result<Cow<'_, str>, Refused> {
+    value.text().ok_or(reason::BAD_FIELD)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Command<'_>, Refused> {
+        super::parse(text, &mut Reader::default())
+    }
 
     const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
 

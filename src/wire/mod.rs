@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod event;
+pub mod fields;
 pub mod json;
 pub mod object;
 pub mod reason;
