@@ -241,11 +241,34 @@ impl<'a> Value<'a> for OnTape<'_, 'a> {
     }
 }
 
-/// By simd-json, in place, with buffers that are used again. It keeps no place in the text, so what is passed on would
+/// What simd-json works in, used again for each frame.
+pub struct Scratch {
+    bytes: Vec<u8>,
+    buffers: Buffers,
+    tape: Tape<'static>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), buffers: Buffers::new(8 * 1024), tape: Tape::null() }
+    }
+}
+
+/// By simd-json, on a copy, as it changes what it reads. It keeps no place in the text, so what is passed on would
 /// have to be written anew; that cost is left out here, in its favour.
-pub fn simd<'a>(bytes: &'a mut [u8], buffers: &mut Buffers) -> Option<Heard<'a>> {
-    let tape: Tape<'a> = simd_json::to_tape_with_buffers(bytes, buffers).ok()?;
-    let nodes = tape.0.as_slice();
+pub fn simd(text: &str, scratch: &mut Scratch) -> Option<bool> {
+    let Scratch { bytes, buffers, tape } = scratch;
+    bytes.clear();
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(&[b' '; simd_json::INPUT_PADDING]);
+    let mut filled = std::mem::replace(tape, Tape(Vec::new())).reset();
+    let is_read = simd_json::fill_tape_padded(bytes, text.len(), buffers, &mut filled).is_ok();
+    let is_heard = is_read && on_tape(&filled.0).is_some();
+    *tape = filled.reset();
+    is_heard.then_some(true)
+}
+
+fn on_tape<'a>(nodes: &[Node<'a>]) -> Option<Heard<'a>> {
     let Some(&Node::Object { len, .. }) = nodes.first() else { return None };
     let mut fields = Fields::default();
     let mut at = 1;

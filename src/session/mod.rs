@@ -11,6 +11,7 @@ use crate::ids::{NotificationId, Topic};
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
 use crate::session::endpoint::Endpoint;
 use crate::wire::command::{self, Command};
+use crate::wire::fields::Reader;
 use crate::wire::listener_command::{self, ListenerCommand};
 use crate::wire::reason::{self, Goodbye};
 
@@ -173,15 +174,15 @@ impl Session {
     }
 
     /// A text frame came. Nothing is heard from a session after its goodbye.
-    pub fn text<'a>(&self, text: &'a str) -> Effect<'a> {
+    pub fn text<'a>(&self, text: &'a str, reader: &mut Reader) -> Effect<'a> {
         if !self.is_open() {
             return Effect::Nothing;
         }
-        if self.endpoint.is_chat() { Self::chat_text(text) } else { self.listener_text(text) }
+        if self.endpoint.is_chat() { Self::chat_text(text, reader) } else { self.listener_text(text) }
     }
 
-    fn chat_text(text: &str) -> Effect<'_> {
-        match command::parse(text) {
+    fn chat_text<'a>(text: &'a str, reader: &mut Reader) -> Effect<'a> {
+        match command::parse(text, reader) {
             Ok(Command::Write(action)) => Effect::Write(action),
             Ok(Command::Typing { is_typing }) => Effect::Typing(is_typing),
             Ok(Command::Signal { data, echo }) => Effect::Signal { data, echo },
@@ -258,14 +259,21 @@ mod tests {
             let session = session_of(endpoint, 2_000_000);
             let typing = r#"{"type":"typing","is_typing":true}"#;
             for text in ["", "nope", "[]", "5", r#"{"type":7}"#, r#"{"type":"mark_read"}"#, typing] {
-                assert_eq!(session.text(text), Effect::Nothing, "{text}");
+                assert_eq!(session.text(text, &mut Reader::default()), Effect::Nothing, "{text}");
             }
             assert_eq!(session.binary(), Effect::Nothing);
-            assert_eq!(session.text(r#"{"type":"ping","timestamp":[1]}"#), Effect::Pong { timestamp: "[1]" });
-            let is_heard = matches!(session.text(READ), Effect::MarkRead(_));
+            assert_eq!(
+                session.text(r#"{"type":"ping","timestamp":[1]}"#, &mut Reader::default()),
+                Effect::Pong { timestamp: "[1]" }
+            );
+            let is_heard = matches!(session.text(READ, &mut Reader::default()), Effect::MarkRead(_));
             assert_eq!(is_heard, endpoint == Endpoint::Notifications, "{endpoint:?}");
         }
-        assert_eq!(session(2_000_000).text(READ), Effect::Nothing, "a chat socket knows no notifications");
+        assert_eq!(
+            session(2_000_000).text(READ, &mut Reader::default()),
+            Effect::Nothing,
+            "a chat socket knows no notifications"
+        );
     }
 
     #[test]
@@ -293,7 +301,11 @@ mod tests {
         session.heard(Seconds(165));
         assert_eq!(session.due(Seconds(169)), Due::Later(Seconds(170)));
         assert_eq!(session.due(Seconds(170)), Due::End(reason::TOKEN_OVER, Seconds(175)));
-        assert_eq!(session.text(r#"{"type":"typing"}"#), Effect::Nothing, "nothing is heard after the goodbye");
+        assert_eq!(
+            session.text(r#"{"type":"typing"}"#, &mut Reader::default()),
+            Effect::Nothing,
+            "nothing is heard after the goodbye"
+        );
         assert_eq!(session.due(Seconds(174)), Due::Later(Seconds(175)));
         assert_eq!(session.due(Seconds(175)), Due::Reset);
     }

@@ -140,7 +140,7 @@ impl Core {
 
     fn text(&mut self, token: u32, text: &str) {
         let Some(slot) = self.slots[token as usize].as_ref() else { return };
-        match slot.session.text(text) {
+        match slot.session.text(text, &mut self.reader) {
             Effect::Nothing => {}
             Effect::Write(action) => {
                 if let Endpoint::Chat { room, .. } = slot.session.endpoint() {

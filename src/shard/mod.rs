@@ -30,6 +30,7 @@ use crate::room::members::{Registry, Seat};
 use crate::room::presence::Presence;
 use crate::session::outbox::Outbox;
 use crate::session::{Seconds, Session};
+use crate::wire::fields::Reader;
 use crate::ws::message::Decoder;
 use overflow::Overflow;
 use port::Ports;
@@ -133,6 +134,7 @@ struct Core {
     began: Instant,
     now: Seconds,
     scratch: Vec<u8>,
+    reader: Reader,
     stats: Stats,
 }
 
@@ -167,6 +169,7 @@ impl Core {
             began: Instant::now(),
             now: Seconds(0),
             scratch: Vec::with_capacity(4096),
+            reader: Reader::default(),
             stats: Stats::new(id),
         }
     }

@@ -6,7 +6,7 @@ use crate::chat::message::{MessageType, ReactionType};
 use crate::chat::write::{Action, NewMessage};
 use crate::ids::MessageId;
 use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
-use crate::wire::cut::{self, Value};
+use crate::wire::fields::{Fields, Reader, Value};
 use crate::wire::reason;
 
 /// What a client wants.
@@ -42,65 +42,42 @@ pub type Refused = &'static str;
 ///
 /// # Errors
 /// The text for the error frame.
-pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
-    let fields = Fields::of(text)?;
-    let Some(kind) = fields.kind.and_then(Value::text) else { return Ok(Command::Nothing) };
-    match kind.as_ref() {
-        "chat_message" => chat_message(&fields),
-        "typing" => typing(&fields),
-        "signal" => signal(&fields),
-        "read_message" => read_message(&fields),
-        "react_message" => react_message(&fields),
-        "edit_message" => edit_message(&fields),
-        "delete_message" => delete_message(&fields),
-        "ping" => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
+pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refused> {
+    if !is_passed_on(text)
+        && let Some(command) = reader.read(text, command)
+    {
+        return command;
+    }
+    let fields = Fields::raw(text).map_err(|_| reason::BAD_JSON)?;
+    match fields.kind.and_then(Value::text).as_deref() {
+        Some("signal") => signal(&fields),
+        Some("ping") => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
+        _ => command(&fields).unwrap_or(Ok(Command::Nothing)),
+    }
+}
+
+/// Whether it begins as what must be passed on in the bytes it came in. A wrong guess costs time, nothing else.
+fn is_passed_on(text: &str) -> bool {
+    let kind = text.strip_prefix("{\"type\":").map(str::trim_start);
+    kind.is_some_and(|kind| kind.starts_with("\"signal\"") || kind.starts_with("\"ping\""))
+}
+
+/// What `fields` ask for; `None` if it needs the bytes they came in.
+fn command(fields: &Fields<'_>) -> Option<Result<Command<'static>, Refused>> {
+    let Some(kind) = fields.kind.and_then(Value::text) else { return Some(Ok(Command::Nothing)) };
+    Some(match kind.as_ref() {
+        "chat_message" => chat_message(fields),
+        "typing" => Ok(typing(fields)),
+        "read_message" => read_message(fields),
+        "react_message" => react_message(fields),
+        "edit_message" => edit_message(fields),
+        "delete_message" => delete_message(fields),
+        "signal" | "ping" => return None,
         _ => Ok(Command::Nothing),
-    }
+    })
 }
 
-/// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
-#[derive(Default)]
-pub(super) struct Fields<'a> {
-    pub(super) kind: Option<Value<'a>>,
-    content: Option<Value<'a>>,
-    message_type: Option<Value<'a>>,
-    reply_to: Option<Value<'a>>,
-    client_id: Option<Value<'a>>,
-    is_typing: Option<Value<'a>>,
-    message_id: Option<Value<'a>>,
-    reaction_type: Option<Value<'a>>,
-    data: Option<Value<'a>>,
-    echo: Option<Value<'a>>,
-    pub(super) timestamp: Option<Value<'a>>,
-    pub(super) notification_id: Option<Value<'a>>,
-}
-
-impl<'a> Fields<'a> {
-    pub(super) fn of(json: &'a str) -> Result<Self, Refused> {
-        let mut fields = Self::default();
-        let cut = cut::object(json, |key, value| {
-            let slot = match key {
-                "type" => &mut fields.kind,
-                "content" => &mut fields.content,
-                "message_type" => &mut fields.message_type,
-                "reply_to" => &mut fields.reply_to,
-                "client_id" => &mut fields.client_id,
-                "is_typing" => &mut fields.is_typing,
-                "message_id" => &mut fields.message_id,
-                "reaction_type" => &mut fields.reaction_type,
-                "data" => &mut fields.data,
-                "echo" => &mut fields.echo,
-                "timestamp" => &mut fields.timestamp,
-                "notification_id" => &mut fields.notification_id,
-                _ => return,
-            };
-            *slot = Some(value);
-        });
-        cut.map(|()| fields).map_err(|cut::NotAnObject| reason::BAD_JSON)
-    }
-}
-
-fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn chat_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     let message_type = match fields.message_type.map(text) {
         None => MessageType::Text,
         Some(name) => MessageType::from_text(&name?)
@@ -118,12 +95,12 @@ fn chat_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     Ok(Command::Write(Action::Send(message)))
 }
 
-fn typing<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
-    Ok(match fields.is_typing.map(Value::json) {
-        None | Some("false") => Command::Typing { is_typing: false },
-        Some("true") => Command::Typing { is_typing: true },
-        Some(_) => Command::Nothing,
-    })
+fn typing(fields: &Fields<'_>) -> Command<'static> {
+    match fields.is_typing.map(Value::flag) {
+        None => Command::Typing { is_typing: false },
+        Some(Some(is_typing)) => Command::Typing { is_typing },
+        Some(None) => Command::Nothing,
+    }
 }
 
 fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
@@ -131,22 +108,18 @@ fn signal<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Refused> {
     if data.len() > SIGNAL_BYTES_MAX {
         return Err(reason::SIGNAL_TOO_LONG);
     }
-    let echo = match fields.echo.map(Value::json) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(reason::BAD_FIELD),
-    };
+    let echo = fields.echo.map_or(Some(false), Value::flag).ok_or(reason::BAD_FIELD)?;
     Ok(Command::Signal { data, echo })
 }
 
-fn read_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn read_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     Ok(match message_id(fields)? {
         Some(message) => Command::Write(Action::Read { message }),
         None => Command::Nothing,
     })
 }
 
-fn react_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn react_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
     let name = match fields.reaction_type.map(text) {
         None => return Ok(Command::Nothing),
@@ -159,13 +132,13 @@ fn react_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
     Ok(Command::Write(Action::React { message, reaction }))
 }
 
-fn edit_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn edit_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     Ok(Command::Write(Action::Edit { message, content }))
 }
 
-fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
+fn delete_message(fields: &Fields<'_>) -> Result<Command<'static>, Refused> {
     Ok(match message_id(fields)? {
         Some(message) => Command::Write(Action::Delete { message }),
         None => Command::Nothing,
@@ -174,11 +147,29 @@ fn delete_message<'a>(fields: &Fields<'_>) -> Result<Command<'a>, Refused> {
 
 /// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
 pub(super) fn passed_on(value: Option<Value<'_>>) -> Result<&str, Refused> {
-    match value {
-        None => Ok("null"),
-        Some(value) if value.depth() <= JSON_DEPTH_MAX => Ok(value.json()),
-        Some(_) => Err(reason::BAD_JSON),
+    let json = value.and_then(Value::raw).unwrap_or("null");
+    let opened = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    // Few brackets cannot be deep: most texts need no second look.
+    if opened <= JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
+}
+
+/// How deep valid JSON is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
     }
+    deepest
 }
 
 /// The trimmed content; `None` when there is nothing in it.
@@ -199,7 +190,7 @@ fn content(fields: &Fields<'_>) -> Result<Option<String>, Refused> {
 fn message_id(fields: &Fields<'_>) -> Result<Option<MessageId>, Refused> {
     match fields.message_id {
         None => Ok(None),
-        Some(value) if value.json() == "null" => Ok(None),
+        Some(value) if value.is_null() => Ok(None),
         Some(value) => match text(value)?.as_ref() {
             "" => Ok(None),
             id => Ok(Some(id.parse().unwrap_or(MessageId(uuid::Uuid::nil())))),
@@ -214,6 +205,10 @@ fn text(value: Value<'_>) -> Result<Cow<'_, str>, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Command<'_>, Refused> {
+        super::parse(text, &mut Reader::default())
+    }
 
     const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
 

@@ -1,7 +1,8 @@
 //! What a client of a feed, post or notification socket says; whatever is not understood is nothing.
 
 use crate::ids::NotificationId;
-use crate::wire::command::{Fields, passed_on};
+use crate::wire::command::passed_on;
+use crate::wire::fields::Fields;
 
 /// What a client wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum ListenerCommand<'a> {
 
 /// Reads one text frame of a socket that is there to listen.
 pub fn parse(text: &str) -> ListenerCommand<'_> {
-    let Ok(fields) = Fields::of(text) else { return ListenerCommand::Nothing };
+    let Ok(fields) = Fields::raw(text) else { return ListenerCommand::Nothing };
     let kind = fields.kind.and_then(|kind| kind.text());
     match kind.as_deref() {
         Some("ping") => passed_on(fields.timestamp)

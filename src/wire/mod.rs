@@ -1,9 +1,9 @@
 //! Our protocol: what clients say and hear, as JSON.
 
 pub mod command;
-pub mod cut;
 pub mod event;
 pub mod feed_event;
+pub mod fields;
 pub mod json;
 pub mod listener_command;
 pub mod notification;

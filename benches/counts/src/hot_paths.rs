@@ -18,6 +18,7 @@ use pregon::session::{Effect, Entry, Seconds, Session};
 use pregon::shard::port::{Except, Inbox, Publication, ToShard};
 use pregon::wire::command::parse;
 use pregon::wire::event;
+use pregon::wire::fields::Reader;
 use pregon::wire::object::Presenter;
 use pregon::ws::frame::encode_text;
 use pregon::ws::mask::unmask;
@@ -57,7 +58,10 @@ fn hot_paths() -> Vec<(String, Prepare)> {
         path("token: verify", verify),
     ];
     for (name, frame) in client_frames() {
-        paths.push(path(&format!("parse: {name}"), || move || assert!(black_box(parse(black_box(&frame))).is_ok())));
+        paths.push(path(&format!("parse: {name}"), || {
+            let mut reader = Reader::default();
+            move || assert!(black_box(parse(black_box(&frame), &mut reader)).is_ok())
+        }));
     }
     paths
 }
@@ -104,14 +108,14 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
     let session = Session::admitted(&entry, Seconds(0), 0);
     let frame = masked(json.as_bytes());
     let mut received = frame.clone();
-    let mut decoder = Decoder::new();
+    let (mut decoder, mut reader) = (Decoder::new(), Reader::default());
     let mut out = Vec::with_capacity(8 * 1024);
     move || {
         received.copy_from_slice(&frame);
         let decoded = decoder.decode(black_box(&mut received), MESSAGE_BYTES_MAX, |incoming| {
             let Incoming::Text(text) = incoming else { panic!("a text frame") };
             out.clear();
-            match session.text(text) {
+            match session.text(text, &mut reader) {
                 Effect::Typing(is_typing) => event::typing_status(&mut out, &account, is_typing),
                 Effect::Signal { data, .. } => event::signal(&mut out, &account, data),
                 other => panic!("{other:?}"),
