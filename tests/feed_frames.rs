@@ -219,7 +219,10 @@ async fn nothing_committed_after_the_greeting_is_missed() {
         server.seed_follows((1..=FEEDS).flat_map(|user| (0..400).map(move |other| (user, other))));
         let (begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let publish = async {
-            while !is_over.load(Ordering::SeqCst) {
+            // The last one is begun when all have been greeted.
+            let mut is_last = false;
+            while !is_last {
+                is_last = is_over.load(Ordering::SeqCst);
                 let number = begun.fetch_add(1, Ordering::SeqCst);
                 server.publish(ANA, &number.to_string()).await;
             }
