@@ -194,6 +194,10 @@ pub const COMMENTS_SHOWN: u32 = 5;
 pub const REPLIES_SHOWN: u32 = 3;
 /// Levels of replies below a comment that are shown with it.
 pub const REPLY_LEVELS_SHOWN: u32 = 3;
+/// The same within a post, which goes out as a frame after every comment.
+pub const POST_REPLY_LEVELS_SHOWN: u32 = 1;
+/// A comment with its author's profile as JSON, in bytes, if every field is as long as may be.
+const COMMENT_JSON_BYTES_MAX: usize = 16 * 1024;
 /// A comment's content in characters.
 pub const COMMENT_CHARS_MAX: usize = 500;
 /// Addresses of pictures that a post has.
@@ -226,3 +230,7 @@ const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);
+const _: () = assert!(
+    (COMMENTS_SHOWN as usize) * (1 + REPLIES_SHOWN as usize) * COMMENT_JSON_BYTES_MAX < OUTBOX_OWED_BYTES_MAX,
+    "a post's frame alone makes nobody too slow"
+);

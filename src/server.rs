@@ -100,8 +100,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         submit: Arc::new(move |write| submit.submit(write)),
         load_follows: follows::port(store.clone(), inboxes.clone(), control.handle()),
     };
-    let io = choose_io(settings.io)?;
-    let shards = start_shards(settings.shards, io, listeners, &ports)?;
+    choose_io(settings.io)?;
+    let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
     control.spawn(upkeep(prometheus));
@@ -125,14 +125,14 @@ fn raise_file_limit() {
 }
 
 /// What `auto` means on this machine; and no start where io_uring is demanded and not there.
-fn choose_io(wanted: Io) -> anyhow::Result<Io> {
+fn choose_io(wanted: Io) -> anyhow::Result<()> {
     let chosen = Sender::new(wanted, STRETCH_VISITS_MAX).map(|sender| sender.io()).context(
         "PREGON_IO is \"uring\", but this kernel or container gives no io_uring (6.0 or newer is needed, and its system \
          calls must be allowed): set PREGON_IO=auto",
     )?;
     metrics::gauge!("pregon_io", "back_end" => chosen.to_string()).set(1.0);
     tracing::info!(io = %chosen, "frames leave by");
-    Ok(chosen)
+    Ok(())
 }
 
 fn store_options(settings: &Settings) -> SqliteOptions {

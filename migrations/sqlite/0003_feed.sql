@@ -72,7 +72,8 @@ CREATE TABLE notifications (
 CREATE INDEX notificatio_recipie_2d3764_idx ON notifications (recipient_id, created_at DESC);
 -- The newest unread ones, however many newer ones are read.
 CREATE INDEX notifications_unread_idx ON notifications (recipient_id, is_read, created_at DESC, id DESC);
-CREATE INDEX notificatio_sender__6aaec3_idx ON notifications (sender_id, created_at DESC);
+-- Whether somebody was told of somebody's reaction to a post lately.
+CREATE INDEX notifications_told_idx ON notifications (sender_id, post_id, recipient_id, created_at DESC);
 
 -- Lists of public posts: of some authors, counted without a look at the rows, and of everybody.
 DROP INDEX posts_user_id_dfa368_idx;

@@ -227,6 +227,8 @@ impl Scene<'_, '_> {
 
     fn react(&mut self, reaction: Reaction) {
         if !self.is_heard(reaction.post, reaction.author, reaction.is_public) {
+            // What is held is older than this, and may yet be told to somebody who comes.
+            self.held.reactions.take(reaction.post);
             return;
         }
         match self.held.reactions.pass(reaction.post, reaction, self.now) {

@@ -96,8 +96,9 @@ impl Sockets {
     /// When the kernel refuses the wait.
     pub fn look(&mut self, handler: &mut impl Handler) -> io::Result<bool> {
         for _ in 0..self.unread.len() {
+            // What may not be read waits; whether sockets take bytes again is asked below all the same.
             if !handler.has_room() {
-                return Ok(true);
+                break;
             }
             let Some(token) = self.unread.pop_front() else { break };
             self.marks[token as usize].is_unread = false;
@@ -136,7 +137,7 @@ impl Sockets {
     pub fn close(&mut self, token: u32) {
         if let Some(mut socket) = self.sockets.get_mut(token as usize).and_then(Option::take) {
             self.sender.closing(token);
-            // Closing the descriptor takes it out of the set anyway; an error here changes nothing.
+            // An error here changes nothing: the descriptor goes with its last holder.
             let _ = self.poll.registry().deregister(&mut socket);
             // Its turn to be read finds nobody, or whoever has the number then.
         }
@@ -226,6 +227,61 @@ mod tests {
         fn closed(&mut self, _: u32) {
             self.is_closed = true;
         }
+    }
+
+    /// Takes one read a look.
+    struct Reluctant {
+        heard: Vec<u32>,
+        has_room: bool,
+    }
+
+    impl Handler for Reluctant {
+        fn has_room(&self) -> bool {
+            self.has_room
+        }
+
+        fn takes_input(&self, _: u32) -> bool {
+            true
+        }
+
+        fn received(&mut self, token: u32, _: &mut [u8]) {
+            self.heard.push(token);
+            self.has_room = false;
+        }
+
+        fn writable(&mut self, _: u32) {}
+
+        fn closed(&mut self, _: u32) {}
+    }
+
+    #[test]
+    fn who_sends_without_end_keeps_nobody_else_from_being_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut sockets = Sockets::new(64, 8, Sender::OneByOne).unwrap();
+        let mut peers = Vec::new();
+        for token in 0..3 {
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let socket = listener.accept().unwrap().0;
+            socket.set_nonblocking(true).unwrap();
+            sockets.adopt(token, socket).unwrap();
+            if token < 2 {
+                peer.write_all(&[7; 64 * 1024]).unwrap();
+            }
+            peers.push(peer);
+        }
+        let mut handler = Reluctant { heard: Vec::new(), has_room: true };
+        // Both senders wait to be read again when the third speaks.
+        while handler.heard.len() < 4 {
+            handler.has_room = true;
+            sockets.look(&mut handler).unwrap();
+        }
+        peers[2].write_all(b"me too").unwrap();
+        let before = handler.heard.len();
+        while handler.heard.last() != Some(&2) && handler.heard.len() < before + 50 {
+            handler.has_room = true;
+            sockets.look(&mut handler).unwrap();
+        }
+        assert_eq!(handler.heard.last(), Some(&2), "{:?}", handler.heard);
     }
 
     #[test]

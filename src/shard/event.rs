@@ -165,6 +165,8 @@ impl Shard {
         if !self.core.retry_overflow() {
             return true;
         }
+        // Mail may not use it all up: at least one socket is read.
+        self.core.intake = self.core.intake.max(1);
         self.sockets.look(&mut self.core).unwrap_or_else(|error| {
             tracing::error!(%error, "the kernel refuses to tell which sockets are ready");
             false

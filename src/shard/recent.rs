@@ -62,6 +62,9 @@ impl Recent {
         while self.kept.len() > FEED_RECENT_MAX || self.bytes > FEED_RECENT_BYTES_MAX {
             dropped = self.drop_front().map_or(dropped, |number| number + 1);
         }
+        if dropped == 0 {
+            return Vec::new();
+        }
         let late = self.since.iter().filter(|(_, since)| **since < dropped);
         late.map(|(feed, _)| *feed).collect()
     }

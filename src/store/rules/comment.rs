@@ -73,7 +73,9 @@ pub(super) fn add<R: FeedRows>(mut work: Work<'_, R>, new: &NewComment) -> Resul
     post::record(&mut work, new.post, head, place, PostChange::Commented { comment, comments_count })?;
     let told = told_of_comment(work.actor, head.author, parent.map(|parent| parent.author));
     let notice = |(recipient, notification_type)| Notice { recipient, notification_type, references };
-    notice::tell(&mut work, &mut told.into_iter().map(notice).collect::<Vec<_>>())?;
+    // A private post is its author's alone: nobody else is led to it.
+    let told = told.into_iter().filter(|(recipient, _)| head.is_visible_to(*recipient));
+    notice::tell(&mut work, &mut told.map(notice).collect::<Vec<_>>())?;
     work.done()
 }
 

@@ -173,19 +173,20 @@ pub fn comments(view: View<'_>, viewer: UserId, post: PostId, page: PageRequest)
         .connection
         .prepare_cached("SELECT count(*) FROM comments WHERE post_id = ?1 AND parent_id IS NULL")?
         .query_row([post], |row| count(row, 0))?;
-    Ok(PageOf { count, rows: top_level(view, Some(viewer), post, page.size, offset(page))? })
+    let levels = limits::REPLY_LEVELS_SHOWN;
+    Ok(PageOf { count, rows: top_level(view, Some(viewer), post, (page.size, offset(page)), levels)? })
 }
 
 fn first_comments(view: View<'_>, viewer: Option<UserId>, post: PostId) -> rusqlite::Result<Vec<Comment>> {
-    top_level(view, viewer, post, limits::COMMENTS_SHOWN, 0)
+    top_level(view, viewer, post, (limits::COMMENTS_SHOWN, 0), limits::POST_REPLY_LEVELS_SHOWN)
 }
 
 fn top_level(
     view: View<'_>,
     viewer: Option<UserId>,
     post: PostId,
-    limit: u32,
-    offset: u64,
+    (limit, offset): (u32, u64),
+    levels: u32,
 ) -> rusqlite::Result<Vec<Comment>> {
     let mut found = view
         .connection
@@ -195,7 +196,7 @@ fn top_level(
         .query_map(params![post, viewer, limit, offset], |row| comment_of_row(view, row))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     for comment in &mut found {
-        add_replies(view, viewer, comment, limits::REPLY_LEVELS_SHOWN)?;
+        add_replies(view, viewer, comment, levels)?;
     }
     Ok(found)
 }
