@@ -180,6 +180,12 @@ pub const HASHES_WAITING_MAX: usize = 64;
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Uploads under way at the same time. Full: 503 with Retry-After.
 pub const UPLOADS_MAX: usize = 32;
+/// Those of one user. Full: 503 with Retry-After.
+pub const USER_UPLOADS_MAX: usize = 4;
+/// What an uploaded file may take, however small.
+pub const UPLOAD_GRACE: Duration = Duration::from_secs(60);
+/// Beyond that, a file must come as fast as this, in bytes a second, over all that came.
+pub const UPLOAD_BYTES_PER_SECOND_MIN: usize = 32 * 1024;
 /// Attempts to log in that one address may make with one login at once, and then a minute.
 pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
 /// Attempts to log in or register that one address may make at once, and then a minute.
@@ -226,3 +232,6 @@ const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);
+const _: () = assert!(0 < USER_UPLOADS_MAX && USER_UPLOADS_MAX * 4 <= UPLOADS_MAX, "a few users leave room for others");
+const _: () = assert!(BODY_TIMEOUT.as_secs() <= UPLOAD_GRACE.as_secs(), "a small upload has the time of a small body");
+const _: () = assert!(UPLOAD_BYTES_MAX / UPLOAD_BYTES_PER_SECOND_MIN <= 900, "a turn ends within a quarter of an hour");
