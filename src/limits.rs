@@ -180,6 +180,12 @@ pub const HASHES_WAITING_MAX: usize = 64;
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Uploads under way at the same time. Full: 503 with Retry-After.
 pub const UPLOADS_MAX: usize = 32;
+/// Those of one user. Full: 503 with Retry-After.
+pub const USER_UPLOADS_MAX: usize = 8;
+/// What an uploaded file may take, however small.
+pub const UPLOAD_GRACE: Duration = Duration::from_secs(60);
+/// Beyond that, a file must come as fast as this, in bytes a second, over all that came.
+pub const UPLOAD_BYTES_PER_SECOND_MIN: usize = 32 * 1024;
 /// Attempts to log in that one address may make with one login at once, and then a minute.
 pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
 /// Attempts to log in or register that one address may make at once, and then a minute.
@@ -234,3 +240,6 @@ const _: () = assert!(
     (COMMENTS_SHOWN as usize) * (1 + REPLIES_SHOWN as usize) * COMMENT_JSON_BYTES_MAX < OUTBOX_OWED_BYTES_MAX,
     "a post's frame alone makes nobody too slow"
 );
+const _: () = assert!(0 < USER_UPLOADS_MAX && USER_UPLOADS_MAX * 4 <= UPLOADS_MAX, "a few users leave room for others");
+const _: () = assert!(BODY_TIMEOUT.as_secs() <= UPLOAD_GRACE.as_secs(), "a small upload has the time of a small body");
+const _: () = assert!(UPLOAD_BYTES_MAX / UPLOAD_BYTES_PER_SECOND_MIN <= 900, "a turn ends within a quarter of an hour");

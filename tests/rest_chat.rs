@@ -230,6 +230,9 @@ async fn a_bad_message_is_refused_and_nothing_is_written() {
     let forbidden = (403, json!({"detail": "Usted no tiene permiso para realizar esta acción."}));
     assert_eq!(server.rest("POST", &path, outsider, body).await, forbidden);
     assert_eq!(server.rest("GET", &room(&server, 0, "messages/"), ana, None).await.1["count"], 0);
+    let too_long = (413, json!({"error": "La solicitud es demasiado grande."}));
+    let body = Some(json!({"content": "x".repeat(256 * 1024)}));
+    assert_eq!(server.rest("POST", &path, ana, body).await, too_long);
     let longest = json!({"content": "🎉".repeat(2000)});
     assert_eq!(server.rest("POST", &path, ana, Some(longest)).await.0, 201);
 }

@@ -448,29 +448,96 @@ async fn too_large_an_upload_is_refused_and_leaves_nothing() {
     assert_eq!(files(&server), 0);
 }
 
-#[tokio::test]
-async fn an_upload_that_stops_half_way_leaves_nothing() {
+/// An upload that does not go on: the connection, with the picture's beginning sent.
+async fn half_an_upload(server: &Server, user: usize) -> tokio::net::TcpStream {
     use tokio::io::AsyncWriteExt;
-    let server = server().await;
     let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
     let head = format!(
         "POST /api/posts/ HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: 1000000\r\n\
          content-type: multipart/form-data; boundary=b\r\n\r\n\
          --b\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n",
         server.address(),
-        server.fixture.users[ANA].token
+        server.fixture.users[user].token
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&[PNG, &[0; 100_000]].concat()).await.unwrap();
-    let wait_for = async |count: usize| {
-        let began = Instant::now();
-        while files(&server) != count {
-            assert!(began.elapsed() < PATIENCE, "{} files", files(&server));
-            tokio::task::yield_now().await;
-        }
-    };
-    wait_for(1).await;
+    stream
+}
+
+async fn wait_for_files(server: &Server, count: usize) {
+    let began = Instant::now();
+    while files(server) != count {
+        assert!(began.elapsed() < PATIENCE, "{} files", files(server));
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_stops_half_way_leaves_nothing() {
+    let server = server().await;
+    let stream = half_an_upload(&server, ANA).await;
+    wait_for_files(&server, 1).await;
     drop(stream);
-    wait_for(0).await;
+    wait_for_files(&server, 0).await;
     assert_eq!(server.rest("GET", "/api/posts/?friends_only=false", ANA, None).await.1["count"], 0);
+}
+
+#[tokio::test]
+async fn one_user_cannot_hold_up_everybodys_uploads() {
+    let server = server().await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(half_an_upload(&server, ANA).await);
+    }
+    wait_for_files(&server, 4).await;
+    let path = server.http("/api/posts/");
+    let request = reqwest::Client::new().post(path).multipart(Form::new().part("image", file(PNG)));
+    let response = request.bearer_auth(&server.fixture.users[ANA].token).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    let picture = || Form::new().part("image", file(PNG));
+    assert_eq!(upload(&server, "POST", "/api/posts/", BETO, picture()).await.0, 201);
+    assert_eq!(server.rest("POST", "/api/posts/", ANA, Some(json!({"content": "x"}))).await.0, 201, "no file, no turn");
+    drop(streams);
+    wait_for_files(&server, 1).await;
+    assert_eq!(upload(&server, "POST", "/api/posts/", ANA, picture()).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_body_without_files_is_no_longer_than_elsewhere() {
+    let server = server().await;
+    let post = publish(&server, ANA, json!({"content": "hola"})).await;
+    let long = Some(json!({"content": "x".repeat(256 * 1024)}));
+    let too_long = (413, json!({"error": "La solicitud es demasiado grande."}));
+    for (method, path) in [("POST", "/api/posts/"), ("PATCH", &at(&post, "")), ("POST", &at(&post, "comments/"))] {
+        assert_eq!(server.rest(method, path, ANA, long.clone()).await, too_long, "{method} {path}");
+    }
+    let client = reqwest::Client::new().post(server.http("/api/posts/"));
+    let form = client.header("content-type", "application/x-www-form-urlencoded").body("x".repeat(256 * 1024 + 1));
+    let answer = form.bearer_auth(&server.fixture.users[ANA].token).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
+    let fits = json!({"content": "hola", "unknown": "x".repeat(255 * 1024)});
+    publish(&server, ANA, fits).await;
+}
+
+#[tokio::test]
+async fn uploaded_pictures_count_as_the_lists_do() {
+    let server = server().await;
+    let list = |count: usize| serde_json::to_string(&vec!["/a.png"; count]).unwrap();
+    let with = |count: usize| Form::new().text("images", list(count)).part("image", file(PNG));
+    let full = (400, json!({"images": ["Asegúrese de que este campo no tenga más de 20 elementos."]}));
+    assert_eq!(upload(&server, "POST", "/api/posts/", ANA, with(20)).await, full);
+    assert_eq!(files(&server), 0);
+    let (status, post) = upload(&server, "POST", "/api/posts/", ANA, with(18)).await;
+    assert_eq!((status, post["images"].as_array().unwrap().len()), (201, 19));
+    let path = at(&post, "");
+    let one_more = || Form::new().part("image", file(PNG));
+    let (status, edited) = upload(&server, "PATCH", &path, ANA, one_more()).await;
+    assert_eq!((status, edited["images"].as_array().unwrap().len(), files(&server)), (200, 20, 2));
+    for form in [one_more(), with(20)] {
+        assert_eq!(upload(&server, "PATCH", &path, ANA, form).await, full);
+    }
+    assert_eq!(files(&server), 2);
+    assert_eq!(server.rest("GET", &path, ANA, None).await.1["images"], edited["images"]);
+    let (status, fewer) = upload(&server, "PATCH", &path, ANA, with(1)).await;
+    assert_eq!((status, fewer["images"].as_array().unwrap().len()), (200, 2));
 }

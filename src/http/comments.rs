@@ -56,7 +56,7 @@ pub async fn create(
     let post = post_id(&post)?;
     // Before the body: nobody uploads for a post that is hidden from them.
     require_visible(&app, &caller, post).await?;
-    let mut form = Form::read(&app.media, upload::COMMENT, request).await?;
+    let mut form = Form::read(&app.media, caller.id(), upload::COMMENT, request).await?;
     let mut new = new_comment(post, &form.fields)?;
     let image = form.store(&app.media, "image").await?;
     new.image = image.as_ref().map(|image| image.path().to_owned());

@@ -9,6 +9,7 @@ use crate::http::fields::{Faults, Fields, up_to};
 use crate::http::form::Form;
 use crate::http::registration::address;
 use crate::http::upload::{self, Kind, MediaDir, Stored};
+use crate::ids::UserId;
 use crate::limits;
 
 /// What `send_message/` got.
@@ -16,12 +17,12 @@ use crate::limits;
 pub struct Draft(Form);
 
 impl Draft {
-    /// Reads the body; files go to the media folder's waiting room.
+    /// Reads a user's body; files go to the media folder's waiting room.
     ///
     /// # Errors
-    /// 400, 408, 413, 415 as the body deserves.
-    pub async fn read(media: &MediaDir, request: Request) -> Result<Self> {
-        Form::read(media, upload::MESSAGE, request).await.map(Self)
+    /// 400, 408, 413, 415 as the body deserves; 503 when too many upload.
+    pub async fn read(media: &MediaDir, user: UserId, request: Request) -> Result<Self> {
+        Form::read(media, user, upload::MESSAGE, request).await.map(Self)
     }
 
     /// Checks the fields and moves the file to its place. The file goes again unless it is kept.

@@ -1,13 +1,14 @@
 //! A body that may bring files beside its fields.
 
 use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use tokio::time::timeout;
 
 use crate::http::error::Result;
 use crate::http::fields::{Fields, media_type, rejected, too_slow};
 use crate::http::upload::{Incoming, MediaDir, Slot, Stored};
+use crate::ids::UserId;
 use crate::limits;
 
 /// Fields and files. Files that are not stored go when the form is dropped.
@@ -20,12 +21,14 @@ pub struct Form {
 }
 
 impl Form {
-    /// Reads the body; files for `slots` go to the media folder's waiting room.
+    /// Reads a user's body; files for `slots` go to the media folder's waiting room.
     ///
     /// # Errors
-    /// 400, 408, 413, 415 as the body deserves.
-    pub async fn read(media: &MediaDir, slots: &'static [Slot], request: Request) -> Result<Self> {
+    /// 400, 408, 413, 415 as the body deserves; 503 when too many upload.
+    pub async fn read(media: &MediaDir, user: UserId, slots: &'static [Slot], mut request: Request) -> Result<Self> {
         if media_type(&request) != "multipart/form-data" {
+            // The route's limit is for files: JSON of that length takes many times as much memory.
+            DefaultBodyLimit::max(limits::BODY_BYTES_MAX).apply(&mut request);
             return Ok(Self { fields: Fields::from_request(request, &()).await?, files: Vec::new() });
         }
         let mut form = Multipart::from_request(request, &()).await.map_err(|error| rejected(error.status()))?;
@@ -38,12 +41,17 @@ impl Form {
             match (part.file_name().is_some(), slots.iter().find(|slot| slot.field == name)) {
                 (false, _) => read.fields.push(name, text(part, &mut text_bytes).await?),
                 (true, Some(slot)) if read.files.iter().all(|file| file.slot() != slot) => {
-                    read.files.push(media.receive(slot, part).await?);
+                    read.files.push(media.receive(user, slot, part).await?);
                 }
                 // A file nobody asked for is read past.
                 (true, _) => {}
             }
         }
+    }
+
+    /// Did a file come in this field?
+    pub fn has_file(&self, field: &str) -> bool {
+        self.files.iter().any(|file| file.slot().field == field)
     }
 
     /// Moves the file of one field to its place, if there is one. It goes again unless it is kept.
@@ -93,7 +101,7 @@ mod tests {
         }
         body.push_str("--b--\r\n");
         let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
-        let read = Form::read(&media, upload::MESSAGE, request.body(body.into()).unwrap()).await;
+        let read = Form::read(&media, UserId::fresh(), upload::MESSAGE, request.body(body.into()).unwrap()).await;
         assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))));
     }
 }

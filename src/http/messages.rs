@@ -64,7 +64,7 @@ pub async fn send(
     let room = room_id(&room)?;
     // Before the body: nobody uploads into a room that is not theirs.
     require_participant(&app, &caller, room).await?;
-    let draft = Draft::read(&app.media, request).await?;
+    let draft = Draft::read(&app.media, caller.id(), request).await?;
     let (message, file) = draft.finish(&app.media).await?;
     // In a task of its own: a request that is given up must not leave a committed message without its file.
     let (store, user) = (Arc::clone(&app.store), caller.id());

@@ -27,6 +27,7 @@ mod post_fields;
 mod posts;
 mod reactions;
 mod registration;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;

@@ -116,8 +116,7 @@ fn images(fields: &Fields, faults: &mut Faults) -> Option<String> {
         return None;
     };
     if list.len() > limits::POST_IMAGES_MAX {
-        let most = limits::POST_IMAGES_MAX;
-        faults.add("images", format!("Asegúrese de que este campo no tenga más de {most} elementos."));
+        faults.add("images", too_many_images());
         return None;
     }
     if !list.iter().all(|image| image.as_str().is_some_and(is_image_address)) {
@@ -125,6 +124,11 @@ fn images(fields: &Fields, faults: &mut Faults) -> Option<String> {
         return None;
     }
     serde_json::to_string(&list).ok()
+}
+
+fn too_many_images() -> String {
+    let most = limits::POST_IMAGES_MAX;
+    format!("Asegúrese de que este campo no tenga más de {most} elementos.")
 }
 
 /// On the web, or on this server; nothing that could run.
@@ -135,12 +139,25 @@ fn is_image_address(text: &str) -> bool {
         && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
+fn stored_list(images: &str) -> Result<Vec<Value>> {
+    serde_json::from_str(images).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// The stored list must have room for one more address.
+///
+/// # Errors
+/// 400 when it is full; 500: the list is none.
+pub fn check_room(images: &str) -> Result<()> {
+    let is_full = stored_list(images)?.len() >= limits::POST_IMAGES_MAX;
+    if is_full { Err(Error::field("images", too_many_images())) } else { Ok(()) }
+}
+
 /// The stored list with one more address.
 ///
 /// # Errors
 /// 500: the list is none.
 pub fn with_image(images: &str, address: String) -> Result<String> {
-    let mut list: Vec<Value> = serde_json::from_str(images).map_err(|error| Error::Internal(error.to_string()))?;
+    let mut list = stored_list(images)?;
     list.push(Value::String(address));
     serde_json::to_string(&list).map_err(|error| Error::Internal(error.to_string()))
 }

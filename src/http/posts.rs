@@ -129,8 +129,11 @@ async fn write(app: &Arc<App>, caller: &Caller, action: Action, files: Files) ->
 
 /// `POST posts/`
 pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
-    let form = Form::read(&app.media, upload::POST, request).await?;
+    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
     let mut new = post_fields::new_post(&form.fields)?;
+    if form.has_file("image") {
+        post_fields::check_room(&new.images)?;
+    }
     let files = Files::store(&app, form).await?;
     if let Some(address) = files.image_address(&app) {
         new.images = post_fields::with_image(&new.images, address)?;
@@ -159,9 +162,12 @@ pub async fn edit(
     if before.user.id != caller.id() {
         return Err(FORBIDDEN);
     }
-    let form = Form::read(&app.media, upload::POST, request).await?;
+    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
     let mut patch: PostPatch = post_fields::patch(&form.fields)?;
     post_fields::check_patched(&before, &patch)?;
+    if form.has_file("image") {
+        post_fields::check_room(patch.images.as_deref().unwrap_or(&before.images))?;
+    }
     let files = Files::store(&app, form).await?;
     if let Some(address) = files.image_address(&app) {
         let images = patch.images.as_deref().unwrap_or(&before.images);

@@ -7,13 +7,13 @@ use axum::extract::multipart::Field;
 use axum::http::StatusCode;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncWriteExt, BufWriter};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::chat::message::MessageType;
 use crate::http::error::{Error, Result};
-use crate::http::fields::{rejected, too_slow};
+use crate::http::fields::rejected;
+use crate::http::turns::{Pace, Turns};
+use crate::ids::UserId;
 use crate::limits;
 
 /// Bytes by which a file's type is told.
@@ -195,7 +195,7 @@ impl Stored {
 #[derive(Debug)]
 pub struct MediaDir {
     root: PathBuf,
-    slots: Semaphore,
+    turns: Turns,
 }
 
 impl MediaDir {
@@ -212,7 +212,7 @@ impl MediaDir {
         for entry in std::fs::read_dir(waiting)? {
             std::fs::remove_file(entry?.path())?;
         }
-        Ok(Self { root, slots: Semaphore::new(limits::UPLOADS_MAX) })
+        Ok(Self { root, turns: Turns::default() })
     }
 
     /// The folder that `/media/` shows.
@@ -220,18 +220,19 @@ impl MediaDir {
         &self.root
     }
 
-    /// Streams one field into the waiting room.
+    /// Streams one field of a user's form into the waiting room.
     ///
     /// # Errors
-    /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk or the slots are full.
-    pub async fn receive(&self, slot: &'static Slot, mut field: Field<'_>) -> Result<Incoming> {
-        let _slot = self.slots.try_acquire().map_err(|_| Error::Unavailable)?;
+    /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk is full or too many upload.
+    pub async fn receive(&self, user: UserId, slot: &'static Slot, mut field: Field<'_>) -> Result<Incoming> {
+        let _turn = self.turns.take(user)?;
+        let pace = Pace::starting();
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
         let mut writer = BufWriter::with_capacity(256 * 1024, File::create(&path).await.map_err(disk)?);
         let file = Passing::at(path);
         let (mut head, mut size, mut extension) = (Vec::new(), 0, None);
         loop {
-            let piece = timeout(limits::BODY_TIMEOUT, field.chunk()).await.map_err(|_| too_slow())?;
+            let piece = pace.keep(size, field.chunk()).await?;
             let Some(piece) = piece.map_err(|error| match error.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => too_large(),
                 status => rejected(status),
