@@ -5,6 +5,7 @@ mod support;
 use std::time::Instant;
 
 use pregon::ids::{CommentId, PostId};
+use pregon::limits::USER_UPLOADS_MAX;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use support::{PATIENCE, Server};
@@ -486,10 +487,10 @@ async fn an_upload_that_stops_half_way_leaves_nothing() {
 async fn one_user_cannot_hold_up_everybodys_uploads() {
     let server = server().await;
     let mut streams = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..USER_UPLOADS_MAX {
         streams.push(half_an_upload(&server, ANA).await);
     }
-    wait_for_files(&server, 4).await;
+    wait_for_files(&server, USER_UPLOADS_MAX).await;
     let path = server.http("/api/posts/");
     let request = reqwest::Client::new().post(path).multipart(Form::new().part("image", file(PNG)));
     let response = request.bearer_auth(&server.fixture.users[ANA].token).send().await.unwrap();

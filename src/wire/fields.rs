@@ -6,127 +6,106 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded};
 
 use crate::limits::{JSON_DEPTH_MAX, MESSAGE_BYTES_MAX};
 
 /// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
-#[derive(Default)]
-pub struct Fields<'a> {
-    pub(super) kind: Option<Value<'a>>,
-    pub(super) content: Option<Value<'a>>,
-    pub(super) message_type: Option<Value<'a>>,
-    pub(super) reply_to: Option<Value<'a>>,
-    pub(super) client_id: Option<Value<'a>>,
-    pub(super) is_typing: Option<Value<'a>>,
-    pub(super) message_id: Option<Value<'a>>,
-    pub(super) reaction_type: Option<Value<'a>>,
-    pub(super) data: Option<Value<'a>>,
-    pub(super) echo: Option<Value<'a>>,
-    pub(super) timestamp: Option<Value<'a>>,
-    pub(super) notification_id: Option<Value<'a>>,
+pub struct Fields<'a, V: ?Sized> {
+    pub(super) kind: Option<&'a V>,
+    pub(super) content: Option<&'a V>,
+    pub(super) message_type: Option<&'a V>,
+    pub(super) reply_to: Option<&'a V>,
+    pub(super) client_id: Option<&'a V>,
+    pub(super) is_typing: Option<&'a V>,
+    pub(super) message_id: Option<&'a V>,
+    pub(super) reaction_type: Option<&'a V>,
+    pub(super) data: Option<&'a V>,
+    pub(super) echo: Option<&'a V>,
+    pub(super) timestamp: Option<&'a V>,
+    pub(super) notification_id: Option<&'a V>,
 }
 
-/// A value that was checked to be JSON.
-#[derive(Clone, Copy, Debug)]
-pub enum Value<'a> {
-    /// The bytes it came in.
-    Raw(&'a RawValue),
-    /// A text.
-    Text(&'a str),
-    /// True or false.
-    Flag(bool),
-    /// Null.
-    Null,
-    /// A number, an array, an object.
-    Other,
-}
-
-impl<'a> Value<'a> {
+/// A value as a library hands it over: one word or two, as a larger one costs a short frame more than its reading.
+pub trait Value {
     /// The text, if it is one and has no half characters.
-    pub fn text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Text(text) => Some(Cow::Borrowed(text)),
-            Self::Raw(raw) if raw.get().starts_with('"') => {
-                serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
-            }
-            _ => None,
-        }
-    }
-
+    fn text(&self) -> Option<Cow<'_, str>>;
     /// True or false, if it is one of them.
-    pub fn flag(self) -> Option<bool> {
-        match self {
-            Self::Flag(flag) => Some(flag),
-            Self::Raw(raw) => match raw.get() {
-                "true" => Some(true),
-                "false" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
+    fn flag(&self) -> Option<bool>;
     /// It is null.
-    pub fn is_null(self) -> bool {
-        match self {
-            Self::Null => true,
-            Self::Raw(raw) => raw.get() == "null",
-            _ => false,
+    fn is_null(&self) -> bool;
+}
+
+/// The bytes it came in.
+impl Value for RawValue {
+    fn text(&self) -> Option<Cow<'_, str>> {
+        if !self.get().starts_with('"') {
+            return None;
+        }
+        serde_json::from_str::<Text<'_>>(self.get()).ok().map(|text| text.0)
+    }
+
+    fn flag(&self) -> Option<bool> {
+        match self.get() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
         }
     }
 
-    /// The bytes it came in, if they were kept.
-    pub fn raw(self) -> Option<&'a str> {
+    fn is_null(&self) -> bool {
+        self.get() == "null"
+    }
+}
+
+/// On simd-json's tape, where it begins.
+impl Value for Node<'_> {
+    fn text(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Raw(raw) => Some(raw.get()),
+            Node::String(text) => Some(Cow::Borrowed(text)),
             _ => None,
+        }
+    }
+
+    fn flag(&self) -> Option<bool> {
+        match self {
+            Node::Static(StaticNode::Bool(flag)) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        matches!(self, Node::Static(StaticNode::Null))
+    }
+}
+
+impl<V: ?Sized> Default for Fields<'_, V> {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            content: None,
+            message_type: None,
+            reply_to: None,
+            client_id: None,
+            is_typing: None,
+            message_id: None,
+            reaction_type: None,
+            data: None,
+            echo: None,
+            timestamp: None,
+            notification_id: None,
         }
     }
 }
 
-impl<'a> Fields<'a> {
-    /// By serde_json: all values are `Raw`. It recurses nowhere, however deep the values are nested.
-    ///
-    /// # Errors
-    /// It is no JSON object.
-    pub fn raw(text: &'a str) -> Result<Self, serde_json::Error> {
-        let mut fields = Self::default();
-        let mut json = serde_json::Deserializer::from_str(text);
-        json.deserialize_map(Keys(&mut fields))?;
-        json.end()?;
-        Ok(fields)
-    }
-
-    /// Takes the values from simd-json's tape, unless it holds no object.
-    fn take(&mut self, nodes: &[Node<'a>]) -> Option<()> {
-        let mut nodes = nodes.iter();
-        let Some(&Node::Object { len, .. }) = nodes.next() else { return None };
-        for _ in 0..len {
-            let Some(&Node::String(key)) = nodes.next() else { return None };
-            let value = match *nodes.next()? {
-                Node::String(text) => Value::Text(text),
-                Node::Static(StaticNode::Bool(flag)) => Value::Flag(flag),
-                Node::Static(StaticNode::Null) => Value::Null,
-                Node::Static(_) => Value::Other,
-                Node::Object { count, .. } | Node::Array { count, .. } => {
-                    nodes = nodes.as_slice().get(count..)?.iter();
-                    Value::Other
-                }
-            };
-            if let Some(slot) = self.slot(key) {
-                *slot = Some(value);
-            }
-        }
-        Some(())
-    }
-
-    fn slot(&mut self, key: &str) -> Option<&mut Option<Value<'a>>> {
-        Some(match key {
+impl<'a, V: ?Sized> Fields<'a, V> {
+    fn put(&mut self, key: &str, value: &'a V) {
+        let slot = match key {
             "type" => &mut self.kind,
             "content" => &mut self.content,
             "message_type" => &mut self.message_type,
@@ -139,31 +118,57 @@ impl<'a> Fields<'a> {
             "echo" => &mut self.echo,
             "timestamp" => &mut self.timestamp,
             "notification_id" => &mut self.notification_id,
-            _ => return None,
-        })
+            _ => return,
+        };
+        *slot = Some(value);
     }
 }
 
-/// Fills the fields where they are: copying them costs as much as reading a short frame.
-struct Keys<'f, 'de>(&'f mut Fields<'de>);
-
-impl<'de> Visitor<'de> for Keys<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+impl<'a> Fields<'a, RawValue> {
+    /// By serde_json. It recurses nowhere, however deep the values are nested.
+    ///
+    /// # Errors
+    /// It is no JSON object.
+    pub fn raw(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Text(key)) = map.next_key()? {
-            match self.0.slot(&key) {
-                Some(slot) => *slot = Some(Value::Raw(map.next_value()?)),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
+impl<'t, 'a> Fields<'t, Node<'a>> {
+    /// From simd-json's tape; `None` if it holds no object.
+    fn of_tape(nodes: &'t [Node<'a>]) -> Option<Self> {
+        let Some(&Node::Object { len, .. }) = nodes.first() else { return None };
+        let mut fields = Self::default();
+        let mut at = 1;
+        for _ in 0..len {
+            let (Some(Node::String(key)), Some(value)) = (nodes.get(at), nodes.get(at + 1)) else { return None };
+            fields.put(key, value);
+            at += match *value {
+                Node::Object { count, .. } | Node::Array { count, .. } => 2 + count,
+                _ => 2,
+            };
+        }
+        Some(fields)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a, RawValue> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Keys<'a> {
+            type Value = Fields<'a, RawValue>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    fields.put(&key, map.next_value()?);
                 }
+                Ok(fields)
             }
         }
-        Ok(())
+        deserializer.deserialize_map(Keys(PhantomData))
     }
 }
 
@@ -185,9 +190,9 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// By simd-json: what `judge` makes of the fields, of which none is `Raw`. `None` where it is no object or simd-json
-    /// cannot tell: ask [`Fields::raw`].
-    pub fn read<T>(&mut self, text: &str, judge: impl FnOnce(&Fields<'_>) -> Option<T>) -> Option<T> {
+    /// By simd-json: what `judge` makes of the fields. `None` where it is no object or simd-json cannot tell: ask
+    /// [`Fields::raw`].
+    pub fn read<T>(&mut self, text: &str, judge: impl FnOnce(&Fields<'_, Node<'_>>) -> Option<T>) -> Option<T> {
         if text.len() > MESSAGE_BYTES_MAX {
             return None;
         }
@@ -196,11 +201,12 @@ impl Reader {
         copy.extend_from_slice(text.as_bytes());
         copy.extend_from_slice(&[b' '; INPUT_PADDING]);
         let mut filled = std::mem::replace(tape, Tape(Vec::new())).reset();
-        let is_json = fill_tape_padded(copy, text.len(), buffers, &mut filled).is_ok();
-        let mut fields = Fields::default();
-        let is_object = is_json && fields.take(&filled.0).is_some();
+        let judged = match fill_tape_padded(copy, text.len(), buffers, &mut filled) {
+            Ok(()) => Fields::of_tape(&filled.0).and_then(|fields| judge(&fields)),
+            Err(_) => None,
+        };
         *tape = filled.reset();
-        if is_object { judge(&fields) } else { None }
+        judged
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::ids::NotificationId;
 use crate::wire::command::passed_on;
-use crate::wire::fields::Fields;
+use crate::wire::fields::{Fields, Value};
 
 /// What a client wants.
 #[derive(Debug, PartialEq, Eq)]
