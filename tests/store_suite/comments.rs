@@ -34,18 +34,23 @@ pub async fn comments_are_nested_counted_and_paged(world: World) {
     assert_eq!(contents(&read.comments), ["0", "1", "2", "3", "4"], "the first five");
     assert_eq!(contents(&read.comments[1].replies), ["respuesta 0", "respuesta 1", "respuesta 2"], "the first three");
     assert_eq!((read.comments[1].replies_count, read.comments[0].replies_count), (4, 1));
-    let mut shown = &read.comments[0];
-    let mut levels = 0;
-    while let [reply] = &shown.replies[..] {
-        assert_eq!((reply.parent, reply.post, reply.user.id), (Some(shown.id), post, ana));
-        (shown, levels) = (reply, levels + 1);
-    }
-    assert_eq!((levels, shown.replies_count), (limits::REPLY_LEVELS_SHOWN, 1), "the rest is asked for by itself");
-    let deeper = world.store.comment(beto, shown.id).await.unwrap().unwrap();
-    assert_eq!(deeper.replies[0].id, deepest);
+    let depth = |comment: &Comment| {
+        let (mut shown, mut levels) = (comment, 0);
+        while let [reply] = &shown.replies[..] {
+            assert_eq!((reply.parent, reply.post, reply.user.id), (Some(shown.id), post, ana));
+            (shown, levels) = (reply, levels + 1);
+        }
+        (levels, shown.replies_count, shown.id)
+    };
+    let (levels, unshown, _) = depth(&read.comments[0]);
+    assert_eq!((levels, unshown), (limits::POST_REPLY_LEVELS_SHOWN, 1), "a post goes out as a frame: it shows less");
 
     let page = world.store.comments(beto, post, FIRST_PAGE).await.unwrap();
     assert_eq!((page.count, contents(&page.rows)), (7, vec!["0", "1", "2", "3", "4", "5", "6"]));
+    let (levels, unshown, last) = depth(&page.rows[0]);
+    assert_eq!((levels, unshown), (limits::REPLY_LEVELS_SHOWN, 1), "the rest is asked for by itself");
+    let deeper = world.store.comment(beto, last).await.unwrap().unwrap();
+    assert_eq!(deeper.replies[0].id, deepest);
     let second = world.store.comments(beto, post, PageRequest { number: 2, size: 5 }).await.unwrap();
     assert_eq!((second.count, contents(&second.rows)), (7, vec!["5", "6"]));
     assert!(world.store.comment(beto, CommentId::fresh()).await.unwrap().is_none());
