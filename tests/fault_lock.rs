@@ -75,7 +75,7 @@ async fn a_lock_that_stays_is_told_to_senders_and_nothing_comes_of_it_later() {
 }
 
 /// What a lane holds is bounded: who comes later hears so at once and keeps the message, the others' are stored once.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_lane_turns_senders_away_and_keeps_what_it_took() {
     let server = server().await;
     let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
@@ -105,7 +105,8 @@ async fn a_full_lane_turns_senders_away_and_keeps_what_it_took() {
         say(&mut ana, "fin").await;
         ana.expect("chat_message").await;
     };
-    let listen_beside = async {
+    // On a thread of its own: who reads thousands of messages too slowly is let go.
+    let listen_beside = tokio::spawn(async move {
         let mut heard = Vec::new();
         loop {
             match beto.expect("chat_message").await["message"]["content"].as_str().unwrap() {
@@ -113,8 +114,9 @@ async fn a_full_lane_turns_senders_away_and_keeps_what_it_took() {
                 content => heard.push(content.to_owned()),
             }
         }
-    };
+    });
     let ((), heard) = tokio::join!(listen_to_all, listen_beside);
+    let heard: Vec<String> = heard.unwrap();
     assert!(echoed.len() + failed >= LANE_WRITES_MAX, "{busy} busy, {failed} failed, {} echoed", echoed.len());
     assert_eq!(heard, echoed);
     assert_eq!(echoed.iter().collect::<HashSet<_>>().len(), echoed.len());
