@@ -215,6 +215,7 @@ fn start_shards(
         let plan = Plan {
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
+            shares_core: count > cores.len(),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
             io,
             ports: ports.clone(),

@@ -178,9 +178,17 @@ impl Inbox {
     /// # Errors
     /// The message, when the inbox is full.
     pub fn try_send(&self, message: ToShard) -> Result<(), ToShard> {
-        self.queue.push(message)?;
+        self.put(message)?;
         self.wake();
         Ok(())
+    }
+
+    /// [`Self::try_send`] without the wake-up, which must follow: one serves for many messages.
+    ///
+    /// # Errors
+    /// The message, when the inbox is full.
+    pub(super) fn put(&self, message: ToShard) -> Result<(), ToShard> {
+        self.queue.push(message)
     }
 
     /// Hands a message over, waiting for space. Never call it on a shard's thread.
@@ -224,7 +232,8 @@ impl Inbox {
         if self.queue.is_empty() { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
     }
 
-    fn wake(&self) {
+    /// Has the shard look at its inbox.
+    pub(super) fn wake(&self) {
         if !self.is_woken.swap(true, Ordering::SeqCst) {
             self.waker.wake();
         }
