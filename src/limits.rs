@@ -134,8 +134,13 @@ pub const WAL_PAGES_MAX: usize = 48 * 1024;
 pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
 /// Messages remembered for twins.
 pub const TWIN_MESSAGES_MAX: usize = 64 * 1024;
-/// After a notification of a user's reaction to a post, its author hears of no other reaction of that user to it.
-pub const REACTION_NOTICE_WINDOW: Duration = Duration::from_secs(3600);
+/// After a notification of a user's reaction to a post, its author hears of no other reaction of that user to it; and
+/// after one of a follow, a friend request or its acceptance, of no other of that user's.
+pub const NOTICE_WINDOW: Duration = Duration::from_secs(3600);
+/// Comments that one write deletes; of a comment with more answers, more writes delete the rest.
+pub const COMMENTS_DELETED_MAX: usize = 200;
+/// Levels of answers that one write looks down: what is deeper is moved up before it is deleted.
+pub const DELETED_LEVELS_MAX: usize = 50;
 /// A `client_id` is remembered this long.
 pub const CLIENT_ID_HOURS: i64 = 24;
 /// Events of a topic that are always kept.
@@ -232,6 +237,7 @@ const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
 const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);
 const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
+const _: () = assert!(DELETED_LEVELS_MAX * 2 <= COMMENTS_DELETED_MAX, "each write deletes some");
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);

@@ -201,7 +201,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Active users whose username, display name, first or last name contain `text`, without the viewer; all when empty.
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
-    /// Friends of `of`, newest first.
+    /// Friends of `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
     /// One person as the viewer sees it.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;

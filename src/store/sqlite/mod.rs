@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod checkpoint;
+mod comments_tree;
 mod connection;
 mod feed_rows;
 mod lane;
@@ -141,7 +142,9 @@ impl SqliteStore {
     {
         let (caches, now, shown_reactions) = (Arc::clone(&self.caches), (self.clock)(), self.shown_reactions);
         let readers = &self.threads.readers;
-        readers.run(move |connection| read(View { connection, caches: &caches, now, shown_reactions })).await
+        readers
+            .run(move |connection| read(View { connection, caches: &caches, now, shown_reactions, changed: None }))
+            .await
     }
 
     /// A direct write in a transaction of its own, in its place among the batches.
@@ -225,10 +228,8 @@ impl Store for SqliteStore {
                 answer => Ok(answer),
             })
             .await;
-        let accounts::Registered { user, followed } = result.map_err(RegisterError::Store)??;
-        for changed in followed.into_iter().chain([user]) {
-            self.caches.forget_user(changed);
-        }
+        let user = result.map_err(RegisterError::Store)??;
+        self.caches.forget_user(user);
         Ok(user)
     }
 
