@@ -323,3 +323,6 @@ impl Scene<'_, '_> {
 fn feeds_topic(author: UserId, is_public: bool) -> Topic {
     if is_public { Topic::Author(author) } else { Topic::Feed(author) }
 }
+
+#[cfg(test)]
+mod tests;

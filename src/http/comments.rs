@@ -31,6 +31,11 @@ pub async fn locate(app: &App, comment: &str) -> Result<(PostId, CommentId)> {
     Ok((head.post, comment))
 }
 
+/// The pictures of a comment and of the replies that are shown with it.
+pub fn files_of(comment: &Comment) -> Vec<String> {
+    comment.image.iter().cloned().chain(comment.replies.iter().flat_map(files_of)).collect()
+}
+
 fn comment_response(app: &App, status: StatusCode, caller: &Caller, comment: &Comment) -> Response {
     let mut out = Vec::with_capacity(2048);
     app.presenter.comment(&mut out, comment, Some(caller.id()));
@@ -138,6 +143,7 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(comment): 
 
 /// The same write until the comment itself is gone: one transaction takes a bounded number of answers.
 async fn delete_all(app: Arc<App>, user: UserId, post: PostId, comment: CommentId) -> Result<()> {
+    let left = app.store.comment(user, comment).await?.map(|comment| files_of(&comment)).unwrap_or_default();
     for _ in 0..ROUNDS_MAX {
         let written = outcome::event(app.store.write_feed(user, Action::DeleteComment { post, comment }).await)?;
         let event = written.ok_or_else(|| Error::Internal("a deletion changed nothing".to_owned()))?;
@@ -145,6 +151,7 @@ async fn delete_all(app: Arc<App>, user: UserId, post: PostId, comment: CommentI
             return Err(outcome::unexpected(&event));
         };
         if comments.first() == Some(&comment) {
+            app.media.litter().leave(left.iter().map(String::as_str));
             return Ok(());
         }
     }

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 pub use self::backup::backup;
 pub use self::migrate::{PlanLine, migrate};
@@ -47,7 +48,9 @@ use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::writer::Lane;
-use crate::store::{Credentials, LanePort, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError};
+use crate::store::{
+    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
+};
 
 /// What the time is. Tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -393,6 +396,10 @@ impl Store for SqliteStore {
 
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError> {
         self.read(move |view| notifications::unread(view.connection, user)).await
+    }
+
+    async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
+        self.read(move |view| posts::named_files(view.connection, table, after)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
