@@ -78,6 +78,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Where uploads are kept.
     pub media_dir: PathBuf,
+    /// What an uploaded file may take, however small; beyond it, a least speed counts.
+    pub upload_grace: Duration,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Is `/metrics` open to everybody? Otherwise only to this machine.
@@ -158,6 +160,11 @@ impl Settings {
             )?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
+            upload_grace: Duration::from_secs(raw.number(
+                Setting::UploadGraceSeconds,
+                limits::UPLOAD_GRACE.as_secs(),
+                1..=3600,
+            )?),
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
             mask_contacts: raw.on_off(Setting::MaskContacts, true)?,

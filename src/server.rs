@@ -67,12 +67,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let lifecycle = Arc::new(Lifecycle::new());
     let render = prometheus.clone();
+    let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
+    let litter = crate::http::litter::collect(store.clone(), media.clone());
     let router = crate::http::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
         hasher: Hasher::default(),
         presenter,
-        media: MediaDir::open(settings.media_dir.clone())?,
+        media,
         lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -104,6 +106,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
+    control.spawn(litter);
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);

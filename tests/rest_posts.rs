@@ -542,3 +542,98 @@ async fn uploaded_pictures_count_as_the_lists_do() {
     let (status, fewer) = upload(&server, "PATCH", &path, ANA, with(1)).await;
     assert_eq!((status, fewer["images"].as_array().unwrap().len()), (200, 2));
 }
+
+/// Sends `piece` again and again, slowly, until the server answers; the answer's first line.
+async fn trickle(mut stream: tokio::net::TcpStream, piece: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (mut reader, mut writer) = stream.split();
+    let mut answer = vec![0; 64];
+    let slowly = async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+        while writer.write_all(piece).await.is_ok() {
+            ticks.tick().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let read = tokio::select! {
+        read = tokio::time::timeout(PATIENCE, reader.read(&mut answer)) => read.unwrap().unwrap(),
+        () = slowly => unreachable!(),
+    };
+    String::from_utf8_lossy(&answer[..read]).lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn uploads_and_forms_that_trickle_have_a_deadline() {
+    let server = Server::builder().seed(1, 0, 0).set("PREGON_UPLOAD_GRACE_SECONDS", 1).start().await;
+    let stream = half_an_upload(&server, ANA).await;
+    assert_eq!(trickle(stream, b"x").await, "HTTP/1.1 408 Request Timeout", "a file");
+    wait_for_files(&server, 0).await;
+    for head in ["--b\r\ncontent-disposition: form-data; name=\"content\"\r\n\r\n", "", "--b\r\nx-filler: "] {
+        let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        let request = format!(
+            "POST /api/posts/ HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: 100000\r\n\
+             content-type: multipart/form-data; boundary=b\r\n\r\n{head}",
+            server.address(),
+            server.fixture.users[ANA].token
+        );
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+        assert_eq!(trickle(stream, b"x").await, "HTTP/1.1 408 Request Timeout", "a text behind {head:?}");
+    }
+    let form = Form::new().text("content", "a tiempo").part("image", file(PNG));
+    assert_eq!(upload(&server, "POST", "/api/posts/", ANA, form).await.0, 201);
+}
+
+#[tokio::test]
+async fn files_go_when_nothing_names_them_any_more() {
+    let server = server().await;
+    let form = || Form::new().part("image", file(PNG)).part("video", file(MP4)).part("thumbnail", file(PNG));
+    let (_, post) = upload(&server, "POST", "/api/posts/", ANA, form()).await;
+    let image = Form::new().text("content", "foto").part("image", file(PNG));
+    let (_, comment) = upload(&server, "POST", &at(&post, "comments/"), BETO, image).await;
+    let reply = Form::new().text("content", "foto").text("parent", comment["id"].as_str().unwrap().to_owned());
+    upload(&server, "POST", &at(&post, "comments/"), ANA, reply.part("image", file(PNG))).await;
+    assert_eq!(files(&server), 5);
+    // Replaced, taken out of the list; somebody else's address is nobody's file.
+    let (_, edited) = upload(&server, "PATCH", &at(&post, ""), ANA, Form::new().part("video", file(MP4))).await;
+    wait_for_files(&server, 5).await;
+    assert_ne!(edited["video"], post["video"]);
+    assert_eq!(fetched(&edited["video"]).await.0, 200);
+    assert_eq!(reqwest::get(post["video"].as_str().unwrap()).await.unwrap().status(), 404);
+    let shared = publish(&server, BETO, json!({"images": post["images"]})).await;
+    server.done("PATCH", &at(&post, ""), ANA, Some(json!({"images": []}))).await;
+    server.done("DELETE", &at_comment(&comment, ""), BETO, None).await;
+    wait_for_files(&server, 3).await;
+    assert_eq!(fetched(&shared["images"][0]).await.0, 200, "another post names it");
+    // Whose deletion is refused keeps everything.
+    assert_eq!(server.rest("DELETE", &at(&post, ""), BETO, None).await, forbidden());
+    server.done("DELETE", &at(&post, ""), ANA, None).await;
+    wait_for_files(&server, 1).await;
+    assert_eq!(fetched(&shared["images"][0]).await.0, 200);
+    server.done("DELETE", &at(&shared, ""), BETO, None).await;
+    wait_for_files(&server, 0).await;
+}
+
+#[tokio::test]
+async fn what_a_crash_left_behind_is_found_at_the_start() {
+    let mut server = server().await;
+    let (_, post) = upload(&server, "POST", "/api/posts/", ANA, Form::new().part("image", file(PNG))).await;
+    server.kill();
+    let images = server.media().join("posts/images");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 3600);
+    let name = |name: &str| images.join(name);
+    let orphan = name(&format!("{}.png", uuid::Uuid::new_v4()));
+    for path in [&orphan, &name("backend.png"), &name(&format!("{}.gif", uuid::Uuid::new_v4()))] {
+        std::fs::write(path, PNG).unwrap();
+    }
+    for entry in std::fs::read_dir(&images).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().unwrap() == "png" {
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+        }
+    }
+    server.restart();
+    wait_for_files(&server, 3).await;
+    assert!(!orphan.exists(), "old and nobody's; what is young, somebody's or not an upload stays");
+    let image = post["images"][0].as_str().unwrap().rsplit('/').next().unwrap();
+    assert!(images.join(image).exists());
+}

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::chat::message::Message;
 use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
@@ -85,6 +86,24 @@ pub enum NewRoomError {
     UnknownUsers,
     /// The database failed.
     Store(StoreError),
+}
+
+/// Rows that name uploaded files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileTable {
+    /// Pictures, film and thumbnail.
+    Posts,
+    /// Pictures.
+    Comments,
+}
+
+/// What some rows of a table name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedFiles {
+    /// Columns as they are: paths below the media root, and lists of addresses as JSON. In no order.
+    pub texts: Vec<String>,
+    /// The last row's id; `None`: there are no more rows.
+    pub last: Option<Uuid>,
 }
 
 /// The database did not do what was asked. The detail is for the log, never for a client.
@@ -201,7 +220,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Active users whose username, display name, first or last name contain `text`, without the viewer; all when empty.
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
-    /// Friends of `of`, newest first.
+    /// Friends of `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
     /// One person as the viewer sees it.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
@@ -248,6 +267,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Notification>, StoreError>;
     /// How many of a user's notifications are unread.
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError>;
+
+    /// What the first [`crate::limits::LITTER_ROWS`] rows of a table behind `after`, by id, name.
+    async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError>;
 
     /// Does the database answer and take writes?
     async fn ping(&self) -> Result<(), StoreError>;

@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod checkpoint;
+mod comments_tree;
 mod connection;
 mod feed_rows;
 mod lane;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 pub use self::backup::backup;
 pub use self::migrate::{PlanLine, migrate};
@@ -46,7 +48,9 @@ use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::writer::Lane;
-use crate::store::{Credentials, LanePort, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError};
+use crate::store::{
+    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
+};
 
 /// What the time is. Tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -141,7 +145,9 @@ impl SqliteStore {
     {
         let (caches, now, shown_reactions) = (Arc::clone(&self.caches), (self.clock)(), self.shown_reactions);
         let readers = &self.threads.readers;
-        readers.run(move |connection| read(View { connection, caches: &caches, now, shown_reactions })).await
+        readers
+            .run(move |connection| read(View { connection, caches: &caches, now, shown_reactions, changed: None }))
+            .await
     }
 
     /// A direct write in a transaction of its own, in its place among the batches.
@@ -225,10 +231,8 @@ impl Store for SqliteStore {
                 answer => Ok(answer),
             })
             .await;
-        let accounts::Registered { user, followed } = result.map_err(RegisterError::Store)??;
-        for changed in followed.into_iter().chain([user]) {
-            self.caches.forget_user(changed);
-        }
+        let user = result.map_err(RegisterError::Store)??;
+        self.caches.forget_user(user);
         Ok(user)
     }
 
@@ -392,6 +396,10 @@ impl Store for SqliteStore {
 
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError> {
         self.read(move |view| notifications::unread(view.connection, user)).await
+    }
+
+    async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
+        self.read(move |view| posts::named_files(view.connection, table, after)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 //! and what a counter says is not there is not asked for.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
 
 use crate::feed::comment::{Comment, CommentHead};
 use crate::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
@@ -11,7 +12,7 @@ use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::sqlite::people::{View, known_profile, offset};
 use crate::store::sqlite::values::{Id, count};
-use crate::store::{PageOf, PageRequest};
+use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 
 /// What decides on a post's rights.
 pub fn head(connection: &Connection, post: PostId) -> rusqlite::Result<Option<PostHead>> {
@@ -141,6 +142,27 @@ pub fn page(view: View<'_>, viewer: UserId, list: PostList, page: PageRequest) -
         .collect::<rusqlite::Result<Vec<PostId>>>()?;
     let rows = ids.into_iter().filter_map(|id| whole(view, Some(viewer), id).transpose());
     Ok(PageOf { count, rows: rows.collect::<rusqlite::Result<_>>()? })
+}
+
+/// What the next rows of a table name.
+pub fn named_files(connection: &Connection, table: FileTable, after: Option<Uuid>) -> rusqlite::Result<NamedFiles> {
+    let columns = match table {
+        FileTable::Posts => "video, thumbnail, nullif(images, '[]') FROM posts",
+        FileTable::Comments => "image, NULL, NULL FROM comments",
+    };
+    let mut query = connection.prepare_cached(&format!("SELECT id, {columns} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let after = after.map(|id| id.simple().to_string()).unwrap_or_default();
+    let mut rows = query.query(params![after, limits::LITTER_ROWS])?;
+    let (mut named, mut read) = (NamedFiles::default(), 0);
+    while let Some(row) = rows.next()? {
+        for column in 1..=3 {
+            named.texts.extend(row.get::<_, Option<String>>(column)?);
+        }
+        named.last = Some(row.get::<_, Id>(0)?.0);
+        read += 1;
+    }
+    named.last = named.last.filter(|_| read == limits::LITTER_ROWS);
+    Ok(named)
 }
 
 /// What decides on a comment's rights.
