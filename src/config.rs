@@ -68,7 +68,7 @@ pub struct Settings {
     pub post_updates: PostUpdates,
     /// Do feed sockets, too, end with their token?
     pub strict_tokens: bool,
-    /// How often the users behind open feed and notification sockets are looked at.
+    /// How often the users behind open feed, post and notification sockets are looked at.
     pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
     pub presence_room_max: u32,

@@ -93,6 +93,8 @@ pub const FEED_SLICE_ENTRIES: usize = 1024;
 pub const FEED_LOADS_MAX: usize = 4;
 /// Feeds that wait for it. Full: the feed is let go with 1013.
 pub const FEED_LOADS_WAITING_MAX: usize = 64 * 1024;
+/// What remembered lists of authors may have together: some 400 of 5,000 authors.
+pub const FEED_LISTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Publications that a shard keeps for feeds that are loading. Beyond it those that began first are let go with 1013.
 pub const FEED_RECENT_MAX: usize = 64 * 1024;
 /// What they may have together. Shards share them.
@@ -103,8 +105,10 @@ pub const REACTIONS_AT_ONCE: u32 = 10;
 pub const REACTIONS_EVERY: Duration = Duration::from_millis(100);
 /// `post_updated` after comments and shares: at most one per post in this time.
 pub const POST_UPDATED_EVERY: Duration = Duration::from_millis(250);
-/// How often the users behind open feed and notification sockets are looked at, unless set otherwise.
+/// How often the users behind open feed, post and notification sockets are looked at, unless set otherwise.
 pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
+/// Sessions that a shard looks at for that before it goes on with its work.
+pub const ACTIVE_CHECK_SESSIONS_MAX: u32 = 2048;
 /// Users that one query of that look asks for.
 pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
 

@@ -26,6 +26,7 @@ use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::http::App;
 use crate::http::health::{Lifecycle, Phase};
+use crate::http::litter;
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
@@ -35,7 +36,7 @@ use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::shard::{self, Plan};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{LanePort, Store};
+use crate::store::{LanePort, Store, StoreError};
 use crate::wire::object::Presenter;
 
 /// Threads for REST, timers and signals.
@@ -60,7 +61,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    let store: Arc<dyn Store> = SqliteStore::open(store_options(settings), Arc::new(LaneToFanout(fanout.clone())))?;
+    let lists = Arc::new(follows::Lists::default());
+    let store = open_store(settings, LaneToFanout { lists: lists.clone(), fanout: fanout.clone() })?;
     let bursts = fanout
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
@@ -68,13 +70,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let lifecycle = Arc::new(Lifecycle::new());
     let render = prometheus.clone();
     let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
-    let litter = crate::http::litter::collect(store.clone(), media.clone());
     let router = crate::http::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
         hasher: Hasher::default(),
         presenter,
-        media,
+        media: media.clone(),
         lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -100,13 +101,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         gate: Arc::new(door),
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
-        load_follows: follows::port(store.clone(), inboxes.clone(), control.handle()),
+        load_follows: follows::port(store.clone(), inboxes.clone(), lists, control.handle()),
     };
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
-    control.spawn(litter);
+    control.spawn(litter::collect(store.clone(), media));
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
@@ -138,21 +139,26 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn store_options(settings: &Settings) -> SqliteOptions {
+fn open_store(settings: &Settings, port: LaneToFanout) -> Result<Arc<dyn Store>, StoreError> {
     let shown_reactions = settings.post_reactions_shown;
-    SqliteOptions { shown_reactions, ..SqliteOptions::new(settings.database.clone()) }
+    let options = SqliteOptions { shown_reactions, ..SqliteOptions::new(settings.database.clone()) };
+    Ok(SqliteStore::open(options, Arc::new(port))?)
 }
 
 /// Joins the lanes to the fan-out.
-struct LaneToFanout(Arc<Fanout>);
+struct LaneToFanout {
+    lists: Arc<follows::Lists>,
+    fanout: Arc<Fanout>,
+}
 
 impl LanePort for LaneToFanout {
     fn committed(&self, events: &[Arc<Committed>]) {
-        self.0.publish(events);
+        self.lists.committed(events);
+        self.fanout.publish(events);
     }
 
     fn answered(&self, session: SessionKey, outcome: &Outcome) {
-        self.0.answer(session, outcome);
+        self.fanout.answer(session, outcome);
     }
 }
 

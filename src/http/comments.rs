@@ -51,6 +51,20 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<
     listing.answer(&app.presenter, &found, |out, comment| app.presenter.comment(out, comment, Some(caller.id())))
 }
 
+/// `GET posts/comments/<id>/replies/`
+pub async fn replies(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(comment): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let (post, comment) = locate(&app, &comment).await?;
+    require_visible(&app, &caller, post).await?;
+    let found = app.store.replies(caller.id(), comment, listing.page).await?;
+    listing.answer(&app.presenter, &found, |out, comment| app.presenter.comment(out, comment, Some(caller.id())))
+}
+
 /// `POST posts/<id>/comments/`
 pub async fn create(
     State(app): State<Arc<App>>,

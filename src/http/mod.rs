@@ -176,6 +176,7 @@ fn post_routes() -> Router<Arc<App>> {
         ("/posts/{post}/share", post(reactions::share)),
         ("/posts/{post}/comments", get(comments::list).merge(post(comments::create).layer(upload))),
         ("/posts/comments/{comment}", comment),
+        ("/posts/comments/{comment}/replies", get(comments::replies)),
         ("/posts/comments/{comment}/like", post(reactions::like_comment).delete(reactions::unlike_comment)),
     ])
 }

@@ -76,6 +76,15 @@ pub struct Follows {
     pub permit: tokio::sync::OwnedSemaphorePermit,
 }
 
+/// Sessions on posts, of some of a shard's slots.
+#[derive(Debug)]
+pub struct Readers {
+    /// Whose, and on what.
+    pub users: Vec<(UserId, Topic)>,
+    /// The slot to go on from; `None` when these were the last.
+    pub next: Option<u32>,
+}
+
 /// What a shard may be told.
 #[derive(Debug)]
 pub enum ToShard {
@@ -123,6 +132,13 @@ pub enum ToShard {
         users: Arc<[UserId]>,
         /// When the question was put.
         asked_at: std::time::Instant,
+    },
+    /// Who has sockets on posts?
+    Readers {
+        /// The first slot to look at.
+        from: u32,
+        /// Where the answer goes.
+        answer: tokio::sync::oneshot::Sender<Readers>,
     },
     /// The answer to [`LoadFollows`]; `None` when the database did not give it.
     Follows {

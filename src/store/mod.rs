@@ -234,7 +234,7 @@ pub trait Store: Send + Sync + 'static {
     /// The answer of [`Self::post_head`] when it is in the cache: costs no thread hop.
     fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>>;
     /// Whose public posts a user hears of, beside the user's own: whom the user follows and is friends with, each once,
-    /// in no order. Not cached: 16 bytes each, and some follow thousands.
+    /// in no order. 16 bytes each, and some follow thousands: not cached here.
     async fn feed_authors(&self, user: UserId) -> Result<Vec<UserId>, StoreError>;
 
     /// A whole post; without a viewer as frames show it. Who may see it is the caller's to decide.
@@ -249,6 +249,19 @@ pub trait Store: Send + Sync + 'static {
     async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
     /// A post's top-level comments, oldest first (ties by id).
     async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;
+
+    /// A comment's direct replies, oldest first (ties by id). A database that does not say otherwise gives the first page
+    /// alone, as [`Self::comment`] shows them.
+    async fn replies(
+        &self,
+        viewer: UserId,
+        comment: CommentId,
+        page: PageRequest,
+    ) -> Result<PageOf<Comment>, StoreError> {
+        let found = self.comment(viewer, comment).await?;
+        let rows = found.filter(|_| page.number == 1).map(|found| found.replies).unwrap_or_default();
+        Ok(PageOf { count: rows.len() as u64, rows })
+    }
 
     /// Who follows `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;

@@ -374,6 +374,15 @@ impl Store for SqliteStore {
         self.read(move |view| posts::comments(view, viewer, post, page)).await
     }
 
+    async fn replies(
+        &self,
+        viewer: UserId,
+        comment: CommentId,
+        page: PageRequest,
+    ) -> Result<PageOf<Comment>, StoreError> {
+        self.read(move |view| posts::replies(view, viewer, comment, page)).await
+    }
+
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
         self.read(move |view| people::followers(view, viewer, of)).await
     }

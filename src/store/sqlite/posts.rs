@@ -223,19 +223,45 @@ fn top_level(
     Ok(found)
 }
 
-fn add_replies(view: View<'_>, viewer: Option<UserId>, comment: &mut Comment, levels: u32) -> rusqlite::Result<()> {
-    if comment.replies_count == 0 || levels == 0 {
-        return Ok(());
-    }
-    comment.replies = view
+/// A page of a comment's direct replies, oldest first.
+pub fn replies(
+    view: View<'_>,
+    viewer: UserId,
+    comment: CommentId,
+    page: PageRequest,
+) -> rusqlite::Result<PageOf<Comment>> {
+    let count = view
         .connection
-        .prepare_cached(&format!("{COMMENT} WHERE parent_id = ?1 ORDER BY created_at, id LIMIT ?3"))?
-        .query_map(params![comment.id, viewer, limits::REPLIES_SHOWN], |row| comment_of_row(view, row))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    for reply in &mut comment.replies {
-        add_replies(view, viewer, reply, levels - 1)?;
+        .prepare_cached("SELECT count(*) FROM comments WHERE parent_id = ?1")?
+        .query_row([comment], |row| count(row, 0))?;
+    let levels = limits::REPLY_LEVELS_SHOWN - 1;
+    Ok(PageOf { count, rows: below(view, Some(viewer), comment, (page.size, offset(page)), levels)? })
+}
+
+fn add_replies(view: View<'_>, viewer: Option<UserId>, comment: &mut Comment, levels: u32) -> rusqlite::Result<()> {
+    if comment.replies_count > 0 && levels > 0 {
+        comment.replies = below(view, viewer, comment.id, (limits::REPLIES_SHOWN, 0), levels - 1)?;
     }
     Ok(())
+}
+
+/// Direct replies, each with so many levels of its own.
+fn below(
+    view: View<'_>,
+    viewer: Option<UserId>,
+    comment: CommentId,
+    (limit, offset): (u32, u64),
+    levels: u32,
+) -> rusqlite::Result<Vec<Comment>> {
+    let mut found = view
+        .connection
+        .prepare_cached(&format!("{COMMENT} WHERE parent_id = ?1 ORDER BY created_at, id LIMIT ?3 OFFSET ?4"))?
+        .query_map(params![comment, viewer, limit, offset], |row| comment_of_row(view, row))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    for reply in &mut found {
+        add_replies(view, viewer, reply, levels)?;
+    }
+    Ok(found)
 }
 
 fn comment_of_row(view: View<'_>, row: &Row<'_>) -> rusqlite::Result<Comment> {
