@@ -7,7 +7,13 @@ use crate::clock::{Civil, Timestamp, Zone};
 /// What must be known of a database to write its columns and to read them.
 ///
 /// Ids are `char(32)` or native `uuid`, and one database may mix both. They are written in one spelling, 32 lower-case
-/// hexadecimal digits, and read in either; see the module's comment for what was tried.
+/// hexadecimal digits, and read in either, so that no statement needs to know a column's form. Tried on MariaDB 10.11:
+/// a native column takes that spelling in INSERT, and in `=`, `IN` and ORs of ANDs finds it by the index (EXPLAIN: const,
+/// ref and range, as a text and as a parameter). The other spelling would not do: `char(32)` = a hyphenated text finds
+/// nothing. Joins of columns of the two forms give the right rows, but from a `uuid` to a `char(32)` without the index; a
+/// foreign key's two columns always have one form, and pregon joins along foreign keys alone.
+/// What does differ is the order of ids: `char(32)` is ordered by its digits, a native column by other bytes first where
+/// an id is no UUIDv7. Nothing may depend on it but that ties come in one order.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dialect {
     /// Where the clock of its `datetime(6)` columns hangs.
