@@ -1,6 +1,8 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
+mod batch;
 mod caches;
+mod log;
 pub mod mysql;
 mod queue;
 mod rules;
