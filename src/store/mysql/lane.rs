@@ -261,8 +261,8 @@ impl BatchStore for MysqlLane {
             }
         }
         if let Some(connection) = self.connection.take() {
-            let bye = tokio::time::timeout(limits::CONNECT_TIMEOUT, connection.disconnect());
-            drop(self.runtime.block_on(async { bye.await }));
+            let bye = async { tokio::time::timeout(limits::CONNECT_TIMEOUT, connection.disconnect()).await };
+            drop(self.runtime.block_on(bye));
         }
     }
 
