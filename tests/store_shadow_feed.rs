@@ -386,7 +386,7 @@ async fn compare_with_model(backend: Box<dyn Backend>, seed: u64, more: usize) {
             assert_eq!(actual, expected, "seed {seed}, {action:?}");
         }
     }
-    if seed % 8 == 0 {
+    if seed.is_multiple_of(8) {
         world.reopen().await;
     }
     compare_posts(&world, &users, &model, seed).await;

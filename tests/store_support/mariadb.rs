@@ -83,7 +83,7 @@ impl Maria {
     pub async fn texts(&self, query: &str) -> Vec<String> {
         let mut connection = self.server.connect(self.database().await).await;
         let row: mysql_async::Row = connection.query_first(query).await.unwrap().expect("a row");
-        let texts = row.unwrap().into_iter().map(|value| mysql_async::from_value::<Option<String>>(value));
+        let texts = row.unwrap().into_iter().map(mysql_async::from_value::<Option<String>>);
         texts.map(Option::unwrap_or_default).collect()
     }
 
