@@ -1,5 +1,5 @@
 //! A store of its own for each test, with what the lane reports and a clock that stands still until it is moved.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part")]
 
 mod mariadb;
 #[path = "../private/mod.rs"]

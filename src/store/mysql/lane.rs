@@ -15,7 +15,7 @@ use crate::ids::Topic;
 use crate::limits;
 use crate::store::StoreError;
 use crate::store::batch::{self, UnreadRest};
-use crate::store::mysql::connection::{MysqlError, Remedy};
+use crate::store::mysql::connection::{MysqlError, Remedy, timed};
 use crate::store::mysql::retention::Retention;
 use crate::store::mysql::rows::BatchRows;
 use crate::store::mysql::view::View;
@@ -261,8 +261,7 @@ impl BatchStore for MysqlLane {
             }
         }
         if let Some(connection) = self.connection.take() {
-            let bye = async { tokio::time::timeout(limits::CONNECT_TIMEOUT, connection.disconnect()).await };
-            drop(self.runtime.block_on(bye));
+            drop(self.runtime.block_on(timed(limits::CONNECT_TIMEOUT, connection.disconnect())));
         }
     }
 
