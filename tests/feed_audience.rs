@@ -166,9 +166,8 @@ async fn a_deactivated_users_sockets_end() {
     let post = server.publish(ANA, "hola").await;
     heard(&mut ana, &[("new_post", &post)]).await;
     let (mut on_post, mut anas_on_post) = (server.on_post(&post, BETO).await, server.on_post(&post, ANA).await);
-    let database = rusqlite::Connection::open(server.database()).unwrap();
     let id = server.fixture.users[BETO].id.replace('-', "");
-    assert_eq!(database.execute("UPDATE users SET is_active = 0 WHERE id = ?", [id]).unwrap(), 1);
+    assert_eq!(server.execute("UPDATE users SET is_active = 0 WHERE id = ?", &[&id]).await, 1);
     for socket in [&mut beto, &mut beto_too, &mut notifications, &mut on_post] {
         assert_eq!(socket.closed().await, 4001);
     }

@@ -27,7 +27,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("shard", &["net", "ws", "wire", "session", "room", "chat", "feed", "durable"]),
     ("fanout", &["wire", "chat", "feed", "durable", "session", "shard"]),
     ("http", &["wire", "chat", "feed", "durable", "auth", "store", "fanout", "shard", "page"]),
-    ("config", &["auth", "fanout", "http", "net"]),
+    ("config", &["auth", "fanout", "http", "net", "store"]),
     ("server", &["*"]),
     ("cli", &["*"]),
     ("main", &["*"]),

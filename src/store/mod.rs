@@ -1,6 +1,9 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
+mod batch;
 mod caches;
+mod log;
+pub mod mysql;
 mod queue;
 mod rules;
 pub mod sqlite;
@@ -46,6 +49,9 @@ pub struct Credentials {
     /// Deactivated users may not log in.
     pub is_active: bool,
 }
+
+/// What the time is. Tests bring their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// One page of a list: `number` from 1, `size` rows a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
