@@ -23,6 +23,14 @@ use crate::store::{PageOf, PageRequest};
 /// Keys of one `UNION` with a branch for each: what is limited by key cannot be asked for with one `IN (…)`.
 const BRANCHES_MAX: usize = 32;
 
+/// So many times a query in brackets, as a table. UNION makes one of what a repeated key brings twice.
+fn union_of(branch: &str, count: usize) -> String {
+    match count {
+        1 => branch.to_owned(),
+        _ => format!("({})", vec![branch; count].join(" UNION ")),
+    }
+}
+
 /// What decides on a post's rights.
 pub async fn head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>, MysqlError> {
     view.row("SELECT user_id, is_public, allow_comments FROM posts WHERE id = ?", &[&post], |row| {
@@ -134,9 +142,8 @@ async fn newest_reactions(
         WHERE post_id = ? ORDER BY created_at DESC, user_id LIMIT ?)";
     let mut by_post: HashMap<PostId, Vec<_>> = HashMap::new();
     for keys in posts.chunks(BRANCHES_MAX).map(padded) {
-        // UNION makes one of what a repeated key brings twice.
-        let branches = vec![BRANCH; keys.len()].join(" UNION ");
-        let sql = format!("SELECT * FROM ({branches}) newest ORDER BY created_at DESC, user_id");
+        let each = union_of(BRANCH, keys.len());
+        let sql = format!("SELECT * FROM {each} newest ORDER BY created_at DESC, user_id");
         let shown = view.shown_reactions;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]).collect();
         let read = |row: Columns<'_>| {
