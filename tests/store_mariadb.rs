@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pregon::chat::message::ReactionType;
 use pregon::chat::write::Action;
+use pregon::clock::Timestamp;
 use pregon::feed::post::{PostList, PostReactionType};
 use pregon::feed::write::Action as FeedAction;
 use pregon::ids::{CommentId, NotificationId};
@@ -38,6 +39,12 @@ async fn times_hang_in_the_databases_zone() {
     let second = sent(&world.write(users[0], room, send("otra")).await);
     let since = world.store.messages(users[1], room, Some(first.created_at), FIRST_PAGE).await.unwrap();
     assert_eq!((since.count, since.rows[0].id, since.rows[0].created_at), (1, second.id, second.created_at));
+    // Any moment may be asked for.
+    for (since, count) in [("-262142-01-01 00:00:00", 2), ("0000-01-01 00:00:00", 2), ("+262141-01-01 00:00:00", 0)] {
+        let since = Timestamp::from_client_text(since).unwrap();
+        let page = world.store.messages(users[1], room, Some(since), FIRST_PAGE).await.unwrap();
+        assert_eq!(page.count, count, "{since}");
+    }
     // What another program wrote by its own clock is read as the moment it meant.
     let sql = format!("UPDATE messages SET created_at = '2026-02-01 05:30:00.000001' WHERE id = '{}'", first.id.hex());
     world.backend.sql(&sql).await;
