@@ -127,6 +127,13 @@ async fn rows_that_others_add_are_counted_where_their_columns_do_not_move() {
     assert_eq!((profile.followers_count, profile.posts_count), (1, 1), "live");
     let person = world.store.person(beto, ana).await.unwrap().unwrap();
     assert_eq!((person.followers_column, person.is_following), (0, true), "the column, as the backend shows it");
+    let many = limits::LIVE_COUNT_MAX + 1;
+    world.backend.sql(&format!("UPDATE users SET followers_count = {many}, posts_count = {many} - 1")).await;
+    world.backend.sql(&format!("UPDATE posts SET comments_count = {many}")).await;
+    world.clock.advance(cache_seconds());
+    let profile = world.store.profile(ana).await.unwrap().unwrap();
+    assert_eq!((profile.followers_count, profile.posts_count), (many, 1), "so many are not counted");
+    assert_eq!(world.store.post(None, post).await.unwrap().unwrap().comments_count, many);
 }
 
 #[tokio::test]
