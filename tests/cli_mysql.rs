@@ -50,7 +50,8 @@ async fn schema(name: &str) -> Vec<String> {
     for query in queries {
         let sql = format!("{query} WHERE table_schema = database() AND table_name NOT LIKE 'pregon%'");
         let rows: Vec<Row> = connection.query(sql).await.unwrap();
-        lines.extend(rows.into_iter().map(|row| format!("{:?}", row.unwrap())));
+        let texts = |row: Row| row.unwrap().into_iter().map(mysql_async::from_value::<Option<String>>);
+        lines.extend(rows.into_iter().map(|row| format!("{:?}", texts(row).collect::<Vec<_>>())));
     }
     lines.sort_unstable();
     connection.disconnect().await.unwrap();
@@ -199,7 +200,8 @@ async fn naive_times_are_shown_everywhere_where_they_are_asked_for() {
     let messages = server.http(&format!("/api/messaging/chats/{room}/messages/"));
     let body = json!({"content": "hola"});
     let before = Timestamp::now();
-    let sent = client.post(&messages).bearer_auth(&user.token).json(&body).send().await.unwrap();
+    let send = server.http(&format!("/api/messaging/chats/{room}/send_message/"));
+    let sent = client.post(&send).bearer_auth(&user.token).json(&body).send().await.unwrap();
     let sent: Value = sent.json().await.unwrap();
     let list: Value = client.get(&messages).bearer_auth(&user.token).send().await.unwrap().json().await.unwrap();
     let mut shown = Vec::new();

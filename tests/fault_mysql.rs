@@ -58,6 +58,7 @@ struct Load {
 struct Written {
     room: RoomId,
     acknowledged: Vec<MessageId>,
+    /// How often the lane gave up.
     refused: usize,
     /// The longest time from one acknowledgement to the next.
     longest_gap: Duration,
@@ -135,7 +136,9 @@ async fn write(store: Arc<dyn Store>, room: RoomId, user: UserId, stop: Arc<Atom
         // What is refused is sent again under the same name.
         let message = loop {
             match store.write(user, room, named(&text, &number.to_string())).await {
-                Outcome::Refused(Refusal::Unavailable | Refusal::Busy) => written.refused += 1,
+                Outcome::Refused(Refusal::Unavailable) => written.refused += 1,
+                // Somebody else has filled the lane.
+                Outcome::Refused(Refusal::Busy) => tokio::task::yield_now().await,
                 Outcome::Repeated(message) => break message.id,
                 outcome => break sent(&outcome).id,
             }
