@@ -107,7 +107,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
-    control.spawn(litter::collect(store.clone(), media));
+    control.spawn(litter::collect(store.clone(), media, settings.media_sweep));
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
