@@ -87,6 +87,8 @@ pub struct Settings {
     pub media_dir: PathBuf,
     /// What an uploaded file may take, however small; beyond it, a least speed counts.
     pub upload_grace: Duration,
+    /// Is the media folder looked through for uploads that no row names?
+    pub media_sweep: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Is `/metrics` open to everybody? Otherwise only to this machine.
@@ -173,6 +175,7 @@ impl Settings {
                 limits::UPLOAD_GRACE.as_secs(),
                 1..=3600,
             )?),
+            media_sweep: raw.on_off(Setting::MediaSweep, true)?,
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
             mask_contacts: raw.on_off(Setting::MaskContacts, true)?,

@@ -112,7 +112,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
     if let Database::Sqlite(_) = settings.database {
         // What another program's database names, it may also name where pregon does not look.
-        control.spawn(litter::collect(store.clone(), media));
+        control.spawn(litter::collect(store.clone(), media, settings.media_sweep));
     }
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);

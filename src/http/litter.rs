@@ -61,14 +61,14 @@ fn is_upload(file: &str) -> bool {
     })
 }
 
-/// Removes what was left as it comes, and looks through the folders at the start and now and then.
-pub async fn collect(store: Arc<dyn Store>, media: Arc<MediaDir>) {
+/// Removes what was left as it comes; with sweeps, looks through the folders at the start and now and then.
+pub async fn collect(store: Arc<dyn Store>, media: Arc<MediaDir>, with_sweeps: bool) {
     let mut sweeps = tokio::time::interval(limits::MEDIA_SWEEP);
     sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut swept_to = String::new();
     loop {
         let is_sweep = tokio::select! {
-            _ = sweeps.tick() => true,
+            _ = sweeps.tick(), if with_sweeps => true,
             () = media.litter().came.notified() => false,
         };
         let began = Instant::now();
