@@ -34,9 +34,10 @@ const MIGRATIONS: [Migration; 3] = migrations! {
 };
 
 /// What another program's database must have.
-const NEEDED: [&str; 13] = [
+const NEEDED: [&str; 15] = [
     "users",
     "user_follows",
+    "friendships",
     "chat_rooms",
     "chat_participants",
     "messages",
@@ -47,6 +48,7 @@ const NEEDED: [&str; 13] = [
     "comments",
     "comment_likes",
     "post_shares",
+    "post_bookmarks",
     "notifications",
 ];
 
