@@ -26,6 +26,7 @@ use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::http::App;
 use crate::http::health::{Lifecycle, Phase};
+use crate::http::litter;
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
@@ -62,19 +63,22 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    let store = open_store(settings, &control, Arc::new(LaneToFanout(fanout.clone())))?;
+    let lists = Arc::new(follows::Lists::default());
+    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
+    let store = open_store(settings, &control, Arc::new(port))?;
     let bursts = fanout
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let lifecycle = Arc::new(Lifecycle::new());
     let render = prometheus.clone();
+    let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
     let router = crate::http::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
         hasher: Hasher::default(),
         presenter,
-        media: MediaDir::open(settings.media_dir.clone())?,
+        media: media.clone(),
         lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -100,12 +104,16 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         gate: Arc::new(door),
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
-        load_follows: follows::port(store.clone(), inboxes.clone(), control.handle()),
+        load_follows: follows::port(store.clone(), inboxes.clone(), lists, control.handle()),
     };
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
+    if let Database::Sqlite(_) = settings.database {
+        // What another program's database names, it may also name where pregon does not look.
+        control.spawn(litter::collect(store.clone(), media));
+    }
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
@@ -152,15 +160,19 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
 }
 
 /// Joins the lanes to the fan-out.
-struct LaneToFanout(Arc<Fanout>);
+struct LaneToFanout {
+    lists: Arc<follows::Lists>,
+    fanout: Arc<Fanout>,
+}
 
 impl LanePort for LaneToFanout {
     fn committed(&self, events: &[Arc<Committed>]) {
-        self.0.publish(events);
+        self.lists.committed(events);
+        self.fanout.publish(events);
     }
 
     fn answered(&self, session: SessionKey, outcome: &Outcome) {
-        self.0.answer(session, outcome);
+        self.fanout.answer(session, outcome);
     }
 }
 
@@ -226,6 +238,7 @@ fn start_shards(
         let plan = Plan {
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
+            shares_core: count > cores.len(),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
             io,
             ports: ports.clone(),

@@ -79,6 +79,8 @@ settings! {
     PublicUrl = "public_url",
     /// Where uploads are kept.
     MediaDir = "media_dir",
+    /// What an uploaded file may take, however small.
+    UploadGraceSeconds = "upload_grace_seconds",
     /// Proxies that are believed.
     TrustedProxies = "trusted_proxies",
     /// Who may read `/metrics`.

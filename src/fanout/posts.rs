@@ -249,6 +249,10 @@ impl Scene<'_, '_> {
 
     fn notification(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
         use NotificationType::{Celebration, Golazo, Like};
+        if let NotificationChange::Read { .. } | NotificationChange::Gone { .. } = change {
+            // What is held may be among what was read: it is told before.
+            self.release(user);
+        }
         if let NotificationChange::Came(notification) = change
             && let Some(post) = notification.references.post
             && matches!(notification.notification_type, Like | Celebration | Golazo)
@@ -261,6 +265,15 @@ impl Scene<'_, '_> {
             }
         }
         self.notify(user, change, origin);
+    }
+
+    fn release(&mut self, user: UserId) {
+        let [first, last] = [uuid::Uuid::nil(), uuid::Uuid::max()].map(PostId);
+        let mut held = self.held.notifications.take_range((user, first)..=(user, last));
+        held.sort_by_key(|notification| notification.created_at);
+        for notification in held {
+            self.notify(user, &NotificationChange::Came(notification), None);
+        }
     }
 
     fn notify(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
@@ -310,3 +323,6 @@ impl Scene<'_, '_> {
 fn feeds_topic(author: UserId, is_public: bool) -> Topic {
     if is_public { Topic::Author(author) } else { Topic::Feed(author) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,131 @@
 //! Reads whom a feed's user hears, a few lists at a time, and hands each to the shard with the feed.
+//!
+//! Lists are remembered for a few seconds, so that tabs that come back all at once do not all ask the database. What was
+//! committed before a feed opened is in the list that it gets: a committed change forgets the list before it goes to the
+//! fan-out, which tells the feeds that are open by then.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::durable::event::Committed;
+use crate::feed::event::FeedEvent;
 use crate::ids::{ShardId, UserId};
-use crate::limits::{FEED_LOADS_MAX, FEED_LOADS_WAITING_MAX};
+use crate::limits::{
+    ADMISSION_CACHE_SECONDS, CACHE_ENTRIES, FEED_LISTS_BYTES_MAX, FEED_LOADS_MAX, FEED_LOADS_WAITING_MAX,
+};
 use crate::room::feeds::FeedKey;
 use crate::shard::port::{Follows, Inbox, LoadFollows, ToShard};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+
+/// Lists that were read within the last [`ADMISSION_CACHE_SECONDS`].
+#[derive(Default)]
+pub(super) struct Lists(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    lists: HashMap<UserId, List>,
+    /// In the order in which they were read, those that were forgotten meanwhile among them.
+    oldest: VecDeque<(Instant, UserId)>,
+    bytes: usize,
+    /// Grows with each list that is forgotten: what was read before may be old.
+    changes: u64,
+}
+
+struct List {
+    read_at: Instant,
+    authors: Box<[UserId]>,
+}
+
+/// Taken before a list is read.
+#[derive(Clone, Copy)]
+struct Before {
+    changes: u64,
+    at: Instant,
+}
+
+impl Lists {
+    /// To be called with what was committed, before the fan-out hears of it.
+    pub(super) fn committed(&self, events: &[Arc<Committed>]) {
+        let mut known = None;
+        for event in events {
+            if let Some(FeedEvent::Relation(event)) = event.feed() {
+                known.get_or_insert_with(|| self.lock()).change(event.user);
+            }
+        }
+    }
+
+    fn get(&self, user: UserId, now: Instant) -> Result<Vec<UserId>, Before> {
+        let known = self.lock();
+        match known.lists.get(&user) {
+            Some(list) if now < list.read_at + life() => Ok(list.authors.to_vec()),
+            _ => Err(Before { changes: known.changes, at: now }),
+        }
+    }
+
+    /// Remembers what was read, unless something was committed meanwhile that it may lack.
+    fn put(&self, before: Before, user: UserId, authors: &[UserId]) {
+        let mut known = self.lock();
+        known.expire(before.at);
+        if known.changes == before.changes && bytes_of(authors) <= FEED_LISTS_BYTES_MAX {
+            known.remember(before.at, user, authors);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn change(&mut self, user: UserId) {
+        self.changes += 1;
+        self.forget(user);
+    }
+
+    fn forget(&mut self, user: UserId) {
+        if let Some(list) = self.lists.remove(&user) {
+            self.bytes -= bytes_of(&list.authors);
+        }
+    }
+
+    fn remember(&mut self, read_at: Instant, user: UserId, authors: &[UserId]) {
+        self.forget(user);
+        self.bytes += bytes_of(authors);
+        self.lists.insert(user, List { read_at, authors: authors.into() });
+        self.oldest.push_back((read_at, user));
+        while self.bytes > FEED_LISTS_BYTES_MAX || self.oldest.len() > CACHE_ENTRIES {
+            self.drop_oldest();
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.oldest.front().is_some_and(|(read_at, _)| *read_at + life() <= now) {
+            self.drop_oldest();
+        }
+    }
+
+    /// A list that was read again since has another entry behind this one.
+    fn drop_oldest(&mut self) {
+        if let Some((read_at, user)) = self.oldest.pop_front()
+            && self.lists.get(&user).is_some_and(|list| list.read_at == read_at)
+        {
+            self.forget(user);
+        }
+    }
+}
+
+fn life() -> Duration {
+    Duration::from_secs(ADMISSION_CACHE_SECONDS.unsigned_abs())
+}
+
+/// With what a map and a queue need for each.
+fn bytes_of(authors: &[UserId]) -> usize {
+    size_of_val(authors) + 128
+}
 
 /// What was asked.
 struct Question {
@@ -19,22 +134,35 @@ struct Question {
     feed: FeedKey,
 }
 
+/// What answering needs.
+struct Reader {
+    store: Arc<dyn Store>,
+    inboxes: Arc<[Arc<Inbox>]>,
+    lists: Arc<Lists>,
+}
+
 /// Starts the reader of lists on the control runtime: what shards ask it by.
-pub(super) fn port(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, control: &Handle) -> LoadFollows {
+pub(super) fn port(
+    store: Arc<dyn Store>,
+    inboxes: Arc<[Arc<Inbox>]>,
+    lists: Arc<Lists>,
+    control: &Handle,
+) -> LoadFollows {
     let (ask, mut asked) = mpsc::channel::<Question>(FEED_LOADS_WAITING_MAX);
     let loads = Arc::new(Semaphore::new(FEED_LOADS_MAX));
+    let reader = Arc::new(Reader { store, inboxes, lists });
     control.spawn(async move {
         while let Some(question) = asked.recv().await {
             // A list is in memory from here until its shard has worked it off.
             let Ok(permit) = Arc::clone(&loads).acquire_owned().await else { return };
-            tokio::spawn(answer(Arc::clone(&store), Arc::clone(&inboxes), question, permit));
+            tokio::spawn(answer(Arc::clone(&reader), question, permit));
         }
     });
     Arc::new(move |user, shard, feed| ask.try_send(Question { user, shard, feed }).is_ok())
 }
 
-async fn answer(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, question: Question, permit: OwnedSemaphorePermit) {
-    let follows = match store.feed_authors(question.user).await {
+async fn answer(reader: Arc<Reader>, question: Question, permit: OwnedSemaphorePermit) {
+    let follows = match read(&reader, question.user).await {
         Ok(authors) => Some(Follows { authors, permit }),
         Err(error) => {
             tracing::warn!(%error, "whom a user follows could not be read: the feed is told to come again");
@@ -42,8 +170,81 @@ async fn answer(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, question: Que
         }
     };
     let mut message = ToShard::Follows { feed: question.feed, follows };
-    while let Err(back) = inboxes[question.shard.index()].try_send(message) {
+    while let Err(back) = reader.inboxes[question.shard.index()].try_send(message) {
         message = back;
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn read(reader: &Reader, user: UserId) -> Result<Vec<UserId>, StoreError> {
+    let count = |from| metrics::counter!("pregon_feed_lists_total", "from" => from).increment(1);
+    match reader.lists.get(user, Instant::now()) {
+        Ok(authors) => {
+            count("cache");
+            Ok(authors)
+        }
+        Err(before) => {
+            count("store");
+            let authors = reader.store.feed_authors(user).await?;
+            reader.lists.put(before, user, &authors);
+            Ok(authors)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authors(count: usize) -> Vec<UserId> {
+        (0..count).map(|_| UserId::fresh()).collect()
+    }
+
+    fn before(lists: &Lists, user: UserId, now: Instant) -> Before {
+        lists.get(user, now).expect_err("not remembered")
+    }
+
+    #[test]
+    fn a_list_is_remembered_for_a_few_seconds() {
+        let (lists, ana, now, list) = (Lists::default(), UserId::fresh(), Instant::now(), authors(3));
+        lists.put(before(&lists, ana, now), ana, &list);
+        assert_eq!(lists.get(ana, now + life() / 2).ok(), Some(list));
+        before(&lists, ana, now + life());
+        lists.put(before(&lists, ana, now + life()), ana, &authors(1));
+        let known = lists.lock();
+        assert_eq!((known.oldest.len(), known.bytes), (1, bytes_of(&authors(1))));
+    }
+
+    /// What is read while a change commits may lack it: a feed that opens behind the change must not be given it.
+    #[test]
+    fn a_list_that_was_read_across_a_change_is_not_remembered() {
+        let (lists, ana, beto, now) = (Lists::default(), UserId::fresh(), UserId::fresh(), Instant::now());
+        let reading = before(&lists, ana, now);
+        lists.lock().change(ana);
+        lists.put(reading, ana, &authors(3));
+        let reading = before(&lists, ana, now);
+        lists.put(reading, ana, &authors(3));
+        lists.put(before(&lists, beto, now), beto, &authors(2));
+        assert!(lists.get(ana, now).is_ok());
+        lists.lock().change(ana);
+        before(&lists, ana, now);
+        assert!(lists.get(beto, now).is_ok(), "somebody else's stays");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_go() {
+        let (lists, now, list) = (Lists::default(), Instant::now(), authors(5000));
+        let most = FEED_LISTS_BYTES_MAX / bytes_of(&list);
+        let users = authors(most + 2);
+        for (age, user) in users.iter().enumerate() {
+            lists.put(before(&lists, *user, now + Duration::from_micros(age as u64)), *user, &list);
+        }
+        {
+            let known = lists.lock();
+            assert!(known.bytes <= FEED_LISTS_BYTES_MAX);
+            assert_eq!((known.lists.len(), known.oldest.len()), (most, most));
+        }
+        before(&lists, users[1], now);
+        assert!(lists.get(users[2], now).is_ok());
     }
 }
