@@ -177,6 +177,8 @@ pub const LIST_KEYS_MAX: usize = 256;
 pub const DIRECT_ATTEMPTS_MAX: u32 = 5;
 /// MySQL: topics that one slice of housekeeping sweeps.
 pub const RETENTION_TOPICS_MAX: usize = 50;
+/// MySQL: a connection that says nothing for so long is closed by the server, and opened anew when it is needed.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// MySQL: how long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Cached answers on accounts and participants are believed this long.
