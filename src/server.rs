@@ -70,8 +70,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
-    let lifecycle = Arc::new(Lifecycle::new());
-    let render = prometheus.clone();
+    let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
     let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
     let router = crate::http::router(App {
         store: store.clone(),
@@ -86,17 +85,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         metrics_public: settings.metrics_public,
         render_metrics: Arc::new(move || render.render()),
     });
-    let door = gate::Door {
-        store: store.clone(),
-        tokens,
-        origins: settings.origins.clone(),
-        lifecycle: lifecycle.clone(),
-        terms: gate::Terms {
-            token_grace: settings.token_grace,
-            presence_room_max: settings.presence_room_max,
-            strict_tokens: settings.strict_tokens,
-        },
+    let terms = gate::Terms {
+        token_grace: settings.token_grace,
+        presence_room_max: settings.presence_room_max,
+        strict_tokens: settings.strict_tokens,
     };
+    let (origins, door_lifecycle) = (settings.origins.clone(), lifecycle.clone());
+    let door = gate::Door { store: store.clone(), tokens, origins, lifecycle: door_lifecycle, terms };
     let submit = store.clone();
     let ports = Ports {
         inboxes: inboxes.clone(),
