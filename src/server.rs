@@ -233,7 +233,7 @@ fn start_shards(
         let plan = Plan {
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
-            shares_core: count > cores.len(),
+            shares_core: shares_core(number, count, cores.len()),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
             io,
             ports: ports.clone(),
@@ -241,6 +241,11 @@ fn start_shards(
         shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")
     };
     (0..count).map(start).collect()
+}
+
+/// Does another of `count` shards, handed out to `cores` in turns, get the core of this one?
+fn shares_core(number: usize, count: usize, cores: usize) -> bool {
+    cores > 0 && (number >= cores || number + cores < count)
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that says where to go")]
