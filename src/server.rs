@@ -70,8 +70,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
-    let lifecycle = Arc::new(Lifecycle::new());
-    let render = prometheus.clone();
+    let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
     let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
     let router = crate::http::router(App {
         store: store.clone(),
@@ -86,17 +85,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         metrics_public: settings.metrics_public,
         render_metrics: Arc::new(move || render.render()),
     });
-    let door = gate::Door {
-        store: store.clone(),
-        tokens,
-        origins: settings.origins.clone(),
-        lifecycle: lifecycle.clone(),
-        terms: gate::Terms {
-            token_grace: settings.token_grace,
-            presence_room_max: settings.presence_room_max,
-            strict_tokens: settings.strict_tokens,
-        },
+    let terms = gate::Terms {
+        token_grace: settings.token_grace,
+        presence_room_max: settings.presence_room_max,
+        strict_tokens: settings.strict_tokens,
     };
+    let (origins, door_lifecycle) = (settings.origins.clone(), lifecycle.clone());
+    let door = gate::Door { store: store.clone(), tokens, origins, lifecycle: door_lifecycle, terms };
     let submit = store.clone();
     let ports = Ports {
         inboxes: inboxes.clone(),
@@ -238,7 +233,7 @@ fn start_shards(
         let plan = Plan {
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
-            shares_core: count > cores.len(),
+            shares_core: shares_core(number, count, cores.len()),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
             io,
             ports: ports.clone(),
@@ -246,6 +241,11 @@ fn start_shards(
         shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")
     };
     (0..count).map(start).collect()
+}
+
+/// Does another of `count` shards, handed out to `cores` in turns, get the core of this one?
+fn shares_core(number: usize, count: usize, cores: usize) -> bool {
+    cores > 0 && (number >= cores || number + cores < count)
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that says where to go")]
