@@ -87,7 +87,7 @@ pub struct Settings {
     pub media_dir: PathBuf,
     /// What an uploaded file may take, however small; beyond it, a least speed counts.
     pub upload_grace: Duration,
-    /// Is the media folder looked through for uploads that no row names?
+    /// Is the media folder this database's alone, and looked through for uploads that no row names?
     pub media_sweep: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
@@ -163,7 +163,7 @@ impl Settings {
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, limits::UPLOAD_GRACE, 1..=3600)?,
-            media_sweep: raw.on_off(Setting::MediaSweep, true)?,
+            media_sweep: raw.on_off(Setting::MediaSweep, false)?,
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
             mask_contacts: raw.on_off(Setting::MaskContacts, true)?,

@@ -30,7 +30,7 @@ use crate::http::litter;
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
-use crate::limits::{PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
+use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
 use crate::net::send::{Io, Sender};
 use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
@@ -107,7 +107,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
     if let Database::Sqlite(_) = settings.database {
         // What another program's database names, it may also name where pregon does not look.
-        control.spawn(litter::collect(store.clone(), media, settings.media_sweep));
+        control.spawn(litter::collect(store.clone(), media, settings.media_sweep.then_some(MEDIA_SWEEP)));
     }
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);

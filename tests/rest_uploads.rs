@@ -2,9 +2,17 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use pregon::durable::event::Committed;
+use pregon::durable::write::Outcome;
+use pregon::http::litter;
+use pregon::http::upload::MediaDir;
+use pregon::ids::SessionKey;
 use pregon::limits::USER_UPLOADS_MAX;
+use pregon::store::sqlite::{SqliteOptions, SqliteStore};
+use pregon::store::{LanePort, Store};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use support::{PATIENCE, Server};
@@ -293,16 +301,59 @@ async fn files_go_when_nothing_names_them_any_more() {
     wait_for_files(&server, 0).await;
 }
 
+/// The first of two edits reads its picture while the second removes a picture and adds another.
 #[tokio::test]
-async fn what_a_crash_left_behind_is_found_at_the_start() {
+async fn parallel_edits_neither_lose_a_picture_nor_bring_one_back() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = server().await;
+    let picture = || Form::new().part("image", file(PNG));
+    let (_, post) = upload(&server, "POST", "/api/posts/", ANA, picture()).await;
+    let removed = post["images"][0].as_str().unwrap();
+    let body = b"--b\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n";
+    let (body, end) = ([body, PNG].concat(), b"\r\n--b--\r\n");
+    let head = format!(
+        "PATCH {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\nconnection: close\r\n\
+         content-type: multipart/form-data; boundary=b\r\n\r\n",
+        at(&post, ""),
+        server.address(),
+        server.fixture.users[ANA].token,
+        body.len() + end.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    wait_for_files(&server, 2).await;
+    server.done("PATCH", &at(&post, ""), ANA, Some(json!({"images": []}))).await;
+    let (_, second) = upload(&server, "PATCH", &at(&post, ""), ANA, picture()).await;
+    stream.write_all(end).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    let (_, shown) = server.rest("GET", &at(&post, ""), ANA, None).await;
+    let images = shown["images"].as_array().unwrap();
+    assert_eq!((images.len(), &images[0]), (2, &second["images"][0]), "without {removed}");
+    wait_for_files(&server, 2).await;
+    let path = at(&post, "");
+    let edits = futures_util::future::join_all((0..6).map(|_| upload(&server, "PATCH", &path, ANA, picture()))).await;
+    assert!(edits.iter().all(|(status, _)| *status == 200), "{edits:?}");
+    let (_, shown) = server.rest("GET", &path, ANA, None).await;
+    assert_eq!((shown["images"].as_array().unwrap().len(), files(&server)), (8, 8), "each edit's picture is there");
+}
+
+/// What nobody names is not removed by itself: a mistyped path or a restored copy may share the folder.
+#[tokio::test]
+async fn what_a_crash_left_behind_is_found_where_sweeps_are_wanted() {
     let mut server = server().await;
     let (_, post) = upload(&server, "POST", "/api/posts/", ANA, Form::new().part("image", file(PNG))).await;
+    let (stream, podcast) = [(); 2].map(|()| format!("{}.png", uuid::Uuid::new_v4())).into();
+    let url = |file: &str| server.http(&format!("/media/posts/images/{file}"));
+    publish(&server, BETO, json!({"streaming_url": url(&stream), "podcast_url": url(&podcast)})).await;
     server.kill();
     let images = server.media().join("posts/images");
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 3600);
     let name = |name: &str| images.join(name);
     let orphan = name(&format!("{}.png", uuid::Uuid::new_v4()));
-    for path in [&orphan, &name("backend.png"), &name(&format!("{}.gif", uuid::Uuid::new_v4()))] {
+    let young = name(&format!("{}.gif", uuid::Uuid::new_v4()));
+    for path in [&orphan, &name("backend.png"), &young, &name(&stream), &name(&podcast)] {
         std::fs::write(path, PNG).unwrap();
     }
     for entry in std::fs::read_dir(&images).unwrap() {
@@ -311,9 +362,23 @@ async fn what_a_crash_left_behind_is_found_at_the_start() {
             std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
         }
     }
-    server.restart();
-    wait_for_files(&server, 3).await;
+    let store = SqliteStore::open(SqliteOptions::new(server.database()), Arc::new(Nobody)).unwrap();
+    let media = Arc::new(MediaDir::open(server.media()).unwrap());
+    let every = std::time::Duration::from_millis(20);
+    let collector = tokio::spawn(litter::collect(store.clone(), media, Some(every)));
+    wait_for_files(&server, 5).await;
+    collector.abort();
+    store.close().await;
     assert!(!orphan.exists(), "old and nobody's; what is young, somebody's or not an upload stays");
     let image = post["images"][0].as_str().unwrap().rsplit('/').next().unwrap();
-    assert!(images.join(image).exists());
+    assert!([image, &stream, &podcast].iter().all(|file| name(file).exists()));
+}
+
+/// Hears nothing.
+struct Nobody;
+
+impl LanePort for Nobody {
+    fn committed(&self, _: &[Arc<Committed>]) {}
+
+    fn answered(&self, _: SessionKey, _: &Outcome) {}
 }

@@ -1,4 +1,5 @@
-//! Uploads that no row names any more: removed after the commit that left them, or found by a sweep where that was missed.
+//! Uploads that no row names any more: removed after the commit that left them, or, where the folder is this database's
+//! alone, found by a sweep.
 //!
 //! Only files that were stored for posts and comments are looked at, by the names that are given to uploads: what a
 //! backend keeps in the same folders is not ours to remove. Messages keep their files, also when they are deleted.
@@ -6,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,6 +22,8 @@ use crate::store::{FileTable, NamedFiles, Store, StoreError};
 #[derive(Debug, Default)]
 pub struct Litter {
     left: Mutex<BTreeSet<String>>,
+    /// Somebody takes what is left: otherwise nothing is gathered.
+    is_collected: AtomicBool,
     came: Notify,
 }
 
@@ -27,6 +31,9 @@ impl Litter {
     /// A committed write ceased to name these: paths below the media root, or addresses. What is no upload of ours, or more
     /// than there is room for, is left to the sweep.
     pub fn leave<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        if !self.is_collected.load(Ordering::Relaxed) {
+            return;
+        }
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let room = limits::LITTER_MAX.saturating_sub(left.len());
         left.extend(names.into_iter().filter_map(path_of).map(str::to_owned).take(room));
@@ -61,14 +68,17 @@ fn is_upload(file: &str) -> bool {
     })
 }
 
-/// Removes what was left as it comes; with sweeps, looks through the folders at the start and now and then.
-pub async fn collect(store: Arc<dyn Store>, media: Arc<MediaDir>, with_sweeps: bool) {
-    let mut sweeps = tokio::time::interval(limits::MEDIA_SWEEP);
+/// Removes what was left as it comes; with sweeps, looks through the folders that often. The first look is not at the
+/// start: whoever has given a server the wrong database or folder has time to see it.
+pub async fn collect(store: Arc<dyn Store>, media: Arc<MediaDir>, sweep_every: Option<Duration>) {
+    media.litter().is_collected.store(true, Ordering::Relaxed);
+    let every = sweep_every.unwrap_or(limits::MEDIA_SWEEP);
+    let mut sweeps = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut swept_to = String::new();
     loop {
         let is_sweep = tokio::select! {
-            _ = sweeps.tick(), if with_sweeps => true,
+            _ = sweeps.tick(), if sweep_every.is_some() => true,
             () = media.litter().came.notified() => false,
         };
         let began = Instant::now();
@@ -183,6 +193,17 @@ mod tests {
         }
         assert_eq!(addresses("[\"a\",\"b\"]"), ["a", "b"]);
         assert!(addresses("nonsense").is_empty());
+    }
+
+    #[test]
+    fn what_nobody_collects_is_not_gathered() {
+        let litter = Litter::default();
+        let path = format!("posts/images/{FILE}");
+        litter.leave([path.as_str()]);
+        assert!(litter.take().is_empty());
+        litter.is_collected.store(true, Ordering::Relaxed);
+        litter.leave([path.as_str()]);
+        assert_eq!(litter.take().into_iter().collect::<Vec<_>>(), [path]);
     }
 
     #[test]

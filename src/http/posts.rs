@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::durable::event::Committed;
 use crate::durable::write::Outcome;
@@ -122,10 +123,12 @@ async fn write(
     action: Action,
     files: Files,
     left: Vec<String>,
+    turn: Option<Turn>,
 ) -> Result<Option<Arc<Committed>>> {
     let (app, user) = (Arc::clone(app), caller.id());
     let written = tokio::spawn(async move {
         let outcome = app.store.write_feed(user, action).await;
+        drop(turn);
         if matches!(outcome, Outcome::Committed(_)) {
             files.keep();
             app.media.litter().leave(left.iter().map(String::as_str));
@@ -133,6 +136,22 @@ async fn write(
         outcome
     });
     outcome::event(written.await.map_err(|error| Error::Internal(error.to_string()))?)
+}
+
+/// Edits of a post wait for each other from their look at the post to their commit: what an edit keeps of the list of
+/// pictures is what the one before it left. Posts share turns by their ids.
+static TURNS: [Mutex<()>; 64] = [const { Mutex::const_new(()) }; 64];
+
+type Turn = MutexGuard<'static, ()>;
+
+async fn turn(post: PostId) -> Turn {
+    TURNS[usize::from(post.0.as_bytes()[15]) % TURNS.len()].lock().await
+}
+
+/// The post, if it is the caller's.
+async fn own(app: &App, caller: &Caller, id: PostId) -> Result<Post> {
+    let post = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
+    if post.user.id == caller.id() { Ok(post) } else { Err(FORBIDDEN) }
 }
 
 /// The files of a post and of the comments that are shown with it; others are found by the sweep.
@@ -167,7 +186,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     new.video = files.video.as_ref().map(|video| video.path().to_owned());
     new.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
     let action = Action::Publish { post: PostId::fresh(), new: Box::new(new) };
-    let written = write(&app, &caller, action, files, Vec::new()).await?;
+    let written = write(&app, &caller, action, files, Vec::new(), None).await?;
     let event = written.ok_or_else(|| Error::Internal("a post changed nothing".to_owned()))?;
     match outcome::post_change(&event)? {
         PostChange::Created(post) => Ok(post_response(&app, StatusCode::CREATED, &caller, post)),
@@ -184,12 +203,12 @@ pub async fn edit(
 ) -> Result<Response> {
     let id = post_id(&post)?;
     // Before the body: nobody uploads for a post that is not theirs.
-    let before = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
-    if before.user.id != caller.id() {
-        return Err(FORBIDDEN);
-    }
+    own(&app, &caller, id).await?;
     let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
     let mut patch: PostPatch = post_fields::patch(&form.fields)?;
+    // A body may take minutes, and the post another shape meanwhile.
+    let turn = turn(id).await;
+    let before = own(&app, &caller, id).await?;
     post_fields::check_patched(&before, &patch)?;
     if form.has_file("image") {
         post_fields::check_room(patch.images.as_deref().unwrap_or(&before.images))?;
@@ -203,7 +222,7 @@ pub async fn edit(
     patch.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
     let left = files_left(&before, &patch);
     let action = Action::EditPost { post: id, patch: Box::new(patch) };
-    write(&app, &caller, action, files, left).await?;
+    write(&app, &caller, action, files, left, Some(turn)).await?;
     shown(&app, &caller, id).await
 }
 
@@ -211,6 +230,6 @@ pub async fn edit(
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
     let post = post_id(&post)?;
     let left = app.store.post(Some(caller.id()), post).await?.map(|post| files_of(&post)).unwrap_or_default();
-    write(&app, &caller, Action::DeletePost { post }, Files::default(), left).await?;
+    write(&app, &caller, Action::DeletePost { post }, Files::default(), left, None).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

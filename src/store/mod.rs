@@ -97,7 +97,7 @@ pub enum NewRoomError {
 /// Rows that name uploaded files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileTable {
-    /// Pictures, film and thumbnail.
+    /// Pictures, film, thumbnail, and the addresses of podcast and stream.
     Posts,
     /// Pictures.
     Comments,
@@ -106,7 +106,7 @@ pub enum FileTable {
 /// What some rows of a table name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedFiles {
-    /// Columns as they are: paths below the media root, and lists of addresses as JSON. In no order.
+    /// Columns as they are: paths below the media root, addresses, and lists of addresses as JSON. In no order.
     pub texts: Vec<String>,
     /// The last row's id; `None`: there are no more rows.
     pub last: Option<Uuid>,

@@ -208,13 +208,15 @@ pub async fn page(
 /// What the next rows of a table name.
 pub async fn named_files(view: &mut View<'_>, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, MysqlError> {
     let columns = match table {
-        FileTable::Posts => "video, thumbnail, nullif(images, '[]') FROM posts",
-        FileTable::Comments => "image, NULL, NULL FROM comments",
+        FileTable::Posts => {
+            "video, thumbnail, nullif(images, '[]'), nullif(podcast_url, ''), nullif(streaming_url, '') FROM posts"
+        }
+        FileTable::Comments => "image, NULL, NULL, NULL, NULL FROM comments",
     };
     let sql = format!("SELECT id, {columns} WHERE id > ? ORDER BY id LIMIT ?");
     let after = Id(after.unwrap_or_default());
     let read = |row: Columns<'_>| {
-        let texts = [row.optional_text(1)?, row.optional_text(2)?, row.optional_text(3)?];
+        let texts = (1..=5).map(|column| row.optional_text(column)).collect::<Result<Vec<_>, _>>()?;
         Ok((row.id::<Id>(0)?.0, texts))
     };
     let rows = view.rows(&sql, &[&after, &limits::LITTER_ROWS], read).await?;

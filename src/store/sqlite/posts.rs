@@ -147,15 +147,17 @@ pub fn page(view: View<'_>, viewer: UserId, list: PostList, page: PageRequest) -
 /// What the next rows of a table name.
 pub fn named_files(connection: &Connection, table: FileTable, after: Option<Uuid>) -> rusqlite::Result<NamedFiles> {
     let columns = match table {
-        FileTable::Posts => "video, thumbnail, nullif(images, '[]') FROM posts",
-        FileTable::Comments => "image, NULL, NULL FROM comments",
+        FileTable::Posts => {
+            "video, thumbnail, nullif(images, '[]'), nullif(podcast_url, ''), nullif(streaming_url, '') FROM posts"
+        }
+        FileTable::Comments => "image, NULL, NULL, NULL, NULL FROM comments",
     };
     let mut query = connection.prepare_cached(&format!("SELECT id, {columns} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
     let after = after.map(|id| id.simple().to_string()).unwrap_or_default();
     let mut rows = query.query(params![after, limits::LITTER_ROWS])?;
     let (mut named, mut read) = (NamedFiles::default(), 0);
     while let Some(row) = rows.next()? {
-        for column in 1..=3 {
+        for column in 1..=5 {
             named.texts.extend(row.get::<_, Option<String>>(column)?);
         }
         named.last = Some(row.get::<_, Id>(0)?.0);
