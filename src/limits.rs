@@ -108,6 +108,43 @@ pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
 /// Users that one query of that look asks for.
 pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
 
+// --- beside Django ---
+
+/// Queues of this process in Django's channel layer: a sender drops what a queue of 100 messages has no room for.
+pub const CHANNEL_QUEUES: usize = 8;
+/// A message of the channel layer, in bytes; larger ones are passed over. A post with all its reactions may have some.
+pub const CHANNEL_ELEMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Maps and lists within each other in such a message. The backend's have six or seven: comments have replies.
+pub const CHANNEL_DEPTH_MAX: usize = 64;
+/// Messages that one reply of Redis brings from one queue.
+pub const CHANNEL_POPS_MAX: usize = 100;
+/// Groups that one pipeline joins and leaves.
+pub const CHANNEL_ORDERS_MAX: usize = 500;
+/// Changes of who is listened to that may wait. Full: all topics are looked through instead.
+pub const CHANNEL_CHANGES_MAX: usize = 16 * 1024;
+/// From the last listener's end to the leave of a group.
+pub const CHANNEL_LINGER: Duration = Duration::from_secs(10);
+/// How often a membership is said again. Django forgets those older than 24 h.
+pub const CHANNEL_REFRESH: Duration = Duration::from_secs(600);
+/// How often this process tells others that it lives, and looks for queues that were left behind.
+pub const CHANNEL_HEARTBEAT: Duration = Duration::from_secs(10);
+/// Queues not heard of for this long are cleared away by others.
+pub const CHANNEL_DEAD_AFTER: Duration = Duration::from_secs(60);
+/// Redis is away when it has not answered for this long.
+pub const CHANNEL_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The first pause before another attempt to reach Redis; each is twice the one before.
+pub const CHANNEL_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+pub const CHANNEL_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Posts that something is to be told of. Full: what is new is passed over, as Django would.
+pub const BELLS_MAX: usize = 16 * 1024;
+/// Comments of one post that something is to be told of. Full: likewise.
+pub const BELL_COMMENTS_MAX: usize = 256;
+/// Posts whose rows are read at the same time.
+pub const BELL_READS_MAX: usize = 4;
+/// Posts and comments of which it is remembered what was told.
+pub const TOLD_MAX: usize = 64 * 1024;
+
 // --- the store ---
 
 /// Writes that wait for a lane. Full: the sender gets an error frame and keeps its message.
