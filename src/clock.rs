@@ -1,10 +1,14 @@
 //! Time as a value: microseconds since 1970, handed to whoever needs it.
 
+mod zone;
+
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Serialize, Serializer};
+
+pub use zone::{UnknownZone, Zone};
 
 /// A moment, in microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -48,20 +52,36 @@ impl Timestamp {
     /// RFC 3339 in UTC with six digits and `Z`. Two of these are in every message, so no format string is read for them.
     pub fn rfc3339(self) -> [u8; 27] {
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        // Years of four digits only; what is outside was never a time of ours.
-        let micros = self.0.clamp(-62_167_219_200_000_000, 253_402_300_799_999_999);
-        let day_micros = 86_400_000_000;
-        let (days, rest) = (micros.div_euclid(day_micros), micros.rem_euclid(day_micros));
-        let (year, month, day) = civil(days);
-        let seconds = rest / 1_000_000;
+        let Civil { year, month, day, hour, minute, second, micros } = self.civil();
         digits(&mut text[0..4], year);
         digits(&mut text[5..7], month);
         digits(&mut text[8..10], day);
-        digits(&mut text[11..13], seconds / 3600);
-        digits(&mut text[14..16], seconds / 60 % 60);
-        digits(&mut text[17..19], seconds % 60);
-        digits(&mut text[20..26], rest % 1_000_000);
+        digits(&mut text[11..13], hour);
+        digits(&mut text[14..16], minute);
+        digits(&mut text[17..19], second);
+        digits(&mut text[20..26], micros);
         text
+    }
+
+    /// Calendar and clock in UTC, for years of four digits; what is outside was never a time of ours.
+    pub fn civil(self) -> Civil {
+        const DAY_MICROS: i64 = 86_400_000_000;
+        let moment = self.0.clamp(-62_167_219_200_000_000, 253_402_300_799_999_999);
+        let (days, rest) = (moment.div_euclid(DAY_MICROS), moment.rem_euclid(DAY_MICROS));
+        let (year, month, day) = civil(days);
+        let seconds = rest / 1_000_000;
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        Civil { year, month, day, hour, minute, second, micros: rest % 1_000_000 }
+    }
+
+    /// The moment of a calendar and a clock in UTC; `None` where there is no such day or time, as in `0000-00-00`.
+    pub fn from_civil(civil: Civil) -> Option<Self> {
+        let narrow = |number: i64| u32::try_from(number).ok();
+        let year = i32::try_from(civil.year).ok()?;
+        let date = chrono::NaiveDate::from_ymd_opt(year, narrow(civil.month)?, narrow(civil.day)?)?;
+        let (hour, minute, second) = (narrow(civil.hour)?, narrow(civil.minute)?, narrow(civil.second)?);
+        let moment = date.and_hms_micro_opt(hour, minute, second, narrow(civil.micros)?)?;
+        Some(Self(moment.and_utc().timestamp_micros()))
     }
 
     fn parse(text: &str, format: &str) -> Option<Self> {
@@ -71,6 +91,25 @@ impl Timestamp {
     fn utc(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0).unwrap_or(DateTime::UNIX_EPOCH)
     }
+}
+
+/// Calendar and clock: what a `datetime(6)` column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Civil {
+    /// 0 to 9999.
+    pub year: i64,
+    /// 1 to 12.
+    pub month: i64,
+    /// 1 to 31.
+    pub day: i64,
+    /// 0 to 23.
+    pub hour: i64,
+    /// 0 to 59.
+    pub minute: i64,
+    /// 0 to 59.
+    pub second: i64,
+    /// 0 to 999,999.
+    pub micros: i64,
 }
 
 /// Year, month and day of a day counted from 1970-01-01, by shifting the year to begin in March, so that the odd day
@@ -129,6 +168,7 @@ mod tests {
         // 11 days and a bit, so that every day of the year and every hour comes by.
         let steps = (-200_000..200_000_i64).map(|step| Timestamp(step * 987_654_321_013));
         for moment in ends.into_iter().chain(steps) {
+            assert_eq!(Timestamp::from_civil(moment.civil()), Some(moment));
             let plain = moment.utc().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
             assert!(plain.len() != 27 || moment.to_string() == plain, "{plain}");
         }

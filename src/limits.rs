@@ -179,6 +179,14 @@ pub const CLIENT_ID_HOURS: i64 = 24;
 pub const EVENTS_KEPT_MIN: u64 = 1000;
 /// Events younger than this are always kept.
 pub const EVENTS_KEPT_HOURS: i64 = 24;
+/// MySQL: how long a statement waits for a lock that another holds.
+pub const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// MySQL: how long the server works at one statement.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+/// MySQL: how long an answer may take to come before the connection counts as lost.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// MySQL: how long opening a connection may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Cached answers on accounts and participants are believed this long.
 pub const ADMISSION_CACHE_SECONDS: i64 = 5;
 /// Entries of each cache.
@@ -270,6 +278,8 @@ const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);
 const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
+const _: () = assert!(LOCK_WAIT.as_secs() < STATEMENT_TIMEOUT.as_secs());
+const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "the server gives up first");
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);

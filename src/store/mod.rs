@@ -1,6 +1,7 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
 mod caches;
+pub mod mysql;
 mod queue;
 mod rules;
 pub mod sqlite;

@@ -1,0 +1,108 @@
+//! The zone of wall clocks: databases that Django made hold local times without saying of where.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{MappedLocalTime, Offset, TimeZone};
+use chrono_tz::Tz;
+
+use super::Timestamp;
+
+/// Where a wall clock hangs.
+///
+/// A wall time is a [`Timestamp`] here, too: that of the moment at which a clock in UTC shows the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Zone {
+    /// No shift.
+    #[default]
+    Utc,
+    /// A place of the time-zone database, such as `America/Bogota`.
+    Named(Tz),
+}
+
+impl Zone {
+    /// What the wall clock shows at `moment`.
+    pub fn wall(self, moment: Timestamp) -> Timestamp {
+        match self {
+            Self::Utc => moment,
+            Self::Named(zone) => moment.plus_seconds(offset_seconds(zone, moment)),
+        }
+    }
+
+    /// The moment at which the wall clock shows `wall`. Of an hour that comes twice it is the first; of one that is left
+    /// out, as if the clock had not been put forward: where summer time is kept, two hours a year cannot be told for sure.
+    pub fn moment(self, wall: Timestamp) -> Timestamp {
+        let Self::Named(zone) = self else { return wall };
+        let seconds = match zone.from_local_datetime(&wall.utc().naive_utc()) {
+            MappedLocalTime::Single(local) | MappedLocalTime::Ambiguous(local, _) => local.offset().fix(),
+            // A few hours before, the clock had not been put forward yet.
+            MappedLocalTime::None => {
+                zone.offset_from_utc_datetime(&wall.plus_seconds(-26 * 3600).utc().naive_utc()).fix()
+            }
+        }
+        .local_minus_utc();
+        wall.plus_seconds(-i64::from(seconds))
+    }
+}
+
+fn offset_seconds(zone: Tz, moment: Timestamp) -> i64 {
+    i64::from(zone.offset_from_utc_datetime(&moment.utc().naive_utc()).fix().local_minus_utc())
+}
+
+/// No zone of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownZone;
+
+impl fmt::Display for UnknownZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a name of the time-zone database")
+    }
+}
+
+impl std::error::Error for UnknownZone {}
+
+impl FromStr for Zone {
+    type Err = UnknownZone;
+
+    fn from_str(text: &str) -> Result<Self, UnknownZone> {
+        match text.parse::<Tz>() {
+            Ok(Tz::UTC | Tz::Etc__UTC) => Ok(Self::Utc),
+            Ok(zone) => Ok(Self::Named(zone)),
+            Err(_) => Err(UnknownZone),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        Timestamp::from_database_text(text).unwrap()
+    }
+
+    #[test]
+    fn a_zone_without_summer_time_shifts_and_shifts_back() {
+        let bogota: Zone = "America/Bogota".parse().unwrap();
+        let moment = time("2026-11-21 23:02:35.916430");
+        assert_eq!(bogota.wall(moment), time("2026-11-21 18:02:35.916430"));
+        assert_eq!(bogota.moment(bogota.wall(moment)), moment);
+        assert_eq!("UTC".parse(), Ok(Zone::Utc));
+        assert_eq!("Etc/UTC".parse(), Ok(Zone::Utc));
+        assert_eq!(Zone::Utc.moment(Zone::Utc.wall(moment)), moment);
+        assert_eq!("Bogota".parse::<Zone>(), Err(UnknownZone));
+    }
+
+    #[test]
+    fn hours_that_come_twice_or_never_have_a_moment() {
+        let madrid: Zone = "Europe/Madrid".parse().unwrap();
+        assert_eq!(madrid.moment(time("2026-03-29 02:30:00")), time("2026-03-29 01:30:00"), "left out");
+        assert_eq!(madrid.moment(time("2026-10-25 02:30:00")), time("2026-10-25 00:30:00"), "twice");
+        for hour in 0..24 * 365 {
+            let moment = time("2026-01-01 00:30:00").plus_seconds(hour * 3600);
+            let back = madrid.moment(madrid.wall(moment));
+            let second_time = moment == time("2026-10-25 01:30:00");
+            assert_eq!(back == moment, !second_time, "{moment}");
+        }
+    }
+}

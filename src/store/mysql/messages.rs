@@ -1,0 +1,1 @@
+//! Messages as read: whole, in pages, as replies show them.

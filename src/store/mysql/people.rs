@@ -1,0 +1,1 @@
+//! Users as others see them: profiles, lists of people, friends.
