@@ -92,7 +92,8 @@ impl Groups {
 
     /// Redis may have forgotten everything: all that is wanted is joined anew.
     pub fn join_anew(&mut self, now: Instant) {
-        let wanted: Vec<Group> = self.states.iter().filter(|(_, state)| state.is_wanted).map(|(group, _)| *group).collect();
+        let wanted: Vec<Group> =
+            self.states.iter().filter(|(_, state)| state.is_wanted).map(|(group, _)| *group).collect();
         for group in wanted {
             self.set(group, State { is_wanted: true, is_joined: true, due: now });
         }
