@@ -1,1 +1,229 @@
 //! Messages as read: whole, in pages, as replies show them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::chat::message::{Message, Reaction, ReplyPreview, StoryPreview};
+use crate::clock::Timestamp;
+use crate::ids::{MessageId, RoomId, UserId};
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::people::{KEYS_MAX, Profiles, offset, or_none, profiles};
+use crate::store::mysql::values::{Columns, Id, ToColumn, each, marks, padded};
+use crate::store::mysql::view::View;
+use crate::store::rules::MessageHead;
+use crate::store::{PageOf, PageRequest};
+
+/// The columns of [`message_of_row`]; the first `?` is the viewer, if there is one.
+const MESSAGE: &str = "SELECT m.id, m.chat_room_id, m.sender_id, m.content, m.message_type, m.image, m.video, m.audio, \
+    m.file_url, m.file_name, m.file_size, m.is_edited, m.is_deleted, m.created_at, m.updated_at, m.story_id, \
+    (SELECT count(*) FROM message_reads WHERE message_id = m.id), \
+    EXISTS (SELECT 1 FROM message_reads WHERE message_id = m.id AND user_id = ?), \
+    r.id, u.username, u.display_name, r.content, r.message_type FROM messages m \
+    LEFT JOIN messages r ON r.id = m.reply_to_id LEFT JOIN users u ON u.id = r.sender_id";
+
+/// A message whose people are still to be looked up.
+struct Found {
+    message: Message,
+    sender: UserId,
+}
+
+/// One message, deleted or not, as `viewer` (or nobody in particular) sees it.
+pub async fn whole(view: &mut View<'_>, viewer: Option<UserId>, id: MessageId) -> Result<Option<Message>, MysqlError> {
+    let found = view.row(&format!("{MESSAGE} WHERE m.id = ?"), &[&viewer, &id], message_of_row).await?;
+    Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
+}
+
+/// Messages by their ids, in no order.
+pub async fn wholes(
+    view: &mut View<'_>,
+    viewer: Option<UserId>,
+    ids: &[MessageId],
+) -> Result<Vec<Message>, MysqlError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for keys in ids.chunks(KEYS_MAX).map(padded) {
+        let sql = format!("{MESSAGE} WHERE m.id IN ({})", marks(keys.len()));
+        let parameters: Vec<&dyn ToColumn> = std::iter::once(&viewer as _).chain(each(&keys)).collect();
+        found.extend(view.rows(&sql, &parameters, message_of_row).await?);
+    }
+    complete(view, viewer, found).await
+}
+
+/// A message of the room that is not deleted, as a reply shows it.
+pub async fn reply(view: &mut View<'_>, room: RoomId, message: MessageId) -> Result<Option<ReplyPreview>, MysqlError> {
+    let sql = "SELECT m.id, u.username, u.display_name, m.content, m.message_type FROM messages m \
+        JOIN users u ON u.id = m.sender_id WHERE m.id = ? AND m.chat_room_id = ? AND m.is_deleted = 0";
+    view.row(sql, &[&message, &room], |row| reply_of_row(row, 0)).await
+}
+
+/// What decides on the rights to a message of the room, deleted or not.
+pub async fn head(view: &mut View<'_>, room: RoomId, message: MessageId) -> Result<Option<MessageHead>, MysqlError> {
+    let sql = "SELECT sender_id, message_type, is_deleted FROM messages WHERE id = ? AND chat_room_id = ?";
+    view.row(sql, &[&message, &room], |row| {
+        Ok(MessageHead { sender: row.id(0)?, message_type: row.kind(1)?, is_deleted: row.flag(2)? })
+    })
+    .await
+}
+
+/// A page of a room's history, newest first. Empty for who is no participant.
+pub async fn page(
+    view: &mut View<'_>,
+    viewer: UserId,
+    room: RoomId,
+    since: Option<Timestamp>,
+    page: PageRequest,
+) -> Result<PageOf<Message>, MysqlError> {
+    const SHOWN: &str = "FROM messages WHERE chat_room_id = ? AND is_deleted = 0 AND created_at > ?";
+    // Nothing is older than the clock that times are counted by.
+    let since = since.unwrap_or_default();
+    let sql = format!(
+        "SELECT count(*) {SHOWN} AND EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?)"
+    );
+    let count = view.count(&sql, &[&room, &since, &room, &viewer]).await?;
+    if count == 0 {
+        return Ok(PageOf { count, rows: Vec::new() });
+    }
+    let sql = format!(
+        "{MESSAGE} JOIN (SELECT id {SHOWN} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) page ON page.id = m.id \
+         ORDER BY m.created_at DESC, m.id DESC"
+    );
+    let found = view.rows(&sql, &[&viewer, &room, &since, &page.size, &offset(page)], message_of_row).await?;
+    Ok(PageOf { count, rows: complete(view, Some(viewer), found).await? })
+}
+
+/// One message of the room that is not deleted. `None` for who is no participant.
+pub async fn one(
+    view: &mut View<'_>,
+    viewer: UserId,
+    room: RoomId,
+    message: MessageId,
+) -> Result<Option<Message>, MysqlError> {
+    let sql = format!(
+        "{MESSAGE} WHERE m.id = ? AND m.chat_room_id = ? AND m.is_deleted = 0 \
+         AND EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?)"
+    );
+    let found = view.row(&sql, &[&viewer, &message, &room, &room, &viewer], message_of_row).await?;
+    Ok(complete(view, Some(viewer), found.into_iter().collect()).await?.pop())
+}
+
+fn message_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+    let is_reply = row.optional_id::<MessageId>(18)?.is_some();
+    let message = Message {
+        id: row.id(0)?,
+        room: row.id(1)?,
+        sender: Arc::default(),
+        content: row.text(3)?,
+        message_type: row.kind(4)?,
+        image: row.optional_text(5)?,
+        video: row.optional_text(6)?,
+        audio: row.optional_text(7)?,
+        file_url: row.text(8)?,
+        file_name: row.text(9)?,
+        file_size: row.optional_u32(10)?,
+        reply_to: if is_reply { Some(reply_of_row(row, 18)?) } else { None },
+        is_edited: row.flag(11)?,
+        is_deleted: row.flag(12)?,
+        created_at: row.time(13)?,
+        updated_at: row.time(14)?,
+        reactions: Vec::new(),
+        user_reaction: None,
+        is_read: row.flag(17)?,
+        read_by_count: row.count(16)?,
+        story_id: row.optional_id::<Id>(15)?.map(|id| id.0),
+        story: None,
+    };
+    Ok(Found { message, sender: row.id(2)? })
+}
+
+/// Five columns from `first`: id, username, display name, content, type.
+fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, MysqlError> {
+    Ok(ReplyPreview {
+        id: row.id(first)?,
+        sender_username: row.text(first + 1)?,
+        sender_display_name: row.text(first + 2)?,
+        content: row.text(first + 3)?,
+        message_type: row.kind(first + 4)?,
+    })
+}
+
+/// Adds what is not in the messages' own rows: reactions, stories, people. Three queries at most, in the order given.
+async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>) -> Result<Vec<Message>, MysqlError> {
+    let ids: Vec<MessageId> = found.iter().map(|found| found.message.id).collect();
+    let mut reactions = reactions(view, &ids).await?;
+    let stories = stories(view, found.iter().filter_map(|found| found.message.story_id)).await?;
+    let reacted = reactions.values().flatten().map(|(user, _)| *user);
+    let people = found.iter().map(|found| found.sender).chain(reacted).chain(stories.values().map(|(user, _)| *user));
+    let people = profiles(view, people.collect::<Vec<_>>()).await?;
+    let mut messages = Vec::with_capacity(found.len());
+    for Found { mut message, sender } in found {
+        message.sender = people.of(sender)?;
+        for (user, reaction) in reactions.remove(&message.id).unwrap_or_default() {
+            if Some(user) == viewer {
+                message.user_reaction = Some(reaction.reaction_type);
+            }
+            message.reactions.push(Reaction { user: people.of(user)?, ..reaction });
+        }
+        message.story = story_of(&people, &stories, message.story_id)?;
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
+/// Reactions by message, oldest first, with whose they are.
+async fn reactions(
+    view: &mut View<'_>,
+    messages: &[MessageId],
+) -> Result<HashMap<MessageId, Vec<(UserId, Reaction)>>, MysqlError> {
+    let mut by_message: HashMap<MessageId, Vec<_>> = HashMap::new();
+    for keys in messages.chunks(KEYS_MAX).map(padded) {
+        let sql = format!(
+            "SELECT message_id, id, user_id, reaction_type, created_at FROM message_reactions \
+             WHERE message_id IN ({}) ORDER BY created_at, id",
+            marks(keys.len())
+        );
+        let read = |row: Columns<'_>| {
+            let id = row.id::<Id>(1)?.0;
+            let reaction = Reaction { id, user: Arc::default(), reaction_type: row.kind(3)?, created_at: row.time(4)? };
+            Ok((row.id(0)?, row.id(2)?, reaction))
+        };
+        let parameters: Vec<_> = each(&keys).collect();
+        for (message, user, reaction) in view.rows(&sql, &parameters, read).await? {
+            by_message.entry(message).or_default().push((user, reaction));
+        }
+    }
+    Ok(by_message)
+}
+
+type Stories = HashMap<Uuid, (UserId, StoryPreview)>;
+
+/// The stories that are still there, where the table is.
+async fn stories(view: &mut View<'_>, stories: impl Iterator<Item = Uuid>) -> Result<Stories, MysqlError> {
+    let mut found = HashMap::new();
+    let stories: Vec<Id> = stories.map(Id).collect();
+    for keys in stories.chunks(KEYS_MAX).map(padded) {
+        let sql = format!(
+            "SELECT id, media, media_type, created_at, expires_at, user_id FROM stories WHERE id IN ({})",
+            marks(keys.len())
+        );
+        let read = |row: Columns<'_>| {
+            let story = StoryPreview {
+                id: row.id::<Id>(0)?.0,
+                media: row.text(1)?,
+                media_type: row.text(2)?,
+                user: Arc::default(),
+                created_at: row.time(3)?,
+                expires_at: row.time(4)?,
+            };
+            Ok((story.id, (row.id(5)?, story)))
+        };
+        let parameters: Vec<_> = each(&keys).collect();
+        found.extend(or_none(view.rows(&sql, &parameters, read).await)?);
+    }
+    Ok(found)
+}
+
+fn story_of(people: &Profiles, stories: &Stories, id: Option<Uuid>) -> Result<Option<StoryPreview>, MysqlError> {
+    let Some((user, story)) = id.and_then(|id| stories.get(&id)) else { return Ok(None) };
+    Ok(Some(StoryPreview { user: people.of(*user)?, ..story.clone() }))
+}

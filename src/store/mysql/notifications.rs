@@ -1,1 +1,82 @@
 //! Notifications and friend requests as read.
+
+use std::sync::Arc;
+
+use crate::feed::notification::{Notification, References};
+use crate::feed::people::FriendRequest;
+use crate::ids::{NotificationId, UserId};
+use crate::limits;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::people::{offset, or_none, profiles};
+use crate::store::mysql::values::Columns;
+use crate::store::mysql::view::View;
+use crate::store::{PageOf, PageRequest};
+
+const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_type, post_id, comment_id, \
+    friend_request_id, message, is_read, created_at, read_at FROM notifications";
+
+/// A notification whose sender is still to be looked up.
+type Found = (UserId, Notification);
+
+/// A page of a user's notifications, newest first.
+pub async fn page(view: &mut View<'_>, user: UserId, page: PageRequest) -> Result<PageOf<Notification>, MysqlError> {
+    let count = view.count("SELECT count(*) FROM notifications WHERE recipient_id = ?", &[&user]).await?;
+    let sql = format!("{NOTIFICATION} WHERE recipient_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?");
+    let found = view.rows(&sql, &[&user, &page.size, &offset(page)], notification_of_row).await?;
+    Ok(PageOf { count, rows: complete(view, found).await? })
+}
+
+/// One of a user's notifications.
+pub async fn one(view: &mut View<'_>, user: UserId, id: NotificationId) -> Result<Option<Notification>, MysqlError> {
+    let sql = format!("{NOTIFICATION} WHERE id = ? AND recipient_id = ?");
+    let found = view.row(&sql, &[&id, &user], notification_of_row).await?;
+    Ok(complete(view, found.into_iter().collect()).await?.pop())
+}
+
+/// How many of a user's notifications are unread.
+pub async fn unread(view: &mut View<'_>, user: UserId) -> Result<u64, MysqlError> {
+    view.count("SELECT count(*) FROM notifications WHERE recipient_id = ? AND is_read = 0", &[&user]).await
+}
+
+fn notification_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+    let notification = Notification {
+        id: row.id(0)?,
+        recipient: row.id(1)?,
+        sender: Arc::default(),
+        notification_type: row.kind(3)?,
+        references: References {
+            post: row.optional_id(4)?,
+            comment: row.optional_id(5)?,
+            friend_request: row.optional_id(6)?,
+        },
+        message: row.text(7)?,
+        is_read: row.flag(8)?,
+        created_at: row.time(9)?,
+        read_at: row.optional_time(10)?,
+    };
+    Ok((row.id(2)?, notification))
+}
+
+async fn complete(view: &mut View<'_>, found: Vec<Found>) -> Result<Vec<Notification>, MysqlError> {
+    let people = profiles(view, found.iter().map(|(sender, _)| *sender)).await?;
+    let whole = |(sender, notification)| Ok(Notification { sender: people.of(sender)?, ..notification });
+    found.into_iter().map(whole).collect()
+}
+
+/// Open friend requests to and from a user, newest first; none where the table is not.
+pub async fn friend_requests(view: &mut View<'_>, user: UserId) -> Result<Vec<FriendRequest>, MysqlError> {
+    let sql = "SELECT id, sender_id, receiver_id, status, created_at FROM friend_requests \
+        WHERE (sender_id = ? OR receiver_id = ?) AND status = 'pending' ORDER BY created_at DESC, id LIMIT ?";
+    let read = |row: Columns<'_>| {
+        let (sender, receiver) = (Arc::default(), Arc::default());
+        let request =
+            FriendRequest { id: row.id(0)?, sender, receiver, status: row.kind(3)?, created_at: row.time(4)? };
+        Ok((row.id(1)?, row.id(2)?, request))
+    };
+    let found = or_none(view.rows(sql, &[&user, &user, &limits::PEOPLE_LISTED_MAX], read).await)?;
+    let people = profiles(view, found.iter().flat_map(|(sender, receiver, _)| [*sender, *receiver])).await?;
+    let whole = |(sender, receiver, request)| {
+        Ok(FriendRequest { sender: people.of(sender)?, receiver: people.of(receiver)?, ..request })
+    };
+    found.into_iter().map(whole).collect()
+}

@@ -1,1 +1,227 @@
 //! Rooms: listed, entered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::chat::message::Message;
+use crate::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
+use crate::chat::user::{Account, Admission};
+use crate::clock::Timestamp;
+use crate::ids::{MessageId, RoomId, UserId};
+use crate::limits;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::messages;
+use crate::store::mysql::people::{KEYS_MAX, offset, profiles};
+use crate::store::mysql::values::{Columns, Id, ToColumn, each, marks, padded};
+use crate::store::mysql::view::View;
+use crate::store::{PageOf, PageRequest};
+
+/// Rooms whose unread messages one query looks for.
+const BRANCHES_MAX: usize = 32;
+
+/// May `user` enter `room`? What the caches do not have comes by one query.
+pub async fn admission(view: &mut View<'_>, room: RoomId, user: UserId) -> Result<Admission, MysqlError> {
+    let caches = view.caches;
+    if let Some(admission) = caches.admission(room, user, view.now) {
+        return Ok(admission);
+    }
+    let before = (caches.accounts.before(), caches.participants.before(), caches.room_sizes.before());
+    let sql = "SELECT u.username, u.is_active, EXISTS (SELECT 1 FROM chat_participants p JOIN chat_rooms r \
+        ON r.id = p.chat_room_id WHERE p.chat_room_id = ? AND p.user_id = ? AND r.is_active = 1), \
+        (SELECT count(*) FROM chat_participants WHERE chat_room_id = ?) \
+        FROM (SELECT 1) one LEFT JOIN users u ON u.id = ?";
+    let read = |row: Columns<'_>| {
+        let username = row.optional_text(0)?.map(String::into_boxed_str);
+        let is_active = row.flag(1)?;
+        let account = username.map(|username| Arc::new(Account { id: user, username, is_active }));
+        let participants = u32::try_from(row.count(3)?).unwrap_or(u32::MAX);
+        Ok(Admission { account, is_participant: row.flag(2)?, participants })
+    };
+    let Some(mut admission) = view.row(sql, &[&room, &user, &room, &user], read).await? else {
+        return Err(MysqlError::Unexpected("no answer to a question about one user".into()));
+    };
+    match caches.accounts.get(&user, view.now) {
+        // All sessions of a user share one.
+        Some(known) => admission.account = known,
+        None => caches.accounts.put(before.0, user, admission.account.clone(), view.now),
+    }
+    caches.participants.put(before.1, (room, user), admission.is_participant, view.now);
+    caches.room_sizes.put(before.2, room, admission.participants, view.now);
+    Ok(admission)
+}
+
+/// Active participants of active rooms.
+pub async fn participants(view: &mut View<'_>, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, MysqlError> {
+    let mut found = Vec::new();
+    for keys in rooms.chunks(KEYS_MAX).map(padded) {
+        let sql = format!(
+            "SELECT p.chat_room_id, p.user_id FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
+             JOIN users u ON u.id = p.user_id \
+             WHERE p.chat_room_id IN ({}) AND r.is_active = 1 AND u.is_active = 1",
+            marks(keys.len())
+        );
+        let parameters: Vec<_> = each(&keys).collect();
+        found.extend(view.rows(&sql, &parameters, |row| Ok((row.id(0)?, row.id(1)?))).await?);
+    }
+    Ok(found)
+}
+
+/// A room's columns and its newest message, of `chat_rooms r`.
+const ROOM: &str = "SELECT r.id, r.name, r.chat_type, r.description, r.avatar, r.is_active, r.created_at, r.updated_at, \
+    r.last_activity, (SELECT id FROM messages WHERE chat_room_id = r.id AND is_deleted = 0 \
+    ORDER BY created_at DESC, id DESC LIMIT 1)";
+
+/// A room whose participants and newest message are still to be looked up.
+type Found = (ChatRoom, Option<MessageId>);
+
+/// The viewer's rooms, newest message first, rooms without messages last.
+pub async fn list(
+    view: &mut View<'_>,
+    viewer: UserId,
+    chat_type: Option<ChatType>,
+    is_active: bool,
+    page: PageRequest,
+) -> Result<PageOf<ChatRoom>, MysqlError> {
+    const OWN: &str = "FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
+        WHERE p.user_id = ? AND r.is_active = ?";
+    let of_type = if chat_type.is_some() { "AND r.chat_type = ?" } else { "" };
+    let from = offset(page);
+    let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &is_active];
+    parameters.extend(chat_type.as_ref().map(|chat_type| chat_type as &dyn ToColumn));
+    let count = view.count(&format!("SELECT count(*) {OWN} {of_type}"), &parameters).await?;
+    let sql = format!(
+        "{ROOM} FROM (SELECT r.id, (SELECT created_at FROM messages WHERE chat_room_id = r.id AND is_deleted = 0 \
+         ORDER BY created_at DESC LIMIT 1) AS newest, r.created_at {OWN} {of_type} \
+         ORDER BY newest IS NULL, newest DESC, created_at DESC, id LIMIT ? OFFSET ?) page \
+         JOIN chat_rooms r ON r.id = page.id \
+         ORDER BY page.newest IS NULL, page.newest DESC, r.created_at DESC, r.id"
+    );
+    parameters.extend([&page.size as &dyn ToColumn, &from]);
+    let found = view.rows(&sql, &parameters, |row| room_of_row(row, viewer)).await?;
+    Ok(PageOf { count, rows: complete(view, viewer, found).await? })
+}
+
+/// One active room of the viewer's.
+pub async fn one(view: &mut View<'_>, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, MysqlError> {
+    let sql = format!(
+        "{ROOM} FROM chat_rooms r WHERE r.id = ? AND r.is_active = 1 \
+         AND EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = r.id AND user_id = ?)"
+    );
+    let found = view.row(&sql, &[&room, &viewer], |row| room_of_row(row, viewer)).await?;
+    Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
+}
+
+fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, MysqlError> {
+    let room = ChatRoom {
+        id: row.id(0)?,
+        name: row.text(1)?,
+        chat_type: row.kind(2)?,
+        description: row.text(3)?,
+        avatar: row.optional_text(4)?,
+        is_active: row.flag(5)?,
+        created_at: row.time(6)?,
+        updated_at: row.time(7)?,
+        last_activity: row.time(8)?,
+        participants: Vec::new(),
+        last_message: None,
+        viewer,
+    };
+    Ok((room, row.optional_id(9)?))
+}
+
+/// Adds participants and newest messages. A few queries, however many rooms.
+async fn complete(view: &mut View<'_>, viewer: UserId, found: Vec<Found>) -> Result<Vec<ChatRoom>, MysqlError> {
+    let ids: Vec<RoomId> = found.iter().map(|(room, _)| room.id).collect();
+    let mut participants = whole_participants(view, &ids).await?;
+    let newest: Vec<MessageId> = found.iter().filter_map(|(_, newest)| *newest).collect();
+    let newest = messages::wholes(view, Some(viewer), &newest).await?;
+    let mut newest: HashMap<RoomId, Arc<Message>> =
+        newest.into_iter().map(|message| (message.room, Arc::new(message))).collect();
+    let whole = |(room, _): Found| ChatRoom {
+        participants: participants.remove(&room.id).unwrap_or_default(),
+        last_message: newest.remove(&room.id),
+        ..room
+    };
+    Ok(found.into_iter().map(whole).collect())
+}
+
+/// Participants by room, oldest first, with what each has not read.
+async fn whole_participants(
+    view: &mut View<'_>,
+    rooms: &[RoomId],
+) -> Result<HashMap<RoomId, Vec<Participant>>, MysqlError> {
+    let mut found = Vec::new();
+    for keys in rooms.chunks(KEYS_MAX).map(padded) {
+        let sql = format!(
+            "SELECT id, user_id, role, other_user_nickname, chat_background, chat_color, other_message_color, \
+             notifications_enabled, sound_enabled, is_muted, joined_at, last_read_at, chat_room_id \
+             FROM chat_participants WHERE chat_room_id IN ({}) ORDER BY joined_at, id",
+            marks(keys.len())
+        );
+        let parameters: Vec<_> = each(&keys).collect();
+        found.extend(view.rows(&sql, &parameters, participant_of_row).await?);
+    }
+    let people = profiles(view, found.iter().map(|(_, user, _)| *user)).await?;
+    let mut by_room: HashMap<RoomId, Vec<Participant>> = HashMap::with_capacity(rooms.len());
+    for (room, user, participant) in found {
+        let user = people.of(user)?;
+        by_room.entry(room).or_default().push(Participant { user, ..participant });
+    }
+    count_unread(view, &mut by_room).await?;
+    Ok(by_room)
+}
+
+fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant), MysqlError> {
+    let participant = Participant {
+        id: row.id::<Id>(0)?.0,
+        user: Arc::default(),
+        role: row.text(2)?,
+        settings: RoomSettings {
+            other_user_nickname: row.text(3)?,
+            chat_background: row.text(4)?,
+            chat_color: row.text(5)?,
+            other_message_color: row.text(6)?,
+            notifications_enabled: row.flag(7)?,
+            sound_enabled: row.flag(8)?,
+            is_muted: row.flag(9)?,
+        },
+        joined_at: row.time(10)?,
+        last_read_at: row.time(11)?,
+        unread_count: 0,
+    };
+    Ok((row.id(12)?, row.id(1)?, participant))
+}
+
+/// One look at each room's newest messages serves all its participants: nobody's count goes beyond
+/// [`limits::UNREAD_COUNT_MAX`], and of what all have read nothing is asked for.
+async fn count_unread(view: &mut View<'_>, by_room: &mut HashMap<RoomId, Vec<Participant>>) -> Result<(), MysqlError> {
+    const BRANCH: &str = "(SELECT chat_room_id, created_at, sender_id FROM messages \
+        WHERE chat_room_id = ? AND is_deleted = 0 AND created_at > ? ORDER BY created_at DESC LIMIT ?)";
+    let oldest_read = |participants: &Vec<Participant>| participants.iter().map(|one| one.last_read_at).min();
+    let read: Vec<(RoomId, Timestamp)> =
+        by_room.iter().filter_map(|(room, all)| Some((*room, oldest_read(all)?))).collect();
+    let mut newest_first: HashMap<RoomId, Vec<(Timestamp, UserId)>> = HashMap::new();
+    for some in read.chunks(BRANCHES_MAX) {
+        // Filled up with a room that is not there, so that a handful of statements serves every length.
+        let mut some = some.to_vec();
+        some.resize(some.len().next_power_of_two(), (RoomId(uuid::Uuid::nil()), Timestamp::default()));
+        let sql = vec![BRANCH; some.len()].join(" UNION ALL ");
+        let mut parameters: Vec<&dyn ToColumn> = Vec::with_capacity(some.len() * 3);
+        for (room, after) in &some {
+            parameters.extend([room as &dyn ToColumn, after, &limits::UNREAD_COUNT_MAX]);
+        }
+        let rows = view.rows(&sql, &parameters, |row| Ok((row.id(0)?, row.time(1)?, row.id(2)?))).await?;
+        for (room, at, sender) in rows {
+            newest_first.entry(room).or_default().push((at, sender));
+        }
+    }
+    for (room, messages) in &mut newest_first {
+        messages.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
+        for participant in by_room.get_mut(room).into_iter().flatten() {
+            let after = messages.partition_point(|(at, _)| *at > participant.last_read_at);
+            let others = messages[..after].iter().filter(|(_, sender)| *sender != participant.user.id);
+            participant.unread_count = others.count() as u64;
+        }
+    }
+    Ok(())
+}

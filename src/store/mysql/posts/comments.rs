@@ -1,0 +1,175 @@
+//! Comments as read: with their first replies, level by level.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::feed::comment::{Comment, CommentHead};
+use crate::ids::{CommentId, PostId, UserId};
+use crate::limits;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::people::{Profiles, offset, profiles};
+use crate::store::mysql::posts::BRANCHES_MAX;
+use crate::store::mysql::values::{Columns, ToColumn, padded};
+use crate::store::mysql::view::View;
+use crate::store::{PageOf, PageRequest};
+
+/// The columns of [`comment_of_row`]; the first `?` is the viewer, if there is one. Replies are counted live: another
+/// program does not move the column.
+const COMMENT: &str = "SELECT c.id, c.post_id, c.parent_id, c.user_id, c.content, c.image, c.likes_count, \
+    (SELECT count(*) FROM comments WHERE parent_id = c.id), c.is_edited, c.created_at, c.updated_at, \
+    EXISTS (SELECT 1 FROM comment_likes WHERE comment_id = c.id AND user_id = ?) FROM comments c";
+
+/// What decides on a comment's rights.
+pub async fn comment_head(view: &mut View<'_>, comment: CommentId) -> Result<Option<CommentHead>, MysqlError> {
+    view.row("SELECT user_id, post_id, parent_id FROM comments WHERE id = ?", &[&comment], |row| {
+        Ok(CommentHead { author: row.id(0)?, post: row.id(1)?, parent: row.optional_id(2)? })
+    })
+    .await
+}
+
+/// A comment with its first replies, as the viewer or nobody in particular sees it.
+pub async fn comment(
+    view: &mut View<'_>,
+    viewer: Option<UserId>,
+    id: CommentId,
+) -> Result<Option<Comment>, MysqlError> {
+    let found = view.row(&format!("{COMMENT} WHERE c.id = ?"), &[&viewer, &id], comment_of_row).await?;
+    let threads = Threads::below(view, viewer, found.into_iter().collect(), limits::REPLY_LEVELS_SHOWN).await?;
+    Ok(threads.look_up(view).await?.pop())
+}
+
+/// A page of a post's top-level comments, oldest first.
+pub async fn comments(
+    view: &mut View<'_>,
+    viewer: UserId,
+    post: PostId,
+    page: PageRequest,
+) -> Result<PageOf<Comment>, MysqlError> {
+    const TOP_LEVEL: &str = "FROM comments WHERE post_id = ? AND parent_id IS NULL";
+    let count = view.count(&format!("SELECT count(*) {TOP_LEVEL}"), &[&post]).await?;
+    let sql = format!(
+        "{COMMENT} JOIN (SELECT id {TOP_LEVEL} ORDER BY created_at, id LIMIT ? OFFSET ?) page ON page.id = c.id \
+         ORDER BY c.created_at, c.id"
+    );
+    let viewer = Some(viewer);
+    let found = view.rows(&sql, &[&viewer, &post, &page.size, &offset(page)], comment_of_row).await?;
+    let threads = Threads::below(view, viewer, found, limits::REPLY_LEVELS_SHOWN).await?;
+    Ok(PageOf { count, rows: threads.look_up(view).await? })
+}
+
+/// A comment whose author and replies are still to be looked up.
+struct Found {
+    comment: Comment,
+    author: UserId,
+}
+
+/// Comments and their first replies as they were read: the comments, the replies to these, and so on.
+pub struct Threads(Vec<Vec<Found>>);
+
+impl Threads {
+    /// The first top-level comments of posts.
+    pub async fn of_posts(view: &mut View<'_>, viewer: Option<UserId>, posts: &[PostId]) -> Result<Self, MysqlError> {
+        const BRANCH: &str = "(SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL \
+            ORDER BY created_at, id LIMIT ?)";
+        let mut found = Vec::new();
+        for keys in posts.chunks(BRANCHES_MAX).map(padded) {
+            found.extend(first(view, viewer, BRANCH, &keys, limits::COMMENTS_SHOWN).await?);
+        }
+        Self::below(view, viewer, found, limits::POST_REPLY_LEVELS_SHOWN).await
+    }
+
+    /// So many levels of replies below comments.
+    async fn below(
+        view: &mut View<'_>,
+        viewer: Option<UserId>,
+        comments: Vec<Found>,
+        levels: u32,
+    ) -> Result<Self, MysqlError> {
+        const BRANCH: &str = "(SELECT id FROM comments WHERE parent_id = ? ORDER BY created_at, id LIMIT ?)";
+        let mut threads = vec![comments];
+        for _ in 0..levels {
+            let last = threads.last().into_iter().flatten().map(|found| &found.comment);
+            let answered: Vec<CommentId> =
+                last.filter(|comment| comment.replies_count > 0).map(|comment| comment.id).collect();
+            let mut found = Vec::new();
+            for keys in answered.chunks(BRANCHES_MAX).map(padded) {
+                found.extend(first(view, viewer, BRANCH, &keys, limits::REPLIES_SHOWN).await?);
+            }
+            threads.push(found);
+        }
+        Ok(Self(threads))
+    }
+
+    /// Whose comments these are.
+    pub fn people(&self) -> impl Iterator<Item = UserId> {
+        self.0.iter().flatten().map(|found| found.author)
+    }
+
+    /// The comments by post, each with its replies.
+    pub fn by_post(self, people: &Profiles) -> Result<HashMap<PostId, Vec<Comment>>, MysqlError> {
+        let mut by_post: HashMap<PostId, Vec<Comment>> = HashMap::new();
+        for comment in self.whole(people)? {
+            by_post.entry(comment.post).or_default().push(comment);
+        }
+        Ok(by_post)
+    }
+
+    async fn look_up(self, view: &mut View<'_>) -> Result<Vec<Comment>, MysqlError> {
+        let people = self.people().collect::<Vec<_>>();
+        self.whole(&profiles(view, people).await?)
+    }
+
+    /// The comments in the order they were read in, each with its replies: from the deepest level up.
+    fn whole(self, people: &Profiles) -> Result<Vec<Comment>, MysqlError> {
+        let mut replies: HashMap<CommentId, Vec<Comment>> = HashMap::new();
+        let mut whole = Vec::new();
+        for level in self.0.into_iter().rev() {
+            for comment in whole.drain(..) {
+                let comment: Comment = comment;
+                if let Some(parent) = comment.parent {
+                    replies.entry(parent).or_default().push(comment);
+                }
+            }
+            for Found { comment, author } in level {
+                let replies = replies.remove(&comment.id).unwrap_or_default();
+                whole.push(Comment { user: people.of(author)?, replies, ..comment });
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// The first comments of each key, oldest first: `branch` takes a key and how many.
+async fn first<T: ToColumn>(
+    view: &mut View<'_>,
+    viewer: Option<UserId>,
+    branch: &str,
+    keys: &[T],
+    shown: u32,
+) -> Result<Vec<Found>, MysqlError> {
+    // UNION makes one of what a repeated key brings twice.
+    let branches = vec![branch; keys.len()].join(" UNION ");
+    let sql = format!("{COMMENT} JOIN ({branches}) shown ON shown.id = c.id ORDER BY c.created_at, c.id");
+    let mut parameters: Vec<&dyn ToColumn> = vec![&viewer];
+    parameters.extend(keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]));
+    view.rows(&sql, &parameters, comment_of_row).await
+}
+
+fn comment_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+    let comment = Comment {
+        id: row.id(0)?,
+        post: row.id(1)?,
+        parent: row.optional_id(2)?,
+        user: Arc::default(),
+        content: row.text(4)?,
+        image: row.optional_text(5)?,
+        likes_count: row.count(6)?,
+        replies_count: row.count(7)?,
+        is_edited: row.flag(8)?,
+        created_at: row.time(9)?,
+        updated_at: row.time(10)?,
+        replies: Vec::new(),
+        is_liked: row.flag(11)?,
+    };
+    Ok(Found { comment, author: row.id(3)? })
+}
