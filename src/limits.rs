@@ -142,6 +142,24 @@ pub const BELLS_MAX: usize = 16 * 1024;
 pub const BELL_COMMENTS_MAX: usize = 256;
 /// Posts whose rows are read at the same time.
 pub const BELL_READS_MAX: usize = 4;
+/// How often rows that Django added to live topics are looked for.
+pub const TAIL_EVERY: Duration = Duration::from_millis(250);
+/// How far that look reaches back: rows have the time of their making by another machine's clock, not of their commit.
+pub const TAIL_NEAR: Duration = Duration::from_secs(5);
+/// How often it is looked as far back as the overlap reaches.
+pub const TAIL_FAR_EVERY: Duration = Duration::from_secs(5);
+/// The overlap: what a transaction leaves behind that took longer than this, is not told.
+pub const TAIL_OVERLAP: Duration = Duration::from_secs(60);
+/// Topics that one query asks for.
+pub const TAIL_TOPICS_MAX: usize = 256;
+/// Rows of one answer; the rest is asked for.
+pub const TAIL_PAGE_ROWS: usize = 5000;
+/// Rows that wait for their places at the same time.
+pub const TAIL_WRITES_MAX: usize = 256;
+/// Rows that are remembered so that they are told once.
+pub const TAIL_ROWS_MAX: usize = 256 * 1024;
+/// Which rows have their places, is known this long: far longer than they can be found.
+pub const ADOPTED_KEPT_HOURS: i64 = 24;
 /// Posts and comments of which it is remembered what was told.
 pub const TOLD_MAX: usize = 64 * 1024;
 
@@ -277,6 +295,10 @@ const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
 const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);
 const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
+const _: () = assert!(TAIL_EVERY.as_millis() * 2 < 1000, "what Django adds is told within a second");
+const _: () = assert!(TAIL_WRITES_MAX < LANE_WRITES_MAX && TAIL_NEAR.as_secs() <= TAIL_OVERLAP.as_secs());
+const _: () = assert!(CHANNEL_REFRESH.as_secs() * 10 < 86_400, "Django forgets members of that age");
+const _: () = assert!(CHANNEL_HEARTBEAT.as_secs() * 3 < CHANNEL_DEAD_AFTER.as_secs());
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(LOCK_WAIT.as_secs() < STATEMENT_TIMEOUT.as_secs());
 const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "the server gives up first");

@@ -1,9 +1,14 @@
 //! Beside a Django that writes the same database: hearing what it announces, and finding what it does not.
 //!
-//! `channels`, `groups`, `bells` and `told` are values and rules without I/O; `listener` speaks to Redis, `ring` reads
+//! `channels`, `groups`, `bells`, `told` and `known` are values and rules without I/O; `listener` speaks to Redis, `ring` reads
 //! rows and tells, `tail` finds rows that were added.
 
 pub mod bells;
 pub mod channels;
 pub mod groups;
+pub mod known;
+pub mod listener;
+pub mod ring;
+pub mod tail;
 pub mod told;
+pub mod wanted;

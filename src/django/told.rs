@@ -197,6 +197,11 @@ impl Told {
         }
     }
 
+    /// What was to be told of the post was not: the next look begins anew.
+    pub fn forget(&mut self, post: PostId) {
+        self.posts.remove(&post);
+    }
+
     /// A comment's frame brings the post's frame with it: the change of the counter, when announced, is no news.
     fn recount(&mut self, post: PostId, by: i64) {
         if let Some(mut told) = self.posts.get(&post).copied() {

@@ -97,18 +97,27 @@ impl Held {
         self.next_ticket
     }
 
-    /// A read has come to its end: is what it found newer than all that was sent of the post?
-    pub fn end_read(&mut self, post: PostId, ticket: u64) -> bool {
+    /// Such a read is over: is what it found still the newest that is known? It outdates no other read.
+    pub fn end_look(&mut self, post: PostId, ticket: u64) -> bool {
         let Some(reads) = self.reads.get_mut(&post) else { return false };
         let is_current = ticket >= reads.current_from;
-        if is_current {
-            reads.current_from = ticket + 1;
-        }
         reads.under_way -= 1;
         if reads.under_way == 0 {
             self.reads.remove(&post);
         }
         is_current
+    }
+
+    /// A read has come to its end: is what it found newer than all that was sent of the post?
+    pub fn end_read(&mut self, post: PostId, ticket: u64) -> bool {
+        if let Some(reads) = self.reads.get_mut(&post)
+            && ticket >= reads.current_from
+        {
+            reads.current_from = ticket + 1;
+            self.end_look(post, ticket + 1)
+        } else {
+            self.end_look(post, ticket)
+        }
     }
 
     /// The whole post is sent, or it is gone: reads that began before come too late.

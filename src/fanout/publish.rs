@@ -217,16 +217,26 @@ impl Fanout {
         }
     }
 
-    /// Somebody begins to read a post: the ticket for [`Self::tell_seen`].
+    /// Somebody begins to look at a post: the ticket for [`Self::tell_looked`].
     pub fn begin_look(&self, post: PostId) -> u64 {
         self.lock().begin_look(post)
     }
 
     /// Tells what was seen of a post by a look with this ticket, unless newer was told meanwhile: then false, and the
-    /// post is to be read again. Waits while a shard's inbox is full.
-    pub fn tell_seen(&self, post: PostId, ticket: u64, seen: &[Seen]) -> bool {
-        let mut held = self.lock();
-        if !held.end_read(post, ticket) {
+    /// post is to be looked at again. Waits while a shard's inbox is full.
+    pub fn tell_looked(&self, post: PostId, ticket: u64, seen: &[Seen]) -> bool {
+        let held = self.lock();
+        self.tell_held(held, Some((post, ticket)), seen)
+    }
+
+    /// Tells what was seen of what belongs to a post. Waits while a shard's inbox is full.
+    pub fn tell_seen(&self, seen: &[Seen]) {
+        let held = self.lock();
+        self.tell_held(held, None, seen);
+    }
+
+    fn tell_held(&self, mut held: MutexGuard<'_, Held>, look: Option<(PostId, u64)>, seen: &[Seen]) -> bool {
+        if look.is_some_and(|(post, ticket)| !held.end_look(post, ticket)) {
             return false;
         }
         let mut batch = Batch::new(&self.ways);

@@ -1,5 +1,6 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
+pub mod beside;
 mod caches;
 pub mod mysql;
 mod queue;

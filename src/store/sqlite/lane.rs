@@ -321,6 +321,7 @@ fn kind(intent: &Intent) -> &'static str {
     let action = match intent {
         Intent::Chat { action, .. } => action,
         Intent::Feed(action) => return action.kind(),
+        Intent::Adopt(_) => return "adopt",
     };
     match action {
         Action::Send(_) => "send",
