@@ -160,6 +160,12 @@ pub const TAIL_WRITES_MAX: usize = 256;
 pub const TAIL_ROWS_MAX: usize = 256 * 1024;
 /// Which rows have their places, is known this long: far longer than they can be found.
 pub const ADOPTED_KEPT_HOURS: i64 = 24;
+/// How often it is looked whether Django changed whom users with open feeds hear.
+pub const FOLLOWS_SWEEP: Duration = Duration::from_secs(3);
+/// Users that one query of that look asks for.
+pub const FOLLOWS_SWEEP_USERS_MAX: usize = 256;
+/// How often users and participants behind open sockets are looked at beside Django, unless it is set more often.
+pub const BESIDE_SWEEP: Duration = Duration::from_secs(3);
 /// Posts and comments of which it is remembered what was told.
 pub const TOLD_MAX: usize = 64 * 1024;
 

@@ -62,10 +62,8 @@ async fn who_leaves_is_shown_out_on_every_device() {
 async fn a_participant_row_that_others_delete_ends_the_session() {
     let server = server().await;
     let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
-    let database = rusqlite::Connection::open(server.database()).unwrap();
-    database.busy_timeout(PATIENCE).unwrap();
     let id = server.fixture.users[1].id.replace('-', "");
-    assert_eq!(database.execute("DELETE FROM chat_participants WHERE user_id = ?", [id]).unwrap(), 1);
+    assert_eq!(server.execute("DELETE FROM chat_participants WHERE user_id = ?", &[&id]).await, 1);
     // What the removed one writes from now on is refused, whatever the caches believe.
     beto.send(json!({"type": "chat_message", "content": "still me?"})).await;
     assert_eq!(beto.expect("error").await["message"], "No eres participante de este chat");
@@ -113,8 +111,7 @@ async fn sigterm_tells_everybody_to_come_back_and_loses_nothing() {
     }
     drop((ana, beto));
     assert_eq!(server.terminate(), Some(0));
-    let database = rusqlite::Connection::open(server.database()).unwrap();
-    let stored: i64 = database.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    let stored = server.number("SELECT count(*) FROM messages").await;
     assert!(stored >= heard, "heard {heard}, stored {stored}");
 }
 

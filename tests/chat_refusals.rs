@@ -71,13 +71,12 @@ async fn an_outsider_leaves_no_trace_of_presence() {
 #[tokio::test]
 async fn an_inactive_user_and_an_inactive_room_are_refused() {
     let server = server().await;
-    let database = rusqlite::Connection::open(server.database()).unwrap();
     let id = server.fixture.users[1].id.replace('-', "");
-    assert_eq!(database.execute("UPDATE users SET is_active = 0 WHERE id = ?", [id]).unwrap(), 1);
+    assert_eq!(server.execute("UPDATE users SET is_active = 0 WHERE id = ?", &[&id]).await, 1);
     let path = chat(&server, &server.fixture.users[1].token);
     assert_eq!(refusal(&server, &path).await, ("Token inválido".into(), 1000));
     let room = server.fixture.rooms[0].id.replace('-', "");
-    assert_eq!(database.execute("UPDATE chat_rooms SET is_active = 0 WHERE id = ?", [room]).unwrap(), 1);
+    assert_eq!(server.execute("UPDATE chat_rooms SET is_active = 0 WHERE id = ?", &[&room]).await, 1);
     let path = chat(&server, &server.fixture.users[0].token);
     assert_eq!(refusal(&server, &path).await, ("No eres participante de este chat".into(), 1000));
 }

@@ -163,9 +163,8 @@ async fn a_deactivated_users_sockets_end() {
         Server::builder().seed(3, 0, 0).set("PREGON_SHARDS", 2).set("PREGON_ACTIVE_CHECK_SECONDS", 1).start().await;
     let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
     let (mut beto_too, mut notifications) = (server.feed(BETO).await, server.notifications(BETO).await);
-    let database = rusqlite::Connection::open(server.database()).unwrap();
     let id = server.fixture.users[BETO].id.replace('-', "");
-    assert_eq!(database.execute("UPDATE users SET is_active = 0 WHERE id = ?", [id]).unwrap(), 1);
+    assert_eq!(server.execute("UPDATE users SET is_active = 0 WHERE id = ?", &[&id]).await, 1);
     for socket in [&mut beto, &mut beto_too, &mut notifications] {
         assert_eq!(socket.closed().await, 4001);
     }

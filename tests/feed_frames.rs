@@ -216,7 +216,7 @@ async fn nothing_committed_after_the_greeting_is_missed() {
     const FEEDS: usize = 60;
     for shards in [1, 4] {
         let server = Server::builder().seed(400, 0, 0).set("PREGON_SHARDS", shards).start().await;
-        server.seed_follows((1..=FEEDS).flat_map(|user| (0..400).map(move |other| (user, other))));
+        server.seed_follows((1..=FEEDS).flat_map(|user| (0..400).map(move |other| (user, other)))).await;
         let (begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let publish = async {
             // The last one is begun when all have been greeted.

@@ -63,9 +63,8 @@ async fn a_token_that_is_wrong_in_any_way_is_403_before_the_socket() {
 async fn the_inactive_are_refused() {
     let server = server().await;
     let post = server.publish(ANA, "hola").await;
-    let database = rusqlite::Connection::open(server.database()).unwrap();
     let id = server.fixture.users[BETO].id.replace('-', "");
-    assert_eq!(database.execute("UPDATE users SET is_active = 0 WHERE id = ?", [id]).unwrap(), 1);
+    assert_eq!(server.execute("UPDATE users SET is_active = 0 WHERE id = ?", &[&id]).await, 1);
     for what in ["feed".to_owned(), "notifications".to_owned(), format!("post/{}", post["id"].as_str().unwrap())] {
         let refused = Socket::try_open(&server, &server.socket_path(&what, BETO), &[]).await;
         assert_eq!(refused.err(), Some(403), "{what}");

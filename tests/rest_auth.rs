@@ -233,10 +233,7 @@ async fn every_bad_token_has_its_answer() {
 async fn a_deactivated_user_is_out() {
     let api = Api::start().await;
     let registered = api.register("ana").await;
-    rusqlite::Connection::open(api.server.database())
-        .unwrap()
-        .execute("UPDATE users SET is_active = 0 WHERE username = 'ana'", [])
-        .unwrap();
+    assert_eq!(api.server.execute("UPDATE users SET is_active = 0 WHERE username = 'ana'", &[]).await, 1);
     let inactive = json!({"detail": "El usuario está inactivo", "code": "user_inactive"});
     // What is believed of an account is believed for a few seconds.
     let began = std::time::Instant::now();

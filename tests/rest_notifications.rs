@@ -83,19 +83,14 @@ async fn many_are_read_and_taken_away_at_one_call() {
     let server = server().await;
     let [ana, beto] = [ANA, BETO].map(|user| server.fixture.users[user].id.replace('-', ""));
     let total = 2 * pregon::limits::READ_ALL_ROWS_MAX + 7;
-    let mut beside = rusqlite::Connection::open(server.database()).unwrap();
-    beside.busy_timeout(support::PATIENCE).unwrap();
-    let transaction = beside.transaction().unwrap();
-    for number in 0..total {
-        transaction
-            .execute(
-                "INSERT INTO notifications VALUES (?1, 'follow', NULL, NULL, 'x', 0, \
-                 '2026-01-01 00:00:00.000000', NULL, ?2, ?3, NULL, NULL)",
-                (format!("{number:032x}"), &ana, &beto),
-            )
-            .unwrap();
-    }
-    transaction.commit().unwrap();
+    let row = |number| {
+        format!(
+            "('{number:032x}', 'follow', NULL, NULL, 'x', 0, '2026-01-01 00:00:00.000000', NULL, '{ana}', '{beto}', \
+             NULL, NULL)"
+        )
+    };
+    let rows = (0..total).map(row).collect::<Vec<_>>().join(", ");
+    server.execute(&format!("INSERT INTO notifications VALUES {rows}"), &[]).await;
     assert_eq!(unread(&server, ANA).await, total);
     let (_, read) = server.rest("POST", "/api/notifications/mark-all-read/", ANA, None).await;
     assert_eq!((&read["updated_count"], unread(&server, ANA).await), (&json!(total), json!(0)));

@@ -12,6 +12,16 @@ pub enum Transport {
     Rest,
 }
 
+impl Transport {
+    /// The word in the event log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// The thing wanted in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -55,6 +65,23 @@ pub enum Action {
         /// Whom.
         user: UserId,
     },
+}
+
+impl Action {
+    /// A name for the log: contents stay out of it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Send(_) => "send",
+            Self::Edit { .. } => "edit",
+            Self::Delete { .. } => "delete",
+            Self::React { .. } => "react",
+            Self::Read { .. } => "read",
+            Self::ReadAll => "read all",
+            Self::Leave => "leave",
+            Self::Remove { .. } => "remove",
+            Self::Add { .. } => "add",
+        }
+    }
 }
 
 /// A message to be written.

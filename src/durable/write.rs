@@ -92,6 +92,14 @@ impl Write {
 }
 
 impl Intent {
+    /// A name for the log: contents stay out of it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Chat { action, .. } => action.kind(),
+            Self::Feed(action) => action.kind(),
+        }
+    }
+
     /// Sockets hear nothing of an edit, a deletion or a read that names nothing of theirs: clients try them blindly.
     pub fn is_silent_about(&self, refusal: Refusal) -> bool {
         match self {

@@ -51,6 +51,7 @@ impl Core {
             ToShard::Departed { room, user } => self.presence.leave(room, user, std::time::Instant::now()),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
             ToShard::Follows { feed, follows } => self.follows(feed, follows),
+            ToShard::Refollow { user, follows } => self.refollow(user, follows),
             ToShard::Relation { user, other, hears } => self.relation(user, other, hears),
             ToShard::Participants { room, users, asked_at } => {
                 let asked =

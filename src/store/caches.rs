@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 
+use crate::chat::event::ChatEvent;
 use crate::chat::user::{Account, Admission, UserProfile};
 use crate::clock::Timestamp;
+use crate::durable::event::{Committed, Event};
+use crate::feed::event::{FeedEvent, PostChange};
+use crate::feed::people::Relation;
 use crate::feed::post::PostHead;
-use crate::ids::{PostId, RoomId, UserId};
+use crate::ids::{PostId, RoomId, Topic, UserId};
 use crate::limits;
 
 /// A value and when it was read.
@@ -110,5 +114,38 @@ impl Caches {
     pub fn forget_user(&self, user: UserId) {
         self.accounts.forget(&user);
         self.profiles.forget(&user);
+    }
+
+    /// What a committed event changed is read anew.
+    pub fn forget_changed(&self, event: &Committed) {
+        match (event.topic, &event.event) {
+            (Topic::Room(room), Event::Chat(ChatEvent::Joined { user } | ChatEvent::Left { user })) => {
+                self.forget_participant(room, *user);
+            }
+            (_, Event::Chat(_)) => {}
+            (_, Event::Feed(event)) => self.forget_feed(event),
+        }
+    }
+
+    /// Whose counts are shown in profiles, and which posts are seen by others, may have changed.
+    fn forget_feed(&self, event: &FeedEvent) {
+        match event {
+            FeedEvent::Post(event) => match event.change {
+                PostChange::Created(_) | PostChange::Deleted => {
+                    self.post_heads.forget(&event.post);
+                    self.profiles.forget(&event.author);
+                }
+                PostChange::Edited { .. } => self.post_heads.forget(&event.post),
+                _ => {}
+            },
+            FeedEvent::Relation(event) => match event.relation {
+                Relation::Followed | Relation::Unfollowed => {
+                    self.profiles.forget(&event.user);
+                    self.profiles.forget(&event.other);
+                }
+                Relation::Befriended | Relation::Unfriended | Relation::Requested => {}
+            },
+            FeedEvent::Notification { .. } => {}
+        }
     }
 }

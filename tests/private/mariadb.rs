@@ -135,8 +135,11 @@ impl MariaDb {
 /// Data files as a new server has them. Made once for each build folder: that takes seconds, a copy does not.
 fn template() -> PathBuf {
     let version = must(Command::new(program("mariadbd")).args(["--no-defaults", "--version"])).stdout;
-    let version: String =
-        String::from_utf8_lossy(&version).split_whitespace().nth(2).unwrap().replace(|c: char| !c.is_alphanumeric(), "-");
+    let version: String = String::from_utf8_lossy(&version)
+        .split_whitespace()
+        .nth(2)
+        .unwrap()
+        .replace(|c: char| !c.is_alphanumeric(), "-");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::create_dir_all(folder).unwrap();
     let lock = File::create(folder.join("mariadb.lock")).unwrap();

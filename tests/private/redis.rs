@@ -1,6 +1,6 @@
 //! A private Redis: nothing is kept on disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::service::{Service, free_port, new_folder};
 
@@ -21,10 +21,9 @@ impl Redis {
             ("--save", String::new()),
             ("--appendonly", "no".to_owned()),
         ];
-        let arguments: Vec<String> =
-            arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        let ready = "Ready to accept connections";
-        Self { service: Service::start(folder, Path::new("redis-server"), &arguments, ready), port }
+        let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let (program, ready) = (program(&folder), "Ready to accept connections");
+        Self { service: Service::start(folder, &program, &arguments, ready), port }
     }
 
     /// `redis://127.0.0.1:<port>/0`.
@@ -56,4 +55,17 @@ impl Redis {
     pub fn resume(&self) {
         self.service.signal("CONT");
     }
+}
+
+/// The server's program, which is the check program's too: it asks for the name that it is called by. Debian's package of
+/// tools has it by the other name, and starts no server of its own.
+fn program(folder: &Path) -> PathBuf {
+    let server = Path::new("/usr/bin/redis-server");
+    let checker = Path::new("/usr/bin/redis-check-rdb");
+    if server.exists() || !checker.exists() {
+        return "redis-server".into();
+    }
+    let link = folder.join("redis-server");
+    std::os::unix::fs::symlink(checker, &link).unwrap();
+    link
 }

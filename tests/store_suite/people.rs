@@ -89,14 +89,15 @@ pub async fn friends_and_requests_show_in_people(world: World) {
         let (one, two) = (users[one].hex(), users[two].hex());
         let text = format!(
             "INSERT INTO friendships (id, created_at, user1_id, user2_id) \
-             VALUES ('{number}', '2026-01-0{} 00:00:00.000000', '{one}', '{two}')",
+             VALUES ('{number:032x}', '2026-01-0{} 00:00:00.000000', '{one}', '{two}')",
             number + 1
         );
         world.backend.sql(&text).await;
     }
     let text = format!(
         "INSERT INTO friend_requests (id, status, created_at, sender_id, receiver_id) \
-         VALUES ('1', 'pending', '2026-01-01 00:00:00.000000', '{}', '{}')",
+         VALUES ('{:032x}', 'pending', '2026-01-01 00:00:00.000000', '{}', '{}')",
+        1,
         users[0].hex(),
         dani.hex()
     );

@@ -7,8 +7,11 @@
 
 pub mod client;
 pub mod crowd;
+mod database;
 pub mod ledger;
 pub mod limits;
+#[path = "../private/mod.rs"]
+pub mod private;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -20,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use client::Socket;
+pub use database::Database;
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -60,6 +64,7 @@ pub struct Builder {
 pub struct Server {
     child: Child,
     settings: Vec<(String, String)>,
+    database: Database,
     folder: tempfile::TempDir,
     address: String,
     pub fixture: Fixture,
@@ -78,13 +83,20 @@ impl Builder {
         self
     }
 
-    pub async fn start(self) -> Server {
+    pub async fn start(mut self) -> Server {
+        let database = Database::of(self.folder.path()).await;
+        self.settings.insert(0, ("PREGON_DATABASE_URL".to_owned(), database.url()));
+        if matches!(database, Database::Mariadb(_)) {
+            // Only a file is brought to this program's schema by starting it.
+            let output = pregon(&self.settings, self.folder.path()).arg("migrate").output().unwrap();
+            assert!(output.status.success(), "migrate: {}", String::from_utf8_lossy(&output.stderr));
+        }
         let fixture = match self.seed {
             None => Fixture::default(),
             Some((users, rooms, members)) => seed(&self.settings, self.folder.path(), users, rooms, members),
         };
         let (child, address) = launch(&self.settings, self.folder.path());
-        Server { child, settings: self.settings, folder: self.folder, address, fixture }
+        Server { child, settings: self.settings, database, folder: self.folder, address, fixture }
     }
 }
 
@@ -117,8 +129,12 @@ impl Server {
         self.child.id()
     }
 
+    /// The file of a server on SQLite.
     pub fn database(&self) -> PathBuf {
-        self.folder.path().join("pregon.db")
+        match &self.database {
+            Database::File(path) => path.clone(),
+            Database::Mariadb(name) => panic!("{name} is no file: this test is about SQLite"),
+        }
     }
 
     pub fn media(&self) -> PathBuf {
@@ -196,18 +212,18 @@ impl Server {
     }
 
     /// Pairs of follower and followed, past the server.
-    pub fn seed_follows(&self, pairs: impl Iterator<Item = (usize, usize)>) {
-        let mut database = rusqlite::Connection::open(self.database()).unwrap();
-        database.busy_timeout(PATIENCE).unwrap();
-        let transaction = database.transaction().unwrap();
-        let row = "INSERT INTO user_follows (id, created_at, follower_id, following_id) \
-                   VALUES (?, '2026-02-01 10:30:00.000000', ?, ?)";
-        for (user, other) in pairs.filter(|(user, other)| user != other) {
-            let [user, other] = [user, other].map(|user| self.fixture.users[user].id.replace('-', ""));
-            let id = uuid::Uuid::new_v4().simple().to_string();
-            assert_eq!(transaction.prepare_cached(row).unwrap().execute([id, user, other]).unwrap(), 1);
+    pub async fn seed_follows(&self, pairs: impl Iterator<Item = (usize, usize)>) {
+        let pairs: Vec<_> = pairs.filter(|(user, other)| user != other).collect();
+        for some in pairs.chunks(5000) {
+            let rows = some.iter().map(|&(user, other)| {
+                let [user, other] = [user, other].map(|user| self.fixture.users[user].id.replace('-', ""));
+                let id = uuid::Uuid::new_v4().simple();
+                format!("('{id}', '2026-02-01 10:30:00.000000', '{user}', '{other}')")
+            });
+            let rows = rows.collect::<Vec<_>>().join(", ");
+            let sql = format!("INSERT INTO user_follows (id, created_at, follower_id, following_id) VALUES {rows}");
+            assert_eq!(self.execute(&sql, &[]).await, some.len() as u64);
         }
-        transaction.commit().unwrap();
     }
 
     /// One user follows another no more, by REST.
@@ -321,7 +337,7 @@ impl Drop for Server {
 pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pregon"));
     command.current_dir(folder).env_clear();
-    command.env("PREGON_DATABASE_URL", format!("sqlite://{}", folder.join("pregon.db").display()));
+    command.env("PREGON_DATABASE_URL", Database::file(folder).url());
     command.env("PREGON_MEDIA_DIR", folder.join("media"));
     command.env("PREGON_JWT_SECRET", SECRET);
     command.env("PREGON_LISTEN", "127.0.0.1:0");

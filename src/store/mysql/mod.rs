@@ -13,7 +13,10 @@ mod notifications;
 mod people;
 mod posts;
 mod rooms;
+mod seed;
+mod text;
 mod values;
 mod view;
 
 pub use self::connection::Link;
+pub use self::seed::seed;

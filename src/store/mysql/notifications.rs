@@ -18,10 +18,10 @@ const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_typ
 /// A notification whose sender is still to be looked up.
 type Found = (UserId, Notification);
 
-/// A page of a user's notifications, newest first.
+/// A page of a user's notifications, newest first. Ties go by ascending id, as in the index.
 pub async fn page(view: &mut View<'_>, user: UserId, page: PageRequest) -> Result<PageOf<Notification>, MysqlError> {
     let count = view.count("SELECT count(*) FROM notifications WHERE recipient_id = ?", &[&user]).await?;
-    let sql = format!("{NOTIFICATION} WHERE recipient_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?");
+    let sql = format!("{NOTIFICATION} WHERE recipient_id = ? ORDER BY created_at DESC, id LIMIT ? OFFSET ?");
     let found = view.rows(&sql, &[&user, &page.size, &offset(page)], notification_of_row).await?;
     Ok(PageOf { count, rows: complete(view, found).await? })
 }

@@ -13,6 +13,7 @@ pub use self::comments::{comment, comment_head, comments};
 use self::comments::Threads;
 use crate::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
 use crate::ids::{PostId, UserId};
+use crate::limits;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::people::{offset, profiles};
 use crate::store::mysql::values::{Columns, Id, Parameters, ToColumn, padded};
@@ -150,45 +151,36 @@ async fn newest_reactions(
     Ok(by_post)
 }
 
-/// Those whose public posts a viewer is shown: three times the viewer.
+/// Those whose public posts a viewer is shown: four times the viewer.
 const CIRCLE: &str = "(SELECT id FROM users WHERE id = ? \
     UNION SELECT following_id FROM user_follows WHERE follower_id = ? \
     UNION SELECT user2_id FROM friendships WHERE user1_id = ? \
     UNION SELECT user1_id FROM friendships WHERE user2_id = ?) circle";
 
-/// A page of the posts that a list shows, newest first.
+/// A page of the posts that a list shows, newest first. Ties go by ascending id, as in the index of newest posts.
 pub async fn page(
     view: &mut View<'_>,
     viewer: UserId,
     list: PostList,
     page: PageRequest,
 ) -> Result<PageOf<Post>, MysqlError> {
-    match list {
-        PostList::Everybody => page_of(view, viewer, "SELECT", "posts p WHERE p.is_public = 1", &[], page).await,
-        PostList::Of(author) => {
-            let shown = "posts p WHERE p.is_public = 1 AND p.user_id = ?";
-            page_of(view, viewer, "SELECT", shown, &[&author], page).await
-        }
-        PostList::Circle => {
-            let of: Parameters<'_> = &[&viewer, &viewer, &viewer, &viewer];
-            let shown = format!("{CIRCLE} JOIN posts p ON p.user_id = circle.id WHERE p.is_public = 1");
-            page_of(view, viewer, "SELECT", &shown, of, page).await
-        }
-    }
-}
-
-async fn page_of(
-    view: &mut View<'_>,
-    viewer: UserId,
-    select: &str,
-    shown: &str,
-    of: Parameters<'_>,
-    page: PageRequest,
-) -> Result<PageOf<Post>, MysqlError> {
+    let circle: [&dyn ToColumn; 4] = [&viewer; 4];
+    let (shown, of): (String, Parameters<'_>) = match &list {
+        PostList::Circle => (format!("{CIRCLE} JOIN posts p ON p.user_id = circle.id WHERE p.is_public = 1"), &circle),
+        PostList::Everybody => ("posts p WHERE p.is_public = 1".to_owned(), &[]),
+        PostList::Of(author) => ("posts p WHERE p.is_public = 1 AND p.user_id = ?".to_owned(), &[author]),
+    };
     let count = view.count(&format!("SELECT count(*) FROM {shown}"), of).await?;
+    let ids = match list {
+        // Few posts are gathered by author and sorted; of many, enough are among the newest of everybody.
+        PostList::Circle if count > limits::SORTED_POSTS_MAX => format!(
+            "SELECT STRAIGHT_JOIN p.id FROM posts p JOIN {CIRCLE} ON circle.id = p.user_id WHERE p.is_public = 1"
+        ),
+        _ => format!("SELECT p.id FROM {shown}"),
+    };
     let sql = format!(
-        "{POST} JOIN ({select} p.id FROM {shown} ORDER BY p.created_at DESC, p.id DESC LIMIT ? OFFSET ?) page \
-         ON page.id = p.id ORDER BY p.created_at DESC, p.id DESC"
+        "{POST} JOIN ({ids} ORDER BY p.created_at DESC, p.id LIMIT ? OFFSET ?) page ON page.id = p.id \
+         ORDER BY p.created_at DESC, p.id"
     );
     let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];

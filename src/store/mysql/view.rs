@@ -82,6 +82,31 @@ impl View<'_> {
         Ok(self.connection.affected_rows())
     }
 
+    /// Statements written out, in one trip, up to the first that fails.
+    ///
+    /// # Errors
+    /// One of them failed.
+    pub async fn run(&mut self, sql: &str) -> Result<(), MysqlError> {
+        timed(limits::ANSWER_TIMEOUT, self.connection.query_drop(sql)).await
+    }
+
+    /// The rows of statements written out, statement by statement, in one trip.
+    ///
+    /// # Errors
+    /// One of them failed.
+    pub async fn sets(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, MysqlError> {
+        let work = async {
+            let mut result = self.connection.query_iter(sql).await?;
+            let mut sets = Vec::new();
+            while !result.is_empty() {
+                sets.push(result.collect::<Row>().await?);
+            }
+            result.drop_result().await?;
+            Ok::<_, mysql_async::Error>(sets)
+        };
+        timed(limits::ANSWER_TIMEOUT, work).await
+    }
+
     /// The same view again, for a function that takes one by value.
     pub fn again(&mut self) -> View<'_> {
         let Self { caches, dialect, now, shown_reactions, .. } = *self;

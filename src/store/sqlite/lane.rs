@@ -1,8 +1,4 @@
 //! The writing connection: commits a batch in one transaction.
-//!
-//! The usual batch runs without savepoints. Only when a single write's statement fails is the batch rolled back and
-//! run again with a savepoint around each write, so that this write alone is answered as failed: what hardly ever
-//! happens costs nothing when it does not.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -11,33 +7,22 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
-use crate::chat::event::ChatEvent;
 use crate::chat::twin::Twins;
-use crate::chat::write::Action;
 use crate::clock::Timestamp;
-use crate::durable::event::{Committed, Event};
-use crate::durable::write::{Intent, Outcome, Refusal, Write};
-use crate::feed::event::{FeedEvent, PostChange};
-use crate::feed::people::Relation;
+use crate::durable::event::Committed;
+use crate::durable::write::Write;
 use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::StoreError;
+use crate::store::batch::{self, TopicState, UnreadRest};
 use crate::store::caches::Caches;
-use crate::store::rules::{self, Member};
+use crate::store::rules::Member;
 use crate::store::sqlite::checkpoint::Wal;
 use crate::store::sqlite::connection::{self, Role, is_own_fault};
 use crate::store::sqlite::retention::Retention;
 use crate::store::sqlite::rows::BatchRows;
 use crate::store::sqlite::{Clock, twins};
 use crate::store::writer::{Batch, BatchError, BatchStore};
-
-/// The last place taken in a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopicState {
-    pub epoch: u32,
-    pub seq: u64,
-    pub last_at: Timestamp,
-}
 
 /// What the lane knows without asking: exact as long as nobody else writes the file, which `PRAGMA data_version` tells.
 #[derive(Debug, Default)]
@@ -59,18 +44,6 @@ impl Memory {
             self.clear();
         }
     }
-}
-
-/// The rest of a `mark_as_read` of more than [`limits::READ_ALL_ROWS_MAX`] messages: its rows follow in idle moments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnreadRest {
-    pub room: RoomId,
-    pub user: UserId,
-    /// The participant's `last_read_at` before.
-    pub after: Timestamp,
-    /// The oldest message that has its row.
-    pub before: Timestamp,
-    pub at: Timestamp,
 }
 
 /// The lane's side of the store.
@@ -154,16 +127,17 @@ impl SqliteLane {
         Ok(())
     }
 
-    fn run(&mut self, batch: &[Write], with_savepoints: bool) -> Result<Batch, Failure> {
+    fn run(&mut self, writes: &[Write], with_savepoints: bool) -> Result<Batch, Failure> {
         let now = (self.clock)();
         let rests_before = self.rests.len();
         let result = self.begin().map_err(Failure::All).and_then(|()| {
             let Self { connection, memory, caches, rests, shown_reactions, .. } = self;
             let mut rows = BatchRows::new(connection, memory, caches, rests, now, *shown_reactions);
             let done = if with_savepoints {
-                each_in_savepoint(&mut rows, &mut self.twins, now, batch)
+                batch::one_by_one(&mut rows, &mut self.twins, now, writes).map_err(Failure::All)
             } else {
-                all_together(&mut rows, &mut self.twins, now, batch)
+                batch::together(&mut rows, &mut self.twins, now, writes)
+                    .map_err(|error| if is_own_fault(&error) { Failure::OneWrite } else { Failure::All(error) })
             }?;
             rows.finish().map_err(Failure::All)?;
             Ok(done)
@@ -215,7 +189,7 @@ impl SqliteLane {
     fn settle(&mut self, events: &[Arc<Committed>], now: Timestamp) {
         self.twins.keep(now);
         for event in events {
-            forget_changed(&self.caches, event);
+            self.caches.forget_changed(event);
         }
     }
 }
@@ -230,110 +204,15 @@ fn in_transaction<T>(
     Ok(result)
 }
 
-fn forget_changed(caches: &Caches, event: &Committed) {
-    match (event.topic, &event.event) {
-        (Topic::Room(room), Event::Chat(ChatEvent::Joined { user } | ChatEvent::Left { user })) => {
-            caches.forget_participant(room, *user);
-        }
-        (_, Event::Chat(_)) => {}
-        (_, Event::Feed(event)) => forget_feed(caches, event),
-    }
-}
-
-/// Whose counts are shown in profiles, and which posts are seen by others, may have changed.
-fn forget_feed(caches: &Caches, event: &FeedEvent) {
-    match event {
-        FeedEvent::Post(event) => match event.change {
-            PostChange::Created(_) | PostChange::Deleted => {
-                caches.post_heads.forget(&event.post);
-                caches.profiles.forget(&event.author);
-            }
-            PostChange::Edited { .. } => caches.post_heads.forget(&event.post),
-            _ => {}
-        },
-        FeedEvent::Relation(event) => match event.relation {
-            Relation::Followed | Relation::Unfollowed => {
-                caches.profiles.forget(&event.user);
-                caches.profiles.forget(&event.other);
-            }
-            Relation::Befriended | Relation::Unfriended | Relation::Requested => {}
-        },
-        FeedEvent::Notification { .. } => {}
-    }
-}
-
 fn connect(path: &std::path::Path, wal: &Arc<Wal>) -> Result<Connection, StoreError> {
     let mut connection = connection::open(path, Role::Writer)?;
     wal.watch(&mut connection)?;
     Ok(connection)
 }
 
-fn all_together(
-    rows: &mut BatchRows<'_>,
-    twins: &mut Twins,
-    now: Timestamp,
-    batch: &[Write],
-) -> Result<Batch, Failure> {
-    let mut done = Batch { outcomes: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
-    for write in batch {
-        let outcome = rules::apply(rows, twins, &mut done.events, now, write)
-            .map_err(|error| if is_own_fault(&error) { Failure::OneWrite } else { Failure::All(error) })?;
-        done.outcomes.push(outcome);
-    }
-    Ok(done)
-}
-
-fn each_in_savepoint(
-    rows: &mut BatchRows<'_>,
-    twins: &mut Twins,
-    now: Timestamp,
-    batch: &[Write],
-) -> Result<Batch, Failure> {
-    let mut done = Batch::default();
-    for write in batch {
-        let mark = twins.mark();
-        let (saved, events) = (rows.save().map_err(Failure::All)?, done.events.len());
-        match rules::apply(rows, twins, &mut done.events, now, write) {
-            Ok(outcome) => {
-                rows.release().map_err(Failure::All)?;
-                done.outcomes.push(outcome);
-            }
-            Err(error) if is_own_fault(&error) => {
-                tracing::error!(%error, action = kind(&write.intent), "a write failed alone");
-                rows.back_to(saved).map_err(Failure::All)?;
-                twins.back_to(mark);
-                done.events.truncate(events);
-                done.outcomes.push(Outcome::Refused(Refusal::Unavailable));
-            }
-            Err(error) => return Err(Failure::All(error)),
-        }
-    }
-    Ok(done)
-}
-
 /// Another program holds the file's lock.
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
-/// A name for the log: contents stay out of it.
-fn kind(intent: &Intent) -> &'static str {
-    let action = match intent {
-        Intent::Chat { action, .. } => action,
-        Intent::Feed(action) => return action.kind(),
-        Intent::Adopt(_) => return "adopt",
-    };
-    match action {
-        Action::Send(_) => "send",
-        Action::Edit { .. } => "edit",
-        Action::Delete { .. } => "delete",
-        Action::React { .. } => "react",
-        Action::Read { .. } => "read",
-        Action::ReadAll => "read all",
-        Action::Leave => "leave",
-        Action::Remove { .. } => "remove",
-        Action::Add { .. } => "add",
-    }
 }
 
 impl BatchStore for SqliteLane {
@@ -409,8 +288,10 @@ pub type TouchedTopics = BTreeSet<Topic>;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::write::{NewMessage, Transport};
-    use crate::durable::write::AnswerTo;
+    use crate::chat::event::ChatEvent;
+    use crate::chat::write::{Action, NewMessage, Transport};
+    use crate::durable::event::Event;
+    use crate::durable::write::{AnswerTo, Intent, Outcome};
     use crate::ids::EventId;
     use crate::store::sqlite::{SeedPlan, seed};
 

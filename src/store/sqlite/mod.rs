@@ -6,7 +6,6 @@ mod checkpoint;
 mod connection;
 mod feed_rows;
 mod lane;
-mod log;
 mod messages;
 mod migrate;
 mod notifications;

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::sqlite::lane::{SqliteLane, UnreadRest};
+use crate::store::batch::UnreadRest;
+use crate::store::sqlite::lane::SqliteLane;
 use crate::store::sqlite::rows::insert_unread;
 
 /// From the end of one sweep over everything to the start of the next.

@@ -12,10 +12,12 @@ use crate::clock::Timestamp;
 use crate::durable::event::{Committed, Cursor};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
+use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::caches::Caches;
+use crate::store::log::LogLine;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
-use crate::store::sqlite::lane::{Memory, TopicState, TouchedTopics, UnreadRest};
-use crate::store::sqlite::log::LogLine;
+use crate::store::sqlite::connection::is_own_fault;
+use crate::store::sqlite::lane::{Memory, TouchedTopics};
 use crate::store::sqlite::messages;
 use crate::store::sqlite::people::{View, account, known_profile};
 use crate::store::sqlite::values::{Id, count};
@@ -65,29 +67,6 @@ impl<'a> BatchRows<'a> {
         Ok(())
     }
 
-    /// Opens a savepoint; [`Self::release`] or [`Self::back_to`] ends it.
-    pub fn save(&self) -> rusqlite::Result<Saved> {
-        self.connection.prepare_cached("SAVEPOINT one")?.execute([])?;
-        let topics = self.touched.iter().filter_map(|topic| Some((*topic, *self.memory.topics.get(topic)?)));
-        Ok(Saved { topics: topics.collect(), active: self.active.clone(), rests: self.rests.len() })
-    }
-
-    pub fn release(&self) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("RELEASE one")?.execute([]).map(drop)
-    }
-
-    /// Takes everything back since the savepoint, places too.
-    pub fn back_to(&mut self, saved: Saved) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("ROLLBACK TO one")?.execute([])?;
-        self.release()?;
-        self.memory.clear();
-        self.touched = saved.topics.iter().map(|(topic, _)| *topic).collect();
-        self.memory.topics.extend(saved.topics);
-        self.active = saved.active;
-        self.rests.truncate(saved.rests);
-        Ok(())
-    }
-
     pub(super) fn view(&self) -> View<'_> {
         let Self { connection, caches, now, shown_reactions, .. } = *self;
         View { connection, caches, now, shown_reactions }
@@ -115,6 +94,35 @@ pub struct Saved {
     topics: Vec<(Topic, TopicState)>,
     active: BTreeMap<RoomId, Timestamp>,
     rests: usize,
+}
+
+impl Savepoints for BatchRows<'_> {
+    type Saved = Saved;
+
+    fn save(&mut self) -> rusqlite::Result<Saved> {
+        self.connection.prepare_cached("SAVEPOINT one")?.execute([])?;
+        let topics = self.touched.iter().filter_map(|topic| Some((*topic, *self.memory.topics.get(topic)?)));
+        Ok(Saved { topics: topics.collect(), active: self.active.clone(), rests: self.rests.len() })
+    }
+
+    fn release(&mut self) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("RELEASE one")?.execute([]).map(drop)
+    }
+
+    fn back_to(&mut self, saved: Saved) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("ROLLBACK TO one")?.execute([])?;
+        self.release()?;
+        self.memory.clear();
+        self.touched = saved.topics.iter().map(|(topic, _)| *topic).collect();
+        self.memory.topics.extend(saved.topics);
+        self.active = saved.active;
+        self.rests.truncate(saved.rests);
+        Ok(())
+    }
+
+    fn is_own_fault(error: &rusqlite::Error) -> bool {
+        is_own_fault(error)
+    }
 }
 
 impl Rows for BatchRows<'_> {
@@ -202,10 +210,6 @@ impl Rows for BatchRows<'_> {
     }
 
     fn log(&mut self, event: &Committed, transport: Transport) -> rusqlite::Result<()> {
-        let transport = match transport {
-            Transport::Socket => "socket",
-            Transport::Rest => "rest",
-        };
         let line = LogLine::of(&event.event);
         self.connection
             .prepare_cached(
@@ -219,8 +223,8 @@ impl Rows for BatchRows<'_> {
                 event.cursor.seq,
                 event.event_id,
                 line.kind,
-                transport,
-                line.subject,
+                transport.as_str(),
+                line.subject.map(Id),
                 line.user,
                 line.detail,
                 event.at.0,

@@ -30,6 +30,26 @@ pub struct SeedPlan {
     pub allow_existing: bool,
 }
 
+impl SeedPlan {
+    /// Does it add up?
+    pub(in crate::store) fn check(&self) -> Result<(), StoreError> {
+        if self.rooms > 0 && !(1..=self.users).contains(&self.members) {
+            return Err(StoreError::Unavailable(format!(
+                "rooms of {} members need as many users, and there are {}: ask for fewer members or more users",
+                self.members, self.users
+            )));
+        }
+        if self.users > 0 && self.follows >= self.users {
+            return Err(StoreError::Unavailable(format!(
+                "{} users can follow {} others at most: ask for fewer follows",
+                self.users,
+                self.users - 1
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// What was made.
 #[derive(Debug, Clone, Default)]
 pub struct Seeded {
@@ -44,19 +64,7 @@ pub struct Seeded {
 /// # Errors
 /// The plan does not add up, the file holds users already, or the database failed. Nothing is written then.
 pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
-    if plan.rooms > 0 && !(1..=plan.users).contains(&plan.members) {
-        return Err(StoreError::Unavailable(format!(
-            "rooms of {} members need as many users, and there are {}: ask for fewer members or more users",
-            plan.members, plan.users
-        )));
-    }
-    if plan.users > 0 && plan.follows >= plan.users {
-        return Err(StoreError::Unavailable(format!(
-            "{} users can follow {} others at most: ask for fewer follows",
-            plan.users,
-            plan.users - 1
-        )));
-    }
+    plan.check()?;
     migrate::migrate(path, false)?;
     let mut connection = connection::open(path, connection::Role::Writer)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

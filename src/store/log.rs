@@ -7,13 +7,12 @@ use crate::durable::event::Event;
 use crate::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent, RelationEvent};
 use crate::feed::people::Relation;
 use crate::ids::UserId;
-use crate::store::sqlite::values::Id;
 
 /// An event as columns.
 pub struct LogLine {
     pub kind: &'static str,
     /// What it is about: a message, a comment, a notification, another user.
-    pub subject: Option<Id>,
+    pub subject: Option<uuid::Uuid>,
     /// Whose doing it is.
     pub user: UserId,
     pub detail: Option<String>,
@@ -30,7 +29,7 @@ impl LogLine {
     }
 
     fn new(kind: &'static str, subject: Option<uuid::Uuid>, user: UserId) -> Self {
-        Self { kind, subject: subject.map(Id), user, detail: None }
+        Self { kind, subject, user, detail: None }
     }
 
     fn with(self, detail: impl Display) -> Self {

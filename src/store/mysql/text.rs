@@ -1,0 +1,160 @@
+//! Statements written out with their values, so that many make one trip to the server.
+//!
+//! A prepared statement has one number of rows and one trip of its own; a batch has any number, and its trips are what
+//! costs. Values are quoted as the session's `sql_mode` reads them: no other mode is ever set.
+
+use std::fmt::Write as _;
+
+use mysql_async::Value;
+
+use crate::store::mysql::dialect::Dialect;
+use crate::store::mysql::values::{Parameters, ToColumn};
+
+/// Writes a value as SQL reads it.
+pub fn literal(sql: &mut String, value: &Value) {
+    // Writing to a text cannot fail.
+    let _ = match value {
+        Value::Int(number) => write!(sql, "{number}"),
+        Value::UInt(number) => write!(sql, "{number}"),
+        Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                quoted(sql, text);
+                Ok(())
+            }
+            Err(_) => {
+                sql.push_str("x'");
+                bytes.iter().try_for_each(|byte| write!(sql, "{byte:02x}")).map(|()| sql.push('\''))
+            }
+        },
+        Value::Date(year, month, day, hour, minute, second, micros) => {
+            write!(sql, "'{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}'")
+        }
+        // Nothing of ours is a fraction or a span of time.
+        Value::NULL | Value::Float(_) | Value::Double(_) | Value::Time(..) => write!(sql, "NULL"),
+    };
+}
+
+fn quoted(sql: &mut String, text: &str) {
+    sql.push('\'');
+    let mut rest = text;
+    while let Some(place) = rest.find(['\'', '\\', '\0']) {
+        sql.push_str(&rest[..place]);
+        sql.push_str(match rest.as_bytes()[place] {
+            b'\'' => "''",
+            b'\\' => "\\\\",
+            _ => "\\0",
+        });
+        rest = &rest[place + 1..];
+    }
+    sql.push_str(rest);
+    sql.push('\'');
+}
+
+/// `(…, …)`
+pub fn row(sql: &mut String, dialect: &Dialect, values: Parameters<'_>) {
+    let mut before = '(';
+    for value in values {
+        sql.push(before);
+        literal(sql, &value.to_column(dialect));
+        before = ',';
+    }
+    sql.push(')');
+}
+
+/// `text` with a value for each `?`.
+pub fn filled(sql: &mut String, dialect: &Dialect, text: &str, values: Parameters<'_>) {
+    let mut values = values.iter();
+    for (index, part) in text.split('?').enumerate() {
+        if index > 0
+            && let Some(value) = values.next()
+        {
+            literal(sql, &value.to_column(dialect));
+        }
+        sql.push_str(part);
+    }
+}
+
+/// `IN (…)` of at least one key.
+pub fn list<T: ToColumn>(sql: &mut String, dialect: &Dialect, keys: impl IntoIterator<Item = T>) {
+    let mut before = " IN (";
+    for key in keys {
+        sql.push_str(before);
+        literal(sql, &key.to_column(dialect));
+        before = ",";
+    }
+    sql.push(')');
+}
+
+/// One INSERT of as many rows as come.
+#[derive(Debug)]
+pub struct Insert {
+    head: &'static str,
+    tail: &'static str,
+    rows: String,
+}
+
+impl Insert {
+    /// `head` up to VALUES, `tail` from the last row on.
+    pub fn new(head: &'static str, tail: &'static str) -> Self {
+        Self { head, tail, rows: String::new() }
+    }
+
+    /// One row more.
+    pub fn row(&mut self, dialect: &Dialect, values: Parameters<'_>) {
+        if !self.rows.is_empty() {
+            self.rows.push(',');
+        }
+        row(&mut self.rows, dialect, values);
+    }
+
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Moves the statement to the end of `sql`, if there are rows.
+    pub fn move_to(&mut self, sql: &mut String) {
+        if self.rows.is_empty() {
+            return;
+        }
+        sql.push_str(self.head);
+        sql.push_str(&self.rows);
+        sql.push_str(self.tail);
+        sql.push(';');
+        self.rows.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn values_are_quoted_and_nothing_breaks_out() {
+        let (dialect, mut sql) = (Dialect::default(), String::new());
+        let none: Option<String> = None;
+        let text = "'; DROP TABLE users; -- \\' \0 ñ🙂\n\"";
+        row(&mut sql, &dialect, &[&7_u32, &-1_i64, &none, &text, &Timestamp(0), &true]);
+        assert_eq!(
+            sql,
+            "(7,-1,NULL,'''; DROP TABLE users; -- \\\\'' \\0 ñ🙂\n\"','1970-01-01 00:00:00.000000',1)"
+        );
+        let mut sql = String::new();
+        filled(&mut sql, &dialect, "UPDATE t SET a = ?, b = ? WHERE c", &[&"what?", &2_u32]);
+        assert_eq!(sql, "UPDATE t SET a = 'what?', b = 2 WHERE c");
+    }
+
+    #[test]
+    fn an_insert_has_all_rows_once() {
+        let (dialect, mut sql) = (Dialect::default(), String::new());
+        let mut insert = Insert::new("INSERT INTO t VALUES ", " ON DUPLICATE KEY UPDATE a = 1");
+        insert.move_to(&mut sql);
+        assert_eq!(sql, "");
+        insert.row(&dialect, &[&1_u32]);
+        insert.row(&dialect, &[&2_u32]);
+        insert.move_to(&mut sql);
+        insert.move_to(&mut sql);
+        assert_eq!(sql, "INSERT INTO t VALUES (1),(2) ON DUPLICATE KEY UPDATE a = 1;");
+    }
+}

@@ -1,0 +1,93 @@
+//! The database behind a test's server: a file of SQLite's or, with `PREGON_TEST_DATABASE=mariadb`, one of the private
+//! MariaDB's.
+
+use std::path::{Path, PathBuf};
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Params, Value};
+
+use super::private::MariaDb;
+use super::{PATIENCE, Server};
+
+/// Where it is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// In the server's folder.
+    File(PathBuf),
+    /// On the server that the tests of this process share, by this name.
+    Mariadb(String),
+}
+
+impl Database {
+    /// The one that belongs to a folder: made, but empty.
+    pub async fn of(folder: &Path) -> Self {
+        match std::env::var("PREGON_TEST_DATABASE").as_deref() {
+            Ok("mariadb") => Self::Mariadb(MariaDb::shared().new_database().await),
+            Ok("sqlite") | Err(_) => Self::file(folder),
+            Ok(other) => panic!("PREGON_TEST_DATABASE={other}: sqlite or mariadb"),
+        }
+    }
+
+    /// SQLite, whatever is asked for.
+    pub fn file(folder: &Path) -> Self {
+        Self::File(folder.join("pregon.db"))
+    }
+
+    /// What the server is told.
+    pub fn url(&self) -> String {
+        match self {
+            Self::File(path) => format!("sqlite://{}", path.display()),
+            Self::Mariadb(name) => MariaDb::shared().url(name),
+        }
+    }
+
+    /// Runs statements beside the server, as another program would; of the last one, the rows that it met. Each `?` is
+    /// a text.
+    pub async fn execute(&self, sql: &str, parameters: &[&str]) -> u64 {
+        match self {
+            Self::File(path) => {
+                let connection = rusqlite::Connection::open(path).unwrap();
+                connection.busy_timeout(PATIENCE).unwrap();
+                connection.execute(sql, rusqlite::params_from_iter(parameters)).unwrap() as u64
+            }
+            Self::Mariadb(name) => {
+                let mut connection: Conn = MariaDb::shared().connect(name).await;
+                let values: Vec<Value> = parameters.iter().map(|text| Value::from(*text)).collect();
+                let values = if values.is_empty() { Params::Empty } else { Params::Positional(values) };
+                connection.exec_drop(sql, values).await.unwrap();
+                let met = connection.affected_rows();
+                connection.disconnect().await.unwrap();
+                met
+            }
+        }
+    }
+
+    /// The first column of the first row.
+    pub async fn number(&self, query: &str) -> i64 {
+        match self {
+            Self::File(path) => {
+                let connection = rusqlite::Connection::open(path).unwrap();
+                connection.busy_timeout(PATIENCE).unwrap();
+                connection.query_row(query, [], |row| row.get(0)).unwrap()
+            }
+            Self::Mariadb(name) => {
+                let mut connection = MariaDb::shared().connect(name).await;
+                let number: Option<i64> = connection.query_first(query).await.unwrap();
+                connection.disconnect().await.unwrap();
+                number.unwrap()
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Runs a statement beside the server, as another program would: how many rows it met. Each `?` is a text.
+    pub async fn execute(&self, sql: &str, parameters: &[&str]) -> u64 {
+        self.database.execute(sql, parameters).await
+    }
+
+    /// The first column of the first row.
+    pub async fn number(&self, query: &str) -> i64 {
+        self.database.number(query).await
+    }
+}
