@@ -209,6 +209,23 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// MySQL: how long an answer may take to come before the connection counts as lost.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// MySQL: how long a batch waits for a database that is away (it restarts) or locked by somebody. Then its senders are told
+/// to try again later.
+pub const LANE_PATIENCE: Duration = Duration::from_secs(15);
+/// MySQL: bytes of a batch's changes after which they are sent before its end; servers take 4 MB and more at once.
+pub const TRIP_BYTES_MAX: usize = 1024 * 1024;
+/// MySQL: write lanes, each a thread and a connection.
+pub const WRITE_LANES_MAX: usize = 32;
+/// MySQL: write lanes, unless set otherwise.
+pub const WRITE_LANES: usize = 4;
+/// MySQL: connections that read and write directly, unless set otherwise.
+pub const DIRECT_CONNECTIONS: usize = 8;
+/// Keys of one list in a statement.
+pub const LIST_KEYS_MAX: usize = 256;
+/// MySQL: how often a direct write begins anew after a deadlock or a lost connection.
+pub const DIRECT_ATTEMPTS_MAX: u32 = 5;
+/// MySQL: topics that one slice of housekeeping sweeps.
+pub const RETENTION_TOPICS_MAX: usize = 50;
 /// MySQL: how long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Cached answers on accounts and participants are believed this long.
@@ -306,6 +323,8 @@ const _: () = assert!(TAIL_WRITES_MAX < LANE_WRITES_MAX && TAIL_NEAR.as_secs() <
 const _: () = assert!(CHANNEL_REFRESH.as_secs() * 10 < 86_400, "Django forgets members of that age");
 const _: () = assert!(CHANNEL_HEARTBEAT.as_secs() * 3 < CHANNEL_DEAD_AFTER.as_secs());
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
+const _: () = assert!(WRITE_LANES <= WRITE_LANES_MAX);
+const _: () = assert!(LOCK_WAIT.as_secs() * 2 < LANE_PATIENCE.as_secs(), "a batch asks for a lock more than once");
 const _: () = assert!(LOCK_WAIT.as_secs() < STATEMENT_TIMEOUT.as_secs());
 const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "the server gives up first");
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);

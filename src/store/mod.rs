@@ -50,6 +50,9 @@ pub struct Credentials {
     pub is_active: bool,
 }
 
+/// What the time is. Tests bring their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// One page of a list: `number` from 1, `size` rows a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {

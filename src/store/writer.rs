@@ -42,6 +42,11 @@ pub enum BatchError {
 
 /// One connection that writes.
 pub trait BatchStore: Send + 'static {
+    /// How long a batch waits for a database that is away, beyond [`ATTEMPTS_MAX`] attempts: a queue that waits is better
+    /// than senders who are refused, but only for so long. After one batch waited in vain, those after it are tried for
+    /// [`PATIENCE_AWAY`] each, until one succeeds.
+    const PATIENCE: Duration = Duration::ZERO;
+
     /// Commits `batch` in one transaction. A single write that fails is answered
     /// [`Refusal::Unavailable`] inside the batch, the others are committed.
     ///
@@ -77,8 +82,10 @@ enum Work<B> {
 const ATTEMPTS_MAX: u32 = 5;
 /// The first pause between two attempts; each pause is twice the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
-/// The longest pause between two attempts.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts: a database that is back is found at once.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// How long a batch waits when the one before it waited in vain.
+const PATIENCE_AWAY: Duration = Duration::from_secs(1);
 /// A lane that is never idle does its housekeeping this often.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(10);
 /// A closing lane gives an undecided batch this long.
@@ -210,23 +217,40 @@ impl<B: BatchStore> Body<B> {
     }
 
     fn attempt(&mut self, writes: &[Write]) -> Result<Batch, String> {
-        let mut pause = PAUSE_MIN;
-        for _ in 1..ATTEMPTS_MAX {
-            match self.commit_once(writes) {
+        let (mut pause, started) = (PAUSE_MIN, Instant::now());
+        for attempt in 1.. {
+            let detail = match self.commit_once(writes) {
                 Ok(batch) => return Ok(batch),
                 Err(BatchError::Failed(detail)) => return Err(detail),
-                Err(BatchError::Retry(detail)) => tracing::debug!(%detail, "trying a batch again"),
+                Err(BatchError::Retry(detail)) => detail,
                 Err(BatchError::Unknown(batch, detail)) => {
                     tracing::warn!(%detail, "COMMIT without a clear answer: looking the batch up");
                     if self.resolve(&batch)? {
                         return Ok(batch);
                     }
+                    detail
                 }
+            };
+            if attempt + 1 >= ATTEMPTS_MAX && started.elapsed() >= self.patience() {
+                return Err(format!("the database keeps asking to try again: {detail}"));
             }
+            tracing::debug!(%detail, attempt, "trying a batch again");
+            self.meters.retries.increment(1);
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        Err("the database keeps asking to try again".into())
+        Err("tried for ever".into())
+    }
+
+    fn patience(&self) -> Duration {
+        let most = if self.queue.is_closed() {
+            RESOLVE_ON_CLOSE
+        } else if self.is_failing {
+            PATIENCE_AWAY
+        } else {
+            Duration::MAX
+        };
+        B::PATIENCE.min(most)
     }
 
     fn commit_once(&mut self, writes: &[Write]) -> Result<Batch, BatchError> {
@@ -311,6 +335,7 @@ struct Meters {
     queue: Gauge,
     batch_size: Histogram,
     commit_seconds: Histogram,
+    retries: Counter,
     committed: Counter,
     twin: Counter,
     repeated: Counter,
@@ -327,6 +352,7 @@ impl Meters {
             queue: metrics::gauge!("pregon_lane_queue", "lane" => lane.clone()),
             batch_size: metrics::histogram!("pregon_lane_batch_size", "lane" => lane.clone()),
             commit_seconds: metrics::histogram!("pregon_lane_commit_seconds", "lane" => lane.clone()),
+            retries: metrics::counter!("pregon_lane_retries_total", "lane" => lane.clone()),
             committed: writes("committed"),
             twin: writes("twin"),
             repeated: writes("repeated"),

@@ -137,6 +137,11 @@ impl MysqlError {
         }
     }
 
+    /// No such table: databases need not have those that pregon only reads.
+    pub fn is_no_table(&self) -> bool {
+        self.code() == Some(1146)
+    }
+
     /// What is to be done about it.
     pub fn remedy(&self) -> Remedy {
         let Some(code) = self.code() else {

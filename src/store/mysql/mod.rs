@@ -3,20 +3,116 @@
 //! The reading functions (`rooms`, `messages`, `people`, `posts`, `notifications`) take a [`view::View`] and serve both
 //! sides: REST's reads, and the lanes inside their transactions.
 
-// Until the store stands on it; goes with that commit.
-#![allow(dead_code)]
-
+mod accounts;
+mod comments;
 mod connection;
 mod dialect;
+mod direct;
+mod feed_rows;
+mod known;
+mod lane;
 mod messages;
+mod migrate;
+mod new_rooms;
 mod notifications;
+mod pending;
 mod people;
 mod posts;
+mod retention;
 mod rooms;
+mod rows;
 mod seed;
+mod store;
 mod text;
+mod topics;
+mod twins;
+mod unread;
 mod values;
 mod view;
 
+use std::sync::Arc;
+
+use mysql_async::Conn;
+
 pub use self::connection::Link;
+pub use self::migrate::{IdForm, PlanLine, Step, migrate, plan};
 pub use self::seed::seed;
+pub use self::store::MysqlStore;
+
+pub use self::dialect::Dialect;
+use self::view::View;
+use crate::clock::{Timestamp, Zone};
+use crate::ids::UserId;
+use crate::limits;
+use crate::store::caches::Caches;
+use crate::store::{Clock, StoreError};
+
+/// How to open the database.
+#[derive(Clone)]
+pub struct MysqlOptions {
+    /// Where it is.
+    pub link: Link,
+    /// Connections that write, each with a thread; 1 to [`limits::WRITE_LANES_MAX`].
+    pub lanes: usize,
+    /// Connections that read, and write what has no topic.
+    pub connections: usize,
+    /// Where the clock of its times hangs.
+    pub zone: Zone,
+    /// What the time is.
+    pub clock: Clock,
+    /// Reactions that a post shows, the newest.
+    pub shown_reactions: u32,
+}
+
+impl MysqlOptions {
+    /// The usual numbers, times in UTC, and the system's clock.
+    pub fn new(link: Link) -> Self {
+        Self {
+            link,
+            lanes: limits::WRITE_LANES,
+            connections: limits::DIRECT_CONNECTIONS,
+            zone: Zone::Utc,
+            clock: Arc::new(Timestamp::now),
+            shown_reactions: limits::POST_REACTIONS_SHOWN,
+        }
+    }
+}
+
+/// What lanes and readers share.
+struct Shared {
+    link: Link,
+    caches: Caches,
+    dialect: Dialect,
+    clock: Clock,
+    shown_reactions: u32,
+}
+
+impl Shared {
+    /// For one who works alone: migrations, seeds.
+    fn alone(link: Link) -> Self {
+        let MysqlOptions { link, clock, shown_reactions, .. } = MysqlOptions::new(link);
+        Self { link, caches: Caches::default(), dialect: Dialect::default(), clock, shown_reactions }
+    }
+
+    fn view<'a>(&'a self, connection: &'a mut Conn, now: Timestamp) -> View<'a> {
+        let Self { caches, dialect, shown_reactions, .. } = self;
+        View { connection, caches, dialect, now, shown_reactions: *shown_reactions }
+    }
+}
+
+/// The user behind a username or an id, for commands.
+///
+/// # Errors
+/// The database cannot be used or is not migrated.
+pub async fn find_user(link: &Link, user: &str) -> Result<Option<UserId>, StoreError> {
+    let shared = Shared::alone(link.clone());
+    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
+    let mut view = shared.view(&mut connection, Timestamp::now());
+    migrate::require(&mut view, link).await?;
+    let found = match user.parse::<UserId>() {
+        Ok(id) => view.row("SELECT id FROM users WHERE id = ?", &[&id], |row| row.id(0)).await?,
+        Err(_) => people::id_of_name(&mut view, user).await?,
+    };
+    drop(connection.disconnect().await);
+    Ok(found)
+}

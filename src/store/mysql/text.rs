@@ -136,10 +136,7 @@ mod tests {
         let none: Option<String> = None;
         let text = "'; DROP TABLE users; -- \\' \0 ñ🙂\n\"";
         row(&mut sql, &dialect, &[&7_u32, &-1_i64, &none, &text, &Timestamp(0), &true]);
-        assert_eq!(
-            sql,
-            "(7,-1,NULL,'''; DROP TABLE users; -- \\\\'' \\0 ñ🙂\n\"','1970-01-01 00:00:00.000000',1)"
-        );
+        assert_eq!(sql, "(7,-1,NULL,'''; DROP TABLE users; -- \\\\'' \\0 ñ🙂\n\"','1970-01-01 00:00:00.000000',1)");
         let mut sql = String::new();
         filled(&mut sql, &dialect, "UPDATE t SET a = ?, b = ? WHERE c", &[&"what?", &2_u32]);
         assert_eq!(sql, "UPDATE t SET a = 'what?', b = 2 WHERE c");

@@ -107,12 +107,6 @@ impl View<'_> {
         timed(limits::ANSWER_TIMEOUT, work).await
     }
 
-    /// The same view again, for a function that takes one by value.
-    pub fn again(&mut self) -> View<'_> {
-        let Self { caches, dialect, now, shown_reactions, .. } = *self;
-        View { connection: &mut *self.connection, caches, dialect, now, shown_reactions }
-    }
-
     fn parameters(&self, parameters: Parameters<'_>) -> Params {
         if parameters.is_empty() {
             return Params::Empty;

@@ -43,12 +43,10 @@ use crate::feed::people::FriendRequest;
 use crate::feed::post::{Post, PostHead, PostList};
 use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
 use crate::limits;
+pub use crate::store::Clock;
 use crate::store::caches::Caches;
 use crate::store::writer::Lane;
 use crate::store::{Credentials, LanePort, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError};
-
-/// What the time is. Tests bring their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How to open the database.
 #[derive(Clone)]

@@ -1,0 +1,98 @@
+//! Connections that read, and that write what has no topic: opened when they are needed, kept, bounded.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use mysql_async::Conn;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::limits;
+use crate::store::StoreError;
+use crate::store::mysql::connection::{Link, MysqlError, Remedy};
+
+/// The pool. Connections belong to the event loop on which they were opened: one pool, one event loop.
+pub struct Direct {
+    link: Link,
+    idle: Mutex<Vec<Conn>>,
+    free: Semaphore,
+    waiting: AtomicUsize,
+}
+
+/// A connection on loan; [`Self::give_back`] returns it, dropping it closes it.
+pub struct Loan<'a> {
+    pub connection: Conn,
+    /// It was used before: the server may have closed it meanwhile.
+    pub is_used: bool,
+    pool: &'a Direct,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Direct {
+    /// At most `count` connections, none of them open yet.
+    pub fn new(link: Link, count: usize) -> Self {
+        let (idle, free) = (Mutex::default(), Semaphore::new(count.max(1)));
+        Self { link, idle, free, waiting: AtomicUsize::new(0) }
+    }
+
+    /// A connection, as soon as one is free.
+    ///
+    /// # Errors
+    /// Too many wait, the store is closed, or the server cannot be reached.
+    pub async fn lend(&self) -> Result<Loan<'_>, StoreError> {
+        let waiting = Waiting::enter(&self.waiting);
+        if waiting.before >= limits::READS_WAITING_MAX {
+            return Err(StoreError::Unavailable("too many reads wait".into()));
+        }
+        let permit = self.free.acquire().await;
+        let permit = permit.map_err(|_| StoreError::Unavailable("the store is closing".into()))?;
+        drop(waiting);
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let is_used = idle.is_some();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.link.open().await?,
+        };
+        Ok(Loan { connection, is_used, pool: self, _permit: permit })
+    }
+
+    /// After a lost connection: the others were lost with it, most likely.
+    pub fn forget_idle(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Lends nothing more and closes what is not on loan.
+    pub async fn close(&self) {
+        self.free.close();
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for connection in idle {
+            drop(tokio::time::timeout(limits::CONNECT_TIMEOUT, connection.disconnect()).await);
+        }
+    }
+}
+
+impl Loan<'_> {
+    /// Returns the connection, unless `error` says that it is of no more use.
+    pub fn give_back(self, error: Option<&MysqlError>) {
+        if error.is_none_or(|error| error.remedy() != Remedy::Reconnect) {
+            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
+        }
+    }
+}
+
+/// One of those that wait, for as long as it does.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        Self { before: count.fetch_add(1, Ordering::Relaxed), count }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

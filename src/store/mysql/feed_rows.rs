@@ -1,0 +1,459 @@
+//! The rows of posts, people and notifications as the batch's transaction sees them: [`FeedRows`] in SQL.
+//!
+//! Counters move by what is added and taken away, in the row itself: another program's changes are never overwritten.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::chat::user::UserProfile;
+use crate::clock::Timestamp;
+use crate::feed::comment::{Comment, CommentHead};
+use crate::feed::notification::{Notification, NotificationType};
+use crate::feed::people::{RequestHead, RequestStatus};
+use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
+use crate::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
+use crate::limits;
+use crate::store::mysql::accounts;
+use crate::store::mysql::comments;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::people;
+use crate::store::mysql::posts;
+use crate::store::mysql::rows::BatchRows;
+use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
+use crate::store::rules::{FeedRows, ReadNotifications};
+
+impl BatchRows<'_> {
+    fn execute(&mut self, sql: &str, values: Parameters<'_>) -> Result<u64, MysqlError> {
+        self.runtime.block_on(self.view.execute(sql, values))
+    }
+
+    fn is_there(&mut self, sql: &str, values: Parameters<'_>) -> Result<bool, MysqlError> {
+        self.runtime.block_on(self.view.is_there(sql, values))
+    }
+
+    fn number(&mut self, sql: &str, values: Parameters<'_>) -> Result<u64, MysqlError> {
+        self.runtime.block_on(self.view.count(sql, values))
+    }
+
+    fn request(&mut self, sql: &str, values: Parameters<'_>) -> Result<Option<RequestHead>, MysqlError> {
+        let sql = format!("SELECT id, sender_id, receiver_id, status FROM friend_requests WHERE {sql}");
+        let found = self.runtime.block_on(self.view.row(&sql, values, request_of_row));
+        match found {
+            // A backend without friend requests.
+            Err(error) if error.is_no_table() => Ok(None),
+            found => found,
+        }
+    }
+}
+
+fn request_of_row(row: Columns<'_>) -> Result<RequestHead, MysqlError> {
+    Ok(RequestHead { id: row.id(0)?, sender: row.id(1)?, receiver: row.id(2)?, status: row.kind(3)? })
+}
+
+impl FeedRows for BatchRows<'_> {
+    fn changed_profile(&mut self, user: UserId) -> Result<Arc<UserProfile>, MysqlError> {
+        // Not remembered: the transaction may be rolled back.
+        let profile = self.runtime.block_on(people::read_profile(&mut self.view, user))?;
+        profile.map(Arc::new).ok_or_else(|| MysqlError::Unexpected("a user is gone".into()))
+    }
+
+    fn post_head(&mut self, post: PostId) -> Result<Option<PostHead>, MysqlError> {
+        self.runtime.block_on(posts::head(&mut self.view, post))
+    }
+
+    fn post(&mut self, post: PostId) -> Result<Option<Arc<Post>>, MysqlError> {
+        Ok(self.runtime.block_on(posts::whole(&mut self.view, None, post))?.map(Arc::new))
+    }
+
+    fn is_short_id_taken(&mut self, short_id: &str) -> Result<bool, MysqlError> {
+        self.is_there("SELECT 1 FROM posts WHERE short_id = ?", &[&short_id])
+    }
+
+    fn insert_post(
+        &mut self,
+        post: PostId,
+        author: UserId,
+        short_id: &str,
+        new: &NewPost,
+        at: Timestamp,
+    ) -> Result<(), MysqlError> {
+        self.execute(
+            "INSERT INTO posts (id, content, images, video, thumbnail, podcast_url, streaming_url, post_type, category, \
+             likes_count, celebrations_count, golazos_count, comments_count, shares_count, views_count, is_pinned, \
+             is_archived, allow_comments, is_public, created_at, updated_at, user_id, short_id) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?)",
+            &[
+                &post,
+                &new.content,
+                &new.images,
+                &new.video,
+                &new.thumbnail,
+                &new.podcast_url,
+                &new.streaming_url,
+                &new.post_type,
+                &new.category,
+                &new.allow_comments,
+                &new.is_public,
+                &at,
+                &at,
+                &author,
+                &short_id,
+            ],
+        )?;
+        self.execute("UPDATE users SET posts_count = posts_count + 1 WHERE id = ?", &[&author]).map(drop)
+    }
+
+    fn patch_post(&mut self, post: PostId, patch: &PostPatch, at: Timestamp) -> Result<(), MysqlError> {
+        self.execute(
+            "UPDATE posts SET content = coalesce(?, content), images = coalesce(?, images), \
+             video = coalesce(?, video), thumbnail = coalesce(?, thumbnail), \
+             podcast_url = coalesce(?, podcast_url), streaming_url = coalesce(?, streaming_url), \
+             post_type = coalesce(?, post_type), category = coalesce(?, category), \
+             allow_comments = coalesce(?, allow_comments), is_public = coalesce(?, is_public), \
+             is_pinned = coalesce(?, is_pinned), updated_at = ? WHERE id = ?",
+            &[
+                &patch.content,
+                &patch.images,
+                &patch.video,
+                &patch.thumbnail,
+                &patch.podcast_url,
+                &patch.streaming_url,
+                &patch.post_type,
+                &patch.category,
+                &patch.allow_comments,
+                &patch.is_public,
+                &patch.is_pinned,
+                &at,
+                &post,
+            ],
+        )
+        .map(drop)
+    }
+
+    fn delete_post(&mut self, post: PostId, author: UserId) -> Result<(), MysqlError> {
+        self.runtime.block_on(async {
+            let view = &mut self.view;
+            comments::delete_all(view, post).await?;
+            for table in ["post_reactions", "post_shares", "post_bookmarks", "post_views", "post_reports"] {
+                match view.execute(&format!("DELETE FROM {table} WHERE post_id = ?"), &[&post]).await {
+                    // Databases need not have those that pregon does not write.
+                    Err(error) if error.is_no_table() => {}
+                    other => drop(other?),
+                }
+            }
+            view.execute("DELETE FROM posts WHERE id = ?", &[&post]).await?;
+            let sql = "UPDATE users SET posts_count = IF(posts_count > 0, posts_count - 1, 0) WHERE id = ?";
+            view.execute(sql, &[&author]).await.map(drop)
+        })
+    }
+
+    fn take_reactions(&mut self, post: PostId, user: UserId) -> Result<Vec<PostReactionType>, MysqlError> {
+        let sql = "SELECT reaction_type FROM post_reactions WHERE post_id = ? AND user_id = ? FOR UPDATE";
+        let taken = self.runtime.block_on(self.view.rows(sql, &[&post, &user], |row| row.kind(0)))?;
+        if !taken.is_empty() {
+            self.execute("DELETE FROM post_reactions WHERE post_id = ? AND user_id = ?", &[&post, &user])?;
+        }
+        Ok(taken)
+    }
+
+    fn insert_reaction(
+        &mut self,
+        post: PostId,
+        user: UserId,
+        reaction: PostReactionType,
+        at: Timestamp,
+    ) -> Result<Uuid, MysqlError> {
+        let id = Id::fresh();
+        self.execute(
+            "INSERT INTO post_reactions (id, reaction_type, created_at, post_id, user_id) VALUES (?, ?, ?, ?, ?)",
+            &[&id, &reaction, &at, &post, &user],
+        )?;
+        Ok(id.0)
+    }
+
+    fn move_reaction_counts(
+        &mut self,
+        post: PostId,
+        taken: &[PostReactionType],
+        added: Option<PostReactionType>,
+    ) -> Result<ReactionCounts, MysqlError> {
+        let moved = |kind| {
+            let gone = taken.iter().filter(|taken| **taken == kind).count();
+            i64::from(added == Some(kind)) - i64::try_from(gone).unwrap_or(0)
+        };
+        let kinds = [PostReactionType::Like, PostReactionType::Celebration, PostReactionType::Golazo];
+        let [likes, celebrations, golazos] = kinds.map(moved);
+        self.execute(
+            "UPDATE posts SET likes_count = greatest(CAST(likes_count AS SIGNED) + ?, 0), \
+             celebrations_count = greatest(CAST(celebrations_count AS SIGNED) + ?, 0), \
+             golazos_count = greatest(CAST(golazos_count AS SIGNED) + ?, 0) WHERE id = ?",
+            &[&likes, &celebrations, &golazos, &post],
+        )?;
+        let sql = "SELECT likes_count, celebrations_count, golazos_count FROM posts WHERE id = ?";
+        let counts = self.runtime.block_on(self.view.row(sql, &[&post], |row| {
+            Ok(ReactionCounts { likes: row.count(0)?, celebrations: row.count(1)?, golazos: row.count(2)? })
+        }));
+        counts?.ok_or_else(|| MysqlError::Unexpected("a post is gone".into()))
+    }
+
+    fn insert_share(
+        &mut self,
+        post: PostId,
+        user: UserId,
+        message: &str,
+        at: Timestamp,
+    ) -> Result<Option<u64>, MysqlError> {
+        if self.is_there("SELECT 1 FROM post_shares WHERE user_id = ? AND post_id = ?", &[&user, &post])? {
+            return Ok(None);
+        }
+        self.execute(
+            "INSERT INTO post_shares (id, message, created_at, post_id, user_id) VALUES (?, ?, ?, ?, ?)",
+            &[&Id::fresh(), &message, &at, &post, &user],
+        )?;
+        self.execute("UPDATE posts SET shares_count = shares_count + 1 WHERE id = ?", &[&post])?;
+        self.number("SELECT shares_count FROM posts WHERE id = ?", &[&post]).map(Some)
+    }
+
+    fn comment_head(&mut self, comment: CommentId) -> Result<Option<CommentHead>, MysqlError> {
+        self.runtime.block_on(posts::comment_head(&mut self.view, comment))
+    }
+
+    fn comment(&mut self, comment: CommentId) -> Result<Option<Arc<Comment>>, MysqlError> {
+        Ok(self.runtime.block_on(posts::comment(&mut self.view, None, comment))?.map(Arc::new))
+    }
+
+    fn insert_comment(&mut self, comment: &Comment) -> Result<u64, MysqlError> {
+        let at = comment.created_at;
+        self.execute(
+            "INSERT INTO comments (id, content, image, likes_count, replies_count, is_edited, created_at, updated_at, \
+             parent_id, user_id, post_id) VALUES (?, ?, ?, 0, 0, 0, ?, ?, ?, ?, ?)",
+            &[
+                &comment.id,
+                &comment.content,
+                &comment.image,
+                &at,
+                &at,
+                &comment.parent,
+                &comment.user.id,
+                &comment.post,
+            ],
+        )?;
+        if let Some(parent) = comment.parent {
+            self.execute("UPDATE comments SET replies_count = replies_count + 1 WHERE id = ?", &[&parent])?;
+        }
+        self.execute("UPDATE posts SET comments_count = comments_count + 1 WHERE id = ?", &[&comment.post])?;
+        self.number("SELECT comments_count FROM posts WHERE id = ?", &[&comment.post])
+    }
+
+    fn edit_comment(&mut self, comment: CommentId, content: &str, at: Timestamp) -> Result<(), MysqlError> {
+        let sql = "UPDATE comments SET content = ?, is_edited = 1, updated_at = ? WHERE id = ?";
+        self.execute(sql, &[&content, &at, &comment]).map(drop)
+    }
+
+    fn delete_comments(&mut self, comment: CommentId, head: CommentHead) -> Result<(Vec<CommentId>, u64), MysqlError> {
+        let gone = self.runtime.block_on(comments::delete_subtree(&mut self.view, comment))?;
+        if let Some(parent) = head.parent {
+            let sql = "UPDATE comments SET replies_count = IF(replies_count > 0, replies_count - 1, 0) WHERE id = ?";
+            self.execute(sql, &[&parent])?;
+        }
+        let sql = "UPDATE posts SET comments_count = greatest(CAST(comments_count AS SIGNED) - ?, 0) WHERE id = ?";
+        self.execute(sql, &[&gone.len(), &head.post])?;
+        let comments_count = self.number("SELECT comments_count FROM posts WHERE id = ?", &[&head.post])?;
+        Ok((gone, comments_count))
+    }
+
+    fn insert_comment_like(
+        &mut self,
+        comment: CommentId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<u64>, MysqlError> {
+        let sql = "SELECT 1 FROM comment_likes WHERE user_id = ? AND comment_id = ?";
+        if self.is_there(sql, &[&user, &comment])? {
+            return Ok(None);
+        }
+        self.execute(
+            "INSERT INTO comment_likes (id, created_at, comment_id, user_id) VALUES (?, ?, ?, ?)",
+            &[&Id::fresh(), &at, &comment, &user],
+        )?;
+        self.execute("UPDATE comments SET likes_count = likes_count + 1 WHERE id = ?", &[&comment])?;
+        self.number("SELECT likes_count FROM comments WHERE id = ?", &[&comment]).map(Some)
+    }
+
+    fn delete_comment_like(&mut self, comment: CommentId, user: UserId) -> Result<Option<u64>, MysqlError> {
+        let sql = "DELETE FROM comment_likes WHERE comment_id = ? AND user_id = ?";
+        if self.execute(sql, &[&comment, &user])? == 0 {
+            return Ok(None);
+        }
+        let sql = "UPDATE comments SET likes_count = IF(likes_count > 0, likes_count - 1, 0) WHERE id = ?";
+        self.execute(sql, &[&comment])?;
+        self.number("SELECT likes_count FROM comments WHERE id = ?", &[&comment]).map(Some)
+    }
+
+    fn insert_follow(&mut self, follower: UserId, following: UserId, at: Timestamp) -> Result<bool, MysqlError> {
+        self.runtime.block_on(accounts::insert_follow(&mut self.view, follower, following, at))
+    }
+
+    fn delete_follow(&mut self, follower: UserId, following: UserId) -> Result<bool, MysqlError> {
+        let sql = "DELETE FROM user_follows WHERE follower_id = ? AND following_id = ?";
+        if self.execute(sql, &[&follower, &following])? == 0 {
+            return Ok(false);
+        }
+        let sql = "UPDATE users SET following_count = IF(following_count > 0, following_count - 1, 0) WHERE id = ?";
+        self.execute(sql, &[&follower])?;
+        let sql = "UPDATE users SET followers_count = IF(followers_count > 0, followers_count - 1, 0) WHERE id = ?";
+        self.execute(sql, &[&following])?;
+        Ok(true)
+    }
+
+    fn hears(&mut self, user: UserId, other: UserId) -> Result<bool, MysqlError> {
+        let follows = "SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = ?";
+        Ok(self.is_there(follows, &[&user, &other])? || self.are_friends(user, other)?)
+    }
+
+    fn are_friends(&mut self, one: UserId, other: UserId) -> Result<bool, MysqlError> {
+        let sql = "SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = ?";
+        match self.is_there(sql, &[&one.min(other), &one.max(other)]) {
+            Err(error) if error.is_no_table() => Ok(false),
+            found => found,
+        }
+    }
+
+    fn request_head(&mut self, request: RequestId) -> Result<Option<RequestHead>, MysqlError> {
+        self.request("id = ?", &[&request])
+    }
+
+    fn pending_request(&mut self, one: UserId, other: UserId) -> Result<Option<RequestHead>, MysqlError> {
+        // The two may ask each other at the same time, in two lanes: who comes second waits here for the first.
+        let (least, greatest) = (one.min(other), one.max(other));
+        let both = "SELECT id FROM users WHERE id IN (?, ?) ORDER BY id FOR UPDATE";
+        self.runtime.block_on(self.view.rows(both, &[&least, &greatest], |_| Ok(())))?;
+        let sql = "sender_id = ? AND receiver_id = ? AND status = 'pending' LIMIT 1";
+        match self.request(sql, &[&one, &other])? {
+            None => self.request(sql, &[&other, &one]),
+            found => Ok(found),
+        }
+    }
+
+    fn open_request(&mut self, sender: UserId, receiver: UserId, at: Timestamp) -> Result<RequestId, MysqlError> {
+        let older = self.request("sender_id = ? AND receiver_id = ? LIMIT 1", &[&sender, &receiver])?;
+        if let Some(RequestHead { id, .. }) = older {
+            let sql = "UPDATE friend_requests SET status = 'pending', created_at = ? WHERE id = ?";
+            self.execute(sql, &[&at, &id])?;
+            return Ok(id);
+        }
+        let request = RequestId::fresh();
+        self.execute(
+            "INSERT INTO friend_requests (id, status, created_at, sender_id, receiver_id) \
+             VALUES (?, 'pending', ?, ?, ?)",
+            &[&request, &at, &sender, &receiver],
+        )?;
+        Ok(request)
+    }
+
+    fn close_request(&mut self, request: RequestId, status: RequestStatus) -> Result<(), MysqlError> {
+        self.execute("UPDATE friend_requests SET status = ? WHERE id = ?", &[&status, &request]).map(drop)
+    }
+
+    fn delete_request(&mut self, request: RequestId) -> Result<(), MysqlError> {
+        self.execute("DELETE FROM friend_requests WHERE id = ?", &[&request]).map(drop)
+    }
+
+    fn insert_friendship(&mut self, one: UserId, other: UserId, at: Timestamp) -> Result<(), MysqlError> {
+        if self.are_friends(one, other)? {
+            return Ok(());
+        }
+        self.execute(
+            "INSERT INTO friendships (id, created_at, user1_id, user2_id) VALUES (?, ?, ?, ?)",
+            &[&Id::fresh(), &at, &one.min(other), &one.max(other)],
+        )
+        .map(drop)
+    }
+
+    fn delete_friendship(&mut self, one: UserId, other: UserId) -> Result<bool, MysqlError> {
+        let sql = "DELETE FROM friendships WHERE user1_id = ? AND user2_id = ?";
+        match self.execute(sql, &[&one.min(other), &one.max(other)]) {
+            Err(error) if error.is_no_table() => Ok(false),
+            gone => Ok(gone? > 0),
+        }
+    }
+
+    fn was_told_of_reaction(
+        &mut self,
+        sender: UserId,
+        recipient: UserId,
+        post: PostId,
+        since: Timestamp,
+    ) -> Result<bool, MysqlError> {
+        let [like, celebration, golazo] =
+            [NotificationType::Like, NotificationType::Celebration, NotificationType::Golazo];
+        self.is_there(
+            "SELECT 1 FROM notifications WHERE sender_id = ? AND created_at > ? AND recipient_id = ? \
+             AND post_id = ? AND notification_type IN (?, ?, ?) LIMIT 1",
+            &[&sender, &since, &recipient, &post, &like, &celebration, &golazo],
+        )
+    }
+
+    fn insert_notification(&mut self, notification: &Notification) -> Result<(), MysqlError> {
+        let references = notification.references;
+        self.execute(
+            "INSERT INTO notifications (id, notification_type, post_id, comment_id, message, is_read, created_at, \
+             read_at, recipient_id, sender_id, friend_request_id, story_id) \
+             VALUES (?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, NULL)",
+            &[
+                &notification.id,
+                &notification.notification_type,
+                &references.post,
+                &references.comment,
+                &notification.message,
+                &notification.created_at,
+                &notification.recipient,
+                &notification.sender.id,
+                &references.friend_request,
+            ],
+        )
+        .map(drop)
+    }
+
+    fn read_notification(
+        &mut self,
+        user: UserId,
+        notification: NotificationId,
+        at: Timestamp,
+    ) -> Result<Option<bool>, MysqlError> {
+        let sql = "UPDATE notifications SET is_read = 1, read_at = ? WHERE id = ? AND recipient_id = ? AND is_read = 0";
+        if self.execute(sql, &[&at, &notification, &user])? > 0 {
+            return Ok(Some(true));
+        }
+        let sql = "SELECT 1 FROM notifications WHERE id = ? AND recipient_id = ?";
+        Ok(self.is_there(sql, &[&notification, &user])?.then_some(false))
+    }
+
+    fn read_all_notifications(&mut self, user: UserId, at: Timestamp) -> Result<ReadNotifications, MysqlError> {
+        let sql = format!(
+            "SELECT id FROM notifications WHERE recipient_id = ? AND is_read = 0 \
+             ORDER BY created_at DESC, id DESC LIMIT {}",
+            limits::READ_ALL_ROWS_MAX
+        );
+        let mut newest: Vec<NotificationId> = self.runtime.block_on(self.view.rows(&sql, &[&user], |row| row.id(0)))?;
+        for keys in newest.chunks(limits::LIST_KEYS_MAX).map(padded) {
+            let sql = format!("UPDATE notifications SET is_read = 1, read_at = ? WHERE id IN ({})", marks(keys.len()));
+            let values: Vec<_> = std::iter::once(&at as _).chain(each(&keys)).collect();
+            self.execute(&sql, &values)?;
+        }
+        let count = newest.len() as u64;
+        newest.truncate(limits::READ_ALL_FRAMES_MAX);
+        Ok(ReadNotifications { count, newest })
+    }
+
+    fn delete_notification(&mut self, user: UserId, notification: NotificationId) -> Result<bool, MysqlError> {
+        let sql = "DELETE FROM notifications WHERE id = ? AND recipient_id = ?";
+        Ok(self.execute(sql, &[&notification, &user])? > 0)
+    }
+
+    fn clear_notifications(&mut self, user: UserId) -> Result<u64, MysqlError> {
+        let most = limits::READ_ALL_ROWS_MAX;
+        self.execute(&format!("DELETE FROM notifications WHERE recipient_id = ? ORDER BY id LIMIT {most}"), &[&user])
+    }
+}

@@ -1,0 +1,291 @@
+//! The schema's steps: which there are, which a database has had, which are another program's, and taking the others.
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::store::StoreError;
+use crate::store::mysql::Shared;
+use crate::store::mysql::connection::{Link, MysqlError};
+use crate::store::mysql::view::View;
+
+struct Migration {
+    number: u32,
+    name: &'static str,
+    /// Tables that the backend's own migrations make, too: left alone where they are there.
+    is_shared: bool,
+    sql: &'static str,
+}
+
+macro_rules! migrations {
+    ($($number:literal $name:literal $is_shared:literal,)*) => {
+        [$(Migration {
+            number: $number,
+            name: $name,
+            is_shared: $is_shared,
+            sql: include_str!(concat!("../../../migrations/mysql/", $name, ".sql")),
+        },)*]
+    };
+}
+
+const MIGRATIONS: [Migration; 3] = migrations! {
+    1 "0001_people_and_chat" true,
+    2 "0002_event_log" false,
+    3 "0003_feed" true,
+};
+
+/// What another program's database must have.
+const NEEDED: [&str; 13] = [
+    "users",
+    "user_follows",
+    "chat_rooms",
+    "chat_participants",
+    "messages",
+    "message_reactions",
+    "message_reads",
+    "posts",
+    "post_reactions",
+    "comments",
+    "comment_likes",
+    "post_shares",
+    "notifications",
+];
+
+/// What a step is for this database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The database took it then.
+    Applied(String),
+    /// To be taken.
+    ToDo,
+    /// The tables are another program's: nothing is changed.
+    LeftAlone,
+}
+
+/// A step of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanLine {
+    /// From 1.
+    pub number: u32,
+    /// The file's name in `migrations/mysql`, without `.sql`.
+    pub name: &'static str,
+    /// What it is for this database.
+    pub step: Step,
+}
+
+impl fmt::Display for PlanLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.step {
+            Step::Applied(when) => write!(f, "{}  applied {when}", self.name),
+            Step::ToDo => write!(f, "{}  to do", self.name),
+            Step::LeftAlone => write!(f, "{}  left alone: another program's tables are there", self.name),
+        }
+    }
+}
+
+/// How ids are stored in tables that are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdForm {
+    /// As the database's tables have it already, else native where the server has that type.
+    Fitting,
+    /// `char(32)`, whatever the server has. For tests.
+    Text,
+}
+
+/// What there is to do, without doing it.
+///
+/// # Errors
+/// The database cannot be used, lacks tables of the program it belongs to, or has a newer schema.
+pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
+    let shared = Shared::alone(link.clone());
+    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
+    let mut view = shared.view(&mut connection, Timestamp::now());
+    let found = look(&mut view).await.map_err(|error| link.opening(&error))?;
+    let plan = found.plan(link.place());
+    drop(connection.disconnect().await);
+    plan
+}
+
+/// Takes the steps of [`plan`], one program at a time. A step that was interrupted is taken again: each of its statements
+/// passes over what is there. (MySQL commits each by itself.)
+///
+/// # Errors
+/// As [`plan`].
+pub async fn migrate(link: &Link, form: IdForm) -> Result<Vec<PlanLine>, StoreError> {
+    let shared = Shared::alone(link.clone());
+    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
+    let mut view = shared.view(&mut connection, Timestamp::now());
+    let lock = format!("pregon-migrate-{}", link.database());
+    let lock: String = lock.chars().take(64).collect();
+    let is_ours = view.row("SELECT get_lock(?, 10)", &[&lock], |row| row.flag(0)).await;
+    if is_ours.map_err(|error| link.opening(&error))? != Some(true) {
+        return Err(StoreError::Unavailable(format!("another program migrates {}: wait for it", link.place())));
+    }
+    let plan = look(&mut view).await.map_err(|error| link.opening(&error))?.plan(link.place())?;
+    take(&mut view, &plan, form).await.map_err(|error| link.opening(&error))?;
+    // The lock goes with the connection.
+    drop(connection.disconnect().await);
+    Ok(plan)
+}
+
+/// Refuses to serve a database that lacks a step.
+pub(super) async fn require(view: &mut View<'_>, link: &Link) -> Result<(), StoreError> {
+    let plan = look(view).await.map_err(|error| link.opening(&error))?.plan(link.place())?;
+    match plan.iter().find(|line| line.step == Step::ToDo) {
+        None => Ok(()),
+        Some(line) => Err(StoreError::Unavailable(format!(
+            "{} lacks the step {}: run pregon migrate (with --dry-run first, it only says what it would do)",
+            link.place(),
+            line.name
+        ))),
+    }
+}
+
+/// What is there.
+struct Found {
+    tables: Vec<String>,
+    /// Steps that were begun, and when each ended.
+    ledger: Vec<(u32, Option<String>)>,
+}
+
+async fn look(view: &mut View<'_>) -> Result<Found, MysqlError> {
+    let sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = database()";
+    let tables = view.rows(sql, &[], |row| row.text(0)).await?;
+    let ledger = if tables.iter().any(|table| table == "pregon_migrations") {
+        let sql = "SELECT number, applied_at FROM pregon_migrations ORDER BY number";
+        view.rows(sql, &[], |row| Ok((row.optional_u32(0)?.unwrap_or(0), row.optional_text(1)?))).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Found { tables, ledger })
+}
+
+impl Found {
+    fn has(&self, table: &str) -> bool {
+        self.tables.iter().any(|has| has == table)
+    }
+
+    /// Are the tables that others make, too, another program's?
+    fn is_foreign(&self) -> bool {
+        let is_ours =
+            MIGRATIONS.iter().any(|step| step.is_shared && self.ledger.iter().any(|(had, _)| *had == step.number));
+        !is_ours && NEEDED.iter().any(|table| self.has(table))
+    }
+
+    fn plan(&self, place: &str) -> Result<Vec<PlanLine>, StoreError> {
+        if self.ledger.iter().any(|(number, _)| MIGRATIONS.iter().all(|step| step.number != *number)) {
+            return Err(StoreError::Unavailable(format!(
+                "{place} was made by a newer pregon: use that one, or restore a backup that is older"
+            )));
+        }
+        let is_foreign = self.is_foreign();
+        let missing: Vec<&str> = NEEDED.into_iter().filter(|table| !self.has(table)).collect();
+        if is_foreign && !missing.is_empty() {
+            return Err(StoreError::Unavailable(format!(
+                "{place} has tables of another program, but lacks {}: run that program's migrations, or name an empty \
+                 database",
+                missing.join(", ")
+            )));
+        }
+        let step = |migration: &Migration| match self.ledger.iter().find(|(had, _)| *had == migration.number) {
+            Some((_, Some(when))) => Step::Applied(when.clone()),
+            None if is_foreign && migration.is_shared => Step::LeftAlone,
+            Some((_, None)) | None => Step::ToDo,
+        };
+        let line = |migration: &Migration| {
+            let Migration { number, name, .. } = migration;
+            PlanLine { number: *number, name, step: step(migration) }
+        };
+        Ok(MIGRATIONS.iter().map(line).collect())
+    }
+}
+
+async fn take(view: &mut View<'_>, plan: &[PlanLine], form: IdForm) -> Result<(), MysqlError> {
+    if plan.iter().all(|line| line.step != Step::ToDo) {
+        return Ok(());
+    }
+    view.run(
+        "CREATE TABLE IF NOT EXISTS pregon_migrations (number int unsigned NOT NULL PRIMARY KEY, \
+         name varchar(64) NOT NULL, applied_at char(26) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+    )
+    .await?;
+    let (id, table) = (id_type(view, form).await?, table_options(view).await?);
+    for migration in &MIGRATIONS {
+        if !plan.iter().any(|line| line.number == migration.number && line.step == Step::ToDo) {
+            continue;
+        }
+        // Said before the first table: whoever finds that one after an interruption knows whose it is.
+        let sql = "INSERT IGNORE INTO pregon_migrations (number, name, applied_at) VALUES (?, ?, NULL)";
+        view.execute(sql, &[&migration.number, &migration.name]).await?;
+        let sql = migration.sql.replace("{uuid}", id).replace("{table}", table);
+        for statement in sql.split(";\n").filter(|statement| statement.contains("CREATE TABLE")) {
+            view.run(statement).await?;
+        }
+        let now = Timestamp::now().database_text();
+        let sql = "UPDATE pregon_migrations SET applied_at = ? WHERE number = ?";
+        view.execute(sql, &[&now, &migration.number]).await?;
+    }
+    Ok(())
+}
+
+async fn id_type(view: &mut View<'_>, form: IdForm) -> Result<&'static str, MysqlError> {
+    const TEXT: &str = "char(32)";
+    if form == IdForm::Text {
+        return Ok(TEXT);
+    }
+    let sql = "SELECT data_type FROM information_schema.columns \
+        WHERE table_schema = database() AND table_name = 'users' AND column_name = 'id'";
+    if let Some(present) = view.row(sql, &[], |row| row.text(0)).await? {
+        return Ok(if present == "uuid" { "uuid" } else { TEXT });
+    }
+    let version = view.row("SELECT version()", &[], |row| row.text(0)).await?.unwrap_or_default();
+    Ok(if has_native_ids(&version) { "uuid" } else { TEXT })
+}
+
+/// MariaDB from 10.7 on.
+fn has_native_ids(version: &str) -> bool {
+    let mut numbers = version.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let (major, minor): (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version.contains("MariaDB") && (major, minor) >= (10, 7)
+}
+
+/// The database's own character set and collation where they are right, so that later tables of others fit.
+async fn table_options(view: &mut View<'_>) -> Result<&'static str, MysqlError> {
+    let set = view.row("SELECT @@character_set_database", &[], |row| row.text(0)).await?;
+    Ok(if set.as_deref() == Some("utf8mb4") { " ENGINE=InnoDB" } else { " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn native_ids_are_a_matter_of_name_and_version() {
+        for version in ["10.11.19-MariaDB-0+deb12u1", "11.4.2-MariaDB", "10.7.1-MariaDB"] {
+            assert!(has_native_ids(version), "{version}");
+        }
+        for version in ["10.4.34-MariaDB", "8.0.36", "8.4.0-commercial", ""] {
+            assert!(!has_native_ids(version), "{version}");
+        }
+    }
+
+    #[test]
+    fn another_programs_tables_are_left_alone_and_must_be_all_there() {
+        let found = |tables: &[&str], ledger: &[(u32, Option<&str>)]| Found {
+            tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+            ledger: ledger.iter().map(|(number, when)| (*number, when.map(str::to_owned))).collect(),
+        };
+        let steps =
+            |found: Found| found.plan("x").map(|plan| plan.into_iter().map(|line| line.step).collect::<Vec<_>>());
+        let (to_do, alone) = (Step::ToDo, Step::LeftAlone);
+        assert_eq!(steps(found(&[], &[])).unwrap(), [to_do.clone(), to_do.clone(), to_do.clone()]);
+        assert_eq!(steps(found(&["django_migrations"], &[])).unwrap()[0], to_do);
+        assert_eq!(steps(found(&NEEDED, &[])).unwrap(), [alone.clone(), to_do.clone(), alone.clone()]);
+        let error = steps(found(&["users", "posts"], &[])).unwrap_err().to_string();
+        assert!(error.contains("lacks user_follows, chat_rooms"), "{error}");
+        // Interrupted after its first table: it is ours, and goes on.
+        assert_eq!(steps(found(&["users"], &[(1, None)])).unwrap(), [to_do.clone(), to_do.clone(), to_do]);
+        let done = found(&NEEDED, &[(2, Some("then"))]);
+        assert_eq!(steps(done).unwrap(), [alone.clone(), Step::Applied("then".into()), alone]);
+        assert!(steps(found(&[], &[(9, None)])).unwrap_err().to_string().contains("newer pregon"));
+    }
+}

@@ -1,0 +1,122 @@
+//! Rooms made, and one's own settings in them: direct writes.
+
+use crate::chat::room::{ChatType, NewRoom, SettingsPatch};
+use crate::ids::{RoomId, Topic, UserId};
+use crate::limits;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::rows::{PARTICIPANTS, participant};
+use crate::store::mysql::text::Insert;
+use crate::store::mysql::values::{each, marks, padded};
+use crate::store::mysql::view::View;
+
+/// The private room of two users, `fresh` if there is none; true when it was made. Both users' rows are locked first, in
+/// one order, so that of two who ask at the same time the second finds the first one's room.
+pub async fn open_private(
+    view: &mut View<'_>,
+    actor: UserId,
+    other: UserId,
+    fresh: RoomId,
+) -> Result<(RoomId, bool), MysqlError> {
+    let pair = [actor.min(other), actor.max(other)];
+    let both = "SELECT id FROM users WHERE id IN (?, ?) ORDER BY id FOR UPDATE";
+    view.rows(both, &[&pair[0], &pair[1]], |_| Ok(())).await?;
+    let sql = "SELECT r.id FROM chat_participants a JOIN chat_participants b ON b.chat_room_id = a.chat_room_id \
+        JOIN chat_rooms r ON r.id = a.chat_room_id \
+        WHERE a.user_id = ? AND b.user_id = ? AND r.chat_type = 'private' AND r.is_active = 1 \
+        ORDER BY r.last_activity DESC, r.id LIMIT 1";
+    if let Some(room) = view.row(sql, &[&actor, &other], |row| row.id(0)).await? {
+        // Found after an answer was lost, it is the one that was made before it.
+        return Ok((room, room == fresh));
+    }
+    let new = NewRoom {
+        creator: actor,
+        chat_type: ChatType::Private,
+        name: String::new(),
+        description: String::new(),
+        others: vec![other],
+    };
+    insert(view, fresh, &new).await?;
+    Ok((fresh, true))
+}
+
+/// Makes the room `fresh` with its participants; a private room that the two have already is that one. `None` when some
+/// of the others do not exist or are inactive.
+pub async fn create(view: &mut View<'_>, new: &NewRoom, fresh: RoomId) -> Result<Option<RoomId>, MysqlError> {
+    if view.is_there("SELECT 1 FROM chat_rooms WHERE id = ?", &[&fresh]).await? {
+        return Ok(Some(fresh));
+    }
+    let mut active = 0;
+    for keys in new.others.chunks(limits::LIST_KEYS_MAX) {
+        let keys = padded(keys);
+        let sql = format!("SELECT count(*) FROM users WHERE is_active = 1 AND id IN ({})", marks(keys.len()));
+        let values: Vec<_> = each(&keys).collect();
+        active += view.count(&sql, &values).await?;
+    }
+    let others: std::collections::HashSet<&UserId> = new.others.iter().collect();
+    if active < others.len() as u64 {
+        return Ok(None);
+    }
+    match (new.chat_type, new.others.as_slice()) {
+        (ChatType::Private, [other]) if new.name.is_empty() => {
+            Ok(Some(open_private(view, new.creator, *other, fresh).await?.0))
+        }
+        _ => insert(view, fresh, new).await.map(|()| Some(fresh)),
+    }
+}
+
+/// A room's row, its participants', and its topic's.
+pub async fn insert(view: &mut View<'_>, room: RoomId, new: &NewRoom) -> Result<(), MysqlError> {
+    let now = view.now;
+    view.execute(
+        "INSERT INTO chat_rooms (id, name, chat_type, description, avatar, is_active, created_at, updated_at, \
+         last_activity, created_by_id) VALUES (?, ?, ?, ?, NULL, 1, ?, ?, ?, ?)",
+        &[&room, &new.name, &new.chat_type, &new.description, &now, &now, &now, &new.creator],
+    )
+    .await?;
+    // The topic's clock starts with the room's: every event is later than every `last_read_at`.
+    view.execute(
+        "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?, 1, 0, ?)",
+        &[&Topic::Room(room).to_string(), &now.0],
+    )
+    .await?;
+    let role = if new.chat_type == ChatType::Private { "member" } else { "owner" };
+    let mut participants = Insert::new(PARTICIPANTS, "");
+    participant(&mut participants, view, room, new.creator, role, now);
+    for user in &new.others {
+        participant(&mut participants, view, room, *user, "member", now);
+    }
+    let mut sql = String::new();
+    participants.move_to(&mut sql);
+    view.run(&sql).await
+}
+
+/// Changes a participant's own settings; false when there is no such participant.
+pub async fn change_settings(
+    view: &mut View<'_>,
+    viewer: UserId,
+    room: RoomId,
+    patch: &SettingsPatch,
+) -> Result<bool, MysqlError> {
+    let changed = view
+        .execute(
+            "UPDATE chat_participants SET other_user_nickname = coalesce(?, other_user_nickname), \
+             chat_background = coalesce(?, chat_background), chat_color = coalesce(?, chat_color), \
+             other_message_color = coalesce(?, other_message_color), \
+             notifications_enabled = coalesce(?, notifications_enabled), \
+             sound_enabled = coalesce(?, sound_enabled), is_muted = coalesce(?, is_muted) \
+             WHERE chat_room_id = ? AND user_id = ?",
+            &[
+                &patch.other_user_nickname,
+                &patch.chat_background,
+                &patch.chat_color,
+                &patch.other_message_color,
+                &patch.notifications_enabled,
+                &patch.sound_enabled,
+                &patch.is_muted,
+                &room,
+                &viewer,
+            ],
+        )
+        .await?;
+    Ok(changed > 0)
+}
