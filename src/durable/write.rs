@@ -97,6 +97,7 @@ impl Intent {
         match self {
             Self::Chat { action, .. } => action.kind(),
             Self::Feed(action) => action.kind(),
+            Self::Adopt(_) => "adopt",
         }
     }
 

@@ -75,8 +75,10 @@ impl Lists {
         loop {
             ticks.tick().await;
             let live = routes.live(|topic| matches!(topic, Topic::Feed(_)));
-            let users: Vec<UserId> =
-                live.iter().filter_map(|topic| if let Topic::Feed(user) = topic { Some(*user) } else { None }).collect();
+            let users: Vec<UserId> = live
+                .iter()
+                .filter_map(|topic| if let Topic::Feed(user) = topic { Some(*user) } else { None })
+                .collect();
             let all: HashSet<UserId> = users.iter().copied().collect();
             self.lock().retain(|user, _| all.contains(user));
             for users in users.chunks(FOLLOWS_SWEEP_USERS_MAX) {

@@ -27,10 +27,11 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 3] = migrations! {
+const MIGRATIONS: [Migration; 4] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
+    4 "0004_adopted_rows" false,
 };
 
 /// What another program's database must have.
