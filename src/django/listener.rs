@@ -1,6 +1,7 @@
 //! Redis: the queues of this process are emptied, its groups joined and left. Whatever goes wrong, everything is begun
 //! anew, on new connections.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -69,36 +70,57 @@ pub struct Listener {
     link: Arc<Link>,
 }
 
-/// Checks a Redis URL without going there.
-///
-/// # Errors
-/// What is wrong with it; the URL is not repeated, since a password may be in it.
-pub fn parse(url: &str) -> Result<Config, String> {
-    if !url.starts_with("redis://") {
-        return Err("must begin with redis://".into());
-    }
-    let mut config = Config::from_url_centralized(url).map_err(|_| "is no URL of a Redis server".to_owned())?;
-    // What goes wrong is mended here, by beginning anew.
-    config.fail_fast = true;
-    Ok(config)
+/// Where Redis is. Never printed whole: a password may be in it.
+#[derive(Clone)]
+pub struct Address {
+    config: Config,
+    place: String,
 }
 
-/// Does Redis answer?
-///
-/// # Errors
-/// It does not; why.
-pub async fn ping(config: &Config) -> Result<(), fred::error::Error> {
-    let client = connect(config, false).await?;
-    let answered = client.ping::<Value>(None).await;
-    close(client);
-    answered.map(drop)
+impl Address {
+    /// Reads `redis://[user:password@]host[:port][/database]`.
+    ///
+    /// # Errors
+    /// What is wrong with it; the URL is not repeated.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        if !url.starts_with("redis://") {
+            return Err("must begin with redis://".into());
+        }
+        let config = Config::from_url_centralized(url).map_err(|_| "is no URL of a Redis server".to_owned())?;
+        let place = config.server.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let place = format!("{place}, database {}", config.database.unwrap_or(0));
+        Ok(Self { config, place })
+    }
+
+    /// Does Redis answer?
+    ///
+    /// # Errors
+    /// It does not; why.
+    pub async fn ping(&self) -> Result<(), String> {
+        let client = connect(&self.config, false).await.map_err(|error| error.to_string())?;
+        let answered = client.ping::<Value>(None).await;
+        close(client);
+        answered.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
 }
 
 impl Listener {
     /// A process that is in no group yet.
-    pub fn new(config: Config, prefix: &str, ears: Ears, link: Arc<Link>) -> Self {
+    pub fn new(address: Address, prefix: &str, ears: Ears, link: Arc<Link>) -> Self {
         let groups = Groups::new(limits::CHANNEL_LINGER, limits::CHANNEL_REFRESH);
-        Self { config, names: Names::fresh(prefix), groups, ears, link }
+        Self { config: address.config, names: Names::fresh(prefix), groups, ears, link }
     }
 
     /// Listens until `stop` is true; then leaves its groups.
@@ -417,4 +439,21 @@ fn close(client: Client) {
 #[expect(clippy::cast_precision_loss, reason = "even microseconds since 1970 are below 2^53")]
 fn seconds(seconds: i64) -> f64 {
     seconds as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_or_refused_without_its_password() {
+        let address = Address::parse("redis://:hunter2@redis.example:6380/3").unwrap();
+        assert_eq!(format!("{address} {address:?}").matches("redis.example:6380, database 3").count(), 2);
+        assert!(!format!("{address:?}").contains("hunter2"));
+        assert!(Address::parse("redis://127.0.0.1").is_ok());
+        for bad in ["", "rediss://:hunter2@x", "http://:hunter2@x", "redis://:hunter2@", "redis:///3"] {
+            let error = Address::parse(bad).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
 }

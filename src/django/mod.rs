@@ -12,3 +12,14 @@ pub mod ring;
 pub mod tail;
 pub mod told;
 pub mod wanted;
+
+/// Is there a Django beside pregon?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// If Django's own table of migrations is in the database.
+    Auto,
+    /// Yes.
+    On,
+    /// No, whatever the database holds.
+    Off,
+}
