@@ -1,5 +1,6 @@
 //! Time as a value: microseconds since 1970, handed to whoever needs it.
 
+mod json;
 mod zone;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Serialize, Serializer};
 
+pub use json::{JsonTime, JsonTimes};
 pub use zone::{UnknownZone, Zone};
 
 /// A moment, in microseconds since 1970-01-01T00:00:00Z.
@@ -41,16 +43,21 @@ impl Timestamp {
         Self::parse(text, "%Y-%m-%d %H:%M:%S%.f").or_else(|| Self::parse(text, "%Y-%m-%dT%H:%M:%S%.f"))
     }
 
-    /// Reads a time a client sent: RFC 3339 with any offset, or naive and then taken as UTC.
+    /// Reads a time a client sent: RFC 3339 with any offset, or naive and then of the zone in which times are shown.
     pub fn from_client_text(text: &str) -> Option<Self> {
         match DateTime::parse_from_rfc3339(text) {
             Ok(moment) => Some(Self(moment.timestamp_micros())),
-            Err(_) => Self::from_database_text(text),
+            Err(_) => Self::from_database_text(text).map(|wall| JsonTimes::current().moment(wall)),
         }
     }
 
+    /// As this process shows times to clients.
+    pub fn json(self) -> JsonTime {
+        JsonTimes::current().text(self)
+    }
+
     /// RFC 3339 in UTC with six digits and `Z`. Two of these are in every message, so no format string is read for them.
-    pub fn rfc3339(self) -> [u8; 27] {
+    fn rfc3339(self) -> [u8; 27] {
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         let Civil { year, month, day, hour, minute, second, micros } = self.civil();
         digits(&mut text[0..4], year);
@@ -134,7 +141,7 @@ fn digits(place: &mut [u8], mut number: i64) {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with six digits and `Z`, the form of every JSON text.
+    /// RFC 3339 in UTC with six digits and `Z`, for logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.rfc3339()).unwrap_or_default())
     }
@@ -142,7 +149,7 @@ impl fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.json().as_str())
     }
 }
 

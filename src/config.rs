@@ -1,18 +1,21 @@
 //! Settings: a file, the environment and flags become values that cannot be wrong, or one sentence that says what is.
 
+mod database;
 mod raw;
 mod secret;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use database::Database;
 pub use raw::{Raw, Setting};
 pub use secret::Secret;
 
 use crate::auth::origin::Rules;
+use crate::clock::{JsonTimes, Zone};
 use crate::fanout::publish::PostUpdates;
 use crate::http::address::Network;
 use crate::limits;
@@ -44,13 +47,17 @@ pub enum LogFormat {
 pub struct Settings {
     /// Where to listen; at least one. Port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where what must last is kept.
+    pub database: Database,
+    /// Where the clock of the database's times hangs.
+    pub zone: Zone,
+    /// How times look in JSON.
+    pub json_times: JsonTimes,
     /// What tokens are signed with; `None` means the one kept beside the database (see [`Settings::secret`]).
     pub jwt_secret: Option<Secret>,
     /// Engine threads, 1 to 64.
     pub shards: usize,
-    /// Threads that write to the database. SQLite has one writer.
+    /// Threads that write to the database, 1 to [`limits::WRITE_LANES_MAX`]. SQLite has one writer.
     pub write_lanes: usize,
     /// How frames leave.
     pub io: Io,
@@ -109,7 +116,8 @@ impl Settings {
         refuse_what_is_not_served(raw)?;
         let listen: Vec<SocketAddr> = raw.list_or(Setting::Listen, "127.0.0.1:8000,[::1]:8000")?;
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
-        let database = database(raw)?;
+        let database = Database::checked(raw)?;
+        let (zone, json_times) = database.times(raw)?;
         let jwt_secret = secret::given(raw)?;
         if jwt_secret.is_none() && !loopback {
             return Err(ConfigError(format!(
@@ -125,7 +133,7 @@ impl Settings {
         Ok(Self {
             jwt_secret,
             shards: shards(raw)?,
-            write_lanes: write_lanes(raw)?,
+            write_lanes: database.write_lanes(raw)?,
             io: io(raw)?,
             node: node(raw)?,
             origins: origins(raw, loopback)?,
@@ -168,6 +176,8 @@ impl Settings {
             log_level: log_level(raw)?,
             listen,
             database,
+            zone,
+            json_times,
         })
     }
 
@@ -176,12 +186,21 @@ impl Settings {
         self.listen.iter().all(|address| address.ip().is_loopback())
     }
 
-    /// What tokens are signed with: as set, or the one kept beside the database, made on first use.
+    /// What tokens are signed with: as set, or the one kept beside a database file, made on first use.
     ///
     /// # Errors
-    /// The kept secret can be neither read nor made.
+    /// The kept secret can be neither read nor made, or there is no file to keep it beside.
     pub fn secret(&self) -> Result<Secret, ConfigError> {
-        self.jwt_secret.clone().map_or_else(|| secret::kept_beside(&self.database), Ok)
+        match (&self.jwt_secret, self.database.file()) {
+            (Some(secret), _) => Ok(secret.clone()),
+            (None, Some(file)) => secret::kept_beside(file),
+            (None, None) => Err(ConfigError(
+                "PREGON_JWT_SECRET is not set, but is required with MySQL, where several programs check the same \
+                 tokens: give it the key that Django signs them with (JWT_SECRET_KEY, else SECRET_KEY), or, where there \
+                 is no Django, for example PREGON_JWT_SECRET=$(openssl rand -hex 32)."
+                    .to_owned(),
+            )),
+        }
     }
 
     /// Where clients reach a server that listens on `bound`, its first address with the port that the system chose.
@@ -196,46 +215,20 @@ impl Settings {
 /// What this version does not do must not look as if it did.
 fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
     for (setting, why) in [
-        (Setting::RedisUrl, "this version serves SQLite on one node, without Redis: remove it"),
+        (Setting::RedisUrl, "this version serves one node, without Redis: remove it"),
         (Setting::TlsCert, "this version leaves TLS to a proxy in front of it: remove it"),
         (Setting::TlsKey, "this version leaves TLS to a proxy in front of it: remove it"),
-        (Setting::DbZone, "this version's database holds UTC: remove it"),
     ] {
         if raw.get(setting).is_some() {
             return Err(ConfigError(format!("{} is set, but {why}.", setting.environment())));
         }
     }
-    raw.one_of(Setting::TimeStyle, "utc", &["utc"]).map(drop)
-}
-
-fn database(raw: &Raw) -> Result<PathBuf, ConfigError> {
-    const EXAMPLE: &str = "sqlite://data/pregon.db";
-    let url = raw.get(Setting::DatabaseUrl).unwrap_or(EXAMPLE);
-    if url.starts_with("mysql://") || url.starts_with("mariadb://") {
-        // A password may be in it, so the value is not repeated.
-        return Err(ConfigError(format!(
-            "PREGON_DATABASE_URL names MySQL, but this version serves SQLite on one node, for example \
-             PREGON_DATABASE_URL={EXAMPLE}."
-        )));
-    }
-    match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('?') && !path.ends_with('/') => {
-            Ok(PathBuf::from(path))
-        }
-        _ => Err(Setting::DatabaseUrl.wrong(url, "must be sqlite:// and the path of a file", EXAMPLE)),
-    }
+    Ok(())
 }
 
 fn shards(raw: &Raw) -> Result<usize, ConfigError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     raw.number(Setting::Shards, cores.min(limits::SHARDS_MAX), 1..=limits::SHARDS_MAX)
-}
-
-fn write_lanes(raw: &Raw) -> Result<usize, ConfigError> {
-    match raw.get(Setting::WriteLanes) {
-        None | Some("1") => Ok(1),
-        Some(other) => Err(Setting::WriteLanes.wrong(other, "must be 1, since SQLite has one writer", "1")),
-    }
 }
 
 fn io(raw: &Raw) -> Result<Io, ConfigError> {
@@ -282,8 +275,11 @@ fn public_url(raw: &Raw) -> Result<Option<String>, ConfigError> {
     }
 }
 
-fn media_dir(raw: &Raw, database: &Path) -> PathBuf {
-    let beside = || database.parent().unwrap_or(Path::new("")).join("media");
+fn media_dir(raw: &Raw, database: &Database) -> PathBuf {
+    let beside = || match database.file() {
+        Some(file) => file.parent().unwrap_or(std::path::Path::new("")).join("media"),
+        None => PathBuf::from("data/media"),
+    };
     raw.get(Setting::MediaDir).map_or_else(beside, PathBuf::from)
 }
 

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::password::Hasher;
 use crate::auth::token::Tokens;
-use crate::config::Settings;
+use crate::config::{Database, Settings};
 use crate::durable::event::Committed;
 use crate::durable::write::Outcome;
 use crate::fanout::publish::Fanout;
@@ -34,6 +34,7 @@ use crate::net::send::{Io, Sender};
 use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::shard::{self, Plan};
+use crate::store::mysql::{MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{LanePort, Store};
 use crate::wire::object::Presenter;
@@ -49,6 +50,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// What keeps it from starting, in one sentence.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     raise_file_limit();
+    settings.json_times.choose();
     let prometheus = crate::metrics::install();
     metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
     let listeners = bind(&settings.listen, settings.shards)?;
@@ -60,7 +62,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    let store: Arc<dyn Store> = SqliteStore::open(store_options(settings), Arc::new(LaneToFanout(fanout.clone())))?;
+    let store = open_store(settings, &control, Arc::new(LaneToFanout(fanout.clone())))?;
     let bursts = fanout
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
@@ -135,9 +137,18 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn store_options(settings: &Settings) -> SqliteOptions {
+fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Arc<dyn Store>> {
     let shown_reactions = settings.post_reactions_shown;
-    SqliteOptions { shown_reactions, ..SqliteOptions::new(settings.database.clone()) }
+    Ok(match &settings.database {
+        Database::Sqlite(file) => {
+            SqliteStore::open(SqliteOptions { shown_reactions, ..SqliteOptions::new(file.clone()) }, port)?
+        }
+        Database::Mysql(link) => {
+            let (lanes, zone) = (settings.write_lanes, settings.zone);
+            let options = MysqlOptions { lanes, zone, shown_reactions, ..MysqlOptions::new(link.clone()) };
+            control.block_on(MysqlStore::open(options, port))?
+        }
+    })
 }
 
 /// Joins the lanes to the fan-out.
@@ -227,7 +238,7 @@ fn start_shards(
 #[expect(clippy::print_stdout, reason = "the one line that says where to go")]
 fn announce(bound: SocketAddr, settings: &Settings) {
     let address = settings.public_url(bound);
-    tracing::info!(%address, shards = settings.shards, database = %settings.database.display(), node = %settings.node, "serving");
+    tracing::info!(%address, shards = settings.shards, database = %settings.database, node = %settings.node, "serving");
     println!("pregon is ready: open {address}/ in two tabs and chat");
 }
 

@@ -83,7 +83,7 @@ pub struct Flags {
     /// Addresses to listen on [default: 127.0.0.1:8000,[::1]:8000]
     #[arg(long, global = true, value_name = "ADDRESSES")]
     listen: Option<String>,
-    /// The database [default: sqlite://data/pregon.db]
+    /// The database: sqlite://… or mysql://…, which others on the machine can see here [default: sqlite://data/pregon.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
     /// Redis, for several nodes (not in this version)
@@ -95,7 +95,7 @@ pub struct Flags {
     /// Engine threads, 1 to 64 [default: one a core]
     #[arg(long, global = true, value_name = "N")]
     shards: Option<String>,
-    /// Database writers [default: 1]
+    /// Database writers, up to 32 on MySQL [default: 4 on MySQL, 1 on SQLite]
     #[arg(long, global = true, value_name = "N")]
     write_lanes: Option<String>,
     /// How frames leave: auto, uring (one system call for many sockets) or epoll [default: auto]

@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 
-use crate::cli::say;
+use crate::cli::{database, say};
 use crate::clock::Timestamp;
-use crate::config::Settings;
+use crate::config::{Database, Settings};
 use crate::limits::STRETCH_VISITS_MAX;
 use crate::net::send::{Io, Sender};
-use crate::store::sqlite;
 
 /// Below this a server takes some hundred connections and then fails in odd ways.
 const FILES_MIN: u64 = 4096;
@@ -20,7 +19,7 @@ const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
 /// Success only when every line is.
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let findings = [
-        ("database", database(settings)),
+        ("database", tables(settings)),
         ("redis", Ok("not configured: one node".to_owned())),
         ("secret", secret(settings)),
         ("media", media(settings)),
@@ -41,13 +40,16 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
     Ok(code)
 }
 
-fn database(settings: &Settings) -> Result<String, String> {
-    let path = settings.database.display();
-    let lines = sqlite::migrate(&settings.database, true).map_err(|error| error.to_string())?;
-    let to_do = lines.iter().filter(|line| line.to_string().ends_with("to do")).count();
-    match to_do {
-        0 => Ok(format!("{path} has this version's tables")),
-        to_do => Ok(format!("{path} gets {to_do} migration(s) when the server starts, or now with pregon migrate")),
+fn tables(settings: &Settings) -> Result<String, String> {
+    let place = &settings.database;
+    match (database::steps_to_do(place).map_err(|error| format!("{error:#}"))?, place) {
+        (0, _) => Ok(format!("{place} has this version's tables")),
+        (to_do, Database::Sqlite(_)) => {
+            Ok(format!("{place} gets {to_do} migration(s) when the server starts, or now with pregon migrate"))
+        }
+        (to_do, Database::Mysql(_)) => {
+            Err(format!("{place} lacks {to_do} migration(s): see them with pregon migrate --dry-run, then run it"))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod database;
 mod logging;
 mod seed;
 mod token;
@@ -14,7 +15,6 @@ use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
 use crate::config::Settings;
-use crate::store::sqlite;
 
 /// Does what the arguments say. An error is one sentence on standard error.
 pub fn run() -> ExitCode {
@@ -37,16 +37,14 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
             crate::server::run(&settings)?;
         }
         Command::Migrate { dry_run } => {
-            for line in sqlite::migrate(&settings.database, dry_run)? {
-                say(&line.to_string())?;
-            }
+            database::migrate(&settings.database, dry_run)?;
         }
         Command::Check => return check::run(&settings),
         Command::Token { user, hours } => token::run(&settings, &user, hours)?,
         Command::Seed(plan) => seed::run(&settings, &plan)?,
         Command::Backup { file } => {
-            sqlite::backup(&settings.database, &file)?;
-            say(&format!("{} is a copy of {}", file.display(), settings.database.display()))?;
+            database::backup(&settings.database, &file)?;
+            say(&format!("{} is a copy of {}", file.display(), settings.database))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::auth::password;
 use crate::auth::token::Tokens;
 use crate::cli::arguments::SeedArguments;
-use crate::cli::say;
+use crate::cli::{database, say};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::ids::{RoomId, UserId};
-use crate::store::sqlite;
+use crate::store::sqlite::SeedPlan;
 
 #[derive(Serialize)]
 struct Fixture<'a> {
@@ -43,18 +43,15 @@ pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
     let unwritable = || format!("{} cannot be written", plan.out.display());
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(0o600).open(&plan.out).with_context(unwritable)?;
-    let seeded = sqlite::seed(
-        &settings.database,
-        &sqlite::SeedPlan {
-            users: plan.users,
-            rooms: plan.rooms,
-            members: plan.members,
-            follows: plan.follows,
-            password_hash: password::encode(&plan.password, password::ITERATIONS),
-            allow_existing: plan.allow_existing,
-        },
-    )
-    .inspect_err(|_| {
+    let seed_plan = SeedPlan {
+        users: plan.users,
+        rooms: plan.rooms,
+        members: plan.members,
+        follows: plan.follows,
+        password_hash: password::encode(&plan.password, password::ITERATIONS),
+        allow_existing: plan.allow_existing,
+    };
+    let seeded = database::seed(&settings.database, settings.zone, &seed_plan).inspect_err(|_| {
         if is_new {
             let _ = std::fs::remove_file(&plan.out);
         }
@@ -82,7 +79,7 @@ pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
         fixture.users.len(),
         plan.password,
         fixture.rooms.len(),
-        settings.database.display(),
+        settings.database,
         plan.out.display()
     ))?;
     Ok(())

@@ -39,6 +39,8 @@ settings! {
     Listen = "listen",
     /// The database.
     DatabaseUrl = "database_url",
+    /// A file that holds the database's URL, since a password may be in it.
+    DatabaseUrlFile = "database_url_file",
     /// Other nodes; later.
     RedisUrl = "redis_url",
     /// The token secret itself.
@@ -87,7 +89,7 @@ settings! {
     LogFormat = "log_format",
     /// A level or filter.
     LogLevel = "log_level",
-    /// The zone of the database's times; later.
+    /// The zone of the database's times, and of naive ones in JSON.
     DbZone = "db_zone",
     /// The form of times in JSON.
     TimeStyle = "time_style",
@@ -149,6 +151,8 @@ impl Raw {
         match setting {
             Setting::JwtSecret => self.0.remove(&Setting::JwtSecretFile),
             Setting::JwtSecretFile => self.0.remove(&Setting::JwtSecret),
+            Setting::DatabaseUrl => self.0.remove(&Setting::DatabaseUrlFile),
+            Setting::DatabaseUrlFile => self.0.remove(&Setting::DatabaseUrl),
             _ => None,
         };
         if value.trim().is_empty() {

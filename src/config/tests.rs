@@ -1,6 +1,7 @@
 //! Which source wins, and the sentence on each wrong value.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::*;
 
@@ -15,7 +16,7 @@ fn settings(pairs: &[(&str, &str)]) -> Result<Settings, String> {
 fn the_defaults_serve_this_machine() {
     let settings = settings(&[]).unwrap();
     assert_eq!(settings.listen, ["127.0.0.1:8000".parse().unwrap(), "[::1]:8000".parse().unwrap()]);
-    assert_eq!(settings.database, Path::new("data/pregon.db"));
+    assert_eq!(settings.database.file(), Some(Path::new("data/pregon.db")));
     assert_eq!(settings.media_dir, Path::new("data/media"));
     assert_eq!((settings.write_lanes, settings.io, settings.rate_limits), (1, Io::Auto, true));
     assert_eq!(
@@ -69,11 +70,15 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("DATABASE_URL", "postgres://x", "PREGON_DATABASE_URL=sqlite://data/pregon.db"),
         ("DATABASE_URL", "sqlite://", "must be sqlite://"),
         ("DATABASE_URL", "sqlite://:memory:", "must be sqlite://"),
-        ("DATABASE_URL", "mysql://root:hunter2@db/x", "this version serves SQLite on one node"),
-        ("REDIS_URL", "redis://:hunter2@db", "this version serves SQLite on one node"),
+        ("DATABASE_URL", "mysql://root:hunter2@db", "names no database"),
+        ("DATABASE_URL", "mysql://root:hunter2@db/x?hunter2=x&y=1", "must be right as in"),
+        ("DATABASE_URL", "postgres://root:hunter2@db/x", "must begin with sqlite://, mysql:// or mariadb://"),
+        ("DATABASE_URL_FILE", "/does/not/exist", "cannot be read"),
+        ("REDIS_URL", "redis://:hunter2@db", "this version serves one node"),
         ("TLS_CERT", "x.pem", "proxy"),
-        ("DB_ZONE", "America/Bogota", "UTC"),
-        ("TIME_STYLE", "naive", "must be utc"),
+        ("DB_ZONE", "America/Bogota", "SQLite holds UTC"),
+        ("DB_ZONE", "Bogota", "PREGON_DB_ZONE=America/Bogota"),
+        ("TIME_STYLE", "local", "must be utc or naive"),
         ("JWT_SECRET", "hunter2", "has 7 bytes, but must have at least 16"),
         ("RATE_LIMITS", "maybe", "must be on or off"),
         ("REQUIRE_ORIGIN", "maybe", "must be on or off"),
@@ -90,6 +95,28 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         assert!(sentence.contains(part) && sentence.contains(&format!("PREGON_{name}")), "{sentence}");
         assert!(sentence.ends_with('.') && !sentence.contains('\n') && !sentence.contains("hunter2"), "{sentence}");
     }
+}
+
+#[test]
+fn a_server_has_lanes_a_zone_and_a_secret_that_is_given() {
+    let url = ("DATABASE_URL", "mariadb://root:hunter2@db:3307/social");
+    let bare = settings(&[url]).unwrap();
+    assert_eq!((bare.database.to_string(), bare.write_lanes), ("social on db:3307".to_owned(), limits::WRITE_LANES));
+    assert_eq!((bare.zone, bare.json_times), (Zone::Utc, JsonTimes::Utc));
+    assert_eq!(bare.media_dir, Path::new("data/media"));
+    assert!(!format!("{bare:?}").contains("hunter2"));
+    let sentence = bare.secret().unwrap_err().to_string();
+    assert!(sentence.starts_with("PREGON_JWT_SECRET is not set") && sentence.contains("SECRET_KEY"), "{sentence}");
+
+    let zone = ("DB_ZONE", "America/Bogota");
+    let full = settings(&[url, zone, ("TIME_STYLE", "naive"), ("WRITE_LANES", "8"), ("JWT_SECRET", SECRET)]).unwrap();
+    let bogota = "America/Bogota".parse().unwrap();
+    assert_eq!((full.zone, full.json_times, full.write_lanes), (bogota, JsonTimes::Naive(bogota), 8));
+    assert_eq!(full.secret().unwrap().bytes(), SECRET.as_bytes());
+    assert!(settings(&[url, ("WRITE_LANES", "33")]).unwrap_err().contains("from 1 to 32"));
+    // On SQLite it is the zone of what is shown alone.
+    let shown = settings(&[zone, ("TIME_STYLE", "naive")]).unwrap();
+    assert_eq!((shown.zone, shown.json_times), (Zone::Utc, JsonTimes::Naive(bogota)));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl<'a> Object<'a> {
     pub fn time(&mut self, key: &'static str, value: Timestamp) -> &mut Self {
         let out = self.key(key);
         out.push(b'"');
-        out.extend_from_slice(&value.rfc3339());
+        out.extend_from_slice(value.json().as_str().as_bytes());
         out.push(b'"');
         self
     }

@@ -11,12 +11,13 @@ mod rooms;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
-use store_support::{Sqlite, World};
+use store_support::{Ids, Maria, Sqlite, World};
 
 macro_rules! suite {
     ($($backend:ident: $new:expr;)* => $claims:tt) => {
         $(mod $backend {
-            use super::{Sqlite, World};
+            #[allow(unused_imports, reason = "each backend uses a part")]
+            use super::{Ids, Maria, Sqlite, World};
             suite!(@claims $new, $claims);
         })*
     };
@@ -30,6 +31,9 @@ macro_rules! suite {
 
 suite! {
     sqlite: Sqlite::new();
+    mariadb_uuid: Maria::new(Ids::Uuid);
+    mariadb_char: Maria::new(Ids::Char);
+    mariadb_mixed: Maria::new(Ids::Mixed);
     => {
         messages: [
             a_message_is_what_was_sent_and_what_is_read,

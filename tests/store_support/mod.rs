@@ -1,6 +1,10 @@
 //! A store of its own for each test, with what the lane reports and a clock that stands still until it is moved.
 #![allow(dead_code, reason = "each test uses a part")]
 
+mod mariadb;
+#[path = "../private/mod.rs"]
+pub mod private;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +28,8 @@ use pregon::ids::{CommentId, EventId, MessageId, PostId, RoomId, SessionKey, Sha
 use pregon::store::sqlite::{Clock, SqliteOptions, SqliteStore};
 use pregon::store::{LanePort, PageRequest, Store};
 use tokio::sync::oneshot;
+
+pub use mariadb::{Ids, Maria};
 
 /// What a lane reported, in order.
 #[derive(Default)]

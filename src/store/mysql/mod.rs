@@ -100,6 +100,18 @@ impl Shared {
     }
 }
 
+/// Refuses a database that lacks a step.
+///
+/// # Errors
+/// It does, or cannot be used.
+pub async fn require_migrated(link: &Link) -> Result<(), StoreError> {
+    let shared = Shared::alone(link.clone());
+    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
+    migrate::require(&mut shared.view(&mut connection, Timestamp::now()), link).await?;
+    drop(connection.disconnect().await);
+    Ok(())
+}
+
 /// The user behind a username or an id, for commands.
 ///
 /// # Errors

@@ -1,0 +1,86 @@
+//! What commands do with either database.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use crate::cli::say;
+use crate::clock::Zone;
+use crate::config::Database;
+use crate::ids::UserId;
+use crate::store::mysql::{self, Dialect, IdForm, Step};
+use crate::store::sqlite::{self, SeedPlan, Seeded};
+
+/// Runs what a server answers to, on an event loop of its own.
+fn block_on<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T>
+where
+    E: Into<anyhow::Error>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
+    runtime.block_on(work).map_err(Into::into)
+}
+
+/// Shows the plan, then takes its steps unless it is a dry run.
+pub fn migrate(database: &Database, dry_run: bool) -> Result<()> {
+    match database {
+        Database::Sqlite(file) => sqlite::migrate(file, dry_run)?.iter().try_for_each(|line| say(&line.to_string()))?,
+        Database::Mysql(link) => {
+            block_on(mysql::plan(link))?.iter().try_for_each(|line| say(&line.to_string()))?;
+            if !dry_run {
+                block_on(mysql::migrate(link, IdForm::Fitting))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many steps are to be taken.
+pub fn steps_to_do(database: &Database) -> Result<usize> {
+    Ok(match database {
+        Database::Sqlite(file) => sqlite::migrate(file, true)?.iter().filter(|line| line.applied.is_none()).count(),
+        Database::Mysql(link) => block_on(mysql::plan(link))?.iter().filter(|line| line.step == Step::ToDo).count(),
+    })
+}
+
+/// The user behind a username or an id.
+pub fn find_user(database: &Database, user: &str) -> Result<Option<UserId>> {
+    match database {
+        Database::Sqlite(file) => find_in_file(file, user),
+        Database::Mysql(link) => block_on(mysql::find_user(link, user)),
+    }
+}
+
+fn find_in_file(database: &Path, user: &str) -> Result<Option<UserId>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || format!("{} cannot be read: start the server once, or run pregon migrate", database.display());
+    let connection = Connection::open_with_flags(database, flags).with_context(open)?;
+    let id = user.parse::<UserId>().map_or_else(|_| String::new(), UserId::hex);
+    let found: Option<String> = connection
+        .query_row("SELECT id FROM users WHERE username = ?1 OR id = ?2", [user.to_lowercase(), id], |row| row.get(0))
+        .optional()
+        .with_context(open)?;
+    Ok(found.and_then(|text| text.parse().ok()))
+}
+
+/// Makes what `plan` says.
+pub fn seed(database: &Database, zone: Zone, plan: &SeedPlan) -> Result<Seeded> {
+    match database {
+        Database::Sqlite(file) => Ok(sqlite::seed(file, plan)?),
+        Database::Mysql(link) => {
+            block_on(mysql::require_migrated(link))?;
+            block_on(mysql::seed(link, &Dialect { zone }, plan))
+        }
+    }
+}
+
+/// A copy in a new file.
+pub fn backup(database: &Database, to: &Path) -> Result<()> {
+    match database {
+        Database::Sqlite(file) => Ok(sqlite::backup(file, to)?),
+        Database::Mysql(link) => bail!(
+            "pregon copies SQLite files only: copy {} with mariadb-dump --single-transaction (or mysqldump)",
+            link.place()
+        ),
+    }
+}

@@ -1,0 +1,80 @@
+//! How times look in JSON: one form for a whole process.
+
+use std::sync::OnceLock;
+
+use super::{Timestamp, Zone};
+
+/// The form of every time in frames and REST answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JsonTimes {
+    /// RFC 3339 in UTC with six digits and `Z`: `2026-02-01T10:30:00.000000Z`.
+    #[default]
+    Utc,
+    /// What a clock in the zone shows, without saying where it hangs; no fraction when it is zero: `2026-02-01T05:30:00`.
+    /// As Django does it with `USE_TZ = False`.
+    Naive(Zone),
+}
+
+/// Set once, before the first time is shown: a style that travelled with every value would cost each of them.
+static CURRENT: OnceLock<JsonTimes> = OnceLock::new();
+
+impl JsonTimes {
+    /// Makes this the form of the process; false when another was chosen before.
+    pub fn choose(self) -> bool {
+        *CURRENT.get_or_init(|| self) == self
+    }
+
+    pub(super) fn current() -> Self {
+        CURRENT.get().copied().unwrap_or_default()
+    }
+
+    /// The text of a moment.
+    pub fn text(self, moment: Timestamp) -> JsonTime {
+        match self {
+            Self::Utc => JsonTime { text: moment.rfc3339(), length: 27 },
+            Self::Naive(zone) => {
+                let text = zone.wall(moment).rfc3339();
+                JsonTime { text, length: if text.ends_with(b".000000Z") { 19 } else { 26 } }
+            }
+        }
+    }
+
+    /// The moment of a naive text that a client sent, read as if it were of UTC.
+    pub(super) fn moment(self, wall: Timestamp) -> Timestamp {
+        match self {
+            Self::Utc => wall,
+            Self::Naive(zone) => zone.moment(wall),
+        }
+    }
+}
+
+/// A time's text, where it was made.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonTime {
+    text: [u8; 27],
+    length: usize,
+}
+
+impl JsonTime {
+    /// ASCII.
+    pub fn as_str(&self) -> &str {
+        self.text.get(..self.length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn naive_times_are_local_without_a_zone_and_without_a_zero_fraction() {
+        let bogota = JsonTimes::Naive("America/Bogota".parse().unwrap());
+        let moment = Timestamp::from_client_text("2026-11-21T23:02:35.916430Z").unwrap();
+        assert_eq!(bogota.text(moment).as_str(), "2026-11-21T18:02:35.916430");
+        assert_eq!(bogota.text(Timestamp(moment.0 - 916_430)).as_str(), "2026-11-21T18:02:35");
+        assert_eq!(JsonTimes::Utc.text(moment).as_str(), "2026-11-21T23:02:35.916430Z");
+        let naive = Timestamp::from_database_text("2026-11-21T18:02:35.916430").unwrap();
+        assert_eq!(bogota.moment(naive), moment);
+        assert_eq!(JsonTimes::Utc.moment(naive), naive);
+    }
+}

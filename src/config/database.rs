@@ -1,0 +1,109 @@
+//! Which database, and what goes with it: its writers, and the zone of its clock.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::clock::{JsonTimes, Zone};
+use crate::config::{ConfigError, Raw, Setting};
+use crate::limits;
+use crate::store::mysql::Link;
+
+const SQLITE_EXAMPLE: &str = "sqlite://data/pregon.db";
+const MYSQL_EXAMPLE: &str = "mysql://user:password@127.0.0.1:3306/social";
+
+/// Where what must last is kept.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server.
+    Mysql(Link),
+}
+
+impl fmt::Display for Database {
+    /// The file, or the database with its server; never a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Mysql(link) => f.write_str(link.place()),
+        }
+    }
+}
+
+impl Database {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Mysql(_) => None,
+        }
+    }
+
+    pub(super) fn checked(raw: &Raw) -> Result<Self, ConfigError> {
+        let url = match (raw.get(Setting::DatabaseUrl), raw.get(Setting::DatabaseUrlFile)) {
+            (Some(url), _) => url.to_owned(),
+            (None, Some(path)) => read(path)?,
+            (None, None) => SQLITE_EXAMPLE.to_owned(),
+        };
+        if url.starts_with("mysql://") || url.starts_with("mariadb://") {
+            // A password may be in it, so the value is not repeated.
+            let wrong = |what| {
+                ConfigError(format!(
+                    "PREGON_DATABASE_URL {what}, but must be right as in PREGON_DATABASE_URL={MYSQL_EXAMPLE}."
+                ))
+            };
+            return Link::parse(&url).map(Self::Mysql).map_err(wrong);
+        }
+        match url.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('?') && !path.ends_with('/') => {
+                Ok(Self::Sqlite(PathBuf::from(path)))
+            }
+            _ if url.contains('@') => Err(ConfigError(format!(
+                "PREGON_DATABASE_URL must begin with sqlite://, mysql:// or mariadb://, for example \
+                 PREGON_DATABASE_URL={MYSQL_EXAMPLE}."
+            ))),
+            _ => {
+                let must = "must be sqlite:// and the path of a file, or mysql:// and a server's database";
+                Err(Setting::DatabaseUrl.wrong(&url, must, SQLITE_EXAMPLE))
+            }
+        }
+    }
+
+    pub(super) fn write_lanes(&self, raw: &Raw) -> Result<usize, ConfigError> {
+        match (self, raw.get(Setting::WriteLanes)) {
+            (Self::Mysql(_), _) => raw.number(Setting::WriteLanes, limits::WRITE_LANES, 1..=limits::WRITE_LANES_MAX),
+            (Self::Sqlite(_), None | Some("1")) => Ok(1),
+            (Self::Sqlite(_), Some(other)) => {
+                Err(Setting::WriteLanes.wrong(other, "must be 1, since SQLite has one writer", "1"))
+            }
+        }
+    }
+
+    /// The zone of the database's clock, and how times look in JSON.
+    pub(super) fn times(&self, raw: &Raw) -> Result<(Zone, JsonTimes), ConfigError> {
+        let is_naive = raw.one_of(Setting::TimeStyle, "utc", &["utc", "naive"])? == "naive";
+        let zone = match raw.get(Setting::DbZone) {
+            None => Zone::Utc,
+            Some(name) => name.parse().map_err(|_| {
+                Setting::DbZone.wrong(name, "must be a name of the time-zone database", "America/Bogota")
+            })?,
+        };
+        let times = if is_naive { JsonTimes::Naive(zone) } else { JsonTimes::Utc };
+        match self {
+            Self::Mysql(_) => Ok((zone, times)),
+            Self::Sqlite(_) if is_naive || zone == Zone::Utc => Ok((Zone::Utc, times)),
+            Self::Sqlite(_) => Err(Setting::DbZone.wrong(
+                raw.get(Setting::DbZone).unwrap_or_default(),
+                "SQLite holds UTC, so that it must be so, unless PREGON_TIME_STYLE=naive shows local times",
+                "UTC",
+            )),
+        }
+    }
+}
+
+fn read(path: &str) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError(format!("PREGON_DATABASE_URL_FILE is {path:?}, but that file cannot be read: {error}."))
+    })?;
+    Ok(text.trim().to_owned())
+}
