@@ -16,6 +16,8 @@ pub use secret::Secret;
 
 use crate::auth::origin::Rules;
 use crate::clock::{JsonTimes, Zone};
+use crate::django::Mode;
+use crate::django::listener::Address;
 use crate::fanout::publish::PostUpdates;
 use crate::http::address::Network;
 use crate::limits;
@@ -53,6 +55,10 @@ pub struct Settings {
     pub zone: Zone,
     /// How times look in JSON.
     pub json_times: JsonTimes,
+    /// The Redis of Django's channel layer.
+    pub redis: Option<Address>,
+    /// Is there a Django beside pregon?
+    pub django: Mode,
     /// What tokens are signed with; `None` means the one kept beside the database (see [`Settings::secret`]).
     pub jwt_secret: Option<Secret>,
     /// Engine threads, 1 to 64.
@@ -118,6 +124,7 @@ impl Settings {
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
         let database = Database::checked(raw)?;
         let (zone, json_times) = database.times(raw)?;
+        let (redis, django) = database.neighbours(raw)?;
         let jwt_secret = secret::given(raw)?;
         if jwt_secret.is_none() && !loopback {
             return Err(ConfigError(format!(
@@ -176,6 +183,8 @@ impl Settings {
             log_level: log_level(raw)?,
             listen,
             database,
+            redis,
+            django,
             zone,
             json_times,
         })
@@ -215,7 +224,6 @@ impl Settings {
 /// What this version does not do must not look as if it did.
 fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
     for (setting, why) in [
-        (Setting::RedisUrl, "this version serves one node, without Redis: remove it"),
         (Setting::TlsCert, "this version leaves TLS to a proxy in front of it: remove it"),
         (Setting::TlsKey, "this version leaves TLS to a proxy in front of it: remove it"),
     ] {

@@ -1,6 +1,7 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
 mod active;
+mod beside;
 mod follows;
 mod gate;
 mod refresh;
@@ -34,6 +35,7 @@ use crate::net::send::{Io, Sender};
 use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::shard::{self, Plan};
+use crate::store::beside::Beside;
 use crate::store::mysql::{MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{LanePort, Store};
@@ -62,7 +64,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    let store = open_store(settings, &control, Arc::new(LaneToFanout(fanout.clone())))?;
+    let (store, rows) = open_store(settings, &control, Arc::new(LaneToFanout(fanout.clone())))?;
+    let neighbour = control.block_on(beside::find(settings, rows))?;
     let bursts = fanout
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
@@ -81,18 +84,10 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         rates: Rates::new(settings.rate_limits),
         metrics_public: settings.metrics_public,
         render_metrics: Arc::new(move || render.render()),
+        redis: neighbour.as_ref().and_then(beside::Neighbour::is_redis_up),
     });
-    let door = gate::Door {
-        store: store.clone(),
-        tokens,
-        origins: settings.origins.clone(),
-        lifecycle: lifecycle.clone(),
-        terms: gate::Terms {
-            token_grace: settings.token_grace,
-            presence_room_max: settings.presence_room_max,
-            strict_tokens: settings.strict_tokens,
-        },
-    };
+    let door = door(settings, &store, tokens, &lifecycle);
+    let lists = follows::Lists::new(store.clone(), inboxes.clone(), neighbour.as_ref().map(|found| found.rows.clone()));
     let submit = store.clone();
     let ports = Ports {
         inboxes: inboxes.clone(),
@@ -100,16 +95,23 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         gate: Arc::new(door),
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
-        load_follows: follows::port(store.clone(), inboxes.clone(), control.handle()),
+        load_follows: follows::port(lists.clone(), control.handle()),
     };
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
-    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
-    control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
+    let sweep_every = |usual| beside::sweep_every(neighbour.as_ref(), usual);
+    let active_check = sweep_every(settings.active_check);
+    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), active_check));
+    let sweep = sweep_every(PARTICIPANT_SWEEP);
+    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), sweep));
+    let beside = neighbour.map(|found| found.start(settings, &store, &fanout, &routes, lists, control.handle()));
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    if let Some(beside) = beside {
+        control.block_on(beside.stop());
+    }
     fanout.stop();
     drop(bursts.join());
     control.block_on(store.close());
@@ -137,16 +139,36 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Arc<dyn Store>> {
+/// Who may come in.
+fn door(settings: &Settings, store: &Arc<dyn Store>, tokens: Arc<Tokens>, lifecycle: &Arc<Lifecycle>) -> gate::Door {
+    gate::Door {
+        store: store.clone(),
+        tokens,
+        origins: settings.origins.clone(),
+        lifecycle: lifecycle.clone(),
+        terms: gate::Terms {
+            token_grace: settings.token_grace,
+            presence_room_max: settings.presence_room_max,
+            strict_tokens: settings.strict_tokens,
+        },
+    }
+}
+
+/// A store, and what it offers beside another program.
+type Opened = (Arc<dyn Store>, Option<Arc<dyn Beside>>);
+
+fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Opened> {
     let shown_reactions = settings.post_reactions_shown;
     Ok(match &settings.database {
         Database::Sqlite(file) => {
-            SqliteStore::open(SqliteOptions { shown_reactions, ..SqliteOptions::new(file.clone()) }, port)?
+            let options = SqliteOptions { shown_reactions, ..SqliteOptions::new(file.clone()) };
+            (SqliteStore::open(options, port)?, None)
         }
         Database::Mysql(link) => {
             let (lanes, zone) = (settings.write_lanes, settings.zone);
             let options = MysqlOptions { lanes, zone, shown_reactions, ..MysqlOptions::new(link.clone()) };
-            control.block_on(MysqlStore::open(options, port))?
+            let store = control.block_on(MysqlStore::open(options, port))?;
+            (store.clone(), Some(store))
         }
     })
 }
@@ -243,8 +265,8 @@ fn announce(bound: SocketAddr, settings: &Settings) {
 }
 
 /// Finds participant rows that others have deleted: the sessions of those users leave.
-async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>) {
-    let mut ticks = tokio::time::interval(PARTICIPANT_SWEEP);
+async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -28,7 +28,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("django", &["chat", "feed", "durable", "store", "fanout"]),
     ("fanout", &["wire", "chat", "feed", "durable", "session", "shard"]),
     ("http", &["wire", "chat", "feed", "durable", "auth", "store", "fanout", "shard", "page"]),
-    ("config", &["auth", "fanout", "http", "net", "store"]),
+    ("config", &["auth", "django", "fanout", "http", "net", "store"]),
     ("server", &["*"]),
     ("cli", &["*"]),
     ("main", &["*"]),

@@ -139,7 +139,7 @@ impl Listener {
             }
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stopped(&mut stop) => return,
             }
             pause = (pause * 2).min(limits::CHANNEL_PAUSE_MAX);
         }
@@ -199,7 +199,7 @@ impl Listener {
                         self.groups.join_anew(Instant::now());
                     }
                 }
-                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                () = stopped(stop) => return Ok(()),
             }
         }
     }
@@ -326,6 +326,15 @@ impl Listener {
         let _: Value = client.zrem(self.names.ledger_key(), queue.simple().to_string()).await?;
         tracing::info!(groups = cleared, "left the groups of a process that ended without doing so");
         Ok(())
+    }
+}
+
+/// Ready when the server stops.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    while !*stop.borrow_and_update() {
+        if stop.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::Topic;
 use crate::limits::BESIDE_SWEEP;
+use crate::server::follows::Lists;
 use crate::shard::port::Directory;
 use crate::store::Store;
 use crate::store::beside::Beside;
@@ -66,45 +67,56 @@ pub(super) struct Work {
     tail: JoinHandle<()>,
 }
 
-/// Starts it on the control runtime.
-pub(super) fn start(
-    neighbour: &Neighbour,
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-    fanout: &Arc<Fanout>,
-    routes: &Arc<Routes>,
-    control: &Handle,
-) -> Work {
-    let (stop, stopped) = watch::channel(false);
-    let is_live = |routes: &Arc<Routes>| {
-        let routes = Arc::clone(routes);
-        Box::new(move |topic: Topic| !routes.shards_of(&topic).is_empty())
-    };
-    let (rooms, told) = (Arc::clone(routes), Arc::clone(fanout));
-    let tail = Tail::new(tail::Ways {
-        store: Arc::clone(store),
-        rows: Arc::clone(&neighbour.rows),
-        live: Box::new(move || rooms.live(|topic| matches!(topic, Topic::Room(_) | Topic::Notifications(_)))),
-        publish: Box::new(move |events| told.publish(events)),
-    });
-    let tail = control.spawn(tail.run());
-    let redis = settings.redis.clone().zip(neighbour.link.clone());
-    let listener = redis.map(|(address, link)| {
-        let rows = Arc::clone(&neighbour.rows);
-        let ringer = Ringer::new(Arc::clone(store), rows, Arc::clone(fanout), is_live(routes));
-        ringer.start(control);
-        let changes = Arc::new(Changes::default());
-        let (noted, topics) = (Arc::clone(&changes), Arc::clone(routes));
-        routes.watch(Box::new(move |topic| noted.note(topic)));
-        let ears = Ears {
-            changes,
-            is_live: is_live(routes),
-            live: Box::new(move || topics.live(|topic| group_of(*topic).is_some())),
-            hear: Arc::new(move |element| ringer.hear(element)),
-        };
-        control.spawn(Listener::new(address, PREFIX, ears, link).run(stopped))
-    });
-    Work { stop, listener, tail }
+impl Neighbour {
+    /// For `/readyz`: is Redis there?
+    pub(super) fn is_redis_up(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
+        let link = self.link.clone()?;
+        Some(Arc::new(move || link.is_up()))
+    }
+
+    /// Starts all that works beside Django on the control runtime.
+    pub(super) fn start(
+        self,
+        settings: &Settings,
+        store: &Arc<dyn Store>,
+        fanout: &Arc<Fanout>,
+        routes: &Arc<Routes>,
+        lists: Arc<Lists>,
+        control: &Handle,
+    ) -> Work {
+        let (stop, stopped) = watch::channel(false);
+        let (rooms, told) = (Arc::clone(routes), Arc::clone(fanout));
+        let tail = Tail::new(tail::Ways {
+            store: Arc::clone(store),
+            rows: Arc::clone(&self.rows),
+            live: Box::new(move || rooms.live(|topic| matches!(topic, Topic::Room(_) | Topic::Notifications(_)))),
+            publish: Box::new(move |events| told.publish(events)),
+        });
+        let tail = control.spawn(tail.run());
+        control.spawn(lists.sweep(Arc::clone(&self.rows), Arc::clone(routes)));
+        let redis = settings.redis.clone().zip(self.link);
+        let listener = redis.map(|(address, link)| {
+            let rows = Arc::clone(&self.rows);
+            let ringer = Ringer::new(Arc::clone(store), rows, Arc::clone(fanout), is_live(routes));
+            ringer.start(control);
+            let changes = Arc::new(Changes::default());
+            let (noted, topics) = (Arc::clone(&changes), Arc::clone(routes));
+            routes.watch(Box::new(move |topic| noted.note(topic)));
+            let ears = Ears {
+                changes,
+                is_live: is_live(routes),
+                live: Box::new(move || topics.live(|topic| group_of(*topic).is_some())),
+                hear: Arc::new(move |element| ringer.hear(element)),
+            };
+            control.spawn(Listener::new(address, PREFIX, ears, link).run(stopped))
+        });
+        Work { stop, listener, tail }
+    }
+}
+
+fn is_live(routes: &Arc<Routes>) -> Box<dyn Fn(Topic) -> bool + Send + Sync> {
+    let routes = Arc::clone(routes);
+    Box::new(move |topic: Topic| !routes.shards_of(&topic).is_empty())
 }
 
 impl Work {
