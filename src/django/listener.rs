@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface, SetsInterface, SortedSetsInterface};
 use fred::types::config::Config;
 use fred::types::{Builder, CustomCommand, Value};
@@ -146,7 +147,7 @@ impl Listener {
     }
 
     /// From new connections to their end. `Ok`: the server stops, and the groups are left.
-    async fn live(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), fred::error::Error> {
+    async fn live(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
         let client = connect(&self.config, false).await?;
         let blocked = connect(&self.config, true).await?;
         let keys: Vec<String> = self.names.queue_keys().collect();
@@ -170,9 +171,9 @@ impl Listener {
     async fn serve(
         &mut self,
         client: &Client,
-        reader: &mut JoinHandle<fred::error::Error>,
+        reader: &mut JoinHandle<Error>,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), fred::error::Error> {
+    ) -> Result<(), Error> {
         self.beat(client).await?;
         self.groups.join_anew(Instant::now());
         self.ears.changes.forget();
@@ -188,7 +189,7 @@ impl Listener {
             let due = self.groups.next_due().unwrap_or_else(|| Instant::now() + limits::CHANNEL_HEARTBEAT);
             tokio::select! {
                 error = &mut *reader => {
-                    let gone = || fred::error::Error::new(fred::error::ErrorKind::Unknown, "the reader ended");
+                    let gone = || Error::new(ErrorKind::Unknown, "the reader ended");
                     return Err(error.unwrap_or_else(|_| gone()));
                 }
                 () = self.ears.changes.wait() => self.look_through(),
@@ -228,7 +229,7 @@ impl Listener {
     }
 
     /// Joins and leaves what is due.
-    async fn obey(&mut self, client: &Client) -> Result<(), fred::error::Error> {
+    async fn obey(&mut self, client: &Client) -> Result<(), Error> {
         loop {
             let orders = self.groups.take_due(Instant::now(), limits::CHANNEL_ORDERS_MAX);
             if orders.is_empty() {
@@ -256,7 +257,7 @@ impl Listener {
         }
     }
 
-    async fn leave<C>(&self, client: &C, group: Group) -> Result<(), fred::error::Error>
+    async fn leave<C>(&self, client: &C, group: Group) -> Result<(), Error>
     where
         C: SortedSetsInterface + SetsInterface + Sync,
     {
@@ -267,7 +268,7 @@ impl Listener {
     }
 
     /// The server stops: nothing of it stays in Redis.
-    async fn leave_all(&mut self, client: &Client) -> Result<(), fred::error::Error> {
+    async fn leave_all(&mut self, client: &Client) -> Result<(), Error> {
         for groups in self.groups.joined().chunks(limits::CHANNEL_ORDERS_MAX) {
             let pipeline = client.pipeline();
             for group in groups {
@@ -287,7 +288,7 @@ impl Listener {
 
     /// Tells others that this process lives, and clears away what those left behind that do not. True when Redis did not
     /// know this process any more.
-    async fn beat(&self, client: &Client) -> Result<bool, fred::error::Error> {
+    async fn beat(&self, client: &Client) -> Result<bool, Error> {
         let time: Vec<String> =
             client.custom(CustomCommand::new_static("TIME", None, false), Vec::<Value>::new()).await?;
         let now = time.first().and_then(|seconds| seconds.parse::<i64>().ok()).unwrap_or_default();
@@ -308,7 +309,7 @@ impl Listener {
     }
 
     /// Takes a queue that nobody reads any more out of its groups: every message to them would cost its sender.
-    async fn clear(&self, client: &Client, queue: Uuid) -> Result<(), fred::error::Error> {
+    async fn clear(&self, client: &Client, queue: Uuid) -> Result<(), Error> {
         let groups_key = self.names.groups_key(queue);
         let mut cleared = 0;
         loop {
@@ -339,7 +340,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// A task that ends when nobody waits for it.
-struct Reader(JoinHandle<fred::error::Error>);
+struct Reader(JoinHandle<Error>);
 
 impl Drop for Reader {
     fn drop(&mut self) {
@@ -348,12 +349,14 @@ impl Drop for Reader {
 }
 
 /// Empties the queues, on a connection of its own: what waits for a message blocks everything behind it.
-async fn read(client: Client, keys: Vec<String>, hear: Arc<dyn Fn(&[u8]) + Send + Sync>) -> fred::error::Error {
+async fn read(client: Client, keys: Vec<String>, hear: Arc<dyn Fn(&[u8]) + Send + Sync>) -> Error {
     let error = loop {
         let asked = client.bzpopmin::<Value, _>(keys.clone(), f64::from(BLOCK_SECONDS));
         let wait = Duration::from_secs(u64::from(BLOCK_SECONDS)) + limits::CHANNEL_ANSWER_TIMEOUT;
         match timeout(wait, asked).await {
             Ok(Ok(Value::Null)) => continue,
+            // The client's word for the same: nothing came while Redis waited. Its own timeouts are off here.
+            Ok(Err(error)) if *error.kind() == ErrorKind::Timeout => continue,
             // Key, element, score.
             Ok(Ok(popped)) => {
                 if let Some(element) = popped.into_array().get(1).and_then(Value::as_bytes) {
@@ -361,7 +364,7 @@ async fn read(client: Client, keys: Vec<String>, hear: Arc<dyn Fn(&[u8]) + Send 
                 }
             }
             Ok(Err(error)) => break error,
-            Err(_) => break fred::error::Error::new(fred::error::ErrorKind::Timeout, "no answer in time"),
+            Err(_) => break Error::new(ErrorKind::Timeout, "no answer in time"),
         }
         if let Err(error) = drain(&client, &keys, &*hear).await {
             break error;
@@ -372,11 +375,7 @@ async fn read(client: Client, keys: Vec<String>, hear: Arc<dyn Fn(&[u8]) + Send 
 }
 
 /// Takes all that came meanwhile, many at a time.
-async fn drain(
-    client: &Client,
-    keys: &[String],
-    hear: &(dyn Fn(&[u8]) + Send + Sync),
-) -> Result<(), fred::error::Error> {
+async fn drain(client: &Client, keys: &[String], hear: &(dyn Fn(&[u8]) + Send + Sync)) -> Result<(), Error> {
     loop {
         let pipeline = client.pipeline();
         for key in keys {
@@ -416,7 +415,7 @@ fn elements(popped: Value, hear: &(dyn Fn(&[u8]) + Send + Sync)) -> usize {
     heard
 }
 
-async fn connect(config: &Config, is_for_blocking: bool) -> Result<Client, fred::error::Error> {
+async fn connect(config: &Config, is_for_blocking: bool) -> Result<Client, Error> {
     let mut builder = Builder::from_config(config.clone());
     builder.with_connection_config(|connection| {
         connection.connection_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
@@ -430,7 +429,7 @@ async fn connect(config: &Config, is_for_blocking: bool) -> Result<Client, fred:
     }
     let client = builder.build()?;
     let opened = timeout(limits::CHANNEL_ANSWER_TIMEOUT, client.init()).await;
-    let late = || fred::error::Error::new(fred::error::ErrorKind::Timeout, "no answer in time");
+    let late = || Error::new(ErrorKind::Timeout, "no answer in time");
     match opened.unwrap_or_else(|_| Err(late())) {
         Ok(_) => Ok(client),
         Err(error) => {

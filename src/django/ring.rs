@@ -149,11 +149,13 @@ impl Ringer {
     /// What is to be looked at again.
     async fn answer(&self, post: PostId, due: &Due) -> Result<Due, StoreError> {
         let mut again = Due { looks: due.looks, ..Due::default() };
-        if due.is_posted || due.is_updated || due.is_deleted || due.reacted.is_some() {
-            again = self.answer_post(post, due).await?;
-        }
+        // Comments first: the change of the post's counter is told with them.
         if !due.comments.is_empty() {
             self.answer_comments(post, due, &mut again).await?;
+        }
+        if due.is_posted || due.is_updated || due.is_deleted || due.reacted.is_some() {
+            let comments = std::mem::take(&mut again.comments);
+            again = Due { comments, ..self.answer_post(post, due).await? };
         }
         Ok(again)
     }

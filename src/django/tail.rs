@@ -188,11 +188,10 @@ impl Tail {
 
     /// The row as an event, unless it is gone.
     async fn event(&self, row: Addition) -> Result<Option<Event>, StoreError> {
-        let nobody = UserId::default();
         Ok(match row {
             Addition::Message { room, message } => {
-                let message = self.ways.store.message(nobody, room, message).await?;
-                message.map(|message| Event::Chat(ChatEvent::Sent(Arc::new(message))))
+                let message = self.ways.rows.look_at_message(message).await?.filter(|message| message.room == room);
+                message.map(|message| Event::Chat(ChatEvent::Sent(message)))
             }
             Addition::Notification { recipient, notification } => {
                 let notification = self.ways.store.notification(recipient, notification).await?;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::chat::message::Message;
 use crate::clock::Timestamp;
 use crate::durable::event::Cursor;
 use crate::durable::write::Addition;
 use crate::feed::comment::Comment;
 use crate::feed::post::{Post, PostReactionType};
-use crate::ids::{CommentId, PostId, Topic, UserId};
+use crate::ids::{CommentId, MessageId, PostId, Topic, UserId};
 use crate::store::StoreError;
 
 /// A row that has its place in its topic's order, whoever gave it that.
@@ -46,6 +47,8 @@ pub trait Beside: Send + Sync + 'static {
     ) -> Result<Option<(Arc<Post>, Option<PostReactionType>)>, StoreError>;
     /// A comment as frames show it with its likes counted. Not cached.
     async fn look_at_comment(&self, comment: CommentId) -> Result<Option<Arc<Comment>>, StoreError>;
+    /// A message as frames show it, unless it is deleted. Not cached.
+    async fn look_at_message(&self, message: MessageId) -> Result<Option<Arc<Message>>, StoreError>;
     /// Rows of `topics` with this time or a later one that pregon did not write itself, each with its time.
     async fn additions(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError>;
     /// Which of these rows have their place.

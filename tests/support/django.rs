@@ -6,7 +6,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::private::{MariaDb, Redis};
 use super::{PATIENCE, SECRET, Server, User};
@@ -109,16 +113,54 @@ impl Django {
         self.act("make_user", json!({"username": username})).await
     }
 
-    /// Waits until pregon is in the groups of these posts and of these authors.
-    pub async fn wait_for_group(&self, group: &str, members: usize) {
-        let began = std::time::Instant::now();
+    /// The number that Redis answers a command with.
+    pub async fn redis_number(&self, command: &str) -> i64 {
+        let answer = self.redis(command).await;
+        answer.trim_start_matches(':').parse().unwrap_or_else(|_| panic!("{command}: {answer}"))
+    }
+
+    /// The first line of what Redis answers.
+    async fn redis(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.redis.port())).await.unwrap();
+        stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
+        let mut line = String::new();
+        tokio::io::BufReader::new(stream).read_line(&mut line).await.unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Redis forgets everything.
+    pub async fn redis_flush(&self) {
+        assert_eq!(self.redis("FLUSHALL").await, "+OK");
+    }
+
+    /// All processes in pregon's ledger were last heard of long ago.
+    pub async fn redis_age_ledger(&self) {
+        let script = "local found = redis.call('ZRANGE','asgi:pregon:queues',0,-1) \
+            for _, queue in ipairs(found) do redis.call('ZADD','asgi:pregon:queues',1,queue) end return #found";
+        assert_eq!(self.redis_number(&format!("EVAL \"{script}\" 0")).await, 8);
+    }
+
+    /// Throws elements that are none into all queues; how many.
+    pub async fn redis_throw_garbage(&self, each: i64) -> i64 {
+        let script = format!(
+            "local found = redis.call('ZRANGE','asgi:pregon:queues',0,-1) \
+             for _, queue in ipairs(found) do for n = 1, {each} do \
+             redis.call('ZADD', 'asgispecific.' .. queue .. '!', n, 'garbage' .. n .. string.rep('x', n)) end end \
+             return #found * {each}"
+        );
+        self.redis_number(&format!("EVAL \"{script}\" 0")).await
+    }
+
+    /// Waits until so many processes are in a group of the channel layer.
+    pub async fn wait_for_group(&self, group: &str, members: i64) {
+        let began = Instant::now();
         loop {
-            let found = self.redis.command(&["ZCARD", &format!("asgi:group:{group}")]).await;
-            if found == members.to_string() {
+            let found = self.redis_number(&format!("ZCARD asgi:group:{group}")).await;
+            if found == members {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "{group} has {found} members");
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }

@@ -42,6 +42,13 @@ impl Beside for MysqlStore {
         })
     }
 
+    async fn look_at_message(&self, message: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
+        read!(self, view => async {
+            let found = messages::whole(view, None, message).await?;
+            Ok(found.filter(|found| !found.is_deleted).map(Arc::new))
+        })
+    }
+
     async fn additions(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError> {
         read!(self, view => additions(view, topics, since))
     }
