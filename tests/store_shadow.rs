@@ -9,7 +9,7 @@ use pregon::chat::message::{MessageType, ReactionType};
 use pregon::chat::write::{Action, NewMessage, Transport};
 use pregon::durable::write::{Outcome, Refusal};
 use pregon::ids::{MessageId, RoomId, UserId};
-use store_support::{Sqlite, World, unknown_message};
+use store_support::{Backend, Ids, Maria, Sqlite, World, unknown_message};
 
 const SEEDS: u64 = 64;
 const ROUNDS: usize = 12;
@@ -201,7 +201,16 @@ fn any_action(dice: &mut Dice, users: &[UserId], known: &[MessageId]) -> Action 
 
 #[tokio::test]
 async fn a_room_is_what_the_plain_model_says() {
-    let mut world = World::new(Box::new(Sqlite::new())).await;
+    rooms_are_what_the_plain_model_says(Box::new(Sqlite::new())).await;
+}
+
+#[tokio::test]
+async fn a_room_is_what_the_plain_model_says_on_mariadb() {
+    rooms_are_what_the_plain_model_says(Box::new(Maria::new(Ids::Uuid))).await;
+}
+
+async fn rooms_are_what_the_plain_model_says(backend: Box<dyn Backend>) {
+    let mut world = World::new(backend).await;
     let mut users = Vec::new();
     for name in ["ana", "beto", "caro", "dani"] {
         users.push(world.user(name).await);

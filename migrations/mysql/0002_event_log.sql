@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS pregon_events (
 CREATE TABLE IF NOT EXISTS pregon_client_ids (
     user_id {uuid} NOT NULL,
     room_id {uuid} NOT NULL,
-    client_id varchar(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    client_id varbinary(64) NOT NULL,
     message_id {uuid} NOT NULL,
     created_at bigint NOT NULL,
     PRIMARY KEY (user_id, room_id, client_id),

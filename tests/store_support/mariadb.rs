@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
+use pregon::limits;
 use pregon::store::Store;
 use pregon::store::mysql::{self, IdForm, Link, MysqlOptions, MysqlStore};
 use tokio::sync::OnceCell;
@@ -31,6 +32,7 @@ pub struct Maria {
     database: Arc<OnceCell<String>>,
     ids: Ids,
     zone: &'static str,
+    lanes: usize,
 }
 
 impl Maria {
@@ -40,12 +42,17 @@ impl Maria {
 
     /// A database of a server that is not the shared one.
     pub fn on(server: &'static MariaDb, ids: Ids) -> Self {
-        Self { server, database: Arc::default(), ids, zone: "UTC" }
+        Self { server, database: Arc::default(), ids, zone: "UTC", lanes: limits::WRITE_LANES }
     }
 
     /// A database whose times hang in a zone, as Django's do.
     pub fn in_zone(ids: Ids, zone: &'static str) -> Self {
         Self { zone, ..Self::new(ids) }
+    }
+
+    /// The same with another number of lanes.
+    pub fn with_lanes(self, lanes: usize) -> Self {
+        Self { lanes, ..self }
     }
 
     /// The database's name. It is made on the first call, with the tables that another program would have made.
@@ -67,6 +74,11 @@ impl Maria {
         self.database.get_or_init(|| made).await
     }
 
+    /// A connection beside the store's.
+    pub async fn connect(&self) -> mysql_async::Conn {
+        self.server.connect(self.database().await).await
+    }
+
     /// The address of the database.
     pub async fn url(&self) -> String {
         self.server.url(self.database().await)
@@ -76,14 +88,16 @@ impl Maria {
     pub async fn texts(&self, query: &str) -> Vec<String> {
         let mut connection = self.server.connect(self.database().await).await;
         let row: mysql_async::Row = connection.query_first(query).await.unwrap().expect("a row");
-        let texts = row.unwrap().into_iter().map(|value| mysql_async::from_value::<Option<String>>(value));
+        let texts = row.unwrap().into_iter().map(mysql_async::from_value::<Option<String>>);
         texts.map(Option::unwrap_or_default).collect()
     }
 
     pub async fn open_store(&self, port: Arc<Recorder>, clock: &TestClock) -> Arc<MysqlStore> {
         let link = Link::parse(&self.url().await).unwrap();
         let (zone, clock) = (self.zone.parse().unwrap(), clock.as_clock());
-        MysqlStore::open(MysqlOptions { zone, clock, ..MysqlOptions::new(link) }, port).await.unwrap()
+        MysqlStore::open(MysqlOptions { lanes: self.lanes, zone, clock, ..MysqlOptions::new(link) }, port)
+            .await
+            .unwrap()
     }
 }
 

@@ -1,5 +1,5 @@
 //! A store of its own for each test, with what the lane reports and a clock that stands still until it is moved.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part")]
 
 mod mariadb;
 #[path = "../private/mod.rs"]
@@ -189,15 +189,7 @@ impl World {
         transport: Transport,
         action: Action,
     ) -> oneshot::Receiver<Outcome> {
-        let (answer, outcome) = oneshot::channel();
-        let answer = AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome))));
-        let write = Box::new(Write {
-            event_id: EventId::fresh(),
-            actor,
-            transport,
-            intent: Intent::Chat { room, action },
-            answer,
-        });
+        let (write, outcome) = prepared(actor, room, transport, action);
         self.store.submit(write).unwrap();
         outcome
     }
@@ -299,6 +291,19 @@ impl World {
     pub fn events(&self) -> Vec<Arc<Committed>> {
         self.port.events.lock().unwrap().clone()
     }
+}
+
+/// A write, and where its outcome will come.
+pub fn prepared(
+    actor: UserId,
+    room: RoomId,
+    transport: Transport,
+    action: Action,
+) -> (Box<Write>, oneshot::Receiver<Outcome>) {
+    let (answer, outcome) = oneshot::channel();
+    let answer = AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome))));
+    let intent = Intent::Chat { room, action };
+    (Box::new(Write { event_id: EventId::fresh(), actor, transport, intent, answer }), outcome)
 }
 
 pub fn post_event(event: &Committed) -> &PostEvent {

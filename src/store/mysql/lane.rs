@@ -15,7 +15,7 @@ use crate::ids::Topic;
 use crate::limits;
 use crate::store::StoreError;
 use crate::store::batch::{self, UnreadRest};
-use crate::store::mysql::connection::{MysqlError, Remedy};
+use crate::store::mysql::connection::{MysqlError, Remedy, timed};
 use crate::store::mysql::retention::Retention;
 use crate::store::mysql::rows::BatchRows;
 use crate::store::mysql::view::View;
@@ -96,18 +96,33 @@ impl MysqlLane {
         &mut self,
         work: impl AsyncFnOnce(&mut View<'_>) -> Result<T, MysqlError>,
     ) -> Result<T, MysqlError> {
-        self.connect()?;
+        let was_open = self.connection.is_some();
+        match self.run_alone("START TRANSACTION") {
+            // It was closed while nobody used it: nothing has happened yet.
+            Err(error) if was_open && error.remedy() == Remedy::Reconnect => {
+                self.connection = None;
+                self.run_alone("START TRANSACTION")?;
+            }
+            begun => begun?,
+        }
         let Self { runtime, connection, shared, .. } = self;
         let Some(connection) = connection else { return Err(MysqlError::Unexpected("no connection".into())) };
         let now = (shared.clock)();
         let mut view = shared.view(connection, now);
         let result = runtime.block_on(async {
-            view.run("START TRANSACTION").await?;
             let value = work(&mut view).await?;
             view.run("COMMIT").await?;
             Ok(value)
         });
         result.inspect_err(|error| self.give_up(error))
+    }
+
+    fn run_alone(&mut self, sql: &str) -> Result<(), MysqlError> {
+        self.connect()?;
+        let Self { runtime, connection, shared, .. } = self;
+        let Some(connection) = connection else { return Err(MysqlError::Unexpected("no connection".into())) };
+        let now = (shared.clock)();
+        runtime.block_on(shared.view(connection, now).run(sql))
     }
 
     /// Does the database take this lane's writes? Only a write can tell; it is taken back.
@@ -261,8 +276,7 @@ impl BatchStore for MysqlLane {
             }
         }
         if let Some(connection) = self.connection.take() {
-            let bye = tokio::time::timeout(limits::CONNECT_TIMEOUT, connection.disconnect());
-            drop(self.runtime.block_on(async { bye.await }));
+            drop(self.runtime.block_on(timed(limits::CONNECT_TIMEOUT, connection.disconnect())));
         }
     }
 

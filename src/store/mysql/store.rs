@@ -13,7 +13,7 @@ use crate::feed::comment::{Comment, CommentHead};
 use crate::feed::notification::Notification;
 use crate::feed::people::FriendRequest;
 use crate::feed::post::{Post, PostHead, PostList};
-use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
+use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::mysql::accounts::Registration;
@@ -136,6 +136,21 @@ impl MysqlStore {
         let lanes = (0..lanes).map(lane).collect::<Result<Vec<_>, _>>()?;
         drop(connection.disconnect().await);
         Ok(Arc::new(Self { shared, lanes: lanes.into(), direct }))
+    }
+}
+
+impl MysqlStore {
+    /// Runs `work` on the thread of a topic's lane, between two batches. For tests, which hold lanes up with it.
+    ///
+    /// # Errors
+    /// The lane's queue is full or closed.
+    #[doc(hidden)]
+    pub async fn on_lane<T: Send + 'static>(
+        &self,
+        topic: Topic,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.lanes[Number::of_topic(topic, self.lanes.len())].run(move |_| Ok(work())).await
     }
 }
 
