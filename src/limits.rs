@@ -183,6 +183,9 @@ pub const READ_ALL_FRAMES_MAX: usize = 50;
 pub const READ_ALL_RESTS_MAX: usize = 1024;
 /// Unread messages are counted up to here.
 pub const UNREAD_COUNT_MAX: usize = 1000;
+/// Followers, posts and comments are counted row by row, where other programs may write, up to here: some two
+/// milliseconds. Where a column says that there are more, it is believed.
+pub const LIVE_COUNT_MAX: u64 = 10_000;
 /// Reads that wait for a connection. Full: the caller is told to try again later.
 pub const READS_WAITING_MAX: usize = 4096;
 /// Rows that one slice of housekeeping deletes.

@@ -35,9 +35,10 @@ const MIGRATIONS: [Migration; 4] = migrations! {
 };
 
 /// What another program's database must have.
-const NEEDED: [&str; 13] = [
+const NEEDED: [&str; 15] = [
     "users",
     "user_follows",
+    "friendships",
     "chat_rooms",
     "chat_participants",
     "messages",
@@ -48,6 +49,7 @@ const NEEDED: [&str; 13] = [
     "comments",
     "comment_likes",
     "post_shares",
+    "post_bookmarks",
     "notifications",
 ];
 

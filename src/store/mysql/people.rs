@@ -6,7 +6,7 @@
 mod logins;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub use self::logins::{credentials, is_revoked};
 
@@ -19,11 +19,25 @@ use crate::store::mysql::view::View;
 use crate::store::{PageOf, PageRequest};
 
 /// The columns of [`profile_of_row`], of `users u`.
-const PROFILE: &str = "u.id, u.email, u.username, u.display_name, u.first_name, u.last_name, u.avatar, u.cover_photo, \
-    u.bio, u.position, u.team, u.contact_number, u.interests, u.social_links, u.is_verified, u.is_private, \
-    u.show_email, u.show_phone, u.is_active, u.created_at, u.last_active, u.account_type, u.company_name, u.industry, \
-    u.website, (SELECT count(*) FROM user_follows WHERE following_id = u.id), \
-    (SELECT count(*) FROM user_follows WHERE follower_id = u.id), (SELECT count(*) FROM posts WHERE user_id = u.id)";
+static PROFILE: LazyLock<String> = LazyLock::new(|| {
+    let [followers, following, posts] = [
+        live("u.followers_count", "user_follows WHERE following_id = u.id"),
+        live("u.following_count", "user_follows WHERE follower_id = u.id"),
+        live("u.posts_count", "posts WHERE user_id = u.id"),
+    ];
+    format!(
+        "u.id, u.email, u.username, u.display_name, u.first_name, u.last_name, u.avatar, u.cover_photo, u.bio, \
+         u.position, u.team, u.contact_number, u.interests, u.social_links, u.is_verified, u.is_private, u.show_email, \
+         u.show_phone, u.is_active, u.created_at, u.last_active, u.account_type, u.company_name, u.industry, u.website, \
+         {followers}, {following}, {posts}"
+    )
+});
+
+/// The number of some rows, or what a column says of it where that is more than can be counted at each look.
+pub fn live(column: &str, rows: &str) -> String {
+    let believed = limits::LIVE_COUNT_MAX;
+    format!("IF({column} > {believed}, {column}, (SELECT count(*) FROM {rows}))")
+}
 
 /// Keys of one `IN (…)`: longer lists are asked for piece by piece.
 pub const KEYS_MAX: usize = 256;
@@ -55,7 +69,7 @@ pub async fn profiles(view: &mut View<'_>, users: impl IntoIterator<Item = UserI
     }
     let before = view.caches.profiles.before();
     for keys in missing.chunks(KEYS_MAX).map(padded) {
-        let sql = format!("SELECT {PROFILE} FROM users u WHERE u.id IN ({})", marks(keys.len()));
+        let sql = format!("SELECT {} FROM users u WHERE u.id IN ({})", *PROFILE, marks(keys.len()));
         let parameters: Vec<_> = each(&keys).collect();
         for profile in view.rows(&sql, &parameters, profile_of_row).await? {
             let profile = Arc::new(profile);
@@ -78,7 +92,8 @@ pub async fn known_profile(view: &mut View<'_>, user: UserId) -> Result<Arc<User
 
 /// A profile as the connection sees it, past the cache, and not remembered: the transaction may be rolled back.
 pub async fn read_profile(view: &mut View<'_>, user: UserId) -> Result<Option<UserProfile>, MysqlError> {
-    view.row(&format!("SELECT {PROFILE} FROM users u WHERE u.id = ?"), &[&user], profile_of_row).await
+    let sql = format!("SELECT {} FROM users u WHERE u.id = ?", *PROFILE);
+    view.row(&sql, &[&user], profile_of_row).await
 }
 
 fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, MysqlError> {
@@ -210,10 +225,11 @@ async fn people(
     parameters: Parameters<'_>,
 ) -> Result<Vec<Person>, MysqlError> {
     let sql = format!(
-        "SELECT {PROFILE}, u.followers_count, u.following_count, u.posts_count, \
+        "SELECT {}, u.followers_count, u.following_count, u.posts_count, \
          EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id), \
          EXISTS (SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = u.id) \
-         OR EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) FROM users u {listed}"
+         OR EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) FROM users u {listed}",
+        *PROFILE
     );
     let mut all: Vec<&dyn ToColumn> = vec![&viewer, &viewer, &viewer];
     all.extend(parameters);

@@ -6,7 +6,7 @@
 mod comments;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub use self::comments::{comment, comment_head, comments};
 
@@ -15,13 +15,21 @@ use crate::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
 use crate::ids::{PostId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{offset, profiles};
+use crate::store::mysql::people::{live, offset, profiles};
 use crate::store::mysql::values::{Columns, Id, Parameters, ToColumn, padded};
 use crate::store::mysql::view::View;
 use crate::store::{PageOf, PageRequest};
 
 /// Keys of one `UNION` with a branch for each: what is limited by key cannot be asked for with one `IN (…)`.
 const BRANCHES_MAX: usize = 32;
+
+/// So many times a query in brackets, as a table. UNION makes one of what a repeated key brings twice.
+fn union_of(branch: &str, count: usize) -> String {
+    match count {
+        1 => branch.to_owned(),
+        _ => format!("({})", vec![branch; count].join(" UNION ")),
+    }
+}
 
 /// What decides on a post's rights.
 pub async fn head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>, MysqlError> {
@@ -49,12 +57,17 @@ pub async fn id_of_short(view: &mut View<'_>, short_id: &str) -> Result<Option<P
 
 /// The columns of [`post_of_row`]; the first two `?` are the viewer, if there is one. Comments are counted live:
 /// another program may not move the column when it deletes some.
-const POST: &str = "SELECT p.id, p.short_id, p.user_id, p.content, p.images, p.video, p.thumbnail, p.podcast_url, \
-    p.streaming_url, p.post_type, p.category, p.likes_count, p.celebrations_count, p.golazos_count, \
-    (SELECT count(*) FROM comments WHERE post_id = p.id), p.shares_count, p.views_count, p.is_pinned, \
-    p.allow_comments, p.is_public, p.created_at, p.updated_at, \
-    (SELECT reaction_type FROM post_reactions WHERE post_id = p.id AND user_id = ? ORDER BY created_at DESC LIMIT 1), \
-    EXISTS (SELECT 1 FROM post_bookmarks WHERE post_id = p.id AND user_id = ?) FROM posts p";
+static POST: LazyLock<String> = LazyLock::new(|| {
+    let comments = live("p.comments_count", "comments WHERE post_id = p.id");
+    format!(
+        "SELECT p.id, p.short_id, p.user_id, p.content, p.images, p.video, p.thumbnail, p.podcast_url, p.streaming_url, \
+         p.post_type, p.category, p.likes_count, p.celebrations_count, p.golazos_count, {comments}, p.shares_count, \
+         p.views_count, p.is_pinned, p.allow_comments, p.is_public, p.created_at, p.updated_at, \
+         (SELECT reaction_type FROM post_reactions WHERE post_id = p.id AND user_id = ? \
+         ORDER BY created_at DESC LIMIT 1), \
+         EXISTS (SELECT 1 FROM post_bookmarks WHERE post_id = p.id AND user_id = ?) FROM posts p"
+    )
+});
 
 /// A post whose people are still to be looked up.
 struct Found {
@@ -64,7 +77,7 @@ struct Found {
 
 /// A whole post, as the viewer or nobody in particular sees it.
 pub async fn whole(view: &mut View<'_>, viewer: Option<UserId>, id: PostId) -> Result<Option<Post>, MysqlError> {
-    let found = view.row(&format!("{POST} WHERE p.id = ?"), &[&viewer, &viewer, &id], post_of_row).await?;
+    let found = view.row(&format!("{} WHERE p.id = ?", *POST), &[&viewer, &viewer, &id], post_of_row).await?;
     Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
 }
 
@@ -134,9 +147,8 @@ async fn newest_reactions(
         WHERE post_id = ? ORDER BY created_at DESC, user_id LIMIT ?)";
     let mut by_post: HashMap<PostId, Vec<_>> = HashMap::new();
     for keys in posts.chunks(BRANCHES_MAX).map(padded) {
-        // UNION makes one of what a repeated key brings twice.
-        let branches = vec![BRANCH; keys.len()].join(" UNION ");
-        let sql = format!("SELECT * FROM ({branches}) newest ORDER BY created_at DESC, user_id");
+        let each = union_of(BRANCH, keys.len());
+        let sql = format!("SELECT * FROM {each} newest ORDER BY created_at DESC, user_id");
         let shown = view.shown_reactions;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]).collect();
         let read = |row: Columns<'_>| {
@@ -179,8 +191,9 @@ pub async fn page(
         _ => format!("SELECT p.id FROM {shown}"),
     };
     let sql = format!(
-        "{POST} JOIN ({ids} ORDER BY p.created_at DESC, p.id LIMIT ? OFFSET ?) page ON page.id = p.id \
-         ORDER BY p.created_at DESC, p.id"
+        "{} JOIN ({ids} ORDER BY p.created_at DESC, p.id LIMIT ? OFFSET ?) page ON page.id = p.id \
+         ORDER BY p.created_at DESC, p.id",
+        *POST
     );
     let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];

@@ -8,7 +8,7 @@ use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::people::{Profiles, offset, profiles};
-use crate::store::mysql::posts::BRANCHES_MAX;
+use crate::store::mysql::posts::{BRANCHES_MAX, union_of};
 use crate::store::mysql::values::{Columns, ToColumn, padded};
 use crate::store::mysql::view::View;
 use crate::store::{PageOf, PageRequest};
@@ -147,9 +147,8 @@ async fn first<T: ToColumn>(
     keys: &[T],
     shown: u32,
 ) -> Result<Vec<Found>, MysqlError> {
-    // UNION makes one of what a repeated key brings twice.
-    let branches = vec![branch; keys.len()].join(" UNION ");
-    let sql = format!("{COMMENT} JOIN ({branches}) shown ON shown.id = c.id ORDER BY c.created_at, c.id");
+    let each = union_of(branch, keys.len());
+    let sql = format!("{COMMENT} JOIN {each} shown ON shown.id = c.id ORDER BY c.created_at, c.id");
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer];
     parameters.extend(keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]));
     view.rows(&sql, &parameters, comment_of_row).await
