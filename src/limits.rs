@@ -97,6 +97,8 @@ pub const FEED_LOADS_WAITING_MAX: usize = 64 * 1024;
 pub const FEED_RECENT_MAX: usize = 64 * 1024;
 /// What they may have together. Shards share them.
 pub const FEED_RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What remembered lists of authors may have together: some 400 of 5,000 authors.
+pub const FEED_LISTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// `post_reaction` frames of one post that may go at once, and notifications of them to its author.
 pub const REACTIONS_AT_ONCE: u32 = 10;
 /// Beyond them: one in this time, with the latest counts.

@@ -4,6 +4,7 @@ mod active;
 mod beside;
 mod follows;
 mod gate;
+mod refollow;
 mod refresh;
 mod rest;
 
@@ -64,7 +65,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    let (store, rows) = open_store(settings, &control, Arc::new(LaneToFanout(fanout.clone())))?;
+    let lists = Arc::new(follows::Lists::default());
+    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
+    let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(beside::find(settings, rows))?;
     let bursts = fanout
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
@@ -87,15 +90,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         redis: neighbour.as_ref().and_then(beside::Neighbour::is_redis_up),
     });
     let door = door(settings, &store, tokens, &lifecycle);
-    let lists = follows::Lists::new(store.clone(), inboxes.clone(), neighbour.as_ref().map(|found| found.rows.clone()));
-    let submit = store.clone();
+    let (submit, closing) = (store.clone(), store.clone());
     let ports = Ports {
         inboxes: inboxes.clone(),
         directory: routes.clone(),
         gate: Arc::new(door),
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
-        load_follows: follows::port(lists.clone(), control.handle()),
+        load_follows: follows::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
     };
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
@@ -104,7 +106,10 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), active_check));
     let sweep = sweep_every(PARTICIPANT_SWEEP);
     control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), sweep));
-    let beside = neighbour.map(|found| found.start(settings, &store, &fanout, &routes, lists, control.handle()));
+    let beside = neighbour.map(|found| {
+        let sweep = refollow::Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
+        found.start(settings, sweep, &fanout, control.handle())
+    });
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
@@ -114,7 +119,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     }
     fanout.stop();
     drop(bursts.join());
-    control.block_on(store.close());
+    control.block_on(closing.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())
@@ -174,15 +179,19 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
 }
 
 /// Joins the lanes to the fan-out.
-struct LaneToFanout(Arc<Fanout>);
+struct LaneToFanout {
+    lists: Arc<follows::Lists>,
+    fanout: Arc<Fanout>,
+}
 
 impl LanePort for LaneToFanout {
     fn committed(&self, events: &[Arc<Committed>]) {
-        self.0.publish(events);
+        self.lists.committed(events);
+        self.fanout.publish(events);
     }
 
     fn answered(&self, session: SessionKey, outcome: &Outcome) {
-        self.0.answer(session, outcome);
+        self.fanout.answer(session, outcome);
     }
 }
 

@@ -18,9 +18,8 @@ use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::Topic;
 use crate::limits::BESIDE_SWEEP;
-use crate::server::follows::Lists;
+use crate::server::refollow::Sweep;
 use crate::shard::port::Directory;
-use crate::store::Store;
 use crate::store::beside::Beside;
 
 /// The prefix that channels-redis gives its keys unless told otherwise.
@@ -75,16 +74,9 @@ impl Neighbour {
     }
 
     /// Starts all that works beside Django on the control runtime.
-    pub(super) fn start(
-        self,
-        settings: &Settings,
-        store: &Arc<dyn Store>,
-        fanout: &Arc<Fanout>,
-        routes: &Arc<Routes>,
-        lists: Arc<Lists>,
-        control: &Handle,
-    ) -> Work {
+    pub(super) fn start(self, settings: &Settings, sweep: Sweep, fanout: &Arc<Fanout>, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
+        let (store, routes) = (&sweep.store.clone(), &sweep.routes.clone());
         let (rooms, told) = (Arc::clone(routes), Arc::clone(fanout));
         let tail = Tail::new(tail::Ways {
             store: Arc::clone(store),
@@ -93,7 +85,7 @@ impl Neighbour {
             publish: Box::new(move |events| told.publish(events)),
         });
         let tail = control.spawn(tail.run());
-        control.spawn(lists.sweep(Arc::clone(&self.rows), Arc::clone(routes)));
+        control.spawn(sweep.run());
         let redis = settings.redis.clone().zip(self.link);
         let listener = redis.map(|(address, link)| {
             let rows = Arc::clone(&self.rows);

@@ -1,20 +1,136 @@
 //! Reads whom a feed's user hears, a few lists at a time, and hands each to the shard with the feed.
+//!
+//! Lists are remembered for a few seconds, so that tabs that come back all at once do not all ask the database. What was
+//! committed before a feed opened is in the list that it gets: a committed change forgets the list before it goes to the
+//! fan-out, which tells the feeds that are open by then.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{MissedTickBehavior, interval};
 
-use crate::fanout::routes::Routes;
-use crate::ids::{ShardId, Topic, UserId};
-use crate::limits::{FEED_LOADS_MAX, FEED_LOADS_WAITING_MAX, FOLLOWS_SWEEP, FOLLOWS_SWEEP_USERS_MAX};
+use crate::durable::event::Committed;
+use crate::feed::event::FeedEvent;
+use crate::ids::{ShardId, UserId};
+use crate::limits::{
+    ADMISSION_CACHE_SECONDS, CACHE_ENTRIES, FEED_LISTS_BYTES_MAX, FEED_LOADS_MAX, FEED_LOADS_WAITING_MAX,
+};
 use crate::room::feeds::FeedKey;
-use crate::shard::port::{Directory, Follows, Inbox, LoadFollows, ToShard};
-use crate::store::beside::{Beside, HearingMark};
+use crate::shard::port::{Follows, Inbox, LoadFollows, ToShard};
 use crate::store::{Store, StoreError};
+
+/// Lists that were read within the last [`ADMISSION_CACHE_SECONDS`].
+#[derive(Default)]
+pub(super) struct Lists(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    lists: HashMap<UserId, List>,
+    /// In the order in which they were read, those that were forgotten meanwhile among them.
+    oldest: VecDeque<(Instant, UserId)>,
+    bytes: usize,
+    /// Grows with each list that is forgotten: what was read before may be old.
+    changes: u64,
+}
+
+struct List {
+    read_at: Instant,
+    authors: Box<[UserId]>,
+}
+
+/// Taken before a list is read.
+#[derive(Clone, Copy)]
+struct Before {
+    changes: u64,
+    at: Instant,
+}
+
+impl Lists {
+    /// To be called with what was committed, before the fan-out hears of it.
+    pub(super) fn committed(&self, events: &[Arc<Committed>]) {
+        let mut known = None;
+        for event in events {
+            if let Some(FeedEvent::Relation(event)) = event.feed() {
+                known.get_or_insert_with(|| self.lock()).change(event.user);
+            }
+        }
+    }
+
+    /// Others have changed whom the user hears.
+    pub(super) fn forget(&self, user: UserId) {
+        self.lock().change(user);
+    }
+
+    fn get(&self, user: UserId, now: Instant) -> Result<Vec<UserId>, Before> {
+        let known = self.lock();
+        match known.lists.get(&user) {
+            Some(list) if now < list.read_at + life() => Ok(list.authors.to_vec()),
+            _ => Err(Before { changes: known.changes, at: now }),
+        }
+    }
+
+    /// Remembers what was read, unless something was committed meanwhile that it may lack.
+    fn put(&self, before: Before, user: UserId, authors: &[UserId]) {
+        let mut known = self.lock();
+        known.expire(before.at);
+        if known.changes == before.changes && bytes_of(authors) <= FEED_LISTS_BYTES_MAX {
+            known.remember(before.at, user, authors);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn change(&mut self, user: UserId) {
+        self.changes += 1;
+        self.forget(user);
+    }
+
+    fn forget(&mut self, user: UserId) {
+        if let Some(list) = self.lists.remove(&user) {
+            self.bytes -= bytes_of(&list.authors);
+        }
+    }
+
+    fn remember(&mut self, read_at: Instant, user: UserId, authors: &[UserId]) {
+        self.forget(user);
+        self.bytes += bytes_of(authors);
+        self.lists.insert(user, List { read_at, authors: authors.into() });
+        self.oldest.push_back((read_at, user));
+        while self.bytes > FEED_LISTS_BYTES_MAX || self.oldest.len() > CACHE_ENTRIES {
+            self.drop_oldest();
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.oldest.front().is_some_and(|(read_at, _)| *read_at + life() <= now) {
+            self.drop_oldest();
+        }
+    }
+
+    /// A list that was read again since has another entry behind this one.
+    fn drop_oldest(&mut self) {
+        if let Some((read_at, user)) = self.oldest.pop_front()
+            && self.lists.get(&user).is_some_and(|list| list.read_at == read_at)
+        {
+            self.forget(user);
+        }
+    }
+}
+
+fn life() -> Duration {
+    Duration::from_secs(ADMISSION_CACHE_SECONDS.unsigned_abs())
+}
+
+/// With what a map and a queue need for each.
+fn bytes_of(authors: &[UserId]) -> usize {
+    size_of_val(authors) + 128
+}
 
 /// What was asked.
 struct Question {
@@ -23,105 +139,117 @@ struct Question {
     feed: FeedKey,
 }
 
-/// All that reading lists needs.
-pub(super) struct Lists {
+/// What answering needs.
+struct Reader {
     store: Arc<dyn Store>,
     inboxes: Arc<[Arc<Inbox>]>,
-    loads: Arc<Semaphore>,
-    /// Beside a program that follows and befriends past us: what its rows said before a list was read.
-    beside: Option<Arc<dyn Beside>>,
-    marks: Mutex<HashMap<UserId, HearingMark>>,
-}
-
-impl Lists {
-    pub(super) fn new(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, beside: Option<Arc<dyn Beside>>) -> Arc<Self> {
-        let loads = Arc::new(Semaphore::new(FEED_LOADS_MAX));
-        Arc::new(Self { store, inboxes, loads, beside, marks: Mutex::default() })
-    }
-
-    async fn answer(&self, question: Question, permit: OwnedSemaphorePermit) {
-        if let Err(error) = self.mark(question.user).await {
-            tracing::warn!(%error, "whom a user follows could not be marked: what others change of it may come late");
-        }
-        let follows = match self.store.feed_authors(question.user).await {
-            Ok(authors) => Some(Follows { authors, permit }),
-            Err(error) => {
-                tracing::warn!(%error, "whom a user follows could not be read: the feed is told to come again");
-                None
-            }
-        };
-        self.tell(question.shard, ToShard::Follows { feed: question.feed, follows }).await;
-    }
-
-    /// Before the list is read: whatever changes after this, the sweep finds.
-    async fn mark(&self, user: UserId) -> Result<(), StoreError> {
-        let Some(beside) = &self.beside else { return Ok(()) };
-        let mark = beside.hearing_marks(&[user]).await?.first().map_or_else(HearingMark::default, |(_, mark)| *mark);
-        self.lock().insert(user, mark);
-        Ok(())
-    }
-
-    async fn tell(&self, shard: ShardId, mut message: ToShard) {
-        while let Err(back) = self.inboxes[shard.index()].try_send(message) {
-            message = back;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Looks whether others have changed whom users with open feeds hear, and reads those lists anew.
-    pub(super) async fn sweep(self: Arc<Self>, beside: Arc<dyn Beside>, routes: Arc<Routes>) {
-        let mut ticks = interval(FOLLOWS_SWEEP);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let live = routes.live(|topic| matches!(topic, Topic::Feed(_)));
-            let users: Vec<UserId> = live
-                .iter()
-                .filter_map(|topic| if let Topic::Feed(user) = topic { Some(*user) } else { None })
-                .collect();
-            let all: HashSet<UserId> = users.iter().copied().collect();
-            self.lock().retain(|user, _| all.contains(user));
-            for users in users.chunks(FOLLOWS_SWEEP_USERS_MAX) {
-                if let Err(error) = self.look(&*beside, &routes, users).await {
-                    tracing::warn!(%error, "whom users follow could not be looked at");
-                }
-            }
-        }
-    }
-
-    async fn look(&self, beside: &dyn Beside, routes: &Routes, users: &[UserId]) -> Result<(), StoreError> {
-        let found: HashMap<UserId, HearingMark> = beside.hearing_marks(users).await?.into_iter().collect();
-        for &user in users {
-            let mark = found.get(&user).copied().unwrap_or_default();
-            // Who is not marked yet will be, before the first list is read.
-            if self.lock().get(&user).is_none_or(|known| *known == mark) {
-                continue;
-            }
-            for shard in routes.shards_of(&Topic::Feed(user)).iter() {
-                let Ok(permit) = Arc::clone(&self.loads).acquire_owned().await else { return Ok(()) };
-                let authors = self.store.feed_authors(user).await?;
-                self.tell(shard, ToShard::Refollow { user, follows: Follows { authors, permit } }).await;
-            }
-            self.lock().insert(user, mark);
-        }
-        Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UserId, HearingMark>> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    lists: Arc<Lists>,
 }
 
 /// Starts the reader of lists on the control runtime: what shards ask it by.
-pub(super) fn port(lists: Arc<Lists>, control: &Handle) -> LoadFollows {
+pub(super) fn port(
+    store: Arc<dyn Store>,
+    inboxes: Arc<[Arc<Inbox>]>,
+    lists: Arc<Lists>,
+    control: &Handle,
+) -> LoadFollows {
     let (ask, mut asked) = mpsc::channel::<Question>(FEED_LOADS_WAITING_MAX);
+    let loads = Arc::new(Semaphore::new(FEED_LOADS_MAX));
+    let reader = Arc::new(Reader { store, inboxes, lists });
     control.spawn(async move {
         while let Some(question) = asked.recv().await {
             // A list is in memory from here until its shard has worked it off.
-            let Ok(permit) = Arc::clone(&lists.loads).acquire_owned().await else { return };
-            let lists = Arc::clone(&lists);
-            tokio::spawn(async move { lists.answer(question, permit).await });
+            let Ok(permit) = Arc::clone(&loads).acquire_owned().await else { return };
+            tokio::spawn(answer(Arc::clone(&reader), question, permit));
         }
     });
     Arc::new(move |user, shard, feed| ask.try_send(Question { user, shard, feed }).is_ok())
+}
+
+async fn answer(reader: Arc<Reader>, question: Question, permit: OwnedSemaphorePermit) {
+    let follows = match read(&reader, question.user).await {
+        Ok(authors) => Some(Follows { authors, permit }),
+        Err(error) => {
+            tracing::warn!(%error, "whom a user follows could not be read: the feed is told to come again");
+            None
+        }
+    };
+    let mut message = ToShard::Follows { feed: question.feed, follows };
+    while let Err(back) = reader.inboxes[question.shard.index()].try_send(message) {
+        message = back;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn read(reader: &Reader, user: UserId) -> Result<Vec<UserId>, StoreError> {
+    let count = |from| metrics::counter!("pregon_feed_lists_total", "from" => from).increment(1);
+    match reader.lists.get(user, Instant::now()) {
+        Ok(authors) => {
+            count("cache");
+            Ok(authors)
+        }
+        Err(before) => {
+            count("store");
+            let authors = reader.store.feed_authors(user).await?;
+            reader.lists.put(before, user, &authors);
+            Ok(authors)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authors(count: usize) -> Vec<UserId> {
+        (0..count).map(|_| UserId::fresh()).collect()
+    }
+
+    fn before(lists: &Lists, user: UserId, now: Instant) -> Before {
+        lists.get(user, now).expect_err("not remembered")
+    }
+
+    #[test]
+    fn a_list_is_remembered_for_a_few_seconds() {
+        let (lists, ana, now, list) = (Lists::default(), UserId::fresh(), Instant::now(), authors(3));
+        lists.put(before(&lists, ana, now), ana, &list);
+        assert_eq!(lists.get(ana, now + life() / 2).ok(), Some(list));
+        before(&lists, ana, now + life());
+        lists.put(before(&lists, ana, now + life()), ana, &authors(1));
+        let known = lists.lock();
+        assert_eq!((known.oldest.len(), known.bytes), (1, bytes_of(&authors(1))));
+    }
+
+    /// What is read while a change commits may lack it: a feed that opens behind the change must not be given it.
+    #[test]
+    fn a_list_that_was_read_across_a_change_is_not_remembered() {
+        let (lists, ana, beto, now) = (Lists::default(), UserId::fresh(), UserId::fresh(), Instant::now());
+        let reading = before(&lists, ana, now);
+        lists.lock().change(ana);
+        lists.put(reading, ana, &authors(3));
+        let reading = before(&lists, ana, now);
+        lists.put(reading, ana, &authors(3));
+        lists.put(before(&lists, beto, now), beto, &authors(2));
+        assert!(lists.get(ana, now).is_ok());
+        lists.lock().change(ana);
+        before(&lists, ana, now);
+        assert!(lists.get(beto, now).is_ok(), "somebody else's stays");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_go() {
+        let (lists, now, list) = (Lists::default(), Instant::now(), authors(5000));
+        let most = FEED_LISTS_BYTES_MAX / bytes_of(&list);
+        let users = authors(most + 2);
+        for (age, user) in users.iter().enumerate() {
+            lists.put(before(&lists, *user, now + Duration::from_micros(age as u64)), *user, &list);
+        }
+        {
+            let known = lists.lock();
+            assert!(known.bytes <= FEED_LISTS_BYTES_MAX);
+            assert_eq!((known.lists.len(), known.oldest.len()), (most, most));
+        }
+        before(&lists, users[1], now);
+        assert!(lists.get(users[2], now).is_ok());
+    }
 }
