@@ -50,6 +50,9 @@ impl Link {
     }
 }
 
+/// Takes an element of a queue. Never blocks.
+pub type Hear = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// What the listener asks of the rest of the server.
 pub struct Ears {
     /// What has changed among topics.
@@ -58,8 +61,8 @@ pub struct Ears {
     pub is_live: Box<dyn Fn(Topic) -> bool + Send + Sync>,
     /// All topics with listeners that have a group.
     pub live: Box<dyn Fn() -> Vec<Topic> + Send + Sync>,
-    /// Takes an element of a queue. Never blocks.
-    pub hear: Arc<dyn Fn(&[u8]) + Send + Sync>,
+    /// Where elements go.
+    pub hear: Hear,
 }
 
 /// One process's part in the channel layer.
@@ -154,18 +157,15 @@ impl Listener {
         let mut reader = Reader(tokio::spawn(read(blocked, keys, Arc::clone(&self.ears.hear))));
         let ended = self.serve(&client, &mut reader.0, stop).await;
         drop(reader);
-        let result = match ended {
-            Ok(()) => match timeout(LEAVE_TIMEOUT, self.leave_all(&client)).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => {
-                    Ok(tracing::warn!(%error, "groups could not be left: they end by themselves in 24 h"))
-                }
-                Err(_) => Ok(tracing::warn!("groups could not be left in time: they end by themselves in 24 h")),
-            },
-            Err(error) => Err(error),
-        };
+        if ended.is_ok() {
+            match timeout(LEAVE_TIMEOUT, self.leave_all(&client)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "groups could not be left: others clear them away"),
+                Err(_) => tracing::warn!("groups could not be left in time: others clear them away"),
+            }
+        }
         close(client);
-        result
+        ended
     }
 
     async fn serve(
@@ -349,7 +349,7 @@ impl Drop for Reader {
 }
 
 /// Empties the queues, on a connection of its own: what waits for a message blocks everything behind it.
-async fn read(client: Client, keys: Vec<String>, hear: Arc<dyn Fn(&[u8]) + Send + Sync>) -> Error {
+async fn read(client: Client, keys: Vec<String>, hear: Hear) -> Error {
     let error = loop {
         let asked = client.bzpopmin::<Value, _>(keys.clone(), f64::from(BLOCK_SECONDS));
         let wait = Duration::from_secs(u64::from(BLOCK_SECONDS)) + limits::CHANNEL_ANSWER_TIMEOUT;

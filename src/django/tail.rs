@@ -27,6 +27,9 @@ use crate::limits::{
 use crate::store::beside::{Adopted, Beside};
 use crate::store::{Store, StoreError};
 
+/// Tells events. May wait.
+pub type Publish = Box<dyn Fn(&[Arc<Committed>]) + Send + Sync>;
+
 /// What the tail asks of the rest of the server.
 pub struct Ways {
     /// The store with the lanes.
@@ -35,8 +38,8 @@ pub struct Ways {
     pub rows: Arc<dyn Beside>,
     /// Rooms and notifications with listeners.
     pub live: Box<dyn Fn() -> Vec<Topic> + Send + Sync>,
-    /// Tells events that another node gave their places. May wait.
-    pub publish: Box<dyn Fn(&[Arc<Committed>]) + Send + Sync>,
+    /// For events that another node gave their places.
+    pub publish: Publish,
 }
 
 /// Looks for as long as the runtime lives.
