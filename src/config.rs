@@ -81,7 +81,7 @@ pub struct Settings {
     pub post_updates: PostUpdates,
     /// Do feed sockets, too, end with their token?
     pub strict_tokens: bool,
-    /// How often the users behind open feed and notification sockets are looked at.
+    /// How often the users behind open feed, post and notification sockets are looked at.
     pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
     pub presence_room_max: u32,
@@ -91,6 +91,10 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Where uploads are kept.
     pub media_dir: PathBuf,
+    /// What an uploaded file may take, however small; beyond it, a least speed counts.
+    pub upload_grace: Duration,
+    /// Is the media folder looked through for uploads that no row names?
+    pub media_sweep: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Is `/metrics` open to everybody? Otherwise only to this machine.
@@ -173,6 +177,12 @@ impl Settings {
             )?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
+            upload_grace: Duration::from_secs(raw.number(
+                Setting::UploadGraceSeconds,
+                limits::UPLOAD_GRACE.as_secs(),
+                1..=3600,
+            )?),
+            media_sweep: raw.on_off(Setting::MediaSweep, true)?,
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
             mask_contacts: raw.on_off(Setting::MaskContacts, true)?,

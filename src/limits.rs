@@ -105,8 +105,10 @@ pub const REACTIONS_AT_ONCE: u32 = 10;
 pub const REACTIONS_EVERY: Duration = Duration::from_millis(100);
 /// `post_updated` after comments and shares: at most one per post in this time.
 pub const POST_UPDATED_EVERY: Duration = Duration::from_millis(250);
-/// How often the users behind open feed and notification sockets are looked at, unless set otherwise.
+/// How often the users behind open feed, post and notification sockets are looked at, unless set otherwise.
 pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
+/// Sessions that a shard looks at for that before it goes on with its work.
+pub const ACTIVE_CHECK_SESSIONS_MAX: u32 = 2048;
 /// Users that one query of that look asks for.
 pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
 
@@ -200,8 +202,13 @@ pub const WAL_PAGES_MAX: usize = 48 * 1024;
 pub const TWIN_WINDOW: Duration = Duration::from_secs(10);
 /// Messages remembered for twins.
 pub const TWIN_MESSAGES_MAX: usize = 64 * 1024;
-/// After a notification of a user's reaction to a post, its author hears of no other reaction of that user to it.
-pub const REACTION_NOTICE_WINDOW: Duration = Duration::from_secs(3600);
+/// After a notification of a user's reaction to a post, its author hears of no other reaction of that user to it; and
+/// after one of a follow, a friend request or its acceptance, of no other of that user's.
+pub const NOTICE_WINDOW: Duration = Duration::from_secs(3600);
+/// Comments that one write deletes; of a comment with more answers, more writes delete the rest.
+pub const COMMENTS_DELETED_MAX: usize = 200;
+/// Levels of answers that one write looks down: what is deeper is moved up before it is deleted.
+pub const DELETED_LEVELS_MAX: usize = 50;
 /// A `client_id` is remembered this long.
 pub const CLIENT_ID_HOURS: i64 = 24;
 /// Events of a topic that are always kept.
@@ -231,6 +238,8 @@ pub const LIST_KEYS_MAX: usize = 256;
 pub const DIRECT_ATTEMPTS_MAX: u32 = 5;
 /// MySQL: topics that one slice of housekeeping sweeps.
 pub const RETENTION_TOPICS_MAX: usize = 50;
+/// MySQL: a connection that says nothing for so long is closed by the server, and opened anew when it is needed.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// MySQL: how long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Cached answers on accounts and participants are believed this long.
@@ -267,16 +276,24 @@ pub const UPLOAD_BYTES_MAX: usize = 25 * 1024 * 1024;
 pub const HASHES_MAX: usize = 2;
 /// Requests that wait for a password hash. Full: 503 with Retry-After.
 pub const HASHES_WAITING_MAX: usize = 64;
-/// From a request's head to its whole body; for uploads, from one piece to the next.
+/// From a request's head to its whole body; for uploads, from one piece to the next, and for their texts together.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Uploads under way at the same time. Full: 503 with Retry-After.
 pub const UPLOADS_MAX: usize = 32;
 /// Those of one user. Full: 503 with Retry-After.
 pub const USER_UPLOADS_MAX: usize = 8;
-/// What an uploaded file may take, however small.
+/// What an uploaded file may take, however small, unless set otherwise.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(60);
 /// Beyond that, a file must come as fast as this, in bytes a second, over all that came.
 pub const UPLOAD_BYTES_PER_SECOND_MIN: usize = 32 * 1024;
+/// Files that may be nobody's and wait to be looked up, and files of one look through the media folder.
+pub const LITTER_MAX: usize = 64 * 1024;
+/// Posts or comments that one query of such a look reads.
+pub const LITTER_ROWS: usize = 2000;
+/// How often the media folder is looked through for files that nobody names.
+pub const MEDIA_SWEEP: Duration = Duration::from_secs(3600);
+/// Younger files may still get their row.
+pub const MEDIA_SWEEP_AGE: Duration = Duration::from_secs(3600);
 /// Attempts to log in that one address may make with one login at once, and then a minute.
 pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
 /// Attempts to log in or register that one address may make at once, and then a minute.
@@ -327,6 +344,7 @@ const _: () = assert!(TAIL_EVERY.as_millis() * 2 < 1000, "what Django adds is to
 const _: () = assert!(TAIL_WRITES_MAX < LANE_WRITES_MAX && TAIL_NEAR.as_secs() <= TAIL_OVERLAP.as_secs());
 const _: () = assert!(CHANNEL_REFRESH.as_secs() * 10 < 86_400, "Django forgets members of that age");
 const _: () = assert!(CHANNEL_HEARTBEAT.as_secs() * 3 < CHANNEL_DEAD_AFTER.as_secs());
+const _: () = assert!(DELETED_LEVELS_MAX * 2 <= COMMENTS_DELETED_MAX, "each write deletes some");
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(WRITE_LANES <= WRITE_LANES_MAX);
 const _: () = assert!(LOCK_WAIT.as_secs() * 2 < LANE_PATIENCE.as_secs(), "a batch asks for a lock more than once");

@@ -28,6 +28,7 @@ use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::http::App;
 use crate::http::health::{Lifecycle, Phase};
+use crate::http::litter;
 use crate::http::rate::Rates;
 use crate::http::upload::MediaDir;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
@@ -75,12 +76,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let lifecycle = Arc::new(Lifecycle::new());
     let render = prometheus.clone();
+    let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
     let router = crate::http::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
         hasher: Hasher::default(),
         presenter,
-        media: MediaDir::open(settings.media_dir.clone())?,
+        media: media.clone(),
         lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -102,10 +104,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     let sweep_every = |usual| beside::sweep_every(neighbour.as_ref(), usual);
-    let active_check = sweep_every(settings.active_check);
-    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), active_check));
-    let sweep = sweep_every(PARTICIPANT_SWEEP);
-    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), sweep));
+    let (active_every, participants_every) = (sweep_every(settings.active_check), sweep_every(PARTICIPANT_SWEEP));
+    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every));
+    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), participants_every));
+    if let Database::Sqlite(_) = settings.database {
+        // What another program's database names, it may also name where pregon does not look.
+        control.spawn(litter::collect(store.clone(), media, settings.media_sweep));
+    }
     let beside = neighbour.map(|found| {
         let sweep = refollow::Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
         found.start(settings, sweep, &fanout, control.handle())
@@ -114,15 +119,20 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    end(control, beside, &fanout, bursts, &*closing);
+    Ok(())
+}
+
+/// All sessions are gone: what served them ends, each before what it needs.
+fn end(control: Runtime, beside: Option<beside::Work>, fanout: &Fanout, bursts: JoinHandle<()>, store: &dyn Store) {
     if let Some(beside) = beside {
         control.block_on(beside.stop());
     }
     fanout.stop();
     drop(bursts.join());
-    control.block_on(closing.close());
+    control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
-    Ok(())
 }
 
 /// Each connection is an open file, and many systems begin with a limit of 1024 below a far higher one.
@@ -257,6 +267,7 @@ fn start_shards(
         let plan = Plan {
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
+            shares_core: count > cores.len(),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
             io,
             ports: ports.clone(),

@@ -140,11 +140,15 @@ async fn follows_friendships_and_deactivations_take_effect_on_open_sockets() {
     }
     assert!(!beto.until_pong().await.is_empty(), "the author hears it all");
     let mut bell = server.notifications(0).await;
+    let post = django.act("post", json!({"author": "beto", "content": "adiós"})).await;
+    let mut on_post = server.on_post(&post, 0).await;
     let mut chat = in_room(&server, &room, 0).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     let began = Instant::now();
     django.act("set_active", json!({"username": "ana", "is_active": false})).await;
     assert_eq!(feed.closed().await, 4001);
     assert_eq!(bell.closed().await, 4001);
+    assert_eq!(on_post.closed().await, 4001);
     assert_eq!(chat.closed().await, 4003);
     assert!(began.elapsed() < LATER, "{:?}", began.elapsed());
     let mut chat = in_room(&server, &room, 1).await;

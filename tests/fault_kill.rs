@@ -200,3 +200,48 @@ async fn whatever_anybody_heard_survives_kill_9_once_and_in_its_order() {
     ana.send(json!({"type": "chat_message", "content": "sigue"})).await;
     ana.expect("chat_message").await;
 }
+
+/// A long deletion that is cut off between two of its writes leaves fewer answers, right counters and nothing that dangles;
+/// asked again, it goes on to the end.
+#[tokio::test]
+async fn a_deletion_that_is_cut_off_leaves_what_adds_up() {
+    let mut server = Server::builder().seed(2, 0, 0).start().await;
+    let post = server.publish(0, "hola").await;
+    let path = format!("/api/posts/{}/comments/", post["id"].as_str().unwrap());
+    let root = server.done("POST", &path, 0, Some(json!({"content": "raíz"}))).await;
+    let [post_hex, root_hex] = [&post, &root].map(|one| one["id"].as_str().unwrap().replace('-', ""));
+    let database = rusqlite::Connection::open(server.database()).unwrap();
+    database.busy_timeout(support::PATIENCE).unwrap();
+    let user = server.fixture.users[1].id.replace('-', "");
+    let answers = 20_000;
+    // Half of them answer the comment, half of them one another by fives.
+    let row = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) INSERT INTO comments \
+        (id, content, image, likes_count, replies_count, is_edited, created_at, updated_at, parent_id, user_id, post_id) \
+        SELECT printf('%032x', n), 'x', NULL, 0, 0, 0, '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000', \
+        CASE WHEN n % 5 < 3 THEN ?2 ELSE printf('%032x', n - 1) END, ?3, ?4 FROM n";
+    assert_eq!(database.execute(row, rusqlite::params![answers, root_hex, user, post_hex]).unwrap(), answers);
+    database
+        .execute_batch(&format!(
+            "UPDATE comments SET replies_count = (SELECT count(*) FROM comments AS below WHERE below.parent_id = comments.id); \
+             UPDATE posts SET comments_count = {answers} + 1"
+        ))
+        .unwrap();
+    let number = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let (client, token) = (reqwest::Client::new(), server.fixture.users[0].token.clone());
+    let url = server.http(&format!("/api/posts/comments/{}/", root["id"].as_str().unwrap()));
+    let asked = tokio::spawn(client.delete(url).bearer_auth(token).send());
+    while number("SELECT comments_count FROM posts") > answers as i64 - 1000 {
+        tokio::task::yield_now().await;
+    }
+    server.kill();
+    assert!(asked.await.unwrap().is_err(), "it was not done yet");
+    let left = number("SELECT count(*) FROM comments");
+    assert!((1..answers as i64).contains(&left), "{left}");
+    let wrong = "SELECT count(*) FROM comments AS one WHERE replies_count <> \
+        (SELECT count(*) FROM comments WHERE parent_id = one.id)";
+    assert_eq!((number("SELECT comments_count FROM posts"), number(wrong)), (left, 0));
+    assert_eq!(number("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    server.restart();
+    server.done("DELETE", &format!("/api/posts/comments/{}/", root["id"].as_str().unwrap()), 0, None).await;
+    assert_eq!((number("SELECT count(*) FROM comments"), number("SELECT comments_count FROM posts")), (0, 0));
+}

@@ -163,10 +163,48 @@ async fn a_deactivated_users_sockets_end() {
         Server::builder().seed(3, 0, 0).set("PREGON_SHARDS", 2).set("PREGON_ACTIVE_CHECK_SECONDS", 1).start().await;
     let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
     let (mut beto_too, mut notifications) = (server.feed(BETO).await, server.notifications(BETO).await);
+    let post = server.publish(ANA, "hola").await;
+    heard(&mut ana, &[("new_post", &post)]).await;
+    let (mut on_post, mut anas_on_post) = (server.on_post(&post, BETO).await, server.on_post(&post, ANA).await);
     let id = server.fixture.users[BETO].id.replace('-', "");
     assert_eq!(server.execute("UPDATE users SET is_active = 0 WHERE id = ?", &[&id]).await, 1);
-    for socket in [&mut beto, &mut beto_too, &mut notifications] {
+    for socket in [&mut beto, &mut beto_too, &mut notifications, &mut on_post] {
         assert_eq!(socket.closed().await, 4001);
     }
     heard(&mut ana, &[]).await;
+    heard(&mut anas_on_post, &[]).await;
+}
+
+/// A feed that comes back within seconds asks the database for nothing, and misses nothing that changed meanwhile.
+#[tokio::test]
+async fn a_feed_that_comes_back_asks_for_no_list_and_hears_whom_it_should() {
+    for server in servers().await {
+        let asked = "pregon_feed_lists_total{from=\"store\"}";
+        let lists = async || {
+            let text = reqwest::get(server.http("/metrics")).await.unwrap().text().await.unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix(asked)).map(|value| value.trim().to_owned());
+            line.unwrap_or_default()
+        };
+        server.follow(BETO, ANA).await;
+        let again = async || {
+            let feed = server.feed(BETO).await;
+            server.wait_for_metric("pregon_feed_subscriptions", |entries| entries > 1.0).await;
+            feed
+        };
+        again().await.close().await;
+        server.wait_for_metric("pregon_feeds", |feeds| feeds == 0.0).await;
+        let mut feed = again().await;
+        assert_eq!(lists().await, "1");
+        let post = server.publish(ANA, "hola").await;
+        heard(&mut feed, &[("new_post", &post)]).await;
+        feed.close().await;
+        server.wait_for_metric("pregon_feeds", |feeds| feeds == 0.0).await;
+        server.follow(BETO, CARO).await;
+        server.unfollow(BETO, ANA).await;
+        let mut feed = again().await;
+        assert_eq!(lists().await, "2", "a change forgets the list");
+        server.publish(ANA, "sin ti").await;
+        let post = server.publish(CARO, "contigo").await;
+        heard(&mut feed, &[("new_post", &post)]).await;
+    }
 }

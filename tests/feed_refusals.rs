@@ -59,6 +59,28 @@ async fn a_token_that_is_wrong_in_any_way_is_403_before_the_socket() {
     }
 }
 
+/// Nobody is turned away for good because the database did not answer.
+#[tokio::test]
+async fn a_handshake_without_a_database_is_503_and_says_when_to_come_again() {
+    let server = server().await;
+    let post = server.publish(ANA, "hola").await;
+    let database = rusqlite::Connection::open(server.database()).unwrap();
+    database.busy_timeout(support::PATIENCE).unwrap();
+    database.execute_batch("ALTER TABLE users RENAME TO away").unwrap();
+    // Nobody in a cache: not seen before.
+    for what in ["feed".to_owned(), "notifications".to_owned(), format!("post/{}", post["id"].as_str().unwrap())] {
+        let path = server.socket_path(&what, BETO);
+        let answer = raw_answer(&server, &path).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{what}: {answer}");
+        assert!(answer.to_lowercase().contains("\r\nretry-after: 1\r\n"), "{what}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "the body is empty: {answer}");
+    }
+    database.execute_batch("ALTER TABLE away RENAME TO users").unwrap();
+    server.feed(BETO).await;
+    server.notifications(BETO).await;
+    server.on_post(&post, BETO).await;
+}
+
 #[tokio::test]
 async fn the_inactive_are_refused() {
     let server = server().await;

@@ -145,3 +145,24 @@ async fn pings_are_answered_and_bad_frames_ignored() {
         assert_eq!(tab.until_pong().await, [Value::Null; 0]);
     }
 }
+
+/// Everybody new follows `sos`, who hears of it as of every follower.
+#[tokio::test]
+async fn who_registers_follows_the_helpers_and_they_are_told() {
+    let server = Server::builder().seed(2, 0, 0).start().await;
+    let database = rusqlite::Connection::open(server.database()).unwrap();
+    let id = server.fixture.users[ANA].id.replace('-', "");
+    assert_eq!(database.execute("UPDATE users SET username = 'sos' WHERE id = ?", [id]).unwrap(), 1);
+    let mut tab = server.notifications(ANA).await;
+    let body = json!({
+        "email": "nuevo@example.com", "username": "nuevo", "display_name": "Nuevo",
+        "password": "s3creta-y-larga", "password_confirm": "s3creta-y-larga",
+    });
+    let request = reqwest::Client::new().post(server.http("/api/auth/register/")).json(&body);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["user"]["following_count"], 1, "{answer}");
+    let told = tab.expect("notification").await["notification"].clone();
+    assert_eq!((&told["notification_type"], &told["sender"]["id"]), (&json!("follow"), &answer["user"]["id"]));
+    let followers = server.done("GET", "/api/users/followers/sos/", ANA, None).await;
+    assert_eq!((followers.as_array().unwrap().len(), &followers[0]["username"]), (1, &json!("nuevo")));
+}

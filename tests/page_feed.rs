@@ -61,8 +61,10 @@ async fn shared_feed(ana: Tab, beto: Tab, pictures: Pictures) {
     assert_eq!(ana.count("[data-testid=post]").await, 1);
 
     react(&ana, &beto).await;
+    edit_and_share(&ana, &beto).await;
     comment(&ana, &beto).await;
     read_the_bell(&ana).await;
+    more_replies(&ana, &beto).await;
 
     // What is deleted is gone for both.
     ana.click("#back-to-feed").await;
@@ -116,6 +118,49 @@ async fn react(ana: &Tab, beto: &Tab) {
     ana.shows("[data-testid=post-reaction][data-type=laugh][data-count='0']").await;
     beto.click("[data-testid=post-reaction][data-type=like][aria-pressed=false]").await;
     ana.shows("[data-testid=post-reaction][data-type=like][data-count='1']").await;
+}
+
+async fn edit_and_share(ana: &Tab, beto: &Tab) {
+    assert_eq!(beto.count("[data-testid=edit-post]").await, 0, "somebody else's");
+    ana.click("[data-testid=edit-post]").await;
+    ana.fill("[data-testid=edit-text]", " y arena").await;
+    ana.click("[data-testid=save-text]").await;
+    for tab in [ana, beto] {
+        tab.shows_part("post-text", "Tarde de playa y arena").await;
+    }
+    assert_eq!(ana.count("dialog").await, 0, "it closed");
+    beto.click("[data-testid=share-post]").await;
+    for tab in [ana, beto] {
+        tab.shows("[data-testid=share-post][data-count='1']").await;
+    }
+}
+
+/// More replies than a comment brings with it; the bell has more than a page by then.
+async fn more_replies(ana: &Tab, beto: &Tab) {
+    for number in 1..=22 {
+        beto.click("[data-testid=comment-reply]").await;
+        beto.fill("#comment-text", &format!("Respuesta {number}.{ENTER}")).await;
+        ana.shows_part("comment-text", &format!("Respuesta {number}.")).await;
+    }
+    ana.client.refresh().await.expect("the page reloads");
+    ana.shows_part("comment-text", "Respuesta 3.").await;
+    for shown in [20, 22] {
+        ana.click("[data-testid=more-replies]").await;
+        ana.shows_part("comment-text", &format!("Respuesta {shown}.")).await;
+    }
+    assert_eq!((ana.count("[data-testid=more-replies]").await, ana.count(".comment.depth-1").await), (0, 22));
+    beto.click(".depth-1 [data-testid=comment-edit]").await;
+    beto.fill("[data-testid=edit-text]", " Corregida").await;
+    beto.click("[data-testid=save-text]").await;
+    for tab in [ana, beto] {
+        tab.shows_part("comment-text", "Corregida").await;
+    }
+    ana.click("#bell").await;
+    ana.shows("[data-testid=notification]:nth-of-type(20)").await;
+    ana.click("#more-notifications").await;
+    ana.shows("[data-testid=notification]:nth-of-type(21)").await;
+    ana.shows("#more-notifications[hidden]").await;
+    ana.click("#bell").await;
 }
 
 async fn comment(ana: &Tab, beto: &Tab) {

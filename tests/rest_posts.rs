@@ -1,19 +1,10 @@
-//! `/api/posts/` over real HTTP: posts, reactions, comments, likes, shares and uploads, and who may not.
+//! `/api/posts/` over real HTTP: posts, reactions, comments, likes and shares, and who may not.
 
 mod support;
 
-use std::time::Instant;
-
 use pregon::ids::{CommentId, PostId};
-use pregon::limits::USER_UPLOADS_MAX;
-use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-use support::{PATIENCE, Server};
-
-/// The smallest picture: one black pixel.
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\xdac`\0\0\0\x02\0\x01\xe5'\xde\xfc\0\0\0\0IEND\xaeB`\x82";
-/// The beginning of a film.
-const MP4: &[u8] = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41\0\0\0\x08free";
+use support::Server;
 
 const ANA: usize = 0;
 const BETO: usize = 1;
@@ -360,185 +351,59 @@ async fn likes_and_shares_count_once() {
     assert_eq!(server.rest("GET", &at(&post, ""), ANA, None).await.1["shares_count"], 1);
 }
 
-async fn upload(server: &Server, method: &str, path: &str, user: usize, form: Form) -> (u16, Value) {
-    let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-    let request = reqwest::Client::new().request(method, server.http(path)).multipart(form);
-    let response = request.bearer_auth(&server.fixture.users[user].token).send().await.unwrap();
-    (response.status().as_u16(), response.json().await.unwrap())
-}
-
-fn file(bytes: impl Into<Vec<u8>>) -> Part {
-    Part::bytes(bytes.into()).file_name("../../etc/foto.svg").mime_str("image/svg+xml").unwrap()
-}
-
-fn files(server: &Server) -> usize {
-    let folders = [".incoming", "posts/images", "posts/videos", "posts/thumbnails", "comments/images"];
-    folders.iter().map(|folder| std::fs::read_dir(server.media().join(folder)).unwrap().count()).sum()
-}
-
-async fn fetched(address: &Value) -> (u16, String, Vec<u8>) {
-    let response = reqwest::get(address.as_str().unwrap()).await.unwrap();
-    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
-    (response.status().as_u16(), kind, response.bytes().await.unwrap().to_vec())
-}
-
 #[tokio::test]
-async fn uploads_are_stored_and_served_as_what_they_are() {
-    let server = server().await;
-    let form = Form::new().text("content", "mira").text("images", r#"["https://example.com/a.png"]"#);
-    let form = form.part("image", file(PNG)).part("video", file(MP4)).part("thumbnail", file(PNG));
-    let (status, post) = upload(&server, "POST", "/api/posts/", ANA, form).await;
-    assert_eq!(
-        (status, &post["content"], &post["images"][0]),
-        (201, &json!("mira"), &json!("https://example.com/a.png"))
-    );
-    let (image, video, thumbnail) = (&post["images"][1], &post["video"], &post["thumbnail"]);
-    for (address, folder, kind, bytes) in [
-        (image, "posts/images/", "image/png", PNG),
-        (video, "posts/videos/", "video/mp4", MP4),
-        (thumbnail, "posts/thumbnails/", "image/png", PNG),
-    ] {
-        assert!(address.as_str().unwrap().starts_with(&server.http(&format!("/media/{folder}"))), "{address}");
-        assert_eq!(fetched(address).await, (200, kind.to_owned(), bytes.to_vec()));
-    }
-    let form = Form::new().part("image", file(PNG)).text("is_public", "false");
-    let (status, edited) = upload(&server, "PATCH", &at(&post, ""), ANA, form).await;
-    assert_eq!((status, edited["images"].as_array().unwrap().len(), &edited["video"]), (200, 3, video));
-    assert_eq!(edited["is_public"], false);
-    let form = Form::new().text("content", "foto").part("image", file(PNG));
-    let (status, comment) = upload(&server, "POST", &at(&post, "comments/"), ANA, form).await;
-    assert_eq!((status, fetched(&comment["image"]).await.2), (201, PNG.to_vec()));
-    assert_eq!(files(&server), 5);
-}
-
-#[tokio::test]
-async fn uploads_that_lie_are_refused_and_leave_nothing() {
-    let server = server().await;
-    let closed = publish(&server, ANA, json!({"allow_comments": false})).await;
-    let wrong = "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.";
-    for bad in [&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], b"<!doctype html><script>", b"", MP4] {
-        for field in ["image", "thumbnail"] {
-            let form = Form::new().part("video", file(MP4)).part(field, file(bad));
-            let mut expected = json!({});
-            expected[field] = json!([wrong]);
-            assert_eq!(upload(&server, "POST", "/api/posts/", ANA, form).await, (400, expected));
-        }
-    }
-    let form = Form::new().part("video", file(PNG));
-    let expected = json!({"video": ["El archivo no es un video válido."]});
-    assert_eq!(upload(&server, "POST", "/api/posts/", ANA, form).await, (400, expected));
-    let form = Form::new().part("image", file(PNG)).text("post_type", "podcast");
-    assert_eq!(upload(&server, "POST", "/api/posts/", ANA, form).await.0, 400);
-    // Whole and stored, and then refused in the write.
-    let form = Form::new().part("image", file(PNG)).text("content", "x");
-    assert_eq!(upload(&server, "POST", &at(&closed, "comments/"), BETO, form).await.0, 403);
-    let form = Form::new().part("image", file(PNG));
-    assert_eq!(upload(&server, "PATCH", &at(&closed, ""), BETO, form).await, forbidden());
-    assert_eq!(files(&server), 0);
-    assert_eq!(server.rest("GET", "/api/posts/?friends_only=false", ANA, None).await.1["count"], 1);
-}
-
-#[tokio::test]
-async fn too_large_an_upload_is_refused_and_leaves_nothing() {
-    let server = server().await;
-    let mut bytes = PNG.to_vec();
-    bytes.resize(25 * 1024 * 1024 + 1, 0);
-    let form = Form::new().part("thumbnail", file(PNG)).part("image", file(bytes));
-    let answer = upload(&server, "POST", "/api/posts/", ANA, form).await;
-    assert_eq!(answer, (413, json!({"error": "El archivo supera el máximo de 25 MB."})));
-    assert_eq!(files(&server), 0);
-}
-
-/// An upload that does not go on: the connection, with the picture's beginning sent.
-async fn half_an_upload(server: &Server, user: usize) -> tokio::net::TcpStream {
-    use tokio::io::AsyncWriteExt;
-    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-    let head = format!(
-        "POST /api/posts/ HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: 1000000\r\n\
-         content-type: multipart/form-data; boundary=b\r\n\r\n\
-         --b\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n",
-        server.address(),
-        server.fixture.users[user].token
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(&[PNG, &[0; 100_000]].concat()).await.unwrap();
-    stream
-}
-
-async fn wait_for_files(server: &Server, count: usize) {
-    let began = Instant::now();
-    while files(server) != count {
-        assert!(began.elapsed() < PATIENCE, "{} files", files(server));
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test]
-async fn an_upload_that_stops_half_way_leaves_nothing() {
-    let server = server().await;
-    let stream = half_an_upload(&server, ANA).await;
-    wait_for_files(&server, 1).await;
-    drop(stream);
-    wait_for_files(&server, 0).await;
-    assert_eq!(server.rest("GET", "/api/posts/?friends_only=false", ANA, None).await.1["count"], 0);
-}
-
-#[tokio::test]
-async fn one_user_cannot_hold_up_everybodys_uploads() {
-    let server = server().await;
-    let mut streams = Vec::new();
-    for _ in 0..USER_UPLOADS_MAX {
-        streams.push(half_an_upload(&server, ANA).await);
-    }
-    wait_for_files(&server, USER_UPLOADS_MAX).await;
-    let path = server.http("/api/posts/");
-    let request = reqwest::Client::new().post(path).multipart(Form::new().part("image", file(PNG)));
-    let response = request.bearer_auth(&server.fixture.users[ANA].token).send().await.unwrap();
-    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
-    let picture = || Form::new().part("image", file(PNG));
-    assert_eq!(upload(&server, "POST", "/api/posts/", BETO, picture()).await.0, 201);
-    assert_eq!(server.rest("POST", "/api/posts/", ANA, Some(json!({"content": "x"}))).await.0, 201, "no file, no turn");
-    drop(streams);
-    wait_for_files(&server, 1).await;
-    assert_eq!(upload(&server, "POST", "/api/posts/", ANA, picture()).await.0, 201);
-}
-
-#[tokio::test]
-async fn a_body_without_files_is_no_longer_than_elsewhere() {
+async fn replies_are_listed_by_pages() {
     let server = server().await;
     let post = publish(&server, ANA, json!({"content": "hola"})).await;
-    let long = Some(json!({"content": "x".repeat(256 * 1024)}));
-    let too_long = (413, json!({"error": "La solicitud es demasiado grande."}));
-    for (method, path) in [("POST", "/api/posts/"), ("PATCH", &at(&post, "")), ("POST", &at(&post, "comments/"))] {
-        assert_eq!(server.rest(method, path, ANA, long.clone()).await, too_long, "{method} {path}");
+    let add = async |user, parent: &Value, content: String| {
+        let body = json!({"content": content, "parent": parent["id"]});
+        server.done("POST", &at(&post, "comments/"), user, Some(body)).await
+    };
+    let root = server.done("POST", &at(&post, "comments/"), ANA, Some(json!({"content": "raíz"}))).await;
+    let mut replies = Vec::new();
+    for number in 0..23 {
+        replies.push(add(BETO, &root, format!("{number}")).await["id"].clone());
     }
-    let client = reqwest::Client::new().post(server.http("/api/posts/"));
-    let form = client.header("content-type", "application/x-www-form-urlencoded").body("x".repeat(256 * 1024 + 1));
-    let answer = form.bearer_auth(&server.fixture.users[ANA].token).send().await.unwrap();
-    assert_eq!(answer.status(), 413);
-    let fits = json!({"content": "hola", "unknown": "x".repeat(255 * 1024)});
-    publish(&server, ANA, fits).await;
+    let below = add(ANA, &json!({"id": replies[21]}), "más".into()).await;
+    let path = at_comment(&root, "replies/");
+    let (_, first) = server.rest("GET", &path, CARO, None).await;
+    assert_eq!((&first["count"], ids(&first)), (&json!(23), replies[..20].iter().collect::<Vec<_>>()));
+    let (_, second) = server.rest("GET", &format!("{path}?page=2"), CARO, None).await;
+    assert_eq!((ids(&second), &second["next"]), (replies[20..].iter().collect::<Vec<_>>(), &Value::Null));
+    assert_eq!(second["results"][1]["replies"][0]["id"], below["id"]);
+    assert_eq!(
+        server.rest("GET", &at_comment(&json!({"id": CommentId::fresh()}), "replies/"), CARO, None).await,
+        missing()
+    );
+    server.done("PATCH", &at(&post, ""), ANA, Some(json!({"is_public": false}))).await;
+    assert_eq!(server.rest("GET", &path, CARO, None).await, forbidden());
+    assert_eq!(server.rest("GET", &path, ANA, None).await.0, 200);
 }
 
+/// Nothing new is shown to who takes back what is on a post that has become private.
 #[tokio::test]
-async fn uploaded_pictures_count_as_the_lists_do() {
+async fn ones_own_comes_back_from_a_private_post_without_counts() {
     let server = server().await;
-    let list = |count: usize| serde_json::to_string(&vec!["/a.png"; count]).unwrap();
-    let with = |count: usize| Form::new().text("images", list(count)).part("image", file(PNG));
-    let full = (400, json!({"images": ["Asegúrese de que este campo no tenga más de 20 elementos."]}));
-    assert_eq!(upload(&server, "POST", "/api/posts/", ANA, with(20)).await, full);
-    assert_eq!(files(&server), 0);
-    let (status, post) = upload(&server, "POST", "/api/posts/", ANA, with(18)).await;
-    assert_eq!((status, post["images"].as_array().unwrap().len()), (201, 19));
-    let path = at(&post, "");
-    let one_more = || Form::new().part("image", file(PNG));
-    let (status, edited) = upload(&server, "PATCH", &path, ANA, one_more()).await;
-    assert_eq!((status, edited["images"].as_array().unwrap().len(), files(&server)), (200, 20, 2));
-    for form in [one_more(), with(20)] {
-        assert_eq!(upload(&server, "PATCH", &path, ANA, form).await, full);
+    let post = publish(&server, ANA, json!({"content": "hola"})).await;
+    let add = async |user| server.done("POST", &at(&post, "comments/"), user, Some(json!({"content": "x"}))).await;
+    let (mine, liked) = (add(BETO).await, add(ANA).await);
+    for user in [ANA, BETO] {
+        server.done("POST", &at_comment(&liked, "like/"), user, None).await;
+        server.done("POST", &at(&post, "react/"), user, Some(json!({"reaction_type": "like"}))).await;
     }
-    assert_eq!(files(&server), 2);
-    assert_eq!(server.rest("GET", &path, ANA, None).await.1["images"], edited["images"]);
-    let (status, fewer) = upload(&server, "PATCH", &path, ANA, with(1)).await;
-    assert_eq!((status, fewer["images"].as_array().unwrap().len()), (200, 2));
+    server.done("PATCH", &at(&post, ""), ANA, Some(json!({"is_public": false}))).await;
+    assert_eq!(server.rest("PATCH", &at_comment(&mine, ""), BETO, Some(json!({"content": "y"}))).await, forbidden());
+    assert_eq!(server.rest("GET", &at_comment(&mine, ""), BETO, None).await, forbidden());
+    let gone = (200, json!({"message": "Like eliminado"}));
+    assert_eq!(server.rest("DELETE", &at_comment(&liked, "like/"), BETO, None).await, gone);
+    assert_eq!(
+        server.rest("DELETE", &at_comment(&liked, "like/"), BETO, None).await,
+        forbidden(),
+        "no word on whether"
+    );
+    let gone = (200, json!({"message": "Reacción eliminada"}));
+    assert_eq!(server.rest("DELETE", &at(&post, "react/"), BETO, None).await, gone);
+    assert_eq!(server.rest("DELETE", &at_comment(&mine, ""), BETO, None).await, (204, Value::Null));
+    let left = server.done("GET", &at(&post, ""), ANA, None).await;
+    assert_eq!((&left["likes_count"], &left["comments_count"]), (&json!(1), &json!(1)));
 }

@@ -63,7 +63,6 @@ struct Model {
     requests: BTreeMap<RequestId, (UserId, UserId)>,
     /// Oldest first, with whether it is read.
     told: BTreeMap<UserId, Vec<(Told, bool)>>,
-    told_of_reaction: BTreeSet<(UserId, PostId)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -98,9 +97,31 @@ impl Model {
         self.comments.get_mut(&id).filter(|comment| comment.post == post).ok_or(Refused(Refusal::NoSuchComment))
     }
 
+    /// The same for taking away what is one's own: as `is_own` says, it need not be visible any more.
+    fn ones_own(
+        &mut self,
+        actor: UserId,
+        (post, id): (PostId, CommentId),
+        is_own: impl Fn(&Comment) -> bool,
+    ) -> Result<&mut Comment, Expected> {
+        let is_own = self.comments.get(&id).is_some_and(|comment| comment.post == post && is_own(comment));
+        if is_own { Ok(self.comments.get_mut(&id).unwrap()) } else { self.comment(actor, post, id) }
+    }
+
     fn tell(&mut self, recipient: UserId, told: Told) {
         if recipient != told.0 {
             self.told.entry(recipient).or_default().push((told, false));
+        }
+    }
+
+    /// The clock stands still: nothing that is still there was told an hour ago.
+    fn tell_once(&mut self, recipient: UserId, told: Told) {
+        use NotificationType::{Celebration, Golazo, Like};
+        let class = |kind| if matches!(kind, Celebration | Golazo) { Like } else { kind };
+        let key = |told: &Told| (told.0, class(told.1), told.2);
+        let known = self.told.get(&recipient).into_iter().flatten();
+        if !known.map(|(known, _)| key(known)).any(|known| known == key(&told)) {
+            self.tell(recipient, told);
         }
     }
 
@@ -132,8 +153,11 @@ impl Model {
             }
             Action::React { post, reaction } => self.react(actor, *post, *reaction)?,
             Action::Unreact { post } => {
-                let taken = self.visible(actor, *post)?.reactions.remove(&actor);
-                taken.ok_or(Refused(Refusal::NoReaction))?;
+                let taken = self.posts.get_mut(post).and_then(|post| post.reactions.remove(&actor));
+                if taken.is_none() {
+                    self.visible(actor, *post)?;
+                    return Ok(Refused(Refusal::NoReaction));
+                }
             }
             Action::Share { post, .. } => {
                 let row = self.visible(actor, *post)?;
@@ -145,7 +169,7 @@ impl Model {
             }
             Action::Comment(new) => self.add_comment(actor, new, outcome)?,
             Action::DeleteComment { post, comment } => {
-                if self.comment(actor, *post, *comment)?.author != actor {
+                if self.ones_own(actor, (*post, *comment), |comment| comment.author == actor)?.author != actor {
                     return Ok(Refused(Refusal::NotAuthor));
                 }
                 self.remove_comments(*comment);
@@ -156,7 +180,8 @@ impl Model {
                 }
             }
             Action::UnlikeComment { post, comment } => {
-                if !self.comment(actor, *post, *comment)?.likes.remove(&actor) {
+                let own = self.ones_own(actor, (*post, *comment), |comment| comment.likes.contains(&actor))?;
+                if !own.likes.remove(&actor) {
                     return Ok(Refused(Refusal::NoLike));
                 }
             }
@@ -173,9 +198,7 @@ impl Model {
             return Ok(());
         }
         post.reactions.insert(actor, reaction);
-        if author != actor && self.told_of_reaction.insert((actor, id)) {
-            self.tell(author, (actor, NotificationType::of_reaction(reaction), Some(id), None, None));
-        }
+        self.tell_once(author, (actor, NotificationType::of_reaction(reaction), Some(id), None, None));
         Ok(())
     }
 
@@ -213,7 +236,7 @@ impl Model {
                 if !self.follows.insert((actor, *user)) {
                     return Ok(Unchanged);
                 }
-                self.tell(*user, (actor, NotificationType::Follow, None, None, None));
+                self.tell_once(*user, (actor, NotificationType::Follow, None, None, None));
             }
             Action::Unfollow { user } => {
                 if !self.follows.remove(&(actor, *user)) {
@@ -230,7 +253,7 @@ impl Model {
                 let Outcome::Committed(event) = outcome else { return Ok(Event) };
                 let request = relation(event).request.unwrap();
                 self.requests.insert(request, (actor, *user));
-                self.tell(*user, (actor, NotificationType::FriendRequest, None, None, Some(request)));
+                self.tell_once(*user, (actor, NotificationType::FriendRequest, None, None, Some(request)));
             }
             Action::AnswerRequest { request, accept } => {
                 let Some((from, _)) = self.requests.get(request).copied().filter(|(_, to)| *to == actor) else {
@@ -239,7 +262,7 @@ impl Model {
                 self.requests.remove(request);
                 if *accept {
                     self.friends.insert(pair(from, actor));
-                    self.tell(from, (actor, NotificationType::FriendAccept, None, None, Some(*request)));
+                    self.tell_once(from, (actor, NotificationType::FriendAccept, None, None, Some(*request)));
                 }
             }
             Action::CancelRequest { request } => {
@@ -269,15 +292,8 @@ impl Model {
             }
             Action::ClearNotifications => {
                 // With the rows goes the memory of who was told of whose reactions.
-                let told = std::mem::take(self.told.entry(actor).or_default());
-                if told.is_empty() {
+                if std::mem::take(self.told.entry(actor).or_default()).is_empty() {
                     return Unchanged;
-                }
-                let posts = told.iter().filter_map(|((sender, _, post, comment, _), _)| {
-                    post.filter(|_| comment.is_none()).map(|post| (*sender, post))
-                });
-                for told in posts {
-                    self.told_of_reaction.remove(&told);
                 }
             }
             Action::ReadNotification { .. } => return Refused(Refusal::NoSuchNotification),
@@ -322,9 +338,15 @@ fn any_action(dice: &mut Dice, known: &Known) -> Action {
             let post = if dice.roll(8) == 0 { post } else { of };
             Action::Comment(NewComment { post, parent: Some(comment), content: "x".into(), image: None })
         }
-        19 => Action::DeleteComment { post: of, comment },
-        20..=21 => Action::LikeComment { post: of, comment },
-        22 => Action::UnlikeComment { post: of, comment },
+        19..=22 => {
+            // Now and then on another post.
+            let post = if dice.roll(6) == 0 { post } else { of };
+            match dice.roll(4) {
+                0 => Action::DeleteComment { post, comment },
+                1 => Action::UnlikeComment { post, comment },
+                _ => Action::LikeComment { post, comment },
+            }
+        }
         23 => Action::Follow { user },
         24 => Action::Unfollow { user },
         25 => Action::RequestFriend { user },

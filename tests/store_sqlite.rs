@@ -5,6 +5,7 @@ mod store_support;
 use std::path::Path;
 use std::sync::Arc;
 
+use pregon::limits::PEOPLE_LISTED_MAX;
 use pregon::store::sqlite::{SeedPlan, SqliteOptions, SqliteStore, backup, migrate, seed};
 use pregon::store::{Store, StoreError};
 use store_support::{Backend, FIRST_PAGE, Recorder, Sqlite, TestClock, World, committed, contents, send};
@@ -206,4 +207,27 @@ async fn a_room_made_by_other_means_has_its_order_too() {
     world.reopen().await;
     let outcome = world.write(users[0], room, send("adiós")).await;
     assert_eq!(committed(&outcome).cursor.seq, 2);
+}
+
+/// Lists of people without pages end somewhere, the list of friends too.
+#[tokio::test]
+async fn lists_of_people_are_bounded() {
+    let sqlite = Sqlite::new();
+    let path = sqlite.path();
+    let many = PEOPLE_LISTED_MAX as usize + 5;
+    let seeded = seed(&path, &SeedPlan { users: many, ..SeedPlan::default() }).unwrap();
+    let ana = seeded.users[0].0;
+    let rows = "INSERT INTO friendships SELECT lower(hex(randomblob(16))), '2026-01-01 00:00:00.000000', \
+        min(id, ?1), max(id, ?1) FROM users WHERE id <> ?1";
+    let follows = "INSERT INTO user_follows (id, created_at, follower_id, following_id) \
+        SELECT lower(hex(randomblob(16))), '2026-01-01 00:00:00.000000', id, ?1 FROM users WHERE id <> ?1";
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let ana_hex = ana.0.simple().to_string();
+    for sql in [rows, follows] {
+        assert_eq!(database.execute(sql, [&ana_hex]).unwrap(), many - 1);
+    }
+    let store = open(&path).unwrap();
+    let (friends, followers) = (store.friends(ana, ana).await.unwrap(), store.followers(ana, ana).await.unwrap());
+    assert_eq!([friends.len(), followers.len()], [PEOPLE_LISTED_MAX as usize; 2]);
+    store.close().await;
 }

@@ -81,6 +81,10 @@ settings! {
     PublicUrl = "public_url",
     /// Where uploads are kept.
     MediaDir = "media_dir",
+    /// What an uploaded file may take, however small.
+    UploadGraceSeconds = "upload_grace_seconds",
+    /// Is the media folder swept?
+    MediaSweep = "media_sweep",
     /// Proxies that are believed.
     TrustedProxies = "trusted_proxies",
     /// Who may read `/metrics`.

@@ -1,7 +1,7 @@
 //! Frames of which only the latest counts, thinned out where they come too fast. The last one is always sent.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// What became of a frame.
@@ -29,15 +29,15 @@ struct Entry<V> {
 pub struct Pace<K, V> {
     every: Duration,
     tolerance: Duration,
-    entries: HashMap<K, Entry<V>>,
+    entries: BTreeMap<K, Entry<V>>,
     due: BTreeSet<(Instant, K)>,
 }
 
-impl<K: Copy + Ord + Hash, V> Pace<K, V> {
+impl<K: Copy + Ord, V> Pace<K, V> {
     /// A pace that nobody has gone yet.
     pub fn new(every: Duration, burst: u32) -> Self {
         let tolerance = every * burst.saturating_sub(1);
-        Self { every, tolerance, entries: HashMap::new(), due: BTreeSet::new() }
+        Self { every, tolerance, entries: BTreeMap::new(), due: BTreeSet::new() }
     }
 
     /// Here is the latest of a key.
@@ -78,6 +78,11 @@ impl<K: Copy + Ord + Hash, V> Pace<K, V> {
     /// Takes what is held of a key out of its turn.
     pub fn take(&mut self, key: K) -> Option<V> {
         self.entries.get_mut(&key)?.held.take()
+    }
+
+    /// Takes what is held of all keys in a range out of its turn, by key.
+    pub fn take_range(&mut self, keys: RangeInclusive<K>) -> Vec<V> {
+        self.entries.range_mut(keys).filter_map(|(_, entry)| entry.held.take()).collect()
     }
 
     /// Takes what is due by `now`.
@@ -154,7 +159,8 @@ mod tests {
         assert_eq!(pace.pass("fast", 10, now), Passed::Held);
         assert_eq!(pace.pass("fast", 11, now), Passed::Replaced);
         assert_eq!(pace.pass("slow", 0, now), Passed::Now(0));
-        assert_eq!((pace.take("fast"), pace.take("fast")), (Some(11), None));
+        assert_eq!(pace.take_range("a"..="e"), [0; 0]);
+        assert_eq!((pace.take_range("f"..="slow"), pace.take("fast")), (vec![11], None));
         assert_eq!(pace.pass("fast", 12, now), Passed::Held);
         pace.forget("fast");
         assert!(pace.take_due(now + EVERY * 100).is_empty());

@@ -294,6 +294,10 @@ impl Scene<'_, '_> {
 
     fn notification(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
         use NotificationType::{Celebration, Golazo, Like};
+        if let NotificationChange::Read { .. } | NotificationChange::Gone { .. } = change {
+            // What is held may be among what was read: it is told before.
+            self.release(user);
+        }
         if let NotificationChange::Came(notification) = change
             && let Some(post) = notification.references.post
             && matches!(notification.notification_type, Like | Celebration | Golazo)
@@ -306,6 +310,15 @@ impl Scene<'_, '_> {
             }
         }
         self.notify(user, change, origin);
+    }
+
+    fn release(&mut self, user: UserId) {
+        let [first, last] = [uuid::Uuid::nil(), uuid::Uuid::max()].map(PostId);
+        let mut held = self.held.notifications.take_range((user, first)..=(user, last));
+        held.sort_by_key(|notification| notification.created_at);
+        for notification in held {
+            self.notify(user, &NotificationChange::Came(notification), None);
+        }
     }
 
     fn notify(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
@@ -353,12 +366,14 @@ impl Scene<'_, '_> {
 }
 
 /// What no frame carries is filled in with something: the whole post, which is read after it, has the count of comments,
-/// and whose like it is, nobody is told.
+/// and who deleted or likes it, nobody is told.
 fn change_of(seen: &CommentSeen, somebody: UserId) -> PostChange {
     match seen {
         CommentSeen::New(comment) => PostChange::Commented { comment: Arc::clone(comment), comments_count: 0 },
         CommentSeen::Edited(comment) => PostChange::CommentEdited(Arc::clone(comment)),
-        CommentSeen::Deleted(comment) => PostChange::CommentsDeleted { comments: vec![*comment], comments_count: 0 },
+        CommentSeen::Deleted(comment) => {
+            PostChange::CommentsDeleted { comments: vec![*comment], comments_count: 0, user: somebody }
+        }
         CommentSeen::Liked(comment, likes_count) => {
             PostChange::CommentLiked { comment: *comment, user: somebody, likes_count: *likes_count, is_liked: true }
         }
@@ -368,3 +383,6 @@ fn change_of(seen: &CommentSeen, somebody: UserId) -> PostChange {
 fn feeds_topic(author: UserId, is_public: bool) -> Topic {
     if is_public { Topic::Author(author) } else { Topic::Feed(author) }
 }
+
+#[cfg(test)]
+mod tests;

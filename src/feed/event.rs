@@ -40,6 +40,13 @@ pub struct PostEvent {
     pub change: PostChange,
 }
 
+impl PostEvent {
+    /// Everybody may see the post, or it is the user's own.
+    pub fn is_visible_to(&self, user: UserId) -> bool {
+        self.is_public || self.author == user
+    }
+}
+
 /// A change of a post. All counts are those after the change.
 #[derive(Debug)]
 pub enum PostChange {
@@ -72,10 +79,12 @@ pub enum PostChange {
     },
     /// A comment has new text.
     CommentEdited(Arc<Comment>),
-    /// A comment went with all answers to it.
+    /// A comment went with all answers to it, or some of the answers went that go before it.
     CommentsDeleted {
-        /// Each before those that answer it.
+        /// Each before those that answer it; at most [`crate::limits::COMMENTS_DELETED_MAX`].
         comments: Vec<CommentId>,
+        /// Who deleted them.
+        user: UserId,
         /// All comments of the post.
         comments_count: u64,
     },

@@ -11,6 +11,8 @@ use serde_json::json;
 
 use crate::auth::token::Pair;
 use crate::clock::Timestamp;
+use crate::durable::write::Outcome;
+use crate::feed::write::Action;
 use crate::http::address::Client;
 use crate::http::error::{Error, Result, Unauthorized};
 use crate::http::extract::{Caller, active_account};
@@ -21,6 +23,9 @@ use crate::ids::UserId;
 use crate::limits;
 use crate::store::RegisterError;
 use crate::wire::json::Object;
+
+/// Everybody new follows this user, if there is one.
+const FOLLOWED_BY_ALL: &str = "sos";
 
 /// `POST login/`
 pub async fn login(State(app): State<Arc<App>>, Client(client): Client, fields: Fields) -> Result<Response> {
@@ -65,6 +70,7 @@ pub async fn register(State(app): State<Arc<App>>, Client(client): Client, field
         RegisterError::Taken { email, username } => registration::taken(email, username),
         RegisterError::Store(error) => error.into(),
     })?;
+    follow_the_helpers(&app, user).await;
     let Pair { refresh, access } = app.tokens.issue_pair(user, Timestamp::now());
     let mut out = Vec::with_capacity(2048);
     let mut object = Object::open(&mut out);
@@ -73,6 +79,19 @@ pub async fn register(State(app): State<Arc<App>>, Client(client): Client, field
     object.value("tokens", |out| Object::open(out).text("refresh", &refresh).text("access", &access).close());
     object.close();
     Ok(json_response(StatusCode::CREATED, out))
+}
+
+/// Everybody new follows [`FOLLOWED_BY_ALL`], as by following on one's own. The user is there, whatever becomes of it.
+async fn follow_the_helpers(app: &App, user: UserId) {
+    let helpers = match app.store.profile_by_name(FOLLOWED_BY_ALL).await {
+        Ok(helpers) => helpers.filter(|helpers| helpers.is_active && helpers.id != user),
+        Err(error) => return tracing::warn!(%error, "a new user does not follow {FOLLOWED_BY_ALL}"),
+    };
+    if let Some(helpers) = helpers
+        && let Outcome::Refused(refusal) = app.store.write_feed(user, Action::Follow { user: helpers.id }).await
+    {
+        tracing::warn!(?refusal, "a new user does not follow {FOLLOWED_BY_ALL}");
+    }
 }
 
 /// `POST refresh/`

@@ -18,7 +18,7 @@ use crate::http::paging::Listing;
 use crate::http::posts::{post_id, require_visible};
 use crate::http::upload::{self, Stored};
 use crate::http::{App, json_response, outcome};
-use crate::ids::{CommentId, PostId};
+use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 
 /// A comment that a path names, with its post.
@@ -29,6 +29,11 @@ pub async fn locate(app: &App, comment: &str) -> Result<(PostId, CommentId)> {
     let comment = comment.parse().map_err(|_| NOT_FOUND)?;
     let head = app.store.comment_head(comment).await?.ok_or(NOT_FOUND)?;
     Ok((head.post, comment))
+}
+
+/// The pictures of a comment and of the replies that are shown with it.
+pub fn files_of(comment: &Comment) -> Vec<String> {
+    comment.image.iter().cloned().chain(comment.replies.iter().flat_map(files_of)).collect()
 }
 
 fn comment_response(app: &App, status: StatusCode, caller: &Caller, comment: &Comment) -> Response {
@@ -43,6 +48,20 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<
     let post = post_id(&post)?;
     require_visible(&app, &caller, post).await?;
     let found = app.store.comments(caller.id(), post, listing.page).await?;
+    listing.answer(&app.presenter, &found, |out, comment| app.presenter.comment(out, comment, Some(caller.id())))
+}
+
+/// `GET posts/comments/<id>/replies/`
+pub async fn replies(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(comment): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let (post, comment) = locate(&app, &comment).await?;
+    require_visible(&app, &caller, post).await?;
+    let found = app.store.replies(caller.id(), comment, listing.page).await?;
     listing.answer(&app.presenter, &found, |out, comment| app.presenter.comment(out, comment, Some(caller.id())))
 }
 
@@ -124,9 +143,31 @@ pub async fn edit(
     current(&app, &caller, comment).await
 }
 
+/// Answers that are written faster than they are deleted do not keep a request for ever: two million go in this many.
+const ROUNDS_MAX: usize = 10_000;
+
 /// `DELETE posts/comments/<id>/`
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(comment): Path<String>) -> Result<Response> {
     let (post, comment) = locate(&app, &comment).await?;
-    outcome::event(app.store.write_feed(caller.id(), Action::DeleteComment { post, comment }).await)?;
+    // In a task of its own: a request that is given up leaves no comment with half of its answers.
+    let deleted = tokio::spawn(delete_all(app, caller.id(), post, comment)).await;
+    deleted.map_err(|error| Error::Internal(error.to_string()))??;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The same write until the comment itself is gone: one transaction takes a bounded number of answers.
+async fn delete_all(app: Arc<App>, user: UserId, post: PostId, comment: CommentId) -> Result<()> {
+    let left = app.store.comment(user, comment).await?.map(|comment| files_of(&comment)).unwrap_or_default();
+    for _ in 0..ROUNDS_MAX {
+        let written = outcome::event(app.store.write_feed(user, Action::DeleteComment { post, comment }).await)?;
+        let event = written.ok_or_else(|| Error::Internal("a deletion changed nothing".to_owned()))?;
+        let PostChange::CommentsDeleted { comments, .. } = outcome::post_change(&event)? else {
+            return Err(outcome::unexpected(&event));
+        };
+        if comments.first() == Some(&comment) {
+            app.media.litter().leave(left.iter().map(String::as_str));
+            return Ok(());
+        }
+    }
+    Err(Error::Unavailable)
 }

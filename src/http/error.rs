@@ -78,11 +78,9 @@ impl Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotParticipant
-            | Refusal::NotAdmin
-            | Refusal::NotAuthor
-            | Refusal::NotActive
-            | Refusal::NotVisible => FORBIDDEN,
+            Refusal::NotParticipant | Refusal::NotAdmin | Refusal::NotAuthor | Refusal::NotVisible => FORBIDDEN,
+            // Deactivated since the token was looked at.
+            Refusal::NotActive => Unauthorized::Inactive.into(),
             Refusal::NoSuchMessage | Refusal::NoSuchPost | Refusal::NoSuchComment => NOT_FOUND,
             Refusal::NotText => Self::hand(StatusCode::BAD_REQUEST, "Solo los mensajes de texto pueden editarse"),
             Refusal::ReplyElsewhere => {
@@ -211,6 +209,7 @@ mod tests {
             assert_eq!((status, wait.as_deref()), (503, Some("1")));
             assert!(body.starts_with("{\"error\":\"El servidor está ocupado."), "{body}");
         }
+        assert_eq!(answer(Refusal::NotActive.into()).await.0, 401);
         let unavailable = answer(StoreError::Unavailable("disk /secret is full".into()).into()).await;
         let broken = answer(StoreError::Broken("no such column: password".into()).into()).await;
         assert_eq!((unavailable.0, broken.0), (503, 500));

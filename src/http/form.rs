@@ -1,9 +1,12 @@
 //! A body that may bring files beside its fields.
 
+use std::future::Future;
+use std::time::Duration;
+
 use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use axum::http::StatusCode;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::http::error::Result;
 use crate::http::fields::{Fields, media_type, rejected, too_slow};
@@ -32,14 +35,15 @@ impl Form {
             return Ok(Self { fields: Fields::from_request(request, &()).await?, files: Vec::new() });
         }
         let mut form = Multipart::from_request(request, &()).await.map_err(|error| rejected(error.status()))?;
-        let (mut read, mut text_bytes) = (Self { fields: Fields::default(), files: Vec::new() }, 0);
+        let mut read = Self { fields: Fields::default(), files: Vec::new() };
+        let mut texts = Texts { bytes: 0, left: media.texts_timeout() };
         loop {
-            let next = timeout(limits::BODY_TIMEOUT, form.next_field()).await.map_err(|_| too_slow())?;
+            let next = texts.wait(form.next_field()).await?;
             let Some(part) = next.map_err(|error| rejected(error.status()))? else { return Ok(read) };
             let name = part.name().unwrap_or_default().to_owned();
-            text_bytes += name.len();
+            texts.came(name.len())?;
             match (part.file_name().is_some(), slots.iter().find(|slot| slot.field == name)) {
-                (false, _) => read.fields.push(name, text(part, &mut text_bytes).await?),
+                (false, _) => read.fields.push(name, texts.read(part).await?),
                 (true, Some(slot)) if read.files.iter().all(|file| file.slot() != slot) => {
                     read.files.push(media.receive(user, slot, part).await?);
                 }
@@ -66,22 +70,34 @@ impl Form {
     }
 }
 
-async fn text(mut part: Field<'_>, text_bytes: &mut usize) -> Result<String> {
-    let mut bytes = Vec::new();
-    loop {
-        let piece = timeout(limits::BODY_TIMEOUT, part.chunk()).await.map_err(|_| too_slow())?;
-        let Some(piece) = piece.map_err(|error| rejected(error.status()))? else { break };
-        *text_bytes += piece.len();
-        bounded(*text_bytes)?;
-        bytes.extend_from_slice(&piece);
-    }
-    bounded(*text_bytes)?;
-    String::from_utf8(bytes).map_err(|_| rejected(StatusCode::BAD_REQUEST))
+/// What a form's names and texts have taken together: many small ones must not add up to for ever, nor to an upload.
+struct Texts {
+    bytes: usize,
+    /// Of the time for all of them.
+    left: Duration,
 }
 
-/// Names and texts together: a form of nothing but names is as long as an upload may be.
-fn bounded(text_bytes: usize) -> Result<()> {
-    if text_bytes > limits::BODY_BYTES_MAX { Err(rejected(StatusCode::PAYLOAD_TOO_LARGE)) } else { Ok(()) }
+impl Texts {
+    async fn wait<T>(&mut self, next: impl Future<Output = T>) -> Result<T> {
+        let began = Instant::now();
+        let came = timeout(self.left, next).await.map_err(|_| too_slow())?;
+        self.left = self.left.saturating_sub(began.elapsed());
+        Ok(came)
+    }
+
+    fn came(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes;
+        if self.bytes > limits::BODY_BYTES_MAX { Err(rejected(StatusCode::PAYLOAD_TOO_LARGE)) } else { Ok(()) }
+    }
+
+    async fn read(&mut self, mut part: Field<'_>) -> Result<String> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.wait(part.chunk()).await?.map_err(|error| rejected(error.status()))? {
+            self.came(piece.len())?;
+            bytes.extend_from_slice(&piece);
+        }
+        String::from_utf8(bytes).map_err(|_| rejected(StatusCode::BAD_REQUEST))
+    }
 }
 
 #[cfg(test)]

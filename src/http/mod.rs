@@ -4,6 +4,7 @@ pub mod address;
 pub mod error;
 pub mod extract;
 pub mod health;
+pub mod litter;
 pub mod rate;
 pub mod upload;
 
@@ -63,7 +64,7 @@ pub struct App {
     /// Writes the objects of answers.
     pub presenter: Arc<Presenter>,
     /// Where uploads are.
-    pub media: MediaDir,
+    pub media: Arc<MediaDir>,
     /// Starting, ready or draining.
     pub lifecycle: Arc<Lifecycle>,
     /// Which pages may read answers.
@@ -177,6 +178,7 @@ fn post_routes() -> Router<Arc<App>> {
         ("/posts/{post}/share", post(reactions::share)),
         ("/posts/{post}/comments", get(comments::list).merge(post(comments::create).layer(upload))),
         ("/posts/comments/{comment}", comment),
+        ("/posts/comments/{comment}/replies", get(comments::replies)),
         ("/posts/comments/{comment}/like", post(reactions::like_comment).delete(reactions::unlike_comment)),
     ])
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::durable::event::Committed;
 use crate::durable::write::Outcome;
-use crate::feed::event::{FeedEvent, NotificationChange, PostChange, RelationEvent};
+use crate::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent, RelationEvent};
 use crate::http::error::{Error, Result};
 
 /// The event; `None` when it was so already.
@@ -20,15 +20,23 @@ pub fn event(outcome: Outcome) -> Result<Option<Arc<Committed>>> {
     }
 }
 
+/// What happened to which post.
+///
+/// # Errors
+/// 500: it is something else.
+pub fn post_event(event: &Committed) -> Result<&PostEvent> {
+    match event.feed() {
+        Some(FeedEvent::Post(event)) => Ok(event),
+        _ => Err(unexpected(event)),
+    }
+}
+
 /// What happened to a post.
 ///
 /// # Errors
 /// 500: it is something else.
 pub fn post_change(event: &Committed) -> Result<&PostChange> {
-    match event.feed() {
-        Some(FeedEvent::Post(event)) => Ok(&event.change),
-        _ => Err(unexpected(event)),
-    }
+    Ok(&post_event(event)?.change)
 }
 
 /// What happened between people.

@@ -6,6 +6,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
+use crate::durable::event::Committed;
 use crate::durable::write::Outcome;
 use crate::feed::event::PostChange;
 use crate::feed::post::{Post, PostHead, PostList, PostPatch};
@@ -16,7 +17,7 @@ use crate::http::form::Form;
 use crate::http::paging::Listing;
 use crate::http::people::by_name;
 use crate::http::upload::{self, Stored};
-use crate::http::{App, json_response, outcome, post_fields};
+use crate::http::{App, comments, json_response, litter, outcome, post_fields};
 use crate::ids::PostId;
 
 /// A post's id in a path.
@@ -113,18 +114,43 @@ impl Files {
     }
 }
 
-/// Writes, and keeps the files only when that succeeded. In a task of its own: a request that is given up must not
-/// leave a committed post without its files.
-async fn write(app: &Arc<App>, caller: &Caller, action: Action, files: Files) -> Result<Outcome> {
+/// Writes, and keeps the files only when that succeeded; `left` is what the post names no more then. In a task of its own:
+/// a request that is given up must not leave a committed post without its files.
+async fn write(
+    app: &Arc<App>,
+    caller: &Caller,
+    action: Action,
+    files: Files,
+    left: Vec<String>,
+) -> Result<Option<Arc<Committed>>> {
     let (app, user) = (Arc::clone(app), caller.id());
     let written = tokio::spawn(async move {
         let outcome = app.store.write_feed(user, action).await;
         if matches!(outcome, Outcome::Committed(_)) {
             files.keep();
+            app.media.litter().leave(left.iter().map(String::as_str));
         }
         outcome
     });
-    written.await.map_err(|error| Error::Internal(error.to_string()))
+    outcome::event(written.await.map_err(|error| Error::Internal(error.to_string()))?)
+}
+
+/// The files of a post and of the comments that are shown with it; others are found by the sweep.
+fn files_of(post: &Post) -> Vec<String> {
+    let own = [&post.video, &post.thumbnail].into_iter().flatten().cloned();
+    own.chain(litter::addresses(&post.images)).chain(post.comments.iter().flat_map(comments::files_of)).collect()
+}
+
+/// What a post will not name any more once it is patched.
+fn files_left(before: &Post, patch: &PostPatch) -> Vec<String> {
+    let replaced = [(&before.video, &patch.video), (&before.thumbnail, &patch.thumbnail)];
+    let mut left: Vec<String> =
+        replaced.iter().filter_map(|(old, new)| old.as_ref().filter(|_| new.is_some())).cloned().collect();
+    if let Some(images) = &patch.images {
+        let kept = litter::addresses(images);
+        left.extend(litter::addresses(&before.images).into_iter().filter(|image| !kept.contains(image)));
+    }
+    left
 }
 
 /// `POST posts/`
@@ -141,7 +167,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     new.video = files.video.as_ref().map(|video| video.path().to_owned());
     new.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
     let action = Action::Publish { post: PostId::fresh(), new: Box::new(new) };
-    let written = outcome::event(write(&app, &caller, action, files).await?)?;
+    let written = write(&app, &caller, action, files, Vec::new()).await?;
     let event = written.ok_or_else(|| Error::Internal("a post changed nothing".to_owned()))?;
     match outcome::post_change(&event)? {
         PostChange::Created(post) => Ok(post_response(&app, StatusCode::CREATED, &caller, post)),
@@ -175,14 +201,16 @@ pub async fn edit(
     }
     patch.video = files.video.as_ref().map(|video| video.path().to_owned());
     patch.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
+    let left = files_left(&before, &patch);
     let action = Action::EditPost { post: id, patch: Box::new(patch) };
-    outcome::event(write(&app, &caller, action, files).await?)?;
+    write(&app, &caller, action, files, left).await?;
     shown(&app, &caller, id).await
 }
 
 /// `DELETE posts/<id>/`
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
-    let action = Action::DeletePost { post: post_id(&post)? };
-    outcome::event(app.store.write_feed(caller.id(), action).await)?;
+    let post = post_id(&post)?;
+    let left = app.store.post(Some(caller.id()), post).await?.map(|post| files_of(&post)).unwrap_or_default();
+    write(&app, &caller, Action::DeletePost { post }, Files::default(), left).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::durable::event::Committed;
 use crate::feed::event::PostChange;
 use crate::feed::post::PostReactionType;
 use crate::feed::write::Action;
@@ -25,6 +26,23 @@ const SHARE_CHARS_MAX: usize = 200;
 /// Clients compare this text to learn that a reaction is off.
 const REACTION_REMOVED: &str = "Reacción eliminada";
 
+/// Writes and hands over what happened; `None` when it was so already.
+async fn write(app: &App, caller: &Caller, action: Action) -> Result<Option<Arc<Committed>>> {
+    outcome::event(app.store.write_feed(caller.id(), action).await)
+}
+
+/// The same for what always changes something.
+async fn change(app: &App, caller: &Caller, action: Action) -> Result<Arc<Committed>> {
+    let kind = action.kind();
+    write(app, caller, action).await?.ok_or_else(|| Error::Internal(format!("{kind} changed nothing")))
+}
+
+fn counts(out: &mut Vec<u8>, write: impl FnOnce(&mut Object<'_>)) {
+    let mut object = Object::open(out);
+    write(&mut object);
+    object.close();
+}
+
 /// `POST posts/<id>/react/`
 pub async fn react(
     State(app): State<Arc<App>>,
@@ -36,45 +54,31 @@ pub async fn react(
     let name = fields.0.get("reaction_type").and_then(|value| value.as_str()).unwrap_or_default();
     let reaction = PostReactionType::from_request(name)
         .ok_or_else(|| Error::hand(StatusCode::BAD_REQUEST, "Tipo de reacción inválido"))?;
-    let written = outcome::event(app.store.write_feed(caller.id(), Action::React { post, reaction }).await)?;
-    let event = written.ok_or_else(|| Error::Internal("a reaction changed nothing".to_owned()))?;
-    let PostChange::Reacted { counts, reaction, .. } = outcome::post_change(&event)? else {
+    let event = change(&app, &caller, Action::React { post, reaction }).await?;
+    let PostChange::Reacted { counts: now, reaction, .. } = outcome::post_change(&event)? else {
         return Err(outcome::unexpected(&event));
-    };
-    let (status, text) = match reaction {
-        Some(_) => (StatusCode::CREATED, "Reacción agregada"),
-        None => (StatusCode::OK, REACTION_REMOVED),
     };
     let mut out = Vec::with_capacity(1024);
     let mut answer = Object::open(&mut out);
-    answer.text("message", text);
+    answer.text("message", if reaction.is_some() { "Reacción agregada" } else { REACTION_REMOVED });
     if let Some(reaction) = reaction {
         answer.value("reaction", |out| app.presenter.post_reaction(out, reaction, Some(caller.id())));
     }
-    answer.value("counts", |out| {
-        let mut object = Object::open(out);
-        five_counts(&mut object, *counts);
-        object.close();
-    });
-    answer.close();
-    Ok(json_response(status, out))
+    answer.value("counts", |out| counts(out, |object| five_counts(object, *now))).close();
+    Ok(json_response(if reaction.is_some() { StatusCode::CREATED } else { StatusCode::OK }, out))
 }
 
-/// `DELETE posts/<id>/react/`
+/// `DELETE posts/<id>/react/`. Of a post that has become private the caller learns no counts.
 pub async fn unreact(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
-    let action = Action::Unreact { post: post_id(&post)? };
-    let written = outcome::event(app.store.write_feed(caller.id(), action).await)?;
-    let event = written.ok_or_else(|| Error::Internal("a reaction changed nothing".to_owned()))?;
-    let PostChange::Reacted { counts, .. } = outcome::post_change(&event)? else {
-        return Err(outcome::unexpected(&event));
-    };
+    let event = change(&app, &caller, Action::Unreact { post: post_id(&post)? }).await?;
+    let post = outcome::post_event(&event)?;
+    let PostChange::Reacted { counts: now, .. } = post.change else { return Err(outcome::unexpected(&event)) };
     let mut out = Vec::with_capacity(128);
     let mut answer = Object::open(&mut out);
-    answer.text("message", REACTION_REMOVED).value("counts", |out| {
-        let mut object = Object::open(out);
-        three_counts(&mut object, *counts);
-        object.close();
-    });
+    answer.text("message", REACTION_REMOVED);
+    if post.is_visible_to(caller.id()) {
+        answer.value("counts", |out| counts(out, |object| three_counts(object, now)));
+    }
     answer.close();
     Ok(json_response(StatusCode::OK, out))
 }
@@ -92,7 +96,7 @@ pub async fn share(
     let message = has_words.then(|| fields.optional("message", up_to(SHARE_CHARS_MAX), &mut faults)).flatten();
     faults.result()?;
     let action = Action::Share { post, message: message.unwrap_or_default() };
-    let Some(event) = outcome::event(app.store.write_feed(caller.id(), action).await)? else {
+    let Some(event) = write(&app, &caller, action).await? else {
         return Ok(Json(json!({"message": "Ya has compartido este post"})).into_response());
     };
     let PostChange::Shared { shares_count, .. } = outcome::post_change(&event)? else {
@@ -109,8 +113,7 @@ pub async fn like_comment(
     Path(comment): Path<String>,
 ) -> Result<Response> {
     let (post, comment) = locate(&app, &comment).await?;
-    let action = Action::LikeComment { post, comment };
-    let Some(event) = outcome::event(app.store.write_feed(caller.id(), action).await)? else {
+    let Some(event) = write(&app, &caller, Action::LikeComment { post, comment }).await? else {
         return Ok(Json(json!({"message": "Ya has dado like a este comentario"})).into_response());
     };
     let PostChange::CommentLiked { likes_count, .. } = outcome::post_change(&event)? else {
@@ -120,18 +123,19 @@ pub async fn like_comment(
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-/// `DELETE posts/comments/<id>/like/`
+/// `DELETE posts/comments/<id>/like/`. Of a post that has become private the caller learns no count.
 pub async fn unlike_comment(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(comment): Path<String>,
 ) -> Result<Response> {
     let (post, comment) = locate(&app, &comment).await?;
-    let action = Action::UnlikeComment { post, comment };
-    let written = outcome::event(app.store.write_feed(caller.id(), action).await)?;
-    let event = written.ok_or_else(|| Error::Internal("a like changed nothing".to_owned()))?;
-    let PostChange::CommentLiked { likes_count, .. } = outcome::post_change(&event)? else {
-        return Err(outcome::unexpected(&event));
-    };
-    Ok(Json(json!({"message": "Like eliminado", "likes_count": likes_count})).into_response())
+    let event = change(&app, &caller, Action::UnlikeComment { post, comment }).await?;
+    let post = outcome::post_event(&event)?;
+    let PostChange::CommentLiked { likes_count, .. } = post.change else { return Err(outcome::unexpected(&event)) };
+    let mut body = json!({"message": "Like eliminado"});
+    if post.is_visible_to(caller.id()) {
+        body["likes_count"] = json!(likes_count);
+    }
+    Ok(Json(body).into_response())
 }

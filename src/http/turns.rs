@@ -58,12 +58,13 @@ impl Drop for Turn<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     began: Instant,
+    grace: Duration,
 }
 
 impl Pace {
-    /// Of an upload that begins now.
-    pub fn starting() -> Self {
-        Self { began: Instant::now() }
+    /// Of an upload that begins now and has this time, however small it is.
+    pub fn starting(grace: Duration) -> Self {
+        Self { began: Instant::now(), grace }
     }
 
     /// Waits for the next piece of an upload of which so many bytes have come.
@@ -77,7 +78,7 @@ impl Pace {
 
     fn due(self, came_bytes: usize) -> Instant {
         let earned_seconds = came_bytes / limits::UPLOAD_BYTES_PER_SECOND_MIN;
-        self.began + limits::UPLOAD_GRACE + Duration::from_secs(earned_seconds as u64)
+        self.began + self.grace + Duration::from_secs(earned_seconds as u64)
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_that_fell_behind_is_given_up() {
         let behind = limits::UPLOAD_GRACE + Duration::from_secs(10);
-        let pace = Pace { began: Instant::now().checked_sub(behind).unwrap() };
+        let pace = Pace { began: Instant::now().checked_sub(behind).unwrap(), grace: limits::UPLOAD_GRACE };
         let enough = 12 * limits::UPLOAD_BYTES_PER_SECOND_MIN;
         for came_bytes in [0, 9 * limits::UPLOAD_BYTES_PER_SECOND_MIN] {
             let kept = pace.keep(came_bytes, pending::<()>()).await;

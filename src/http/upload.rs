@@ -2,16 +2,18 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::extract::multipart::Field;
 use axum::http::StatusCode;
-use tokio::fs::{self, File};
+use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use uuid::Uuid;
 
 use crate::chat::message::MessageType;
 use crate::http::error::{Error, Result};
 use crate::http::fields::rejected;
+use crate::http::litter::Litter;
 use crate::http::turns::{Pace, Turns};
 use crate::ids::UserId;
 use crate::limits;
@@ -126,6 +128,11 @@ pub const POST: &[Slot] = &[
 /// Files of comments.
 pub const COMMENT: &[Slot] = &[Slot { field: "image", kind: Kind::Image, folder: "comments/images" }];
 
+/// Folders whose files go when no row names them any more.
+pub fn swept_folders() -> impl Iterator<Item = &'static str> {
+    POST.iter().chain(COMMENT).map(|slot| slot.folder)
+}
+
 impl Slot {
     /// Said of a file that is something else.
     fn wrong(&self) -> Error {
@@ -196,6 +203,8 @@ impl Stored {
 pub struct MediaDir {
     root: PathBuf,
     turns: Turns,
+    grace: Duration,
+    litter: Litter,
 }
 
 impl MediaDir {
@@ -212,7 +221,23 @@ impl MediaDir {
         for entry in std::fs::read_dir(waiting)? {
             std::fs::remove_file(entry?.path())?;
         }
-        Ok(Self { root, turns: Turns::default() })
+        Ok(Self { root, turns: Turns::default(), grace: limits::UPLOAD_GRACE, litter: Litter::default() })
+    }
+
+    /// With another time that every upload has, however small.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// What an upload's texts may take together.
+    pub fn texts_timeout(&self) -> Duration {
+        self.grace.min(limits::BODY_TIMEOUT)
+    }
+
+    /// Where files are left that a committed write ceased to name.
+    pub fn litter(&self) -> &Litter {
+        &self.litter
     }
 
     /// The folder that `/media/` shows.
@@ -226,7 +251,7 @@ impl MediaDir {
     /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk is full or too many upload.
     pub async fn receive(&self, user: UserId, slot: &'static Slot, mut field: Field<'_>) -> Result<Incoming> {
         let _turn = self.turns.take(user)?;
-        let pace = Pace::starting();
+        let pace = Pace::starting(self.grace);
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
         let mut writer = BufWriter::with_capacity(256 * 1024, File::create(&path).await.map_err(disk)?);
         let file = Passing::at(path);
@@ -261,20 +286,25 @@ impl MediaDir {
     ///
     /// # Errors
     /// 503 when the disk does not take it.
-    pub async fn store(&self, mut incoming: Incoming) -> Result<Stored> {
+    pub async fn store(&self, incoming: Incoming) -> Result<Stored> {
         let folder = self.root.join(incoming.slot.folder);
         let name = format!("{}.{}", Uuid::new_v4(), incoming.extension);
         let path = format!("{}/{name}", incoming.slot.folder);
-        let place = folder.join(name);
-        let whole = incoming.file.0.as_ref().expect("only here is it taken");
-        fs::rename(whole, &place).await.map_err(disk)?;
-        incoming.file.0 = None;
-        let stored = Stored { path, file: Passing::at(place) };
-        // The name is on disk only when its folder is.
-        let opened = File::open(&folder).await.map_err(disk)?;
-        opened.sync_all().await.map_err(disk)?;
-        Ok(stored)
+        // In one piece: whoever gives up waiting for it leaves a file that goes when it is there.
+        let moved = tokio::task::spawn_blocking(move || move_to(incoming, &folder, &name, path)).await;
+        moved.map_err(|error| Error::Internal(error.to_string()))?.map_err(disk)
     }
+}
+
+fn move_to(mut incoming: Incoming, folder: &Path, name: &str, path: String) -> io::Result<Stored> {
+    let place = folder.join(name);
+    let whole = incoming.file.0.as_ref().expect("only here is it taken");
+    std::fs::rename(whole, &place)?;
+    incoming.file.0 = None;
+    let stored = Stored { path, file: Passing::at(place) };
+    // The name is on disk only when its folder is.
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(stored)
 }
 
 /// The detail stays here; the client may try again.
@@ -344,5 +374,33 @@ mod tests {
         std::fs::write(media.root().join(WAITING_ROOM).join("left"), PNG).unwrap();
         MediaDir::open(media.root().to_owned()).unwrap();
         assert_eq!(std::fs::read_dir(media.root().join(WAITING_ROOM)).unwrap().count(), 0);
+    }
+
+    /// Whoever gives up while the file is being moved leaves none, in whichever folder it is by then.
+    #[tokio::test]
+    async fn a_request_that_is_given_up_while_its_file_is_moved_leaves_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = MediaDir::open(folder.path().join("media")).unwrap();
+        let count = |below: &str| std::fs::read_dir(media.root().join(below)).unwrap().count();
+        for number in 0..50 {
+            let path = media.root().join(WAITING_ROOM).join(number.to_string());
+            std::fs::write(&path, PNG).unwrap();
+            let incoming = Incoming { slot: &MESSAGE[0], extension: "png", file: Passing::at(path) };
+            let mut stored = Box::pin(media.store(incoming));
+            tokio::select! {
+                biased;
+                _ = &mut stored => {}
+                () = std::future::ready(()) => {}
+            }
+            // Every other one is given up when the file has just left the waiting room.
+            while number % 2 == 0 && count(WAITING_ROOM) > 0 {
+                std::thread::yield_now();
+            }
+        }
+        let began = std::time::Instant::now();
+        while count(WAITING_ROOM) + count("messages/images") > 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "{} files", count("messages/images"));
+            tokio::task::yield_now().await;
+        }
     }
 }

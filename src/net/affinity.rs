@@ -1,4 +1,5 @@
-//! Which core a thread runs on.
+//! Which core a thread runs on, and whom it lets finish there.
+#![allow(unsafe_code)]
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -13,4 +14,14 @@ pub fn pin_to(core: usize) -> bool {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).is_ok()
+}
+
+/// Has the calling thread, when it is woken, wait for whoever runs on its core instead of interrupting (`SCHED_BATCH`,
+/// sched(7)); false when the kernel refuses. For threads that share a core and wake each other: each interruption would
+/// cut short what the other gathers.
+pub fn let_others_finish() -> bool {
+    // SAFETY: all fields are numbers (and, on some systems, times); zero is what `SCHED_BATCH` wants of each.
+    let none: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live value, and 0 names the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const none) == 0 }
 }

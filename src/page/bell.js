@@ -22,9 +22,11 @@ export class Bell {
     this.button = h('button', { type: 'button', class: 'icon-button bell', id: 'bell', 'aria-expanded': 'false', 'aria-controls': 'notifications', popovertarget: 'notifications' }, icon('bell'), this.badge);
     this.rows = h('ul', { class: 'notifications', id: 'notification-list' });
     this.note = h('p', { class: 'hint', role: 'status' });
+    this.nextPage = 2;
+    this.more = h('button', { type: 'button', class: 'plain more', id: 'more-notifications', hidden: true, onclick: () => this.showMore() }, t('moreNotifications'));
     this.all = h('button', { type: 'button', class: 'plain', id: 'mark-all', onclick: () => this.markAll() }, icon('checks'), t('markAll'));
     this.panel = h('section', { class: 'bell-panel', id: 'notifications', popover: 'auto', 'aria-label': t('notifications') },
-      h('div', { class: 'bell-head' }, h('h2', null, t('notifications')), this.all), this.note, this.rows);
+      h('div', { class: 'bell-head' }, h('h2', null, t('notifications')), this.all), this.note, this.rows, this.more);
     this.panel.addEventListener('toggle', (event) => {
       this.button.setAttribute('aria-expanded', String(event.newState === 'open'));
       this.draw();
@@ -67,6 +69,8 @@ export class Bell {
       const ids = new Set(results.map((one) => one.id));
       const added = heard.added.filter((one) => !ids.has(one.id));
       this.list = [...added, ...results];
+      this.nextPage = 2;
+      this.hasMore = next !== null;
       this.unread = unread + (isCut ? 0 : added.length);
       this.failed = false;
       for (const id of heard.read) this.wasRead(id);
@@ -75,6 +79,28 @@ export class Bell {
       this.failed = this.list.length === 0;
     }
     if (!this.closed) this.draw();
+  }
+
+  /** Pages move on as notifications come: what is known already is passed over. */
+  async showMore() {
+    this.more.disabled = true;
+    const { heard } = this;
+    try {
+      const { results, next } = await feedApi.notifications(this.nextPage);
+      if (this.closed || heard !== this.heard) return;
+      const ids = new Set(this.list.map((one) => one.id));
+      const older = results.filter((one) => !ids.has(one.id));
+      for (const one of older) one.is_read ||= heard.read.has(one.id);
+      this.list.push(...older);
+      this.nextPage += 1;
+      this.hasMore = next !== null;
+      if (older.some((one) => one.notification_type === 'friend_request')) this.lookAtRequests();
+    } catch (error) {
+      toast(errorText(error));
+    } finally {
+      this.more.disabled = false;
+    }
+    this.draw();
   }
 
   /** A request that was answered elsewhere, or withdrawn, offers no buttons any more. */
@@ -123,6 +149,7 @@ export class Bell {
     this.badge.hidden = unread === 0;
     this.badge.textContent = unread > 99 ? '99+' : String(unread);
     this.all.disabled = unread === 0;
+    this.more.hidden = !this.hasMore;
     this.note.textContent = this.failed ? t('notificationsFailed') : this.list.length === 0 ? t('noNotifications') : '';
     reconcile(this.rows, this.list.map((one) => ({
       key: one.id, signature: `${one.is_read}-${one.answered === true}-${agoLabel(Date.parse(one.created_at))}`, render: () => this.row(one),

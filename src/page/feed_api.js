@@ -21,6 +21,11 @@ export const addFile = (id, fields, onProgress, signal) => sendForm('PATCH', `/a
 export const changePost = (id, fields) => authorized('PATCH', `/api/posts/${id}/`, fields);
 
 export const comments = (postId, page) => authorized('GET', `/api/posts/${postId}/comments/?page=${page}`);
+/** Direct replies, oldest first, with the first of their own. */
+export const replies = (id, page) => authorized('GET', `/api/posts/comments/${id}/replies/?page=${page}`);
+export const editComment = (id, content) => authorized('PATCH', `/api/posts/comments/${id}/`, { content });
+/** Counts once; again it answers without a count. */
+export const share = (id) => authorized('POST', `/api/posts/${id}/share/`, {});
 export const addComment = (postId, content, parent) =>
   authorized('POST', `/api/posts/${postId}/comments/`, parent ? { content, parent } : { content });
 export const deleteComment = (id) => authorized('DELETE', `/api/posts/comments/${id}/`);
@@ -36,7 +41,7 @@ export const friendRequests = () => authorized('GET', '/api/users/friend-request
 export const answerRequest = (id, accept) =>
   authorized('POST', `/api/users/friend-requests/${id}/respond/`, { action: accept ? 'accept' : 'reject' });
 
-export const notifications = () => authorized('GET', '/api/notifications/?page=1');
+export const notifications = (page = 1) => authorized('GET', `/api/notifications/?page=${page}`);
 export const unreadCount = async () => (await authorized('GET', '/api/notifications/unread-count/')).unread_count;
 export const markRead = (id) => authorized('POST', `/api/notifications/${id}/read/`);
 export const markAllRead = () => authorized('POST', '/api/notifications/mark-all-read/');

@@ -18,6 +18,8 @@ export class PostThread {
     this.post = null;
     this.problem = null;
     this.comments = new Map();
+    /** The next page of replies, by comment. */
+    this.replyPages = new Map();
     this.nextPage = 1;
     this.hasMore = false;
     this.start();
@@ -75,6 +77,21 @@ export class PostThread {
     this.nextPage += 1;
     this.hasMore = next !== null;
     for (const comment of results) this.take(comment, new Set());
+    this.onChange();
+  }
+
+  /** The next replies to a comment. The first page holds some that are shown already. */
+  async moreReplies(comment) {
+    const page = this.replyPages.get(comment.id) ?? 1;
+    const removed = this.removed;
+    const { results, next } = await feedApi.replies(comment.id, page);
+    if (this.closed) return;
+    this.replyPages.set(comment.id, page + 1);
+    for (const reply of results) this.take(reply, removed);
+    if (next === null) {
+      comment.replies_count = this.below(comment.id).length;
+      this.replyPages.delete(comment.id);
+    }
     this.onChange();
   }
 
@@ -164,6 +181,11 @@ export class PostThread {
     } finally {
       this.onChange();
     }
+  }
+
+  async edit(comment, content) {
+    this.edited(await feedApi.editComment(comment.id, content));
+    this.onChange();
   }
 
   async remove(comment) {

@@ -1,7 +1,7 @@
 // One post as the feed and the post view show it.
 
 import { toggleReaction, POST_REACTIONS } from './feed.js';
-import { deletePost } from './feed_api.js';
+import { changePost, deletePost, share } from './feed_api.js';
 import { h, openDialog, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
@@ -11,11 +11,13 @@ import { linked } from './message_view.js';
 import { session } from './session.js';
 import { agoLabel, fullLabel } from './time.js';
 
+const POST_LENGTH_MAX = 2000;
+
 /** What of a post is drawn, so that one that did not change keeps its element. */
 export function postSignature(post) {
   const { updated_at: updated, likes_count: likes, celebrations_count: laughs, golazos_count: dislikes } = post;
   const at = agoLabel(Date.parse(post.created_at));
-  return JSON.stringify([updated, likes, laughs, dislikes, post.comments_count, post.user_reaction, post.content, post.images, post.video, at]);
+  return JSON.stringify([updated, likes, laughs, dislikes, post.comments_count, post.shares_count, post.user_reaction, post.content, post.images, post.video, at]);
 }
 
 /** `draw()` is called when a reaction changed; `onDeleted()` once the post is gone. */
@@ -30,13 +32,31 @@ export function postCard(post, { draw, onDeleted, single = false }) {
         h('strong', null, post.user.display_name),
         h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${label}, ${fullLabel(at)}` }, time),
           post.is_public ? null : h('span', { class: 'post-private' }, icon('lock'), t('privatePost')))),
+      own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, draw) }, icon('edit')) : null,
       own ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('deletePost'), title: t('deletePost'), data: { testid: 'delete-post' }, onclick: () => askDelete(post, onDeleted) }, icon('trash')) : null),
     post.content ? h('p', { class: 'post-text', data: { testid: 'post-text' } }, linked(post.content)) : null,
     media(post),
     h('footer', { class: 'post-foot' },
       h('div', { class: 'post-reactions', role: 'group', 'aria-label': t('react') },
         Object.entries(POST_REACTIONS).map(([type, { emoji, count }]) => reactionButton(post, type, emoji, post[count], draw))),
-      single ? null : commentsLink(post)));
+      h('div', { class: 'post-links' }, shareButton(post, own, draw), single ? null : commentsLink(post))));
+}
+
+/** One's own share counts once, and cannot be taken back. */
+function shareButton(post, own, draw) {
+  const count = post.shares_count;
+  const press = async () => {
+    try {
+      const { shares_count: now } = await share(post.id);
+      if (now !== undefined) post.shares_count = now;
+      toast(t(now === undefined ? 'sharedBefore' : own ? 'sharedOwn' : 'shared'));
+      draw();
+    } catch (error) {
+      toast(errorText(error));
+    }
+  };
+  return h('button', { type: 'button', class: 'plain post-share', 'aria-label': `${t('share')}: ${count}`, title: t('share'), data: { testid: 'share-post', count: String(count) }, onclick: press },
+    icon('share'), String(count));
 }
 
 function reactionButton(post, type, emoji, count, draw) {
@@ -80,6 +100,45 @@ function askDelete(post, onDeleted) {
     await deletePost(post.id);
     onDeleted();
   });
+}
+
+function askEdit(post, draw) {
+  const mayBeEmpty = (post.images ?? []).length > 0 || Boolean(post.video);
+  editText({ label: t('editPost'), text: post.content, max: POST_LENGTH_MAX, mayBeEmpty }, async (content) => {
+    Object.assign(post, await changePost(post.id, { content }));
+    draw();
+  });
+}
+
+/** Another text for what is one's own; `save(text)` may fail, and then nothing closes. */
+export function editText({ label, text, max, mayBeEmpty = false }, save) {
+  const area = h('textarea', { class: 'edit-text', 'aria-label': label, rows: 5, value: text, data: { testid: 'edit-text' } });
+  const counter = h('span', { class: 'counter', 'aria-live': 'polite' });
+  const done = h('button', { type: 'submit', class: 'primary', data: { testid: 'save-text' } }, t('save'));
+  const measure = () => {
+    const length = [...area.value.trim()].length;
+    counter.textContent = length > max ? t('tooLong', { n: length - max }) : '';
+    counter.classList.toggle('problem', length > max);
+    done.disabled = length > max || (length === 0 && !mayBeEmpty);
+  };
+  area.addEventListener('input', measure);
+  const form = h('form', { class: 'edit-form' }, h('h2', null, label), area, counter,
+    h('div', { class: 'buttons' }, h('button', { type: 'button', class: 'plain', onclick: () => dialog.close() }, t('cancel')), done));
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (done.disabled) return;
+    done.disabled = true;
+    try {
+      await save(area.value.trim());
+      dialog.close();
+    } catch (error) {
+      toast(errorText(error));
+    }
+    measure();
+  });
+  const dialog = openDialog(label, form);
+  measure();
+  area.focus();
 }
 
 /** A question before what cannot be undone; `act()` may fail, and then nothing closes. */

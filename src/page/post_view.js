@@ -7,7 +7,7 @@ import { icon } from './icons.js';
 import { avatar, mediaAddress } from './media.js';
 import { linked } from './message_view.js';
 import { PostThread } from './post.js';
-import { ask, commentsLabel, postCard, postSignature } from './post_card.js';
+import { ask, commentsLabel, editText, postCard, postSignature } from './post_card.js';
 import { agoLabel, fullLabel } from './time.js';
 
 const LENGTH_MAX = 500;
@@ -145,9 +145,23 @@ export class PostView {
       const unseen = Math.max(0, replies - this.thread.below(id).length);
       const signature = JSON.stringify([content, likes, liked, edited, depth, agoLabel(Date.parse(comment.created_at))]);
       const rows = [{ key: id, signature, render: () => this.row(comment, depth) }, ...below];
-      if (unseen > 0) rows.push({ key: `${id}-unseen`, signature: String(unseen), render: () => h('li', { class: `hint depth-${Math.min(depth + 1, 2)}` }, t('moreReplies', { n: unseen })) });
+      if (unseen > 0) rows.push({ key: `${id}-unseen`, signature: String(unseen), render: () => this.moreReplies(comment, unseen, depth + 1) });
       return rows;
     });
+  }
+
+  moreReplies(comment, unseen, depth) {
+    const press = async (event) => {
+      event.currentTarget.disabled = true;
+      await this.thread.moreReplies(comment).catch((error) => toast(errorText(error)));
+      event.target.disabled = false;
+    };
+    return h('li', { class: `depth-${Math.min(depth, 2)}` },
+      h('button', { type: 'button', class: 'link more-replies', data: { testid: 'more-replies' }, onclick: press }, t('moreReplies', { n: unseen })));
+  }
+
+  edit(comment) {
+    editText({ label: t('editComment'), text: comment.content, max: LENGTH_MAX }, (content) => this.thread.edit(comment, content));
   }
 
   row(comment, depth) {
@@ -163,6 +177,7 @@ export class PostView {
           h('time', { datetime: comment.created_at, title: fullLabel(at) }, agoLabel(at)), comment.is_edited ? ` · ${t('edited')}` : null,
           this.likeButton(comment),
           this.thread.post.allow_comments ? h('button', { type: 'button', class: 'link', data: { testid: 'comment-reply' }, onclick: () => this.answer(comment) }, t('reply')) : null,
+          own ? h('button', { type: 'button', class: 'link', 'aria-label': t('editComment'), data: { testid: 'comment-edit' }, onclick: () => this.edit(comment) }, t('edit')) : null,
           own ? h('button', { type: 'button', class: 'link danger', 'aria-label': t('deleteComment'), data: { testid: 'comment-delete' }, onclick: () => ask(t('deleteCommentAsk'), () => this.thread.remove(comment)) }, t('delete')) : null)));
   }
 

@@ -155,20 +155,23 @@ impl Feeds {
     /// The user hears the other from now on, or no more. False when the user has no feed here.
     ///
     /// Of a feed that is loading, [`Step::Hears`] is told both times: somebody who is not heard any more was heard
-    /// before, and what came of the other until now is still due.
+    /// before, and what came of the other until now is still due. But once for each: what came until the first time is
+    /// delivered then, and what comes later as it comes, if the other is heard.
     pub fn relate(&mut self, user: UserId, other: UserId, hears: bool, step: &mut impl FnMut(Step)) {
         let Some(&number) = self.by_user.get(&user).filter(|_| user != other) else { return };
         let key = self.feeds[number as usize].key;
-        if let Phase::Loading(loading) = &mut self.feeds[number as usize].phase {
+        let is_heard = self.has(number, other);
+        if let Phase::Loading(loading) = &mut self.feeds[number as usize].phase
+            && !loading.decided.contains(&other)
+        {
             loading.decided.push(other);
-            if !hears && !self.has(number, other) {
+            if !is_heard {
                 step(Step::Hears { feed: key, author: other });
             }
         }
         if hears {
             if let Some(author) = self.subscribe(number, other, step) {
                 self.keep(number, author);
-                step(Step::Hears { feed: key, author: other });
             }
         } else if let Some(author) = self.by_author.get(&other).copied()
             && self.unsubscribe(number, author, step)

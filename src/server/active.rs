@@ -1,13 +1,15 @@
-//! Looks now and then whether the users behind open feed and notification sockets still exist and are active.
+//! Looks now and then whether the users behind open sockets other than chat's still exist and are active.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::fanout::routes::Routes;
 use crate::ids::{Topic, UserId};
 use crate::limits::ACTIVE_CHECK_USERS_MAX;
-use crate::shard::port::{Directory, Inbox, ToShard, Whom};
+use crate::shard::port::{Directory, Inbox, Readers, ToShard, Whom};
 use crate::store::Store;
 use crate::wire::reason::INACTIVE;
 
@@ -17,7 +19,13 @@ pub(super) async fn sweep(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: A
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for live in routes.live_users().chunks(ACTIVE_CHECK_USERS_MAX) {
+        let mut live = routes.live_users();
+        for inbox in inboxes.iter() {
+            readers(inbox, &mut live).await;
+        }
+        live.sort_unstable();
+        live.dedup();
+        for live in live.chunks(ACTIVE_CHECK_USERS_MAX) {
             let users: Vec<UserId> = live.iter().map(|(user, _)| *user).collect();
             match store.active_users(&users).await {
                 Ok(active) => {
@@ -28,6 +36,21 @@ pub(super) async fn sweep(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: A
                 Err(error) => tracing::warn!(%error, "whether users are active could not be looked at"),
             }
         }
+    }
+}
+
+/// Who listens to posts on a shard: the directory knows which posts, not whose sockets. Asked for a few at a time.
+async fn readers(inbox: &Inbox, live: &mut Vec<(UserId, Topic)>) {
+    let mut from = Some(0);
+    while let Some(slot) = from {
+        let (answer, found) = oneshot::channel();
+        // A full inbox has more urgent mail; the next sweep comes. A shard that has ended does not answer.
+        if inbox.try_send(ToShard::Readers { from: slot, answer }).is_err() {
+            return;
+        }
+        let Ok(Readers { users, next }) = found.await else { return };
+        live.extend(users);
+        from = next;
     }
 }
 

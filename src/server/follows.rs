@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 
 use crate::durable::event::Committed;
 use crate::feed::event::FeedEvent;
@@ -157,7 +158,13 @@ pub(super) fn port(
     let loads = Arc::new(Semaphore::new(FEED_LOADS_MAX));
     let reader = Arc::new(Reader { store, inboxes, lists });
     control.spawn(async move {
-        while let Some(question) = asked.recv().await {
+        loop {
+            let Ok(question) = timeout(life(), asked.recv()).await else {
+                // Nobody comes back any more: what is remembered is of no more use.
+                reader.lists.lock().expire(Instant::now());
+                continue;
+            };
+            let Some(question) = question else { return };
             // A list is in memory from here until its shard has worked it off.
             let Ok(permit) = Arc::clone(&loads).acquire_owned().await else { return };
             tokio::spawn(answer(Arc::clone(&reader), question, permit));
@@ -251,5 +258,8 @@ mod tests {
         }
         before(&lists, users[1], now);
         assert!(lists.get(users[2], now).is_ok());
+        lists.lock().expire(now + life() + Duration::from_secs(1));
+        let known = lists.lock();
+        assert_eq!((known.lists.len(), known.oldest.len(), known.bytes), (0, 0, 0));
     }
 }

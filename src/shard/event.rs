@@ -146,6 +146,7 @@ impl Shard {
             let has_mail = is_flooded || self.core.take_mail();
             let has_input = is_flooded || self.look();
             let has_lists = self.core.work_on_feeds();
+            self.core.wake_the_told();
             let visited = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
             self.bury();
             visits += visited;
@@ -154,6 +155,8 @@ impl Shard {
                 break;
             }
         }
+        // Sessions that the last walk ended have left their rooms.
+        self.core.wake_the_told();
         if visits > 0 {
             self.core.stats.turn_took(began.elapsed());
         }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::Core;
-use super::port::{Except, ToShard};
+use super::port::{Except, Readers, ToShard};
+use super::{Core, Slot};
 use crate::chat::user::Account;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
-use crate::limits::LOOK_MESSAGES_MAX;
+use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX};
 use crate::session::Seconds;
+use crate::session::endpoint::Endpoint;
 use crate::session::outbox::Class;
 use crate::wire::event;
 use crate::wire::reason::{Goodbye, REMOVED};
@@ -50,6 +51,7 @@ impl Core {
             }
             ToShard::Departed { room, user } => self.presence.leave(room, user, std::time::Instant::now()),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
+            ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),
             ToShard::Follows { feed, follows } => self.follows(feed, follows),
             ToShard::Refollow { user, follows } => self.refollow(user, follows),
             ToShard::Relation { user, other, hears } => self.relation(user, other, hears),
@@ -107,6 +109,19 @@ impl Core {
             session.is_some_and(|session| session.account().is_some_and(|user| is_meant(session.began_at(), user.id)))
         });
         meant.into_iter().for_each(|index| self.goodbye(index, goodbye));
+    }
+
+    /// Sessions on posts, of a bounded number of slots.
+    fn readers(&self, from: u32) -> Readers {
+        let to =
+            from.saturating_add(ACTIVE_CHECK_SESSIONS_MAX).min(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        let slots = self.slots.get(from as usize..to as usize).unwrap_or_default();
+        let of = |slot: &Slot| {
+            let user = slot.session.account()?.id;
+            matches!(slot.session.endpoint(), Endpoint::Post(_)).then(|| (user, slot.session.endpoint().topic(user)))
+        };
+        let users = slots.iter().flatten().filter_map(of).collect();
+        Readers { users, next: Some(to).filter(|to| (*to as usize) < self.slots.len()) }
     }
 
     fn find_open(&self, key: SessionKey) -> Option<u32> {

@@ -43,6 +43,8 @@ pub struct Plan {
     pub id: ShardId,
     /// The core it keeps to, if any.
     pub core: Option<usize>,
+    /// Other shards keep to the same core.
+    pub shares_core: bool,
     /// Its own listeners, one an address.
     pub listeners: Vec<TcpListener>,
     /// How its frames leave.
@@ -62,6 +64,9 @@ pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
             && !crate::net::affinity::pin_to(core)
         {
             tracing::warn!(shard = plan.id.0, core, "the kernel does not pin this shard to its core");
+        }
+        if plan.shares_core && !crate::net::affinity::let_others_finish() {
+            tracing::warn!(shard = plan.id.0, "the kernel lets the shards of a core interrupt each other");
         }
         // Without one shard the others wait for room in its inbox, and so do the lanes: then rather no server at all.
         match catch_unwind(AssertUnwindSafe(|| event::run(plan))) {

@@ -257,12 +257,17 @@ impl Core {
         self.stats.counts.too_slow += 1;
     }
 
-    /// Tells a shard something: this one at once, another by its inbox. What does not fit waits here, in order.
+    /// Tells a shard something: this one at once, another by its inbox, once it is woken. What does not fit waits here, in order.
     pub(super) fn tell(&mut self, shard: ShardId, message: ToShard) {
         if shard == self.id {
             return self.take(message);
         }
         self.overflow.send(&self.ports.inboxes, shard, message);
+    }
+
+    /// Wakes the shards that were told something.
+    pub(super) fn wake_the_told(&mut self) {
+        self.overflow.wake(&self.ports.inboxes);
     }
 
     /// Tries again what did not fit. True when nothing waits any more.

@@ -12,19 +12,31 @@ pub(super) struct Overflow {
     waiting: VecDeque<(ShardId, ToShard)>,
     /// Shards for which something waits: what comes for them waits behind it.
     behind: ShardSet,
+    /// Shards that were sent something and are still to be woken.
+    asleep: ShardSet,
 }
 
 impl Overflow {
-    /// Hands a message over, or keeps it. Never waits.
+    /// Hands a message over, or keeps it. Never waits. [`Self::wake`] must follow, once for all that is sent in one look:
+    /// where shards share a core, a wake-up for each would have them interrupt each other for each.
     pub(super) fn send(&mut self, inboxes: &[Arc<Inbox>], shard: ShardId, message: ToShard) {
         let message = if self.behind.contains(shard) {
             message
         } else {
-            let Err(back) = inboxes[shard.index()].try_send(message) else { return };
+            let sent = inboxes[shard.index()].put(message);
+            self.asleep = self.asleep.with(shard);
+            let Err(back) = sent else { return };
             self.behind = self.behind.with(shard);
             back
         };
         self.waiting.push_back((shard, message));
+    }
+
+    /// Wakes those that were sent something.
+    pub(super) fn wake(&mut self, inboxes: &[Arc<Inbox>]) {
+        for shard in std::mem::take(&mut self.asleep).iter() {
+            inboxes[shard.index()].wake();
+        }
     }
 
     /// Tries again what did not fit. True when nothing waits any more.

@@ -76,6 +76,15 @@ pub struct Follows {
     pub permit: tokio::sync::OwnedSemaphorePermit,
 }
 
+/// Sessions on posts, of some of a shard's slots.
+#[derive(Debug)]
+pub struct Readers {
+    /// Whose, and on what.
+    pub users: Vec<(UserId, Topic)>,
+    /// The slot to go on from; `None` when these were the last.
+    pub next: Option<u32>,
+}
+
 /// What a shard may be told.
 #[derive(Debug)]
 pub enum ToShard {
@@ -123,6 +132,13 @@ pub enum ToShard {
         users: Arc<[UserId]>,
         /// When the question was put.
         asked_at: std::time::Instant,
+    },
+    /// Who has sockets on posts?
+    Readers {
+        /// The first slot to look at.
+        from: u32,
+        /// Where the answer goes.
+        answer: tokio::sync::oneshot::Sender<Readers>,
     },
     /// The answer to [`LoadFollows`]; `None` when the database did not give it.
     Follows {
@@ -185,9 +201,17 @@ impl Inbox {
     /// # Errors
     /// The message, when the inbox is full.
     pub fn try_send(&self, message: ToShard) -> Result<(), ToShard> {
-        self.queue.push(message)?;
+        self.put(message)?;
         self.wake();
         Ok(())
+    }
+
+    /// [`Self::try_send`] without the wake-up, which must follow: one serves for many messages.
+    ///
+    /// # Errors
+    /// The message, when the inbox is full.
+    pub(super) fn put(&self, message: ToShard) -> Result<(), ToShard> {
+        self.queue.push(message)
     }
 
     /// Hands a message over, waiting for space. Never call it on a shard's thread.
@@ -231,7 +255,8 @@ impl Inbox {
         if self.queue.is_empty() { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
     }
 
-    fn wake(&self) {
+    /// Has the shard look at its inbox.
+    pub(super) fn wake(&self) {
         if !self.is_woken.swap(true, Ordering::SeqCst) {
             self.waker.wake();
         }

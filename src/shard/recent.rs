@@ -3,6 +3,7 @@
 //! A feed is greeted before its list of authors is read. From before the greeting the shard is given everybody's posts,
 //! and a feed that has found out that it hears an author gets what came of that author since it began.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ struct Kept {
 pub(super) struct Recent {
     next: u64,
     kept: VecDeque<Kept>,
-    /// How many are kept of an author: most lists name nobody who published just now.
-    authors: HashMap<UserId, u32>,
+    /// Numbers of what is kept of an author, ascending: most lists name nobody who published just now.
+    authors: HashMap<UserId, VecDeque<u64>>,
     bytes: usize,
     /// Feeds that load, each with the number of the first publication it may need.
     since: HashMap<FeedKey, u64>,
@@ -56,7 +57,7 @@ impl Recent {
             return Vec::new();
         }
         self.bytes += publication.frames.len();
-        *self.authors.entry(author).or_default() += 1;
+        self.authors.entry(author).or_default().push_back(number);
         self.kept.push_back(Kept { number, author, publication: Arc::clone(publication) });
         let mut dropped = 0;
         while self.kept.len() > FEED_RECENT_MAX || self.bytes > FEED_RECENT_BYTES_MAX {
@@ -69,21 +70,31 @@ impl Recent {
         late.map(|(feed, _)| *feed).collect()
     }
 
-    /// What came of an author since the feed began.
+    /// What came of an author since the feed began. Costs what it finds, whatever is kept of others.
     pub(super) fn of(&self, feed: FeedKey, author: UserId) -> impl Iterator<Item = &Arc<Publication>> {
-        let since = self.since.get(&feed).copied().filter(|_| self.authors.contains_key(&author));
-        let first = since.map_or(self.kept.len(), |since| self.kept.partition_point(|kept| kept.number < since));
-        let kept = self.kept.range(first..).filter(move |kept| kept.author == author);
-        kept.map(|kept| &kept.publication)
+        let numbers = self.since.get(&feed).and_then(|since| Some((self.authors.get(&author)?, since)));
+        let found = numbers.map(|(numbers, since)| {
+            let first = numbers.partition_point(|number| number < since);
+            numbers.range(first..).filter_map(|number| self.publication(*number))
+        });
+        found.into_iter().flatten()
+    }
+
+    /// What is kept was noted without a gap: a number is a place.
+    fn publication(&self, number: u64) -> Option<&Arc<Publication>> {
+        let place = number.checked_sub(self.kept.front()?.number)?;
+        let kept = self.kept.get(usize::try_from(place).ok()?)?;
+        debug_assert_eq!(kept.number, number);
+        Some(&kept.publication)
     }
 
     fn drop_front(&mut self) -> Option<u64> {
         let kept = self.kept.pop_front()?;
         self.bytes -= kept.publication.frames.len();
-        if let Some(count) = self.authors.get_mut(&kept.author) {
-            *count -= 1;
-            if *count == 0 {
-                self.authors.remove(&kept.author);
+        if let Entry::Occupied(mut numbers) = self.authors.entry(kept.author) {
+            numbers.get_mut().pop_front();
+            if numbers.get().is_empty() {
+                numbers.remove();
             }
         }
         Some(kept.number)
@@ -128,6 +139,22 @@ mod tests {
         assert_eq!(recent.kept.len(), 1, "what only the first one needed is gone");
         recent.end(second);
         assert_eq!((recent.kept.len(), recent.bytes, recent.authors.len()), (0, 0, 0));
+    }
+
+    /// Each look costs what it finds: 64 Ki looks at nothing but one publication each end, and not 64 Ki times 64 Ki.
+    #[test]
+    fn a_look_passes_over_what_others_published() {
+        let (mut recent, feed) = (Recent::default(), FeedKey { number: 1, serial: 1 });
+        recent.begin(feed);
+        let authors: Vec<UserId> = (0..FEED_RECENT_MAX).map(|_| UserId::fresh()).collect();
+        for (number, author) in authors.iter().enumerate() {
+            recent.note(*author, &publication(*author, number));
+        }
+        for (number, author) in authors.iter().enumerate() {
+            let mut found = recent.of(feed, *author);
+            assert_eq!(found.next().map(|kept| kept.frames.clone()), Some(Bytes::from(number.to_string())));
+            assert!(found.next().is_none());
+        }
     }
 
     #[test]

@@ -75,9 +75,9 @@ fn of_post(event: &PostEvent) -> LogLine {
         },
         PostChange::Commented { comment, .. } => by("commented", Some(comment.id.0), comment.user.id),
         PostChange::CommentEdited(comment) => by("reworded", Some(comment.id.0), comment.user.id),
-        PostChange::CommentsDeleted { comments, .. } => {
+        PostChange::CommentsDeleted { comments, user, .. } => {
             let first = comments.first().map(|first| first.0);
-            line("uncomment", first).with(several(comments.len() as u64, comments.iter().map(|comment| comment.0)))
+            by("uncomment", first, *user).with(several(comments.len() as u64, comments.iter().map(|comment| comment.0)))
         }
         PostChange::CommentLiked { comment, user, is_liked, .. } => {
             by(if *is_liked { "liked" } else { "unliked" }, Some(comment.0), *user)

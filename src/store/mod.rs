@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::chat::message::Message;
 use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
@@ -92,6 +93,24 @@ pub enum NewRoomError {
     UnknownUsers,
     /// The database failed.
     Store(StoreError),
+}
+
+/// Rows that name uploaded files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileTable {
+    /// Pictures, film and thumbnail.
+    Posts,
+    /// Pictures.
+    Comments,
+}
+
+/// What some rows of a table name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedFiles {
+    /// Columns as they are: paths below the media root, and lists of addresses as JSON. In no order.
+    pub texts: Vec<String>,
+    /// The last row's id; `None`: there are no more rows.
+    pub last: Option<Uuid>,
 }
 
 /// The database did not do what was asked. The detail is for the log, never for a client.
@@ -208,7 +227,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Active users whose username, display name, first or last name contain `text`, without the viewer; all when empty.
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
-    /// Friends of `of`, newest first.
+    /// Friends of `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
     /// One person as the viewer sees it.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
@@ -222,7 +241,7 @@ pub trait Store: Send + Sync + 'static {
     /// The answer of [`Self::post_head`] when it is in the cache: costs no thread hop.
     fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>>;
     /// Whose public posts a user hears of, beside the user's own: whom the user follows and is friends with, each once,
-    /// in no order. Not cached: 16 bytes each, and some follow thousands.
+    /// in no order. 16 bytes each, and some follow thousands: not cached here.
     async fn feed_authors(&self, user: UserId) -> Result<Vec<UserId>, StoreError>;
 
     /// A whole post; without a viewer as frames show it. Who may see it is the caller's to decide.
@@ -237,6 +256,19 @@ pub trait Store: Send + Sync + 'static {
     async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
     /// A post's top-level comments, oldest first (ties by id).
     async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;
+
+    /// A comment's direct replies, oldest first (ties by id). A database that does not say otherwise gives the first page
+    /// alone, as [`Self::comment`] shows them.
+    async fn replies(
+        &self,
+        viewer: UserId,
+        comment: CommentId,
+        page: PageRequest,
+    ) -> Result<PageOf<Comment>, StoreError> {
+        let found = self.comment(viewer, comment).await?;
+        let rows = found.filter(|_| page.number == 1).map(|found| found.replies).unwrap_or_default();
+        Ok(PageOf { count: rows.len() as u64, rows })
+    }
 
     /// Who follows `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
@@ -255,6 +287,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Notification>, StoreError>;
     /// How many of a user's notifications are unread.
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError>;
+
+    /// What the first [`crate::limits::LITTER_ROWS`] rows of a table behind `after`, by id, name.
+    async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError>;
 
     /// Does the database answer and take writes?
     async fn ping(&self) -> Result<(), StoreError>;

@@ -11,7 +11,7 @@ mod people;
 mod post;
 mod topics;
 
-pub use feed::{FeedRows, ReadNotifications};
+pub use feed::{FeedRows, ReadNotifications, Telling};
 pub use topics::topics;
 
 use std::sync::Arc;

@@ -37,9 +37,6 @@ pub enum Command<'a> {
     Nothing,
 }
 
-/// Below it serde_json is faster: one block of simd-json's, which it reads whole.
-const SIMD_BYTES_MIN: usize = 64;
-
 /// A frame that deserves an error: the text says what is wrong.
 pub type Refused = &'static str;
 
@@ -47,20 +44,26 @@ pub type Refused = &'static str;
 ///
 /// # Errors
 /// The text for the error frame.
-#[expect(clippy::redundant_closure, reason = "the function alone is not general enough in its lifetimes")]
 pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refused> {
-    if text.len() >= SIMD_BYTES_MIN
-        && !is_passed_on(text)
-        && let Some(command) = reader.read(text, |fields| command(fields))
-    {
-        return command;
+    if !is_passed_on(text) {
+        let read = reader.read(text, |fields| match kind(fields).as_deref() {
+            Some("signal" | "ping") => None,
+            kind => Some(command(kind, fields)),
+        });
+        if let Some(command) = read {
+            return command;
+        }
     }
     let fields = Fields::raw(text).map_err(|_| reason::BAD_JSON)?;
-    match fields.kind.and_then(Value::text).as_deref() {
+    match kind(&fields).as_deref() {
         Some("signal") => signal(&fields),
         Some("ping") => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
-        _ => command(&fields).unwrap_or(Ok(Command::Nothing)),
+        kind => command(kind, &fields),
     }
+}
+
+fn kind<'f, V: Value + ?Sized>(fields: &Fields<'f, V>) -> Option<Cow<'f, str>> {
+    fields.kind.and_then(Value::text)
 }
 
 /// Whether it begins as what must be passed on in the bytes it came in. A wrong guess costs time, nothing else.
@@ -69,19 +72,17 @@ fn is_passed_on(text: &str) -> bool {
     kind.is_some_and(|kind| kind.starts_with("\"signal\"") || kind.starts_with("\"ping\""))
 }
 
-/// What `fields` ask for; `None` if it needs the bytes they came in.
-fn command<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Option<Result<Command<'static>, Refused>> {
-    let Some(kind) = fields.kind.and_then(Value::text) else { return Some(Ok(Command::Nothing)) };
-    Some(match kind.as_ref() {
-        "chat_message" => chat_message(fields),
-        "typing" => Ok(typing(fields)),
-        "read_message" => read_message(fields),
-        "react_message" => react_message(fields),
-        "edit_message" => edit_message(fields),
-        "delete_message" => delete_message(fields),
-        "signal" | "ping" => return None,
+/// What the kinds ask for that pass nothing on.
+fn command<V: Value + ?Sized>(kind: Option<&str>, fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+    match kind {
+        Some("chat_message") => chat_message(fields),
+        Some("typing") => Ok(typing(fields)),
+        Some("read_message") => read_message(fields),
+        Some("react_message") => react_message(fields),
+        Some("edit_message") => edit_message(fields),
+        Some("delete_message") => delete_message(fields),
         _ => Ok(Command::Nothing),
-    })
+    }
 }
 
 fn chat_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {

@@ -4,7 +4,7 @@ use crate::store_support::{FIRST_PAGE, World, committed, post_change, post_event
 use pregon::durable::write::{Outcome, Refusal};
 use pregon::feed::comment::{Comment, NewComment};
 use pregon::feed::event::PostChange;
-use pregon::feed::post::NewPost;
+use pregon::feed::post::{NewPost, PostPatch, PostReactionType};
 use pregon::feed::write::Action;
 use pregon::ids::{CommentId, PostId};
 use pregon::limits;
@@ -92,17 +92,118 @@ pub async fn deleting_a_comment_takes_its_answers(world: World) {
     let delete = async |user, comment| world.feed(user, Action::DeleteComment { post, comment }).await;
     assert_eq!(refusal(&delete(ana, root).await), Refusal::NotAuthor, "not even the post's author");
     let outcome = delete(ana, left).await;
-    let PostChange::CommentsDeleted { comments, comments_count } = post_change(committed(&outcome)) else { panic!() };
+    let PostChange::CommentsDeleted { comments, comments_count, .. } = post_change(committed(&outcome)) else {
+        panic!()
+    };
     assert_eq!((&comments[..], *comments_count), (&[left, leaf][..], 3), "the parent first");
     assert_eq!(world.store.comment(ana, root).await.unwrap().unwrap().replies_count, 1);
     let outcome = delete(beto, root).await;
-    let PostChange::CommentsDeleted { comments, comments_count } = post_change(committed(&outcome)) else { panic!() };
+    let PostChange::CommentsDeleted { comments, comments_count, .. } = post_change(committed(&outcome)) else {
+        panic!()
+    };
     assert_eq!((&comments[..], *comments_count), (&[root, right][..], 1));
     assert_eq!(refusal(&delete(beto, root).await), Refusal::NoSuchComment);
     assert_eq!(world.backend.number("SELECT count(*) FROM comments").await, 1);
     assert_eq!(world.backend.number("SELECT count(*) FROM comment_likes").await, 1);
     let read = world.store.post(None, post).await.unwrap().unwrap();
     assert_eq!((read.comments_count, contents(&read.comments)), (1, vec!["otra"]));
+}
+
+/// Wide, deep and mixed trees with more answers than one write deletes: each write takes some, nothing dangles, counters
+/// are right in between, and the comment itself goes last.
+pub async fn a_comment_with_many_answers_goes_in_several_writes(world: World) {
+    let [ana, beto] = world.users(["ana", "beto"]).await;
+    let (post, most) = (world.publish(ana, "hola").await, limits::COMMENTS_DELETED_MAX);
+    let wrong = "SELECT count(*) FROM comments AS one WHERE replies_count <> \
+        (SELECT count(*) FROM comments WHERE parent_id = one.id)";
+    let number = async |query: &str| world.backend.number(query).await as u64;
+    for shape in ["wide", "deep", "mixed"] {
+        let root = world.comment(ana, post, None, "raíz").await;
+        let mut all = vec![root];
+        let mut answers = Vec::new();
+        for index in 0..2 * most + 50 {
+            let parent = match shape {
+                "wide" => root,
+                "deep" => all[all.len() - 1],
+                _ => all[index / 3],
+            };
+            let new = NewComment { post, parent: Some(parent), content: format!("{index}"), image: None };
+            if shape == "wide" {
+                answers.push(world.queue_feed(beto, Action::Comment(new)));
+                continue;
+            }
+            all.push(world.comment(beto, post, Some(parent), "más").await);
+        }
+        for answer in answers {
+            let outcome = answer.await.unwrap();
+            let PostChange::Commented { comment, .. } = post_change(committed(&outcome)) else { panic!() };
+            all.push(comment.id);
+        }
+        world.feed(ana, Action::LikeComment { post, comment: all[all.len() - 1] }).await;
+        let kept = world.comment(beto, post, None, "otra").await;
+        let before = number("SELECT count(*) FROM comments").await;
+        let (mut gone, mut writes) = (Vec::new(), 0);
+        while !gone.contains(&root) {
+            let outcome = world.feed(ana, Action::DeleteComment { post, comment: root }).await;
+            let PostChange::CommentsDeleted { comments, user, comments_count } = post_change(committed(&outcome))
+            else {
+                panic!("{outcome:?}")
+            };
+            assert!((1..=most).contains(&comments.len()) && *user == ana, "{shape}: {}", comments.len());
+            gone.extend_from_slice(comments);
+            writes += 1;
+            assert_eq!(*comments_count, before - gone.len() as u64, "{shape}");
+            assert_eq!(number("SELECT count(*) FROM comments").await, *comments_count);
+            assert_eq!(number("SELECT comments_count FROM posts").await, *comments_count);
+            assert_eq!((number(wrong).await, writes <= 6), (0, true), "{shape}");
+        }
+        gone.sort_unstable();
+        all.sort_unstable();
+        assert_eq!((gone == all, writes >= 3), (true, true), "{shape}: each once, in {writes} writes");
+        assert_eq!(number("SELECT count(*) FROM comment_likes").await, 0);
+        let events = world.backend.number("SELECT max(length(detail)) FROM pregon_events").await;
+        assert!(events < 40 * most as i64, "no event's row is longer than its write is wide: {events}");
+        committed(&world.feed(beto, Action::DeleteComment { post, comment: kept }).await);
+    }
+}
+
+/// What is one's own can be taken away though the post has become private; nothing else can be done or learned.
+pub async fn ones_own_comes_back_from_a_private_post(world: World) {
+    let [ana, beto] = world.users(["ana", "beto"]).await;
+    let post = world.publish(ana, "hola").await;
+    let (mine, liked) = (world.comment(beto, post, None, "mía").await, world.comment(ana, post, None, "suya").await);
+    let unliked = world.comment(ana, post, None, "otra").await;
+    for action in
+        [Action::LikeComment { post, comment: liked }, Action::React { post, reaction: PostReactionType::Like }]
+    {
+        committed(&world.feed(beto, action).await);
+    }
+    let patch = Box::new(PostPatch { is_public: Some(false), ..PostPatch::default() });
+    committed(&world.feed(ana, Action::EditPost { post, patch }).await);
+    let edit = Action::EditComment { post, comment: mine, content: "x".into() };
+    for action in [
+        edit,
+        Action::DeleteComment { post, comment: liked },
+        Action::DeleteComment { post, comment: CommentId::fresh() },
+        Action::UnlikeComment { post, comment: unliked },
+        Action::UnlikeComment { post, comment: CommentId::fresh() },
+        Action::LikeComment { post, comment: mine },
+    ] {
+        assert_eq!(refusal(&world.feed(beto, action.clone()).await), Refusal::NotVisible, "{action:?}");
+    }
+    for action in [
+        Action::UnlikeComment { post, comment: liked },
+        Action::DeleteComment { post, comment: mine },
+        Action::Unreact { post },
+    ] {
+        let outcome = world.feed(beto, action).await;
+        assert!(!post_event(committed(&outcome)).is_public, "its frames are the author's alone");
+    }
+    assert_eq!(refusal(&world.feed(beto, Action::Unreact { post }).await), Refusal::NotVisible, "once");
+    let left = world.store.post(None, post).await.unwrap().unwrap();
+    assert_eq!((left.comments_count, left.counts.likes), (2, 0));
+    let doer = format!("SELECT count(*) FROM pregon_events WHERE kind = 'uncomment' AND user_id = '{}'", beto.hex());
+    assert_eq!(world.backend.number(&doer).await, 1, "the log names who did it");
 }
 
 pub async fn comments_of_many_at_once_add_up(world: World) {

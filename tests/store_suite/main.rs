@@ -99,6 +99,8 @@ suite! {
             comments_are_nested_counted_and_paged,
             a_comment_needs_an_open_post_and_a_parent_on_it,
             deleting_a_comment_takes_its_answers,
+            a_comment_with_many_answers_goes_in_several_writes,
+            ones_own_comes_back_from_a_private_post,
             comments_of_many_at_once_add_up,
             a_comment_is_edited_by_its_author,
             likes_of_comments_count_once,
@@ -114,6 +116,7 @@ suite! {
             each_rule_tells_whom_it_should,
             nobody_is_told_of_their_own_doing,
             reactions_are_told_once_an_hour,
+            follows_and_requests_are_told_once_an_hour,
             notifications_are_read_once_and_go,
             one_write_takes_places_in_several_topics,
         ]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::store_support::{FIRST_PAGE, World, committed, refusal};
+use crate::store_support::{FIRST_PAGE, World, committed, refusal, relation};
 use pregon::durable::write::{Outcome, Refusal};
 use pregon::feed::event::{FeedEvent, NotificationChange};
 use pregon::feed::notification::{Notification, NotificationType, References};
@@ -35,7 +35,7 @@ pub async fn each_rule_tells_whom_it_should(world: World) {
     ] {
         world.feed(beto, Action::React { post, reaction }).await;
         assert_eq!(told(&world), [(ana, NotificationType::of_reaction(reaction), text.to_owned())]);
-        world.clock.advance(limits::REACTION_NOTICE_WINDOW + Duration::from_secs(1));
+        world.clock.advance(limits::NOTICE_WINDOW + Duration::from_secs(1));
     }
     let comment = world.comment(beto, post, None, "uno").await;
     let came = world.take_notifications();
@@ -108,8 +108,34 @@ pub async fn reactions_are_told_once_an_hour(world: World) {
     assert_eq!(react(beto, post, PostReactionType::Golazo).await, 0, "or another");
     assert_eq!(react(beto, other, PostReactionType::Like).await, 1, "another post");
     assert_eq!(react(caro, post, PostReactionType::Like).await, 1, "another user");
-    world.clock.advance(limits::REACTION_NOTICE_WINDOW + Duration::from_secs(1));
+    world.clock.advance(limits::NOTICE_WINDOW + Duration::from_secs(1));
     assert_eq!(react(beto, post, PostReactionType::Like).await, 1);
+}
+
+pub async fn follows_and_requests_are_told_once_an_hour(world: World) {
+    let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
+    let follow = async |user| {
+        committed(&world.feed(user, Action::Follow { user: ana }).await);
+        let came = told(&world).len();
+        committed(&world.feed(user, Action::Unfollow { user: ana }).await);
+        came
+    };
+    assert_eq!((follow(beto).await, follow(beto).await, follow(caro).await, follow(beto).await), (1, 0, 1, 0));
+    let request = async |from, to| {
+        let outcome = world.feed(from, Action::RequestFriend { user: to }).await;
+        (relation(committed(&outcome)).request.unwrap(), told(&world).len())
+    };
+    let (first, came) = request(beto, ana).await;
+    assert_eq!(came, 1);
+    committed(&world.feed(beto, Action::CancelRequest { request: first }).await);
+    assert_eq!(request(beto, ana).await, (first, 0), "what ana was told leads to the request still");
+    assert_eq!(world.store.friend_requests(ana).await.unwrap()[0].id, first);
+    committed(&world.feed(ana, Action::AnswerRequest { request: first, accept: true }).await);
+    assert_eq!(told(&world).len(), 1, "another kind");
+    committed(&world.feed(ana, Action::RemoveFriend { user: beto }).await);
+    assert_eq!(request(ana, beto).await.1, 1, "the other way round");
+    world.clock.advance(limits::NOTICE_WINDOW + Duration::from_secs(1));
+    assert_eq!((follow(beto).await, follow(beto).await), (1, 0));
 }
 
 fn change(outcome: &Outcome) -> &NotificationChange {

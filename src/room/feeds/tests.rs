@@ -96,6 +96,33 @@ fn what_changes_while_a_feed_loads_is_newer_than_its_list() {
     assert_eq!(feeds.entries(), 0);
 }
 
+/// Unfollowed and followed again, in any order, before the list is there: what came until then is delivered once.
+#[test]
+fn what_came_before_is_due_once_however_often_somebody_changes_their_mind() {
+    for first in [true, false] {
+        let (mut feeds, mut due) = (Feeds::default(), 0);
+        let key = feeds.open(user(1), 0, &mut |_| {});
+        let mut count = |step| due += u32::from(matches!(step, Step::Hears { author, .. } if author == user(2)));
+        for hears in [first, !first, first, !first] {
+            feeds.relate(user(1), user(2), hears, &mut count);
+        }
+        feeds.load(key, vec![user(2), user(3)], nothing());
+        while feeds.work(3, &mut count) {}
+        assert_eq!((due, rooms(&feeds, 2)), (1, if first { vec![] } else { vec![0] }));
+    }
+    // Half of the list is done: of whom it named, everything was delivered then.
+    let (mut feeds, mut due) = (Feeds::default(), 0);
+    let key = feeds.open(user(1), 0, &mut |_| {});
+    feeds.load(key, (2..9).map(user).collect(), nothing());
+    let mut count = |step| due += u32::from(matches!(step, Step::Hears { author, .. } if author == user(8)));
+    feeds.work(3, &mut count);
+    for hears in [false, true, false, true] {
+        feeds.relate(user(1), user(8), hears, &mut count);
+    }
+    while feeds.work(3, &mut count) {}
+    assert_eq!((due, rooms(&feeds, 8)), (1, vec![0]));
+}
+
 #[test]
 fn a_list_that_comes_too_late_is_nobodys() {
     struct Flag(std::sync::Arc<std::sync::atomic::AtomicBool>);

@@ -5,12 +5,15 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use super::*;
+use bytes::Bytes;
+
 use crate::chat::user::Account;
 use crate::ids::{RoomId, ShardId, Topic, UserId};
+use crate::limits::FEED_RECENT_MAX;
 use crate::net::send::Io;
 use crate::session::endpoint::Endpoint;
 use crate::session::outbox::Class;
-use crate::shard::port::{Directory, Except, Gate, Inbox, Ports, ShardSet, Verdict, Wanted};
+use crate::shard::port::{Directory, Except, Gate, Inbox, Ports, Publication, ShardSet, Verdict, Wanted};
 use crate::wire::{event, reason};
 
 struct Alone;
@@ -44,7 +47,8 @@ fn shared() -> Shared {
         gate: Arc::new(Alone),
         rest: Arc::new(|_, _| unreachable!("nobody asks for anything else")),
         submit: Arc::new(Err),
-        load_follows: Arc::new(|_, _, _| unreachable!("nobody opens a feed")),
+        // A list that never comes.
+        load_follows: Arc::new(|_, _, _| true),
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
@@ -120,4 +124,36 @@ fn after_the_goodbye_pings_are_not_answered() {
     while shard.turn() {}
     assert!(all_bytes(&client).is_empty());
     assert!(goodbye.ends_with(&[0x88, 2, 3, 0xe8]), "a close frame was the last");
+}
+
+/// A feed whose list does not come is kept what authors publish, as long as there is room; then it has to come again. One
+/// that came later, and would miss nothing, stays.
+#[test]
+fn a_feed_that_would_miss_something_is_sent_away() {
+    let shared = shared();
+    let feed = || {
+        let (server, client) = pair();
+        shared.adopt(server, &mut [], Ok(Entry { endpoint: Endpoint::Feed, ..entry(RoomId::fresh()) }));
+        client
+    };
+    let ana = UserId::fresh();
+    let frames = Bytes::from_static(&[0x81, 2, b'{', b'}']);
+    let (class, except) = (Class::Durable, Except::Nobody);
+    let topic = Topic::Author(ana);
+    let publication = Arc::new(Publication { topic, frames, class, except, origin: None });
+    let publish = |count: usize| {
+        let mut shard = shared.shard.borrow_mut();
+        for _ in 0..count {
+            shard.core.fan_out_by(ana, &publication);
+        }
+        while shard.turn() {}
+    };
+    let first = feed();
+    publish(FEED_RECENT_MAX);
+    let second = feed();
+    let goodbye = [0x88, 2 + u8::try_from(reason::OVERLOAD.reason.len()).unwrap(), 3, 0xf5];
+    let is_sent_away = |client| all_bytes(client).windows(4).any(|bytes| bytes == goodbye);
+    assert!(!is_sent_away(&first), "all of it is kept");
+    publish(1);
+    assert_eq!((is_sent_away(&first), is_sent_away(&second)), (true, false));
 }

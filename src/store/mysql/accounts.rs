@@ -4,17 +4,13 @@ use crate::chat::user::NewUser;
 use crate::clock::Timestamp;
 use crate::ids::UserId;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::id_of_name;
 use crate::store::mysql::values::Id;
 use crate::store::mysql::view::View;
 
-/// Everybody new follows this user, if there is one.
-const FOLLOWED_BY_ALL: &str = "sos";
-
 /// What came of a registration.
 pub enum Registration {
-    /// The user is there, and follows this one.
-    Done(Option<UserId>),
+    /// The user is there.
+    Done,
     /// Somebody has the address or the name.
     Taken { email: bool, username: bool },
 }
@@ -23,24 +19,20 @@ pub enum Registration {
 /// whatever its collation makes equal. The same `id` again is a repetition after an answer was lost.
 pub async fn register(view: &mut View<'_>, id: UserId, user: &NewUser) -> Result<Registration, MysqlError> {
     if view.is_there("SELECT 1 FROM users WHERE id = ?", &[&id]).await? {
-        return Ok(Registration::Done(None));
+        return Ok(Registration::Done);
     }
     let taken = taken(view, user).await?;
-    if !matches!(taken, Registration::Done(_)) {
+    if !matches!(taken, Registration::Done) {
         return Ok(taken);
     }
     insert_user(view, id, user).await?;
-    let followed = id_of_name(view, FOLLOWED_BY_ALL).await?.filter(|followed| *followed != id);
-    if let Some(followed) = followed {
-        insert_follow(view, id, followed, view.now).await?;
-    }
-    Ok(Registration::Done(followed))
+    Ok(Registration::Done)
 }
 
 async fn taken(view: &mut View<'_>, user: &NewUser) -> Result<Registration, MysqlError> {
     let email = view.is_there("SELECT 1 FROM users WHERE email = ?", &[&user.email]).await?;
     let username = view.is_there("SELECT 1 FROM users WHERE username = ?", &[&user.username]).await?;
-    Ok(if email || username { Registration::Taken { email, username } } else { Registration::Done(None) })
+    Ok(if email || username { Registration::Taken { email, username } } else { Registration::Done })
 }
 
 /// A new user's row.

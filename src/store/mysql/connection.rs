@@ -14,15 +14,19 @@ use crate::store::StoreError;
 /// statement sees what others have committed, and no gap between rows is locked, in which lanes that add neighbouring
 /// rows would wait for each other in circles. (Where a binary log is kept, its format must be ROW or MIXED for it.)
 ///
+/// Who is cut off from the server within a transaction leaves its locks behind until the server notices: soon, therefore.
+///
 /// The comments are code: `/*M!` for MariaDB alone, whose unit is a second, `/*!80000` for MySQL alone, whose unit is a
 /// millisecond and which limits reads only. MariaDB passes over `/*!` of the numbers from 50700 to 99999.
 fn session_settings() -> [String; 2] {
     let (lock, statement) = (limits::LOCK_WAIT.as_secs(), limits::STATEMENT_TIMEOUT);
+    let idle = limits::IDLE_TIMEOUT.as_secs();
     [
         format!(
             "SET SESSION sql_mode = 'STRICT_TRANS_TABLES', time_zone = '+00:00', autocommit = 1, \
-             innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, \
-             /*M!100000 max_statement_time = {}, */ /*!80000 max_execution_time = {}, */ foreign_key_checks = 1",
+             innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, wait_timeout = {idle}, \
+             /*M!100300 max_statement_time = {}, idle_transaction_timeout = {lock}, */ \
+             /*!80000 max_execution_time = {}, */ foreign_key_checks = 1",
             statement.as_secs(),
             statement.as_millis()
         ),

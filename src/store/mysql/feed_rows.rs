@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::chat::user::UserProfile;
 use crate::clock::Timestamp;
 use crate::feed::comment::{Comment, CommentHead};
-use crate::feed::notification::{Notification, NotificationType};
+use crate::feed::notification::Notification;
 use crate::feed::people::{RequestHead, RequestStatus};
 use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
@@ -22,7 +22,7 @@ use crate::store::mysql::people;
 use crate::store::mysql::posts;
 use crate::store::mysql::rows::BatchRows;
 use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
-use crate::store::rules::{FeedRows, Place, ReadNotifications};
+use crate::store::rules::{FeedRows, Place, ReadNotifications, Telling};
 
 impl BatchRows<'_> {
     fn execute(&mut self, sql: &str, values: Parameters<'_>) -> Result<u64, MysqlError> {
@@ -54,9 +54,8 @@ fn request_of_row(row: Columns<'_>) -> Result<RequestHead, MysqlError> {
 
 impl FeedRows for BatchRows<'_> {
     fn changed_profile(&mut self, user: UserId) -> Result<Arc<UserProfile>, MysqlError> {
-        // Not remembered: the transaction may be rolled back.
-        let profile = self.runtime.block_on(people::read_profile(&mut self.view, user))?;
-        profile.map(Arc::new).ok_or_else(|| MysqlError::Unexpected("a user is gone".into()))
+        self.view.changed.insert(user);
+        self.runtime.block_on(people::known_profile(&mut self.view, user))
     }
 
     fn post_head(&mut self, post: PostId) -> Result<Option<PostHead>, MysqlError> {
@@ -79,6 +78,7 @@ impl FeedRows for BatchRows<'_> {
         new: &NewPost,
         at: Timestamp,
     ) -> Result<(), MysqlError> {
+        self.view.changed.insert(author);
         self.execute(
             "INSERT INTO posts (id, content, images, video, thumbnail, podcast_url, streaming_url, post_type, category, \
              likes_count, celebrations_count, golazos_count, comments_count, shares_count, views_count, is_pinned, \
@@ -133,6 +133,7 @@ impl FeedRows for BatchRows<'_> {
     }
 
     fn delete_post(&mut self, post: PostId, author: UserId) -> Result<(), MysqlError> {
+        self.view.changed.insert(author);
         self.runtime.block_on(async {
             let view = &mut self.view;
             comments::delete_all(view, post).await?;
@@ -252,9 +253,15 @@ impl FeedRows for BatchRows<'_> {
         self.execute(sql, &[&content, &at, &comment]).map(drop)
     }
 
-    fn delete_comments(&mut self, comment: CommentId, head: CommentHead) -> Result<(Vec<CommentId>, u64), MysqlError> {
-        let gone = self.runtime.block_on(comments::delete_subtree(&mut self.view, comment))?;
-        if let Some(parent) = head.parent {
+    fn delete_comments(
+        &mut self,
+        comment: CommentId,
+        head: CommentHead,
+        most: usize,
+    ) -> Result<(Vec<CommentId>, u64), MysqlError> {
+        let mut gone = self.runtime.block_on(comments::take_answers_first(&mut self.view, comment, most))?;
+        gone.reverse();
+        if let Some(parent) = head.parent.filter(|_| gone.first() == Some(&comment)) {
             let sql = "UPDATE comments SET replies_count = IF(replies_count > 0, replies_count - 1, 0) WHERE id = ?";
             self.execute(sql, &[&parent])?;
         }
@@ -293,10 +300,12 @@ impl FeedRows for BatchRows<'_> {
     }
 
     fn insert_follow(&mut self, follower: UserId, following: UserId, at: Timestamp) -> Result<bool, MysqlError> {
+        self.view.changed.extend([follower, following]);
         self.runtime.block_on(accounts::insert_follow(&mut self.view, follower, following, at))
     }
 
     fn delete_follow(&mut self, follower: UserId, following: UserId) -> Result<bool, MysqlError> {
+        self.view.changed.extend([follower, following]);
         let sql = "DELETE FROM user_follows WHERE follower_id = ? AND following_id = ?";
         if self.execute(sql, &[&follower, &following])? == 0 {
             return Ok(false);
@@ -357,10 +366,6 @@ impl FeedRows for BatchRows<'_> {
         self.execute("UPDATE friend_requests SET status = ? WHERE id = ?", &[&status, &request]).map(drop)
     }
 
-    fn delete_request(&mut self, request: RequestId) -> Result<(), MysqlError> {
-        self.execute("DELETE FROM friend_requests WHERE id = ?", &[&request]).map(drop)
-    }
-
     fn insert_friendship(&mut self, one: UserId, other: UserId, at: Timestamp) -> Result<(), MysqlError> {
         if self.are_friends(one, other)? {
             return Ok(());
@@ -380,19 +385,12 @@ impl FeedRows for BatchRows<'_> {
         }
     }
 
-    fn was_told_of_reaction(
-        &mut self,
-        sender: UserId,
-        recipient: UserId,
-        post: PostId,
-        since: Timestamp,
-    ) -> Result<bool, MysqlError> {
-        let [like, celebration, golazo] =
-            [NotificationType::Like, NotificationType::Celebration, NotificationType::Golazo];
+    fn was_told(&mut self, telling: Telling, since: Timestamp) -> Result<bool, MysqlError> {
+        let Telling { sender, recipient, kinds: [first, second, third], post } = telling;
         self.is_there(
             "SELECT 1 FROM notifications WHERE sender_id = ? AND created_at > ? AND recipient_id = ? \
-             AND post_id = ? AND notification_type IN (?, ?, ?) LIMIT 1",
-            &[&sender, &since, &recipient, &post, &like, &celebration, &golazo],
+             AND post_id <=> ? AND notification_type IN (?, ?, ?) LIMIT 1",
+            &[&sender, &since, &recipient, &post, &first, &second, &third],
         )
     }
 

@@ -30,6 +30,7 @@ mod unread;
 mod values;
 mod view;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mysql_async::Conn;
@@ -96,7 +97,7 @@ impl Shared {
 
     fn view<'a>(&'a self, connection: &'a mut Conn, now: Timestamp) -> View<'a> {
         let Self { caches, dialect, shown_reactions, .. } = self;
-        View { connection, caches, dialect, now, shown_reactions: *shown_reactions }
+        View { connection, caches, dialect, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
     }
 }
 

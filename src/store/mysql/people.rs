@@ -62,7 +62,7 @@ pub async fn profiles(view: &mut View<'_>, users: impl IntoIterator<Item = UserI
     let mut found = HashMap::new();
     let mut missing = Vec::new();
     for user in users.into_iter().collect::<HashSet<_>>() {
-        match view.caches.profiles.get(&user, view.now) {
+        match view.caches.profiles.get(&user, view.now).filter(|_| !view.changed.contains(&user)) {
             Some(profile) => drop(found.insert(user, profile)),
             None => missing.push(user),
         }
@@ -73,7 +73,9 @@ pub async fn profiles(view: &mut View<'_>, users: impl IntoIterator<Item = UserI
         let parameters: Vec<_> = each(&keys).collect();
         for profile in view.rows(&sql, &parameters, profile_of_row).await? {
             let profile = Arc::new(profile);
-            view.caches.profiles.put(before, profile.id, Arc::clone(&profile), view.now);
+            if !view.changed.contains(&profile.id) {
+                view.caches.profiles.put(before, profile.id, Arc::clone(&profile), view.now);
+            }
             found.insert(profile.id, profile);
         }
     }
@@ -88,12 +90,6 @@ pub async fn profile(view: &mut View<'_>, user: UserId) -> Result<Option<Arc<Use
 /// The profile of a user to whom a row refers: the reference says that there is one.
 pub async fn known_profile(view: &mut View<'_>, user: UserId) -> Result<Arc<UserProfile>, MysqlError> {
     profiles(view, [user]).await?.of(user)
-}
-
-/// A profile as the connection sees it, past the cache, and not remembered: the transaction may be rolled back.
-pub async fn read_profile(view: &mut View<'_>, user: UserId) -> Result<Option<UserProfile>, MysqlError> {
-    let sql = format!("SELECT {} FROM users u WHERE u.id = ?", *PROFILE);
-    view.row(&sql, &[&user], profile_of_row).await
 }
 
 fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, MysqlError> {

@@ -8,7 +8,9 @@ mod comments;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-pub use self::comments::{comment, comment_head, comments};
+use uuid::Uuid;
+
+pub use self::comments::{comment, comment_head, comments, replies};
 
 use self::comments::Threads;
 use crate::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
@@ -18,7 +20,7 @@ use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::people::{live, offset, profiles};
 use crate::store::mysql::values::{Columns, Id, Parameters, ToColumn, padded};
 use crate::store::mysql::view::View;
-use crate::store::{PageOf, PageRequest};
+use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 
 /// Keys of one `UNION` with a branch for each: what is limited by key cannot be asked for with one `IN (…)`.
 const BRANCHES_MAX: usize = 32;
@@ -201,4 +203,21 @@ pub async fn page(
     parameters.extend([&page.size as &dyn ToColumn, &from]);
     let found = view.rows(&sql, &parameters, post_of_row).await?;
     Ok(PageOf { count, rows: complete(view, Some(viewer), found).await? })
+}
+
+/// What the next rows of a table name.
+pub async fn named_files(view: &mut View<'_>, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, MysqlError> {
+    let columns = match table {
+        FileTable::Posts => "video, thumbnail, nullif(images, '[]') FROM posts",
+        FileTable::Comments => "image, NULL, NULL FROM comments",
+    };
+    let sql = format!("SELECT id, {columns} WHERE id > ? ORDER BY id LIMIT ?");
+    let after = Id(after.unwrap_or_default());
+    let read = |row: Columns<'_>| {
+        let texts = [row.optional_text(1)?, row.optional_text(2)?, row.optional_text(3)?];
+        Ok((row.id::<Id>(0)?.0, texts))
+    };
+    let rows = view.rows(&sql, &[&after, &limits::LITTER_ROWS], read).await?;
+    let last = rows.last().map(|(id, _)| *id).filter(|_| rows.len() == limits::LITTER_ROWS);
+    Ok(NamedFiles { texts: rows.into_iter().flat_map(|(_, texts)| texts).flatten().collect(), last })
 }

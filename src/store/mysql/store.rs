@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::chat::message::Message;
 use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
@@ -25,7 +26,9 @@ use crate::store::mysql::{
     MysqlOptions, Shared, accounts, messages, migrate, new_rooms, notifications, people, posts, rooms,
 };
 use crate::store::writer::Lane;
-use crate::store::{Credentials, LanePort, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError};
+use crate::store::{
+    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
+};
 
 /// The store on MySQL or MariaDB.
 pub struct MysqlStore {
@@ -220,12 +223,9 @@ impl Store for MysqlStore {
     async fn register(&self, user: NewUser) -> Result<UserId, RegisterError> {
         let id = UserId::fresh();
         let work = async { direct!(self, view => accounts::register(view, id, &user)) };
-        let followed = match work.await.map_err(RegisterError::Store)? {
+        match work.await.map_err(RegisterError::Store)? {
             Registration::Taken { email, username } => return Err(RegisterError::Taken { email, username }),
-            Registration::Done(followed) => followed,
-        };
-        for changed in followed.into_iter().chain([id]) {
-            self.shared.caches.forget_user(changed);
+            Registration::Done => self.shared.caches.forget_user(id),
         }
         Ok(id)
     }
@@ -362,6 +362,15 @@ impl Store for MysqlStore {
         read!(self, view => posts::comments(view, viewer, post, page))
     }
 
+    async fn replies(
+        &self,
+        viewer: UserId,
+        comment: CommentId,
+        page: PageRequest,
+    ) -> Result<PageOf<Comment>, StoreError> {
+        read!(self, view => posts::replies(view, viewer, comment, page))
+    }
+
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
         read!(self, view => people::followers(view, viewer, of))
     }
@@ -384,6 +393,10 @@ impl Store for MysqlStore {
 
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError> {
         read!(self, view => notifications::unread(view, user))
+    }
+
+    async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
+        read!(self, view => posts::named_files(view, table, after))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

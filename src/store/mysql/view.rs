@@ -1,9 +1,12 @@
 //! What every query needs, and the few ways to ask: one connection, in a transaction or not.
 
+use std::collections::BTreeSet;
+
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
 use crate::clock::Timestamp;
+use crate::ids::UserId;
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::mysql::connection::{MysqlError, timed};
@@ -22,6 +25,8 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// How many reactions a post shows.
     pub shown_reactions: u32,
+    /// Users whose rows the transaction has changed: what it sees of them is nobody else's to see yet.
+    pub changed: BTreeSet<UserId>,
 }
 
 impl View<'_> {

@@ -10,31 +10,47 @@ use crate::feed::event::PostChange;
 use crate::feed::notification::{Notice, References, told_of_comment};
 use crate::feed::post::PostHead;
 use crate::ids::{CommentId, PostId, Topic};
+use crate::limits;
 
-/// A comment on a post that the actor may see, with what decides on both.
+/// What decides on a post and a comment on it.
+type Heads = (PostHead, CommentHead);
+
+/// A comment on a post, whoever may see that.
+fn placed<R: FeedRows>(
+    work: &mut Work<'_, R>,
+    on: PostId,
+    comment: CommentId,
+) -> Result<Result<Heads, Refusal>, R::Error> {
+    let Some(head) = work.rows.post_head(on)? else { return Ok(Err(Refusal::NoSuchPost)) };
+    Ok(match work.rows.comment_head(comment)? {
+        Some(comment) if comment.post == on => Ok((head, comment)),
+        _ if head.is_visible_to(work.actor) => Err(Refusal::NoSuchComment),
+        _ => Err(Refusal::NotVisible),
+    })
+}
+
+/// A comment on a post that the actor may see.
 fn visible<R: FeedRows>(
     work: &mut Work<'_, R>,
     on: PostId,
     comment: CommentId,
-) -> Result<Result<(PostHead, CommentHead), Refusal>, R::Error> {
-    let head = match post::visible(work, on)? {
-        Ok(head) => head,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    Ok(match work.rows.comment_head(comment)? {
-        Some(comment) if comment.post == on => Ok((head, comment)),
-        _ => Err(Refusal::NoSuchComment),
-    })
+) -> Result<Result<Heads, Refusal>, R::Error> {
+    let placed = placed(work, on, comment)?;
+    Ok(placed.and_then(|heads| if heads.0.is_visible_to(work.actor) { Ok(heads) } else { Err(Refusal::NotVisible) }))
 }
 
-/// The same, if the comment is the actor's.
+/// The actor's own comment, on a post that the actor may see or could once.
 fn own<R: FeedRows>(
     work: &mut Work<'_, R>,
     on: PostId,
     comment: CommentId,
-) -> Result<Result<(PostHead, CommentHead), Refusal>, R::Error> {
-    let visible = visible(work, on, comment)?;
-    Ok(visible.and_then(|heads| if heads.1.author == work.actor { Ok(heads) } else { Err(Refusal::NotAuthor) }))
+) -> Result<Result<Heads, Refusal>, R::Error> {
+    let placed = placed(work, on, comment)?;
+    Ok(placed.and_then(|(head, comment)| match comment.author == work.actor {
+        true => Ok((head, comment)),
+        false if head.is_visible_to(work.actor) => Err(Refusal::NotAuthor),
+        false => Err(Refusal::NotVisible),
+    }))
 }
 
 pub(super) fn add<R: FeedRows>(mut work: Work<'_, R>, new: &NewComment) -> Result<Outcome, R::Error> {
@@ -86,6 +102,7 @@ pub(super) fn edit<R: FeedRows>(
     content: &str,
 ) -> Result<Outcome, R::Error> {
     let (head, _) = match own(&mut work, on, id)? {
+        Ok((head, _)) if !head.is_visible_to(work.actor) => return Ok(refused(Refusal::NotVisible)),
         Ok(heads) => heads,
         Err(refusal) => return Ok(refused(refusal)),
     };
@@ -100,14 +117,17 @@ pub(super) fn edit<R: FeedRows>(
     }
 }
 
+/// One's own comment goes even when the post has become private. Of many answers some go, and the comment stays until
+/// the same is asked again: whoever asks looks whether the comment is among what went.
 pub(super) fn delete<R: FeedRows>(mut work: Work<'_, R>, on: PostId, id: CommentId) -> Result<Outcome, R::Error> {
     let (head, comment) = match own(&mut work, on, id)? {
         Ok(heads) => heads,
         Err(refusal) => return Ok(refused(refusal)),
     };
     let place = work.rows.take_place(Topic::Post(on))?;
-    let (comments, comments_count) = work.rows.delete_comments(id, comment)?;
-    post::record(&mut work, on, head, place, PostChange::CommentsDeleted { comments, comments_count })?;
+    let (comments, comments_count) = work.rows.delete_comments(id, comment, limits::COMMENTS_DELETED_MAX)?;
+    let change = PostChange::CommentsDeleted { comments, user: work.actor, comments_count };
+    post::record(&mut work, on, head, place, change)?;
     work.done()
 }
 
@@ -126,14 +146,16 @@ pub(super) fn like<R: FeedRows>(mut work: Work<'_, R>, on: PostId, id: CommentId
     work.done()
 }
 
+/// One's own like goes even when the post has become private.
 pub(super) fn unlike<R: FeedRows>(mut work: Work<'_, R>, on: PostId, id: CommentId) -> Result<Outcome, R::Error> {
-    let (head, _) = match visible(&mut work, on, id)? {
+    let (head, _) = match placed(&mut work, on, id)? {
         Ok(heads) => heads,
         Err(refusal) => return Ok(refused(refusal)),
     };
     let user = work.actor;
     let Some(likes_count) = work.rows.delete_comment_like(id, user)? else {
-        return Ok(refused(Refusal::NoLike));
+        let refusal = if head.is_visible_to(user) { Refusal::NoLike } else { Refusal::NotVisible };
+        return Ok(refused(refusal));
     };
     let place = work.rows.take_place(Topic::Post(on))?;
     let change = PostChange::CommentLiked { comment: id, user, likes_count, is_liked: false };

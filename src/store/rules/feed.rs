@@ -10,7 +10,7 @@ use crate::durable::event::{Committed, Event};
 use crate::durable::write::{Outcome, Refusal, Write};
 use crate::feed::comment::{Comment, CommentHead};
 use crate::feed::event::FeedEvent;
-use crate::feed::notification::Notification;
+use crate::feed::notification::{Notification, NotificationType};
 use crate::feed::people::{RequestHead, RequestStatus};
 use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
 use crate::feed::write::Action;
@@ -24,6 +24,19 @@ pub struct ReadNotifications {
     pub count: u64,
     /// The newest of them, at most [`crate::limits::READ_ALL_FRAMES_MAX`], newest first.
     pub newest: Vec<NotificationId>,
+}
+
+/// What somebody may have been told already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telling {
+    /// Who caused it.
+    pub sender: UserId,
+    /// Who was told.
+    pub recipient: UserId,
+    /// Of something of one of these kinds; some may be named several times.
+    pub kinds: [NotificationType; 3],
+    /// Of this post, or (`None`) of no post.
+    pub post: Option<PostId>,
 }
 
 /// The rows of posts, people and notifications as one transaction sees them, its own changes included.
@@ -85,8 +98,14 @@ pub trait FeedRows: Rows {
     /// New text.
     fn edit_comment(&mut self, comment: CommentId, content: &str, at: Timestamp) -> Result<(), Self::Error>;
     /// A comment goes with all answers to it, and the counters of its post and parent fall: which went, each before
-    /// those that answer it, and the post's counter then.
-    fn delete_comments(&mut self, comment: CommentId, head: CommentHead) -> Result<(Vec<CommentId>, u64), Self::Error>;
+    /// those that answer it, and the post's counter then. At most `most` go (at least 1), answers before what they
+    /// answer: the comment itself goes with the last of them, or stays. What stays is answered and counted as ever.
+    fn delete_comments(
+        &mut self,
+        comment: CommentId,
+        head: CommentHead,
+        most: usize,
+    ) -> Result<(Vec<CommentId>, u64), Self::Error>;
     /// A like row, and the counter with it: what it is then. `None` when there was a row.
     fn insert_comment_like(
         &mut self,
@@ -113,21 +132,13 @@ pub trait FeedRows: Rows {
     fn open_request(&mut self, sender: UserId, receiver: UserId, at: Timestamp) -> Result<RequestId, Self::Error>;
     /// Closes a request.
     fn close_request(&mut self, request: RequestId, status: RequestStatus) -> Result<(), Self::Error>;
-    /// Takes a request away.
-    fn delete_request(&mut self, request: RequestId) -> Result<(), Self::Error>;
     /// A friendship row; nothing when there is one.
     fn insert_friendship(&mut self, one: UserId, other: UserId, at: Timestamp) -> Result<(), Self::Error>;
     /// Takes the friendship row away; false when there was none.
     fn delete_friendship(&mut self, one: UserId, other: UserId) -> Result<bool, Self::Error>;
 
-    /// Was the recipient told of a reaction of the sender's to the post after `since`?
-    fn was_told_of_reaction(
-        &mut self,
-        sender: UserId,
-        recipient: UserId,
-        post: PostId,
-        since: Timestamp,
-    ) -> Result<bool, Self::Error>;
+    /// Is there such a notification that was made after `since`?
+    fn was_told(&mut self, telling: Telling, since: Timestamp) -> Result<bool, Self::Error>;
     /// A new notification.
     fn insert_notification(&mut self, notification: &Notification) -> Result<(), Self::Error>;
     /// Marks a user's notification as read: false when it was; `None` when there is none.

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use super::feed::{FeedRows, ReadNotifications, Work};
+use super::feed::{FeedRows, ReadNotifications, Telling, Work};
 use super::refused;
 use crate::durable::write::{Outcome, Refusal};
 use crate::feed::event::{FeedEvent, NotificationChange};
-use crate::feed::notification::{Notice, Notification, NotificationType, References};
-use crate::feed::post::PostReactionType;
-use crate::ids::{NotificationId, PostId, Topic, UserId};
+use crate::feed::notification::{Notice, Notification, NotificationType};
+use crate::ids::{NotificationId, Topic};
 use crate::limits;
 
 /// Tells the recipients, each in a topic of its own: in the topics' order, as all databases lock them.
@@ -39,21 +38,22 @@ pub(super) fn tell<R: FeedRows>(work: &mut Work<'_, R>, notices: &mut [Notice]) 
     Ok(())
 }
 
-/// Tells a post's author of a reaction, unless the author heard of this user's reactions to it a while ago.
-pub(super) fn tell_of_reaction<R: FeedRows>(
-    work: &mut Work<'_, R>,
-    post: PostId,
-    author: UserId,
-    reaction: PostReactionType,
-) -> Result<(), R::Error> {
-    let window = i64::try_from(limits::REACTION_NOTICE_WINDOW.as_secs()).unwrap_or(i64::MAX);
+/// Tells of what can be taken back and done again, unless the recipient heard of it a while ago. All reactions to a post
+/// are one such thing.
+pub(super) fn tell_once<R: FeedRows>(work: &mut Work<'_, R>, notice: Notice) -> Result<(), R::Error> {
+    use NotificationType::{Celebration, Golazo, Like};
+    let Notice { recipient, notification_type, references } = notice;
+    let kinds = match notification_type {
+        Like | Celebration | Golazo => [Like, Celebration, Golazo],
+        other => [other; 3],
+    };
+    let telling = Telling { sender: work.actor, recipient, kinds, post: references.post };
+    let window = i64::try_from(limits::NOTICE_WINDOW.as_secs()).unwrap_or(i64::MAX);
     let since = work.now.plus_seconds(-window);
-    if author == work.actor || work.rows.was_told_of_reaction(work.actor, author, post, since)? {
+    if recipient == work.actor || work.rows.was_told(telling, since)? {
         return Ok(());
     }
-    let references = References { post: Some(post), ..References::default() };
-    let notification_type = NotificationType::of_reaction(reaction);
-    tell(work, &mut [Notice { recipient: author, notification_type, references }])
+    tell(work, &mut [notice])
 }
 
 pub(super) fn read<R: FeedRows>(work: Work<'_, R>, id: NotificationId) -> Result<Outcome, R::Error> {

@@ -41,7 +41,7 @@ fn tell<R: FeedRows>(
     friend_request: Option<RequestId>,
 ) -> Result<(), R::Error> {
     let references = References { friend_request, ..References::default() };
-    notice::tell(work, &mut [Notice { recipient, notification_type, references }])
+    notice::tell_once(work, Notice { recipient, notification_type, references })
 }
 
 pub(super) fn follow<R: FeedRows>(mut work: Work<'_, R>, user: UserId) -> Result<Outcome, R::Error> {
@@ -113,12 +113,13 @@ pub(super) fn answer<R: FeedRows>(mut work: Work<'_, R>, id: RequestId, accept: 
     work.done()
 }
 
+/// The row stays, closed: asked again, it is the same request, and what was told of it still leads to it.
 pub(super) fn cancel<R: FeedRows>(mut work: Work<'_, R>, id: RequestId) -> Result<Outcome, R::Error> {
     let Some(request) = pending(&mut work, id, |request, actor| request.sender == actor)? else {
         return Ok(refused(Refusal::NoSuchRequest));
     };
     let actor = work.actor;
-    work.rows.delete_request(id)?;
+    work.rows.close_request(id, RequestStatus::Rejected)?;
     record(&mut work, &mut [(actor, request.receiver)], Relation::Requested, Some(id))?;
     work.done()
 }

@@ -124,19 +124,20 @@ pub(super) fn react<R: FeedRows>(
     let counts = work.rows.move_reaction_counts(id, &taken, Some(reaction_type))?;
     let reaction = PostReaction { id: row, user: work.rows.profile(user)?, reaction_type, created_at: place.at };
     record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: Some(reaction) })?;
-    notice::tell_of_reaction(&mut work, id, head.author, reaction_type)?;
+    let references = References { post: Some(id), ..References::default() };
+    let notification_type = NotificationType::of_reaction(reaction_type);
+    notice::tell_once(&mut work, Notice { recipient: head.author, notification_type, references })?;
     work.done()
 }
 
+/// One's own reaction goes even when the post has become private.
 pub(super) fn unreact<R: FeedRows>(mut work: Work<'_, R>, id: PostId) -> Result<Outcome, R::Error> {
-    let head = match visible(&mut work, id)? {
-        Ok(head) => head,
-        Err(refusal) => return Ok(refused(refusal)),
-    };
+    let Some(head) = work.rows.post_head(id)? else { return Ok(refused(Refusal::NoSuchPost)) };
     let user = work.actor;
     let taken = work.rows.take_reactions(id, user)?;
     if taken.is_empty() {
-        return Ok(refused(Refusal::NoReaction));
+        let refusal = if head.is_visible_to(user) { Refusal::NoReaction } else { Refusal::NotVisible };
+        return Ok(refused(refusal));
     }
     let counts = work.rows.move_reaction_counts(id, &taken, None)?;
     let place = work.rows.take_place(Topic::Post(id))?;

@@ -5,21 +5,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::chat::user::NewUser;
 use crate::clock::Timestamp;
 use crate::ids::UserId;
-use crate::store::sqlite::people::id_of_name;
 use crate::store::sqlite::values::Id;
 use crate::store::{Credentials, RegisterError, StoreError};
 
-/// Everybody new follows this user, if there is one.
-const FOLLOWED_BY_ALL: &str = "sos";
-
-/// Who was made, and whom that user follows from the start.
-pub struct Registered {
-    pub user: UserId,
-    pub followed: Option<UserId>,
-}
-
 /// Makes a user, in the lane's transaction: two registrations never see each other half-done.
-pub fn register(connection: &Connection, user: &NewUser, now: Timestamp) -> Result<Registered, RegisterError> {
+pub fn register(connection: &Connection, user: &NewUser, now: Timestamp) -> Result<UserId, RegisterError> {
     let is_taken = |sql: &str, value: &str| -> rusqlite::Result<bool> {
         connection.prepare_cached(sql)?.query_row([value], |row| row.get(0))
     };
@@ -30,11 +20,7 @@ pub fn register(connection: &Connection, user: &NewUser, now: Timestamp) -> Resu
     }
     let id = UserId::fresh();
     insert_user(connection, id, user, now)?;
-    let followed = id_of_name(connection, FOLLOWED_BY_ALL)?.filter(|followed| *followed != id);
-    if let Some(followed) = followed {
-        insert_follow(connection, id, followed, now)?;
-    }
-    Ok(Registered { user: id, followed })
+    Ok(id)
 }
 
 impl From<rusqlite::Error> for RegisterError {

@@ -8,16 +8,16 @@ use uuid::Uuid;
 use crate::chat::user::UserProfile;
 use crate::clock::Timestamp;
 use crate::feed::comment::{Comment, CommentHead};
-use crate::feed::notification::{Notification, NotificationType};
+use crate::feed::notification::Notification;
 use crate::feed::people::{RequestHead, RequestStatus};
 use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
 use crate::limits;
-use crate::store::rules::{FeedRows, Place, ReadNotifications};
-use crate::store::sqlite::people::read_profile;
+use crate::store::rules::{FeedRows, Place, ReadNotifications, Telling};
+use crate::store::sqlite::people::known_profile;
 use crate::store::sqlite::rows::BatchRows;
 use crate::store::sqlite::values::{Id, count};
-use crate::store::sqlite::{accounts, notifications, posts};
+use crate::store::sqlite::{accounts, comments_tree, notifications, posts};
 
 impl BatchRows<'_> {
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
@@ -35,9 +35,8 @@ impl BatchRows<'_> {
 
 impl FeedRows for BatchRows<'_> {
     fn changed_profile(&mut self, user: UserId) -> rusqlite::Result<Arc<UserProfile>> {
-        // Not remembered: the transaction may be rolled back.
-        let profile = read_profile(self.connection, user)?;
-        profile.map(Arc::new).ok_or(rusqlite::Error::QueryReturnedNoRows)
+        self.changed.insert(user);
+        known_profile(self.view(), user)
     }
 
     fn post_head(&mut self, post: PostId) -> rusqlite::Result<Option<PostHead>> {
@@ -82,6 +81,7 @@ impl FeedRows for BatchRows<'_> {
                 short_id,
             ],
         )?;
+        self.changed.insert(author);
         self.execute("UPDATE users SET posts_count = posts_count + 1 WHERE id = ?1", [author]).map(drop)
     }
 
@@ -124,6 +124,7 @@ impl FeedRows for BatchRows<'_> {
         ] {
             self.execute(sql, [post])?;
         }
+        self.changed.insert(author);
         self.execute("UPDATE users SET posts_count = max(posts_count - 1, 0) WHERE id = ?1", [author]).map(drop)
     }
 
@@ -228,18 +229,15 @@ impl FeedRows for BatchRows<'_> {
         .map(drop)
     }
 
-    fn delete_comments(&mut self, comment: CommentId, head: CommentHead) -> rusqlite::Result<(Vec<CommentId>, u64)> {
-        const SUBTREE: &str = "WITH RECURSIVE subtree (id, level) AS (SELECT ?1, 0 UNION ALL \
-            SELECT comments.id, level + 1 FROM comments JOIN subtree ON comments.parent_id = subtree.id)";
-        let gone = self
-            .connection
-            .prepare_cached(&format!("{SUBTREE} SELECT id FROM subtree ORDER BY level, id"))?
-            .query_map([comment], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<CommentId>>>()?;
-        for table in ["comment_likes WHERE comment_id", "comments WHERE id"] {
-            self.execute(&format!("{SUBTREE} DELETE FROM {table} IN (SELECT id FROM subtree)"), [comment])?;
-        }
-        if let Some(parent) = head.parent {
+    fn delete_comments(
+        &mut self,
+        comment: CommentId,
+        head: CommentHead,
+        most: usize,
+    ) -> rusqlite::Result<(Vec<CommentId>, u64)> {
+        let mut gone = comments_tree::take_answers_first(self.connection, comment, most)?;
+        gone.reverse();
+        if let Some(parent) = head.parent.filter(|_| gone.first() == Some(&comment)) {
             self.execute("UPDATE comments SET replies_count = max(replies_count - 1, 0) WHERE id = ?1", [parent])?;
         }
         let sql =
@@ -276,6 +274,7 @@ impl FeedRows for BatchRows<'_> {
     }
 
     fn insert_follow(&mut self, follower: UserId, following: UserId, at: Timestamp) -> rusqlite::Result<bool> {
+        self.changed.extend([follower, following]);
         accounts::insert_follow(self.connection, follower, following, at)
     }
 
@@ -284,6 +283,7 @@ impl FeedRows for BatchRows<'_> {
         if self.execute(sql, [follower, following])? == 0 {
             return Ok(false);
         }
+        self.changed.extend([follower, following]);
         self.execute("UPDATE users SET following_count = max(following_count - 1, 0) WHERE id = ?1", [follower])?;
         self.execute("UPDATE users SET followers_count = max(followers_count - 1, 0) WHERE id = ?1", [following])?;
         Ok(true)
@@ -343,10 +343,6 @@ impl FeedRows for BatchRows<'_> {
         self.execute("UPDATE friend_requests SET status = ?2 WHERE id = ?1", params![request, status]).map(drop)
     }
 
-    fn delete_request(&mut self, request: RequestId) -> rusqlite::Result<()> {
-        self.execute("DELETE FROM friend_requests WHERE id = ?1", [request]).map(drop)
-    }
-
     fn insert_friendship(&mut self, one: UserId, other: UserId, at: Timestamp) -> rusqlite::Result<()> {
         self.execute(
             "INSERT INTO friendships (id, created_at, user1_id, user2_id) VALUES (?1, ?2, ?3, ?4) \
@@ -361,19 +357,12 @@ impl FeedRows for BatchRows<'_> {
         Ok(self.execute(sql, [one.min(other), one.max(other)])? > 0)
     }
 
-    fn was_told_of_reaction(
-        &mut self,
-        sender: UserId,
-        recipient: UserId,
-        post: PostId,
-        since: Timestamp,
-    ) -> rusqlite::Result<bool> {
-        let reactions = [NotificationType::Like, NotificationType::Celebration, NotificationType::Golazo];
-        let [like, celebration, golazo] = reactions;
+    fn was_told(&mut self, telling: Telling, since: Timestamp) -> rusqlite::Result<bool> {
+        let Telling { sender, recipient, kinds: [first, second, third], post } = telling;
         self.is_there(
             "SELECT 1 FROM notifications WHERE sender_id = ?1 AND created_at > ?2 AND recipient_id = ?3 \
-             AND post_id = ?4 AND notification_type IN (?5, ?6, ?7)",
-            params![sender, since, recipient, post, like, celebration, golazo],
+             AND post_id IS ?4 AND notification_type IN (?5, ?6, ?7)",
+            params![sender, since, recipient, post, first, second, third],
         )
     }
 

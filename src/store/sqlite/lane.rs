@@ -293,6 +293,7 @@ mod tests {
     use crate::durable::event::Event;
     use crate::durable::write::{AnswerTo, Intent, Outcome};
     use crate::ids::EventId;
+    use crate::store::rules::{FeedRows, Rows};
     use crate::store::sqlite::{SeedPlan, seed};
 
     fn send(room: RoomId, actor: UserId) -> Write {
@@ -304,6 +305,29 @@ mod tests {
             intent: Intent::Chat { room, action: Action::Send(new) },
             answer: AnswerTo::Caller(Box::new(|_| {})),
         }
+    }
+
+    /// What a transaction alone sees of a user's counters is never in the cache, even if it is rolled back.
+    #[test]
+    fn counts_that_are_not_committed_are_nobodys_to_see() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pregon.db");
+        let seeded = seed(&path, &SeedPlan { users: 3, ..SeedPlan::default() }).unwrap();
+        let [ana, beto, caro] = [0, 1, 2].map(|index| seeded.users[index].0);
+        let (caches, wal) = (Arc::new(Caches::default()), Arc::new(Wal::default()));
+        let mut lane = SqliteLane::open(path, caches, Arc::new(Timestamp::now), wal, 0).unwrap();
+        lane.begin().unwrap();
+        let SqliteLane { connection, memory, caches, rests, .. } = &mut lane;
+        let now = Timestamp::now();
+        let mut rows = BatchRows::new(connection, memory, caches, rests, now, 0);
+        assert!(rows.insert_follow(beto, ana, now).unwrap());
+        let counts = [ana, beto, caro]
+            .map(|user| rows.profile(user).unwrap())
+            .map(|one| (one.followers_count, one.following_count));
+        assert_eq!(counts, [(1, 0), (0, 1), (0, 0)], "the transaction itself sees them");
+        lane.statement("ROLLBACK").unwrap();
+        let remembered = [ana, beto, caro].map(|user| lane.caches.profiles.get(&user, now).is_some());
+        assert_eq!(remembered, [false, false, true]);
     }
 
     #[test]

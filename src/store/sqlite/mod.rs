@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod checkpoint;
+mod comments_tree;
 mod connection;
 mod feed_rows;
 mod lane;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 pub use self::backup::backup;
 pub use self::migrate::{PlanLine, migrate};
@@ -46,7 +48,9 @@ use crate::limits;
 pub use crate::store::Clock;
 use crate::store::caches::Caches;
 use crate::store::writer::Lane;
-use crate::store::{Credentials, LanePort, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError};
+use crate::store::{
+    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
+};
 
 /// How to open the database.
 #[derive(Clone)]
@@ -138,7 +142,9 @@ impl SqliteStore {
     {
         let (caches, now, shown_reactions) = (Arc::clone(&self.caches), (self.clock)(), self.shown_reactions);
         let readers = &self.threads.readers;
-        readers.run(move |connection| read(View { connection, caches: &caches, now, shown_reactions })).await
+        readers
+            .run(move |connection| read(View { connection, caches: &caches, now, shown_reactions, changed: None }))
+            .await
     }
 
     /// A direct write in a transaction of its own, in its place among the batches.
@@ -222,10 +228,8 @@ impl Store for SqliteStore {
                 answer => Ok(answer),
             })
             .await;
-        let accounts::Registered { user, followed } = result.map_err(RegisterError::Store)??;
-        for changed in followed.into_iter().chain([user]) {
-            self.caches.forget_user(changed);
-        }
+        let user = result.map_err(RegisterError::Store)??;
+        self.caches.forget_user(user);
         Ok(user)
     }
 
@@ -367,6 +371,15 @@ impl Store for SqliteStore {
         self.read(move |view| posts::comments(view, viewer, post, page)).await
     }
 
+    async fn replies(
+        &self,
+        viewer: UserId,
+        comment: CommentId,
+        page: PageRequest,
+    ) -> Result<PageOf<Comment>, StoreError> {
+        self.read(move |view| posts::replies(view, viewer, comment, page)).await
+    }
+
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
         self.read(move |view| people::followers(view, viewer, of)).await
     }
@@ -389,6 +402,10 @@ impl Store for SqliteStore {
 
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError> {
         self.read(move |view| notifications::unread(view.connection, user)).await
+    }
+
+    async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
+        self.read(move |view| posts::named_files(view.connection, table, after)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Users as others see them: profiles, lists of people, friends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -23,10 +24,15 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// How many reactions a post shows.
     pub shown_reactions: u32,
+    /// Users whose rows the transaction has changed: what it sees of them is nobody else's to see yet.
+    pub changed: Option<&'a BTreeSet<UserId>>,
 }
 
 /// A profile by id.
 pub fn profile(view: View<'_>, user: UserId) -> rusqlite::Result<Option<Arc<UserProfile>>> {
+    if view.changed.is_some_and(|changed| changed.contains(&user)) {
+        return Ok(read_profile(view.connection, user)?.map(Arc::new));
+    }
     if let Some(profile) = view.caches.profiles.get(&user, view.now) {
         return Ok(Some(profile));
     }
@@ -179,17 +185,15 @@ pub fn search(view: View<'_>, viewer: UserId, text: &str, page: PageRequest) -> 
 
 /// Friends of `of`, newest first.
 pub fn friends(view: View<'_>, viewer: UserId, of: UserId) -> rusqlite::Result<Vec<Person>> {
-    let ids = view
-        .connection
-        .prepare_cached(
-            "SELECT friend FROM (\
-             SELECT user2_id AS friend, created_at AS since FROM friendships WHERE user1_id = ?1 \
-             UNION ALL SELECT user1_id, created_at FROM friendships WHERE user2_id = ?1) \
-             JOIN users ON users.id = friend AND users.is_active = 1 ORDER BY since DESC, friend",
-        )?
-        .query_map([of], |row| row.get(0))?
-        .collect::<rusqlite::Result<Vec<UserId>>>()?;
-    people(view, viewer, &ids)
+    listed(
+        view,
+        viewer,
+        of,
+        "SELECT friend FROM (\
+         SELECT user2_id AS friend, created_at AS since FROM friendships WHERE user1_id = ?1 \
+         UNION ALL SELECT user1_id, created_at FROM friendships WHERE user2_id = ?1) \
+         JOIN users ON users.id = friend AND users.is_active = 1 ORDER BY since DESC, friend LIMIT ?2",
+    )
 }
 
 /// Who follows `of`, newest first.

@@ -4,6 +4,7 @@
 //! and what a counter says is not there is not asked for.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
 
 use crate::feed::comment::{Comment, CommentHead};
 use crate::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
@@ -11,7 +12,7 @@ use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::sqlite::people::{View, known_profile, offset};
 use crate::store::sqlite::values::{Id, count};
-use crate::store::{PageOf, PageRequest};
+use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 
 /// What decides on a post's rights.
 pub fn head(connection: &Connection, post: PostId) -> rusqlite::Result<Option<PostHead>> {
@@ -143,6 +144,27 @@ pub fn page(view: View<'_>, viewer: UserId, list: PostList, page: PageRequest) -
     Ok(PageOf { count, rows: rows.collect::<rusqlite::Result<_>>()? })
 }
 
+/// What the next rows of a table name.
+pub fn named_files(connection: &Connection, table: FileTable, after: Option<Uuid>) -> rusqlite::Result<NamedFiles> {
+    let columns = match table {
+        FileTable::Posts => "video, thumbnail, nullif(images, '[]') FROM posts",
+        FileTable::Comments => "image, NULL, NULL FROM comments",
+    };
+    let mut query = connection.prepare_cached(&format!("SELECT id, {columns} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let after = after.map(|id| id.simple().to_string()).unwrap_or_default();
+    let mut rows = query.query(params![after, limits::LITTER_ROWS])?;
+    let (mut named, mut read) = (NamedFiles::default(), 0);
+    while let Some(row) = rows.next()? {
+        for column in 1..=3 {
+            named.texts.extend(row.get::<_, Option<String>>(column)?);
+        }
+        named.last = Some(row.get::<_, Id>(0)?.0);
+        read += 1;
+    }
+    named.last = named.last.filter(|_| read == limits::LITTER_ROWS);
+    Ok(named)
+}
+
 /// What decides on a comment's rights.
 pub fn comment_head(connection: &Connection, comment: CommentId) -> rusqlite::Result<Option<CommentHead>> {
     connection
@@ -201,19 +223,45 @@ fn top_level(
     Ok(found)
 }
 
-fn add_replies(view: View<'_>, viewer: Option<UserId>, comment: &mut Comment, levels: u32) -> rusqlite::Result<()> {
-    if comment.replies_count == 0 || levels == 0 {
-        return Ok(());
-    }
-    comment.replies = view
+/// A page of a comment's direct replies, oldest first.
+pub fn replies(
+    view: View<'_>,
+    viewer: UserId,
+    comment: CommentId,
+    page: PageRequest,
+) -> rusqlite::Result<PageOf<Comment>> {
+    let count = view
         .connection
-        .prepare_cached(&format!("{COMMENT} WHERE parent_id = ?1 ORDER BY created_at, id LIMIT ?3"))?
-        .query_map(params![comment.id, viewer, limits::REPLIES_SHOWN], |row| comment_of_row(view, row))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    for reply in &mut comment.replies {
-        add_replies(view, viewer, reply, levels - 1)?;
+        .prepare_cached("SELECT count(*) FROM comments WHERE parent_id = ?1")?
+        .query_row([comment], |row| count(row, 0))?;
+    let levels = limits::REPLY_LEVELS_SHOWN - 1;
+    Ok(PageOf { count, rows: below(view, Some(viewer), comment, (page.size, offset(page)), levels)? })
+}
+
+fn add_replies(view: View<'_>, viewer: Option<UserId>, comment: &mut Comment, levels: u32) -> rusqlite::Result<()> {
+    if comment.replies_count > 0 && levels > 0 {
+        comment.replies = below(view, viewer, comment.id, (limits::REPLIES_SHOWN, 0), levels - 1)?;
     }
     Ok(())
+}
+
+/// Direct replies, each with so many levels of its own.
+fn below(
+    view: View<'_>,
+    viewer: Option<UserId>,
+    comment: CommentId,
+    (limit, offset): (u32, u64),
+    levels: u32,
+) -> rusqlite::Result<Vec<Comment>> {
+    let mut found = view
+        .connection
+        .prepare_cached(&format!("{COMMENT} WHERE parent_id = ?1 ORDER BY created_at, id LIMIT ?3 OFFSET ?4"))?
+        .query_map(params![comment, viewer, limit, offset], |row| comment_of_row(view, row))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    for reply in &mut found {
+        add_replies(view, viewer, reply, levels)?;
+    }
+    Ok(found)
 }
 
 fn comment_of_row(view: View<'_>, row: &Row<'_>) -> rusqlite::Result<Comment> {

@@ -1,6 +1,6 @@
 //! The rows as the batch's transaction sees them: [`Rows`] in SQL.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -33,6 +33,8 @@ pub struct BatchRows<'a> {
     touched: TouchedTopics,
     /// Rooms with new messages, and the newest one's time.
     active: BTreeMap<RoomId, Timestamp>,
+    /// Users whose counters moved. A savepoint that is rolled back leaves its own in it: they are read once more.
+    pub(super) changed: BTreeSet<UserId>,
 }
 
 impl<'a> BatchRows<'a> {
@@ -44,8 +46,8 @@ impl<'a> BatchRows<'a> {
         now: Timestamp,
         shown_reactions: u32,
     ) -> Self {
-        let (touched, active) = (TouchedTopics::new(), BTreeMap::new());
-        Self { connection, memory, caches, rests, now, shown_reactions, touched, active }
+        let (touched, active, changed) = (TouchedTopics::new(), BTreeMap::new(), BTreeSet::new());
+        Self { connection, memory, caches, rests, now, shown_reactions, touched, active, changed }
     }
 
     /// What is written once a batch: the topics' places, the rooms' last activity.
@@ -69,7 +71,7 @@ impl<'a> BatchRows<'a> {
 
     pub(super) fn view(&self) -> View<'_> {
         let Self { connection, caches, now, shown_reactions, .. } = *self;
-        View { connection, caches, now, shown_reactions }
+        View { connection, caches, now, shown_reactions, changed: Some(&self.changed) }
     }
 
     fn topic(&mut self, topic: Topic) -> rusqlite::Result<TopicState> {

@@ -169,7 +169,8 @@ fn comments_are_heard_on_the_post_alone() {
     let [feeds, on_post] = heard(&event(PostChange::CommentEdited(Arc::new(comment()))));
     assert_eq!((feeds.len(), parsed(&on_post)), (0, whole("comment_updated")));
     let comments: Vec<CommentId> = vec![COMMENT.parse().unwrap(), ANA.parse().unwrap()];
-    let [feeds, on_post] = heard(&event(PostChange::CommentsDeleted { comments, comments_count: 0 }));
+    let [feeds, on_post] =
+        heard(&event(PostChange::CommentsDeleted { comments, user: UserId::fresh(), comments_count: 0 }));
     let deleted = |id: &str| format!(r#"{{"type":"comment_deleted","comment_id":"{id}"}}"#);
     assert_eq!((feeds.len(), on_post), (0, vec![deleted(COMMENT), deleted(ANA)]), "in their order");
     let (comment, user) = (COMMENT.parse().unwrap(), ANA.parse().unwrap());

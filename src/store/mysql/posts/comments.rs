@@ -46,14 +46,34 @@ pub async fn comments(
     page: PageRequest,
 ) -> Result<PageOf<Comment>, MysqlError> {
     const TOP_LEVEL: &str = "FROM comments WHERE post_id = ? AND parent_id IS NULL";
-    let count = view.count(&format!("SELECT count(*) {TOP_LEVEL}"), &[&post]).await?;
+    paged(view, viewer, (TOP_LEVEL, &post), page, limits::REPLY_LEVELS_SHOWN).await
+}
+
+/// A page of a comment's direct replies, oldest first.
+pub async fn replies(
+    view: &mut View<'_>,
+    viewer: UserId,
+    comment: CommentId,
+    page: PageRequest,
+) -> Result<PageOf<Comment>, MysqlError> {
+    paged(view, viewer, ("FROM comments WHERE parent_id = ?", &comment), page, limits::REPLY_LEVELS_SHOWN - 1).await
+}
+
+async fn paged(
+    view: &mut View<'_>,
+    viewer: UserId,
+    (which, of): (&str, &dyn ToColumn),
+    page: PageRequest,
+    levels: u32,
+) -> Result<PageOf<Comment>, MysqlError> {
+    let count = view.count(&format!("SELECT count(*) {which}"), &[of]).await?;
     let sql = format!(
-        "{COMMENT} JOIN (SELECT id {TOP_LEVEL} ORDER BY created_at, id LIMIT ? OFFSET ?) page ON page.id = c.id \
+        "{COMMENT} JOIN (SELECT id {which} ORDER BY created_at, id LIMIT ? OFFSET ?) page ON page.id = c.id \
          ORDER BY c.created_at, c.id"
     );
     let viewer = Some(viewer);
-    let found = view.rows(&sql, &[&viewer, &post, &page.size, &offset(page)], comment_of_row).await?;
-    let threads = Threads::below(view, viewer, found, limits::REPLY_LEVELS_SHOWN).await?;
+    let found = view.rows(&sql, &[&viewer, of, &page.size, &offset(page)], comment_of_row).await?;
+    let threads = Threads::below(view, viewer, found, levels).await?;
     Ok(PageOf { count, rows: threads.look_up(view).await? })
 }
 

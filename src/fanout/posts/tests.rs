@@ -1,0 +1,93 @@
+//! What waits for its turn, against what must not overtake it.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::chat::user::UserProfile;
+use crate::clock::Timestamp;
+use crate::fanout::batch::Ways;
+use crate::fanout::routes::Routes;
+use crate::feed::notification::References;
+use crate::ids::{NotificationId, ShardId};
+use crate::shard::port::{Directory, Inbox};
+
+fn like(user: UserId, post: PostId, at: i64) -> FeedEvent {
+    let notification = Arc::new(Notification {
+        id: NotificationId::fresh(),
+        recipient: user,
+        sender: Arc::new(UserProfile::default()),
+        notification_type: NotificationType::Like,
+        references: References { post: Some(post), ..References::default() },
+        message: String::new(),
+        is_read: false,
+        created_at: Timestamp(at),
+        read_at: None,
+    });
+    FeedEvent::Notification { user, change: NotificationChange::Came(notification) }
+}
+
+fn id(event: &FeedEvent) -> NotificationId {
+    match event {
+        FeedEvent::Notification { change: NotificationChange::Came(came), .. } => came.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The types and ids of the frames that came, in order.
+fn heard(inbox: &Inbox) -> Vec<(&'static str, String)> {
+    let mut heard = Vec::new();
+    while let Some(message) = inbox.pop() {
+        let ToShard::Publish(publication) = message else { panic!("{message:?}") };
+        let text = String::from_utf8_lossy(&publication.frames).into_owned();
+        for frame in text.split("{\"type\":\"").skip(1) {
+            let (kind, rest) = frame.split_once('"').unwrap();
+            let kind = if kind == "notification" { "notification" } else { "notification_read" };
+            let id = rest.split_once("id\":\"").unwrap().1;
+            heard.push((kind, id[..36].to_owned()));
+        }
+    }
+    heard
+}
+
+#[test]
+fn a_notification_that_waits_is_told_before_it_is_read_or_gone() {
+    let [ana, beto] = [UserId::fresh(), UserId::fresh()];
+    for is_read in [true, false] {
+        let (routes, inboxes) = (Arc::new(Routes::default()), Arc::from([Arc::new(Inbox::default())]));
+        let ways = Ways { routes, inboxes };
+        for user in [ana, beto] {
+            ways.routes.join(Topic::Notifications(user), ShardId(0));
+        }
+        let (mut held, presenter) = (Held::new(PostUpdates::Coalesced), Presenter::new("http://localhost", true));
+        let (posts, now) = ([PostId::fresh(), PostId::fresh()], Instant::now());
+        let mut play = |event: &FeedEvent| {
+            let mut batch = Batch::new(&ways);
+            Scene { batch: &mut batch, held: &mut held, presenter: &presenter, now }.play(event, None);
+            batch.flush();
+        };
+        // Two posts at once: the last of each is held.
+        let mut last = Vec::new();
+        for number in 0..=i64::from(REACTIONS_AT_ONCE) {
+            last = posts.map(|post| like(ana, post, number)).into();
+            last.iter().for_each(&mut play);
+        }
+        for number in 0..=i64::from(REACTIONS_AT_ONCE) {
+            play(&like(beto, posts[0], number));
+        }
+        assert_eq!(heard(&ways.inboxes[0]).len(), 3 * REACTIONS_AT_ONCE as usize);
+        let ids: Vec<NotificationId> = last.iter().map(id).collect();
+        let change = match is_read {
+            true => NotificationChange::Read { notifications: ids.clone(), count: 2 },
+            false => NotificationChange::Gone { count: 2 },
+        };
+        play(&FeedEvent::Notification { user: ana, change });
+        let mut heard = heard(&ways.inboxes[0]);
+        let mut came: Vec<_> = heard.drain(..2).collect();
+        came.sort();
+        let mut expected: Vec<_> = ids.iter().map(|id| ("notification", id.to_string())).collect();
+        expected.sort();
+        assert_eq!(came, expected, "beto's waits on");
+        let read: Vec<_> = ids.iter().map(|id| ("notification_read", id.to_string())).collect();
+        assert_eq!(heard, if is_read { read } else { Vec::new() });
+    }
+}
