@@ -155,10 +155,7 @@ impl Settings {
                 limits::TOKEN_GRACE.as_secs(),
                 0..=86_400,
             )?),
-            post_updates: match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
-                "always" => PostUpdates::Always,
-                _ => PostUpdates::Coalesced,
-            },
+            post_updates: post_updates(raw)?,
             strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
             active_check: Duration::from_secs(raw.number(
                 Setting::ActiveCheckSeconds,
@@ -186,10 +183,7 @@ impl Settings {
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
             mask_contacts: raw.on_off(Setting::MaskContacts, true)?,
-            log_format: match raw.one_of(Setting::LogFormat, "text", &["text", "json"])? {
-                "json" => LogFormat::Json,
-                _ => LogFormat::Text,
-            },
+            log_format: log_format(raw)?,
             log_level: log_level(raw)?,
             listen,
             database,
@@ -299,6 +293,20 @@ fn media_dir(raw: &Raw, database: &Database) -> PathBuf {
         None => PathBuf::from("data/media"),
     };
     raw.get(Setting::MediaDir).map_or_else(beside, PathBuf::from)
+}
+
+fn post_updates(raw: &Raw) -> Result<PostUpdates, ConfigError> {
+    Ok(match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
+        "always" => PostUpdates::Always,
+        _ => PostUpdates::Coalesced,
+    })
+}
+
+fn log_format(raw: &Raw) -> Result<LogFormat, ConfigError> {
+    Ok(match raw.one_of(Setting::LogFormat, "text", &["text", "json"])? {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
 }
 
 fn log_level(raw: &Raw) -> Result<String, ConfigError> {
