@@ -149,19 +149,11 @@ impl Settings {
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
-            drain: Duration::from_secs(raw.number(Setting::DrainSeconds, 20, 0..=3600)?),
-            token_grace: Duration::from_secs(raw.number(
-                Setting::TokenGraceSeconds,
-                limits::TOKEN_GRACE.as_secs(),
-                0..=86_400,
-            )?),
+            drain: seconds(raw, Setting::DrainSeconds, Duration::from_secs(20), 0..=3600)?,
+            token_grace: seconds(raw, Setting::TokenGraceSeconds, limits::TOKEN_GRACE, 0..=86_400)?,
             post_updates: post_updates(raw)?,
             strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
-            active_check: Duration::from_secs(raw.number(
-                Setting::ActiveCheckSeconds,
-                limits::ACTIVE_CHECK.as_secs(),
-                1..=3600,
-            )?),
+            active_check: seconds(raw, Setting::ActiveCheckSeconds, limits::ACTIVE_CHECK, 1..=3600)?,
             presence_room_max: raw.number(
                 Setting::PresenceRoomMax,
                 limits::PRESENCE_ROOM_MAX,
@@ -174,11 +166,7 @@ impl Settings {
             )?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
-            upload_grace: Duration::from_secs(raw.number(
-                Setting::UploadGraceSeconds,
-                limits::UPLOAD_GRACE.as_secs(),
-                1..=3600,
-            )?),
+            upload_grace: seconds(raw, Setting::UploadGraceSeconds, limits::UPLOAD_GRACE, 1..=3600)?,
             media_sweep: raw.on_off(Setting::MediaSweep, true)?,
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
@@ -236,6 +224,15 @@ fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+fn seconds(
+    raw: &Raw,
+    setting: Setting,
+    usual: Duration,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<Duration, ConfigError> {
+    Ok(Duration::from_secs(raw.number(setting, usual.as_secs(), range)?))
 }
 
 fn shards(raw: &Raw) -> Result<usize, ConfigError> {

@@ -74,8 +74,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
-    let lifecycle = Arc::new(Lifecycle::new());
-    let render = prometheus.clone();
+    let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
     let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
     let router = crate::http::router(App {
         store: store.clone(),
@@ -91,7 +90,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         render_metrics: Arc::new(move || render.render()),
         redis: neighbour.as_ref().and_then(beside::Neighbour::is_redis_up),
     });
-    let door = door(settings, &store, tokens, &lifecycle);
+    let door = door(settings, store.clone(), tokens, lifecycle.clone());
     let (submit, closing) = (store.clone(), store.clone());
     let ports = Ports {
         inboxes: inboxes.clone(),
@@ -155,18 +154,13 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
 }
 
 /// Who may come in.
-fn door(settings: &Settings, store: &Arc<dyn Store>, tokens: Arc<Tokens>, lifecycle: &Arc<Lifecycle>) -> gate::Door {
-    gate::Door {
-        store: store.clone(),
-        tokens,
-        origins: settings.origins.clone(),
-        lifecycle: lifecycle.clone(),
-        terms: gate::Terms {
-            token_grace: settings.token_grace,
-            presence_room_max: settings.presence_room_max,
-            strict_tokens: settings.strict_tokens,
-        },
-    }
+fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecycle: Arc<Lifecycle>) -> gate::Door {
+    let terms = gate::Terms {
+        token_grace: settings.token_grace,
+        presence_room_max: settings.presence_room_max,
+        strict_tokens: settings.strict_tokens,
+    };
+    gate::Door { store, tokens, origins: settings.origins.clone(), lifecycle, terms }
 }
 
 /// A store, and what it offers beside another program.
@@ -267,7 +261,7 @@ fn start_shards(
         let plan = Plan {
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
-            shares_core: count > cores.len(),
+            shares_core: shares_core(number, count, cores.len()),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
             io,
             ports: ports.clone(),
@@ -275,6 +269,11 @@ fn start_shards(
         shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")
     };
     (0..count).map(start).collect()
+}
+
+/// Does another of `count` shards, handed out to `cores` in turns, get the core of this one?
+fn shares_core(number: usize, count: usize, cores: usize) -> bool {
+    cores > 0 && (number >= cores || number + cores < count)
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that says where to go")]

@@ -76,7 +76,7 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("DATABASE_URL_FILE", "/does/not/exist", "cannot be read"),
         ("REDIS_URL", "redis://:hunter2@db", "needs Redis only beside Django"),
         ("DJANGO", "on", "beside Django its database is needed"),
-        ("DJANGO", "perhaps", "must be auto or on or off"),
+        ("DJANGO", "perhaps", "must be auto or on or off, for example PREGON_DJANGO=auto"),
         ("TLS_CERT", "x.pem", "proxy"),
         ("DB_ZONE", "America/Bogota", "SQLite holds UTC"),
         ("DB_ZONE", "Bogota", "PREGON_DB_ZONE=America/Bogota"),
