@@ -63,7 +63,6 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    // What other programs write to MySQL forgets no list: there each feed reads its own.
     let lists = Arc::new(follows::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
     let store = open_store(settings, &control, Arc::new(port))?;
