@@ -131,6 +131,20 @@ async fn another_programs_tables_are_left_as_they_are() {
     assert_eq!(schema(&name).await, before, "nothing of theirs has changed");
     said(&run(here, &url, &["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"]));
 
+    // By which clock the other program writes is not guessed.
+    let zone = "set it to Django's TIME_ZONE, for example PREGON_DB_ZONE=America/Bogota";
+    assert!(complaint(&run(here, &url, &["serve"])).contains(zone));
+    assert!(plan.contains(zone), "{plan}");
+    let checked = run(here, &url, &["check"]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains(zone), "{checked:?}");
+    let settings = [("PREGON_DATABASE_URL".to_owned(), url.clone()), ("PREGON_DB_ZONE".to_owned(), "UTC".to_owned())];
+    let checked = pregon(&settings, here).arg("check").output().unwrap();
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("has this version's tables"), "{checked:?}");
+
+    let columns = ["ALTER TABLE posts DROP COLUMN views_count, ADD COLUMN mood varchar(9) NOT NULL, ADD COLUMN n int"];
+    statements(&name, &columns).await;
+    let refused = complaint(&run(here, &url, &["migrate"]));
+    assert!(refused.contains("lacks posts.views_count and has posts.mood (NOT NULL"), "{refused}");
     statements(&name, &["DROP TABLE message_reads"]).await;
     assert!(complaint(&run(here, &url, &["migrate"])).contains("lacks message_reads"));
 }
