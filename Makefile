@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check serve load bench counts bench-peers bench-peers-full
+.PHONY: test check serve django-demo load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -15,6 +15,12 @@ check:
 
 serve:
 	cargo run --release
+
+# A real Django with a real channel layer, pregon beside it on the same database, and nginx before both: what each test
+# has shown. Installs what is missing from PyPI into the build folder.
+django-demo:
+	cargo test --no-fail-fast --test django_database --test django_events --test django_tail --test django_redis \
+	  --test proxy_nginx
 
 # pregon and the bare epoll loop in turns, each on a core of its own, and the bars it must reach.
 load:

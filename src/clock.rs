@@ -175,7 +175,10 @@ mod tests {
         // 11 days and a bit, so that every day of the year and every hour comes by.
         let steps = (-200_000..200_000_i64).map(|step| Timestamp(step * 987_654_321_013));
         for moment in ends.into_iter().chain(steps) {
-            assert_eq!(Timestamp::from_civil(moment.civil()), Some(moment));
+            // Years of four digits, as texts have them.
+            if (ends[0]..=ends[1]).contains(&moment) {
+                assert_eq!(Timestamp::from_civil(moment.civil()), Some(moment));
+            }
             let plain = moment.utc().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
             assert!(plain.len() != 27 || moment.to_string() == plain, "{plain}");
         }

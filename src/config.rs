@@ -16,6 +16,8 @@ pub use secret::Secret;
 
 use crate::auth::origin::Rules;
 use crate::clock::{JsonTimes, Zone};
+use crate::django::Mode;
+use crate::django::listener::Address;
 use crate::fanout::publish::PostUpdates;
 use crate::http::address::Network;
 use crate::limits;
@@ -53,6 +55,10 @@ pub struct Settings {
     pub zone: Zone,
     /// How times look in JSON.
     pub json_times: JsonTimes,
+    /// The Redis of Django's channel layer.
+    pub redis: Option<Address>,
+    /// Is there a Django beside pregon?
+    pub django: Mode,
     /// What tokens are signed with; `None` means the one kept beside the database (see [`Settings::secret`]).
     pub jwt_secret: Option<Secret>,
     /// Engine threads, 1 to 64.
@@ -122,6 +128,7 @@ impl Settings {
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
         let database = Database::checked(raw)?;
         let (zone, json_times) = database.times(raw)?;
+        let (redis, django) = database.neighbours(raw)?;
         let jwt_secret = secret::given(raw)?;
         if jwt_secret.is_none() && !loopback {
             return Err(ConfigError(format!(
@@ -144,10 +151,7 @@ impl Settings {
             rate_limits,
             drain: seconds(raw, Setting::DrainSeconds, Duration::from_secs(20), 0..=3600)?,
             token_grace: seconds(raw, Setting::TokenGraceSeconds, limits::TOKEN_GRACE, 0..=86_400)?,
-            post_updates: match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
-                "always" => PostUpdates::Always,
-                _ => PostUpdates::Coalesced,
-            },
+            post_updates: post_updates(raw)?,
             strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
             active_check: seconds(raw, Setting::ActiveCheckSeconds, limits::ACTIVE_CHECK, 1..=3600)?,
             presence_room_max: raw.number(
@@ -167,13 +171,12 @@ impl Settings {
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
             mask_contacts: raw.on_off(Setting::MaskContacts, true)?,
-            log_format: match raw.one_of(Setting::LogFormat, "text", &["text", "json"])? {
-                "json" => LogFormat::Json,
-                _ => LogFormat::Text,
-            },
+            log_format: log_format(raw)?,
             log_level: log_level(raw)?,
             listen,
             database,
+            redis,
+            django,
             zone,
             json_times,
         })
@@ -213,7 +216,6 @@ impl Settings {
 /// What this version does not do must not look as if it did.
 fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
     for (setting, why) in [
-        (Setting::RedisUrl, "this version serves one node, without Redis: remove it"),
         (Setting::TlsCert, "this version leaves TLS to a proxy in front of it: remove it"),
         (Setting::TlsKey, "this version leaves TLS to a proxy in front of it: remove it"),
     ] {
@@ -288,6 +290,20 @@ fn media_dir(raw: &Raw, database: &Database) -> PathBuf {
         None => PathBuf::from("data/media"),
     };
     raw.get(Setting::MediaDir).map_or_else(beside, PathBuf::from)
+}
+
+fn post_updates(raw: &Raw) -> Result<PostUpdates, ConfigError> {
+    Ok(match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
+        "always" => PostUpdates::Always,
+        _ => PostUpdates::Coalesced,
+    })
+}
+
+fn log_format(raw: &Raw) -> Result<LogFormat, ConfigError> {
+    Ok(match raw.one_of(Setting::LogFormat, "text", &["text", "json"])? {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
 }
 
 fn log_level(raw: &Raw) -> Result<String, ConfigError> {

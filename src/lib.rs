@@ -5,6 +5,7 @@ pub mod chat;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod django;
 pub mod durable;
 pub mod fanout;
 pub mod feed;

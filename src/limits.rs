@@ -93,12 +93,12 @@ pub const FEED_SLICE_ENTRIES: usize = 1024;
 pub const FEED_LOADS_MAX: usize = 4;
 /// Feeds that wait for it. Full: the feed is let go with 1013.
 pub const FEED_LOADS_WAITING_MAX: usize = 64 * 1024;
-/// What remembered lists of authors may have together: some 400 of 5,000 authors.
-pub const FEED_LISTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Publications that a shard keeps for feeds that are loading. Beyond it those that began first are let go with 1013.
 pub const FEED_RECENT_MAX: usize = 64 * 1024;
 /// What they may have together. Shards share them.
 pub const FEED_RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What remembered lists of authors may have together: some 400 of 5,000 authors.
+pub const FEED_LISTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// `post_reaction` frames of one post that may go at once, and notifications of them to its author.
 pub const REACTIONS_AT_ONCE: u32 = 10;
 /// Beyond them: one in this time, with the latest counts.
@@ -111,6 +111,67 @@ pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
 pub const ACTIVE_CHECK_SESSIONS_MAX: u32 = 2048;
 /// Users that one query of that look asks for.
 pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
+
+// --- beside Django ---
+
+/// Queues of this process in Django's channel layer: a sender drops what a queue of 100 messages has no room for.
+pub const CHANNEL_QUEUES: usize = 8;
+/// A message of the channel layer, in bytes; larger ones are passed over. A post with all its reactions may have some.
+pub const CHANNEL_ELEMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Maps and lists within each other in such a message. The backend's have six or seven: comments have replies.
+pub const CHANNEL_DEPTH_MAX: usize = 64;
+/// Messages that one reply of Redis brings from one queue.
+pub const CHANNEL_POPS_MAX: usize = 100;
+/// Groups that one pipeline joins and leaves.
+pub const CHANNEL_ORDERS_MAX: usize = 500;
+/// Changes of who is listened to that may wait. Full: all topics are looked through instead.
+pub const CHANNEL_CHANGES_MAX: usize = 16 * 1024;
+/// From the last listener's end to the leave of a group.
+pub const CHANNEL_LINGER: Duration = Duration::from_secs(10);
+/// How often a membership is said again. Django forgets those older than 24 h.
+pub const CHANNEL_REFRESH: Duration = Duration::from_secs(600);
+/// How often this process tells others that it lives, and looks for queues that were left behind.
+pub const CHANNEL_HEARTBEAT: Duration = Duration::from_secs(10);
+/// Queues not heard of for this long are cleared away by others.
+pub const CHANNEL_DEAD_AFTER: Duration = Duration::from_secs(60);
+/// Redis is away when it has not answered for this long.
+pub const CHANNEL_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The first pause before another attempt to reach Redis; each is twice the one before.
+pub const CHANNEL_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+pub const CHANNEL_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Posts that something is to be told of. Full: what is new is passed over, as Django would.
+pub const BELLS_MAX: usize = 16 * 1024;
+/// Comments of one post that something is to be told of. Full: likewise.
+pub const BELL_COMMENTS_MAX: usize = 256;
+/// Posts whose rows are read at the same time.
+pub const BELL_READS_MAX: usize = 4;
+/// How often rows that Django added to live topics are looked for.
+pub const TAIL_EVERY: Duration = Duration::from_millis(250);
+/// How far that look reaches back: rows have the time of their making by another machine's clock, not of their commit.
+pub const TAIL_NEAR: Duration = Duration::from_secs(5);
+/// How often it is looked as far back as the overlap reaches.
+pub const TAIL_FAR_EVERY: Duration = Duration::from_secs(5);
+/// The overlap: what a transaction leaves behind that took longer than this, is not told.
+pub const TAIL_OVERLAP: Duration = Duration::from_secs(60);
+/// Topics that one query asks for.
+pub const TAIL_TOPICS_MAX: usize = 256;
+/// Rows of one answer; the rest is asked for.
+pub const TAIL_PAGE_ROWS: usize = 5000;
+/// Rows that wait for their places at the same time.
+pub const TAIL_WRITES_MAX: usize = 256;
+/// Rows that are remembered so that they are told once.
+pub const TAIL_ROWS_MAX: usize = 256 * 1024;
+/// Which rows have their places, is known this long: far longer than they can be found.
+pub const ADOPTED_KEPT_HOURS: i64 = 24;
+/// How often it is looked whether Django changed whom users with open feeds hear.
+pub const FOLLOWS_SWEEP: Duration = Duration::from_secs(3);
+/// Users that one query of that look asks for.
+pub const FOLLOWS_SWEEP_USERS_MAX: usize = 256;
+/// How often users and participants behind open sockets are looked at beside Django, unless it is set more often.
+pub const BESIDE_SWEEP: Duration = Duration::from_secs(3);
+/// Posts and comments of which it is remembered what was told.
+pub const TOLD_MAX: usize = 64 * 1024;
 
 // --- the store ---
 
@@ -287,6 +348,10 @@ const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
 const _: () = assert!(0 < DELETED_LEVELS_MAX && 0 < COMMENTS_DELETED_MAX, "each write deletes or moves up some");
 const _: () = assert!(LANE_PATIENCE.as_secs() < DELETION_PATIENCE.as_secs(), "it outlasts a batch that waits in vain");
+const _: () = assert!(TAIL_EVERY.as_millis() * 2 < 1000, "what Django adds is told within a second");
+const _: () = assert!(TAIL_WRITES_MAX < LANE_WRITES_MAX && TAIL_NEAR.as_secs() <= TAIL_OVERLAP.as_secs());
+const _: () = assert!(CHANNEL_REFRESH.as_secs() * 10 < 86_400, "Django forgets members of that age");
+const _: () = assert!(CHANNEL_HEARTBEAT.as_secs() * 3 < CHANNEL_DEAD_AFTER.as_secs());
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(WRITE_LANES <= WRITE_LANES_MAX);
 const _: () = assert!(LOCK_WAIT.as_secs() * 2 < LANE_PATIENCE.as_secs(), "a batch asks for a lock more than once");

@@ -47,5 +47,10 @@ fn describe() {
     describe_histogram!("pregon_lane_batch_size", "Writes of one transaction.");
     describe_histogram!("pregon_lane_commit_seconds", Unit::Seconds, "One transaction, from BEGIN to COMMIT.");
     describe_counter!("pregon_lane_writes_total", "Writes by how they came out.");
+    describe_gauge!("pregon_django_redis", "1: Django's channel layer is listened to; 0: its Redis is away.");
+    describe_gauge!("pregon_django_groups", "Groups of Django's channel layer with listeners here.");
+    describe_counter!("pregon_django_bells_total", "Messages of the channel layer by what became of them.");
+    describe_counter!("pregon_django_adopted_total", "Rows Django added, by the node that gave them their places.");
+    describe_histogram!("pregon_django_tail_seconds", Unit::Seconds, "One look for rows that Django added.");
     describe_gauge!("pregon_rate_limits", "1: rates are limited; 0: they are not, as for load tests.");
 }

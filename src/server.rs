@@ -1,8 +1,10 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
 mod active;
+mod beside;
 mod follows;
 mod gate;
+mod refollow;
 mod refresh;
 mod rest;
 
@@ -35,6 +37,7 @@ use crate::net::send::{Io, Sender};
 use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::shard::{self, Plan};
+use crate::store::beside::Beside;
 use crate::store::mysql::{MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{LanePort, Store};
@@ -65,7 +68,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
     let lists = Arc::new(follows::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
-    let store = open_store(settings, &control, Arc::new(port))?;
+    let (store, rows) = open_store(settings, &control, Arc::new(port))?;
+    let neighbour = control.block_on(beside::find(settings, rows))?;
     let bursts = fanout
         .start(refresh::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
@@ -84,41 +88,50 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         rates: Rates::new(settings.rate_limits),
         metrics_public: settings.metrics_public,
         render_metrics: Arc::new(move || render.render()),
+        redis: neighbour.as_ref().and_then(beside::Neighbour::is_redis_up),
     });
-    let terms = gate::Terms {
-        token_grace: settings.token_grace,
-        presence_room_max: settings.presence_room_max,
-        strict_tokens: settings.strict_tokens,
-    };
-    let (origins, door_lifecycle) = (settings.origins.clone(), lifecycle.clone());
-    let door = gate::Door { store: store.clone(), tokens, origins, lifecycle: door_lifecycle, terms };
-    let submit = store.clone();
+    let door = door(settings, store.clone(), tokens, lifecycle.clone());
+    let (submit, closing) = (store.clone(), store.clone());
     let ports = Ports {
         inboxes: inboxes.clone(),
         directory: routes.clone(),
         gate: Arc::new(door),
         rest: rest::port(router, control.handle().clone()),
         submit: Arc::new(move |write| submit.submit(write)),
-        load_follows: follows::port(store.clone(), inboxes.clone(), lists, control.handle()),
+        load_follows: follows::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
     };
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
-    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), settings.active_check));
-    control.spawn(sweep_participants(store.clone(), routes, inboxes.clone()));
+    let sweep_every = |usual| beside::sweep_every(neighbour.as_ref(), usual);
+    let (active_every, participants_every) = (sweep_every(settings.active_check), sweep_every(PARTICIPANT_SWEEP));
+    control.spawn(active::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every));
+    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), participants_every));
     if let Database::Sqlite(_) = settings.database {
         // What another program's database names, it may also name where pregon does not look.
         control.spawn(litter::collect(store.clone(), media, settings.media_sweep.then_some(MEDIA_SWEEP)));
     }
+    let beside = neighbour.map(|found| {
+        let sweep = refollow::Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
+        found.start(settings, sweep, &fanout, control.handle())
+    });
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    end(control, beside, &fanout, bursts, &*closing);
+    Ok(())
+}
+
+/// All sessions are gone: what served them ends, each before what it needs.
+fn end(control: Runtime, beside: Option<beside::Work>, fanout: &Fanout, bursts: JoinHandle<()>, store: &dyn Store) {
+    if let Some(beside) = beside {
+        control.block_on(beside.stop());
+    }
     fanout.stop();
     drop(bursts.join());
     control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
-    Ok(())
 }
 
 /// Each connection is an open file, and many systems begin with a limit of 1024 below a far higher one.
@@ -140,16 +153,31 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Arc<dyn Store>> {
+/// Who may come in.
+fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecycle: Arc<Lifecycle>) -> gate::Door {
+    let terms = gate::Terms {
+        token_grace: settings.token_grace,
+        presence_room_max: settings.presence_room_max,
+        strict_tokens: settings.strict_tokens,
+    };
+    gate::Door { store, tokens, origins: settings.origins.clone(), lifecycle, terms }
+}
+
+/// A store, and what it offers beside another program.
+type Opened = (Arc<dyn Store>, Option<Arc<dyn Beside>>);
+
+fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Opened> {
     let shown_reactions = settings.post_reactions_shown;
     Ok(match &settings.database {
         Database::Sqlite(file) => {
-            SqliteStore::open(SqliteOptions { shown_reactions, ..SqliteOptions::new(file.clone()) }, port)?
+            let options = SqliteOptions { shown_reactions, ..SqliteOptions::new(file.clone()) };
+            (SqliteStore::open(options, port)?, None)
         }
         Database::Mysql(link) => {
             let (lanes, zone) = (settings.write_lanes, settings.zone);
             let options = MysqlOptions { lanes, zone, shown_reactions, ..MysqlOptions::new(link.clone()) };
-            control.block_on(MysqlStore::open(options, port))?
+            let store = control.block_on(MysqlStore::open(options, port))?;
+            (store.clone(), Some(store))
         }
     })
 }
@@ -233,7 +261,7 @@ fn start_shards(
         let plan = Plan {
             id: ShardId(u8::try_from(number)?),
             core: cores.get(number % cores.len().max(1)).copied(),
-            shares_core: count > cores.len(),
+            shares_core: shares_core(number, count, cores.len()),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
             io,
             ports: ports.clone(),
@@ -241,6 +269,11 @@ fn start_shards(
         shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")
     };
     (0..count).map(start).collect()
+}
+
+/// Does another of `count` shards, handed out to `cores` in turns, get the core of this one?
+fn shares_core(number: usize, count: usize, cores: usize) -> bool {
+    cores > 0 && (number >= cores || number + cores < count)
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that says where to go")]
@@ -251,8 +284,8 @@ fn announce(bound: SocketAddr, settings: &Settings) {
 }
 
 /// Finds participant rows that others have deleted: the sessions of those users leave.
-async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>) {
-    let mut ticks = tokio::time::interval(PARTICIPANT_SWEEP);
+async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -22,7 +22,7 @@ fn said(output: &Output) -> String {
 
 /// The one sentence of a failure.
 fn complaint(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(text.trim_end().lines().count(), 1, "{text}");
     text
@@ -131,7 +131,7 @@ fn a_wrong_setting_stops_everything_with_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     for (name, value) in [
         ("PREGON_SHARDS", "0"),
-        ("PREGON_DATABASE_URL", "mysql://root:hunter2@db/app"),
+        ("PREGON_DATABASE_URL", "mysql://root:hunter2@db"),
         ("PREGON_JWT_SECRET", "hunter2"),
         ("PREGON_LISTEN", "everywhere"),
         ("PREGON_CONFIG", "none.toml"),

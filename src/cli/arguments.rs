@@ -86,7 +86,7 @@ pub struct Flags {
     /// The database: sqlite://… or mysql://…, which others on the machine can see here [default: sqlite://data/pregon.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Redis, for several nodes (not in this version)
+    /// The Redis of Django's channel layer: redis://host:port/database
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<String>,
     /// A file that holds the secret tokens are signed with [default: one is made beside the database]

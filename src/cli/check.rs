@@ -8,6 +8,7 @@ use rustix::process::{Resource, getrlimit};
 use crate::cli::{database, say};
 use crate::clock::Timestamp;
 use crate::config::{Database, Settings};
+use crate::django::Mode;
 use crate::limits::STRETCH_VISITS_MAX;
 use crate::net::send::{Io, Sender};
 
@@ -20,7 +21,7 @@ const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let findings = [
         ("database", tables(settings)),
-        ("redis", Ok("not configured: one node".to_owned())),
+        ("redis", redis(settings)),
         ("secret", secret(settings)),
         ("media", media(settings)),
         ("file limit", file_limit()),
@@ -50,6 +51,26 @@ fn tables(settings: &Settings) -> Result<String, String> {
         (to_do, Database::Mysql(_)) => {
             Err(format!("{place} lacks {to_do} migration(s): see them with pregon migrate --dry-run, then run it"))
         }
+    }
+}
+
+fn redis(settings: &Settings) -> Result<String, String> {
+    let Some(address) = &settings.redis else {
+        return Ok(match (&settings.database, settings.django) {
+            (Database::Mysql(_), Mode::Auto | Mode::On) => {
+                "not configured: beside Django, its posts, reactions and comments are not seen live".to_owned()
+            }
+            _ => "not configured: one node".to_owned(),
+        });
+    };
+    let answered = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?
+        .block_on(address.ping());
+    match answered {
+        Ok(()) => Ok(format!("{address} answers")),
+        Err(error) => Err(format!("{address} does not answer ({error}): start it, or mend PREGON_REDIS_URL")),
     }
 }
 

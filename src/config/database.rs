@@ -1,14 +1,17 @@
-//! Which database, and what goes with it: its writers, and the zone of its clock.
+//! Which database, and what goes with it: its writers, the zone of its clock, and who else writes it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::clock::{JsonTimes, Zone};
 use crate::config::{ConfigError, Raw, Setting};
+use crate::django::Mode;
+use crate::django::listener::Address;
 use crate::limits;
 use crate::store::mysql::Link;
 
 const SQLITE_EXAMPLE: &str = "sqlite://data/pregon.db";
+const REDIS_EXAMPLE: &str = "redis://127.0.0.1:6379/0";
 const MYSQL_EXAMPLE: &str = "mysql://user:password@127.0.0.1:3306/social";
 
 /// Where what must last is kept.
@@ -98,6 +101,39 @@ impl Database {
                 "UTC",
             )),
         }
+    }
+
+    /// The Redis of Django's channel layer, and whether there is a Django.
+    pub(super) fn neighbours(&self, raw: &Raw) -> Result<(Option<Address>, Mode), ConfigError> {
+        let mode = match raw.one_of(Setting::Django, "auto", &["auto", "on", "off"])? {
+            "on" => Mode::On,
+            "off" => Mode::Off,
+            _ => Mode::Auto,
+        };
+        let url = raw.get(Setting::RedisUrl);
+        if let Self::Sqlite(_) = self {
+            if mode == Mode::On {
+                let must = format!("beside Django its database is needed: PREGON_DATABASE_URL={MYSQL_EXAMPLE}");
+                return Err(Setting::Django.wrong("on", &must, "off"));
+            }
+            if url.is_some() {
+                return Err(ConfigError(format!(
+                    "PREGON_REDIS_URL is set, but this version needs Redis only beside Django, to hear what it \
+                     announces: remove it, or name Django's database, for example PREGON_DATABASE_URL={MYSQL_EXAMPLE}."
+                )));
+            }
+        }
+        if url.is_some() && mode == Mode::Off {
+            return Err(ConfigError(
+                "PREGON_REDIS_URL is set, but PREGON_DJANGO is \"off\", and this version needs Redis only beside Django: \
+                 remove one of them, for example PREGON_DJANGO=auto."
+                    .to_owned(),
+            ));
+        }
+        let wrong = |what| {
+            ConfigError(format!("PREGON_REDIS_URL {what}, but must be right as in PREGON_REDIS_URL={REDIS_EXAMPLE}."))
+        };
+        Ok((url.map(|url| Address::parse(url).map_err(wrong)).transpose()?, mode))
     }
 }
 

@@ -41,8 +41,10 @@ settings! {
     DatabaseUrl = "database_url",
     /// A file that holds the database's URL, since a password may be in it.
     DatabaseUrlFile = "database_url_file",
-    /// Other nodes; later.
+    /// The Redis of Django's channel layer.
     RedisUrl = "redis_url",
+    /// Is there a Django beside pregon?
+    Django = "django",
     /// The token secret itself.
     JwtSecret = "jwt_secret",
     /// A file that holds the token secret.

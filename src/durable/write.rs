@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::chat::message::Message;
 use crate::chat::write::{Action, Transport};
 use crate::durable::event::Committed;
 use crate::feed;
-use crate::ids::{EventId, RoomId, SessionKey, Topic, UserId};
+use crate::ids::{EventId, MessageId, NotificationId, RoomId, SessionKey, Topic, UserId};
 
 /// One durable intention, checked for form; rights and outcome are decided in its transaction.
 #[derive(Debug)]
@@ -36,6 +38,45 @@ pub enum Intent {
     },
     /// Something with posts, people or notifications.
     Feed(feed::write::Action),
+    /// A row that another program added gets its place in its topic's order. Nobody wants it: the actor is not looked at.
+    Adopt(Addition),
+}
+
+/// A row that another program added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Addition {
+    /// A chat message.
+    Message {
+        /// In which room.
+        room: RoomId,
+        /// Which.
+        message: MessageId,
+    },
+    /// A notification.
+    Notification {
+        /// Whose.
+        recipient: UserId,
+        /// Which.
+        notification: NotificationId,
+    },
+}
+
+impl Addition {
+    /// The row's id.
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Message { message, .. } => message.0,
+            Self::Notification { notification, .. } => notification.0,
+        }
+    }
+
+    /// What it is ordered in.
+    pub fn topic(self) -> Topic {
+        match self {
+            Self::Message { room, .. } => Topic::Room(room),
+            Self::Notification { recipient, .. } => Topic::Notifications(recipient),
+        }
+    }
 }
 
 impl Write {
@@ -45,6 +86,7 @@ impl Write {
         match &self.intent {
             Intent::Chat { room, .. } => Topic::Room(*room),
             Intent::Feed(action) => action.topic(self.actor),
+            Intent::Adopt(addition) => addition.topic(),
         }
     }
 }
@@ -55,6 +97,7 @@ impl Intent {
         match self {
             Self::Chat { action, .. } => action.kind(),
             Self::Feed(action) => action.kind(),
+            Self::Adopt(_) => "adopt",
         }
     }
 
@@ -64,7 +107,7 @@ impl Intent {
             Self::Chat { action: Action::Edit { .. } | Action::Delete { .. } | Action::Read { .. }, .. } => {
                 matches!(refusal, Refusal::NoSuchMessage | Refusal::NotAuthor | Refusal::NotText)
             }
-            Self::Chat { .. } => false,
+            Self::Chat { .. } | Self::Adopt(_) => false,
             Self::Feed(_) => refusal == Refusal::NoSuchNotification,
         }
     }

@@ -11,7 +11,7 @@ use metrics::Counter;
 
 use crate::fanout::batch::Batch;
 use crate::fanout::pace::{Pace, Passed};
-use crate::fanout::publish::PostUpdates;
+use crate::fanout::publish::{CommentSeen, PostUpdates, Seen};
 use crate::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent};
 use crate::feed::notification::{Notification, NotificationType};
 use crate::feed::post::{Post, PostReactionType, ReactionCounts};
@@ -87,26 +87,37 @@ impl Held {
     /// Posts to be read now, each with its read's ticket.
     pub fn begin_reads(&mut self) -> Vec<(PostId, u64)> {
         let due = std::mem::take(&mut self.due);
-        let begin = |post| {
-            self.next_ticket += 1;
-            self.reads.entry(post).or_default().under_way += 1;
-            (post, self.next_ticket)
-        };
-        due.into_iter().map(begin).collect()
+        due.into_iter().map(|post| (post, self.begin_look(post))).collect()
     }
 
-    /// A read has come to its end: is what it found newer than all that was sent of the post?
-    pub fn end_read(&mut self, post: PostId, ticket: u64) -> bool {
+    /// Somebody reads a post of their own accord.
+    pub fn begin_look(&mut self, post: PostId) -> u64 {
+        self.next_ticket += 1;
+        self.reads.entry(post).or_default().under_way += 1;
+        self.next_ticket
+    }
+
+    /// Such a read is over: is what it found still the newest that is known? It outdates no other read.
+    pub fn end_look(&mut self, post: PostId, ticket: u64) -> bool {
         let Some(reads) = self.reads.get_mut(&post) else { return false };
         let is_current = ticket >= reads.current_from;
-        if is_current {
-            reads.current_from = ticket + 1;
-        }
         reads.under_way -= 1;
         if reads.under_way == 0 {
             self.reads.remove(&post);
         }
         is_current
+    }
+
+    /// A read has come to its end: is what it found newer than all that was sent of the post?
+    pub fn end_read(&mut self, post: PostId, ticket: u64) -> bool {
+        if let Some(reads) = self.reads.get_mut(&post)
+            && ticket >= reads.current_from
+        {
+            reads.current_from = ticket + 1;
+            self.end_look(post, ticket + 1)
+        } else {
+            self.end_look(post, ticket)
+        }
     }
 
     /// The whole post is sent, or it is gone: reads that began before come too late.
@@ -142,6 +153,40 @@ impl Scene<'_, '_> {
             FeedEvent::Notification { user, change } => self.notification(*user, change, origin),
             // It is not told but done.
             FeedEvent::Relation(_) => {}
+        }
+    }
+
+    /// Gathers the frames of what was seen in rows that others write.
+    pub fn see(&mut self, seen: &Seen) {
+        let event = |post, author, is_public, change| PostEvent { post, author, is_public, change };
+        match seen {
+            Seen::Created(post) => {
+                self.post(&event(post.id, post.user.id, post.is_public, PostChange::Created(Arc::clone(post))));
+            }
+            Seen::Edited { post, was_public } => {
+                let change = PostChange::Edited { post: Arc::clone(post), was_public: *was_public };
+                self.post(&event(post.id, post.user.id, post.is_public, change));
+            }
+            Seen::Deleted { post, author, is_public } => {
+                self.post(&event(*post, *author, *is_public, PostChange::Deleted));
+            }
+            Seen::Reacted { post, head, counts, user, reaction } => {
+                let (author, is_public) = (head.author, head.is_public);
+                let reaction = Some(*reaction);
+                self.react(Reaction { post: *post, author, is_public, counts: *counts, user: *user, reaction });
+                if self.held.updates == PostUpdates::Always && self.is_heard(*post, author, is_public) {
+                    self.held.mark_dirty(*post, self.now);
+                }
+            }
+            Seen::Counted(post, head) => {
+                if self.is_heard(*post, head.author, head.is_public) {
+                    self.held.mark_dirty(*post, self.now);
+                }
+            }
+            Seen::Comment { post, head, comment } => {
+                let change = change_of(comment, head.author);
+                self.post(&event(*post, head.author, head.is_public, change));
+            }
         }
     }
 
@@ -322,6 +367,21 @@ impl Scene<'_, '_> {
         let mut frames = Vec::new();
         write(&mut frames);
         self.batch.send_apart(topic, frames, Except::AllBut(author));
+    }
+}
+
+/// What no frame carries is filled in with something: the whole post, which is read after it, has the count of comments,
+/// and who deleted or likes it, nobody is told.
+fn change_of(seen: &CommentSeen, somebody: UserId) -> PostChange {
+    match seen {
+        CommentSeen::New(comment) => PostChange::Commented { comment: Arc::clone(comment), comments_count: 0 },
+        CommentSeen::Edited(comment) => PostChange::CommentEdited(Arc::clone(comment)),
+        CommentSeen::Deleted(comment) => {
+            PostChange::CommentsDeleted { comments: vec![*comment], comments_count: 0, user: somebody }
+        }
+        CommentSeen::Liked(comment, likes_count) => {
+            PostChange::CommentLiked { comment: *comment, user: somebody, likes_count: *likes_count, is_liked: true }
+        }
     }
 }
 

@@ -10,10 +10,11 @@ use crate::durable::write::Outcome;
 use crate::fanout::batch::{Batch, Ways};
 use crate::fanout::posts::{Held, Scene};
 use crate::fanout::routes::Routes;
+use crate::feed::comment::Comment;
 use crate::feed::event::{FeedEvent, RelationEvent};
 use crate::feed::people::Relation;
-use crate::feed::post::Post;
-use crate::ids::{PostId, SessionKey, Topic};
+use crate::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
+use crate::ids::{CommentId, PostId, SessionKey, Topic, UserId};
 use crate::session::outbox::Class;
 use crate::shard::port::{Directory, Inbox, ToShard, Whom};
 use crate::wire::object::Presenter;
@@ -26,6 +27,66 @@ pub enum PostUpdates {
     Coalesced,
     /// After every change, reactions among them, as Django does.
     Always,
+}
+
+/// What was seen in rows that others write: told as it is, without a place in its topic's order.
+#[derive(Debug)]
+pub enum Seen {
+    /// A post is new.
+    Created(Arc<Post>),
+    /// A post's author changed it.
+    Edited {
+        /// As it now is, without a viewer.
+        post: Arc<Post>,
+        /// As it was when it was last told: who saw it and may not any more must lose it.
+        was_public: bool,
+    },
+    /// A post is gone.
+    Deleted {
+        /// Which.
+        post: PostId,
+        /// Whose it was.
+        author: UserId,
+        /// Seen by others.
+        is_public: bool,
+    },
+    /// Somebody reacted.
+    Reacted {
+        /// To which post.
+        post: PostId,
+        /// Who may hear of it.
+        head: PostHead,
+        /// All reactions.
+        counts: ReactionCounts,
+        /// Who.
+        user: UserId,
+        /// How.
+        reaction: PostReactionType,
+    },
+    /// Counters of a post moved, and no frame carries them.
+    Counted(PostId, PostHead),
+    /// Something happened to a comment.
+    Comment {
+        /// On which post.
+        post: PostId,
+        /// Who may hear of it.
+        head: PostHead,
+        /// What.
+        comment: CommentSeen,
+    },
+}
+
+/// What was seen of a comment.
+#[derive(Debug)]
+pub enum CommentSeen {
+    /// It is new.
+    New(Arc<Comment>),
+    /// It has new text.
+    Edited(Arc<Comment>),
+    /// It is gone.
+    Deleted(CommentId),
+    /// A like came or went: so many there are.
+    Liked(CommentId, u64),
 }
 
 /// Asks for [`Fanout::refreshed`] with the post as it then is. Never blocks.
@@ -154,6 +215,38 @@ impl Fanout {
             Scene { batch: &mut batch, held: &mut held, presenter: &self.presenter, now }.update(found);
             batch.flush();
         }
+    }
+
+    /// Somebody begins to look at a post: the ticket for [`Self::tell_looked`].
+    pub fn begin_look(&self, post: PostId) -> u64 {
+        self.lock().begin_look(post)
+    }
+
+    /// Tells what was seen of a post by a look with this ticket, unless newer was told meanwhile: then false, and the
+    /// post is to be looked at again. Waits while a shard's inbox is full.
+    pub fn tell_looked(&self, post: PostId, ticket: u64, seen: &[Seen]) -> bool {
+        let held = self.lock();
+        self.tell_held(held, Some((post, ticket)), seen)
+    }
+
+    /// Tells what was seen of what belongs to a post. Waits while a shard's inbox is full.
+    pub fn tell_seen(&self, seen: &[Seen]) {
+        let held = self.lock();
+        self.tell_held(held, None, seen);
+    }
+
+    fn tell_held(&self, mut held: MutexGuard<'_, Held>, look: Option<(PostId, u64)>, seen: &[Seen]) -> bool {
+        if look.is_some_and(|(post, ticket)| !held.end_look(post, ticket)) {
+            return false;
+        }
+        let mut batch = Batch::new(&self.ways);
+        let mut scene = Scene { batch: &mut batch, held: &mut held, presenter: &self.presenter, now: Instant::now() };
+        seen.iter().for_each(|seen| scene.see(seen));
+        batch.flush();
+        self.read_dirty(&mut held);
+        drop(held);
+        self.changed.notify_one();
+        true
     }
 
     fn send_held(&self) {

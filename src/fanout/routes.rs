@@ -1,5 +1,7 @@
 //! Which shards have listeners of which topic.
 
+use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dashmap::DashMap;
@@ -8,22 +10,47 @@ use crate::ids::{RoomId, ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
 use crate::shard::port::{Directory, ShardSet};
 
+/// Is called with every topic that has its first listener or lost its last, on the shard's thread: it must not block.
+pub type Watch = Box<dyn Fn(Topic) + Send + Sync>;
+
 /// The directory of topics: touched on a topic's first join and last leave on a shard, and once per event.
-#[derive(Debug)]
 pub struct Routes {
     topics: DashMap<Topic, ShardSet>,
     /// How often each shard was to hear all authors.
     hear_all: [AtomicU32; SHARDS_MAX],
+    watch: OnceLock<Watch>,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Routes({} topics)", self.topics.len())
+    }
 }
 
 impl Default for Routes {
     fn default() -> Self {
         let hear_all = std::array::from_fn(|_| AtomicU32::default());
-        Self { topics: DashMap::new(), hear_all }
+        Self { topics: DashMap::new(), hear_all, watch: OnceLock::new() }
     }
 }
 
 impl Routes {
+    /// From now on `watch` hears of topics that come to life or end. Only the first call counts.
+    pub fn watch(&self, watch: Watch) {
+        let _ = self.watch.set(watch);
+    }
+
+    /// Topics with listeners of which `is_meant` is true.
+    pub fn live(&self, is_meant: impl Fn(&Topic) -> bool) -> Vec<Topic> {
+        self.topics.iter().map(|entry| *entry.key()).filter(is_meant).collect()
+    }
+
+    fn tell_watch(&self, topic: Topic) {
+        if let Some(watch) = self.watch.get() {
+            watch(topic);
+        }
+    }
+
     /// Rooms with listeners, each with the shards that have them.
     pub fn live_rooms(&self) -> Vec<(RoomId, ShardSet)> {
         self.topics
@@ -60,14 +87,22 @@ impl Routes {
 impl Directory for Routes {
     fn join(&self, topic: Topic, shard: ShardId) {
         let mut set = self.topics.entry(topic).or_default();
+        let is_first = set.is_empty();
         *set = set.with(shard);
+        drop(set);
+        if is_first {
+            self.tell_watch(topic);
+        }
     }
 
     fn leave(&self, topic: Topic, shard: ShardId) {
-        self.topics.remove_if_mut(&topic, |_, set| {
+        let ended = self.topics.remove_if_mut(&topic, |_, set| {
             *set = set.without(shard);
             set.is_empty()
         });
+        if ended.is_some() {
+            self.tell_watch(topic);
+        }
     }
 
     fn shards_of(&self, topic: &Topic) -> ShardSet {
@@ -99,6 +134,26 @@ mod tests {
         routes.hear_enough(ShardId(3));
         assert!(routes.shards_of_author(UserId::fresh()).is_empty());
         assert!(routes.live_users().is_empty());
+    }
+
+    #[test]
+    fn the_watch_hears_of_first_and_last_listeners_alone() {
+        let (routes, topic) = (Routes::default(), Topic::Room(RoomId::fresh()));
+        let heard = std::sync::Arc::new(AtomicU32::default());
+        let count = heard.clone();
+        routes.watch(Box::new(move |told| {
+            assert_eq!(told, topic);
+            count.fetch_add(1, Ordering::SeqCst);
+        }));
+        for (shard, expected) in [(0, 1), (1, 1)] {
+            routes.join(topic, ShardId(shard));
+            assert_eq!(heard.load(Ordering::SeqCst), expected);
+        }
+        assert_eq!(routes.live(|_| true), [topic]);
+        for (shard, expected) in [(1, 1), (0, 2), (0, 2)] {
+            routes.leave(topic, ShardId(shard));
+            assert_eq!(heard.load(Ordering::SeqCst), expected);
+        }
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         Phase::Ready => {}
     }
     match timeout(limits::PING_TIMEOUT, app.store.ping()).await {
+        Ok(Ok(())) if app.redis.as_ref().is_some_and(|is_up| !is_up()) => unready("redis\n"),
         Ok(Ok(())) => "ready\n".into_response(),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready");

@@ -78,6 +78,8 @@ pub struct App {
     pub metrics_public: bool,
     /// Prometheus' text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Is Redis there? `None`: it is not needed.
+    pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl fmt::Debug for App {

@@ -4,7 +4,7 @@
 //! own list of authors one or two bytes each; authors nobody here listens to cost nothing. Long lists are worked off in
 //! slices, so that nobody else on the shard waits for them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
 use slab::Slab;
@@ -61,6 +61,8 @@ struct Loading {
     authors: Vec<u32>,
     /// Whom the user began or ceased to hear meanwhile: what the list says of them is old.
     decided: Vec<UserId>,
+    /// A newer list that came meanwhile: it replaces what is there when that is complete.
+    replacement: Option<Vec<UserId>>,
 }
 
 struct Author {
@@ -184,6 +186,31 @@ impl Feeds {
         }
     }
 
+    /// Here is whom the user hears, read anew since others changed it: who is missing in it is heard no more. For lists of
+    /// thousands that takes a millisecond, and happens only when somebody was followed or left.
+    pub fn replace(&mut self, user: UserId, authors: Vec<UserId>, step: &mut impl FnMut(Step)) {
+        let Some(&number) = self.by_user.get(&user) else { return };
+        let current: Vec<u32> = match &mut self.feeds[number as usize].phase {
+            Phase::Loading(loading) => {
+                loading.replacement = Some(authors);
+                return;
+            }
+            Phase::Complete(packed) => packed.numbers().collect(),
+            Phase::Closing => return,
+        };
+        let mut wanted: HashSet<UserId> = authors.into_iter().chain([user]).collect();
+        let mut kept = Vec::with_capacity(wanted.len());
+        for author in current {
+            if wanted.remove(&self.authors[author as usize].user) {
+                kept.push(author);
+            } else {
+                self.unsubscribe(number, author, step);
+            }
+        }
+        kept.extend(wanted.into_iter().filter_map(|author| self.subscribe(number, author, step)));
+        self.feeds[number as usize].phase = Phase::Complete(Packed::of(kept));
+    }
+
     /// Works on long lists until `budget` entries are done. True when there is more to do.
     pub fn work(&mut self, budget: usize, step: &mut impl FnMut(Step)) -> bool {
         let mut left = budget;
@@ -256,8 +283,14 @@ impl Feeds {
         }
         if self.is_loading(feed) {
             let known = &mut self.feeds[feed.number as usize];
+            let mut replacement = None;
             if let Phase::Loading(loading) = &mut known.phase {
+                replacement = loading.replacement.take();
                 known.phase = Phase::Complete(Packed::of(std::mem::take(&mut loading.authors)));
+            }
+            let user = replacement.as_ref().and_then(|_| self.user_of(feed.number));
+            if let (Some(authors), Some(user)) = (replacement, user) {
+                self.replace(user, authors, step);
             }
             step(Step::Complete(feed));
         }
@@ -326,6 +359,11 @@ impl Feeds {
             Phase::Complete(packed) => *packed = Packed::of(packed.numbers().chain([author]).collect()),
             Phase::Closing => {}
         }
+    }
+
+    /// Seldom asked for, so it is looked for.
+    fn user_of(&self, feed: u32) -> Option<UserId> {
+        self.by_user.iter().find(|(_, number)| **number == feed).map(|(user, _)| *user)
     }
 
     fn has(&self, feed: u32, author: UserId) -> bool {

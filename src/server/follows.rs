@@ -66,6 +66,11 @@ impl Lists {
         }
     }
 
+    /// Others have changed whom the user hears.
+    pub(super) fn forget(&self, user: UserId) {
+        self.lock().change(user);
+    }
+
     fn get(&self, user: UserId, now: Instant) -> Result<Vec<UserId>, Before> {
         let known = self.lock();
         match known.lists.get(&user) {

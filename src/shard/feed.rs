@@ -61,6 +61,12 @@ impl Core {
         }
     }
 
+    /// Others have changed whom a user hears.
+    pub(super) fn refollow(&mut self, user: UserId, follows: Follows) {
+        let Self { feeds, ports, id, .. } = self;
+        feeds.replace(user, follows.authors, &mut |step| route(ports, *id, step));
+    }
+
     /// A user began or ceased to hear another.
     pub(super) fn relation(&mut self, user: UserId, other: UserId, hears: bool) {
         let mut told = Told::default();

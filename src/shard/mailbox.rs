@@ -53,6 +53,7 @@ impl Core {
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
             ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),
             ToShard::Follows { feed, follows } => self.follows(feed, follows),
+            ToShard::Refollow { user, follows } => self.refollow(user, follows),
             ToShard::Relation { user, other, hears } => self.relation(user, other, hears),
             ToShard::Participants { room, users, asked_at } => {
                 let asked =

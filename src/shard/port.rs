@@ -147,6 +147,13 @@ pub enum ToShard {
         /// Whom it hears.
         follows: Option<Follows>,
     },
+    /// Whom a user hears, read anew since others changed it: for the shards with the user's feed.
+    Refollow {
+        /// Whose feed.
+        user: UserId,
+        /// Whom it hears.
+        follows: Follows,
+    },
     /// A user hears another's posts from here on, or no more: for the shards with the user's feed.
     ///
     /// Where `hears` is true, the sender called [`Directory::hear_all`] for the shard, which takes it back.

@@ -1,6 +1,7 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
 mod batch;
+pub mod beside;
 mod caches;
 mod log;
 pub mod mysql;

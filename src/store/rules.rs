@@ -3,6 +3,7 @@
 //! A database offers [`Rows`]: small questions and small changes that see the batch's own changes. The rules check
 //! first and change second, so that a refusal leaves no trace and takes no place in its topic's order.
 
+mod adopt;
 mod comment;
 mod feed;
 mod notice;
@@ -159,6 +160,7 @@ pub fn apply<R: FeedRows>(
             outcome
         }
         Intent::Feed(action) => feed::apply(rows, events, now, write, action)?,
+        Intent::Adopt(addition) => adopt::adopt(rows, events, write, *addition)?,
     };
     if let Some(foretold) = foretold {
         // Databases with several lanes lock what is foretold, and nothing else.

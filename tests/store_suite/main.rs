@@ -1,5 +1,6 @@
 //! What every store does, whatever its database: each backend is one line, each claim a function.
 
+mod adoption;
 mod comments;
 mod lane;
 mod messages;
@@ -46,6 +47,11 @@ suite! {
             a_read_is_told_once_and_never_goes_back,
             mark_as_read_tells_the_newest_and_writes_all,
             pages_are_cut_and_counted,
+        ]
+        adoption: [
+            a_row_that_is_there_gets_one_place,
+            what_is_gone_or_elsewhere_gets_none,
+            of_many_who_ask_one_is_first,
         ]
         lane: [
             history_has_the_order_of_the_events,

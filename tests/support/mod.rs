@@ -8,6 +8,7 @@
 pub mod client;
 pub mod crowd;
 mod database;
+pub mod django;
 pub mod ledger;
 pub mod limits;
 #[path = "../private/mod.rs"]

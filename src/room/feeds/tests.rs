@@ -51,6 +51,32 @@ fn a_feed_hears_its_own_user_at_once_and_the_others_when_their_list_is_there() {
 }
 
 #[test]
+fn a_list_that_is_read_anew_replaces_the_old_one() {
+    let (mut feeds, mut steps) = (Feeds::default(), Vec::new());
+    let key = feeds.open(user(1), 7, &mut |_| {});
+    feeds.load(key, vec![user(2), user(3)], nothing());
+    finish(&mut feeds);
+    feeds.replace(user(1), vec![user(3), user(4), user(4)], &mut |step| steps.push(step));
+    assert_eq!(steps, [Step::Left(user(2)), Step::Joined(user(4))]);
+    let heard = |feeds: &Feeds| [1, 2, 3, 4].map(|author| rooms(feeds, author).len());
+    assert_eq!((heard(&feeds), feeds.entries()), ([1, 0, 1, 1], 3), "its own user it hears always");
+    feeds.replace(user(1), Vec::new(), &mut |_| {});
+    assert_eq!((heard(&feeds), feeds.entries()), ([1, 0, 0, 0], 1));
+    feeds.replace(user(9), vec![user(2)], &mut |_| panic!("there is no such feed"));
+
+    // While the first list is worked off, the newer one waits for its end.
+    let key = feeds.open(user(5), 8, &mut |_| {});
+    feeds.replace(user(5), vec![user(4)], &mut |_| panic!("not yet"));
+    feeds.load(key, vec![user(2), user(3)], nothing());
+    assert_eq!(finish(&mut feeds).last(), Some(&Step::Complete(key)));
+    assert_eq!((heard(&feeds), rooms(&feeds, 5)), ([1, 0, 0, 1], vec![8]));
+    feeds.close(user(1));
+    feeds.close(user(5));
+    finish(&mut feeds);
+    assert_eq!((feeds.entries(), feeds.authors.len(), feeds.feeds.len()), (0, 0, 0));
+}
+
+#[test]
 fn what_changes_while_a_feed_loads_is_newer_than_its_list() {
     let mut feeds = Feeds::default();
     let key = feeds.open(user(1), 0, &mut |_| {});

@@ -12,16 +12,17 @@ use crate::feed::comment::{Comment, CommentHead};
 use crate::feed::notification::Notification;
 use crate::feed::people::{RequestHead, RequestStatus};
 use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
-use crate::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
+use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
 use crate::limits;
 use crate::store::mysql::accounts;
 use crate::store::mysql::comments;
 use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::notifications;
 use crate::store::mysql::people;
 use crate::store::mysql::posts;
 use crate::store::mysql::rows::BatchRows;
 use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
-use crate::store::rules::{FeedRows, ReadNotifications, Telling};
+use crate::store::rules::{FeedRows, Place, ReadNotifications, Telling};
 
 impl BatchRows<'_> {
     fn execute(&mut self, sql: &str, values: Parameters<'_>) -> Result<u64, MysqlError> {
@@ -420,6 +421,26 @@ impl FeedRows for BatchRows<'_> {
                 &notification.sender.id,
                 &references.friend_request,
             ],
+        )
+        .map(drop)
+    }
+
+    fn notification(
+        &mut self,
+        user: UserId,
+        notification: NotificationId,
+    ) -> Result<Option<Arc<Notification>>, MysqlError> {
+        Ok(self.runtime.block_on(notifications::one(&mut self.view, user, notification))?.map(Arc::new))
+    }
+
+    fn is_adopted(&mut self, row: Uuid) -> Result<bool, MysqlError> {
+        self.is_there("SELECT 1 FROM pregon_adopted WHERE row_id = ?", &[&Id(row)])
+    }
+
+    fn insert_adopted(&mut self, row: Uuid, topic: Topic, place: Place) -> Result<(), MysqlError> {
+        self.execute(
+            "INSERT INTO pregon_adopted (row_id, topic, epoch, seq, created_at) VALUES (?, ?, ?, ?, ?)",
+            &[&Id(row), &topic.to_string(), &place.cursor.epoch, &place.cursor.seq, &place.at.0],
         )
         .map(drop)
     }

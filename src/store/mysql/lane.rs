@@ -169,7 +169,7 @@ impl MysqlLane {
         let mut topics = BTreeSet::new();
         for write in writes {
             match write.intent {
-                Intent::Chat { .. } => drop(topics.insert(write.topic())),
+                Intent::Chat { .. } | Intent::Adopt(_) => drop(topics.insert(write.topic())),
                 Intent::Feed(_) => topics.extend(rules::topics(&mut rows, write).map_err(Failure::All)?),
             }
         }

@@ -1,13 +1,12 @@
 //! Housekeeping in the first lane's idle moments: what may be forgotten goes, a small slice at a time.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::lane::MysqlLane;
-use crate::store::mysql::text::filled;
+use crate::store::mysql::values::Columns;
 use crate::store::mysql::view::View;
 
 /// From the end of one sweep over everything to the start of the next.
@@ -59,27 +58,40 @@ async fn sweep_names(view: &mut View<'_>) -> Result<u64, MysqlError> {
     Ok(names.max(tokens))
 }
 
-/// Sweeps some topics after `after`: events beyond the newest [`limits::EVENTS_KEPT_MIN`] and older than
-/// [`limits::EVENTS_KEPT_HOURS`]. Where to go on; `None` after the last topic.
+/// Sweeps some topics after `after`, until a slice's rows are deleted. Where to go on; `None` after the last topic.
 async fn sweep_topics(view: &mut View<'_>, after: &str) -> Result<Option<String>, MysqlError> {
-    let before = view.now.plus_seconds(-limits::EVENTS_KEPT_HOURS * 3600);
     let sql = format!(
         "SELECT topic, epoch, seq FROM pregon_topics WHERE topic > ? ORDER BY topic LIMIT {}",
         limits::RETENTION_TOPICS_MAX
     );
     let topics = view.rows(&sql, &[&after], |row| Ok((row.text(0)?, row.count(1)?, row.count(2)?))).await?;
-    let mut statements = String::new();
-    for (topic, epoch, seq) in &topics {
-        let kept_from = seq.saturating_sub(limits::EVENTS_KEPT_MIN);
-        let sql = "DELETE FROM pregon_events WHERE topic = ? AND created_at <= ? \
-            AND (epoch < ? OR (epoch = ? AND seq <= ?)) ORDER BY epoch, seq LIMIT ";
-        filled(&mut statements, view.dialect, sql, &[topic, &before.0, epoch, epoch, &kept_from]);
-        // Writing to a text cannot fail.
-        let _ = write!(statements, "{};", limits::RETENTION_ROWS_MAX);
+    let mut done = None;
+    for (topic, epoch, seq) in topics {
+        if sweep_topic(view, &topic, epoch, seq).await? {
+            // Perhaps not all: the next slice begins with this topic.
+            return Ok(done.or_else(|| Some(after.to_owned())));
+        }
+        done = Some(topic);
     }
-    if statements.is_empty() {
-        return Ok(None);
-    }
-    view.run(&statements).await?;
-    Ok(topics.into_iter().next_back().map(|(topic, _, _)| topic))
+    Ok(done)
+}
+
+/// Events beyond the newest [`limits::EVENTS_KEPT_MIN`] and older than [`limits::EVENTS_KEPT_HOURS`]; true when there may
+/// be more. The oldest come first in the key, and no more rows are looked at than a slice deletes.
+async fn sweep_topic(view: &mut View<'_>, topic: &str, epoch: u64, seq: u64) -> Result<bool, MysqlError> {
+    let before = view.now.plus_seconds(-limits::EVENTS_KEPT_HOURS * 3600);
+    let last_to_go = seq.saturating_sub(limits::EVENTS_KEPT_MIN);
+    let sql = format!(
+        "SELECT epoch, seq FROM (SELECT epoch, seq, created_at FROM pregon_events WHERE topic = ? \
+         ORDER BY epoch, seq LIMIT {}) AS oldest WHERE created_at <= ? AND (epoch < ? OR seq <= ?) \
+         ORDER BY epoch DESC, seq DESC LIMIT 1",
+        limits::RETENTION_ROWS_MAX
+    );
+    let read = |row: Columns<'_>| Ok((row.count(0)?, row.count(1)?));
+    let Some((to_epoch, to_seq)) = view.row(&sql, &[&topic, &before.0, &epoch, &last_to_go], read).await? else {
+        return Ok(false);
+    };
+    let sql = "DELETE FROM pregon_events WHERE topic = ? AND (epoch < ? OR (epoch = ? AND seq <= ?))";
+    let gone = view.execute(sql, &[&topic, &to_epoch, &to_epoch, &to_seq]).await?;
+    Ok(gone >= limits::RETENTION_ROWS_MAX as u64)
 }

@@ -108,6 +108,8 @@ macro_rules! direct {
     }};
 }
 
+mod beside;
+
 /// May a direct write that failed so succeed when it begins anew?
 fn may_succeed(error: &MysqlError) -> bool {
     const DUPLICATE_KEY: u16 = 1062;

@@ -156,6 +156,16 @@ pub trait FeedRows: Rows {
     fn read_all_notifications(&mut self, user: UserId, at: Timestamp) -> Result<ReadNotifications, Self::Error>;
     /// Takes a user's notification away; false when there is none.
     fn delete_notification(&mut self, user: UserId, notification: NotificationId) -> Result<bool, Self::Error>;
+    /// A user's notification.
+    fn notification(
+        &mut self,
+        user: UserId,
+        notification: NotificationId,
+    ) -> Result<Option<Arc<Notification>>, Self::Error>;
+    /// Has a row of another program its place in its topic's order?
+    fn is_adopted(&mut self, row: Uuid) -> Result<bool, Self::Error>;
+    /// Now it has.
+    fn insert_adopted(&mut self, row: Uuid, topic: Topic, place: Place) -> Result<(), Self::Error>;
     /// Takes a user's notifications away, at most [`crate::limits::READ_ALL_ROWS_MAX`]: which.
     fn clear_notifications(&mut self, user: UserId) -> Result<Vec<NotificationId>, Self::Error>;
 }

@@ -11,13 +11,13 @@ use crate::feed::comment::{Comment, CommentHead};
 use crate::feed::notification::Notification;
 use crate::feed::people::{RequestHead, RequestStatus};
 use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
-use crate::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
+use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
 use crate::limits;
-use crate::store::rules::{FeedRows, ReadNotifications, Telling};
+use crate::store::rules::{FeedRows, Place, ReadNotifications, Telling};
 use crate::store::sqlite::people::known_profile;
 use crate::store::sqlite::rows::BatchRows;
 use crate::store::sqlite::values::{Id, count};
-use crate::store::sqlite::{accounts, comments_tree, posts};
+use crate::store::sqlite::{accounts, comments_tree, notifications, posts};
 
 impl BatchRows<'_> {
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
@@ -397,6 +397,26 @@ impl FeedRows for BatchRows<'_> {
                 notification.sender.id,
                 references.friend_request,
             ],
+        )
+        .map(drop)
+    }
+
+    fn notification(
+        &mut self,
+        user: UserId,
+        notification: NotificationId,
+    ) -> rusqlite::Result<Option<Arc<Notification>>> {
+        Ok(notifications::one(self.view(), user, notification)?.map(Arc::new))
+    }
+
+    fn is_adopted(&mut self, row: Uuid) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("SELECT 1 FROM pregon_adopted WHERE row_id = ?1")?.exists([Id(row)])
+    }
+
+    fn insert_adopted(&mut self, row: Uuid, topic: Topic, place: Place) -> rusqlite::Result<()> {
+        self.execute(
+            "INSERT INTO pregon_adopted (row_id, topic, epoch, seq, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![Id(row), topic.to_string(), place.cursor.epoch, place.cursor.seq, place.at.0],
         )
         .map(drop)
     }

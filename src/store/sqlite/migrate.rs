@@ -25,10 +25,11 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 3] = migrations! {
+const MIGRATIONS: [Migration; 4] = migrations! {
     1 "0001_people_and_chat",
     2 "0002_event_log",
     3 "0003_feed",
+    4 "0004_adopted_rows",
 };
 
 /// A step of the plan.

@@ -1,0 +1,179 @@
+//! Which groups of the channel layer this process is in, which it should be in, and what to do about the difference.
+//!
+//! Time comes in as an argument; joining and leaving is somebody else's work.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::django::channels::Group;
+
+/// What to do about a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Join it, or say again that we are in it.
+    Join(Group),
+    /// Leave it.
+    Leave(Group),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    is_wanted: bool,
+    /// We may be in it.
+    is_joined: bool,
+    /// Its place among the timers.
+    due: Instant,
+}
+
+/// The groups of one process.
+#[derive(Debug)]
+pub struct Groups {
+    states: HashMap<Group, State>,
+    timers: BTreeSet<(Instant, Group)>,
+    /// From the last listener's end to the leave: somebody who reloads a page is back in a moment.
+    linger: Duration,
+    /// A membership is said again this often.
+    refresh: Duration,
+}
+
+impl Groups {
+    /// In no group.
+    pub fn new(linger: Duration, refresh: Duration) -> Self {
+        Self { states: HashMap::new(), timers: BTreeSet::new(), linger, refresh }
+    }
+
+    /// There are listeners for the group, or there are none.
+    pub fn want(&mut self, group: Group, is_wanted: bool, now: Instant) {
+        match self.states.get(&group).copied() {
+            Some(state) if state.is_wanted == is_wanted => {}
+            None if !is_wanted => {}
+            state => {
+                let is_joined = state.is_some_and(|state| state.is_joined);
+                let due = match (is_wanted, is_joined) {
+                    // It is said again a little early: whoever counts how long, need not know of this.
+                    (true, _) => now,
+                    (false, true) => now + self.linger,
+                    (false, false) => now,
+                };
+                self.set(group, State { is_wanted, is_joined, due });
+            }
+        }
+    }
+
+    /// What is due by `now`, at most `max` groups. It counts as done.
+    pub fn take_due(&mut self, now: Instant, max: usize) -> Vec<Order> {
+        let mut orders = Vec::new();
+        while orders.len() < max
+            && let Some(&(due, group)) = self.timers.first()
+            && due <= now
+        {
+            match self.states.get(&group).copied() {
+                Some(State { is_wanted: true, .. }) => {
+                    self.set(group, State { is_wanted: true, is_joined: true, due: now + self.refresh });
+                    orders.push(Order::Join(group));
+                }
+                Some(State { is_joined, .. }) => {
+                    self.timers.pop_first();
+                    self.states.remove(&group);
+                    if is_joined {
+                        orders.push(Order::Leave(group));
+                    }
+                }
+                None => drop(self.timers.pop_first()),
+            }
+        }
+        orders
+    }
+
+    /// When [`Self::take_due`] next has something to do.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Redis may have forgotten everything: all that is wanted is joined anew.
+    pub fn join_anew(&mut self, now: Instant) {
+        let wanted: Vec<Group> =
+            self.states.iter().filter(|(_, state)| state.is_wanted).map(|(group, _)| *group).collect();
+        for group in wanted {
+            self.set(group, State { is_wanted: true, is_joined: true, due: now });
+        }
+    }
+
+    /// Every group that we may be in.
+    pub fn joined(&self) -> Vec<Group> {
+        self.states.iter().filter(|(_, state)| state.is_joined).map(|(group, _)| *group).collect()
+    }
+
+    /// Groups with listeners.
+    pub fn wanted(&self) -> usize {
+        self.states.values().filter(|state| state.is_wanted).count()
+    }
+
+    /// Groups that are wanted now, to be compared with what there is.
+    pub fn all_wanted(&self) -> Vec<Group> {
+        self.states.iter().filter(|(_, state)| state.is_wanted).map(|(group, _)| *group).collect()
+    }
+
+    fn set(&mut self, group: Group, state: State) {
+        if let Some(before) = self.states.insert(group, state) {
+            self.timers.remove(&(before.due, group));
+        }
+        self.timers.insert((state.due, group));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::UserId;
+
+    const LINGER: Duration = Duration::from_secs(10);
+    const REFRESH: Duration = Duration::from_secs(300);
+
+    fn groups() -> (Groups, Group, Instant) {
+        (Groups::new(LINGER, REFRESH), Group::Feed(UserId::fresh()), Instant::now())
+    }
+
+    #[test]
+    fn a_group_is_joined_once_said_again_and_left_after_a_while() {
+        let (mut groups, group, now) = groups();
+        groups.want(group, true, now);
+        groups.want(group, true, now);
+        assert_eq!(groups.take_due(now, 10), [Order::Join(group)]);
+        assert_eq!(groups.take_due(now + REFRESH / 2, 10), []);
+        assert_eq!(groups.take_due(now + REFRESH, 10), [Order::Join(group)], "the membership would grow old");
+        let gone = now + REFRESH + Duration::from_secs(1);
+        groups.want(group, false, gone);
+        assert_eq!(groups.take_due(gone + LINGER / 2, 10), []);
+        groups.want(group, true, gone + LINGER / 2);
+        assert_eq!(groups.take_due(gone + LINGER, 10), [Order::Join(group)], "somebody came back");
+        groups.want(group, false, gone + LINGER);
+        assert_eq!(groups.take_due(gone + LINGER * 2, 10), [Order::Leave(group)]);
+        assert!(groups.states.is_empty() && groups.timers.is_empty(), "nothing is left behind");
+    }
+
+    #[test]
+    fn who_goes_before_the_join_costs_nothing() {
+        let (mut groups, group, now) = groups();
+        groups.want(group, true, now);
+        groups.want(group, false, now);
+        assert_eq!(groups.take_due(now, 10), []);
+        groups.want(group, false, now);
+        assert!(groups.states.is_empty() && groups.timers.is_empty());
+    }
+
+    #[test]
+    fn after_redis_forgot_everything_all_is_joined_anew() {
+        let (mut groups, group, now) = groups();
+        let other = Group::Feed(UserId::fresh());
+        groups.want(group, true, now);
+        groups.want(other, true, now);
+        assert_eq!(groups.take_due(now, 1).len(), 1, "no more than asked for");
+        assert_eq!(groups.take_due(now, 10).len(), 1);
+        groups.want(other, false, now);
+        groups.join_anew(now);
+        assert_eq!(groups.take_due(now, 10), [Order::Join(group)]);
+        assert_eq!((groups.joined().len(), groups.wanted()), (2, 1), "what lingers is still to be left");
+        assert_eq!(groups.next_due(), Some(now + LINGER));
+    }
+}

@@ -1,0 +1,224 @@
+//! Finds rows that Django adds to `messages` and `notifications` without telling anybody, and gives them their places in
+//! their topics' order.
+//!
+//! Both tables are indexed by topic and time, not by time alone, so live topics are looked at, and no others. A row's
+//! time is that of its making, not of its commit: each look reaches back. A look a moment back every [`TAIL_EVERY`]
+//! finds what is committed at once; one a minute back every [`TAIL_FAR_EVERY`] what long transactions leave behind.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use tokio::task::block_in_place;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
+
+use crate::chat::event::ChatEvent;
+use crate::clock::Timestamp;
+use crate::django::known::Known;
+use crate::durable::event::{Committed, Event};
+use crate::durable::write::{Addition, Intent, Outcome};
+use crate::feed::event::{FeedEvent, NotificationChange};
+use crate::ids::{EventId, Topic, UserId};
+use crate::limits::{
+    ADOPTED_KEPT_HOURS, TAIL_EVERY, TAIL_FAR_EVERY, TAIL_NEAR, TAIL_OVERLAP, TAIL_PAGE_ROWS, TAIL_TOPICS_MAX,
+    TAIL_WRITES_MAX,
+};
+use crate::store::beside::{Adopted, Beside};
+use crate::store::{Store, StoreError};
+
+/// Tells events. May wait.
+pub type Publish = Box<dyn Fn(&[Arc<Committed>]) + Send + Sync>;
+
+/// What the tail asks of the rest of the server.
+pub struct Ways {
+    /// The store with the lanes.
+    pub store: Arc<dyn Store>,
+    /// What it offers beside Django.
+    pub rows: Arc<dyn Beside>,
+    /// Rooms and notifications with listeners.
+    pub live: Box<dyn Fn() -> Vec<Topic> + Send + Sync>,
+    /// For events that another node gave their places.
+    pub publish: Publish,
+}
+
+/// Looks for as long as the runtime lives.
+pub struct Tail {
+    ways: Ways,
+    known: Known,
+    /// When it was looked last, and when last as far back as the overlap reaches: all that was there then is known.
+    looked: Timestamp,
+    looked_far: Timestamp,
+    is_failing: bool,
+}
+
+impl Tail {
+    /// Rows that are there now are no news.
+    pub fn new(ways: Ways) -> Self {
+        let now = Timestamp::now();
+        Self { ways, known: Known::default(), looked: now, looked_far: now, is_failing: false }
+    }
+
+    /// Looks for as long as the runtime lives.
+    pub async fn run(mut self) {
+        let mut ticks = interval(TAIL_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let seconds = metrics::histogram!("pregon_django_tail_seconds");
+        let mut last_far = Instant::now();
+        let mut last_forgot = Instant::now();
+        loop {
+            ticks.tick().await;
+            let began = Instant::now();
+            let is_far = began - last_far >= TAIL_FAR_EVERY;
+            match self.look(is_far).await {
+                Ok(()) => {
+                    if is_far {
+                        last_far = began;
+                    }
+                    if std::mem::replace(&mut self.is_failing, false) {
+                        tracing::info!("rows that Django adds are found again");
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        tracing::warn!(%error, "rows that Django adds cannot be looked for: they come later");
+                    }
+                }
+            }
+            if began - last_forgot >= TAIL_OVERLAP {
+                last_forgot = began;
+                let before = Timestamp::now().plus_seconds(-ADOPTED_KEPT_HOURS * 3600);
+                if let Err(error) = self.ways.rows.forget_adopted(before).await {
+                    tracing::debug!(%error, "what was adopted long ago could not be forgotten");
+                }
+            }
+            seconds.record(began.elapsed());
+        }
+    }
+
+    async fn look(&mut self, is_far: bool) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let live = (self.ways.live)();
+        let fresh = self.known.listen(&live, self.looked);
+        self.looked = now;
+        if !fresh.is_empty() {
+            let found = self.found(&fresh, back(now, TAIL_OVERLAP)).await;
+            // What could not be looked at is fresh once more.
+            let found = found.inspect_err(|_| self.known.forget(&fresh))?;
+            let news = self.known.first_news(found);
+            self.adopt(news).await?;
+        }
+        let since = if is_far { back(self.looked_far, TAIL_OVERLAP) } else { back(now, TAIL_NEAR) };
+        let found = self.found(&self.known.topics(), since).await?;
+        let news = self.known.news(found);
+        self.adopt(news).await?;
+        if is_far {
+            self.looked_far = now;
+            self.known.looked_far(now);
+        }
+        Ok(())
+    }
+
+    /// Rows of topics, some topics at a time, each topic's in order.
+    async fn found(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError> {
+        let mut found = Vec::new();
+        for topics in topics.chunks(TAIL_TOPICS_MAX) {
+            let mut since = since;
+            loop {
+                let page = self.ways.rows.additions(topics, since).await?;
+                let last = page.last().map(|(_, at)| *at);
+                let is_last = page.len() < TAIL_PAGE_ROWS;
+                found.extend(page);
+                match last {
+                    Some(last) if !is_last && last > since => since = last,
+                    _ => break,
+                }
+            }
+        }
+        // The same row may be on two pages.
+        let mut seen = std::collections::HashSet::with_capacity(found.len());
+        found.retain(|(row, _)| seen.insert(row.id()));
+        Ok(found)
+    }
+
+    /// Gives rows their places, and tells them here; whoever else found them first has told them elsewhere.
+    async fn adopt(&mut self, news: Vec<Addition>) -> Result<(), StoreError> {
+        for rows in news.chunks(TAIL_WRITES_MAX) {
+            // Each topic's rows go to its lane in their order.
+            let asked = rows.iter().map(|row| self.ways.store.request(UserId::default(), Intent::Adopt(*row)));
+            let outcomes = join_all(asked).await;
+            let mut elsewhere = Vec::new();
+            for (row, outcome) in rows.iter().zip(outcomes) {
+                match outcome {
+                    Outcome::Committed(_) => {
+                        metrics::counter!("pregon_django_adopted_total", "by" => "this node").increment(1);
+                        self.known.note(*row);
+                    }
+                    Outcome::Unchanged => elsewhere.push(*row),
+                    // Nothing was written: the next look finds it again.
+                    Outcome::Refused(refusal) => tracing::debug!(?refusal, "a row of Django's has to wait"),
+                    Outcome::Twin(_) | Outcome::Repeated(_) => self.known.note(*row),
+                }
+            }
+            if !elsewhere.is_empty() {
+                self.tell_adopted(&elsewhere).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows that have their place already: another node's listeners have heard of them, those here have not.
+    async fn tell_adopted(&mut self, rows: &[Addition]) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id()).collect();
+        let places = self.ways.rows.adopted(&ids).await?;
+        let mut events = Vec::new();
+        for row in rows {
+            let place = places.iter().find(|place| place.id == row.id());
+            // Before anybody listened here, it was told to whom it concerned.
+            let place = place.filter(|place| self.known.since(row.topic()).is_some_and(|since| place.at >= since));
+            if let Some(place) = place
+                && let Some(event) = self.event(*row).await?
+            {
+                events.push(Arc::new(committed(*row, *place, event)));
+            }
+        }
+        events.sort_by_key(|event| (event.topic, event.cursor));
+        metrics::counter!("pregon_django_adopted_total", "by" => "another node").increment(events.len() as u64);
+        block_in_place(|| (self.ways.publish)(&events));
+        rows.iter().for_each(|row| self.known.note(*row));
+        Ok(())
+    }
+
+    /// The row as an event, unless it is gone.
+    async fn event(&self, row: Addition) -> Result<Option<Event>, StoreError> {
+        Ok(match row {
+            Addition::Message { room, message } => {
+                let message = self.ways.rows.look_at_message(message).await?.filter(|message| message.room == room);
+                message.map(|message| Event::Chat(ChatEvent::Sent(message)))
+            }
+            Addition::Notification { recipient, notification } => {
+                let notification = self.ways.store.notification(recipient, notification).await?;
+                notification.map(|notification| {
+                    let change = NotificationChange::Came(Arc::new(notification));
+                    Event::Feed(FeedEvent::Notification { user: recipient, change })
+                })
+            }
+        })
+    }
+}
+
+fn committed(row: Addition, place: Adopted, event: Event) -> Committed {
+    Committed {
+        topic: row.topic(),
+        cursor: place.cursor,
+        // It is told here once, and logged by whoever gave it its place.
+        event_id: EventId(row.id()),
+        at: place.at,
+        origin: None,
+        event,
+    }
+}
+
+fn back(from: Timestamp, by: std::time::Duration) -> Timestamp {
+    from.plus_seconds(-i64::try_from(by.as_secs()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,181 @@
+//! What the store offers beside a Django that writes the same tables.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::*;
+use crate::durable::event::Cursor;
+use crate::durable::write::Addition;
+use crate::feed::post::{PostReactionType, ReactionCounts};
+use crate::ids::Topic;
+use crate::store::beside::{Adopted, Beside, HearingMark};
+use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
+use crate::store::mysql::view::View;
+
+/// The version of a row's id, whichever way the column writes it. pregon's own are of version 7, Django's of version 4.
+const IS_FOREIGN: &str = "SUBSTRING(REPLACE(id, '-', ''), 13, 1) <> '7'";
+
+#[async_trait]
+impl Beside for MysqlStore {
+    async fn has_django(&self) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT 1 FROM information_schema.tables \
+            WHERE table_schema = DATABASE() AND table_name = 'django_migrations'";
+        read!(self, view => view.is_there(SQL, &[]))
+    }
+
+    async fn look_at_post(
+        &self,
+        post: PostId,
+        reacted: Option<UserId>,
+    ) -> Result<Option<(Arc<Post>, Option<PostReactionType>)>, StoreError> {
+        read!(self, view => look_at_post(view, post, reacted))
+    }
+
+    async fn look_at_comment(&self, comment: CommentId) -> Result<Option<Arc<Comment>>, StoreError> {
+        read!(self, view => async {
+            let Some(mut found) = posts::comment(view, None, comment).await? else { return Ok(None) };
+            let sql = "SELECT count(*) FROM comment_likes WHERE comment_id = ?";
+            found.likes_count = view.count(sql, &[&comment]).await?;
+            Ok(Some(Arc::new(found)))
+        })
+    }
+
+    async fn look_at_message(&self, message: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
+        read!(self, view => async {
+            let found = messages::whole(view, None, message).await?;
+            Ok(found.filter(|found| !found.is_deleted).map(Arc::new))
+        })
+    }
+
+    async fn additions(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError> {
+        read!(self, view => additions(view, topics, since))
+    }
+
+    async fn adopted(&self, rows: &[Uuid]) -> Result<Vec<Adopted>, StoreError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = padded(&rows.iter().map(|row| Id(*row)).collect::<Vec<_>>());
+        let sql = format!(
+            "SELECT row_id, epoch, seq, created_at FROM pregon_adopted WHERE row_id IN ({})",
+            marks(keys.len())
+        );
+        read!(self, view => view.rows(&sql, &each(&keys).collect::<Vec<_>>(), |row| {
+            let epoch = u32::try_from(row.number(1)?).unwrap_or(0);
+            let cursor = Cursor { epoch, seq: row.count(2)? };
+            Ok(Adopted { id: row.id::<Id>(0)?.0, cursor, at: Timestamp(row.number(3)?) })
+        }))
+    }
+
+    async fn forget_adopted(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = format!("DELETE FROM pregon_adopted WHERE created_at < ? LIMIT {}", limits::RETENTION_ROWS_MAX);
+        read!(self, view => view.execute(&sql, &[&before.0]))
+    }
+
+    async fn hearing_marks(&self, users: &[UserId]) -> Result<Vec<(UserId, HearingMark)>, StoreError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        read!(self, view => hearing_marks(view, users))
+    }
+}
+
+/// Columns of counters are moved by Django after it has announced the change, and drift: rows are counted instead.
+async fn look_at_post(
+    view: &mut View<'_>,
+    post: PostId,
+    reacted: Option<UserId>,
+) -> Result<Option<(Arc<Post>, Option<PostReactionType>)>, MysqlError> {
+    let Some(mut found) = posts::whole(view, None, post).await? else { return Ok(None) };
+    let sql = "SELECT reaction_type, count(*) FROM post_reactions WHERE post_id = ? GROUP BY reaction_type";
+    // Kinds that this program does not know are counted nowhere.
+    let counted = view.rows(sql, &[&post], |row| Ok((row.kind::<PostReactionType>(0).ok(), row.count(1)?))).await?;
+    found.counts = ReactionCounts::default();
+    for (kind, count) in counted {
+        match kind {
+            Some(PostReactionType::Like) => found.counts.likes = count,
+            Some(PostReactionType::Celebration) => found.counts.celebrations = count,
+            Some(PostReactionType::Golazo) => found.counts.golazos = count,
+            None => {}
+        }
+    }
+    let reaction = match reacted {
+        None => None,
+        Some(user) => {
+            let sql = "SELECT reaction_type FROM post_reactions WHERE post_id = ? AND user_id = ? \
+                       ORDER BY created_at DESC LIMIT 1";
+            view.row(sql, &[&post, &user], |row| Ok(row.kind(0).ok())).await?.flatten()
+        }
+    };
+    Ok(Some((Arc::new(found), reaction)))
+}
+
+/// By topic and time, as both tables are indexed.
+async fn additions(
+    view: &mut View<'_>,
+    topics: &[Topic],
+    since: Timestamp,
+) -> Result<Vec<(Addition, Timestamp)>, MysqlError> {
+    let rooms: Vec<RoomId> =
+        topics.iter().filter_map(|topic| if let Topic::Room(room) = topic { Some(*room) } else { None }).collect();
+    let recipients: Vec<UserId> = topics
+        .iter()
+        .filter_map(|topic| if let Topic::Notifications(user) = topic { Some(*user) } else { None })
+        .collect();
+    let mut found = Vec::new();
+    if !rooms.is_empty() {
+        let keys = padded(&rooms);
+        let sql = added("chat_room_id", "messages", "is_deleted = 0 AND ", keys.len());
+        let parameters: Parameters<'_> = &each(&keys).chain([&since as _]).collect::<Vec<_>>();
+        let message =
+            |row: Columns<'_>| Ok((Addition::Message { room: row.id(1)?, message: row.id(0)? }, row.time(2)?));
+        found = view.rows(&sql, parameters, message).await?;
+    }
+    if !recipients.is_empty() {
+        let keys = padded(&recipients);
+        let sql = added("recipient_id", "notifications", "", keys.len());
+        let parameters: Parameters<'_> = &each(&keys).chain([&since as _]).collect::<Vec<_>>();
+        let notification = |row: Columns<'_>| {
+            Ok((Addition::Notification { recipient: row.id(1)?, notification: row.id(0)? }, row.time(2)?))
+        };
+        found.extend(view.rows(&sql, parameters, notification).await?);
+    }
+    found.sort_by_key(|(_, at)| *at);
+    Ok(found)
+}
+
+fn added(topic: &str, table: &str, and: &str, keys: usize) -> String {
+    format!(
+        "SELECT id, {topic}, created_at FROM {table} WHERE {topic} IN ({}) AND created_at >= ? AND {and}{IS_FOREIGN} \
+         ORDER BY created_at, id LIMIT {}",
+        marks(keys),
+        limits::TAIL_PAGE_ROWS
+    )
+}
+
+/// Sums over rows that only an index need be read for; no list leaves the database.
+async fn hearing_marks(view: &mut View<'_>, users: &[UserId]) -> Result<Vec<(UserId, HearingMark)>, MysqlError> {
+    let keys = padded(users);
+    let parameters: Vec<_> = each(&keys).collect();
+    let mut found: HashMap<UserId, HearingMark> = HashMap::new();
+    for (kind, [user, other, table]) in [
+        (1, ["follower_id", "following_id", "user_follows"]),
+        (3, ["user1_id", "user2_id", "friendships"]),
+        (5, ["user2_id", "user1_id", "friendships"]),
+    ] {
+        let sql = format!(
+            "SELECT {user}, count(*), SUM(CRC32({other})) FROM {table} WHERE {user} IN ({}) GROUP BY {user}",
+            marks(keys.len())
+        );
+        let row = |row: Columns<'_>| Ok((row.id::<UserId>(0)?, row.count(1)?, row.count(2)?));
+        for (user, rows, sum) in view.rows(&sql, &parameters, row).await? {
+            let mark = found.entry(user).or_default();
+            mark.rows += rows;
+            // Who is followed no more and a friend instead, is still heard: another sum does no harm.
+            mark.sum = mark.sum.wrapping_add(sum.wrapping_mul(kind));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
