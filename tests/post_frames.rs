@@ -142,6 +142,30 @@ async fn a_deleted_post_does_not_come_back() {
     }
 }
 
+/// More comments than one write deletes go before their post, and nothing comes of it behind its end.
+#[tokio::test]
+async fn a_post_with_many_comments_goes_as_a_whole() {
+    let server = Server::builder().seed(4, 0, 0).start().await;
+    let (post, mut ana, mut beto) = open_post(&server).await;
+    let mut feed = server.feed(ANA).await;
+    let count = pregon::limits::COMMENTS_DELETED_MAX + 10;
+    for number in 0..count {
+        let body = Some(json!({"content": "x"}));
+        server.done("POST", &at(&post, "comments/"), [ANA, BETO, CARO][number % 3], body).await;
+        both(&mut ana, &mut beto, "new_comment").await;
+    }
+    server.done("DELETE", &at(&post, ""), ANA, None).await;
+    for _ in 0..pregon::limits::COMMENTS_DELETED_MAX {
+        both(&mut ana, &mut beto, "comment_deleted").await;
+    }
+    both(&mut ana, &mut beto, "post_deleted").await;
+    assert_eq!(next(&mut feed, "post_deleted").await["post_id"], post["id"]);
+    for socket in [&mut ana, &mut beto, &mut feed] {
+        assert_eq!(socket.until_pong().await, [Value::Null; 0]);
+    }
+    assert_eq!(server.rest("GET", &at(&post, ""), ANA, None).await.0, 404);
+}
+
 #[tokio::test]
 async fn when_a_post_becomes_private_others_have_to_go() {
     for server in servers().await {
