@@ -205,10 +205,16 @@ pub const TWIN_MESSAGES_MAX: usize = 64 * 1024;
 /// After a notification of a user's reaction to a post, its author hears of no other reaction of that user to it; and
 /// after one of a follow, a friend request or its acceptance, of no other of that user's.
 pub const NOTICE_WINDOW: Duration = Duration::from_secs(3600);
-/// Comments that one write deletes; of a comment with more answers, more writes delete the rest.
+/// Comments that one write deletes; of a comment with more answers, or a post with more comments, more writes delete the
+/// rest.
 pub const COMMENTS_DELETED_MAX: usize = 200;
 /// Levels of answers that one write looks down: what is deeper is moved up before it is deleted.
 pub const DELETED_LEVELS_MAX: usize = 50;
+/// Writes of one deletion: each row is moved up at most once before it goes, so a million comments go in as many. Answers
+/// that are written faster than they are deleted do not keep a request for ever.
+pub const DELETION_WRITES_MAX: usize = 10_000;
+/// How long a deletion that has begun tries to go on while writes are refused for the moment.
+pub const DELETION_PATIENCE: Duration = Duration::from_secs(30);
 /// A `client_id` is remembered this long.
 pub const CLIENT_ID_HOURS: i64 = 24;
 /// Events of a topic that are always kept.
@@ -344,7 +350,8 @@ const _: () = assert!(TAIL_EVERY.as_millis() * 2 < 1000, "what Django adds is to
 const _: () = assert!(TAIL_WRITES_MAX < LANE_WRITES_MAX && TAIL_NEAR.as_secs() <= TAIL_OVERLAP.as_secs());
 const _: () = assert!(CHANNEL_REFRESH.as_secs() * 10 < 86_400, "Django forgets members of that age");
 const _: () = assert!(CHANNEL_HEARTBEAT.as_secs() * 3 < CHANNEL_DEAD_AFTER.as_secs());
-const _: () = assert!(DELETED_LEVELS_MAX * 2 <= COMMENTS_DELETED_MAX, "each write deletes some");
+const _: () = assert!(0 < DELETED_LEVELS_MAX && 0 < COMMENTS_DELETED_MAX, "each write deletes or moves up some");
+const _: () = assert!(LANE_PATIENCE.as_secs() < DELETION_PATIENCE.as_secs(), "it outlasts a batch that waits in vain");
 const _: () = assert!(WAL_CHECKPOINT_PAGES < WAL_PAGES_MAX);
 const _: () = assert!(WRITE_LANES <= WRITE_LANES_MAX);
 const _: () = assert!(LOCK_WAIT.as_secs() * 2 < LANE_PATIENCE.as_secs(), "a batch asks for a lock more than once");

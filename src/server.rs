@@ -66,7 +66,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
-    let lists = Arc::new(follows::Lists::default());
+    let lists = Arc::new(follows::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
     let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(beside::find(settings, rows))?;

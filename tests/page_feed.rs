@@ -137,13 +137,18 @@ async fn edit_and_share(ana: &Tab, beto: &Tab) {
 
 /// More replies than a comment brings with it; the bell has more than a page by then.
 async fn more_replies(ana: &Tab, beto: &Tab) {
-    for number in 1..=22 {
+    for number in 1..=23 {
         beto.click("[data-testid=comment-reply]").await;
         beto.fill("#comment-text", &format!("Respuesta {number}.{ENTER}")).await;
         ana.shows_part("comment-text", &format!("Respuesta {number}.")).await;
     }
     ana.client.refresh().await.expect("the page reloads");
     ana.shows_part("comment-text", "Respuesta 3.").await;
+    ana.shows("[data-testid=post-connection][data-state=live]").await;
+    ana.shows_part("more-replies", "20").await;
+    beto.click("#comments > :last-child [data-testid=comment-delete]").await;
+    beto.click("[data-testid=sure]").await;
+    ana.shows_part("more-replies", "19").await;
     for shown in [20, 22] {
         ana.click("[data-testid=more-replies]").await;
         ana.shows_part("comment-text", &format!("Respuesta {shown}.")).await;

@@ -15,7 +15,7 @@ use crate::fanout::publish::{CommentSeen, PostUpdates, Seen};
 use crate::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent};
 use crate::feed::notification::{Notification, NotificationType};
 use crate::feed::post::{Post, PostReactionType, ReactionCounts};
-use crate::ids::{PostId, SessionKey, Topic, UserId};
+use crate::ids::{NotificationId, PostId, SessionKey, Topic, UserId};
 use crate::limits::{POST_UPDATED_EVERY, REACTIONS_AT_ONCE, REACTIONS_EVERY};
 use crate::shard::port::{Except, ToShard, Whom};
 use crate::wire::object::Presenter;
@@ -294,9 +294,12 @@ impl Scene<'_, '_> {
 
     fn notification(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
         use NotificationType::{Celebration, Golazo, Like};
-        if let NotificationChange::Read { .. } | NotificationChange::Gone { .. } = change {
+        match change {
             // What is held may be among what was read: it is told before.
-            self.release(user);
+            NotificationChange::Read { .. } => self.release(user, &[]),
+            // What is gone is told to nobody: no frame would ever take it out of a bell again.
+            NotificationChange::Gone { notifications } => self.release(user, notifications),
+            NotificationChange::Came(_) => {}
         }
         if let NotificationChange::Came(notification) = change
             && let Some(post) = notification.references.post
@@ -312,9 +315,11 @@ impl Scene<'_, '_> {
         self.notify(user, change, origin);
     }
 
-    fn release(&mut self, user: UserId) {
+    /// Tells what is held for a user, but not what is `gone`.
+    fn release(&mut self, user: UserId, gone: &[NotificationId]) {
         let [first, last] = [uuid::Uuid::nil(), uuid::Uuid::max()].map(PostId);
         let mut held = self.held.notifications.take_range((user, first)..=(user, last));
+        held.retain(|notification| !gone.contains(&notification.id));
         held.sort_by_key(|notification| notification.created_at);
         for notification in held {
             self.notify(user, &NotificationChange::Came(notification), None);

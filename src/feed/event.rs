@@ -79,7 +79,8 @@ pub enum PostChange {
     },
     /// A comment has new text.
     CommentEdited(Arc<Comment>),
-    /// A comment went with all answers to it, or some of the answers went that go before it.
+    /// A comment went with all answers to it, or some of the answers went that go before it, or some of the comments that
+    /// go before their post.
     CommentsDeleted {
         /// Each before those that answer it; at most [`crate::limits::COMMENTS_DELETED_MAX`].
         comments: Vec<CommentId>,
@@ -134,8 +135,8 @@ pub enum NotificationChange {
     },
     /// Some are gone. No frame.
     Gone {
-        /// How many.
-        count: u64,
+        /// Which: at most [`crate::limits::READ_ALL_ROWS_MAX`].
+        notifications: Vec<NotificationId>,
     },
 }
 

@@ -17,8 +17,8 @@ use crate::http::form::Form;
 use crate::http::paging::Listing;
 use crate::http::posts::{post_id, require_visible};
 use crate::http::upload::{self, Stored};
-use crate::http::{App, json_response, outcome};
-use crate::ids::{CommentId, PostId, UserId};
+use crate::http::{App, deletion, json_response, outcome};
+use crate::ids::{CommentId, PostId};
 use crate::limits;
 
 /// A comment that a path names, with its post.
@@ -143,31 +143,14 @@ pub async fn edit(
     current(&app, &caller, comment).await
 }
 
-/// Answers that are written faster than they are deleted do not keep a request for ever: two million go in this many.
-const ROUNDS_MAX: usize = 10_000;
-
 /// `DELETE posts/comments/<id>/`
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(comment): Path<String>) -> Result<Response> {
     let (post, comment) = locate(&app, &comment).await?;
-    // In a task of its own: a request that is given up leaves no comment with half of its answers.
-    let deleted = tokio::spawn(delete_all(app, caller.id(), post, comment)).await;
-    deleted.map_err(|error| Error::Internal(error.to_string()))??;
+    let left = app.store.comment(caller.id(), comment).await?.map(|comment| files_of(&comment)).unwrap_or_default();
+    let is_whole = move |change: &PostChange| match change {
+        PostChange::CommentsDeleted { comments, .. } => comments.first() == Some(&comment),
+        _ => false,
+    };
+    deletion::whole(app, caller.id(), Action::DeleteComment { post, comment }, left, is_whole).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// The same write until the comment itself is gone: one transaction takes a bounded number of answers.
-async fn delete_all(app: Arc<App>, user: UserId, post: PostId, comment: CommentId) -> Result<()> {
-    let left = app.store.comment(user, comment).await?.map(|comment| files_of(&comment)).unwrap_or_default();
-    for _ in 0..ROUNDS_MAX {
-        let written = outcome::event(app.store.write_feed(user, Action::DeleteComment { post, comment }).await)?;
-        let event = written.ok_or_else(|| Error::Internal("a deletion changed nothing".to_owned()))?;
-        let PostChange::CommentsDeleted { comments, .. } = outcome::post_change(&event)? else {
-            return Err(outcome::unexpected(&event));
-        };
-        if comments.first() == Some(&comment) {
-            app.media.litter().leave(left.iter().map(String::as_str));
-            return Ok(());
-        }
-    }
-    Err(Error::Unavailable)
 }

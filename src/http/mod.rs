@@ -12,6 +12,7 @@ mod auth;
 mod chats;
 mod comments;
 mod cors;
+mod deletion;
 mod draft;
 mod fields;
 mod follows;

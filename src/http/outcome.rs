@@ -56,8 +56,10 @@ pub fn relation(event: &Committed) -> Result<RelationEvent> {
 /// 500: it is something else.
 pub fn notifications_changed(event: &Committed) -> Result<u64> {
     match event.feed() {
-        Some(FeedEvent::Notification { change: NotificationChange::Read { count, .. }, .. })
-        | Some(FeedEvent::Notification { change: NotificationChange::Gone { count }, .. }) => Ok(*count),
+        Some(FeedEvent::Notification { change: NotificationChange::Read { count, .. }, .. }) => Ok(*count),
+        Some(FeedEvent::Notification { change: NotificationChange::Gone { notifications }, .. }) => {
+            Ok(notifications.len() as u64)
+        }
         _ => Err(unexpected(event)),
     }
 }

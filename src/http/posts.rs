@@ -18,7 +18,7 @@ use crate::http::form::Form;
 use crate::http::paging::Listing;
 use crate::http::people::by_name;
 use crate::http::upload::{self, Stored};
-use crate::http::{App, comments, json_response, litter, outcome, post_fields};
+use crate::http::{App, comments, deletion, json_response, litter, outcome, post_fields};
 use crate::ids::PostId;
 
 /// A post's id in a path.
@@ -230,6 +230,7 @@ pub async fn edit(
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
     let post = post_id(&post)?;
     let left = app.store.post(Some(caller.id()), post).await?.map(|post| files_of(&post)).unwrap_or_default();
-    write(&app, &caller, Action::DeletePost { post }, Files::default(), left, None).await?;
+    let is_whole = |change: &PostChange| matches!(change, PostChange::Deleted);
+    deletion::whole(app, caller.id(), Action::DeletePost { post }, left, is_whole).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

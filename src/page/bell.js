@@ -63,14 +63,15 @@ export class Bell {
     const heard = (this.heard = { added: [], read: new Set() });
     try {
       const { results, next } = await feedApi.notifications();
-      const isCut = next !== null && results.every((one) => !one.is_read);
+      // Pages that are not shown may hold unread ones, whatever the first page holds.
+      const isCut = next !== null;
       const unread = isCut ? await feedApi.unreadCount() : results.filter((one) => !one.is_read).length;
       if (this.closed || heard !== this.heard) return;
       const ids = new Set(results.map((one) => one.id));
       const added = heard.added.filter((one) => !ids.has(one.id));
       this.list = [...added, ...results];
       this.nextPage = 2;
-      this.hasMore = next !== null;
+      this.hasMore = isCut;
       this.unread = unread + (isCut ? 0 : added.length);
       this.failed = false;
       for (const id of heard.read) this.wasRead(id);
@@ -119,8 +120,7 @@ export class Bell {
   received(frame) {
     if (frame.type === 'notification') this.arrived(frame.notification);
     else if (frame.type === 'notification_read') {
-      this.heard?.read.add(frame.notification_id);
-      this.wasRead(frame.notification_id);
+      this.readElsewhere(frame.notification_id);
       this.draw();
     }
   }
@@ -132,6 +132,14 @@ export class Bell {
     if (!notification.is_read) this.unread += 1;
     this.announcer.textContent = textOf(notification);
     this.draw();
+  }
+
+  /** What is on a page that is not shown counts all the same. */
+  readElsewhere(id) {
+    const isHidden = this.hasMore && !this.heard.read.has(id) && !this.list.some((one) => one.id === id);
+    this.heard?.read.add(id);
+    if (isHidden) this.unread = Math.max(0, this.unread - 1);
+    else this.wasRead(id);
   }
 
   wasRead(id) {

@@ -7,6 +7,8 @@ import { LiveSocket } from './socket.js';
 
 /** Answers below this depth stand beside what they answer: the server shows that many levels. */
 const DEPTH_MAX = 2;
+/** From a deletion that only the server can count to the question how many replies are left. */
+const RECOUNT_AFTER_MS = 500;
 
 export class PostThread {
   /** `onChange()` draws; `onComment(comment)` hears of comments by others that came live. */
@@ -27,6 +29,7 @@ export class PostThread {
 
   close() {
     this.closed = true;
+    clearTimeout(this.recounting);
     this.socket?.close();
   }
 
@@ -140,13 +143,35 @@ export class PostThread {
   }
 
   forget(id) {
+    if (this.removed.has(id)) return;
     this.removed.add(id);
     const comment = this.comments.get(id);
-    if (!comment) return;
+    if (!comment) return this.recountSoon();
     for (const reply of this.below(id)) this.forget(reply.id);
     const above = this.comments.get(comment.parent);
     if (above) above.replies_count = Math.max(0, above.replies_count - 1);
     this.comments.delete(id);
+  }
+
+  /** A reply went that was never loaded: which comment has one less is not known here. */
+  recountSoon() {
+    this.recounting ??= setTimeout(() => {
+      this.recounting = null;
+      this.recount();
+    }, RECOUNT_AFTER_MS);
+  }
+
+  async recount() {
+    const { removed, nextPage } = this;
+    try {
+      for (let page = 1; page < nextPage && !this.closed && !this.problem; page += 1) {
+        const { results } = await feedApi.comments(this.id, page);
+        for (const comment of results) this.take(comment, removed);
+      }
+    } catch {
+      // There are fewer pages now, or no connection: whoever comes back reads anew.
+    }
+    if (!this.closed) this.onChange();
   }
 
   liked(id, count) {

@@ -2,7 +2,8 @@
 //!
 //! Lists are remembered for a few seconds, so that tabs that come back all at once do not all ask the database. What was
 //! committed before a feed opened is in the list that it gets: a committed change forgets the list before it goes to the
-//! fan-out, which tells the feeds that are open by then.
+//! fan-out, which tells the feeds that are open by then. Where other programs write, nothing is remembered: nobody says
+//! when such a list is old, and a feed would keep it for all its life.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +24,12 @@ use crate::shard::port::{Follows, Inbox, LoadFollows, ToShard};
 use crate::store::{Store, StoreError};
 
 /// Lists that were read within the last [`ADMISSION_CACHE_SECONDS`].
-#[derive(Default)]
 pub(super) struct Lists(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
+    /// This process alone writes them.
+    is_ours: bool,
     lists: HashMap<UserId, List>,
     /// In the order in which they were read, those that were forgotten meanwhile among them.
     oldest: VecDeque<(Instant, UserId)>,
@@ -49,6 +51,11 @@ struct Before {
 }
 
 impl Lists {
+    /// Where `is_ours`, no other program writes what lists are made of; otherwise none is remembered.
+    pub(super) fn new(is_ours: bool) -> Self {
+        Self(Mutex::new(Known { is_ours, ..Known::default() }))
+    }
+
     /// To be called with what was committed, before the fan-out hears of it.
     pub(super) fn committed(&self, events: &[Arc<Committed>]) {
         let mut known = None;
@@ -76,7 +83,7 @@ impl Lists {
     fn put(&self, before: Before, user: UserId, authors: &[UserId]) {
         let mut known = self.lock();
         known.expire(before.at);
-        if known.changes == before.changes && bytes_of(authors) <= FEED_LISTS_BYTES_MAX {
+        if known.is_ours && known.changes == before.changes && bytes_of(authors) <= FEED_LISTS_BYTES_MAX {
             known.remember(before.at, user, authors);
         }
     }
@@ -218,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_list_is_remembered_for_a_few_seconds() {
-        let (lists, ana, now, list) = (Lists::default(), UserId::fresh(), Instant::now(), authors(3));
+        let (lists, ana, now, list) = (Lists::new(true), UserId::fresh(), Instant::now(), authors(3));
         lists.put(before(&lists, ana, now), ana, &list);
         assert_eq!(lists.get(ana, now + life() / 2).ok(), Some(list));
         before(&lists, ana, now + life());
@@ -227,10 +234,17 @@ mod tests {
         assert_eq!((known.oldest.len(), known.bytes), (1, bytes_of(&authors(1))));
     }
 
+    #[test]
+    fn what_others_write_is_not_remembered() {
+        let (lists, ana, now) = (Lists::new(false), UserId::fresh(), Instant::now());
+        lists.put(before(&lists, ana, now), ana, &authors(3));
+        before(&lists, ana, now);
+    }
+
     /// What is read while a change commits may lack it: a feed that opens behind the change must not be given it.
     #[test]
     fn a_list_that_was_read_across_a_change_is_not_remembered() {
-        let (lists, ana, beto, now) = (Lists::default(), UserId::fresh(), UserId::fresh(), Instant::now());
+        let (lists, ana, beto, now) = (Lists::new(true), UserId::fresh(), UserId::fresh(), Instant::now());
         let reading = before(&lists, ana, now);
         lists.lock().change(ana);
         lists.put(reading, ana, &authors(3));
@@ -245,7 +259,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_oldest_go() {
-        let (lists, now, list) = (Lists::default(), Instant::now(), authors(5000));
+        let (lists, now, list) = (Lists::new(true), Instant::now(), authors(5000));
         let most = FEED_LISTS_BYTES_MAX / bytes_of(&list);
         let users = authors(most + 2);
         for (age, user) in users.iter().enumerate() {

@@ -94,7 +94,7 @@ fn of_notification(user: UserId, change: &NotificationChange) -> LogLine {
             let ids = notifications.iter().map(|notification| notification.0);
             LogLine::new("read", first, user).with(several(*count, ids))
         }
-        NotificationChange::Gone { count } => LogLine::new("gone", None, user).with(count),
+        NotificationChange::Gone { notifications } => LogLine::new("gone", None, user).with(notifications.len()),
     }
 }
 

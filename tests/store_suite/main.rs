@@ -89,6 +89,7 @@ suite! {
             a_large_circle_is_listed_as_a_small_one,
             edits_are_the_authors_alone,
             deleting_a_post_takes_all_with_it,
+            a_post_with_many_comments_goes_in_several_writes,
             a_reaction_replaces_and_takes_back,
             reactions_of_many_at_once_add_up,
             a_private_post_is_its_authors_alone,

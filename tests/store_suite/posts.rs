@@ -349,3 +349,37 @@ pub async fn a_post_shows_its_newest_reactions(world: World) {
     assert_eq!(shown, users[..limits::POST_REACTIONS_SHOWN as usize], "the newest first");
     assert_eq!(read.counts.celebrations, users.len() as u64);
 }
+
+/// A post with more comments than one write deletes stays until they are gone, with counters that are right in between.
+pub async fn a_post_with_many_comments_goes_in_several_writes(world: World) {
+    let [ana, beto] = world.users(["ana", "beto"]).await;
+    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let kept = world.comment(beto, other, None, "sigue").await;
+    let (most, mut all) = (limits::COMMENTS_DELETED_MAX, Vec::new());
+    for index in 0..2 * most + 50 {
+        let parent = all.get(index / 2).copied().filter(|_| index % 3 > 0);
+        all.push(world.comment([ana, beto][index % 2], post, parent, "x").await);
+    }
+    let wrong = "SELECT count(*) FROM comments AS one WHERE replies_count <> \
+        (SELECT count(*) FROM comments WHERE parent_id = one.id)";
+    let delete = async |user| world.feed(user, Action::DeletePost { post }).await;
+    assert_eq!(refusal(&delete(beto).await), Refusal::NotAuthor);
+    let mut gone = Vec::new();
+    loop {
+        let outcome = delete(ana).await;
+        let PostChange::CommentsDeleted { comments, comments_count, user } = post_change(committed(&outcome)) else {
+            assert!(matches!(post_change(committed(&outcome)), PostChange::Deleted));
+            break;
+        };
+        assert!((1..=most).contains(&comments.len()) && *user == ana, "{}", comments.len());
+        gone.extend_from_slice(comments);
+        assert_eq!(*comments_count as usize, all.len() - gone.len());
+        assert_eq!(world.store.post(None, post).await.unwrap().unwrap().comments_count, *comments_count);
+        assert_eq!(world.backend.number(wrong).await, 0);
+    }
+    assert!((most..=all.len()).contains(&gone.len()), "{}", gone.len());
+    assert!(gone.iter().all(|comment| all.contains(comment)));
+    assert!(world.store.post(None, post).await.unwrap().is_none());
+    assert_eq!(world.backend.number("SELECT count(*) FROM comments").await, 1);
+    assert!(world.store.comment(ana, kept).await.unwrap().is_some());
+}

@@ -253,6 +253,16 @@ impl FeedRows for BatchRows<'_> {
         self.execute(sql, &[&content, &at, &comment]).map(drop)
     }
 
+    fn has_more_comments(&mut self, post: PostId, most: usize) -> Result<bool, MysqlError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM comments WHERE post_id = ? LIMIT ?) found";
+        Ok(self.number(sql, &[&post, &(most + 1)])? > most as u64)
+    }
+
+    fn top_comment(&mut self, post: PostId) -> Result<Option<CommentId>, MysqlError> {
+        let sql = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL ORDER BY created_at LIMIT 1";
+        self.runtime.block_on(self.view.row(sql, &[&post], |row| row.id(0)))
+    }
+
     fn delete_comments(
         &mut self,
         comment: CommentId,
@@ -472,8 +482,14 @@ impl FeedRows for BatchRows<'_> {
         Ok(self.execute(sql, &[&notification, &user])? > 0)
     }
 
-    fn clear_notifications(&mut self, user: UserId) -> Result<u64, MysqlError> {
+    fn clear_notifications(&mut self, user: UserId) -> Result<Vec<NotificationId>, MysqlError> {
         let most = limits::READ_ALL_ROWS_MAX;
-        self.execute(&format!("DELETE FROM notifications WHERE recipient_id = ? LIMIT {most}"), &[&user])
+        let sql = format!("SELECT id FROM notifications WHERE recipient_id = ? LIMIT {most} FOR UPDATE");
+        let gone: Vec<NotificationId> = self.runtime.block_on(self.view.rows(&sql, &[&user], |row| row.id(0)))?;
+        for keys in gone.chunks(limits::LIST_KEYS_MAX).map(padded) {
+            let values: Vec<_> = each(&keys).collect();
+            self.execute(&format!("DELETE FROM notifications WHERE id IN ({})", marks(keys.len())), &values)?;
+        }
+        Ok(gone)
     }
 }

@@ -97,6 +97,10 @@ pub trait FeedRows: Rows {
     fn insert_comment(&mut self, comment: &Comment) -> Result<u64, Self::Error>;
     /// New text.
     fn edit_comment(&mut self, comment: CommentId, content: &str, at: Timestamp) -> Result<(), Self::Error>;
+    /// Has the post more than `most` comments?
+    fn has_more_comments(&mut self, post: PostId, most: usize) -> Result<bool, Self::Error>;
+    /// The oldest comment on the post itself.
+    fn top_comment(&mut self, post: PostId) -> Result<Option<CommentId>, Self::Error>;
     /// A comment goes with all answers to it, and the counters of its post and parent fall: which went, each before
     /// those that answer it, and the post's counter then. At most `most` go (at least 1), answers before what they
     /// answer: the comment itself goes with the last of them, or stays. What stays is answered and counted as ever.
@@ -162,8 +166,8 @@ pub trait FeedRows: Rows {
     fn is_adopted(&mut self, row: Uuid) -> Result<bool, Self::Error>;
     /// Now it has.
     fn insert_adopted(&mut self, row: Uuid, topic: Topic, place: Place) -> Result<(), Self::Error>;
-    /// Takes a user's notifications away, at most [`crate::limits::READ_ALL_ROWS_MAX`]: how many.
-    fn clear_notifications(&mut self, user: UserId) -> Result<u64, Self::Error>;
+    /// Takes a user's notifications away, at most [`crate::limits::READ_ALL_ROWS_MAX`]: which.
+    fn clear_notifications(&mut self, user: UserId) -> Result<Vec<NotificationId>, Self::Error>;
 }
 
 /// A write under way with what it has caused so far.

@@ -78,13 +78,14 @@ pub(super) fn delete<R: FeedRows>(work: Work<'_, R>, id: NotificationId) -> Resu
     if !work.rows.delete_notification(work.actor, id)? {
         return Ok(refused(Refusal::NoSuchNotification));
     }
-    finish(work, NotificationChange::Gone { count: 1 })
+    finish(work, NotificationChange::Gone { notifications: vec![id] })
 }
 
 pub(super) fn clear<R: FeedRows>(work: Work<'_, R>) -> Result<Outcome, R::Error> {
-    match work.rows.clear_notifications(work.actor)? {
-        0 => Ok(Outcome::Unchanged),
-        count => finish(work, NotificationChange::Gone { count }),
+    let notifications = work.rows.clear_notifications(work.actor)?;
+    match notifications.is_empty() {
+        true => Ok(Outcome::Unchanged),
+        false => finish(work, NotificationChange::Gone { notifications }),
     }
 }
 

@@ -7,10 +7,12 @@ use rand::Rng;
 use super::feed::{FeedRows, Work};
 use super::{Place, notice, refused};
 use crate::durable::write::{Outcome, Refusal};
+use crate::feed::comment::CommentHead;
 use crate::feed::event::{FeedEvent, PostChange, PostEvent};
 use crate::feed::notification::{Notice, NotificationType, References};
 use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};
-use crate::ids::{PostId, Topic};
+use crate::ids::{CommentId, PostId, Topic};
+use crate::limits;
 
 /// Letters of a short id.
 const SHORT_ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -93,15 +95,42 @@ pub(super) fn edit<R: FeedRows>(mut work: Work<'_, R>, id: PostId, patch: &PostP
     }
 }
 
+/// Of a post with many comments some go, and the post stays until the same is asked again: whoever asks looks whether
+/// the post is what went.
 pub(super) fn delete<R: FeedRows>(mut work: Work<'_, R>, id: PostId) -> Result<Outcome, R::Error> {
     let head = match own(&mut work, id)? {
         Ok(head) => head,
         Err(refusal) => return Ok(refused(refusal)),
     };
     let place = work.rows.take_place(Topic::Post(id))?;
+    if work.rows.has_more_comments(id, limits::COMMENTS_DELETED_MAX)?
+        && let Some((comments, comments_count)) = take_comments(&mut work, id)?
+    {
+        let change = PostChange::CommentsDeleted { comments, user: work.actor, comments_count };
+        record(&mut work, id, head, place, change)?;
+        return work.done();
+    }
     work.rows.delete_post(id, head.author)?;
     record(&mut work, id, head, place, PostChange::Deleted)?;
     work.done()
+}
+
+/// Takes away as many comments as one write may: which went, and the post's counter then. `None`: there was none.
+fn take_comments<R: FeedRows>(work: &mut Work<'_, R>, post: PostId) -> Result<Option<(Vec<CommentId>, u64)>, R::Error> {
+    let (mut gone, mut count) = (Vec::new(), None);
+    while gone.len() < limits::COMMENTS_DELETED_MAX
+        && let Some(top) = work.rows.top_comment(post)?
+    {
+        let head = CommentHead { author: work.actor, post, parent: None };
+        let (comments, left) = work.rows.delete_comments(top, head, limits::COMMENTS_DELETED_MAX - gone.len())?;
+        count = Some(left);
+        let is_whole = comments.first() == Some(&top);
+        gone.extend(comments);
+        if !is_whole {
+            break;
+        }
+    }
+    Ok(count.map(|count| (gone, count)))
 }
 
 pub(super) fn react<R: FeedRows>(

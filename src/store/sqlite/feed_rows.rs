@@ -229,6 +229,20 @@ impl FeedRows for BatchRows<'_> {
         .map(drop)
     }
 
+    fn has_more_comments(&mut self, post: PostId, most: usize) -> rusqlite::Result<bool> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM comments WHERE post_id = ?1 LIMIT ?2)";
+        Ok(self.number(sql, params![post, most + 1])? > most as u64)
+    }
+
+    fn top_comment(&mut self, post: PostId) -> rusqlite::Result<Option<CommentId>> {
+        self.connection
+            .prepare_cached(
+                "SELECT id FROM comments WHERE post_id = ?1 AND parent_id IS NULL ORDER BY created_at LIMIT 1",
+            )?
+            .query_row([post], |row| row.get(0))
+            .optional()
+    }
+
     fn delete_comments(
         &mut self,
         comment: CommentId,
@@ -447,10 +461,11 @@ impl FeedRows for BatchRows<'_> {
         Ok(self.execute(sql, params![notification, user])? > 0)
     }
 
-    fn clear_notifications(&mut self, user: UserId) -> rusqlite::Result<u64> {
+    fn clear_notifications(&mut self, user: UserId) -> rusqlite::Result<Vec<NotificationId>> {
         let sql = "DELETE FROM notifications WHERE id IN \
-            (SELECT id FROM notifications WHERE recipient_id = ?1 LIMIT ?2)";
-        Ok(self.execute(sql, params![user, limits::READ_ALL_ROWS_MAX])? as u64)
+            (SELECT id FROM notifications WHERE recipient_id = ?1 LIMIT ?2) RETURNING id";
+        let mut delete = self.connection.prepare_cached(sql)?;
+        delete.query_map(params![user, limits::READ_ALL_ROWS_MAX], |row| row.get(0))?.collect()
     }
 }
 

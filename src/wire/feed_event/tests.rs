@@ -208,5 +208,5 @@ fn notifications_come_and_are_read() {
     );
     let read = NotificationChange::Read { notifications: vec![id], count: 1 };
     assert_eq!(frames(&read), [format!(r#"{{"type":"notification_read","notification_id":"{id}"}}"#)]);
-    assert!(frames(&NotificationChange::Gone { count: 3 }).is_empty());
+    assert!(frames(&NotificationChange::Gone { notifications: vec![NotificationId::fresh()] }).is_empty());
 }
