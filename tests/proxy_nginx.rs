@@ -26,6 +26,7 @@ fn adapted(port: u16, pregon: &str, django: &str, folder: &Path) -> String {
         ("server 127.0.0.1:8000;", format!("server {pregon};")),
         ("server 127.0.0.1:8001;", format!("server {django};")),
         ("/var/log/nginx/pregon.log", folder.join("access.log").display().to_string()),
+        ("/var/log/nginx/pregon-error.log", folder.join("sockets.log").display().to_string()),
     ] {
         assert_eq!(text.matches(from).count(), 1, "{from}");
         text = text.replace(from, &to);
@@ -72,6 +73,12 @@ impl Nginx {
 
     fn http(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// All that it has written, whatever the file.
+    fn logs(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        ["access.log", "sockets.log", "error.log"].map(read).concat()
     }
 
     fn access_log(&self) -> String {
@@ -146,6 +153,22 @@ async fn each_path_goes_to_its_server_and_sockets_pass() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(!nginx.access_log().contains("token") && !nginx.access_log().contains(token), "{}", nginx.access_log());
+}
+
+/// Where nobody listens, every attempt of every client is an error to nginx.
+#[tokio::test]
+async fn a_token_is_in_no_log_when_pregon_is_away() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nginx = Nginx::start(&nobody, &nobody).await;
+    for path in ["/ws/feed/?token=hunter2", "/api/notifications/?page=1"] {
+        assert_eq!(reqwest::get(nginx.http(path)).await.unwrap().status().as_u16(), 502);
+    }
+    let began = Instant::now();
+    while !(nginx.logs().contains("GET /ws/feed/\" 502") && nginx.logs().contains("connect() failed")) {
+        assert!(began.elapsed() < PATIENCE, "{}", nginx.logs());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!nginx.logs().contains("hunter2"), "{}", nginx.logs());
 }
 
 #[tokio::test(flavor = "multi_thread")]
