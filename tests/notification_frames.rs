@@ -150,9 +150,8 @@ async fn pings_are_answered_and_bad_frames_ignored() {
 #[tokio::test]
 async fn who_registers_follows_the_helpers_and_they_are_told() {
     let server = Server::builder().seed(2, 0, 0).start().await;
-    let database = rusqlite::Connection::open(server.database()).unwrap();
     let id = server.fixture.users[ANA].id.replace('-', "");
-    assert_eq!(database.execute("UPDATE users SET username = 'sos' WHERE id = ?", [id]).unwrap(), 1);
+    assert_eq!(server.execute("UPDATE users SET username = 'sos' WHERE id = ?", &[&id]).await, 1);
     let mut tab = server.notifications(ANA).await;
     let body = json!({
         "email": "nuevo@example.com", "username": "nuevo", "display_name": "Nuevo",
