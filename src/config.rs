@@ -22,6 +22,7 @@ use crate::fanout::publish::PostUpdates;
 use crate::http::address::Network;
 use crate::limits;
 use crate::net::send::Io;
+use crate::store::mysql::{self, PlanLine};
 
 /// One sentence: the setting, its value, and a right example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub struct Settings {
     pub database: Database,
     /// Where the clock of the database's times hangs.
     pub zone: Zone,
+    /// The zone was set; where it was not, [`Self::zone`] is only what is usual.
+    pub is_zone_given: bool,
     /// How times look in JSON.
     pub json_times: JsonTimes,
     /// The Redis of Django's channel layer.
@@ -178,7 +181,21 @@ impl Settings {
             redis,
             django,
             zone,
+            is_zone_given: raw.get(Setting::DbZone).is_some(),
             json_times,
+        })
+    }
+
+    /// What to do about a database of another program's that took `plan`, when nobody has said by which clock that program
+    /// writes its times: hours off, every list would be in a wrong order.
+    pub fn zone_to_set(&self, plan: &[PlanLine]) -> Option<String> {
+        (!self.is_zone_given && mysql::is_anothers(plan)).then(|| {
+            format!(
+                "{} has another program's tables, and PREGON_DB_ZONE does not say by which clock their times are written: \
+                 set it to Django's TIME_ZONE, for example PREGON_DB_ZONE=America/Bogota, or to UTC where Django has \
+                 USE_TZ = True",
+                self.database
+            )
         })
     }
 

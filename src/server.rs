@@ -38,7 +38,7 @@ use crate::net::{affinity, listener};
 use crate::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::shard::{self, Plan};
 use crate::store::beside::Beside;
-use crate::store::mysql::{MysqlOptions, MysqlStore};
+use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{LanePort, Store};
 use crate::wire::object::Presenter;
@@ -176,6 +176,10 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
         Database::Mysql(link) => {
             let (lanes, zone) = (settings.write_lanes, settings.zone);
             let options = MysqlOptions { lanes, zone, shown_reactions, ..MysqlOptions::new(link.clone()) };
+            let plan = control.block_on(mysql::plan(link))?;
+            if let Some(sentence) = settings.zone_to_set(&plan) {
+                anyhow::bail!(sentence);
+            }
             let store = control.block_on(MysqlStore::open(options, port))?;
             (store.clone(), Some(store))
         }

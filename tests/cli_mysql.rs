@@ -75,7 +75,7 @@ async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
     assert!(!refused.contains("pregon:pregon"), "a password: {refused}");
 
     let plan = said(&run(here, &url, &["migrate", "--dry-run"]));
-    assert_eq!(plan.matches("to do").count(), 3, "{plan}");
+    assert_eq!(plan.matches("to do").count(), 4, "{plan}");
     assert!(schema(&name).await.is_empty(), "a dry run makes nothing");
     let checked = run(here, &url, &["check"]);
     assert!(String::from_utf8_lossy(&checked.stdout).contains("WRONG database: "), "{checked:?}");
@@ -86,7 +86,7 @@ async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
         assert!(made.iter().any(|line| line.contains(index)), "{index}");
     }
     let done = said(&run(here, &url, &["migrate"]));
-    assert_eq!(done.matches("applied").count(), 3, "{done}");
+    assert_eq!(done.matches("applied").count(), 4, "{done}");
     assert_eq!(schema(&name).await, made);
     let checked = String::from_utf8(run(here, &url, &["check"]).stdout).unwrap();
     assert!(checked.contains("has this version's tables"), "{checked}");
@@ -118,7 +118,7 @@ async fn another_programs_tables_are_left_as_they_are() {
     said(&run(here, &url, &["migrate"]));
     // What stays is what another program would have made; with a column, an index and a table of its own.
     let own = [
-        "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked",
+        "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked, pregon_adopted",
         "DROP TABLE friend_requests, stories",
         "ALTER TABLE users ADD COLUMN theme varchar(20) NULL, ADD INDEX theirs (theme)",
         "CREATE TABLE django_migrations (id int)",
@@ -126,11 +126,25 @@ async fn another_programs_tables_are_left_as_they_are() {
     statements(&name, &own).await;
     let before = schema(&name).await;
     let plan = said(&run(here, &url, &["migrate", "--dry-run"]));
-    assert_eq!((plan.matches("left alone").count(), plan.matches("to do").count()), (2, 1), "{plan}");
+    assert_eq!((plan.matches("left alone").count(), plan.matches("to do").count()), (2, 2), "{plan}");
     said(&run(here, &url, &["migrate"]));
     assert_eq!(schema(&name).await, before, "nothing of theirs has changed");
     said(&run(here, &url, &["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"]));
 
+    // By which clock the other program writes is not guessed.
+    let zone = "set it to Django's TIME_ZONE, for example PREGON_DB_ZONE=America/Bogota";
+    assert!(complaint(&run(here, &url, &["serve"])).contains(zone));
+    assert!(plan.contains(zone), "{plan}");
+    let checked = run(here, &url, &["check"]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains(zone), "{checked:?}");
+    let settings = [("PREGON_DATABASE_URL".to_owned(), url.clone()), ("PREGON_DB_ZONE".to_owned(), "UTC".to_owned())];
+    let checked = pregon(&settings, here).arg("check").output().unwrap();
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("has this version's tables"), "{checked:?}");
+
+    let columns = ["ALTER TABLE posts DROP COLUMN views_count, ADD COLUMN mood varchar(9) NOT NULL, ADD COLUMN n int"];
+    statements(&name, &columns).await;
+    let refused = complaint(&run(here, &url, &["migrate"]));
+    assert!(refused.contains("lacks posts.views_count and has posts.mood (NOT NULL"), "{refused}");
     statements(&name, &["DROP TABLE message_reads"]).await;
     assert!(complaint(&run(here, &url, &["migrate"])).contains("lacks message_reads"));
 }

@@ -43,7 +43,11 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
 
 fn tables(settings: &Settings) -> Result<String, String> {
     let place = &settings.database;
-    match (database::steps_to_do(place).map_err(|error| format!("{error:#}"))?, place) {
+    let (to_do, zone_to_set) = database::steps_to_do(settings).map_err(|error| format!("{error:#}"))?;
+    if let Some(sentence) = zone_to_set {
+        return Err(sentence);
+    }
+    match (to_do, place) {
         (0, _) => Ok(format!("{place} has this version's tables")),
         (to_do, Database::Sqlite(_)) => {
             Ok(format!("{place} gets {to_do} migration(s) when the server starts, or now with pregon migrate"))

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::cli::say;
 use crate::clock::Zone;
-use crate::config::Database;
+use crate::config::{Database, Settings};
 use crate::ids::UserId;
 use crate::store::mysql::{self, Dialect, IdForm, Step};
 use crate::store::sqlite::{self, SeedPlan, Seeded};
@@ -22,11 +22,13 @@ where
 }
 
 /// Shows the plan, then takes its steps unless it is a dry run.
-pub fn migrate(database: &Database, dry_run: bool) -> Result<()> {
-    match database {
+pub fn migrate(settings: &Settings, dry_run: bool) -> Result<()> {
+    match &settings.database {
         Database::Sqlite(file) => sqlite::migrate(file, dry_run)?.iter().try_for_each(|line| say(&line.to_string()))?,
         Database::Mysql(link) => {
-            block_on(mysql::plan(link))?.iter().try_for_each(|line| say(&line.to_string()))?;
+            let plan = block_on(mysql::plan(link))?;
+            plan.iter().try_for_each(|line| say(&line.to_string()))?;
+            settings.zone_to_set(&plan).map_or(Ok(()), |sentence| say(&sentence))?;
             if !dry_run {
                 block_on(mysql::migrate(link, IdForm::Fitting))?;
             }
@@ -35,11 +37,16 @@ pub fn migrate(database: &Database, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-/// How many steps are to be taken.
-pub fn steps_to_do(database: &Database) -> Result<usize> {
-    Ok(match database {
-        Database::Sqlite(file) => sqlite::migrate(file, true)?.iter().filter(|line| line.applied.is_none()).count(),
-        Database::Mysql(link) => block_on(mysql::plan(link))?.iter().filter(|line| line.step == Step::ToDo).count(),
+/// How many steps are to be taken, and what else to do before the database is served.
+pub fn steps_to_do(settings: &Settings) -> Result<(usize, Option<String>)> {
+    Ok(match &settings.database {
+        Database::Sqlite(file) => {
+            (sqlite::migrate(file, true)?.iter().filter(|line| line.applied.is_none()).count(), None)
+        }
+        Database::Mysql(link) => {
+            let plan = block_on(mysql::plan(link))?;
+            (plan.iter().filter(|line| line.step == Step::ToDo).count(), settings.zone_to_set(&plan))
+        }
     })
 }
 

@@ -37,7 +37,7 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
             crate::server::run(&settings)?;
         }
         Command::Migrate { dry_run } => {
-            database::migrate(&settings.database, dry_run)?;
+            database::migrate(&settings, dry_run)?;
         }
         Command::Check => return check::run(&settings),
         Command::Token { user, hours } => token::run(&settings, &user, hours)?,

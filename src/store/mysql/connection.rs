@@ -1,6 +1,7 @@
 //! Connections: how they are opened and set up, and what their errors mean.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mysql_async::{Conn, Opts, OptsBuilder};
@@ -69,6 +70,8 @@ impl Link {
             .init(session_settings().to_vec())
             .stmt_cache_size(STATEMENTS_MAX)
             .tcp_keepalive(Some(Duration::from_secs(60)))
+            // The path that a server names its socket by is of its own machine: on this one, it may be another server's.
+            .prefer_socket(false)
             // An UPDATE tells how many rows it met, also those that already were so.
             .client_found_rows(true);
         Ok(Self { opts: opts.into(), place })
@@ -149,6 +152,25 @@ impl MysqlError {
         self.code() == Some(1146)
     }
 
+    /// No such table, or not with the columns that pregon asks for. For those that are another program's own affair: they are
+    /// as good as empty, and a line in the log says so once.
+    pub fn is_of_another_schema(&self) -> bool {
+        const NO_COLUMN: u16 = 1054;
+        static IS_TOLD: AtomicBool = AtomicBool::new(false);
+        let is_other = self.code() == Some(NO_COLUMN);
+        if is_other && !IS_TOLD.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error = %self, "a table of another program has other columns: it is passed over (said once)");
+        }
+        is_other || self.is_no_table()
+    }
+
+    /// Is the connection of no more use? Also to a server that has become read-only: after a failover, the one that takes
+    /// writes is found by connecting anew.
+    pub fn ends_connection(&self) -> bool {
+        const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+        self.remedy() == Remedy::Reconnect || self.code().is_some_and(|code| READ_ONLY.contains(&code))
+    }
+
     /// What is to be done about it.
     pub fn remedy(&self) -> Remedy {
         let Some(code) = self.code() else {
@@ -217,6 +239,7 @@ mod tests {
         let link = Link::parse("mariadb://ana:hunter2@db.example:3307/social").unwrap();
         assert_eq!((link.place(), link.database()), ("social on db.example:3307", "social"));
         assert_eq!(format!("{link:?}"), "social on db.example:3307");
+        assert!(!link.opts.prefer_socket(), "a server's own socket is not on this machine");
         for (url, part) in [
             ("mysql://ana:hunter2@db", "names no database"),
             ("mysql://ana:hunter2@db/", "names no database"),

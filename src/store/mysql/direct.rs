@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use mysql_async::Conn;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::mysql::connection::{Link, MysqlError, Remedy};
+use crate::store::mysql::connection::{Link, MysqlError};
 
 /// The pool. Connections belong to the event loop on which they were opened: one pool, one event loop.
 pub struct Direct {
@@ -37,13 +38,18 @@ impl Direct {
     /// A connection, as soon as one is free.
     ///
     /// # Errors
-    /// Too many wait, the store is closed, or the server cannot be reached.
+    /// Too many wait, none is free within [`limits::CONNECT_TIMEOUT`], the store is closed, or the server cannot be reached.
     pub async fn lend(&self) -> Result<Loan<'_>, StoreError> {
+        self.lend_within(limits::CONNECT_TIMEOUT).await
+    }
+
+    async fn lend_within(&self, wait: Duration) -> Result<Loan<'_>, StoreError> {
         let waiting = Waiting::enter(&self.waiting);
         if waiting.before >= limits::READS_WAITING_MAX {
             return Err(StoreError::Unavailable("too many reads wait".into()));
         }
-        let permit = self.free.acquire().await;
+        let permit = tokio::time::timeout(wait, self.free.acquire()).await;
+        let permit = permit.map_err(|_| StoreError::Unavailable("no connection came free in time".into()))?;
         let permit = permit.map_err(|_| StoreError::Unavailable("the store is closing".into()))?;
         drop(waiting);
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -73,7 +79,7 @@ impl Direct {
 impl Loan<'_> {
     /// Returns the connection, unless `error` says that it is of no more use.
     pub fn give_back(self, error: Option<&MysqlError>) {
-        if error.is_none_or(|error| error.remedy() != Remedy::Reconnect) {
+        if error.is_none_or(|error| !error.ends_connection()) {
             self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
         }
     }
@@ -94,5 +100,19 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_connection_for_ever() {
+        let direct = Direct::new(Link::parse("mysql://ana@127.0.0.1:1/x").unwrap(), 1);
+        let _held = direct.free.acquire().await.unwrap();
+        let refused = direct.lend_within(Duration::from_millis(10)).await.map(drop);
+        assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("in time")), "{refused:?}");
+        assert_eq!(direct.waiting.load(Ordering::Relaxed), 0);
     }
 }

@@ -42,7 +42,7 @@ impl BatchRows<'_> {
         let found = self.runtime.block_on(self.view.row(&sql, values, request_of_row));
         match found {
             // A backend without friend requests.
-            Err(error) if error.is_no_table() => Ok(None),
+            Err(error) if error.is_of_another_schema() => Ok(None),
             found => found,
         }
     }
@@ -140,7 +140,7 @@ impl FeedRows for BatchRows<'_> {
             for table in ["post_reactions", "post_shares", "post_bookmarks", "post_views", "post_reports"] {
                 match view.execute(&format!("DELETE FROM {table} WHERE post_id = ?"), &[&post]).await {
                     // Databases need not have those that pregon does not write.
-                    Err(error) if error.is_no_table() => {}
+                    Err(error) if error.is_of_another_schema() => {}
                     other => drop(other?),
                 }
             }
@@ -460,9 +460,10 @@ impl FeedRows for BatchRows<'_> {
     }
 
     fn read_all_notifications(&mut self, user: UserId, at: Timestamp) -> Result<ReadNotifications, MysqlError> {
+        // No second key: an index has this order, so that a long list is not sorted. No two of a user's have one time.
         let sql = format!(
             "SELECT id FROM notifications WHERE recipient_id = ? AND is_read = 0 \
-             ORDER BY created_at DESC, id DESC LIMIT {}",
+             ORDER BY created_at DESC LIMIT {}",
             limits::READ_ALL_ROWS_MAX
         );
         let mut newest: Vec<NotificationId> = self.runtime.block_on(self.view.rows(&sql, &[&user], |row| row.id(0)))?;
@@ -483,7 +484,7 @@ impl FeedRows for BatchRows<'_> {
 
     fn clear_notifications(&mut self, user: UserId) -> Result<Vec<NotificationId>, MysqlError> {
         let most = limits::READ_ALL_ROWS_MAX;
-        let sql = format!("SELECT id FROM notifications WHERE recipient_id = ? ORDER BY id LIMIT {most} FOR UPDATE");
+        let sql = format!("SELECT id FROM notifications WHERE recipient_id = ? LIMIT {most} FOR UPDATE");
         let gone: Vec<NotificationId> = self.runtime.block_on(self.view.rows(&sql, &[&user], |row| row.id(0)))?;
         for keys in gone.chunks(limits::LIST_KEYS_MAX).map(padded) {
             let values: Vec<_> = each(&keys).collect();

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::mysql::Shared;
+use crate::store::mysql::columns::{self, Columns};
 use crate::store::mysql::connection::{Link, MysqlError};
 use crate::store::mysql::view::View;
 
@@ -85,6 +86,11 @@ impl fmt::Display for PlanLine {
     }
 }
 
+/// Were the tables that others make, too, made by another program? Then its clock's zone cannot be told from here.
+pub fn is_anothers(plan: &[PlanLine]) -> bool {
+    plan.iter().any(|line| line.step == Step::LeftAlone)
+}
+
 /// How ids are stored in tables that are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdForm {
@@ -144,8 +150,10 @@ pub(super) async fn require(view: &mut View<'_>, link: &Link) -> Result<(), Stor
 }
 
 /// What is there.
+#[derive(Default)]
 struct Found {
     tables: Vec<String>,
+    columns: Columns,
     /// Steps that were begun, and when each ended.
     ledger: Vec<(u32, Option<String>)>,
 }
@@ -159,7 +167,7 @@ async fn look(view: &mut View<'_>) -> Result<Found, MysqlError> {
     } else {
         Vec::new()
     };
-    Ok(Found { tables, ledger })
+    Ok(Found { tables, columns: columns::of_database(view).await?, ledger })
 }
 
 impl Found {
@@ -172,6 +180,22 @@ impl Found {
         let is_ours =
             MIGRATIONS.iter().any(|step| step.is_shared && self.ledger.iter().any(|(had, _)| *had == step.number));
         !is_ours && NEEDED.iter().any(|table| self.has(table))
+    }
+
+    /// Refuses tables that another program has made or changed so that they cannot be read or written.
+    fn require_columns(&self, place: &str) -> Result<(), StoreError> {
+        let is_done = |step: &&Migration| self.ledger.iter().any(|(had, when)| *had == step.number && when.is_some());
+        if !self.is_foreign() && !MIGRATIONS.iter().all(|step| is_done(&step)) {
+            // The steps to come may make what is missing.
+            return Ok(());
+        }
+        let shared: String = MIGRATIONS.iter().filter(|step| step.is_shared).map(|step| step.sql).collect();
+        match columns::complaint(&self.columns, &NEEDED, &shared).as_str() {
+            "" => Ok(()),
+            what => Err(StoreError::Unavailable(format!(
+                "{place} {what}: run the other program's migrations up to where both agree, or use a pregon that knows them"
+            ))),
+        }
     }
 
     fn plan(&self, place: &str) -> Result<Vec<PlanLine>, StoreError> {
@@ -189,6 +213,7 @@ impl Found {
                 missing.join(", ")
             )));
         }
+        self.require_columns(place)?;
         let step = |migration: &Migration| match self.ledger.iter().find(|(had, _)| *had == migration.number) {
             Some((_, Some(when))) => Step::Applied(when.clone()),
             None if is_foreign && migration.is_shared => Step::LeftAlone,
@@ -276,6 +301,7 @@ mod tests {
         let found = |tables: &[&str], ledger: &[(u32, Option<&str>)]| Found {
             tables: tables.iter().map(|table| (*table).to_owned()).collect(),
             ledger: ledger.iter().map(|(number, when)| (*number, when.map(str::to_owned))).collect(),
+            ..Found::default()
         };
         let steps =
             |found: Found| found.plan("x").map(|plan| plan.into_iter().map(|line| line.step).collect::<Vec<_>>());

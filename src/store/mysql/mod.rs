@@ -4,6 +4,7 @@
 //! sides: REST's reads, and the lanes inside their transactions.
 
 mod accounts;
+mod columns;
 mod comments;
 mod connection;
 mod dialect;
@@ -36,7 +37,7 @@ use std::sync::Arc;
 use mysql_async::Conn;
 
 pub use self::connection::Link;
-pub use self::migrate::{IdForm, PlanLine, Step, migrate, plan};
+pub use self::migrate::{IdForm, PlanLine, Step, is_anothers, migrate, plan};
 pub use self::seed::seed;
 pub use self::store::MysqlStore;
 

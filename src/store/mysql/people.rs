@@ -42,9 +42,6 @@ pub fn live(column: &str, rows: &str) -> String {
 /// Keys of one `IN (…)`: longer lists are asked for piece by piece.
 pub const KEYS_MAX: usize = 256;
 
-/// No such table: other programs' databases need not have every table that is only read.
-const NO_TABLE: u16 = 1146;
-
 /// The profiles of all to whom some rows refer.
 #[derive(Default)]
 pub struct Profiles(HashMap<UserId, Arc<UserProfile>>);
@@ -181,10 +178,11 @@ pub async fn search(
 
 /// Friends of `of`, newest first.
 pub async fn friends(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Vec<Person>, MysqlError> {
-    let listed = "JOIN (SELECT user2_id AS id, created_at AS since FROM friendships WHERE user1_id = ? \
-        UNION ALL SELECT user1_id, created_at FROM friendships WHERE user2_id = ?) listed ON listed.id = u.id \
-        WHERE u.is_active = 1 ORDER BY listed.since DESC, listed.id";
-    people(view, viewer, listed, &[&of, &of]).await
+    let listed = "JOIN (SELECT f.id, f.since FROM (SELECT user2_id AS id, created_at AS since FROM friendships \
+        WHERE user1_id = ? UNION ALL SELECT user1_id, created_at FROM friendships WHERE user2_id = ?) f \
+        JOIN users a ON a.id = f.id AND a.is_active = 1 ORDER BY f.since DESC, f.id LIMIT ?) listed \
+        ON listed.id = u.id ORDER BY listed.since DESC, listed.id";
+    people(view, viewer, listed, &[&of, &of, &limits::PEOPLE_LISTED_MAX]).await
 }
 
 /// Who follows `of`, newest first.
@@ -285,7 +283,7 @@ async fn requests(
 /// The rows of a table that need not be there.
 pub fn or_none<T>(rows: Result<Vec<T>, MysqlError>) -> Result<Vec<T>, MysqlError> {
     match rows {
-        Err(error) if error.code() == Some(NO_TABLE) => Ok(Vec::new()),
+        Err(error) if error.is_of_another_schema() => Ok(Vec::new()),
         rows => rows,
     }
 }

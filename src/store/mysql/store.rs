@@ -55,7 +55,9 @@ macro_rules! read {
                     break Ok(value);
                 }
                 Err(error) => {
-                    let is_stale = loan.is_used && error.remedy() == Remedy::Reconnect;
+                    // Who has waited for an answer in vain does not wait twice.
+                    let is_late = matches!(error, MysqlError::Late(_));
+                    let is_stale = loan.is_used && error.remedy() == Remedy::Reconnect && !is_late;
                     loan.give_back(Some(&error));
                     if !is_stale {
                         break Err(StoreError::from(error));
@@ -91,9 +93,9 @@ macro_rules! direct {
                 }
                 Err(error) => {
                     let is_over = attempt >= limits::DIRECT_ATTEMPTS_MAX || !may_succeed(&error);
-                    if error.remedy() == Remedy::Reconnect {
-                        $store.direct.forget_idle();
+                    if error.ends_connection() {
                         loan.give_back(Some(&error));
+                        $store.direct.forget_idle();
                     } else {
                         let undone = view.run("ROLLBACK").await;
                         loan.give_back(undone.as_ref().err());

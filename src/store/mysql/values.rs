@@ -1,5 +1,7 @@
 //! Ids, times and kinds as MySQL columns hold them: into parameters, and out of rows.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use mysql_async::{Row, Value};
 use uuid::Uuid;
 
@@ -92,14 +94,15 @@ pub trait FromId {
 
 id_columns! { Id UserId RoomId MessageId PostId CommentId NotificationId RequestId EventId }
 
-/// A kind: one of a few words.
+/// A kind: one of a few words. The database enforces none of them, and another program may know more.
 pub trait FromWord: Sized {
-    /// The kind that is called so.
-    fn from_word(word: &str) -> Option<Self>;
+    /// The kind that is called so, in any case: the database may compare words without it. A word of another program's
+    /// own is the plainest of the kinds, so that its row is shown with the others; a line in the log says so once.
+    fn from_word(word: &str) -> Self;
 }
 
 macro_rules! word_columns {
-    ($($name:ident)*) => {$(
+    ($($name:ident $plainest:ident,)*) => {$(
         impl ToColumn for $name {
             fn to_column(&self, _: &Dialect) -> Value {
                 Value::Bytes(self.as_str().into())
@@ -107,15 +110,23 @@ macro_rules! word_columns {
         }
 
         impl FromWord for $name {
-            fn from_word(word: &str) -> Option<Self> {
-                Self::from_text(word)
+            fn from_word(word: &str) -> Self {
+                static IS_TOLD: AtomicBool = AtomicBool::new(false);
+                Self::from_text(word).or_else(|| Self::from_text(&word.to_ascii_lowercase())).unwrap_or_else(|| {
+                    if !IS_TOLD.swap(true, Ordering::Relaxed) {
+                        let (kind, taken_for) = (stringify!($name), Self::$plainest.as_str());
+                        tracing::warn!(kind, word, taken_for, "a word in the database is not known (said once)");
+                    }
+                    Self::$plainest
+                })
             }
         }
     )*};
 }
 
 word_columns! {
-    MessageType ReactionType ChatType PostType Category PostReactionType NotificationType RequestStatus
+    MessageType Text, ReactionType Like, ChatType Group, PostType Text, Category Unset, PostReactionType Like,
+    NotificationType Mention, RequestStatus Rejected,
 }
 
 macro_rules! number_columns {
@@ -215,9 +226,9 @@ impl<'a> Columns<'a> {
         self.present(index, self.borrowed(index)?)
     }
 
-    /// One of a few words, whatever their case was compared by.
+    /// One of a few words, or what [`FromWord`] takes another one for.
     pub fn kind<T: FromWord>(self, index: usize) -> Result<T, MysqlError> {
-        T::from_word(self.str(index)?).ok_or_else(|| self.unexpected(index, "a known word"))
+        Ok(T::from_word(self.str(index)?))
     }
 
     /// True unless 0; NULL, as of a comparison with NULL, is false.

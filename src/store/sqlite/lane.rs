@@ -56,6 +56,8 @@ pub struct SqliteLane {
     memory: Memory,
     twins: Twins,
     pub(super) rests: VecDeque<UnreadRest>,
+    /// Those of a batch of which it is not known whether it was committed.
+    undecided: Vec<UnreadRest>,
     pub(super) retention: Retention,
     shown_reactions: u32,
     /// The last transaction failed as a whole.
@@ -93,6 +95,7 @@ impl SqliteLane {
             memory,
             twins,
             rests,
+            undecided: Vec::new(),
             retention,
             shown_reactions,
             is_failing: false,
@@ -160,8 +163,10 @@ impl SqliteLane {
                     self.reset();
                 }
                 self.memory.clear();
-                self.rests.truncate(rests_before);
-                if !matches!(failure, Failure::Unknown(..)) {
+                let rests = self.rests.split_off(rests_before);
+                if matches!(failure, Failure::Unknown(..)) {
+                    self.undecided = rests.into();
+                } else {
                     self.twins.back_to(0);
                 }
                 Err(failure)
@@ -245,7 +250,9 @@ impl BatchStore for SqliteLane {
                     |row| row.get(0),
                 )?,
         };
+        let rests = std::mem::take(&mut self.undecided);
         if is_there {
+            self.rests.extend(rests);
             self.settle(&batch.events, (self.clock)());
         } else {
             self.twins.back_to(0);
@@ -341,7 +348,13 @@ mod tests {
         let mut lane = SqliteLane::open(path, caches, Arc::new(Timestamp::now), wal, 0).unwrap();
         let written = lane.commit(&[send(room, actor), send(room, actor)]).unwrap();
         assert_eq!(written.events.len(), 2);
+        // What is left of a long mark_as_read is part of the batch.
+        let at = Timestamp::now();
+        let rest = UnreadRest { room, user: actor, after: Timestamp(0), before: at, at };
+        lane.undecided = vec![rest];
         assert!(lane.resolve(&written).unwrap());
+        assert_eq!(lane.rests, [rest]);
+        lane.rests.clear();
 
         // The same places, taken by a batch that was rolled back, belong to other events.
         let mut lost = Batch::default();
@@ -360,7 +373,9 @@ mod tests {
             };
             lost.events.push(Arc::new(event));
         }
+        lane.undecided = vec![rest];
         assert!(!lane.resolve(&lost).unwrap());
+        assert!(lane.rests.is_empty() && lane.undecided.is_empty());
         assert!(!lane.resolve(&Batch::default()).unwrap());
     }
 }
