@@ -5,10 +5,12 @@ mod store_support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pregon::chat::message::ReactionType;
+use pregon::chat::message::{MessageType, ReactionType};
+use pregon::chat::room::ChatType;
 use pregon::chat::write::Action;
 use pregon::clock::Timestamp;
-use pregon::feed::post::{PostList, PostReactionType};
+use pregon::feed::notification::NotificationType;
+use pregon::feed::post::{Category, PostList, PostReactionType};
 use pregon::feed::write::Action as FeedAction;
 use pregon::ids::{CommentId, NotificationId};
 use pregon::limits;
@@ -97,12 +99,45 @@ async fn tables_that_others_need_not_have_are_not_missed() {
     let read = world.store.message(users[1], room, message.id).await.unwrap().unwrap();
     let preview = read.story.unwrap();
     assert_eq!((read.story_id, preview.id, &*preview.media, preview.user.id), (Some(story), story, "m.png", users[1]));
-    world.backend.sql("DROP TABLE stories").await;
-    world.backend.sql("DROP TABLE friend_requests").await;
-    let read = world.store.message(users[1], room, message.id).await.unwrap().unwrap();
-    assert!(read.story.is_none() && read.story_id == Some(story));
-    assert!(world.store.friend_requests(users[0]).await.unwrap().is_empty());
-    assert_eq!(world.store.person(users[0], users[1]).await.unwrap().unwrap().friend_request, None);
+    // With other columns they are as good as not there.
+    for tables in [
+        [
+            "ALTER TABLE stories CHANGE COLUMN media film text",
+            "ALTER TABLE friend_requests CHANGE COLUMN status s text",
+        ],
+        ["DROP TABLE stories", "DROP TABLE friend_requests"],
+    ] {
+        world.backend.sql(tables[0]).await;
+        world.backend.sql(tables[1]).await;
+        let read = world.store.message(users[1], room, message.id).await.unwrap().unwrap();
+        assert!(read.story.is_none() && read.story_id == Some(story));
+        assert!(world.store.friend_requests(users[0]).await.unwrap().is_empty());
+        assert_eq!(world.store.person(users[0], users[1]).await.unwrap().unwrap().friend_request, None);
+    }
+}
+
+#[tokio::test]
+async fn words_that_only_another_program_knows_hide_nothing() {
+    let (world, _) = world(Maria::new(Ids::Uuid)).await;
+    let (room, users) = world.room(&["ana", "beto"]).await;
+    let strange = world.say(users[0], room, "hola").await;
+    let loud = world.say(users[0], room, "¡HOLA!").await;
+    for (word, id) in [("gif", strange.id), ("IMAGE", loud.id)] {
+        world.backend.sql(&format!("UPDATE messages SET message_type = '{word}' WHERE id = '{}'", id.0)).await;
+    }
+    let read = world.history(users[1], room).await;
+    let kinds: Vec<_> = read.iter().map(|message| message.message_type).collect();
+    assert_eq!(kinds, [MessageType::Image, MessageType::Text]);
+    committed(&world.write(users[1], room, Action::Read { message: strange.id }).await);
+    let post = world.publish(users[0], "hola").await;
+    world.feed(users[1], FeedAction::React { post, reaction: PostReactionType::Like }).await;
+    world.backend.sql("UPDATE posts SET category = 'chess', post_type = 'poll'").await;
+    world.backend.sql("UPDATE notifications SET notification_type = 'badge'").await;
+    world.backend.sql("UPDATE chat_rooms SET chat_type = 'channel'").await;
+    assert_eq!(world.store.post(None, post).await.unwrap().unwrap().category, Category::Unset);
+    let told = world.store.notifications(users[0], FIRST_PAGE).await.unwrap();
+    assert_eq!(told.rows[0].notification_type, NotificationType::Mention);
+    assert_eq!(world.store.room(users[0], room).await.unwrap().unwrap().chat_type, ChatType::Group);
 }
 
 #[tokio::test]
