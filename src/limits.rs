@@ -164,7 +164,8 @@ pub const TAIL_WRITES_MAX: usize = 256;
 pub const TAIL_ROWS_MAX: usize = 256 * 1024;
 /// Which rows have their places, is known this long: far longer than they can be found.
 pub const ADOPTED_KEPT_HOURS: i64 = 24;
-/// How often it is looked whether Django changed whom users with open feeds hear.
+/// How often it is looked whether Django changed whom users with open feeds hear; less often where a look takes more than
+/// half of this.
 pub const FOLLOWS_SWEEP: Duration = Duration::from_secs(3);
 /// Users that one query of that look asks for.
 pub const FOLLOWS_SWEEP_USERS_MAX: usize = 256;

@@ -52,5 +52,10 @@ fn describe() {
     describe_counter!("pregon_django_bells_total", "Messages of the channel layer by what became of them.");
     describe_counter!("pregon_django_adopted_total", "Rows Django added, by the node that gave them their places.");
     describe_histogram!("pregon_django_tail_seconds", Unit::Seconds, "One look for rows that Django added.");
+    describe_histogram!(
+        "pregon_django_follows_seconds",
+        Unit::Seconds,
+        "One look at whom users with open feeds follow."
+    );
     describe_gauge!("pregon_rate_limits", "1: rates are limited; 0: they are not, as for load tests.");
 }

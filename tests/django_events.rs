@@ -93,9 +93,14 @@ async fn a_private_post_is_its_authors_alone_and_who_saw_it_before_loses_it() {
     assert_eq!(frame["post"]["id"], hidden["id"]);
     let post = scene.post("para todos").await;
     hear("new_post", &mut [&mut ana, &mut beto, &mut caro], &mut [&mut dina]).await;
+    let mut on_post = scene.server.on_post(&post, 3).await;
     scene.act("edit_post", json!({"post": post["id"], "is_public": false})).await;
     hear("post_deleted", &mut [&mut beto, &mut caro], &mut [&mut dina]).await;
     hear("post_updated", &mut [&mut ana], &mut []).await;
+    let path = scene.server.socket_path(&format!("post/{}", post["id"].as_str().unwrap()), 3);
+    assert_eq!(on_post.closed().await, 4003);
+    let refused = Socket::try_open(&scene.server, &path, &[]).await.err();
+    assert_eq!(refused, Some(403), "what was remembered of it is forgotten");
     scene.act("delete_post", json!({"post": hidden["id"]})).await;
     hear("post_deleted", &mut [&mut ana], &mut [&mut beto, &mut caro, &mut dina]).await;
 }

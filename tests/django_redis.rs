@@ -107,6 +107,42 @@ async fn a_silent_redis_is_found_out() {
     is_heard(&django, &mut feed, "hola").await;
 }
 
+/// A figure that Redis gives of itself.
+async fn redis_says(django: &Django, section: &str, figure: &str) -> i64 {
+    let script = format!("return tonumber(string.match(redis.call('INFO','{section}'),'{figure}(%d+)') or 0)");
+    django.redis_number(&format!("EVAL \"{script}\" 0")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_without_memory_is_not_flooded_with_connections() {
+    let django = Django::start().await;
+    let ana = ana(&django).await;
+    let server = django.pregon_server(&[&ana]).await;
+    server.wait_for_status("/readyz", 200).await;
+    let before = redis_says(&django, "clients", "connected_clients:").await;
+    django.redis_set("maxmemory", "1").await;
+    let mut feed = server.feed(0).await;
+    server.wait_for_status("/readyz", 503).await;
+    let began = Instant::now();
+    while redis_says(&django, "commandstats", "cmdstat_zadd:[^%c]*rejected_calls=").await < 6 {
+        assert!(began.elapsed() < PATIENCE, "it goes on trying");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    django.redis_set("maxmemory", "0").await;
+    server.wait_for_status("/readyz", 200).await;
+    django.wait_for_group(&group(&ana), 1).await;
+    is_heard(&django, &mut feed, "hola").await;
+    let began = Instant::now();
+    loop {
+        let clients = redis_says(&django, "clients", "connected_clients:").await;
+        if clients <= before {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{clients} connections, {before} before");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_server_leaves_behind_is_cleared_away_by_another() {
     let django = Django::start().await;

@@ -10,7 +10,7 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface, SetsInterface, SortedSetsInterface};
 use fred::types::config::Config;
-use fred::types::{Builder, CustomCommand, Value};
+use fred::types::{Builder, ConnectHandle, CustomCommand, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
@@ -101,9 +101,8 @@ impl Address {
     /// # Errors
     /// It does not; why.
     pub async fn ping(&self) -> Result<(), String> {
-        let client = connect(&self.config, false).await.map_err(|error| error.to_string())?;
-        let answered = client.ping::<Value>(None).await;
-        close(client);
+        let connection = connect(&self.config, false).await.map_err(|error| error.to_string())?;
+        let answered = connection.client.ping::<Value>(None).await;
         answered.map(drop).map_err(|error| error.to_string())
     }
 }
@@ -151,20 +150,19 @@ impl Listener {
 
     /// From new connections to their end. `Ok`: the server stops, and the groups are left.
     async fn live(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
-        let client = connect(&self.config, false).await?;
+        let Connection { client, .. } = &connect(&self.config, false).await?;
         let blocked = connect(&self.config, true).await?;
         let keys: Vec<String> = self.names.queue_keys().collect();
-        let mut reader = Reader(tokio::spawn(read(blocked, keys, Arc::clone(&self.ears.hear))));
-        let ended = self.serve(&client, &mut reader.0, stop).await;
-        drop(reader);
+        let mut reader = Reader(tokio::spawn(read(blocked.client.clone(), keys, Arc::clone(&self.ears.hear))));
+        let ended = self.serve(client, &mut reader.0, stop).await;
+        drop((reader, blocked));
         if ended.is_ok() {
-            match timeout(LEAVE_TIMEOUT, self.leave_all(&client)).await {
+            match timeout(LEAVE_TIMEOUT, self.leave_all(client)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "groups could not be left: others clear them away"),
                 Err(_) => tracing::warn!("groups could not be left in time: others clear them away"),
             }
         }
-        close(client);
         ended
     }
 
@@ -348,9 +346,22 @@ impl Drop for Reader {
     }
 }
 
+/// A client, and the task that has its connection: a client that is only dropped leaves it open, and one that is told to
+/// quit first waits for what blocks it.
+struct Connection {
+    client: Client,
+    task: ConnectHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Empties the queues, on a connection of its own: what waits for a message blocks everything behind it.
 async fn read(client: Client, keys: Vec<String>, hear: Hear) -> Error {
-    let error = loop {
+    loop {
         let asked = client.bzpopmin::<Value, _>(keys.clone(), f64::from(BLOCK_SECONDS));
         let wait = Duration::from_secs(u64::from(BLOCK_SECONDS)) + limits::CHANNEL_ANSWER_TIMEOUT;
         match timeout(wait, asked).await {
@@ -363,15 +374,13 @@ async fn read(client: Client, keys: Vec<String>, hear: Hear) -> Error {
                     hear(element);
                 }
             }
-            Ok(Err(error)) => break error,
-            Err(_) => break Error::new(ErrorKind::Timeout, "no answer in time"),
+            Ok(Err(error)) => return error,
+            Err(_) => return Error::new(ErrorKind::Timeout, "no answer in time"),
         }
         if let Err(error) = drain(&client, &keys, &*hear).await {
-            break error;
+            return error;
         }
-    };
-    close(client);
-    error
+    }
 }
 
 /// Takes all that came meanwhile, many at a time.
@@ -415,7 +424,7 @@ fn elements(popped: Value, hear: &(dyn Fn(&[u8]) + Send + Sync)) -> usize {
     heard
 }
 
-async fn connect(config: &Config, is_for_blocking: bool) -> Result<Client, Error> {
+async fn connect(config: &Config, is_for_blocking: bool) -> Result<Connection, Error> {
     let mut builder = Builder::from_config(config.clone());
     builder.with_connection_config(|connection| {
         connection.connection_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
@@ -431,17 +440,13 @@ async fn connect(config: &Config, is_for_blocking: bool) -> Result<Client, Error
     let opened = timeout(limits::CHANNEL_ANSWER_TIMEOUT, client.init()).await;
     let late = || Error::new(ErrorKind::Timeout, "no answer in time");
     match opened.unwrap_or_else(|_| Err(late())) {
-        Ok(_) => Ok(client),
+        Ok(task) => Ok(Connection { client, task }),
         Err(error) => {
-            close(client);
+            // If it should come about after all, it ends at once; nobody waits for it.
+            tokio::spawn(async move { timeout(Duration::from_secs(1), client.quit()).await });
             Err(error)
         }
     }
-}
-
-/// Ends a connection; whether it still works or not, nobody waits for it.
-fn close(client: Client) {
-    tokio::spawn(async move { timeout(Duration::from_secs(1), client.quit()).await });
 }
 
 #[expect(clippy::cast_precision_loss, reason = "even microseconds since 1970 are below 2^53")]

@@ -12,11 +12,11 @@ use tokio::time::sleep_until;
 use crate::django::bells::{Bells, Due, Rung};
 use crate::django::channels::{Unheard, decode};
 use crate::django::told::{Judged, PostLook, Told};
-use crate::fanout::publish::Fanout;
+use crate::fanout::publish::{Fanout, Seen};
 use crate::ids::{PostId, Topic, UserId};
 use crate::limits::BELL_READS_MAX;
+use crate::store::StoreError;
 use crate::store::beside::Beside;
-use crate::store::{Store, StoreError};
 
 /// Looks at one post that newer news may overtake before it is left to the next bell.
 const ATTEMPTS_MAX: usize = 4;
@@ -31,7 +31,6 @@ pub struct Ringer {
     bells: Mutex<Bells>,
     told: Mutex<Told>,
     rung: Notify,
-    store: Arc<dyn Store>,
     rows: Arc<dyn Beside>,
     fanout: Arc<Fanout>,
     is_live: IsLive,
@@ -63,12 +62,11 @@ impl Meters {
 
 impl Ringer {
     /// Nothing has rung yet.
-    pub fn new(store: Arc<dyn Store>, rows: Arc<dyn Beside>, fanout: Arc<Fanout>, is_live: IsLive) -> Arc<Self> {
+    pub fn new(rows: Arc<dyn Beside>, fanout: Arc<Fanout>, is_live: IsLive) -> Arc<Self> {
         Arc::new(Self {
             bells: Mutex::default(),
             told: Mutex::default(),
             rung: Notify::new(),
-            store,
             rows,
             fanout,
             is_live,
@@ -173,6 +171,10 @@ impl Ringer {
                 }
             };
             let Judged { seen, again } = judged;
+            // Who asks to listen from here on, is judged by what the post is now.
+            if seen.iter().any(|seen| matches!(seen, Seen::Edited { .. } | Seen::Deleted { .. })) {
+                self.rows.forget_head(post);
+            }
             if block_in_place(|| self.fanout.tell_looked(post, ticket, &seen)) {
                 return Ok(again);
             }
@@ -183,7 +185,7 @@ impl Ringer {
 
     async fn answer_comments(&self, post: PostId, due: &Due, again: &mut Due) -> Result<(), StoreError> {
         // A post that is gone takes its comments with it.
-        let Some(head) = self.store.post_head(post).await? else { return Ok(()) };
+        let Some(head) = self.rows.look_at_head(post).await? else { return Ok(()) };
         let mut seen: SmallVec<[_; 4]> = SmallVec::new();
         for &(id, comment) in &due.comments {
             let row = self.rows.look_at_comment(id).await?;

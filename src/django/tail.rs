@@ -15,14 +15,14 @@ use uuid::Uuid;
 
 use crate::chat::event::ChatEvent;
 use crate::clock::Timestamp;
-use crate::django::known::Known;
+use crate::django::known::{Known, back};
 use crate::durable::event::{Committed, Event};
 use crate::durable::write::{Addition, Intent, Outcome};
 use crate::feed::event::{FeedEvent, NotificationChange};
 use crate::ids::{EventId, Topic, UserId};
 use crate::limits::{
-    ADOPTED_KEPT_HOURS, TAIL_EVERY, TAIL_FAR_EVERY, TAIL_NEAR, TAIL_OVERLAP, TAIL_PAGE_ROWS, TAIL_TOPICS_MAX,
-    TAIL_WRITES_MAX,
+    ADOPTED_KEPT_HOURS, RETENTION_ROWS_MAX, TAIL_EVERY, TAIL_FAR_EVERY, TAIL_NEAR, TAIL_OVERLAP, TAIL_PAGE_ROWS,
+    TAIL_TOPICS_MAX, TAIL_WRITES_MAX,
 };
 use crate::store::beside::{Adopted, Beside};
 use crate::store::{Store, StoreError};
@@ -46,9 +46,8 @@ pub struct Ways {
 pub struct Tail {
     ways: Ways,
     known: Known,
-    /// When it was looked last, and when last as far back as the overlap reaches: all that was there then is known.
-    looked: Timestamp,
-    looked_far: Timestamp,
+    /// When it was last asked which topics have listeners.
+    asked: Timestamp,
     is_failing: bool,
 }
 
@@ -56,7 +55,7 @@ impl Tail {
     /// Rows that are there now are no news.
     pub fn new(ways: Ways) -> Self {
         let now = Timestamp::now();
-        Self { ways, known: Known::default(), looked: now, looked_far: now, is_failing: false }
+        Self { ways, known: Known::new(now), asked: now, is_failing: false }
     }
 
     /// Looks for as long as the runtime lives.
@@ -66,6 +65,7 @@ impl Tail {
         let seconds = metrics::histogram!("pregon_django_tail_seconds");
         let mut last_far = Instant::now();
         let mut last_forgot = Instant::now();
+        let mut is_more_to_forget = false;
         loop {
             ticks.tick().await;
             let began = Instant::now();
@@ -85,35 +85,42 @@ impl Tail {
                     }
                 }
             }
-            if began - last_forgot >= TAIL_OVERLAP {
+            if is_more_to_forget || began - last_forgot >= TAIL_OVERLAP {
                 last_forgot = began;
-                let before = Timestamp::now().plus_seconds(-ADOPTED_KEPT_HOURS * 3600);
-                if let Err(error) = self.ways.rows.forget_adopted(before).await {
-                    tracing::debug!(%error, "what was adopted long ago could not be forgotten");
-                }
+                is_more_to_forget = self.forget_adopted().await;
             }
             seconds.record(began.elapsed());
+        }
+    }
+
+    /// Forgets a slice of what was adopted long ago. True: there is more.
+    async fn forget_adopted(&self) -> bool {
+        let before = Timestamp::now().plus_seconds(-ADOPTED_KEPT_HOURS * 3600);
+        match self.ways.rows.forget_adopted(before).await {
+            Ok(rows) => rows >= RETENTION_ROWS_MAX as u64,
+            Err(error) => {
+                tracing::debug!(%error, "what was adopted long ago could not be forgotten");
+                false
+            }
         }
     }
 
     async fn look(&mut self, is_far: bool) -> Result<(), StoreError> {
         let now = Timestamp::now();
         let live = (self.ways.live)();
-        let fresh = self.known.listen(&live, self.looked);
-        self.looked = now;
+        let fresh = self.known.listen(&live, self.asked);
+        self.asked = now;
         if !fresh.is_empty() {
-            let found = self.found(&fresh, back(now, TAIL_OVERLAP)).await;
-            // What could not be looked at is fresh once more.
-            let found = found.inspect_err(|_| self.known.forget(&fresh))?;
+            // Where this fails, they are fresh once more.
+            let found = self.found(&fresh, self.known.reach()).await?;
             let news = self.known.first_news(found);
             self.adopt(news).await?;
         }
-        let since = if is_far { back(self.looked_far, TAIL_OVERLAP) } else { back(now, TAIL_NEAR) };
+        let since = if is_far { self.known.reach() } else { back(now, TAIL_NEAR) };
         let found = self.found(&self.known.topics(), since).await?;
         let news = self.known.news(found);
         self.adopt(news).await?;
         if is_far {
-            self.looked_far = now;
             self.known.looked_far(now);
         }
         Ok(())
@@ -217,8 +224,4 @@ fn committed(row: Addition, place: Adopted, event: Event) -> Committed {
         origin: None,
         event,
     }
-}
-
-fn back(from: Timestamp, by: std::time::Duration) -> Timestamp {
-    from.plus_seconds(-i64::try_from(by.as_secs()).unwrap_or(i64::MAX))
 }

@@ -17,9 +17,11 @@ use crate::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits::TOLD_MAX;
 
-/// The look, of those that [`crate::django::bells`] grants, that is left for a change that may not be committed yet:
-/// the one a second later.
+/// The first look, of those that [`crate::django::bells`] grants, that is left for a change that may not be committed
+/// yet: the one a second later.
 const LATE_LOOK: usize = 5;
+/// The last of them, two seconds after that one.
+const LAST_LOOK: usize = 6;
 
 /// A post's rows, read just now.
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Told {
         again.is_deleted = due.is_deleted;
         let mut reaction = before.and_then(|before| before.reaction);
         let mut has_told_counts = false;
+        let mut is_edit_seen = false;
         match (due.reacted, look.reaction) {
             (Some(user), Some(kind)) => {
                 has_told_counts = true;
@@ -108,17 +111,20 @@ impl Told {
                         && (has_told_counts || before.counts == post.counts);
                     if !is_counted {
                         judged.seen.push(Seen::Counted(post.id, post.head()));
-                    } else if due.looks <= LATE_LOOK {
-                        again.is_updated = true;
-                        again.looks = LATE_LOOK.max(due.looks);
                     }
                 }
                 // Who may have seen an unknown post, must lose it if it is private now.
                 before => {
+                    // Whether an unknown one is as it was before the change or after it, cannot be seen.
+                    is_edit_seen = before.is_some();
                     let was_public = before.is_none_or(|before| before.is_public);
                     judged.seen.push(Seen::Edited { post: Arc::clone(post), was_public });
                 }
             }
+        }
+        if due.is_updated && !is_edit_seen && due.looks <= LAST_LOOK {
+            again.is_updated = true;
+            again.looks = LATE_LOOK.max(due.looks);
         }
         // What is only looked at again in a second must not delay what is looked for at once.
         if again.is_deleted || again.reacted.is_some() {
@@ -180,6 +186,8 @@ impl Told {
         let told = ToldComment { updated_at: comment.updated_at, likes_count: comment.likes_count };
         self.comments.put(id, told);
         let again = CommentDue { is_gone: due.is_gone, ..done };
+        // Of an unknown one, too, it cannot be seen whether the change is committed.
+        let not_yet = CommentDue { is_reworded: due.is_reworded, is_liked: due.is_liked, ..again };
         let likes = CommentSeen::Liked(id, comment.likes_count);
         match before {
             None if due.is_new => {
@@ -187,13 +195,13 @@ impl Told {
                 (seen(CommentSeen::New(Arc::clone(comment))), again)
             }
             // Its text may be old news; its likes come with it.
-            None if due.is_reworded => (seen(CommentSeen::Edited(Arc::clone(comment))), again),
+            None if due.is_reworded => (seen(CommentSeen::Edited(Arc::clone(comment))), not_yet),
             Some(before) if due.is_reworded && before.updated_at != told.updated_at => {
                 (seen(CommentSeen::Edited(Arc::clone(comment))), again)
             }
-            None if due.is_liked => (seen(likes), again),
+            None if due.is_liked => (seen(likes), not_yet),
             Some(before) if before.likes_count != told.likes_count => (seen(likes), again),
-            None | Some(_) => (None, CommentDue { is_reworded: due.is_reworded, is_liked: due.is_liked, ..again }),
+            None | Some(_) => (None, not_yet),
         }
     }
 

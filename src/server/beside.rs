@@ -89,7 +89,7 @@ impl Neighbour {
         let redis = settings.redis.clone().zip(self.link);
         let listener = redis.map(|(address, link)| {
             let rows = Arc::clone(&self.rows);
-            let ringer = Ringer::new(Arc::clone(store), rows, Arc::clone(fanout), is_live(routes));
+            let ringer = Ringer::new(rows, Arc::clone(fanout), is_live(routes));
             ringer.start(control);
             let changes = Arc::new(Changes::default());
             let (noted, topics) = (Arc::clone(&changes), Arc::clone(routes));

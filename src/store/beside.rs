@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::durable::event::Cursor;
 use crate::durable::write::Addition;
 use crate::feed::comment::Comment;
-use crate::feed::post::{Post, PostReactionType};
+use crate::feed::post::{Post, PostHead, PostReactionType};
 use crate::ids::{CommentId, MessageId, PostId, Topic, UserId};
 use crate::store::StoreError;
 
@@ -47,6 +47,10 @@ pub trait Beside: Send + Sync + 'static {
     ) -> Result<Option<(Arc<Post>, Option<PostReactionType>)>, StoreError>;
     /// A comment as frames show it with its likes counted. Not cached.
     async fn look_at_comment(&self, comment: CommentId) -> Result<Option<Arc<Comment>>, StoreError>;
+    /// What decides on a post's rights. Not cached.
+    async fn look_at_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError>;
+    /// What is remembered of what decides on a post's rights, is so no longer.
+    fn forget_head(&self, post: PostId);
     /// A message as frames show it, unless it is deleted. Not cached.
     async fn look_at_message(&self, message: MessageId) -> Result<Option<Arc<Message>>, StoreError>;
     /// Rows of `topics` with this time or a later one that pregon did not write itself, each with its time.

@@ -128,6 +128,11 @@ impl Django {
         line.trim().to_owned()
     }
 
+    /// Sets one of Redis's settings.
+    pub async fn redis_set(&self, setting: &str, value: &str) {
+        assert_eq!(self.redis(&format!("CONFIG SET {setting} {value}")).await, "+OK");
+    }
+
     /// Redis forgets everything.
     pub async fn redis_flush(&self) {
         assert_eq!(self.redis("FLUSHALL").await, "+OK");

@@ -87,12 +87,32 @@ fn a_post_is_new_once_and_a_change_is_told_once() {
     post.updated_at = Timestamp(2);
     assert_eq!(words(&told.judge(&look(&post), &updated())), ["edited"]);
     let judged = told.judge(&look(&post), &updated());
-    assert!(words(&judged).is_empty() && judged.again.is_updated, "it may not be committed yet: one more look");
-    assert!(told.judge(&look(&post), &Due { looks: LATE_LOOK + 1, ..updated() }).again.is_empty(), "and no more");
+    assert!(words(&judged).is_empty() && judged.again.is_updated, "it may not be committed yet: two more looks");
+    assert_eq!(judged.again.looks, LATE_LOOK);
+    assert!(told.judge(&look(&post), &Due { looks: LAST_LOOK, ..updated() }).again.is_updated);
+    assert!(told.judge(&look(&post), &Due { looks: LAST_LOOK + 1, ..updated() }).again.is_empty(), "and no more");
     post.is_public = false;
     assert_eq!(words(&told.judge(&look(&post), &updated())), ["edited"], "who saw it loses it");
     post.updated_at = Timestamp(3);
     assert_eq!(words(&told.judge(&look(&post), &updated())), ["edited, was private"]);
+}
+
+#[test]
+fn an_unknown_post_whose_change_is_not_committed_yet_is_told_as_it_is_and_as_it_becomes() {
+    let (mut told, mut post) = (Told::default(), post(UserId::fresh()));
+    let judged = told.judge(&look(&post), &updated());
+    assert_eq!((words(&judged), judged.again.looks), (vec!["edited"], LATE_LOOK));
+    assert!(judged.again.is_updated, "this may be the row before the change");
+    post.content = "adiós".into();
+    post.updated_at = Timestamp(2);
+    let due = Due { looks: judged.again.looks + 1, ..judged.again };
+    let judged = told.judge(&look(&post), &due);
+    assert_eq!(words(&judged), ["edited"]);
+    assert!(judged.again.is_empty());
+    // A counter that moves meanwhile is not the change.
+    post.shares_count = 1;
+    let judged = told.judge(&look(&post), &updated());
+    assert_eq!((words(&judged), judged.again.is_updated), (vec!["counted"], true));
 }
 
 #[test]
@@ -168,6 +188,14 @@ fn of_a_comment_only_news_is_told() {
     assert_eq!(judge(Some(&row), row.id, reworded), (Some("edited"), none));
     assert_eq!(judge(Some(&row), row.id, gone), (None, gone), "its transaction is not committed");
     assert_eq!(judge(None, row.id, gone), (Some("deleted"), none));
+    let mut unknown = comment(post.id);
+    assert_eq!(judge(Some(&unknown), unknown.id, reworded), (Some("edited"), reworded), "perhaps not committed yet");
+    unknown.updated_at = Timestamp(2);
+    assert_eq!(judge(Some(&unknown), unknown.id, reworded), (Some("edited"), none));
+    let mut unknown = comment(post.id);
+    assert_eq!(judge(Some(&unknown), unknown.id, liked), (Some("liked"), liked), "likewise");
+    unknown.likes_count = 1;
+    assert_eq!(judge(Some(&unknown), unknown.id, liked), (Some("liked"), none));
     let elsewhere = comment(PostId::fresh());
     assert_eq!(judge(Some(&elsewhere), elsewhere.id, is_new), (None, none), "another post's");
 }

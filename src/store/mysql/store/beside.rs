@@ -42,6 +42,14 @@ impl Beside for MysqlStore {
         })
     }
 
+    async fn look_at_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError> {
+        read!(self, view => posts::head(view, post))
+    }
+
+    fn forget_head(&self, post: PostId) {
+        self.shared.caches.post_heads.forget(&post);
+    }
+
     async fn look_at_message(&self, message: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
         read!(self, view => async {
             let found = messages::whole(view, None, message).await?;
