@@ -97,6 +97,16 @@ pub struct ReactionCounts {
     pub golazos: u64,
 }
 
+impl ReactionCounts {
+    /// By how much likes, celebrations and golazos move when reactions are taken away and one is added.
+    pub fn moves(taken: &[PostReactionType], added: Option<PostReactionType>) -> [i64; 3] {
+        [PostReactionType::Like, PostReactionType::Celebration, PostReactionType::Golazo].map(|kind| {
+            let gone = taken.iter().filter(|taken| **taken == kind).count();
+            i64::from(added == Some(kind)) - i64::try_from(gone).unwrap_or(0)
+        })
+    }
+}
+
 /// A reaction row.
 #[derive(Debug, Clone)]
 pub struct PostReaction {

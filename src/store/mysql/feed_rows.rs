@@ -180,12 +180,7 @@ impl FeedRows for BatchRows<'_> {
         taken: &[PostReactionType],
         added: Option<PostReactionType>,
     ) -> Result<ReactionCounts, MysqlError> {
-        let moved = |kind| {
-            let gone = taken.iter().filter(|taken| **taken == kind).count();
-            i64::from(added == Some(kind)) - i64::try_from(gone).unwrap_or(0)
-        };
-        let kinds = [PostReactionType::Like, PostReactionType::Celebration, PostReactionType::Golazo];
-        let [likes, celebrations, golazos] = kinds.map(moved);
+        let [likes, celebrations, golazos] = ReactionCounts::moves(taken, added);
         self.execute(
             "UPDATE posts SET likes_count = greatest(CAST(likes_count AS SIGNED) + ?, 0), \
              celebrations_count = greatest(CAST(celebrations_count AS SIGNED) + ?, 0), \

@@ -156,12 +156,7 @@ impl FeedRows for BatchRows<'_> {
         taken: &[PostReactionType],
         added: Option<PostReactionType>,
     ) -> rusqlite::Result<ReactionCounts> {
-        let moved = |kind| {
-            let gone = taken.iter().filter(|taken| **taken == kind).count();
-            i64::from(added == Some(kind)) - i64::try_from(gone).unwrap_or(0)
-        };
-        let kinds = [PostReactionType::Like, PostReactionType::Celebration, PostReactionType::Golazo];
-        let [likes, celebrations, golazos] = kinds.map(moved);
+        let [likes, celebrations, golazos] = ReactionCounts::moves(taken, added);
         self.connection
             .prepare_cached(
                 "UPDATE posts SET likes_count = max(likes_count + ?2, 0), \
