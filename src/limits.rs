@@ -24,8 +24,14 @@ pub const CLIENT_ID_BYTES_MAX: usize = 64;
 pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes at which a topic's open chunk is closed and another is opened. A larger frame has a chunk of its own.
 pub const CHUNK_BYTES: usize = 16 * 1024;
-/// Memory in chunks above which a shard walks without taking anything in, until readers have caught up.
-pub const CHUNKS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A publication, in bytes: what a batch has for a topic beyond this goes as another one. A frame alone may be longer.
+pub const PUBLICATION_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one write to one socket: what waits beyond it gets its turn when all others had theirs.
+pub const WRITE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one stretch of the walk, about 4 ms.
+pub const STRETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A turn ends after this time, with the stretch that is under way: handshakes, timers and pings do not wait for a flood.
+pub const TURN_TIME_MAX: Duration = Duration::from_millis(10);
 /// Visits of the walk between two looks at the shard's input, after a look that found something from one peer.
 pub const STRETCH_VISITS_MIN: usize = 64;
 /// The same after a look that found something from many peers: what came has many visits to cause.
@@ -47,17 +53,36 @@ pub const TURN_ROUNDS_MAX: usize = 32;
 pub const TURN_VISITS_MAX: usize = 2048;
 /// Messages in a shard's inbox. Full: the publisher waits (lanes, control) or stops reading (other shards).
 pub const INBOX_MESSAGES_MAX: usize = 8 * 1024;
+/// Bytes of frames in a shard's inbox. Full: the same. An empty inbox takes a message of any size.
+pub const INBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 // --- a session ---
 
-/// A session behind by more than this owes: its durable frames move to a buffer of its own, ephemeral ones are dropped.
+/// A session whose socket is full and that is behind by more than this gets no more ephemeral frames.
 pub const OUTBOX_SHARED_BYTES_MAX: usize = 64 * 1024;
-/// A session whose socket takes nothing for longer than this owes, too.
+/// A session whose socket and peer take nothing for longer than this pins no shared memory: its durable frames move to a
+/// buffer of its own.
 pub const OUTBOX_STALL: Duration = Duration::from_secs(1);
-/// What one session may owe before it is let go with 4008.
+/// What one session may owe from its own buffer, or in answers that it does not read, before it is let go with 4008.
 pub const OUTBOX_OWED_BYTES_MAX: usize = 1024 * 1024;
-/// What all sessions of a shard may owe; above it the largest debtors go first.
-pub const SHARD_OWED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A session that owes more than that from shared memory is let go when its peer takes nothing for longer than this. One
+/// that reads, however slowly, is kept while the shard's sum allows it.
+pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(3);
+/// Ranges that may wait for a session whose socket is full; beyond it they are copied into a buffer of its own.
+pub const OUTBOX_PARTS_MAX: usize = 4096;
+/// A session's own buffer grows by at least this.
+pub const DEBT_STEP_BYTES: usize = 64 * 1024;
+/// Memory of all that waits for sessions, in chunks and in their own buffers, over all shards, each of which has its share.
+/// When a shard's share is reached, its largest debtors go first.
+pub const WAITING_BYTES_MAX: usize = 192 * 1024 * 1024;
+/// A shard's share at least, however many there are.
+pub const SHARD_WAITING_BYTES_MIN: usize = 8 * 1024 * 1024;
+
+/// A shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers have
+/// caught up.
+pub fn shard_waiting_bytes_max(shards: usize) -> usize {
+    (WAITING_BYTES_MAX / shards.max(1)).max(SHARD_WAITING_BYTES_MIN)
+}
 /// From the queued close frame to the reset of a connection whose peer does not take it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Silence after which the server asks with a protocol ping.
@@ -338,13 +363,23 @@ const _: () = assert!(SHARDS_MAX <= 64, "a set of shards is one u64");
 const _: () = assert!(SIGNAL_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () =
     assert!(CONTENT_CHARS_MAX * 12 < MESSAGE_BYTES_MAX, "content of \\u-escaped surrogate pairs fits a message");
-const _: () = assert!(LOOK_EVENTS_MAX * RECEIVE_BUFFER_BYTES <= CHUNKS_BYTES_MAX, "a look cannot overshoot by much");
+const _: () =
+    assert!(LOOK_EVENTS_MAX * RECEIVE_BUFFER_BYTES <= SHARD_WAITING_BYTES_MIN / 2, "a look cannot overshoot by much");
+const _: () =
+    assert!(WRITE_BYTES_MAX * 8 <= STRETCH_BYTES_MAX, "a stretch serves several sessions that are far behind");
+const _: () = assert!(WRITE_BYTES_MAX <= WRITE_PARTS_MAX * CHUNK_BYTES, "full chunks fill a write");
+const _: () = assert!(PUBLICATION_BYTES_MAX < OUTBOX_OWED_BYTES_MAX, "one publication makes nobody too slow");
+const _: () =
+    assert!(PUBLICATION_BYTES_MAX * 4 <= INBOX_BYTES_MAX && PUBLICATION_BYTES_MAX * 4 <= SHARD_WAITING_BYTES_MIN);
+const _: () = assert!(OUTBOX_STALL.as_secs() < OUTBOX_PATIENCE.as_secs());
+const _: () =
+    assert!(OUTBOX_PARTS_MAX * 64 <= OUTBOX_OWED_BYTES_MAX, "the ranges of a session cost less than its debt may");
 const _: () = assert!(PRESENCE_ROOM_MAX <= PRESENCE_ROOM_CEILING);
 const _: () = assert!(STRETCH_VISITS_MIN <= STRETCH_VISITS_BUSY && STRETCH_VISITS_BUSY <= STRETCH_VISITS_MAX);
 const _: () = assert!(STRETCH_VISITS_MAX <= TURN_VISITS_MAX);
 const _: () = assert!(CHUNK_BYTES < OUTBOX_SHARED_BYTES_MAX);
 const _: () = assert!(OUTBOX_SHARED_BYTES_MAX < OUTBOX_OWED_BYTES_MAX);
-const _: () = assert!(OUTBOX_OWED_BYTES_MAX <= SHARD_OWED_BYTES_MAX);
+const _: () = assert!(OUTBOX_OWED_BYTES_MAX * 2 <= SHARD_WAITING_BYTES_MIN);
 const _: () = assert!(BATCH_WRITES_MAX <= LANE_WRITES_MAX);
 const _: () = assert!(READ_ALL_FRAMES_MAX <= READ_ALL_ROWS_MAX);
 const _: () = assert!(TAIL_EVERY.as_millis() * 2 < 1000, "what Django adds is told within a second");

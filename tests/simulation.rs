@@ -1,18 +1,20 @@
 //! Seeded simulation of sessions, rooms and outboxes against a shadow model that keeps plain lists of frames.
 //!
-//! A shadow socket takes as many bytes as chance says. Whatever it took must always be a prefix of whole frames that
-//! the model allows: every durable frame, in order, once; ephemeral frames in order, at most once.
+//! A shadow socket takes as many bytes as chance says, or none for as long as it is stalled. Whatever it took must always be a
+//! prefix of whole frames that the model allows: every durable frame, in order, once; ephemeral frames in order, at most
+//! once; nothing of a topic that the session is not in. While a range is given to the members of a topic, any of them may take
+//! bytes, fall behind, be cut or end: memory that a reader gives back in the midst of the loop must not be given to anybody.
 
 use pregon::ids::{RoomId, Topic};
 use pregon::room::chunks::{Arena, OpenChunk};
 use pregon::room::members::{Left, Registry, Seat};
-use pregon::session::outbox::{Class, Outbox, Slices};
+use pregon::session::outbox::{Class, Outbox, OwesTooMuch, Slices};
 use pregon::ws::frame::{encode_close, encode_text, frame_boundary_at_or_after};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-const SEEDS: u64 = 512;
-const STEPS: usize = 1500;
+const SEEDS: u64 = 2048;
+const STEPS: usize = 500;
 
 #[derive(Debug, Clone, PartialEq)]
 struct Frame {
@@ -31,6 +33,8 @@ struct Shadow {
     checked_bytes: usize,
     checked_frames: usize,
     is_cut: bool,
+    /// Its socket takes nothing.
+    is_stalled: bool,
     outbox: Outbox,
 }
 
@@ -60,9 +64,10 @@ impl World {
             10..14 => self.leave(session),
             14..50 => self.publish(session),
             50..60 => self.respond(session),
-            60..64 => self.sessions[session].outbox.fall_behind(&mut self.arena),
+            60..64 => self.sessions[session].outbox.fall_behind(&mut self.arena).unwrap(),
             64 => self.cut(session),
             65 => self.end(session),
+            66..70 => self.sessions[session].is_stalled ^= true,
             _ => self.drain(session),
         }
         self.check(session);
@@ -108,20 +113,31 @@ impl World {
         let except_sender = self.random.random_bool(0.3);
         let room = self.registry.room_mut(seat.room);
         assert_eq!(room.topic, self.topics[topic]);
-        let span = self.arena.append(&mut room.open, &frame.bytes);
         let mut reached: Vec<usize> = room.members.iter().map(|member| *member as usize).collect();
         reached.retain(|member| !(except_sender && *member == session));
-        for member in &reached {
-            self.sessions[*member].outbox.push(&mut self.arena, span, frame.class);
-            self.sessions[*member].meant.push(frame.clone());
-        }
-        self.arena.settle(span);
-        reached.sort_unstable();
         let expected: Vec<usize> = (0..self.sessions.len())
             .filter(|other| self.sessions[*other].seat.is_some_and(|(of, _)| of == topic))
             .filter(|other| !(except_sender && *other == session))
             .collect();
-        assert_eq!(reached, expected, "the registry knows who listens");
+        let mut sorted = reached.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, expected, "the registry knows who listens");
+        let mut appended = self.arena.append(&mut room.open, &frame.bytes);
+        let mut gone = Vec::new();
+        for &member in &reached {
+            let shadow = &mut self.sessions[member];
+            match shadow.outbox.push(&mut appended, frame.class) {
+                Ok(()) => shadow.meant.push(frame.clone()),
+                Err(OwesTooMuch) => gone.push((member, true)),
+            }
+            if self.random.random_bool(0.2) {
+                gone.extend(disturb(&mut self.random, shadow, member, appended.arena()));
+            }
+        }
+        drop(appended);
+        for (member, with_goodbye) in gone {
+            if with_goodbye { self.cut(member) } else { self.end(member) }
+        }
     }
 
     fn respond(&mut self, session: usize) {
@@ -129,10 +145,13 @@ impl World {
             return;
         }
         let frame = self.frame();
-        let span = self.arena.append(&mut self.single, &frame.bytes);
-        self.sessions[session].outbox.push(&mut self.arena, span, frame.class);
-        self.sessions[session].meant.push(frame);
-        self.arena.settle(span);
+        let mut appended = self.arena.append(&mut self.single, &frame.bytes);
+        let pushed = self.sessions[session].outbox.push(&mut appended, frame.class);
+        drop(appended);
+        match pushed {
+            Ok(()) => self.sessions[session].meant.push(frame),
+            Err(OwesTooMuch) => self.cut(session),
+        }
     }
 
     fn cut(&mut self, session: usize) {
@@ -143,7 +162,7 @@ impl World {
         let mut close = Vec::new();
         encode_close(pregon::ws::CloseCode(4008), "too slow", &mut close);
         let shadow = &mut self.sessions[session];
-        shadow.outbox.cut(&mut self.arena, &close);
+        shadow.outbox.cut(&mut self.arena, &close).unwrap();
         shadow.meant.push(Frame { bytes: close, class: Class::Durable });
         shadow.is_cut = true;
     }
@@ -157,16 +176,9 @@ impl World {
 
     fn drain(&mut self, session: usize) {
         let shadow = &mut self.sessions[session];
-        let waiting: Vec<u8> = {
-            let mut slices = Slices::new();
-            shadow.outbox.slices(&self.arena, &mut slices);
-            slices.iter().flat_map(|slice| slice.to_vec()).collect()
-        };
-        assert_eq!(waiting.is_empty(), shadow.outbox.is_empty());
-        let count =
-            if self.random.random_bool(0.5) { waiting.len() } else { self.random.random_range(0..=waiting.len()) };
-        shadow.taken.extend_from_slice(&waiting[..count]);
-        shadow.outbox.took(&mut self.arena, count);
+        if !shadow.is_stalled {
+            shadow.take(&mut self.random, &mut self.arena);
+        }
     }
 
     /// What the socket took is whole frames of the model's list, in order, and the beginning of one more.
@@ -192,6 +204,7 @@ impl World {
     /// Everything that waits goes out: nothing durable is left over, no chunk is held.
     fn finish(&mut self) {
         for session in 0..self.sessions.len() {
+            self.sessions[session].is_stalled = false;
             while !self.sessions[session].outbox.is_empty() {
                 self.drain(session);
             }
@@ -201,8 +214,40 @@ impl World {
             let missing = shadow.meant[shadow.checked_frames..].iter().any(|frame| frame.class == Class::Durable);
             assert!(!missing, "a durable frame did not arrive");
         }
-        assert_eq!(self.arena.held_bytes(), 0, "a chunk is held by nobody");
+        assert_eq!(self.arena.memory_bytes(), 0, "a chunk or a debt is held by nobody");
+        assert_eq!(self.arena.debts().count, 0);
     }
+}
+
+impl Shadow {
+    /// The socket takes what is offered, or a part of it.
+    fn take(&mut self, random: &mut StdRng, arena: &mut Arena) {
+        let mut slices = Slices::new();
+        let wanted = self.outbox.slices(arena, &mut slices).expect("no range outlives its chunk");
+        let waiting: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        drop(slices);
+        assert_eq!(waiting.len(), wanted);
+        assert_eq!(waiting.is_empty(), self.outbox.is_empty());
+        let count = if random.random_bool(0.5) { wanted } else { random.random_range(0..=wanted) };
+        self.taken.extend_from_slice(&waiting[..count]);
+        self.outbox.took(arena, count);
+    }
+}
+
+/// What may happen to a member while a range is given to the others. Says who is to leave when the loop is over, and whether
+/// with a goodbye.
+fn disturb(random: &mut StdRng, shadow: &mut Shadow, member: usize, arena: &mut Arena) -> Option<(usize, bool)> {
+    match random.random_range(0..6) {
+        0 | 1 => shadow.outbox.fall_behind(arena).unwrap(),
+        2 | 3 if !shadow.is_stalled => shadow.take(random, arena),
+        4 => return Some((member, true)),
+        5 => {
+            shadow.outbox.clear(arena);
+            return Some((member, false));
+        }
+        _ => {}
+    }
+    None
 }
 
 #[test]

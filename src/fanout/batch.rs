@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::fanout::routes::Routes;
 use crate::ids::{SessionKey, Topic};
+use crate::limits::PUBLICATION_BYTES_MAX;
 use crate::session::outbox::Class;
 use crate::shard::port::{Directory, Except, Inbox, Publication, ShardSet, ToShard};
 
@@ -65,12 +66,18 @@ impl<'a> Batch<'a> {
         !self.ways.shards_of(topic).is_empty()
     }
 
-    /// More frames of a topic, appended by `write`.
+    /// More frames of a topic, appended by `write`. What was gathered before goes out when it would be too long with them.
     pub fn gather(&mut self, topic: Topic, origin: Option<SessionKey>, write: impl FnOnce(&mut Vec<u8>)) {
         self.send_twin(topic);
         let gathered = self.topics.entry(topic).or_default();
         gathered.origin = gathered.origin.or(origin);
+        let start = gathered.frames.len();
         write(&mut gathered.frames);
+        if start > 0 && gathered.frames.len() > PUBLICATION_BYTES_MAX {
+            let rest = gathered.frames.split_off(start);
+            let full = std::mem::replace(&mut gathered.frames, rest);
+            self.ways.publish(topic, full, Except::Nobody, gathered.origin);
+        }
     }
 
     /// Frames that not everybody in the topic gets, behind what was gathered for it.

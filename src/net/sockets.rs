@@ -13,7 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::send::Sender;
-use super::stretch::{Sent, Stretch};
+use super::stretch::{Sent, Stretch, Transmit};
 
 /// Reads of one socket in a row.
 const READS_MAX: usize = 4;
@@ -127,12 +127,6 @@ impl Sockets {
         Ok(is_full || !self.unread.is_empty())
     }
 
-    /// Sends each visit's bytes; `outcomes` gets one word a visit, in order.
-    pub fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
-        outcomes.clear();
-        self.sender.send(&self.sockets, stretch, outcomes);
-    }
-
     /// Closes a socket at once. Its number is free again.
     pub fn close(&mut self, token: u32) {
         if let Some(mut socket) = self.sockets.get_mut(token as usize).and_then(Option::take) {
@@ -192,6 +186,18 @@ impl AsRawFd for Sockets {
     /// Readable when a look would find something.
     fn as_raw_fd(&self) -> RawFd {
         self.poll.as_raw_fd()
+    }
+}
+
+impl Transmit for Sockets {
+    fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
+        outcomes.clear();
+        self.sender.send(&self.sockets, stretch, outcomes);
+    }
+
+    fn unacknowledged_bytes(&self, token: u32) -> Option<usize> {
+        let socket = self.sockets.get(token as usize)?.as_ref()?;
+        super::unacknowledged::bytes(socket)
     }
 }
 

@@ -53,3 +53,11 @@ impl<'a> Stretch<'a> {
         self.visits.is_empty()
     }
 }
+
+/// Where a stretch goes: a shard's sockets, or what stands for them in a simulation.
+pub trait Transmit {
+    /// Sends each visit's bytes; `outcomes` gets one word a visit, in order.
+    fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>);
+    /// Bytes that a socket took and its peer has not acknowledged yet; `None` where the kernel does not say.
+    fn unacknowledged_bytes(&self, token: u32) -> Option<usize>;
+}

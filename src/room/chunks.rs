@@ -9,12 +9,49 @@ const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// The chunk's slot.
-    pub chunk: u32,
+    chunk: u32,
+    /// The slot's generation when the bytes were appended: a span of another generation has no bytes any more.
+    generation: u32,
     /// First byte.
     pub from: u32,
     /// One past the last byte.
     pub to: u32,
 }
+
+impl Span {
+    /// No bytes of no chunk.
+    pub const NONE: Self = Self { chunk: 0, generation: 0, from: 0, to: 0 };
+
+    /// Number of bytes.
+    pub fn len(self) -> usize {
+        (self.to - self.from) as usize
+    }
+
+    /// No bytes.
+    pub fn is_empty(self) -> bool {
+        self.from == self.to
+    }
+
+    /// The same bytes and those before them from `from` on.
+    #[must_use]
+    pub fn starting_at(self, from: u32) -> Self {
+        Self { from, ..self }
+    }
+
+    /// Both lie in the same chunk.
+    pub fn shares_chunk_with(self, other: Self) -> bool {
+        (self.chunk, self.generation) == (other.chunk, other.generation)
+    }
+
+    /// `next` begins in memory where this span ends.
+    pub fn is_followed_by(self, next: Self) -> bool {
+        self.shares_chunk_with(next) && self.to == next.from
+    }
+}
+
+/// A span whose chunk has gone to somebody else. Nothing may be read by it: the bytes there are another topic's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale;
 
 /// A topic's current chunk: valid while the slot's generation is the same.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,12 +60,12 @@ pub struct OpenChunk(Option<(u32, u32)>);
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
-    /// Outbox parts that point here; 0 for a free slot.
+    /// Outbox parts and appenders that point here; 0 for a free slot.
     readers: u32,
     generation: u32,
 }
 
-/// A shard's chunks.
+/// A shard's memory for what waits: its chunks, and the sum of what sessions owe from buffers of their own.
 #[derive(Debug, Default)]
 pub struct Arena {
     chunks: Vec<Chunk>,
@@ -36,53 +73,97 @@ pub struct Arena {
     spare: Vec<Vec<u8>>,
     spare_bytes: usize,
     held_bytes: usize,
+    debts: Debts,
+}
+
+/// What sessions owe from buffers of their own, added up where it grows and shrinks.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Debts {
+    /// Sessions that owe.
+    pub count: usize,
+    /// Memory of their buffers.
+    pub bytes: usize,
+}
+
+/// Frames that were just appended. While this lives its chunk has a reader, whatever becomes of the outboxes it is given to.
+#[derive(Debug)]
+pub struct Appended<'a> {
+    arena: &'a mut Arena,
+    span: Span,
+}
+
+impl Appended<'_> {
+    /// Where the frames are.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The frames.
+    pub fn frames(&self) -> &[u8] {
+        // The chunk has a reader, so the span is live.
+        self.arena.bytes(self.span).unwrap_or_default()
+    }
+
+    /// The arena, to change other outboxes meanwhile.
+    pub fn arena(&mut self) -> &mut Arena {
+        self.arena
+    }
+}
+
+impl Drop for Appended<'_> {
+    fn drop(&mut self) {
+        self.arena.release(self.span);
+    }
 }
 
 impl Arena {
-    /// Appends a frame to the open chunk, or to a new one when it is full or gone.
-    ///
-    /// The span has no reader yet: the caller gives it to outboxes ([`Self::retain`]) and then calls [`Self::settle`].
-    pub fn append(&mut self, open: &mut OpenChunk, frame: &[u8]) -> Span {
-        let slot = match self.room_in(*open, frame.len()) {
+    /// Appends frames to the open chunk, or to a new one when it is full or gone.
+    pub fn append(&mut self, open: &mut OpenChunk, frames: &[u8]) -> Appended<'_> {
+        let slot = match self.room_in(*open, frames.len()) {
             Some(slot) => slot,
             None => {
-                let slot = self.take_slot(frame.len());
+                let slot = self.take_slot(frames.len());
                 *open = OpenChunk(Some((slot, self.chunks[slot as usize].generation)));
                 slot
             }
         };
-        let bytes = &mut self.chunks[slot as usize].bytes;
-        let before = bytes.capacity();
-        let from = bytes.len();
-        bytes.extend_from_slice(frame);
-        self.held_bytes += bytes.capacity() - before;
-        Span { chunk: slot, from: offset(from), to: offset(bytes.len()) }
+        let chunk = &mut self.chunks[slot as usize];
+        let before = chunk.bytes.capacity();
+        let from = offset(chunk.bytes.len());
+        chunk.bytes.extend_from_slice(frames);
+        chunk.readers += 1;
+        self.held_bytes += chunk.bytes.capacity() - before;
+        let span = Span { chunk: slot, generation: chunk.generation, from, to: offset(chunk.bytes.len()) };
+        Appended { arena: self, span }
     }
 
-    /// The bytes of a span that has a reader.
-    pub fn bytes(&self, span: Span) -> &[u8] {
-        &self.chunks[span.chunk as usize].bytes[span.from as usize..span.to as usize]
+    /// The bytes of a span.
+    ///
+    /// # Errors
+    /// When the span's chunk is gone. That is a fault of this program: whoever holds the span must not be sent anything more.
+    pub fn bytes(&self, span: Span) -> Result<&[u8], Stale> {
+        let chunk = self.chunks.get(span.chunk as usize).filter(|chunk| chunk.generation == span.generation);
+        chunk.and_then(|chunk| chunk.bytes.get(span.from as usize..span.to as usize)).ok_or(Stale)
     }
 
-    /// One more outbox part points into the chunk.
-    pub fn retain(&mut self, chunk: u32) {
-        self.chunks[chunk as usize].readers += 1;
-    }
-
-    /// One outbox part less points into the chunk; the last one frees it.
-    pub fn release(&mut self, chunk: u32) {
-        let readers = &mut self.chunks[chunk as usize].readers;
-        debug_assert!(*readers > 0, "released more often than retained");
-        *readers -= 1;
-        if *readers == 0 {
-            self.free_slot(chunk);
+    /// One more outbox part points into the span's chunk.
+    pub fn retain(&mut self, span: Span) {
+        let chunk = &mut self.chunks[span.chunk as usize];
+        debug_assert!(chunk.generation == span.generation && chunk.readers > 0, "retained without a reader");
+        if chunk.generation == span.generation {
+            chunk.readers += 1;
         }
     }
 
-    /// Frees the chunk of an appended span that nobody took.
-    pub fn settle(&mut self, span: Span) {
-        let chunk = &self.chunks[span.chunk as usize];
-        if chunk.readers == 0 && !chunk.bytes.is_empty() {
+    /// One outbox part less points into the span's chunk; the last one frees it. A stale span changes nothing.
+    pub fn release(&mut self, span: Span) {
+        let chunk = &mut self.chunks[span.chunk as usize];
+        debug_assert!(chunk.generation == span.generation && chunk.readers > 0, "released more often than retained");
+        if chunk.generation != span.generation || chunk.readers == 0 {
+            return;
+        }
+        chunk.readers -= 1;
+        if chunk.readers == 0 {
             self.free_slot(span.chunk);
         }
     }
@@ -90,6 +171,22 @@ impl Arena {
     /// Bytes of memory in chunks that have readers.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// What sessions owe from buffers of their own.
+    pub fn debts(&self) -> Debts {
+        self.debts
+    }
+
+    /// All memory of what waits.
+    pub fn memory_bytes(&self) -> usize {
+        self.held_bytes + self.debts.bytes
+    }
+
+    /// A session's own buffer changed its size; `None` is no buffer.
+    pub fn debt_changed(&mut self, before: Option<usize>, after: Option<usize>) {
+        self.debts.count = self.debts.count + usize::from(after.is_some()) - usize::from(before.is_some());
+        self.debts.bytes = self.debts.bytes + after.unwrap_or(0) - before.unwrap_or(0);
     }
 
     fn room_in(&self, open: OpenChunk, frame_bytes: usize) -> Option<u32> {
@@ -134,7 +231,7 @@ impl Arena {
     }
 }
 
-/// Chunks are far smaller than 4 GiB: a message is at most 64 KiB and a chunk holds 16 KiB or one message.
+/// Chunks are far smaller than 4 GiB: a publication is cut at 256 KiB, and a frame alone is below 1 MiB.
 #[expect(clippy::cast_possible_truncation, reason = "bounded by limits.rs, checked in debug builds")]
 fn offset(bytes: usize) -> u32 {
     debug_assert!(u32::try_from(bytes).is_ok());
@@ -149,30 +246,55 @@ mod tests {
     fn frames_of_a_topic_lie_next_to_each_other_until_the_chunk_is_full() {
         let mut arena = Arena::default();
         let mut open = OpenChunk::default();
-        let first = arena.append(&mut open, &[1; 100]);
-        arena.retain(first.chunk);
-        let second = arena.append(&mut open, &[2; 100]);
-        assert_eq!((second.chunk, second.from), (first.chunk, first.to));
-        let large = arena.append(&mut open, &vec![3; CHUNK_BYTES]);
-        assert_ne!(large.chunk, first.chunk);
-        arena.retain(large.chunk);
-        assert_eq!(arena.bytes(large).len(), CHUNK_BYTES);
-        assert_eq!(arena.bytes(first), [1; 100]);
+        let mut keep = |frames: &[u8]| {
+            let mut appended = arena.append(&mut open, frames);
+            let span = appended.span();
+            appended.arena().retain(span);
+            span
+        };
+        let first = keep(&[1; 100]);
+        let second = keep(&[2; 100]);
+        assert!(first.is_followed_by(second));
+        let large = keep(&vec![3; CHUNK_BYTES]);
+        assert!(!large.shares_chunk_with(first));
+        assert_eq!(arena.bytes(large).unwrap().len(), CHUNK_BYTES);
+        assert_eq!(arena.bytes(first), Ok(&[1; 100][..]));
     }
 
     #[test]
     fn a_chunk_without_readers_is_free_and_its_topic_opens_another() {
         let mut arena = Arena::default();
         let mut open = OpenChunk::default();
-        let first = arena.append(&mut open, b"frame");
-        arena.settle(first);
+        drop(arena.append(&mut open, b"frame"));
         assert_eq!(arena.held_bytes(), 0);
-        let second = arena.append(&mut open, b"again");
+        let mut appended = arena.append(&mut open, b"again");
+        let second = appended.span();
         assert_eq!((second.from, second.to), (0, 5), "an old open chunk is not written to");
-        arena.retain(second.chunk);
-        arena.settle(second);
-        assert_eq!(arena.bytes(second), b"again");
-        arena.release(second.chunk);
+        appended.arena().retain(second);
+        drop(appended);
+        assert_eq!(arena.bytes(second), Ok(&b"again"[..]));
+        arena.release(second);
         assert_eq!(arena.held_bytes(), 0);
+    }
+
+    #[test]
+    fn what_was_appended_stays_while_its_only_other_reader_goes() {
+        let mut arena = Arena::default();
+        let mut appended = arena.append(&mut OpenChunk::default(), b"private");
+        let span = appended.span();
+        appended.arena().retain(span);
+        appended.arena().release(span);
+        assert_eq!(appended.frames(), b"private");
+        drop(appended);
+        assert_eq!(arena.held_bytes(), 0);
+    }
+
+    #[test]
+    fn a_span_of_an_earlier_use_of_its_slot_reads_nothing() {
+        let mut arena = Arena::default();
+        let stale = arena.append(&mut OpenChunk::default(), b"one room's").span();
+        let mut other = arena.append(&mut OpenChunk::default(), b"another's!");
+        assert_eq!(other.span().chunk, stale.chunk, "the slot is used again");
+        assert_eq!(other.arena().bytes(stale), Err(Stale));
     }
 }

@@ -91,6 +91,11 @@ impl Registry {
         &mut self.rooms[slot as usize]
     }
 
+    /// Has the slot's topic members here?
+    pub fn contains(&self, slot: u32) -> bool {
+        self.rooms.contains(slot as usize)
+    }
+
     /// Topics with members here.
     pub fn len(&self) -> usize {
         self.rooms.len()

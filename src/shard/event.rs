@@ -9,7 +9,9 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
-use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_VISITS_MAX};
+use crate::limits::{
+    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX,
+};
 use crate::net::readiness::Readiness;
 use crate::net::send::Sender;
 use crate::net::sockets::{Handler, Sockets};
@@ -137,7 +139,7 @@ impl Shard {
         let began = Instant::now();
         if began.saturating_duration_since(self.ticked) >= TICK {
             self.ticked = began;
-            self.core.tick(began);
+            self.core.tick(began, &self.sockets);
         }
         let mut has_more = true;
         let mut visits = 0;
@@ -151,7 +153,7 @@ impl Shard {
             self.bury();
             visits += visited;
             has_more = has_mail || has_input || has_lists || visited > 0;
-            if !has_more || visits >= TURN_VISITS_MAX {
+            if !has_more || visits >= TURN_VISITS_MAX || began.elapsed() >= TURN_TIME_MAX {
                 break;
             }
         }

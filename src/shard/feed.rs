@@ -101,8 +101,14 @@ impl Core {
             members.extend_from_slice(&self.registry.room(room).members);
         }
         if !members.is_empty() {
-            let span = self.arena.append(&mut self.posts, &publication.frames);
-            self.give(&members, span, publication.class, publication.except, publication.origin);
+            let Publication { ref frames, class, except, origin, .. } = **publication;
+            self.make_memory(frames.len(), members.len());
+            // Some of them may have been let go for that.
+            members.retain(|index| self.is_open(*index));
+            let mut open = self.posts;
+            self.give(&members, &mut open, frames, class, except, origin);
+            self.posts = open;
+            self.let_the_overdue_go();
         }
         self.reached = members;
         for late in self.recent.note(author, publication) {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Core;
 use super::stats::Levels;
+use crate::net::stretch::Transmit;
 use crate::session::{Due, Seconds};
 use crate::wire::reason::RESTART;
 use crate::ws::frame;
@@ -19,7 +20,7 @@ pub(super) struct Drain {
 
 impl Core {
     /// Called a few times a second.
-    pub(super) fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self, now: Instant, sockets: &impl Transmit) {
         self.now = Seconds(u32::try_from(now.saturating_duration_since(self.began).as_secs()).unwrap_or(u32::MAX));
         let mut due = Vec::new();
         self.wheel.turn(self.now.0, &mut due);
@@ -29,7 +30,7 @@ impl Core {
             }
         }
         self.announce_gone(now);
-        self.look_at_debtors();
+        self.look_at_debtors(sockets);
         self.drain_some(now);
         self.stats.report(&Levels {
             sessions: self.live,
@@ -39,6 +40,7 @@ impl Core {
             rooms: self.registry.len(),
             inbox: self.ports.inboxes[self.id.index()].len(),
             chunk_bytes: self.arena.held_bytes(),
+            debt_bytes: self.arena.debts().bytes,
         });
     }
 

@@ -14,10 +14,13 @@ use crate::wire::event;
 use crate::wire::reason::{Goodbye, REMOVED};
 
 impl Core {
-    /// Takes some messages out of the inbox. True when more wait.
+    /// Takes some messages out of the inbox, fewer when they are long. True when more wait.
     pub(super) fn take_mail(&mut self) -> bool {
         let inbox = self.ports.inboxes[self.id.index()].clone();
         for _ in 0..LOOK_MESSAGES_MAX {
+            if self.round.is_full() && !self.walk.is_empty() {
+                break;
+            }
             let Some(message) = inbox.pop() else { return false };
             self.heard += 1;
             self.take(message);
@@ -29,6 +32,7 @@ impl Core {
     pub(super) fn take(&mut self, message: ToShard) {
         match message {
             ToShard::Publish(publication) => {
+                let bytes = publication.frames.len();
                 if let Topic::Author(author) = publication.topic {
                     self.fan_out_by(author, &publication);
                 } else if let Some(room) = self.registry.slot(&publication.topic) {
@@ -36,6 +40,7 @@ impl Core {
                     let (class, except, origin) = (publication.class, publication.except, publication.origin);
                     self.fan_out(room, &publication.frames, class, except, origin);
                 }
+                self.round.appended(bytes, self.walk.len());
             }
             ToShard::Deliver { session, frames, class } => {
                 if let Some(index) = self.find_open(session) {

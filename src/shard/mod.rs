@@ -1,19 +1,22 @@
 //! One core's loop: the one place where net, ws, session and room meet.
 //!
 //! `connection` accepts and upgrades, `event` is the loop, `inbound` takes bytes from sockets, `mailbox` takes messages
-//! from other threads, `outbound` fans out and walks, `feed` knows who hears of whose posts, `liveness` lets time pass;
+//! from other threads, `outbound` fans out and walks, `debtors` lets go who takes too little, `feed` knows who hears of whose posts, `liveness` lets time pass;
 //! `port` is what others see of it all.
 
 mod connection;
+mod debtors;
 mod event;
 mod feed;
 mod inbound;
+mod inbox;
 mod liveness;
 mod mailbox;
 mod outbound;
 mod overflow;
 pub mod port;
 mod recent;
+mod round;
 mod stats;
 
 use std::collections::VecDeque;
@@ -32,9 +35,11 @@ use crate::session::outbox::Outbox;
 use crate::session::{Seconds, Session};
 use crate::wire::fields::Reader;
 use crate::ws::message::Decoder;
+use debtors::Blocked;
 use overflow::Overflow;
 use port::Ports;
 use recent::Recent;
+use round::Round;
 use stats::Stats;
 
 /// What a shard is started with.
@@ -95,6 +100,8 @@ struct Line {
     blocked_at: Option<Seconds>,
     /// The goodbye is answered: close when the outbox is empty.
     is_last: bool,
+    /// Bytes of answers that came for it since its socket is full.
+    unread_answers: u32,
 }
 
 /// A shard's state beside its sockets.
@@ -121,8 +128,16 @@ struct Core {
     reached: Vec<u32>,
     /// The walk: sessions with something to send and room for it.
     walk: VecDeque<u32>,
+    /// What may wait for all sessions together, in bytes of memory.
+    waiting_bytes_max: usize,
     /// Sessions whose sockets are full; some may have recovered.
-    blocked: Vec<u32>,
+    blocked: Vec<Blocked>,
+    /// Sessions that owe too much to take what they are told, to be let go at once.
+    overdue: Vec<u32>,
+    /// Sessions that are to pin no shared memory any more.
+    stalled: Vec<u32>,
+    /// What came by mail since the walk began its round.
+    round: Round,
     /// Sessions that are over, to be closed when the look is over; with a reset or without.
     over: Vec<(u32, bool)>,
     /// Sessions to look at again, by slot and generation.
@@ -145,6 +160,7 @@ struct Core {
 
 impl Core {
     fn new(id: ShardId, ports: Ports) -> Self {
+        let waiting_bytes_max = crate::limits::shard_waiting_bytes_max(ports.inboxes.len());
         Self {
             id,
             ports,
@@ -163,7 +179,11 @@ impl Core {
             feed_sessions: 0,
             reached: Vec::new(),
             walk: VecDeque::new(),
+            waiting_bytes_max,
             blocked: Vec::new(),
+            overdue: Vec::new(),
+            stalled: Vec::new(),
+            round: Round::default(),
             over: Vec::new(),
             wheel: Wheel::default(),
             overflow: Overflow::default(),

@@ -4,20 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Core;
+use super::debtors::Blocked;
 use super::port::{Except, Publication, ToShard};
+use super::{Core, Line, Slot};
 use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
-    CHUNKS_BYTES_MAX, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX, OUTBOX_STALL, SHARD_OWED_BYTES_MAX,
-    STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
+    OUTBOX_OWED_BYTES_MAX, OUTBOX_PARTS_MAX, OUTBOX_SHARED_BYTES_MAX, STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY,
+    STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT, WRITE_BYTES_MAX,
 };
-use crate::net::sockets::Sockets;
-use crate::net::stretch::{Sent, Stretch};
-use crate::room::chunks::Span;
+use crate::net::stretch::{Sent, Stretch, Transmit};
+use crate::room::chunks::{Appended, OpenChunk, Stale};
 use crate::session::outbox::{Class, Slices};
-use crate::wire::reason::TOO_SLOW;
-use crate::ws::close::CloseCode;
-use crate::ws::frame;
 
 impl Core {
     /// Tells a session's room something that is not stored. `write` appends the frame.
@@ -55,76 +52,87 @@ impl Core {
         except: Except,
         origin: Option<SessionKey>,
     ) {
+        self.make_memory(frames.len(), self.registry.room(room).members.len());
+        if !self.registry.contains(room) {
+            // Its last members have just been let go.
+            return;
+        }
         let live = self.registry.room_mut(room);
-        let span = self.arena.append(&mut live.open, frames);
         // Lent out: nobody comes or goes while they are given the range.
         let members = std::mem::take(&mut live.members);
-        self.give(&members, span, class, except, origin);
-        self.registry.room_mut(room).members = members;
+        let mut open = live.open;
+        self.give(&members, &mut open, frames, class, except, origin);
+        let live = self.registry.room_mut(room);
+        live.members = members;
+        live.open = open;
+        self.let_the_overdue_go();
     }
 
-    /// Gives sessions a range that was just appended, and sets their turns in the walk.
+    /// Appends frames and gives sessions the range, sets their turns in the walk, and notes who owes too much to take them.
+    /// [`Self::let_the_overdue_go`] must follow.
     pub(super) fn give(
         &mut self,
         members: &[u32],
-        span: Span,
+        open: &mut OpenChunk,
+        frames: &[u8],
         class: Class,
         except: Except,
         origin: Option<SessionKey>,
     ) {
+        let shard = self.id;
         // What the sender answers can join the walk through a large room. A small one's walk is over before that.
         let served_first = origin
-            .filter(|key| key.shard == self.id && members.len() > STRETCH_VISITS_MIN)
+            .filter(|key| key.shard == shard && members.len() > STRETCH_VISITS_MIN)
             .map_or(u32::MAX, |key| key.index);
         let (mut reached, mut added) = (0, 0);
+        let Self { arena, slots, lines, walk, overdue, .. } = self;
+        let mut appended = arena.append(open, frames);
         for &member in members {
             let is_excepted = match except {
                 Except::Nobody => false,
-                Except::Session(key) => key.index == member && key.shard == self.id,
-                Except::User(user) => self.is_of(member, user),
-                Except::AllBut(user) => !self.is_of(member, user),
+                Except::Session(key) => key.index == member && key.shard == shard,
+                Except::User(user) => is_of(&slots[member as usize], user),
+                Except::AllBut(user) => !is_of(&slots[member as usize], user),
             };
             if is_excepted {
                 continue;
             }
-            let line = &mut self.lines[member as usize];
-            line.outbox.push(&mut self.arena, span, class);
+            let line = &mut lines[member as usize];
+            if !line.put(&mut appended, class) {
+                overdue.push(member);
+                continue;
+            }
             reached += 1;
             if line.blocked_at.is_none() && !line.is_queued {
                 line.is_queued = true;
                 added += 1;
-                if member == served_first { self.walk.push_front(member) } else { self.walk.push_back(member) }
-            } else if line.blocked_at.is_some() && line.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
-                line.outbox.fall_behind(&mut self.arena);
+                if member == served_first { walk.push_front(member) } else { walk.push_back(member) }
             }
         }
+        drop(appended);
         self.stats.counts.frames_out += reached;
         self.intake -= added;
-        self.arena.settle(span);
-    }
-
-    fn is_of(&self, index: u32, user: UserId) -> bool {
-        let account = self.slots[index as usize].as_ref().and_then(|slot| slot.session.account());
-        account.is_some_and(|account| account.id == user)
     }
 
     /// Frames for one session.
     pub(super) fn deliver(&mut self, index: u32, frames: &[u8], class: Class) {
-        let span = self.arena.append(&mut self.single, frames);
+        let was_open = self.is_open(index);
+        self.make_memory(frames.len(), 1);
+        if was_open && !self.is_open(index) {
+            // It has just been let go, and its goodbye is the last that it hears.
+            return;
+        }
         let line = &mut self.lines[index as usize];
-        line.outbox.push(&mut self.arena, span, class);
-        let is_blocked = line.blocked_at.is_some();
-        if !is_blocked && !line.is_queued {
+        let has_taken = line.put(&mut self.arena.append(&mut self.single, frames), class);
+        if line.blocked_at.is_some() {
+            line.unread_answers = line.unread_answers.saturating_add(u32::try_from(frames.len()).unwrap_or(u32::MAX));
+        } else if !line.is_queued {
             line.is_queued = true;
             self.walk.push_back(index);
-        } else if is_blocked && line.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
-            line.outbox.fall_behind(&mut self.arena);
         }
-        let owes = line.outbox.owed_bytes();
         self.stats.counts.frames_out += 1;
-        self.arena.settle(span);
         // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
-        if is_blocked && owes > OUTBOX_OWED_BYTES_MAX {
+        if !has_taken || line.unread_answers as usize > OUTBOX_OWED_BYTES_MAX {
             self.let_go(index);
         }
     }
@@ -140,20 +148,24 @@ impl Core {
 
     /// More waits than a shard should hold, and somebody can be visited: no more is taken in before that.
     pub(super) fn is_flooded(&self) -> bool {
-        self.arena.held_bytes() > CHUNKS_BYTES_MAX && !self.walk.is_empty()
+        self.arena.held_bytes() > self.waiting_bytes_max / 2 && !self.walk.is_empty()
     }
 
     /// One stretch of the walk, as long as the last look suggests. Says how many were visited.
-    pub(super) fn walk_a_stretch(&mut self, sockets: &mut Sockets, outcomes: &mut Vec<Sent>) -> usize {
+    pub(super) fn walk_a_stretch(&mut self, sockets: &mut impl Transmit, outcomes: &mut Vec<Sent>) -> usize {
         self.stretch_visits = stretch_visits(self.stretch_visits, std::mem::take(&mut self.heard));
         let visits_max = self.stretch_visits.min(self.walk.len());
         let mut visited: Vec<(u32, usize)> = Vec::with_capacity(visits_max);
+        let mut bytes = 0;
         while visited.len() < visits_max
+            && bytes < STRETCH_BYTES_MAX
             && let Some(index) = self.walk.pop_front()
         {
             let line = &mut self.lines[index as usize];
             line.is_queued = false;
+            self.round.passed();
             if !line.outbox.is_empty() && line.blocked_at.is_none() {
+                bytes += line.outbox.owed_bytes().min(WRITE_BYTES_MAX);
                 visited.push((index, 0));
             }
         }
@@ -163,15 +175,25 @@ impl Core {
             return 0;
         }
         let mut stretch = Stretch::with_capacity(count);
-        for (index, wanted) in &mut visited {
+        let mut stale = Vec::new();
+        visited.retain_mut(|(index, wanted)| {
             let mut slices = Slices::new();
-            self.lines[*index as usize].outbox.slices(&self.arena, &mut slices);
-            *wanted = slices.iter().map(|slice| slice.len()).sum();
-            stretch.visit(*index, &slices);
-        }
+            match self.lines[*index as usize].outbox.slices(&self.arena, &mut slices) {
+                Ok(bytes) => {
+                    *wanted = bytes;
+                    stretch.visit(*index, &slices);
+                    true
+                }
+                Err(Stale) => {
+                    stale.push(*index);
+                    false
+                }
+            }
+        });
         sockets.send(&stretch, outcomes);
         drop(stretch);
-        self.stats.counts.visits += count as u64;
+        stale.into_iter().for_each(|index| self.end_stale(index));
+        self.stats.counts.visits += visited.len() as u64;
         for ((index, wanted), outcome) in visited.into_iter().zip(outcomes.iter()) {
             self.settle_visit(index, wanted, *outcome);
         }
@@ -195,12 +217,10 @@ impl Core {
                 self.stats.counts.bytes_out += count as u64;
                 line.outbox.took(&mut self.arena, count);
                 line.blocked_at = Some(self.now);
-                self.blocked.push(index);
+                line.unread_answers = 0;
+                self.blocked.push(Blocked { index, unacknowledged: usize::MAX });
                 let owed = line.outbox.owed_bytes();
                 self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
-                if owed > OUTBOX_SHARED_BYTES_MAX {
-                    line.outbox.fall_behind(&mut self.arena);
-                }
             }
             Sent::Broken => self.end(index, false),
         }
@@ -213,48 +233,6 @@ impl Core {
             line.is_queued = true;
             self.walk.push_back(index);
         }
-    }
-
-    /// Looks at sessions whose sockets are full: who stalls owes from a buffer of its own, who owes too much is let go.
-    pub(super) fn look_at_debtors(&mut self) {
-        let mut blocked = std::mem::take(&mut self.blocked);
-        blocked.sort_unstable();
-        blocked.dedup();
-        blocked
-            .retain(|index| self.lines[*index as usize].blocked_at.is_some() && self.slots[*index as usize].is_some());
-        let mut owed = 0;
-        for &index in &blocked {
-            let line = &mut self.lines[index as usize];
-            // Whole seconds: "longer than" needs one more.
-            if line.blocked_at.is_some_and(|since| self.now > since.plus(OUTBOX_STALL)) {
-                line.outbox.fall_behind(&mut self.arena);
-            }
-            let owes = line.outbox.owed_bytes();
-            self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owes);
-            owed += owes;
-        }
-        blocked.sort_unstable_by_key(|index| std::cmp::Reverse(self.lines[*index as usize].outbox.owed_bytes()));
-        for &index in &blocked {
-            let owes = self.lines[index as usize].outbox.owed_bytes();
-            if owes <= OUTBOX_OWED_BYTES_MAX && owed <= SHARD_OWED_BYTES_MAX {
-                break;
-            }
-            owed -= owes;
-            self.let_go(index);
-        }
-        self.blocked.extend(blocked);
-    }
-
-    /// Ends a session that is too slow: what it owes is dropped after the frame under way, then 4008.
-    fn let_go(&mut self, index: u32) {
-        if !self.is_open(index) {
-            return;
-        }
-        self.begin_closing(index);
-        let mut close = Vec::new();
-        frame::encode_close(CloseCode(TOO_SLOW.code), TOO_SLOW.reason, &mut close);
-        self.lines[index as usize].outbox.cut(&mut self.arena, &close);
-        self.stats.counts.too_slow += 1;
     }
 
     /// Tells a shard something: this one at once, another by its inbox, once it is woken. What does not fit waits here, in order.
@@ -274,6 +252,29 @@ impl Core {
     pub(super) fn retry_overflow(&mut self) -> bool {
         self.overflow.retry(&self.ports.inboxes)
     }
+}
+
+impl Line {
+    /// Takes a range into the outbox; an ephemeral one not, when the socket is full and enough waits. False when the session
+    /// owes too much to take it.
+    fn put(&mut self, appended: &mut Appended<'_>, class: Class) -> bool {
+        if self.blocked_at.is_none() {
+            return self.outbox.push(appended, class).is_ok();
+        }
+        if class == Class::Ephemeral && self.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
+            return true;
+        }
+        if self.outbox.parts() >= OUTBOX_PARTS_MAX
+            && (self.outbox.owed_bytes() > OUTBOX_OWED_BYTES_MAX || self.outbox.fall_behind(appended.arena()).is_err())
+        {
+            return false;
+        }
+        self.outbox.push(appended, class).is_ok()
+    }
+}
+
+fn is_of(slot: &Option<Slot>, user: UserId) -> bool {
+    slot.as_ref().and_then(|slot| slot.session.account()).is_some_and(|account| account.id == user)
 }
 
 /// How many visits may be added before the next stretch, after one that made `made` and left `waiting`: about as many as

@@ -3,18 +3,14 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_queue::ArrayQueue;
-use futures_util::task::AtomicWaker;
 
 use crate::chat::user::Account;
 use crate::durable::write::Write;
 use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
-use crate::limits::INBOX_MESSAGES_MAX;
 use crate::room::feeds::FeedKey;
 use crate::session::Entry;
 use crate::session::outbox::Class;
@@ -84,6 +80,8 @@ pub struct Readers {
     /// The slot to go on from; `None` when these were the last.
     pub next: Option<u32>,
 }
+
+pub use super::inbox::Inbox;
 
 /// What a shard may be told.
 #[derive(Debug)]
@@ -169,96 +167,13 @@ pub enum ToShard {
     Drain(Duration),
 }
 
-/// A shard's bounded inbox.
-///
-/// Policy when full: [`Inbox::send`] waits (lanes and control: back-pressure), [`Inbox::try_send`] gives the message
-/// back (shards: they stop reading until it fits).
-#[derive(Debug)]
-pub struct Inbox {
-    queue: ArrayQueue<ToShard>,
-    waker: AtomicWaker,
-    /// A wake-up is under way: further messages need none.
-    is_woken: AtomicBool,
-    waiting: AtomicUsize,
-    space: (Mutex<()>, Condvar),
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self {
-            queue: ArrayQueue::new(INBOX_MESSAGES_MAX),
-            waker: AtomicWaker::new(),
-            is_woken: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
-            space: (Mutex::new(()), Condvar::new()),
-        }
-    }
-}
-
-impl Inbox {
-    /// Hands a message over, or back when the inbox is full.
-    ///
-    /// # Errors
-    /// The message, when the inbox is full.
-    pub fn try_send(&self, message: ToShard) -> Result<(), ToShard> {
-        self.put(message)?;
-        self.wake();
-        Ok(())
-    }
-
-    /// [`Self::try_send`] without the wake-up, which must follow: one serves for many messages.
-    ///
-    /// # Errors
-    /// The message, when the inbox is full.
-    pub(super) fn put(&self, message: ToShard) -> Result<(), ToShard> {
-        self.queue.push(message)
-    }
-
-    /// Hands a message over, waiting for space. Never call it on a shard's thread.
-    pub fn send(&self, mut message: ToShard) {
-        while let Err(back) = self.try_send(message) {
-            message = back;
-            self.waiting.fetch_add(1, Ordering::SeqCst);
-            if let Ok(guard) = self.space.0.lock()
-                && self.queue.is_full()
-            {
-                // The timeout covers the race between the look and the wait.
-                drop(self.space.1.wait_timeout(guard, Duration::from_millis(5)));
-            }
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-
-    /// The next message. Only the shard calls it.
-    pub fn pop(&self) -> Option<ToShard> {
-        let message = self.queue.pop();
-        if message.is_some() && self.waiting.load(Ordering::Relaxed) > 0 {
-            self.space.1.notify_all();
-        }
-        message
-    }
-
-    /// Messages that wait.
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// No message waits.
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Ready when something waits; else `waker` is called when it does. Only the shard calls it.
-    pub fn poll_ready(&self, waker: &std::task::Waker) -> std::task::Poll<()> {
-        self.waker.register(waker);
-        self.is_woken.store(false, Ordering::SeqCst);
-        if self.queue.is_empty() { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    }
-
-    /// Has the shard look at its inbox.
-    pub(super) fn wake(&self) {
-        if !self.is_woken.swap(true, Ordering::SeqCst) {
-            self.waker.wake();
+impl ToShard {
+    /// Memory of what it carries, in bytes, as far as it may be much.
+    pub(super) fn carried_bytes(&self) -> usize {
+        match self {
+            Self::Publish(publication) => publication.frames.len(),
+            Self::Deliver { frames, .. } => frames.len(),
+            _ => 0,
         }
     }
 }
@@ -415,24 +330,6 @@ impl Ports {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_full_inbox_makes_the_publisher_wait_and_loses_nothing() {
-        let inbox = Arc::new(Inbox::default());
-        let drain = || ToShard::Drain(Duration::ZERO);
-        while inbox.try_send(drain()).is_ok() {}
-        assert_eq!(inbox.len(), INBOX_MESSAGES_MAX);
-        let publisher = std::thread::spawn({
-            let inbox = inbox.clone();
-            move || (0..100).for_each(|_| inbox.send(drain()))
-        });
-        let mut taken = 0;
-        while taken < INBOX_MESSAGES_MAX + 100 {
-            taken += usize::from(inbox.pop().is_some());
-        }
-        publisher.join().unwrap();
-        assert!(inbox.is_empty());
-    }
 
     #[test]
     fn a_set_of_shards_lists_them() {

@@ -16,6 +16,8 @@ pub(super) struct Counts {
     pub visits: u64,
     /// Sessions let go for owing too much.
     pub too_slow: u64,
+    /// Sessions ended since they held a range of a chunk that was gone. Anything but 0 is a fault of this program.
+    pub stale: u64,
     pub admitted: u64,
     pub refused: u64,
     /// Most bytes that one outbox owed since the last report.
@@ -31,6 +33,7 @@ pub(super) struct Stats {
     bytes_out: Counter,
     visits: Counter,
     too_slow: Counter,
+    stale: Counter,
     admitted: Counter,
     refused: Counter,
     sessions: Gauge,
@@ -41,6 +44,7 @@ pub(super) struct Stats {
     inbox: Gauge,
     outbox_high: Gauge,
     chunk_bytes: Gauge,
+    debt_bytes: Gauge,
     turn: Histogram,
 }
 
@@ -53,6 +57,7 @@ pub(super) struct Levels {
     pub rooms: usize,
     pub inbox: usize,
     pub chunk_bytes: usize,
+    pub debt_bytes: usize,
 }
 
 impl Stats {
@@ -68,6 +73,7 @@ impl Stats {
             bytes_out: counter("pregon_bytes_out_total"),
             visits: counter("pregon_writes_total"),
             too_slow: counter("pregon_sessions_too_slow_total"),
+            stale: counter("pregon_sessions_stale_total"),
             admitted: counter("pregon_sessions_admitted_total"),
             refused: counter("pregon_sessions_refused_total"),
             sessions: gauge("pregon_sessions"),
@@ -78,6 +84,7 @@ impl Stats {
             inbox: gauge("pregon_inbox_depth"),
             outbox_high: gauge("pregon_outbox_high_water_bytes"),
             chunk_bytes: gauge("pregon_chunk_bytes"),
+            debt_bytes: gauge("pregon_debt_bytes"),
             turn: metrics::histogram!("pregon_turn_seconds", "shard" => shard.clone()),
         }
     }
@@ -94,6 +101,7 @@ impl Stats {
         self.bytes_out.absolute(self.counts.bytes_out);
         self.visits.absolute(self.counts.visits);
         self.too_slow.absolute(self.counts.too_slow);
+        self.stale.absolute(self.counts.stale);
         self.admitted.absolute(self.counts.admitted);
         self.refused.absolute(self.counts.refused);
         self.sessions.set(levels.sessions as f64);
@@ -103,6 +111,7 @@ impl Stats {
         self.rooms.set(levels.rooms as f64);
         self.inbox.set(levels.inbox as f64);
         self.chunk_bytes.set(levels.chunk_bytes as f64);
+        self.debt_bytes.set(levels.debt_bytes as f64);
         self.outbox_high.set(self.counts.outbox_high_bytes as f64);
         self.counts.outbox_high_bytes = 0;
     }

@@ -1,0 +1,50 @@
+//! How much mail the walk may carry: when so many bytes were appended, it goes round once before more are taken.
+
+use crate::limits::PUBLICATION_BYTES_MAX;
+
+/// What was appended since the walk began a round, and how many visits are left of it.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    appended_bytes: usize,
+    visits_left: usize,
+}
+
+impl Round {
+    /// Frames came by mail, and so many sessions wait for their visit.
+    pub(super) fn appended(&mut self, bytes: usize, waiting: usize) {
+        if self.appended_bytes == 0 {
+            self.visits_left = waiting;
+        }
+        self.appended_bytes += bytes;
+    }
+
+    /// The walk has passed one session.
+    pub(super) fn passed(&mut self) {
+        self.visits_left = self.visits_left.saturating_sub(1);
+        if self.visits_left == 0 {
+            self.appended_bytes = 0;
+        }
+    }
+
+    /// Enough was taken: the walk goes first, if anybody waits for it.
+    pub(super) fn is_full(&self) -> bool {
+        self.appended_bytes >= PUBLICATION_BYTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_round_takes_no_more_until_the_walk_has_passed_all_who_wait() {
+        let mut round = Round::default();
+        round.appended(PUBLICATION_BYTES_MAX - 1, 3);
+        assert!(!round.is_full());
+        round.appended(1, 3);
+        (0..2).for_each(|_| round.passed());
+        assert!(round.is_full());
+        round.passed();
+        assert!(!round.is_full());
+    }
+}
