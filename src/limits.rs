@@ -1,5 +1,7 @@
 //! Every bound of the server, with the relations between bounds asserted when it is compiled.
 
+pub mod frames;
+
 use std::time::Duration;
 
 /// Shards a process may have: the width of a set of shards.
@@ -332,8 +334,12 @@ pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
 pub const ADDRESS_ATTEMPTS_MAX: u32 = 60;
 /// Reactions that a post shows, the newest, unless set otherwise. Each brings a whole profile.
 pub const POST_REACTIONS_SHOWN: u32 = 10;
-/// Reactions that a post may be set to show.
-pub const POST_REACTIONS_SHOWN_CEILING: u32 = 1000;
+/// Reactions that a post may be set to show: as many as leave its frame below what a session may owe ([`frames`]).
+pub const POST_REACTIONS_SHOWN_CEILING: u32 = 16;
+/// Reactions that a message shows, the newest.
+pub const MESSAGE_REACTIONS_SHOWN: usize = 10;
+/// Characters that a reply shows of the message it answers.
+pub const REPLY_CHARS_SHOWN: usize = 100;
 /// Comments that a post shows, the first.
 pub const COMMENTS_SHOWN: u32 = 5;
 /// Replies that a comment shows, the first.
@@ -342,8 +348,6 @@ pub const REPLIES_SHOWN: u32 = 3;
 pub const REPLY_LEVELS_SHOWN: u32 = 3;
 /// The same within a post, which goes out as a frame after every comment.
 pub const POST_REPLY_LEVELS_SHOWN: u32 = 1;
-/// A comment with its author's profile as JSON, in bytes, if every field is as long as may be.
-const COMMENT_JSON_BYTES_MAX: usize = 16 * 1024;
 /// A comment's content in characters.
 pub const COMMENT_CHARS_MAX: usize = 500;
 /// Addresses of pictures that a post has.
@@ -396,10 +400,6 @@ const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "t
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);
-const _: () = assert!(
-    (COMMENTS_SHOWN as usize) * (1 + REPLIES_SHOWN as usize) * COMMENT_JSON_BYTES_MAX < OUTBOX_OWED_BYTES_MAX,
-    "a post's frame alone makes nobody too slow"
-);
 const _: () = assert!(0 < USER_UPLOADS_MAX && USER_UPLOADS_MAX * 4 <= UPLOADS_MAX, "a few users leave room for others");
 const _: () = assert!(BODY_TIMEOUT.as_secs() <= UPLOAD_GRACE.as_secs(), "a small upload has the time of a small body");
 const _: () = assert!(UPLOAD_BYTES_MAX / UPLOAD_BYTES_PER_SECOND_MIN <= 900, "a turn ends within a quarter of an hour");

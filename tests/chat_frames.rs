@@ -60,6 +60,7 @@ async fn a_message_reaches_everybody_with_all_its_keys() {
             "created_at",
             "updated_at",
             "reactions",
+            "reaction_counts",
             "user_reaction",
             "is_read",
             "read_by_count",

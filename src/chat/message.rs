@@ -1,5 +1,6 @@
 //! A chat message, its kinds and its reactions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use crate::ids::{MessageId, RoomId};
 macro_rules! texts {
     ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[$case_doc])* $case,)*
         }
@@ -162,9 +163,11 @@ pub struct Message {
     pub created_at: Timestamp,
     /// Last edit or deletion.
     pub updated_at: Timestamp,
-    /// Oldest first, ties by id.
+    /// The newest, as many as are shown; among them the oldest first, ties by id.
     pub reactions: Vec<Reaction>,
-    /// One of the viewer's reactions; `None` in frames, which have no viewer.
+    /// How many there are of each type, shown or not. What nobody reacted with is not in it.
+    pub reaction_counts: BTreeMap<ReactionType, u64>,
+    /// The newest of the viewer's reactions, shown or not; `None` in frames, which have no viewer.
     pub user_reaction: Option<ReactionType>,
     /// The viewer has a read row; false in frames.
     pub is_read: bool,

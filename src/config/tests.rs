@@ -31,6 +31,14 @@ fn the_defaults_serve_this_machine() {
 }
 
 #[test]
+fn a_post_shows_no_more_reactions_than_a_frame_has_room_for() {
+    let shown = |number| settings(&[("POST_REACTIONS_SHOWN", number)]).map(|settings| settings.post_reactions_shown);
+    assert_eq!(shown("16"), Ok(limits::POST_REACTIONS_SHOWN_CEILING));
+    let refused = shown("17").unwrap_err();
+    assert!(refused.contains("PREGON_POST_REACTIONS_SHOWN") && refused.contains("from 0 to 16"), "{refused}");
+}
+
+#[test]
 fn flags_win_over_the_environment_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("some.toml");

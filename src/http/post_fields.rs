@@ -7,9 +7,7 @@ use crate::http::error::{Error, Result};
 use crate::http::fields::{Faults, Fields, up_to};
 use crate::http::registration::address;
 use crate::limits;
-
-/// The addresses that a picture's may be, in characters.
-const IMAGE_CHARS_MAX: usize = 500;
+use crate::limits::frames::chars;
 
 /// What the fields say; what they do not name is `None`. A post's new fields and a patch are read alike.
 ///
@@ -134,9 +132,7 @@ fn too_many_images() -> String {
 /// On the web, or on this server; nothing that could run.
 fn is_image_address(text: &str) -> bool {
     let has_place = ["http://", "https://", "/"].iter().any(|start| text.starts_with(start));
-    has_place
-        && text.chars().count() <= IMAGE_CHARS_MAX
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+    has_place && text.chars().count() <= chars::IMAGE && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 fn stored_list(images: &str) -> Result<Vec<Value>> {

@@ -4,13 +4,14 @@ import { h, openDialog, toast } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { REACTIONS } from './reactions.js';
+import { ownReactions } from './timeline.js';
 
 const MARGIN = 8;
 
 /** Opens the menu beside `anchor`; `on` has `react`, `reply`, `edit`, `remove`. */
 export function openMenu(message, anchor, me, on) {
   const own = message.sender.id === me.id;
-  const mine = new Set(message.reactions.filter((one) => one.user.id === me.id).map((one) => one.reaction_type));
+  const mine = ownReactions(message, me.id);
   const choose = (action) => () => {
     menu.hidePopover();
     action();

@@ -96,12 +96,15 @@ export function linked(text) {
 function reactionRow(message, me, on) {
   const counted = message.is_deleted ? [] : countReactions(message, me.id);
   if (counted.length === 0) return null;
-  return h('div', { class: 'reactions' }, counted.map(({ type, count, mine, names }) =>
-    h('button', {
-      type: 'button', class: 'reaction', 'aria-pressed': String(mine), title: names.join(', '),
-      'aria-label': `${REACTIONS[type] ? t(type) : type}: ${names.join(', ')}`,
+  return h('div', { class: 'reactions' }, counted.map(({ type, count, mine, names }) => {
+    const unnamed = count - names.length;
+    const who = [...names, ...(unnamed > 0 ? [`+${unnamed}`] : [])].join(', ');
+    return h('button', {
+      type: 'button', class: 'reaction', 'aria-pressed': String(mine), title: who,
+      'aria-label': `${REACTIONS[type] ? t(type) : type}: ${who}`,
       data: { testid: 'reaction', type, count: String(count) }, onclick: () => on.react(message, type),
-    }, h('span', { class: 'emoji' }, REACTIONS[type] ?? '❔'), String(count))));
+    }, h('span', { class: 'emoji' }, REACTIONS[type] ?? '❔'), String(count));
+  }));
 }
 
 /** A text between Enter and its echo, or one that needs a decision. */

@@ -45,10 +45,10 @@ export class Timeline {
   apply(frame) {
     switch (frame.type) {
       case 'chat_message':
-        this.merge([frame.message]);
+        this.merge([unseen(frame.message)]);
         return this.byId.get(frame.message.id);
       case 'message_edited':
-        return this.change(frame.message.id, (message) => this.replace(message, frame.message));
+        return this.change(frame.message.id, (message) => this.replace(message, unseen(frame.message)));
       case 'message_deleted':
         return this.change(frame.message_id, (message) => {
           message.is_deleted = true;
@@ -57,7 +57,7 @@ export class Timeline {
       case 'message_read':
         return this.change(frame.message_id, (message) => read(message, frame.user_id, this.myId));
       case 'message_reaction':
-        return this.change(frame.message_id, (message) => react(message, frame));
+        return this.change(frame.message_id, (message) => react(message, frame, this.myId));
       default:
         return null;
     }
@@ -101,20 +101,43 @@ function read(message, userId, myId) {
   }
 }
 
-function react(message, { user_id, username, reaction_type, added }) {
-  const others = message.reactions.filter((one) => one.user.id !== user_id || one.reaction_type !== reaction_type);
-  message.reactions = added ? [...others, { user: { id: user_id, username }, reaction_type }] : others;
+/** A frame has no viewer: what it says of the viewer's own reaction is nothing. */
+function unseen({ user_reaction: _, ...message }) {
+  return message;
 }
 
-/** Reactions counted by type, in the order they first appeared: `[{ type, count, mine, names }]`. */
+/** Of many reactions the message lists the newest alone: those that it does not list are in the counts. */
+function react(message, { user_id, username, reaction_type, added }, myId) {
+  const others = message.reactions.filter((one) => one.user.id !== user_id || one.reaction_type !== reaction_type);
+  const wasListed = others.length < message.reactions.length;
+  const count = message.reaction_counts[reaction_type] ?? 0;
+  const listed = message.reactions.filter((one) => one.reaction_type === reaction_type).length;
+  if (added && !wasListed) setCount(message, reaction_type, count + 1);
+  if (!added && (wasListed || count > listed)) setCount(message, reaction_type, count - 1);
+  message.reactions = added ? [...others, { user: { id: user_id, username }, reaction_type }] : others;
+  if (user_id !== myId) return;
+  if (added) message.user_reaction = reaction_type;
+  else if (message.user_reaction === reaction_type) message.user_reaction = null;
+}
+
+function setCount(message, type, count) {
+  const { [type]: _, ...others } = message.reaction_counts;
+  message.reaction_counts = count > 0 ? { ...others, [type]: count } : others;
+}
+
+/** The types of the viewer's reactions, as far as they are known. */
+export function ownReactions(message, myId) {
+  const listed = message.reactions.filter((one) => one.user.id === myId).map((one) => one.reaction_type);
+  return new Set(message.user_reaction ? [...listed, message.user_reaction] : listed);
+}
+
+/** Reactions by type, in the order they first appear: `[{ type, count, mine, names }]`; of many not all have names. */
 export function countReactions(message, myId) {
-  const byType = new Map();
-  for (const { user, reaction_type: type } of message.reactions) {
-    const entry = byType.get(type) ?? { type, count: 0, mine: false, names: [] };
-    entry.count += 1;
-    entry.mine ||= user.id === myId;
-    entry.names.push(user.display_name ?? user.username);
-    byType.set(type, entry);
-  }
-  return [...byType.values()];
+  const mine = ownReactions(message, myId);
+  const types = new Set([...message.reactions.map((one) => one.reaction_type), ...Object.keys(message.reaction_counts)]);
+  return [...types].map((type) => {
+    const listed = message.reactions.filter((one) => one.reaction_type === type);
+    const names = listed.map(({ user }) => user.display_name ?? user.username);
+    return { type, count: Math.max(message.reaction_counts[type] ?? 0, names.length), mine: mine.has(type), names };
+  });
 }

@@ -14,6 +14,7 @@ mod topics;
 pub use feed::{FeedRows, ReadNotifications, Telling};
 pub use topics::topics;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::chat::event::ChatEvent;
@@ -281,6 +282,7 @@ fn compose(
         created_at: at,
         updated_at: at,
         reactions: Vec::new(),
+        reaction_counts: BTreeMap::new(),
         user_reaction: None,
         is_read: false,
         read_by_count: 0,

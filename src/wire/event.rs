@@ -6,6 +6,8 @@ use crate::chat::event::ChatEvent;
 use crate::chat::message::Message;
 use crate::chat::user::Account;
 use crate::ids::UserId;
+use crate::limits::frames::chars;
+use crate::wire::json::within;
 use crate::wire::object::Presenter;
 use crate::ws::frame::begin_text;
 
@@ -128,7 +130,7 @@ fn message_frame(out: &mut Vec<u8>, presenter: &Presenter, kind: &str, message: 
 fn user_keys(out: &mut Vec<u8>, user: UserId, username: &str) {
     id_key(out, "user_id", user.0);
     out.extend_from_slice(br#","username":"#);
-    json_text(out, username);
+    json_text(out, within(username, chars::USERNAME));
 }
 
 /// `"key":"…"`; all ids have one spelling.

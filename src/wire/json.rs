@@ -33,6 +33,11 @@ impl<'a> Object<'a> {
         self
     }
 
+    /// A text, or its first characters where it has more than `chars_max`.
+    pub fn text_within(&mut self, key: &'static str, value: &str, chars_max: usize) -> &mut Self {
+        self.text(key, within(value, chars_max))
+    }
+
     /// A text or null.
     pub fn text_or_null(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
         match value {
@@ -103,6 +108,14 @@ pub fn text(out: &mut Vec<u8>, value: &str) {
     serde_json::to_writer(out, value).expect("a Vec takes everything");
 }
 
+/// The first `chars_max` characters of a text, which may be all.
+pub fn within(value: &str, chars_max: usize) -> &str {
+    if value.len() <= chars_max {
+        return value;
+    }
+    value.char_indices().nth(chars_max).map_or(value, |(at, _)| &value[..at])
+}
+
 /// A quoted text that has nothing to escape, such as an id.
 pub fn id(out: &mut Vec<u8>, value: impl fmt::Display) {
     use std::io::Write;
@@ -124,6 +137,14 @@ pub fn array<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, mut wr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        for (text, cut) in [("", ""), ("ñandú", "ñan"), ("🎉🎉🎉", "🎉🎉🎉"), ("🎉🎉🎉🎉", "🎉🎉🎉"), ("abc", "abc")]
+        {
+            assert_eq!(within(text, 3), cut);
+        }
+    }
 
     #[test]
     fn what_is_written_reads_back() {

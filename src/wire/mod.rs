@@ -10,3 +10,6 @@ pub mod notification;
 pub mod object;
 pub mod post;
 pub mod reason;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::clock::Timestamp;
 use crate::feed::notification::{Notification, time_ago};
 use crate::feed::people::FriendRequest;
+use crate::limits::frames::chars;
 use crate::wire::json::{self, Object};
 use crate::wire::object::Presenter;
 
@@ -19,7 +20,7 @@ impl Presenter {
             .value("post_id", |out| id_or_null(out, references.post))
             .value("comment_id", |out| id_or_null(out, references.comment))
             .value("friend_request_id", |out| id_or_null(out, references.friend_request))
-            .text("message", &notification.message)
+            .text_within("message", &notification.message, chars::NOTIFICATION)
             .flag("is_read", notification.is_read)
             .time("created_at", notification.created_at)
             .value("read_at", |out| match notification.read_at {

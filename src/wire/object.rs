@@ -1,5 +1,7 @@
 //! The JSON objects that frames and REST answers share, key for key as clients know them.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
@@ -8,14 +10,25 @@ use crate::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
 use crate::chat::user::{Person, UserProfile};
 use crate::clock::Timestamp;
 use crate::ids::UserId;
+use crate::limits::frames::{ADDRESS_JSON_BYTES_MAX, JSON_CHAR_BYTES, PROFILE_JSON_BYTES_MAX, chars};
+use crate::limits::{CONTENT_CHARS_MAX, REPLY_CHARS_SHOWN};
 use crate::wire::json::{self, Object};
 
 /// RFC 3986 §2.3: what needs no encoding anywhere.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// What Django's `filepath_to_uri` leaves alone.
 const PATH: &AsciiSet = &COMPONENT.remove(b'/').remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
-/// Characters a reply shows of the message it answers.
-const REPLY_CHARS: usize = 100;
+
+/// Whom a profile is written for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ProfileFor {
+    /// Who may change it: nothing is left out.
+    Owner,
+    /// Everybody else: texts are as long as pregon takes them.
+    Others,
+    /// The same without the lists, which are too long.
+    OthersInShort,
+}
 
 /// Writes objects as one deployment's clients see them.
 #[derive(Debug, Clone)]
@@ -32,41 +45,51 @@ impl Presenter {
         Self { public_url: public_url.trim_end_matches('/').to_owned(), mask_contacts }
     }
 
-    /// The 28-key profile. For its owner nothing is masked; for everybody else it is written once and kept.
+    /// The 28-key profile. Its owner sees all of it. For everybody else it is masked, has at most
+    /// [`PROFILE_JSON_BYTES_MAX`], and is written once and kept.
     pub fn profile(&self, out: &mut Vec<u8>, user: &UserProfile, viewer: Option<UserId>) {
-        if self.mask_contacts && viewer == Some(user.id) {
-            return self.write_profile(out, user, false);
+        if viewer == Some(user.id) {
+            return self.write_profile(out, user, ProfileFor::Owner);
         }
         let json = user.public_json.get_or_init(|| {
             let mut json = Vec::with_capacity(1024);
-            self.write_profile(&mut json, user, self.mask_contacts);
+            self.write_profile(&mut json, user, ProfileFor::Others);
+            if json.len() > PROFILE_JSON_BYTES_MAX {
+                json.clear();
+                self.write_profile(&mut json, user, ProfileFor::OthersInShort);
+            }
+            debug_assert!(json.len() <= PROFILE_JSON_BYTES_MAX);
             String::from_utf8(json).expect("JSON is UTF-8").into_boxed_str()
         });
         out.extend_from_slice(json.as_bytes());
     }
 
-    fn write_profile(&self, out: &mut Vec<u8>, user: &UserProfile, masked: bool) {
+    fn write_profile(&self, out: &mut Vec<u8>, user: &UserProfile, reader: ProfileFor) {
+        let is_own = reader == ProfileFor::Owner;
+        let within = |chars_max| if is_own { usize::MAX } else { chars_max };
+        let lists_bytes_max = if reader == ProfileFor::OthersInShort { 0 } else { usize::MAX };
         let avatar = self.avatar(user);
-        let cover = user.cover_photo.as_deref().and_then(|path| self.media(path));
+        let cover = user.cover_photo.as_deref().and_then(|path| self.address(path));
         let full_name = format!("{} {}", user.first_name, user.last_name);
         let full_name = if full_name.trim().is_empty() { &user.display_name } else { full_name.trim() };
+        let masked = self.mask_contacts && !is_own;
         let shown = |value, public: bool| if masked && !public { "" } else { value };
         Object::open(out)
             .id("id", user.id)
-            .text("email", shown(&user.email, user.show_email))
-            .text("username", &user.username)
-            .text("display_name", &user.display_name)
-            .text("full_name", full_name)
+            .text_within("email", shown(&user.email, user.show_email), within(chars::EMAIL))
+            .text_within("username", &user.username, within(chars::USERNAME))
+            .text_within("display_name", &user.display_name, within(chars::DISPLAY_NAME))
+            .text_within("full_name", full_name, within(chars::FULL_NAME))
             .text("avatar", &avatar)
             .text("avatar_url", &avatar)
             .text_or_null("cover_photo", cover.as_deref())
             .text_or_null("cover_photo_url", cover.as_deref())
-            .text("bio", &user.bio)
-            .text("position", &user.position)
-            .text("team", &user.team)
-            .text("contact_number", shown(&user.contact_number, user.show_phone))
-            .value("interests", |out| stored_array(out, &user.interests))
-            .value("social_links", |out| stored_array(out, &user.social_links))
+            .text_within("bio", &user.bio, within(chars::BIO))
+            .text_within("position", &user.position, within(chars::POSITION))
+            .text_within("team", &user.team, within(chars::TEAM))
+            .text_within("contact_number", shown(&user.contact_number, user.show_phone), within(chars::CONTACT_NUMBER))
+            .value("interests", |out| stored_array(out, &user.interests, lists_bytes_max))
+            .value("social_links", |out| stored_array(out, &user.social_links, lists_bytes_max))
             .number("followers_count", user.followers_count)
             .number("following_count", user.following_count)
             .number("posts_count", user.posts_count)
@@ -76,10 +99,10 @@ impl Presenter {
             .flag("show_phone", user.show_phone)
             .time("created_at", user.created_at)
             .time("last_active", user.last_active)
-            .text("account_type", &user.account_type)
-            .text("company_name", &user.company_name)
-            .text("industry", &user.industry)
-            .text("website", &user.website)
+            .text_within("account_type", &user.account_type, within(chars::ACCOUNT_TYPE))
+            .text_within("company_name", &user.company_name, within(chars::COMPANY_NAME))
+            .text_within("industry", &user.industry, within(chars::INDUSTRY))
+            .text_within("website", &user.website, within(chars::URL))
             .close();
     }
 
@@ -94,8 +117,8 @@ impl Presenter {
         let avatar = self.avatar(user);
         object
             .id("id", user.id)
-            .text("username", &user.username)
-            .text("display_name", &user.display_name)
+            .text_within("username", &user.username, chars::USERNAME)
+            .text_within("display_name", &user.display_name, chars::DISPLAY_NAME)
             .text("avatar", &avatar)
             .text("avatar_url", &avatar)
             .flag("is_verified", user.is_verified);
@@ -118,26 +141,27 @@ impl Presenter {
             .close();
     }
 
-    /// The 23-key message of a frame, which has no viewer.
+    /// The 24-key message of a frame, which has no viewer.
     pub fn message(&self, out: &mut Vec<u8>, message: &Message) {
         // Of messages that answer a story only their making is ever a frame, so its time is the frame's.
         self.message_for(out, message, None, message.created_at);
     }
 
-    /// The 23-key message as `viewer` sees it at `now`.
+    /// The 24-key message as `viewer` sees it at `now`: whole, while a frame has texts as long as pregon takes them.
     pub fn message_for(&self, out: &mut Vec<u8>, message: &Message, viewer: Option<UserId>, now: Timestamp) {
-        let media = |path: &Option<String>| path.as_deref().and_then(|path| self.media(path));
+        let media = |path: &Option<String>| path.as_deref().and_then(|path| self.address(path));
+        let within = |chars_max| if viewer.is_none() { chars_max } else { usize::MAX };
         Object::open(out)
             .id("id", message.id)
             .id("chat_room", message.room)
             .value("sender", |out| self.profile(out, &message.sender, viewer))
-            .text("content", &message.content)
+            .text_within("content", &message.content, within(CONTENT_CHARS_MAX))
             .text("message_type", message.message_type.as_str())
             .text_or_null("image", media(&message.image).as_deref())
             .text_or_null("video", media(&message.video).as_deref())
             .text_or_null("audio", media(&message.audio).as_deref())
-            .text("file_url", &message.file_url)
-            .text("file_name", &message.file_name)
+            .text_within("file_url", &message.file_url, within(chars::URL))
+            .text_within("file_name", &message.file_name, within(chars::FILE_NAME))
             .value("file_size", |out| match message.file_size {
                 Some(bytes) => out.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes()),
                 None => out.extend_from_slice(b"null"),
@@ -150,7 +174,14 @@ impl Presenter {
             .flag("is_deleted", message.is_deleted)
             .time("created_at", message.created_at)
             .time("updated_at", message.updated_at)
-            .array("reactions", &message.reactions, |out, reaction| self.reaction(out, reaction, viewer))
+            .array("reactions", &message.reactions, |out, reaction| self.reaction(out, reaction))
+            .value("reaction_counts", |out| {
+                let mut counts = Object::open(out);
+                for (reaction, count) in &message.reaction_counts {
+                    counts.number(reaction.as_str(), *count);
+                }
+                counts.close();
+            })
             .text_or_null("user_reaction", message.user_reaction.map(|reaction| reaction.as_str()))
             .flag("is_read", message.is_read)
             .number("read_by_count", message.read_by_count)
@@ -166,10 +197,10 @@ impl Presenter {
             .close();
     }
 
-    fn reaction(&self, out: &mut Vec<u8>, reaction: &Reaction, viewer: Option<UserId>) {
+    fn reaction(&self, out: &mut Vec<u8>, reaction: &Reaction) {
         Object::open(out)
             .id("id", reaction.id.hyphenated())
-            .value("user", |out| self.profile(out, &reaction.user, viewer))
+            .value("user", |out| self.basic(out, &reaction.user))
             .text("reaction_type", reaction.reaction_type.as_str())
             .time("created_at", reaction.created_at)
             .close();
@@ -178,13 +209,13 @@ impl Presenter {
     fn story(&self, out: &mut Vec<u8>, story: &StoryPreview, now: Timestamp) {
         Object::open(out)
             .id("id", story.id.hyphenated())
-            .text_or_null("media_url", self.media(&story.media).as_deref())
-            .text("media_type", &story.media_type)
+            .text_or_null("media_url", self.address(&story.media).as_deref())
+            .text_within("media_type", &story.media_type, chars::MEDIA_TYPE)
             .value("user", |out| {
                 Object::open(out)
                     .id("id", story.user.id)
-                    .text("username", &story.user.username)
-                    .text("display_name", &story.user.display_name)
+                    .text_within("username", &story.user.username, chars::USERNAME)
+                    .text_within("display_name", &story.user.display_name, chars::DISPLAY_NAME)
                     .text("avatar_url", &self.avatar(&story.user))
                     .close();
             })
@@ -243,8 +274,8 @@ impl Presenter {
 
     /// The avatar's address; a drawing of the name for users without one.
     fn avatar(&self, user: &UserProfile) -> String {
-        user.avatar.as_deref().and_then(|path| self.media(path)).unwrap_or_else(|| {
-            let name = utf8_percent_encode(&user.display_name, COMPONENT);
+        user.avatar.as_deref().and_then(|path| self.address(path)).unwrap_or_else(|| {
+            let name = utf8_percent_encode(json::within(&user.display_name, chars::DISPLAY_NAME), COMPONENT);
             format!("https://ui-avatars.com/api/?name={name}&background=00ff88&color=fff")
         })
     }
@@ -256,6 +287,17 @@ impl Presenter {
             path if path.starts_with("http") => Some(path.to_owned()),
             path => Some(format!("{}/media/{}", self.public_url, utf8_percent_encode(path, PATH))),
         }
+    }
+
+    /// The same, unless it is longer than what is shown.
+    pub(super) fn address(&self, path: &str) -> Option<String> {
+        self.media(path).filter(|address| {
+            address.len() * JSON_CHAR_BYTES <= ADDRESS_JSON_BYTES_MAX || {
+                let mut json = Vec::with_capacity(address.len() + 2);
+                json::text(&mut json, address);
+                json.len() <= ADDRESS_JSON_BYTES_MAX
+            }
+        })
     }
 }
 
@@ -285,11 +327,12 @@ fn room_display_name(room: &ChatRoom, own: Option<&Participant>, other: Option<&
 }
 
 fn write_reply(out: &mut Vec<u8>, reply: &ReplyPreview) {
-    let cut = reply.content.char_indices().nth(REPLY_CHARS).map(|(at, _)| format!("{}...", &reply.content[..at]));
+    let cut = json::within(&reply.content, REPLY_CHARS_SHOWN);
+    let is_whole = cut.len() == reply.content.len();
     Object::open(out)
         .id("id", reply.id)
         .value("sender", |out| write_names(out, &reply.sender_username, &reply.sender_display_name))
-        .text("content", cut.as_deref().unwrap_or(&reply.content))
+        .text("content", &if is_whole { Cow::Borrowed(cut) } else { Cow::Owned(format!("{cut}...")) })
         .text("message_type", reply.message_type.as_str())
         .close();
 }
@@ -305,12 +348,15 @@ fn write_last_message(out: &mut Vec<u8>, message: &Message) {
 }
 
 fn write_names(out: &mut Vec<u8>, username: &str, display_name: &str) {
-    Object::open(out).text("username", username).text("display_name", display_name).close();
+    Object::open(out)
+        .text_within("username", username, chars::USERNAME)
+        .text_within("display_name", display_name, chars::DISPLAY_NAME)
+        .close();
 }
 
-/// A JSON array as a column holds it; what is none is the empty array, so that a bad row cannot spoil a frame.
-pub(super) fn stored_array(out: &mut Vec<u8>, column: &str) {
-    match serde_json::from_str::<&RawValue>(column) {
+/// A JSON array as a column holds it; what is none, or longer, is the empty array, so that a bad row cannot spoil a frame.
+pub(super) fn stored_array(out: &mut Vec<u8>, column: &str, bytes_max: usize) {
+    match serde_json::from_str::<&RawValue>(if column.len() > bytes_max { "" } else { column }) {
         Ok(array) if array.get().starts_with('[') => out.extend_from_slice(array.get().as_bytes()),
         _ => out.extend_from_slice(b"[]"),
     }

@@ -3,24 +3,27 @@
 use crate::feed::comment::Comment;
 use crate::feed::post::{Post, PostReaction, ReactionCounts};
 use crate::ids::UserId;
+use crate::limits::frames::{POST_IMAGES_JSON_BYTES_MAX, chars};
+use crate::limits::{COMMENT_CHARS_MAX, CONTENT_CHARS_MAX};
 use crate::wire::json::{self, Object};
 use crate::wire::object::{Presenter, stored_array};
 
 impl Presenter {
-    /// The 28-key post; without a viewer in frames.
+    /// The 28-key post: whole for a viewer, while a frame, which has none, has texts as long as pregon takes them.
     pub fn post(&self, out: &mut Vec<u8>, post: &Post, viewer: Option<UserId>) {
-        let media = |path: &Option<String>| path.as_deref().and_then(|path| self.media(path));
+        let media = |path: &Option<String>| path.as_deref().and_then(|path| self.address(path));
+        let within = |most| if viewer.is_none() { most } else { usize::MAX };
         let mut object = Object::open(out);
         object
             .id("id", post.id)
-            .text("short_id", &post.short_id)
+            .text_within("short_id", &post.short_id, within(chars::SHORT_ID))
             .value("user", |out| self.profile(out, &post.user, viewer))
-            .text("content", &post.content)
-            .value("images", |out| stored_array(out, &post.images))
+            .text_within("content", &post.content, within(CONTENT_CHARS_MAX))
+            .value("images", |out| stored_array(out, &post.images, within(POST_IMAGES_JSON_BYTES_MAX)))
             .text_or_null("video", media(&post.video).as_deref())
             .text_or_null("thumbnail", media(&post.thumbnail).as_deref())
-            .text("podcast_url", &post.podcast_url)
-            .text("streaming_url", &post.streaming_url)
+            .text_within("podcast_url", &post.podcast_url, within(chars::URL))
+            .text_within("streaming_url", &post.streaming_url, within(chars::URL))
             .text("post_type", post.post_type.as_str())
             .text("category", post.category.as_str());
         five_counts(&mut object, post.counts);
@@ -52,6 +55,7 @@ impl Presenter {
 
     /// The 11-key comment and, beside them, which post and which comment it belongs to.
     pub fn comment(&self, out: &mut Vec<u8>, comment: &Comment, viewer: Option<UserId>) {
+        let content_chars_max = if viewer.is_none() { COMMENT_CHARS_MAX } else { usize::MAX };
         Object::open(out)
             .id("id", comment.id)
             .id("post", comment.post)
@@ -60,8 +64,8 @@ impl Presenter {
                 None => out.extend_from_slice(b"null"),
             })
             .value("user", |out| self.profile(out, &comment.user, viewer))
-            .text("content", &comment.content)
-            .text_or_null("image", comment.image.as_deref().and_then(|path| self.media(path)).as_deref())
+            .text_within("content", &comment.content, content_chars_max)
+            .text_or_null("image", comment.image.as_deref().and_then(|path| self.address(path)).as_deref())
             .number("likes_count", comment.likes_count)
             .number("replies_count", comment.replies_count)
             .flag("is_edited", comment.is_edited)

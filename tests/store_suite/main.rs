@@ -43,6 +43,7 @@ suite! {
             edits_need_an_own_text_that_is_there,
             deletion_is_soft_and_once,
             reactions_toggle,
+            a_message_shows_its_newest_reactions,
             toggles_at_the_same_time_alternate,
             a_read_is_told_once_and_never_goes_back,
             mark_as_read_tells_the_newest_and_writes_all,

@@ -1,5 +1,7 @@
 //! Sending, replying, editing, deleting, reacting, reading: each action and each refusal.
 
+use std::collections::BTreeMap;
+
 use crate::store_support::FIRST_PAGE;
 use crate::store_support::World;
 use crate::store_support::committed;
@@ -9,6 +11,7 @@ use crate::store_support::send;
 use crate::store_support::sent;
 use crate::store_support::unknown_message;
 use pregon::chat::event::ChatEvent;
+use pregon::chat::message::Message;
 use pregon::chat::message::MessageType;
 use pregon::chat::message::ReactionType;
 use pregon::chat::write::Action;
@@ -157,6 +160,58 @@ pub async fn reactions_toggle(world: World) {
     assert_eq!(world.history(users[0], room).await[0].user_reaction, None);
     let nowhere = Action::React { message: unknown_message(), reaction: ReactionType::Like };
     assert_eq!(refusal(&world.write(users[1], room, nowhere).await), Refusal::NoSuchMessage);
+}
+
+/// The newest few with their users, and how many there are of each type; what a viewer did counts whether shown or not.
+pub async fn a_message_shows_its_newest_reactions(world: World) {
+    let names: Vec<String> = (0..limits::MESSAGE_REACTIONS_SHOWN + 2).map(|number| format!("user{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (room, users) = world.room(&names).await;
+    let message = world.say(users[0], room, "gol").await;
+    let quiet = world.say(users[0], room, "nada").await;
+    let react = async |user, reaction| {
+        committed(&world.write(user, room, Action::React { message: message.id, reaction }).await);
+    };
+    react(users[1], ReactionType::Wow).await;
+    react(users[1], ReactionType::Sad).await;
+    let mut others = Vec::new();
+    for (number, user) in users[2..].iter().copied().enumerate() {
+        let kind = if number % 2 == 0 { ReactionType::Like } else { ReactionType::Golazo };
+        react(user, kind).await;
+        others.push((user, kind));
+    }
+    let most = limits::MESSAGE_REACTIONS_SHOWN as u64;
+    let counts = [
+        (ReactionType::Wow, 1),
+        (ReactionType::Sad, 1),
+        (ReactionType::Like, most.div_ceil(2)),
+        (ReactionType::Golazo, most / 2),
+    ];
+    let check = |message: &Message, own: Option<ReactionType>| {
+        let shown = message.reactions.iter().map(|reaction| (reaction.user.id, reaction.reaction_type));
+        assert_eq!(shown.collect::<Vec<_>>(), others, "the newest, the oldest of them first");
+        assert_eq!(message.reaction_counts, BTreeMap::from(counts));
+        assert_eq!(message.user_reaction, own);
+    };
+    for (viewer, own) in
+        [(users[0], None), (users[1], Some(ReactionType::Sad)), (others[1].0, Some(ReactionType::Golazo))]
+    {
+        check(&world.store.message(viewer, room, message.id).await.unwrap().unwrap(), own);
+        let listed = world.history(viewer, room).await;
+        check(listed.iter().find(|listed| listed.id == message.id).unwrap(), own);
+        let quiet = listed.iter().find(|listed| listed.id == quiet.id).unwrap();
+        assert!(quiet.reactions.is_empty() && quiet.reaction_counts.is_empty() && quiet.user_reaction.is_none());
+    }
+    let edit = Action::Edit { message: message.id, content: "¡gol!".into() };
+    let outcome = world.write(users[0], room, edit).await;
+    let Some(ChatEvent::Edited(edited)) = committed(&outcome).chat() else { panic!("{outcome:?}") };
+    check(edited, None);
+
+    // One of the newest goes: one that was not shown takes its place, and nobody is left out any more but one.
+    react(others[0].0, others[0].1).await;
+    let read = world.store.message(users[1], room, message.id).await.unwrap().unwrap();
+    assert_eq!(read.reactions[0].reaction_type, ReactionType::Sad);
+    assert_eq!(read.reaction_counts[&ReactionType::Like], most.div_ceil(2) - 1);
 }
 
 pub async fn toggles_at_the_same_time_alternate(world: World) {

@@ -1,5 +1,6 @@
 //! The hot paths whose instructions are counted, each ready to be run again and again.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -212,6 +213,7 @@ fn message() -> Message {
         created_at: now,
         updated_at: now,
         reactions: Vec::new(),
+        reaction_counts: BTreeMap::new(),
         user_reaction: None,
         is_read: false,
         read_by_count: 0,

@@ -1,16 +1,17 @@
 //! Messages as read: whole, in pages, as replies show them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::chat::message::{Message, Reaction, ReplyPreview, StoryPreview};
+use crate::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::clock::Timestamp;
 use crate::ids::{MessageId, RoomId, UserId};
+use crate::limits::MESSAGE_REACTIONS_SHOWN;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::people::{KEYS_MAX, Profiles, offset, or_none, profiles};
-use crate::store::mysql::values::{Columns, Id, ToColumn, each, marks, padded};
+use crate::store::mysql::values::{BRANCHES_MAX, Columns, Id, ToColumn, each, marks, padded, union_of};
 use crate::store::mysql::view::View;
 use crate::store::rules::MessageHead;
 use crate::store::{PageOf, PageRequest};
@@ -127,6 +128,7 @@ fn message_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
         created_at: row.time(13)?,
         updated_at: row.time(14)?,
         reactions: Vec::new(),
+        reaction_counts: BTreeMap::new(),
         user_reaction: None,
         is_read: row.flag(17)?,
         read_by_count: row.count(16)?,
@@ -147,21 +149,21 @@ fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, MysqlErr
     })
 }
 
-/// Adds what is not in the messages' own rows: reactions, stories, people. Three queries at most, in the order given.
+/// Adds what is not in the messages' own rows, in the order given: stories, people, and reactions of those that have any.
+/// A page without either costs two queries, any page five and one for each further [`BRANCHES_MAX`] with reactions.
 async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>) -> Result<Vec<Message>, MysqlError> {
     let ids: Vec<MessageId> = found.iter().map(|found| found.message.id).collect();
-    let mut reactions = reactions(view, &ids).await?;
+    let mut reactions = reactions(view, viewer, &ids).await?;
     let stories = stories(view, found.iter().filter_map(|found| found.message.story_id)).await?;
-    let reacted = reactions.values().flatten().map(|(user, _)| *user);
+    let reacted = reactions.values().flat_map(|found| &found.newest).map(|(user, _)| *user);
     let people = found.iter().map(|found| found.sender).chain(reacted).chain(stories.values().map(|(user, _)| *user));
     let people = profiles(view, people.collect::<Vec<_>>()).await?;
     let mut messages = Vec::with_capacity(found.len());
     for Found { mut message, sender } in found {
         message.sender = people.of(sender)?;
-        for (user, reaction) in reactions.remove(&message.id).unwrap_or_default() {
-            if Some(user) == viewer {
-                message.user_reaction = Some(reaction.reaction_type);
-            }
+        let Reactions { newest, counts, own } = reactions.remove(&message.id).unwrap_or_default();
+        (message.reaction_counts, message.user_reaction) = (counts, own);
+        for (user, reaction) in newest {
             message.reactions.push(Reaction { user: people.of(user)?, ..reaction });
         }
         message.story = story_of(&people, &stories, message.story_id)?;
@@ -170,29 +172,99 @@ async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>
     Ok(messages)
 }
 
-/// Reactions by message, oldest first, with whose they are.
+/// What is to be shown of a message's reactions.
+#[derive(Default)]
+struct Reactions {
+    /// The newest, the oldest of them first, with whose they are.
+    newest: Vec<(UserId, Reaction)>,
+    counts: BTreeMap<ReactionType, u64>,
+    /// The viewer's newest.
+    own: Option<ReactionType>,
+}
+
+impl Reactions {
+    fn has_all(&self) -> bool {
+        self.newest.len() as u64 >= self.counts.values().sum()
+    }
+}
+
+/// Reactions of those messages that have any. Counts come from an index of the backend's; of who reacted when there is
+/// none, so the server sorts a message's rows, and sends the newest.
 async fn reactions(
     view: &mut View<'_>,
+    viewer: Option<UserId>,
     messages: &[MessageId],
-) -> Result<HashMap<MessageId, Vec<(UserId, Reaction)>>, MysqlError> {
-    let mut by_message: HashMap<MessageId, Vec<_>> = HashMap::new();
+) -> Result<HashMap<MessageId, Reactions>, MysqlError> {
+    let mut by_message: HashMap<MessageId, Reactions> = HashMap::new();
     for keys in messages.chunks(KEYS_MAX).map(padded) {
         let sql = format!(
-            "SELECT message_id, id, user_id, reaction_type, created_at FROM message_reactions \
-             WHERE message_id IN ({}) ORDER BY created_at, id",
+            "SELECT message_id, reaction_type, count(*) FROM message_reactions WHERE message_id IN ({}) \
+             GROUP BY message_id, reaction_type",
             marks(keys.len())
         );
-        let read = |row: Columns<'_>| {
-            let id = row.id::<Id>(1)?.0;
-            let reaction = Reaction { id, user: Arc::default(), reaction_type: row.kind(3)?, created_at: row.time(4)? };
-            Ok((row.id(0)?, row.id(2)?, reaction))
-        };
-        let parameters: Vec<_> = each(&keys).collect();
-        for (message, user, reaction) in view.rows(&sql, &parameters, read).await? {
-            by_message.entry(message).or_default().push((user, reaction));
+        let read = |row: Columns<'_>| Ok((row.id(0)?, row.kind(1)?, row.count(2)?));
+        for (message, reaction, count) in view.rows(&sql, &each(&keys).collect::<Vec<_>>(), read).await? {
+            // Added up: words that are not known are taken for one that is.
+            *by_message.entry(message).or_default().counts.entry(reaction).or_default() += count;
+        }
+    }
+    let reacted: Vec<MessageId> = by_message.keys().copied().collect();
+    for (message, user, reaction) in newest_reactions(view, &reacted).await? {
+        let found = by_message.entry(message).or_default();
+        if viewer == Some(user) {
+            found.own = Some(reaction.reaction_type);
+        }
+        found.newest.push((user, reaction));
+    }
+    if let Some(viewer) = viewer {
+        let is_open = |found: &Reactions| found.own.is_none() && !found.has_all();
+        let open = by_message.iter().filter(|(_, found)| is_open(found)).map(|(message, _)| *message);
+        for (message, own) in own_reactions(view, viewer, &open.collect::<Vec<_>>()).await? {
+            by_message.entry(message).or_default().own = Some(own);
         }
     }
     Ok(by_message)
+}
+
+/// As many as are shown of each message, the oldest of them first.
+async fn newest_reactions(
+    view: &mut View<'_>,
+    messages: &[MessageId],
+) -> Result<Vec<(MessageId, UserId, Reaction)>, MysqlError> {
+    const BRANCH: &str = "(SELECT id, message_id, user_id, reaction_type, created_at FROM message_reactions \
+        WHERE message_id = ? ORDER BY created_at DESC, id DESC LIMIT ?)";
+    let mut found = Vec::new();
+    for keys in messages.chunks(BRANCHES_MAX).map(padded) {
+        let sql = format!("SELECT * FROM {} newest ORDER BY created_at, id", union_of(BRANCH, keys.len()));
+        let shown = &MESSAGE_REACTIONS_SHOWN as &dyn ToColumn;
+        let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, shown]).collect();
+        let read = |row: Columns<'_>| {
+            let (id, user) = (row.id::<Id>(0)?.0, Arc::default());
+            let reaction = Reaction { id, user, reaction_type: row.kind(3)?, created_at: row.time(4)? };
+            Ok((row.id(1)?, row.id(2)?, reaction))
+        };
+        found.extend(view.rows(&sql, &parameters, read).await?);
+    }
+    Ok(found)
+}
+
+/// The viewer's reactions to the messages, the newest of each last.
+async fn own_reactions(
+    view: &mut View<'_>,
+    viewer: UserId,
+    messages: &[MessageId],
+) -> Result<Vec<(MessageId, ReactionType)>, MysqlError> {
+    let mut found = Vec::new();
+    for keys in messages.chunks(KEYS_MAX).map(padded) {
+        let sql = format!(
+            "SELECT message_id, reaction_type FROM message_reactions WHERE user_id = ? AND message_id IN ({}) \
+             ORDER BY created_at, id",
+            marks(keys.len())
+        );
+        let parameters: Vec<&dyn ToColumn> = std::iter::once(&viewer as _).chain(each(&keys)).collect();
+        found.extend(view.rows(&sql, &parameters, |row| Ok((row.id(0)?, row.kind(1)?))).await?);
+    }
+    Ok(found)
 }
 
 type Stories = HashMap<Uuid, (UserId, StoryPreview)>;

@@ -18,20 +18,9 @@ use crate::ids::{PostId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::people::{live, offset, profiles};
-use crate::store::mysql::values::{Columns, Id, Parameters, ToColumn, padded};
+use crate::store::mysql::values::{BRANCHES_MAX, Columns, Id, Parameters, ToColumn, padded, union_of};
 use crate::store::mysql::view::View;
 use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
-
-/// Keys of one `UNION` with a branch for each: what is limited by key cannot be asked for with one `IN (…)`.
-const BRANCHES_MAX: usize = 32;
-
-/// So many times a query in brackets, as a table. UNION makes one of what a repeated key brings twice.
-fn union_of(branch: &str, count: usize) -> String {
-    match count {
-        1 => branch.to_owned(),
-        _ => format!("({})", vec![branch; count].join(" UNION ")),
-    }
-}
 
 /// What decides on a post's rights.
 pub async fn head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>, MysqlError> {

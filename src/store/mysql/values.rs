@@ -41,6 +41,17 @@ pub fn padded<T: Copy>(keys: &[T]) -> Vec<T> {
     keys
 }
 
+/// Keys of one `UNION` with a branch for each: what is limited by key cannot be asked for with one `IN (…)`.
+pub const BRANCHES_MAX: usize = 32;
+
+/// So many times a query in brackets, as a table. UNION makes one of what a repeated key brings twice.
+pub fn union_of(branch: &str, count: usize) -> String {
+    match count {
+        1 => branch.to_owned(),
+        _ => format!("({})", vec![branch; count].join(" UNION ")),
+    }
+}
+
 /// Each of `keys` as a parameter.
 pub fn each<T: ToColumn>(keys: &[T]) -> impl Iterator<Item = &dyn ToColumn> {
     keys.iter().map(|key| key as &dyn ToColumn)

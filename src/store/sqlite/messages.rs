@@ -1,10 +1,13 @@
 //! Messages as read: whole, in pages, as replies show them.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::chat::message::{Message, Reaction, ReplyPreview, StoryPreview};
+use crate::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::clock::Timestamp;
 use crate::ids::{MessageId, RoomId, UserId};
+use crate::limits;
 use crate::store::sqlite::people::{View, known_profile, offset};
 use crate::store::sqlite::values::{Id, count};
 use crate::store::{PageOf, PageRequest};
@@ -25,10 +28,7 @@ pub fn whole(view: View<'_>, viewer: Option<UserId>, id: MessageId) -> rusqlite:
         .query_row(params![id, viewer], |row| message_of_row(view, row))
         .optional()?;
     let Some(mut message) = row else { return Ok(None) };
-    message.reactions = reactions(view, id)?;
-    message.user_reaction = viewer.and_then(|viewer| {
-        message.reactions.iter().rev().find(|reaction| reaction.user.id == viewer).map(|own| own.reaction_type)
-    });
+    add_reactions(view, viewer, &mut message)?;
     if let Some(story) = message.story_id {
         message.story = story_preview(view, story)?;
     }
@@ -55,6 +55,7 @@ fn message_of_row(view: View<'_>, row: &Row<'_>) -> rusqlite::Result<Message> {
         created_at: row.get(12)?,
         updated_at: row.get(13)?,
         reactions: Vec::new(),
+        reaction_counts: BTreeMap::new(),
         user_reaction: None,
         is_read: row.get(16)?,
         read_by_count: count(row, 15)?,
@@ -74,20 +75,59 @@ fn reply_of_row(row: &Row<'_>, first: usize) -> rusqlite::Result<ReplyPreview> {
     })
 }
 
-fn reactions(view: View<'_>, message: MessageId) -> rusqlite::Result<Vec<Reaction>> {
-    let rows = view
-        .connection
+/// The newest reactions of a message, by an index.
+const NEWEST_REACTIONS: &str = "SELECT id, user_id, reaction_type, created_at FROM message_reactions \
+    WHERE message_id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2";
+
+/// Adds the newest reactions, how many there are of each type, and the viewer's newest. Most messages have fewer than are
+/// shown: then the first query has said it all.
+fn add_reactions(view: View<'_>, viewer: Option<UserId>, message: &mut Message) -> rusqlite::Result<()> {
+    message.reactions = newest_reactions(view, message.id)?;
+    let shown = |viewer| message.reactions.iter().rev().find(|reaction| reaction.user.id == viewer);
+    message.user_reaction = viewer.and_then(shown).map(|own| own.reaction_type);
+    if message.reactions.len() < limits::MESSAGE_REACTIONS_SHOWN {
+        for reaction in &message.reactions {
+            *message.reaction_counts.entry(reaction.reaction_type).or_default() += 1;
+        }
+        return Ok(());
+    }
+    message.reaction_counts = reaction_counts(view.connection, message.id)?;
+    if let (None, Some(viewer)) = (message.user_reaction, viewer) {
+        message.user_reaction = own_reaction(view.connection, message.id, viewer)?;
+    }
+    Ok(())
+}
+
+fn newest_reactions(view: View<'_>, message: MessageId) -> rusqlite::Result<Vec<Reaction>> {
+    let mut newest_first = view.connection.prepare_cached(NEWEST_REACTIONS)?;
+    let mut rows = newest_first.query(params![message, limits::MESSAGE_REACTIONS_SHOWN])?;
+    let mut reactions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let user = known_profile(view, row.get(1)?)?;
+        let (id, reaction_type, created_at) = (row.get::<_, Id>(0)?.0, row.get(2)?, row.get(3)?);
+        reactions.push(Reaction { id, user, reaction_type, created_at });
+    }
+    reactions.reverse();
+    Ok(reactions)
+}
+
+fn reaction_counts(connection: &Connection, message: MessageId) -> rusqlite::Result<BTreeMap<ReactionType, u64>> {
+    connection
         .prepare_cached(
-            "SELECT id, user_id, reaction_type, created_at FROM message_reactions WHERE message_id = ?1 \
-             ORDER BY created_at, id",
+            "SELECT reaction_type, count(*) FROM message_reactions WHERE message_id = ?1 GROUP BY reaction_type",
         )?
-        .query_map([message], |row| Ok((row.get::<_, Id>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    rows.into_iter()
-        .map(|(id, user, reaction_type, created_at)| {
-            Ok(Reaction { id: id.0, user: known_profile(view, user)?, reaction_type, created_at })
-        })
+        .query_map([message], |row| Ok((row.get(0)?, count(row, 1)?)))?
         .collect()
+}
+
+fn own_reaction(connection: &Connection, message: MessageId, viewer: UserId) -> rusqlite::Result<Option<ReactionType>> {
+    connection
+        .prepare_cached(
+            "SELECT reaction_type FROM message_reactions WHERE message_id = ?1 AND user_id = ?2 \
+             ORDER BY created_at DESC, id DESC LIMIT 1",
+        )?
+        .query_row(params![message, viewer], |row| row.get(0))
+        .optional()
 }
 
 fn story_preview(view: View<'_>, story: uuid::Uuid) -> rusqlite::Result<Option<StoryPreview>> {
@@ -154,4 +194,20 @@ fn is_participant(connection: &Connection, user: UserId, room: RoomId) -> rusqli
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2)")?
         .query_row(params![room, user], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::migrate;
+
+    #[test]
+    fn the_newest_reactions_are_read_from_their_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::apply(std::path::Path::new("memory"), &mut connection).unwrap();
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {NEWEST_REACTIONS}")).unwrap();
+        let plan = explain.query_map(params!["", 10], |row| row.get::<_, String>(3)).unwrap();
+        let plan: Vec<_> = plan.map(Result::unwrap).collect();
+        assert!(plan.len() == 1 && plan[0].contains("message_reactions_newest_idx"), "{plan:?}");
+    }
 }

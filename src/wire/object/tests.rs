@@ -1,5 +1,6 @@
 //! The objects against the texts that clients were written for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -68,6 +69,7 @@ fn message() -> Message {
         created_at: at("2026-11-21T18:04:19.998600Z"),
         updated_at: at("2026-11-21T18:04:19.998617Z"),
         reactions: Vec::new(),
+        reaction_counts: BTreeMap::new(),
         user_reaction: None,
         is_read: false,
         read_by_count: 0,
@@ -123,7 +125,7 @@ fn stored_values_cannot_spoil_a_frame() {
 #[test]
 fn a_message_is_the_examples() {
     let expected = format!(
-        r#"{{"id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946","chat_room":"0a0b9502-c454-481e-8985-e9e7f96c1dcb","sender":{ANA_JSON},"content":"hola","message_type":"text","image":null,"video":null,"audio":null,"file_url":"","file_name":"","file_size":null,"reply_to":null,"is_edited":false,"is_deleted":false,"created_at":"2026-11-21T18:04:19.998600Z","updated_at":"2026-11-21T18:04:19.998617Z","reactions":[],"user_reaction":null,"is_read":false,"read_by_count":0,"is_reply":false,"story_id":null,"story_preview":null}}"#
+        r#"{{"id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946","chat_room":"0a0b9502-c454-481e-8985-e9e7f96c1dcb","sender":{ANA_JSON},"content":"hola","message_type":"text","image":null,"video":null,"audio":null,"file_url":"","file_name":"","file_size":null,"reply_to":null,"is_edited":false,"is_deleted":false,"created_at":"2026-11-21T18:04:19.998600Z","updated_at":"2026-11-21T18:04:19.998617Z","reactions":[],"reaction_counts":{{}},"user_reaction":null,"is_read":false,"read_by_count":0,"is_reply":false,"story_id":null,"story_preview":null}}"#
     );
     assert_eq!(text(|out| presenter(false).message(out, &message())), expected);
 }
@@ -150,6 +152,7 @@ fn a_message_shows_all_it_may_have() {
                 created_at: Timestamp(0),
             })
             .into(),
+        reaction_counts: [(ReactionType::Fire, 12), (ReactionType::Like, 1)].into(),
         user_reaction: Some(ReactionType::Love),
         is_read: true,
         read_by_count: 3,
@@ -166,11 +169,18 @@ fn a_message_shows_all_it_may_have() {
     };
     let json = |now| text(|out| presenter(true).message_for(out, &full, None, Timestamp(now)));
     let value: serde_json::Value = serde_json::from_str(&json(11)).unwrap();
-    assert_eq!(value.as_object().unwrap().len(), 23);
+    assert_eq!(value.as_object().unwrap().len(), 24);
     assert_eq!(value["image"], "http://127.0.0.1:8000/media/messages/images/a.png");
     assert_eq!(value["reply_to"]["content"], format!("{}...", "ñ".repeat(100)));
     assert_eq!(value["reply_to"]["sender"], serde_json::json!({"username": "beto", "display_name": "Beto"}));
-    assert_eq!(value["reactions"][1]["user"]["username"], "beto");
+    let avatar = "https://ui-avatars.com/api/?name=Beto&background=00ff88&color=fff";
+    assert_eq!(
+        value["reactions"][1],
+        serde_json::json!({"id": Uuid::from_u128(2), "user": {"id": BETO, "username": "beto", "display_name": "Beto",
+            "avatar": avatar, "avatar_url": avatar, "is_verified": false}, "reaction_type": "fire",
+            "created_at": "1970-01-01T00:00:00.000000Z"})
+    );
+    assert_eq!(value["reaction_counts"], serde_json::json!({"like": 1, "fire": 12}));
     assert_eq!((&value["user_reaction"], &value["is_reply"]), (&"love".into(), &true.into()));
     let story = &value["story_preview"];
     assert_eq!(story["media_url"], "http://127.0.0.1:8000/media/stories/s.mp4");

@@ -166,7 +166,7 @@ fn judge(load: &mut Reactions, stored: &Stored) {
         }
         None => load.notes.push(format!(
             "the post lists {} of its {} reactions, so they were not counted one by one (with \
-             PREGON_POST_REACTIONS_SHOWN=1000 it lists up to 1000)",
+             PREGON_POST_REACTIONS_SHOWN=16 it lists up to 16)",
             stored.listed(),
             stored.counts.total()
         )),

@@ -8,8 +8,7 @@ use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::people::{Profiles, offset, profiles};
-use crate::store::mysql::posts::{BRANCHES_MAX, union_of};
-use crate::store::mysql::values::{Columns, ToColumn, padded};
+use crate::store::mysql::values::{BRANCHES_MAX, Columns, ToColumn, padded, union_of};
 use crate::store::mysql::view::View;
 use crate::store::{PageOf, PageRequest};
 
