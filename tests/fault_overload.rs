@@ -394,8 +394,8 @@ fn round(crowd: &mut Crowd, first: usize) -> Duration {
 fn fifty_who_read_hardly_notice_a_hundred_and_fifty_who_do_not() {
     const READERS: usize = 50;
     const STALLED: usize = 150;
-    const PAIRS: usize = 5;
-    /// A noisy machine's allowance beside the factor: the medians differ by as much when both rounds are the same.
+    const PAIRS: usize = 8;
+    /// A noisy machine's allowance beside the factor.
     const NOISE: Duration = Duration::from_millis(3);
     let _alone = alone();
     // Too many for presence, which would be among what is heard.
@@ -417,6 +417,7 @@ fn fifty_who_read_hardly_notice_a_hundred_and_fifty_who_do_not() {
     for times in [&mut without, &mut with] {
         times.sort_unstable();
     }
-    let (without, with) = (without[PAIRS / 2], with[PAIRS / 2]);
+    // What else the machine does makes rounds slower, never faster: those of the quicker quarter are compared.
+    let (without, with) = (without[PAIRS / 4], with[PAIRS / 4]);
     assert!(with <= without * 2 + NOISE, "p99 {without:?} without, {with:?} with {STALLED} stalled readers");
 }

@@ -83,6 +83,11 @@ impl Watch {
         let (pings, answers) = (self.pings.join().unwrap(), self.answers.join().unwrap());
         self.memory.join().unwrap();
         let mut faults = Vec::new();
+        // A process whose sockets end is about to end.
+        let broken_at = Instant::now();
+        while pings.fault.is_some() && server.ended().is_none() && broken_at.elapsed() < Duration::from_secs(5) {
+            std::thread::yield_now();
+        }
         if let Some(status) = server.ended() {
             faults.push(format!("the server ended: {status}"));
         }
