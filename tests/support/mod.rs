@@ -9,10 +9,13 @@ pub mod client;
 pub mod crowd;
 mod database;
 pub mod django;
+pub mod fleet;
 pub mod ledger;
 pub mod limits;
 #[path = "../private/mod.rs"]
 pub mod private;
+pub mod voice;
+pub mod watch;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
