@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pregon::ws::frame::encode_text;
+use pregon::protocol::ws::frame::encode_text;
 use support::rooms::Room;
 
 mod support;

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pregon::limits::MESSAGE_BYTES_MAX;
-use pregon::ws::frame::{begin_text, encode_text};
-use pregon::ws::mask::{unmask, unmask_plain};
-use pregon::ws::{Decoder, Incoming};
+use pregon::protocol::ws::frame::{begin_text, encode_text};
+use pregon::protocol::ws::mask::{unmask, unmask_plain};
+use pregon::protocol::ws::{Decoder, Incoming};
 
 mod support;
 

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pregon::wire::command::parse;
-use pregon::wire::fields::Reader;
+use pregon::protocol::v0::command::parse;
+use pregon::protocol::v0::fields::Reader;
 
 #[path = "support/json_candidates.rs"]
 mod json_candidates;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use pregon::session::outbox::Class;
-use pregon::shard::port::{Except, Inbox, Publication, ToShard};
+use pregon::engine::session::outbox::Class;
+use pregon::engine::shard::port::{Except, Inbox, Publication, ToShard};
 use support::rooms::topic;
 
 mod support;

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pregon::chat::message::MessageType;
-use pregon::chat::room::{ChatType, NewRoom};
-use pregon::chat::user::NewUser;
-use pregon::chat::write::{Action, NewMessage, Transport};
-use pregon::durable::event::Committed;
-use pregon::durable::write::{AnswerTo, Intent, Outcome, Write};
+use pregon::domain::chat::message::MessageType;
+use pregon::domain::chat::room::{ChatType, NewRoom};
+use pregon::domain::chat::write::{Action, NewMessage, Transport};
+use pregon::domain::event::Committed;
+use pregon::domain::user::NewUser;
+use pregon::domain::write::{AnswerTo, Intent, Outcome, Write};
 use pregon::ids::{EventId, RoomId, SessionKey, UserId};
 use pregon::store::sqlite::{SqliteOptions, SqliteStore};
 use pregon::store::{LanePort, Store};

@@ -1,24 +1,32 @@
 //! pregon: a real-time server for chat and social feeds.
+//!
+//! The parts in the order in which a message meets them. ARCHITECTURE.md walks through the files.
+//!
+//! 1. [`access`] decides who may come in: token, user, membership, origin, rate.
+//! 2. [`engine`] owns the sockets, one shard a core: bytes come in, frames go out.
+//! 3. [`protocol`] turns bytes into frames and frames into what a client asks for, and back.
+//! 4. [`domain`] has the nouns: users, rooms, messages, posts, and what is asked to be kept.
+//! 5. [`store`] makes it durable: write lanes, the order of each topic, SQLite and MySQL.
+//! 6. [`fanout`] brings what was committed to the shards with listeners.
+//!
+//! Around them: [`rest`] serves the same over HTTP, [`django`] hears what a Django beside us writes, [`server`] joins all
+//! parts, [`config`] reads settings and [`cli`] commands. [`ids`], [`limits`], [`clock`] and [`telemetry`] serve everybody.
 
-pub mod auth;
-pub mod chat;
-pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod django;
-pub mod durable;
+pub mod access;
+pub mod domain;
+pub mod engine;
 pub mod fanout;
-pub mod feed;
-pub mod http;
+pub mod protocol;
+pub mod store;
+
+pub mod django;
+pub mod rest;
+pub mod server;
+
+pub mod cli;
+pub mod config;
+
+pub mod clock;
 pub mod ids;
 pub mod limits;
-pub mod metrics;
-pub mod net;
-pub mod page;
-pub mod room;
-pub mod server;
-pub mod session;
-pub mod shard;
-pub mod store;
-pub mod wire;
-pub mod ws;
+pub mod telemetry;

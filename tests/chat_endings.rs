@@ -75,7 +75,7 @@ async fn a_participant_row_that_others_delete_ends_the_session() {
 #[tokio::test]
 async fn a_session_ends_when_its_token_has() {
     let server = Server::builder().seed(2, 1, 2).set("PREGON_TOKEN_GRACE_SECONDS", 1).start().await;
-    let tokens = pregon::auth::token::Tokens::new(support::SECRET.as_bytes());
+    let tokens = pregon::access::token::Tokens::new(support::SECRET.as_bytes());
     let user = server.fixture.users[0].id.parse().unwrap();
     let token = tokens.issue_access_for(user, pregon::clock::Timestamp::now(), 2);
     let path = format!("/ws/chat/{}/?token={token}", server.fixture.rooms[0].id);

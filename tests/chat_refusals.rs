@@ -2,7 +2,7 @@
 
 mod support;
 
-use pregon::auth::token::Tokens;
+use pregon::access::token::Tokens;
 use pregon::clock::Timestamp;
 use serde_json::json;
 use support::{SECRET, Server, Socket};

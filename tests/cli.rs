@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
-use pregon::auth::token::Tokens;
+use pregon::access::token::Tokens;
 use pregon::clock::Timestamp;
 use support::{Fixture, SECRET, pregon};
 

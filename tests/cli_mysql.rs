@@ -7,7 +7,7 @@ use std::process::Output;
 
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
-use pregon::auth::token::Tokens;
+use pregon::access::token::Tokens;
 use pregon::clock::Timestamp;
 use serde_json::{Value, json};
 use support::private::MariaDb;

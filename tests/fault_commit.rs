@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use pregon::chat::write::Transport;
+use pregon::domain::chat::write::Transport;
 use pregon::ids::RoomId;
 use pregon::store::Store;
 use pregon::store::mysql::{Link, MysqlOptions, MysqlStore};

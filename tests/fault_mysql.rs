@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
-use pregon::chat::write::{Action, Transport};
-use pregon::durable::write::{Outcome, Refusal};
-use pregon::feed::post::PostReactionType;
-use pregon::feed::write::Action as FeedAction;
+use pregon::domain::chat::write::{Action, Transport};
+use pregon::domain::feed::post::PostReactionType;
+use pregon::domain::feed::write::Action as FeedAction;
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{MessageId, RoomId, Topic, UserId};
 use pregon::limits;
 use pregon::store::mysql::MysqlStore;

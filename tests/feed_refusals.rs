@@ -2,7 +2,7 @@
 
 mod support;
 
-use pregon::auth::token::Tokens;
+use pregon::access::token::Tokens;
 use pregon::clock::Timestamp;
 use pregon::ids::UserId;
 use serde_json::{Value, json};

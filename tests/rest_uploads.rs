@@ -5,12 +5,12 @@ mod support;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pregon::durable::event::Committed;
-use pregon::durable::write::Outcome;
-use pregon::http::litter;
-use pregon::http::upload::MediaDir;
+use pregon::domain::event::Committed;
+use pregon::domain::write::Outcome;
 use pregon::ids::SessionKey;
 use pregon::limits::USER_UPLOADS_MAX;
+use pregon::rest::uploads::orphans;
+use pregon::rest::uploads::upload::MediaDir;
 use pregon::store::sqlite::{SqliteOptions, SqliteStore};
 use pregon::store::{LanePort, Store};
 use reqwest::multipart::{Form, Part};
@@ -365,7 +365,7 @@ async fn what_a_crash_left_behind_is_found_where_sweeps_are_wanted() {
     let store = SqliteStore::open(SqliteOptions::new(server.database()), Arc::new(Nobody)).unwrap();
     let media = Arc::new(MediaDir::open(server.media()).unwrap());
     let every = std::time::Duration::from_millis(20);
-    let collector = tokio::spawn(litter::collect(store.clone(), media, Some(every)));
+    let collector = tokio::spawn(orphans::collect(store.clone(), media, Some(every)));
     wait_for_files(&server, 5).await;
     collector.abort();
     store.close().await;

@@ -5,11 +5,11 @@
 //! once; nothing of a topic that the session is not in. While a range is given to the members of a topic, any of them may take
 //! bytes, fall behind, be cut or end: memory that a reader gives back in the midst of the loop must not be given to anybody.
 
+use pregon::engine::session::outbox::{Class, Outbox, OwesTooMuch, Slices};
+use pregon::engine::topics::chunks::{Arena, OpenChunk};
+use pregon::engine::topics::members::{Left, Registry, Seat};
 use pregon::ids::{RoomId, Topic};
-use pregon::room::chunks::{Arena, OpenChunk};
-use pregon::room::members::{Left, Registry, Seat};
-use pregon::session::outbox::{Class, Outbox, OwesTooMuch, Slices};
-use pregon::ws::frame::{encode_close, encode_text, frame_boundary_at_or_after};
+use pregon::protocol::ws::frame::{encode_close, encode_text, frame_boundary_at_or_after};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -160,7 +160,7 @@ impl World {
         }
         self.leave(session);
         let mut close = Vec::new();
-        encode_close(pregon::ws::CloseCode(4008), "too slow", &mut close);
+        encode_close(pregon::protocol::ws::CloseCode(4008), "too slow", &mut close);
         let shadow = &mut self.sessions[session];
         shadow.outbox.cut(&mut self.arena, &close).unwrap();
         shadow.meant.push(Frame { bytes: close, class: Class::Durable });

@@ -7,10 +7,10 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use pregon::chat::event::ChatEvent;
-use pregon::chat::write::Transport;
-use pregon::durable::event::Committed;
-use pregon::durable::write::{AnswerTo, Intent, Outcome, Write};
+use pregon::domain::chat::event::ChatEvent;
+use pregon::domain::chat::write::Transport;
+use pregon::domain::event::Committed;
+use pregon::domain::write::{AnswerTo, Intent, Outcome, Write};
 use pregon::ids::{EventId, RoomId, SessionKey, UserId};
 use pregon::store::sqlite::{SeedPlan, SqliteOptions, SqliteStore, seed};
 use pregon::store::{LanePort, Store};

@@ -4,10 +4,10 @@ mod store_support;
 
 use std::sync::Arc;
 
-use pregon::chat::write::{Action, Transport};
-use pregon::durable::write::{Outcome, Refusal};
-use pregon::feed::comment::NewComment;
-use pregon::feed::write::Action as FeedAction;
+use pregon::domain::chat::write::{Action, Transport};
+use pregon::domain::feed::comment::NewComment;
+use pregon::domain::feed::write::Action as FeedAction;
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{RoomId, Topic, UserId};
 use pregon::limits;
 use pregon::store::Store;

@@ -4,10 +4,10 @@ mod store_support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pregon::chat::event::ChatEvent;
-use pregon::chat::message::{MessageType, ReactionType};
-use pregon::chat::write::{Action, NewMessage, Transport};
-use pregon::durable::write::{Outcome, Refusal};
+use pregon::domain::chat::event::ChatEvent;
+use pregon::domain::chat::message::{MessageType, ReactionType};
+use pregon::domain::chat::write::{Action, NewMessage, Transport};
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{MessageId, RoomId, UserId};
 use store_support::{Backend, Ids, Maria, Sqlite, World, unknown_message};
 

@@ -4,12 +4,12 @@ mod store_support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pregon::durable::write::{Outcome, Refusal};
-use pregon::feed::comment::NewComment;
-use pregon::feed::event::PostChange;
-use pregon::feed::notification::NotificationType;
-use pregon::feed::post::{NewPost, PostPatch, PostReactionType, ReactionCounts};
-use pregon::feed::write::Action;
+use pregon::domain::feed::comment::NewComment;
+use pregon::domain::feed::event::PostChange;
+use pregon::domain::feed::post::{NewPost, PostPatch, PostReactionType, ReactionCounts};
+use pregon::domain::feed::write::Action;
+use pregon::domain::notification::NotificationType;
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
 use store_support::{Backend, FIRST_PAGE, Ids, Maria, Sqlite, World, post_change, relation};
 

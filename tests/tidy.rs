@@ -7,39 +7,13 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Who may import whom. `ids`, `limits` and `clock` may be imported by all.
-const IMPORTS: &[(&str, &[&str])] = &[
-    ("ids", &[]),
-    ("limits", &[]),
-    ("clock", &[]),
-    ("net", &[]),
-    ("ws", &[]),
-    ("chat", &[]),
-    ("feed", &["chat"]),
-    ("durable", &["chat", "feed"]),
-    ("auth", &[]),
-    ("page", &[]),
-    ("metrics", &[]),
-    ("wire", &["chat", "feed", "durable", "ws"]),
-    ("room", &["chat"]),
-    ("session", &["wire", "chat", "feed", "room", "ws"]),
-    ("store", &["chat", "feed", "durable"]),
-    ("shard", &["net", "ws", "wire", "session", "room", "chat", "feed", "durable"]),
-    ("django", &["chat", "feed", "durable", "store", "fanout"]),
-    ("fanout", &["wire", "chat", "feed", "durable", "session", "shard"]),
-    ("http", &["wire", "chat", "feed", "durable", "auth", "store", "fanout", "shard", "page"]),
-    ("config", &["auth", "django", "fanout", "http", "net", "store"]),
-    ("server", &["*"]),
-    ("cli", &["*"]),
-    ("main", &["*"]),
-    ("lib", &["*"]),
-];
+/// May be imported by all.
+const COMMON: &[&str] = &["ids", "limits", "clock"];
 
 /// No async, threads, clock, randomness or I/O: what makes seeded simulation possible.
-const PURE: &[&str] = &["chat", "feed", "durable", "ws", "wire", "room", "session"];
+const PURE: &[&str] = &["domain", "protocol", "engine/topics", "engine/presence", "engine/session"];
 /// The same of modules that are not pure as a whole.
-const PURE_FILES: &[&str] =
-    &["django/bells.rs", "django/channels.rs", "django/groups.rs", "django/known.rs", "django/told.rs"];
+const PURE_FILES: &[&str] = &["doorbell_queue.rs", "channels.rs", "groups.rs", "row_cache.rs", "told_window.rs"];
 const IMPURE_WORDS: &[&str] =
     &["tokio::", "std::thread", "Instant::now", "SystemTime::now", "Timestamp::now", "std::fs", "std::net", "rand::"];
 
@@ -63,17 +37,44 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn all_sources() -> Vec<(PathBuf, String)> {
-    ["src", "tests", "loadtest", "benches"].into_iter().flat_map(sources).collect()
+    ["src", "web", "tests", "loadtest", "benches"].into_iter().flat_map(sources).collect()
 }
 
 fn is_rust(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "rs")
 }
 
-/// The module below `src` that a file belongs to.
-fn module(path: &Path) -> String {
-    let name = path.components().nth(1).unwrap().as_os_str().to_string_lossy().into_owned();
-    name.trim_end_matches(".rs").to_owned()
+/// The rows of ARCHITECTURE.md's map: a folder below `src`, and whom it may import; `None` is everybody.
+fn map() -> BTreeMap<String, Option<Vec<String>>> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let rows = text.lines().skip_while(|line| !line.starts_with("| folder | job | may import |")).skip(2);
+    let mut map = BTreeMap::new();
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [folders, _, imports] = cells[..] else { panic!("three columns: {row}") };
+        let imports = match imports {
+            "all" => None,
+            "nothing" => Some(Vec::new()),
+            list => Some(list.split(", ").map(str::to_owned).collect()),
+        };
+        for folder in folders.split('`').filter(|name| !name.trim().is_empty() && !name.ends_with('/')) {
+            map.insert(folder.to_owned(), imports.clone());
+        }
+    }
+    assert!(map.len() > 15, "the map is read: {map:?}");
+    map
+}
+
+/// The row that a path below `src` belongs to, such as `engine/net/send.rs` or `engine/net/send`: the longest that fits.
+fn folder<'a>(map: &'a BTreeMap<String, Option<Vec<String>>>, path: &str) -> Option<&'a str> {
+    let path = path.trim_end_matches(".rs");
+    let is_in = |folder: &&String| path == folder.as_str() || path.starts_with(&format!("{folder}/"));
+    map.keys().filter(is_in).max_by_key(|folder| folder.len()).map(String::as_str)
+}
+
+/// A file's path below `src`.
+fn below_src(path: &Path) -> String {
+    path.strip_prefix("src").unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// The code without its unit tests.
@@ -134,24 +135,35 @@ fn long_functions(text: &str) -> Vec<String> {
 
 #[test]
 fn imports_point_one_way() {
-    let rules: BTreeMap<&str, &[&str]> = IMPORTS.iter().copied().collect();
+    let map = map();
     let mut wrong = Vec::new();
     for (path, text) in sources("src").into_iter().filter(|(path, _)| is_rust(path)) {
-        let from = module(&path);
-        let allowed = rules.get(from.as_str()).unwrap_or_else(|| panic!("{}: add the module's rule", path.display()));
-        if allowed.contains(&"*") {
+        let below = below_src(&path);
+        if below.matches('/').count() == 1 && below.ends_with("/mod.rs") && folder(&map, &below).is_none() {
+            // A layer's own page: it names its parts.
             continue;
         }
+        let from = folder(&map, &below).unwrap_or_else(|| panic!("{below}: add its row to ARCHITECTURE.md's map"));
+        let Some(allowed) = &map[from] else { continue };
         for (number, line) in code(&text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
             for part in line.split("crate::").skip(1) {
-                let to: String = part.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
-                let is_fine =
-                    to == from || ["ids", "limits", "clock"].contains(&to.as_str()) || allowed.contains(&to.as_str());
+                let is_path = |letter: &char| letter.is_alphanumeric() || ['_', ':'].contains(letter);
+                let import = part.chars().take_while(is_path).collect::<String>().replace("::", "/");
+                let is_common = COMMON.iter().any(|common| import.split('/').next() == Some(common));
+                let to = folder(&map, &import);
+                let is_fine = is_common
+                    || to == Some(from)
+                    || to.is_some_and(|to| allowed.iter().any(|row| to == row || to.starts_with(&format!("{row}/"))));
                 if !is_fine {
-                    wrong.push(format!("{}:{}: {from} must not import {to}", path.display(), number + 1));
+                    wrong.push(format!("{}:{}: {from} must not import {import}", path.display(), number + 1));
                 }
-                if to == "shard" && from != "shard" && !part.starts_with("shard::port") {
-                    wrong.push(format!("{}:{}: only shard::port is seen from outside", path.display(), number + 1));
+                let is_shard = import.starts_with("engine/shard") && from != "engine/shard";
+                if is_shard && !import.starts_with("engine/shard/port") {
+                    wrong.push(format!(
+                        "{}:{}: only the shard's port is seen from outside",
+                        path.display(),
+                        number + 1
+                    ));
                 }
             }
         }
@@ -162,7 +174,9 @@ fn imports_point_one_way() {
 #[test]
 fn the_pure_half_is_pure() {
     for (path, text) in sources("src").into_iter().filter(|(path, _)| is_rust(path)) {
-        let is_pure = PURE.contains(&module(&path).as_str()) || PURE_FILES.iter().any(|file| path.ends_with(file));
+        let below = below_src(&path);
+        let is_pure = PURE.iter().any(|pure| below == format!("{pure}.rs") || below.starts_with(&format!("{pure}/")))
+            || PURE_FILES.iter().any(|file| below == format!("django/{file}"));
         if path.ends_with("tests.rs") || !is_pure {
             continue;
         }
@@ -176,8 +190,9 @@ fn the_pure_half_is_pure() {
 fn unsafe_code_is_in_net_alone() {
     for (path, text) in all_sources().into_iter().filter(|(path, _)| is_rust(path) && !path.ends_with("tidy.rs")) {
         let has_unsafe = text.lines().any(|line| line.contains("unsafe {") || line.contains("allow(unsafe_code)"));
-        let is_allowed =
-            module(&path) == "net" || path.ends_with("ws/mask.rs") || path.ends_with("loadtest/peers/uring.rs");
+        let is_allowed = path.starts_with("src/engine/net")
+            || path.ends_with("ws/mask.rs")
+            || path.ends_with("loadtest/peers/uring.rs");
         assert!(!has_unsafe || is_allowed, "{}: unsafe", path.display());
     }
 }

@@ -3,9 +3,9 @@
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
-use pregon::ws::frame::{begin_text, encode, encode_close};
-use pregon::ws::mask::{unmask, unmask_plain};
-use pregon::ws::{CloseCode, Decoder, Incoming, Opcode, Violation};
+use pregon::protocol::ws::frame::{begin_text, encode, encode_close};
+use pregon::protocol::ws::mask::{unmask, unmask_plain};
+use pregon::protocol::ws::{CloseCode, Decoder, Incoming, Opcode, Violation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -62,7 +62,7 @@ pub fn masked(payload: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&KEY);
     let header = frame.len();
     frame.extend_from_slice(payload);
-    pregon::ws::mask::unmask_plain(&mut frame[header..], KEY, 0);
+    pregon::protocol::ws::mask::unmask_plain(&mut frame[header..], KEY, 0);
     frame
 }
 

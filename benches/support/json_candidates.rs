@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use pregon::chat::message::{MessageType, ReactionType};
-use pregon::chat::write::{Action, NewMessage};
+use pregon::domain::chat::message::{MessageType, ReactionType};
+use pregon::domain::chat::write::{Action, NewMessage};
 use pregon::ids::MessageId;
 use pregon::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, SIGNAL_BYTES_MAX};
-use pregon::wire::command::Command;
+use pregon::protocol::v0::command::Command;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use simd_json::{Buffers, Node, StaticNode, Tape};
@@ -84,7 +84,7 @@ impl<V> Fields<V> {
     }
 }
 
-/// The judgement of `wire/command.rs`, for frames that are in order: `None` stands for each kind of refusal.
+/// The judgement of `protocol/v0/command.rs`, for frames that are in order: `None` stands for each kind of refusal.
 fn heard<'a, V: Value<'a>>(fields: &Fields<V>, json: impl Fn(&V) -> Cow<'a, str>) -> Option<Heard<'a>> {
     let text = |value: &Option<V>| value.as_ref().and_then(Value::text);
     let message = || text(&fields.message_id).and_then(|id| id.parse::<MessageId>().ok());

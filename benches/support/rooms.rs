@@ -1,10 +1,10 @@
 //! A room whose members have outboxes: what a shard does for an event, without its sockets.
 
+use pregon::engine::session::outbox::{Class, Outbox, Slices};
+use pregon::engine::topics::chunks::Arena;
+use pregon::engine::topics::members::{Registry, Seat};
 use pregon::ids::{RoomId, Topic};
 use pregon::limits::STRETCH_VISITS_MIN;
-use pregon::room::chunks::Arena;
-use pregon::room::members::{Registry, Seat};
-use pregon::session::outbox::{Class, Outbox, Slices};
 use uuid::Uuid;
 
 /// Topics with ids that look random and are the same in each run.

@@ -9,8 +9,8 @@ use crate::cli::{database, say};
 use crate::clock::Timestamp;
 use crate::config::{Database, Settings};
 use crate::django::Mode;
+use crate::engine::net::send::{Io, Sender};
 use crate::limits::STRETCH_VISITS_MAX;
-use crate::net::send::{Io, Sender};
 
 /// Below this a server takes some hundred connections and then fails in odd ways.
 const FILES_MIN: u64 = 4096;

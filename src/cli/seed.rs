@@ -7,8 +7,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::auth::password;
-use crate::auth::token::Tokens;
+use crate::access::password;
+use crate::access::token::Tokens;
 use crate::cli::arguments::SeedArguments;
 use crate::cli::{database, say};
 use crate::clock::Timestamp;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::auth::token::Tokens;
+use crate::access::token::Tokens;
 use crate::cli::{database, say};
 use crate::clock::Timestamp;
 use crate::config::Settings;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::django::channels::{Group, Names, channel};
 use crate::django::groups::{Groups, Order};
-use crate::django::wanted::{Changes, group_of, topic_of};
+use crate::django::groups_needed::{Changes, group_of, topic_of};
 use crate::ids::Topic;
 use crate::limits;
 

@@ -1,17 +1,18 @@
 //! Beside a Django that writes the same database: hearing what it announces, and finding what it does not.
 //!
-//! `channels`, `groups`, `bells`, `told` and `known` are values and rules without I/O; `listener` speaks to Redis, `ring` reads
+//! `channels`, `groups`, `doorbell_queue`, `told_window` and `row_cache` are values and rules without I/O; `listener` speaks to Redis, `doorbell` reads
 //! rows and tells, `tail` finds rows that were added.
 
-pub mod bells;
 pub mod channels;
+pub mod doorbell;
+pub mod doorbell_queue;
+pub mod follow_sweep;
 pub mod groups;
-pub mod known;
+pub mod groups_needed;
 pub mod listener;
-pub mod ring;
+pub mod row_cache;
 pub mod tail;
-pub mod told;
-pub mod wanted;
+pub mod told_window;
 
 /// Is there a Django beside pregon?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,18 +13,18 @@ use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use crate::chat::event::ChatEvent;
 use crate::clock::Timestamp;
-use crate::django::known::{Known, back};
-use crate::durable::event::{Committed, Event};
-use crate::durable::write::{Addition, Intent, Outcome};
-use crate::feed::event::{FeedEvent, NotificationChange};
+use crate::django::row_cache::{Known, back};
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::event::{Committed, Event};
+use crate::domain::feed::event::{FeedEvent, NotificationChange};
+use crate::domain::write::{Addition, Intent, Outcome};
 use crate::ids::{EventId, Topic, UserId};
 use crate::limits::{
     ADOPTED_KEPT_HOURS, RETENTION_ROWS_MAX, TAIL_EVERY, TAIL_FAR_EVERY, TAIL_NEAR, TAIL_OVERLAP, TAIL_PAGE_ROWS,
     TAIL_TOPICS_MAX, TAIL_WRITES_MAX,
 };
-use crate::store::beside::{Adopted, Beside};
+use crate::store::django::{Adopted, Beside};
 use crate::store::{Store, StoreError};
 
 /// Tells events. May wait.

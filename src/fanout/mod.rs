@@ -1,6 +1,7 @@
 //! Committed events on their way to the shards that have listeners.
 
 mod batch;
+pub mod follow_lists;
 mod pace;
 mod posts;
 pub mod publish;

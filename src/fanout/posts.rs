@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use metrics::Counter;
 
+use crate::domain::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent};
+use crate::domain::feed::post::{Post, PostReactionType, ReactionCounts};
+use crate::domain::notification::{Notification, NotificationType};
+use crate::engine::shard::port::{Except, ToShard, Whom};
 use crate::fanout::batch::Batch;
 use crate::fanout::pace::{Pace, Passed};
 use crate::fanout::publish::{CommentSeen, PostUpdates, Seen};
-use crate::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent};
-use crate::feed::notification::{Notification, NotificationType};
-use crate::feed::post::{Post, PostReactionType, ReactionCounts};
 use crate::ids::{NotificationId, PostId, SessionKey, Topic, UserId};
 use crate::limits::{POST_UPDATED_EVERY, REACTIONS_AT_ONCE, REACTIONS_EVERY};
-use crate::shard::port::{Except, ToShard, Whom};
-use crate::wire::object::Presenter;
-use crate::wire::{feed_event, reason};
+use crate::protocol::v0::object::Presenter;
+use crate::protocol::v0::{feed_event, reason};
 
 /// A reaction with the counts after it.
 #[derive(Debug, Clone, Copy)]

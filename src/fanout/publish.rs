@@ -4,21 +4,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::chat::event::ChatEvent;
-use crate::durable::event::{Committed, Event};
-use crate::durable::write::Outcome;
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::event::{Committed, Event};
+use crate::domain::feed::comment::Comment;
+use crate::domain::feed::event::{FeedEvent, RelationEvent};
+use crate::domain::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
+use crate::domain::people::Relation;
+use crate::domain::write::Outcome;
+use crate::engine::session::outbox::Class;
+use crate::engine::shard::port::{Directory, Inbox, ToShard, Whom};
 use crate::fanout::batch::{Batch, Ways};
 use crate::fanout::posts::{Held, Scene};
 use crate::fanout::routes::Routes;
-use crate::feed::comment::Comment;
-use crate::feed::event::{FeedEvent, RelationEvent};
-use crate::feed::people::Relation;
-use crate::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
 use crate::ids::{CommentId, PostId, SessionKey, Topic, UserId};
-use crate::session::outbox::Class;
-use crate::shard::port::{Directory, Inbox, ToShard, Whom};
-use crate::wire::object::Presenter;
-use crate::wire::{event, reason};
+use crate::protocol::v0::object::Presenter;
+use crate::protocol::v0::{event, reason};
 
 /// When a post's whole object is sent after its counters have moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

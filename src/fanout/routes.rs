@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use dashmap::DashMap;
 
+use crate::engine::shard::port::{Directory, ShardSet};
 use crate::ids::{RoomId, ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
-use crate::shard::port::{Directory, ShardSet};
 
 /// Is called with every topic that has its first listener or lost its last, on the shard's thread: it must not block.
 pub type Watch = Box<dyn Fn(Topic) + Send + Sync>;

@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt;
 
-use crate::http::address::PeerAddr;
-use crate::shard::port::{Promise, Rest, RestBody};
+use crate::access::client_address::PeerAddr;
+use crate::engine::shard::port::{Promise, Rest, RestBody};
 
 /// Bodies up to this size are handed over whole.
 const WHOLE_BYTES_MAX: u64 = 1024 * 1024;

@@ -4,9 +4,9 @@
 //! run again with a savepoint around each write, so that this write alone is answered as failed: what hardly ever
 //! happens costs nothing when it does not.
 
-use crate::chat::twin::Twins;
 use crate::clock::Timestamp;
-use crate::durable::write::{Outcome, Refusal, Write};
+use crate::domain::chat::twin::Twins;
+use crate::domain::write::{Outcome, Refusal, Write};
 use crate::ids::{RoomId, UserId};
 use crate::store::rules::{self, FeedRows};
 use crate::store::writer::Batch;

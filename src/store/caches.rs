@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 
-use crate::chat::event::ChatEvent;
-use crate::chat::user::{Account, Admission, UserProfile};
 use crate::clock::Timestamp;
-use crate::durable::event::{Committed, Event};
-use crate::feed::event::{FeedEvent, PostChange};
-use crate::feed::people::Relation;
-use crate::feed::post::PostHead;
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::event::{Committed, Event};
+use crate::domain::feed::event::{FeedEvent, PostChange};
+use crate::domain::feed::post::PostHead;
+use crate::domain::people::Relation;
+use crate::domain::user::{Account, Admission, UserProfile};
 use crate::ids::{PostId, RoomId, Topic, UserId};
 use crate::limits;
 

@@ -1,9 +1,9 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
 mod batch;
-pub mod beside;
 mod caches;
-mod log;
+pub mod django;
+mod event_log;
 pub mod mysql;
 mod queue;
 mod rules;
@@ -16,21 +16,21 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::chat::message::Message;
-use crate::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
-use crate::chat::user::{Account, Admission, NewUser, Person, UserProfile};
-use crate::chat::write::{Action, Transport};
 use crate::clock::Timestamp;
-use crate::durable::event::Committed;
-use crate::durable::write::{AnswerTo, Intent, Outcome, Refusal, Write};
-use crate::feed;
-use crate::feed::comment::{Comment, CommentHead};
-use crate::feed::notification::Notification;
-use crate::feed::people::FriendRequest;
-use crate::feed::post::{Post, PostHead, PostList};
+use crate::domain::chat::message::Message;
+use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
+use crate::domain::chat::write::{Action, Transport};
+use crate::domain::event::Committed;
+use crate::domain::feed;
+use crate::domain::feed::comment::{Comment, CommentHead};
+use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::notification::Notification;
+use crate::domain::people::FriendRequest;
+use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
+use crate::domain::write::{AnswerTo, Intent, Outcome, Refusal, Write};
 use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RoomId, SessionKey, UserId};
 
-/// What a lane calls after a batch is safe on disk, and for writes that were refused. server.rs joins it to the fan-out.
+/// What a lane calls after a batch is safe on disk, and for writes that were refused. `server` joins it to the fan-out.
 ///
 /// Both calls may block for as long as a shard's inbox is full: that is the lane's back-pressure.
 pub trait LanePort: Send + Sync + 'static {

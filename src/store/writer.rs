@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Gauge, Histogram};
 use tokio::sync::oneshot;
 
-use crate::durable::event::Committed;
-use crate::durable::write::{AnswerTo, Outcome, Refusal, Write};
+use crate::domain::event::Committed;
+use crate::domain::write::{AnswerTo, Outcome, Refusal, Write};
 use crate::limits;
 use crate::store::queue::{Queue, Taken};
 use crate::store::{LanePort, StoreError};

@@ -1,12 +1,12 @@
 //! Rows that another program has added get their places in their topics' order, once.
 
 use crate::store_support::{World, committed, sent};
-use pregon::chat::event::ChatEvent;
-use pregon::chat::write::Action;
-use pregon::durable::event::Event;
-use pregon::durable::write::{Addition, Intent, Outcome};
-use pregon::feed::event::{FeedEvent, NotificationChange};
-use pregon::feed::write::Action as FeedAction;
+use pregon::domain::chat::event::ChatEvent;
+use pregon::domain::chat::write::Action;
+use pregon::domain::event::Event;
+use pregon::domain::feed::event::{FeedEvent, NotificationChange};
+use pregon::domain::feed::write::Action as FeedAction;
+use pregon::domain::write::{Addition, Intent, Outcome};
 use pregon::ids::{MessageId, NotificationId, RoomId, Topic, UserId};
 
 async fn adopt(world: &World, row: Addition) -> Outcome {

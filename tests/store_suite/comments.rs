@@ -1,11 +1,11 @@
 //! Comments and replies: nested, counted, edited, liked, deleted with their answers.
 
 use crate::store_support::{FIRST_PAGE, World, committed, post_change, post_event, refusal};
-use pregon::durable::write::{Outcome, Refusal};
-use pregon::feed::comment::{Comment, NewComment};
-use pregon::feed::event::PostChange;
-use pregon::feed::post::{NewPost, PostPatch, PostReactionType};
-use pregon::feed::write::Action;
+use pregon::domain::feed::comment::{Comment, NewComment};
+use pregon::domain::feed::event::PostChange;
+use pregon::domain::feed::post::{NewPost, PostPatch, PostReactionType};
+use pregon::domain::feed::write::Action;
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{CommentId, PostId};
 use pregon::limits;
 use pregon::store::PageRequest;

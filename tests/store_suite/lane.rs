@@ -12,15 +12,15 @@ use crate::store_support::refusal;
 use crate::store_support::send;
 use crate::store_support::sent;
 use crate::store_support::unknown_message;
-use pregon::chat::event::ChatEvent;
-use pregon::chat::message::MessageType;
-use pregon::chat::message::ReactionType;
-use pregon::chat::write::Action;
-use pregon::chat::write::NewMessage;
-use pregon::chat::write::Transport;
 use pregon::clock::Timestamp;
-use pregon::durable::write::Outcome;
-use pregon::durable::write::Refusal;
+use pregon::domain::chat::event::ChatEvent;
+use pregon::domain::chat::message::MessageType;
+use pregon::domain::chat::message::ReactionType;
+use pregon::domain::chat::write::Action;
+use pregon::domain::chat::write::NewMessage;
+use pregon::domain::chat::write::Transport;
+use pregon::domain::write::Outcome;
+use pregon::domain::write::Refusal;
 use pregon::limits;
 use pregon::store::PageRequest;
 
@@ -181,12 +181,12 @@ pub async fn a_full_lane_gives_the_write_back(world: World) {
     let mut returned = 0;
     for number in 0..writes {
         let answers = answers.clone();
-        let write = pregon::durable::write::Write {
+        let write = pregon::domain::write::Write {
             event_id: pregon::ids::EventId::fresh(),
             actor: users[0],
             transport: Transport::Socket,
-            intent: pregon::durable::write::Intent::Chat { room, action: send(&format!("{number}")) },
-            answer: pregon::durable::write::AnswerTo::Caller(Box::new(move |outcome| drop(answers.send(outcome)))),
+            intent: pregon::domain::write::Intent::Chat { room, action: send(&format!("{number}")) },
+            answer: pregon::domain::write::AnswerTo::Caller(Box::new(move |outcome| drop(answers.send(outcome)))),
         };
         returned += usize::from(world.store.submit(Box::new(write)).is_err());
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::store_support::{FIRST_PAGE, World, committed, refusal, relation};
-use pregon::durable::write::{Outcome, Refusal};
-use pregon::feed::event::{FeedEvent, NotificationChange};
-use pregon::feed::notification::{Notification, NotificationType, References};
-use pregon::feed::post::PostReactionType;
-use pregon::feed::write::Action;
+use pregon::domain::feed::event::{FeedEvent, NotificationChange};
+use pregon::domain::feed::post::PostReactionType;
+use pregon::domain::feed::write::Action;
+use pregon::domain::notification::{Notification, NotificationType, References};
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{NotificationId, Topic, UserId};
 use pregon::limits;
 

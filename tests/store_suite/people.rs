@@ -3,7 +3,7 @@
 use crate::store_support::FIRST_PAGE;
 use crate::store_support::World;
 use crate::store_support::new_user;
-use pregon::chat::user::NewUser;
+use pregon::domain::user::NewUser;
 use pregon::ids::UserId;
 use pregon::store::PageRequest;
 use pregon::store::RegisterError;

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::store_support::{FIRST_PAGE, World, committed, post_change, post_event, refusal};
-use pregon::durable::write::{Outcome, Refusal};
-use pregon::feed::comment::NewComment;
-use pregon::feed::event::PostChange;
-use pregon::feed::post::{
+use pregon::domain::feed::comment::NewComment;
+use pregon::domain::feed::event::PostChange;
+use pregon::domain::feed::post::{
     Category, NewPost, Post, PostHead, PostList, PostPatch, PostReactionType, PostType, ReactionCounts,
 };
-use pregon::feed::write::Action;
+use pregon::domain::feed::write::Action;
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{PostId, Topic, UserId};
 use pregon::limits;
 use pregon::store::PageRequest;

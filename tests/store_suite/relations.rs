@@ -1,9 +1,9 @@
 //! Follows and friendships: their counters, and who hears of whose posts.
 
 use crate::store_support::{World, committed, refusal, relation};
-use pregon::durable::write::{Outcome, Refusal};
-use pregon::feed::people::Relation;
-use pregon::feed::write::Action;
+use pregon::domain::feed::write::Action;
+use pregon::domain::people::Relation;
+use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{RequestId, Topic, UserId};
 use pregon::limits;
 
@@ -42,7 +42,7 @@ pub async fn follows_move_counters_and_audience(world: World) {
     assert_eq!(counters(&world, beto).await, [(2, 1); 3], "rows and columns, and the cache forgot");
     assert_eq!(counters(&world, ana).await, [(1, 1); 3]);
     assert_eq!((authors(&world, ana).await, authors(&world, caro).await), (vec![beto], vec![beto]));
-    let names = |people: Vec<pregon::chat::user::Person>| {
+    let names = |people: Vec<pregon::domain::user::Person>| {
         people.into_iter().map(|person| (person.profile.id, person.is_following)).collect::<Vec<_>>()
     };
     let followers = names(world.store.followers(beto, beto).await.unwrap());

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::chat::user::UserProfile;
 use crate::clock::Timestamp;
+use crate::domain::notification::References;
+use crate::domain::user::UserProfile;
+use crate::engine::shard::port::{Directory, Inbox};
 use crate::fanout::batch::Ways;
 use crate::fanout::routes::Routes;
-use crate::feed::notification::References;
 use crate::ids::{NotificationId, ShardId};
-use crate::shard::port::{Directory, Inbox};
 
 fn like(user: UserId, post: PostId, at: i64) -> FeedEvent {
     let notification = Arc::new(Notification {

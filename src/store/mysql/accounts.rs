@@ -1,7 +1,7 @@
 //! Registration, passwords, revoked tokens: direct writes, each in a transaction of its own.
 
-use crate::chat::user::NewUser;
 use crate::clock::Timestamp;
+use crate::domain::user::NewUser;
 use crate::ids::UserId;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::values::Id;

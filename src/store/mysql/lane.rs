@@ -7,10 +7,10 @@ use std::time::Duration;
 use mysql_async::Conn;
 use tokio::runtime::Runtime;
 
-use crate::chat::twin::Twins;
 use crate::clock::Timestamp;
-use crate::durable::event::Committed;
-use crate::durable::write::{Intent, Write};
+use crate::domain::chat::twin::Twins;
+use crate::domain::event::Committed;
+use crate::domain::write::{Intent, Write};
 use crate::ids::Topic;
 use crate::limits;
 use crate::store::StoreError;
@@ -19,7 +19,7 @@ use crate::store::mysql::connection::{MysqlError, Remedy, timed};
 use crate::store::mysql::retention::Retention;
 use crate::store::mysql::rows::BatchRows;
 use crate::store::mysql::view::View;
-use crate::store::mysql::{Shared, topics, twins, unread};
+use crate::store::mysql::{Shared, topics, twins, unread_counts};
 use crate::store::rules;
 use crate::store::writer::{Batch, BatchError, BatchStore};
 
@@ -227,7 +227,7 @@ impl MysqlLane {
 
     fn go_on_with_a_rest(&mut self) -> Result<(), MysqlError> {
         let Some(rest) = self.rests.front().copied() else { return Ok(()) };
-        let left = self.transaction(async |view| unread::go_on(view, rest).await)?;
+        let left = self.transaction(async |view| unread_counts::go_on(view, rest).await)?;
         self.rests.pop_front();
         self.rests.extend(left);
         Ok(())

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::clock::Timestamp;
+use crate::domain::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits::MESSAGE_REACTIONS_SHOWN;
 use crate::store::mysql::connection::MysqlError;

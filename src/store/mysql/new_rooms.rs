@@ -1,11 +1,11 @@
 //! Rooms made, and one's own settings in them: direct writes.
 
-use crate::chat::room::{ChatType, NewRoom, SettingsPatch};
+use crate::domain::chat::room::{ChatType, NewRoom, SettingsPatch};
 use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::literal::Insert;
 use crate::store::mysql::rows::{PARTICIPANTS, participant};
-use crate::store::mysql::text::Insert;
 use crate::store::mysql::values::{each, marks, padded};
 use crate::store::mysql::view::View;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::feed::notification::{Notification, References};
-use crate::feed::people::FriendRequest;
+use crate::domain::notification::{Notification, References};
+use crate::domain::people::FriendRequest;
 use crate::ids::{NotificationId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::chat::message::Message;
-use crate::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
-use crate::chat::user::{Account, Admission};
 use crate::clock::Timestamp;
+use crate::domain::chat::message::Message;
+use crate::domain::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
+use crate::domain::user::{Account, Admission};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;

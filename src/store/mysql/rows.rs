@@ -9,20 +9,20 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use crate::chat::message::{Message, ReactionType, ReplyPreview};
-use crate::chat::user::UserProfile;
-use crate::chat::write::Transport;
 use crate::clock::Timestamp;
-use crate::durable::event::{Committed, Cursor};
-use crate::durable::write::Write;
+use crate::domain::chat::message::{Message, ReactionType, ReplyPreview};
+use crate::domain::chat::write::Transport;
+use crate::domain::event::{Committed, Cursor};
+use crate::domain::user::UserProfile;
+use crate::domain::write::Write;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::mysql::connection::{MysqlError, Remedy};
-use crate::store::mysql::known::{self, Known, MEMBER};
-use crate::store::mysql::pending::Pending;
-use crate::store::mysql::text::Insert;
-use crate::store::mysql::unread;
+use crate::store::mysql::deferred::Pending;
+use crate::store::mysql::literal::Insert;
+use crate::store::mysql::prefetched::{self, Known, MEMBER};
+use crate::store::mysql::unread_counts;
 use crate::store::mysql::values::{Columns, Id};
 use crate::store::mysql::view::View;
 use crate::store::mysql::{messages, people, topics};
@@ -50,13 +50,13 @@ impl<'a> BatchRows<'a> {
     pub fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write]) -> Result<(), MysqlError> {
         let Self { runtime, view, .. } = self;
         let (locked, known) = runtime.block_on(async {
-            if let (Some(locked), known) = known::open(view, topics, writes).await? {
+            if let (Some(locked), known) = prefetched::open(view, topics, writes).await? {
                 return Ok((locked, known));
             }
             // New topics get their rows outside of any transaction: within, they would be locked out of order.
             view.run("ROLLBACK").await?;
             topics::make(view, topics).await?;
-            match known::open(view, topics, writes).await? {
+            match prefetched::open(view, topics, writes).await? {
                 (Some(locked), known) => Ok((locked, known)),
                 (None, _) => Err(MysqlError::Unexpected("a topic's row is gone that was just made".into())),
             }
@@ -146,7 +146,7 @@ impl Rows for BatchRows<'_> {
             return Ok(member.clone());
         }
         let sql = format!("{MEMBER}p.chat_room_id = ? AND p.user_id = ?");
-        let member = self.runtime.block_on(self.view.row(&sql, &[&room, &user], known::member_of_row))?;
+        let member = self.runtime.block_on(self.view.row(&sql, &[&room, &user], prefetched::member_of_row))?;
         self.known.members.insert((room, user), member.clone());
         Ok(member)
     }
@@ -323,7 +323,7 @@ impl Rows for BatchRows<'_> {
         let after = runtime.block_on(view.row(after, &[&room, &user], |row| row.time(0)))?;
         let after = after.ok_or_else(|| MysqlError::Unexpected("a participant is gone".into()))?;
         let rest = UnreadRest { room, user, after, before: Timestamp(i64::MAX), at };
-        let found = runtime.block_on(unread::newest(view, rest))?;
+        let found = runtime.block_on(unread_counts::newest(view, rest))?;
         for (message, _) in &found {
             pending.read(view.dialect, *message, user, at);
             known.reads.insert((*message, user), true);
@@ -333,7 +333,7 @@ impl Rows for BatchRows<'_> {
             && found.len() == limits::READ_ALL_ROWS_MAX
         {
             let rest = UnreadRest { before: *before, ..rest };
-            count += runtime.block_on(unread::count(view, rest))?;
+            count += runtime.block_on(unread_counts::count(view, rest))?;
             if rests.len() < limits::READ_ALL_RESTS_MAX {
                 rests.push_back(rest);
             }

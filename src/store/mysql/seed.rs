@@ -10,7 +10,7 @@ use crate::ids::{RoomId, Topic, UserId};
 use crate::store::StoreError;
 use crate::store::mysql::connection::{Link, MysqlError};
 use crate::store::mysql::dialect::Dialect;
-use crate::store::mysql::text::Insert;
+use crate::store::mysql::literal::Insert;
 use crate::store::mysql::values::Id;
 use crate::store::sqlite::{SeedPlan, Seeded};
 

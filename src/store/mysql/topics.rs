@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::durable::event::Committed;
+use crate::domain::event::Committed;
 use crate::ids::{EventId, Topic};
 use crate::store::batch::TopicState;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::known::state_of_row;
-use crate::store::mysql::text::Insert;
+use crate::store::mysql::literal::Insert;
+use crate::store::mysql::prefetched::state_of_row;
 use crate::store::mysql::view::View;
 
 const NEW: &str = "INSERT IGNORE INTO pregon_topics (topic, epoch, seq, last_at) VALUES ";

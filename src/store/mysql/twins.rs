@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use crate::chat::message::MessageType;
-use crate::chat::twin::{Candidate, Twins};
-use crate::chat::write::Transport;
 use crate::clock::Timestamp;
+use crate::domain::chat::message::MessageType;
+use crate::domain::chat::twin::{Candidate, Twins};
+use crate::domain::chat::write::Transport;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::lane::Number;
-use crate::store::mysql::text::literal;
+use crate::store::mysql::literal::literal;
 use crate::store::mysql::values::{Columns, ToColumn, each, marks, padded};
 use crate::store::mysql::view::View;
 

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mysql_async::{Row, Value};
 use uuid::Uuid;
 
-use crate::chat::message::{MessageType, ReactionType};
-use crate::chat::room::ChatType;
 use crate::clock::Timestamp;
-use crate::feed::notification::NotificationType;
-use crate::feed::people::RequestStatus;
-use crate::feed::post::{Category, PostReactionType, PostType};
+use crate::domain::chat::message::{MessageType, ReactionType};
+use crate::domain::chat::room::ChatType;
+use crate::domain::feed::post::{Category, PostReactionType, PostType};
+use crate::domain::notification::NotificationType;
+use crate::domain::people::RequestStatus;
 use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::dialect::Dialect;

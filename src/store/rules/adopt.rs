@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::feed::FeedRows;
 use super::origin;
-use crate::chat::event::ChatEvent;
-use crate::durable::event::{Committed, Event};
-use crate::durable::write::{Addition, Outcome, Write};
-use crate::feed::event::{FeedEvent, NotificationChange};
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::event::{Committed, Event};
+use crate::domain::feed::event::{FeedEvent, NotificationChange};
+use crate::domain::write::{Addition, Outcome, Write};
 
 /// The row's event, unless it has its place already, or is gone.
 ///

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::feed::{FeedRows, Work};
 use super::{notice, post, refused};
-use crate::durable::write::{Outcome, Refusal};
-use crate::feed::comment::{Comment, CommentHead, NewComment};
-use crate::feed::event::PostChange;
-use crate::feed::notification::{Notice, References, told_of_comment};
-use crate::feed::post::PostHead;
+use crate::domain::feed::comment::{Comment, CommentHead, NewComment};
+use crate::domain::feed::event::PostChange;
+use crate::domain::feed::post::PostHead;
+use crate::domain::notification::{Notice, References, told_of_comment};
+use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{CommentId, PostId, Topic};
 use crate::limits;
 

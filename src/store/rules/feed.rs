@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::chat::user::UserProfile;
 use crate::clock::Timestamp;
-use crate::durable::event::{Committed, Event};
-use crate::durable::write::{Outcome, Refusal, Write};
-use crate::feed::comment::{Comment, CommentHead};
-use crate::feed::event::FeedEvent;
-use crate::feed::notification::{Notification, NotificationType};
-use crate::feed::people::{RequestHead, RequestStatus};
-use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
-use crate::feed::write::Action;
+use crate::domain::event::{Committed, Event};
+use crate::domain::feed::comment::{Comment, CommentHead};
+use crate::domain::feed::event::FeedEvent;
+use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
+use crate::domain::feed::write::Action;
+use crate::domain::notification::{Notification, NotificationType};
+use crate::domain::people::{RequestHead, RequestStatus};
+use crate::domain::user::UserProfile;
+use crate::domain::write::{Outcome, Refusal, Write};
 use crate::ids::{CommentId, EventId, NotificationId, PostId, RequestId, Topic, UserId};
 use crate::store::rules::{Place, Rows, comment, notice, origin, people, post, refused};
 

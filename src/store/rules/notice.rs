@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::feed::{FeedRows, ReadNotifications, Telling, Work};
 use super::refused;
-use crate::durable::write::{Outcome, Refusal};
-use crate::feed::event::{FeedEvent, NotificationChange};
-use crate::feed::notification::{Notice, Notification, NotificationType};
+use crate::domain::feed::event::{FeedEvent, NotificationChange};
+use crate::domain::notification::{Notice, Notification, NotificationType};
+use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{NotificationId, Topic};
 use crate::limits;
 

@@ -2,10 +2,10 @@
 
 use super::feed::{FeedRows, Work};
 use super::{notice, refused};
-use crate::durable::write::{Outcome, Refusal};
-use crate::feed::event::{FeedEvent, RelationEvent};
-use crate::feed::notification::{Notice, NotificationType, References};
-use crate::feed::people::{Relation, RequestHead, RequestStatus};
+use crate::domain::feed::event::{FeedEvent, RelationEvent};
+use crate::domain::notification::{Notice, NotificationType, References};
+use crate::domain::people::{Relation, RequestHead, RequestStatus};
+use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{RequestId, Topic, UserId};
 
 /// Somebody else who is active, or why not.

@@ -6,11 +6,11 @@ use rand::Rng;
 
 use super::feed::{FeedRows, Work};
 use super::{Place, notice, refused};
-use crate::durable::write::{Outcome, Refusal};
-use crate::feed::comment::CommentHead;
-use crate::feed::event::{FeedEvent, PostChange, PostEvent};
-use crate::feed::notification::{Notice, NotificationType, References};
-use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};
+use crate::domain::feed::comment::CommentHead;
+use crate::domain::feed::event::{FeedEvent, PostChange, PostEvent};
+use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};
+use crate::domain::notification::{Notice, NotificationType, References};
+use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{CommentId, PostId, Topic};
 use crate::limits;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::feed::FeedRows;
-use crate::durable::write::{Intent, Write};
-use crate::feed::write::Action;
+use crate::domain::feed::write::Action;
+use crate::domain::write::{Intent, Write};
 use crate::ids::{PostId, Topic};
 
 /// Every topic in which the write may take a place, in the order in which databases with several lanes lock their rows:

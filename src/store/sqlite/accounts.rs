@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::chat::user::NewUser;
 use crate::clock::Timestamp;
+use crate::domain::user::NewUser;
 use crate::ids::UserId;
 use crate::store::sqlite::values::Id;
 use crate::store::{Credentials, RegisterError, StoreError};

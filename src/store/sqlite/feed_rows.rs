@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::chat::user::UserProfile;
 use crate::clock::Timestamp;
-use crate::feed::comment::{Comment, CommentHead};
-use crate::feed::notification::Notification;
-use crate::feed::people::{RequestHead, RequestStatus};
-use crate::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
+use crate::domain::feed::comment::{Comment, CommentHead};
+use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
+use crate::domain::notification::Notification;
+use crate::domain::people::{RequestHead, RequestStatus};
+use crate::domain::user::UserProfile;
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
 use crate::limits;
 use crate::store::rules::{FeedRows, Place, ReadNotifications, Telling};

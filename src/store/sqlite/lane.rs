@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
-use crate::chat::twin::Twins;
 use crate::clock::Timestamp;
-use crate::durable::event::Committed;
-use crate::durable::write::Write;
+use crate::domain::chat::twin::Twins;
+use crate::domain::event::Committed;
+use crate::domain::write::Write;
 use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::StoreError;
@@ -295,16 +295,16 @@ pub type TouchedTopics = BTreeSet<Topic>;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::event::ChatEvent;
-    use crate::chat::write::{Action, NewMessage, Transport};
-    use crate::durable::event::Event;
-    use crate::durable::write::{AnswerTo, Intent, Outcome};
+    use crate::domain::chat::event::ChatEvent;
+    use crate::domain::chat::write::{Action, NewMessage, Transport};
+    use crate::domain::event::Event;
+    use crate::domain::write::{AnswerTo, Intent, Outcome};
     use crate::ids::EventId;
     use crate::store::rules::{FeedRows, Rows};
     use crate::store::sqlite::{SeedPlan, seed};
 
     fn send(room: RoomId, actor: UserId) -> Write {
-        let new = NewMessage::text("hola".into(), crate::chat::message::MessageType::Text);
+        let new = NewMessage::text("hola".into(), crate::domain::chat::message::MessageType::Text);
         Write {
             event_id: EventId::fresh(),
             actor,

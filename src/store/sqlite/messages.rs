@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::clock::Timestamp;
+use crate::domain::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::sqlite::people::{View, known_profile, offset};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::chat::user::{Account, Person, UserProfile};
 use crate::clock::Timestamp;
+use crate::domain::user::{Account, Person, UserProfile};
 use crate::ids::UserId;
 use crate::limits;
 use crate::store::caches::Caches;

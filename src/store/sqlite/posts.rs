@@ -6,8 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::feed::comment::{Comment, CommentHead};
-use crate::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
+use crate::domain::feed::comment::{Comment, CommentHead};
+use crate::domain::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::sqlite::people::{View, known_profile, offset};

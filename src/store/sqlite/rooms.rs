@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::chat::room::{ChatRoom, ChatType, NewRoom, Participant, RoomSettings, SettingsPatch};
-use crate::chat::user::Admission;
 use crate::clock::Timestamp;
+use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, Participant, RoomSettings, SettingsPatch};
+use crate::domain::user::Admission;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::sqlite::messages;

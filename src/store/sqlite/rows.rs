@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::chat::message::{Message, ReactionType, ReplyPreview};
-use crate::chat::user::UserProfile;
-use crate::chat::write::Transport;
 use crate::clock::Timestamp;
-use crate::durable::event::{Committed, Cursor};
+use crate::domain::chat::message::{Message, ReactionType, ReplyPreview};
+use crate::domain::chat::write::Transport;
+use crate::domain::event::{Committed, Cursor};
+use crate::domain::user::UserProfile;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::caches::Caches;
-use crate::store::log::LogLine;
+use crate::store::event_log::LogLine;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
 use crate::store::sqlite::connection::is_own_fault;
 use crate::store::sqlite::lane::{Memory, TouchedTopics};

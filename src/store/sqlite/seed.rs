@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::chat::room::{ChatType, NewRoom};
-use crate::chat::user::NewUser;
 use crate::clock::Timestamp;
+use crate::domain::chat::room::{ChatType, NewRoom};
+use crate::domain::user::NewUser;
 use crate::ids::{RoomId, UserId};
 use crate::store::StoreError;
 use crate::store::sqlite::accounts::{insert_follow, insert_user};

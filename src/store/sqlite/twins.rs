@@ -6,10 +6,10 @@ use std::collections::hash_map::Entry;
 use rusqlite::{Connection, params};
 use uuid::{NoContext, Uuid};
 
-use crate::chat::message::MessageType;
-use crate::chat::twin::{Candidate, Twins};
-use crate::chat::write::Transport;
 use crate::clock::Timestamp;
+use crate::domain::chat::message::MessageType;
+use crate::domain::chat::twin::{Candidate, Twins};
+use crate::domain::chat::write::Transport;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 

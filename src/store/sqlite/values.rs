@@ -2,12 +2,12 @@
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 
-use crate::chat::message::{MessageType, ReactionType};
-use crate::chat::room::ChatType;
 use crate::clock::Timestamp;
-use crate::feed::notification::NotificationType;
-use crate::feed::people::RequestStatus;
-use crate::feed::post::{Category, PostReactionType, PostType};
+use crate::domain::chat::message::{MessageType, ReactionType};
+use crate::domain::chat::room::ChatType;
+use crate::domain::feed::post::{Category, PostReactionType, PostType};
+use crate::domain::notification::NotificationType;
+use crate::domain::people::RequestStatus;
 use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 
 macro_rules! id_columns {

@@ -6,11 +6,11 @@ use std::sync::mpsc;
 use uuid::Uuid;
 
 use super::*;
-use crate::chat::event::ChatEvent;
-use crate::chat::write::{Action, Transport};
 use crate::clock::Timestamp;
-use crate::durable::event::{Cursor, Event};
-use crate::durable::write::Intent;
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::chat::write::{Action, Transport};
+use crate::domain::event::{Cursor, Event};
+use crate::domain::write::Intent;
 use crate::ids::{EventId, RoomId, SessionKey, ShardId, UserId};
 
 /// How the next attempt at a batch ends.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::feed::comment::{Comment, CommentHead};
+use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;

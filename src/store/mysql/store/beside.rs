@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::*;
-use crate::durable::event::Cursor;
-use crate::durable::write::Addition;
-use crate::feed::post::{PostReactionType, ReactionCounts};
+use crate::domain::event::Cursor;
+use crate::domain::feed::post::{PostReactionType, ReactionCounts};
+use crate::domain::write::Addition;
 use crate::ids::Topic;
-use crate::store::beside::{Adopted, Beside, HearingMark};
+use crate::store::django::{Adopted, Beside, HearingMark};
 use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
 use crate::store::mysql::view::View;
 

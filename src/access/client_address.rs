@@ -1,0 +1,113 @@
+//! Who is calling, also through proxies: addresses, networks, and whom to believe.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use axum::http::HeaderMap;
+
+/// The other end of the connection. The connection layer puts it among a request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// An IP address with the number of its leading bits that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// A text that is neither an address nor a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotANetwork;
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    /// `10.0.0.0/8`, `::1`.
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| NotANetwork))?;
+        if bits > width { Err(NotANetwork) } else { Ok(Self { address, bits }) }
+    }
+}
+
+impl Network {
+    /// Is `address` in it? An IPv4 address in IPv6 clothes counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => self.same(own.to_bits().into(), other.to_bits().into(), 32),
+            (IpAddr::V6(own), IpAddr::V6(other)) => self.same(own.to_bits(), other.to_bits(), 128),
+            _ => false,
+        }
+    }
+
+    fn same(&self, own: u128, other: u128, width: u32) -> bool {
+        let dropped = width - u32::from(self.bits);
+        dropped == 128 || (own >> dropped) == (other >> dropped)
+    }
+}
+
+/// The client's address: the peer's or, where the peer is a trusted proxy, the last one in `X-Forwarded-For` that is not.
+pub fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer.ip().to_canonical();
+    let names = headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
+    let names: Vec<&str> = names.flat_map(|value| value.split(',')).collect();
+    for name in names.into_iter().rev() {
+        if !is_trusted(client) {
+            break;
+        }
+        match name.trim().parse::<IpAddr>() {
+            Ok(address) => client = address.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    client
+}
+
+/// What a rate is counted for: an IPv4 address, or the /64 that one IPv6 customer has.
+pub fn rate_key(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client_of(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", value.parse().unwrap());
+        }
+        let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        assert_eq!(client_of("9.9.9.9:1", &["1.1.1.1"], &[]), "9.9.9.9");
+        assert_eq!(client_of("10.0.0.1:1", &["1.1.1.1"], &["10.0.0.0/8"]), "1.1.1.1");
+        assert_eq!(client_of("10.0.0.1:1", &["6.6.6.6, 1.1.1.1", "10.9.9.9"], &["10.0.0.0/8"]), "1.1.1.1");
+        assert_eq!(client_of("10.0.0.1:1", &["1.1.1.1, nonsense"], &["10.0.0.0/8"]), "10.0.0.1");
+        assert_eq!(client_of("[::ffff:10.0.0.1]:1", &["2001:db8::1"], &["10.0.0.1"]), "2001:db8::1");
+        assert_eq!(client_of("[::1]:1", &[], &["::1"]), "::1");
+    }
+
+    #[test]
+    fn networks_count_leading_bits() {
+        let contains =
+            |network: &str, address: &str| network.parse::<Network>().unwrap().contains(address.parse().unwrap());
+        assert!(contains("0.0.0.0/0", "8.8.8.8") && contains("::/0", "2001:db8::1"));
+        assert!(contains("192.168.4.0/22", "192.168.7.255") && !contains("192.168.4.0/22", "192.168.8.0"));
+        assert!(!contains("0.0.0.0/0", "::1") && contains("fe80::/10", "fe80::1"));
+        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "host"] {
+            assert_eq!(bad.parse::<Network>(), Err(NotANetwork), "{bad}");
+        }
+        assert_eq!(rate_key("2001:db8:1:2:3::4".parse().unwrap()).to_string(), "2001:db8:1:2::");
+    }
+}

@@ -1,0 +1,156 @@
+//! Who may come in: token, user, participant row or post, from caches where they are fresh.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::lifecycle::{Lifecycle, Phase};
+use crate::access::origin::Rules;
+use crate::access::token::{Access, Tokens};
+use crate::clock::Timestamp;
+use crate::domain::feed::post::PostHead;
+use crate::domain::user::{Account, Admission};
+use crate::engine::session::Entry;
+use crate::engine::session::endpoint::Endpoint;
+use crate::engine::shard::port::{Denied, Gate, Refused, Verdict, Wanted};
+use crate::ids::RoomId;
+use crate::protocol::v0::reason;
+use crate::store::{Store, StoreError};
+
+/// The gate before all shards.
+pub(crate) struct Door {
+    pub store: Arc<dyn Store>,
+    pub tokens: Arc<Tokens>,
+    pub origins: Rules,
+    pub lifecycle: Arc<Lifecycle>,
+    pub terms: Terms,
+}
+
+/// What a session is admitted on.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    /// From a token's end to the end of its sockets.
+    pub token_grace: Duration,
+    /// Participants up to which a room sends presence frames.
+    pub presence_room_max: u32,
+    /// Feed sockets, too, end with their token.
+    pub strict_tokens: bool,
+}
+
+impl Gate for Door {
+    fn allows_origin(&self, origin: Option<&str>, host: &str) -> bool {
+        self.origins.allows(origin, host)
+    }
+
+    fn admit(&self, wanted: Wanted, token: Option<&str>) -> Verdict {
+        let Some(token) = token else { return Verdict::Now(Err(denied(wanted, reason::NO_TOKEN))) };
+        let Ok(access) = self.tokens.verify_access(token, Timestamp::now()) else {
+            return Verdict::Now(Err(denied(wanted, reason::BAD_TOKEN)));
+        };
+        let terms = self.terms;
+        match wanted {
+            Wanted::Chat(room) => {
+                if let Some(admission) = self.store.cached_admission(room, access.user) {
+                    return Verdict::Now(decide_chat(terms, room, &access, Ok(admission)));
+                }
+                let store = self.store.clone();
+                Verdict::Later(Box::pin(async move {
+                    let admission = store.admission(room, access.user).await;
+                    decide_chat(terms, room, &access, admission)
+                }))
+            }
+            Wanted::Feed => self.admit_listener(access, wanted, Endpoint::Feed),
+            Wanted::Notifications => self.admit_listener(access, wanted, Endpoint::Notifications),
+            Wanted::Post(post) => self.admit_listener(access, wanted, Endpoint::Post(post)),
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.lifecycle.phase() == Phase::Draining
+    }
+}
+
+impl Door {
+    fn admit_listener(&self, access: Access, wanted: Wanted, endpoint: Endpoint) -> Verdict {
+        let terms = self.terms;
+        let head = match endpoint {
+            Endpoint::Post(post) => self.store.cached_post_head(post).map(Some),
+            _ => Some(None),
+        };
+        if let (Some(account), Some(head)) = (self.store.cached_account(access.user), head) {
+            return Verdict::Now(decide_listener(terms, wanted, endpoint, &access, account, head));
+        }
+        let store = self.store.clone();
+        Verdict::Later(Box::pin(async move {
+            let asked = async {
+                let account = store.account(access.user).await?;
+                let head = match endpoint {
+                    Endpoint::Post(post) => Some(store.post_head(post).await?),
+                    _ => None,
+                };
+                Ok((account, head))
+            };
+            let (account, head) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
+            decide_listener(terms, wanted, endpoint, &access, account, head)
+        }))
+    }
+}
+
+fn decide_chat(
+    terms: Terms,
+    room: RoomId,
+    access: &Access,
+    admission: Result<Admission, StoreError>,
+) -> Result<Entry, Denied> {
+    let wanted = Wanted::Chat(room);
+    let admission = admission.map_err(|error| unavailable(wanted, &error))?;
+    let account = active(admission.account).ok_or(denied(wanted, reason::BAD_TOKEN))?;
+    if !admission.is_participant {
+        return Err(denied(wanted, reason::NOT_PARTICIPANT));
+    }
+    let has_presence = admission.participants <= terms.presence_room_max;
+    Ok(Entry { account, endpoint: Endpoint::Chat { room, has_presence }, token_ends: terms.token_ends(access) })
+}
+
+/// `head`: of the post that is wanted, if one is; there may be no such post.
+fn decide_listener(
+    terms: Terms,
+    wanted: Wanted,
+    endpoint: Endpoint,
+    access: &Access,
+    account: Option<Arc<Account>>,
+    head: Option<Option<PostHead>>,
+) -> Result<Entry, Denied> {
+    let account = active(account).ok_or(denied(wanted, reason::BAD_TOKEN))?;
+    if head.is_some_and(|head| !head.is_some_and(|head| head.is_visible_to(account.id))) {
+        return Err(denied(wanted, reason::HIDDEN.reason));
+    }
+    let outlives_token = endpoint == Endpoint::Feed && !terms.strict_tokens;
+    let token_ends = if outlives_token { i64::MAX } else { terms.token_ends(access) };
+    Ok(Entry { account, endpoint, token_ends })
+}
+
+fn active(account: Option<Arc<Account>>) -> Option<Arc<Account>> {
+    account.filter(|account| account.is_active)
+}
+
+impl Terms {
+    fn token_ends(self, access: &Access) -> i64 {
+        access.expires.saturating_add(i64::try_from(self.token_grace.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Chat sockets are opened and hear why they end; all others are refused with 403.
+fn denied(wanted: Wanted, text: &'static str) -> Denied {
+    match wanted {
+        Wanted::Chat(_) => Denied::Inside(Refused { text, goodbye: reason::REFUSED }),
+        Wanted::Feed | Wanted::Post(_) | Wanted::Notifications => Denied::Status(403),
+    }
+}
+
+fn unavailable(wanted: Wanted, error: &StoreError) -> Denied {
+    tracing::warn!(%error, "a handshake could not be judged");
+    match wanted {
+        Wanted::Chat(_) => Denied::Inside(Refused { text: reason::TRY_LATER, goodbye: reason::OVERLOAD }),
+        Wanted::Feed | Wanted::Post(_) | Wanted::Notifications => Denied::Status(503),
+    }
+}

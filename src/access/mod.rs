@@ -1,0 +1,9 @@
+//! Who may come in, and how often: tokens, passwords, origins, addresses, rates, and the gate before the shards.
+
+pub mod client_address;
+pub mod gate;
+pub mod lifecycle;
+pub mod origin;
+pub mod password;
+pub mod rate;
+pub mod token;

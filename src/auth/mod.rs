@@ -1,5 +1,0 @@
-//! Who somebody is: tokens, passwords, and the pages that may call.
-
-pub mod origin;
-pub mod password;
-pub mod token;

@@ -1,8 +1,0 @@
-//! Chat's nouns and rules: plain values and plain functions, no I/O.
-
-pub mod event;
-pub mod message;
-pub mod room;
-pub mod twin;
-pub mod user;
-pub mod write;

@@ -1,0 +1,207 @@
+//! Answers bells: looks at the rows, and tells what of them is news.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::Counter;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+use tokio::task::block_in_place;
+use tokio::time::sleep_until;
+
+use crate::django::channels::{Unheard, decode};
+use crate::django::doorbell_queue::{Bells, Due, Rung};
+use crate::django::told_window::{Judged, PostLook, Told};
+use crate::fanout::publish::{Fanout, Seen};
+use crate::ids::{PostId, Topic, UserId};
+use crate::limits::BELL_READS_MAX;
+use crate::store::StoreError;
+use crate::store::django::Beside;
+
+/// Looks at one post that newer news may overtake before it is left to the next bell.
+const ATTEMPTS_MAX: usize = 4;
+/// A worker without anything to do looks up this often.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Has a topic listeners?
+pub type IsLive = Box<dyn Fn(Topic) -> bool + Send + Sync>;
+
+/// The bells of this process, and all that is needed to answer them.
+pub struct Ringer {
+    bells: Mutex<Bells>,
+    told: Mutex<Told>,
+    rung: Notify,
+    rows: Arc<dyn Beside>,
+    fanout: Arc<Fanout>,
+    is_live: IsLive,
+    meters: Meters,
+}
+
+struct Meters {
+    noted: Counter,
+    copies: Counter,
+    full: Counter,
+    garbage: Counter,
+    foreign: Counter,
+    given_up: Counter,
+}
+
+impl Meters {
+    fn new() -> Self {
+        let bells = |outcome: &'static str| metrics::counter!("pregon_django_bells_total", "outcome" => outcome);
+        Self {
+            noted: bells("noted"),
+            copies: bells("copy"),
+            full: bells("full"),
+            garbage: bells("garbage"),
+            foreign: bells("foreign"),
+            given_up: bells("given up"),
+        }
+    }
+}
+
+impl Ringer {
+    /// Nothing has rung yet.
+    pub fn new(rows: Arc<dyn Beside>, fanout: Arc<Fanout>, is_live: IsLive) -> Arc<Self> {
+        Arc::new(Self {
+            bells: Mutex::default(),
+            told: Mutex::default(),
+            rung: Notify::new(),
+            rows,
+            fanout,
+            is_live,
+            meters: Meters::new(),
+        })
+    }
+
+    /// Takes an element of a queue of the channel layer. Never blocks.
+    pub fn hear(&self, element: &[u8]) {
+        let heard = match decode(element) {
+            Ok(heard) => heard,
+            Err(Unheard::Foreign) => return self.meters.foreign.increment(1),
+            Err(Unheard::Garbage) => {
+                tracing::debug!(bytes = element.len(), "a message of the channel layer cannot be read");
+                return self.meters.garbage.increment(1);
+            }
+        };
+        let mut bells = lock(&self.bells);
+        for heard in heard {
+            match bells.ring(heard) {
+                Rung::Noted => self.meters.noted.increment(1),
+                Rung::Copy => self.meters.copies.increment(1),
+                Rung::Full => self.meters.full.increment(1),
+            }
+        }
+        drop(bells);
+        self.rung.notify_one();
+    }
+
+    /// Answers bells, a few posts at a time, for as long as the runtime lives.
+    pub fn start(self: &Arc<Self>, control: &tokio::runtime::Handle) {
+        for _ in 0..BELL_READS_MAX {
+            let ringer = Arc::clone(self);
+            control.spawn(async move {
+                loop {
+                    ringer.answer_next().await;
+                }
+            });
+        }
+    }
+
+    async fn answer_next(&self) {
+        let (next, due) = {
+            let mut bells = lock(&self.bells);
+            (bells.take(Instant::now()), bells.next_due())
+        };
+        let Some((post, due)) = next else {
+            let until = due.unwrap_or_else(|| Instant::now() + IDLE);
+            tokio::select! {
+                () = self.rung.notified() => {}
+                () = sleep_until(until.into()) => {}
+            }
+            return;
+        };
+        // There may be more than one.
+        self.rung.notify_one();
+        let again = if self.is_heard(post, &due) {
+            match self.answer(post, &due).await {
+                Ok(again) => again,
+                Err(error) => {
+                    tracing::warn!(%error, "rows that Django announced could not be read: trying again");
+                    due
+                }
+            }
+        } else {
+            Due::default()
+        };
+        if !lock(&self.bells).answered(post, Some(again), Instant::now()) {
+            self.meters.given_up.increment(1);
+        }
+    }
+
+    fn is_heard(&self, post: PostId, due: &Due) -> bool {
+        let hears = |owner: &UserId| (self.is_live)(Topic::Author(*owner)) || (self.is_live)(Topic::Feed(*owner));
+        due.owners.iter().any(hears) || (self.is_live)(Topic::Post(post))
+    }
+
+    /// What is to be looked at again.
+    async fn answer(&self, post: PostId, due: &Due) -> Result<Due, StoreError> {
+        let mut again = Due { looks: due.looks, ..Due::default() };
+        // Comments first: the change of the post's counter is told with them.
+        if !due.comments.is_empty() {
+            self.answer_comments(post, due, &mut again).await?;
+        }
+        if due.is_posted || due.is_updated || due.is_deleted || due.reacted.is_some() {
+            let comments = std::mem::take(&mut again.comments);
+            again = Due { comments, ..self.answer_post(post, due).await? };
+        }
+        Ok(again)
+    }
+
+    async fn answer_post(&self, post: PostId, due: &Due) -> Result<Due, StoreError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let ticket = block_in_place(|| self.fanout.begin_look(post));
+            let looked = self.rows.look_at_post(post, due.reacted).await;
+            let judged = match looked {
+                Ok(Some((row, reaction))) => lock(&self.told).judge(&PostLook { post: row, reaction }, due),
+                Ok(None) => lock(&self.told).judge_absent(post, due),
+                Err(error) => {
+                    block_in_place(|| self.fanout.tell_looked(post, ticket, &[]));
+                    return Err(error);
+                }
+            };
+            let Judged { seen, again } = judged;
+            // Who asks to listen from here on, is judged by what the post is now.
+            if seen.iter().any(|seen| matches!(seen, Seen::Edited { .. } | Seen::Deleted { .. })) {
+                self.rows.forget_head(post);
+            }
+            if block_in_place(|| self.fanout.tell_looked(post, ticket, &seen)) {
+                return Ok(again);
+            }
+            lock(&self.told).forget(post);
+        }
+        Ok(Due::default())
+    }
+
+    async fn answer_comments(&self, post: PostId, due: &Due, again: &mut Due) -> Result<(), StoreError> {
+        // A post that is gone takes its comments with it.
+        let Some(head) = self.rows.look_at_head(post).await? else { return Ok(()) };
+        let mut seen: SmallVec<[_; 4]> = SmallVec::new();
+        for &(id, comment) in &due.comments {
+            let row = self.rows.look_at_comment(id).await?;
+            let (news, once_more) = lock(&self.told).judge_comment(post, head, (id, row.as_ref()), comment);
+            seen.extend(news);
+            if once_more != Default::default() {
+                again.comments.push((id, once_more));
+            }
+        }
+        if !seen.is_empty() {
+            block_in_place(|| self.fanout.tell_seen(&seen));
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,90 @@
+//! Finds out that others have changed whom users with open feeds hear, and hands their shards the new lists.
+//!
+//! A sum over a user's rows is compared with the one before; lists are read where it differs. A user whose sum is not
+//! known has the list read, too: the one that the feed began with may be some seconds old.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use crate::engine::shard::port::{Directory, Follows, Inbox, ToShard};
+use crate::fanout::follow_lists::Lists;
+use crate::fanout::routes::Routes;
+use crate::ids::{ShardId, Topic, UserId};
+use crate::limits::{CACHE_ENTRIES, FOLLOWS_SWEEP, FOLLOWS_SWEEP_USERS_MAX};
+use crate::store::django::{Beside, HearingMark};
+use crate::store::{Store, StoreError};
+
+/// What the sweep needs.
+pub(crate) struct Sweep {
+    pub store: Arc<dyn Store>,
+    pub rows: Arc<dyn Beside>,
+    pub routes: Arc<Routes>,
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    /// The remembered lists that feeds begin with.
+    pub lists: Arc<Lists>,
+}
+
+impl Sweep {
+    /// Looks for as long as the runtime lives.
+    pub(crate) async fn run(self) {
+        let mut marks: HashMap<UserId, HearingMark> = HashMap::new();
+        // One list is in memory until its shard has worked it off.
+        let turn = Arc::new(Semaphore::new(1));
+        let seconds = metrics::histogram!("pregon_django_follows_seconds");
+        loop {
+            let began = Instant::now();
+            let live = self.routes.live(|topic| matches!(topic, Topic::Feed(_)));
+            let user = |topic: &Topic| if let Topic::Feed(user) = topic { Some(*user) } else { None };
+            let users: Vec<UserId> = live.iter().filter_map(user).collect();
+            if marks.len() > CACHE_ENTRIES {
+                let live: HashSet<UserId> = users.iter().copied().collect();
+                marks.retain(|user, _| live.contains(user));
+            }
+            for users in users.chunks(FOLLOWS_SWEEP_USERS_MAX) {
+                if let Err(error) = self.look(users, &mut marks, &turn).await {
+                    tracing::warn!(%error, "whom users follow could not be looked at");
+                }
+            }
+            // Where sums over many rows take long, the database has as long for others.
+            let took = began.elapsed();
+            seconds.record(took);
+            sleep(FOLLOWS_SWEEP.saturating_sub(took).max(took)).await;
+        }
+    }
+
+    async fn look(
+        &self,
+        users: &[UserId],
+        marks: &mut HashMap<UserId, HearingMark>,
+        turn: &Arc<Semaphore>,
+    ) -> Result<(), StoreError> {
+        let found: HashMap<UserId, HearingMark> = self.rows.hearing_marks(users).await?.into_iter().collect();
+        for &user in users {
+            let mark = found.get(&user).copied().unwrap_or_default();
+            if marks.get(&user) == Some(&mark) {
+                continue;
+            }
+            // Feeds that open from here on get a list that was read after the change.
+            self.lists.forget(user);
+            for shard in self.routes.shards_of(&Topic::Feed(user)).iter() {
+                let Ok(permit) = Arc::clone(turn).acquire_owned().await else { return Ok(()) };
+                let authors = self.store.feed_authors(user).await?;
+                self.tell(shard, ToShard::Refollow { user, follows: Follows { authors, permit } }).await;
+            }
+            // The sum was taken before the list was read: what changed meanwhile is found the next time.
+            marks.insert(user, mark);
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, shard: ShardId, mut message: ToShard) {
+        while let Err(back) = self.inboxes[shard.index()].try_send(message) {
+            message = back;
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}

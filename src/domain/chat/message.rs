@@ -1,0 +1,180 @@
+//! A chat message, its kinds and its reactions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::user::UserProfile;
+use crate::ids::{MessageId, RoomId};
+
+/// An enum whose cases are texts in columns and frames.
+macro_rules! texts {
+    ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$case_doc])* $case,)*
+        }
+
+        impl $name {
+            /// The text in columns and frames.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$case => $text,)*
+                }
+            }
+
+            /// Reads the text in columns and frames.
+            pub fn from_text(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$case),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use texts;
+
+texts! {
+    /// What a message is.
+    MessageType {
+        /// Plain text.
+        Text = "text",
+        /// A picture that was uploaded.
+        Image = "image",
+        /// A film that was uploaded.
+        Video = "video",
+        /// A recording that was uploaded.
+        Audio = "audio",
+        /// A file somewhere else, by URL.
+        File = "file",
+        /// An emoji on its own.
+        Emoji = "emoji",
+        /// Written by the backend.
+        System = "system",
+        /// An answer to a story.
+        StoryReply = "story_reply",
+    }
+}
+
+texts! {
+    /// How one may react to a message.
+    ReactionType {
+        /// 👍
+        Like = "like",
+        /// ❤️
+        Love = "love",
+        /// 😂
+        Laugh = "laugh",
+        /// 😮
+        Wow = "wow",
+        /// 😢
+        Sad = "sad",
+        /// 😠
+        Angry = "angry",
+        /// 🔥
+        Fire = "fire",
+        /// ⚽
+        Golazo = "golazo",
+    }
+}
+
+/// A reaction row.
+#[derive(Debug, Clone)]
+pub struct Reaction {
+    /// The row's id.
+    pub id: Uuid,
+    /// Who reacted.
+    pub user: Arc<UserProfile>,
+    /// How.
+    pub reaction_type: ReactionType,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What a reply shows of the message it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyPreview {
+    /// The answered message.
+    pub id: MessageId,
+    /// Its author's name.
+    pub sender_username: String,
+    /// Its author's display name.
+    pub sender_display_name: String,
+    /// Its whole content; wire forms cut it to 100 characters.
+    pub content: String,
+    /// Its kind.
+    pub message_type: MessageType,
+}
+
+/// The story a `story_reply` answers.
+#[derive(Debug, Clone)]
+pub struct StoryPreview {
+    /// The story's id.
+    pub id: Uuid,
+    /// Path below the media root.
+    pub media: String,
+    /// `image` or `video`.
+    pub media_type: String,
+    /// Whose story.
+    pub user: Arc<UserProfile>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// A message row with what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The message's id.
+    pub id: MessageId,
+    /// Its room.
+    pub room: RoomId,
+    /// Its author.
+    pub sender: Arc<UserProfile>,
+    /// Trimmed text, ≤ 2000 characters.
+    pub content: String,
+    /// Kind.
+    pub message_type: MessageType,
+    /// Path below the media root.
+    pub image: Option<String>,
+    /// Path below the media root.
+    pub video: Option<String>,
+    /// Path below the media root.
+    pub audio: Option<String>,
+    /// For files.
+    pub file_url: String,
+    /// For files.
+    pub file_name: String,
+    /// Bytes, for files.
+    pub file_size: Option<u32>,
+    /// The answered message.
+    pub reply_to: Option<ReplyPreview>,
+    /// Edited at least once.
+    pub is_edited: bool,
+    /// Deleted softly.
+    pub is_deleted: bool,
+    /// The order key of the room's history.
+    pub created_at: Timestamp,
+    /// Last edit or deletion.
+    pub updated_at: Timestamp,
+    /// The newest, as many as are shown; among them the oldest first, ties by id.
+    pub reactions: Vec<Reaction>,
+    /// How many there are of each type, shown or not. What nobody reacted with is not in it.
+    pub reaction_counts: BTreeMap<ReactionType, u64>,
+    /// The newest of the viewer's reactions, shown or not; `None` in frames, which have no viewer.
+    pub user_reaction: Option<ReactionType>,
+    /// The viewer has a read row; false in frames.
+    pub is_read: bool,
+    /// Read rows.
+    pub read_by_count: u64,
+    /// The answered story's id.
+    pub story_id: Option<Uuid>,
+    /// The answered story, where it still exists.
+    pub story: Option<StoryPreview>,
+}

@@ -1,0 +1,7 @@
+//! Chat's nouns and rules: plain values and plain functions, no I/O.
+
+pub mod event;
+pub mod message;
+pub mod room;
+pub mod twin;
+pub mod write;

@@ -1,0 +1,139 @@
+//! A chat room and its participants, as stored and as one viewer sees them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::domain::chat::message::Message;
+use crate::domain::user::UserProfile;
+use crate::ids::{RoomId, UserId};
+
+/// Kinds of rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatType {
+    /// Two people.
+    Private,
+    /// Three or more, with a name.
+    Group,
+    /// A community's room.
+    Community,
+}
+
+impl ChatType {
+    /// The column's and the JSON's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Group => "group",
+            Self::Community => "community",
+        }
+    }
+
+    /// Reads the column's text.
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Private, Self::Group, Self::Community].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A participant's own settings of a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomSettings {
+    /// What this participant calls the other one (private rooms).
+    pub other_user_nickname: String,
+    /// Colour or picture name, ≤ 20 characters.
+    pub chat_background: String,
+    /// Colour, ≤ 30 characters.
+    pub chat_color: String,
+    /// Colour, ≤ 30 characters.
+    pub other_message_color: String,
+    /// Kept, not enforced.
+    pub notifications_enabled: bool,
+    /// Kept, not enforced.
+    pub sound_enabled: bool,
+    /// Kept, not enforced.
+    pub is_muted: bool,
+}
+
+/// A participant row with its user.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// The row's id (a UUID).
+    pub id: uuid::Uuid,
+    /// Who.
+    pub user: Arc<UserProfile>,
+    /// `member`, `admin` or `owner`.
+    pub role: String,
+    /// This participant's settings.
+    pub settings: RoomSettings,
+    /// When the row was made.
+    pub joined_at: Timestamp,
+    /// Messages up to here are read.
+    pub last_read_at: Timestamp,
+    /// Others' messages after `last_read_at` that are not deleted.
+    pub unread_count: u64,
+}
+
+/// A room as one viewer, who is among the participants, sees it.
+#[derive(Debug, Clone)]
+pub struct ChatRoom {
+    /// The room's id.
+    pub id: RoomId,
+    /// Empty in private rooms.
+    pub name: String,
+    /// Kind.
+    pub chat_type: ChatType,
+    /// Free text.
+    pub description: String,
+    /// Path below the media root.
+    pub avatar: Option<String>,
+    /// Inactive rooms admit nobody.
+    pub is_active: bool,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When the row was last saved.
+    pub updated_at: Timestamp,
+    /// When the last message came.
+    pub last_activity: Timestamp,
+    /// All participants, oldest first.
+    pub participants: Vec<Participant>,
+    /// The newest message that is not deleted.
+    pub last_message: Option<Arc<Message>>,
+    /// Whose view this is.
+    pub viewer: UserId,
+}
+
+/// What making a room writes; every field is already checked for form.
+#[derive(Debug, Clone)]
+pub struct NewRoom {
+    /// Who makes it and takes part in it.
+    pub creator: UserId,
+    /// Kind.
+    pub chat_type: ChatType,
+    /// Required for groups.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// The others, without the creator or repetitions.
+    pub others: Vec<UserId>,
+}
+
+/// Which of a viewer's settings of a room to change; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsPatch {
+    /// ≤ 50 characters.
+    pub other_user_nickname: Option<String>,
+    /// ≤ 20 characters.
+    pub chat_background: Option<String>,
+    /// ≤ 30 characters.
+    pub chat_color: Option<String>,
+    /// ≤ 30 characters.
+    pub other_message_color: Option<String>,
+    /// Kept, not enforced.
+    pub notifications_enabled: Option<bool>,
+    /// Kept, not enforced.
+    pub sound_enabled: Option<bool>,
+    /// Kept, not enforced.
+    pub is_muted: Option<bool>,
+}

@@ -1,0 +1,62 @@
+//! A comment on a post, or a reply to one.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::domain::user::UserProfile;
+use crate::ids::{CommentId, PostId, UserId};
+
+/// A comment row with its first replies.
+#[derive(Debug, Clone)]
+pub struct Comment {
+    /// The comment's id.
+    pub id: CommentId,
+    /// Its post.
+    pub post: PostId,
+    /// The comment it answers.
+    pub parent: Option<CommentId>,
+    /// Its author.
+    pub user: Arc<UserProfile>,
+    /// Trimmed, 1 to 500 characters.
+    pub content: String,
+    /// Path below the media root.
+    pub image: Option<String>,
+    /// Like rows.
+    pub likes_count: u64,
+    /// Direct replies.
+    pub replies_count: u64,
+    /// Edited at least once.
+    pub is_edited: bool,
+    /// The order key of lists.
+    pub created_at: Timestamp,
+    /// Last edit.
+    pub updated_at: Timestamp,
+    /// The first, oldest first.
+    pub replies: Vec<Comment>,
+    /// The viewer likes it; false in frames, which have no viewer.
+    pub is_liked: bool,
+}
+
+/// What decides on a comment's rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommentHead {
+    /// Whose comment.
+    pub author: UserId,
+    /// Its post.
+    pub post: PostId,
+    /// The comment it answers.
+    pub parent: Option<CommentId>,
+}
+
+/// A comment to be written; checked for form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewComment {
+    /// On which post.
+    pub post: PostId,
+    /// The comment it answers, which must be on the same post.
+    pub parent: Option<CommentId>,
+    /// Trimmed, 1 to 500 characters.
+    pub content: String,
+    /// Path of a stored upload below the media root.
+    pub image: Option<String>,
+}

@@ -1,0 +1,11 @@
+//! The nouns and rules of people, rooms, posts and notifications: plain values and plain functions, no I/O.
+//!
+//! [`write`] and [`event`] are the two ends of every write lane: what is asked to be kept, and what was.
+
+pub mod chat;
+pub mod event;
+pub mod feed;
+pub mod notification;
+pub mod people;
+pub mod user;
+pub mod write;

@@ -1,0 +1,143 @@
+//! Who is present in a room: one reference count per room and user over all sockets, kept by the room's home shard.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::domain::user::Account;
+use crate::ids::{RoomId, UserId};
+use crate::limits::PRESENCE_GRACE;
+
+#[derive(Debug)]
+struct Present {
+    account: Arc<Account>,
+    sockets: u32,
+    /// Set while nobody is left and the grace runs; equal to the entry in `leaving`.
+    gone_since: Option<Instant>,
+}
+
+/// Presence in the rooms whose home this shard is. Rooms above the size limit never get here.
+#[derive(Debug)]
+pub struct Presence {
+    rooms: HashMap<RoomId, Vec<Present>>,
+    /// In the order of time; an entry is stale when the user came back.
+    leaving: VecDeque<(Instant, RoomId, UserId)>,
+    grace: Duration,
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self { rooms: HashMap::new(), leaving: VecDeque::new(), grace: PRESENCE_GRACE }
+    }
+}
+
+/// What an arrival means.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The user was not there, not even in grace: the room hears `online`.
+    pub is_new: bool,
+    /// The others who are there, for the newcomer's socket.
+    pub others: Vec<Arc<Account>>,
+}
+
+impl Presence {
+    /// One more socket of the user's in the room.
+    pub fn arrive(&mut self, room: RoomId, account: &Arc<Account>) -> Arrival {
+        let present = self.rooms.entry(room).or_default();
+        let others =
+            present.iter().filter(|other| other.account.id != account.id).map(|other| other.account.clone()).collect();
+        let is_new = match present.iter_mut().find(|other| other.account.id == account.id) {
+            Some(known) => {
+                known.sockets += 1;
+                known.gone_since = None;
+                false
+            }
+            None => {
+                present.push(Present { account: account.clone(), sockets: 1, gone_since: None });
+                true
+            }
+        };
+        Arrival { is_new, others }
+    }
+
+    /// One socket of the user's less in the room. The last one starts the grace.
+    pub fn leave(&mut self, room: RoomId, user: UserId, now: Instant) {
+        let Some(present) = self.rooms.get_mut(&room) else { return };
+        let Some(known) = present.iter_mut().find(|other| other.account.id == user) else { return };
+        known.sockets = known.sockets.saturating_sub(1);
+        if known.sockets == 0 {
+            known.gone_since = Some(now);
+            self.leaving.push_back((now, room, user));
+        }
+    }
+
+    /// Those whose grace is over by `now`: the room hears `offline`.
+    pub fn gone(&mut self, now: Instant) -> Vec<(RoomId, Arc<Account>)> {
+        let mut gone = Vec::new();
+        while let Some(&(since, room, user)) = self.leaving.front() {
+            if now.saturating_duration_since(since) < self.grace {
+                break;
+            }
+            self.leaving.pop_front();
+            let Some(present) = self.rooms.get_mut(&room) else { continue };
+            let place = present.iter().position(|other| other.account.id == user && other.gone_since == Some(since));
+            if let Some(place) = place {
+                gone.push((room, present.swap_remove(place).account));
+                if present.is_empty() {
+                    self.rooms.remove(&room);
+                }
+            }
+        }
+        gone
+    }
+
+    /// When [`Self::gone`] next has something to say, if at all.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.leaving.front().map(|(since, ..)| *since + self.grace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> Arc<Account> {
+        Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true })
+    }
+
+    #[test]
+    fn the_second_of_two_tabs_is_silent_and_so_is_closing_it() {
+        let (mut presence, room, ana, now) = (Presence::default(), RoomId::fresh(), account(), Instant::now());
+        assert!(presence.arrive(room, &ana).is_new);
+        assert!(!presence.arrive(room, &ana).is_new);
+        presence.leave(room, ana.id, now);
+        assert!(presence.gone(now + PRESENCE_GRACE).is_empty());
+        presence.leave(room, ana.id, now);
+        assert!(presence.gone(now + PRESENCE_GRACE / 2).is_empty(), "grace");
+        let gone = presence.gone(now + PRESENCE_GRACE);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].1.id, ana.id);
+        assert!(presence.rooms.is_empty() && presence.leaving.is_empty());
+    }
+
+    #[test]
+    fn who_comes_back_within_the_grace_never_left() {
+        let (mut presence, room, ana, now) = (Presence::default(), RoomId::fresh(), account(), Instant::now());
+        presence.arrive(room, &ana);
+        presence.leave(room, ana.id, now);
+        assert!(!presence.arrive(room, &ana).is_new);
+        assert!(presence.gone(now + PRESENCE_GRACE).is_empty());
+        presence.leave(room, ana.id, now + PRESENCE_GRACE);
+        assert_eq!(presence.next_due(), Some(now + 2 * PRESENCE_GRACE));
+        assert!(presence.gone(now + PRESENCE_GRACE).is_empty(), "the first leave's entry is stale");
+        assert_eq!(presence.gone(now + 2 * PRESENCE_GRACE).len(), 1);
+    }
+
+    #[test]
+    fn a_newcomer_learns_who_is_there() {
+        let (mut presence, room, ana, beto) = (Presence::default(), RoomId::fresh(), account(), account());
+        presence.arrive(room, &ana);
+        let arrival = presence.arrive(room, &beto);
+        assert_eq!(arrival.others.iter().map(|other| other.id).collect::<Vec<_>>(), [ana.id]);
+    }
+}

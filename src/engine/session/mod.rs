@@ -1,0 +1,319 @@
+//! One client from hello to goodbye: what it says and the passing of time go in, effects come out.
+
+pub mod endpoint;
+pub mod outbox;
+
+use std::sync::Arc;
+
+use crate::domain::chat::write::Action;
+use crate::domain::user::Account;
+use crate::engine::session::endpoint::Endpoint;
+use crate::ids::{NotificationId, Topic};
+use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
+use crate::protocol::v0::command::{self, Command};
+use crate::protocol::v0::fields::Reader;
+use crate::protocol::v0::listener_command::{self, ListenerCommand};
+use crate::protocol::v0::reason::{self, Goodbye};
+
+/// Whole seconds since the shard began: fine enough for liveness, small enough for every session to have four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Seconds(pub u32);
+
+impl Seconds {
+    /// This moment and `duration` more, in whole seconds.
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)))
+    }
+}
+
+/// What a session is allowed to hear and say, found at its handshake.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Whose session.
+    pub account: Arc<Account>,
+    /// What it is about.
+    pub endpoint: Endpoint,
+    /// When its token's time is over, grace included, in seconds since 1970; `i64::MAX` where that does not end it.
+    pub token_ends: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// A close frame is queued or sent; the peer has until then to answer it.
+    Closing {
+        until: Seconds,
+    },
+}
+
+/// A session's own state. Its bytes on the way in and out are the shard's.
+#[derive(Debug)]
+pub struct Session {
+    /// Whose session; `None` for one that was refused and only hears why.
+    account: Option<Arc<Account>>,
+    /// As it was asked for; a refused chat socket has one, too.
+    endpoint: Endpoint,
+    began_at: Seconds,
+    heard_at: Seconds,
+    pinged_at: Option<Seconds>,
+    ends_at: Seconds,
+    end: Goodbye,
+    phase: Phase,
+}
+
+/// What a text frame asks of the shard.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect<'a> {
+    /// Nothing.
+    Nothing,
+    /// Hand it to the room's lane.
+    Write(Action),
+    /// Hand it to the lane: the user has seen this notification.
+    MarkRead(NotificationId),
+    /// Tell the other users of the room.
+    Typing(bool),
+    /// Tell the room's sockets, and with `echo` this one too.
+    Signal {
+        /// JSON.
+        data: &'a str,
+        /// Tell this socket too.
+        echo: bool,
+    },
+    /// Answer this socket's application ping.
+    Pong {
+        /// JSON.
+        timestamp: &'a str,
+    },
+    /// Tell this socket what is wrong.
+    Error(&'static str),
+}
+
+/// What the passing of time asks of the shard.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing; look again then.
+    Later(Seconds),
+    /// Send a protocol ping; look again then.
+    Ping(Seconds),
+    /// Say goodbye; look again then.
+    End(Goodbye, Seconds),
+    /// Reset the connection: the peer is silent or does not take its goodbye.
+    Reset,
+}
+
+impl Session {
+    /// A session that was let in. `unix_now` is the same moment as `now`, in seconds since 1970.
+    pub fn admitted(entry: &Entry, now: Seconds, unix_now: i64) -> Self {
+        let token_left = u64::try_from(entry.token_ends - unix_now).unwrap_or(0);
+        let token_ends = now.plus(std::time::Duration::from_secs(token_left));
+        let life_ends = now.plus(SESSION_LIFE);
+        let (ends_at, end) =
+            if token_ends < life_ends { (token_ends, reason::TOKEN_OVER) } else { (life_ends, reason::TOO_OLD) };
+        Self {
+            account: Some(entry.account.clone()),
+            endpoint: entry.endpoint,
+            began_at: now,
+            heard_at: now,
+            pinged_at: None,
+            ends_at,
+            end,
+            phase: Phase::Open,
+        }
+    }
+
+    /// A session that only hears why it was refused: it is closing from its first moment.
+    pub fn refused(endpoint: Endpoint, now: Seconds) -> Self {
+        Self {
+            account: None,
+            endpoint,
+            began_at: now,
+            heard_at: now,
+            pinged_at: None,
+            ends_at: now,
+            end: reason::REFUSED,
+            phase: Phase::Closing { until: now.plus(CLOSE_TIMEOUT) },
+        }
+    }
+
+    /// Whose session, unless it was refused.
+    pub fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    /// What it is about.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// When it was adopted.
+    pub fn began_at(&self) -> Seconds {
+        self.began_at
+    }
+
+    /// What it listens to, unless it was refused.
+    pub fn topic(&self) -> Option<Topic> {
+        self.account.as_ref().map(|account| self.endpoint.topic(account.id))
+    }
+
+    /// It speaks and listens: no goodbye was said.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Bytes came: the peer lives.
+    pub fn heard(&mut self, now: Seconds) {
+        self.heard_at = now;
+        self.pinged_at = None;
+    }
+
+    /// A goodbye was queued; nothing more is read or queued, and the peer has a while to answer.
+    pub fn said_goodbye(&mut self, now: Seconds) {
+        if self.is_open() {
+            self.phase = Phase::Closing { until: now.plus(CLOSE_TIMEOUT) };
+        }
+    }
+
+    /// A text frame came. Nothing is heard from a session after its goodbye.
+    pub fn text<'a>(&self, text: &'a str, reader: &mut Reader) -> Effect<'a> {
+        if !self.is_open() {
+            return Effect::Nothing;
+        }
+        if self.endpoint.is_chat() { Self::chat_text(text, reader) } else { self.listener_text(text) }
+    }
+
+    fn chat_text<'a>(text: &'a str, reader: &mut Reader) -> Effect<'a> {
+        match command::parse(text, reader) {
+            Ok(Command::Write(action)) => Effect::Write(action),
+            Ok(Command::Typing { is_typing }) => Effect::Typing(is_typing),
+            Ok(Command::Signal { data, echo }) => Effect::Signal { data, echo },
+            Ok(Command::Ping { timestamp }) => Effect::Pong { timestamp },
+            Ok(Command::Nothing) => Effect::Nothing,
+            Err(text) => Effect::Error(text),
+        }
+    }
+
+    fn listener_text<'a>(&self, text: &'a str) -> Effect<'a> {
+        match listener_command::parse(text) {
+            ListenerCommand::Ping { timestamp } => Effect::Pong { timestamp },
+            ListenerCommand::MarkRead(notification) if self.endpoint == Endpoint::Notifications => {
+                Effect::MarkRead(notification)
+            }
+            ListenerCommand::MarkRead(_) | ListenerCommand::Nothing => Effect::Nothing,
+        }
+    }
+
+    /// A binary frame came: clients have no use for one.
+    pub fn binary(&self) -> Effect<'static> {
+        if self.is_open() && self.endpoint.is_chat() { Effect::Error(reason::BAD_JSON) } else { Effect::Nothing }
+    }
+
+    /// Time has come to look at the session.
+    pub fn due(&mut self, now: Seconds) -> Due {
+        if let Phase::Closing { until } = self.phase {
+            return if now >= until { Due::Reset } else { Due::Later(until) };
+        }
+        if now >= self.ends_at {
+            self.said_goodbye(now);
+            return Due::End(self.end, now.plus(CLOSE_TIMEOUT));
+        }
+        if let Some(pinged) = self.pinged_at {
+            let until = pinged.plus(PONG_TIMEOUT);
+            return if now >= until { Due::Reset } else { Due::Later(until.min(self.ends_at)) };
+        }
+        let silent_at = self.heard_at.plus(PING_AFTER);
+        if now >= silent_at {
+            self.pinged_at = Some(now);
+            return Due::Ping(now.plus(PONG_TIMEOUT).min(self.ends_at));
+        }
+        Due::Later(silent_at.min(self.ends_at))
+    }
+
+    /// When to look at a session that just began.
+    pub fn first_due(&self) -> Seconds {
+        match self.phase {
+            Phase::Closing { until } => until,
+            Phase::Open => self.heard_at.plus(PING_AFTER).min(self.ends_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{PostId, RoomId, UserId};
+
+    const READ: &str = r#"{"type":"mark_read","notification_id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946"}"#;
+
+    fn session_of(endpoint: Endpoint, token_ends: i64) -> Session {
+        let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
+        Session::admitted(&Entry { account, endpoint, token_ends }, Seconds(100), 1_000_000)
+    }
+
+    fn session(token_ends: i64) -> Session {
+        session_of(Endpoint::Chat { room: RoomId::fresh(), has_presence: true }, token_ends)
+    }
+
+    #[test]
+    fn sockets_that_listen_ignore_what_they_do_not_know() {
+        for endpoint in [Endpoint::Feed, Endpoint::Post(PostId::fresh()), Endpoint::Notifications] {
+            let session = session_of(endpoint, 2_000_000);
+            let typing = r#"{"type":"typing","is_typing":true}"#;
+            for text in ["", "nope", "[]", "5", r#"{"type":7}"#, r#"{"type":"mark_read"}"#, typing] {
+                assert_eq!(session.text(text, &mut Reader::default()), Effect::Nothing, "{text}");
+            }
+            assert_eq!(session.binary(), Effect::Nothing);
+            assert_eq!(
+                session.text(r#"{"type":"ping","timestamp":[1]}"#, &mut Reader::default()),
+                Effect::Pong { timestamp: "[1]" }
+            );
+            let is_heard = matches!(session.text(READ, &mut Reader::default()), Effect::MarkRead(_));
+            assert_eq!(is_heard, endpoint == Endpoint::Notifications, "{endpoint:?}");
+        }
+        assert_eq!(
+            session(2_000_000).text(READ, &mut Reader::default()),
+            Effect::Nothing,
+            "a chat socket knows no notifications"
+        );
+    }
+
+    #[test]
+    fn a_feed_outlives_its_token() {
+        let mut session = session_of(Endpoint::Feed, i64::MAX);
+        session.heard(Seconds(86_499));
+        assert_eq!(session.due(Seconds(86_500)), Due::End(reason::TOO_OLD, Seconds(86_505)));
+    }
+
+    #[test]
+    fn silence_is_asked_about_and_then_ends() {
+        let mut session = session(2_000_000);
+        assert_eq!(session.first_due(), Seconds(120));
+        session.heard(Seconds(110));
+        assert_eq!(session.due(Seconds(120)), Due::Later(Seconds(130)));
+        assert_eq!(session.due(Seconds(130)), Due::Ping(Seconds(160)));
+        session.heard(Seconds(131));
+        assert_eq!(session.due(Seconds(160)), Due::Ping(Seconds(190)));
+        assert_eq!(session.due(Seconds(190)), Due::Reset);
+    }
+
+    #[test]
+    fn a_session_ends_when_its_tokens_time_is_over() {
+        let mut session = session(1_000_070);
+        session.heard(Seconds(165));
+        assert_eq!(session.due(Seconds(169)), Due::Later(Seconds(170)));
+        assert_eq!(session.due(Seconds(170)), Due::End(reason::TOKEN_OVER, Seconds(175)));
+        assert_eq!(
+            session.text(r#"{"type":"typing"}"#, &mut Reader::default()),
+            Effect::Nothing,
+            "nothing is heard after the goodbye"
+        );
+        assert_eq!(session.due(Seconds(174)), Due::Later(Seconds(175)));
+        assert_eq!(session.due(Seconds(175)), Due::Reset);
+    }
+
+    #[test]
+    fn a_session_ends_after_a_day_with_a_code_that_brings_the_client_back() {
+        let mut session = session(9_000_000);
+        session.heard(Seconds(86_499));
+        assert_eq!(session.due(Seconds(86_500)), Due::End(reason::TOO_OLD, Seconds(86_505)));
+    }
+}

@@ -1,0 +1,452 @@
+//! What waits for one session: ranges of shared chunks, or, when it is behind, a debt of its own.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::engine::topics::chunks::{Appended, Arena, Span, Stale};
+use crate::limits::{DEBT_STEP_BYTES, OUTBOX_OWED_BYTES_MAX, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
+use crate::protocol::ws::frame::frame_boundary_at_or_after;
+
+/// What may happen to a frame under pressure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Never dropped silently.
+    Durable,
+    /// Typing, presence, signals: dropped for a session that is behind.
+    Ephemeral,
+}
+
+/// The slices of one write.
+pub type Slices<'a> = SmallVec<[IoSlice<'a>; WRITE_PARTS_MAX]>;
+
+/// The session would owe more than [`OUTBOX_OWED_BYTES_MAX`] from its own buffer. Nothing was copied: it must be let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwesTooMuch;
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    /// What is left to send; empty only in an idle outbox's head.
+    span: Span,
+    /// A frame's start at or before `span.from`, in the same chunk.
+    boundary: u32,
+    class: Class,
+}
+
+/// Bytes of whole frames from a frame's start, sent up to `sent`.
+#[derive(Debug, Default)]
+struct Debt {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// What waits for one session. Idle, it owns no memory of its own.
+#[derive(Debug)]
+#[expect(clippy::box_collection, reason = "an idle outbox is as small as can be; most are idle")]
+pub struct Outbox {
+    head: Part,
+    rest: Option<Box<VecDeque<Part>>>,
+    debt: Option<Box<Debt>>,
+    waiting_bytes: u32,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { head: Part::NONE, rest: None, debt: None, waiting_bytes: 0 }
+    }
+}
+
+impl Outbox {
+    /// Takes frames that were just appended. A session that owes from its own buffer takes a copy of durable ones and
+    /// drops ephemeral ones.
+    ///
+    /// # Errors
+    /// When the copy would make the session owe too much.
+    pub fn push(&mut self, appended: &mut Appended<'_>, class: Class) -> Result<(), OwesTooMuch> {
+        let span = appended.span();
+        if let Some(debt) = &mut self.debt {
+            if class == Class::Ephemeral {
+                return Ok(());
+            }
+            if debt.owed() + span.len() > OUTBOX_OWED_BYTES_MAX {
+                return Err(OwesTooMuch);
+            }
+            let before = debt.bytes.capacity();
+            debt.append(appended.frames());
+            let after = debt.bytes.capacity();
+            appended.arena().debt_changed(Some(before), Some(after));
+            return Ok(());
+        }
+        self.waiting_bytes += span.to - span.from;
+        let tail = match &mut self.rest {
+            Some(rest) => rest.back_mut().unwrap_or(&mut self.head),
+            None => &mut self.head,
+        };
+        let part = Part { span, boundary: span.from, class };
+        if tail.span.is_empty() {
+            *tail = part;
+        } else if tail.span.is_followed_by(span) && tail.class == class {
+            tail.span.to = span.to;
+            return Ok(());
+        } else {
+            self.rest.get_or_insert_default().push_back(part);
+        }
+        appended.arena().retain(span);
+        Ok(())
+    }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting_bytes == 0 && self.debt.is_none()
+    }
+
+    /// Bytes that wait.
+    pub fn owed_bytes(&self) -> usize {
+        self.debt.as_ref().map_or(self.waiting_bytes as usize, |debt| debt.owed())
+    }
+
+    /// The session owes from a buffer of its own.
+    pub fn is_behind(&self) -> bool {
+        self.debt.is_some()
+    }
+
+    /// Ranges that wait, one after the other: each costs memory of its own.
+    pub fn parts(&self) -> usize {
+        self.rest.as_ref().map_or(0, |rest| rest.len()) + usize::from(!self.head.span.is_empty())
+    }
+
+    /// What to write next: at most [`WRITE_PARTS_MAX`] slices and [`WRITE_BYTES_MAX`] bytes, of which it says the number;
+    /// neighbours in memory are one slice.
+    ///
+    /// # Errors
+    /// When a range has outlived its chunk: nothing of it may be sent.
+    pub fn slices<'a>(&'a self, arena: &'a Arena, slices: &mut Slices<'a>) -> Result<usize, Stale> {
+        if let Some(debt) = &self.debt {
+            let wanted = debt.owed().min(WRITE_BYTES_MAX);
+            slices.push(IoSlice::new(&debt.bytes[debt.sent..debt.sent + wanted]));
+            return Ok(wanted);
+        }
+        let mut left = WRITE_BYTES_MAX;
+        let mut run = self.head.span;
+        let mut put = |span: Span| {
+            let bytes = arena.bytes(span)?;
+            let bytes = &bytes[..bytes.len().min(left)];
+            left -= bytes.len();
+            slices.push(IoSlice::new(bytes));
+            Ok(left > 0 && slices.len() < WRITE_PARTS_MAX)
+        };
+        for part in self.rest.iter().flat_map(|rest| rest.iter()) {
+            if run.is_followed_by(part.span) {
+                run.to = part.span.to;
+                continue;
+            }
+            if !put(run)? {
+                return Ok(WRITE_BYTES_MAX - left);
+            }
+            run = part.span;
+        }
+        if !run.is_empty() {
+            put(run)?;
+        }
+        Ok(WRITE_BYTES_MAX - left)
+    }
+
+    /// The socket took the first `count` bytes of [`Self::slices`].
+    pub fn took(&mut self, arena: &mut Arena, count: usize) {
+        if let Some(debt) = &mut self.debt {
+            let before = debt.bytes.capacity();
+            debt.sent += count;
+            if debt.owed() == 0 {
+                self.debt = None;
+                arena.debt_changed(Some(before), None);
+            } else {
+                debt.compact();
+                arena.debt_changed(Some(before), Some(debt.bytes.capacity()));
+            }
+            return;
+        }
+        debug_assert!(count <= self.waiting_bytes as usize);
+        let mut left = u32::try_from(count).unwrap_or(self.waiting_bytes).min(self.waiting_bytes);
+        self.waiting_bytes -= left;
+        while left > 0 {
+            let span = &mut self.head.span;
+            let taken = left.min(span.to - span.from);
+            span.from += taken;
+            left -= taken;
+            if span.is_empty() {
+                arena.release(*span);
+                self.next_head();
+            }
+        }
+    }
+
+    /// The session is to pin no shared chunk: copies what is durable into a buffer of its own and drops the ephemeral
+    /// frames, save the one under way.
+    ///
+    /// # Errors
+    /// When a range has outlived its chunk: what waits is gone and the session must end.
+    pub fn fall_behind(&mut self, arena: &mut Arena) -> Result<(), Stale> {
+        if self.debt.is_some() || self.waiting_bytes == 0 {
+            return Ok(());
+        }
+        let mut debt = Box::<Debt>::default();
+        debt.sent = (self.head.span.from - self.head.boundary) as usize;
+        while self.waiting_bytes > 0 {
+            let Part { span, boundary, class } = self.head;
+            let Ok(whole) = arena.bytes(span.starting_at(boundary)) else {
+                self.clear(arena);
+                return Err(Stale);
+            };
+            let sent = (span.from - boundary) as usize;
+            let kept = match class {
+                Class::Durable => whole,
+                Class::Ephemeral => &whole[..frame_under_way(whole, sent).end.max(sent)],
+            };
+            debt.append(kept);
+            self.pop_head(arena);
+        }
+        if debt.owed() > 0 {
+            self.own(arena, debt);
+        }
+        debug_assert!(self.rest.is_none());
+        Ok(())
+    }
+
+    /// Drops all that waits save the frame under way, then sends `last` (a close frame).
+    ///
+    /// # Errors
+    /// When the frame under way has outlived its chunk: nothing may be sent, and the session must end.
+    pub fn cut(&mut self, arena: &mut Arena, last: &[u8]) -> Result<(), Stale> {
+        let Part { span, boundary, .. } = self.head;
+        let (frames, sent) = match &self.debt {
+            Some(debt) => (&debt.bytes[..], debt.sent),
+            None if self.waiting_bytes == 0 => (&[][..], 0),
+            None => match arena.bytes(span.starting_at(boundary)) {
+                Ok(frames) => (frames, (span.from - boundary) as usize),
+                Err(Stale) => {
+                    self.clear(arena);
+                    return Err(Stale);
+                }
+            },
+        };
+        let mut kept = Box::<Debt>::default();
+        let under_way = frame_under_way(frames, sent);
+        kept.append(&frames[under_way.clone()]);
+        kept.sent = if under_way.is_empty() { 0 } else { sent - under_way.start };
+        kept.append(last);
+        self.clear(arena);
+        self.own(arena, kept);
+        Ok(())
+    }
+
+    /// Lets everything go: the session is over.
+    pub fn clear(&mut self, arena: &mut Arena) {
+        if let Some(debt) = self.debt.take() {
+            arena.debt_changed(Some(debt.bytes.capacity()), None);
+        }
+        while self.waiting_bytes > 0 {
+            self.pop_head(arena);
+        }
+    }
+
+    fn own(&mut self, arena: &mut Arena, debt: Box<Debt>) {
+        arena.debt_changed(None, Some(debt.bytes.capacity()));
+        self.debt = Some(debt);
+    }
+
+    fn pop_head(&mut self, arena: &mut Arena) {
+        let span = self.head.span;
+        self.waiting_bytes -= span.to - span.from;
+        arena.release(span);
+        self.next_head();
+    }
+
+    fn next_head(&mut self) {
+        match self.rest.as_mut().and_then(|rest| rest.pop_front()) {
+            Some(next) => {
+                self.head = next;
+                if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
+                    self.rest = None;
+                }
+            }
+            None => self.head = Part::NONE,
+        }
+    }
+}
+
+impl Part {
+    const NONE: Self = Self { span: Span::NONE, boundary: 0, class: Class::Ephemeral };
+}
+
+impl Debt {
+    fn owed(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// Grows in steps, not by doubling: the sum of all debts is bounded by their memory.
+    fn append(&mut self, frames: &[u8]) {
+        if self.bytes.capacity() - self.bytes.len() < frames.len() {
+            let step = if self.bytes.is_empty() { frames.len() } else { frames.len().max(DEBT_STEP_BYTES) };
+            self.bytes.reserve_exact(step);
+        }
+        self.bytes.extend_from_slice(frames);
+    }
+
+    /// Forgets what was sent, in whole frames, once it is the larger half.
+    fn compact(&mut self) {
+        if self.sent < 64 * 1024 || self.sent * 2 < self.bytes.len() {
+            return;
+        }
+        let start = frame_under_way(&self.bytes, self.sent).start;
+        self.bytes.drain(..start);
+        self.sent -= start;
+    }
+}
+
+/// The frame of which some bytes are gone when the first `sent` are; empty when they end where a frame ends. `frames`
+/// begins with a frame.
+fn frame_under_way(frames: &[u8], sent: usize) -> Range<usize> {
+    let mut start = 0;
+    while start < sent {
+        let end = frame_boundary_at_or_after(&frames[start..], 1).map_or(frames.len(), |length| start + length);
+        if end > sent {
+            return start..end;
+        }
+        start = end;
+    }
+    sent..sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::topics::chunks::OpenChunk;
+    use crate::protocol::ws::frame::encode_text;
+
+    struct Bench {
+        arena: Arena,
+        open: OpenChunk,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { arena: Arena::default(), open: OpenChunk::default() }
+        }
+
+        fn push(&mut self, outbox: &mut Outbox, payload: &str, class: Class) {
+            let mut frame = Vec::new();
+            encode_text(payload.as_bytes(), &mut frame);
+            outbox.push(&mut self.arena.append(&mut self.open, &frame), class).unwrap();
+        }
+
+        fn waiting(&self, outbox: &Outbox) -> Vec<u8> {
+            let mut slices = Slices::new();
+            outbox.slices(&self.arena, &mut slices).unwrap();
+            slices.iter().flat_map(|slice| slice.to_vec()).collect()
+        }
+    }
+
+    fn frames(payloads: &[&str]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for payload in payloads {
+            encode_text(payload.as_bytes(), &mut bytes);
+        }
+        bytes
+    }
+
+    #[test]
+    fn contiguous_frames_are_one_slice() {
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        bench.push(&mut outbox, "one", Class::Durable);
+        bench.push(&mut outbox, "two", Class::Durable);
+        bench.push(&mut outbox, "typing", Class::Ephemeral);
+        let mut slices = Slices::new();
+        outbox.slices(&bench.arena, &mut slices).unwrap();
+        assert_eq!(slices.len(), 1);
+        assert_eq!(slices[0].to_vec(), frames(&["one", "two", "typing"]));
+    }
+
+    #[test]
+    fn a_session_that_is_behind_keeps_what_is_durable_and_pins_no_chunk() {
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        bench.push(&mut outbox, "typing that is under way", Class::Ephemeral);
+        bench.push(&mut outbox, "more typing", Class::Ephemeral);
+        bench.push(&mut outbox, "kept", Class::Durable);
+        outbox.took(&mut bench.arena, 5);
+        outbox.fall_behind(&mut bench.arena).unwrap();
+        assert_eq!(bench.arena.held_bytes(), 0);
+        bench.push(&mut outbox, "dropped", Class::Ephemeral);
+        bench.push(&mut outbox, "kept too", Class::Durable);
+        let all = frames(&["typing that is under way", "kept", "kept too"]);
+        assert_eq!(bench.waiting(&outbox), all[5..]);
+        let owed = outbox.owed_bytes();
+        outbox.took(&mut bench.arena, owed);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_cut_finishes_the_frame_under_way() {
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        bench.push(&mut outbox, "first", Class::Durable);
+        bench.push(&mut outbox, "second", Class::Durable);
+        bench.push(&mut outbox, "third", Class::Durable);
+        outbox.took(&mut bench.arena, frames(&["first"]).len() + 3);
+        outbox.cut(&mut bench.arena, b"CLOSE").unwrap();
+        let mut expected = frames(&["second"])[3..].to_vec();
+        expected.extend_from_slice(b"CLOSE");
+        assert_eq!(bench.waiting(&outbox), expected);
+
+        let mut untouched = Outbox::default();
+        bench.push(&mut untouched, "never begun", Class::Durable);
+        untouched.cut(&mut bench.arena, b"CLOSE").unwrap();
+        assert_eq!(bench.waiting(&untouched), b"CLOSE");
+    }
+
+    #[test]
+    fn a_session_that_would_owe_too_much_is_told_before_the_copy() {
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        bench.push(&mut outbox, "first", Class::Durable);
+        outbox.fall_behind(&mut bench.arena).unwrap();
+        let frames = vec![0; OUTBOX_OWED_BYTES_MAX];
+        let mut appended = bench.arena.append(&mut bench.open, &frames);
+        let before = appended.arena().debts().bytes;
+        assert_eq!(outbox.push(&mut appended, Class::Durable), Err(OwesTooMuch));
+        assert_eq!(outbox.push(&mut appended, Class::Ephemeral), Ok(()));
+        assert_eq!(appended.arena().debts().bytes, before);
+    }
+
+    #[test]
+    fn one_write_is_bounded_in_bytes() {
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        for _ in 0..40 {
+            bench.push(&mut outbox, &"x".repeat(8000), Class::Durable);
+        }
+        let mut slices = Slices::new();
+        assert_eq!(outbox.slices(&bench.arena, &mut slices), Ok(WRITE_BYTES_MAX));
+        assert_eq!(slices.iter().map(|slice| slice.len()).sum::<usize>(), WRITE_BYTES_MAX);
+        drop(slices);
+        outbox.fall_behind(&mut bench.arena).unwrap();
+        assert_eq!(bench.waiting(&outbox).len(), WRITE_BYTES_MAX);
+    }
+
+    #[test]
+    fn debts_are_added_up_where_they_grow_and_shrink() {
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        bench.push(&mut outbox, "one", Class::Durable);
+        outbox.fall_behind(&mut bench.arena).unwrap();
+        bench.push(&mut outbox, &"x".repeat(1000), Class::Durable);
+        let debts = bench.arena.debts();
+        assert_eq!((debts.count, debts.bytes >= outbox.owed_bytes()), (1, true));
+        outbox.cut(&mut bench.arena, b"CLOSE").unwrap();
+        assert_eq!(bench.arena.debts().bytes, 5);
+        outbox.took(&mut bench.arena, 5);
+        assert_eq!((bench.arena.debts().count, bench.arena.memory_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn an_outbox_is_small() {
+        assert!(size_of::<Outbox>() <= 48, "{}", size_of::<Outbox>());
+    }
+}

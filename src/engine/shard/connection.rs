@@ -1,0 +1,252 @@
+//! From an accepted connection to a session, or to an answer of the REST API: parse and upgrade only.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::event::Shared;
+use super::port::{Denied, Ports, Refused, RestBody, Verdict, Wanted};
+use crate::engine::session::Entry;
+use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::protocol::v0::reason;
+use crate::protocol::ws::handshake::{self, UpgradeRequest};
+
+/// Bytes of a request's head that are read at most.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// The answer to other paths below `/ws/`.
+const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
+    /ws/notifications/, each with ?token=…\n";
+
+/// An upgrade that was answered with 101, with what its session will be.
+type Upgrade = (OnUpgrade, Result<Entry, Refused>);
+
+/// Accepts connections for as long as the shard lives.
+pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Ports) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                tokio::task::spawn_local(serve(socket, peer, shared.clone(), ports.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors: those who wait in the backlog are served when some are free again.
+                tracing::warn!(%error, "a connection could not be accepted: raise the open-file limit (ulimit -n)");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(socket: TcpStream, peer: SocketAddr, shared: Rc<Shared>, ports: Ports) {
+    // Frames are small and must not wait for each other.
+    let _ = socket.set_nodelay(true);
+    let (_served, mut draining) = shared.serve();
+    let upgraded: Rc<Cell<Option<Upgrade>>> = Rc::default();
+    let service = hyper::service::service_fn(|request| {
+        let (ports, upgraded) = (ports.clone(), upgraded.clone());
+        async move { Ok::<_, Infallible>(respond(request, peer, &ports, &upgraded).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        // What it resolves to holds a lock: it must not live on in the branch.
+        () = async { drop(draining.wait_for(|is_draining| *is_draining).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // Requests that are not HTTP, or end half-way, are the peer's affair.
+    if outcome.is_err() {
+        return;
+    }
+    let Some((upgrade, admission)) = upgraded.take() else { return };
+    let Ok(connection) = upgrade.await else { return };
+    let Ok(parts) = connection.downcast::<TokioIo<TcpStream>>() else { return };
+    if let Ok(socket) = parts.io.into_inner().into_std() {
+        shared.adopt(socket, &mut Vec::from(parts.read_buf), admission);
+    }
+}
+
+async fn respond(
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    ports: &Ports,
+    upgraded: &Cell<Option<Upgrade>>,
+) -> Response<RestBody> {
+    if !request.uri().path().starts_with("/ws/") {
+        return (ports.rest)(request, peer).await;
+    }
+    let Some(wanted) = wanted(request.uri().path()) else {
+        return plain(StatusCode::NOT_FOUND, NO_SOCKET);
+    };
+    let accept_key = match judge(&request) {
+        Ok(key) => key,
+        Err(refusal) => return refuse_upgrade(refusal),
+    };
+    if ports.gate.is_draining() {
+        return later("The server is about to stop. Try again.\n");
+    }
+    let origin = request.headers().get(header::ORIGIN);
+    // An origin that is no text matches no rule.
+    let origin = origin.map(|value| value.to_str().unwrap_or("null"));
+    if !ports.gate.allows_origin(origin, text(request.headers(), &header::HOST).unwrap_or_default()) {
+        return empty(StatusCode::FORBIDDEN);
+    }
+    let admission = match wanted {
+        Ok(wanted) => match ports.gate.admit(wanted, token(request.uri().query()).as_deref()) {
+            Verdict::Now(admission) => admission,
+            Verdict::Later(admission) => admission.await,
+        },
+        Err(denied) => Err(denied),
+    };
+    let admission = match admission {
+        Ok(entry) => Ok(entry),
+        Err(Denied::Inside(refused)) => Err(refused),
+        Err(Denied::Status(503)) => return later(""),
+        Err(Denied::Status(status)) => return empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
+    };
+    upgraded.set(Some((hyper::upgrade::on(&mut request), admission)));
+    switch_protocols(&accept_key)
+}
+
+/// What a path asks for, with or without its last slash; `None` when there is no socket. An id of legal characters that is
+/// no UUID is refused as an unknown one is; in a chat socket with a text of its own.
+fn wanted(path: &str) -> Option<Result<Wanted, Denied>> {
+    let path = path.strip_prefix("/ws/")?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_legal = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    match path.split_once('/') {
+        None if path == "feed" => Some(Ok(Wanted::Feed)),
+        None if path == "notifications" => Some(Ok(Wanted::Notifications)),
+        Some(("chat", id)) if is_legal(id) => {
+            let refused = Refused { text: reason::BAD_ROOM_ID, goodbye: reason::REFUSED };
+            Some(id.parse().map(Wanted::Chat).map_err(|_| Denied::Inside(refused)))
+        }
+        Some(("post", id)) if is_legal(id) => Some(id.parse().map(Wanted::Post).map_err(|_| Denied::Status(403))),
+        _ => None,
+    }
+}
+
+/// The first `token` of a query string.
+fn token(query: Option<&str>) -> Option<String> {
+    form_urlencoded::parse(query?.as_bytes())
+        .find(|(name, _)| name == "token")
+        .map(|(_, value)| value.into_owned())
+        .filter(|value| !value.is_empty())
+}
+
+fn judge(request: &Request<Incoming>) -> Result<String, handshake::Refusal> {
+    let headers = request.headers();
+    let lines = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    handshake::accept(UpgradeRequest {
+        method: request.method().as_str(),
+        http_1_1: request.version() == http::Version::HTTP_11,
+        connection: lines(header::CONNECTION),
+        upgrade: lines(header::UPGRADE),
+        version: text(headers, &header::SEC_WEBSOCKET_VERSION),
+        key: text(headers, &header::SEC_WEBSOCKET_KEY),
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn switch_protocols(accept_key: &str) -> Response<RestBody> {
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(value) = HeaderValue::from_str(accept_key) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, value);
+    }
+    response
+}
+
+fn refuse_upgrade(refusal: handshake::Refusal) -> Response<RestBody> {
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = plain(status, refusal.text());
+    for (name, value) in refusal.headers() {
+        response.headers_mut().insert(*name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn later(text: &'static str) -> Response<RestBody> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response<RestBody> {
+    plain(status, "")
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<RestBody> {
+    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never: Infallible| match never {});
+    let mut response = Response::new(body.boxed());
+    *response.status_mut() = status;
+    if !text.is_empty() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_found_in_either_spelling_of_its_path() {
+        let id = "0a0b9502-c454-481e-8985-e9e7f96c1dcb".parse().unwrap();
+        for path in [
+            "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb/",
+            "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb",
+            "/ws/chat/0a0b9502c454481e8985e9e7f96c1dcb/",
+            "/ws/chat/0A0B9502-C454-481E-8985-E9E7F96C1DCB/",
+        ] {
+            assert_eq!(wanted(path), Some(Ok(Wanted::Chat(id))), "{path}");
+            let post = path.replace("chat", "post");
+            assert!(matches!(wanted(&post), Some(Ok(Wanted::Post(post))) if post.0 == id.0), "{post}");
+        }
+        assert!(matches!(wanted("/ws/chat/abc-12/"), Some(Err(Denied::Inside(_)))));
+        assert_eq!(wanted("/ws/post/abc-12"), Some(Err(Denied::Status(403))));
+    }
+
+    #[test]
+    fn other_sockets_have_one_path_each() {
+        for (path, expected) in [("feed", Wanted::Feed), ("notifications", Wanted::Notifications)] {
+            assert_eq!(wanted(&format!("/ws/{path}/")), Some(Ok(expected)));
+            assert_eq!(wanted(&format!("/ws/{path}")), Some(Ok(expected)));
+        }
+        for path in
+            ["", "/", "chat/", "chat/xyz/", "chat/0a/0b/", "chat/0a0b//", "post/", "post/xyz", "feed//", "feed/x/"]
+        {
+            assert_eq!(wanted(&format!("/ws/{path}")), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_first_token_counts_and_is_decoded() {
+        assert_eq!(token(Some("xtoken=a&token=b%2Ec&token=d")).as_deref(), Some("b.c"));
+        for query in [None, Some(""), Some("token="), Some("xtoken=a")] {
+            assert_eq!(token(query), None, "{query:?}");
+        }
+    }
+}

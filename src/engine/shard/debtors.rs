@@ -1,0 +1,125 @@
+//! Who takes less than it is told: what a shard remembers for sessions whose sockets are full, and who is let go when it
+//! is too much.
+//!
+//! What waits for a session are ranges of chunks that it shares with all others of its topic, so that a hundred slow readers of
+//! a room cost hardly more than one. A session that takes nothing at all is taken off the shared memory after a second.
+
+use super::Core;
+use crate::engine::net::stretch::Transmit;
+use crate::engine::topics::chunks::Stale;
+use crate::limits::{OUTBOX_OWED_BYTES_MAX, OUTBOX_PATIENCE, OUTBOX_STALL};
+use crate::protocol::v0::reason::TOO_SLOW;
+use crate::protocol::ws::close::CloseCode;
+use crate::protocol::ws::frame;
+
+/// A session whose socket is full.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocked {
+    pub index: u32,
+    /// What its peer had not acknowledged at the last look; `usize::MAX` before the first.
+    pub unacknowledged: usize,
+}
+
+impl Core {
+    /// Makes memory for frames before they are given to so many sessions: when the shard's share would be passed, the largest
+    /// debtors go first. A range is appended once, and copied for each session that owes from a buffer of its own.
+    pub(super) fn make_memory(&mut self, frame_bytes: usize, sessions: usize) {
+        let needed = |core: &Self| {
+            let copies = core.arena.debts().count.min(sessions);
+            core.arena.memory_bytes() + frame_bytes * (1 + copies)
+        };
+        if needed(self) <= self.waiting_bytes_max || self.blocked.is_empty() {
+            return;
+        }
+        self.forget_the_recovered();
+        let mut debtors: Vec<(usize, u32)> = self.blocked.iter().map(|one| (self.owed(one.index), one.index)).collect();
+        debtors.sort_unstable_by(|one, other| other.cmp(one));
+        // Some more than is needed now, so that the next publication does not sort them all again.
+        let wanted = self.waiting_bytes_max / 8 * 7;
+        for (owed, index) in debtors {
+            if owed == 0 || needed(self) <= wanted {
+                break;
+            }
+            self.let_go(index);
+        }
+    }
+
+    /// Looks at sessions whose sockets are full, a few times a second: who takes nothing pins no shared memory, and is let go
+    /// when it owes too much for a buffer of its own.
+    pub(super) fn look_at_debtors(&mut self, sockets: &impl Transmit) {
+        self.forget_the_recovered();
+        let mut blocked = std::mem::take(&mut self.blocked);
+        for one in &mut blocked {
+            let unacknowledged = sockets.unacknowledged_bytes(one.index).unwrap_or(one.unacknowledged);
+            let line = &mut self.lines[one.index as usize];
+            // The socket takes more only when a third of its buffer is free; its peer may read all the same.
+            if unacknowledged < one.unacknowledged && one.unacknowledged != usize::MAX {
+                line.blocked_at = Some(self.now);
+            }
+            one.unacknowledged = unacknowledged;
+            let Some(since) = line.blocked_at else { continue };
+            let owed = line.outbox.owed_bytes();
+            self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
+            // Whole seconds: "longer than" needs one more.
+            if owed > OUTBOX_OWED_BYTES_MAX {
+                if self.now > since.plus(OUTBOX_PATIENCE) {
+                    self.overdue.push(one.index);
+                }
+            } else if self.now > since.plus(OUTBOX_STALL) && !line.outbox.is_behind() {
+                self.stalled.push(one.index);
+            }
+        }
+        self.blocked = blocked;
+        self.let_the_overdue_go();
+        while let Some(index) = self.stalled.pop() {
+            self.make_memory(self.owed(index), 0);
+            if self.is_open(index) && self.lines[index as usize].outbox.fall_behind(&mut self.arena).is_err() {
+                self.end_stale(index);
+            }
+        }
+    }
+
+    /// Ends those who could not take what they were told.
+    pub(super) fn let_the_overdue_go(&mut self) {
+        while let Some(index) = self.overdue.pop() {
+            self.let_go(index);
+        }
+    }
+
+    /// Ends a session that is too slow: what it owes is dropped after the frame under way, then 4008.
+    pub(super) fn let_go(&mut self, index: u32) {
+        if !self.is_open(index) {
+            return;
+        }
+        self.begin_closing(index);
+        let mut close = Vec::new();
+        frame::encode_close(CloseCode(TOO_SLOW.code), TOO_SLOW.reason, &mut close);
+        self.stats.counts.too_slow += 1;
+        if self.lines[index as usize].outbox.cut(&mut self.arena, &close) == Err(Stale) {
+            self.end_stale(index);
+        }
+    }
+
+    /// Ends a session that holds a range of a chunk that is gone: whatever lies there is not meant for it.
+    pub(super) fn end_stale(&mut self, index: u32) {
+        tracing::error!(shard = self.id.0, index, "a session waited for frames that are gone: its connection is reset");
+        self.stats.counts.stale += 1;
+        self.lines[index as usize].outbox.clear(&mut self.arena);
+        self.end(index, true);
+    }
+
+    fn owed(&self, index: u32) -> usize {
+        self.lines[index as usize].outbox.owed_bytes()
+    }
+
+    fn forget_the_recovered(&mut self) {
+        let mut blocked = std::mem::take(&mut self.blocked);
+        // The sort is stable: of a session's entries the oldest stays, which knows what its peer had acknowledged.
+        blocked.sort_by_key(|one| one.index);
+        blocked.dedup_by_key(|one| one.index);
+        blocked.retain(|one| {
+            self.lines[one.index as usize].blocked_at.is_some() && self.slots[one.index as usize].is_some()
+        });
+        self.blocked = blocked;
+    }
+}

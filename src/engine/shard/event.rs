@@ -1,0 +1,198 @@
+//! The loop: look at input, walk a stretch, look again; sleep when neither has anything to do.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use super::port::Refused;
+use super::{Core, Plan, connection};
+use crate::engine::net::readiness::Readiness;
+use crate::engine::net::send::Sender;
+use crate::engine::net::sockets::{Handler, Sockets};
+use crate::engine::net::stretch::Sent;
+use crate::engine::session::Entry;
+use crate::limits::{
+    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX,
+};
+
+/// How often the shard looks at the clock: finer than the grace of presence, coarser than costs anything.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A shard: its sockets and its state.
+pub(super) struct Shard {
+    sockets: Sockets,
+    core: Core,
+    outcomes: Vec<Sent>,
+    ticked: Instant,
+}
+
+/// A shard as the tasks of its runtime share it. Borrowed for the length of a turn or an adoption, never across an
+/// await.
+pub(super) struct Shared {
+    shard: RefCell<Shard>,
+    /// Something was adopted: take a turn.
+    wake: Notify,
+    /// Connections that hyper still serves: requests under way and those that may yet come.
+    connections: Cell<usize>,
+    /// Turns true when the shard is about to end: what is under way is finished, nothing new begins.
+    draining: watch::Sender<bool>,
+}
+
+/// Counts a connection for as long as it is served.
+pub(super) struct Served(Rc<Shared>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.wake.notify_one();
+    }
+}
+
+/// Runs a shard on the calling thread until it is drained.
+pub(super) fn run(plan: Plan) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let sender = Sender::new(plan.io, STRETCH_VISITS_MAX)?;
+        let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender)?;
+        let readiness = Readiness::of(&sockets)?;
+        let ports = plan.ports.clone();
+        let inbox = ports.inboxes[plan.id.index()].clone();
+        let core = Core::new(plan.id, plan.ports);
+        let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
+        let shared = Rc::new(Shared::new(shard));
+        for listener in plan.listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports.clone()));
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            let (has_more, is_over) = shared.turn();
+            if is_over {
+                return Ok(());
+            }
+            if has_more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                ready = readiness.ready() => ready?,
+                () = std::future::poll_fn(|context| inbox.poll_ready(context.waker())) => {}
+                () = shared.wake.notified() => {}
+                _ = ticks.tick() => {}
+            }
+        }
+    })
+}
+
+impl Shared {
+    fn new(shard: Shard) -> Self {
+        let (shard, connections) = (RefCell::new(shard), Cell::new(0));
+        Self { shard, wake: Notify::new(), connections, draining: watch::Sender::new(false) }
+    }
+
+    /// A connection comes: the shard does not end before it is dropped.
+    pub(super) fn serve(self: &Rc<Self>) -> (Served, watch::Receiver<bool>) {
+        self.connections.set(self.connections.get() + 1);
+        (Served(self.clone()), self.draining.subscribe())
+    }
+
+    /// Makes a connected socket a session, with the bytes that came behind its handshake.
+    pub(super) fn adopt(
+        &self,
+        socket: std::net::TcpStream,
+        read_already: &mut [u8],
+        admission: Result<Entry, Refused>,
+    ) {
+        let mut shard = self.shard.borrow_mut();
+        let Shard { sockets, core, .. } = &mut *shard;
+        let index = core.reserve();
+        if let Err(error) = sockets.adopt(index, socket) {
+            tracing::warn!(%error, "a socket could not be adopted");
+            core.free.push(index);
+            return;
+        }
+        core.begin(index, admission);
+        if !read_already.is_empty() {
+            core.received(index, read_already);
+        }
+        self.wake.notify_one();
+    }
+
+    fn turn(&self) -> (bool, bool) {
+        let mut shard = self.shard.borrow_mut();
+        let has_more = shard.turn();
+        if shard.core.drain.is_some() {
+            self.draining.send_if_modified(|is_draining| !std::mem::replace(is_draining, true));
+        }
+        (has_more, shard.core.is_over() && self.connections.get() == 0)
+    }
+}
+
+impl Shard {
+    /// Some rounds of looking and walking. True when there is more to do.
+    fn turn(&mut self) -> bool {
+        let began = Instant::now();
+        if began.saturating_duration_since(self.ticked) >= TICK {
+            self.ticked = began;
+            self.core.tick(began, &self.sockets);
+        }
+        let mut has_more = true;
+        let mut visits = 0;
+        for _ in 0..TURN_ROUNDS_MAX {
+            let is_flooded = self.core.is_flooded();
+            let has_mail = is_flooded || self.core.take_mail();
+            let has_input = is_flooded || self.look();
+            let has_lists = self.core.work_on_feeds();
+            self.core.wake_the_told();
+            let visited = self.core.walk_a_stretch(&mut self.sockets, &mut self.outcomes);
+            self.bury();
+            visits += visited;
+            has_more = has_mail || has_input || has_lists || visited > 0;
+            if !has_more || visits >= TURN_VISITS_MAX || began.elapsed() >= TURN_TIME_MAX {
+                break;
+            }
+        }
+        // Sessions that the last walk ended have left their rooms.
+        self.core.wake_the_told();
+        if visits > 0 {
+            self.core.stats.turn_took(began.elapsed());
+        }
+        has_more
+    }
+
+    /// Looks at the sockets, unless another shard cannot take what came of earlier input.
+    fn look(&mut self) -> bool {
+        if !self.core.retry_overflow() {
+            return true;
+        }
+        // Mail may not use it all up: at least one socket is read.
+        self.core.intake = self.core.intake.max(1);
+        self.sockets.look(&mut self.core).unwrap_or_else(|error| {
+            tracing::error!(%error, "the kernel refuses to tell which sockets are ready");
+            false
+        })
+    }
+
+    /// Closes the sockets of sessions that are over.
+    fn bury(&mut self) {
+        while let Some((index, with_reset)) = self.core.over.pop() {
+            if self.core.slots[index as usize].is_none() {
+                continue;
+            }
+            if with_reset {
+                self.sockets.reset(index);
+            } else {
+                self.sockets.close(index);
+            }
+            self.core.vacate(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! From a socket's bytes to what they ask for.
+
+use std::ops::ControlFlow;
+
+use super::Core;
+use super::port::{Except, ToShard};
+use crate::domain::chat::write::Transport;
+use crate::domain::feed;
+use crate::domain::write::{AnswerTo, Intent, Refusal, Write};
+use crate::engine::net::sockets::Handler;
+use crate::engine::session::endpoint::Endpoint;
+use crate::engine::session::outbox::Class;
+use crate::engine::session::{Effect, Entry, Session};
+use crate::ids::{EventId, RoomId, Topic};
+use crate::limits::{MESSAGE_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
+use crate::protocol::v0::reason::{self, Goodbye};
+use crate::protocol::v0::{event, feed_event};
+use crate::protocol::ws::close::CloseCode;
+use crate::protocol::ws::frame;
+use crate::protocol::ws::message::Incoming;
+
+use super::port::Refused;
+
+impl Handler for Core {
+    fn has_room(&self) -> bool {
+        self.intake > 0
+    }
+
+    /// Answers may be many times longer than what they answer: who has enough waiting is not read until the walk has
+    /// sent it. A full socket is read on, for its owner may be let go.
+    fn takes_input(&self, token: u32) -> bool {
+        let line = &self.lines[token as usize];
+        line.blocked_at.is_some() || line.outbox.owed_bytes() <= OUTBOX_SHARED_BYTES_MAX
+    }
+
+    fn received(&mut self, token: u32, bytes: &mut [u8]) {
+        let Some(slot) = self.slots[token as usize].as_mut() else { return };
+        slot.session.heard(self.now);
+        self.heard += 1;
+        self.stats.counts.bytes_in += bytes.len() as u64;
+        // The decoder is lent out so that what it finds can change the shard.
+        let mut decoder = std::mem::take(&mut slot.decoder);
+        let result = decoder.decode(bytes, MESSAGE_BYTES_MAX, |incoming| {
+            self.stats.counts.frames_in += 1;
+            self.incoming(token, incoming)
+        });
+        if let Some(slot) = self.slots[token as usize].as_mut() {
+            slot.decoder = decoder;
+        }
+        if let Err(violation) = result {
+            self.goodbye_with(token, violation.code, violation.reason);
+        }
+    }
+
+    fn writable(&mut self, token: u32) {
+        self.unblock(token);
+    }
+
+    fn closed(&mut self, token: u32) {
+        self.end(token, false);
+    }
+}
+
+impl Core {
+    /// A socket that was let in, or not, is now this shard's.
+    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, Refused>) {
+        match admission {
+            Ok(entry) => {
+                self.stats.counts.admitted += 1;
+                let unix_now = crate::clock::Timestamp::now().seconds();
+                self.occupy(index, Session::admitted(&entry, self.now, unix_now));
+                self.enter_room(index, &entry);
+            }
+            Err(refused) => {
+                self.stats.counts.refused += 1;
+                let endpoint = Endpoint::Chat { room: RoomId(uuid::Uuid::nil()), has_presence: false };
+                self.occupy(index, Session::refused(endpoint, self.now));
+                let mut frames = std::mem::take(&mut self.scratch);
+                frames.clear();
+                event::error(&mut frames, refused.text);
+                frame::encode_close(CloseCode(refused.goodbye.code), refused.goodbye.reason, &mut frames);
+                self.deliver(index, &frames, Class::Durable);
+                self.scratch = frames;
+            }
+        }
+    }
+
+    fn enter_room(&mut self, index: u32, entry: &Entry) {
+        let user = entry.account.id;
+        let topic = entry.endpoint.topic(user);
+        let (seat, is_first) = self.registry.join(topic, index);
+        if let Some(slot) = self.slots[index as usize].as_mut() {
+            slot.seat = Some(seat);
+        }
+        if is_first {
+            self.ports.directory.join(topic, self.id);
+        }
+        match entry.endpoint {
+            Endpoint::Chat { .. } => self.respond(index, event::greeting),
+            Endpoint::Feed => {
+                self.feed_sessions += 1;
+                self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
+                if is_first {
+                    self.open_feed(user, seat.room);
+                }
+            }
+            Endpoint::Post(_) => {}
+            Endpoint::Notifications => {
+                self.respond(index, |out| feed_event::greeting(out, feed_event::NOTIFICATIONS_GREETING));
+            }
+        }
+        if let Some(room) = entry.endpoint.presence_room() {
+            let session = self.key(index);
+            let arrived = ToShard::Arrived { room, account: entry.account.clone(), session };
+            self.tell(self.ports.home(room), arrived);
+        }
+    }
+
+    fn incoming(&mut self, token: u32, incoming: Incoming<'_>) -> ControlFlow<()> {
+        match incoming {
+            Incoming::Text(text) => self.text(token, text),
+            Incoming::Binary(_) => {
+                let effect = self.slots[token as usize].as_ref().map(|slot| slot.session.binary());
+                if let Some(Effect::Error(text)) = effect {
+                    self.respond(token, |out| event::error(out, text));
+                }
+            }
+            // After the goodbye nothing is told: a peer that pings without reading must not make its debt grow.
+            Incoming::Ping(payload) if self.is_open(token) => {
+                self.respond(token, |out| frame::encode_pong(payload, out));
+            }
+            Incoming::Ping(_) | Incoming::Pong(_) => {}
+            Incoming::Close(code, _) => {
+                self.peer_closes(token, code);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn text(&mut self, token: u32, text: &str) {
+        let Some(slot) = self.slots[token as usize].as_ref() else { return };
+        match slot.session.text(text, &mut self.reader) {
+            Effect::Nothing => {}
+            Effect::Write(action) => {
+                if let Endpoint::Chat { room, .. } = slot.session.endpoint() {
+                    self.submit(token, Intent::Chat { room, action });
+                }
+            }
+            Effect::MarkRead(notification) => {
+                self.submit(token, Intent::Feed(feed::write::Action::ReadNotification { notification }));
+            }
+            Effect::Typing(is_typing) => {
+                let Some(account) = slot.session.account().cloned() else { return };
+                self.ephemeral(token, Except::User(account.id), |out| event::typing_status(out, &account, is_typing));
+            }
+            Effect::Signal { data, echo } => {
+                let Some(account) = slot.session.account().cloned() else { return };
+                let except = if echo { Except::Nobody } else { Except::Session(self.key(token)) };
+                self.ephemeral(token, except, |out| event::signal(out, &account, data));
+            }
+            Effect::Pong { timestamp } => self.respond(token, |out| event::pong(out, timestamp)),
+            Effect::Error(text) => self.respond(token, |out| event::error(out, text)),
+        }
+    }
+
+    fn submit(&mut self, token: u32, intent: Intent) {
+        let Some(session) = self.slots[token as usize].as_ref().map(|slot| &slot.session) else { return };
+        let Some(account) = session.account() else { return };
+        let write = Box::new(Write {
+            event_id: EventId::fresh(),
+            actor: account.id,
+            transport: Transport::Socket,
+            intent,
+            answer: AnswerTo::Session(self.key(token)),
+        });
+        if (self.ports.submit)(write).is_err()
+            && let Some(text) = reason::refusal_text(Refusal::Busy)
+        {
+            self.respond(token, |out| event::error(out, text));
+        }
+    }
+
+    /// The peer said goodbye, or answers ours: it gets the same code back once, then the socket closes.
+    fn peer_closes(&mut self, token: u32, code: Option<CloseCode>) {
+        if self.is_open(token) {
+            self.begin_closing(token);
+            let code = code.unwrap_or(CloseCode::NORMAL);
+            self.respond(token, |out| frame::encode_close(code, "", out));
+        }
+        let line = &mut self.lines[token as usize];
+        line.is_last = true;
+        if line.outbox.is_empty() {
+            self.end(token, false);
+        }
+    }
+
+    /// Says goodbye to a session: it leaves its room at once and its socket closes when the peer has answered.
+    pub(super) fn goodbye(&mut self, index: u32, goodbye: Goodbye) {
+        self.goodbye_with(index, CloseCode(goodbye.code), goodbye.reason);
+    }
+
+    fn goodbye_with(&mut self, index: u32, code: CloseCode, reason: &str) {
+        if self.is_open(index) {
+            self.begin_closing(index);
+            self.respond(index, |out| frame::encode_close(code, reason, out));
+        }
+    }
+
+    /// Nothing more is heard from a session nor told to it, save what is queued next; its time to close runs.
+    pub(super) fn begin_closing(&mut self, index: u32) {
+        let Some(slot) = self.slots[index as usize].as_mut() else { return };
+        slot.session.said_goodbye(self.now);
+        let due = slot.session.first_due();
+        self.wheel.set(due.0, (index, self.generations[index as usize]));
+        self.leave_room(index);
+    }
+
+    /// Takes a session out of its room, if it is in one.
+    pub(super) fn leave_room(&mut self, index: u32) {
+        let Some(slot) = self.slots[index as usize].as_mut() else { return };
+        let Some(seat) = slot.seat.take() else { return };
+        let (endpoint, user) = (slot.session.endpoint(), slot.session.account().map(|account| account.id));
+        match self.registry.leave(seat) {
+            crate::engine::topics::members::Left::Moved { session } => {
+                if let Some(moved) = self.slots[session as usize].as_mut() {
+                    moved.seat = Some(seat);
+                }
+            }
+            crate::engine::topics::members::Left::Quietly => {}
+            crate::engine::topics::members::Left::Last => {
+                if let Some(topic) = user.map(|user| endpoint.topic(user)) {
+                    self.ports.directory.leave(topic, self.id);
+                    if let Topic::Feed(user) = topic {
+                        self.close_feed(user);
+                    }
+                }
+            }
+        }
+        self.feed_sessions -= usize::from(endpoint == Endpoint::Feed);
+        if let (Some(room), Some(user)) = (endpoint.presence_room(), user) {
+            self.tell(self.ports.home(room), ToShard::Departed { room, user });
+        }
+    }
+
+    /// The session is over: its socket closes when the look is over.
+    pub(super) fn end(&mut self, index: u32, with_reset: bool) {
+        if let Some(slot) = self.slots[index as usize].as_mut() {
+            slot.session.said_goodbye(self.now);
+            self.leave_room(index);
+            self.over.push((index, with_reset));
+        }
+    }
+}

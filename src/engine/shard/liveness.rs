@@ -1,0 +1,99 @@
+//! What the passing of time does to a shard's sessions.
+
+use std::time::{Duration, Instant};
+
+use super::Core;
+use super::stats::Levels;
+use crate::engine::net::stretch::Transmit;
+use crate::engine::session::{Due, Seconds};
+use crate::protocol::v0::reason::RESTART;
+use crate::protocol::ws::frame;
+
+/// The end of a shard: its sessions go one after the other, spread over a window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drain {
+    began: Instant,
+    window: Duration,
+    /// Sessions when it began.
+    sessions: usize,
+}
+
+impl Core {
+    /// Called a few times a second.
+    pub(super) fn tick(&mut self, now: Instant, sockets: &impl Transmit) {
+        self.now = Seconds(u32::try_from(now.saturating_duration_since(self.began).as_secs()).unwrap_or(u32::MAX));
+        let mut due = Vec::new();
+        self.wheel.turn(self.now.0, &mut due);
+        for (index, generation) in due {
+            if self.generations[index as usize] == generation {
+                self.look_at_session(index, generation);
+            }
+        }
+        self.announce_gone(now);
+        self.look_at_debtors(sockets);
+        self.drain_some(now);
+        self.stats.report(&Levels {
+            sessions: self.live,
+            feed_sessions: self.feed_sessions,
+            feeds: self.feeds.len(),
+            feed_subscriptions: self.feeds.entries(),
+            rooms: self.registry.len(),
+            inbox: self.ports.inboxes[self.id.index()].len(),
+            chunk_bytes: self.arena.held_bytes(),
+            debt_bytes: self.arena.debts().bytes,
+        });
+    }
+
+    fn look_at_session(&mut self, index: u32, generation: u32) {
+        let Some(slot) = self.slots[index as usize].as_mut() else { return };
+        let again = match slot.session.due(self.now) {
+            Due::Later(at) => at,
+            Due::Ping(at) => {
+                self.respond(index, |out| frame::encode_ping(b"", out));
+                at
+            }
+            Due::End(goodbye, at) => {
+                self.leave_room(index);
+                self.respond(index, |out| {
+                    frame::encode_close(crate::protocol::ws::close::CloseCode(goodbye.code), goodbye.reason, out);
+                });
+                at
+            }
+            Due::Reset => return self.end(index, true),
+        };
+        self.wheel.set(again.0, (index, generation));
+    }
+
+    pub(super) fn begin_drain(&mut self, window: Duration) {
+        self.drain.get_or_insert(Drain { began: Instant::now(), window, sessions: self.live });
+        self.drain_some(Instant::now());
+    }
+
+    /// The share of sessions that should be gone by now hears that the server restarts.
+    fn drain_some(&mut self, now: Instant) {
+        let Some(drain) = self.drain else { return };
+        let passed = now.saturating_duration_since(drain.began);
+        let kept = if passed >= drain.window {
+            0
+        } else {
+            let left = (drain.window - passed).as_millis() * drain.sessions as u128;
+            usize::try_from(left / drain.window.as_millis().max(1)).unwrap_or(0)
+        };
+        let open = self.slots.iter().flatten().filter(|slot| slot.session.is_open()).count();
+        let mut surplus = open.saturating_sub(kept);
+        for index in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
+            if surplus == 0 {
+                break;
+            }
+            if self.is_open(index) {
+                self.goodbye(index, RESTART);
+                surplus -= 1;
+            }
+        }
+    }
+
+    /// Drained: no session is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.drain.is_some() && self.live == 0
+    }
+}

@@ -1,0 +1,135 @@
+//! What other threads tell a shard.
+
+use std::time::Duration;
+
+use super::port::{Except, Readers, ToShard};
+use super::{Core, Slot};
+use crate::domain::user::Account;
+use crate::engine::session::Seconds;
+use crate::engine::session::endpoint::Endpoint;
+use crate::engine::session::outbox::Class;
+use crate::ids::{RoomId, SessionKey, Topic, UserId};
+use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX};
+use crate::protocol::v0::event;
+use crate::protocol::v0::reason::{Goodbye, REMOVED};
+
+impl Core {
+    /// Takes some messages out of the inbox, fewer when they are long. True when more wait.
+    pub(super) fn take_mail(&mut self) -> bool {
+        let inbox = self.ports.inboxes[self.id.index()].clone();
+        for _ in 0..LOOK_MESSAGES_MAX {
+            if self.round.is_full() && !self.walk.is_empty() {
+                break;
+            }
+            let Some(message) = inbox.pop() else { return false };
+            self.heard += 1;
+            self.take(message);
+        }
+        !inbox.is_empty()
+    }
+
+    /// Does what a message says.
+    pub(super) fn take(&mut self, message: ToShard) {
+        match message {
+            ToShard::Publish(publication) => {
+                let bytes = publication.frames.len();
+                if let Topic::Author(author) = publication.topic {
+                    self.fan_out_by(author, &publication);
+                } else if let Some(room) = self.registry.slot(&publication.topic) {
+                    let publication = &*publication;
+                    let (class, except, origin) = (publication.class, publication.except, publication.origin);
+                    self.fan_out(room, &publication.frames, class, except, origin);
+                }
+                self.round.appended(bytes, self.walk.len());
+            }
+            ToShard::Deliver { session, frames, class } => {
+                if let Some(index) = self.find_open(session) {
+                    self.deliver(index, &frames, class);
+                }
+            }
+            ToShard::Arrived { room, account, session } => {
+                let arrival = self.presence.arrive(room, &account);
+                self.greet(session, &arrival.others);
+                if arrival.is_new {
+                    self.announce(room, &account, true);
+                }
+            }
+            ToShard::Departed { room, user } => self.presence.leave(room, user, std::time::Instant::now()),
+            ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
+            ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),
+            ToShard::Follows { feed, follows } => self.follows(feed, follows),
+            ToShard::Refollow { user, follows } => self.refollow(user, follows),
+            ToShard::Relation { user, other, hears } => self.relation(user, other, hears),
+            ToShard::Participants { room, users, asked_at } => {
+                let asked =
+                    Seconds(u32::try_from(asked_at.saturating_duration_since(self.began).as_secs()).unwrap_or(0));
+                // The shard's clock is late by a turn at most: who came within that second is left to the next look.
+                self.evict(Topic::Room(room), REMOVED, |began, member| {
+                    began.plus(Duration::from_secs(1)) < asked && users.binary_search(&member).is_err()
+                });
+            }
+            ToShard::Drain(within) => self.begin_drain(within),
+        }
+    }
+
+    /// Those whose grace is over are gone: their rooms hear of it.
+    pub(super) fn announce_gone(&mut self, now: std::time::Instant) {
+        for (room, account) in self.presence.gone(now) {
+            self.announce(room, &account, false);
+        }
+    }
+
+    /// A newcomer's socket hears who is there.
+    fn greet(&mut self, session: SessionKey, others: &[std::sync::Arc<Account>]) {
+        if others.is_empty() {
+            return;
+        }
+        let mut frames = Vec::with_capacity(others.len() * 128);
+        others.iter().for_each(|other| event::user_status(&mut frames, other, true));
+        self.tell(session.shard, ToShard::Deliver { session, frames: frames.into(), class: Class::Ephemeral });
+    }
+
+    /// A room's sockets, save the user's own, hear that the user came or went.
+    fn announce(&mut self, room: RoomId, account: &Account, is_online: bool) {
+        let topic = Topic::Room(room);
+        let mut frames = Vec::with_capacity(128);
+        event::user_status(&mut frames, account, is_online);
+        let publication = std::sync::Arc::new(super::port::Publication {
+            topic,
+            frames: frames.into(),
+            class: Class::Ephemeral,
+            except: Except::User(account.id),
+            origin: None,
+        });
+        for shard in self.ports.directory.shards_of(&topic).iter() {
+            self.tell(shard, ToShard::Publish(publication.clone()));
+        }
+    }
+
+    fn evict(&mut self, topic: Topic, goodbye: Goodbye, is_meant: impl Fn(Seconds, UserId) -> bool) {
+        let Some(room) = self.registry.slot(&topic) else { return };
+        let mut meant = self.registry.room(room).members.clone();
+        meant.retain(|index| {
+            let session = self.slots[*index as usize].as_ref().map(|slot| &slot.session);
+            session.is_some_and(|session| session.account().is_some_and(|user| is_meant(session.began_at(), user.id)))
+        });
+        meant.into_iter().for_each(|index| self.goodbye(index, goodbye));
+    }
+
+    /// Sessions on posts, of a bounded number of slots.
+    fn readers(&self, from: u32) -> Readers {
+        let to =
+            from.saturating_add(ACTIVE_CHECK_SESSIONS_MAX).min(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        let slots = self.slots.get(from as usize..to as usize).unwrap_or_default();
+        let of = |slot: &Slot| {
+            let user = slot.session.account()?.id;
+            matches!(slot.session.endpoint(), Endpoint::Post(_)).then(|| (user, slot.session.endpoint().topic(user)))
+        };
+        let users = slots.iter().flatten().filter_map(of).collect();
+        Readers { users, next: Some(to).filter(|to| (*to as usize) < self.slots.len()) }
+    }
+
+    fn find_open(&self, key: SessionKey) -> Option<u32> {
+        self.find(key).filter(|index| self.is_open(*index))
+    }
+}

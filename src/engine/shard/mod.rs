@@ -1,0 +1,251 @@
+//! One core's loop: the one place where net, ws, session and room meet.
+//!
+//! `connection` accepts and upgrades, `event` is the loop, `inbound` takes bytes from sockets, `mailbox` takes messages
+//! from other threads, `outbound` fans out and walks, `debtors` lets go who takes too little, `feed` knows who hears of whose posts, `liveness` lets time pass;
+//! `port` is what others see of it all.
+
+mod connection;
+mod debtors;
+mod event;
+mod feed;
+mod inbound;
+mod inbox;
+mod liveness;
+mod mailbox;
+mod outbound;
+mod overflow;
+pub mod port;
+mod recent;
+mod round;
+mod stats;
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use crate::engine::net::send::Io;
+use crate::engine::net::wheel::Wheel;
+use crate::engine::presence::Presence;
+use crate::engine::session::outbox::Outbox;
+use crate::engine::session::{Seconds, Session};
+use crate::engine::topics::chunks::{Arena, OpenChunk};
+use crate::engine::topics::feeds::Feeds;
+use crate::engine::topics::members::{Registry, Seat};
+use crate::ids::{SessionKey, ShardId};
+use crate::protocol::v0::fields::Reader;
+use crate::protocol::ws::message::Decoder;
+use debtors::Blocked;
+use overflow::Overflow;
+use port::Ports;
+use recent::Recent;
+use round::Round;
+use stats::Stats;
+
+/// What a shard is started with.
+pub struct Plan {
+    /// Its number.
+    pub id: ShardId,
+    /// The core it keeps to, if any.
+    pub core: Option<usize>,
+    /// Other shards keep to the same core.
+    pub shares_core: bool,
+    /// Its own listeners, one an address.
+    pub listeners: Vec<TcpListener>,
+    /// How its frames leave.
+    pub io: Io,
+    /// The rest of the server.
+    pub ports: Ports,
+}
+
+/// Starts a shard's thread. It ends after [`port::ToShard::Drain`], when its last session is gone; ends it otherwise, the
+/// process ends.
+///
+/// # Errors
+/// When the kernel gives no thread.
+pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("shard-{}", plan.id.0)).spawn(move || {
+        if let Some(core) = plan.core
+            && !crate::engine::net::affinity::pin_to(core)
+        {
+            tracing::warn!(shard = plan.id.0, core, "the kernel does not pin this shard to its core");
+        }
+        if plan.shares_core && !crate::engine::net::affinity::let_others_finish() {
+            tracing::warn!(shard = plan.id.0, "the kernel lets the shards of a core interrupt each other");
+        }
+        // Without one shard the others wait for room in its inbox, and so do the lanes: then rather no server at all.
+        match catch_unwind(AssertUnwindSafe(|| event::run(plan))) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::error!(%error, "a shard could not start: raise the open-file limit (ulimit -n)"),
+            Err(_) => tracing::error!("a shard panicked"),
+        }
+        std::process::exit(1);
+    })
+}
+
+/// A session's parts that are read seldom.
+struct Slot {
+    session: Session,
+    decoder: Decoder,
+    seat: Option<Seat>,
+}
+
+/// A session's parts that every delivery touches.
+#[derive(Default)]
+struct Line {
+    outbox: Outbox,
+    /// Its slot is in the walk, once.
+    is_queued: bool,
+    /// Its socket is full; since then.
+    blocked_at: Option<Seconds>,
+    /// The goodbye is answered: close when the outbox is empty.
+    is_last: bool,
+    /// Bytes of answers that came for it since its socket is full.
+    unread_answers: u32,
+}
+
+/// A shard's state beside its sockets.
+struct Core {
+    id: ShardId,
+    ports: Ports,
+    slots: Vec<Option<Slot>>,
+    lines: Vec<Line>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    live: usize,
+    registry: Registry,
+    arena: Arena,
+    /// Where frames for single sessions wait.
+    single: OpenChunk,
+    presence: Presence,
+    /// Who hears of whose posts.
+    feeds: Feeds,
+    recent: Recent,
+    /// Where authors' frames wait, one author's behind the other's.
+    posts: OpenChunk,
+    feed_sessions: usize,
+    /// Sessions that a publication reaches, gathered from several feeds.
+    reached: Vec<u32>,
+    /// The walk: sessions with something to send and room for it.
+    walk: VecDeque<u32>,
+    /// What may wait for all sessions together, in bytes of memory.
+    waiting_bytes_max: usize,
+    /// Sessions whose sockets are full; some may have recovered.
+    blocked: Vec<Blocked>,
+    /// Sessions that owe too much to take what they are told, to be let go at once.
+    overdue: Vec<u32>,
+    /// Sessions that are to pin no shared memory any more.
+    stalled: Vec<u32>,
+    /// What came by mail since the walk began its round.
+    round: Round,
+    /// Sessions that are over, to be closed when the look is over; with a reset or without.
+    over: Vec<(u32, bool)>,
+    /// Sessions to look at again, by slot and generation.
+    wheel: Wheel<(u32, u32)>,
+    /// Messages that other shards' inboxes had no room for: nothing is read while there are any.
+    overflow: Overflow,
+    /// Visits that what is read before the next stretch may add.
+    intake: isize,
+    /// Reads and messages since the last stretch.
+    heard: usize,
+    /// Visits of that stretch at most.
+    stretch_visits: usize,
+    drain: Option<liveness::Drain>,
+    began: Instant,
+    now: Seconds,
+    scratch: Vec<u8>,
+    reader: Reader,
+    stats: Stats,
+}
+
+impl Core {
+    fn new(id: ShardId, ports: Ports) -> Self {
+        let waiting_bytes_max = crate::limits::shard_waiting_bytes_max(ports.inboxes.len());
+        Self {
+            id,
+            ports,
+            slots: Vec::new(),
+            lines: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            registry: Registry::default(),
+            arena: Arena::default(),
+            single: OpenChunk::default(),
+            presence: Presence::default(),
+            feeds: Feeds::default(),
+            recent: Recent::default(),
+            posts: OpenChunk::default(),
+            feed_sessions: 0,
+            reached: Vec::new(),
+            walk: VecDeque::new(),
+            waiting_bytes_max,
+            blocked: Vec::new(),
+            overdue: Vec::new(),
+            stalled: Vec::new(),
+            round: Round::default(),
+            over: Vec::new(),
+            wheel: Wheel::default(),
+            overflow: Overflow::default(),
+            intake: 1,
+            heard: 0,
+            stretch_visits: 0,
+            drain: None,
+            began: Instant::now(),
+            now: Seconds(0),
+            scratch: Vec::with_capacity(4096),
+            reader: Reader::default(),
+            stats: Stats::new(id),
+        }
+    }
+
+    fn key(&self, index: u32) -> SessionKey {
+        SessionKey { shard: self.id, index, generation: self.generations[index as usize] }
+    }
+
+    /// The slot of a session that still lives, by its key.
+    fn find(&self, key: SessionKey) -> Option<u32> {
+        let is_live = key.shard == self.id
+            && self.generations.get(key.index as usize) == Some(&key.generation)
+            && self.slots[key.index as usize].is_some();
+        is_live.then_some(key.index)
+    }
+
+    /// The slot's session speaks and listens.
+    fn is_open(&self, index: u32) -> bool {
+        self.slots[index as usize].as_ref().is_some_and(|slot| slot.session.is_open())
+    }
+
+    /// A free slot's number.
+    fn reserve(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.lines.push(Line::default());
+            self.generations.push(0);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// Fills a reserved slot.
+    fn occupy(&mut self, index: u32, session: Session) {
+        let first_due = session.first_due();
+        self.slots[index as usize] = Some(Slot { session, decoder: Decoder::new(), seat: None });
+        // The slot's last session may have left its turn in the walk: it is this one's now. Two turns in one stretch
+        // would send the same bytes twice.
+        let is_queued = self.lines[index as usize].is_queued;
+        self.lines[index as usize] = Line { is_queued, ..Line::default() };
+        self.live += 1;
+        self.wheel.set(first_due.0, (index, self.generations[index as usize]));
+    }
+
+    /// Empties a slot: the session is over and its socket closed.
+    fn vacate(&mut self, index: u32) {
+        self.leave_room(index);
+        if self.slots[index as usize].take().is_some() {
+            self.lines[index as usize].outbox.clear(&mut self.arena);
+            self.generations[index as usize] = self.generations[index as usize].wrapping_add(1);
+            self.free.push(index);
+            self.live -= 1;
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! From an event to sockets: ranges into outboxes, then the walk, one write per session and visit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::debtors::Blocked;
+use super::port::{Except, Publication, ToShard};
+use super::{Core, Line, Slot};
+use crate::engine::net::stretch::{Sent, Stretch, Transmit};
+use crate::engine::session::outbox::{Class, Slices};
+use crate::engine::topics::chunks::{Appended, OpenChunk, Stale};
+use crate::ids::{SessionKey, ShardId, UserId};
+use crate::limits::{
+    OUTBOX_OWED_BYTES_MAX, OUTBOX_PARTS_MAX, OUTBOX_SHARED_BYTES_MAX, STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY,
+    STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT, WRITE_BYTES_MAX,
+};
+
+impl Core {
+    /// Tells a session's room something that is not stored. `write` appends the frame.
+    pub(super) fn ephemeral(&mut self, index: u32, except: Except, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(slot) = self.slots[index as usize].as_ref() else { return };
+        let (Some(seat), Some(topic)) = (slot.seat, slot.session.topic()) else { return };
+        let mut frames = std::mem::take(&mut self.scratch);
+        frames.clear();
+        write(&mut frames);
+        if self.ports.inboxes.len() > 1 {
+            let others = self.ports.directory.shards_of(&topic).without(self.id);
+            if !others.is_empty() {
+                let publication = Arc::new(Publication {
+                    topic,
+                    frames: Bytes::copy_from_slice(&frames),
+                    class: Class::Ephemeral,
+                    except,
+                    origin: None,
+                });
+                others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
+            }
+        }
+        let origin = Some(self.key(index));
+        self.fan_out(seat.room, &frames, Class::Ephemeral, except, origin);
+        self.scratch = frames;
+    }
+
+    /// Appends frames to a live room's chunk, gives each member the range, and sets the members' turns in the walk.
+    /// In a large room the session that caused the event is visited first.
+    pub(super) fn fan_out(
+        &mut self,
+        room: u32,
+        frames: &[u8],
+        class: Class,
+        except: Except,
+        origin: Option<SessionKey>,
+    ) {
+        self.make_memory(frames.len(), self.registry.room(room).members.len());
+        if !self.registry.contains(room) {
+            // Its last members have just been let go.
+            return;
+        }
+        let live = self.registry.room_mut(room);
+        // Lent out: nobody comes or goes while they are given the range.
+        let members = std::mem::take(&mut live.members);
+        let mut open = live.open;
+        self.give(&members, &mut open, frames, class, except, origin);
+        let live = self.registry.room_mut(room);
+        live.members = members;
+        live.open = open;
+        self.let_the_overdue_go();
+    }
+
+    /// Appends frames and gives sessions the range, sets their turns in the walk, and notes who owes too much to take them.
+    /// [`Self::let_the_overdue_go`] must follow.
+    pub(super) fn give(
+        &mut self,
+        members: &[u32],
+        open: &mut OpenChunk,
+        frames: &[u8],
+        class: Class,
+        except: Except,
+        origin: Option<SessionKey>,
+    ) {
+        let shard = self.id;
+        // What the sender answers can join the walk through a large room. A small one's walk is over before that.
+        let served_first = origin
+            .filter(|key| key.shard == shard && members.len() > STRETCH_VISITS_MIN)
+            .map_or(u32::MAX, |key| key.index);
+        let (mut reached, mut added) = (0, 0);
+        let Self { arena, slots, lines, walk, overdue, .. } = self;
+        let mut appended = arena.append(open, frames);
+        for &member in members {
+            let is_excepted = match except {
+                Except::Nobody => false,
+                Except::Session(key) => key.index == member && key.shard == shard,
+                Except::User(user) => is_of(&slots[member as usize], user),
+                Except::AllBut(user) => !is_of(&slots[member as usize], user),
+            };
+            if is_excepted {
+                continue;
+            }
+            let line = &mut lines[member as usize];
+            if !line.put(&mut appended, class) {
+                overdue.push(member);
+                continue;
+            }
+            reached += 1;
+            if line.blocked_at.is_none() && !line.is_queued {
+                line.is_queued = true;
+                added += 1;
+                if member == served_first { walk.push_front(member) } else { walk.push_back(member) }
+            }
+        }
+        drop(appended);
+        self.stats.counts.frames_out += reached;
+        self.intake -= added;
+    }
+
+    /// Frames for one session.
+    pub(super) fn deliver(&mut self, index: u32, frames: &[u8], class: Class) {
+        let was_open = self.is_open(index);
+        self.make_memory(frames.len(), 1);
+        if was_open && !self.is_open(index) {
+            // It has just been let go, and its goodbye is the last that it hears.
+            return;
+        }
+        let line = &mut self.lines[index as usize];
+        let has_taken = line.put(&mut self.arena.append(&mut self.single, frames), class);
+        if line.blocked_at.is_some() {
+            line.unread_answers = line.unread_answers.saturating_add(u32::try_from(frames.len()).unwrap_or(u32::MAX));
+        } else if !line.is_queued {
+            line.is_queued = true;
+            self.walk.push_back(index);
+        }
+        self.stats.counts.frames_out += 1;
+        // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
+        if !has_taken || line.unread_answers as usize > OUTBOX_OWED_BYTES_MAX {
+            self.let_go(index);
+        }
+    }
+
+    /// A frame for one session, appended by `write`.
+    pub(super) fn respond(&mut self, index: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut frames = std::mem::take(&mut self.scratch);
+        frames.clear();
+        write(&mut frames);
+        self.deliver(index, &frames, Class::Durable);
+        self.scratch = frames;
+    }
+
+    /// More waits than a shard should hold, and somebody can be visited: no more is taken in before that.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.arena.held_bytes() > self.waiting_bytes_max / 2 && !self.walk.is_empty()
+    }
+
+    /// One stretch of the walk, as long as the last look suggests. Says how many were visited.
+    pub(super) fn walk_a_stretch(&mut self, sockets: &mut impl Transmit, outcomes: &mut Vec<Sent>) -> usize {
+        self.stretch_visits = stretch_visits(self.stretch_visits, std::mem::take(&mut self.heard));
+        let visits_max = self.stretch_visits.min(self.walk.len());
+        let mut visited: Vec<(u32, usize)> = Vec::with_capacity(visits_max);
+        let mut bytes = 0;
+        while visited.len() < visits_max
+            && bytes < STRETCH_BYTES_MAX
+            && let Some(index) = self.walk.pop_front()
+        {
+            let line = &mut self.lines[index as usize];
+            line.is_queued = false;
+            self.round.passed();
+            if !line.outbox.is_empty() && line.blocked_at.is_none() {
+                bytes += line.outbox.owed_bytes().min(WRITE_BYTES_MAX);
+                visited.push((index, 0));
+            }
+        }
+        let count = visited.len();
+        self.intake = intake(self.intake, count, self.walk.len());
+        if count == 0 {
+            return 0;
+        }
+        let mut stretch = Stretch::with_capacity(count);
+        let mut stale = Vec::new();
+        visited.retain_mut(|(index, wanted)| {
+            let mut slices = Slices::new();
+            match self.lines[*index as usize].outbox.slices(&self.arena, &mut slices) {
+                Ok(bytes) => {
+                    *wanted = bytes;
+                    stretch.visit(*index, &slices);
+                    true
+                }
+                Err(Stale) => {
+                    stale.push(*index);
+                    false
+                }
+            }
+        });
+        sockets.send(&stretch, outcomes);
+        drop(stretch);
+        stale.into_iter().for_each(|index| self.end_stale(index));
+        self.stats.counts.visits += visited.len() as u64;
+        for ((index, wanted), outcome) in visited.into_iter().zip(outcomes.iter()) {
+            self.settle_visit(index, wanted, *outcome);
+        }
+        count
+    }
+
+    fn settle_visit(&mut self, index: u32, wanted: usize, outcome: Sent) {
+        let line = &mut self.lines[index as usize];
+        match outcome {
+            Sent::All => {
+                self.stats.counts.bytes_out += wanted as u64;
+                line.outbox.took(&mut self.arena, wanted);
+                if !line.outbox.is_empty() {
+                    line.is_queued = true;
+                    self.walk.push_back(index);
+                } else if line.is_last {
+                    self.end(index, false);
+                }
+            }
+            Sent::Part(count) => {
+                self.stats.counts.bytes_out += count as u64;
+                line.outbox.took(&mut self.arena, count);
+                line.blocked_at = Some(self.now);
+                line.unread_answers = 0;
+                self.blocked.push(Blocked { index, unacknowledged: usize::MAX });
+                let owed = line.outbox.owed_bytes();
+                self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
+            }
+            Sent::Broken => self.end(index, false),
+        }
+    }
+
+    /// A socket takes bytes again.
+    pub(super) fn unblock(&mut self, index: u32) {
+        let line = &mut self.lines[index as usize];
+        if line.blocked_at.take().is_some() && !line.is_queued && !line.outbox.is_empty() {
+            line.is_queued = true;
+            self.walk.push_back(index);
+        }
+    }
+
+    /// Tells a shard something: this one at once, another by its inbox, once it is woken. What does not fit waits here, in order.
+    pub(super) fn tell(&mut self, shard: ShardId, message: ToShard) {
+        if shard == self.id {
+            return self.take(message);
+        }
+        self.overflow.send(&self.ports.inboxes, shard, message);
+    }
+
+    /// Wakes the shards that were told something.
+    pub(super) fn wake_the_told(&mut self) {
+        self.overflow.wake(&self.ports.inboxes);
+    }
+
+    /// Tries again what did not fit. True when nothing waits any more.
+    pub(super) fn retry_overflow(&mut self) -> bool {
+        self.overflow.retry(&self.ports.inboxes)
+    }
+}
+
+impl Line {
+    /// Takes a range into the outbox; an ephemeral one not, when the socket is full and enough waits. False when the session
+    /// owes too much to take it.
+    fn put(&mut self, appended: &mut Appended<'_>, class: Class) -> bool {
+        if self.blocked_at.is_none() {
+            return self.outbox.push(appended, class).is_ok();
+        }
+        if class == Class::Ephemeral && self.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
+            return true;
+        }
+        if self.outbox.parts() >= OUTBOX_PARTS_MAX
+            && (self.outbox.owed_bytes() > OUTBOX_OWED_BYTES_MAX || self.outbox.fall_behind(appended.arena()).is_err())
+        {
+            return false;
+        }
+        self.outbox.push(appended, class).is_ok()
+    }
+}
+
+fn is_of(slot: &Option<Slot>, user: UserId) -> bool {
+    slot.as_ref().and_then(|slot| slot.session.account()).is_some_and(|account| account.id == user)
+}
+
+/// How many visits may be added before the next stretch, after one that made `made` and left `waiting`: about as many as
+/// were made, fewer while many wait. What the last look took too much is taken off, but never all: who sends to a large
+/// room adds a thousand visits once, and then few, since what comes next joins them.
+fn intake(last: isize, made: usize, waiting: usize) -> isize {
+    let allowed = if waiting > WALK_VISITS_SHORT { made - made / 4 } else { made + WALK_VISITS_SHORT - waiting };
+    let signed = |count: usize| isize::try_from(count).unwrap_or(isize::MAX);
+    signed(allowed) + last.clamp(-signed(made / 4), 0)
+}
+
+/// How many visits the next stretch makes. While one peer goes on sending, what it sends should join the walk soon; where
+/// many do, or nobody does, a longer stretch costs less: every look interrupts it, and lets receivers fall asleep.
+fn stretch_visits(last: usize, heard: usize) -> usize {
+    match heard {
+        0 => (last * 2).clamp(STRETCH_VISITS_MIN, STRETCH_VISITS_MAX),
+        some => (some * STRETCH_VISITS_MIN).min(STRETCH_VISITS_BUSY),
+    }
+}

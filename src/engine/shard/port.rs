@@ -1,0 +1,340 @@
+//! How the rest of the server speaks to a shard, and what a shard asks of the rest.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::domain::user::Account;
+use crate::domain::write::Write;
+use crate::engine::session::Entry;
+use crate::engine::session::outbox::Class;
+use crate::engine::topics::feeds::FeedKey;
+use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::protocol::v0::reason::Goodbye;
+
+/// Frames for a topic's sessions, encoded once.
+#[derive(Debug)]
+pub struct Publication {
+    /// Whose listeners.
+    pub topic: Topic,
+    /// Whole frames.
+    pub frames: Bytes,
+    /// What may happen to them under pressure.
+    pub class: Class,
+    /// Who does not get them.
+    pub except: Except,
+    /// The session that caused it: its shard visits it first.
+    pub origin: Option<SessionKey>,
+}
+
+/// Who does not get a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Except {
+    /// Everybody gets it.
+    Nobody,
+    /// All sessions of a user (typing, presence).
+    User(UserId),
+    /// Everybody save one user's sessions (a private post).
+    AllBut(UserId),
+    /// One session (`signal` without echo).
+    Session(SessionKey),
+}
+
+/// Whose sessions are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// This user's.
+    Only(UserId),
+    /// Everybody else's.
+    AllBut(UserId),
+}
+
+impl Whom {
+    /// Is this user meant?
+    pub fn is(self, user: UserId) -> bool {
+        match self {
+            Self::Only(meant) => user == meant,
+            Self::AllBut(spared) => user != spared,
+        }
+    }
+}
+
+/// Whom a feed hears, as the database says.
+#[derive(Debug)]
+pub struct Follows {
+    /// In no order.
+    pub authors: Vec<UserId>,
+    /// Dropped when the shard has worked it off: the next list is read then.
+    pub permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// Sessions on posts, of some of a shard's slots.
+#[derive(Debug)]
+pub struct Readers {
+    /// Whose, and on what.
+    pub users: Vec<(UserId, Topic)>,
+    /// The slot to go on from; `None` when these were the last.
+    pub next: Option<u32>,
+}
+
+pub use super::inbox::Inbox;
+
+/// What a shard may be told.
+#[derive(Debug)]
+pub enum ToShard {
+    /// Fan out to this shard's listeners.
+    Publish(Arc<Publication>),
+    /// For one session.
+    Deliver {
+        /// Which.
+        session: SessionKey,
+        /// Whole frames.
+        frames: Bytes,
+        /// What may happen to them under pressure.
+        class: Class,
+    },
+    /// For a room's home shard: a socket of a user's came.
+    Arrived {
+        /// In which room.
+        room: RoomId,
+        /// Whose.
+        account: Arc<Account>,
+        /// Which socket: it hears who is there.
+        session: SessionKey,
+    },
+    /// For a room's home shard: a socket of a user's went.
+    Departed {
+        /// From which room.
+        room: RoomId,
+        /// Whose.
+        user: UserId,
+    },
+    /// Sessions in a topic end.
+    Evict {
+        /// In which topic.
+        topic: Topic,
+        /// Whose.
+        whom: Whom,
+        /// What they hear.
+        goodbye: Goodbye,
+    },
+    /// These are a room's participants, asked for at `asked_at`: whoever came before then and is none of them goes.
+    Participants {
+        /// Of which room.
+        room: RoomId,
+        /// Sorted.
+        users: Arc<[UserId]>,
+        /// When the question was put.
+        asked_at: std::time::Instant,
+    },
+    /// Who has sockets on posts?
+    Readers {
+        /// The first slot to look at.
+        from: u32,
+        /// Where the answer goes.
+        answer: tokio::sync::oneshot::Sender<Readers>,
+    },
+    /// The answer to [`LoadFollows`]; `None` when the database did not give it.
+    Follows {
+        /// For which feed.
+        feed: FeedKey,
+        /// Whom it hears.
+        follows: Option<Follows>,
+    },
+    /// Whom a user hears, read anew since others changed it: for the shards with the user's feed.
+    Refollow {
+        /// Whose feed.
+        user: UserId,
+        /// Whom it hears.
+        follows: Follows,
+    },
+    /// A user hears another's posts from here on, or no more: for the shards with the user's feed.
+    ///
+    /// Where `hears` is true, the sender called [`Directory::hear_all`] for the shard, which takes it back.
+    Relation {
+        /// Whose feed.
+        user: UserId,
+        /// Whom.
+        other: UserId,
+        /// As a follower or as a friend.
+        hears: bool,
+    },
+    /// All sessions end, spread over this time; no more are admitted.
+    Drain(Duration),
+}
+
+impl ToShard {
+    /// Memory of what it carries, in bytes, as far as it may be much.
+    pub(super) fn carried_bytes(&self) -> usize {
+        match self {
+            Self::Publish(publication) => publication.frames.len(),
+            Self::Deliver { frames, .. } => frames.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Shards that have listeners of a topic: one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShardSet(pub u64);
+
+impl ShardSet {
+    /// The set with this shard in it, too.
+    #[must_use]
+    pub fn with(self, shard: ShardId) -> Self {
+        Self(self.0 | 1 << shard.0)
+    }
+
+    /// The set without this shard.
+    #[must_use]
+    pub fn without(self, shard: ShardId) -> Self {
+        Self(self.0 & !(1 << shard.0))
+    }
+
+    /// Is this shard in it?
+    pub fn contains(self, shard: ShardId) -> bool {
+        self.0 & (1 << shard.0) != 0
+    }
+
+    /// Nobody listens.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The shards, ascending.
+    pub fn iter(self) -> impl Iterator<Item = ShardId> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let next = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+            left &= left - 1;
+            Some(ShardId(next))
+        })
+    }
+}
+
+/// Which shards have listeners of which topic.
+pub trait Directory: Send + Sync + 'static {
+    /// The shard has its first listener of the topic. Called before the greeting is queued.
+    fn join(&self, topic: Topic, shard: ShardId);
+    /// The shard lost its last listener of the topic.
+    fn leave(&self, topic: Topic, shard: ShardId);
+    /// Who listens now.
+    fn shards_of(&self, topic: &Topic) -> ShardSet;
+    /// The shard is to be given every author's publications until [`Self::hear_enough`] was called as often: it cannot
+    /// say yet whose it needs.
+    fn hear_all(&self, shard: ShardId);
+    /// Takes one [`Self::hear_all`] back. What the shard needs it has joined before.
+    fn hear_enough(&self, shard: ShardId);
+}
+
+/// A future that a shard may await without blocking its loop.
+pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a handshake asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A chat room.
+    Chat(RoomId),
+    /// The user's own feed.
+    Feed,
+    /// A post with its comments and reactions.
+    Post(PostId),
+    /// The user's own notifications.
+    Notifications,
+}
+
+/// How a handshake is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// After it, inside the socket, where a browser can read why: chat.
+    Inside(Refused),
+    /// With this status and an empty body: all others.
+    Status(u16),
+}
+
+/// Why a handshake is refused inside its socket: the text of the error frame, and the goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// The error frame's text.
+    pub text: &'static str,
+    /// The close code.
+    pub goodbye: Goodbye,
+}
+
+/// The gate's word on a handshake.
+pub enum Verdict {
+    /// Everything was in a cache.
+    Now(Result<Entry, Denied>),
+    /// The database is asked.
+    Later(Promise<Result<Entry, Denied>>),
+}
+
+/// Who may come in.
+pub trait Gate: Send + Sync + 'static {
+    /// Is the page that opens this socket one of ours?
+    fn allows_origin(&self, origin: Option<&str>, host: &str) -> bool;
+    /// May the bearer of the token have what is wanted? Never blocks.
+    fn admit(&self, wanted: Wanted, token: Option<&str>) -> Verdict;
+    /// The server is about to stop: 503 with Retry-After.
+    fn is_draining(&self) -> bool;
+}
+
+/// A request for the REST API, and how it is answered; runs on the control runtime.
+pub type Rest = Arc<
+    dyn Fn(http::Request<hyper::body::Incoming>, SocketAddr) -> Promise<http::Response<RestBody>>
+        + Send
+        + Sync
+        + 'static,
+>;
+
+/// A response body whose bytes are made on the control runtime.
+pub type RestBody = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
+
+/// Hands a durable write to its lane; gives it back when the lane is full. Never blocks.
+pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync>;
+
+/// Asks for [`ToShard::Follows`] for a user's feed on a shard. Never blocks; false: too many wait, nothing will come.
+pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) -> bool + Send + Sync>;
+
+/// All that a shard asks of the rest of the server.
+#[derive(Clone)]
+pub struct Ports {
+    /// Every shard's inbox, by number; a shard finds its own there, too.
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    /// Who listens where.
+    pub directory: Arc<dyn Directory>,
+    /// Who may come in.
+    pub gate: Arc<dyn Gate>,
+    /// The REST API.
+    pub rest: Rest,
+    /// The write lanes.
+    pub submit: Submit,
+    /// Who follows whom.
+    pub load_follows: LoadFollows,
+}
+
+impl Ports {
+    /// The shard that keeps what must be counted once for a room.
+    pub fn home(&self, room: RoomId) -> ShardId {
+        let (high, low) = room.0.as_u64_pair();
+        let mixed = (high ^ low).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let shards = self.inboxes.len() as u64;
+        ShardId(u8::try_from(mixed % shards).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_shards_lists_them() {
+        let set = ShardSet::default().with(ShardId(3)).with(ShardId(63)).with(ShardId(0)).without(ShardId(3));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [ShardId(0), ShardId(63)]);
+        assert!(ShardSet::default().iter().next().is_none());
+    }
+}

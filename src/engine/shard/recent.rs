@@ -1,0 +1,172 @@
+//! What authors published while feeds here were still loading: kept until the last of those feeds knows whom it hears.
+//!
+//! A feed is greeted before its list of authors is read. From before the greeting the shard is given everybody's posts,
+//! and a feed that has found out that it hears an author gets what came of that author since it began.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::port::Publication;
+use crate::engine::topics::feeds::FeedKey;
+use crate::ids::UserId;
+use crate::limits::{FEED_RECENT_BYTES_MAX, FEED_RECENT_MAX};
+
+struct Kept {
+    number: u64,
+    author: UserId,
+    publication: Arc<Publication>,
+}
+
+/// The publications, and the feeds for which they are kept.
+#[derive(Default)]
+pub(super) struct Recent {
+    next: u64,
+    kept: VecDeque<Kept>,
+    /// Numbers of what is kept of an author, ascending: most lists name nobody who published just now.
+    authors: HashMap<UserId, VecDeque<u64>>,
+    bytes: usize,
+    /// Feeds that load, each with the number of the first publication it may need.
+    since: HashMap<FeedKey, u64>,
+    oldest: BTreeSet<(u64, u32)>,
+}
+
+impl Recent {
+    /// A feed begins to load.
+    pub(super) fn begin(&mut self, feed: FeedKey) {
+        self.since.insert(feed, self.next);
+        self.oldest.insert((self.next, feed.number));
+    }
+
+    /// A feed knows whom it hears, or is gone.
+    pub(super) fn end(&mut self, feed: FeedKey) {
+        if let Some(since) = self.since.remove(&feed) {
+            self.oldest.remove(&(since, feed.number));
+            let needed = self.oldest.first().map_or(self.next, |(number, _)| *number);
+            while self.kept.front().is_some_and(|kept| kept.number < needed) {
+                self.drop_front();
+            }
+        }
+    }
+
+    /// An author published. Feeds that would need more than is kept: their sockets have to come again.
+    pub(super) fn note(&mut self, author: UserId, publication: &Arc<Publication>) -> Vec<FeedKey> {
+        let number = self.next;
+        self.next += 1;
+        if self.since.is_empty() {
+            return Vec::new();
+        }
+        self.bytes += publication.frames.len();
+        self.authors.entry(author).or_default().push_back(number);
+        self.kept.push_back(Kept { number, author, publication: Arc::clone(publication) });
+        let mut dropped = 0;
+        while self.kept.len() > FEED_RECENT_MAX || self.bytes > FEED_RECENT_BYTES_MAX {
+            dropped = self.drop_front().map_or(dropped, |number| number + 1);
+        }
+        if dropped == 0 {
+            return Vec::new();
+        }
+        let late = self.since.iter().filter(|(_, since)| **since < dropped);
+        late.map(|(feed, _)| *feed).collect()
+    }
+
+    /// What came of an author since the feed began. Costs what it finds, whatever is kept of others.
+    pub(super) fn of(&self, feed: FeedKey, author: UserId) -> impl Iterator<Item = &Arc<Publication>> {
+        let numbers = self.since.get(&feed).and_then(|since| Some((self.authors.get(&author)?, since)));
+        let found = numbers.map(|(numbers, since)| {
+            let first = numbers.partition_point(|number| number < since);
+            numbers.range(first..).filter_map(|number| self.publication(*number))
+        });
+        found.into_iter().flatten()
+    }
+
+    /// What is kept was noted without a gap: a number is a place.
+    fn publication(&self, number: u64) -> Option<&Arc<Publication>> {
+        let place = number.checked_sub(self.kept.front()?.number)?;
+        let kept = self.kept.get(usize::try_from(place).ok()?)?;
+        debug_assert_eq!(kept.number, number);
+        Some(&kept.publication)
+    }
+
+    fn drop_front(&mut self) -> Option<u64> {
+        let kept = self.kept.pop_front()?;
+        self.bytes -= kept.publication.frames.len();
+        if let Entry::Occupied(mut numbers) = self.authors.entry(kept.author) {
+            numbers.get_mut().pop_front();
+            if numbers.get().is_empty() {
+                numbers.remove();
+            }
+        }
+        Some(kept.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::engine::session::outbox::Class;
+    use crate::engine::shard::port::Except;
+    use crate::ids::Topic;
+
+    fn publication(author: UserId, number: usize) -> Arc<Publication> {
+        let frames = Bytes::from(number.to_string());
+        let (class, except) = (Class::Durable, Except::Nobody);
+        Arc::new(Publication { topic: Topic::Author(author), frames, class, except, origin: None })
+    }
+
+    fn heard(recent: &Recent, feed: FeedKey, author: UserId) -> Vec<String> {
+        recent.of(feed, author).map(|kept| String::from_utf8_lossy(&kept.frames).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_feed_gets_what_came_since_it_began_and_no_more() {
+        let (mut recent, ana, beto) = (Recent::default(), UserId::fresh(), UserId::fresh());
+        let [first, second] = [1, 2].map(|number| FeedKey { number, serial: number });
+        recent.note(ana, &publication(ana, 0));
+        recent.begin(first);
+        recent.note(ana, &publication(ana, 1));
+        recent.note(beto, &publication(beto, 2));
+        recent.begin(second);
+        recent.note(ana, &publication(ana, 3));
+        assert_eq!(heard(&recent, first, ana), ["1", "3"]);
+        assert_eq!(heard(&recent, first, beto), ["2"]);
+        assert_eq!(heard(&recent, second, ana), ["3"]);
+        assert_eq!(heard(&recent, second, UserId::fresh()), Vec::<String>::new());
+        recent.end(first);
+        assert_eq!(heard(&recent, first, ana), Vec::<String>::new());
+        assert_eq!(recent.kept.len(), 1, "what only the first one needed is gone");
+        recent.end(second);
+        assert_eq!((recent.kept.len(), recent.bytes, recent.authors.len()), (0, 0, 0));
+    }
+
+    /// Each look costs what it finds: 64 Ki looks at nothing but one publication each end, and not 64 Ki times 64 Ki.
+    #[test]
+    fn a_look_passes_over_what_others_published() {
+        let (mut recent, feed) = (Recent::default(), FeedKey { number: 1, serial: 1 });
+        recent.begin(feed);
+        let authors: Vec<UserId> = (0..FEED_RECENT_MAX).map(|_| UserId::fresh()).collect();
+        for (number, author) in authors.iter().enumerate() {
+            recent.note(*author, &publication(*author, number));
+        }
+        for (number, author) in authors.iter().enumerate() {
+            let mut found = recent.of(feed, *author);
+            assert_eq!(found.next().map(|kept| kept.frames.clone()), Some(Bytes::from(number.to_string())));
+            assert!(found.next().is_none());
+        }
+    }
+
+    #[test]
+    fn who_would_miss_something_is_named() {
+        let (mut recent, ana) = (Recent::default(), UserId::fresh());
+        let [slow, late] = [1, 2].map(|number| FeedKey { number, serial: 1 });
+        recent.begin(slow);
+        for number in 0..FEED_RECENT_MAX {
+            assert_eq!(recent.note(ana, &publication(ana, number)), []);
+        }
+        recent.begin(late);
+        assert_eq!(recent.note(ana, &publication(ana, 0)), [slow]);
+        assert_eq!(heard(&recent, late, ana).len(), 1);
+    }
+}

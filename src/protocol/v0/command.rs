@@ -1,0 +1,318 @@
+//! What a client of a chat socket says, read from its JSON into values that cannot be wrong.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::domain::chat::message::{MessageType, ReactionType};
+use crate::domain::chat::write::{Action, NewMessage};
+use crate::ids::MessageId;
+use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
+use crate::protocol::v0::fields::{Fields, Reader, Value};
+use crate::protocol::v0::reason;
+
+/// What a client wants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// To be written.
+    Write(Action),
+    /// To be told to the other users of the room.
+    Typing {
+        /// Has begun (true) or stopped.
+        is_typing: bool,
+    },
+    /// An application's event, to be told to the room and forgotten.
+    Signal {
+        /// JSON, as it came.
+        data: &'a str,
+        /// The sender's socket hears it too.
+        echo: bool,
+    },
+    /// To be answered on this socket.
+    Ping {
+        /// JSON to be sent back; `null` if there was none.
+        timestamp: &'a str,
+    },
+    /// Nothing: unknown types, empty texts, missing ids.
+    Nothing,
+}
+
+/// A frame that deserves an error: the text says what is wrong.
+pub type Refused = &'static str;
+
+/// Reads one text frame of a chat socket.
+///
+/// # Errors
+/// The text for the error frame.
+pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refused> {
+    if !is_passed_on(text) {
+        let read = reader.read(text, |fields| match kind(fields).as_deref() {
+            Some("signal" | "ping") => None,
+            kind => Some(command(kind, fields)),
+        });
+        if let Some(command) = read {
+            return command;
+        }
+    }
+    let fields = Fields::raw(text).map_err(|_| reason::BAD_JSON)?;
+    match kind(&fields).as_deref() {
+        Some("signal") => signal(&fields),
+        Some("ping") => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
+        kind => command(kind, &fields),
+    }
+}
+
+fn kind<'f, V: Value + ?Sized>(fields: &Fields<'f, V>) -> Option<Cow<'f, str>> {
+    fields.kind.and_then(Value::text)
+}
+
+/// Whether it begins as what must be passed on in the bytes it came in. A wrong guess costs time, nothing else.
+fn is_passed_on(text: &str) -> bool {
+    let kind = text.strip_prefix("{\"type\":").map(str::trim_start);
+    kind.is_some_and(|kind| kind.starts_with("\"signal\"") || kind.starts_with("\"ping\""))
+}
+
+/// What the kinds ask for that pass nothing on.
+fn command<V: Value + ?Sized>(kind: Option<&str>, fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+    match kind {
+        Some("chat_message") => chat_message(fields),
+        Some("typing") => Ok(typing(fields)),
+        Some("read_message") => read_message(fields),
+        Some("react_message") => react_message(fields),
+        Some("edit_message") => edit_message(fields),
+        Some("delete_message") => delete_message(fields),
+        _ => Ok(Command::Nothing),
+    }
+}
+
+fn chat_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+    let message_type = match fields.message_type.map(text) {
+        None => MessageType::Text,
+        Some(name) => MessageType::from_text(&name?)
+            .filter(|kind| matches!(kind, MessageType::Text | MessageType::Emoji))
+            .ok_or(reason::BAD_MESSAGE_TYPE)?,
+    };
+    let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
+    let mut message = NewMessage::text(content, message_type);
+    message.reply_to = fields.reply_to.and_then(Value::text).and_then(|id| id.parse().ok());
+    message.client_id = fields
+        .client_id
+        .and_then(Value::text)
+        .filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()))
+        .map(Cow::into_owned);
+    Ok(Command::Write(Action::Send(message)))
+}
+
+fn typing<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Command<'static> {
+    match fields.is_typing.map(Value::flag) {
+        None => Command::Typing { is_typing: false },
+        Some(Some(is_typing)) => Command::Typing { is_typing },
+        Some(None) => Command::Nothing,
+    }
+}
+
+fn signal<'a>(fields: &Fields<'a, RawValue>) -> Result<Command<'a>, Refused> {
+    let data = passed_on(fields.data)?;
+    if data.len() > SIGNAL_BYTES_MAX {
+        return Err(reason::SIGNAL_TOO_LONG);
+    }
+    let echo = fields.echo.map_or(Some(false), Value::flag).ok_or(reason::BAD_FIELD)?;
+    Ok(Command::Signal { data, echo })
+}
+
+fn read_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+    Ok(match message_id(fields)? {
+        Some(message) => Command::Write(Action::Read { message }),
+        None => Command::Nothing,
+    })
+}
+
+fn react_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+    let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
+    let name = match fields.reaction_type.map(text) {
+        None => return Ok(Command::Nothing),
+        Some(name) => name?,
+    };
+    if name.is_empty() {
+        return Ok(Command::Nothing);
+    }
+    let reaction = ReactionType::from_text(&name).ok_or(reason::BAD_REACTION)?;
+    Ok(Command::Write(Action::React { message, reaction }))
+}
+
+fn edit_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+    let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
+    let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
+    Ok(Command::Write(Action::Edit { message, content }))
+}
+
+fn delete_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+    Ok(match message_id(fields)? {
+        Some(message) => Command::Write(Action::Delete { message }),
+        None => Command::Nothing,
+    })
+}
+
+/// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
+pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
+    let json = raw.map_or("null", RawValue::get);
+    // A level costs two bytes at least: short texts need no look.
+    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
+}
+
+/// How deep valid JSON is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// The trimmed content; `None` when there is nothing in it.
+fn content<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<String>, Refused> {
+    let Some(value) = fields.content else { return Ok(None) };
+    let content = text(value)?;
+    let trimmed = content.trim();
+    if trimmed.is_empty() {
+        return Ok(None);
+    }
+    if trimmed.len() > CONTENT_CHARS_MAX && trimmed.chars().count() > CONTENT_CHARS_MAX {
+        return Err(reason::TOO_LONG);
+    }
+    Ok(Some(trimmed.to_owned()))
+}
+
+/// The message's id; `None` when it is missing, null or empty. What is no UUID names no message.
+fn message_id<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<MessageId>, Refused> {
+    match fields.message_id {
+        None => Ok(None),
+        Some(value) if value.is_null() => Ok(None),
+        Some(value) => match text(value)?.as_ref() {
+            "" => Ok(None),
+            id => Ok(Some(id.parse().unwrap_or(MessageId(uuid::Uuid::nil())))),
+        },
+    }
+}
+
+fn text<V: Value + ?Sized>(value: &V) -> Result<Cow<'_, str>, Refused> {
+    value.text().ok_or(reason::BAD_FIELD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Command<'_>, Refused> {
+        super::parse(text, &mut Reader::default())
+    }
+
+    const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
+
+    fn sent(text: &str) -> NewMessage {
+        match parse(text) {
+            Ok(Command::Write(Action::Send(message))) => message,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_message_is_trimmed_and_counted_in_characters() {
+        assert_eq!(sent(r#"{"type":"chat_message","content":"  hola\n"}"#).content, "hola");
+        let longest = "😀".repeat(CONTENT_CHARS_MAX);
+        assert_eq!(sent(&format!(r#"{{"type":"chat_message","content":" {longest} "}}"#)).content, longest);
+        let longer = format!(r#"{{"type":"chat_message","content":"{longest}!"}}"#);
+        assert_eq!(parse(&longer), Err(reason::TOO_LONG));
+    }
+
+    #[test]
+    fn a_bad_reply_is_no_reply_and_a_bad_type_an_error() {
+        for reply in ["null", "1", "\"x\"", "{}", "\"\""] {
+            let frame = format!(r#"{{"type":"chat_message","content":"x","reply_to":{reply}}}"#);
+            assert_eq!(sent(&frame).reply_to, None, "{reply}");
+        }
+        assert!(sent(&format!(r#"{{"type":"chat_message","content":"x","reply_to":"{ID}"}}"#)).reply_to.is_some());
+        for kind in ["\"image\"", "\"nope\"", "\"system\""] {
+            let frame = format!(r#"{{"type":"chat_message","content":"x","message_type":{kind}}}"#);
+            assert_eq!(parse(&frame), Err(reason::BAD_MESSAGE_TYPE), "{kind}");
+        }
+        assert_eq!(parse(r#"{"type":"chat_message","content":"x","message_type":5}"#), Err(reason::BAD_FIELD));
+        assert_eq!(parse(r#"{"type":"chat_message","content":["x"]}"#), Err(reason::BAD_FIELD));
+    }
+
+    #[test]
+    fn silence_where_the_contract_is_silent() {
+        for frame in [
+            "{}",
+            r#"{"type":"nope"}"#,
+            r#"{"type":5}"#,
+            r#"{"type":"chat_message"}"#,
+            r#"{"type":"chat_message","content":"  "}"#,
+            r#"{"type":"typing","is_typing":"yes"}"#,
+            r#"{"type":"typing","is_typing":null}"#,
+            r#"{"type":"read_message"}"#,
+            r#"{"type":"delete_message","message_id":""}"#,
+            r#"{"type":"react_message","message_id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946"}"#,
+        ] {
+            assert_eq!(parse(frame), Ok(Command::Nothing), "{frame}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        let nested = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
+        for frame in ["", "nope", "[]", "5", "\"x\"", "null", "{", r#"{"type":"typing"} x"#, nested.as_str()] {
+            assert_eq!(parse(frame), Err(reason::BAD_JSON), "{frame:.20}");
+        }
+        let signal = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"type":"signal","data":{open}"]\"["{close}}}"#)
+        };
+        assert_eq!(parse(&signal(JSON_DEPTH_MAX + 1)), Err(reason::BAD_JSON));
+        assert!(parse(&signal(JSON_DEPTH_MAX)).is_ok());
+    }
+
+    #[test]
+    fn every_other_command() {
+        let id = ID.parse().unwrap();
+        assert_eq!(parse(r#"{"type":"typing"}"#), Ok(Command::Typing { is_typing: false }));
+        assert_eq!(parse(r#"{"type":"typing","is_typing":true}"#), Ok(Command::Typing { is_typing: true }));
+        assert_eq!(
+            parse(r#"{"type":"signal","data":{"a":[1, 2]},"echo":true}"#),
+            Ok(Command::Signal { data: r#"{"a":[1, 2]}"#, echo: true })
+        );
+        assert_eq!(parse(r#"{"type":"ping"}"#), Ok(Command::Ping { timestamp: "null" }));
+        assert_eq!(parse(r#"{"type":"ping","timestamp":17}"#), Ok(Command::Ping { timestamp: "17" }));
+        let read = format!(r#"{{"type":"read_message","message_id":"{ID}"}}"#);
+        assert_eq!(parse(&read), Ok(Command::Write(Action::Read { message: id })));
+        let react = format!(r#"{{"type":"react_message","message_id":"{ID}","reaction_type":"fire"}}"#);
+        assert_eq!(parse(&react), Ok(Command::Write(Action::React { message: id, reaction: ReactionType::Fire })));
+        assert_eq!(parse(&react.replace("fire", "bogus")), Err(reason::BAD_REACTION));
+        let edit = format!(r#"{{"type":"edit_message","message_id":"{ID}","content":" b "}}"#);
+        assert_eq!(parse(&edit), Ok(Command::Write(Action::Edit { message: id, content: "b".into() })));
+        let delete = format!(r#"{{"type":"delete_message","message_id":"{ID}"}}"#);
+        assert_eq!(parse(&delete), Ok(Command::Write(Action::Delete { message: id })));
+    }
+
+    #[test]
+    fn of_a_repeated_key_the_last_counts() {
+        assert_eq!(sent(r#"{"type":"x","type":"chat_message","content":"a","content":"b"}"#).content, "b");
+    }
+
+    #[test]
+    fn a_signal_has_a_limit() {
+        let frame = |bytes: usize| format!(r#"{{"type":"signal","data":"{}"}}"#, "x".repeat(bytes - 2));
+        assert!(parse(&frame(SIGNAL_BYTES_MAX)).is_ok());
+        assert_eq!(parse(&frame(SIGNAL_BYTES_MAX + 1)), Err(reason::SIGNAL_TOO_LONG));
+    }
+}

@@ -1,0 +1,78 @@
+//! What a client of a feed, post or notification socket says; whatever is not understood is nothing.
+
+use crate::ids::NotificationId;
+use crate::protocol::v0::command::passed_on;
+use crate::protocol::v0::fields::{Fields, Value};
+
+/// What a client wants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ListenerCommand<'a> {
+    /// To be answered on this socket.
+    Ping {
+        /// JSON to be sent back; `null` if there was none.
+        timestamp: &'a str,
+    },
+    /// A notification was seen. Only notification sockets take it.
+    MarkRead(NotificationId),
+    /// Nothing: no JSON, no object, unknown types, missing or malformed ids.
+    Nothing,
+}
+
+/// Reads one text frame of a socket that is there to listen.
+pub fn parse(text: &str) -> ListenerCommand<'_> {
+    let Ok(fields) = Fields::raw(text) else { return ListenerCommand::Nothing };
+    let kind = fields.kind.and_then(|kind| kind.text());
+    match kind.as_deref() {
+        Some("ping") => passed_on(fields.timestamp)
+            .map_or(ListenerCommand::Nothing, |timestamp| ListenerCommand::Ping { timestamp }),
+        Some("mark_read") => fields
+            .notification_id
+            .and_then(|id| id.text())
+            .and_then(|id| id.parse().ok())
+            .map_or(ListenerCommand::Nothing, ListenerCommand::MarkRead),
+        _ => ListenerCommand::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
+
+    #[test]
+    fn pings_and_reads_are_understood_in_any_spelling() {
+        for (text, timestamp) in [
+            (r#"{"type":"ping"}"#, "null"),
+            (r#" {"timestamp":{"a":[1, 2]},"type":"p\u0069ng","x":1}"#, r#"{"a":[1, 2]}"#),
+        ] {
+            assert_eq!(parse(text), ListenerCommand::Ping { timestamp }, "{text}");
+        }
+        for id in [ID.to_owned(), ID.to_uppercase(), ID.replace('-', "")] {
+            let frame = format!(r#"{{"type":"mark_read","notification_id":"{id}"}}"#);
+            assert_eq!(parse(&frame), ListenerCommand::MarkRead(ID.parse().unwrap()), "{id}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_nothing() {
+        let nested = format!(r#"{{"type":"ping","timestamp":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+        for text in [
+            "",
+            "nope",
+            "5",
+            "null",
+            r#"["ping",1,null]"#,
+            r#"["ping","ping","ping"]"#,
+            r#"{"type":"ping""#,
+            r#"{"type":["ping"]}"#,
+            r#"{"type":"mark_read"}"#,
+            r#"{"type":"mark_read","notification_id":5}"#,
+            r#"{"type":"mark_read","notification_id":"nonsense"}"#,
+            r#"{"type":"unknown"}"#,
+            nested.as_str(),
+        ] {
+            assert_eq!(parse(text), ListenerCommand::Nothing, "{text:.40}");
+        }
+    }
+}

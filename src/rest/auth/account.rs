@@ -1,0 +1,177 @@
+//! `/api/auth/`: register, log in, refresh, log out, and who one is.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::access::token::Pair;
+use crate::clock::Timestamp;
+use crate::domain::feed::write::Action;
+use crate::domain::write::Outcome;
+use crate::ids::UserId;
+use crate::limits;
+use crate::protocol::v0::json::Object;
+use crate::rest::auth::registration::{self, PASSWORD_CHARS};
+use crate::rest::error::{Error, Result, Unauthorized};
+use crate::rest::extract::Client;
+use crate::rest::extract::{Caller, active_account};
+use crate::rest::fields::{Faults, Fields, Length, up_to};
+use crate::rest::{App, json_response};
+use crate::store::RegisterError;
+
+/// Everybody new follows this user, if there is one.
+const FOLLOWED_BY_ALL: &str = "sos";
+
+/// `POST login/`
+pub async fn login(State(app): State<Arc<App>>, Client(client): Client, fields: Fields) -> Result<Response> {
+    let mut faults = Faults::default();
+    let login = fields.required("login", up_to(254), &mut faults);
+    let password = fields.required("password", up_to(PASSWORD_CHARS), &mut faults);
+    let (Some(login), Some(password)) = (login, password) else { return Err(faults.result().err().unwrap_or(wrong())) };
+    let user = check_password(&app, client, &login, password).await?;
+    let pair = app.tokens.issue_pair(user, Timestamp::now());
+    let mut out = Vec::with_capacity(2048);
+    let mut object = Object::open(&mut out);
+    object.text("refresh", &pair.refresh).text("access", &pair.access);
+    write_user(&app, &mut object, user).await?;
+    object.close();
+    Ok(json_response(StatusCode::OK, out))
+}
+
+async fn check_password(app: &App, client: Option<IpAddr>, login: &str, password: String) -> Result<UserId> {
+    app.rates.login(client, login)?;
+    let found = app.store.credentials(&login.to_lowercase()).await?;
+    let (hash, user) = match found {
+        Some(found) => (Some(found.password_hash), Some((found.user, found.is_active))),
+        None => (None, None),
+    };
+    match (app.hasher.verify(password, hash).await?, user) {
+        (true, Some((user, true))) => Ok(user),
+        (true, Some((_, false))) => Err(Error::whole("Esta cuenta está desactivada.")),
+        _ => Err(wrong()),
+    }
+}
+
+fn wrong() -> Error {
+    Error::whole("Credenciales inválidas.")
+}
+
+/// `POST register/`
+pub async fn register(State(app): State<Arc<App>>, Client(client): Client, fields: Fields) -> Result<Response> {
+    app.rates.attempt(client)?;
+    let (mut user, password) = registration::check(&*app.store, &fields).await?;
+    user.password_hash = app.hasher.make(password).await?;
+    let user = app.store.register(user).await.map_err(|error| match error {
+        RegisterError::Taken { email, username } => registration::taken(email, username),
+        RegisterError::Store(error) => error.into(),
+    })?;
+    follow_the_helpers(&app, user).await;
+    let Pair { refresh, access } = app.tokens.issue_pair(user, Timestamp::now());
+    let mut out = Vec::with_capacity(2048);
+    let mut object = Object::open(&mut out);
+    object.text("message", "Usuario registrado exitosamente");
+    write_user(&app, &mut object, user).await?;
+    object.value("tokens", |out| Object::open(out).text("refresh", &refresh).text("access", &access).close());
+    object.close();
+    Ok(json_response(StatusCode::CREATED, out))
+}
+
+/// Everybody new follows [`FOLLOWED_BY_ALL`], as by following on one's own. The user is there, whatever becomes of it.
+async fn follow_the_helpers(app: &App, user: UserId) {
+    let helpers = match app.store.profile_by_name(FOLLOWED_BY_ALL).await {
+        Ok(helpers) => helpers.filter(|helpers| helpers.is_active && helpers.id != user),
+        Err(error) => return tracing::warn!(%error, "a new user does not follow {FOLLOWED_BY_ALL}"),
+    };
+    if let Some(helpers) = helpers
+        && let Outcome::Refused(refusal) = app.store.write_feed(user, Action::Follow { user: helpers.id }).await
+    {
+        tracing::warn!(?refusal, "a new user does not follow {FOLLOWED_BY_ALL}");
+    }
+}
+
+/// `POST refresh/`
+pub async fn refresh(State(app): State<Arc<App>>, fields: Fields) -> Result<Response> {
+    let mut faults = Faults::default();
+    let token = fields.required("refresh", up_to(limits::TOKEN_BYTES_MAX), &mut faults);
+    faults.result()?;
+    let now = Timestamp::now();
+    let refresh = app.tokens.verify_refresh(&token.unwrap_or_default(), now).map_err(Unauthorized::Refresh)?;
+    if app.store.is_revoked(&refresh.token.jti).await? {
+        return Err(Unauthorized::Refresh(crate::access::token::TokenError::Invalid).into());
+    }
+    active_account(&*app.store, refresh.token.user).await?;
+    let Pair { access, refresh } = app.tokens.renew(&refresh, now);
+    Ok(Json(json!({"access": access, "refresh": refresh})).into_response())
+}
+
+/// `GET profile/`
+pub async fn profile(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
+    let user = app.store.profile(caller.id()).await?.ok_or(Unauthorized::NoUser)?;
+    let mut out = Vec::with_capacity(1024);
+    app.presenter.profile(&mut out, &user, Some(user.id));
+    Ok(json_response(StatusCode::OK, out))
+}
+
+/// `GET verify/`
+pub async fn verify(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
+    let mut out = Vec::with_capacity(1024);
+    let mut object = Object::open(&mut out);
+    object.flag("valid", true);
+    write_user(&app, &mut object, caller.id()).await?;
+    object.close();
+    Ok(json_response(StatusCode::OK, out))
+}
+
+/// `POST logout/`: a refresh token of the caller's that comes along is not taken again.
+pub async fn logout(State(app): State<Arc<App>>, caller: Caller, fields: Fields) -> Result<Response> {
+    let token = ["refresh_token", "refresh"].iter().find_map(|name| fields.0.get(*name)?.as_str());
+    if let Some(Ok(refresh)) = token.map(|token| app.tokens.verify_refresh(token.trim(), Timestamp::now()))
+        && refresh.token.user == caller.id()
+    {
+        let expires = Timestamp(0).plus_seconds(refresh.token.expires);
+        app.store.revoke(refresh.token.jti, expires).await?;
+    }
+    Ok(Json(json!({"message": "Sesión cerrada exitosamente"})).into_response())
+}
+
+/// `POST change-password/` with `old_password`, `new_password` and, if the client asks twice, `new_password_confirm`.
+pub async fn change_password(
+    State(app): State<Arc<App>>,
+    Client(client): Client,
+    caller: Caller,
+    fields: Fields,
+) -> Result<Response> {
+    let mut faults = Faults::default();
+    let old = fields.required("old_password", up_to(PASSWORD_CHARS), &mut faults);
+    let length = Length { min: 8, max: PASSWORD_CHARS, min_text: None };
+    let new = fields.required("new_password", length, &mut faults);
+    let again = fields.optional("new_password_confirm", up_to(PASSWORD_CHARS), &mut faults);
+    faults.result()?;
+    let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+    let mut faults = Faults::default();
+    registration::check_strength("new_password", &new, &mut faults);
+    if again.is_some_and(|again| !again.is_empty() && again != new) {
+        faults.add("new_password_confirm", "Las contraseñas no coinciden.");
+    }
+    faults.result()?;
+    match check_password(&app, client, &caller.account.username, old).await {
+        Ok(user) if user == caller.id() => {}
+        Err(error @ (Error::TooMany(_) | Error::Unavailable | Error::Internal(_))) => return Err(error),
+        Ok(_) | Err(_) => return Err(Error::field("old_password", "La contraseña actual es incorrecta.")),
+    }
+    let hash = app.hasher.make(new).await?;
+    app.store.set_password(caller.id(), hash).await?;
+    Ok(Json(json!({"message": "Contraseña cambiada exitosamente"})).into_response())
+}
+
+/// The caller's own profile under `user`.
+async fn write_user(app: &App, object: &mut Object<'_>, user: UserId) -> Result<()> {
+    let profile = app.store.profile(user).await?.ok_or(Unauthorized::NoUser)?;
+    object.value("user", |out| app.presenter.profile(out, &profile, Some(user)));
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Accounts: registering, logging in, tokens.
+
+pub mod account;
+pub mod registration;

@@ -1,0 +1,4 @@
+//! Chat: rooms and their messages.
+
+pub mod messages;
+pub mod rooms;

@@ -1,0 +1,99 @@
+//! Who is calling: the bearer token of a request, checked down to the user's row.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::{HeaderMap, header, request::Parts};
+
+use crate::access::client_address::{self, PeerAddr};
+use crate::access::token::Access;
+use crate::clock::Timestamp;
+use crate::domain::user::Account;
+use crate::ids::UserId;
+use crate::rest::App;
+use crate::rest::error::{Error, Unauthorized};
+use crate::store::Store;
+
+/// A request's user, who exists and is active.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The user.
+    pub account: Arc<Account>,
+    /// The token that said so.
+    pub access: Access,
+}
+
+impl Caller {
+    /// The user's id.
+    pub fn id(&self) -> UserId {
+        self.account.id
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let token = bearer(&parts.headers)?;
+        let access = app.tokens.verify_access(token, Timestamp::now()).map_err(Unauthorized::Access)?;
+        let account = active_account(&*app.store, access.user).await?;
+        app.rates.request(account.id)?;
+        Ok(Self { account, access })
+    }
+}
+
+/// The account of a token's user.
+///
+/// # Errors
+/// 401 when the user is gone or was deactivated.
+pub async fn active_account(store: &dyn Store, user: UserId) -> Result<Arc<Account>, Error> {
+    let account = store.account(user).await?.ok_or(Unauthorized::NoUser)?;
+    if account.is_active { Ok(account) } else { Err(Unauthorized::Inactive.into()) }
+}
+
+/// The one value after `Bearer`, which Django spells with a capital.
+fn bearer(headers: &HeaderMap) -> Result<&str, Unauthorized> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = value.split_ascii_whitespace();
+    if parts.next() != Some("Bearer") {
+        return Err(Unauthorized::Missing);
+    }
+    match (parts.next(), parts.next()) {
+        (Some(token), None) => Ok(token),
+        _ => Err(Unauthorized::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_after_bearer() {
+        let of = |value: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("Bearer a.b.c"), Ok("a.b.c".to_owned()));
+        assert_eq!(bearer(&HeaderMap::new()), Err(Unauthorized::Missing));
+        assert_eq!(of("bearer a"), Err(Unauthorized::Missing));
+        assert_eq!(of("Basic a"), Err(Unauthorized::Missing));
+        assert_eq!(of("Bearer"), Err(Unauthorized::Malformed));
+        assert_eq!(of("Bearer a b"), Err(Unauthorized::Malformed));
+    }
+}
+
+/// A request's [`client_address::client`]; nothing where the connection layer did not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Client(pub Option<IpAddr>);
+
+impl FromRequestParts<Arc<App>> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<PeerAddr>();
+        Ok(Self(peer.map(|peer| client_address::client(peer.0, &parts.headers, &app.trusted_proxies))))
+    }
+}

@@ -1,0 +1,287 @@
+//! A request's fields, from JSON or a form, checked as REST Framework checks them and with its words.
+
+use axum::Form;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{StatusCode, header};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+
+use crate::limits;
+use crate::rest::error::{Error, Result};
+
+/// A body's fields by name. A form's values are texts; a field that comes several times is a list.
+#[derive(Debug, Default)]
+pub struct Fields(pub Map<String, Value>);
+
+/// Texts by field, gathered so that all faults are told at once.
+#[derive(Debug, Default)]
+pub struct Faults(Map<String, Value>);
+
+impl Faults {
+    /// One more text for a field.
+    pub fn add(&mut self, name: &str, text: impl Into<String>) {
+        let texts = self.0.entry(name).or_insert_with(|| json!([]));
+        if let Value::Array(texts) = texts {
+            texts.push(Value::String(text.into()));
+        }
+    }
+
+    /// Nothing, if there were none.
+    pub fn result(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Fields(self.0)) }
+    }
+}
+
+/// How long a text may be, in characters.
+#[derive(Debug, Clone, Copy)]
+pub struct Length {
+    /// With [`Length::min_text`] or REST Framework's own.
+    pub min: usize,
+    /// The most.
+    pub max: usize,
+    /// Said when it is too short.
+    pub min_text: Option<&'static str>,
+}
+
+/// At most this many characters.
+pub const fn up_to(max: usize) -> Length {
+    Length { min: 0, max, min_text: None }
+}
+
+impl Fields {
+    /// Is there a value that is not null?
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// A trimmed text that must be there and not blank.
+    pub fn required(&self, name: &str, length: Length, faults: &mut Faults) -> Option<String> {
+        match self.0.get(name) {
+            None => faults.add(name, "Este campo es requerido."),
+            Some(value) => match self.text_of(name, value, length, faults) {
+                Some(text) if text.is_empty() => faults.add(name, "Este campo no puede estar en blanco."),
+                found => return found.and_then(|text| long_enough(name, text, length, faults)),
+            },
+        }
+        None
+    }
+
+    /// A trimmed text; empty when it is missing or blank.
+    pub fn optional(&self, name: &str, length: Length, faults: &mut Faults) -> Option<String> {
+        match self.0.get(name) {
+            None => Some(String::new()),
+            Some(value) => {
+                let text = self.text_of(name, value, length, faults)?;
+                if text.is_empty() { Some(text) } else { long_enough(name, text, length, faults) }
+            }
+        }
+    }
+
+    /// True, false, or nothing when it is missing.
+    pub fn flag(&self, name: &str, faults: &mut Faults) -> Option<bool> {
+        let found = match self.0.get(name)? {
+            Value::Bool(flag) => Some(*flag),
+            Value::Number(number) if number.as_u64() == Some(0) => Some(false),
+            Value::Number(number) if number.as_u64() == Some(1) => Some(true),
+            Value::String(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+                "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if found.is_none() {
+            faults.add(name, "Debe ser un booleano válido.");
+        }
+        found
+    }
+
+    /// A whole number that is not negative; nothing when it is missing, null or blank.
+    pub fn count(&self, name: &str, faults: &mut Faults) -> Option<u32> {
+        let number = match self.0.get(name)? {
+            Value::Null => return None,
+            Value::String(text) if text.trim().is_empty() => return None,
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match number.map(u32::try_from) {
+            Some(Ok(count)) => return Some(count),
+            Some(Err(_)) => faults.add(name, "Asegúrese de que este valor sea mayor o igual a 0."),
+            None => faults.add(name, "Introduzca un número entero válido."),
+        }
+        None
+    }
+
+    /// A list's values. A form's single value is a list of one.
+    pub fn list(&self, name: &str) -> Result<&[Value]> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(&[]),
+            Some(Value::Array(values)) => Ok(values),
+            Some(value @ Value::String(_)) => Ok(std::slice::from_ref(value)),
+            Some(other) => {
+                let kind = kind_of(other);
+                Err(Error::field(
+                    name,
+                    format!("Se esperaba una lista de elementos, pero se recibió el tipo \"{kind}\"."),
+                ))
+            }
+        }
+    }
+
+    fn text_of(&self, name: &str, value: &Value, length: Length, faults: &mut Faults) -> Option<String> {
+        let text = match value {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Number(number) => number.to_string(),
+            Value::Null => {
+                faults.add(name, "Este campo no puede ser nulo.");
+                return None;
+            }
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                faults.add(name, "No es una cadena válida.");
+                return None;
+            }
+        };
+        if text.contains('\0') {
+            faults.add(name, "No se permiten caracteres nulos.");
+            return None;
+        }
+        if text.chars().count() > length.max {
+            let max = length.max;
+            faults.add(name, format!("Asegúrese de que este campo no tenga más de {max} caracteres."));
+            return None;
+        }
+        Some(text)
+    }
+}
+
+fn long_enough(name: &str, text: String, length: Length, faults: &mut Faults) -> Option<String> {
+    if text.chars().count() >= length.min {
+        return Some(text);
+    }
+    let min = length.min;
+    faults.add(
+        name,
+        length
+            .min_text
+            .map_or_else(|| format!("Asegúrese de que este campo tenga al menos {min} caracteres."), str::to_owned),
+    );
+    None
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
+}
+
+/// A body's media type, without its parameters.
+pub fn media_type(request: &Request) -> String {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        timeout(limits::BODY_TIMEOUT, read(request, state)).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Fields> {
+    let written = request.headers().get(header::CONTENT_TYPE).cloned();
+    match media_type(&request).as_str() {
+        "application/json" => from_json(&whole_body(request, state).await?),
+        "application/x-www-form-urlencoded" => {
+            let Form(pairs) = Form::<Vec<(String, String)>>::from_request(request, state)
+                .await
+                .map_err(|rejection| rejected(rejection.status()))?;
+            Ok(from_pairs(pairs))
+        }
+        "multipart/form-data" => {
+            let form = Multipart::from_request(request, state).await.map_err(|error| rejected(error.status()))?;
+            Ok(from_pairs(text_parts(form).await?))
+        }
+        _ if whole_body(request, state).await?.is_empty() => Ok(Fields::default()),
+        _ => {
+            let kind = written.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let text = format!("Tipo de medio \"{kind}\" incompatible en la solicitud.");
+            Err(Error::Detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.into()))
+        }
+    }
+}
+
+async fn whole_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+    Bytes::from_request(request, state).await.map_err(|rejection| rejected(rejection.status()))
+}
+
+fn from_json(body: &[u8]) -> Result<Fields> {
+    if body.is_empty() {
+        return Ok(Fields::default());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(Fields(fields)),
+        Ok(other) => {
+            let kind = kind_of(&other);
+            Err(Error::whole(&format!("Datos inválidos. Se esperaba un diccionario pero es un {kind}.")))
+        }
+        Err(error) => {
+            // The parser's words and place only: serde_json never quotes what it read.
+            let text = format!("JSON parse error - {error}");
+            Err(Error::Detail(StatusCode::BAD_REQUEST, text.into()))
+        }
+    }
+}
+
+async fn text_parts(mut form: Multipart) -> Result<Vec<(String, String)>> {
+    let mut pairs = Vec::new();
+    while let Some(part) = form.next_field().await.map_err(|error| rejected(error.status()))? {
+        let name = part.name().unwrap_or_default().to_owned();
+        if part.file_name().is_none() {
+            pairs.push((name, part.text().await.map_err(|error| rejected(error.status()))?));
+        }
+    }
+    Ok(pairs)
+}
+
+fn from_pairs(pairs: Vec<(String, String)>) -> Fields {
+    let mut fields = Fields::default();
+    for (name, value) in pairs {
+        fields.push(name, value);
+    }
+    fields
+}
+
+impl Fields {
+    /// One more value of a form.
+    pub fn push(&mut self, name: String, value: String) {
+        let value = Value::String(value);
+        match self.0.get_mut(&name) {
+            None => drop(self.0.insert(name, value)),
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+}
+
+/// A body that could not be read, by the status that the reader gave it.
+pub fn rejected(status: StatusCode) -> Error {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::hand(StatusCode::PAYLOAD_TOO_LARGE, "La solicitud es demasiado grande.")
+        }
+        _ => Error::Detail(StatusCode::BAD_REQUEST, "Solicitud con formato incorrecto.".into()),
+    }
+}
+
+/// A body that did not come in time.
+pub fn too_slow() -> Error {
+    Error::hand(StatusCode::REQUEST_TIMEOUT, "La solicitud tardó demasiado en llegar.")
+}

@@ -1,0 +1,238 @@
+//! REST: who may ask for what, one resource a file.
+
+pub mod assets;
+pub mod auth;
+pub mod chat;
+pub mod error;
+pub mod extract;
+pub mod people;
+pub mod posts;
+pub mod system;
+pub mod uploads;
+
+mod cors;
+mod fields;
+mod form;
+mod notifications;
+mod page;
+mod paging;
+mod write_answer;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, patch, post};
+
+use crate::access::client_address::Network;
+use crate::access::lifecycle::Lifecycle;
+use crate::access::origin::Rules;
+use crate::access::password::Hasher;
+use crate::access::rate::Rates;
+use crate::access::token::Tokens;
+use crate::limits;
+use crate::protocol::v0::object::Presenter;
+use crate::rest::error::Error;
+use crate::rest::uploads::upload::MediaDir;
+use crate::store::Store;
+
+/// Everything that REST needs of the rest of the server.
+pub struct App {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Makes and checks tokens.
+    pub tokens: Arc<Tokens>,
+    /// Makes and checks password hashes.
+    pub hasher: Hasher,
+    /// Writes the objects of answers.
+    pub presenter: Arc<Presenter>,
+    /// Where uploads are.
+    pub media: Arc<MediaDir>,
+    /// Starting, ready or draining.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Which pages may read answers.
+    pub origins: Rules,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How often one may.
+    pub rates: Rates,
+    /// May everybody read `/metrics`?
+    pub metrics_public: bool,
+    /// Prometheus' text.
+    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Is Redis there? `None`: it is not needed.
+    pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// All routes except the WebSockets'.
+pub fn router(app: App) -> Router {
+    let app = Arc::new(app);
+    Router::new()
+        .merge(auth_routes())
+        .merge(message_routes())
+        .merge(people_routes())
+        .merge(post_routes())
+        .merge(notification_routes())
+        .route("/media/{*path}", get(serve_media))
+        .route("/healthz", get(system::alive))
+        .route("/readyz", get(system::ready))
+        .route("/health", get(system::healthy))
+        .route("/health/", get(system::healthy))
+        .route("/metrics", get(system::metrics))
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(page::serve)
+        .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(middleware::from_fn(log_and_harden))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), cors::layer))
+        .with_state(app)
+}
+
+fn auth_routes() -> Router<Arc<App>> {
+    routes([
+        ("/auth/login", post(auth::account::login)),
+        ("/auth/register", post(auth::account::register)),
+        ("/auth/refresh", post(auth::account::refresh)),
+        ("/auth/profile", get(auth::account::profile)),
+        ("/auth/verify", get(auth::account::verify)),
+        ("/auth/logout", post(auth::account::logout)),
+        ("/auth/change-password", post(auth::account::change_password)),
+    ])
+}
+
+fn message_routes() -> Router<Arc<App>> {
+    let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
+    let one =
+        get(chat::messages::show).patch(chat::messages::edit).put(chat::messages::edit).delete(chat::messages::delete);
+    routes([
+        ("/messaging/chats", get(chat::rooms::list).post(chat::rooms::create)),
+        ("/messaging/chats/{room}", get(chat::rooms::show)),
+        ("/messaging/chats/{room}/messages", get(chat::messages::list)),
+        ("/messaging/chats/{room}/send_message", post(chat::messages::send).layer(upload)),
+        ("/messaging/chats/{room}/mark_as_read", post(chat::messages::mark_as_read)),
+        ("/messaging/chats/{room}/messages/{message}", one),
+        ("/messaging/chats/{room}/messages/{message}/react", post(chat::messages::react)),
+        ("/messaging/chats/{room}/settings", patch(chat::rooms::settings)),
+        ("/messaging/chats/{room}/chat-settings", patch(chat::rooms::settings)),
+        ("/messaging/chats/{room}/add_participant", post(chat::rooms::add_participant)),
+        ("/messaging/chats/{room}/remove_participant", post(chat::rooms::remove_participant)),
+        ("/messaging/chats/{room}/leave", post(chat::rooms::leave)),
+    ])
+}
+
+fn people_routes() -> Router<Arc<App>> {
+    routes([
+        ("/users", get(people::profiles::search)),
+        ("/users/search", get(people::profiles::search)),
+        ("/users/friends", get(people::friends::list)),
+        ("/users/friends/{name}", get(people::friends::list_of).delete(people::friends::remove)),
+        ("/users/friend-requests", get(people::friends::requests)),
+        ("/users/friend-requests/send/{name}", post(people::friends::request)),
+        ("/users/friend-requests/{request}", delete(people::friends::cancel)),
+        ("/users/friend-requests/{request}/respond", post(people::friends::respond)),
+        ("/users/follow/{name}", post(people::follows::follow)),
+        ("/users/{name}/follow", post(people::follows::follow)),
+        ("/users/unfollow/{name}", delete(people::follows::unfollow)),
+        ("/users/followers/{name}", get(people::follows::followers)),
+        ("/users/following/{name}", get(people::follows::following)),
+        ("/users/{name}/posts", get(posts::post::list_of)),
+        ("/users/profile", get(auth::account::profile)),
+        ("/users/profile/{name}", get(people::profiles::profile)),
+        ("/users/chat/{name}", post(people::profiles::open_chat)),
+    ])
+}
+
+fn post_routes() -> Router<Arc<App>> {
+    let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
+    // A film and its thumbnail, or a picture.
+    let uploads = DefaultBodyLimit::max(3 * limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
+    let one = get(posts::post::show).delete(posts::post::delete);
+    let one = one.merge(patch(posts::post::edit).put(posts::post::edit).layer(uploads));
+    let comment = get(posts::comments::show)
+        .patch(posts::comments::edit)
+        .put(posts::comments::edit)
+        .delete(posts::comments::delete);
+    routes([
+        ("/posts", get(posts::post::list).merge(post(posts::post::create).layer(uploads))),
+        ("/posts/{post}", one),
+        ("/posts/short/{short_id}", get(posts::post::show_short)),
+        ("/posts/{post}/react", post(posts::reactions::react).delete(posts::reactions::unreact)),
+        ("/posts/{post}/share", post(posts::reactions::share)),
+        ("/posts/{post}/comments", get(posts::comments::list).merge(post(posts::comments::create).layer(upload))),
+        ("/posts/comments/{comment}", comment),
+        ("/posts/comments/{comment}/replies", get(posts::comments::replies)),
+        (
+            "/posts/comments/{comment}/like",
+            post(posts::reactions::like_comment).delete(posts::reactions::unlike_comment),
+        ),
+    ])
+}
+
+fn notification_routes() -> Router<Arc<App>> {
+    routes([
+        ("/notifications", get(notifications::list)),
+        ("/notifications/unread-count", get(notifications::unread_count)),
+        ("/notifications/mark-all-read", post(notifications::mark_all_read)),
+        ("/notifications/clear-all", delete(notifications::clear_all)),
+        ("/notifications/{notification}/read", post(notifications::mark_read)),
+        ("/notifications/{notification}/delete", delete(notifications::delete)),
+    ])
+}
+
+/// Each path below `/api`, with and without a slash at the end. Not nested: that would hide `/api` from the handlers,
+/// which name themselves in `next` and `previous`.
+fn routes<const N: usize>(routes: [(&str, MethodRouter<Arc<App>>); N]) -> Router<Arc<App>> {
+    routes.into_iter().fold(Router::new(), |router, (path, handlers)| {
+        router.route(&format!("/api{path}"), handlers.clone()).route(&format!("/api{path}/"), handlers)
+    })
+}
+
+async fn serve_media(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let below = parts.uri.path().strip_prefix("/media").unwrap_or_default().parse();
+    match below {
+        Ok(uri) => {
+            parts.uri = uri;
+            uploads::media::serve(&app.media, Request::from_parts(parts, body)).await
+        }
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn not_allowed(request: Request) -> Error {
+    let text = format!("Método \"{}\" no permitido.", request.method());
+    Error::Detail(StatusCode::METHOD_NOT_ALLOWED, text.into())
+}
+
+/// Logs route and status, never what was asked or answered, and sets what every answer carries.
+async fn log_and_harden(request: Request, next: Next) -> Response {
+    let start = std::time::Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let is_api = request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_api {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let status = response.status().as_u16();
+    let micros = start.elapsed().as_micros();
+    tracing::debug!(%method, route = route.as_deref().unwrap_or("-"), status, micros, "request");
+    response
+}
+
+/// An answer whose JSON is already written.
+fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
+}

@@ -1,0 +1,5 @@
+//! People: search, follows, friendship.
+
+pub mod follows;
+pub mod friends;
+pub mod profiles;

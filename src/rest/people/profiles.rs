@@ -1,0 +1,77 @@
+//! `/api/users/`: finding people, and opening a chat with somebody.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+
+use crate::domain::user::{Person, UserProfile};
+use crate::limits;
+use crate::protocol::v0::json::{self, Object};
+use crate::rest::error::{Error, NOT_FOUND, Result};
+use crate::rest::extract::Caller;
+use crate::rest::paging::Listing;
+use crate::rest::{App, json_response};
+
+/// `GET users/` and `GET users/search/?q=`
+pub async fn search(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
+    let listing = Listing::sized(&uri)?;
+    let text = listing.value("q").or_else(|| listing.value("search")).unwrap_or_default();
+    let text: String = text.trim().chars().take(limits::SEARCH_CHARS_MAX).collect();
+    let found = app.store.search_people(caller.id(), &text, listing.page).await?;
+    listing.answer(&app.presenter, &found, |out, person| app.presenter.person(out, person))
+}
+
+/// A list of people without pages.
+pub fn people_response(app: &App, people: &[Person]) -> Response {
+    let mut out = Vec::with_capacity(512 * (people.len() + 1));
+    json::array(&mut out, people, |out, person| app.presenter.person(out, person));
+    json_response(StatusCode::OK, out)
+}
+
+/// `GET users/profile/<username>/`: the profile, and what joins the two.
+pub async fn profile(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
+    let user = by_name(&app, &name).await?;
+    let person = app.store.person(caller.id(), user.id).await?.ok_or(NOT_FOUND)?;
+    let mut out = Vec::with_capacity(1024);
+    app.presenter.profile(&mut out, &user, Some(caller.id()));
+    // The profile is an object already: its last brace makes room for three keys more.
+    out.pop();
+    out.push(b',');
+    let mut more = Vec::with_capacity(128);
+    Object::open(&mut more)
+        .flag("is_following", person.is_following)
+        .flag("is_friend", person.is_friend)
+        .text_or_null("friend_request_status", person.friend_request)
+        .close();
+    out.extend_from_slice(&more[1..]);
+    Ok(json_response(StatusCode::OK, out))
+}
+
+/// `POST users/chat/<username>/`: the private room of the two, made if there is none.
+pub async fn open_chat(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
+    let other = by_name(&app, &name).await?;
+    if other.id == caller.id() {
+        return Err(Error::hand(StatusCode::BAD_REQUEST, "No puedes crear un chat contigo mismo"));
+    }
+    let (room, created) = app.store.open_private_room(caller.id(), other.id).await?;
+    let room = app.store.room(caller.id(), room).await?.ok_or(NOT_FOUND)?;
+    let mut out = Vec::with_capacity(4096);
+    let mut object = Object::open(&mut out);
+    object.value("chat", |out| app.presenter.room(out, &room)).flag("created", created);
+    if created {
+        object.text("message", &format!("Chat creado con {}", other.display_name));
+    }
+    object.close();
+    Ok(json_response(if created { StatusCode::CREATED } else { StatusCode::OK }, out))
+}
+
+/// Somebody active.
+///
+/// # Errors
+/// 404, and those of the store.
+pub async fn by_name(app: &App, name: &str) -> Result<Arc<UserProfile>> {
+    let found = app.store.profile_by_name(name).await?.filter(|user| user.is_active);
+    found.ok_or_else(|| Error::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"))
+}

@@ -1,0 +1,144 @@
+//! A message that comes by REST: its fields and its file, until it is ready to be written.
+
+use axum::extract::Request;
+
+use crate::domain::chat::message::MessageType;
+use crate::domain::chat::write::NewMessage;
+use crate::ids::UserId;
+use crate::limits;
+use crate::rest::auth::registration::address;
+use crate::rest::error::{Error, Result};
+use crate::rest::fields::{Faults, Fields, up_to};
+use crate::rest::form::Form;
+use crate::rest::uploads::upload::{self, Kind, MediaDir, Stored};
+
+/// What `send_message/` got.
+#[derive(Debug)]
+pub struct Draft(Form);
+
+impl Draft {
+    /// Reads a user's body; files go to the media folder's waiting room.
+    ///
+    /// # Errors
+    /// 400, 408, 413, 415 as the body deserves; 503 when too many upload.
+    pub async fn read(media: &MediaDir, user: UserId, request: Request) -> Result<Self> {
+        Form::read(media, user, upload::MESSAGE, request).await.map(Self)
+    }
+
+    /// Checks the fields and moves the file to its place. The file goes again unless it is kept.
+    ///
+    /// # Errors
+    /// 400 with every fault; 503 when the file cannot be stored.
+    pub async fn finish(self, media: &MediaDir) -> Result<(NewMessage, Option<Stored>)> {
+        let Self(Form { fields, mut files }) = self;
+        let mut message = check(&fields, files.first().map(|file| file.slot().kind))?;
+        let Some(kind) = Kind::of_message(message.message_type) else { return Ok((message, None)) };
+        let place = files.iter().position(|file| file.slot().kind == kind);
+        let file = place.ok_or_else(|| Error::whole(kind.missing()))?;
+        let stored = media.store(files.swap_remove(file)).await?;
+        message.attachment = Some(stored.path().to_owned());
+        Ok((message, Some(stored)))
+    }
+}
+
+/// The message that the fields describe, without a file.
+fn check(fields: &Fields, attached: Option<Kind>) -> Result<NewMessage> {
+    let mut faults = Faults::default();
+    let message_type = message_type(fields, attached, &mut faults);
+    let length = up_to(limits::CONTENT_CHARS_MAX);
+    let needs_text = matches!(message_type, MessageType::Text | MessageType::Emoji);
+    let content = match needs_text {
+        true => fields.required("content", length, &mut faults),
+        false => fields.optional("content", length, &mut faults),
+    };
+    let mut message = NewMessage::text(content.unwrap_or_default(), message_type);
+    message.reply_is_strict = true;
+    let reply = fields.has("reply_to").then(|| fields.optional("reply_to", up_to(64), &mut faults)).flatten();
+    if let Some(text) = reply.filter(|text| !text.is_empty()) {
+        match text.parse() {
+            Ok(reply) => message.reply_to = Some(reply),
+            Err(_) => faults.add("reply_to", format!("“{text}” no es un UUID válido.")),
+        }
+    }
+    message.file_url = address(fields, "file_url", &mut faults);
+    message.file_name = fields.optional("file_name", up_to(255), &mut faults).unwrap_or_default();
+    message.file_size = fields.count("file_size", &mut faults);
+    let client_id = fields.has("client_id").then(|| fields.optional("client_id", up_to(64), &mut faults)).flatten();
+    message.client_id = client_id.filter(|id| !id.is_empty());
+    if message.client_id.as_ref().is_some_and(|id| id.len() > limits::CLIENT_ID_BYTES_MAX) {
+        let most = limits::CLIENT_ID_BYTES_MAX;
+        faults.add("client_id", format!("Asegúrese de que este campo no tenga más de {most} caracteres."));
+    }
+    faults.result()?;
+    if message_type == MessageType::File && message.file_url.is_empty() {
+        return Err(Error::whole("Los mensajes de archivo requieren una URL."));
+    }
+    Ok(message)
+}
+
+/// As sent; a file says what a message is where the client does not. Some kinds only the backend writes.
+fn message_type(fields: &Fields, attached: Option<Kind>, faults: &mut Faults) -> MessageType {
+    let text = fields.optional("message_type", up_to(15), faults).unwrap_or_default();
+    match MessageType::from_text(if text.is_empty() { "text" } else { &text }) {
+        Some(MessageType::Text) => attached.map_or(MessageType::Text, Kind::message_type),
+        Some(MessageType::System | MessageType::StoryReply) | None => {
+            faults.add("message_type", format!("\"{text}\" no es una elección válida."));
+            MessageType::Text
+        }
+        Some(other) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn checked(fields: &serde_json::Value, attached: Option<Kind>) -> Result<NewMessage, String> {
+        check(&Fields(fields.as_object().unwrap().clone()), attached).map_err(|error| match error {
+            Error::Fields(fields) => serde_json::to_string(&fields).unwrap(),
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_text_needs_content_and_a_file_does_not() {
+        assert_eq!(checked(&json!({"content": " hola "}), None).unwrap().content, "hola");
+        for empty in [json!({}), json!({"message_type": "emoji"})] {
+            assert_eq!(checked(&empty, None).unwrap_err(), r#"{"content":["Este campo es requerido."]}"#);
+        }
+        let blank = checked(&json!({"content": "  "}), None).unwrap_err();
+        assert_eq!(blank, r#"{"content":["Este campo no puede estar en blanco."]}"#);
+        assert!(checked(&json!({"content": "🎉".repeat(2000)}), None).is_ok());
+        let long = checked(&json!({"content": "🎉".repeat(2001)}), None).unwrap_err();
+        assert_eq!(long, r#"{"content":["Asegúrese de que este campo no tenga más de 2000 caracteres."]}"#);
+        let image = checked(&json!({}), Some(Kind::Image)).unwrap();
+        assert_eq!((image.message_type, image.content.as_str()), (MessageType::Image, ""));
+    }
+
+    #[test]
+    fn each_kind_has_its_needs() {
+        let file = checked(&json!({"message_type": "file", "file_url": "https://a.b/c", "file_size": "7"}), None);
+        assert_eq!(file.unwrap().file_size, Some(7));
+        assert_eq!(
+            checked(&json!({"message_type": "file"}), None).unwrap_err(),
+            r#"{"non_field_errors":["Los mensajes de archivo requieren una URL."]}"#
+        );
+        for (fields, expected) in [
+            (json!({"content": "x", "message_type": "system"}), "\\\"system\\\" no es una elección válida."),
+            (json!({"content": "x", "message_type": "zz"}), "\\\"zz\\\" no es una elección válida."),
+            (json!({"content": "x", "reply_to": "xx"}), "“xx” no es un UUID válido."),
+            (json!({"content": "x", "file_url": "javascript://x"}), "Introduzca una URL válida."),
+            (json!({"content": "x", "file_size": -1}), "mayor o igual a 0"),
+            (json!({"content": ["x"]}), "No es una cadena válida."),
+            (json!({"content": null}), "Este campo no puede ser nulo."),
+            (json!({"content": "a\u{0}b"}), "No se permiten caracteres nulos."),
+            (json!({"content": "x", "client_id": "ñ".repeat(40)}), "client_id"),
+        ] {
+            let error = checked(&fields, None).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(checked(&json!({"content": "x", "reply_to": null}), None).unwrap().reply_to.is_none());
+    }
+}

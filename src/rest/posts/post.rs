@@ -1,0 +1,238 @@
+//! `/api/posts/`: posts listed, published, shown, edited, deleted.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::domain::event::Committed;
+use crate::domain::feed::event::PostChange;
+use crate::domain::feed::post::{Post, PostHead, PostList, PostPatch};
+use crate::domain::feed::write::Action;
+use crate::domain::write::Outcome;
+use crate::ids::PostId;
+use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
+use crate::rest::extract::Caller;
+use crate::rest::form::Form;
+use crate::rest::paging::Listing;
+use crate::rest::people::profiles::by_name;
+use crate::rest::posts::{comments, deletion, fields};
+use crate::rest::uploads::orphans;
+use crate::rest::uploads::upload::{self, Stored};
+use crate::rest::{App, json_response, write_answer};
+
+/// A post's id in a path.
+///
+/// # Errors
+/// 404, as Django's path converter.
+pub fn post_id(text: &str) -> Result<PostId> {
+    text.parse().map_err(|_| NOT_FOUND)
+}
+
+/// What decides on rights, of a post that the caller may see.
+///
+/// # Errors
+/// 404 when there is none, 403 for somebody else's private post.
+pub async fn require_visible(app: &App, caller: &Caller, post: PostId) -> Result<PostHead> {
+    let head = app.store.post_head(post).await?.ok_or(NOT_FOUND)?;
+    if head.is_visible_to(caller.id()) { Ok(head) } else { Err(FORBIDDEN) }
+}
+
+/// `GET posts/?friends_only=`
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let friends_only = listing.value("friends_only").unwrap_or("true").eq_ignore_ascii_case("true");
+    let which = if friends_only { PostList::Circle } else { PostList::Everybody };
+    answer_list(&app, &caller, &listing, which).await
+}
+
+/// `GET users/<username>/posts/`
+pub async fn list_of(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let author = by_name(&app, &name).await?;
+    answer_list(&app, &caller, &listing, PostList::Of(author.id)).await
+}
+
+async fn answer_list(app: &App, caller: &Caller, listing: &Listing, which: PostList) -> Result<Response> {
+    let found = app.store.posts(caller.id(), which, listing.page).await?;
+    listing.answer(&app.presenter, &found, |out, post| app.presenter.post(out, post, Some(caller.id())))
+}
+
+fn post_response(app: &App, status: StatusCode, caller: &Caller, post: &Post) -> Response {
+    let mut out = Vec::with_capacity(4096);
+    app.presenter.post(&mut out, post, Some(caller.id()));
+    json_response(status, out)
+}
+
+/// `GET posts/<id>/`
+pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
+    shown(&app, &caller, post_id(&post)?).await
+}
+
+/// `GET posts/short/<short_id>/`
+pub async fn show_short(State(app): State<Arc<App>>, caller: Caller, Path(short): Path<String>) -> Result<Response> {
+    let post = app.store.post_of_short_id(&short).await?.ok_or(NOT_FOUND)?;
+    shown(&app, &caller, post).await
+}
+
+async fn shown(app: &App, caller: &Caller, id: PostId) -> Result<Response> {
+    let post = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
+    if !post.head().is_visible_to(caller.id()) {
+        return Err(FORBIDDEN);
+    }
+    Ok(post_response(app, StatusCode::OK, caller, &post))
+}
+
+/// Files in their places. They go again unless they are kept.
+#[derive(Default)]
+struct Files {
+    image: Option<Stored>,
+    video: Option<Stored>,
+    thumbnail: Option<Stored>,
+}
+
+impl Files {
+    async fn store(app: &App, mut form: Form) -> Result<Self> {
+        Ok(Self {
+            image: form.store(&app.media, "image").await?,
+            video: form.store(&app.media, "video").await?,
+            thumbnail: form.store(&app.media, "thumbnail").await?,
+        })
+    }
+
+    fn keep(self) {
+        [self.image, self.video, self.thumbnail].into_iter().flatten().for_each(Stored::keep);
+    }
+
+    /// The picture's address, as a post's `images` hold it.
+    fn image_address(&self, app: &App) -> Option<String> {
+        self.image.as_ref().and_then(|image| app.presenter.media(image.path()))
+    }
+}
+
+/// Writes, and keeps the files only when that succeeded; `left` is what the post names no more then. In a task of its own:
+/// a request that is given up must not leave a committed post without its files.
+async fn write(
+    app: &Arc<App>,
+    caller: &Caller,
+    action: Action,
+    files: Files,
+    left: Vec<String>,
+    turn: Option<Turn>,
+) -> Result<Option<Arc<Committed>>> {
+    let (app, user) = (Arc::clone(app), caller.id());
+    let written = tokio::spawn(async move {
+        let outcome = app.store.write_feed(user, action).await;
+        drop(turn);
+        if matches!(outcome, Outcome::Committed(_)) {
+            files.keep();
+            app.media.litter().leave(left.iter().map(String::as_str));
+        }
+        outcome
+    });
+    write_answer::event(written.await.map_err(|error| Error::Internal(error.to_string()))?)
+}
+
+/// Edits of a post wait for each other from their look at the post to their commit: what an edit keeps of the list of
+/// pictures is what the one before it left. Posts share turns by their ids.
+static TURNS: [Mutex<()>; 64] = [const { Mutex::const_new(()) }; 64];
+
+type Turn = MutexGuard<'static, ()>;
+
+async fn turn(post: PostId) -> Turn {
+    TURNS[usize::from(post.0.as_bytes()[15]) % TURNS.len()].lock().await
+}
+
+/// The post, if it is the caller's.
+async fn own(app: &App, caller: &Caller, id: PostId) -> Result<Post> {
+    let post = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
+    if post.user.id == caller.id() { Ok(post) } else { Err(FORBIDDEN) }
+}
+
+/// The files of a post and of the comments that are shown with it; others are found by the sweep.
+fn files_of(post: &Post) -> Vec<String> {
+    let own = [&post.video, &post.thumbnail].into_iter().flatten().cloned();
+    own.chain(orphans::addresses(&post.images)).chain(post.comments.iter().flat_map(comments::files_of)).collect()
+}
+
+/// What a post will not name any more once it is patched.
+fn files_left(before: &Post, patch: &PostPatch) -> Vec<String> {
+    let replaced = [(&before.video, &patch.video), (&before.thumbnail, &patch.thumbnail)];
+    let mut left: Vec<String> =
+        replaced.iter().filter_map(|(old, new)| old.as_ref().filter(|_| new.is_some())).cloned().collect();
+    if let Some(images) = &patch.images {
+        let kept = orphans::addresses(images);
+        left.extend(orphans::addresses(&before.images).into_iter().filter(|image| !kept.contains(image)));
+    }
+    left
+}
+
+/// `POST posts/`
+pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
+    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
+    let mut new = fields::new_post(&form.fields)?;
+    if form.has_file("image") {
+        fields::check_room(&new.images)?;
+    }
+    let files = Files::store(&app, form).await?;
+    if let Some(address) = files.image_address(&app) {
+        new.images = fields::with_image(&new.images, address)?;
+    }
+    new.video = files.video.as_ref().map(|video| video.path().to_owned());
+    new.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
+    let action = Action::Publish { post: PostId::fresh(), new: Box::new(new) };
+    let written = write(&app, &caller, action, files, Vec::new(), None).await?;
+    let event = written.ok_or_else(|| Error::Internal("a post changed nothing".to_owned()))?;
+    match write_answer::post_change(&event)? {
+        PostChange::Created(post) => Ok(post_response(&app, StatusCode::CREATED, &caller, post)),
+        _ => Err(write_answer::unexpected(&event)),
+    }
+}
+
+/// `PATCH` and `PUT posts/<id>/`
+pub async fn edit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(post): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let id = post_id(&post)?;
+    // Before the body: nobody uploads for a post that is not theirs.
+    own(&app, &caller, id).await?;
+    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
+    let mut patch: PostPatch = fields::patch(&form.fields)?;
+    // A body may take minutes, and the post another shape meanwhile.
+    let turn = turn(id).await;
+    let before = own(&app, &caller, id).await?;
+    fields::check_patched(&before, &patch)?;
+    if form.has_file("image") {
+        fields::check_room(patch.images.as_deref().unwrap_or(&before.images))?;
+    }
+    let files = Files::store(&app, form).await?;
+    if let Some(address) = files.image_address(&app) {
+        let images = patch.images.as_deref().unwrap_or(&before.images);
+        patch.images = Some(fields::with_image(images, address)?);
+    }
+    patch.video = files.video.as_ref().map(|video| video.path().to_owned());
+    patch.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
+    let left = files_left(&before, &patch);
+    let action = Action::EditPost { post: id, patch: Box::new(patch) };
+    write(&app, &caller, action, files, left, Some(turn)).await?;
+    shown(&app, &caller, id).await
+}
+
+/// `DELETE posts/<id>/`
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
+    let post = post_id(&post)?;
+    let left = app.store.post(Some(caller.id()), post).await?.map(|post| files_of(&post)).unwrap_or_default();
+    let is_whole = |change: &PostChange| matches!(change, PostChange::Deleted);
+    deletion::whole(app, caller.id(), Action::DeletePost { post }, left, is_whole).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

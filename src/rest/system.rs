@@ -1,0 +1,60 @@
+//! Is the server alive, ready, and how is it doing?
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::access::client_address::PeerAddr;
+use crate::access::lifecycle::Phase;
+use crate::limits;
+use crate::rest::App;
+
+/// `GET /healthz`: the process answers.
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: send clients here.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    let unready =
+        |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response();
+    match app.lifecycle.phase() {
+        Phase::Starting => return unready("starting\n"),
+        Phase::Draining => return unready("draining\n"),
+        Phase::Ready => {}
+    }
+    match timeout(limits::PING_TIMEOUT, app.store.ping()).await {
+        Ok(Ok(())) if app.redis.as_ref().is_some_and(|is_up| !is_up()) => unready("redis\n"),
+        Ok(Ok(())) => "ready\n".into_response(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            unready("database\n")
+        }
+        Err(_) => {
+            tracing::warn!("not ready: the database does not answer in time");
+            unready("database\n")
+        }
+    }
+}
+
+/// `GET /health/`, as the older backend's probes know it.
+pub async fn healthy() -> Json<serde_json::Value> {
+    Json(json!({"status": "healthy", "message": "El servidor está funcionando correctamente"}))
+}
+
+/// `GET /metrics`: to programs on this machine that come without a proxy, or to everybody where that is set.
+pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    let peer = request.extensions().get::<PeerAddr>();
+    let is_local = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+    let is_proxied =
+        ["x-forwarded-for", "forwarded", "x-real-ip"].iter().any(|name| request.headers().contains_key(*name));
+    if !app.metrics_public && (!is_local || is_proxied) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (app.render_metrics)()).into_response()
+}

@@ -1,0 +1,6 @@
+//! Files that come in and go out.
+
+pub mod limits;
+pub mod media;
+pub mod orphans;
+pub mod upload;

@@ -1,0 +1,406 @@
+//! Uploaded files: received beside, checked by content, moved to their place, and gone again if nobody keeps them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::extract::multipart::Field;
+use axum::http::StatusCode;
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt, BufWriter};
+use uuid::Uuid;
+
+use crate::domain::chat::message::MessageType;
+use crate::ids::UserId;
+use crate::limits;
+use crate::rest::error::{Error, Result};
+use crate::rest::fields::rejected;
+use crate::rest::uploads::limits::{Pace, Turns};
+use crate::rest::uploads::orphans::Litter;
+
+/// Bytes by which a file's type is told.
+const HEAD_BYTES: usize = 8 * 1024;
+/// Where files are until they are whole. Never served: its name begins with a dot.
+const WAITING_ROOM: &str = ".incoming";
+
+/// What may be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A picture.
+    Image,
+    /// A film.
+    Video,
+    /// A recording.
+    Audio,
+}
+
+impl Kind {
+    /// By the kind of message that needs it.
+    pub fn of_message(message_type: MessageType) -> Option<Self> {
+        match message_type {
+            MessageType::Image => Some(Self::Image),
+            MessageType::Video => Some(Self::Video),
+            MessageType::Audio => Some(Self::Audio),
+            _ => None,
+        }
+    }
+
+    /// The kind of message it makes.
+    pub fn message_type(self) -> MessageType {
+        match self {
+            Self::Image => MessageType::Image,
+            Self::Video => MessageType::Video,
+            Self::Audio => MessageType::Audio,
+        }
+    }
+
+    /// Said when a message of this kind comes without its file.
+    pub fn missing(self) -> &'static str {
+        match self {
+            Self::Image => "Los mensajes de imagen requieren un archivo de imagen.",
+            Self::Video => "Los mensajes de video requieren un archivo de video.",
+            Self::Audio => "Los mensajes de audio requieren un archivo de audio.",
+        }
+    }
+
+    /// The extension of a file that begins with `head`, if it is of this kind.
+    ///
+    /// Only what browsers show and what cannot carry script: no SVG, no HTML. Browsers record sound into WebM and MP4,
+    /// whose beginnings do not tell it from film.
+    fn extension(self, head: &[u8]) -> Option<&'static str> {
+        let found = infer::get(head)?.mime_type();
+        let known: &[(&str, &str)] = match self {
+            Self::Image => &[
+                ("image/jpeg", "jpg"),
+                ("image/png", "png"),
+                ("image/gif", "gif"),
+                ("image/webp", "webp"),
+                ("image/avif", "avif"),
+                ("image/heif", "heic"),
+            ],
+            Self::Video => &[
+                ("video/mp4", "mp4"),
+                ("video/x-m4v", "m4v"),
+                ("video/webm", "webm"),
+                ("video/quicktime", "mov"),
+                ("video/x-matroska", "mkv"),
+            ],
+            Self::Audio => &[
+                ("audio/mpeg", "mp3"),
+                ("audio/m4a", "m4a"),
+                ("audio/aac", "aac"),
+                ("audio/ogg", "ogg"),
+                ("audio/x-flac", "flac"),
+                ("audio/x-wav", "wav"),
+                ("audio/amr", "amr"),
+                ("video/webm", "weba"),
+                ("video/mp4", "m4a"),
+                ("video/x-matroska", "weba"),
+            ],
+        };
+        known.iter().find(|(mime, _)| *mime == found).map(|(_, extension)| *extension)
+    }
+}
+
+/// A form's field that may hold a file, and where such files are kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The field's name.
+    pub field: &'static str,
+    /// What the file must be.
+    pub kind: Kind,
+    /// Below the media root.
+    folder: &'static str,
+}
+
+/// Files of messages.
+pub const MESSAGE: &[Slot] = &[
+    Slot { field: "image", kind: Kind::Image, folder: "messages/images" },
+    Slot { field: "video", kind: Kind::Video, folder: "messages/videos" },
+    Slot { field: "audio", kind: Kind::Audio, folder: "messages/audios" },
+];
+/// Files of posts.
+pub const POST: &[Slot] = &[
+    Slot { field: "image", kind: Kind::Image, folder: "posts/images" },
+    Slot { field: "video", kind: Kind::Video, folder: "posts/videos" },
+    Slot { field: "thumbnail", kind: Kind::Image, folder: "posts/thumbnails" },
+];
+/// Files of comments.
+pub const COMMENT: &[Slot] = &[Slot { field: "image", kind: Kind::Image, folder: "comments/images" }];
+
+/// Folders whose files go when no row names them any more.
+pub fn swept_folders() -> impl Iterator<Item = &'static str> {
+    POST.iter().chain(COMMENT).map(|slot| slot.folder)
+}
+
+impl Slot {
+    /// Said of a file that is something else.
+    fn wrong(&self) -> Error {
+        let text = match self.kind {
+            Kind::Image => "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.",
+            Kind::Video => "El archivo no es un video válido.",
+            Kind::Audio => "El archivo no es un audio válido.",
+        };
+        Error::field(self.field, text)
+    }
+}
+
+/// A file that goes when it is dropped.
+#[derive(Debug)]
+struct Passing(Option<PathBuf>);
+
+impl Passing {
+    fn at(path: PathBuf) -> Self {
+        Self(Some(path))
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        if let Err(error) = std::fs::remove_file(path) {
+            tracing::warn!(%error, "an upload that nobody keeps could not be removed");
+        }
+    }
+}
+
+/// A whole file in the waiting room.
+#[derive(Debug)]
+pub struct Incoming {
+    slot: &'static Slot,
+    extension: &'static str,
+    file: Passing,
+}
+
+impl Incoming {
+    /// The field it came in.
+    pub fn slot(&self) -> &'static Slot {
+        self.slot
+    }
+}
+
+/// A file in its place, that goes again unless it is kept.
+#[derive(Debug)]
+pub struct Stored {
+    path: String,
+    file: Passing,
+}
+
+impl Stored {
+    /// Its path below the media root.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// It stays.
+    pub fn keep(mut self) {
+        self.file.0 = None;
+    }
+}
+
+/// The media folder.
+#[derive(Debug)]
+pub struct MediaDir {
+    root: PathBuf,
+    turns: Turns,
+    grace: Duration,
+    litter: Litter,
+}
+
+impl MediaDir {
+    /// Makes the folders and empties the waiting room.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn open(root: PathBuf) -> io::Result<Self> {
+        let waiting = root.join(WAITING_ROOM);
+        std::fs::create_dir_all(&waiting)?;
+        for slot in [MESSAGE, POST, COMMENT].into_iter().flatten() {
+            std::fs::create_dir_all(root.join(slot.folder))?;
+        }
+        for entry in std::fs::read_dir(waiting)? {
+            std::fs::remove_file(entry?.path())?;
+        }
+        Ok(Self { root, turns: Turns::default(), grace: limits::UPLOAD_GRACE, litter: Litter::default() })
+    }
+
+    /// With another time that every upload has, however small.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// What an upload's texts may take together.
+    pub fn texts_timeout(&self) -> Duration {
+        self.grace.min(limits::BODY_TIMEOUT)
+    }
+
+    /// Where files are left that a committed write ceased to name.
+    pub fn litter(&self) -> &Litter {
+        &self.litter
+    }
+
+    /// The folder that `/media/` shows.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Streams one field of a user's form into the waiting room.
+    ///
+    /// # Errors
+    /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk is full or too many upload.
+    pub async fn receive(&self, user: UserId, slot: &'static Slot, mut field: Field<'_>) -> Result<Incoming> {
+        let _turn = self.turns.take(user)?;
+        let pace = Pace::starting(self.grace);
+        let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
+        let mut writer = BufWriter::with_capacity(256 * 1024, File::create(&path).await.map_err(disk)?);
+        let file = Passing::at(path);
+        let (mut head, mut size, mut extension) = (Vec::new(), 0, None);
+        loop {
+            let piece = pace.keep(size, field.chunk()).await?;
+            let Some(piece) = piece.map_err(|error| match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+                status => rejected(status),
+            })?
+            else {
+                break;
+            };
+            size += piece.len();
+            if size > limits::UPLOAD_BYTES_MAX {
+                return Err(too_large());
+            }
+            let missing = HEAD_BYTES - head.len().min(HEAD_BYTES);
+            head.extend_from_slice(&piece[..piece.len().min(missing)]);
+            if extension.is_none() && head.len() == HEAD_BYTES {
+                extension = Some(slot.kind.extension(&head).ok_or_else(|| slot.wrong())?);
+            }
+            writer.write_all(&piece).await.map_err(disk)?;
+        }
+        let extension = extension.or_else(|| slot.kind.extension(&head)).ok_or_else(|| slot.wrong())?;
+        writer.flush().await.map_err(disk)?;
+        writer.get_ref().sync_all().await.map_err(disk)?;
+        Ok(Incoming { slot, extension, file })
+    }
+
+    /// Moves a whole file to its place, safely on disk.
+    ///
+    /// # Errors
+    /// 503 when the disk does not take it.
+    pub async fn store(&self, incoming: Incoming) -> Result<Stored> {
+        let folder = self.root.join(incoming.slot.folder);
+        let name = format!("{}.{}", Uuid::new_v4(), incoming.extension);
+        let path = format!("{}/{name}", incoming.slot.folder);
+        // In one piece: whoever gives up waiting for it leaves a file that goes when it is there.
+        let moved = tokio::task::spawn_blocking(move || move_to(incoming, &folder, &name, path)).await;
+        moved.map_err(|error| Error::Internal(error.to_string()))?.map_err(disk)
+    }
+}
+
+fn move_to(mut incoming: Incoming, folder: &Path, name: &str, path: String) -> io::Result<Stored> {
+    let place = folder.join(name);
+    let whole = incoming.file.0.as_ref().expect("only here is it taken");
+    std::fs::rename(whole, &place)?;
+    incoming.file.0 = None;
+    let stored = Stored { path, file: Passing::at(place) };
+    // The name is on disk only when its folder is.
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(stored)
+}
+
+/// The detail stays here; the client may try again.
+#[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
+fn disk(error: io::Error) -> Error {
+    tracing::error!(%error, "an upload could not be stored");
+    Error::Unavailable
+}
+
+fn too_large() -> Error {
+    let megabytes = limits::UPLOAD_BYTES_MAX / (1024 * 1024);
+    Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+
+    #[test]
+    fn a_type_is_told_by_content() {
+        assert_eq!(Kind::Image.extension(PNG), Some("png"));
+        assert_eq!(Kind::Video.extension(PNG), None);
+        assert_eq!(Kind::Image.extension(b"\xff\xd8\xff\xe0\0\x10JFIF"), Some("jpg"));
+        assert_eq!(Kind::Image.extension(b"GIF89a\x01\0"), Some("gif"));
+        assert_eq!(Kind::Audio.extension(b"OggS\0\x02\0\0"), Some("ogg"));
+        assert_eq!(Kind::Audio.extension(b"ID3\x04\0\0"), Some("mp3"));
+        for bad in [
+            &b"<svg xmlns=\"http://www.w3.org/2000/svg\">"[..],
+            b"<?xml version=\"1.0\"?><svg>",
+            b"<!DOCTYPE html><script>",
+            b"%PDF-1.7",
+            b"MZ\x90\0",
+            b"PK\x03\x04",
+            b"hola",
+            b"",
+        ] {
+            for kind in [Kind::Image, Kind::Video, Kind::Audio] {
+                assert_eq!(kind.extension(bad), None, "{bad:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_goes_unless_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = MediaDir::open(folder.path().join("media")).unwrap();
+        let incoming = |name: &str| {
+            let path = media.root().join(WAITING_ROOM).join(name);
+            std::fs::write(&path, PNG).unwrap();
+            Incoming { slot: &MESSAGE[0], extension: "png", file: Passing::at(path) }
+        };
+        let kept = media.store(incoming("a")).await.unwrap();
+        let place = media.root().join(kept.path());
+        assert!(kept.path().starts_with("messages/images/") && kept.path().ends_with(".png"));
+        kept.keep();
+        assert_eq!(std::fs::read(&place).unwrap(), PNG);
+        let refused = media.store(incoming("b")).await.unwrap();
+        let place = media.root().join(refused.path());
+        drop(refused);
+        assert!(!place.exists());
+        let given_up = incoming("c");
+        let place = given_up.file.0.clone().unwrap();
+        drop(given_up);
+        assert!(!place.exists());
+        std::fs::write(media.root().join(WAITING_ROOM).join("left"), PNG).unwrap();
+        MediaDir::open(media.root().to_owned()).unwrap();
+        assert_eq!(std::fs::read_dir(media.root().join(WAITING_ROOM)).unwrap().count(), 0);
+    }
+
+    /// Whoever gives up while the file is being moved leaves none, in whichever folder it is by then.
+    #[tokio::test]
+    async fn a_request_that_is_given_up_while_its_file_is_moved_leaves_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = MediaDir::open(folder.path().join("media")).unwrap();
+        let count = |below: &str| std::fs::read_dir(media.root().join(below)).unwrap().count();
+        for number in 0..50 {
+            let path = media.root().join(WAITING_ROOM).join(number.to_string());
+            std::fs::write(&path, PNG).unwrap();
+            let incoming = Incoming { slot: &MESSAGE[0], extension: "png", file: Passing::at(path) };
+            let mut stored = Box::pin(media.store(incoming));
+            tokio::select! {
+                biased;
+                _ = &mut stored => {}
+                () = std::future::ready(()) => {}
+            }
+            // Every other one is given up when the file has just left the waiting room.
+            while number % 2 == 0 && count(WAITING_ROOM) > 0 {
+                std::thread::yield_now();
+            }
+        }
+        let began = std::time::Instant::now();
+        while count(WAITING_ROOM) + count("messages/images") > 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "{} files", count("messages/images"));
+            tokio::task::yield_now().await;
+        }
+    }
+}

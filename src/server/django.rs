@@ -1,0 +1,123 @@
+//! Beside Django: what hears its announcements and finds its rows, joined to the store, the fan-out and the shards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::Settings;
+use crate::django::Mode;
+use crate::django::doorbell::Ringer;
+use crate::django::follow_sweep::Sweep;
+use crate::django::groups_needed::{Changes, group_of};
+use crate::django::listener::{Ears, Link, Listener};
+use crate::django::tail::{self, Tail};
+use crate::engine::shard::port::Directory;
+use crate::fanout::publish::Fanout;
+use crate::fanout::routes::Routes;
+use crate::ids::Topic;
+use crate::limits::BESIDE_SWEEP;
+use crate::store::django::Beside;
+
+/// The prefix that channels-redis gives its keys unless told otherwise.
+const PREFIX: &str = "asgi";
+
+/// What is needed beside a Django.
+#[derive(Clone)]
+pub(super) struct Neighbour {
+    pub rows: Arc<dyn Beside>,
+    /// Is Redis there? `None`: there is none to be there.
+    pub link: Option<Arc<Link>>,
+}
+
+/// Is there a Django, and if so, what will not be seen of it?
+pub(super) async fn find(settings: &Settings, rows: Option<Arc<dyn Beside>>) -> anyhow::Result<Option<Neighbour>> {
+    let Some(rows) = rows else { return Ok(None) };
+    let is_there = match settings.django {
+        Mode::On => true,
+        Mode::Off => false,
+        Mode::Auto => rows.has_django().await.context("whether Django made this database could not be found out")?,
+    };
+    if !is_there {
+        return Ok(None);
+    }
+    if settings.redis.is_none() {
+        tracing::warn!(
+            "PREGON_REDIS_URL is not set: posts, reactions and comments that Django writes are not seen until a page is \
+             loaded anew; set it to the Redis of Django's CHANNEL_LAYERS"
+        );
+    }
+    tracing::info!(redis = ?settings.redis, "beside Django");
+    Ok(Some(Neighbour { rows, link: settings.redis.is_some().then(Arc::default) }))
+}
+
+/// How often what Django changes without a word is looked at.
+pub(super) fn sweep_every(neighbour: Option<&Neighbour>, otherwise: Duration) -> Duration {
+    if neighbour.is_some() { otherwise.min(BESIDE_SWEEP) } else { otherwise }
+}
+
+/// All that works beside Django.
+pub(super) struct Work {
+    stop: watch::Sender<bool>,
+    listener: Option<JoinHandle<()>>,
+    tail: JoinHandle<()>,
+}
+
+impl Neighbour {
+    /// For `/readyz`: is Redis there?
+    pub(super) fn is_redis_up(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
+        let link = self.link.clone()?;
+        Some(Arc::new(move || link.is_up()))
+    }
+
+    /// Starts all that works beside Django on the control runtime.
+    pub(super) fn start(self, settings: &Settings, sweep: Sweep, fanout: &Arc<Fanout>, control: &Handle) -> Work {
+        let (stop, stopped) = watch::channel(false);
+        let (store, routes) = (&sweep.store.clone(), &sweep.routes.clone());
+        let (rooms, told) = (Arc::clone(routes), Arc::clone(fanout));
+        let tail = Tail::new(tail::Ways {
+            store: Arc::clone(store),
+            rows: Arc::clone(&self.rows),
+            live: Box::new(move || rooms.live(|topic| matches!(topic, Topic::Room(_) | Topic::Notifications(_)))),
+            publish: Box::new(move |events| told.publish(events)),
+        });
+        let tail = control.spawn(tail.run());
+        control.spawn(sweep.run());
+        let redis = settings.redis.clone().zip(self.link);
+        let listener = redis.map(|(address, link)| {
+            let rows = Arc::clone(&self.rows);
+            let ringer = Ringer::new(rows, Arc::clone(fanout), is_live(routes));
+            ringer.start(control);
+            let changes = Arc::new(Changes::default());
+            let (noted, topics) = (Arc::clone(&changes), Arc::clone(routes));
+            routes.watch(Box::new(move |topic| noted.note(topic)));
+            let ears = Ears {
+                changes,
+                is_live: is_live(routes),
+                live: Box::new(move || topics.live(|topic| group_of(*topic).is_some())),
+                hear: Arc::new(move |element| ringer.hear(element)),
+            };
+            control.spawn(Listener::new(address, PREFIX, ears, link).run(stopped))
+        });
+        Work { stop, listener, tail }
+    }
+}
+
+fn is_live(routes: &Arc<Routes>) -> Box<dyn Fn(Topic) -> bool + Send + Sync> {
+    let routes = Arc::clone(routes);
+    Box::new(move |topic: Topic| !routes.shards_of(&topic).is_empty())
+}
+
+impl Work {
+    /// Leaves the groups of the channel layer; returns when that is done.
+    pub(super) async fn stop(self) {
+        self.tail.abort();
+        let _ = self.stop.send(true);
+        if let Some(listener) = self.listener {
+            let _ = listener.await;
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
+
+mod active_check;
+mod django;
+mod post_reread;
+mod rest;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::access::gate::{Door, Terms};
+use crate::access::lifecycle::{Lifecycle, Phase};
+use crate::access::password::Hasher;
+use crate::access::rate::Rates;
+use crate::access::token::Tokens;
+use crate::config::{Database, Settings};
+use crate::django::follow_sweep::Sweep;
+use crate::domain::event::Committed;
+use crate::domain::write::Outcome;
+use crate::engine::net::send::{Io, Sender};
+use crate::engine::net::{affinity, listener};
+use crate::engine::shard::port::{Inbox, Ports, ShardSet, ToShard};
+use crate::engine::shard::{self, Plan};
+use crate::fanout::follow_lists;
+use crate::fanout::publish::Fanout;
+use crate::fanout::routes::Routes;
+use crate::ids::{RoomId, SessionKey, ShardId, UserId};
+use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
+use crate::protocol::v0::object::Presenter;
+use crate::rest::App;
+use crate::rest::uploads::orphans;
+use crate::rest::uploads::upload::MediaDir;
+use crate::store::django::Beside;
+use crate::store::mysql::{self, MysqlOptions, MysqlStore};
+use crate::store::sqlite::{SqliteOptions, SqliteStore};
+use crate::store::{LanePort, Store};
+
+/// Threads for REST, timers and signals.
+const CONTROL_THREADS: usize = 2;
+/// After the drain window, how long shards may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting, in one sentence.
+pub fn run(settings: &Settings) -> anyhow::Result<()> {
+    raise_file_limit();
+    settings.json_times.choose();
+    let prometheus = crate::telemetry::install();
+    metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
+    let listeners = bind(&settings.listen, settings.shards)?;
+    let bound = listeners[0].1[0].local_addr()?;
+    let secret = settings.secret()?;
+    let control = control_runtime()?;
+    outlive_file_limit(&control);
+    let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
+    let routes = Arc::new(Routes::default());
+    let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
+    let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
+    let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
+    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
+    let (store, rows) = open_store(settings, &control, Arc::new(port))?;
+    let neighbour = control.block_on(django::find(settings, rows))?;
+    let bursts = fanout
+        .start(post_reread::port(store.clone(), fanout.clone(), control.handle()))
+        .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
+    let tokens = Arc::new(Tokens::new(secret.bytes()));
+    let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
+    let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
+    let router = crate::rest::router(App {
+        store: store.clone(),
+        tokens: tokens.clone(),
+        hasher: Hasher::default(),
+        presenter,
+        media: media.clone(),
+        lifecycle: lifecycle.clone(),
+        origins: settings.origins.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        rates: Rates::new(settings.rate_limits),
+        metrics_public: settings.metrics_public,
+        render_metrics: Arc::new(move || render.render()),
+        redis: neighbour.as_ref().and_then(django::Neighbour::is_redis_up),
+    });
+    let door = door(settings, store.clone(), tokens, lifecycle.clone());
+    let (submit, closing) = (store.clone(), store.clone());
+    let ports = Ports {
+        inboxes: inboxes.clone(),
+        directory: routes.clone(),
+        gate: Arc::new(door),
+        rest: rest::port(router, control.handle().clone()),
+        submit: Arc::new(move |write| submit.submit(write)),
+        load_follows: follow_lists::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
+    };
+    choose_io(settings.io)?;
+    let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
+    let sweep_every = |usual| django::sweep_every(neighbour.as_ref(), usual);
+    let (active_every, participants_every) = (sweep_every(settings.active_check), sweep_every(PARTICIPANT_SWEEP));
+    control.spawn(active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every));
+    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), participants_every));
+    if let Database::Sqlite(_) = settings.database {
+        // What another program's database names, it may also name where pregon does not look.
+        control.spawn(orphans::collect(store.clone(), media, settings.media_sweep.then_some(MEDIA_SWEEP)));
+    }
+    let beside = neighbour.map(|found| {
+        let sweep = Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
+        found.start(settings, sweep, &fanout, control.handle())
+    });
+    control.spawn(upkeep(prometheus));
+    lifecycle.enter(Phase::Ready);
+    announce(bound, settings);
+    control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    end(control, beside, &fanout, bursts, &*closing);
+    Ok(())
+}
+
+/// All sessions are gone: what served them ends, each before what it needs.
+fn end(control: Runtime, beside: Option<django::Work>, fanout: &Fanout, bursts: JoinHandle<()>, store: &dyn Store) {
+    if let Some(beside) = beside {
+        control.block_on(beside.stop());
+    }
+    fanout.stop();
+    drop(bursts.join());
+    control.block_on(store.close());
+    control.shutdown_timeout(Duration::from_secs(1));
+    tracing::info!("stopped");
+}
+
+/// Each connection is an open file, and many systems begin with a limit of 1024 below a far higher one.
+fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the open-file limit stays as it is (ulimit -n)");
+    }
+}
+
+/// What `auto` means on this machine; and no start where io_uring is demanded and not there.
+fn choose_io(wanted: Io) -> anyhow::Result<()> {
+    let chosen = Sender::new(wanted, STRETCH_VISITS_MAX).map(|sender| sender.io()).context(
+        "PREGON_IO is \"uring\", but this kernel or container gives no io_uring (6.0 or newer is needed, and its system \
+         calls must be allowed): set PREGON_IO=auto",
+    )?;
+    metrics::gauge!("pregon_io", "back_end" => chosen.to_string()).set(1.0);
+    tracing::info!(io = %chosen, "frames leave by");
+    Ok(())
+}
+
+/// Who may come in.
+fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecycle: Arc<Lifecycle>) -> Door {
+    let terms = Terms {
+        token_grace: settings.token_grace,
+        presence_room_max: settings.presence_room_max,
+        strict_tokens: settings.strict_tokens,
+    };
+    Door { store, tokens, origins: settings.origins.clone(), lifecycle, terms }
+}
+
+/// A store, and what it offers beside another program.
+type Opened = (Arc<dyn Store>, Option<Arc<dyn Beside>>);
+
+fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Opened> {
+    let shown_reactions = settings.post_reactions_shown;
+    Ok(match &settings.database {
+        Database::Sqlite(file) => {
+            let options = SqliteOptions { shown_reactions, ..SqliteOptions::new(file.clone()) };
+            (SqliteStore::open(options, port)?, None)
+        }
+        Database::Mysql(link) => {
+            let (lanes, zone) = (settings.write_lanes, settings.zone);
+            let options = MysqlOptions { lanes, zone, shown_reactions, ..MysqlOptions::new(link.clone()) };
+            let plan = control.block_on(mysql::plan(link))?;
+            if let Some(sentence) = settings.zone_to_set(&plan) {
+                anyhow::bail!(sentence);
+            }
+            let store = control.block_on(MysqlStore::open(options, port))?;
+            (store.clone(), Some(store))
+        }
+    })
+}
+
+/// Joins the lanes to the fan-out.
+struct LaneToFanout {
+    lists: Arc<follow_lists::Lists>,
+    fanout: Arc<Fanout>,
+}
+
+impl LanePort for LaneToFanout {
+    fn committed(&self, events: &[Arc<Committed>]) {
+        self.lists.committed(events);
+        self.fanout.publish(events);
+    }
+
+    fn answered(&self, session: SessionKey, outcome: &Outcome) {
+        self.fanout.answer(session, outcome);
+    }
+}
+
+/// One listener a shard for each address. The system's choice of a port is the same for all shards.
+fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Vec<(SocketAddr, Vec<TcpListener>)>> {
+    let mut bound = Vec::new();
+    for address in addresses {
+        match bind_one(*address, shards) {
+            Ok(listeners) => bound.push((*address, listeners)),
+            // A machine without IPv6 serves the addresses it has.
+            Err(error)
+                if address.is_ipv6() && addresses.len() > 1 && error.kind() == io::ErrorKind::AddrNotAvailable =>
+            {
+                tracing::warn!(%address, "this machine has no such address: not listening there");
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("cannot listen on {address}: choose another with PREGON_LISTEN, for example 127.0.0.1:8001")
+                });
+            }
+        }
+    }
+    anyhow::ensure!(!bound.is_empty(), "none of PREGON_LISTEN's addresses exists on this machine");
+    Ok(bound)
+}
+
+fn bind_one(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
+    if address.port() != 0 {
+        // Listeners share a port with whoever also wants to share it: another server there must be found out first.
+        drop(TcpListener::bind(address)?);
+    }
+    let first = listener::listen(address)?;
+    let address = first.local_addr()?;
+    let others = (1..shards).map(|_| listener::listen(address));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+fn control_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
+/// A file at its limit (`ulimit -f`, a container's quota) is to be an error of that write, as a full disk is: unhandled,
+/// its signal ends the process. A handler that only notes it, once installed, stays.
+fn outlive_file_limit(control: &Runtime) {
+    let _entered = control.enter();
+    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
+        tracing::warn!(%error, "a file at its size limit (ulimit -f) would end the server");
+    }
+}
+
+fn start_shards(
+    count: usize,
+    io: Io,
+    mut listeners: Vec<(SocketAddr, Vec<TcpListener>)>,
+    ports: &Ports,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let cores = affinity::allowed_cores();
+    let start = |number: usize| {
+        let plan = Plan {
+            id: ShardId(u8::try_from(number)?),
+            core: cores.get(number % cores.len().max(1)).copied(),
+            shares_core: shares_core(number, count, cores.len()),
+            listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
+            io,
+            ports: ports.clone(),
+        };
+        shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")
+    };
+    (0..count).map(start).collect()
+}
+
+/// Does another of `count` shards, handed out to `cores` in turns, get the core of this one?
+fn shares_core(number: usize, count: usize, cores: usize) -> bool {
+    cores > 0 && (number >= cores || number + cores < count)
+}
+
+#[expect(clippy::print_stdout, reason = "the one line that says where to go")]
+fn announce(bound: SocketAddr, settings: &Settings) {
+    let address = settings.public_url(bound);
+    tracing::info!(%address, shards = settings.shards, database = %settings.database, node = %settings.node, "serving");
+    println!("pregon is ready: open {address}/ in two tabs and chat");
+}
+
+/// Finds participant rows that others have deleted: the sessions of those users leave.
+async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let rooms = routes.live_rooms();
+        for rooms in rooms.chunks(SWEEP_ROOMS_MAX) {
+            let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| *room).collect();
+            let asked_at = Instant::now();
+            match store.participants(&ids).await {
+                Ok(mut rows) => {
+                    rows.sort_unstable();
+                    rooms.iter().for_each(|room| tell_participants(&inboxes, *room, &rows, asked_at));
+                }
+                Err(error) => tracing::warn!(%error, "participants could not be looked at"),
+            }
+        }
+    }
+}
+
+fn tell_participants(
+    inboxes: &[Arc<Inbox>],
+    (room, shards): (RoomId, ShardSet),
+    rows: &[(RoomId, UserId)],
+    asked_at: Instant,
+) {
+    let from = rows.partition_point(|(of, _)| *of < room);
+    let users: Arc<[UserId]> = rows[from..].iter().take_while(|(of, _)| *of == room).map(|(_, user)| *user).collect();
+    for shard in shards.iter() {
+        // A full inbox has more urgent mail; the next sweep comes.
+        let _ = inboxes[shard.index()].try_send(ToShard::Participants { room, users: users.clone(), asked_at });
+    }
+}
+
+/// Keeps histograms from growing.
+async fn upkeep(prometheus: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        ticks.tick().await;
+        prometheus.run_upkeep();
+    }
+}
+
+/// Waits for a signal, then ends the sessions: spread over the window after SIGTERM, at once after SIGINT.
+async fn stop(lifecycle: &Lifecycle, inboxes: &[Arc<Inbox>], window: Duration, shards: Vec<JoinHandle<()>>) {
+    let window = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+            _ = terminate.recv() => window,
+            _ = interrupt.recv() => Duration::ZERO,
+        },
+        _ => return tracing::error!("the system does not deliver signals"),
+    };
+    tracing::info!(seconds = window.as_secs(), "draining");
+    lifecycle.enter(Phase::Draining);
+    for inbox in inboxes {
+        let inbox = inbox.clone();
+        let _ = tokio::task::spawn_blocking(move || inbox.send(ToShard::Drain(window))).await;
+    }
+    let joined = tokio::task::spawn_blocking(move || shards.into_iter().for_each(|shard| drop(shard.join())));
+    if tokio::time::timeout(window + STOP_TIMEOUT, joined).await.is_err() {
+        tracing::warn!("some sessions did not end in time");
+    }
+}

@@ -1,0 +1,182 @@
+//! Changes of a batch that wait to be written together: nobody needs to see them before the batch's end.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::clock::Timestamp;
+use crate::domain::chat::message::Message;
+use crate::domain::chat::write::Transport;
+use crate::domain::event::Committed;
+use crate::ids::{MessageId, RoomId, Topic, UserId};
+use crate::limits;
+use crate::store::batch::TopicState;
+use crate::store::event_log::LogLine;
+use crate::store::mysql::dialect::Dialect;
+use crate::store::mysql::literal::{Insert, filled};
+use crate::store::mysql::values::{Id, Parameters};
+
+const MESSAGES: &str = "INSERT INTO messages (id, content, message_type, image, video, audio, file_url, file_name, \
+    file_size, is_edited, is_deleted, deleted_at, created_at, updated_at, chat_room_id, reply_to_id, sender_id, story_id) \
+    VALUES ";
+const EVENTS: &str = "INSERT INTO pregon_events (topic, epoch, seq, event_id, kind, transport, message_id, user_id, \
+    detail, created_at) VALUES ";
+const NAMES: &str = "INSERT INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) VALUES ";
+const NAMED_AGAIN: &str = " ON DUPLICATE KEY UPDATE message_id = VALUES(message_id), created_at = VALUES(created_at)";
+const READS: &str = "INSERT INTO message_reads (id, read_at, message_id, user_id) VALUES ";
+const TOPICS: &str = "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES ";
+const PLACED: &str = " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), seq = VALUES(seq), last_at = VALUES(last_at)";
+
+/// What waits, in the order in which it is written: first what others refer to.
+#[derive(Debug)]
+pub struct Pending {
+    messages: Insert,
+    events: Insert,
+    names: Insert,
+    reads: Insert,
+    /// Statements that must keep their order.
+    changes: String,
+    /// Rooms with new messages, and the newest one's time.
+    active: BTreeMap<RoomId, Timestamp>,
+    /// Participants who have read, and until when.
+    last_reads: BTreeMap<(RoomId, UserId), Timestamp>,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            messages: Insert::new(MESSAGES, ""),
+            events: Insert::new(EVENTS, ""),
+            names: Insert::new(NAMES, NAMED_AGAIN),
+            reads: Insert::new(READS, ""),
+            changes: String::new(),
+            active: BTreeMap::new(),
+            last_reads: BTreeMap::new(),
+        }
+    }
+}
+
+impl Pending {
+    /// A new message; its room's last activity moves with it.
+    pub fn message(&mut self, dialect: &Dialect, message: &Message) {
+        self.active.insert(message.room, message.created_at);
+        let at = message.created_at;
+        let no_time: Option<Timestamp> = None;
+        self.messages.row(
+            dialect,
+            &[
+                &message.id,
+                &message.content,
+                &message.message_type,
+                &message.image,
+                &message.video,
+                &message.audio,
+                &message.file_url,
+                &message.file_name,
+                &message.file_size,
+                &message.is_edited,
+                &message.is_deleted,
+                &no_time,
+                &at,
+                &at,
+                &message.room,
+                &message.reply_to.as_ref().map(|reply| reply.id),
+                &message.sender.id,
+                &message.story_id.map(Id),
+            ],
+        );
+    }
+
+    /// An event's row.
+    pub fn event(&mut self, dialect: &Dialect, event: &Committed, transport: Transport) {
+        let LogLine { kind, subject, user, detail } = LogLine::of(&event.event);
+        self.events.row(
+            dialect,
+            &[
+                &event.topic.to_string(),
+                &event.cursor.epoch,
+                &event.cursor.seq,
+                &event.event_id,
+                &kind,
+                &transport.as_str(),
+                &subject.map(Id),
+                &user,
+                &detail,
+                &event.at.0,
+            ],
+        );
+    }
+
+    /// A client's name for a message.
+    pub fn name(&mut self, dialect: &Dialect, values: Parameters<'_>) {
+        self.names.row(dialect, values);
+    }
+
+    /// A read row.
+    pub fn read(&mut self, dialect: &Dialect, message: MessageId, user: UserId, at: Timestamp) {
+        self.reads.row(dialect, &[&Id::fresh(), &at, &message, &user]);
+    }
+
+    /// A statement whose outcome nobody waits for.
+    pub fn change(&mut self, dialect: &Dialect, sql: &str, values: Parameters<'_>) {
+        filled(&mut self.changes, dialect, sql, values);
+        self.changes.push(';');
+    }
+
+    /// The participant's `last_read_at`, never backwards.
+    pub fn last_read(&mut self, room: RoomId, user: UserId, at: Timestamp) {
+        let last = self.last_reads.entry((room, user)).or_insert(at);
+        *last = at.max(*last);
+    }
+
+    /// Does more wait than one trip should carry?
+    pub fn is_long(&self) -> bool {
+        self.messages.len() + self.events.len() + self.names.len() + self.reads.len() + self.changes.len()
+            > limits::TRIP_BYTES_MAX
+    }
+
+    /// The statements for all that waits, but what is written once a batch.
+    pub fn take(&mut self, dialect: &Dialect) -> String {
+        let mut sql = String::new();
+        for insert in [&mut self.messages, &mut self.events, &mut self.names, &mut self.reads] {
+            insert.move_to(&mut sql);
+        }
+        sql.push_str(&std::mem::take(&mut self.changes));
+        for ((room, user), at) in std::mem::take(&mut self.last_reads) {
+            let text = "UPDATE chat_participants SET last_read_at = ? WHERE chat_room_id = ? AND user_id = ? \
+                AND last_read_at < ?;";
+            filled(&mut sql, dialect, text, &[&at, &room, &user, &at]);
+        }
+        sql
+    }
+
+    /// The same with the batch's end: the topics' places, the rooms' last activity, and COMMIT.
+    pub fn finish(
+        &mut self,
+        dialect: &Dialect,
+        topics: &HashMap<Topic, TopicState>,
+        touched: &BTreeSet<Topic>,
+    ) -> String {
+        let mut sql = self.take(dialect);
+        let mut places = Insert::new(TOPICS, PLACED);
+        for topic in touched {
+            if let Some(TopicState { epoch, seq, last_at }) = topics.get(topic) {
+                places.row(dialect, &[&topic.to_string(), epoch, seq, &last_at.0]);
+            }
+        }
+        places.move_to(&mut sql);
+        for (room, at) in std::mem::take(&mut self.active) {
+            filled(&mut sql, dialect, "UPDATE chat_rooms SET last_activity = ? WHERE id = ?;", &[&at, &room]);
+        }
+        sql.push_str("COMMIT");
+        sql
+    }
+
+    /// The rooms' activity, for a savepoint: everything else was written before it.
+    pub fn active(&self) -> BTreeMap<RoomId, Timestamp> {
+        self.active.clone()
+    }
+
+    /// Forgets all that waits since the savepoint.
+    pub fn back_to(&mut self, active: BTreeMap<RoomId, Timestamp>) {
+        *self = Self { active, ..Self::default() };
+    }
+}

@@ -1,0 +1,307 @@
+//! Users as others see them: profiles, lists of people, friends.
+//!
+//! A statement is a way to a server and back, so what a page needs of its people is asked for at once. Profiles carry
+//! live counts, because another program may write beside this one; lists of people show the columns, as it does.
+
+mod logins;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock};
+
+pub use self::logins::{credentials, is_revoked};
+
+use crate::domain::user::{Account, Person, UserProfile};
+use crate::ids::UserId;
+use crate::limits;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::values::{Columns, Parameters, ToColumn, each, marks, padded};
+use crate::store::mysql::view::View;
+use crate::store::{PageOf, PageRequest};
+
+/// The columns of [`profile_of_row`], of `users u`.
+static PROFILE: LazyLock<String> = LazyLock::new(|| {
+    let [followers, following, posts] = [
+        live("u.followers_count", "user_follows WHERE following_id = u.id"),
+        live("u.following_count", "user_follows WHERE follower_id = u.id"),
+        live("u.posts_count", "posts WHERE user_id = u.id"),
+    ];
+    format!(
+        "u.id, u.email, u.username, u.display_name, u.first_name, u.last_name, u.avatar, u.cover_photo, u.bio, \
+         u.position, u.team, u.contact_number, u.interests, u.social_links, u.is_verified, u.is_private, u.show_email, \
+         u.show_phone, u.is_active, u.created_at, u.last_active, u.account_type, u.company_name, u.industry, u.website, \
+         {followers}, {following}, {posts}"
+    )
+});
+
+/// The number of some rows, or what a column says of it where that is more than can be counted at each look.
+pub fn live(column: &str, rows: &str) -> String {
+    let believed = limits::LIVE_COUNT_MAX;
+    format!("IF({column} > {believed}, {column}, (SELECT count(*) FROM {rows}))")
+}
+
+/// Keys of one `IN (…)`: longer lists are asked for piece by piece.
+pub const KEYS_MAX: usize = 256;
+
+/// The profiles of all to whom some rows refer.
+#[derive(Default)]
+pub struct Profiles(HashMap<UserId, Arc<UserProfile>>);
+
+impl Profiles {
+    /// The profile of a user to whom a row refers: the reference says that there is one.
+    pub fn of(&self, user: UserId) -> Result<Arc<UserProfile>, MysqlError> {
+        let found = self.0.get(&user).cloned();
+        found.ok_or_else(|| MysqlError::Unexpected(format!("a row refers to the user {user}, who is not there")))
+    }
+}
+
+/// Profiles of those of `users` who exist: from the cache, the others by one query.
+pub async fn profiles(view: &mut View<'_>, users: impl IntoIterator<Item = UserId>) -> Result<Profiles, MysqlError> {
+    let mut found = HashMap::new();
+    let mut missing = Vec::new();
+    for user in users.into_iter().collect::<HashSet<_>>() {
+        match view.caches.profiles.get(&user, view.now).filter(|_| !view.changed.contains(&user)) {
+            Some(profile) => drop(found.insert(user, profile)),
+            None => missing.push(user),
+        }
+    }
+    let before = view.caches.profiles.before();
+    for keys in missing.chunks(KEYS_MAX).map(padded) {
+        let sql = format!("SELECT {} FROM users u WHERE u.id IN ({})", *PROFILE, marks(keys.len()));
+        let parameters: Vec<_> = each(&keys).collect();
+        for profile in view.rows(&sql, &parameters, profile_of_row).await? {
+            let profile = Arc::new(profile);
+            if !view.changed.contains(&profile.id) {
+                view.caches.profiles.put(before, profile.id, Arc::clone(&profile), view.now);
+            }
+            found.insert(profile.id, profile);
+        }
+    }
+    Ok(Profiles(found))
+}
+
+/// A profile by id.
+pub async fn profile(view: &mut View<'_>, user: UserId) -> Result<Option<Arc<UserProfile>>, MysqlError> {
+    Ok(profiles(view, [user]).await?.0.remove(&user))
+}
+
+/// The profile of a user to whom a row refers: the reference says that there is one.
+pub async fn known_profile(view: &mut View<'_>, user: UserId) -> Result<Arc<UserProfile>, MysqlError> {
+    profiles(view, [user]).await?.of(user)
+}
+
+fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, MysqlError> {
+    Ok(UserProfile {
+        id: row.id(0)?,
+        email: row.text(1)?,
+        username: row.text(2)?,
+        display_name: row.text(3)?,
+        first_name: row.text(4)?,
+        last_name: row.text(5)?,
+        avatar: row.optional_text(6)?,
+        cover_photo: row.optional_text(7)?,
+        bio: row.text(8)?,
+        position: row.text(9)?,
+        team: row.text(10)?,
+        contact_number: row.text(11)?,
+        interests: row.text(12)?,
+        social_links: row.text(13)?,
+        is_verified: row.flag(14)?,
+        is_private: row.flag(15)?,
+        show_email: row.flag(16)?,
+        show_phone: row.flag(17)?,
+        is_active: row.flag(18)?,
+        created_at: row.time(19)?,
+        last_active: row.time(20)?,
+        account_type: row.text(21)?,
+        company_name: row.text(22)?,
+        industry: row.text(23)?,
+        website: row.text(24)?,
+        followers_count: row.count(25)?,
+        following_count: row.count(26)?,
+        posts_count: row.count(27)?,
+        public_json: std::sync::OnceLock::new(),
+    })
+}
+
+/// A user's account, remembered whether it exists or not.
+pub async fn account(view: &mut View<'_>, user: UserId) -> Result<Option<Arc<Account>>, MysqlError> {
+    if let Some(account) = view.caches.accounts.get(&user, view.now) {
+        return Ok(account);
+    }
+    let before = view.caches.accounts.before();
+    let read = |row: Columns<'_>| {
+        Ok(Arc::new(Account { id: user, username: row.text(0)?.into_boxed_str(), is_active: row.flag(1)? }))
+    };
+    let account = view.row("SELECT username, is_active FROM users WHERE id = ?", &[&user], read).await?;
+    view.caches.accounts.put(before, user, account.clone(), view.now);
+    Ok(account)
+}
+
+/// Which of `users` exist and are active.
+pub async fn active(view: &mut View<'_>, users: &[UserId]) -> Result<Vec<UserId>, MysqlError> {
+    let mut found = Vec::with_capacity(users.len());
+    for keys in users.chunks(KEYS_MAX).map(padded) {
+        let sql = format!("SELECT id FROM users WHERE is_active = 1 AND id IN ({})", marks(keys.len()));
+        let parameters: Vec<_> = each(&keys).collect();
+        found.extend(view.rows(&sql, &parameters, |row| row.id::<UserId>(0)).await?);
+    }
+    Ok(found)
+}
+
+/// The id behind a username, as the database compares names: whatever its case and accents.
+pub async fn id_of_name(view: &mut View<'_>, username: &str) -> Result<Option<UserId>, MysqlError> {
+    view.row("SELECT id FROM users WHERE username = ?", &[&username], |row| row.id(0)).await
+}
+
+/// One person as the viewer sees it.
+pub async fn person(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Option<Person>, MysqlError> {
+    Ok(people(view, viewer, "WHERE u.id = ?", &[&of]).await?.pop())
+}
+
+/// Active users whose names contain `text`, without the viewer, by username.
+pub async fn search(
+    view: &mut View<'_>,
+    viewer: UserId,
+    text: &str,
+    page: PageRequest,
+) -> Result<PageOf<Person>, MysqlError> {
+    // The escape letter is one that no setting of the server gives a meaning of its own.
+    const MATCHES: &str = "WHERE u.is_active = 1 AND u.id <> ? AND (? OR u.username LIKE ? ESCAPE '!' \
+        OR u.display_name LIKE ? ESCAPE '!' OR u.first_name LIKE ? ESCAPE '!' OR u.last_name LIKE ? ESCAPE '!')";
+    let (pattern, is_all, from) = (like_pattern(text), text.is_empty(), offset(page));
+    let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &is_all, &pattern, &pattern, &pattern, &pattern];
+    let count = view.count(&format!("SELECT count(*) FROM users u {MATCHES}"), &parameters).await?;
+    parameters.extend([&page.size as &dyn ToColumn, &from]);
+    let listed = format!("{MATCHES} ORDER BY u.username LIMIT ? OFFSET ?");
+    Ok(PageOf { count, rows: people(view, viewer, &listed, &parameters).await? })
+}
+
+/// Friends of `of`, newest first.
+pub async fn friends(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Vec<Person>, MysqlError> {
+    let listed = "JOIN (SELECT f.id, f.since FROM (SELECT user2_id AS id, created_at AS since FROM friendships \
+        WHERE user1_id = ? UNION ALL SELECT user1_id, created_at FROM friendships WHERE user2_id = ?) f \
+        JOIN users a ON a.id = f.id AND a.is_active = 1 ORDER BY f.since DESC, f.id LIMIT ?) listed \
+        ON listed.id = u.id ORDER BY listed.since DESC, listed.id";
+    people(view, viewer, listed, &[&of, &of, &limits::PEOPLE_LISTED_MAX]).await
+}
+
+/// Who follows `of`, newest first.
+pub async fn followers(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Vec<Person>, MysqlError> {
+    let listed = "JOIN (SELECT f.follower_id AS id, f.created_at AS since FROM user_follows f \
+        JOIN users a ON a.id = f.follower_id AND a.is_active = 1 WHERE f.following_id = ? \
+        ORDER BY f.created_at DESC, f.follower_id LIMIT ?) listed ON listed.id = u.id \
+        ORDER BY listed.since DESC, listed.id";
+    people(view, viewer, listed, &[&of, &limits::PEOPLE_LISTED_MAX]).await
+}
+
+/// Whom `of` follows, newest first.
+pub async fn following(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Vec<Person>, MysqlError> {
+    let listed = "JOIN (SELECT f.following_id AS id, f.created_at AS since FROM user_follows f \
+        JOIN users a ON a.id = f.following_id AND a.is_active = 1 WHERE f.follower_id = ? \
+        ORDER BY f.created_at DESC, f.following_id LIMIT ?) listed ON listed.id = u.id \
+        ORDER BY listed.since DESC, listed.id";
+    people(view, viewer, listed, &[&of, &limits::PEOPLE_LISTED_MAX]).await
+}
+
+/// Whose public posts a user hears of: whom the user follows and is friends with, each once.
+pub async fn feed_authors(view: &mut View<'_>, user: UserId) -> Result<Vec<UserId>, MysqlError> {
+    let sql = "SELECT following_id FROM user_follows WHERE follower_id = ? \
+        UNION SELECT user2_id FROM friendships WHERE user1_id = ? \
+        UNION SELECT user1_id FROM friendships WHERE user2_id = ?";
+    view.rows(sql, &[&user, &user, &user], |row| row.id(0)).await
+}
+
+/// The users of a query that goes on after `FROM users u`, as the viewer sees them.
+async fn people(
+    view: &mut View<'_>,
+    viewer: UserId,
+    listed: &str,
+    parameters: Parameters<'_>,
+) -> Result<Vec<Person>, MysqlError> {
+    let sql = format!(
+        "SELECT {}, u.followers_count, u.following_count, u.posts_count, \
+         EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id), \
+         EXISTS (SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = u.id) \
+         OR EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) FROM users u {listed}",
+        *PROFILE
+    );
+    let mut all: Vec<&dyn ToColumn> = vec![&viewer, &viewer, &viewer];
+    all.extend(parameters);
+    let before = view.caches.profiles.before();
+    let mut people = view.rows(&sql, &all, person_of_row).await?;
+    for person in &people {
+        view.caches.profiles.put(before, person.profile.id, Arc::clone(&person.profile), view.now);
+    }
+    let ids: Vec<UserId> = people.iter().map(|person| person.profile.id).collect();
+    let requests = requests(view, viewer, &ids).await?;
+    for person in &mut people {
+        person.friend_request = requests.get(&person.profile.id).copied();
+    }
+    Ok(people)
+}
+
+fn person_of_row(row: Columns<'_>) -> Result<Person, MysqlError> {
+    Ok(Person {
+        profile: Arc::new(profile_of_row(row)?),
+        followers_column: row.count(28)?,
+        following_column: row.count(29)?,
+        posts_column: row.count(30)?,
+        is_following: row.flag(31)?,
+        is_friend: row.flag(32)?,
+        friend_request: None,
+    })
+}
+
+/// With whom of `others` a friend request is open, and in which direction: `sent` or `received` by the viewer.
+async fn requests(
+    view: &mut View<'_>,
+    viewer: UserId,
+    others: &[UserId],
+) -> Result<HashMap<UserId, &'static str>, MysqlError> {
+    let mut found = HashMap::new();
+    for keys in others.chunks(KEYS_MAX).map(padded) {
+        let marks = marks(keys.len());
+        let sql = format!(
+            "SELECT receiver_id, 1 FROM friend_requests WHERE sender_id = ? AND receiver_id IN ({marks}) \
+             AND status = 'pending' UNION ALL \
+             SELECT sender_id, 0 FROM friend_requests WHERE receiver_id = ? AND sender_id IN ({marks}) \
+             AND status = 'pending'"
+        );
+        let once: Vec<&dyn ToColumn> = std::iter::once(&viewer as _).chain(each(&keys)).collect();
+        let rows = view.rows(&sql, &[&once[..], &once].concat(), |row| Ok((row.id(0)?, row.flag(1)?))).await;
+        for (other, is_sent) in or_none(rows)? {
+            if is_sent {
+                found.insert(other, "sent");
+            } else {
+                found.entry(other).or_insert("received");
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The rows of a table that need not be there.
+pub fn or_none<T>(rows: Result<Vec<T>, MysqlError>) -> Result<Vec<T>, MysqlError> {
+    match rows {
+        Err(error) if error.is_of_another_schema() => Ok(Vec::new()),
+        rows => rows,
+    }
+}
+
+/// Rows before a page.
+pub fn offset(page: PageRequest) -> u64 {
+    u64::from(page.number.saturating_sub(1)) * u64::from(page.size)
+}
+
+fn like_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}

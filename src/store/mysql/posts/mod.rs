@@ -1,0 +1,214 @@
+//! Posts as read: whole, by pages, with their newest reactions and first comments.
+//!
+//! A page of posts costs a fixed number of queries: its rows, their reactions, their first comments, the first replies
+//! to these, and the people of all.
+
+mod comments;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use uuid::Uuid;
+
+pub use self::comments::{comment, comment_head, comments, replies};
+
+use self::comments::Threads;
+use crate::domain::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
+use crate::ids::{PostId, UserId};
+use crate::limits;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::people::{live, offset, profiles};
+use crate::store::mysql::values::{BRANCHES_MAX, Columns, Id, Parameters, ToColumn, padded, union_of};
+use crate::store::mysql::view::View;
+use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
+
+/// What decides on a post's rights.
+pub async fn head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>, MysqlError> {
+    view.row("SELECT user_id, is_public, allow_comments FROM posts WHERE id = ?", &[&post], |row| {
+        Ok(PostHead { author: row.id(0)?, is_public: row.flag(1)?, allow_comments: row.flag(2)? })
+    })
+    .await
+}
+
+/// The same, remembered.
+pub async fn known_head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>, MysqlError> {
+    if let Some(head) = view.caches.post_heads.get(&post, view.now) {
+        return Ok(head);
+    }
+    let before = view.caches.post_heads.before();
+    let head = head(view, post).await?;
+    view.caches.post_heads.put(before, post, head, view.now);
+    Ok(head)
+}
+
+/// The post with a short id, as the database compares them: whatever its case.
+pub async fn id_of_short(view: &mut View<'_>, short_id: &str) -> Result<Option<PostId>, MysqlError> {
+    view.row("SELECT id FROM posts WHERE short_id = ?", &[&short_id], |row| row.id(0)).await
+}
+
+/// The columns of [`post_of_row`]; the first two `?` are the viewer, if there is one. Comments are counted live:
+/// another program may not move the column when it deletes some.
+static POST: LazyLock<String> = LazyLock::new(|| {
+    let comments = live("p.comments_count", "comments WHERE post_id = p.id");
+    format!(
+        "SELECT p.id, p.short_id, p.user_id, p.content, p.images, p.video, p.thumbnail, p.podcast_url, p.streaming_url, \
+         p.post_type, p.category, p.likes_count, p.celebrations_count, p.golazos_count, {comments}, p.shares_count, \
+         p.views_count, p.is_pinned, p.allow_comments, p.is_public, p.created_at, p.updated_at, \
+         (SELECT reaction_type FROM post_reactions WHERE post_id = p.id AND user_id = ? \
+         ORDER BY created_at DESC LIMIT 1), \
+         EXISTS (SELECT 1 FROM post_bookmarks WHERE post_id = p.id AND user_id = ?) FROM posts p"
+    )
+});
+
+/// A post whose people are still to be looked up.
+struct Found {
+    post: Post,
+    author: UserId,
+}
+
+/// A whole post, as the viewer or nobody in particular sees it.
+pub async fn whole(view: &mut View<'_>, viewer: Option<UserId>, id: PostId) -> Result<Option<Post>, MysqlError> {
+    let found = view.row(&format!("{} WHERE p.id = ?", *POST), &[&viewer, &viewer, &id], post_of_row).await?;
+    Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
+}
+
+fn post_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+    let post = Post {
+        id: row.id(0)?,
+        short_id: row.text(1)?,
+        user: Arc::default(),
+        content: row.text(3)?,
+        images: row.text(4)?,
+        video: row.optional_text(5)?,
+        thumbnail: row.optional_text(6)?,
+        podcast_url: row.text(7)?,
+        streaming_url: row.text(8)?,
+        post_type: row.kind(9)?,
+        category: row.kind(10)?,
+        counts: ReactionCounts { likes: row.count(11)?, celebrations: row.count(12)?, golazos: row.count(13)? },
+        comments_count: row.count(14)?,
+        shares_count: row.count(15)?,
+        views_count: row.count(16)?,
+        is_pinned: row.flag(17)?,
+        allow_comments: row.flag(18)?,
+        is_public: row.flag(19)?,
+        created_at: row.time(20)?,
+        updated_at: row.time(21)?,
+        reactions: Vec::new(),
+        comments: Vec::new(),
+        user_reaction: if row.optional_text(22)?.is_some() { Some(row.kind(22)?) } else { None },
+        is_bookmarked: row.flag(23)?,
+    };
+    Ok(Found { post, author: row.id(2)? })
+}
+
+/// Adds what is not in the posts' own rows, in the order given. What a count says is not there is not asked for.
+async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>) -> Result<Vec<Post>, MysqlError> {
+    let with = |has: fn(&Post) -> bool| -> Vec<PostId> {
+        found.iter().map(|found| &found.post).filter(|post| has(post)).map(|post| post.id).collect()
+    };
+    let (reacted, commented) =
+        (with(|post| post.counts != ReactionCounts::default()), with(|post| post.comments_count > 0));
+    let mut reactions = newest_reactions(view, &reacted).await?;
+    let threads = Threads::of_posts(view, viewer, &commented).await?;
+    let reacted = reactions.values().flatten().map(|(user, _)| *user);
+    let people: Vec<UserId> = found.iter().map(|found| found.author).chain(reacted).chain(threads.people()).collect();
+    let people = profiles(view, people).await?;
+    let mut comments = threads.by_post(&people)?;
+    let mut posts = Vec::with_capacity(found.len());
+    for Found { post, author } in found {
+        let reactions = reactions.remove(&post.id).unwrap_or_default().into_iter();
+        let reactions = reactions.map(|(user, reaction)| Ok(PostReaction { user: people.of(user)?, ..reaction }));
+        posts.push(Post {
+            user: people.of(author)?,
+            reactions: reactions.collect::<Result<_, MysqlError>>()?,
+            comments: comments.remove(&post.id).unwrap_or_default(),
+            ..post
+        });
+    }
+    Ok(posts)
+}
+
+/// Reactions by post, the newest first, as many as are shown, with whose they are.
+async fn newest_reactions(
+    view: &mut View<'_>,
+    posts: &[PostId],
+) -> Result<HashMap<PostId, Vec<(UserId, PostReaction)>>, MysqlError> {
+    const BRANCH: &str = "(SELECT id, post_id, user_id, reaction_type, created_at FROM post_reactions \
+        WHERE post_id = ? ORDER BY created_at DESC, user_id LIMIT ?)";
+    let mut by_post: HashMap<PostId, Vec<_>> = HashMap::new();
+    for keys in posts.chunks(BRANCHES_MAX).map(padded) {
+        let each = union_of(BRANCH, keys.len());
+        let sql = format!("SELECT * FROM {each} newest ORDER BY created_at DESC, user_id");
+        let shown = view.shown_reactions;
+        let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]).collect();
+        let read = |row: Columns<'_>| {
+            let (id, user) = (row.id::<Id>(0)?.0, Arc::default());
+            let reaction = PostReaction { id, user, reaction_type: row.kind(3)?, created_at: row.time(4)? };
+            Ok((row.id(1)?, row.id(2)?, reaction))
+        };
+        for (post, user, reaction) in view.rows(&sql, &parameters, read).await? {
+            by_post.entry(post).or_default().push((user, reaction));
+        }
+    }
+    Ok(by_post)
+}
+
+/// Those whose public posts a viewer is shown: four times the viewer.
+const CIRCLE: &str = "(SELECT id FROM users WHERE id = ? \
+    UNION SELECT following_id FROM user_follows WHERE follower_id = ? \
+    UNION SELECT user2_id FROM friendships WHERE user1_id = ? \
+    UNION SELECT user1_id FROM friendships WHERE user2_id = ?) circle";
+
+/// A page of the posts that a list shows, newest first. Ties go by ascending id, as in the index of newest posts.
+pub async fn page(
+    view: &mut View<'_>,
+    viewer: UserId,
+    list: PostList,
+    page: PageRequest,
+) -> Result<PageOf<Post>, MysqlError> {
+    let circle: [&dyn ToColumn; 4] = [&viewer; 4];
+    let (shown, of): (String, Parameters<'_>) = match &list {
+        PostList::Circle => (format!("{CIRCLE} JOIN posts p ON p.user_id = circle.id WHERE p.is_public = 1"), &circle),
+        PostList::Everybody => ("posts p WHERE p.is_public = 1".to_owned(), &[]),
+        PostList::Of(author) => ("posts p WHERE p.is_public = 1 AND p.user_id = ?".to_owned(), &[author]),
+    };
+    let count = view.count(&format!("SELECT count(*) FROM {shown}"), of).await?;
+    let ids = match list {
+        // Few posts are gathered by author and sorted; of many, enough are among the newest of everybody.
+        PostList::Circle if count > limits::SORTED_POSTS_MAX => format!(
+            "SELECT STRAIGHT_JOIN p.id FROM posts p JOIN {CIRCLE} ON circle.id = p.user_id WHERE p.is_public = 1"
+        ),
+        _ => format!("SELECT p.id FROM {shown}"),
+    };
+    let sql = format!(
+        "{} JOIN ({ids} ORDER BY p.created_at DESC, p.id LIMIT ? OFFSET ?) page ON page.id = p.id \
+         ORDER BY p.created_at DESC, p.id",
+        *POST
+    );
+    let from = offset(page);
+    let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];
+    parameters.extend(of);
+    parameters.extend([&page.size as &dyn ToColumn, &from]);
+    let found = view.rows(&sql, &parameters, post_of_row).await?;
+    Ok(PageOf { count, rows: complete(view, Some(viewer), found).await? })
+}
+
+/// What the next rows of a table name.
+pub async fn named_files(view: &mut View<'_>, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, MysqlError> {
+    let columns = match table {
+        FileTable::Posts => {
+            "video, thumbnail, nullif(images, '[]'), nullif(podcast_url, ''), nullif(streaming_url, '') FROM posts"
+        }
+        FileTable::Comments => "image, NULL, NULL, NULL, NULL FROM comments",
+    };
+    let sql = format!("SELECT id, {columns} WHERE id > ? ORDER BY id LIMIT ?");
+    let after = Id(after.unwrap_or_default());
+    let read = |row: Columns<'_>| {
+        let texts = (1..=5).map(|column| row.optional_text(column)).collect::<Result<Vec<_>, _>>()?;
+        Ok((row.id::<Id>(0)?.0, texts))
+    };
+    let rows = view.rows(&sql, &[&after, &limits::LITTER_ROWS], read).await?;
+    let last = rows.last().map(|(id, _)| *id).filter(|_| rows.len() == limits::LITTER_ROWS);
+    Ok(NamedFiles { texts: rows.into_iter().flat_map(|(_, texts)| texts).flatten().collect(), last })
+}

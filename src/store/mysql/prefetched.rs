@@ -1,0 +1,233 @@
+//! What a batch's chat writes will ask, asked for all of them in one trip, together with the locks of their topics.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use mysql_async::Row;
+
+use crate::clock::Timestamp;
+use crate::domain::chat::message::{ReactionType, ReplyPreview};
+use crate::domain::chat::write::Action;
+use crate::domain::write::{Intent, Write};
+use crate::ids::{MessageId, RoomId, Topic, UserId};
+use crate::store::batch::TopicState;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::dialect::Dialect;
+use crate::store::mysql::literal::{filled, list};
+use crate::store::mysql::values::{Columns, Parameters};
+use crate::store::mysql::view::View;
+use crate::store::rules::{Member, MessageHead};
+
+/// A client's name for a message.
+pub type Name = (UserId, RoomId, String);
+
+/// Answers, those that are "no such row" too. What is not here was not asked for.
+///
+/// The batch's own changes are entered as they are made: the topics are locked, so nobody else of pregon's changes these
+/// rows, and what another program changes meanwhile comes after.
+#[derive(Debug, Default)]
+pub struct Known {
+    pub members: HashMap<(RoomId, UserId), Option<Member>>,
+    pub heads: HashMap<MessageId, Option<(RoomId, MessageHead)>>,
+    pub replies: HashMap<MessageId, Option<(RoomId, ReplyPreview)>>,
+    pub names: HashMap<Name, Option<(MessageId, Timestamp)>>,
+    pub reads: HashMap<(MessageId, UserId), bool>,
+    pub reactions: HashMap<(MessageId, UserId, ReactionType), bool>,
+}
+
+/// Which keys to ask for.
+#[derive(Debug, Default)]
+struct Wanted {
+    members: HashSet<(RoomId, UserId)>,
+    heads: HashSet<MessageId>,
+    replies: HashSet<MessageId>,
+    names: HashSet<Name>,
+    reads: HashSet<(MessageId, UserId)>,
+    reactions: HashSet<(MessageId, UserId, ReactionType)>,
+}
+
+/// The locked topics; `None`: some have no row yet, and nothing is locked.
+pub type Locked = Option<HashMap<Topic, TopicState>>;
+
+/// The columns of a [`Member`], after its room and its user.
+pub const MEMBER: &str = "SELECT p.chat_room_id, p.user_id, r.is_active AND u.is_active, p.role IN ('owner', 'admin'), \
+    r.chat_type = 'private', u.username FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
+    JOIN users u ON u.id = p.user_id WHERE ";
+
+const HEADS: &str = "SELECT id, chat_room_id, sender_id, message_type, is_deleted FROM messages WHERE id";
+const REPLIES: &str = "SELECT m.id, m.chat_room_id, u.username, u.display_name, m.content, m.message_type \
+    FROM messages m JOIN users u ON u.id = m.sender_id WHERE m.is_deleted = 0 AND m.id";
+const NAMES: &str = "SELECT user_id, room_id, client_id, message_id, created_at FROM pregon_client_ids WHERE ";
+const READS: &str = "SELECT message_id, user_id FROM message_reads WHERE ";
+const REACTIONS: &str = "SELECT message_id, user_id, reaction_type FROM message_reactions WHERE ";
+
+/// The primary key, so that no row is locked but those that are named, and these in the keys' order.
+const TOPICS: &str = "SELECT topic, epoch, seq, last_at FROM pregon_topics FORCE INDEX (PRIMARY) WHERE topic";
+
+impl Wanted {
+    fn of(writes: &[Write]) -> Self {
+        let mut wanted = Self::default();
+        for write in writes {
+            let (Intent::Chat { room, action }, actor) = (&write.intent, write.actor) else { continue };
+            wanted.members.insert((*room, actor));
+            match action {
+                Action::Send(new) => {
+                    wanted.names.extend(new.client_id.as_ref().map(|name| (actor, *room, name.clone())));
+                    wanted.replies.extend(new.reply_to);
+                }
+                Action::Edit { message, .. } | Action::Delete { message } => drop(wanted.heads.insert(*message)),
+                Action::React { message, reaction } => {
+                    wanted.heads.insert(*message);
+                    wanted.reactions.insert((*message, actor, *reaction));
+                }
+                Action::Read { message } => {
+                    wanted.heads.insert(*message);
+                    wanted.reads.insert((*message, actor));
+                }
+                Action::ReadAll | Action::Leave | Action::Remove { .. } | Action::Add { .. } => {}
+            }
+        }
+        wanted
+    }
+
+    /// The statements after the topics', in the order in which [`Known::read`] takes their rows.
+    fn statements(&self, sql: &mut String, dialect: &Dialect) {
+        let members = self.members.iter().map(|(room, user)| (room, user));
+        any(sql, dialect, MEMBER, "(p.chat_room_id = ? AND p.user_id = ?)", members, |(room, user), add| {
+            add(&[room, user]);
+        });
+        let names = "(user_id = ? AND room_id = ? AND client_id = ?)";
+        any(sql, dialect, NAMES, names, &self.names, |(user, room, name), add| add(&[user, room, name]));
+        let reads = "(message_id = ? AND user_id = ?)";
+        any(sql, dialect, READS, reads, &self.reads, |(message, user), add| add(&[message, user]));
+        let reactions = "(message_id = ? AND user_id = ? AND reaction_type = ?)";
+        any(sql, dialect, REACTIONS, reactions, &self.reactions, |(message, user, kind), add| {
+            add(&[message, user, kind]);
+        });
+        for (text, keys) in [(HEADS, &self.heads), (REPLIES, &self.replies)] {
+            if !keys.is_empty() {
+                sql.push_str(text);
+                list(sql, dialect, keys);
+                sql.push(';');
+            }
+        }
+    }
+}
+
+/// `head one OR one OR …;`, or nothing without keys.
+fn any<K>(
+    sql: &mut String,
+    dialect: &Dialect,
+    head: &str,
+    one: &str,
+    keys: impl IntoIterator<Item = K>,
+    values: impl Fn(K, &mut dyn FnMut(Parameters<'_>)),
+) {
+    let mut before = head;
+    for key in keys {
+        sql.push_str(before);
+        values(key, &mut |values| filled(sql, dialect, one, values));
+        before = " OR ";
+    }
+    if before != head {
+        sql.push(';');
+    }
+}
+
+/// Begins the transaction, locks the topics and reads what the chat writes among `writes` will ask, in one trip.
+pub async fn open(
+    view: &mut View<'_>,
+    topics: &BTreeSet<Topic>,
+    writes: &[Write],
+) -> Result<(Locked, Known), MysqlError> {
+    let wanted = Wanted::of(writes);
+    let dialect = view.dialect;
+    let names: HashMap<String, Topic> = topics.iter().map(|topic| (topic.to_string(), *topic)).collect();
+    let mut sql = "START TRANSACTION;".to_owned();
+    sql.push_str(TOPICS);
+    let mut sorted: Vec<&String> = names.keys().collect();
+    sorted.sort_unstable();
+    list(&mut sql, dialect, sorted);
+    sql.push_str(" ORDER BY topic FOR UPDATE;");
+    wanted.statements(&mut sql, dialect);
+    let mut sets = view.sets(&sql).await?.into_iter();
+    let _begun = sets.next();
+    let mut locked = HashMap::new();
+    for row in sets.next().unwrap_or_default() {
+        let (topic, state) = topic_of_row(Columns::new(&row, dialect), &names)?;
+        locked.insert(topic, state);
+    }
+    let known = Known::read(wanted, sets, dialect)?;
+    Ok(((locked.len() == topics.len()).then_some(locked), known))
+}
+
+fn topic_of_row(row: Columns<'_>, names: &HashMap<String, Topic>) -> Result<(Topic, TopicState), MysqlError> {
+    let topic = names.get(row.str(0)?).copied();
+    let topic = topic.ok_or_else(|| MysqlError::Unexpected("a topic that was not asked for".into()))?;
+    Ok((topic, state_of_row(row)?))
+}
+
+/// `topic, epoch, seq, last_at`
+pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, MysqlError> {
+    let epoch = row.optional_u32(1)?.unwrap_or(1);
+    Ok(TopicState { epoch, seq: row.count(2)?, last_at: Timestamp(row.number(3)?) })
+}
+
+/// A row of [`MEMBER`].
+pub fn member_of_row(row: Columns<'_>) -> Result<Member, MysqlError> {
+    Ok(Member {
+        is_active: row.flag(2)?,
+        is_admin: row.flag(3)?,
+        is_private: row.flag(4)?,
+        username: row.str(5)?.into(),
+    })
+}
+
+impl Known {
+    fn read(wanted: Wanted, sets: impl Iterator<Item = Vec<Row>>, dialect: &Dialect) -> Result<Self, MysqlError> {
+        let mut sets = sets;
+        // A statement without keys was left out.
+        let mut rows = |is_there: bool| if is_there { sets.next().unwrap_or_default() } else { Vec::new() };
+        let columns = |row| Columns::new(row, dialect);
+        let mut known = Self::default();
+        let set = rows(!wanted.members.is_empty());
+        known.members.extend(wanted.members.into_iter().map(|key| (key, None)));
+        for row in set.iter().map(columns) {
+            known.members.insert((row.id(0)?, row.id(1)?), Some(member_of_row(row)?));
+        }
+        let set = rows(!wanted.names.is_empty());
+        known.names.extend(wanted.names.into_iter().map(|key| (key, None)));
+        for row in set.iter().map(columns) {
+            let name = (row.id(0)?, row.id(1)?, row.text(2)?);
+            known.names.insert(name, Some((row.id(3)?, Timestamp(row.number(4)?))));
+        }
+        let set = rows(!wanted.reads.is_empty());
+        known.reads.extend(wanted.reads.into_iter().map(|key| (key, false)));
+        for row in set.iter().map(columns) {
+            known.reads.insert((row.id(0)?, row.id(1)?), true);
+        }
+        let set = rows(!wanted.reactions.is_empty());
+        known.reactions.extend(wanted.reactions.into_iter().map(|key| (key, false)));
+        for row in set.iter().map(columns) {
+            known.reactions.insert((row.id(0)?, row.id(1)?, row.kind(2)?), true);
+        }
+        let set = rows(!wanted.heads.is_empty());
+        known.heads.extend(wanted.heads.into_iter().map(|key| (key, None)));
+        for row in set.iter().map(columns) {
+            let head = MessageHead { sender: row.id(2)?, message_type: row.kind(3)?, is_deleted: row.flag(4)? };
+            known.heads.insert(row.id(0)?, Some((row.id(1)?, head)));
+        }
+        let set = rows(!wanted.replies.is_empty());
+        known.replies.extend(wanted.replies.into_iter().map(|key| (key, None)));
+        for row in set.iter().map(columns) {
+            let reply = ReplyPreview {
+                id: row.id(0)?,
+                sender_username: row.text(2)?,
+                sender_display_name: row.text(3)?,
+                content: row.text(4)?,
+                message_type: row.kind(5)?,
+            };
+            known.replies.insert(reply.id, Some((row.id(1)?, reply)));
+        }
+        Ok(known)
+    }
+}
