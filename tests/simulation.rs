@@ -5,7 +5,7 @@
 //! once; nothing of a topic that the session is not in. While a range is given to the members of a topic, any of them may take
 //! bytes, fall behind, be cut or end: memory that a reader gives back in the midst of the loop must not be given to anybody.
 
-use pregon::engine::session::outbox::{Class, Outbox, OwesTooMuch, Slices};
+use pregon::engine::session::outbox::{Class, Outbox, Slices};
 use pregon::engine::topics::chunks::{Arena, OpenChunk};
 use pregon::engine::topics::members::{Left, Registry, Seat};
 use pregon::ids::{RoomId, Topic};
@@ -126,10 +126,8 @@ impl World {
         let mut gone = Vec::new();
         for &member in &reached {
             let shadow = &mut self.sessions[member];
-            match shadow.outbox.push(&mut appended, frame.class) {
-                Ok(()) => shadow.meant.push(frame.clone()),
-                Err(OwesTooMuch) => gone.push((member, true)),
-            }
+            shadow.outbox.push(&mut appended, frame.class);
+            shadow.meant.push(frame.clone());
             if self.random.random_bool(0.2) {
                 gone.extend(disturb(&mut self.random, shadow, member, appended.arena()));
             }
@@ -145,13 +143,9 @@ impl World {
             return;
         }
         let frame = self.frame();
-        let mut appended = self.arena.append(&mut self.single, &frame.bytes);
-        let pushed = self.sessions[session].outbox.push(&mut appended, frame.class);
-        drop(appended);
-        match pushed {
-            Ok(()) => self.sessions[session].meant.push(frame),
-            Err(OwesTooMuch) => self.cut(session),
-        }
+        let shadow = &mut self.sessions[session];
+        shadow.outbox.push(&mut self.arena.append(&mut self.single, &frame.bytes), frame.class);
+        shadow.meant.push(frame);
     }
 
     fn cut(&mut self, session: usize) {

@@ -62,14 +62,16 @@ pub const INBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A session whose socket is full and that is behind by more than this gets no more ephemeral frames.
 pub const OUTBOX_SHARED_BYTES_MAX: usize = 64 * 1024;
-/// A session whose socket and peer take nothing for longer than this pins no shared memory: its durable frames move to a
-/// buffer of its own.
+/// A session whose socket and peer take nothing for longer than this, and that owes less than a chunk, pins no chunk: its
+/// durable frames move to a buffer of its own.
 pub const OUTBOX_STALL: Duration = Duration::from_secs(1);
-/// What one session may owe from its own buffer, or in answers that it does not read, before it is let go with 4008.
+/// What one session may owe before it is let go with 4008: in answers that it does not read, or while it takes nothing.
 pub const OUTBOX_OWED_BYTES_MAX: usize = 1024 * 1024;
-/// A session that owes more than that from shared memory is let go when its peer takes nothing for longer than this. One
-/// that reads, however slowly, is kept while the shard's sum allows it.
+/// A session that owes more than that is let go when its peer takes nothing for longer than this. One that reads, however
+/// slowly, is kept while the shard's sum allows it.
 pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(3);
+/// The same for a session that was behind once and caught up: on a busy machine a reader may not get to read for seconds.
+pub const READER_PATIENCE: Duration = Duration::from_secs(12);
 /// Ranges that may wait for a session whose socket is full; beyond it they are copied into a buffer of its own.
 pub const OUTBOX_PARTS_MAX: usize = 4096;
 /// A session's own buffer grows by at least this.
@@ -376,6 +378,7 @@ const _: () = assert!(PUBLICATION_BYTES_MAX < OUTBOX_OWED_BYTES_MAX, "one public
 const _: () =
     assert!(PUBLICATION_BYTES_MAX * 4 <= INBOX_BYTES_MAX && PUBLICATION_BYTES_MAX * 4 <= SHARD_WAITING_BYTES_MIN);
 const _: () = assert!(OUTBOX_STALL.as_secs() < OUTBOX_PATIENCE.as_secs());
+const _: () = assert!(OUTBOX_PATIENCE.as_secs() < READER_PATIENCE.as_secs());
 const _: () =
     assert!(OUTBOX_PARTS_MAX * 64 <= OUTBOX_OWED_BYTES_MAX, "the ranges of a session cost less than its debt may");
 const _: () = assert!(PRESENCE_ROOM_MAX <= PRESENCE_ROOM_CEILING);

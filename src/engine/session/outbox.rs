@@ -1,4 +1,4 @@
-//! What waits for one session: ranges of shared chunks, or, when it is behind, a debt of its own.
+//! What waits for one session: a buffer of its own, if it stalled, and behind it ranges of shared chunks.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -7,7 +7,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::engine::topics::chunks::{Appended, Arena, Span, Stale};
-use crate::limits::{DEBT_STEP_BYTES, OUTBOX_OWED_BYTES_MAX, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
+use crate::limits::{DEBT_STEP_BYTES, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
 use crate::protocol::ws::frame::frame_boundary_at_or_after;
 
 /// What may happen to a frame under pressure.
@@ -21,10 +21,6 @@ pub enum Class {
 
 /// The slices of one write.
 pub type Slices<'a> = SmallVec<[IoSlice<'a>; WRITE_PARTS_MAX]>;
-
-/// The session would owe more than [`OUTBOX_OWED_BYTES_MAX`] from its own buffer. Nothing was copied: it must be let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OwesTooMuch;
 
 #[derive(Debug, Clone, Copy)]
 struct Part {
@@ -59,26 +55,9 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Takes frames that were just appended. A session that owes from its own buffer takes a copy of durable ones and
-    /// drops ephemeral ones.
-    ///
-    /// # Errors
-    /// When the copy would make the session owe too much.
-    pub fn push(&mut self, appended: &mut Appended<'_>, class: Class) -> Result<(), OwesTooMuch> {
+    /// Takes frames that were just appended.
+    pub fn push(&mut self, appended: &mut Appended<'_>, class: Class) {
         let span = appended.span();
-        if let Some(debt) = &mut self.debt {
-            if class == Class::Ephemeral {
-                return Ok(());
-            }
-            if debt.owed() + span.len() > OUTBOX_OWED_BYTES_MAX {
-                return Err(OwesTooMuch);
-            }
-            let before = debt.bytes.capacity();
-            debt.append(appended.frames());
-            let after = debt.bytes.capacity();
-            appended.arena().debt_changed(Some(before), Some(after));
-            return Ok(());
-        }
         self.waiting_bytes += span.to - span.from;
         let tail = match &mut self.rest {
             Some(rest) => rest.back_mut().unwrap_or(&mut self.head),
@@ -89,12 +68,11 @@ impl Outbox {
             *tail = part;
         } else if tail.span.is_followed_by(span) && tail.class == class {
             tail.span.to = span.to;
-            return Ok(());
+            return;
         } else {
             self.rest.get_or_insert_default().push_back(part);
         }
         appended.arena().retain(span);
-        Ok(())
     }
 
     /// Nothing waits.
@@ -104,11 +82,11 @@ impl Outbox {
 
     /// Bytes that wait.
     pub fn owed_bytes(&self) -> usize {
-        self.debt.as_ref().map_or(self.waiting_bytes as usize, |debt| debt.owed())
+        self.debt.as_ref().map_or(0, |debt| debt.owed()) + self.waiting_bytes as usize
     }
 
-    /// The session owes from a buffer of its own.
-    pub fn is_behind(&self) -> bool {
+    /// Some of what waits is in a buffer of the session's own.
+    pub fn has_debt(&self) -> bool {
         self.debt.is_some()
     }
 
@@ -123,12 +101,15 @@ impl Outbox {
     /// # Errors
     /// When a range has outlived its chunk: nothing of it may be sent.
     pub fn slices<'a>(&'a self, arena: &'a Arena, slices: &mut Slices<'a>) -> Result<usize, Stale> {
-        if let Some(debt) = &self.debt {
-            let wanted = debt.owed().min(WRITE_BYTES_MAX);
-            slices.push(IoSlice::new(&debt.bytes[debt.sent..debt.sent + wanted]));
-            return Ok(wanted);
-        }
         let mut left = WRITE_BYTES_MAX;
+        if let Some(debt) = &self.debt {
+            let wanted = debt.owed().min(left);
+            slices.push(IoSlice::new(&debt.bytes[debt.sent..debt.sent + wanted]));
+            left -= wanted;
+            if left == 0 {
+                return Ok(WRITE_BYTES_MAX);
+            }
+        }
         let mut run = self.head.span;
         let mut put = |span: Span| {
             let bytes = arena.bytes(span)?;
@@ -155,9 +136,13 @@ impl Outbox {
 
     /// The socket took the first `count` bytes of [`Self::slices`].
     pub fn took(&mut self, arena: &mut Arena, count: usize) {
+        debug_assert!(count <= self.owed_bytes());
+        let mut left = count;
         if let Some(debt) = &mut self.debt {
             let before = debt.bytes.capacity();
-            debt.sent += count;
+            let taken = left.min(debt.owed());
+            debt.sent += taken;
+            left -= taken;
             if debt.owed() == 0 {
                 self.debt = None;
                 arena.debt_changed(Some(before), None);
@@ -165,10 +150,8 @@ impl Outbox {
                 debt.compact();
                 arena.debt_changed(Some(before), Some(debt.bytes.capacity()));
             }
-            return;
         }
-        debug_assert!(count <= self.waiting_bytes as usize);
-        let mut left = u32::try_from(count).unwrap_or(self.waiting_bytes).min(self.waiting_bytes);
+        let mut left = u32::try_from(left).unwrap_or(self.waiting_bytes).min(self.waiting_bytes);
         self.waiting_bytes -= left;
         while left > 0 {
             let span = &mut self.head.span;
@@ -183,19 +166,23 @@ impl Outbox {
     }
 
     /// The session is to pin no shared chunk: copies what is durable into a buffer of its own and drops the ephemeral
-    /// frames, save the one under way.
+    /// frames, save the one under way. What comes later waits in shared chunks again, behind that buffer.
     ///
     /// # Errors
     /// When a range has outlived its chunk: what waits is gone and the session must end.
     pub fn fall_behind(&mut self, arena: &mut Arena) -> Result<(), Stale> {
-        if self.debt.is_some() || self.waiting_bytes == 0 {
+        if self.waiting_bytes == 0 {
             return Ok(());
         }
-        let mut debt = Box::<Debt>::default();
-        debt.sent = (self.head.span.from - self.head.boundary) as usize;
+        let before = self.debt.as_ref().map(|debt| debt.bytes.capacity());
+        let mut debt = self.debt.take().unwrap_or_else(|| {
+            let sent = (self.head.span.from - self.head.boundary) as usize;
+            Box::new(Debt { bytes: Vec::new(), sent })
+        });
         while self.waiting_bytes > 0 {
             let Part { span, boundary, class } = self.head;
             let Ok(whole) = arena.bytes(span.starting_at(boundary)) else {
+                arena.debt_changed(before, None);
                 self.clear(arena);
                 return Err(Stale);
             };
@@ -207,9 +194,9 @@ impl Outbox {
             debt.append(kept);
             self.pop_head(arena);
         }
-        if debt.owed() > 0 {
-            self.own(arena, debt);
-        }
+        let after = (debt.owed() > 0).then(|| debt.bytes.capacity());
+        arena.debt_changed(before, after);
+        self.debt = after.map(|_| debt);
         debug_assert!(self.rest.is_none());
         Ok(())
     }
@@ -237,7 +224,8 @@ impl Outbox {
         kept.sent = if under_way.is_empty() { 0 } else { sent - under_way.start };
         kept.append(last);
         self.clear(arena);
-        self.own(arena, kept);
+        arena.debt_changed(None, Some(kept.bytes.capacity()));
+        self.debt = Some(kept);
         Ok(())
     }
 
@@ -249,11 +237,6 @@ impl Outbox {
         while self.waiting_bytes > 0 {
             self.pop_head(arena);
         }
-    }
-
-    fn own(&mut self, arena: &mut Arena, debt: Box<Debt>) {
-        arena.debt_changed(None, Some(debt.bytes.capacity()));
-        self.debt = Some(debt);
     }
 
     fn pop_head(&mut self, arena: &mut Arena) {
@@ -338,7 +321,7 @@ mod tests {
         fn push(&mut self, outbox: &mut Outbox, payload: &str, class: Class) {
             let mut frame = Vec::new();
             encode_text(payload.as_bytes(), &mut frame);
-            outbox.push(&mut self.arena.append(&mut self.open, &frame), class).unwrap();
+            outbox.push(&mut self.arena.append(&mut self.open, &frame), class);
         }
 
         fn waiting(&self, outbox: &Outbox) -> Vec<u8> {
@@ -369,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_behind_keeps_what_is_durable_and_pins_no_chunk() {
+    fn a_session_that_stalls_keeps_what_is_durable_and_pins_no_chunk() {
         let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
         bench.push(&mut outbox, "typing that is under way", Class::Ephemeral);
         bench.push(&mut outbox, "more typing", Class::Ephemeral);
@@ -377,13 +360,20 @@ mod tests {
         outbox.took(&mut bench.arena, 5);
         outbox.fall_behind(&mut bench.arena).unwrap();
         assert_eq!(bench.arena.held_bytes(), 0);
+        bench.push(&mut outbox, "shared again", Class::Durable);
         bench.push(&mut outbox, "dropped", Class::Ephemeral);
-        bench.push(&mut outbox, "kept too", Class::Durable);
-        let all = frames(&["typing that is under way", "kept", "kept too"]);
+        let all = frames(&["typing that is under way", "kept", "shared again", "dropped"]);
         assert_eq!(bench.waiting(&outbox), all[5..]);
-        let owed = outbox.owed_bytes();
-        outbox.took(&mut bench.arena, owed);
-        assert!(outbox.is_empty());
+        outbox.fall_behind(&mut bench.arena).unwrap();
+        assert_eq!(bench.arena.held_bytes(), 0);
+        bench.push(&mut outbox, "the last", Class::Durable);
+        let all = frames(&["typing that is under way", "kept", "shared again", "the last"]);
+        assert_eq!(bench.waiting(&outbox), all[5..]);
+        // Past the buffer's end, into the shared range.
+        outbox.took(&mut bench.arena, all.len() - 5 - 3);
+        assert_eq!(bench.waiting(&outbox), all[all.len() - 3..]);
+        outbox.took(&mut bench.arena, 3);
+        assert_eq!((outbox.is_empty(), bench.arena.memory_bytes()), (true, 0));
     }
 
     #[test]
@@ -402,19 +392,6 @@ mod tests {
         bench.push(&mut untouched, "never begun", Class::Durable);
         untouched.cut(&mut bench.arena, b"CLOSE").unwrap();
         assert_eq!(bench.waiting(&untouched), b"CLOSE");
-    }
-
-    #[test]
-    fn a_session_that_would_owe_too_much_is_told_before_the_copy() {
-        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
-        bench.push(&mut outbox, "first", Class::Durable);
-        outbox.fall_behind(&mut bench.arena).unwrap();
-        let frames = vec![0; OUTBOX_OWED_BYTES_MAX];
-        let mut appended = bench.arena.append(&mut bench.open, &frames);
-        let before = appended.arena().debts().bytes;
-        assert_eq!(outbox.push(&mut appended, Class::Durable), Err(OwesTooMuch));
-        assert_eq!(outbox.push(&mut appended, Class::Ephemeral), Ok(()));
-        assert_eq!(appended.arena().debts().bytes, before);
     }
 
     #[test]
@@ -437,6 +414,7 @@ mod tests {
         bench.push(&mut outbox, "one", Class::Durable);
         outbox.fall_behind(&mut bench.arena).unwrap();
         bench.push(&mut outbox, &"x".repeat(1000), Class::Durable);
+        outbox.fall_behind(&mut bench.arena).unwrap();
         let debts = bench.arena.debts();
         assert_eq!((debts.count, debts.bytes >= outbox.owed_bytes()), (1, true));
         outbox.cut(&mut bench.arena, b"CLOSE").unwrap();

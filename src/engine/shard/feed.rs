@@ -102,7 +102,7 @@ impl Core {
         }
         if !members.is_empty() {
             let Publication { ref frames, class, except, origin, .. } = **publication;
-            self.make_memory(frames.len(), members.len());
+            self.make_memory(frames.len());
             // Some of them may have been let go for that.
             members.retain(|index| self.is_open(*index));
             let mut open = self.posts;

@@ -100,6 +100,8 @@ struct Line {
     blocked_at: Option<Seconds>,
     /// The goodbye is answered: close when the outbox is empty.
     is_last: bool,
+    /// Its socket was full once and took more later: its peer is slow, but it reads.
+    has_recovered: bool,
     /// Bytes of answers that came for it since its socket is full.
     unread_answers: u32,
 }

@@ -52,7 +52,7 @@ impl Core {
         except: Except,
         origin: Option<SessionKey>,
     ) {
-        self.make_memory(frames.len(), self.registry.room(room).members.len());
+        self.make_memory(frames.len());
         if !self.registry.contains(room) {
             // Its last members have just been let go.
             return;
@@ -117,7 +117,7 @@ impl Core {
     /// Frames for one session.
     pub(super) fn deliver(&mut self, index: u32, frames: &[u8], class: Class) {
         let was_open = self.is_open(index);
-        self.make_memory(frames.len(), 1);
+        self.make_memory(frames.len());
         if was_open && !self.is_open(index) {
             // It has just been let go, and its goodbye is the last that it hears.
             return;
@@ -229,7 +229,11 @@ impl Core {
     /// A socket takes bytes again.
     pub(super) fn unblock(&mut self, index: u32) {
         let line = &mut self.lines[index as usize];
-        if line.blocked_at.take().is_some() && !line.is_queued && !line.outbox.is_empty() {
+        if line.blocked_at.take().is_none() {
+            return;
+        }
+        line.has_recovered = true;
+        if !line.is_queued && !line.outbox.is_empty() {
             line.is_queued = true;
             self.walk.push_back(index);
         }
@@ -256,10 +260,11 @@ impl Core {
 
 impl Line {
     /// Takes a range into the outbox; an ephemeral one not, when the socket is full and enough waits. False when the session
-    /// owes too much to take it.
+    /// owes too much, in too many ranges, to take it.
     fn put(&mut self, appended: &mut Appended<'_>, class: Class) -> bool {
         if self.blocked_at.is_none() {
-            return self.outbox.push(appended, class).is_ok();
+            self.outbox.push(appended, class);
+            return true;
         }
         if class == Class::Ephemeral && self.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
             return true;
@@ -269,7 +274,8 @@ impl Line {
         {
             return false;
         }
-        self.outbox.push(appended, class).is_ok()
+        self.outbox.push(appended, class);
+        true
     }
 }
 
