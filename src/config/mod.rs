@@ -152,7 +152,7 @@ impl Settings {
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
-            drain: seconds(raw, Setting::DrainSeconds, Duration::from_secs(20), 0..=3600)?,
+            drain: seconds(raw, Setting::DrainSeconds, limits::DRAIN_ALONE, 0..=3600)?,
             token_grace: seconds(raw, Setting::TokenGraceSeconds, limits::TOKEN_GRACE, 0..=86_400)?,
             post_updates: post_updates(raw)?,
             strict_tokens: raw.on_off(Setting::StrictTokens, false)?,

@@ -4,6 +4,7 @@ mod active_check;
 mod django;
 mod post_reread;
 mod rest;
+mod stop;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +15,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::{Lifecycle, Phase};
@@ -38,6 +38,7 @@ use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
 use crate::rest::uploads::orphans;
 use crate::rest::uploads::upload::MediaDir;
+use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
@@ -45,8 +46,6 @@ use crate::store::{LanePort, Store};
 
 /// Threads for REST, timers and signals.
 const CONTROL_THREADS: usize = 2;
-/// After the drain window, how long shards may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop.
 ///
@@ -61,7 +60,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let bound = listeners[0].1[0].local_addr()?;
     let secret = settings.secret()?;
     let control = control_runtime()?;
-    outlive_file_limit(&control);
+    stop::ignore_others(&control)?;
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
@@ -91,12 +90,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         redis: neighbour.as_ref().and_then(django::Neighbour::is_redis_up),
     });
     let door = door(settings, store.clone(), tokens, lifecycle.clone());
-    let (submit, closing) = (store.clone(), store.clone());
+    let (submit, closing, under_way) = (store.clone(), store.clone(), UnderWay::new());
     let ports = Ports {
         inboxes: inboxes.clone(),
         directory: routes.clone(),
         gate: Arc::new(door),
-        rest: rest::port(router, control.handle().clone()),
+        rest: rest::port(router, control.handle().clone(), under_way.clone()),
         submit: Arc::new(move |write| submit.submit(write)),
         load_follows: follow_lists::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
     };
@@ -117,7 +116,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
-    control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way))?;
     end(control, beside, &fanout, bursts, &*closing);
     Ok(())
 }
@@ -245,15 +244,6 @@ fn control_runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// A file at its limit (`ulimit -f`, a container's quota) is to be an error of that write, as a full disk is: unhandled,
-/// its signal ends the process. A handler that only notes it, once installed, stays.
-fn outlive_file_limit(control: &Runtime) {
-    let _entered = control.enter();
-    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
-        tracing::warn!(%error, "a file at its size limit (ulimit -f) would end the server");
-    }
-}
-
 fn start_shards(
     count: usize,
     io: Io,
@@ -328,26 +318,5 @@ async fn upkeep(prometheus: metrics_exporter_prometheus::PrometheusHandle) {
     loop {
         ticks.tick().await;
         prometheus.run_upkeep();
-    }
-}
-
-/// Waits for a signal, then ends the sessions: spread over the window after SIGTERM, at once after SIGINT.
-async fn stop(lifecycle: &Lifecycle, inboxes: &[Arc<Inbox>], window: Duration, shards: Vec<JoinHandle<()>>) {
-    let window = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
-            _ = terminate.recv() => window,
-            _ = interrupt.recv() => Duration::ZERO,
-        },
-        _ => return tracing::error!("the system does not deliver signals"),
-    };
-    tracing::info!(seconds = window.as_secs(), "draining");
-    lifecycle.enter(Phase::Draining);
-    for inbox in inboxes {
-        let inbox = inbox.clone();
-        let _ = tokio::task::spawn_blocking(move || inbox.send(ToShard::Drain(window))).await;
-    }
-    let joined = tokio::task::spawn_blocking(move || shards.into_iter().for_each(|shard| drop(shard.join())));
-    if tokio::time::timeout(window + STOP_TIMEOUT, joined).await.is_err() {
-        tracing::warn!("some sessions did not end in time");
     }
 }
