@@ -15,7 +15,7 @@ pub use raw::{Raw, Setting};
 pub use secret::Secret;
 
 use crate::access::client_address::Network;
-use crate::access::origin::Rules;
+use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
 use crate::django::Mode;
 use crate::django::listener::Address;
@@ -82,7 +82,7 @@ pub struct Settings {
     pub token_grace: Duration,
     /// When a post's whole object is sent after its counters have moved.
     pub post_updates: PostUpdates,
-    /// Do feed sockets, too, end with their token?
+    /// Do sockets for feeds and notifications, too, end with their token?
     pub strict_tokens: bool,
     /// How often the users behind open feed, post and notification sockets are looked at.
     pub active_check: Duration,
@@ -202,6 +202,15 @@ impl Settings {
     /// Is this machine the only one that can connect?
     pub fn listens_on_loopback(&self) -> bool {
         self.listen.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// Which names requests may call this server by: its machine's own, where nothing says that a proxy sends others there.
+    pub fn hosts(&self) -> Hosts {
+        if self.listens_on_loopback() && self.public_url.is_none() && self.trusted_proxies.is_empty() {
+            Hosts::of_this_machine(self.origins.clone())
+        } else {
+            Hosts::any()
+        }
     }
 
     /// What tokens are signed with: as set, or the one kept beside a database file, made on first use.

@@ -20,6 +20,8 @@ use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::{Lifecycle, Phase};
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
+use crate::access::reconnects::Reconnects;
+use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::{Database, Settings};
 use crate::django::follow_sweep::Sweep;
@@ -159,7 +161,9 @@ fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecyc
         presence_room_max: settings.presence_room_max,
         strict_tokens: settings.strict_tokens,
     };
-    Door { store, tokens, origins: settings.origins.clone(), lifecycle, terms }
+    let (reconnects, sockets) = (Reconnects::new(settings.rate_limits), Sockets::new(settings.rate_limits));
+    let (origins, hosts) = (settings.origins.clone(), settings.hosts());
+    Door { store, tokens, origins, hosts, lifecycle, terms, reconnects, sockets }
 }
 
 /// A store, and what it offers beside another program.

@@ -30,6 +30,10 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
     /ws/notifications/, each with ?token=…\n";
 
+/// The answer to a request that calls this server by a name it does not know.
+const NOT_THIS_HOST: &str = "This server listens on this machine alone and answers to localhost, 127.0.0.1 and [::1]. Behind a \
+    proxy set PREGON_PUBLIC_URL or PREGON_TRUSTED_PROXIES; for another name, name it in PREGON_ALLOWED_ORIGINS.\n";
+
 /// An upgrade that was answered with 101, with what its session will be.
 type Upgrade = (OnUpgrade, Result<Entry, Refused>);
 
@@ -123,6 +127,14 @@ async fn respond(
     ports: &Ports,
     upgraded: &Cell<Option<Upgrade>>,
 ) -> Response<RestBody> {
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return plain(StatusCode::BAD_REQUEST, "A request has one Host line.\n");
+    }
+    // A name that is no text is nobody's.
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    if !ports.gate.allows_host(host) {
+        return plain(StatusCode::FORBIDDEN, NOT_THIS_HOST);
+    }
     if !request.uri().path().starts_with("/ws/") {
         return (ports.rest)(request, peer).await;
     }
