@@ -334,9 +334,13 @@ fn log_format(raw: &Raw) -> Result<LogFormat, ConfigError> {
 
 fn log_level(raw: &Raw) -> Result<String, ConfigError> {
     let text = raw.get(Setting::LogLevel).unwrap_or("info");
+    // A word alone is to be a level: as a target, which it could be too, it would silence everything else.
+    let is_level =
+        |word: &str| word.contains(['=', '[']) || tracing_subscriber::filter::LevelFilter::from_str(word).is_ok();
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
     match tracing_subscriber::EnvFilter::from_str(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(Setting::LogLevel.wrong(text, "must be a level or a tracing filter", "info,pregon=debug")),
+        Ok(_) if words.clone().all(is_level) => Ok(text.to_owned()),
+        _ => Err(Setting::LogLevel.wrong(text, "must be a level or a tracing filter", "info,pregon=debug")),
     }
 }
 

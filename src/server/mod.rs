@@ -2,11 +2,12 @@
 
 mod active_check;
 mod django;
+mod one_server;
 mod post_reread;
 mod rest;
 mod stop;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -69,6 +70,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
+    let _served_here = settings.database.file().map(one_server::lock).transpose()?;
     let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(django::find(settings, rows))?;
     let bursts = fanout
@@ -76,7 +78,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
-    let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
+    let media = Arc::new(open_media(settings)?);
     let router = crate::rest::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
@@ -154,6 +156,14 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn open_media(settings: &Settings) -> anyhow::Result<MediaDir> {
+    let path = &settings.media_dir;
+    let media = MediaDir::open(path.clone()).with_context(|| {
+        format!("{} cannot be made or written: make it writable, or set PREGON_MEDIA_DIR", path.display())
+    })?;
+    Ok(media.with_grace(settings.upload_grace))
+}
+
 /// Who may come in.
 fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecycle: Arc<Lifecycle>) -> Door {
     let terms = Terms {
@@ -213,9 +223,7 @@ fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Vec<(SocketAd
         match bind_one(*address, shards) {
             Ok(listeners) => bound.push((*address, listeners)),
             // A machine without IPv6 serves the addresses it has.
-            Err(error)
-                if address.is_ipv6() && addresses.len() > 1 && error.kind() == io::ErrorKind::AddrNotAvailable =>
-            {
+            Err(error) if address.is_ipv6() && addresses.len() > 1 && is_without(&error) => {
                 tracing::warn!(%address, "this machine has no such address: not listening there");
             }
             Err(error) => {
@@ -227,6 +235,12 @@ fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Vec<(SocketAd
     }
     anyhow::ensure!(!bound.is_empty(), "none of PREGON_LISTEN's addresses exists on this machine");
     Ok(bound)
+}
+
+/// The machine has no such address, or its kernel no such family.
+fn is_without(error: &io::Error) -> bool {
+    let family = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(family)
 }
 
 fn bind_one(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
@@ -274,11 +288,11 @@ fn shares_core(number: usize, count: usize, cores: usize) -> bool {
     cores > 0 && (number >= cores || number + cores < count)
 }
 
-#[expect(clippy::print_stdout, reason = "the one line that says where to go")]
+/// The one line that says where to go. Nobody need be there to read it.
 fn announce(bound: SocketAddr, settings: &Settings) {
     let address = settings.public_url(bound);
     tracing::info!(%address, shards = settings.shards, database = %settings.database, node = %settings.node, "serving");
-    println!("pregon is ready: open {address}/ in two tabs and chat");
+    drop(writeln!(io::stdout(), "pregon is ready: open {address}/ in two tabs and chat"));
 }
 
 /// Finds participant rows that others have deleted: the sessions of those users leave.
@@ -322,5 +336,18 @@ async fn upkeep(prometheus: metrics_exporter_prometheus::PrometheusHandle) {
     loop {
         ticks.tick().await;
         prometheus.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_is_told_from_a_port_that_is_taken() {
+        use rustix::io::Errno;
+        let is_without = |errno: Errno| is_without(&io::Error::from_raw_os_error(errno.raw_os_error()));
+        assert!(is_without(Errno::AFNOSUPPORT) && is_without(Errno::ADDRNOTAVAIL));
+        assert!(!is_without(Errno::ADDRINUSE) && !is_without(Errno::ACCESS));
     }
 }
