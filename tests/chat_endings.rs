@@ -121,7 +121,7 @@ async fn requests_under_way_are_answered_before_the_server_stops() {
     // Checking a password takes long enough for the signal to come in between.
     let body = json!({"login": server.fixture.users[0].username, "password": "pregon-demo"}).to_string();
     let request = format!(
-        "POST /api/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /api/auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut connections = Vec::new();
@@ -140,6 +140,128 @@ async fn requests_under_way_are_answered_before_the_server_stops() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
     }
     assert_eq!(server.terminate(), Some(0));
+}
+
+/// A connection, and what it says until the answer's head and body have come or it ends.
+async fn ask(connection: &mut tokio::net::TcpStream, head: &str) -> String {
+    let mut answer = Vec::new();
+    if connection.write_all(head.as_bytes()).await.is_ok() {
+        while !String::from_utf8_lossy(&answer).contains("\r\n\r\n") {
+            if connection.read_buf(&mut answer).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// While the last sessions go, whoever comes is told to come again: on new connections, on those that were opened before, and
+/// on those that have asked before.
+#[tokio::test]
+async fn until_the_listeners_close_every_request_is_answered() {
+    let mut server =
+        Server::builder().seed(4, 1, 3).set("PREGON_SHARDS", 2).set("PREGON_DRAIN_SECONDS", 2).start().await;
+    let mut sockets = Vec::new();
+    for number in 0..12 {
+        sockets.push(server.join(0, number % 3).await);
+    }
+    let ready = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let chat = server.chat_path(0, 0);
+    let upgrade = format!(
+        "GET {chat} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let rest = "GET /api/messaging/chats/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let connect = || tokio::net::TcpStream::connect(server.address().to_owned());
+    let mut opened = [connect().await.unwrap(), connect().await.unwrap()];
+    let mut idle = connect().await.unwrap();
+    assert!(ask(&mut idle, ready).await.starts_with("HTTP/1.1 200"));
+    server.signal("TERM");
+    server.wait_for_status("/readyz", 503).await;
+    let mut is_first = true;
+    let mut asked = 0;
+    while let Ok(mut fresh) = connect().await {
+        for (head, status) in [(ready, "503"), (&upgrade, "503"), (rest, "401")] {
+            let answer = ask(&mut fresh, head).await;
+            if answer.is_empty() && connect().await.is_err() {
+                // It came between the last look at the listener and its end.
+                break;
+            }
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "after {asked}: {answer:?}");
+            assert!(answer.contains("connection: close"), "{answer:?}");
+            asked += 1;
+            let Ok(next) = connect().await else { break };
+            fresh = next;
+        }
+        if std::mem::take(&mut is_first) {
+            assert!(ask(&mut opened[0], ready).await.starts_with("HTTP/1.1 503"), "opened before the signal");
+            assert!(ask(&mut opened[1], &upgrade).await.starts_with("HTTP/1.1 503"), "opened before the signal");
+            assert!(ask(&mut idle, ready).await.starts_with("HTTP/1.1 503"), "between two requests at the signal");
+        }
+    }
+    assert!(asked > 20, "{asked}");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+/// A password that takes longer to check than peers have to take what they are sent.
+#[tokio::test]
+async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
+    let mut server = Server::builder().seed(1, 0, 0).set("PREGON_SHARDS", 1).start().await;
+    let body = json!({"login": server.fixture.users[0].username, "password": "pregon-demo"}).to_string();
+    let request = format!(
+        "POST /api/auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // How long a check takes when nothing else is in its way: the least of some.
+    let mut least = f64::MAX;
+    for _ in 0..4 {
+        let began = std::time::Instant::now();
+        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        assert!(ask(&mut connection, &request).await.starts_with("HTTP/1.1 200"));
+        least = least.min(began.elapsed().as_secs_f64());
+    }
+    let rounds = 720_000.0 * 20.0 / least;
+    let hash = format!("pbkdf2_sha256${rounds:.0}$salt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    assert_eq!(server.execute("UPDATE users SET password = ?", &[&hash]).await, 1);
+    let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    // Connections are accepted in their order: when this one is answered, that one is served.
+    reqwest::get(server.http("/healthz")).await.unwrap();
+    server.signal("TERM");
+    let answer = ask(&mut connection, "").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer:?}");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[tokio::test]
+async fn other_signals_are_ignored_and_quit_drains() {
+    let mut server = server().await;
+    let mut ana = server.join(0, 0).await;
+    for name in ["HUP", "USR1", "USR2"] {
+        server.signal(name);
+        server.wait_for_log(&format!("SIG{name} is ignored")).await;
+    }
+    assert!(ana.until_pong().await.is_empty());
+    server.signal("QUIT");
+    assert_eq!(ana.closed().await, 1012);
+    drop(ana);
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+/// A proxy keeps its connections for a minute: between two requests the server waits longer than within one.
+#[tokio::test]
+async fn an_idle_connection_outlives_one_with_half_a_request() {
+    let server = server().await;
+    let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut idle = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    assert!(ask(&mut idle, request).await.starts_with("HTTP/1.1 200"));
+    let mut half = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    assert!(ask(&mut half, request).await.starts_with("HTTP/1.1 200"));
+    half.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, half.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "half a request is waited for without an end");
+    assert!(ask(&mut idle, request).await.starts_with("HTTP/1.1 200"), "closed while it was idle");
 }
 
 /// A member who stops reading while durable messages pour in is let go; nobody else notices.
@@ -193,7 +315,7 @@ async fn a_reader_that_stalls_is_let_go_with_whole_frames() {
 async fn a_request_that_never_ends_is_given_up() {
     let server = server().await;
     let mut slow = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-    slow.write_all(b"GET /ws/chat/0/ HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    slow.write_all(b"GET /ws/chat/0/ HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
     let mut answer = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, slow.read_to_end(&mut answer)).await;
     assert!(ended.is_ok(), "the connection is still open");

@@ -197,3 +197,105 @@ async fn tokens_never_reach_the_log() {
         assert!(!log.contains(secret), "the log tells {secret}");
     }
 }
+
+/// A page that opens sockets in a loop gets one a second and keeps the newest eight; nobody else waits for it.
+#[tokio::test]
+async fn sockets_that_are_opened_in_a_loop_are_held_back_and_the_oldest_go() {
+    let server = Server::builder().seed(3, 1, 2).set("PREGON_SHARDS", 2).set("PREGON_RATE_LIMITS", "on").start().await;
+    let [loops, other] = [server.fixture.rooms[0].members[0], server.fixture.rooms[0].members[1]];
+    let began = std::time::Instant::now();
+    let mut sockets = Vec::new();
+    for _ in 0..9 {
+        sockets.push(server.join(0, loops).await);
+    }
+    let took = began.elapsed();
+    assert!(took.as_secs_f64() > 7.9, "{took:?}");
+    let began = std::time::Instant::now();
+    let _other = server.join(0, other).await;
+    assert!(began.elapsed() < took / 4, "{:?}", began.elapsed());
+    assert_eq!(sockets[0].closed().await, 1013);
+    for socket in &mut sockets[1..] {
+        assert!(socket.until_pong().await.iter().all(|frame| frame["type"] == "user_status"));
+    }
+}
+
+#[tokio::test]
+async fn of_feeds_and_sockets_for_notifications_the_newest_32_stay() {
+    let server = Server::builder().seed(1, 0, 0).set("PREGON_SHARDS", 2).set("PREGON_RATE_LIMITS", "on").start().await;
+    let (mut feeds, mut bells) = (Vec::new(), Vec::new());
+    for _ in 0..33 {
+        feeds.push(server.feed(0).await);
+        bells.push(server.notifications(0).await);
+    }
+    for sockets in [&mut feeds, &mut bells] {
+        assert_eq!(sockets[0].closed().await, 1013);
+        for socket in &mut sockets[1..] {
+            assert!(socket.until_pong().await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bounded_number_of_handshakes_is_held_and_none_when_the_server_stops() {
+    let mut server =
+        Server::builder().seed(2, 1, 2).set("PREGON_SHARDS", 1).set("PREGON_RATE_LIMITS", "on").start().await;
+    let path = server.chat_path(0, server.fixture.rooms[0].members[0]);
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let open = || async {
+        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        connection
+    };
+    let began = std::time::Instant::now();
+    let (mut held, mut answer) = (Vec::new(), vec![0; 4096]);
+    // The first one passes, and some more with the seconds that this takes.
+    let mut refused = loop {
+        let is_one_more = held.len() > 33;
+        held.push(open().await);
+        assert!(held.len() < 50, "all are held");
+        let last = held.last_mut().unwrap();
+        if is_one_more && tokio::time::timeout(std::time::Duration::from_secs(1), last.readable()).await.is_ok() {
+            break held.pop().unwrap();
+        }
+    };
+    let length = refused.read(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(text.starts_with("HTTP/1.1 503") && text.contains("retry-after: "), "{text}");
+    assert!(began.elapsed().as_secs() < 14, "too late to say anything: {:?}", began.elapsed());
+    let mut last = held.pop().unwrap();
+    server.signal("TERM");
+    let length = last.read(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(text.starts_with("HTTP/1.1 503"), "held until the end: {text}");
+    drop(held);
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+/// A page of another name that leads to this machine is no page of this server's.
+#[tokio::test]
+async fn a_server_on_this_machine_answers_to_its_own_names() {
+    let server = server().await;
+    let proxied = Server::builder().set("PREGON_TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let chat = server.chat_path(0, 0);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let status = async |server: &Server, path: &str, lines: &str| {
+        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        connection.write_all(format!("GET {path} HTTP/1.1\r\n{lines}\r\n").as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = connection.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[9..length.max(12)])[..3].to_owned()
+    };
+    for (host, expected) in [("evil.example", "403"), ("localhost:8000", "200"), ("[::1]", "200"), ("127.0.0.1", "200")]
+    {
+        assert_eq!(status(&server, "/metrics", &format!("Host: {host}\r\n")).await, expected, "{host}");
+    }
+    let evil = format!("Host: evil.example\r\nOrigin: http://evil.example\r\n{upgrade}");
+    assert_eq!(status(&server, &chat, &evil).await, "403");
+    assert_eq!(status(&server, "/healthz", "Host: localhost\r\nHost: localhost\r\n").await, "400");
+    assert_eq!(status(&proxied, "/healthz", "Host: chat.example.com\r\n").await, "200");
+    assert_eq!(status(&proxied, "/healthz", "Host: a\r\nHost: a\r\n").await, "400");
+}

@@ -107,7 +107,8 @@ fn a_migration_is_planned_and_done() {
     let here = folder.path();
     assert!(said(&run(here, &["migrate", "--dry-run"], &[])).contains("to do"));
     assert!(!here.join("pregon.db").exists(), "a plan makes nothing");
-    said(&run(here, &["migrate"], &[]));
+    let done = said(&run(here, &["migrate"], &[]));
+    assert!(done.contains("applied") && !done.contains("to do"), "{done}");
     let after = said(&run(here, &["migrate", "--dry-run"], &[]));
     assert!(after.contains("applied") && !after.contains("to do"), "{after}");
 }
@@ -142,4 +143,112 @@ fn a_wrong_setting_stops_everything_with_one_sentence() {
         }
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
+/// Nobody need be there to hear that the server is ready.
+#[test]
+fn a_server_that_cannot_say_that_it_is_ready_serves() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for stdout in [std::process::Stdio::from(full), closed.into()] {
+        let mut serve = pregon(&[], folder.path());
+        let mut server = serve.arg("serve").stdout(stdout).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let serving = lines.find(|line| line.contains("serving")).expect("it says where it serves");
+        let address = serving.split("http://").nth(1).unwrap().split(['/', ' ']).next().unwrap().to_owned();
+        assert!(std::net::TcpStream::connect(address).is_ok());
+        let terminated = std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap();
+        assert!(terminated.success());
+        assert!(lines.any(|line| line.contains("stopped")));
+        assert_eq!(server.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_database_file_is_served_once_and_again_right_after_a_kill() {
+    let mut server = support::Server::start().await;
+    let folder = server.folder().to_owned();
+    let link = folder.join("other name.db");
+    std::os::unix::fs::symlink(server.database(), &link).unwrap();
+    let other_name = format!("sqlite://{}", link.display());
+    for settings in [&[][..], &[("PREGON_DATABASE_URL", other_name.as_str())]] {
+        let sentence = complaint(&run(&folder, &["serve"], settings));
+        assert!(
+            sentence.contains("served by another pregon") && sentence.contains("PREGON_DATABASE_URL"),
+            "{sentence}"
+        );
+    }
+    for _ in 0..3 {
+        server.kill();
+        server.restart();
+    }
+    assert_eq!(server.status("/readyz").await, 200);
+}
+
+#[tokio::test]
+async fn what_a_server_makes_is_for_its_owner_alone() {
+    let server = support::Server::builder().seed(2, 1, 2).start().await;
+    said(&run(server.folder(), &["backup", "copy.db"], &[]));
+    let mut folders = vec![server.folder().to_owned()];
+    let (mut files, mut others) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in
+            std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != "server.log")
+        {
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            files += 1;
+            if mode & 0o077 != 0 {
+                others.push((entry.path(), format!("{mode:o}")));
+            }
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(files > 8 && others.is_empty(), "{files}: {others:?}");
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    for arguments in
+        [&["token", "--user", "ana", "--hours", "0"][..], &["seed", "--token-hours", "0", "--out", "x.json"]]
+    {
+        let output = run(here, arguments, &[]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains("invalid value '0'"), "{text}");
+    }
+    for (name, value) in [("PREGON_LOG_LEVEL", "loud"), ("PREGON_LOG_LEVEL", "info,loud"), ("PREGON_SHARD", "4")] {
+        assert!(complaint(&run(here, &["check"], &[(name, value)])).contains(name), "{name}={value}");
+    }
+    std::fs::write(here.join("file"), "").unwrap();
+    let inside = [("PREGON_MEDIA_DIR", here.join("file").join("media"))];
+    let inside = inside.map(|(name, path)| (name, path.to_str().unwrap().to_owned()));
+    let inside = [(inside[0].0, inside[0].1.as_str())];
+    assert!(complaint(&run(here, &["serve"], &inside)).lines().last().unwrap().contains("PREGON_MEDIA_DIR"));
+    std::fs::write(here.join("bad.toml"), "shards = 1\nnode = \"a\"\njwt_secret = \"hunter2\n").unwrap();
+    let sentence = complaint(&run(here, &["check"], &[("PREGON_CONFIG", "bad.toml")]));
+    assert!(sentence.contains("line 3") && !sentence.contains("hunter2"), "{sentence}");
+}
+
+/// A few users are enough for what stands in the manual, and Kubernetes may name a service after the server.
+#[test]
+fn what_makes_sense_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = said(&run(folder.path(), &["seed", "--users", "10", "--out", "few.json"], &[]));
+    assert!(text.starts_with("10 users"), "{text}");
+    let of_kubernetes = [
+        ("PREGON_SERVICE_HOST", "10.0.0.1"),
+        ("PREGON_SERVICE_PORT_HTTP", "8000"),
+        ("PREGON_PORT", "tcp://10.0.0.1:8000"),
+        ("PREGON_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("PREGON_CHAT_SERVICE_PORT", "8000"),
+        ("PREGON_CHAT_PORT", "tcp://10.0.0.1:8000"),
+        ("PREGON_LOG_LEVEL", "warn,pregon=debug,hyper=off"),
+    ];
+    said(&run(folder.path(), &["check"], &of_kubernetes));
 }

@@ -80,7 +80,8 @@ async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
     let checked = run(here, &url, &["check"]);
     assert!(String::from_utf8_lossy(&checked.stdout).contains("WRONG database: "), "{checked:?}");
 
-    assert_eq!(said(&run(here, &url, &["migrate"])), plan);
+    let done = said(&run(here, &url, &["migrate"]));
+    assert_eq!((done.matches("applied").count(), done.matches("to do").count()), (4, 0), "{done}");
     let made = schema(&name).await;
     for index in ["messages_chat_ro_134f80_idx", "users_is_acti_af9e1a_idx", "notificatio_recipie_583549_idx"] {
         assert!(made.iter().any(|line| line.contains(index)), "{index}");

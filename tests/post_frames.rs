@@ -90,6 +90,25 @@ async fn comments_come_are_edited_liked_and_go() {
     }
 }
 
+/// A page that keeps the last frame alone must have had the time to look at the comment.
+#[tokio::test]
+async fn the_post_as_it_is_comes_a_while_behind_the_comment_that_changed_it() {
+    for server in servers().await {
+        let (post, mut ana, _beto) = open_post(&server).await;
+        let mut feed = server.feed(ANA).await;
+        for number in 1..=3 {
+            let body = json!({"content": format!("comment {number}")});
+            let (path, comment) = (at(&post, "comments/"), ana.expect("new_comment"));
+            tokio::join!(server.done("POST", &path, CARO, Some(body)), comment);
+            let came = std::time::Instant::now();
+            let count = ana.expect("post_updated").await["post"]["comments_count"].clone();
+            assert!(came.elapsed().as_millis() >= 100, "{:?}", came.elapsed());
+            assert_eq!(count, number);
+            while feed.expect("post_updated").await["post"]["comments_count"] != number {}
+        }
+    }
+}
+
 #[tokio::test]
 async fn edits_counters_and_the_end() {
     for server in servers().await {

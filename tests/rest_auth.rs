@@ -306,6 +306,71 @@ async fn a_password_is_changed_by_who_knows_it() {
     assert_eq!(api.post("/api/auth/login/", &login("muy-secreta-9")).await.0, 400);
 }
 
+/// As the app's page asks, with the faults under its names.
+#[tokio::test]
+async fn a_password_is_changed_in_the_spelling_of_the_app() {
+    let api = Api::start().await;
+    let registered = api.register("ana").await;
+    let access = text(&registered["tokens"]["access"]);
+    let change = async |current: &str, new: &str, confirm: &str| {
+        let body = json!({"current_password": current, "new_password": new, "new_password_confirm": confirm});
+        read(api.send(Method::POST, "/api/auth/change-password/", Some(access), Some(&body)).await).await
+    };
+    let fault = |name: &str, text: &str| (400, json!({name: [text]}));
+    assert_eq!(
+        change("otra", "nueva-clave-7", "nueva-clave-7").await,
+        fault("current_password", "La contraseña actual es incorrecta.")
+    );
+    assert_eq!(
+        change("", "nueva-clave-7", "nueva-clave-7").await,
+        fault("current_password", "Este campo no puede estar en blanco.")
+    );
+    assert_eq!(
+        change("muy-secreta-9", "nueva-clave-7", "nueva-clave-8").await,
+        fault("new_password_confirm", "Las contraseñas no coinciden.")
+    );
+    let done = json!({"message": "Contraseña cambiada exitosamente"});
+    assert_eq!(change("muy-secreta-9", "nueva-clave-7", "nueva-clave-7").await, (200, done));
+    let login = json!({"login": "ana", "password": "nueva-clave-7"});
+    assert_eq!(api.post("/api/auth/login/", &login).await.0, 200);
+}
+
+/// Names that stand where a user's name may stand in a path, and those of the house.
+#[tokio::test]
+async fn reserved_names_are_refused() {
+    let api = Api::start().await;
+    for name in ["followers", "Following", "friends", "profile", "chat", "follow", "unfollow", "search", "SOS", "admin"]
+    {
+        let body = json!({
+            "username": name, "email": "x@example.com", "display_name": "Alguien",
+            "password": "muy-secreta-9", "password_confirm": "muy-secreta-9"
+        });
+        let refused = json!({"username": ["Este nombre de usuario está reservado."]});
+        assert_eq!(api.post("/api/auth/register/", &body).await, (400, refused), "{name}");
+    }
+    api.register("followers_1").await;
+}
+
+/// A name that shows nothing leaves a hole in every list, one with control characters worse.
+#[tokio::test]
+async fn a_display_name_shows_something() {
+    let api = Api::start().await;
+    let register = async |name: &str| {
+        let body = json!({
+            "username": "ana", "email": "ana@example.com", "display_name": name,
+            "password": "muy-secreta-9", "password_confirm": "muy-secreta-9"
+        });
+        api.post("/api/auth/register/", &body).await
+    };
+    for name in
+        ["\u{FEFF}\u{FEFF}", "\u{200B}\u{200D}\u{2060}", "\u{3164}\u{3164}", "a\u{7}b", "a\nb", "\u{202E}\u{2800}"]
+    {
+        let (status, body) = register(name).await;
+        assert_eq!((status, body["display_name"].is_array()), (400, true), "{name:?}: {body}");
+    }
+    assert_eq!(register("Ana \u{1F468}\u{200D}\u{1F469}").await.0, 201, "joined emoji are one sign");
+}
+
 #[tokio::test]
 async fn guessing_is_slowed_down_by_address_and_login() {
     let api = Api::with(Server::builder().set("PREGON_RATE_LIMITS", "on")).await;

@@ -53,7 +53,9 @@ function disc(id, size, content) {
 }
 
 function initials(user) {
-  const words = (user.display_name || user.username || '?').trim().split(/\s+/);
+  const name = [user?.display_name, user?.username].find((text) => /[\p{L}\p{N}\p{P}\p{S}]/u.test(text ?? '')) ?? '?';
+  // What shows nothing (spaces, control and format characters) begins no word.
+  const words = String(name).split(/[\p{Z}\p{C}]+/u).filter(Boolean);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
   return letters.map((word) => [...word][0].toLocaleUpperCase()).join('');
 }

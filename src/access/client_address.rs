@@ -55,16 +55,34 @@ pub fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> IpA
     let mut client = peer.ip().to_canonical();
     let names = headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
     let names: Vec<&str> = names.flat_map(|value| value.split(',')).collect();
-    for name in names.into_iter().rev() {
+    for name in names.into_iter().rev().map(str::trim).filter(|name| !name.is_empty()) {
         if !is_trusted(client) {
             break;
         }
-        match name.trim().parse::<IpAddr>() {
-            Ok(address) => client = address.to_canonical(),
-            Err(_) => break,
+        match forwarded(name) {
+            Some(address) => client = address.to_canonical(),
+            None => break,
         }
     }
     client
+}
+
+/// An address as proxies write it: with a port or without, IPv6 in brackets or bare, with a zone that is passed over.
+fn forwarded(name: &str) -> Option<IpAddr> {
+    let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+    let (address, port) = match name.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None if name.matches(':').count() == 1 => name.split_at(name.find(':')?),
+        None => (name, ""),
+    };
+    let is_port = |port: &str| port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    if !port.is_empty() && !is_port(port) {
+        return None;
+    }
+    match address.split_once('%') {
+        Some((address, zone)) if !zone.is_empty() => address.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        _ => address.parse().ok(),
+    }
 }
 
 /// What a rate is counted for: an IPv4 address, or the /64 that one IPv6 customer has.
@@ -96,6 +114,29 @@ mod tests {
         assert_eq!(client_of("10.0.0.1:1", &["1.1.1.1, nonsense"], &["10.0.0.0/8"]), "10.0.0.1");
         assert_eq!(client_of("[::ffff:10.0.0.1]:1", &["2001:db8::1"], &["10.0.0.1"]), "2001:db8::1");
         assert_eq!(client_of("[::1]:1", &[], &["::1"]), "::1");
+    }
+
+    #[test]
+    fn proxies_write_addresses_in_many_ways() {
+        for (written, expected) in [
+            ("203.0.113.7:5000", "203.0.113.7"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("\"[2001:db8::1]:443\"", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%25eth0]:80", "fe80::1"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7, ", "203.0.113.7"),
+            (", 203.0.113.7:1,,", "203.0.113.7"),
+            ("6.6.6.6:1, 203.0.113.7:5000,10.0.0.2:80", "203.0.113.7"),
+        ] {
+            assert_eq!(client_of("10.0.0.1:1", &[written], &["10.0.0.0/8"]), expected, "{written}");
+        }
+        for written in
+            ["203.0.113.7:", "203.0.113.7:x", "[2001:db8::1", "[2001:db8::1]x", "203.0.113.7%eth0", "unknown", ""]
+        {
+            assert_eq!(client_of("10.0.0.1:1", &[written], &["10.0.0.0/8"]), "10.0.0.1", "{written}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::lifecycle::{Lifecycle, Phase};
-use crate::access::origin::Rules;
+use crate::access::origin::{Hosts, Rules};
+use crate::access::reconnects::{Pass, Reconnects};
+use crate::access::sockets::Sockets;
 use crate::access::token::{Access, Tokens};
 use crate::clock::Timestamp;
 use crate::domain::feed::post::PostHead;
@@ -12,7 +14,7 @@ use crate::domain::user::{Account, Admission};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::shard::port::{Denied, Gate, Refused, Verdict, Wanted};
-use crate::ids::RoomId;
+use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::protocol::v0::reason;
 use crate::store::{Store, StoreError};
 
@@ -21,8 +23,11 @@ pub(crate) struct Door {
     pub store: Arc<dyn Store>,
     pub tokens: Arc<Tokens>,
     pub origins: Rules,
+    pub hosts: Hosts,
     pub lifecycle: Arc<Lifecycle>,
     pub terms: Terms,
+    pub reconnects: Reconnects,
+    pub sockets: Sockets,
 }
 
 /// What a session is admitted on.
@@ -32,7 +37,7 @@ pub(crate) struct Terms {
     pub token_grace: Duration,
     /// Participants up to which a room sends presence frames.
     pub presence_room_max: u32,
-    /// Feed sockets, too, end with their token.
+    /// Sockets for feeds and notifications, too, end with their token.
     pub strict_tokens: bool,
 }
 
@@ -41,11 +46,63 @@ impl Gate for Door {
         self.origins.allows(origin, host)
     }
 
+    fn allows_host(&self, host: Option<&str>) -> bool {
+        self.hosts.allow(host)
+    }
+
     fn admit(&self, wanted: Wanted, token: Option<&str>) -> Verdict {
         let Some(token) = token else { return Verdict::Now(Err(denied(wanted, reason::NO_TOKEN))) };
         let Ok(access) = self.tokens.verify_access(token, Timestamp::now()) else {
             return Verdict::Now(Err(denied(wanted, reason::BAD_TOKEN)));
         };
+        let judge = Judge { store: self.store.clone(), terms: self.terms };
+        let topic = match wanted {
+            Wanted::Chat(room) => Topic::Room(room),
+            Wanted::Post(post) => Topic::Post(post),
+            Wanted::Feed | Wanted::Notifications => return judge.admit(access, wanted),
+        };
+        let held = match self.reconnects.pass(access.user, topic) {
+            Pass::Now => return judge.admit(access, wanted),
+            Pass::Never => return Verdict::Now(Err(Denied::Status(503))),
+            Pass::Later(held) => held,
+        };
+        let lifecycle = self.lifecycle.clone();
+        Verdict::Later(Box::pin(async move {
+            let has_turn = tokio::select! {
+                has_turn = held.turn() => has_turn,
+                () = lifecycle.draining() => false,
+            };
+            if !has_turn {
+                return Err(Denied::Status(503));
+            }
+            match judge.admit(access, wanted) {
+                Verdict::Now(admission) => admission,
+                Verdict::Later(admission) => admission.await,
+            }
+        }))
+    }
+
+    fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<SessionKey> {
+        self.sockets.came(user, topic, session)
+    }
+
+    fn went(&self, user: UserId, topic: Topic, session: SessionKey) {
+        self.sockets.went(user, topic, session);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.lifecycle.phase() == Phase::Draining
+    }
+}
+
+/// Judges who has shown a token.
+struct Judge {
+    store: Arc<dyn Store>,
+    terms: Terms,
+}
+
+impl Judge {
+    fn admit(&self, access: Access, wanted: Wanted) -> Verdict {
         let terms = self.terms;
         match wanted {
             Wanted::Chat(room) => {
@@ -64,12 +121,6 @@ impl Gate for Door {
         }
     }
 
-    fn is_draining(&self) -> bool {
-        self.lifecycle.phase() == Phase::Draining
-    }
-}
-
-impl Door {
     fn admit_listener(&self, access: Access, wanted: Wanted, endpoint: Endpoint) -> Verdict {
         let terms = self.terms;
         let head = match endpoint {
@@ -124,7 +175,7 @@ fn decide_listener(
     if head.is_some_and(|head| !head.is_some_and(|head| head.is_visible_to(account.id))) {
         return Err(denied(wanted, reason::HIDDEN.reason));
     }
-    let outlives_token = endpoint == Endpoint::Feed && !terms.strict_tokens;
+    let outlives_token = matches!(endpoint, Endpoint::Feed | Endpoint::Notifications) && !terms.strict_tokens;
     let token_ends = if outlives_token { i64::MAX } else { terms.token_ends(access) };
     Ok(Entry { account, endpoint, token_ends })
 }

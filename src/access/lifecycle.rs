@@ -1,6 +1,6 @@
 //! Where the server is in its life: whether it takes what comes.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::sync::watch;
 
 /// Where a server is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,14 @@ pub enum Phase {
 }
 
 /// The phase, which `server` moves on and everybody may read.
-#[derive(Debug, Default)]
-pub struct Lifecycle(AtomicU8);
+#[derive(Debug)]
+pub struct Lifecycle(watch::Sender<Phase>);
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self(watch::Sender::new(Phase::Starting))
+    }
+}
 
 impl Lifecycle {
     /// Starting.
@@ -25,20 +31,16 @@ impl Lifecycle {
 
     /// Moves on.
     pub fn enter(&self, phase: Phase) {
-        let number = match phase {
-            Phase::Starting => 0,
-            Phase::Ready => 1,
-            Phase::Draining => 2,
-        };
-        self.0.store(number, Ordering::Release);
+        self.0.send_replace(phase);
     }
 
     /// Where it is.
     pub fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Acquire) {
-            0 => Phase::Starting,
-            1 => Phase::Ready,
-            _ => Phase::Draining,
-        }
+        *self.0.borrow()
+    }
+
+    /// Waits until nothing new is taken.
+    pub async fn draining(&self) {
+        drop(self.0.subscribe().wait_for(|phase| *phase == Phase::Draining).await);
     }
 }

@@ -6,4 +6,6 @@ pub mod lifecycle;
 pub mod origin;
 pub mod password;
 pub mod rate;
+pub(crate) mod reconnects;
+pub(crate) mod sockets;
 pub mod token;

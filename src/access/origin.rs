@@ -60,6 +60,35 @@ impl Rules {
     }
 }
 
+/// Which names a server answers to: the rule on `Host`. A page whose name its owner points at 127.0.0.1 would otherwise be of
+/// the same origin as a server on the visitor's own machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hosts(Option<Rules>);
+
+impl Hosts {
+    /// Any name: behind a proxy it is the proxy that knows its names.
+    pub fn any() -> Self {
+        Self(None)
+    }
+
+    /// This machine's own names, and those of allowed origins.
+    pub fn of_this_machine(origins: Rules) -> Self {
+        Self(Some(origins))
+    }
+
+    /// Is a request for `host` for this server? One without comes from no browser.
+    pub fn allow(&self, host: Option<&str>) -> bool {
+        let (Some(rules), Some(host)) = (&self.0, host) else { return true };
+        let name = host_name(host);
+        let is_listed = |entry: &Entry| match entry {
+            Entry::Any => true,
+            Entry::Host(other) | Entry::Exact { host: other, .. } => name == *other,
+            Entry::Below(_) => entry.matches(&Origin { scheme: String::new(), host: name.clone(), port: None }),
+        };
+        is_loopback_name(&name) || rules.entries.iter().flatten().any(is_listed)
+    }
+}
+
 impl Entry {
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -225,6 +254,25 @@ mod tests {
         assert!(Rules::list(["*"]).unwrap().allows(Some("null"), "any"));
         assert_eq!(Rules::list(["example.com", "https://"]), Err("https://"));
         assert_eq!(Rules::list(["exa mple"]), Err("exa mple"));
+    }
+
+    #[test]
+    fn a_server_of_this_machine_answers_to_its_names_alone() {
+        let alone = Hosts::of_this_machine(Rules::same_host(true));
+        for host in ["localhost:8000", "LOCALHOST", "127.0.0.1", "127.0.0.1:1", "[::1]:8000", "localhost."] {
+            assert!(alone.allow(Some(host)), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+            assert!(!alone.allow(Some(host)), "{host:?}");
+            assert!(Hosts::any().allow(Some(host)), "{host:?}");
+        }
+        assert!(alone.allow(None), "no browser");
+        let listed = Rules::list(["app.example.com", ".example.org", "https://exact.example:81"]).unwrap();
+        let listed = Hosts::of_this_machine(listed);
+        for host in ["app.example.com:8000", "a.example.org", "exact.example", "localhost"] {
+            assert!(listed.allow(Some(host)), "{host}");
+        }
+        assert!(!listed.allow(Some("evil.example")));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum Command {
         #[arg(long, value_name = "NAME_OR_ID")]
         user: String,
         /// How long it is valid
-        #[arg(long, default_value_t = 24)]
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
         hours: u32,
     },
     /// Make users, rooms and follows in bulk, for demonstrations and load tests
@@ -56,14 +56,14 @@ pub struct SeedArguments {
     /// Rooms
     #[arg(long, default_value_t = 10)]
     pub rooms: usize,
-    /// Members of each room
-    #[arg(long, default_value_t = 100)]
-    pub members: usize,
+    /// Members of each room [default: 100, or all users where they are fewer]
+    #[arg(long)]
+    pub members: Option<usize>,
     /// How many others each user follows
     #[arg(long, default_value_t = 0)]
     pub follows: usize,
     /// How long the tokens are valid
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
     pub token_hours: u32,
     /// Everybody's password
     #[arg(long, default_value = "pregon-demo")]
@@ -113,7 +113,7 @@ pub struct Flags {
     /// on or off; off only on loopback [default: on]
     #[arg(long, global = true, value_name = "ON_OFF")]
     rate_limits: Option<String>,
-    /// From SIGTERM to the end [default: 20]
+    /// From SIGTERM to the last session's goodbye [default: 2]
     #[arg(long, global = true, value_name = "SECONDS")]
     drain_seconds: Option<String>,
     /// From a token's end to the end of its sockets [default: 60]

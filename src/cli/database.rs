@@ -21,17 +21,23 @@ where
     runtime.block_on(work).map_err(Into::into)
 }
 
-/// Shows the plan, then takes its steps unless it is a dry run.
+/// Takes the plan's steps, unless it is a dry run, and shows where that leaves them.
 pub fn migrate(settings: &Settings, dry_run: bool) -> Result<()> {
     match &settings.database {
-        Database::Sqlite(file) => sqlite::migrate(file, dry_run)?.iter().try_for_each(|line| say(&line.to_string()))?,
+        Database::Sqlite(file) => {
+            if !dry_run {
+                sqlite::migrate(file, false)?;
+            }
+            sqlite::migrate(file, true)?.iter().try_for_each(|line| say(&line.to_string()))?;
+        }
         Database::Mysql(link) => {
-            let plan = block_on(mysql::plan(link))?;
-            plan.iter().try_for_each(|line| say(&line.to_string()))?;
-            settings.zone_to_set(&plan).map_or(Ok(()), |sentence| say(&sentence))?;
+            // Whose database it is shows before the first step alone.
+            let zone_to_set = settings.zone_to_set(&block_on(mysql::plan(link))?);
             if !dry_run {
                 block_on(mysql::migrate(link, IdForm::Fitting))?;
             }
+            block_on(mysql::plan(link))?.iter().try_for_each(|line| say(&line.to_string()))?;
+            zone_to_set.map_or(Ok(()), |sentence| say(&sentence))?;
         }
     }
     Ok(())

@@ -18,6 +18,8 @@ use crate::config::Settings;
 
 /// Does what the arguments say. An error is one sentence on standard error.
 pub fn run() -> ExitCode {
+    // What is made from here on is for its owner alone: the database with its journal, backups, uploads, their folders.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let arguments = Arguments::parse();
     match act(arguments) {
         Ok(code) => code,

@@ -35,6 +35,9 @@ struct FixtureRoom<'a> {
     members: &'a [usize],
 }
 
+/// Of a room, where nothing else is said and there are as many users.
+const MEMBERS: usize = 100;
+
 /// Makes them and writes `{"users":[{"id","username","token"}],"rooms":[{"id","members"}]}`.
 pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
     let tokens = Tokens::new(settings.secret()?.bytes());
@@ -46,7 +49,7 @@ pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
     let seed_plan = SeedPlan {
         users: plan.users,
         rooms: plan.rooms,
-        members: plan.members,
+        members: plan.members.unwrap_or(MEMBERS.min(plan.users)),
         follows: plan.follows,
         password_hash: password::encode(&plan.password, password::ITERATIONS),
         allow_existing: plan.allow_existing,

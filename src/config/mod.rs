@@ -15,7 +15,7 @@ pub use raw::{Raw, Setting};
 pub use secret::Secret;
 
 use crate::access::client_address::Network;
-use crate::access::origin::Rules;
+use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
 use crate::django::Mode;
 use crate::django::listener::Address;
@@ -82,7 +82,7 @@ pub struct Settings {
     pub token_grace: Duration,
     /// When a post's whole object is sent after its counters have moved.
     pub post_updates: PostUpdates,
-    /// Do feed sockets, too, end with their token?
+    /// Do sockets for feeds and notifications, too, end with their token?
     pub strict_tokens: bool,
     /// How often the users behind open feed, post and notification sockets are looked at.
     pub active_check: Duration,
@@ -152,7 +152,7 @@ impl Settings {
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
-            drain: seconds(raw, Setting::DrainSeconds, Duration::from_secs(20), 0..=3600)?,
+            drain: seconds(raw, Setting::DrainSeconds, limits::DRAIN_ALONE, 0..=3600)?,
             token_grace: seconds(raw, Setting::TokenGraceSeconds, limits::TOKEN_GRACE, 0..=86_400)?,
             post_updates: post_updates(raw)?,
             strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
@@ -202,6 +202,15 @@ impl Settings {
     /// Is this machine the only one that can connect?
     pub fn listens_on_loopback(&self) -> bool {
         self.listen.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// Which names requests may call this server by: its machine's own, where nothing says that a proxy sends others there.
+    pub fn hosts(&self) -> Hosts {
+        if self.listens_on_loopback() && self.public_url.is_none() && self.trusted_proxies.is_empty() {
+            Hosts::of_this_machine(self.origins.clone())
+        } else {
+            Hosts::any()
+        }
     }
 
     /// What tokens are signed with: as set, or the one kept beside a database file, made on first use.
@@ -325,9 +334,13 @@ fn log_format(raw: &Raw) -> Result<LogFormat, ConfigError> {
 
 fn log_level(raw: &Raw) -> Result<String, ConfigError> {
     let text = raw.get(Setting::LogLevel).unwrap_or("info");
+    // A word alone is to be a level: as a target, which it could be too, it would silence everything else.
+    let is_level =
+        |word: &str| word.contains(['=', '[']) || tracing_subscriber::filter::LevelFilter::from_str(word).is_ok();
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
     match tracing_subscriber::EnvFilter::from_str(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(Setting::LogLevel.wrong(text, "must be a level or a tracing filter", "info,pregon=debug")),
+        Ok(_) if words.clone().all(is_level) => Ok(text.to_owned()),
+        _ => Err(Setting::LogLevel.wrong(text, "must be a level or a tracing filter", "info,pregon=debug")),
     }
 }
 

@@ -146,6 +146,11 @@ impl Raw {
                 raw.set(setting, value);
             }
         }
+        if let Some(name) = environment.keys().find(|name| name.starts_with("PREGON_") && !is_of_kubernetes(name)) {
+            return Err(ConfigError(format!(
+                "{name} is set, which is no setting's name: see docs/operations.md, or remove it."
+            )));
+        }
         for (setting, value) in flags {
             raw.set(setting, value);
         }
@@ -174,8 +179,9 @@ impl Raw {
             ConfigError(format!("PREGON_CONFIG is {named:?}, but that file cannot be read: {error}."))
         })?;
         // The parser's own words may quote the file, in which a secret may stand: only the place is told.
-        let values: BTreeMap<String, Value> = Figment::from(Toml::string(&text)).extract().map_err(|_| {
-            ConfigError(format!("The configuration file {named} is not valid TOML; a right line is shards = 4."))
+        let values: BTreeMap<String, Value> = Figment::from(Toml::string(&text)).extract().map_err(|error| {
+            let line = line_of(&error.to_string()).map_or_else(String::new, |line| format!(" in line {line}"));
+            ConfigError(format!("The configuration file {named} is not valid TOML{line}; a right line is shards = 4."))
         })?;
         for (key, value) in values {
             let setting = Setting::ALL.iter().find(|setting| setting.key() == key).ok_or_else(|| {
@@ -257,6 +263,18 @@ impl Raw {
             })
             .collect()
     }
+}
+
+/// What Kubernetes sets for services whose names begin with pregon, such as `PREGON_SERVICE_HOST`, `PREGON_PORT` and
+/// `PREGON_CHAT_PORT_8000_TCP`.
+fn is_of_kubernetes(name: &str) -> bool {
+    name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_")
+}
+
+/// The line that a TOML parser's error speaks of first.
+fn line_of(error: &str) -> Option<usize> {
+    let (_, rest) = error.split_once("at line ")?;
+    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn text_of(value: &Value) -> Option<String> {

@@ -21,7 +21,7 @@ fn the_defaults_serve_this_machine() {
     assert_eq!((settings.write_lanes, settings.io, settings.rate_limits), (1, Io::Auto, true));
     assert_eq!(
         (settings.drain, settings.mask_contacts, settings.metrics_public),
-        (Duration::from_secs(20), true, false)
+        (Duration::from_secs(2), true, false)
     );
     assert!((1..=limits::SHARDS_MAX).contains(&settings.shards));
     assert!(settings.origins.allows(Some("capacitor://localhost"), "127.0.0.1:8000"));

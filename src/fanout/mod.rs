@@ -6,3 +6,4 @@ mod pace;
 mod posts;
 pub mod publish;
 pub mod routes;
+mod trailing;

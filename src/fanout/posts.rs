@@ -16,6 +16,7 @@ use crate::engine::shard::port::{Except, ToShard, Whom};
 use crate::fanout::batch::Batch;
 use crate::fanout::pace::{Pace, Passed};
 use crate::fanout::publish::{CommentSeen, PostUpdates, Seen};
+use crate::fanout::trailing::Trailing;
 use crate::ids::{NotificationId, PostId, SessionKey, Topic, UserId};
 use crate::limits::{POST_UPDATED_EVERY, REACTIONS_AT_ONCE, REACTIONS_EVERY};
 use crate::protocol::v0::object::Presenter;
@@ -32,12 +33,49 @@ struct Reaction {
     reaction: Option<PostReactionType>,
 }
 
+/// Who is to hear of a post's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Feeds, at once.
+    Feeds,
+    /// The sockets on the post, after a while ([`Trailing`]).
+    Post,
+    /// Both at once, as Django does.
+    All,
+}
+
+impl Audience {
+    fn has_feeds(self) -> bool {
+        self != Self::Post
+    }
+
+    fn has_post(self) -> bool {
+        self != Self::Feeds
+    }
+}
+
 /// Reads of a post that are under way.
 #[derive(Default)]
 struct Reads {
     under_way: u32,
-    /// Reads with an earlier ticket found the post as it is no more.
-    current_from: u64,
+    /// Reads with an earlier ticket found the post as it is no more: for feeds, and for the sockets on it.
+    feeds_from: u64,
+    post_from: u64,
+}
+
+impl Reads {
+    fn is_current(&self, ticket: u64, audience: Audience) -> bool {
+        (!audience.has_feeds() || ticket >= self.feeds_from) && (!audience.has_post() || ticket >= self.post_from)
+    }
+
+    fn outdate_before(&mut self, ticket: u64, audience: Audience) {
+        if audience.has_feeds() {
+            self.feeds_from = ticket;
+        }
+        if audience.has_post() {
+            self.post_from = ticket;
+        }
+    }
 }
 
 /// What waits for its turn, over all topics.
@@ -47,8 +85,9 @@ pub(super) struct Held {
     reactions: Pace<PostId, Reaction>,
     notifications: Pace<(UserId, PostId), Arc<Notification>>,
     dirty: Pace<PostId, PostId>,
+    trailing: Trailing,
     /// Posts whose turn to be read has come.
-    due: Vec<PostId>,
+    due: Vec<(PostId, Audience)>,
     reads: HashMap<PostId, Reads>,
     next_ticket: u64,
     coalesced_reactions: Counter,
@@ -69,6 +108,7 @@ impl Held {
             reactions: Pace::new(REACTIONS_EVERY, REACTIONS_AT_ONCE),
             notifications: Pace::new(REACTIONS_EVERY, REACTIONS_AT_ONCE),
             dirty: Pace::new(every, 1),
+            trailing: Trailing::default(),
             due: Vec::new(),
             reads: HashMap::new(),
             next_ticket: 0,
@@ -80,14 +120,15 @@ impl Held {
 
     /// When something that is held has its turn.
     pub fn next_due(&self) -> Option<Instant> {
-        let due = [self.reactions.next_due(), self.notifications.next_due(), self.dirty.next_due()];
+        let due =
+            [self.reactions.next_due(), self.notifications.next_due(), self.dirty.next_due(), self.trailing.next_due()];
         due.into_iter().flatten().min()
     }
 
     /// Posts to be read now, each with its read's ticket.
-    pub fn begin_reads(&mut self) -> Vec<(PostId, u64)> {
+    pub fn begin_reads(&mut self) -> Vec<(PostId, u64, Audience)> {
         let due = std::mem::take(&mut self.due);
-        due.into_iter().map(|post| (post, self.begin_look(post))).collect()
+        due.into_iter().map(|(post, audience)| (post, self.begin_look(post), audience)).collect()
     }
 
     /// Somebody reads a post of their own accord.
@@ -99,8 +140,20 @@ impl Held {
 
     /// Such a read is over: is what it found still the newest that is known? It outdates no other read.
     pub fn end_look(&mut self, post: PostId, ticket: u64) -> bool {
+        self.end(post, ticket, Audience::All, false)
+    }
+
+    /// A read has come to its end: is what it found newer than all that its audience was sent of the post?
+    pub fn end_read(&mut self, post: PostId, ticket: u64, audience: Audience) -> bool {
+        self.end(post, ticket, audience, true)
+    }
+
+    fn end(&mut self, post: PostId, ticket: u64, audience: Audience, outdates: bool) -> bool {
         let Some(reads) = self.reads.get_mut(&post) else { return false };
-        let is_current = ticket >= reads.current_from;
+        let is_current = reads.is_current(ticket, audience);
+        if is_current && outdates {
+            reads.outdate_before(ticket + 1, audience);
+        }
         reads.under_way -= 1;
         if reads.under_way == 0 {
             self.reads.remove(&post);
@@ -108,29 +161,19 @@ impl Held {
         is_current
     }
 
-    /// A read has come to its end: is what it found newer than all that was sent of the post?
-    pub fn end_read(&mut self, post: PostId, ticket: u64) -> bool {
-        if let Some(reads) = self.reads.get_mut(&post)
-            && ticket >= reads.current_from
-        {
-            reads.current_from = ticket + 1;
-            self.end_look(post, ticket + 1)
-        } else {
-            self.end_look(post, ticket)
-        }
-    }
-
     /// The whole post is sent, or it is gone: reads that began before come too late.
     fn outdate_reads(&mut self, post: PostId) {
         self.dirty.forget(post);
+        self.trailing.forget(post);
+        let next = self.next_ticket + 1;
         if let Some(reads) = self.reads.get_mut(&post) {
-            reads.current_from = self.next_ticket + 1;
+            reads.outdate_before(next, Audience::All);
         }
     }
 
-    fn mark_dirty(&mut self, post: PostId, now: Instant) {
+    fn mark_dirty(&mut self, post: PostId, audience: Audience, now: Instant) {
         match self.dirty.pass(post, post, now) {
-            Passed::Now(post) => self.due.push(post),
+            Passed::Now(post) => self.due.push((post, audience)),
             Passed::Held => {}
             Passed::Replaced => self.coalesced_updates.increment(1),
         }
@@ -174,15 +217,11 @@ impl Scene<'_, '_> {
                 let (author, is_public) = (head.author, head.is_public);
                 let reaction = Some(*reaction);
                 self.react(Reaction { post: *post, author, is_public, counts: *counts, user: *user, reaction });
-                if self.held.updates == PostUpdates::Always && self.is_heard(*post, author, is_public) {
-                    self.held.mark_dirty(*post, self.now);
+                if self.held.updates == PostUpdates::Always {
+                    self.counters_moved(*post, author, is_public);
                 }
             }
-            Seen::Counted(post, head) => {
-                if self.is_heard(*post, head.author, head.is_public) {
-                    self.held.mark_dirty(*post, self.now);
-                }
-            }
+            Seen::Counted(post, head) => self.counters_moved(*post, head.author, head.is_public),
             Seen::Comment { post, head, comment } => {
                 let change = change_of(comment, head.author);
                 self.post(&event(*post, head.author, head.is_public, change));
@@ -199,14 +238,23 @@ impl Scene<'_, '_> {
             let user = notification.recipient;
             self.notify(user, &NotificationChange::Came(notification), None);
         }
-        let due = self.held.dirty.take_due(self.now);
+        let audience = if self.held.updates == PostUpdates::Always { Audience::All } else { Audience::Feeds };
+        let due = self.held.dirty.take_due(self.now).into_iter().map(|post| (post, audience));
+        self.held.due.extend(due);
+        let due = self.held.trailing.take_due(self.now).into_iter().map(|post| (post, Audience::Post));
         self.held.due.extend(due);
     }
 
-    /// `post_updated` after counters have moved.
-    pub fn update(&mut self, post: &Post) {
+    /// `post_updated` with the post as it now is.
+    pub fn update(&mut self, post: &Post, audience: Audience) {
         let presenter = self.presenter;
-        self.everywhere(post.id, post.user.id, post.is_public, |out| feed_event::post_updated(out, presenter, post));
+        let (author, is_public) = (post.user.id, post.is_public);
+        let write = |out: &mut Vec<u8>| feed_event::post_updated(out, presenter, post);
+        match audience {
+            Audience::All => self.everywhere(post.id, author, is_public, write),
+            Audience::Feeds => self.tell_feeds(author, is_public, write),
+            Audience::Post => self.tell_post(post.id, author, is_public, write),
+        }
     }
 
     fn post(&mut self, event: &PostEvent) {
@@ -236,8 +284,26 @@ impl Scene<'_, '_> {
         }
         let moves_counters = change.moves_counters()
             || (self.held.updates == PostUpdates::Always && matches!(change, PostChange::Reacted { .. }));
-        if moves_counters && self.is_heard(post, author, is_public) {
-            self.held.mark_dirty(post, self.now);
+        if moves_counters {
+            self.counters_moved(post, author, is_public);
+        }
+    }
+
+    /// The whole post is to be told, which is read for that.
+    fn counters_moved(&mut self, post: PostId, author: UserId, is_public: bool) {
+        let for_feeds = self.batch.is_heard(feeds_topic(author, is_public));
+        let for_post = self.batch.is_heard(Topic::Post(post));
+        if self.held.updates == PostUpdates::Always {
+            if for_feeds || for_post {
+                self.held.mark_dirty(post, Audience::All, self.now);
+            }
+            return;
+        }
+        if for_feeds {
+            self.held.mark_dirty(post, Audience::Feeds, self.now);
+        }
+        if for_post {
+            self.held.trailing.mark(post, self.now);
         }
     }
 
@@ -250,7 +316,7 @@ impl Scene<'_, '_> {
         }
         self.held.outdate_reads(post);
         if is_public == was_public {
-            return self.update(edited);
+            return self.update(edited, Audience::All);
         }
         let for_others = Topic::Author(author);
         if self.batch.is_heard(for_others) {
@@ -361,6 +427,7 @@ impl Scene<'_, '_> {
         if !self.batch.is_heard(topic) {
             return;
         }
+        self.held.trailing.touch(post, self.now);
         if is_public {
             return self.batch.gather(topic, None, write);
         }

@@ -14,6 +14,7 @@ use crate::domain::write::Outcome;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Directory, Inbox, ToShard, Whom};
 use crate::fanout::batch::{Batch, Ways};
+pub use crate::fanout::posts::Audience;
 use crate::fanout::posts::{Held, Scene};
 use crate::fanout::routes::Routes;
 use crate::ids::{CommentId, PostId, SessionKey, Topic, UserId};
@@ -90,7 +91,7 @@ pub enum CommentSeen {
 }
 
 /// Asks for [`Fanout::refreshed`] with the post as it then is. Never blocks.
-pub type ReadPost = Box<dyn Fn(PostId, u64) + Send + Sync>;
+pub type ReadPost = Box<dyn Fn(PostId, u64, Audience) + Send + Sync>;
 
 /// Encodes events and hands them to shards. Called by lanes; waits while a shard's inbox is full.
 pub struct Fanout {
@@ -204,15 +205,15 @@ impl Fanout {
         self.ways.inboxes[session.shard.index()].send(deliver);
     }
 
-    /// Here is the post that [`ReadPost`] was asked for with this ticket; `None` when it is gone or could not be read.
+    /// Here is the post that [`ReadPost`] was asked for with this ticket, for this audience; `None` when it is gone or could not be read.
     /// Waits while a shard's inbox is full.
-    pub fn refreshed(&self, post: PostId, ticket: u64, found: Option<&Post>) {
+    pub fn refreshed(&self, post: PostId, ticket: u64, audience: Audience, found: Option<&Post>) {
         let mut held = self.lock();
-        let is_current = held.end_read(post, ticket);
+        let is_current = held.end_read(post, ticket, audience);
         if let Some(found) = found.filter(|_| is_current) {
             let mut batch = Batch::new(&self.ways);
             let now = Instant::now();
-            Scene { batch: &mut batch, held: &mut held, presenter: &self.presenter, now }.update(found);
+            Scene { batch: &mut batch, held: &mut held, presenter: &self.presenter, now }.update(found, audience);
             batch.flush();
         }
     }
@@ -272,9 +273,9 @@ impl Fanout {
     }
 
     fn read_dirty(&self, held: &mut Held) {
-        for (post, ticket) in held.begin_reads() {
+        for (post, ticket, audience) in held.begin_reads() {
             if let Some(read) = self.read_post.get() {
-                read(post, ticket);
+                read(post, ticket, audience);
             }
         }
     }

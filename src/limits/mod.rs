@@ -93,8 +93,16 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const PING_AFTER: Duration = Duration::from_secs(20);
 /// From an unanswered ping to the end of the connection.
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(30);
-/// From the accepted connection to the complete request.
+/// From the accepted connection, or from the first byte of a further request, to that request's complete head.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// From SIGTERM to the last session's goodbye, unless set otherwise. No other node takes over whoever is sent away, so a
+/// longer drain is a longer absence: the app's hooks try again after 1, 3 and 7 s, some of them never after that.
+pub const DRAIN_ALONE: Duration = Duration::from_secs(2);
+/// Between two requests of a connection: longer than proxies keep theirs (nginx: 60 s), so that it is they who close and
+/// none of their requests meets a closing connection.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(90);
+/// When the listeners are closed: what connections that were accepted before have for the rest of their request.
+pub const LAST_REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 /// From the end of a token to the end of its sessions (4001), unless set otherwise.
 pub const TOKEN_GRACE: Duration = Duration::from_secs(60);
 /// The longest life of a session; ends with 1001 so that the client comes back.
@@ -134,6 +142,11 @@ pub const REACTIONS_AT_ONCE: u32 = 10;
 pub const REACTIONS_EVERY: Duration = Duration::from_millis(100);
 /// `post_updated` after comments and shares: at most one per post in this time.
 pub const POST_UPDATED_EVERY: Duration = Duration::from_millis(250);
+/// On a post's sockets it comes at the end of that time, and not sooner than this after any other frame: clients that keep the
+/// last frame alone would never see the comment that moved the counter.
+pub const POST_UPDATED_AFTER: Duration = Duration::from_millis(100);
+/// Where frames come without a pause, it comes all the same when this has passed.
+pub const POST_UPDATED_BY: Duration = Duration::from_secs(1);
 /// How often the users behind open feed, post and notification sockets are looked at, unless set otherwise.
 pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
 /// Sessions that a shard looks at for that before it goes on with its work.
@@ -362,6 +375,20 @@ pub const PEOPLE_LISTED_MAX: u32 = 1000;
 pub const USER_REQUESTS_MAX: u32 = 200;
 /// Requests that one user may go on making, a second.
 pub const USER_REQUESTS_PER_SECOND: u32 = 50;
+/// Bytes of a form before a part's content: what is left of the part before it, and its head. They are gathered in memory.
+pub const PART_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// A user's handshakes on one room or post: one in this time. Further ones are held back.
+pub const HANDSHAKE_EVERY: Duration = Duration::from_secs(1);
+/// How long a handshake is held back at most; then it is refused with 503.
+pub const HANDSHAKE_HELD_MAX: Duration = Duration::from_secs(15);
+/// Handshakes that are held back for one user and room or post. Beyond it they are refused at once.
+pub const HANDSHAKES_HELD_KEY_MAX: usize = 32;
+/// The same for one user in all.
+pub const HANDSHAKES_HELD_USER_MAX: usize = 256;
+/// Sockets of one user on one room or post. For one more the oldest is let go with 1013.
+pub const SOCKETS_PER_PLACE_MAX: usize = 8;
+/// A user's feeds, and a user's sockets for notifications: the same.
+pub const SOCKETS_PER_LISTENER_MAX: usize = 32;
 /// Addresses, logins and users that a rate limiter remembers before it forgets those that rested.
 pub const RATE_KEYS_MAX: usize = 64 * 1024;
 

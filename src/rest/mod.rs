@@ -131,6 +131,7 @@ fn message_routes() -> Router<Arc<App>> {
 }
 
 fn people_routes() -> Router<Arc<App>> {
+    // A first word of these is no user's name: `auth::registration` refuses it.
     routes([
         ("/users", get(people::profiles::search)),
         ("/users/search", get(people::profiles::search)),
@@ -235,4 +236,20 @@ async fn log_and_harden(request: Request, next: Next) -> Response {
 /// An answer whose JSON is already written.
 fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    /// The first words of the routes below `/users` and what stands beside a name in them.
+    #[test]
+    fn words_of_routes_are_no_users_names() {
+        let routes =
+            include_str!("mod.rs").split("fn people_routes").nth(1).and_then(|text| text.split("\n}\n").next());
+        let words = routes.unwrap().split("(\"/users/").skip(1).filter_map(|route| route.split(['/', '"']).next());
+        let words: Vec<&str> = words.filter(|word| !word.starts_with('{')).collect();
+        assert!(words.len() > 8, "{words:?}");
+        for word in words.into_iter().filter(|word| !word.contains('-')) {
+            assert!(super::auth::registration::is_reserved(word), "{word}");
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 mod active_check;
 mod django;
+mod one_server;
 mod post_reread;
 mod rest;
+mod stop;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,12 +16,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::{Lifecycle, Phase};
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
+use crate::access::reconnects::Reconnects;
+use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::{Database, Settings};
 use crate::django::follow_sweep::Sweep;
@@ -38,6 +41,7 @@ use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
 use crate::rest::uploads::orphans;
 use crate::rest::uploads::upload::MediaDir;
+use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
@@ -45,8 +49,6 @@ use crate::store::{LanePort, Store};
 
 /// Threads for REST, timers and signals.
 const CONTROL_THREADS: usize = 2;
-/// After the drain window, how long shards may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop.
 ///
@@ -61,13 +63,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let bound = listeners[0].1[0].local_addr()?;
     let secret = settings.secret()?;
     let control = control_runtime()?;
-    outlive_file_limit(&control);
+    stop::ignore_others(&control)?;
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
+    let _served_here = settings.database.file().map(one_server::lock).transpose()?;
     let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(django::find(settings, rows))?;
     let bursts = fanout
@@ -75,7 +78,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
-    let media = Arc::new(MediaDir::open(settings.media_dir.clone())?.with_grace(settings.upload_grace));
+    let media = Arc::new(open_media(settings)?);
     let router = crate::rest::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
@@ -91,12 +94,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         redis: neighbour.as_ref().and_then(django::Neighbour::is_redis_up),
     });
     let door = door(settings, store.clone(), tokens, lifecycle.clone());
-    let (submit, closing) = (store.clone(), store.clone());
+    let (submit, closing, under_way) = (store.clone(), store.clone(), UnderWay::new());
     let ports = Ports {
         inboxes: inboxes.clone(),
         directory: routes.clone(),
         gate: Arc::new(door),
-        rest: rest::port(router, control.handle().clone()),
+        rest: rest::port(router, control.handle().clone(), under_way.clone()),
         submit: Arc::new(move |write| submit.submit(write)),
         load_follows: follow_lists::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
     };
@@ -117,7 +120,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.spawn(upkeep(prometheus));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
-    control.block_on(stop(&lifecycle, &inboxes, settings.drain, shards));
+    control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way))?;
     end(control, beside, &fanout, bursts, &*closing);
     Ok(())
 }
@@ -153,6 +156,14 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn open_media(settings: &Settings) -> anyhow::Result<MediaDir> {
+    let path = &settings.media_dir;
+    let media = MediaDir::open(path.clone()).with_context(|| {
+        format!("{} cannot be made or written: make it writable, or set PREGON_MEDIA_DIR", path.display())
+    })?;
+    Ok(media.with_grace(settings.upload_grace))
+}
+
 /// Who may come in.
 fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecycle: Arc<Lifecycle>) -> Door {
     let terms = Terms {
@@ -160,7 +171,9 @@ fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecyc
         presence_room_max: settings.presence_room_max,
         strict_tokens: settings.strict_tokens,
     };
-    Door { store, tokens, origins: settings.origins.clone(), lifecycle, terms }
+    let (reconnects, sockets) = (Reconnects::new(settings.rate_limits), Sockets::new(settings.rate_limits));
+    let (origins, hosts) = (settings.origins.clone(), settings.hosts());
+    Door { store, tokens, origins, hosts, lifecycle, terms, reconnects, sockets }
 }
 
 /// A store, and what it offers beside another program.
@@ -210,9 +223,7 @@ fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Vec<(SocketAd
         match bind_one(*address, shards) {
             Ok(listeners) => bound.push((*address, listeners)),
             // A machine without IPv6 serves the addresses it has.
-            Err(error)
-                if address.is_ipv6() && addresses.len() > 1 && error.kind() == io::ErrorKind::AddrNotAvailable =>
-            {
+            Err(error) if address.is_ipv6() && addresses.len() > 1 && is_without(&error) => {
                 tracing::warn!(%address, "this machine has no such address: not listening there");
             }
             Err(error) => {
@@ -224,6 +235,12 @@ fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Vec<(SocketAd
     }
     anyhow::ensure!(!bound.is_empty(), "none of PREGON_LISTEN's addresses exists on this machine");
     Ok(bound)
+}
+
+/// The machine has no such address, or its kernel no such family.
+fn is_without(error: &io::Error) -> bool {
+    let family = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(family)
 }
 
 fn bind_one(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
@@ -243,15 +260,6 @@ fn control_runtime() -> io::Result<Runtime> {
         .thread_name("control")
         .enable_all()
         .build()
-}
-
-/// A file at its limit (`ulimit -f`, a container's quota) is to be an error of that write, as a full disk is: unhandled,
-/// its signal ends the process. A handler that only notes it, once installed, stays.
-fn outlive_file_limit(control: &Runtime) {
-    let _entered = control.enter();
-    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
-        tracing::warn!(%error, "a file at its size limit (ulimit -f) would end the server");
-    }
 }
 
 fn start_shards(
@@ -280,11 +288,11 @@ fn shares_core(number: usize, count: usize, cores: usize) -> bool {
     cores > 0 && (number >= cores || number + cores < count)
 }
 
-#[expect(clippy::print_stdout, reason = "the one line that says where to go")]
+/// The one line that says where to go. Nobody need be there to read it.
 fn announce(bound: SocketAddr, settings: &Settings) {
     let address = settings.public_url(bound);
     tracing::info!(%address, shards = settings.shards, database = %settings.database, node = %settings.node, "serving");
-    println!("pregon is ready: open {address}/ in two tabs and chat");
+    drop(writeln!(io::stdout(), "pregon is ready: open {address}/ in two tabs and chat"));
 }
 
 /// Finds participant rows that others have deleted: the sessions of those users leave.
@@ -331,23 +339,15 @@ async fn upkeep(prometheus: metrics_exporter_prometheus::PrometheusHandle) {
     }
 }
 
-/// Waits for a signal, then ends the sessions: spread over the window after SIGTERM, at once after SIGINT.
-async fn stop(lifecycle: &Lifecycle, inboxes: &[Arc<Inbox>], window: Duration, shards: Vec<JoinHandle<()>>) {
-    let window = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
-            _ = terminate.recv() => window,
-            _ = interrupt.recv() => Duration::ZERO,
-        },
-        _ => return tracing::error!("the system does not deliver signals"),
-    };
-    tracing::info!(seconds = window.as_secs(), "draining");
-    lifecycle.enter(Phase::Draining);
-    for inbox in inboxes {
-        let inbox = inbox.clone();
-        let _ = tokio::task::spawn_blocking(move || inbox.send(ToShard::Drain(window))).await;
-    }
-    let joined = tokio::task::spawn_blocking(move || shards.into_iter().for_each(|shard| drop(shard.join())));
-    if tokio::time::timeout(window + STOP_TIMEOUT, joined).await.is_err() {
-        tracing::warn!("some sessions did not end in time");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_is_told_from_a_port_that_is_taken() {
+        use rustix::io::Errno;
+        let is_without = |errno: Errno| is_without(&io::Error::from_raw_os_error(errno.raw_os_error()));
+        assert!(is_without(Errno::AFNOSUPPORT) && is_without(Errno::ADDRNOTAVAIL));
+        assert!(!is_without(Errno::ADDRINUSE) && !is_without(Errno::ACCESS));
     }
 }

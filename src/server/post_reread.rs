@@ -10,14 +10,14 @@ use crate::store::Store;
 /// Reads on the control runtime; what was found goes to the fan-out on a thread that may wait.
 pub(super) fn port(store: Arc<dyn Store>, fanout: Arc<Fanout>, control: &Handle) -> ReadPost {
     let control = control.clone();
-    Box::new(move |post, ticket| {
+    Box::new(move |post, ticket, audience| {
         let (store, fanout) = (Arc::clone(&store), Arc::clone(&fanout));
         control.spawn(async move {
             let found = store.post(None, post).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "a post could not be read: its sockets hear of its counters with the next change");
                 None
             });
-            drop(tokio::task::spawn_blocking(move || fanout.refreshed(post, ticket, found.as_ref())).await);
+            drop(tokio::task::spawn_blocking(move || fanout.refreshed(post, ticket, audience, found.as_ref())).await);
         });
     })
 }

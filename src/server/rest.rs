@@ -8,35 +8,57 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
+use axum::response::IntoResponse;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tower::ServiceExt;
 
 use crate::access::client_address::PeerAddr;
 use crate::engine::shard::port::{Promise, Rest, RestBody};
+use crate::rest::error::Error;
 
 /// Bodies up to this size are handed over whole.
 const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
 /// Pieces of a larger body that may wait for its reader.
 const PIECES_MAX: usize = 8;
 
+/// Counts the answers that are being made.
+#[derive(Clone)]
+pub(super) struct UnderWay(Arc<Semaphore>);
+
+impl UnderWay {
+    const ALL: u32 = 1 << 20;
+
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(Self::ALL as usize)))
+    }
+
+    /// Waits until there are none.
+    pub async fn none(&self) {
+        drop(self.0.acquire_many(Self::ALL).await);
+    }
+}
+
 /// The REST API as the shards see it.
-pub(super) fn port(router: axum::Router, control: Handle) -> Rest {
-    Arc::new(move |request, peer| answer(router.clone(), &control, request, peer))
+pub(super) fn port(router: axum::Router, control: Handle, under_way: UnderWay) -> Rest {
+    Arc::new(move |request, peer| answer(router.clone(), &control, &under_way, request, peer))
 }
 
 fn answer(
     router: axum::Router,
     control: &Handle,
+    under_way: &UnderWay,
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Promise<Response<RestBody>> {
     let (hand_over, handed_over) = oneshot::channel();
+    let counted = Arc::clone(&under_way.0).try_acquire_owned();
     control.spawn(async move {
+        let _counted = counted;
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(PeerAddr(peer));
         let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
@@ -54,9 +76,8 @@ fn answer(
     Box::pin(async move {
         handed_over.await.unwrap_or_else(|_| {
             // The handler panicked: its task is gone, the connection is not.
-            let mut response = Response::new(full(Bytes::new()));
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            response
+            let response = Error::Internal("a handler panicked".to_owned()).into_response();
+            response.map(|_| full(Bytes::from_static(b"{\"error\":\"Error interno del servidor\"}")))
         })
     })
 }

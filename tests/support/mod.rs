@@ -241,6 +241,15 @@ impl Server {
         std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
     }
 
+    /// Waits until a text is logged.
+    pub async fn wait_for_log(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "{text:?} is never logged");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Kills the server as `kill -9` does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -277,6 +286,11 @@ impl Server {
     /// Sends SIGTERM and waits for the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         self.signal("TERM");
+        self.exit_code()
+    }
+
+    /// Waits for the exit code of a server that has been told to stop.
+    pub fn exit_code(&mut self) -> Option<i32> {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -11,13 +11,15 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
-use super::event::Shared;
+use super::event::{Served, Shared};
+use super::patience::{Patience, Patient, Told, Turn};
 use super::port::{Denied, Ports, Refused, RestBody, Verdict, Wanted};
 use crate::engine::session::Entry;
-use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION};
 use crate::protocol::v0::reason;
 use crate::protocol::ws::handshake::{self, UpgradeRequest};
 
@@ -28,16 +30,24 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
     /ws/notifications/, each with ?token=…\n";
 
+/// The answer to a request that calls this server by a name it does not know.
+const NOT_THIS_HOST: &str = "This server listens on this machine alone and answers to localhost, 127.0.0.1 and [::1]. Behind a \
+    proxy set PREGON_PUBLIC_URL or PREGON_TRUSTED_PROXIES; for another name, name it in PREGON_ALLOWED_ORIGINS.\n";
+
 /// An upgrade that was answered with 101, with what its session will be.
 type Upgrade = (OnUpgrade, Result<Entry, Refused>);
 
-/// Accepts connections for as long as the shard lives.
+/// Accepts connections until the last call; who had connected by then is served.
 pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Ports) {
+    let (_served, mut last_call) = shared.serve();
     loop {
-        match listener.accept().await {
-            Ok((socket, peer)) => {
-                tokio::task::spawn_local(serve(socket, peer, shared.clone(), ports.clone()));
-            }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // What it resolves to holds a lock: it must not live on in the branch.
+            () = async { drop(last_call.wait_for(|is_last| *is_last).await) } => break,
+        };
+        match accepted {
+            Ok((socket, peer)) => take(socket, peer, &shared, &ports),
             Err(error) => {
                 // Out of descriptors: those who wait in the backlog are served when some are free again.
                 tracing::warn!(%error, "a connection could not be accepted: raise the open-file limit (ulimit -n)");
@@ -45,29 +55,57 @@ pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Por
             }
         }
     }
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((socket, peer)) = listener.accept() {
+        if socket.set_nonblocking(true).is_ok()
+            && let Ok(socket) = TcpStream::from_std(socket)
+        {
+            take(socket, peer, &shared, &ports);
+        }
+    }
 }
 
-async fn serve(socket: TcpStream, peer: SocketAddr, shared: Rc<Shared>, ports: Ports) {
+fn take(socket: TcpStream, peer: SocketAddr, shared: &Rc<Shared>, ports: &Ports) {
+    // Counted from here on, not from the task's first turn.
+    let (served, last_call) = shared.serve();
+    tokio::task::spawn_local(serve(socket, peer, shared.clone(), ports.clone(), served, last_call));
+}
+
+async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    shared: Rc<Shared>,
+    ports: Ports,
+    _served: Served,
+    mut last_call: watch::Receiver<bool>,
+) {
     // Frames are small and must not wait for each other.
     let _ = socket.set_nodelay(true);
-    let (_served, mut draining) = shared.serve();
-    let upgraded: Rc<Cell<Option<Upgrade>>> = Rc::default();
+    let (upgraded, turn): (Rc<Cell<Option<Upgrade>>>, _) = (Rc::default(), Turn::default());
     let service = hyper::service::service_fn(|request| {
-        let (ports, upgraded) = (ports.clone(), upgraded.clone());
-        async move { Ok::<_, Infallible>(respond(request, peer, &ports, &upgraded).await) }
+        let (ports, upgraded, turn) = (ports.clone(), upgraded.clone(), turn.clone());
+        async move {
+            turn.request_came();
+            let mut response = respond(request, peer, &ports, &upgraded).await;
+            if ports.gate.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response.map(|body| Told::new(body, turn)))
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        // Ours are earlier. With one set, hyper asks for the next request as soon as an answer is sent.
+        .header_read_timeout(IDLE_CONNECTION + HANDSHAKE_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), service)
+        .serve_connection(Patient::new(socket, turn.clone(), Patience::USUAL), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        // What it resolves to holds a lock: it must not live on in the branch.
-        () = async { drop(draining.wait_for(|is_draining| *is_draining).await) } => {
-            connection.as_mut().graceful_shutdown();
+        () = async { drop(last_call.wait_for(|is_last| *is_last).await) } => {
+            // Not hyper's graceful_shutdown: it drops a connection whose request is on its way.
+            turn.end();
             connection.await
         }
     };
@@ -77,7 +115,7 @@ async fn serve(socket: TcpStream, peer: SocketAddr, shared: Rc<Shared>, ports: P
     }
     let Some((upgrade, admission)) = upgraded.take() else { return };
     let Ok(connection) = upgrade.await else { return };
-    let Ok(parts) = connection.downcast::<TokioIo<TcpStream>>() else { return };
+    let Ok(parts) = connection.downcast::<Patient>() else { return };
     if let Ok(socket) = parts.io.into_inner().into_std() {
         shared.adopt(socket, &mut Vec::from(parts.read_buf), admission);
     }
@@ -89,6 +127,14 @@ async fn respond(
     ports: &Ports,
     upgraded: &Cell<Option<Upgrade>>,
 ) -> Response<RestBody> {
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return plain(StatusCode::BAD_REQUEST, "A request has one Host line.\n");
+    }
+    // A name that is no text is nobody's.
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    if !ports.gate.allows_host(host) {
+        return plain(StatusCode::FORBIDDEN, NOT_THIS_HOST);
+    }
     if !request.uri().path().starts_with("/ws/") {
         return (ports.rest)(request, peer).await;
     }

@@ -35,10 +35,10 @@ pub(super) struct Shared {
     shard: RefCell<Shard>,
     /// Something was adopted: take a turn.
     wake: Notify,
-    /// Connections that hyper still serves: requests under way and those that may yet come.
+    /// Listeners, and connections that hyper still serves: requests under way and those that may yet come.
     connections: Cell<usize>,
-    /// Turns true when the shard is about to end: what is under way is finished, nothing new begins.
-    draining: watch::Sender<bool>,
+    /// Turns true when no shard has a session left: what is under way is finished, nothing new begins.
+    last_call: watch::Sender<bool>,
 }
 
 /// Counts a connection for as long as it is served.
@@ -92,13 +92,13 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
 impl Shared {
     fn new(shard: Shard) -> Self {
         let (shard, connections) = (RefCell::new(shard), Cell::new(0));
-        Self { shard, wake: Notify::new(), connections, draining: watch::Sender::new(false) }
+        Self { shard, wake: Notify::new(), connections, last_call: watch::Sender::new(false) }
     }
 
-    /// A connection comes: the shard does not end before it is dropped.
+    /// A listener or a connection comes: the shard does not end before what this returns is dropped.
     pub(super) fn serve(self: &Rc<Self>) -> (Served, watch::Receiver<bool>) {
         self.connections.set(self.connections.get() + 1);
-        (Served(self.clone()), self.draining.subscribe())
+        (Served(self.clone()), self.last_call.subscribe())
     }
 
     /// Makes a connected socket a session, with the bytes that came behind its handshake.
@@ -126,8 +126,8 @@ impl Shared {
     fn turn(&self) -> (bool, bool) {
         let mut shard = self.shard.borrow_mut();
         let has_more = shard.turn();
-        if shard.core.drain.is_some() {
-            self.draining.send_if_modified(|is_draining| !std::mem::replace(is_draining, true));
+        if shard.core.is_last_call() {
+            self.last_call.send_if_modified(|is_last| !std::mem::replace(is_last, true));
         }
         (has_more, shard.core.is_over() && self.connections.get() == 0)
     }

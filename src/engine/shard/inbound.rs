@@ -114,6 +114,9 @@ impl Core {
             let arrived = ToShard::Arrived { room, account: entry.account.clone(), session };
             self.tell(self.ports.home(room), arrived);
         }
+        if let Some(oldest) = self.ports.gate.came(user, topic, self.key(index)) {
+            self.tell(oldest.shard, ToShard::LetGo(oldest, reason::CROWDED));
+        }
     }
 
     fn incoming(&mut self, token: u32, incoming: Incoming<'_>) -> ControlFlow<()> {
@@ -238,6 +241,9 @@ impl Core {
             }
         }
         self.feed_sessions -= usize::from(endpoint == Endpoint::Feed);
+        if let Some(user) = user {
+            self.ports.gate.went(user, endpoint.topic(user), self.key(index));
+        }
         if let (Some(room), Some(user)) = (endpoint.presence_room(), user) {
             self.tell(self.ports.home(room), ToShard::Departed { room, user });
         }

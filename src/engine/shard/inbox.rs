@@ -24,6 +24,7 @@ pub struct Inbox {
     /// Threads that wait for space, or are about to.
     waiting: AtomicUsize,
     space: (Mutex<()>, Condvar),
+    is_deserted: AtomicBool,
 }
 
 impl Default for Inbox {
@@ -35,6 +36,7 @@ impl Default for Inbox {
             is_woken: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             space: (Mutex::new(()), Condvar::new()),
+            is_deserted: AtomicBool::new(false),
         }
     }
 }
@@ -101,6 +103,16 @@ impl Inbox {
     /// No message waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// The shard drains, and has no session left.
+    pub(super) fn desert(&self) {
+        self.is_deserted.store(true, Ordering::Release);
+    }
+
+    /// Was [`Self::desert`] called?
+    pub(super) fn is_deserted(&self) -> bool {
+        self.is_deserted.load(Ordering::Acquire)
     }
 
     /// Ready when something waits; else `waker` is called when it does. Only the shard calls it.

@@ -92,6 +92,14 @@ impl Core {
         }
     }
 
+    /// Drained: no shard has a session left. Until then all of them listen, so that whoever comes is told to come again.
+    pub(super) fn is_last_call(&self) -> bool {
+        if self.is_over() {
+            self.ports.inboxes[self.id.index()].desert();
+        }
+        self.drain.is_some() && self.ports.inboxes.iter().all(|inbox| inbox.is_deserted())
+    }
+
     /// Drained: no session is left.
     pub(super) fn is_over(&self) -> bool {
         self.drain.is_some() && self.live == 0

@@ -68,6 +68,11 @@ impl Core {
                     began.plus(Duration::from_secs(1)) < asked && users.binary_search(&member).is_err()
                 });
             }
+            ToShard::LetGo(session, goodbye) => {
+                if let Some(index) = self.find(session) {
+                    self.goodbye(index, goodbye);
+                }
+            }
             ToShard::Drain(within) => self.begin_drain(within),
         }
     }

@@ -14,6 +14,7 @@ mod liveness;
 mod mailbox;
 mod outbound;
 mod overflow;
+mod patience;
 pub mod port;
 mod recent;
 mod round;

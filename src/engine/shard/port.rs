@@ -163,6 +163,8 @@ pub enum ToShard {
         /// As a follower or as a friend.
         hears: bool,
     },
+    /// One session ends.
+    LetGo(SessionKey, Goodbye),
     /// All sessions end, spread over this time; no more are admitted.
     Drain(Duration),
 }
@@ -277,8 +279,18 @@ pub enum Verdict {
 pub trait Gate: Send + Sync + 'static {
     /// Is the page that opens this socket one of ours?
     fn allows_origin(&self, origin: Option<&str>, host: &str) -> bool;
+    /// Is a request that names this host meant for this server?
+    fn allows_host(&self, _: Option<&str>) -> bool {
+        true
+    }
     /// May the bearer of the token have what is wanted? Never blocks.
     fn admit(&self, wanted: Wanted, token: Option<&str>) -> Verdict;
+    /// A user's socket on a topic came: the one that has to go for it, which is counted no more.
+    fn came(&self, _: UserId, _: Topic, _: SessionKey) -> Option<SessionKey> {
+        None
+    }
+    /// A user's socket on a topic went. One that never came does no harm.
+    fn went(&self, _: UserId, _: Topic, _: SessionKey) {}
     /// The server is about to stop: 503 with Retry-After.
     fn is_draining(&self) -> bool;
 }

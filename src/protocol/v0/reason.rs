@@ -19,6 +19,8 @@ pub const TOO_OLD: Goodbye = Goodbye { code: 1001, reason: "session life over, c
 pub const RESTART: Goodbye = Goodbye { code: 1012, reason: "server restarts, connect again" };
 /// The server cannot serve this now: come back later.
 pub const OVERLOAD: Goodbye = Goodbye { code: 1013, reason: "try again later" };
+/// The user has opened too many sockets on the same, and this one is the oldest.
+pub const CROWDED: Goodbye = Goodbye { code: 1013, reason: "too many sockets, the oldest goes" };
 /// The token has expired or was revoked: come back with a fresh one.
 pub const TOKEN_OVER: Goodbye = Goodbye { code: 4001, reason: "token expired" };
 /// The user was deactivated or is gone: what the token was for is over.

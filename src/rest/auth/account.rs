@@ -139,7 +139,8 @@ pub async fn logout(State(app): State<Arc<App>>, caller: Caller, fields: Fields)
     Ok(Json(json!({"message": "Sesión cerrada exitosamente"})).into_response())
 }
 
-/// `POST change-password/` with `old_password`, `new_password` and, if the client asks twice, `new_password_confirm`.
+/// `POST change-password/` with `current_password` or `old_password`, `new_password` and, if the client asks twice,
+/// `new_password_confirm`. Faults go by the name that came.
 pub async fn change_password(
     State(app): State<Arc<App>>,
     Client(client): Client,
@@ -147,7 +148,9 @@ pub async fn change_password(
     fields: Fields,
 ) -> Result<Response> {
     let mut faults = Faults::default();
-    let old = fields.required("old_password", up_to(PASSWORD_CHARS), &mut faults);
+    let is_of_old = fields.0.contains_key("old_password") && !fields.0.contains_key("current_password");
+    let old_name = if is_of_old { "old_password" } else { "current_password" };
+    let old = fields.required(old_name, up_to(PASSWORD_CHARS), &mut faults);
     let length = Length { min: 8, max: PASSWORD_CHARS, min_text: None };
     let new = fields.required("new_password", length, &mut faults);
     let again = fields.optional("new_password_confirm", up_to(PASSWORD_CHARS), &mut faults);
@@ -162,7 +165,7 @@ pub async fn change_password(
     match check_password(&app, client, &caller.account.username, old).await {
         Ok(user) if user == caller.id() => {}
         Err(error @ (Error::TooMany(_) | Error::Unavailable | Error::Internal(_))) => return Err(error),
-        Ok(_) | Err(_) => return Err(Error::field("old_password", "La contraseña actual es incorrecta.")),
+        Ok(_) | Err(_) => return Err(Error::field(old_name, "La contraseña actual es incorrecta.")),
     }
     let hash = app.hasher.make(new).await?;
     app.store.set_password(caller.id(), hash).await?;

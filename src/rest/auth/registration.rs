@@ -15,6 +15,38 @@ const DISPLAY_NAME: Length =
     Length { min: 2, max: 100, min_text: Some("El nombre para mostrar debe tener al menos 2 caracteres.") };
 const PASSWORD: Length = Length { min: 8, max: PASSWORD_CHARS, min_text: None };
 
+/// What stands in paths where users' names may stand, and what belongs to the house: nobody registers as one of these.
+const RESERVED: &[&str] = &[
+    "admin",
+    "api",
+    "auth",
+    "block",
+    "blocked",
+    "chat",
+    "follow",
+    "followers",
+    "following",
+    "friends",
+    "media",
+    "me",
+    "messaging",
+    "notifications",
+    "posts",
+    "pregon",
+    "profile",
+    "search",
+    "soporte",
+    "sos",
+    "suggested",
+    "unfollow",
+    "users",
+];
+
+/// Is this name, in small letters, not to be had?
+pub fn is_reserved(username: &str) -> bool {
+    RESERVED.contains(&username)
+}
+
 /// The new user without a password hash, and the password.
 ///
 /// # Errors
@@ -24,7 +56,7 @@ pub async fn check(store: &dyn Store, fields: &Fields) -> Result<(NewUser, Strin
     let user = NewUser {
         email: email(fields, &mut faults),
         username: username(fields, &mut faults),
-        display_name: fields.required("display_name", DISPLAY_NAME, &mut faults).unwrap_or_default(),
+        display_name: display_name(fields, &mut faults),
         password_hash: String::new(),
         position: fields.optional("position", up_to(100), &mut faults).unwrap_or_default(),
         team: fields.optional("team", up_to(100), &mut faults).unwrap_or_default(),
@@ -87,8 +119,36 @@ fn email(fields: &Fields, faults: &mut Faults) -> String {
     }
 }
 
+fn display_name(fields: &Fields, faults: &mut Faults) -> String {
+    match fields.required("display_name", DISPLAY_NAME, faults) {
+        Some(text) if text.chars().any(char::is_control) => {
+            faults.add("display_name", "El nombre para mostrar no puede contener caracteres de control.");
+            String::new()
+        }
+        Some(text) if !text.chars().any(is_visible) => {
+            faults.add("display_name", "El nombre para mostrar debe tener al menos un carácter visible.");
+            String::new()
+        }
+        found => found.unwrap_or_default(),
+    }
+}
+
+/// Does the character show anything by itself? Those that do not: Unicode's format characters, fillers, selectors and blanks.
+fn is_visible(character: char) -> bool {
+    let shows_nothing = matches!(character,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}');
+    !shows_nothing && !character.is_whitespace() && !character.is_control()
+}
+
 fn username(fields: &Fields, faults: &mut Faults) -> String {
     match fields.required("username", USERNAME, faults) {
+        Some(text) if is_reserved(&text.to_ascii_lowercase()) => {
+            faults.add("username", "Este nombre de usuario está reservado.");
+            String::new()
+        }
         Some(text) if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
             text.to_ascii_lowercase()
         }

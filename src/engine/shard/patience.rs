@@ -1,0 +1,273 @@
+//! A connection's socket as hyper reads it: it ends for who sends no request, or half of one, for too long.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::port::RestBody;
+use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE};
+
+/// Connected, and nothing has come yet.
+const FRESH: u8 = 0;
+/// The head of a request has begun.
+const BEGUN: u8 = 1;
+/// A request is being answered.
+const BUSY: u8 = 2;
+/// The answer is complete, though not all of it may have been sent.
+const ANSWERED: u8 = 3;
+/// Between two requests.
+const IDLE: u8 = 4;
+
+/// Where a connection is between its requests, as its socket, its service and its answers' bodies know it together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turn {
+    at: Arc<AtomicU8>,
+    /// No further request is waited for: the listeners are closed.
+    is_last: Arc<AtomicBool>,
+}
+
+impl Turn {
+    /// A request's head is complete.
+    pub fn request_came(&self) {
+        self.at.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// Requests that have come, or are about to, are answered; then the connection ends.
+    pub fn end(&self) {
+        self.is_last.store(true, Ordering::Relaxed);
+    }
+
+    fn at(&self) -> u8 {
+        self.at.load(Ordering::Relaxed)
+    }
+}
+
+/// An answer's body, which tells of its end.
+pub(super) struct Told {
+    body: RestBody,
+    turn: Turn,
+}
+
+impl Told {
+    pub fn new(body: RestBody, turn: Turn) -> Self {
+        Self { body, turn }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.turn.at.store(ANSWERED, Ordering::Relaxed);
+    }
+}
+
+impl Body for Told {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// How long is waited for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// A first request, or a head that has begun.
+    pub head: Duration,
+    /// The next request.
+    pub idle: Duration,
+    /// What may still come when the listeners are closed.
+    pub last: Duration,
+}
+
+impl Patience {
+    pub const USUAL: Self = Self { head: HANDSHAKE_TIMEOUT, idle: IDLE_CONNECTION, last: LAST_REQUEST_PATIENCE };
+}
+
+/// The socket. Who is waited for too long reads as closed, which hyper takes for the end between two requests.
+pub(super) struct Patient {
+    socket: TokioIo<TcpStream>,
+    turn: Turn,
+    patience: Patience,
+    /// What the deadline was set for.
+    waits_for: (u8, bool),
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Patient {
+    pub fn new(socket: TcpStream, turn: Turn, patience: Patience) -> Self {
+        let deadline = Box::pin(sleep_until(Instant::now() + patience.head));
+        Self { socket: TokioIo::new(socket), turn, patience, waits_for: (FRESH, false), deadline }
+    }
+
+    pub fn into_inner(self) -> TcpStream {
+        self.socket.into_inner()
+    }
+
+    /// Nothing more has come: is it time to give up?
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let waits_for @ (at, is_last) = (self.turn.at(), self.turn.is_last.load(Ordering::Relaxed));
+        if matches!(at, BUSY | ANSWERED) {
+            return Poll::Pending;
+        }
+        if at == IDLE && is_last {
+            return Poll::Ready(());
+        }
+        if self.waits_for != waits_for {
+            let patience = match waits_for {
+                (_, true) => self.patience.last,
+                (IDLE, false) => self.patience.idle,
+                (_, false) => self.patience.head,
+            };
+            let mut deadline = Instant::now() + patience;
+            if self.waits_for.0 == at {
+                // The last call makes nobody's time longer.
+                deadline = deadline.min(self.deadline.deadline());
+            }
+            self.waits_for = waits_for;
+            self.deadline.as_mut().reset(deadline);
+        }
+        self.deadline.as_mut().poll(context)
+    }
+}
+
+impl Read for Patient {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.socket).poll_read(context, into);
+        if outcome.is_pending() {
+            return self.poll_end(context).map(Ok);
+        }
+        if matches!(self.turn.at(), FRESH | IDLE) {
+            self.turn.at.store(BEGUN, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl Write for Patient {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes when all that it had is written.
+        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
+        let _ = self.turn.at.compare_exchange(ANSWERED, IDLE, Ordering::Relaxed, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use http_body_util::{BodyExt, Empty};
+    use hyper::body::Incoming;
+    use hyper_util::rt::TokioTimer;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENCE: Patience =
+        Patience { head: Duration::from_millis(50), idle: Duration::from_millis(500), last: Duration::from_millis(50) };
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// A client whose connection is served, and its turn.
+    async fn connected() -> (TcpStream, Turn) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, turn) = (listener.accept().await.unwrap().0, Turn::default());
+        let (of_service, of_socket) = (turn.clone(), turn.clone());
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(move |_: Request<Incoming>| {
+                let turn = of_service.clone();
+                turn.request_came();
+                async move {
+                    let body = Empty::<Bytes>::new().map_err(|never: Infallible| match never {}).boxed();
+                    Ok::<_, Infallible>(Response::new(Told::new(body, turn)))
+                }
+            });
+            let builder = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(60))
+                .clone();
+            drop(builder.serve_connection(Patient::new(socket, of_socket, PATIENCE), service).await);
+        });
+        (client, turn)
+    }
+
+    async fn answered(client: &mut TcpStream) {
+        client.write_all(REQUEST).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            assert!(client.read_buf(&mut answer).await.unwrap() > 0, "closed after {answer:?}");
+        }
+    }
+
+    /// How long until the server closes.
+    async fn closes_after(client: &mut TcpStream) -> Duration {
+        let began = Instant::now();
+        assert_eq!(client.read(&mut [0; 64]).await.unwrap_or(0), 0);
+        began.elapsed()
+    }
+
+    #[tokio::test]
+    async fn between_two_requests_there_is_more_time_than_within_a_head() {
+        let (mut silent, _) = connected().await;
+        let (mut idle, _) = connected().await;
+        answered(&mut idle).await;
+        answered(&mut idle).await;
+        let (mut half, _) = connected().await;
+        answered(&mut half).await;
+        half.write_all(&REQUEST[..10]).await.unwrap();
+        let (silent, half, idle) =
+            tokio::join!(closes_after(&mut silent), closes_after(&mut half), closes_after(&mut idle));
+        assert!(idle >= PATIENCE.idle - Duration::from_millis(5), "{idle:?}");
+        assert!(silent < idle && half < idle, "{silent:?}, {half:?}, {idle:?}");
+    }
+
+    #[tokio::test]
+    async fn at_the_end_what_has_come_is_answered_and_nothing_more_is_waited_for() {
+        let (mut client, turn) = connected().await;
+        turn.end();
+        answered(&mut client).await;
+        let passed = closes_after(&mut client).await;
+        assert!(passed < PATIENCE.idle, "{passed:?}");
+    }
+}

@@ -1,0 +1,41 @@
+//! One server at a time on a database file: a lock of the system's, which ends with the process however that ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// Takes the lock beside the database. It is held for as long as what is returned lives; the file stays, and means nothing.
+///
+/// # Errors
+/// Another server has it, or there can be none.
+pub(super) fn lock(database: &Path) -> anyhow::Result<File> {
+    let path = beside(database)?;
+    let named = || format!("{} cannot be locked, as must be what serves {}", path.display(), database.display());
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(named)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "{} is served by another pregon already: stop that one, or give this one a database of its own with \
+             PREGON_DATABASE_URL",
+            database.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(named),
+    }
+}
+
+/// The same for all names of a file, and its folder is there.
+fn beside(database: &Path) -> anyhow::Result<PathBuf> {
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("{} cannot be made, the folder of PREGON_DATABASE_URL", folder.display()))?;
+    let real = match database.canonicalize() {
+        Ok(real) => real,
+        Err(_) => folder.canonicalize()?.join(database.file_name().unwrap_or_default()),
+    };
+    let mut name = real.into_os_string();
+    name.push(".lock");
+    Ok(name.into())
+}

@@ -1,0 +1,96 @@
+//! What signals do, and how the sessions and requests of a server end.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::access::lifecycle::{Lifecycle, Phase};
+use crate::engine::shard::port::{Inbox, ToShard};
+use crate::server::rest::UnderWay;
+
+/// After the drain window, and after the last answer is made, how long peers may take: sessions that do not take their
+/// goodbye have been reset by then.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the making of answers may take beyond that. A busy machine needs seconds for one password.
+const ANSWERS_TIMEOUT: Duration = Duration::from_secs(60);
+
+const NO_SIGNALS: &str = "the system does not deliver signals";
+
+/// From now on signals that would end the process unasked are ignored, each with a line in the log.
+pub(super) fn ignore_others(control: &Runtime) -> anyhow::Result<()> {
+    let ignored = Ignored::install(control).context(NO_SIGNALS)?;
+    control.spawn(ignored.listen());
+    Ok(())
+}
+
+struct Ignored {
+    reload: Signal,
+    user: [Signal; 2],
+    /// A file at its limit (`ulimit -f`, a container's quota) is to be an error of that write, as a full disk is.
+    file_limit: Signal,
+}
+
+impl Ignored {
+    fn install(control: &Runtime) -> io::Result<Self> {
+        let _entered = control.enter();
+        Ok(Self {
+            reload: signal(SignalKind::hangup())?,
+            user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+            file_limit: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
+    }
+
+    async fn listen(mut self) {
+        let [first, second] = &mut self.user;
+        loop {
+            tokio::select! {
+                _ = self.reload.recv() => {
+                    tracing::info!("SIGHUP is ignored: settings are read at the start alone, so restart to change them");
+                }
+                _ = first.recv() => tracing::info!("SIGUSR1 is ignored"),
+                _ = second.recv() => tracing::info!("SIGUSR2 is ignored"),
+                _ = self.file_limit.recv() => {}
+            }
+        }
+    }
+}
+
+/// Waits for a signal, then ends the sessions: spread over the window after SIGTERM and SIGQUIT, at once after SIGINT.
+pub(super) async fn stop(
+    lifecycle: &Lifecycle,
+    inboxes: &[Arc<Inbox>],
+    window: Duration,
+    shards: Vec<JoinHandle<()>>,
+    under_way: &UnderWay,
+) -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context(NO_SIGNALS);
+    let [mut terminate, mut quit, mut interrupt] =
+        [listen(SignalKind::terminate())?, listen(SignalKind::quit())?, listen(SignalKind::interrupt())?];
+    let window = tokio::select! {
+        _ = terminate.recv() => window,
+        _ = quit.recv() => window,
+        _ = interrupt.recv() => Duration::ZERO,
+    };
+    tracing::info!(seconds = window.as_secs(), "draining");
+    lifecycle.enter(Phase::Draining);
+    for inbox in inboxes {
+        let inbox = inbox.clone();
+        let _ = tokio::task::spawn_blocking(move || inbox.send(ToShard::Drain(window))).await;
+    }
+    let mut joined = tokio::task::spawn_blocking(move || shards.into_iter().for_each(|shard| drop(shard.join())));
+    if timeout(window + STOP_TIMEOUT, &mut joined).await.is_ok() {
+        return Ok(());
+    }
+    tracing::info!("requests are still being answered");
+    let are_made = timeout(ANSWERS_TIMEOUT, under_way.none()).await.is_ok();
+    if !are_made || timeout(STOP_TIMEOUT, joined).await.is_err() {
+        tracing::warn!("some requests were not answered in time");
+    }
+    Ok(())
+}
