@@ -4,8 +4,8 @@ use crate::clock::Timestamp;
 use crate::domain::user::NewUser;
 use crate::ids::UserId;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::values::Id;
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
+use crate::store::sql::Id;
 
 /// What came of a registration.
 pub enum Registration {

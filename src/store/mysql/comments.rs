@@ -3,8 +3,8 @@
 use crate::ids::{CommentId, PostId};
 use crate::limits::{DELETED_LEVELS_MAX, LIST_KEYS_MAX};
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::values::{each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
+use crate::store::sql::{each, marks, padded};
 
 /// Deletes `root` and the answers to it, with their likes, answers before what they answer; at most `most` rows. Which
 /// went, in that order: the root is the last of them when everything went.

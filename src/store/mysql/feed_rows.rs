@@ -18,11 +18,11 @@ use crate::store::mysql::accounts;
 use crate::store::mysql::comments;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::notifications;
-use crate::store::mysql::people;
 use crate::store::mysql::posts;
 use crate::store::mysql::rows::BatchRows;
-use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
 use crate::store::rules::{FeedRows, Place, ReadNotifications, Telling};
+use crate::store::sql::people;
+use crate::store::sql::{Columns, Id, Parameters, Unexpected, each, marks, padded};
 
 impl BatchRows<'_> {
     fn execute(&mut self, sql: &str, values: Parameters<'_>) -> Result<u64, MysqlError> {
@@ -48,7 +48,7 @@ impl BatchRows<'_> {
     }
 }
 
-fn request_of_row(row: Columns<'_>) -> Result<RequestHead, MysqlError> {
+fn request_of_row(row: Columns<'_>) -> Result<RequestHead, Unexpected> {
     Ok(RequestHead { id: row.id(0)?, sender: row.id(1)?, receiver: row.id(2)?, status: row.kind(3)? })
 }
 

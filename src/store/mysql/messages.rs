@@ -10,10 +10,11 @@ use crate::domain::chat::message::{Message, Reaction, ReactionType, ReplyPreview
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits::MESSAGE_REACTIONS_SHOWN;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{KEYS_MAX, Profiles, offset, or_none, profiles};
-use crate::store::mysql::values::{BRANCHES_MAX, Columns, Id, ToColumn, each, marks, padded, union_of};
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::{Driver, View};
 use crate::store::rules::MessageHead;
+use crate::store::sql::people::{Profiles, profiles};
+use crate::store::sql::{BRANCHES_MAX, Columns, Id, ToColumn, Unexpected, each, marks, padded};
+use crate::store::sql::{KEYS_MAX, offset, or_none};
 use crate::store::{PageOf, PageRequest};
 
 /// The columns of [`message_of_row`]; the first `?` is the viewer, if there is one.
@@ -108,7 +109,7 @@ pub async fn one(
     Ok(complete(view, Some(viewer), found.into_iter().collect()).await?.pop())
 }
 
-fn message_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn message_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let is_reply = row.optional_id::<MessageId>(18)?.is_some();
     let message = Message {
         id: row.id(0)?,
@@ -139,7 +140,7 @@ fn message_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
 }
 
 /// Five columns from `first`: id, username, display name, content, type.
-fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, MysqlError> {
+fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, Unexpected> {
     Ok(ReplyPreview {
         id: row.id(first)?,
         sender_username: row.text(first + 1)?,
@@ -231,11 +232,12 @@ async fn newest_reactions(
     view: &mut View<'_>,
     messages: &[MessageId],
 ) -> Result<Vec<(MessageId, UserId, Reaction)>, MysqlError> {
-    const BRANCH: &str = "(SELECT id, message_id, user_id, reaction_type, created_at FROM message_reactions \
-        WHERE message_id = ? ORDER BY created_at DESC, id DESC LIMIT ?)";
+    const BRANCH: &str = "SELECT id, message_id, user_id, reaction_type, created_at FROM message_reactions \
+        WHERE message_id = ? ORDER BY created_at DESC, id DESC LIMIT ?";
     let mut found = Vec::new();
     for keys in messages.chunks(BRANCHES_MAX).map(padded) {
-        let sql = format!("SELECT * FROM {} newest ORDER BY created_at, id", union_of(BRANCH, keys.len()));
+        let sql =
+            format!("SELECT * FROM {} newest ORDER BY created_at, id", view.dialect().union_of(BRANCH, keys.len()));
         let shown = &MESSAGE_REACTIONS_SHOWN as &dyn ToColumn;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, shown]).collect();
         let read = |row: Columns<'_>| {
@@ -290,7 +292,7 @@ async fn stories(view: &mut View<'_>, stories: impl Iterator<Item = Uuid>) -> Re
             Ok((story.id, (row.id(5)?, story)))
         };
         let parameters: Vec<_> = each(&keys).collect();
-        found.extend(or_none(view.rows(&sql, &parameters, read).await)?);
+        found.extend(or_none::<Driver<'_>, _>(view.rows(&sql, &parameters, read).await)?);
     }
     Ok(found)
 }

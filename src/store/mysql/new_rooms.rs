@@ -4,10 +4,10 @@ use crate::domain::chat::room::{ChatType, NewRoom, SettingsPatch};
 use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::driver::View;
 use crate::store::mysql::literal::Insert;
 use crate::store::mysql::rows::{PARTICIPANTS, participant};
-use crate::store::mysql::values::{each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::sql::{each, marks, padded};
 
 /// The private room of two users, `fresh` if there is none; true when it was made. Both users' rows are locked first, in
 /// one order, so that of two who ask at the same time the second finds the first one's room.

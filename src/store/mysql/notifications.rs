@@ -7,9 +7,10 @@ use crate::domain::people::FriendRequest;
 use crate::ids::{NotificationId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{offset, or_none, profiles};
-use crate::store::mysql::values::Columns;
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::{Driver, View};
+use crate::store::sql::people::profiles;
+use crate::store::sql::{Columns, Unexpected};
+use crate::store::sql::{offset, or_none};
 use crate::store::{PageOf, PageRequest};
 
 const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_type, post_id, comment_id, \
@@ -38,7 +39,7 @@ pub async fn unread(view: &mut View<'_>, user: UserId) -> Result<u64, MysqlError
     view.count("SELECT count(*) FROM notifications WHERE recipient_id = ? AND is_read = 0", &[&user]).await
 }
 
-fn notification_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn notification_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let notification = Notification {
         id: row.id(0)?,
         recipient: row.id(1)?,
@@ -73,7 +74,7 @@ pub async fn friend_requests(view: &mut View<'_>, user: UserId) -> Result<Vec<Fr
             FriendRequest { id: row.id(0)?, sender, receiver, status: row.kind(3)?, created_at: row.time(4)? };
         Ok((row.id(1)?, row.id(2)?, request))
     };
-    let found = or_none(view.rows(sql, &[&user, &user, &limits::PEOPLE_LISTED_MAX], read).await)?;
+    let found = or_none::<Driver<'_>, _>(view.rows(sql, &[&user, &user, &limits::PEOPLE_LISTED_MAX], read).await)?;
     let people = profiles(view, found.iter().flat_map(|(sender, receiver, _)| [*sender, *receiver])).await?;
     let whole = |(sender, receiver, request)| {
         Ok(FriendRequest { sender: people.of(sender)?, receiver: people.of(receiver)?, ..request })

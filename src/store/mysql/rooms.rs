@@ -10,10 +10,11 @@ use crate::domain::user::{Account, Admission};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::driver::View;
 use crate::store::mysql::messages;
-use crate::store::mysql::people::{KEYS_MAX, offset, profiles};
-use crate::store::mysql::values::{Columns, Id, ToColumn, each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::sql::people::profiles;
+use crate::store::sql::{Columns, Id, ToColumn, Unexpected, each, marks, padded};
+use crate::store::sql::{KEYS_MAX, offset};
 use crate::store::{PageOf, PageRequest};
 
 /// Rooms whose unread messages one query looks for.
@@ -111,7 +112,7 @@ pub async fn one(view: &mut View<'_>, viewer: UserId, room: RoomId) -> Result<Op
     Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
 }
 
-fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, MysqlError> {
+fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, Unexpected> {
     let room = ChatRoom {
         id: row.id(0)?,
         name: row.text(1)?,
@@ -171,7 +172,7 @@ async fn whole_participants(
     Ok(by_room)
 }
 
-fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant), MysqlError> {
+fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant), Unexpected> {
     let participant = Participant {
         id: row.id::<Id>(0)?.0,
         user: Arc::default(),

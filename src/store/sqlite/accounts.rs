@@ -1,12 +1,12 @@
 //! Registration, passwords, revoked tokens.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::clock::Timestamp;
 use crate::domain::user::NewUser;
 use crate::ids::UserId;
 use crate::store::sqlite::values::Id;
-use crate::store::{Credentials, RegisterError, StoreError};
+use crate::store::{RegisterError, StoreError};
 
 /// Makes a user, in the lane's transaction: two registrations never see each other half-done.
 pub fn register(connection: &Connection, user: &NewUser, now: Timestamp) -> Result<UserId, RegisterError> {
@@ -83,24 +83,6 @@ pub fn insert_follow(
     Ok(added > 0)
 }
 
-/// By e-mail if `login` contains `@`, else or on a miss by username.
-pub fn credentials(connection: &Connection, login: &str) -> rusqlite::Result<Option<Credentials>> {
-    let find = |sql: &str| {
-        connection
-            .prepare_cached(sql)?
-            .query_row([login], |row| {
-                Ok(Credentials { user: row.get(0)?, password_hash: row.get(1)?, is_active: row.get(2)? })
-            })
-            .optional()
-    };
-    if login.contains('@')
-        && let Some(found) = find("SELECT id, password, is_active FROM users WHERE email = ?1")?
-    {
-        return Ok(Some(found));
-    }
-    find("SELECT id, password, is_active FROM users WHERE username = ?1")
-}
-
 /// Replaces a password hash.
 pub fn set_password(connection: &Connection, user: UserId, hash: &str, now: Timestamp) -> Result<(), StoreError> {
     let changed = connection
@@ -118,11 +100,4 @@ pub fn revoke(connection: &Connection, jti: &str, expires: Timestamp) -> rusqlit
         )?
         .execute(params![jti, expires.0])
         .map(drop)
-}
-
-/// Was [`revoke`] called for it?
-pub fn is_revoked(connection: &Connection, jti: &str) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM pregon_revoked WHERE jti = ?1)")?
-        .query_row([jti], |row| row.get(0))
 }

@@ -14,7 +14,7 @@ use crate::domain::user::UserProfile;
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
 use crate::limits;
 use crate::store::rules::{FeedRows, Place, ReadNotifications, Telling};
-use crate::store::sqlite::people::known_profile;
+use crate::store::sqlite::old_people::known_profile;
 use crate::store::sqlite::rows::BatchRows;
 use crate::store::sqlite::values::{Id, count};
 use crate::store::sqlite::{accounts, comments_tree, notifications, posts};

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
-use crate::store::sqlite::people::{View, known_profile, offset};
+use crate::store::sqlite::old_people::{View, known_profile, offset};
 use crate::store::sqlite::values::{Id, count};
 use crate::store::{PageOf, PageRequest};
 

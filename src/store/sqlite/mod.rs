@@ -5,12 +5,13 @@ mod backup;
 mod checkpoint;
 mod comments_tree;
 mod connection;
+mod driver;
 mod feed_rows;
 mod lane;
 mod messages;
 mod migrate;
 mod notifications;
-mod people;
+mod old_people;
 mod posts;
 mod readers;
 mod retention;
@@ -20,6 +21,7 @@ mod seed;
 mod twins;
 mod values;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,8 +33,8 @@ pub use self::migrate::{PlanLine, migrate};
 pub use self::seed::{SeedPlan, Seeded, seed};
 
 use self::checkpoint::{Checkpointer, Wal};
+use self::driver::View;
 use self::lane::SqliteLane;
-use self::people::View;
 use self::readers::Readers;
 use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
@@ -47,6 +49,7 @@ use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
 use crate::limits;
 pub use crate::store::Clock;
 use crate::store::caches::Caches;
+use crate::store::sql::{at_once, logins, people};
 use crate::store::writer::Lane;
 use crate::store::{
     Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
@@ -135,16 +138,16 @@ impl SqliteStore {
         self.threads.lane.run(move |lane| Ok(work(&lane.connection)?)).await
     }
 
-    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(View<'_>) -> rusqlite::Result<T> + Send + 'static,
-    {
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl AsyncFnOnce(&mut View<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (caches, now, shown_reactions) = (Arc::clone(&self.caches), (self.clock)(), self.shown_reactions);
-        let readers = &self.threads.readers;
-        readers
-            .run(move |connection| read(View { connection, caches: &caches, now, shown_reactions, changed: None }))
-            .await
+        let run = move |connection: &rusqlite::Connection| {
+            let caches = &*caches;
+            at_once(read(&mut View { driver: connection, caches, now, shown_reactions, changed: BTreeSet::new() }))
+        };
+        self.threads.readers.run(run).await
     }
 
     /// A direct write in a transaction of its own, in its place among the batches.
@@ -179,7 +182,7 @@ impl Store for SqliteStore {
     async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError> {
         match self.cached_admission(room, user) {
             Some(admission) => Ok(admission),
-            None => self.read(move |view| rooms::admission(view, room, user)).await,
+            None => self.read(async move |view| rooms::admission(old_people::View::of(view), room, user)).await,
         }
     }
 
@@ -189,32 +192,32 @@ impl Store for SqliteStore {
 
     async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError> {
         let rooms = rooms.to_vec();
-        self.read(move |view| rooms::participants(view.connection, &rooms)).await
+        self.read(async move |view| rooms::participants(view.driver, &rooms)).await
     }
 
     async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError> {
         match self.caches.accounts.get(&user, (self.clock)()) {
             Some(account) => Ok(account),
-            None => self.read(move |view| people::account(view, user)).await,
+            None => self.read(async move |view| people::account(view, user).await).await,
         }
     }
 
     async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
         let login = login.to_owned();
-        self.read(move |view| accounts::credentials(view.connection, &login)).await
+        self.read(async move |view| logins::credentials(view, &login).await).await
     }
 
     async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError> {
         match self.caches.profiles.get(&user, (self.clock)()) {
             Some(profile) => Ok(Some(profile)),
-            None => self.read(move |view| people::profile(view, user)).await,
+            None => self.read(async move |view| people::profile(view, user).await).await,
         }
     }
 
     async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError> {
         let username = username.to_owned();
-        self.read(move |view| match people::id_of_name(view.connection, &username)? {
-            Some(user) => people::profile(view, user),
+        self.read(async move |view| match people::id_of_name(view, &username).await? {
+            Some(user) => people::profile(view, user).await,
             None => Ok(None),
         })
         .await
@@ -243,7 +246,7 @@ impl Store for SqliteStore {
 
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
         let jti = jti.to_owned();
-        self.read(move |view| accounts::is_revoked(view.connection, &jti)).await
+        self.read(async move |view| logins::is_revoked(view, &jti).await).await
     }
 
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
@@ -288,11 +291,11 @@ impl Store for SqliteStore {
         is_active: bool,
         page: PageRequest,
     ) -> Result<PageOf<ChatRoom>, StoreError> {
-        self.read(move |view| rooms::list(view, viewer, chat_type, is_active, page)).await
+        self.read(async move |view| rooms::list(old_people::View::of(view), viewer, chat_type, is_active, page)).await
     }
 
     async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
-        self.read(move |view| rooms::one(view, viewer, room)).await
+        self.read(async move |view| rooms::one(old_people::View::of(view), viewer, room)).await
     }
 
     async fn messages(
@@ -302,24 +305,24 @@ impl Store for SqliteStore {
         since: Option<Timestamp>,
         page: PageRequest,
     ) -> Result<PageOf<Message>, StoreError> {
-        self.read(move |view| messages::page(view, viewer, room, since, page)).await
+        self.read(async move |view| messages::page(old_people::View::of(view), viewer, room, since, page)).await
     }
 
     async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError> {
-        self.read(move |view| messages::one(view, viewer, room, message)).await
+        self.read(async move |view| messages::one(old_people::View::of(view), viewer, room, message)).await
     }
 
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError> {
         let text = text.to_owned();
-        self.read(move |view| people::search(view, viewer, &text, page)).await
+        self.read(async move |view| people::search(view, viewer, &text, page).await).await
     }
 
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
-        self.read(move |view| people::friends(view, viewer, of)).await
+        self.read(async move |view| people::friends(view, viewer, of).await).await
     }
 
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError> {
-        self.read(move |view| people::person(view, viewer, of)).await
+        self.read(async move |view| people::person(view, viewer, of).await).await
     }
 
     fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>> {
@@ -328,13 +331,13 @@ impl Store for SqliteStore {
 
     async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         let users = users.to_vec();
-        self.read(move |view| people::active(view.connection, &users)).await
+        self.read(async move |view| people::active(view, &users).await).await
     }
 
     async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError> {
         match self.cached_post_head(post) {
             Some(head) => Ok(head),
-            None => self.read(move |view| posts::known_head(view, post)).await,
+            None => self.read(async move |view| posts::known_head(old_people::View::of(view), post)).await,
         }
     }
 
@@ -343,32 +346,32 @@ impl Store for SqliteStore {
     }
 
     async fn feed_authors(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
-        self.read(move |view| people::feed_authors(view.connection, user)).await
+        self.read(async move |view| people::feed_authors(view, user).await).await
     }
 
     async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError> {
-        self.read(move |view| posts::whole(view, viewer, post)).await
+        self.read(async move |view| posts::whole(old_people::View::of(view), viewer, post)).await
     }
 
     async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError> {
         let short_id = short_id.to_owned();
-        self.read(move |view| posts::id_of_short(view.connection, &short_id)).await
+        self.read(async move |view| posts::id_of_short(view.driver, &short_id)).await
     }
 
     async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError> {
-        self.read(move |view| posts::page(view, viewer, list, page)).await
+        self.read(async move |view| posts::page(old_people::View::of(view), viewer, list, page)).await
     }
 
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError> {
-        self.read(move |view| posts::comment_head(view.connection, comment)).await
+        self.read(async move |view| posts::comment_head(view.driver, comment)).await
     }
 
     async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError> {
-        self.read(move |view| posts::comment(view, Some(viewer), comment)).await
+        self.read(async move |view| posts::comment(old_people::View::of(view), Some(viewer), comment)).await
     }
 
     async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError> {
-        self.read(move |view| posts::comments(view, viewer, post, page)).await
+        self.read(async move |view| posts::comments(old_people::View::of(view), viewer, post, page)).await
     }
 
     async fn replies(
@@ -377,39 +380,39 @@ impl Store for SqliteStore {
         comment: CommentId,
         page: PageRequest,
     ) -> Result<PageOf<Comment>, StoreError> {
-        self.read(move |view| posts::replies(view, viewer, comment, page)).await
+        self.read(async move |view| posts::replies(old_people::View::of(view), viewer, comment, page)).await
     }
 
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
-        self.read(move |view| people::followers(view, viewer, of)).await
+        self.read(async move |view| people::followers(view, viewer, of).await).await
     }
 
     async fn following(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {
-        self.read(move |view| people::following(view, viewer, of)).await
+        self.read(async move |view| people::following(view, viewer, of).await).await
     }
 
     async fn friend_requests(&self, user: UserId) -> Result<Vec<FriendRequest>, StoreError> {
-        self.read(move |view| notifications::friend_requests(view, user)).await
+        self.read(async move |view| notifications::friend_requests(old_people::View::of(view), user)).await
     }
 
     async fn notifications(&self, user: UserId, page: PageRequest) -> Result<PageOf<Notification>, StoreError> {
-        self.read(move |view| notifications::page(view, user, page)).await
+        self.read(async move |view| notifications::page(old_people::View::of(view), user, page)).await
     }
 
     async fn notification(&self, user: UserId, id: NotificationId) -> Result<Option<Notification>, StoreError> {
-        self.read(move |view| notifications::one(view, user, id)).await
+        self.read(async move |view| notifications::one(old_people::View::of(view), user, id)).await
     }
 
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError> {
-        self.read(move |view| notifications::unread(view.connection, user)).await
+        self.read(async move |view| notifications::unread(view.driver, user)).await
     }
 
     async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
-        self.read(move |view| posts::named_files(view.connection, table, after)).await
+        self.read(async move |view| posts::named_files(view.driver, table, after)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|view| view.connection.query_row("SELECT 1", [], |_| Ok(()))).await?;
+        self.read(async |view| view.driver.query_row("SELECT 1", [], |_| Ok(()))).await?;
         self.threads.lane.run(SqliteLane::probe).await
     }
 

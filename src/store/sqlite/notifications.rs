@@ -6,7 +6,7 @@ use crate::domain::notification::{Notification, References};
 use crate::domain::people::FriendRequest;
 use crate::ids::{NotificationId, UserId};
 use crate::limits;
-use crate::store::sqlite::people::{View, known_profile, offset};
+use crate::store::sqlite::old_people::{View, known_profile, offset};
 use crate::store::sqlite::values::count;
 use crate::store::{PageOf, PageRequest};
 

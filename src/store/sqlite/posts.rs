@@ -10,7 +10,7 @@ use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::domain::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
-use crate::store::sqlite::people::{View, known_profile, offset};
+use crate::store::sqlite::old_people::{View, known_profile, offset};
 use crate::store::sqlite::values::{Id, count};
 use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 

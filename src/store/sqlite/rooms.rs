@@ -10,7 +10,7 @@ use crate::domain::user::Admission;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::sqlite::messages;
-use crate::store::sqlite::people::{View, account, known_profile, offset};
+use crate::store::sqlite::old_people::{View, account, known_profile, offset};
 use crate::store::sqlite::rows::insert_participant;
 use crate::store::sqlite::values::{Id, count};
 use crate::store::{NewRoomError, PageOf, PageRequest};

@@ -19,7 +19,7 @@ use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
 use crate::store::sqlite::connection::is_own_fault;
 use crate::store::sqlite::lane::{Memory, TouchedTopics};
 use crate::store::sqlite::messages;
-use crate::store::sqlite::people::{View, account, known_profile};
+use crate::store::sqlite::old_people::{View, account, known_profile};
 use crate::store::sqlite::values::{Id, count};
 
 /// A batch's transaction under way.
@@ -71,7 +71,7 @@ impl<'a> BatchRows<'a> {
 
     pub(super) fn view(&self) -> View<'_> {
         let Self { connection, caches, now, shown_reactions, .. } = *self;
-        View { connection, caches, now, shown_reactions, changed: Some(&self.changed) }
+        View { connection, caches, now, shown_reactions, changed: &self.changed }
     }
 
     fn topic(&mut self, topic: Topic) -> rusqlite::Result<TopicState> {

@@ -10,7 +10,6 @@ use crate::domain::user::NewUser;
 use crate::ids::{RoomId, UserId};
 use crate::store::StoreError;
 use crate::store::sqlite::accounts::{insert_follow, insert_user};
-use crate::store::sqlite::people::id_of_name;
 use crate::store::sqlite::{connection, migrate, rooms};
 
 /// What to make.
@@ -86,7 +85,7 @@ fn fill(connection: &Connection, plan: &SeedPlan, now: Timestamp) -> rusqlite::R
     while seeded.users.len() < plan.users {
         number += 1;
         let username = format!("user{number:05}");
-        if id_of_name(connection, &username)?.is_none() {
+        if !connection.prepare_cached("SELECT 1 FROM users WHERE username = ?1")?.exists([&username])? {
             let id = UserId::fresh();
             insert_user(connection, id, &new_user(&username, number, plan), now)?;
             seeded.users.push((id, username));

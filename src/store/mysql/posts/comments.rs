@@ -7,9 +7,10 @@ use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{Profiles, offset, profiles};
-use crate::store::mysql::values::{BRANCHES_MAX, Columns, ToColumn, padded, union_of};
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
+use crate::store::sql::offset;
+use crate::store::sql::people::{Profiles, profiles};
+use crate::store::sql::{BRANCHES_MAX, Columns, ToColumn, Unexpected, padded};
 use crate::store::{PageOf, PageRequest};
 
 /// The columns of [`comment_of_row`]; the first `?` is the viewer, if there is one. Replies are counted live: another
@@ -88,8 +89,8 @@ pub struct Threads(Vec<Vec<Found>>);
 impl Threads {
     /// The first top-level comments of posts.
     pub async fn of_posts(view: &mut View<'_>, viewer: Option<UserId>, posts: &[PostId]) -> Result<Self, MysqlError> {
-        const BRANCH: &str = "(SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL \
-            ORDER BY created_at, id LIMIT ?)";
+        const BRANCH: &str = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL \
+            ORDER BY created_at, id LIMIT ?";
         let mut found = Vec::new();
         for keys in posts.chunks(BRANCHES_MAX).map(padded) {
             found.extend(first(view, viewer, BRANCH, &keys, limits::COMMENTS_SHOWN).await?);
@@ -104,7 +105,7 @@ impl Threads {
         comments: Vec<Found>,
         levels: u32,
     ) -> Result<Self, MysqlError> {
-        const BRANCH: &str = "(SELECT id FROM comments WHERE parent_id = ? ORDER BY created_at, id LIMIT ?)";
+        const BRANCH: &str = "SELECT id FROM comments WHERE parent_id = ? ORDER BY created_at, id LIMIT ?";
         let mut threads = vec![comments];
         for _ in 0..levels {
             let last = threads.last().into_iter().flatten().map(|found| &found.comment);
@@ -166,14 +167,14 @@ async fn first<T: ToColumn>(
     keys: &[T],
     shown: u32,
 ) -> Result<Vec<Found>, MysqlError> {
-    let each = union_of(branch, keys.len());
+    let each = view.dialect().union_of(branch, keys.len());
     let sql = format!("{COMMENT} JOIN {each} shown ON shown.id = c.id ORDER BY c.created_at, c.id");
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer];
     parameters.extend(keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]));
     view.rows(&sql, &parameters, comment_of_row).await
 }
 
-fn comment_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn comment_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let comment = Comment {
         id: row.id(0)?,
         post: row.id(1)?,

@@ -6,7 +6,7 @@
 mod comments;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -17,9 +17,10 @@ use crate::domain::feed::post::{Post, PostHead, PostList, PostReaction, Reaction
 use crate::ids::{PostId, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{live, offset, profiles};
-use crate::store::mysql::values::{BRANCHES_MAX, Columns, Id, Parameters, ToColumn, padded, union_of};
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
+use crate::store::sql::offset;
+use crate::store::sql::people::profiles;
+use crate::store::sql::{BRANCHES_MAX, Columns, Id, Parameters, Text, ToColumn, Unexpected, padded};
 use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 
 /// What decides on a post's rights.
@@ -48,8 +49,8 @@ pub async fn id_of_short(view: &mut View<'_>, short_id: &str) -> Result<Option<P
 
 /// The columns of [`post_of_row`]; the first two `?` are the viewer, if there is one. Comments are counted live:
 /// another program may not move the column when it deletes some.
-static POST: LazyLock<String> = LazyLock::new(|| {
-    let comments = live("p.comments_count", "comments WHERE post_id = p.id");
+static POST: Text = Text::new(|dialect| {
+    let comments = dialect.live("p.comments_count", "comments WHERE post_id = p.id");
     format!(
         "SELECT p.id, p.short_id, p.user_id, p.content, p.images, p.video, p.thumbnail, p.podcast_url, p.streaming_url, \
          p.post_type, p.category, p.likes_count, p.celebrations_count, p.golazos_count, {comments}, p.shares_count, \
@@ -68,11 +69,12 @@ struct Found {
 
 /// A whole post, as the viewer or nobody in particular sees it.
 pub async fn whole(view: &mut View<'_>, viewer: Option<UserId>, id: PostId) -> Result<Option<Post>, MysqlError> {
-    let found = view.row(&format!("{} WHERE p.id = ?", *POST), &[&viewer, &viewer, &id], post_of_row).await?;
+    let found =
+        view.row(&format!("{} WHERE p.id = ?", POST.of(view.dialect())), &[&viewer, &viewer, &id], post_of_row).await?;
     Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
 }
 
-fn post_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn post_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let post = Post {
         id: row.id(0)?,
         short_id: row.text(1)?,
@@ -134,11 +136,11 @@ async fn newest_reactions(
     view: &mut View<'_>,
     posts: &[PostId],
 ) -> Result<HashMap<PostId, Vec<(UserId, PostReaction)>>, MysqlError> {
-    const BRANCH: &str = "(SELECT id, post_id, user_id, reaction_type, created_at FROM post_reactions \
-        WHERE post_id = ? ORDER BY created_at DESC, user_id LIMIT ?)";
+    const BRANCH: &str = "SELECT id, post_id, user_id, reaction_type, created_at FROM post_reactions \
+        WHERE post_id = ? ORDER BY created_at DESC, user_id LIMIT ?";
     let mut by_post: HashMap<PostId, Vec<_>> = HashMap::new();
     for keys in posts.chunks(BRANCHES_MAX).map(padded) {
-        let each = union_of(BRANCH, keys.len());
+        let each = view.dialect().union_of(BRANCH, keys.len());
         let sql = format!("SELECT * FROM {each} newest ORDER BY created_at DESC, user_id");
         let shown = view.shown_reactions;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]).collect();
@@ -184,7 +186,7 @@ pub async fn page(
     let sql = format!(
         "{} JOIN ({ids} ORDER BY p.created_at DESC, p.id LIMIT ? OFFSET ?) page ON page.id = p.id \
          ORDER BY p.created_at DESC, p.id",
-        *POST
+        POST.of(view.dialect())
     );
     let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];

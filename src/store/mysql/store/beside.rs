@@ -11,8 +11,8 @@ use crate::domain::feed::post::{PostReactionType, ReactionCounts};
 use crate::domain::write::Addition;
 use crate::ids::Topic;
 use crate::store::django::{Adopted, Beside, HearingMark};
-use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
+use crate::store::sql::{Columns, Id, Parameters, each, marks, padded};
 
 /// The version of a row's id, whichever way the column writes it. pregon's own are of version 7, Django's of version 4.
 const IS_FOREIGN: &str = "SUBSTRING(REPLACE(id, '-', ''), 13, 1) <> '7'";

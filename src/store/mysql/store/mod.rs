@@ -19,12 +19,10 @@ use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::mysql::accounts::Registration;
 use crate::store::mysql::connection::{MysqlError, Remedy};
-use crate::store::mysql::dialect::Dialect;
 use crate::store::mysql::direct::Direct;
 use crate::store::mysql::lane::{MysqlLane, Number};
-use crate::store::mysql::{
-    MysqlOptions, Shared, accounts, messages, migrate, new_rooms, notifications, people, posts, rooms,
-};
+use crate::store::mysql::{MysqlOptions, Shared, accounts, messages, migrate, new_rooms, notifications, posts, rooms};
+use crate::store::sql::{logins, people};
 use crate::store::writer::Lane;
 use crate::store::{
     Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
@@ -127,8 +125,8 @@ impl MysqlStore {
     /// One sentence that says what is wrong with the database and what to do about it.
     pub async fn open(options: MysqlOptions, port: Arc<dyn LanePort>) -> Result<Arc<Self>, StoreError> {
         let MysqlOptions { link, lanes, connections, zone, clock, shown_reactions } = options;
-        let (caches, dialect) = (Caches::default(), Dialect { zone });
-        let shared = Arc::new(Shared { link: link.clone(), caches, dialect, clock, shown_reactions });
+        let caches = Caches::default();
+        let shared = Arc::new(Shared { link: link.clone(), caches, zone, clock, shown_reactions });
         let direct = Direct::new(link.clone(), connections);
         let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
         let mut view = shared.view(&mut connection, (shared.clock)());
@@ -203,7 +201,7 @@ impl Store for MysqlStore {
     }
 
     async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
-        read!(self, view => people::credentials(view, login))
+        read!(self, view => logins::credentials(view, login))
     }
 
     async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError> {
@@ -244,7 +242,7 @@ impl Store for MysqlStore {
     }
 
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
-        read!(self, view => people::is_revoked(view, jti))
+        read!(self, view => logins::is_revoked(view, jti))
     }
 
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
