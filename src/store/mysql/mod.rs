@@ -1,26 +1,17 @@
 //! MySQL and MariaDB: connections that write, each a lane's, and others that read.
 //!
-//! The reading functions (`rooms`, `messages`, `posts`, `notifications`) take a [`driver::View`] and serve both
-//! sides: REST's reads, and the lanes inside their transactions.
+//! The queries of `store/sql` serve both sides: REST's reads, and the lanes inside their transactions.
 
-mod accounts;
 mod columns;
-mod comments;
 mod connection;
 mod deferred;
 mod direct;
 mod driver;
-mod feed_rows;
 mod lane;
 mod literal;
-mod messages;
 mod migrate;
-mod new_rooms;
-mod notifications;
-mod posts;
 mod prefetched;
 mod retention;
-mod rooms;
 mod rows;
 mod seed;
 mod store;

@@ -20,19 +20,18 @@ use crate::limits;
 use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::mysql::connection::{MysqlError, Remedy};
 use crate::store::mysql::deferred::Pending;
-use crate::store::mysql::driver::View;
-use crate::store::mysql::literal::Insert;
+use crate::store::mysql::driver::{Driver, View};
 use crate::store::mysql::prefetched::{self, Known, MEMBER};
+use crate::store::mysql::topics;
 use crate::store::mysql::unread_counts;
-use crate::store::mysql::{messages, topics};
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
-use crate::store::sql::people;
-use crate::store::sql::{Columns, Id};
+use crate::store::sql::{self, messages, new_rooms, people};
+use crate::store::sql::{Columns, Id, Transaction};
 
 /// A batch's transaction under way.
 pub struct BatchRows<'a> {
-    pub(super) runtime: &'a Runtime,
-    pub(super) view: View<'a>,
+    runtime: &'a Runtime,
+    view: View<'a>,
     known: Known,
     pending: Pending,
     rests: &'a mut VecDeque<UnreadRest>,
@@ -82,7 +81,7 @@ impl<'a> BatchRows<'a> {
     }
 
     /// Writes what waits, so that the next statement sees it.
-    pub(super) fn flush(&mut self) -> Result<(), MysqlError> {
+    fn flush(&mut self) -> Result<(), MysqlError> {
         let sql = self.pending.take(self.view.driver.zone);
         if sql.is_empty() { Ok(()) } else { self.runtime.block_on(self.view.run(&sql)) }
     }
@@ -136,6 +135,21 @@ impl Savepoints for BatchRows<'_> {
 
     fn is_own_fault(error: &MysqlError) -> bool {
         error.remedy() == Remedy::Refuse
+    }
+}
+
+impl<'a> Transaction for BatchRows<'a> {
+    type Driver = Driver<'a>;
+
+    fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut sql::View<'_, Driver<'a>>) -> Result<T, MysqlError>,
+    ) -> Result<T, MysqlError> {
+        self.runtime.block_on(work(&mut self.view))
+    }
+
+    fn changed(&mut self) -> &mut BTreeSet<UserId> {
+        &mut self.view.changed
     }
 }
 
@@ -349,11 +363,8 @@ impl Rows for BatchRows<'_> {
         if self.runtime.block_on(self.view.is_there(sql, &[&room, &user]))? {
             return Ok(false);
         }
-        let mut insert = Insert::new(PARTICIPANTS, "");
-        participant(&mut insert, &self.view, room, user, "member", at);
-        let mut sql = String::new();
-        insert.move_to(&mut sql);
-        self.runtime.block_on(self.view.run(&sql))?;
+        let members = [(user, "member")];
+        self.runtime.block_on(new_rooms::insert_participants(&mut self.view, room, &members, at))?;
         Ok(true)
     }
 
@@ -362,18 +373,4 @@ impl Rows for BatchRows<'_> {
         let sql = "DELETE FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
         Ok(self.runtime.block_on(self.view.execute(sql, &[&room, &user]))? > 0)
     }
-}
-
-/// Rows of [`participant`].
-pub const PARTICIPANTS: &str = "INSERT INTO chat_participants (id, role, other_user_nickname, chat_background, \
-    chat_color, other_message_color, notifications_enabled, sound_enabled, is_muted, is_blocked, joined_at, \
-    last_read_at, user_id, chat_room_id) VALUES ";
-
-/// A participant row as new rows are: notifications on, everything else off or empty.
-pub fn participant(insert: &mut Insert, view: &View<'_>, room: RoomId, user: UserId, role: &str, at: Timestamp) {
-    let (empty, on, off) = ("", true, false);
-    insert.row(
-        view.driver.zone,
-        &[&Id::fresh(), &role, &empty, &empty, &empty, &empty, &on, &on, &off, &off, &at, &at, &user, &room],
-    );
 }

@@ -160,6 +160,11 @@ impl<'a> Columns<'a> {
         Ok(T::from_word(self.str(index)?))
     }
 
+    /// One of a few words or NULL.
+    pub fn optional_kind<T: FromWord>(self, index: usize) -> Result<Option<T>, Unexpected> {
+        Ok(self.borrowed(index)?.map(T::from_word))
+    }
+
     /// True unless 0; NULL, as of a comparison with NULL, is false.
     pub fn flag(self, index: usize) -> Result<bool, Unexpected> {
         Ok(self.optional_number(index)?.unwrap_or(0) != 0)

@@ -25,14 +25,74 @@ impl Dialect {
         }
     }
 
+    /// The same for a column that another program does not move at all.
+    pub fn counted(self, column: &str, rows: &str) -> String {
+        match self {
+            Self::Sqlite => column.to_owned(),
+            Self::Mysql => format!("(SELECT count(*) FROM {rows})"),
+        }
+    }
+
+    /// In which order rows of one moment come, newest first: as in the index that they are read by.
+    pub fn ties(self, id: &str) -> String {
+        match self {
+            Self::Sqlite => format!("{id} DESC"),
+            Self::Mysql => id.to_owned(),
+        }
+    }
+
+    /// The end of a SELECT whose rows nobody else may change before the transaction ends. SQLite has one who writes.
+    pub fn locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Mysql => "FOR UPDATE",
+        }
+    }
+
+    /// A count moved by a parameter, in an UPDATE; never below none. MySQL's counts may be unsigned.
+    pub fn moved(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("{column} = max({column} + ?, 0)"),
+            Self::Mysql => format!("{column} = greatest(CAST({column} AS SIGNED) + ?, 0)"),
+        }
+    }
+
+    /// Equal, or both without a value.
+    pub fn is(self) -> &'static str {
+        match self {
+            Self::Sqlite => "IS",
+            Self::Mysql => "<=>",
+        }
+    }
+
+    /// The end of an INSERT: of two rows of one `key`, the greater `column` stays.
+    pub fn keep_greatest(self, key: &str, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("ON CONFLICT ({key}) DO UPDATE SET {column} = max({column}, excluded.{column})"),
+            Self::Mysql => format!("ON DUPLICATE KEY UPDATE {column} = greatest({column}, VALUES({column}))"),
+        }
+    }
+
     /// So many times a query with its own ORDER BY and LIMIT, as a table that still wants a name. UNION makes one row
     /// of what a repeated key brings twice.
     pub fn union_of(self, branch: &str, count: usize) -> String {
+        match count {
+            1 => format!("({branch})"),
+            _ => format!("({})", self.branches(branch, count).join(" UNION ")),
+        }
+    }
+
+    /// So many times a query with its own ORDER BY and LIMIT, with all rows of each.
+    pub fn union_all(self, branch: &str, count: usize) -> String {
+        self.branches(branch, count).join(" UNION ALL ")
+    }
+
+    fn branches(self, branch: &str, count: usize) -> Vec<String> {
         let branch = match self {
             Self::Sqlite => format!("SELECT * FROM ({branch})"),
             Self::Mysql => format!("({branch})"),
         };
-        format!("({})", vec![branch; count].join(" UNION "))
+        vec![branch; count]
     }
 }
 

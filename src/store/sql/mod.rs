@@ -6,11 +6,19 @@
 //!
 //! A statement may be a way to a server and back: what a page needs is asked for all its rows at once.
 
+pub mod accounts;
 mod columns;
+pub mod comments;
+pub mod comments_tree;
 mod dialect;
-pub mod logins;
+mod feed_rows;
+pub mod messages;
+pub mod new_rooms;
+pub mod notifications;
 mod parameters;
 pub mod people;
+pub mod posts;
+pub mod rooms;
 mod view;
 
 use std::fmt::Display;
@@ -19,6 +27,7 @@ use std::task::{Context, Poll, Waker};
 
 pub use self::columns::{Cell, Cells, Columns, Unexpected};
 pub use self::dialect::{Dialect, Text};
+pub use self::feed_rows::Transaction;
 pub use self::parameters::{BRANCHES_MAX, Id, KEYS_MAX, Parameter, Parameters, ToColumn, each, marks, padded};
 pub use self::view::View;
 

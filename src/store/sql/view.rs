@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::clock::Timestamp;
 use crate::ids::UserId;
 use crate::store::caches::Caches;
-use crate::store::sql::{Columns, Dialect, Parameters, Sql, Unexpected};
+use crate::store::sql::{Columns, Parameters, Sql, Unexpected};
 
 /// A connection with what is needed beside it.
 pub struct View<'a, C> {
@@ -22,11 +22,6 @@ pub struct View<'a, C> {
 }
 
 impl<C: Sql> View<'_, C> {
-    /// What the connection's database writes its own way.
-    pub fn dialect(&self) -> Dialect {
-        C::DIALECT
-    }
-
     /// Every row, read by `read`.
     ///
     /// # Errors

@@ -109,3 +109,27 @@ impl From<Unexpected> for rusqlite::Error {
         Self::FromSqlConversionFailure(0, Type::Text, Box::new(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::messages;
+    use crate::store::sqlite::migrate;
+
+    #[test]
+    fn the_newest_reactions_are_read_from_their_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::apply(std::path::Path::new("memory"), &mut connection).unwrap();
+        for count in [1, 4] {
+            let sql = messages::newest_reactions_of(Dialect::Sqlite, count);
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan = explain.query_map(rusqlite::params_from_iter(vec![1; count * 2]), |row| row.get::<_, String>(3));
+            let plan: Vec<_> = plan.unwrap().map(Result::unwrap).collect();
+            let (found, read) =
+                plan.iter().filter(|line| line.contains("message_reactions")).fold((0, 0), |(found, read), line| {
+                    (found + usize::from(line.contains("message_reactions_newest_idx")), read + 1)
+                });
+            assert!(found == count && read == count, "{plan:?}");
+        }
+    }
+}

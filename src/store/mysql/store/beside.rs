@@ -35,7 +35,7 @@ impl Beside for MysqlStore {
 
     async fn look_at_comment(&self, comment: CommentId) -> Result<Option<Arc<Comment>>, StoreError> {
         read!(self, view => async {
-            let Some(mut found) = posts::comment(view, None, comment).await? else { return Ok(None) };
+            let Some(mut found) = comments::one(view, None, comment).await? else { return Ok(None) };
             let sql = "SELECT count(*) FROM comment_likes WHERE comment_id = ?";
             found.likes_count = view.count(sql, &[&comment]).await?;
             Ok(Some(Arc::new(found)))
