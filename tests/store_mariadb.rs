@@ -5,7 +5,7 @@ mod store_support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pregon::clock::Timestamp;
+use pregon::clock::{Timestamp, Zone};
 use pregon::domain::chat::message::{MessageType, ReactionType};
 use pregon::domain::chat::room::ChatType;
 use pregon::domain::chat::write::Action;
@@ -14,7 +14,7 @@ use pregon::domain::feed::write::Action as FeedAction;
 use pregon::domain::notification::NotificationType;
 use pregon::ids::{CommentId, NotificationId};
 use pregon::limits;
-use pregon::store::mysql::{self, Dialect, Link};
+use pregon::store::mysql::{self, Link};
 use pregon::store::sqlite::SeedPlan;
 use store_support::private::MariaDb;
 use store_support::{FIRST_PAGE, Ids, Maria, World, committed, new_user, send, sent};
@@ -244,11 +244,11 @@ async fn seeded_people_are_listed_though_no_one_query_takes_them_all() {
     let maria = Maria::new(Ids::Char);
     let link = Link::parse(&maria.url().await).unwrap();
     let plan = SeedPlan { users: USERS, rooms: 2, members: USERS, follows: USERS - 1, ..SeedPlan::default() };
-    let seeded = mysql::seed(&link, &Dialect::default(), &plan).await.unwrap();
-    let refused = mysql::seed(&link, &Dialect::default(), &plan).await.unwrap_err().to_string();
+    let seeded = mysql::seed(&link, Zone::Utc, &plan).await.unwrap();
+    let refused = mysql::seed(&link, Zone::Utc, &plan).await.unwrap_err().to_string();
     assert!(refused.contains("--allow-existing"), "{refused}");
     let more = SeedPlan { users: 1, rooms: 0, follows: 0, allow_existing: true, ..plan };
-    assert_eq!(mysql::seed(&link, &Dialect::default(), &more).await.unwrap().users[0].1, "user00301");
+    assert_eq!(mysql::seed(&link, Zone::Utc, &more).await.unwrap().users[0].1, "user00301");
 
     let (world, _) = world(maria).await;
     let [(first, _), (second, name), ..] = &seeded.users[..] else { panic!() };

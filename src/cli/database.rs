@@ -9,7 +9,7 @@ use crate::cli::say;
 use crate::clock::Zone;
 use crate::config::{Database, Settings};
 use crate::ids::UserId;
-use crate::store::mysql::{self, Dialect, IdForm, Step};
+use crate::store::mysql::{self, IdForm, Step};
 use crate::store::sqlite::{self, SeedPlan, Seeded};
 
 /// Runs what a server answers to, on an event loop of its own.
@@ -82,7 +82,7 @@ pub fn seed(database: &Database, zone: Zone, plan: &SeedPlan) -> Result<Seeded> 
         Database::Sqlite(file) => Ok(sqlite::seed(file, plan)?),
         Database::Mysql(link) => {
             block_on(mysql::require_migrated(link))?;
-            block_on(mysql::seed(link, &Dialect { zone }, plan))
+            block_on(mysql::seed(link, zone, plan))
         }
     }
 }

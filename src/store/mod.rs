@@ -7,6 +7,7 @@ mod event_log;
 pub mod mysql;
 mod queue;
 mod rules;
+mod sql;
 pub mod sqlite;
 mod writer;
 
@@ -257,18 +258,13 @@ pub trait Store: Send + Sync + 'static {
     /// A post's top-level comments, oldest first (ties by id).
     async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;
 
-    /// A comment's direct replies, oldest first (ties by id). A database that does not say otherwise gives the first page
-    /// alone, as [`Self::comment`] shows them.
+    /// A comment's direct replies, oldest first (ties by id).
     async fn replies(
         &self,
         viewer: UserId,
         comment: CommentId,
         page: PageRequest,
-    ) -> Result<PageOf<Comment>, StoreError> {
-        let found = self.comment(viewer, comment).await?;
-        let rows = found.filter(|_| page.number == 1).map(|found| found.replies).unwrap_or_default();
-        Ok(PageOf { count: rows.len() as u64, rows })
-    }
+    ) -> Result<PageOf<Comment>, StoreError>;
 
     /// Who follows `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;

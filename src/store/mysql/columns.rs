@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
 
 /// Table by table, its columns; true where an INSERT must name the column.
 pub type Columns = BTreeMap<String, BTreeMap<String, bool>>;

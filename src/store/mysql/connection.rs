@@ -8,6 +8,7 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 
 use crate::limits;
 use crate::store::StoreError;
+use crate::store::sql::Unexpected;
 
 /// What a session is set to, whatever the server's defaults are. Zone and mode decide what a statement writes.
 ///
@@ -207,6 +208,12 @@ impl std::error::Error for MysqlError {}
 impl From<mysql_async::Error> for MysqlError {
     fn from(error: mysql_async::Error) -> Self {
         Self::Driver(error)
+    }
+}
+
+impl From<Unexpected> for MysqlError {
+    fn from(error: Unexpected) -> Self {
+        Self::Unexpected(error.0)
     }
 }
 

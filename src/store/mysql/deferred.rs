@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::Timestamp;
+use crate::clock::Zone;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::write::Transport;
 use crate::domain::event::Committed;
@@ -10,9 +11,8 @@ use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::batch::TopicState;
 use crate::store::event_log::LogLine;
-use crate::store::mysql::dialect::Dialect;
 use crate::store::mysql::literal::{Insert, filled};
-use crate::store::mysql::values::{Id, Parameters};
+use crate::store::sql::{Id, Parameters};
 
 const MESSAGES: &str = "INSERT INTO messages (id, content, message_type, image, video, audio, file_url, file_name, \
     file_size, is_edited, is_deleted, deleted_at, created_at, updated_at, chat_room_id, reply_to_id, sender_id, story_id) \
@@ -56,12 +56,12 @@ impl Default for Pending {
 
 impl Pending {
     /// A new message; its room's last activity moves with it.
-    pub fn message(&mut self, dialect: &Dialect, message: &Message) {
+    pub fn message(&mut self, zone: Zone, message: &Message) {
         self.active.insert(message.room, message.created_at);
         let at = message.created_at;
         let no_time: Option<Timestamp> = None;
         self.messages.row(
-            dialect,
+            zone,
             &[
                 &message.id,
                 &message.content,
@@ -86,10 +86,10 @@ impl Pending {
     }
 
     /// An event's row.
-    pub fn event(&mut self, dialect: &Dialect, event: &Committed, transport: Transport) {
+    pub fn event(&mut self, zone: Zone, event: &Committed, transport: Transport) {
         let LogLine { kind, subject, user, detail } = LogLine::of(&event.event);
         self.events.row(
-            dialect,
+            zone,
             &[
                 &event.topic.to_string(),
                 &event.cursor.epoch,
@@ -106,18 +106,18 @@ impl Pending {
     }
 
     /// A client's name for a message.
-    pub fn name(&mut self, dialect: &Dialect, values: Parameters<'_>) {
-        self.names.row(dialect, values);
+    pub fn name(&mut self, zone: Zone, values: Parameters<'_>) {
+        self.names.row(zone, values);
     }
 
     /// A read row.
-    pub fn read(&mut self, dialect: &Dialect, message: MessageId, user: UserId, at: Timestamp) {
-        self.reads.row(dialect, &[&Id::fresh(), &at, &message, &user]);
+    pub fn read(&mut self, zone: Zone, message: MessageId, user: UserId, at: Timestamp) {
+        self.reads.row(zone, &[&Id::fresh(), &at, &message, &user]);
     }
 
     /// A statement whose outcome nobody waits for.
-    pub fn change(&mut self, dialect: &Dialect, sql: &str, values: Parameters<'_>) {
-        filled(&mut self.changes, dialect, sql, values);
+    pub fn change(&mut self, zone: Zone, sql: &str, values: Parameters<'_>) {
+        filled(&mut self.changes, zone, sql, values);
         self.changes.push(';');
     }
 
@@ -134,7 +134,7 @@ impl Pending {
     }
 
     /// The statements for all that waits, but what is written once a batch.
-    pub fn take(&mut self, dialect: &Dialect) -> String {
+    pub fn take(&mut self, zone: Zone) -> String {
         let mut sql = String::new();
         for insert in [&mut self.messages, &mut self.events, &mut self.names, &mut self.reads] {
             insert.move_to(&mut sql);
@@ -143,28 +143,23 @@ impl Pending {
         for ((room, user), at) in std::mem::take(&mut self.last_reads) {
             let text = "UPDATE chat_participants SET last_read_at = ? WHERE chat_room_id = ? AND user_id = ? \
                 AND last_read_at < ?;";
-            filled(&mut sql, dialect, text, &[&at, &room, &user, &at]);
+            filled(&mut sql, zone, text, &[&at, &room, &user, &at]);
         }
         sql
     }
 
     /// The same with the batch's end: the topics' places, the rooms' last activity, and COMMIT.
-    pub fn finish(
-        &mut self,
-        dialect: &Dialect,
-        topics: &HashMap<Topic, TopicState>,
-        touched: &BTreeSet<Topic>,
-    ) -> String {
-        let mut sql = self.take(dialect);
+    pub fn finish(&mut self, zone: Zone, topics: &HashMap<Topic, TopicState>, touched: &BTreeSet<Topic>) -> String {
+        let mut sql = self.take(zone);
         let mut places = Insert::new(TOPICS, PLACED);
         for topic in touched {
             if let Some(TopicState { epoch, seq, last_at }) = topics.get(topic) {
-                places.row(dialect, &[&topic.to_string(), epoch, seq, &last_at.0]);
+                places.row(zone, &[&topic.to_string(), epoch, seq, &last_at.0]);
             }
         }
         places.move_to(&mut sql);
         for (room, at) in std::mem::take(&mut self.active) {
-            filled(&mut sql, dialect, "UPDATE chat_rooms SET last_activity = ? WHERE id = ?;", &[&at, &room]);
+            filled(&mut sql, zone, "UPDATE chat_rooms SET last_activity = ? WHERE id = ?;", &[&at, &room]);
         }
         sql.push_str("COMMIT");
         sql

@@ -5,32 +5,25 @@
 
 use std::fmt::Write as _;
 
-use mysql_async::Value;
-
-use crate::store::mysql::dialect::Dialect;
-use crate::store::mysql::values::{Parameters, ToColumn};
+use crate::clock::Zone;
+use crate::store::sql::{Parameter, Parameters, ToColumn};
 
 /// Writes a value as SQL reads it.
-pub fn literal(sql: &mut String, value: &Value) {
+pub fn literal(sql: &mut String, zone: Zone, value: Parameter<'_>) {
     // Writing to a text cannot fail.
     let _ = match value {
-        Value::Int(number) => write!(sql, "{number}"),
-        Value::UInt(number) => write!(sql, "{number}"),
-        Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                quoted(sql, text);
-                Ok(())
-            }
-            Err(_) => {
-                sql.push_str("x'");
-                bytes.iter().try_for_each(|byte| write!(sql, "{byte:02x}")).map(|()| sql.push('\''))
-            }
-        },
-        Value::Date(year, month, day, hour, minute, second, micros) => {
-            write!(sql, "'{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}'")
+        Parameter::Null => write!(sql, "NULL"),
+        Parameter::Number(number) => write!(sql, "{number}"),
+        Parameter::Count(number) => write!(sql, "{number}"),
+        Parameter::Text(text) => {
+            quoted(sql, text);
+            Ok(())
         }
-        // Nothing of ours is a fraction or a span of time.
-        Value::NULL | Value::Float(_) | Value::Double(_) | Value::Time(..) => write!(sql, "NULL"),
+        Parameter::Id(digits) => {
+            quoted(sql, std::str::from_utf8(&digits).unwrap_or_default());
+            Ok(())
+        }
+        Parameter::Time(moment) => write!(sql, "'{}'", zone.wall(moment).database_text()),
     };
 }
 
@@ -51,35 +44,35 @@ fn quoted(sql: &mut String, text: &str) {
 }
 
 /// `(…, …)`
-pub fn row(sql: &mut String, dialect: &Dialect, values: Parameters<'_>) {
+pub fn row(sql: &mut String, zone: Zone, values: Parameters<'_>) {
     let mut before = '(';
     for value in values {
         sql.push(before);
-        literal(sql, &value.to_column(dialect));
+        literal(sql, zone, value.to_column());
         before = ',';
     }
     sql.push(')');
 }
 
 /// `text` with a value for each `?`.
-pub fn filled(sql: &mut String, dialect: &Dialect, text: &str, values: Parameters<'_>) {
+pub fn filled(sql: &mut String, zone: Zone, text: &str, values: Parameters<'_>) {
     let mut values = values.iter();
     for (index, part) in text.split('?').enumerate() {
         if index > 0
             && let Some(value) = values.next()
         {
-            literal(sql, &value.to_column(dialect));
+            literal(sql, zone, value.to_column());
         }
         sql.push_str(part);
     }
 }
 
 /// `IN (…)` of at least one key.
-pub fn list<T: ToColumn>(sql: &mut String, dialect: &Dialect, keys: impl IntoIterator<Item = T>) {
+pub fn list<T: ToColumn>(sql: &mut String, zone: Zone, keys: impl IntoIterator<Item = T>) {
     let mut before = " IN (";
     for key in keys {
         sql.push_str(before);
-        literal(sql, &key.to_column(dialect));
+        literal(sql, zone, key.to_column());
         before = ",";
     }
     sql.push(')');
@@ -100,11 +93,11 @@ impl Insert {
     }
 
     /// One row more.
-    pub fn row(&mut self, dialect: &Dialect, values: Parameters<'_>) {
+    pub fn row(&mut self, zone: Zone, values: Parameters<'_>) {
         if !self.rows.is_empty() {
             self.rows.push(',');
         }
-        row(&mut self.rows, dialect, values);
+        row(&mut self.rows, zone, values);
     }
 
     /// Bytes that wait.
@@ -132,24 +125,24 @@ mod tests {
 
     #[test]
     fn values_are_quoted_and_nothing_breaks_out() {
-        let (dialect, mut sql) = (Dialect::default(), String::new());
+        let (zone, mut sql) = (Zone::Utc, String::new());
         let none: Option<String> = None;
         let text = "'; DROP TABLE users; -- \\' \0 ñ🙂\n\"";
-        row(&mut sql, &dialect, &[&7_u32, &-1_i64, &none, &text, &Timestamp(0), &true]);
+        row(&mut sql, zone, &[&7_u32, &-1_i64, &none, &text, &Timestamp(0), &true]);
         assert_eq!(sql, "(7,-1,NULL,'''; DROP TABLE users; -- \\\\'' \\0 ñ🙂\n\"','1970-01-01 00:00:00.000000',1)");
         let mut sql = String::new();
-        filled(&mut sql, &dialect, "UPDATE t SET a = ?, b = ? WHERE c", &[&"what?", &2_u32]);
+        filled(&mut sql, zone, "UPDATE t SET a = ?, b = ? WHERE c", &[&"what?", &2_u32]);
         assert_eq!(sql, "UPDATE t SET a = 'what?', b = 2 WHERE c");
     }
 
     #[test]
     fn an_insert_has_all_rows_once() {
-        let (dialect, mut sql) = (Dialect::default(), String::new());
+        let (zone, mut sql) = (Zone::Utc, String::new());
         let mut insert = Insert::new("INSERT INTO t VALUES ", " ON DUPLICATE KEY UPDATE a = 1");
         insert.move_to(&mut sql);
         assert_eq!(sql, "");
-        insert.row(&dialect, &[&1_u32]);
-        insert.row(&dialect, &[&2_u32]);
+        insert.row(zone, &[&1_u32]);
+        insert.row(zone, &[&2_u32]);
         insert.move_to(&mut sql);
         insert.move_to(&mut sql);
         assert_eq!(sql, "INSERT INTO t VALUES (1),(2) ON DUPLICATE KEY UPDATE a = 1;");

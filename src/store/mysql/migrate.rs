@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::mysql::Shared;
 use crate::store::mysql::columns::{self, Columns};
 use crate::store::mysql::connection::{Link, MysqlError};
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
 
 struct Migration {
     number: u32,

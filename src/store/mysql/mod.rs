@@ -1,35 +1,23 @@
 //! MySQL and MariaDB: connections that write, each a lane's, and others that read.
 //!
-//! The reading functions (`rooms`, `messages`, `people`, `posts`, `notifications`) take a [`view::View`] and serve both
-//! sides: REST's reads, and the lanes inside their transactions.
+//! The queries of `store/sql` serve both sides: REST's reads, and the lanes inside their transactions.
 
-mod accounts;
 mod columns;
-mod comments;
 mod connection;
 mod deferred;
-mod dialect;
 mod direct;
-mod feed_rows;
+mod driver;
 mod lane;
 mod literal;
-mod messages;
 mod migrate;
-mod new_rooms;
-mod notifications;
-mod people;
-mod posts;
 mod prefetched;
 mod retention;
-mod rooms;
 mod rows;
 mod seed;
 mod store;
 mod topics;
 mod twins;
 mod unread_counts;
-mod values;
-mod view;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,12 +29,12 @@ pub use self::migrate::{IdForm, PlanLine, Step, is_anothers, migrate, plan};
 pub use self::seed::seed;
 pub use self::store::MysqlStore;
 
-pub use self::dialect::Dialect;
-use self::view::View;
+use self::driver::{Driver, View};
 use crate::clock::{Timestamp, Zone};
 use crate::ids::UserId;
 use crate::limits;
 use crate::store::caches::Caches;
+use crate::store::sql::people;
 use crate::store::{Clock, StoreError};
 
 /// How to open the database.
@@ -84,7 +72,7 @@ impl MysqlOptions {
 struct Shared {
     link: Link,
     caches: Caches,
-    dialect: Dialect,
+    zone: Zone,
     clock: Clock,
     shown_reactions: u32,
 }
@@ -93,12 +81,13 @@ impl Shared {
     /// For one who works alone: migrations, seeds.
     fn alone(link: Link) -> Self {
         let MysqlOptions { link, clock, shown_reactions, .. } = MysqlOptions::new(link);
-        Self { link, caches: Caches::default(), dialect: Dialect::default(), clock, shown_reactions }
+        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
     }
 
     fn view<'a>(&'a self, connection: &'a mut Conn, now: Timestamp) -> View<'a> {
-        let Self { caches, dialect, shown_reactions, .. } = self;
-        View { connection, caches, dialect, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
+        let driver = Driver { connection, zone: self.zone };
+        let Self { caches, shown_reactions, .. } = self;
+        View { driver, caches, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
     }
 }
 

@@ -5,17 +5,17 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use mysql_async::Row;
 
 use crate::clock::Timestamp;
+use crate::clock::Zone;
 use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::domain::chat::write::Action;
 use crate::domain::write::{Intent, Write};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::store::batch::TopicState;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::dialect::Dialect;
+use crate::store::mysql::driver::View;
 use crate::store::mysql::literal::{filled, list};
-use crate::store::mysql::values::{Columns, Parameters};
-use crate::store::mysql::view::View;
 use crate::store::rules::{Member, MessageHead};
+use crate::store::sql::{Columns, Parameters, Unexpected};
 
 /// A client's name for a message.
 pub type Name = (UserId, RoomId, String);
@@ -90,23 +90,23 @@ impl Wanted {
     }
 
     /// The statements after the topics', in the order in which [`Known::read`] takes their rows.
-    fn statements(&self, sql: &mut String, dialect: &Dialect) {
+    fn statements(&self, sql: &mut String, zone: Zone) {
         let members = self.members.iter().map(|(room, user)| (room, user));
-        any(sql, dialect, MEMBER, "(p.chat_room_id = ? AND p.user_id = ?)", members, |(room, user), add| {
+        any(sql, zone, MEMBER, "(p.chat_room_id = ? AND p.user_id = ?)", members, |(room, user), add| {
             add(&[room, user]);
         });
         let names = "(user_id = ? AND room_id = ? AND client_id = ?)";
-        any(sql, dialect, NAMES, names, &self.names, |(user, room, name), add| add(&[user, room, name]));
+        any(sql, zone, NAMES, names, &self.names, |(user, room, name), add| add(&[user, room, name]));
         let reads = "(message_id = ? AND user_id = ?)";
-        any(sql, dialect, READS, reads, &self.reads, |(message, user), add| add(&[message, user]));
+        any(sql, zone, READS, reads, &self.reads, |(message, user), add| add(&[message, user]));
         let reactions = "(message_id = ? AND user_id = ? AND reaction_type = ?)";
-        any(sql, dialect, REACTIONS, reactions, &self.reactions, |(message, user, kind), add| {
+        any(sql, zone, REACTIONS, reactions, &self.reactions, |(message, user, kind), add| {
             add(&[message, user, kind]);
         });
         for (text, keys) in [(HEADS, &self.heads), (REPLIES, &self.replies)] {
             if !keys.is_empty() {
                 sql.push_str(text);
-                list(sql, dialect, keys);
+                list(sql, zone, keys);
                 sql.push(';');
             }
         }
@@ -116,7 +116,7 @@ impl Wanted {
 /// `head one OR one OR …;`, or nothing without keys.
 fn any<K>(
     sql: &mut String,
-    dialect: &Dialect,
+    zone: Zone,
     head: &str,
     one: &str,
     keys: impl IntoIterator<Item = K>,
@@ -125,7 +125,7 @@ fn any<K>(
     let mut before = head;
     for key in keys {
         sql.push_str(before);
-        values(key, &mut |values| filled(sql, dialect, one, values));
+        values(key, &mut |values| filled(sql, zone, one, values));
         before = " OR ";
     }
     if before != head {
@@ -140,40 +140,40 @@ pub async fn open(
     writes: &[Write],
 ) -> Result<(Locked, Known), MysqlError> {
     let wanted = Wanted::of(writes);
-    let dialect = view.dialect;
+    let zone = view.driver.zone;
     let names: HashMap<String, Topic> = topics.iter().map(|topic| (topic.to_string(), *topic)).collect();
     let mut sql = "START TRANSACTION;".to_owned();
     sql.push_str(TOPICS);
     let mut sorted: Vec<&String> = names.keys().collect();
     sorted.sort_unstable();
-    list(&mut sql, dialect, sorted);
+    list(&mut sql, zone, sorted);
     sql.push_str(" ORDER BY topic FOR UPDATE;");
-    wanted.statements(&mut sql, dialect);
+    wanted.statements(&mut sql, zone);
     let mut sets = view.sets(&sql).await?.into_iter();
     let _begun = sets.next();
     let mut locked = HashMap::new();
     for row in sets.next().unwrap_or_default() {
-        let (topic, state) = topic_of_row(Columns::new(&row, dialect), &names)?;
+        let (topic, state) = topic_of_row(Columns::new(&row, zone), &names)?;
         locked.insert(topic, state);
     }
-    let known = Known::read(wanted, sets, dialect)?;
+    let known = Known::read(wanted, sets, zone)?;
     Ok(((locked.len() == topics.len()).then_some(locked), known))
 }
 
-fn topic_of_row(row: Columns<'_>, names: &HashMap<String, Topic>) -> Result<(Topic, TopicState), MysqlError> {
+fn topic_of_row(row: Columns<'_>, names: &HashMap<String, Topic>) -> Result<(Topic, TopicState), Unexpected> {
     let topic = names.get(row.str(0)?).copied();
-    let topic = topic.ok_or_else(|| MysqlError::Unexpected("a topic that was not asked for".into()))?;
+    let topic = topic.ok_or_else(|| Unexpected("a topic that was not asked for".into()))?;
     Ok((topic, state_of_row(row)?))
 }
 
 /// `topic, epoch, seq, last_at`
-pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, MysqlError> {
+pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {
     let epoch = row.optional_u32(1)?.unwrap_or(1);
     Ok(TopicState { epoch, seq: row.count(2)?, last_at: Timestamp(row.number(3)?) })
 }
 
 /// A row of [`MEMBER`].
-pub fn member_of_row(row: Columns<'_>) -> Result<Member, MysqlError> {
+pub fn member_of_row(row: Columns<'_>) -> Result<Member, Unexpected> {
     Ok(Member {
         is_active: row.flag(2)?,
         is_admin: row.flag(3)?,
@@ -182,12 +182,16 @@ pub fn member_of_row(row: Columns<'_>) -> Result<Member, MysqlError> {
     })
 }
 
+fn columns(row: &Row, zone: Zone) -> Columns<'_> {
+    Columns::new(row, zone)
+}
+
 impl Known {
-    fn read(wanted: Wanted, sets: impl Iterator<Item = Vec<Row>>, dialect: &Dialect) -> Result<Self, MysqlError> {
+    fn read(wanted: Wanted, sets: impl Iterator<Item = Vec<Row>>, zone: Zone) -> Result<Self, MysqlError> {
         let mut sets = sets;
         // A statement without keys was left out.
         let mut rows = |is_there: bool| if is_there { sets.next().unwrap_or_default() } else { Vec::new() };
-        let columns = |row| Columns::new(row, dialect);
+        let columns = move |row| columns(row, zone);
         let mut known = Self::default();
         let set = rows(!wanted.members.is_empty());
         known.members.extend(wanted.members.into_iter().map(|key| (key, None)));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::driver::View;
 use crate::store::mysql::lane::MysqlLane;
-use crate::store::mysql::values::Columns;
-use crate::store::mysql::view::View;
+use crate::store::sql::Columns;
 
 /// From the end of one sweep over everything to the start of the next.
 const SWEEP_INTERVAL_SECONDS: i64 = 600;

@@ -20,18 +20,18 @@ use crate::limits;
 use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::mysql::connection::{MysqlError, Remedy};
 use crate::store::mysql::deferred::Pending;
-use crate::store::mysql::literal::Insert;
+use crate::store::mysql::driver::{Driver, View};
 use crate::store::mysql::prefetched::{self, Known, MEMBER};
+use crate::store::mysql::topics;
 use crate::store::mysql::unread_counts;
-use crate::store::mysql::values::{Columns, Id};
-use crate::store::mysql::view::View;
-use crate::store::mysql::{messages, people, topics};
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
+use crate::store::sql::{self, messages, new_rooms, people};
+use crate::store::sql::{Columns, Id, Transaction};
 
 /// A batch's transaction under way.
 pub struct BatchRows<'a> {
-    pub(super) runtime: &'a Runtime,
-    pub(super) view: View<'a>,
+    runtime: &'a Runtime,
+    view: View<'a>,
     known: Known,
     pending: Pending,
     rests: &'a mut VecDeque<UnreadRest>,
@@ -76,13 +76,13 @@ impl<'a> BatchRows<'a> {
 
     /// Writes all that waits, and commits.
     pub fn commit(&mut self) -> Result<(), MysqlError> {
-        let sql = self.pending.finish(self.view.dialect, &self.topics, &self.touched);
+        let sql = self.pending.finish(self.view.driver.zone, &self.topics, &self.touched);
         self.runtime.block_on(self.view.run(&sql))
     }
 
     /// Writes what waits, so that the next statement sees it.
-    pub(super) fn flush(&mut self) -> Result<(), MysqlError> {
-        let sql = self.pending.take(self.view.dialect);
+    fn flush(&mut self) -> Result<(), MysqlError> {
+        let sql = self.pending.take(self.view.driver.zone);
         if sql.is_empty() { Ok(()) } else { self.runtime.block_on(self.view.run(&sql)) }
     }
 
@@ -135,6 +135,21 @@ impl Savepoints for BatchRows<'_> {
 
     fn is_own_fault(error: &MysqlError) -> bool {
         error.remedy() == Remedy::Refuse
+    }
+}
+
+impl<'a> Transaction for BatchRows<'a> {
+    type Driver = Driver<'a>;
+
+    fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut sql::View<'_, Driver<'a>>) -> Result<T, MysqlError>,
+    ) -> Result<T, MysqlError> {
+        self.runtime.block_on(work(&mut self.view))
+    }
+
+    fn changed(&mut self) -> &mut BTreeSet<UserId> {
+        &mut self.view.changed
     }
 }
 
@@ -228,12 +243,12 @@ impl Rows for BatchRows<'_> {
     }
 
     fn log(&mut self, event: &Committed, transport: Transport) -> Result<(), MysqlError> {
-        self.pending.event(self.view.dialect, event, transport);
+        self.pending.event(self.view.driver.zone, event, transport);
         self.flush_if_long()
     }
 
     fn insert_message(&mut self, message: &Message) -> Result<(), MysqlError> {
-        self.pending.message(self.view.dialect, message);
+        self.pending.message(self.view.driver.zone, message);
         Ok(())
     }
 
@@ -245,21 +260,21 @@ impl Rows for BatchRows<'_> {
         message: MessageId,
         at: Timestamp,
     ) -> Result<(), MysqlError> {
-        self.pending.name(self.view.dialect, &[&user, &room, &client_id, &message, &at.0]);
+        self.pending.name(self.view.driver.zone, &[&user, &room, &client_id, &message, &at.0]);
         self.known.names.insert((user, room, client_id.to_owned()), Some((message, at)));
         Ok(())
     }
 
     fn edit_message(&mut self, message: MessageId, content: &str, at: Timestamp) -> Result<(), MysqlError> {
         let sql = "UPDATE messages SET content = ?, is_edited = 1, updated_at = ? WHERE id = ?";
-        self.pending.change(self.view.dialect, sql, &[&content, &at, &message]);
+        self.pending.change(self.view.driver.zone, sql, &[&content, &at, &message]);
         self.known.replies.remove(&message);
         Ok(())
     }
 
     fn delete_message(&mut self, message: MessageId, at: Timestamp) -> Result<(), MysqlError> {
         let sql = "UPDATE messages SET is_deleted = 1, deleted_at = ?, updated_at = ? WHERE id = ?";
-        self.pending.change(self.view.dialect, sql, &[&at, &at, &message]);
+        self.pending.change(self.view.driver.zone, sql, &[&at, &at, &message]);
         self.known.replies.insert(message, None);
         if let Some(Some((_, head))) = self.known.heads.get_mut(&message) {
             head.is_deleted = true;
@@ -285,11 +300,11 @@ impl Rows for BatchRows<'_> {
         };
         if is_there {
             let sql = "DELETE FROM message_reactions WHERE message_id = ? AND user_id = ? AND reaction_type = ?";
-            self.pending.change(self.view.dialect, sql, &[&message, &user, &reaction]);
+            self.pending.change(self.view.driver.zone, sql, &[&message, &user, &reaction]);
         } else {
             let sql = "INSERT INTO message_reactions (id, reaction_type, created_at, message_id, user_id) \
                 VALUES (?, ?, ?, ?, ?)";
-            self.pending.change(self.view.dialect, sql, &[&Id::fresh(), &reaction, &at, &message, &user]);
+            self.pending.change(self.view.driver.zone, sql, &[&Id::fresh(), &reaction, &at, &message, &user]);
         }
         self.known.reactions.insert(key, !is_there);
         Ok(!is_there)
@@ -305,7 +320,7 @@ impl Rows for BatchRows<'_> {
             }
         };
         if !is_there {
-            self.pending.read(self.view.dialect, message, user, at);
+            self.pending.read(self.view.driver.zone, message, user, at);
             self.known.reads.insert((message, user), true);
         }
         Ok(!is_there)
@@ -325,7 +340,7 @@ impl Rows for BatchRows<'_> {
         let rest = UnreadRest { room, user, after, before: Timestamp(i64::MAX), at };
         let found = runtime.block_on(unread_counts::newest(view, rest))?;
         for (message, _) in &found {
-            pending.read(view.dialect, *message, user, at);
+            pending.read(view.driver.zone, *message, user, at);
             known.reads.insert((*message, user), true);
         }
         let mut count = found.len() as u64;
@@ -348,11 +363,8 @@ impl Rows for BatchRows<'_> {
         if self.runtime.block_on(self.view.is_there(sql, &[&room, &user]))? {
             return Ok(false);
         }
-        let mut insert = Insert::new(PARTICIPANTS, "");
-        participant(&mut insert, &self.view, room, user, "member", at);
-        let mut sql = String::new();
-        insert.move_to(&mut sql);
-        self.runtime.block_on(self.view.run(&sql))?;
+        let members = [(user, "member")];
+        self.runtime.block_on(new_rooms::insert_participants(&mut self.view, room, &members, at))?;
         Ok(true)
     }
 
@@ -361,18 +373,4 @@ impl Rows for BatchRows<'_> {
         let sql = "DELETE FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
         Ok(self.runtime.block_on(self.view.execute(sql, &[&room, &user]))? > 0)
     }
-}
-
-/// Rows of [`participant`].
-pub const PARTICIPANTS: &str = "INSERT INTO chat_participants (id, role, other_user_nickname, chat_background, \
-    chat_color, other_message_color, notifications_enabled, sound_enabled, is_muted, is_blocked, joined_at, \
-    last_read_at, user_id, chat_room_id) VALUES ";
-
-/// A participant row as new rows are: notifications on, everything else off or empty.
-pub fn participant(insert: &mut Insert, view: &View<'_>, room: RoomId, user: UserId, role: &str, at: Timestamp) {
-    let (empty, on, off) = ("", true, false);
-    insert.row(
-        view.dialect,
-        &[&Id::fresh(), &role, &empty, &empty, &empty, &empty, &on, &on, &off, &off, &at, &at, &user, &room],
-    );
 }

@@ -6,12 +6,12 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use crate::clock::Timestamp;
+use crate::clock::Zone;
 use crate::ids::{RoomId, Topic, UserId};
 use crate::store::StoreError;
 use crate::store::mysql::connection::{Link, MysqlError};
-use crate::store::mysql::dialect::Dialect;
 use crate::store::mysql::literal::Insert;
-use crate::store::mysql::values::Id;
+use crate::store::sql::Id;
 use crate::store::sqlite::{SeedPlan, Seeded};
 
 /// Bytes of rows at which a statement is sent: well below what every server takes at once.
@@ -21,7 +21,7 @@ const STATEMENT_BYTES: usize = 512 * 1024;
 ///
 /// # Errors
 /// The plan does not add up, the database holds users already, or it failed. Nothing is written then.
-pub async fn seed(link: &Link, dialect: &Dialect, plan: &SeedPlan) -> Result<Seeded, StoreError> {
+pub async fn seed(link: &Link, zone: Zone, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     plan.check()?;
     let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
     let taken: HashSet<String> = names(&mut connection).await?;
@@ -32,7 +32,7 @@ pub async fn seed(link: &Link, dialect: &Dialect, plan: &SeedPlan) -> Result<See
         )));
     }
     let seeded = invent(plan, &taken);
-    fill(connection, dialect, plan, &seeded).await?;
+    fill(connection, zone, plan, &seeded).await?;
     Ok(seeded)
 }
 
@@ -51,8 +51,8 @@ fn invent(plan: &SeedPlan, taken: &HashSet<String>) -> Seeded {
     Seeded { users, rooms }
 }
 
-async fn fill(connection: Conn, dialect: &Dialect, plan: &SeedPlan, seeded: &Seeded) -> Result<(), MysqlError> {
-    let mut bulk = Bulk { connection, dialect };
+async fn fill(connection: Conn, zone: Zone, plan: &SeedPlan, seeded: &Seeded) -> Result<(), MysqlError> {
+    let mut bulk = Bulk { connection, zone };
     // Without a COMMIT the connection's end takes everything back.
     bulk.connection.query_drop("START TRANSACTION").await?;
     users_and_follows(&mut bulk, plan, seeded, Timestamp::now()).await?;
@@ -61,22 +61,22 @@ async fn fill(connection: Conn, dialect: &Dialect, plan: &SeedPlan, seeded: &See
     Ok(())
 }
 
-struct Bulk<'a> {
+struct Bulk {
     connection: Conn,
-    dialect: &'a Dialect,
+    zone: Zone,
 }
 
-impl Bulk<'_> {
+impl Bulk {
     /// Inserts what `row` makes of `items`, in statements of a size that every server takes.
     async fn insert<T>(
         &mut self,
         head: &'static str,
         items: impl Iterator<Item = T>,
-        row: impl Fn(&mut Insert, &Dialect, T),
+        row: impl Fn(&mut Insert, Zone, T),
     ) -> Result<(), MysqlError> {
         let mut insert = Insert::new(head, "");
         for item in items {
-            row(&mut insert, self.dialect, item);
+            row(&mut insert, self.zone, item);
             if insert.len() > STATEMENT_BYTES {
                 self.send(&mut insert).await?;
             }
@@ -95,7 +95,7 @@ impl Bulk<'_> {
 }
 
 async fn users_and_follows(
-    bulk: &mut Bulk<'_>,
+    bulk: &mut Bulk,
     plan: &SeedPlan,
     seeded: &Seeded,
     now: Timestamp,
@@ -107,12 +107,12 @@ async fn users_and_follows(
         company_name, industry, website) VALUES ";
     const FOLLOW: &str = "INSERT INTO user_follows (id, created_at, follower_id, following_id) VALUES ";
     let users = &seeded.users;
-    let insert_user = |insert: &mut Insert, dialect: &Dialect, (id, username): &(UserId, String)| {
+    let insert_user = |insert: &mut Insert, zone: Zone, (id, username): &(UserId, String)| {
         let number = username.trim_start_matches("user").trim_start_matches('0');
         let (email, display_name) = (format!("user{number}@example.com"), format!("User {number}"));
         let (none, empty, list, no, yes) = (None::<u32>, "", "[]", false, true);
         insert.row(
-            dialect,
+            zone,
             &[
                 id,
                 &plan.password_hash,
@@ -157,13 +157,13 @@ async fn users_and_follows(
         let user = *user;
         (1..=plan.follows).map(move |step| (user, users[(index + step) % users.len()].0))
     };
-    let insert_follow = |insert: &mut Insert, dialect: &Dialect, (user, other): (UserId, UserId)| {
-        insert.row(dialect, &[&Id::fresh(), &now, &user, &other]);
+    let insert_follow = |insert: &mut Insert, zone: Zone, (user, other): (UserId, UserId)| {
+        insert.row(zone, &[&Id::fresh(), &now, &user, &other]);
     };
     bulk.insert(FOLLOW, users.iter().enumerate().flat_map(after), insert_follow).await
 }
 
-async fn rooms(bulk: &mut Bulk<'_>, seeded: &Seeded, now: Timestamp) -> Result<(), MysqlError> {
+async fn rooms(bulk: &mut Bulk, seeded: &Seeded, now: Timestamp) -> Result<(), MysqlError> {
     const ROOM: &str = "INSERT INTO chat_rooms (id, name, chat_type, description, avatar, is_active, created_at, \
         updated_at, last_activity, created_by_id) VALUES ";
     const TOPIC: &str = "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES ";
@@ -172,39 +172,37 @@ async fn rooms(bulk: &mut Bulk<'_>, seeded: &Seeded, now: Timestamp) -> Result<(
         last_read_at, user_id, chat_room_id) VALUES ";
     let (empty, no, yes) = ("", false, true);
     let user = |member: &usize| seeded.users[*member].0;
-    let insert_room =
-        |insert: &mut Insert, dialect: &Dialect, (number, (id, members)): (usize, &(RoomId, Vec<usize>))| {
-            let (name, owner, none) = (format!("Room {}", number + 1), user(&members[0]), None::<u32>);
-            insert.row(dialect, &[id, &name, &"group", &empty, &none, &yes, &now, &now, &now, &owner]);
-        };
+    let insert_room = |insert: &mut Insert, zone: Zone, (number, (id, members)): (usize, &(RoomId, Vec<usize>))| {
+        let (name, owner, none) = (format!("Room {}", number + 1), user(&members[0]), None::<u32>);
+        insert.row(zone, &[id, &name, &"group", &empty, &none, &yes, &now, &now, &now, &owner]);
+    };
     bulk.insert(ROOM, seeded.rooms.iter().enumerate(), insert_room).await?;
-    let insert_topic = |insert: &mut Insert, dialect: &Dialect, (id, _): &(RoomId, Vec<usize>)| {
-        insert.row(dialect, &[&Topic::Room(*id).to_string(), &1_u32, &0_u32, &now.0]);
+    let insert_topic = |insert: &mut Insert, zone: Zone, (id, _): &(RoomId, Vec<usize>)| {
+        insert.row(zone, &[&Topic::Room(*id).to_string(), &1_u32, &0_u32, &now.0]);
     };
     bulk.insert(TOPIC, seeded.rooms.iter(), insert_topic).await?;
     let places = seeded.rooms.iter().flat_map(|(id, members)| members.iter().enumerate().map(move |of| (*id, of)));
-    let insert_participant =
-        |insert: &mut Insert, dialect: &Dialect, (room, (place, member)): (RoomId, (usize, &usize))| {
-            let role = if place == 0 { "owner" } else { "member" };
-            insert.row(
-                dialect,
-                &[
-                    &Id::fresh(),
-                    &role,
-                    &empty,
-                    &empty,
-                    &empty,
-                    &empty,
-                    &yes,
-                    &yes,
-                    &no,
-                    &no,
-                    &now,
-                    &now,
-                    &user(member),
-                    &room,
-                ],
-            );
-        };
+    let insert_participant = |insert: &mut Insert, zone: Zone, (room, (place, member)): (RoomId, (usize, &usize))| {
+        let role = if place == 0 { "owner" } else { "member" };
+        insert.row(
+            zone,
+            &[
+                &Id::fresh(),
+                &role,
+                &empty,
+                &empty,
+                &empty,
+                &empty,
+                &yes,
+                &yes,
+                &no,
+                &no,
+                &now,
+                &now,
+                &user(member),
+                &room,
+            ],
+        );
+    };
     bulk.insert(PARTICIPANT, places, insert_participant).await
 }

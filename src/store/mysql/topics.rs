@@ -6,9 +6,10 @@ use crate::domain::event::Committed;
 use crate::ids::{EventId, Topic};
 use crate::store::batch::TopicState;
 use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::driver::View;
 use crate::store::mysql::literal::Insert;
 use crate::store::mysql::prefetched::state_of_row;
-use crate::store::mysql::view::View;
+use crate::store::sql::ToColumn;
 
 const NEW: &str = "INSERT IGNORE INTO pregon_topics (topic, epoch, seq, last_at) VALUES ";
 
@@ -18,7 +19,7 @@ pub async fn make(view: &mut View<'_>, topics: &BTreeSet<Topic>) -> Result<(), M
     names.sort_unstable();
     let mut insert = Insert::new(NEW, "");
     for name in &names {
-        insert.row(view.dialect, &[name, &1_u32, &0_u32, &0_u32]);
+        insert.row(view.driver.zone, &[name, &1_u32, &0_u32, &0_u32]);
     }
     let mut sql = String::new();
     insert.move_to(&mut sql);
@@ -43,8 +44,7 @@ pub async fn is_committed(view: &mut View<'_>, event: &Committed) -> Result<bool
     view.run("START TRANSACTION").await?;
     lock(view, event.topic).await?;
     let sql = "SELECT event_id FROM pregon_events WHERE topic = ? AND epoch = ? AND seq = ?";
-    let place: [&dyn crate::store::mysql::values::ToColumn; 3] =
-        [&event.topic.to_string(), &event.cursor.epoch, &event.cursor.seq];
+    let place: [&dyn ToColumn; 3] = [&event.topic.to_string(), &event.cursor.epoch, &event.cursor.seq];
     let found: Option<EventId> = view.row(sql, &place, |row| row.id(0)).await?;
     view.run("COMMIT").await?;
     Ok(found == Some(event.event_id))

@@ -10,10 +10,10 @@ use crate::domain::chat::write::Transport;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::driver::View;
 use crate::store::mysql::lane::Number;
 use crate::store::mysql::literal::literal;
-use crate::store::mysql::values::{Columns, ToColumn, each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::sql::{Columns, ToColumn, Unexpected, each, marks, padded};
 
 /// The newest events of a room that are looked through: more than a room has in the window.
 const EVENTS_MAX: usize = 500;
@@ -67,7 +67,7 @@ pub async fn recall(view: &mut View<'_>, number: Number) -> Result<Twins, MysqlE
     Ok(twins)
 }
 
-fn recent_of_row(row: Columns<'_>) -> Result<Recent, MysqlError> {
+fn recent_of_row(row: Columns<'_>) -> Result<Recent, Unexpected> {
     Ok(Recent {
         message: row.id(0)?,
         room: row.id(1)?,
@@ -95,13 +95,13 @@ async fn transports(
         let mut sql = String::new();
         for room in rooms {
             sql.push_str("SELECT created_at, kind, message_id, transport FROM pregon_events WHERE topic = ");
-            literal(&mut sql, &room.to_column(view.dialect));
+            literal(&mut sql, view.driver.zone, room.to_column());
             // Writing to a text cannot fail.
             let _ = write!(sql, " ORDER BY epoch DESC, seq DESC LIMIT {EVENTS_MAX};");
         }
-        let dialect = view.dialect;
+        let zone = view.driver.zone;
         for row in view.sets(&sql).await?.iter().flatten() {
-            let row = Columns::new(row, dialect);
+            let row = Columns::new(row, zone);
             if row.number(0)? >= since.0 && row.str(1)? == "sent" {
                 let transport = if row.str(3)? == "rest" { Transport::Rest } else { Transport::Socket };
                 transports.insert(row.id(2)?, transport);

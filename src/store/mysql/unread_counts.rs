@@ -6,7 +6,7 @@ use crate::limits;
 use crate::store::batch::UnreadRest;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::deferred::Pending;
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
 
 const UNREAD: &str = "FROM messages m WHERE m.chat_room_id = ? AND m.is_deleted = 0 AND m.created_at > ? \
     AND m.created_at < ? AND m.sender_id <> ? \
@@ -33,9 +33,9 @@ pub async fn go_on(view: &mut View<'_>, rest: UnreadRest) -> Result<Option<Unrea
     let found = newest(view, rest).await?;
     let mut pending = Pending::default();
     for (message, _) in &found {
-        pending.read(view.dialect, *message, rest.user, rest.at);
+        pending.read(view.driver.zone, *message, rest.user, rest.at);
     }
-    let sql = pending.take(view.dialect);
+    let sql = pending.take(view.driver.zone);
     if !sql.is_empty() {
         view.run(&sql).await?;
     }

@@ -29,7 +29,7 @@ fn busy_timeout(role: Role) -> Duration {
 }
 
 /// Statements a connection keeps prepared: more than there are texts of SQL.
-const STATEMENTS_MAX: usize = 128;
+const STATEMENTS_MAX: usize = 256;
 
 /// Opens a connection of an existing database.
 ///

@@ -19,6 +19,7 @@ use crate::store::caches::Caches;
 use crate::store::rules::Member;
 use crate::store::sqlite::checkpoint::Wal;
 use crate::store::sqlite::connection::{self, Role, is_own_fault};
+use crate::store::sqlite::driver::View;
 use crate::store::sqlite::retention::Retention;
 use crate::store::sqlite::rows::BatchRows;
 use crate::store::sqlite::{Clock, twins};
@@ -112,6 +113,14 @@ impl SqliteLane {
             self.is_failing = true;
         }
         result
+    }
+
+    /// The same with what queries need beside the connection.
+    pub fn change<T>(&mut self, work: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let (caches, now, shown_reactions) = (Arc::clone(&self.caches), (self.clock)(), self.shown_reactions);
+        self.transaction(|driver| {
+            work(&mut View { driver, caches: &caches, now, shown_reactions, changed: BTreeSet::new() })
+        })
     }
 
     /// Does the database take writes? After a failure only a real write can tell, one that needs new pages.

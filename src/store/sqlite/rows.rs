@@ -16,25 +16,22 @@ use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::caches::Caches;
 use crate::store::event_log::LogLine;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
+use crate::store::sql::{self, Transaction, at_once, messages, new_rooms, people};
 use crate::store::sqlite::connection::is_own_fault;
+use crate::store::sqlite::driver::{Driver, View};
 use crate::store::sqlite::lane::{Memory, TouchedTopics};
-use crate::store::sqlite::messages;
-use crate::store::sqlite::people::{View, account, known_profile};
 use crate::store::sqlite::values::{Id, count};
 
 /// A batch's transaction under way.
 pub struct BatchRows<'a> {
-    pub(super) connection: &'a Connection,
+    /// Of users whose counters moved it remembers nothing. A savepoint that is rolled back leaves its own among them:
+    /// they are read once more.
+    view: View<'a>,
     memory: &'a mut Memory,
-    caches: &'a Caches,
     rests: &'a mut VecDeque<UnreadRest>,
-    now: Timestamp,
-    shown_reactions: u32,
     touched: TouchedTopics,
     /// Rooms with new messages, and the newest one's time.
     active: BTreeMap<RoomId, Timestamp>,
-    /// Users whose counters moved. A savepoint that is rolled back leaves its own in it: they are read once more.
-    pub(super) changed: BTreeSet<UserId>,
 }
 
 impl<'a> BatchRows<'a> {
@@ -46,15 +43,16 @@ impl<'a> BatchRows<'a> {
         now: Timestamp,
         shown_reactions: u32,
     ) -> Self {
-        let (touched, active, changed) = (TouchedTopics::new(), BTreeMap::new(), BTreeSet::new());
-        Self { connection, memory, caches, rests, now, shown_reactions, touched, active, changed }
+        let view = View { driver: connection, caches, now, shown_reactions, changed: BTreeSet::new() };
+        Self { view, memory, rests, touched: TouchedTopics::new(), active: BTreeMap::new() }
     }
 
     /// What is written once a batch: the topics' places, the rooms' last activity.
     pub fn finish(&mut self) -> rusqlite::Result<()> {
         for topic in &self.touched {
             let Some(state) = self.memory.topics.get(topic) else { continue };
-            self.connection
+            self.view
+                .driver
                 .prepare_cached(
                     "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?1, ?2, ?3, ?4) \
                      ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq, last_at = excluded.last_at",
@@ -62,16 +60,12 @@ impl<'a> BatchRows<'a> {
                 .execute(params![topic.to_string(), state.epoch, state.seq, state.last_at.0])?;
         }
         for (room, at) in &self.active {
-            self.connection
+            self.view
+                .driver
                 .prepare_cached("UPDATE chat_rooms SET last_activity = ?2 WHERE id = ?1")?
                 .execute(params![room, at])?;
         }
         Ok(())
-    }
-
-    pub(super) fn view(&self) -> View<'_> {
-        let Self { connection, caches, now, shown_reactions, .. } = *self;
-        View { connection, caches, now, shown_reactions, changed: Some(&self.changed) }
     }
 
     fn topic(&mut self, topic: Topic) -> rusqlite::Result<TopicState> {
@@ -79,7 +73,8 @@ impl<'a> BatchRows<'a> {
             return Ok(*state);
         }
         let state = self
-            .connection
+            .view
+            .driver
             .prepare_cached("SELECT epoch, seq, last_at FROM pregon_topics WHERE topic = ?1")?
             .query_row([topic.to_string()], |row| {
                 Ok(TopicState { epoch: row.get(0)?, seq: count(row, 1)?, last_at: Timestamp(row.get(2)?) })
@@ -102,17 +97,17 @@ impl Savepoints for BatchRows<'_> {
     type Saved = Saved;
 
     fn save(&mut self) -> rusqlite::Result<Saved> {
-        self.connection.prepare_cached("SAVEPOINT one")?.execute([])?;
+        self.view.driver.prepare_cached("SAVEPOINT one")?.execute([])?;
         let topics = self.touched.iter().filter_map(|topic| Some((*topic, *self.memory.topics.get(topic)?)));
         Ok(Saved { topics: topics.collect(), active: self.active.clone(), rests: self.rests.len() })
     }
 
     fn release(&mut self) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("RELEASE one")?.execute([]).map(drop)
+        self.view.driver.prepare_cached("RELEASE one")?.execute([]).map(drop)
     }
 
     fn back_to(&mut self, saved: Saved) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("ROLLBACK TO one")?.execute([])?;
+        self.view.driver.prepare_cached("ROLLBACK TO one")?.execute([])?;
         self.release()?;
         self.memory.clear();
         self.touched = saved.topics.iter().map(|(topic, _)| *topic).collect();
@@ -127,6 +122,21 @@ impl Savepoints for BatchRows<'_> {
     }
 }
 
+impl<'a> Transaction for BatchRows<'a> {
+    type Driver = Driver<'a>;
+
+    fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut sql::View<'_, Driver<'a>>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        at_once(work(&mut self.view))
+    }
+
+    fn changed(&mut self) -> &mut BTreeSet<UserId> {
+        &mut self.view.changed
+    }
+}
+
 impl Rows for BatchRows<'_> {
     type Error = rusqlite::Error;
 
@@ -135,7 +145,8 @@ impl Rows for BatchRows<'_> {
             return Ok(member.clone());
         }
         let member = self
-            .connection
+            .view
+            .driver
             .prepare_cached(
                 "SELECT r.is_active AND u.is_active, p.role IN ('owner', 'admin'), r.chat_type = 'private', u.username \
                  FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id JOIN users u ON u.id = p.user_id \
@@ -155,30 +166,23 @@ impl Rows for BatchRows<'_> {
     }
 
     fn is_active_user(&mut self, user: UserId) -> rusqlite::Result<bool> {
-        Ok(account(self.view(), user)?.is_some_and(|account| account.is_active))
+        Ok(at_once(people::account(&mut self.view, user))?.is_some_and(|account| account.is_active))
     }
 
     fn profile(&mut self, user: UserId) -> rusqlite::Result<Arc<UserProfile>> {
-        known_profile(self.view(), user)
+        at_once(people::known_profile(&mut self.view, user))
     }
 
     fn message_head(&mut self, room: RoomId, message: MessageId) -> rusqlite::Result<Option<MessageHead>> {
-        self.connection
-            .prepare_cached(
-                "SELECT sender_id, message_type, is_deleted FROM messages WHERE id = ?1 AND chat_room_id = ?2",
-            )?
-            .query_row(params![message, room], |row| {
-                Ok(MessageHead { sender: row.get(0)?, message_type: row.get(1)?, is_deleted: row.get(2)? })
-            })
-            .optional()
+        at_once(messages::head(&mut self.view, room, message))
     }
 
     fn message(&mut self, message: MessageId) -> rusqlite::Result<Option<Arc<Message>>> {
-        Ok(messages::whole(self.view(), None, message)?.map(Arc::new))
+        Ok(at_once(messages::whole(&mut self.view, None, message))?.map(Arc::new))
     }
 
     fn reply(&mut self, room: RoomId, message: MessageId) -> rusqlite::Result<Option<ReplyPreview>> {
-        messages::reply(self.connection, room, message)
+        at_once(messages::reply(&mut self.view, room, message))
     }
 
     fn named_message(
@@ -188,7 +192,8 @@ impl Rows for BatchRows<'_> {
         client_id: &str,
         since: Timestamp,
     ) -> rusqlite::Result<Option<MessageId>> {
-        self.connection
+        self.view
+            .driver
             .prepare_cached(
                 "SELECT message_id FROM pregon_client_ids \
                  WHERE user_id = ?1 AND room_id = ?2 AND client_id = ?3 AND created_at > ?4",
@@ -199,7 +204,7 @@ impl Rows for BatchRows<'_> {
 
     fn next_time(&mut self, topic: Topic) -> rusqlite::Result<Timestamp> {
         let state = self.topic(topic)?;
-        Ok(self.now.max(Timestamp(state.last_at.0 + 1)))
+        Ok(self.view.now.max(Timestamp(state.last_at.0 + 1)))
     }
 
     fn take_place(&mut self, topic: Topic) -> rusqlite::Result<Place> {
@@ -213,7 +218,8 @@ impl Rows for BatchRows<'_> {
 
     fn log(&mut self, event: &Committed, transport: Transport) -> rusqlite::Result<()> {
         let line = LogLine::of(&event.event);
-        self.connection
+        self.view
+            .driver
             .prepare_cached(
                 "INSERT INTO pregon_events \
                  (topic, epoch, seq, event_id, kind, transport, message_id, user_id, detail, created_at) \
@@ -237,7 +243,8 @@ impl Rows for BatchRows<'_> {
     fn insert_message(&mut self, message: &Message) -> rusqlite::Result<()> {
         self.active.insert(message.room, message.created_at);
         let created_at = message.created_at.database_text();
-        self.connection
+        self.view
+            .driver
             .prepare_cached(
                 "INSERT INTO messages (id, content, message_type, image, video, audio, file_url, file_name, file_size, \
                  is_edited, is_deleted, deleted_at, created_at, updated_at, chat_room_id, reply_to_id, sender_id, \
@@ -269,7 +276,8 @@ impl Rows for BatchRows<'_> {
         message: MessageId,
         at: Timestamp,
     ) -> rusqlite::Result<()> {
-        self.connection
+        self.view
+            .driver
             .prepare_cached(
                 "INSERT OR REPLACE INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) \
                  VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -279,14 +287,16 @@ impl Rows for BatchRows<'_> {
     }
 
     fn edit_message(&mut self, message: MessageId, content: &str, at: Timestamp) -> rusqlite::Result<()> {
-        self.connection
+        self.view
+            .driver
             .prepare_cached("UPDATE messages SET content = ?2, is_edited = 1, updated_at = ?3 WHERE id = ?1")?
             .execute(params![message, content, at])
             .map(drop)
     }
 
     fn delete_message(&mut self, message: MessageId, at: Timestamp) -> rusqlite::Result<()> {
-        self.connection
+        self.view
+            .driver
             .prepare_cached("UPDATE messages SET is_deleted = 1, deleted_at = ?2, updated_at = ?2 WHERE id = ?1")?
             .execute(params![message, at])
             .map(drop)
@@ -300,7 +310,8 @@ impl Rows for BatchRows<'_> {
         at: Timestamp,
     ) -> rusqlite::Result<bool> {
         let removed = self
-            .connection
+            .view
+            .driver
             .prepare_cached(
                 "DELETE FROM message_reactions WHERE message_id = ?1 AND user_id = ?2 AND reaction_type = ?3",
             )?
@@ -308,7 +319,8 @@ impl Rows for BatchRows<'_> {
         if removed > 0 {
             return Ok(false);
         }
-        self.connection
+        self.view
+            .driver
             .prepare_cached(
                 "INSERT INTO message_reactions (id, reaction_type, created_at, message_id, user_id) \
                  VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -318,11 +330,12 @@ impl Rows for BatchRows<'_> {
     }
 
     fn insert_read(&mut self, message: MessageId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
-        insert_read(self.connection, message, user, at)
+        insert_read(self.view.driver, message, user, at)
     }
 
     fn move_last_read(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<()> {
-        self.connection
+        self.view
+            .driver
             .prepare_cached(
                 "UPDATE chat_participants SET last_read_at = ?3 \
                  WHERE chat_room_id = ?1 AND user_id = ?2 AND last_read_at < ?3",
@@ -333,17 +346,18 @@ impl Rows for BatchRows<'_> {
 
     fn read_all(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<ReadAll> {
         let after: Timestamp = self
-            .connection
+            .view
+            .driver
             .prepare_cached("SELECT last_read_at FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2")?
             .query_row(params![room, user], |row| row.get(0))?;
         let rest = UnreadRest { room, user, after, before: Timestamp(i64::MAX), at };
-        let (newest, oldest) = insert_unread(self.connection, rest)?;
+        let (newest, oldest) = insert_unread(self.view.driver, rest)?;
         let mut count = newest.len() as u64;
         if let Some(before) = oldest
             && newest.len() == limits::READ_ALL_ROWS_MAX
         {
             let rest = UnreadRest { before, ..rest };
-            count += count_unread(self.connection, rest)?;
+            count += count_unread(self.view.driver, rest)?;
             if self.rests.len() < limits::READ_ALL_RESTS_MAX {
                 self.rests.push_back(rest);
             }
@@ -354,35 +368,23 @@ impl Rows for BatchRows<'_> {
 
     fn insert_member(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
         self.memory.members.remove(&(room, user));
-        insert_participant(self.connection, room, user, "member", at)
+        let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
+        if at_once(self.view.is_there(sql, &[&room, &user]))? {
+            return Ok(false);
+        }
+        at_once(new_rooms::insert_participants(&mut self.view, room, &[(user, "member")], at))?;
+        Ok(true)
     }
 
     fn delete_member(&mut self, room: RoomId, user: UserId) -> rusqlite::Result<bool> {
         self.memory.members.remove(&(room, user));
         let removed = self
-            .connection
+            .view
+            .driver
             .prepare_cached("DELETE FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2")?
             .execute(params![room, user])?;
         Ok(removed > 0)
     }
-}
-
-/// A participant row as new rows are: notifications on, everything else off or empty.
-pub fn insert_participant(
-    connection: &Connection,
-    room: RoomId,
-    user: UserId,
-    role: &str,
-    at: Timestamp,
-) -> rusqlite::Result<bool> {
-    let added = connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO chat_participants (id, role, other_user_nickname, chat_background, chat_color, \
-             other_message_color, notifications_enabled, sound_enabled, is_muted, is_blocked, joined_at, last_read_at, \
-             user_id, chat_room_id) VALUES (?1, ?2, '', '', '', '', 1, 1, 0, 0, ?3, ?3, ?4, ?5)",
-        )?
-        .execute(params![Id::fresh(), role, at, user, room])?;
-    Ok(added > 0)
 }
 
 fn insert_read(connection: &Connection, message: MessageId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {

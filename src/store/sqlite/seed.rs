@@ -1,17 +1,19 @@
 //! Users, rooms and follows in bulk, for demonstrations and load tests.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 
 use crate::clock::Timestamp;
 use crate::domain::chat::room::{ChatType, NewRoom};
 use crate::domain::user::NewUser;
 use crate::ids::{RoomId, UserId};
 use crate::store::StoreError;
-use crate::store::sqlite::accounts::{insert_follow, insert_user};
-use crate::store::sqlite::people::id_of_name;
-use crate::store::sqlite::{connection, migrate, rooms};
+use crate::store::caches::Caches;
+use crate::store::sql::{accounts, at_once, new_rooms, people};
+use crate::store::sqlite::driver::View;
+use crate::store::sqlite::{connection, migrate};
 
 /// What to make.
 #[derive(Debug, Clone, Default)]
@@ -75,32 +77,36 @@ pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
             path.display()
         )));
     }
-    let seeded = fill(&transaction, plan, Timestamp::now())?;
+    let caches = Caches::default();
+    let (now, changed) = (Timestamp::now(), BTreeSet::new());
+    let mut view = View { driver: &transaction, caches: &caches, now, shown_reactions: 0, changed };
+    let seeded = at_once(fill(&mut view, plan))?;
     transaction.commit()?;
     Ok(seeded)
 }
 
-fn fill(connection: &Connection, plan: &SeedPlan, now: Timestamp) -> rusqlite::Result<Seeded> {
+async fn fill(view: &mut View<'_>, plan: &SeedPlan) -> rusqlite::Result<Seeded> {
     let mut seeded = Seeded::default();
     let mut number = 0;
     while seeded.users.len() < plan.users {
         number += 1;
         let username = format!("user{number:05}");
-        if id_of_name(connection, &username)?.is_none() {
+        if people::id_of_name(view, &username).await?.is_none() {
             let id = UserId::fresh();
-            insert_user(connection, id, &new_user(&username, number, plan), now)?;
+            accounts::insert_user(view, id, &new_user(&username, number, plan)).await?;
             seeded.users.push((id, username));
         }
     }
     let count = seeded.users.len();
     for (index, (follower, _)) in seeded.users.iter().enumerate() {
         for step in 1..=plan.follows {
-            insert_follow(connection, *follower, seeded.users[(index + step) % count].0, now)?;
+            let (other, now) = (seeded.users[(index + step) % count].0, view.now);
+            accounts::insert_follow(view, *follower, other, now).await?;
         }
     }
     for room in 0..plan.rooms {
         let members: Vec<usize> = (0..plan.members).map(|member| (room * plan.members + member) % count).collect();
-        let id = insert_room(connection, room, &members, &seeded.users, now)?;
+        let id = insert_room(view, room, &members, &seeded.users).await?;
         seeded.rooms.push((id, members));
     }
     Ok(seeded)
@@ -117,12 +123,11 @@ fn new_user(username: &str, number: usize, plan: &SeedPlan) -> NewUser {
     }
 }
 
-fn insert_room(
-    connection: &Connection,
+async fn insert_room(
+    view: &mut View<'_>,
     room: usize,
     members: &[usize],
     users: &[(UserId, String)],
-    now: Timestamp,
 ) -> rusqlite::Result<RoomId> {
     let new = NewRoom {
         creator: users[members[0]].0,
@@ -131,5 +136,6 @@ fn insert_room(
         description: String::new(),
         others: members[1..].iter().map(|member| users[*member].0).collect(),
     };
-    rooms::insert_room(connection, &new, now)
+    let id = RoomId::fresh();
+    new_rooms::insert(view, id, &new).await.map(|()| id)
 }

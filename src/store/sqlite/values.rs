@@ -10,6 +10,8 @@ use crate::domain::notification::NotificationType;
 use crate::domain::people::RequestStatus;
 use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 
+pub use crate::store::sql::Id;
+
 macro_rules! id_columns {
     ($($name:ident)*) => {$(
         impl ToSql for $name {
@@ -58,16 +60,6 @@ macro_rules! text_columns {
 
 text_columns! {
     MessageType ReactionType ChatType PostType Category PostReactionType NotificationType RequestStatus
-}
-
-/// Ids that have no type of their own: rows of participants and reactions, stories.
-pub struct Id(pub uuid::Uuid);
-
-impl Id {
-    /// A new time-ordered id.
-    pub fn fresh() -> Self {
-        Self(uuid::Uuid::now_v7())
-    }
 }
 
 impl ToSql for Id {

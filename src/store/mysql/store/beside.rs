@@ -11,8 +11,8 @@ use crate::domain::feed::post::{PostReactionType, ReactionCounts};
 use crate::domain::write::Addition;
 use crate::ids::Topic;
 use crate::store::django::{Adopted, Beside, HearingMark};
-use crate::store::mysql::values::{Columns, Id, Parameters, each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::mysql::driver::View;
+use crate::store::sql::{Columns, Id, Parameters, each, marks, padded};
 
 /// The version of a row's id, whichever way the column writes it. pregon's own are of version 7, Django's of version 4.
 const IS_FOREIGN: &str = "SUBSTRING(REPLACE(id, '-', ''), 13, 1) <> '7'";
@@ -35,7 +35,7 @@ impl Beside for MysqlStore {
 
     async fn look_at_comment(&self, comment: CommentId) -> Result<Option<Arc<Comment>>, StoreError> {
         read!(self, view => async {
-            let Some(mut found) = posts::comment(view, None, comment).await? else { return Ok(None) };
+            let Some(mut found) = comments::one(view, None, comment).await? else { return Ok(None) };
             let sql = "SELECT count(*) FROM comment_likes WHERE comment_id = ?";
             found.likes_count = view.count(sql, &[&comment]).await?;
             Ok(Some(Arc::new(found)))

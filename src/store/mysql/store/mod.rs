@@ -17,14 +17,12 @@ use crate::domain::write::Write;
 use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::caches::Caches;
-use crate::store::mysql::accounts::Registration;
 use crate::store::mysql::connection::{MysqlError, Remedy};
-use crate::store::mysql::dialect::Dialect;
 use crate::store::mysql::direct::Direct;
 use crate::store::mysql::lane::{MysqlLane, Number};
-use crate::store::mysql::{
-    MysqlOptions, Shared, accounts, messages, migrate, new_rooms, notifications, people, posts, rooms,
-};
+use crate::store::mysql::{MysqlOptions, Shared, migrate};
+use crate::store::sql::accounts::{self, Registration};
+use crate::store::sql::{comments, messages, new_rooms, notifications, people, posts, rooms};
 use crate::store::writer::Lane;
 use crate::store::{
     Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
@@ -127,8 +125,8 @@ impl MysqlStore {
     /// One sentence that says what is wrong with the database and what to do about it.
     pub async fn open(options: MysqlOptions, port: Arc<dyn LanePort>) -> Result<Arc<Self>, StoreError> {
         let MysqlOptions { link, lanes, connections, zone, clock, shown_reactions } = options;
-        let (caches, dialect) = (Caches::default(), Dialect { zone });
-        let shared = Arc::new(Shared { link: link.clone(), caches, dialect, clock, shown_reactions });
+        let caches = Caches::default();
+        let shared = Arc::new(Shared { link: link.clone(), caches, zone, clock, shown_reactions });
         let direct = Direct::new(link.clone(), connections);
         let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
         let mut view = shared.view(&mut connection, (shared.clock)());
@@ -203,7 +201,7 @@ impl Store for MysqlStore {
     }
 
     async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
-        read!(self, view => people::credentials(view, login))
+        read!(self, view => accounts::credentials(view, login))
     }
 
     async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError> {
@@ -244,7 +242,7 @@ impl Store for MysqlStore {
     }
 
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
-        read!(self, view => people::is_revoked(view, jti))
+        read!(self, view => accounts::is_revoked(view, jti))
     }
 
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
@@ -353,15 +351,15 @@ impl Store for MysqlStore {
     }
 
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError> {
-        read!(self, view => posts::comment_head(view, comment))
+        read!(self, view => comments::head(view, comment))
     }
 
     async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError> {
-        read!(self, view => posts::comment(view, Some(viewer), comment))
+        read!(self, view => comments::one(view, Some(viewer), comment))
     }
 
     async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError> {
-        read!(self, view => posts::comments(view, viewer, post, page))
+        read!(self, view => comments::page(view, viewer, post, page))
     }
 
     async fn replies(
@@ -370,7 +368,7 @@ impl Store for MysqlStore {
         comment: CommentId,
         page: PageRequest,
     ) -> Result<PageOf<Comment>, StoreError> {
-        read!(self, view => posts::replies(view, viewer, comment, page))
+        read!(self, view => comments::replies(view, viewer, comment, page))
     }
 
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {

@@ -9,11 +9,11 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits::MESSAGE_REACTIONS_SHOWN;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{KEYS_MAX, Profiles, offset, or_none, profiles};
-use crate::store::mysql::values::{BRANCHES_MAX, Columns, Id, ToColumn, each, marks, padded, union_of};
-use crate::store::mysql::view::View;
 use crate::store::rules::MessageHead;
+use crate::store::sql::people::{Profiles, profiles};
+use crate::store::sql::{
+    BRANCHES_MAX, Columns, Dialect, Id, KEYS_MAX, Sql, ToColumn, Unexpected, View, each, marks, offset, or_none, padded,
+};
 use crate::store::{PageOf, PageRequest};
 
 /// The columns of [`message_of_row`]; the first `?` is the viewer, if there is one.
@@ -31,17 +31,21 @@ struct Found {
 }
 
 /// One message, deleted or not, as `viewer` (or nobody in particular) sees it.
-pub async fn whole(view: &mut View<'_>, viewer: Option<UserId>, id: MessageId) -> Result<Option<Message>, MysqlError> {
+pub async fn whole<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: Option<UserId>,
+    id: MessageId,
+) -> Result<Option<Message>, C::Error> {
     let found = view.row(&format!("{MESSAGE} WHERE m.id = ?"), &[&viewer, &id], message_of_row).await?;
     Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
 }
 
 /// Messages by their ids, in no order.
-pub async fn wholes(
-    view: &mut View<'_>,
+pub async fn wholes<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: Option<UserId>,
     ids: &[MessageId],
-) -> Result<Vec<Message>, MysqlError> {
+) -> Result<Vec<Message>, C::Error> {
     let mut found = Vec::with_capacity(ids.len());
     for keys in ids.chunks(KEYS_MAX).map(padded) {
         let sql = format!("{MESSAGE} WHERE m.id IN ({})", marks(keys.len()));
@@ -52,14 +56,22 @@ pub async fn wholes(
 }
 
 /// A message of the room that is not deleted, as a reply shows it.
-pub async fn reply(view: &mut View<'_>, room: RoomId, message: MessageId) -> Result<Option<ReplyPreview>, MysqlError> {
+pub async fn reply<C: Sql>(
+    view: &mut View<'_, C>,
+    room: RoomId,
+    message: MessageId,
+) -> Result<Option<ReplyPreview>, C::Error> {
     let sql = "SELECT m.id, u.username, u.display_name, m.content, m.message_type FROM messages m \
         JOIN users u ON u.id = m.sender_id WHERE m.id = ? AND m.chat_room_id = ? AND m.is_deleted = 0";
     view.row(sql, &[&message, &room], |row| reply_of_row(row, 0)).await
 }
 
 /// What decides on the rights to a message of the room, deleted or not.
-pub async fn head(view: &mut View<'_>, room: RoomId, message: MessageId) -> Result<Option<MessageHead>, MysqlError> {
+pub async fn head<C: Sql>(
+    view: &mut View<'_, C>,
+    room: RoomId,
+    message: MessageId,
+) -> Result<Option<MessageHead>, C::Error> {
     let sql = "SELECT sender_id, message_type, is_deleted FROM messages WHERE id = ? AND chat_room_id = ?";
     view.row(sql, &[&message, &room], |row| {
         Ok(MessageHead { sender: row.id(0)?, message_type: row.kind(1)?, is_deleted: row.flag(2)? })
@@ -68,13 +80,13 @@ pub async fn head(view: &mut View<'_>, room: RoomId, message: MessageId) -> Resu
 }
 
 /// A page of a room's history, newest first. Empty for who is no participant.
-pub async fn page(
-    view: &mut View<'_>,
+pub async fn page<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     room: RoomId,
     since: Option<Timestamp>,
     page: PageRequest,
-) -> Result<PageOf<Message>, MysqlError> {
+) -> Result<PageOf<Message>, C::Error> {
     const SHOWN: &str = "FROM messages WHERE chat_room_id = ? AND is_deleted = 0 AND created_at > ?";
     // Nothing is older than the clock that times are counted by.
     let since = since.unwrap_or_default();
@@ -94,12 +106,12 @@ pub async fn page(
 }
 
 /// One message of the room that is not deleted. `None` for who is no participant.
-pub async fn one(
-    view: &mut View<'_>,
+pub async fn one<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     room: RoomId,
     message: MessageId,
-) -> Result<Option<Message>, MysqlError> {
+) -> Result<Option<Message>, C::Error> {
     let sql = format!(
         "{MESSAGE} WHERE m.id = ? AND m.chat_room_id = ? AND m.is_deleted = 0 \
          AND EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?)"
@@ -108,7 +120,7 @@ pub async fn one(
     Ok(complete(view, Some(viewer), found.into_iter().collect()).await?.pop())
 }
 
-fn message_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn message_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let is_reply = row.optional_id::<MessageId>(18)?.is_some();
     let message = Message {
         id: row.id(0)?,
@@ -139,7 +151,7 @@ fn message_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
 }
 
 /// Five columns from `first`: id, username, display name, content, type.
-fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, MysqlError> {
+fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, Unexpected> {
     Ok(ReplyPreview {
         id: row.id(first)?,
         sender_username: row.text(first + 1)?,
@@ -151,7 +163,11 @@ fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, MysqlErr
 
 /// Adds what is not in the messages' own rows, in the order given: stories, people, and reactions of those that have any.
 /// A page without either costs two queries, any page five and one for each further [`BRANCHES_MAX`] with reactions.
-async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>) -> Result<Vec<Message>, MysqlError> {
+async fn complete<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: Option<UserId>,
+    found: Vec<Found>,
+) -> Result<Vec<Message>, C::Error> {
     let ids: Vec<MessageId> = found.iter().map(|found| found.message.id).collect();
     let mut reactions = reactions(view, viewer, &ids).await?;
     let stories = stories(view, found.iter().filter_map(|found| found.message.story_id)).await?;
@@ -188,13 +204,13 @@ impl Reactions {
     }
 }
 
-/// Reactions of those messages that have any. Counts come from an index of the backend's; of who reacted when there is
-/// none, so the server sorts a message's rows, and sends the newest.
-async fn reactions(
-    view: &mut View<'_>,
+/// Reactions of those messages that have any. Counts come from an
+/// index. A backend's own tables have none of who reacted when: its server sorts a message's rows, and sends the newest.
+async fn reactions<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: Option<UserId>,
     messages: &[MessageId],
-) -> Result<HashMap<MessageId, Reactions>, MysqlError> {
+) -> Result<HashMap<MessageId, Reactions>, C::Error> {
     let mut by_message: HashMap<MessageId, Reactions> = HashMap::new();
     for keys in messages.chunks(KEYS_MAX).map(padded) {
         let sql = format!(
@@ -226,16 +242,21 @@ async fn reactions(
     Ok(by_message)
 }
 
+/// The newest reactions of so many messages, by an index where there is one.
+pub fn newest_reactions_of(dialect: Dialect, messages: usize) -> String {
+    const BRANCH: &str = "SELECT id, message_id, user_id, reaction_type, created_at FROM message_reactions \
+        WHERE message_id = ? ORDER BY created_at DESC, id DESC LIMIT ?";
+    format!("SELECT * FROM {} newest ORDER BY created_at, id", dialect.union_of(BRANCH, messages))
+}
+
 /// As many as are shown of each message, the oldest of them first.
-async fn newest_reactions(
-    view: &mut View<'_>,
+async fn newest_reactions<C: Sql>(
+    view: &mut View<'_, C>,
     messages: &[MessageId],
-) -> Result<Vec<(MessageId, UserId, Reaction)>, MysqlError> {
-    const BRANCH: &str = "(SELECT id, message_id, user_id, reaction_type, created_at FROM message_reactions \
-        WHERE message_id = ? ORDER BY created_at DESC, id DESC LIMIT ?)";
+) -> Result<Vec<(MessageId, UserId, Reaction)>, C::Error> {
     let mut found = Vec::new();
     for keys in messages.chunks(BRANCHES_MAX).map(padded) {
-        let sql = format!("SELECT * FROM {} newest ORDER BY created_at, id", union_of(BRANCH, keys.len()));
+        let sql = newest_reactions_of(C::DIALECT, keys.len());
         let shown = &MESSAGE_REACTIONS_SHOWN as &dyn ToColumn;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, shown]).collect();
         let read = |row: Columns<'_>| {
@@ -249,11 +270,11 @@ async fn newest_reactions(
 }
 
 /// The viewer's reactions to the messages, the newest of each last.
-async fn own_reactions(
-    view: &mut View<'_>,
+async fn own_reactions<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     messages: &[MessageId],
-) -> Result<Vec<(MessageId, ReactionType)>, MysqlError> {
+) -> Result<Vec<(MessageId, ReactionType)>, C::Error> {
     let mut found = Vec::new();
     for keys in messages.chunks(KEYS_MAX).map(padded) {
         let sql = format!(
@@ -270,7 +291,7 @@ async fn own_reactions(
 type Stories = HashMap<Uuid, (UserId, StoryPreview)>;
 
 /// The stories that are still there, where the table is.
-async fn stories(view: &mut View<'_>, stories: impl Iterator<Item = Uuid>) -> Result<Stories, MysqlError> {
+async fn stories<C: Sql>(view: &mut View<'_, C>, stories: impl Iterator<Item = Uuid>) -> Result<Stories, C::Error> {
     let mut found = HashMap::new();
     let stories: Vec<Id> = stories.map(Id).collect();
     for keys in stories.chunks(KEYS_MAX).map(padded) {
@@ -290,12 +311,12 @@ async fn stories(view: &mut View<'_>, stories: impl Iterator<Item = Uuid>) -> Re
             Ok((story.id, (row.id(5)?, story)))
         };
         let parameters: Vec<_> = each(&keys).collect();
-        found.extend(or_none(view.rows(&sql, &parameters, read).await)?);
+        found.extend(or_none::<C, _>(view.rows(&sql, &parameters, read).await)?);
     }
     Ok(found)
 }
 
-fn story_of(people: &Profiles, stories: &Stories, id: Option<Uuid>) -> Result<Option<StoryPreview>, MysqlError> {
+fn story_of(people: &Profiles, stories: &Stories, id: Option<Uuid>) -> Result<Option<StoryPreview>, Unexpected> {
     let Some((user, story)) = id.and_then(|id| stories.get(&id)) else { return Ok(None) };
     Ok(Some(StoryPreview { user: people.of(*user)?, ..story.clone() }))
 }

@@ -2,9 +2,7 @@
 
 use crate::ids::{CommentId, PostId};
 use crate::limits::{DELETED_LEVELS_MAX, LIST_KEYS_MAX};
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::values::{each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::sql::{Sql, View, each, marks, padded};
 
 /// Deletes `root` and the answers to it, with their likes, answers before what they answer; at most `most` rows. Which
 /// went, in that order: the root is the last of them when everything went.
@@ -12,11 +10,11 @@ use crate::store::mysql::view::View;
 /// Most threads are small and go level by level. Of a large one answer by answer: what is deeper than
 /// [`DELETED_LEVELS_MAX`] becomes an answer to the root, which is to go anyway, so that no chain of answers is walked down
 /// again and again. Counters of answers that stay are right after every call.
-pub async fn take_answers_first(
-    view: &mut View<'_>,
+pub async fn take_answers_first<C: Sql>(
+    view: &mut View<'_, C>,
     root: CommentId,
     most: usize,
-) -> Result<Vec<CommentId>, MysqlError> {
+) -> Result<Vec<CommentId>, C::Error> {
     match small_thread(view, root, most).await? {
         Some(levels) => delete_levels(view, &levels).await,
         None => take_one_by_one(view, root, most).await,
@@ -24,11 +22,11 @@ pub async fn take_answers_first(
 }
 
 /// The thread level by level, if it has no more than `most` comments.
-async fn small_thread(
-    view: &mut View<'_>,
+async fn small_thread<C: Sql>(
+    view: &mut View<'_, C>,
     root: CommentId,
     most: usize,
-) -> Result<Option<Vec<Vec<CommentId>>>, MysqlError> {
+) -> Result<Option<Vec<Vec<CommentId>>>, C::Error> {
     let (mut levels, mut found) = (vec![vec![root]], 1);
     while let Some(parents) = levels.last().filter(|level| !level.is_empty()) {
         let answers = answers_to(view, parents, most - found + 1).await?;
@@ -50,7 +48,11 @@ struct Level {
     has_more: bool,
 }
 
-async fn take_one_by_one(view: &mut View<'_>, root: CommentId, most: usize) -> Result<Vec<CommentId>, MysqlError> {
+async fn take_one_by_one<C: Sql>(
+    view: &mut View<'_, C>,
+    root: CommentId,
+    most: usize,
+) -> Result<Vec<CommentId>, C::Error> {
     let mut gone = Vec::new();
     let mut way = vec![read_level(view, root, most).await?];
     // Each row costs a few statements, whether it goes or moves.
@@ -84,37 +86,37 @@ async fn take_one_by_one(view: &mut View<'_>, root: CommentId, most: usize) -> R
     Ok(gone)
 }
 
-async fn read_level(view: &mut View<'_>, comment: CommentId, most: usize) -> Result<Level, MysqlError> {
+async fn read_level<C: Sql>(view: &mut View<'_, C>, comment: CommentId, most: usize) -> Result<Level, C::Error> {
     let mut answers = answers_to(view, &[comment], most).await?;
     answers.reverse();
     let has_more = answers.len() == most;
     Ok(Level { comment, answers, has_more })
 }
 
-async fn move_below(
-    view: &mut View<'_>,
+async fn move_below<C: Sql>(
+    view: &mut View<'_, C>,
     answer: CommentId,
     parent: CommentId,
     root: CommentId,
-) -> Result<(), MysqlError> {
+) -> Result<(), C::Error> {
     view.execute("UPDATE comments SET parent_id = ? WHERE id = ?", &[&root, &answer]).await?;
     count_answer(view, parent, false).await?;
     count_answer(view, root, true).await
 }
 
-async fn count_answer(view: &mut View<'_>, comment: CommentId, is_more: bool) -> Result<(), MysqlError> {
+async fn count_answer<C: Sql>(view: &mut View<'_, C>, comment: CommentId, is_more: bool) -> Result<(), C::Error> {
     let sql = if is_more {
         "UPDATE comments SET replies_count = replies_count + 1 WHERE id = ?"
     } else {
-        "UPDATE comments SET replies_count = IF(replies_count > 0, replies_count - 1, 0) WHERE id = ?"
+        "UPDATE comments SET replies_count = CASE WHEN replies_count > 0 THEN replies_count - 1 ELSE 0 END WHERE id = ?"
     };
     view.execute(sql, &[&comment]).await.map(drop)
 }
 
 /// All comments on a post.
-pub async fn delete_all(view: &mut View<'_>, post: PostId) -> Result<(), MysqlError> {
+pub async fn delete_all<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<(), C::Error> {
     let sql = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL";
-    let mut levels = vec![view.rows(sql, &[&post], |row| row.id(0)).await?];
+    let mut levels = vec![view.rows(sql, &[&post], |row| row.id::<CommentId>(0)).await?];
     while let Some(parents) = levels.last().filter(|level: &&Vec<CommentId>| !level.is_empty()) {
         let answers = answers_to(view, parents, usize::MAX).await?;
         levels.push(answers);
@@ -123,28 +125,35 @@ pub async fn delete_all(view: &mut View<'_>, post: PostId) -> Result<(), MysqlEr
 }
 
 /// Answers to any of `parents`, at most so many.
-async fn answers_to(view: &mut View<'_>, parents: &[CommentId], most: usize) -> Result<Vec<CommentId>, MysqlError> {
+async fn answers_to<C: Sql>(
+    view: &mut View<'_, C>,
+    parents: &[CommentId],
+    most: usize,
+) -> Result<Vec<CommentId>, C::Error> {
     let mut answers = Vec::new();
     for keys in parents.chunks(LIST_KEYS_MAX).map(padded) {
         let left = most - answers.len();
         if left == 0 {
             break;
         }
-        let sql = format!("SELECT id FROM comments WHERE parent_id IN ({}) ORDER BY id LIMIT ?", marks(keys.len()));
+        let sql = format!(
+            "SELECT id FROM comments WHERE parent_id IN ({}) ORDER BY created_at, id LIMIT ?",
+            marks(keys.len())
+        );
         let values: Vec<_> = each(&keys).chain([&left as _]).collect();
         answers.extend(view.rows(&sql, &values, |row| row.id::<CommentId>(0)).await?);
     }
     Ok(answers)
 }
 
-async fn delete_levels(view: &mut View<'_>, levels: &[Vec<CommentId>]) -> Result<Vec<CommentId>, MysqlError> {
+async fn delete_levels<C: Sql>(view: &mut View<'_, C>, levels: &[Vec<CommentId>]) -> Result<Vec<CommentId>, C::Error> {
     for level in levels.iter().rev() {
         delete_rows(view, level).await?;
     }
     Ok(levels.iter().rev().flatten().copied().collect())
 }
 
-async fn delete_rows(view: &mut View<'_>, comments: &[CommentId]) -> Result<(), MysqlError> {
+async fn delete_rows<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId]) -> Result<(), C::Error> {
     for keys in comments.chunks(LIST_KEYS_MAX).map(padded) {
         for column in ["comment_likes WHERE comment_id", "comments WHERE id"] {
             let values: Vec<_> = each(&keys).collect();

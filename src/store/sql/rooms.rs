@@ -9,18 +9,15 @@ use crate::domain::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
 use crate::domain::user::{Account, Admission};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::messages;
-use crate::store::mysql::people::{KEYS_MAX, offset, profiles};
-use crate::store::mysql::values::{Columns, Id, ToColumn, each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::sql::messages;
+use crate::store::sql::people::profiles;
+use crate::store::sql::{
+    BRANCHES_MAX, Columns, Id, KEYS_MAX, Sql, ToColumn, Unexpected, View, each, marks, offset, padded,
+};
 use crate::store::{PageOf, PageRequest};
 
-/// Rooms whose unread messages one query looks for.
-const BRANCHES_MAX: usize = 32;
-
 /// May `user` enter `room`? What the caches do not have comes by one query.
-pub async fn admission(view: &mut View<'_>, room: RoomId, user: UserId) -> Result<Admission, MysqlError> {
+pub async fn admission<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<Admission, C::Error> {
     let caches = view.caches;
     if let Some(admission) = caches.admission(room, user, view.now) {
         return Ok(admission);
@@ -38,7 +35,7 @@ pub async fn admission(view: &mut View<'_>, room: RoomId, user: UserId) -> Resul
         Ok(Admission { account, is_participant: row.flag(2)?, participants })
     };
     let Some(mut admission) = view.row(sql, &[&room, &user, &room, &user], read).await? else {
-        return Err(MysqlError::Unexpected("no answer to a question about one user".into()));
+        return Err(Unexpected("no answer to a question about one user".into()).into());
     };
     match caches.accounts.get(&user, view.now) {
         // All sessions of a user share one.
@@ -51,7 +48,7 @@ pub async fn admission(view: &mut View<'_>, room: RoomId, user: UserId) -> Resul
 }
 
 /// Active participants of active rooms.
-pub async fn participants(view: &mut View<'_>, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, MysqlError> {
+pub async fn participants<C: Sql>(view: &mut View<'_, C>, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, C::Error> {
     let mut found = Vec::new();
     for keys in rooms.chunks(KEYS_MAX).map(padded) {
         let sql = format!(
@@ -75,13 +72,13 @@ const ROOM: &str = "SELECT r.id, r.name, r.chat_type, r.description, r.avatar, r
 type Found = (ChatRoom, Option<MessageId>);
 
 /// The viewer's rooms, newest message first, rooms without messages last.
-pub async fn list(
-    view: &mut View<'_>,
+pub async fn list<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     chat_type: Option<ChatType>,
     is_active: bool,
     page: PageRequest,
-) -> Result<PageOf<ChatRoom>, MysqlError> {
+) -> Result<PageOf<ChatRoom>, C::Error> {
     const OWN: &str = "FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
         WHERE p.user_id = ? AND r.is_active = ?";
     let of_type = if chat_type.is_some() { "AND r.chat_type = ?" } else { "" };
@@ -92,7 +89,7 @@ pub async fn list(
     let sql = format!(
         "{ROOM} FROM (SELECT r.id, (SELECT created_at FROM messages WHERE chat_room_id = r.id AND is_deleted = 0 \
          ORDER BY created_at DESC LIMIT 1) AS newest, r.created_at {OWN} {of_type} \
-         ORDER BY newest IS NULL, newest DESC, created_at DESC, id LIMIT ? OFFSET ?) page \
+         ORDER BY newest IS NULL, newest DESC, r.created_at DESC, r.id LIMIT ? OFFSET ?) page \
          JOIN chat_rooms r ON r.id = page.id \
          ORDER BY page.newest IS NULL, page.newest DESC, r.created_at DESC, r.id"
     );
@@ -102,7 +99,7 @@ pub async fn list(
 }
 
 /// One active room of the viewer's.
-pub async fn one(view: &mut View<'_>, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, MysqlError> {
+pub async fn one<C: Sql>(view: &mut View<'_, C>, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, C::Error> {
     let sql = format!(
         "{ROOM} FROM chat_rooms r WHERE r.id = ? AND r.is_active = 1 \
          AND EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = r.id AND user_id = ?)"
@@ -111,7 +108,7 @@ pub async fn one(view: &mut View<'_>, viewer: UserId, room: RoomId) -> Result<Op
     Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
 }
 
-fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, MysqlError> {
+fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, Unexpected> {
     let room = ChatRoom {
         id: row.id(0)?,
         name: row.text(1)?,
@@ -130,7 +127,11 @@ fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, MysqlError> {
 }
 
 /// Adds participants and newest messages. A few queries, however many rooms.
-async fn complete(view: &mut View<'_>, viewer: UserId, found: Vec<Found>) -> Result<Vec<ChatRoom>, MysqlError> {
+async fn complete<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: UserId,
+    found: Vec<Found>,
+) -> Result<Vec<ChatRoom>, C::Error> {
     let ids: Vec<RoomId> = found.iter().map(|(room, _)| room.id).collect();
     let mut participants = whole_participants(view, &ids).await?;
     let newest: Vec<MessageId> = found.iter().filter_map(|(_, newest)| *newest).collect();
@@ -146,10 +147,10 @@ async fn complete(view: &mut View<'_>, viewer: UserId, found: Vec<Found>) -> Res
 }
 
 /// Participants by room, oldest first, with what each has not read.
-async fn whole_participants(
-    view: &mut View<'_>,
+async fn whole_participants<C: Sql>(
+    view: &mut View<'_, C>,
     rooms: &[RoomId],
-) -> Result<HashMap<RoomId, Vec<Participant>>, MysqlError> {
+) -> Result<HashMap<RoomId, Vec<Participant>>, C::Error> {
     let mut found = Vec::new();
     for keys in rooms.chunks(KEYS_MAX).map(padded) {
         let sql = format!(
@@ -171,7 +172,7 @@ async fn whole_participants(
     Ok(by_room)
 }
 
-fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant), MysqlError> {
+fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant), Unexpected> {
     let participant = Participant {
         id: row.id::<Id>(0)?.0,
         user: Arc::default(),
@@ -194,9 +195,12 @@ fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant),
 
 /// One look at each room's newest messages serves all its participants: nobody's count goes beyond
 /// [`limits::UNREAD_COUNT_MAX`], and of what all have read nothing is asked for.
-async fn count_unread(view: &mut View<'_>, by_room: &mut HashMap<RoomId, Vec<Participant>>) -> Result<(), MysqlError> {
-    const BRANCH: &str = "(SELECT chat_room_id, created_at, sender_id FROM messages \
-        WHERE chat_room_id = ? AND is_deleted = 0 AND created_at > ? ORDER BY created_at DESC LIMIT ?)";
+async fn count_unread<C: Sql>(
+    view: &mut View<'_, C>,
+    by_room: &mut HashMap<RoomId, Vec<Participant>>,
+) -> Result<(), C::Error> {
+    const BRANCH: &str = "SELECT chat_room_id, created_at, sender_id FROM messages \
+        WHERE chat_room_id = ? AND is_deleted = 0 AND created_at > ? ORDER BY created_at DESC LIMIT ?";
     let oldest_read = |participants: &Vec<Participant>| participants.iter().map(|one| one.last_read_at).min();
     let read: Vec<(RoomId, Timestamp)> =
         by_room.iter().filter_map(|(room, all)| Some((*room, oldest_read(all)?))).collect();
@@ -205,7 +209,7 @@ async fn count_unread(view: &mut View<'_>, by_room: &mut HashMap<RoomId, Vec<Par
         // Filled up with a room that is not there, so that a handful of statements serves every length.
         let mut some = some.to_vec();
         some.resize(some.len().next_power_of_two(), (RoomId(uuid::Uuid::nil()), Timestamp::default()));
-        let sql = vec![BRANCH; some.len()].join(" UNION ALL ");
+        let sql = C::DIALECT.union_all(BRANCH, some.len());
         let mut parameters: Vec<&dyn ToColumn> = Vec::with_capacity(some.len() * 3);
         for (room, after) in &some {
             parameters.extend([room as &dyn ToColumn, after, &limits::UNREAD_COUNT_MAX]);

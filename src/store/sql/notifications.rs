@@ -6,10 +6,8 @@ use crate::domain::notification::{Notification, References};
 use crate::domain::people::FriendRequest;
 use crate::ids::{NotificationId, UserId};
 use crate::limits;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{offset, or_none, profiles};
-use crate::store::mysql::values::Columns;
-use crate::store::mysql::view::View;
+use crate::store::sql::people::profiles;
+use crate::store::sql::{Columns, Sql, Unexpected, View, offset, or_none};
 use crate::store::{PageOf, PageRequest};
 
 const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_type, post_id, comment_id, \
@@ -18,27 +16,36 @@ const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_typ
 /// A notification whose sender is still to be looked up.
 type Found = (UserId, Notification);
 
-/// A page of a user's notifications, newest first. Ties go by ascending id, as in the index.
-pub async fn page(view: &mut View<'_>, user: UserId, page: PageRequest) -> Result<PageOf<Notification>, MysqlError> {
+/// A page of a user's notifications, newest first.
+pub async fn page<C: Sql>(
+    view: &mut View<'_, C>,
+    user: UserId,
+    page: PageRequest,
+) -> Result<PageOf<Notification>, C::Error> {
     let count = view.count("SELECT count(*) FROM notifications WHERE recipient_id = ?", &[&user]).await?;
-    let sql = format!("{NOTIFICATION} WHERE recipient_id = ? ORDER BY created_at DESC, id LIMIT ? OFFSET ?");
+    let ties = C::DIALECT.ties("id");
+    let sql = format!("{NOTIFICATION} WHERE recipient_id = ? ORDER BY created_at DESC, {ties} LIMIT ? OFFSET ?");
     let found = view.rows(&sql, &[&user, &page.size, &offset(page)], notification_of_row).await?;
     Ok(PageOf { count, rows: complete(view, found).await? })
 }
 
 /// One of a user's notifications.
-pub async fn one(view: &mut View<'_>, user: UserId, id: NotificationId) -> Result<Option<Notification>, MysqlError> {
+pub async fn one<C: Sql>(
+    view: &mut View<'_, C>,
+    user: UserId,
+    id: NotificationId,
+) -> Result<Option<Notification>, C::Error> {
     let sql = format!("{NOTIFICATION} WHERE id = ? AND recipient_id = ?");
     let found = view.row(&sql, &[&id, &user], notification_of_row).await?;
     Ok(complete(view, found.into_iter().collect()).await?.pop())
 }
 
 /// How many of a user's notifications are unread.
-pub async fn unread(view: &mut View<'_>, user: UserId) -> Result<u64, MysqlError> {
+pub async fn unread<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<u64, C::Error> {
     view.count("SELECT count(*) FROM notifications WHERE recipient_id = ? AND is_read = 0", &[&user]).await
 }
 
-fn notification_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn notification_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let notification = Notification {
         id: row.id(0)?,
         recipient: row.id(1)?,
@@ -57,14 +64,14 @@ fn notification_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
     Ok((row.id(2)?, notification))
 }
 
-async fn complete(view: &mut View<'_>, found: Vec<Found>) -> Result<Vec<Notification>, MysqlError> {
+async fn complete<C: Sql>(view: &mut View<'_, C>, found: Vec<Found>) -> Result<Vec<Notification>, C::Error> {
     let people = profiles(view, found.iter().map(|(sender, _)| *sender)).await?;
     let whole = |(sender, notification)| Ok(Notification { sender: people.of(sender)?, ..notification });
     found.into_iter().map(whole).collect()
 }
 
 /// Open friend requests to and from a user, newest first; none where the table is not.
-pub async fn friend_requests(view: &mut View<'_>, user: UserId) -> Result<Vec<FriendRequest>, MysqlError> {
+pub async fn friend_requests<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Vec<FriendRequest>, C::Error> {
     let sql = "SELECT id, sender_id, receiver_id, status, created_at FROM friend_requests \
         WHERE (sender_id = ? OR receiver_id = ?) AND status = 'pending' ORDER BY created_at DESC, id LIMIT ?";
     let read = |row: Columns<'_>| {
@@ -73,7 +80,7 @@ pub async fn friend_requests(view: &mut View<'_>, user: UserId) -> Result<Vec<Fr
             FriendRequest { id: row.id(0)?, sender, receiver, status: row.kind(3)?, created_at: row.time(4)? };
         Ok((row.id(1)?, row.id(2)?, request))
     };
-    let found = or_none(view.rows(sql, &[&user, &user, &limits::PEOPLE_LISTED_MAX], read).await)?;
+    let found = or_none::<C, _>(view.rows(sql, &[&user, &user, &limits::PEOPLE_LISTED_MAX], read).await)?;
     let people = profiles(view, found.iter().flat_map(|(sender, receiver, _)| [*sender, *receiver])).await?;
     let whole = |(sender, receiver, request)| {
         Ok(FriendRequest { sender: people.of(sender)?, receiver: people.of(receiver)?, ..request })

@@ -1,25 +1,25 @@
 //! Rooms made, and one's own settings in them: direct writes.
 
+use crate::clock::Timestamp;
 use crate::domain::chat::room::{ChatType, NewRoom, SettingsPatch};
 use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::literal::Insert;
-use crate::store::mysql::rows::{PARTICIPANTS, participant};
-use crate::store::mysql::values::{each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::sql::{Id, Sql, ToColumn, View, each, marks, padded};
+
+/// Participants that one INSERT makes.
+const PARTICIPANTS_MAX: usize = 64;
 
 /// The private room of two users, `fresh` if there is none; true when it was made. Both users' rows are locked first, in
 /// one order, so that of two who ask at the same time the second finds the first one's room.
-pub async fn open_private(
-    view: &mut View<'_>,
+pub async fn open_private<C: Sql>(
+    view: &mut View<'_, C>,
     actor: UserId,
     other: UserId,
     fresh: RoomId,
-) -> Result<(RoomId, bool), MysqlError> {
+) -> Result<(RoomId, bool), C::Error> {
     let pair = [actor.min(other), actor.max(other)];
-    let both = "SELECT id FROM users WHERE id IN (?, ?) ORDER BY id FOR UPDATE";
-    view.rows(both, &[&pair[0], &pair[1]], |_| Ok(())).await?;
+    let both = format!("SELECT id FROM users WHERE id IN (?, ?) ORDER BY id {}", C::DIALECT.locked());
+    view.rows(&both, &[&pair[0], &pair[1]], |_| Ok(())).await?;
     let sql = "SELECT r.id FROM chat_participants a JOIN chat_participants b ON b.chat_room_id = a.chat_room_id \
         JOIN chat_rooms r ON r.id = a.chat_room_id \
         WHERE a.user_id = ? AND b.user_id = ? AND r.chat_type = 'private' AND r.is_active = 1 \
@@ -41,7 +41,7 @@ pub async fn open_private(
 
 /// Makes the room `fresh` with its participants; a private room that the two have already is that one. `None` when some
 /// of the others do not exist or are inactive.
-pub async fn create(view: &mut View<'_>, new: &NewRoom, fresh: RoomId) -> Result<Option<RoomId>, MysqlError> {
+pub async fn create<C: Sql>(view: &mut View<'_, C>, new: &NewRoom, fresh: RoomId) -> Result<Option<RoomId>, C::Error> {
     if view.is_there("SELECT 1 FROM chat_rooms WHERE id = ?", &[&fresh]).await? {
         return Ok(Some(fresh));
     }
@@ -65,7 +65,7 @@ pub async fn create(view: &mut View<'_>, new: &NewRoom, fresh: RoomId) -> Result
 }
 
 /// A room's row, its participants', and its topic's.
-pub async fn insert(view: &mut View<'_>, room: RoomId, new: &NewRoom) -> Result<(), MysqlError> {
+pub async fn insert<C: Sql>(view: &mut View<'_, C>, room: RoomId, new: &NewRoom) -> Result<(), C::Error> {
     let now = view.now;
     view.execute(
         "INSERT INTO chat_rooms (id, name, chat_type, description, avatar, is_active, created_at, updated_at, \
@@ -80,23 +80,46 @@ pub async fn insert(view: &mut View<'_>, room: RoomId, new: &NewRoom) -> Result<
     )
     .await?;
     let role = if new.chat_type == ChatType::Private { "member" } else { "owner" };
-    let mut participants = Insert::new(PARTICIPANTS, "");
-    participant(&mut participants, view, room, new.creator, role, now);
-    for user in &new.others {
-        participant(&mut participants, view, room, *user, "member", now);
+    let mut members = vec![(new.creator, role)];
+    members.extend(new.others.iter().map(|user| (*user, "member")));
+    insert_participants(view, room, &members, now).await
+}
+
+/// Participant rows as new rows are: notifications on, everything else off or empty. None of them is there yet.
+pub async fn insert_participants<C: Sql>(
+    view: &mut View<'_, C>,
+    room: RoomId,
+    members: &[(UserId, &str)],
+    at: Timestamp,
+) -> Result<(), C::Error> {
+    const ROW: &str = "(?, ?, '', '', '', '', 1, 1, 0, 0, ?, ?, ?, ?)";
+    let mut left = members;
+    while !left.is_empty() {
+        // Powers of two: a handful of statements serves every number of rows.
+        let (some, rest) = left.split_at((1 << left.len().ilog2()).min(PARTICIPANTS_MAX));
+        let sql = format!(
+            "INSERT INTO chat_participants (id, role, other_user_nickname, chat_background, chat_color, \
+             other_message_color, notifications_enabled, sound_enabled, is_muted, is_blocked, joined_at, last_read_at, \
+             user_id, chat_room_id) VALUES {}",
+            vec![ROW; some.len()].join(", ")
+        );
+        let ids: Vec<Id> = some.iter().map(|_| Id::fresh()).collect();
+        let rows = ids.iter().zip(some);
+        let values: Vec<&dyn ToColumn> =
+            rows.flat_map(|(id, (user, role))| [id as &dyn ToColumn, role, &at, &at, user, &room]).collect();
+        view.execute(&sql, &values).await?;
+        left = rest;
     }
-    let mut sql = String::new();
-    participants.move_to(&mut sql);
-    view.run(&sql).await
+    Ok(())
 }
 
 /// Changes a participant's own settings; false when there is no such participant.
-pub async fn change_settings(
-    view: &mut View<'_>,
+pub async fn change_settings<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     room: RoomId,
     patch: &SettingsPatch,
-) -> Result<bool, MysqlError> {
+) -> Result<bool, C::Error> {
     let changed = view
         .execute(
             "UPDATE chat_participants SET other_user_nickname = coalesce(?, other_user_nickname), \

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{Profiles, offset, profiles};
-use crate::store::mysql::values::{BRANCHES_MAX, Columns, ToColumn, padded, union_of};
-use crate::store::mysql::view::View;
+use crate::store::sql::people::{Profiles, profiles};
+use crate::store::sql::{BRANCHES_MAX, Columns, Sql, Text, ToColumn, Unexpected, View, offset, padded};
 use crate::store::{PageOf, PageRequest};
 
-/// The columns of [`comment_of_row`]; the first `?` is the viewer, if there is one. Replies are counted live: another
-/// program does not move the column.
-const COMMENT: &str = "SELECT c.id, c.post_id, c.parent_id, c.user_id, c.content, c.image, c.likes_count, \
-    (SELECT count(*) FROM comments WHERE parent_id = c.id), c.is_edited, c.created_at, c.updated_at, \
-    EXISTS (SELECT 1 FROM comment_likes WHERE comment_id = c.id AND user_id = ?) FROM comments c";
+/// The columns of [`comment_of_row`]; the first `?` is the viewer, if there is one.
+static COMMENT: Text = Text::new(|dialect| {
+    let replies = dialect.counted("c.replies_count", "comments WHERE parent_id = c.id");
+    format!(
+        "SELECT c.id, c.post_id, c.parent_id, c.user_id, c.content, c.image, c.likes_count, {replies}, c.is_edited, \
+         c.created_at, c.updated_at, \
+         EXISTS (SELECT 1 FROM comment_likes WHERE comment_id = c.id AND user_id = ?) FROM comments c"
+    )
+});
 
 /// What decides on a comment's rights.
-pub async fn comment_head(view: &mut View<'_>, comment: CommentId) -> Result<Option<CommentHead>, MysqlError> {
+pub async fn head<C: Sql>(view: &mut View<'_, C>, comment: CommentId) -> Result<Option<CommentHead>, C::Error> {
     view.row("SELECT user_id, post_id, parent_id FROM comments WHERE id = ?", &[&comment], |row| {
         Ok(CommentHead { author: row.id(0)?, post: row.id(1)?, parent: row.optional_id(2)? })
     })
@@ -27,48 +29,50 @@ pub async fn comment_head(view: &mut View<'_>, comment: CommentId) -> Result<Opt
 }
 
 /// A comment with its first replies, as the viewer or nobody in particular sees it.
-pub async fn comment(
-    view: &mut View<'_>,
+pub async fn one<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: Option<UserId>,
     id: CommentId,
-) -> Result<Option<Comment>, MysqlError> {
-    let found = view.row(&format!("{COMMENT} WHERE c.id = ?"), &[&viewer, &id], comment_of_row).await?;
+) -> Result<Option<Comment>, C::Error> {
+    let found =
+        view.row(&format!("{} WHERE c.id = ?", COMMENT.of(C::DIALECT)), &[&viewer, &id], comment_of_row).await?;
     let threads = Threads::below(view, viewer, found.into_iter().collect(), limits::REPLY_LEVELS_SHOWN).await?;
     Ok(threads.look_up(view).await?.pop())
 }
 
 /// A page of a post's top-level comments, oldest first.
-pub async fn comments(
-    view: &mut View<'_>,
+pub async fn page<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     post: PostId,
     page: PageRequest,
-) -> Result<PageOf<Comment>, MysqlError> {
+) -> Result<PageOf<Comment>, C::Error> {
     const TOP_LEVEL: &str = "FROM comments WHERE post_id = ? AND parent_id IS NULL";
     paged(view, viewer, (TOP_LEVEL, &post), page, limits::REPLY_LEVELS_SHOWN).await
 }
 
 /// A page of a comment's direct replies, oldest first.
-pub async fn replies(
-    view: &mut View<'_>,
+pub async fn replies<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     comment: CommentId,
     page: PageRequest,
-) -> Result<PageOf<Comment>, MysqlError> {
+) -> Result<PageOf<Comment>, C::Error> {
     paged(view, viewer, ("FROM comments WHERE parent_id = ?", &comment), page, limits::REPLY_LEVELS_SHOWN - 1).await
 }
 
-async fn paged(
-    view: &mut View<'_>,
+async fn paged<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     (which, of): (&str, &dyn ToColumn),
     page: PageRequest,
     levels: u32,
-) -> Result<PageOf<Comment>, MysqlError> {
+) -> Result<PageOf<Comment>, C::Error> {
     let count = view.count(&format!("SELECT count(*) {which}"), &[of]).await?;
     let sql = format!(
-        "{COMMENT} JOIN (SELECT id {which} ORDER BY created_at, id LIMIT ? OFFSET ?) page ON page.id = c.id \
-         ORDER BY c.created_at, c.id"
+        "{} JOIN (SELECT id {which} ORDER BY created_at, id LIMIT ? OFFSET ?) page ON page.id = c.id \
+         ORDER BY c.created_at, c.id",
+        COMMENT.of(C::DIALECT)
     );
     let viewer = Some(viewer);
     let found = view.rows(&sql, &[&viewer, of, &page.size, &offset(page)], comment_of_row).await?;
@@ -87,9 +91,13 @@ pub struct Threads(Vec<Vec<Found>>);
 
 impl Threads {
     /// The first top-level comments of posts.
-    pub async fn of_posts(view: &mut View<'_>, viewer: Option<UserId>, posts: &[PostId]) -> Result<Self, MysqlError> {
-        const BRANCH: &str = "(SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL \
-            ORDER BY created_at, id LIMIT ?)";
+    pub async fn of_posts<C: Sql>(
+        view: &mut View<'_, C>,
+        viewer: Option<UserId>,
+        posts: &[PostId],
+    ) -> Result<Self, C::Error> {
+        const BRANCH: &str = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL \
+            ORDER BY created_at, id LIMIT ?";
         let mut found = Vec::new();
         for keys in posts.chunks(BRANCHES_MAX).map(padded) {
             found.extend(first(view, viewer, BRANCH, &keys, limits::COMMENTS_SHOWN).await?);
@@ -98,13 +106,13 @@ impl Threads {
     }
 
     /// So many levels of replies below comments.
-    async fn below(
-        view: &mut View<'_>,
+    async fn below<C: Sql>(
+        view: &mut View<'_, C>,
         viewer: Option<UserId>,
         comments: Vec<Found>,
         levels: u32,
-    ) -> Result<Self, MysqlError> {
-        const BRANCH: &str = "(SELECT id FROM comments WHERE parent_id = ? ORDER BY created_at, id LIMIT ?)";
+    ) -> Result<Self, C::Error> {
+        const BRANCH: &str = "SELECT id FROM comments WHERE parent_id = ? ORDER BY created_at, id LIMIT ?";
         let mut threads = vec![comments];
         for _ in 0..levels {
             let last = threads.last().into_iter().flatten().map(|found| &found.comment);
@@ -125,7 +133,7 @@ impl Threads {
     }
 
     /// The comments by post, each with its replies.
-    pub fn by_post(self, people: &Profiles) -> Result<HashMap<PostId, Vec<Comment>>, MysqlError> {
+    pub fn by_post(self, people: &Profiles) -> Result<HashMap<PostId, Vec<Comment>>, Unexpected> {
         let mut by_post: HashMap<PostId, Vec<Comment>> = HashMap::new();
         for comment in self.whole(people)? {
             by_post.entry(comment.post).or_default().push(comment);
@@ -133,13 +141,13 @@ impl Threads {
         Ok(by_post)
     }
 
-    async fn look_up(self, view: &mut View<'_>) -> Result<Vec<Comment>, MysqlError> {
+    async fn look_up<C: Sql>(self, view: &mut View<'_, C>) -> Result<Vec<Comment>, C::Error> {
         let people = self.people().collect::<Vec<_>>();
-        self.whole(&profiles(view, people).await?)
+        Ok(self.whole(&profiles(view, people).await?)?)
     }
 
     /// The comments in the order they were read in, each with its replies: from the deepest level up.
-    fn whole(self, people: &Profiles) -> Result<Vec<Comment>, MysqlError> {
+    fn whole(self, people: &Profiles) -> Result<Vec<Comment>, Unexpected> {
         let mut replies: HashMap<CommentId, Vec<Comment>> = HashMap::new();
         let mut whole = Vec::new();
         for level in self.0.into_iter().rev() {
@@ -159,21 +167,22 @@ impl Threads {
 }
 
 /// The first comments of each key, oldest first: `branch` takes a key and how many.
-async fn first<T: ToColumn>(
-    view: &mut View<'_>,
+async fn first<C: Sql, T: ToColumn>(
+    view: &mut View<'_, C>,
     viewer: Option<UserId>,
     branch: &str,
     keys: &[T],
     shown: u32,
-) -> Result<Vec<Found>, MysqlError> {
-    let each = union_of(branch, keys.len());
-    let sql = format!("{COMMENT} JOIN {each} shown ON shown.id = c.id ORDER BY c.created_at, c.id");
+) -> Result<Vec<Found>, C::Error> {
+    let comment = COMMENT.of(C::DIALECT);
+    let each = C::DIALECT.union_of(branch, keys.len());
+    let sql = format!("{comment} JOIN {each} shown ON shown.id = c.id ORDER BY c.created_at, c.id");
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer];
     parameters.extend(keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]));
     view.rows(&sql, &parameters, comment_of_row).await
 }
 
-fn comment_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn comment_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let comment = Comment {
         id: row.id(0)?,
         post: row.id(1)?,

@@ -1,29 +1,25 @@
 //! Users as others see them: profiles, lists of people, friends.
 //!
-//! A statement is a way to a server and back, so what a page needs of its people is asked for at once. Profiles carry
-//! live counts, because another program may write beside this one; lists of people show the columns, as it does.
-
-mod logins;
+//! What a page needs of its people is asked for at once. Profiles carry live counts where another program may write
+//! beside this one; lists of people show the columns, as it does.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, LazyLock};
-
-pub use self::logins::{credentials, is_revoked};
+use std::sync::Arc;
 
 use crate::domain::user::{Account, Person, UserProfile};
 use crate::ids::UserId;
 use crate::limits;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::values::{Columns, Parameters, ToColumn, each, marks, padded};
-use crate::store::mysql::view::View;
+use crate::store::sql::{
+    Columns, KEYS_MAX, Parameters, Sql, Text, ToColumn, Unexpected, View, each, marks, offset, or_none, padded,
+};
 use crate::store::{PageOf, PageRequest};
 
 /// The columns of [`profile_of_row`], of `users u`.
-static PROFILE: LazyLock<String> = LazyLock::new(|| {
+static PROFILE: Text = Text::new(|dialect| {
     let [followers, following, posts] = [
-        live("u.followers_count", "user_follows WHERE following_id = u.id"),
-        live("u.following_count", "user_follows WHERE follower_id = u.id"),
-        live("u.posts_count", "posts WHERE user_id = u.id"),
+        dialect.live("u.followers_count", "user_follows WHERE following_id = u.id"),
+        dialect.live("u.following_count", "user_follows WHERE follower_id = u.id"),
+        dialect.live("u.posts_count", "posts WHERE user_id = u.id"),
     ];
     format!(
         "u.id, u.email, u.username, u.display_name, u.first_name, u.last_name, u.avatar, u.cover_photo, u.bio, \
@@ -33,40 +29,34 @@ static PROFILE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The number of some rows, or what a column says of it where that is more than can be counted at each look.
-pub fn live(column: &str, rows: &str) -> String {
-    let believed = limits::LIVE_COUNT_MAX;
-    format!("IF({column} > {believed}, {column}, (SELECT count(*) FROM {rows}))")
-}
-
-/// Keys of one `IN (…)`: longer lists are asked for piece by piece.
-pub const KEYS_MAX: usize = 256;
-
 /// The profiles of all to whom some rows refer.
 #[derive(Default)]
 pub struct Profiles(HashMap<UserId, Arc<UserProfile>>);
 
 impl Profiles {
     /// The profile of a user to whom a row refers: the reference says that there is one.
-    pub fn of(&self, user: UserId) -> Result<Arc<UserProfile>, MysqlError> {
+    pub fn of(&self, user: UserId) -> Result<Arc<UserProfile>, Unexpected> {
         let found = self.0.get(&user).cloned();
-        found.ok_or_else(|| MysqlError::Unexpected(format!("a row refers to the user {user}, who is not there")))
+        found.ok_or_else(|| Unexpected(format!("a row refers to the user {user}, who is not there")))
     }
 }
 
 /// Profiles of those of `users` who exist: from the cache, the others by one query.
-pub async fn profiles(view: &mut View<'_>, users: impl IntoIterator<Item = UserId>) -> Result<Profiles, MysqlError> {
+pub async fn profiles<C: Sql>(
+    view: &mut View<'_, C>,
+    users: impl IntoIterator<Item = UserId>,
+) -> Result<Profiles, C::Error> {
     let mut found = HashMap::new();
     let mut missing = Vec::new();
     for user in users.into_iter().collect::<HashSet<_>>() {
-        match view.caches.profiles.get(&user, view.now).filter(|_| !view.changed.contains(&user)) {
+        match remembered(view, user) {
             Some(profile) => drop(found.insert(user, profile)),
             None => missing.push(user),
         }
     }
     let before = view.caches.profiles.before();
     for keys in missing.chunks(KEYS_MAX).map(padded) {
-        let sql = format!("SELECT {} FROM users u WHERE u.id IN ({})", *PROFILE, marks(keys.len()));
+        let sql = format!("SELECT {} FROM users u WHERE u.id IN ({})", PROFILE.of(C::DIALECT), marks(keys.len()));
         let parameters: Vec<_> = each(&keys).collect();
         for profile in view.rows(&sql, &parameters, profile_of_row).await? {
             let profile = Arc::new(profile);
@@ -79,17 +69,28 @@ pub async fn profiles(view: &mut View<'_>, users: impl IntoIterator<Item = UserI
     Ok(Profiles(found))
 }
 
+/// What the cache has of a user whose row the transaction has not changed.
+fn remembered<C>(view: &View<'_, C>, user: UserId) -> Option<Arc<UserProfile>> {
+    view.caches.profiles.get(&user, view.now).filter(|_| !view.changed.contains(&user))
+}
+
 /// A profile by id.
-pub async fn profile(view: &mut View<'_>, user: UserId) -> Result<Option<Arc<UserProfile>>, MysqlError> {
-    Ok(profiles(view, [user]).await?.0.remove(&user))
+pub async fn profile<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Option<Arc<UserProfile>>, C::Error> {
+    match remembered(view, user) {
+        Some(profile) => Ok(Some(profile)),
+        None => Ok(profiles(view, [user]).await?.0.remove(&user)),
+    }
 }
 
 /// The profile of a user to whom a row refers: the reference says that there is one.
-pub async fn known_profile(view: &mut View<'_>, user: UserId) -> Result<Arc<UserProfile>, MysqlError> {
-    profiles(view, [user]).await?.of(user)
+pub async fn known_profile<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Arc<UserProfile>, C::Error> {
+    match remembered(view, user) {
+        Some(profile) => Ok(profile),
+        None => Ok(profiles(view, [user]).await?.of(user)?),
+    }
 }
 
-fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, MysqlError> {
+fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, Unexpected> {
     Ok(UserProfile {
         id: row.id(0)?,
         email: row.text(1)?,
@@ -124,7 +125,7 @@ fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, MysqlError> {
 }
 
 /// A user's account, remembered whether it exists or not.
-pub async fn account(view: &mut View<'_>, user: UserId) -> Result<Option<Arc<Account>>, MysqlError> {
+pub async fn account<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Option<Arc<Account>>, C::Error> {
     if let Some(account) = view.caches.accounts.get(&user, view.now) {
         return Ok(account);
     }
@@ -138,7 +139,7 @@ pub async fn account(view: &mut View<'_>, user: UserId) -> Result<Option<Arc<Acc
 }
 
 /// Which of `users` exist and are active.
-pub async fn active(view: &mut View<'_>, users: &[UserId]) -> Result<Vec<UserId>, MysqlError> {
+pub async fn active<C: Sql>(view: &mut View<'_, C>, users: &[UserId]) -> Result<Vec<UserId>, C::Error> {
     let mut found = Vec::with_capacity(users.len());
     for keys in users.chunks(KEYS_MAX).map(padded) {
         let sql = format!("SELECT id FROM users WHERE is_active = 1 AND id IN ({})", marks(keys.len()));
@@ -149,22 +150,22 @@ pub async fn active(view: &mut View<'_>, users: &[UserId]) -> Result<Vec<UserId>
 }
 
 /// The id behind a username, as the database compares names: whatever its case and accents.
-pub async fn id_of_name(view: &mut View<'_>, username: &str) -> Result<Option<UserId>, MysqlError> {
+pub async fn id_of_name<C: Sql>(view: &mut View<'_, C>, username: &str) -> Result<Option<UserId>, C::Error> {
     view.row("SELECT id FROM users WHERE username = ?", &[&username], |row| row.id(0)).await
 }
 
 /// One person as the viewer sees it.
-pub async fn person(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Option<Person>, MysqlError> {
+pub async fn person<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Option<Person>, C::Error> {
     Ok(people(view, viewer, "WHERE u.id = ?", &[&of]).await?.pop())
 }
 
 /// Active users whose names contain `text`, without the viewer, by username.
-pub async fn search(
-    view: &mut View<'_>,
+pub async fn search<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     text: &str,
     page: PageRequest,
-) -> Result<PageOf<Person>, MysqlError> {
+) -> Result<PageOf<Person>, C::Error> {
     // The escape letter is one that no setting of the server gives a meaning of its own.
     const MATCHES: &str = "WHERE u.is_active = 1 AND u.id <> ? AND (? OR u.username LIKE ? ESCAPE '!' \
         OR u.display_name LIKE ? ESCAPE '!' OR u.first_name LIKE ? ESCAPE '!' OR u.last_name LIKE ? ESCAPE '!')";
@@ -177,7 +178,7 @@ pub async fn search(
 }
 
 /// Friends of `of`, newest first.
-pub async fn friends(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Vec<Person>, MysqlError> {
+pub async fn friends<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Vec<Person>, C::Error> {
     let listed = "JOIN (SELECT f.id, f.since FROM (SELECT user2_id AS id, created_at AS since FROM friendships \
         WHERE user1_id = ? UNION ALL SELECT user1_id, created_at FROM friendships WHERE user2_id = ?) f \
         JOIN users a ON a.id = f.id AND a.is_active = 1 ORDER BY f.since DESC, f.id LIMIT ?) listed \
@@ -186,7 +187,7 @@ pub async fn friends(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<
 }
 
 /// Who follows `of`, newest first.
-pub async fn followers(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Vec<Person>, MysqlError> {
+pub async fn followers<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Vec<Person>, C::Error> {
     let listed = "JOIN (SELECT f.follower_id AS id, f.created_at AS since FROM user_follows f \
         JOIN users a ON a.id = f.follower_id AND a.is_active = 1 WHERE f.following_id = ? \
         ORDER BY f.created_at DESC, f.follower_id LIMIT ?) listed ON listed.id = u.id \
@@ -195,7 +196,7 @@ pub async fn followers(view: &mut View<'_>, viewer: UserId, of: UserId) -> Resul
 }
 
 /// Whom `of` follows, newest first.
-pub async fn following(view: &mut View<'_>, viewer: UserId, of: UserId) -> Result<Vec<Person>, MysqlError> {
+pub async fn following<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Vec<Person>, C::Error> {
     let listed = "JOIN (SELECT f.following_id AS id, f.created_at AS since FROM user_follows f \
         JOIN users a ON a.id = f.following_id AND a.is_active = 1 WHERE f.follower_id = ? \
         ORDER BY f.created_at DESC, f.following_id LIMIT ?) listed ON listed.id = u.id \
@@ -204,7 +205,7 @@ pub async fn following(view: &mut View<'_>, viewer: UserId, of: UserId) -> Resul
 }
 
 /// Whose public posts a user hears of: whom the user follows and is friends with, each once.
-pub async fn feed_authors(view: &mut View<'_>, user: UserId) -> Result<Vec<UserId>, MysqlError> {
+pub async fn feed_authors<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Vec<UserId>, C::Error> {
     let sql = "SELECT following_id FROM user_follows WHERE follower_id = ? \
         UNION SELECT user2_id FROM friendships WHERE user1_id = ? \
         UNION SELECT user1_id FROM friendships WHERE user2_id = ?";
@@ -212,18 +213,18 @@ pub async fn feed_authors(view: &mut View<'_>, user: UserId) -> Result<Vec<UserI
 }
 
 /// The users of a query that goes on after `FROM users u`, as the viewer sees them.
-async fn people(
-    view: &mut View<'_>,
+async fn people<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     listed: &str,
     parameters: Parameters<'_>,
-) -> Result<Vec<Person>, MysqlError> {
+) -> Result<Vec<Person>, C::Error> {
     let sql = format!(
         "SELECT {}, u.followers_count, u.following_count, u.posts_count, \
          EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id), \
          EXISTS (SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = u.id) \
          OR EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) FROM users u {listed}",
-        *PROFILE
+        PROFILE.of(C::DIALECT)
     );
     let mut all: Vec<&dyn ToColumn> = vec![&viewer, &viewer, &viewer];
     all.extend(parameters);
@@ -240,7 +241,7 @@ async fn people(
     Ok(people)
 }
 
-fn person_of_row(row: Columns<'_>) -> Result<Person, MysqlError> {
+fn person_of_row(row: Columns<'_>) -> Result<Person, Unexpected> {
     Ok(Person {
         profile: Arc::new(profile_of_row(row)?),
         followers_column: row.count(28)?,
@@ -253,11 +254,11 @@ fn person_of_row(row: Columns<'_>) -> Result<Person, MysqlError> {
 }
 
 /// With whom of `others` a friend request is open, and in which direction: `sent` or `received` by the viewer.
-async fn requests(
-    view: &mut View<'_>,
+async fn requests<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     others: &[UserId],
-) -> Result<HashMap<UserId, &'static str>, MysqlError> {
+) -> Result<HashMap<UserId, &'static str>, C::Error> {
     let mut found = HashMap::new();
     for keys in others.chunks(KEYS_MAX).map(padded) {
         let marks = marks(keys.len());
@@ -269,7 +270,7 @@ async fn requests(
         );
         let once: Vec<&dyn ToColumn> = std::iter::once(&viewer as _).chain(each(&keys)).collect();
         let rows = view.rows(&sql, &[&once[..], &once].concat(), |row| Ok((row.id(0)?, row.flag(1)?))).await;
-        for (other, is_sent) in or_none(rows)? {
+        for (other, is_sent) in or_none::<C, _>(rows)? {
             if is_sent {
                 found.insert(other, "sent");
             } else {
@@ -278,19 +279,6 @@ async fn requests(
         }
     }
     Ok(found)
-}
-
-/// The rows of a table that need not be there.
-pub fn or_none<T>(rows: Result<Vec<T>, MysqlError>) -> Result<Vec<T>, MysqlError> {
-    match rows {
-        Err(error) if error.is_of_another_schema() => Ok(Vec::new()),
-        rows => rows,
-    }
-}
-
-/// Rows before a page.
-pub fn offset(page: PageRequest) -> u64 {
-    u64::from(page.number.saturating_sub(1)) * u64::from(page.size)
 }
 
 fn like_pattern(text: &str) -> String {

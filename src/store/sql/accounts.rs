@@ -1,11 +1,10 @@
-//! Registration, passwords, revoked tokens: direct writes, each in a transaction of its own.
+//! Accounts: registration, logins, passwords, revoked tokens. Writes come in transactions of their own.
 
 use crate::clock::Timestamp;
 use crate::domain::user::NewUser;
 use crate::ids::UserId;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::values::Id;
-use crate::store::mysql::view::View;
+use crate::store::Credentials;
+use crate::store::sql::{Id, Sql, View};
 
 /// What came of a registration.
 pub enum Registration {
@@ -17,7 +16,7 @@ pub enum Registration {
 
 /// Makes the user `id`. The unique keys decide between two who come at the same time: the database's own comparison,
 /// whatever its collation makes equal. The same `id` again is a repetition after an answer was lost.
-pub async fn register(view: &mut View<'_>, id: UserId, user: &NewUser) -> Result<Registration, MysqlError> {
+pub async fn register<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<Registration, C::Error> {
     if view.is_there("SELECT 1 FROM users WHERE id = ?", &[&id]).await? {
         return Ok(Registration::Done);
     }
@@ -29,14 +28,14 @@ pub async fn register(view: &mut View<'_>, id: UserId, user: &NewUser) -> Result
     Ok(Registration::Done)
 }
 
-async fn taken(view: &mut View<'_>, user: &NewUser) -> Result<Registration, MysqlError> {
+async fn taken<C: Sql>(view: &mut View<'_, C>, user: &NewUser) -> Result<Registration, C::Error> {
     let email = view.is_there("SELECT 1 FROM users WHERE email = ?", &[&user.email]).await?;
     let username = view.is_there("SELECT 1 FROM users WHERE username = ?", &[&user.username]).await?;
     Ok(if email || username { Registration::Taken { email, username } } else { Registration::Done })
 }
 
 /// A new user's row.
-pub async fn insert_user(view: &mut View<'_>, id: UserId, user: &NewUser) -> Result<(), MysqlError> {
+pub async fn insert_user<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<(), C::Error> {
     let account_type = if user.account_type.is_empty() { "user" } else { &user.account_type };
     let now = view.now;
     view.execute(
@@ -71,12 +70,12 @@ pub async fn insert_user(view: &mut View<'_>, id: UserId, user: &NewUser) -> Res
 }
 
 /// A follow row with both counters; false when it was there.
-pub async fn insert_follow(
-    view: &mut View<'_>,
+pub async fn insert_follow<C: Sql>(
+    view: &mut View<'_, C>,
     follower: UserId,
     following: UserId,
     at: Timestamp,
-) -> Result<bool, MysqlError> {
+) -> Result<bool, C::Error> {
     let sql = "SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = ?";
     if view.is_there(sql, &[&follower, &following]).await? {
         return Ok(false);
@@ -88,16 +87,39 @@ pub async fn insert_follow(
     Ok(true)
 }
 
+/// By e-mail if `login` contains `@`, else or on a miss by username. The database compares: case does not count.
+pub async fn credentials<C: Sql>(view: &mut View<'_, C>, login: &str) -> Result<Option<Credentials>, C::Error> {
+    if login.contains('@')
+        && let Some(found) = find(view, "email", login).await?
+    {
+        return Ok(Some(found));
+    }
+    find(view, "username", login).await
+}
+
+async fn find<C: Sql>(view: &mut View<'_, C>, column: &str, login: &str) -> Result<Option<Credentials>, C::Error> {
+    let sql = format!("SELECT id, password, is_active FROM users WHERE {column} = ?");
+    view.row(&sql, &[&login], |row| {
+        Ok(Credentials { user: row.id(0)?, password_hash: row.text(1)?, is_active: row.flag(2)? })
+    })
+    .await
+}
+
 /// Replaces a password hash; false when there is no such user.
-pub async fn set_password(view: &mut View<'_>, user: UserId, hash: &str) -> Result<bool, MysqlError> {
+pub async fn set_password<C: Sql>(view: &mut View<'_, C>, user: UserId, hash: &str) -> Result<bool, C::Error> {
     let now = view.now;
     let sql = "UPDATE users SET password = ?, updated_at = ? WHERE id = ?";
     Ok(view.execute(sql, &[&hash, &now, &user]).await? > 0)
 }
 
 /// The refresh token may not be used again.
-pub async fn revoke(view: &mut View<'_>, jti: &str, expires: Timestamp) -> Result<(), MysqlError> {
-    let sql = "INSERT INTO pregon_revoked (jti, expires) VALUES (?, ?) \
-        ON DUPLICATE KEY UPDATE expires = greatest(expires, VALUES(expires))";
-    view.execute(sql, &[&jti, &expires.0]).await.map(drop)
+pub async fn revoke<C: Sql>(view: &mut View<'_, C>, jti: &str, expires: Timestamp) -> Result<(), C::Error> {
+    let latest = C::DIALECT.keep_greatest("jti", "expires");
+    let sql = format!("INSERT INTO pregon_revoked (jti, expires) VALUES (?, ?) {latest}");
+    view.execute(&sql, &[&jti, &expires.0]).await.map(drop)
+}
+
+/// Was the refresh token revoked?
+pub async fn is_revoked<C: Sql>(view: &mut View<'_, C>, jti: &str) -> Result<bool, C::Error> {
+    view.is_there("SELECT 1 FROM pregon_revoked WHERE jti = ?", &[&jti]).await
 }

@@ -3,27 +3,23 @@
 //! A page of posts costs a fixed number of queries: its rows, their reactions, their first comments, the first replies
 //! to these, and the people of all.
 
-mod comments;
-
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-pub use self::comments::{comment, comment_head, comments, replies};
-
-use self::comments::Threads;
 use crate::domain::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
 use crate::ids::{PostId, UserId};
 use crate::limits;
-use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::people::{live, offset, profiles};
-use crate::store::mysql::values::{BRANCHES_MAX, Columns, Id, Parameters, ToColumn, padded, union_of};
-use crate::store::mysql::view::View;
+use crate::store::sql::comments::Threads;
+use crate::store::sql::people::profiles;
+use crate::store::sql::{
+    BRANCHES_MAX, Columns, Dialect, Id, Parameters, Sql, Text, ToColumn, Unexpected, View, offset, padded,
+};
 use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 
 /// What decides on a post's rights.
-pub async fn head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>, MysqlError> {
+pub async fn head<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<Option<PostHead>, C::Error> {
     view.row("SELECT user_id, is_public, allow_comments FROM posts WHERE id = ?", &[&post], |row| {
         Ok(PostHead { author: row.id(0)?, is_public: row.flag(1)?, allow_comments: row.flag(2)? })
     })
@@ -31,7 +27,7 @@ pub async fn head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>,
 }
 
 /// The same, remembered.
-pub async fn known_head(view: &mut View<'_>, post: PostId) -> Result<Option<PostHead>, MysqlError> {
+pub async fn known_head<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<Option<PostHead>, C::Error> {
     if let Some(head) = view.caches.post_heads.get(&post, view.now) {
         return Ok(head);
     }
@@ -42,14 +38,14 @@ pub async fn known_head(view: &mut View<'_>, post: PostId) -> Result<Option<Post
 }
 
 /// The post with a short id, as the database compares them: whatever its case.
-pub async fn id_of_short(view: &mut View<'_>, short_id: &str) -> Result<Option<PostId>, MysqlError> {
+pub async fn id_of_short<C: Sql>(view: &mut View<'_, C>, short_id: &str) -> Result<Option<PostId>, C::Error> {
     view.row("SELECT id FROM posts WHERE short_id = ?", &[&short_id], |row| row.id(0)).await
 }
 
-/// The columns of [`post_of_row`]; the first two `?` are the viewer, if there is one. Comments are counted live:
-/// another program may not move the column when it deletes some.
-static POST: LazyLock<String> = LazyLock::new(|| {
-    let comments = live("p.comments_count", "comments WHERE post_id = p.id");
+/// The columns of [`post_of_row`]; the first two `?` are the viewer, if there is one. Another program may not
+/// move the column of comments when it deletes some.
+static POST: Text = Text::new(|dialect| {
+    let comments = dialect.live("p.comments_count", "comments WHERE post_id = p.id");
     format!(
         "SELECT p.id, p.short_id, p.user_id, p.content, p.images, p.video, p.thumbnail, p.podcast_url, p.streaming_url, \
          p.post_type, p.category, p.likes_count, p.celebrations_count, p.golazos_count, {comments}, p.shares_count, \
@@ -67,12 +63,17 @@ struct Found {
 }
 
 /// A whole post, as the viewer or nobody in particular sees it.
-pub async fn whole(view: &mut View<'_>, viewer: Option<UserId>, id: PostId) -> Result<Option<Post>, MysqlError> {
-    let found = view.row(&format!("{} WHERE p.id = ?", *POST), &[&viewer, &viewer, &id], post_of_row).await?;
+pub async fn whole<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: Option<UserId>,
+    id: PostId,
+) -> Result<Option<Post>, C::Error> {
+    let found =
+        view.row(&format!("{} WHERE p.id = ?", POST.of(C::DIALECT)), &[&viewer, &viewer, &id], post_of_row).await?;
     Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
 }
 
-fn post_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
+fn post_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     let post = Post {
         id: row.id(0)?,
         short_id: row.text(1)?,
@@ -96,14 +97,18 @@ fn post_of_row(row: Columns<'_>) -> Result<Found, MysqlError> {
         updated_at: row.time(21)?,
         reactions: Vec::new(),
         comments: Vec::new(),
-        user_reaction: if row.optional_text(22)?.is_some() { Some(row.kind(22)?) } else { None },
+        user_reaction: row.optional_kind(22)?,
         is_bookmarked: row.flag(23)?,
     };
     Ok(Found { post, author: row.id(2)? })
 }
 
 /// Adds what is not in the posts' own rows, in the order given. What a count says is not there is not asked for.
-async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>) -> Result<Vec<Post>, MysqlError> {
+async fn complete<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: Option<UserId>,
+    found: Vec<Found>,
+) -> Result<Vec<Post>, C::Error> {
     let with = |has: fn(&Post) -> bool| -> Vec<PostId> {
         found.iter().map(|found| &found.post).filter(|post| has(post)).map(|post| post.id).collect()
     };
@@ -121,7 +126,7 @@ async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>
         let reactions = reactions.map(|(user, reaction)| Ok(PostReaction { user: people.of(user)?, ..reaction }));
         posts.push(Post {
             user: people.of(author)?,
-            reactions: reactions.collect::<Result<_, MysqlError>>()?,
+            reactions: reactions.collect::<Result<_, Unexpected>>()?,
             comments: comments.remove(&post.id).unwrap_or_default(),
             ..post
         });
@@ -130,15 +135,15 @@ async fn complete(view: &mut View<'_>, viewer: Option<UserId>, found: Vec<Found>
 }
 
 /// Reactions by post, the newest first, as many as are shown, with whose they are.
-async fn newest_reactions(
-    view: &mut View<'_>,
+async fn newest_reactions<C: Sql>(
+    view: &mut View<'_, C>,
     posts: &[PostId],
-) -> Result<HashMap<PostId, Vec<(UserId, PostReaction)>>, MysqlError> {
-    const BRANCH: &str = "(SELECT id, post_id, user_id, reaction_type, created_at FROM post_reactions \
-        WHERE post_id = ? ORDER BY created_at DESC, user_id LIMIT ?)";
+) -> Result<HashMap<PostId, Vec<(UserId, PostReaction)>>, C::Error> {
+    const BRANCH: &str = "SELECT id, post_id, user_id, reaction_type, created_at FROM post_reactions \
+        WHERE post_id = ? ORDER BY created_at DESC, user_id LIMIT ?";
     let mut by_post: HashMap<PostId, Vec<_>> = HashMap::new();
     for keys in posts.chunks(BRANCHES_MAX).map(padded) {
-        let each = union_of(BRANCH, keys.len());
+        let each = C::DIALECT.union_of(BRANCH, keys.len());
         let sql = format!("SELECT * FROM {each} newest ORDER BY created_at DESC, user_id");
         let shown = view.shown_reactions;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]).collect();
@@ -155,36 +160,48 @@ async fn newest_reactions(
 }
 
 /// Those whose public posts a viewer is shown: four times the viewer.
-const CIRCLE: &str = "(SELECT id FROM users WHERE id = ? \
-    UNION SELECT following_id FROM user_follows WHERE follower_id = ? \
-    UNION SELECT user2_id FROM friendships WHERE user1_id = ? \
-    UNION SELECT user1_id FROM friendships WHERE user2_id = ?) circle";
+const CIRCLE: &str = "SELECT id FROM users WHERE id = ? UNION SELECT following_id FROM user_follows WHERE follower_id = ? \
+    UNION SELECT user2_id FROM friendships WHERE user1_id = ? UNION SELECT user1_id FROM friendships WHERE user2_id = ?";
 
-/// A page of the posts that a list shows, newest first. Ties go by ascending id, as in the index of newest posts.
-pub async fn page(
-    view: &mut View<'_>,
+/// The posts of a viewer's circle. Few are gathered by author and sorted; of many, enough are among the newest of
+/// everybody. No database sees that by itself.
+fn of_circle(dialect: Dialect, are_many: bool) -> String {
+    let of_authors =
+        |index: &str| format!("posts p INDEXED BY {index} WHERE p.is_public = 1 AND p.user_id IN ({CIRCLE})");
+    match (dialect, are_many) {
+        (Dialect::Sqlite, false) => of_authors("posts_of_authors_idx"),
+        (Dialect::Sqlite, true) => of_authors("posts_newest_idx"),
+        (Dialect::Mysql, false) => {
+            format!("({CIRCLE}) circle JOIN posts p ON p.user_id = circle.id WHERE p.is_public = 1")
+        }
+        (Dialect::Mysql, true) => {
+            format!("posts p STRAIGHT_JOIN ({CIRCLE}) circle ON circle.id = p.user_id WHERE p.is_public = 1")
+        }
+    }
+}
+
+/// A page of the posts that a list shows, newest first.
+pub async fn page<C: Sql>(
+    view: &mut View<'_, C>,
     viewer: UserId,
     list: PostList,
     page: PageRequest,
-) -> Result<PageOf<Post>, MysqlError> {
+) -> Result<PageOf<Post>, C::Error> {
     let circle: [&dyn ToColumn; 4] = [&viewer; 4];
-    let (shown, of): (String, Parameters<'_>) = match &list {
-        PostList::Circle => (format!("{CIRCLE} JOIN posts p ON p.user_id = circle.id WHERE p.is_public = 1"), &circle),
+    let (mut shown, of): (String, Parameters<'_>) = match &list {
+        PostList::Circle => (of_circle(C::DIALECT, false), &circle),
         PostList::Everybody => ("posts p WHERE p.is_public = 1".to_owned(), &[]),
         PostList::Of(author) => ("posts p WHERE p.is_public = 1 AND p.user_id = ?".to_owned(), &[author]),
     };
     let count = view.count(&format!("SELECT count(*) FROM {shown}"), of).await?;
-    let ids = match list {
-        // Few posts are gathered by author and sorted; of many, enough are among the newest of everybody.
-        PostList::Circle if count > limits::SORTED_POSTS_MAX => format!(
-            "SELECT STRAIGHT_JOIN p.id FROM posts p JOIN {CIRCLE} ON circle.id = p.user_id WHERE p.is_public = 1"
-        ),
-        _ => format!("SELECT p.id FROM {shown}"),
-    };
+    if matches!(list, PostList::Circle) && count > limits::SORTED_POSTS_MAX {
+        shown = of_circle(C::DIALECT, true);
+    }
     let sql = format!(
-        "{} JOIN ({ids} ORDER BY p.created_at DESC, p.id LIMIT ? OFFSET ?) page ON page.id = p.id \
-         ORDER BY p.created_at DESC, p.id",
-        *POST
+        "{} JOIN (SELECT p.id FROM {shown} ORDER BY p.created_at DESC, {ties} LIMIT ? OFFSET ?) page ON page.id = p.id \
+         ORDER BY p.created_at DESC, {ties}",
+        POST.of(C::DIALECT),
+        ties = C::DIALECT.ties("p.id")
     );
     let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];
@@ -195,7 +212,11 @@ pub async fn page(
 }
 
 /// What the next rows of a table name.
-pub async fn named_files(view: &mut View<'_>, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, MysqlError> {
+pub async fn named_files<C: Sql>(
+    view: &mut View<'_, C>,
+    table: FileTable,
+    after: Option<Uuid>,
+) -> Result<NamedFiles, C::Error> {
     let columns = match table {
         FileTable::Posts => {
             "video, thumbnail, nullif(images, '[]'), nullif(podcast_url, ''), nullif(streaming_url, '') FROM posts"

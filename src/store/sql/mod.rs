@@ -1,0 +1,99 @@
+//! The SQL once: each query has one body, over a small driver that each database brings.
+//!
+//! A body takes a [`View`] of any driver and is async. MySQL's futures wait for a server; SQLite's are ready when they
+//! are made, and [`at_once`] takes their value where they stand. What the databases write differently is in [`Dialect`],
+//! and what they do differently (read ahead, put off) is a property of the driver.
+//!
+//! A statement may be a way to a server and back: what a page needs is asked for all its rows at once.
+
+pub mod accounts;
+mod columns;
+pub mod comments;
+pub mod comments_tree;
+mod dialect;
+mod feed_rows;
+pub mod messages;
+pub mod new_rooms;
+pub mod notifications;
+mod parameters;
+pub mod people;
+pub mod posts;
+pub mod rooms;
+mod view;
+
+use std::fmt::Display;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+pub use self::columns::{Cell, Cells, Columns, Unexpected};
+pub use self::dialect::{Dialect, Text};
+pub use self::feed_rows::Transaction;
+pub use self::parameters::{BRANCHES_MAX, Id, KEYS_MAX, Parameter, Parameters, ToColumn, each, marks, padded};
+pub use self::view::View;
+
+use crate::store::{PageRequest, StoreError};
+
+/// One connection to a database, in a transaction or not.
+///
+/// Statements are prepared once a connection: their texts must be a few. A `?` stands for the next parameter.
+pub trait Sql {
+    /// How a statement fails; also when a row is not what its reader expects.
+    type Error: From<Unexpected> + Into<StoreError> + Display;
+
+    /// What this database writes its own way.
+    const DIALECT: Dialect;
+
+    /// Every row, read by `read`.
+    fn rows<T: Send>(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+        read: impl FnMut(Columns<'_>) -> Result<T, Unexpected> + Send,
+    ) -> impl Future<Output = Result<Vec<T>, Self::Error>> + Send;
+
+    /// The first row, if there is one.
+    fn row<T: Send>(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+        read: impl FnOnce(Columns<'_>) -> Result<T, Unexpected> + Send,
+    ) -> impl Future<Output = Result<Option<T>, Self::Error>> + Send;
+
+    /// A change: how many rows it met (an UPDATE also counts those that already were so).
+    fn execute(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
+
+    /// Does the error say that a table is not there, or not with the columns that pregon asks for? Those that are
+    /// another program's own affair are then as good as empty.
+    fn is_of_another_schema(error: &Self::Error) -> bool;
+}
+
+/// The rows of a table that need not be there.
+///
+/// # Errors
+/// The statement failed in another way.
+pub fn or_none<C: Sql, T>(rows: Result<Vec<T>, C::Error>) -> Result<Vec<T>, C::Error> {
+    match rows {
+        Err(error) if C::is_of_another_schema(&error) => Ok(Vec::new()),
+        rows => rows,
+    }
+}
+
+/// Rows before a page.
+pub fn offset(page: PageRequest) -> u64 {
+    u64::from(page.number.saturating_sub(1)) * u64::from(page.size)
+}
+
+/// The value of a future that waits for nothing.
+///
+/// # Panics
+/// It does wait: its driver is not one of a database inside this process.
+pub fn at_once<F: Future>(work: F) -> F::Output {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("a database inside this process lets nobody wait"),
+    }
+}

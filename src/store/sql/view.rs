@@ -1,0 +1,75 @@
+//! What every query needs, and the few ways to ask.
+
+use std::collections::BTreeSet;
+
+use crate::clock::Timestamp;
+use crate::ids::UserId;
+use crate::store::caches::Caches;
+use crate::store::sql::{Columns, Parameters, Sql, Unexpected};
+
+/// A connection with what is needed beside it.
+pub struct View<'a, C> {
+    /// Any connection; inside a transaction it sees that.
+    pub driver: C,
+    /// Shared by all connections.
+    pub caches: &'a Caches,
+    /// Now.
+    pub now: Timestamp,
+    /// How many reactions a post shows.
+    pub shown_reactions: u32,
+    /// Users whose rows the transaction has changed: what it sees of them is nobody else's to see yet.
+    pub changed: BTreeSet<UserId>,
+}
+
+impl<C: Sql> View<'_, C> {
+    /// Every row, read by `read`.
+    ///
+    /// # Errors
+    /// The statement failed, or a row is not what `read` expects.
+    pub async fn rows<T: Send>(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+        read: impl FnMut(Columns<'_>) -> Result<T, Unexpected> + Send,
+    ) -> Result<Vec<T>, C::Error> {
+        self.driver.rows(sql, parameters, read).await
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub async fn row<T: Send>(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+        read: impl FnOnce(Columns<'_>) -> Result<T, Unexpected> + Send,
+    ) -> Result<Option<T>, C::Error> {
+        self.driver.row(sql, parameters, read).await
+    }
+
+    /// The first column of the only row, as of `SELECT count(*)`.
+    ///
+    /// # Errors
+    /// As [`Self::rows`]; also when there is no row.
+    pub async fn count(&mut self, sql: &str, parameters: Parameters<'_>) -> Result<u64, C::Error> {
+        let count = self.driver.row(sql, parameters, |row| row.count(0)).await?;
+        count.ok_or_else(|| Unexpected("a count without a row".into()).into())
+    }
+
+    /// Has `sql` a row?
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub async fn is_there(&mut self, sql: &str, parameters: Parameters<'_>) -> Result<bool, C::Error> {
+        Ok(self.driver.row(sql, parameters, |_| Ok(())).await?.is_some())
+    }
+
+    /// A change: how many rows it met (an UPDATE also counts those that already were so).
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn execute(&mut self, sql: &str, parameters: Parameters<'_>) -> Result<u64, C::Error> {
+        self.driver.execute(sql, parameters).await
+    }
+}

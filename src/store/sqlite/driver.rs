@@ -1,0 +1,135 @@
+//! The driver of [`Sql`] on a SQLite connection: its futures are ready when they are made.
+
+use std::future::ready;
+
+use rusqlite::types::{ToSql, ToSqlOutput, Type, Value, ValueRef};
+use rusqlite::{CachedStatement, Connection, Row};
+
+use crate::clock::{Timestamp, Zone};
+use crate::store::sql::{self, Cell, Cells, Columns, Dialect, Parameter, Parameters, Sql, Unexpected};
+
+/// A connection, in a transaction or not.
+pub type Driver<'a> = &'a Connection;
+
+/// A connection with what is needed beside it.
+pub type View<'a> = sql::View<'a, Driver<'a>>;
+
+impl Sql for Driver<'_> {
+    type Error = rusqlite::Error;
+
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    fn rows<T: Send>(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+        mut read: impl FnMut(Columns<'_>) -> Result<T, Unexpected> + Send,
+    ) -> impl Future<Output = rusqlite::Result<Vec<T>>> + Send {
+        let mut rows = || {
+            let mut statement = bound(self, sql, parameters)?;
+            let mut rows = statement.raw_query();
+            let mut values = Vec::new();
+            while let Some(row) = rows.next()? {
+                values.push(read(Columns::new(row, Zone::Utc))?);
+            }
+            Ok(values)
+        };
+        ready(rows())
+    }
+
+    fn row<T: Send>(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+        read: impl FnOnce(Columns<'_>) -> Result<T, Unexpected> + Send,
+    ) -> impl Future<Output = rusqlite::Result<Option<T>>> + Send {
+        let row = || {
+            let mut statement = bound(self, sql, parameters)?;
+            let mut rows = statement.raw_query();
+            Ok(rows.next()?.map(|row| read(Columns::new(row, Zone::Utc))).transpose()?)
+        };
+        ready(row())
+    }
+
+    fn execute(&mut self, sql: &str, parameters: Parameters<'_>) -> impl Future<Output = rusqlite::Result<u64>> + Send {
+        let execute = || Ok(bound(self, sql, parameters)?.raw_execute()? as u64);
+        ready(execute())
+    }
+
+    /// Every table is pregon's own.
+    fn is_of_another_schema(_: &rusqlite::Error) -> bool {
+        false
+    }
+}
+
+fn bound<'a>(
+    connection: &'a Connection,
+    sql: &str,
+    parameters: Parameters<'_>,
+) -> rusqlite::Result<CachedStatement<'a>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    for (index, parameter) in parameters.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, parameter.to_column())?;
+    }
+    Ok(statement)
+}
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(Value::Null),
+            Self::Number(number) => ToSqlOutput::Owned(Value::Integer(*number)),
+            Self::Count(number) => ToSqlOutput::Owned(Value::Integer(i64::try_from(*number).unwrap_or(i64::MAX))),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Id(digits) => ToSqlOutput::Borrowed(ValueRef::Text(digits)),
+            // No time is written beyond the year 9999; the greatest one, "before all that is to come", has no text.
+            Self::Time(Timestamp(i64::MAX)) => ToSqlOutput::Borrowed(ValueRef::Text(b"9999")),
+            Self::Time(moment) => ToSqlOutput::Owned(Value::Text(moment.database_text())),
+        })
+    }
+}
+
+impl Cells for Row<'_> {
+    fn cell(&self, index: usize) -> Cell<'_> {
+        match self.get_ref(index) {
+            Ok(ValueRef::Integer(number)) => Cell::Number(number),
+            Ok(ValueRef::Text(text)) => Cell::Text(text),
+            Ok(ValueRef::Real(_) | ValueRef::Blob(_)) => Cell::Other,
+            Ok(ValueRef::Null) | Err(_) => Cell::Null,
+        }
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.as_ref().column_name(index).map_or_else(|_| index.to_string(), str::to_owned)
+    }
+}
+
+impl From<Unexpected> for rusqlite::Error {
+    fn from(error: Unexpected) -> Self {
+        Self::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::messages;
+    use crate::store::sqlite::migrate;
+
+    #[test]
+    fn the_newest_reactions_are_read_from_their_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::apply(std::path::Path::new("memory"), &mut connection).unwrap();
+        for count in [1, 4] {
+            let sql = messages::newest_reactions_of(Dialect::Sqlite, count);
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan = explain.query_map(rusqlite::params_from_iter(vec![1; count * 2]), |row| row.get::<_, String>(3));
+            let plan: Vec<_> = plan.unwrap().map(Result::unwrap).collect();
+            let (found, read) =
+                plan.iter().filter(|line| line.contains("message_reactions")).fold((0, 0), |(found, read), line| {
+                    (found + usize::from(line.contains("message_reactions_newest_idx")), read + 1)
+                });
+            assert!(found == count && read == count, "{plan:?}");
+        }
+    }
+}
