@@ -11,7 +11,8 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace --lib --bins
-	cargo test --test tidy --test simulation --test ws_codec
+	cargo test --test tidy
+	cargo test --test it -- codec:: simulation::
 
 serve:
 	cargo run --release
@@ -19,8 +20,7 @@ serve:
 # A real Django with a real channel layer, pregon beside it on the same database, and nginx before both: what each test
 # has shown. Installs what is missing from PyPI into the build folder.
 django-demo:
-	cargo test --no-fail-fast --test django_database --test django_events --test django_tail --test django_redis \
-	  --test proxy_nginx
+	cargo test --no-fail-fast --test beside
 
 # pregon and the bare epoll loop in turns, each on a core of its own, and the bars it must reach.
 load:

@@ -18,17 +18,13 @@ impl Socket {
         Self::try_open(server, path, &[]).await.unwrap()
     }
 
-    /// A socket by another way than the server's own address: `host:port` of a proxy.
-    pub async fn open_at(address: &str, path: &str) -> Self {
-        Self::try_open_at(address, path, &[]).await.unwrap()
-    }
-
     /// Tries a handshake with further headers; the status when it is refused.
     pub async fn try_open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         Self::try_open_at(server.address(), path, headers).await
     }
 
-    async fn try_open_at(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+    /// The same by another way than the server's own address: `host:port` of a proxy.
+    pub async fn try_open_at(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());

@@ -1,21 +1,11 @@
 //! What integration tests stand on: the real binary on a free port with a folder of its own, and clients for it.
-#![allow(
-    dead_code,
-    clippy::needless_pass_by_value,
-    reason = "each test uses a part; values read better than references"
-)]
+#![allow(clippy::needless_pass_by_value, reason = "values read better than references")]
 
 pub mod client;
-pub mod crowd;
 mod database;
-pub mod django;
-pub mod fleet;
 pub mod ledger;
-pub mod limits;
-#[path = "../private/mod.rs"]
+mod limits;
 pub mod private;
-pub mod voice;
-pub mod watch;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -62,11 +52,12 @@ pub struct Builder {
     seed: Option<(usize, usize, usize)>,
     settings: Vec<(String, String)>,
     folder: tempfile::TempDir,
+    is_on_file: bool,
 }
 
 /// A running server. Killed when dropped.
 pub struct Server {
-    child: Child,
+    pub child: Child,
     settings: Vec<(String, String)>,
     database: Database,
     folder: tempfile::TempDir,
@@ -87,8 +78,15 @@ impl Builder {
         self
     }
 
+    /// SQLite behind the server, whatever the run asks for: the test opens the file itself.
+    pub fn on_file(mut self) -> Self {
+        self.is_on_file = true;
+        self
+    }
+
     pub async fn start(mut self) -> Server {
-        let database = Database::of(self.folder.path()).await;
+        let folder = self.folder.path();
+        let database = if self.is_on_file { Database::file(folder) } else { Database::of(folder).await };
         self.settings.insert(0, ("PREGON_DATABASE_URL".to_owned(), database.url()));
         if matches!(database, Database::Mariadb(_)) {
             // Only a file is brought to this program's schema by starting it.
@@ -106,7 +104,7 @@ impl Builder {
 
 impl Server {
     pub fn builder() -> Builder {
-        Builder { seed: None, settings: Vec::new(), folder: tempfile::tempdir().unwrap() }
+        Builder { seed: None, settings: Vec::new(), folder: tempfile::tempdir().unwrap(), is_on_file: false }
     }
 
     /// A server on an empty database.
@@ -117,11 +115,6 @@ impl Server {
     /// The address of a REST endpoint or page.
     pub fn http(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
-    }
-
-    /// The address of a socket.
-    pub fn ws(&self, path: &str) -> String {
-        format!("ws://{}{path}", self.address)
     }
 
     /// `host:port`.

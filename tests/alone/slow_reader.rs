@@ -1,0 +1,128 @@
+//! One member of a thousand stops reading: it is let go with whole frames, the others and the memory do not notice.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::crowd::{Crowd, Frames, upgrade};
+use crate::support::Server;
+use crate::turn;
+use pregon::limits::{CHUNK_BYTES, CLOSE_TIMEOUT, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
+use serde_json::{Value, json};
+
+const MEMBERS: usize = 1000;
+/// Pairs of rounds, one without and one with a stalled reader.
+const PAIRS: usize = 5;
+/// Messages of a round: with some 8 KB each, more than a debt of [`OUTBOX_OWED_BYTES_MAX`] and what the kernel holds.
+const MESSAGES: usize = 150;
+/// A noisy machine's allowance beside the quarter: the medians differ by as much when both rounds are the same.
+const NOISE: Duration = Duration::from_millis(2);
+/// What the allocator and SQLite may take meanwhile.
+const ELSEWHERE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Says a round's messages; the 99th percentile of what every member waited for each.
+fn round(crowd: &mut Crowd, first: usize) -> Duration {
+    let filler = "😀".repeat(1900);
+    let mut latencies = Vec::with_capacity(MESSAGES * MEMBERS);
+    for number in first..first + MESSAGES {
+        let content = format!("{number} {filler}");
+        crowd.say(&json!({"type": "chat_message", "content": content}).to_string(), &mut latencies);
+    }
+    latencies.sort_unstable();
+    latencies[latencies.len() * 99 / 100]
+}
+
+fn median(mut values: Vec<Duration>) -> Duration {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+/// A socket that is greeted and then not read, with the buffers of a small machine far away: little more than the debt
+/// must be sent to see it let go.
+fn stall(server: &Server, user: usize) -> (TcpStream, Frames) {
+    let mut socket = upgrade(server, &server.chat_path(0, user), |socket| {
+        socket.set_recv_buffer_size(2048).unwrap();
+        socket.set_tcp_mss(536).unwrap();
+    });
+    let mut frames = Frames::default();
+    let mut byte = [0];
+    while frames.next().is_none() {
+        assert_eq!(socket.read(&mut byte).unwrap(), 1);
+        frames.feed(&byte);
+    }
+    (socket, frames)
+}
+
+/// What the stalled reader finds when it reads at last: whole messages from the round's first on, without a gap; then
+/// 4008, or a reset if it took the goodbye too late, which came after `stalled_at`.
+fn assert_whole(mut socket: TcpStream, mut frames: Frames, first: usize, stalled_at: Instant) {
+    // What the kernels hold is to be through before the reset.
+    socket2::SockRef::from(&socket).set_recv_buffer_size(4 * 1024 * 1024).unwrap();
+    let is_in_time = stalled_at.elapsed() + Duration::from_secs(2) < CLOSE_TIMEOUT;
+    let mut next = first;
+    let mut code = None;
+    let mut buffer = [0; 16 * 1024];
+    let was_reset = loop {
+        match socket.read(&mut buffer) {
+            Ok(0) => break false,
+            Ok(count) => frames.feed(&buffer[..count]),
+            Err(_) => break true,
+        }
+        while let Some((opcode, payload)) = frames.next() {
+            assert_eq!(code, None, "nothing comes after the close frame");
+            if opcode == 8 {
+                code = Some(u16::from_be_bytes([payload[0], payload[1]]));
+                continue;
+            }
+            let frame: Value = serde_json::from_slice(payload).expect("a frame is whole");
+            let content = frame["message"]["content"].as_str().unwrap();
+            assert_eq!(content.split(' ').next(), Some(next.to_string().as_str()), "in order, without a gap");
+            next += 1;
+        }
+        // As a client would: it answers the goodbye by going.
+        if code.is_some() {
+            break false;
+        }
+    };
+    assert!(was_reset || frames.is_at_a_boundary(), "a torn frame");
+    // After a torn frame the goodbye would be taken for the rest of it, and only the reset would end the wait.
+    assert!(code == Some(4008) || (was_reset && !is_in_time), "{code:?} after {:?}", stalled_at.elapsed());
+    assert!(next < first + MESSAGES, "it was let go before the end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_stalled_reader_among_a_thousand_is_let_go_and_nobody_notices() {
+    let _turn = turn::mine().await;
+    let server = Server::builder().seed(MEMBERS, 1, MEMBERS).set("PREGON_SHARDS", 1).start().await;
+    let mut crowd = Crowd::join(&server, 0..MEMBERS - 1);
+    let mut said = 0;
+    let mut next_round = |crowd: &mut Crowd| {
+        said += MESSAGES;
+        (round(crowd, said - MESSAGES), said - MESSAGES)
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    next_round(&mut crowd);
+    for pair in 1..=PAIRS {
+        server.forget_peak();
+        without.push(next_round(&mut crowd).0);
+        let quiet = server.peak_bytes();
+        let (socket, frames) = stall(&server, MEMBERS - 1);
+        let stalled_at = Instant::now();
+        server.forget_peak();
+        let (p99, first) = next_round(&mut crowd);
+        with.push(p99);
+        let peak = server.peak_bytes();
+        let said = Instant::now();
+        server.wait_for_metric("pregon_sessions_too_slow_total", |count| count >= pair as f64).await;
+        // Not only at the next ping: debts are looked at, and told to the metrics, a few times a second.
+        assert!(said.elapsed() < Duration::from_secs(3), "let go {:?} after the last message", said.elapsed());
+        // The debt's buffer doubles: while it moves, the old one and the new one are there.
+        let allowed = 3 * OUTBOX_OWED_BYTES_MAX + OUTBOX_SHARED_BYTES_MAX + CHUNK_BYTES + ELSEWHERE_BYTES;
+        assert!(peak <= quiet + allowed as u64, "{quiet} bytes without, {peak} with a stalled reader");
+        assert_whole(socket, frames, first, stalled_at);
+    }
+    eprintln!("p99 without {without:?}, with {with:?}");
+    let (without, with) = (median(without), median(with));
+    assert!(with <= without.mul_f64(1.25) + NOISE, "p99 {without:?} without, {with:?} with a stalled reader");
+    server.wait_for_metric("pregon_sessions", |sessions| sessions == (MEMBERS - 1) as f64).await;
+}

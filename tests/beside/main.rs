@@ -1,0 +1,9 @@
+//! The server beside others' programs: a real Django with its channel layer on one database, and nginx before both.
+
+mod backend;
+mod django;
+mod nginx;
+mod redis;
+#[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,71 @@
+//! A private Redis: nothing is kept on disk.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::private::service::{Service, free_port, new_folder};
+
+/// A Redis server of a test's own.
+pub struct Redis {
+    service: Service,
+    port: u16,
+}
+
+impl Redis {
+    /// Starts one on a free port.
+    pub fn start() -> Self {
+        let (folder, port) = (new_folder("redis"), free_port());
+        let arguments = [
+            ("--port", port.to_string()),
+            ("--bind", "127.0.0.1".to_owned()),
+            ("--dir", folder.display().to_string()),
+            ("--save", String::new()),
+            ("--appendonly", "no".to_owned()),
+        ];
+        let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let (program, ready) = (program(&folder), "Ready to accept connections");
+        Self { service: Service::start(folder, &program, &arguments, ready), port }
+    }
+
+    /// `redis://127.0.0.1:<port>/0`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it at once, with all it knew.
+    pub fn kill(&self) {
+        self.service.end("KILL");
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub fn start_again(&self) {
+        self.service.start_again();
+    }
+
+    /// It answers nobody until [`Self::resume`].
+    pub fn pause(&self) {
+        self.service.signal("STOP");
+    }
+
+    /// It goes on.
+    pub fn resume(&self) {
+        self.service.signal("CONT");
+    }
+}
+
+/// The server's program, which is the check program's too: it asks for the name that it is called by. Debian's package of
+/// tools has it by the other name, and starts no server of its own.
+fn program(folder: &Path) -> PathBuf {
+    let server = Path::new("/usr/bin/redis-server");
+    let checker = Path::new("/usr/bin/redis-check-rdb");
+    if server.exists() || !checker.exists() {
+        return "redis-server".into();
+    }
+    let link = folder.join("redis-server");
+    std::os::unix::fs::symlink(checker, &link).unwrap();
+    link
+}

@@ -1,0 +1,234 @@
+//! The commands on a server's database: what they make, what they leave alone, and how they refuse.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::support::private::MariaDb;
+use crate::support::{Fixture, SECRET, Server, pregon};
+use mysql_async::Row;
+use mysql_async::prelude::Queryable;
+use pregon::access::token::Tokens;
+use pregon::clock::Timestamp;
+use serde_json::{Value, json};
+
+async fn new_database() -> (String, String) {
+    let name = MariaDb::shared().new_database().await;
+    (MariaDb::shared().url(&name), name)
+}
+
+fn run(folder: &Path, url: &str, arguments: &[&str]) -> Output {
+    let settings = [("PREGON_DATABASE_URL".to_owned(), url.to_owned())];
+    pregon(&settings, folder).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The one sentence of a failure.
+fn complaint(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+    text
+}
+
+/// Every column, index and foreign key of the tables that are not pregon's own.
+async fn schema(name: &str) -> Vec<String> {
+    let mut connection = MariaDb::shared().connect(name).await;
+    let queries = [
+        "SELECT table_name, column_name, column_type, is_nullable, column_default, ordinal_position \
+         FROM information_schema.columns",
+        "SELECT table_name, index_name, seq_in_index, column_name, non_unique, collation \
+         FROM information_schema.statistics",
+        "SELECT table_name, constraint_name, constraint_type FROM information_schema.table_constraints",
+    ];
+    let mut lines = Vec::new();
+    for query in queries {
+        let sql = format!("{query} WHERE table_schema = database() AND table_name NOT LIKE 'pregon%'");
+        let rows: Vec<Row> = connection.query(sql).await.unwrap();
+        let texts = |row: Row| row.unwrap().into_iter().map(mysql_async::from_value::<Option<String>>);
+        lines.extend(rows.into_iter().map(|row| format!("{:?}", texts(row).collect::<Vec<_>>())));
+    }
+    lines.sort_unstable();
+    connection.disconnect().await.unwrap();
+    lines
+}
+
+async fn statements(name: &str, statements: &[&str]) {
+    let mut connection = MariaDb::shared().connect(name).await;
+    for statement in statements {
+        connection.query_drop(*statement).await.unwrap();
+    }
+    connection.disconnect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
+    let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
+    let here = folder.path();
+    let refused = complaint(&run(here, &url, &["serve"]));
+    assert!(refused.contains("0001_people_and_chat") && refused.contains("pregon migrate"), "{refused}");
+    assert!(!refused.contains("pregon:pregon"), "a password: {refused}");
+
+    let plan = said(&run(here, &url, &["migrate", "--dry-run"]));
+    assert_eq!(plan.matches("to do").count(), 4, "{plan}");
+    assert!(schema(&name).await.is_empty(), "a dry run makes nothing");
+    let checked = run(here, &url, &["check"]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("WRONG database: "), "{checked:?}");
+
+    let done = said(&run(here, &url, &["migrate"]));
+    assert_eq!((done.matches("applied").count(), done.matches("to do").count()), (4, 0), "{done}");
+    let made = schema(&name).await;
+    for index in ["messages_chat_ro_134f80_idx", "users_is_acti_af9e1a_idx", "notificatio_recipie_583549_idx"] {
+        assert!(made.iter().any(|line| line.contains(index)), "{index}");
+    }
+    let done = said(&run(here, &url, &["migrate"]));
+    assert_eq!(done.matches("applied").count(), 4, "{done}");
+    assert_eq!(schema(&name).await, made);
+    let checked = String::from_utf8(run(here, &url, &["check"]).stdout).unwrap();
+    assert!(checked.contains("has this version's tables"), "{checked}");
+}
+
+#[tokio::test]
+async fn an_interrupted_migration_goes_on() {
+    let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
+    said(&run(folder.path(), &url, &["migrate"]));
+    let whole = schema(&name).await;
+    // As if the power had gone after some tables of the third step.
+    statements(
+        &name,
+        &[
+            "DROP TABLE notifications, post_bookmarks, post_shares",
+            "UPDATE pregon_migrations SET applied_at = NULL WHERE number = 3",
+        ],
+    )
+    .await;
+    assert!(complaint(&run(folder.path(), &url, &["serve"])).contains("0003_feed"));
+    said(&run(folder.path(), &url, &["migrate"]));
+    assert_eq!(schema(&name).await, whole);
+}
+
+#[tokio::test]
+async fn another_programs_tables_are_left_as_they_are() {
+    let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
+    let here = folder.path();
+    said(&run(here, &url, &["migrate"]));
+    // What stays is what another program would have made; with a column, an index and a table of its own.
+    let own = [
+        "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked, pregon_adopted",
+        "DROP TABLE friend_requests, stories",
+        "ALTER TABLE users ADD COLUMN theme varchar(20) NULL, ADD INDEX theirs (theme)",
+        "CREATE TABLE django_migrations (id int)",
+    ];
+    statements(&name, &own).await;
+    let before = schema(&name).await;
+    let plan = said(&run(here, &url, &["migrate", "--dry-run"]));
+    assert_eq!((plan.matches("left alone").count(), plan.matches("to do").count()), (2, 2), "{plan}");
+    said(&run(here, &url, &["migrate"]));
+    assert_eq!(schema(&name).await, before, "nothing of theirs has changed");
+    said(&run(here, &url, &["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"]));
+
+    // By which clock the other program writes is not guessed.
+    let zone = "set it to Django's TIME_ZONE, for example PREGON_DB_ZONE=America/Bogota";
+    assert!(complaint(&run(here, &url, &["serve"])).contains(zone));
+    assert!(plan.contains(zone), "{plan}");
+    let checked = run(here, &url, &["check"]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains(zone), "{checked:?}");
+    let settings = [("PREGON_DATABASE_URL".to_owned(), url.clone()), ("PREGON_DB_ZONE".to_owned(), "UTC".to_owned())];
+    let checked = pregon(&settings, here).arg("check").output().unwrap();
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("has this version's tables"), "{checked:?}");
+
+    let columns = ["ALTER TABLE posts DROP COLUMN views_count, ADD COLUMN mood varchar(9) NOT NULL, ADD COLUMN n int"];
+    statements(&name, &columns).await;
+    let refused = complaint(&run(here, &url, &["migrate"]));
+    assert!(refused.contains("lacks posts.views_count and has posts.mood (NOT NULL"), "{refused}");
+    statements(&name, &["DROP TABLE message_reads"]).await;
+    assert!(complaint(&run(here, &url, &["migrate"])).contains("lacks message_reads"));
+}
+
+#[tokio::test]
+async fn seeds_and_tokens_are_made_and_backups_are_others_work() {
+    let (folder, (url, _)) = (tempfile::tempdir().unwrap(), new_database().await);
+    let here = folder.path();
+    let plan = ["seed", "--users", "5", "--rooms", "2", "--members", "3", "--follows", "2", "--out", "fixture.json"];
+    assert!(complaint(&run(here, &url, &plan)).contains("run pregon migrate"));
+    said(&run(here, &url, &["migrate"]));
+    assert!(said(&run(here, &url, &plan)).starts_with("5 users (password \"pregon-demo\") and 2 rooms"));
+    let fixture: Fixture = serde_json::from_slice(&std::fs::read(here.join("fixture.json")).unwrap()).unwrap();
+    let first = &fixture.users[0];
+    for name in [first.username.to_uppercase(), first.id.clone(), first.id.replace('-', "")] {
+        let token = said(&run(here, &url, &["token", "--user", &name]));
+        let access = Tokens::new(SECRET.as_bytes()).verify_access(token.trim(), Timestamp::now()).unwrap();
+        assert_eq!(access.user.to_string(), first.id);
+    }
+    assert!(complaint(&run(here, &url, &["token", "--user", "nadie"])).contains("is no user of"));
+    assert!(complaint(&run(here, &url, &["backup", "copy.db"])).contains("mariadb-dump"));
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_one_sentence_without_a_password() {
+    let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
+    let wrong = [
+        (url.replace("pregon:pregon", "pregon:hunter2"), "refuses the user or its password"),
+        (url.replace(&format!("/{name}"), "/nowhere"), "CREATE DATABASE"),
+        ("mysql://pregon:hunter2@127.0.0.1:1/x".to_owned(), "start it, or mend PREGON_DATABASE_URL"),
+    ];
+    for (url, part) in wrong {
+        let sentence = complaint(&run(folder.path(), &url, &["migrate"]));
+        assert!(sentence.contains(part) && !sentence.contains("hunter2"), "{sentence}");
+    }
+    // Where several programs check the same tokens, none may be made up.
+    let settings = [("PREGON_DATABASE_URL".to_owned(), url), ("PREGON_JWT_SECRET".to_owned(), String::new())];
+    let output = pregon(&settings, folder.path()).arg("serve").output().unwrap();
+    assert!(complaint(&output).contains("PREGON_JWT_SECRET is not set"));
+}
+
+/// The keys of every object below `value` that hold times.
+fn times(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(text) if key.ends_with("_at") || key == "last_active" || key == "timestamp" => {
+                        found.push(text.clone());
+                    }
+                    other => times(other, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| times(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn naive_times_are_shown_everywhere_where_they_are_asked_for() {
+    let zone = "America/Bogota";
+    let server = Server::builder().seed(2, 1, 2).set("PREGON_TIME_STYLE", "naive").set("PREGON_DB_ZONE", zone);
+    let server = server.start().await;
+    let (user, room) = (&server.fixture.users[0], &server.fixture.rooms[0].id);
+    let client = reqwest::Client::new();
+    let messages = server.http(&format!("/api/messaging/chats/{room}/messages/"));
+    let body = json!({"content": "hola"});
+    let before = Timestamp::now();
+    let send = server.http(&format!("/api/messaging/chats/{room}/send_message/"));
+    let sent = client.post(&send).bearer_auth(&user.token).json(&body).send().await.unwrap();
+    let sent: Value = sent.json().await.unwrap();
+    let list: Value = client.get(&messages).bearer_auth(&user.token).send().await.unwrap().json().await.unwrap();
+    let mut shown = Vec::new();
+    times(&sent, &mut shown);
+    times(&list, &mut shown);
+    assert!(shown.len() >= 6, "{list}");
+    assert!(shown.iter().all(|text| !text.ends_with('Z') && (text.len() == 26 || text.len() == 19)), "{shown:?}");
+    let text = sent["created_at"].as_str().unwrap_or_else(|| panic!("{sent}"));
+    let wall = Timestamp::from_database_text(text).unwrap();
+    // Five hours behind UTC all the year.
+    let moment = wall.plus_seconds(5 * 3600);
+    assert!(before <= moment && moment <= Timestamp::now(), "{text}");
+    // What a client sends back in the same form names the same moment.
+    let since = format!("{messages}?since={text}");
+    let newer: Value = client.get(&since).bearer_auth(&user.token).send().await.unwrap().json().await.unwrap();
+    assert_eq!(newer["count"], 0, "{newer}");
+}

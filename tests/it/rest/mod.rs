@@ -1,0 +1,8 @@
+//! REST over real HTTP, whatever the database.
+
+mod auth;
+mod chat;
+mod notifications;
+mod people;
+mod posts;
+mod uploads;

@@ -1,0 +1,155 @@
+//! A private MariaDB: one for all tests of a process, and instances that a test may stop and kill.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts};
+
+use super::service::{Service, free_port, new_folder};
+
+/// The account of the tests, with a password as everywhere. The server takes one statement a line.
+const ACCOUNT: &str = "CREATE USER IF NOT EXISTS 'pregon'@'127.0.0.1' IDENTIFIED BY 'pregon';\n\
+    GRANT ALL ON *.* TO 'pregon'@'127.0.0.1';\n";
+
+/// A small log makes the template and its copies small.
+const LOG_SIZE: &str = "--innodb-log-file-size=16M";
+
+/// Nothing is forced to disk and all tables are in one file: tests that never stop the server lose nothing by it, and
+/// making thousands of tables is what they would spend most of their time in.
+const IN_HASTE: [&str; 4] = [
+    "--innodb-file-per-table=0",
+    "--innodb-flush-method=nosync",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--debug-no-sync",
+];
+
+/// A MariaDB server of the tests' own.
+pub struct MariaDb {
+    service: Service,
+    port: u16,
+    databases: AtomicU32,
+}
+
+impl MariaDb {
+    /// The one that all tests of this process share, each with databases of its own. Nobody may stop it.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<MariaDb> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start_with(&IN_HASTE))
+    }
+
+    /// One of a test's own, with the server's defaults: every commit is on disk before it is answered.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[&str]) -> Self {
+        let (folder, port) = (new_folder("mariadb"), free_port());
+        let data = folder.join("data");
+        must(Command::new("cp").arg("-a").arg(template()).arg(&data));
+        let accounts = folder.join("accounts.sql");
+        std::fs::write(&accounts, ACCOUNT).unwrap();
+        let mut arguments = vec![
+            "--no-defaults".to_owned(),
+            format!("--datadir={}", data.display()),
+            format!("--tmpdir={}", folder.display()),
+            format!("--socket={}", folder.join("socket").display()),
+            format!("--pid-file={}", folder.join("pid").display()),
+            format!("--init-file={}", accounts.display()),
+            format!("--port={port}"),
+            LOG_SIZE.to_owned(),
+        ];
+        let fixed = [
+            "--bind-address=127.0.0.1",
+            "--skip-log-bin",
+            "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-buffer-pool-size=64M",
+            "--character-set-server=utf8mb4",
+            "--max-connections=500",
+        ];
+        arguments.extend(as_root().iter().chain(&fixed).chain(settings).map(|text| (*text).to_owned()));
+        let service = Service::start(folder, &program("mariadbd"), &arguments, "ready for connections");
+        Self { service, port, databases: AtomicU32::new(0) }
+    }
+
+    /// The address of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        format!("mysql://pregon:pregon@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A connection beside the store's.
+    pub async fn connect(&self, database: &str) -> Conn {
+        Conn::new(Opts::from_url(&self.url(database)).unwrap()).await.unwrap()
+    }
+
+    /// Makes an empty database and returns its name.
+    pub async fn new_database(&self) -> String {
+        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut connection = self.connect("").await;
+        connection.query_drop(format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")).await.unwrap();
+        connection.disconnect().await.unwrap();
+        name
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&self) {
+        self.service.end("KILL");
+    }
+
+    /// Starts it again on the same files and port; returns when it takes connections.
+    pub fn start_again(&self) {
+        self.service.start_again();
+    }
+}
+
+/// Data files as a new server has them. Made once for each build folder: that takes seconds, a copy does not.
+fn template() -> PathBuf {
+    let version = must(Command::new(program("mariadbd")).args(["--no-defaults", "--version"])).stdout;
+    let version: String = String::from_utf8_lossy(&version)
+        .split_whitespace()
+        .nth(2)
+        .unwrap()
+        .replace(|c: char| !c.is_alphanumeric(), "-");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(folder).unwrap();
+    let lock = File::create(folder.join("mariadb.lock")).unwrap();
+    lock.lock().unwrap();
+    let template = folder.join(format!("mariadb-{version}"));
+    if !template.exists() {
+        let unfinished = template.with_extension("unfinished");
+        let _ = std::fs::remove_dir_all(&unfinished);
+        let mut command = Command::new(program("mariadb-install-db"));
+        command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", LOG_SIZE]);
+        command.arg(format!("--datadir={}", unfinished.display())).args(as_root());
+        must(&mut command);
+        std::fs::rename(&unfinished, &template).unwrap();
+    }
+    template
+}
+
+/// Where Debian keeps servers is not on everybody's path.
+fn program(name: &str) -> PathBuf {
+    let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+    folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists()).unwrap_or_else(|| name.into())
+}
+
+/// The server refuses to run as root unless told so.
+fn as_root() -> &'static [&'static str] {
+    if rustix::process::getuid().is_root() { &["--user=root"] } else { &[] }
+}
+
+fn must(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs it"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stdout));
+    output
+}

@@ -1,0 +1,129 @@
+//! A program that serves on a port of its own, and ends with the test process, whatever ends that.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Starts and ends the server as its parent, so that an ended one is really gone. When the test process is, the pipe
+/// to it closes: the server is killed and its folder removed, also after a panic or `kill -9`. Nobody reads what the
+/// guard says then, so it says nothing: it would be ended by that itself.
+const GUARD: &str = r#"
+folder=$1
+shift
+while read -r order signal; do
+  case $order in
+    start) "$@" </dev/null >&2 & server=$!; echo "$server" ;;
+    end) kill -"$signal" "$server"; wait "$server"; server=; echo ended ;;
+  esac
+done
+exec 2>/dev/null
+if [ -n "$server" ]; then kill -KILL "$server"; wait "$server"; fi
+rm -rf "$folder"
+"#;
+
+/// A running server, its guard and its folder.
+pub struct Service {
+    guard: Mutex<Guard>,
+    folder: PathBuf,
+    log: Arc<Mutex<Vec<String>>>,
+    ready: &'static str,
+}
+
+struct Guard {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    lines: Receiver<String>,
+    server: u32,
+}
+
+impl Service {
+    /// Runs a program that says `ready` in a line when it serves. `folder` is removed when the service is dropped.
+    pub fn start(folder: PathBuf, program: &Path, arguments: &[String], ready: &'static str) -> Self {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(GUARD).arg("guard").arg(&folder).arg(program).args(arguments);
+        // A terminal's Ctrl-C goes to the test process alone; the guard then sees it end.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (sender, lines) = channel();
+        let (said, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in said.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line.clone());
+                let _ = sender.send(line);
+            }
+        });
+        let orders = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        let guard = Mutex::new(Guard { child, orders, answers, lines, server: 0 });
+        let service = Self { guard, folder, log, ready };
+        service.start_again();
+        service
+    }
+
+    /// Starts the ended server on the same folder and port; returns when it serves.
+    pub fn start_again(&self) {
+        let mut guard = self.guard.lock().unwrap();
+        guard.lines.try_iter().for_each(drop);
+        guard.server = guard.order("start").parse().unwrap();
+        loop {
+            match guard.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(self.ready) => return,
+                Ok(line) if !line.contains("Aborting") && !line.contains("Address already in use") => {}
+                _ => panic!("{} does not start:\n{}", self.folder.display(), self.log()),
+            }
+        }
+    }
+
+    /// Ends the server with a signal, `KILL` or `TERM`; returns when it is gone.
+    pub fn end(&self, signal: &str) {
+        assert_eq!(self.guard.lock().unwrap().order(&format!("end {signal}")), "ended");
+    }
+
+    /// Sends the server a signal that does not end it, `STOP` or `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let server = self.guard.lock().unwrap().server.to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &server]).status().unwrap().success());
+    }
+
+    /// All that the server has said.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+}
+
+impl Guard {
+    fn order(&mut self, order: &str) -> String {
+        writeln!(self.orders.as_mut().unwrap(), "{order}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder that its service's guard removes.
+pub fn new_folder(name: &str) -> PathBuf {
+    tempfile::Builder::new().prefix(&format!("pregon-{name}-")).tempdir().unwrap().keep()
+}
+
+/// A port that nobody listens on, below those that the system gives to connections: it is still free after a restart.
+pub fn free_port() -> u16 {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(20_000..32_000)).find(is_free).unwrap()
+}
