@@ -7,6 +7,7 @@ mod event_log;
 pub mod mysql;
 mod queue;
 mod rules;
+mod seed;
 mod sql;
 pub mod sqlite;
 mod writer;

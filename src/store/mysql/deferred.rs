@@ -10,18 +10,12 @@ use crate::domain::event::Committed;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::batch::TopicState;
-use crate::store::event_log::LogLine;
 use crate::store::mysql::literal::{Insert, filled};
+use crate::store::sql::chat_rows::{self, EVENTS, MESSAGES, READS};
 use crate::store::sql::{Id, Parameters};
 
-const MESSAGES: &str = "INSERT INTO messages (id, content, message_type, image, video, audio, file_url, file_name, \
-    file_size, is_edited, is_deleted, deleted_at, created_at, updated_at, chat_room_id, reply_to_id, sender_id, story_id) \
-    VALUES ";
-const EVENTS: &str = "INSERT INTO pregon_events (topic, epoch, seq, event_id, kind, transport, message_id, user_id, \
-    detail, created_at) VALUES ";
 const NAMES: &str = "INSERT INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) VALUES ";
 const NAMED_AGAIN: &str = " ON DUPLICATE KEY UPDATE message_id = VALUES(message_id), created_at = VALUES(created_at)";
-const READS: &str = "INSERT INTO message_reads (id, read_at, message_id, user_id) VALUES ";
 const TOPICS: &str = "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES ";
 const PLACED: &str = " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), seq = VALUES(seq), last_at = VALUES(last_at)";
 
@@ -58,51 +52,12 @@ impl Pending {
     /// A new message; its room's last activity moves with it.
     pub fn message(&mut self, zone: Zone, message: &Message) {
         self.active.insert(message.room, message.created_at);
-        let at = message.created_at;
-        let no_time: Option<Timestamp> = None;
-        self.messages.row(
-            zone,
-            &[
-                &message.id,
-                &message.content,
-                &message.message_type,
-                &message.image,
-                &message.video,
-                &message.audio,
-                &message.file_url,
-                &message.file_name,
-                &message.file_size,
-                &message.is_edited,
-                &message.is_deleted,
-                &no_time,
-                &at,
-                &at,
-                &message.room,
-                &message.reply_to.as_ref().map(|reply| reply.id),
-                &message.sender.id,
-                &message.story_id.map(Id),
-            ],
-        );
+        chat_rows::with_message(message, |values| self.messages.row(zone, values));
     }
 
     /// An event's row.
     pub fn event(&mut self, zone: Zone, event: &Committed, transport: Transport) {
-        let LogLine { kind, subject, user, detail } = LogLine::of(&event.event);
-        self.events.row(
-            zone,
-            &[
-                &event.topic.to_string(),
-                &event.cursor.epoch,
-                &event.cursor.seq,
-                &event.event_id,
-                &kind,
-                &transport.as_str(),
-                &subject.map(Id),
-                &user,
-                &detail,
-                &event.at.0,
-            ],
-        );
+        chat_rows::with_event(event, transport, |values| self.events.row(zone, values));
     }
 
     /// A client's name for a message.

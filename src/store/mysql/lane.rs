@@ -19,7 +19,7 @@ use crate::store::mysql::connection::{MysqlError, Remedy, timed};
 use crate::store::mysql::driver::View;
 use crate::store::mysql::retention::Retention;
 use crate::store::mysql::rows::BatchRows;
-use crate::store::mysql::{Shared, topics, twins, unread_counts};
+use crate::store::mysql::{Shared, topics, twins, unread_rest};
 use crate::store::rules;
 use crate::store::writer::{Batch, BatchError, BatchStore};
 
@@ -227,7 +227,7 @@ impl MysqlLane {
 
     fn go_on_with_a_rest(&mut self) -> Result<(), MysqlError> {
         let Some(rest) = self.rests.front().copied() else { return Ok(()) };
-        let left = self.transaction(async |view| unread_counts::go_on(view, rest).await)?;
+        let left = self.transaction(async |view| unread_rest::go_on(view, rest).await)?;
         self.rests.pop_front();
         self.rests.extend(left);
         Ok(())

@@ -17,7 +17,7 @@ mod seed;
 mod store;
 mod topics;
 mod twins;
-mod unread_counts;
+mod unread_rest;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

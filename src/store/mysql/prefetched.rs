@@ -15,6 +15,7 @@ use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::View;
 use crate::store::mysql::literal::{filled, list};
 use crate::store::rules::{Member, MessageHead};
+use crate::store::sql::chat_rows::{MEMBER, member_of_row};
 use crate::store::sql::{Columns, Parameters, Unexpected};
 
 /// A client's name for a message.
@@ -47,11 +48,6 @@ struct Wanted {
 
 /// The locked topics; `None`: some have no row yet, and nothing is locked.
 pub type Locked = Option<HashMap<Topic, TopicState>>;
-
-/// The columns of a [`Member`], after its room and its user.
-pub const MEMBER: &str = "SELECT p.chat_room_id, p.user_id, r.is_active AND u.is_active, p.role IN ('owner', 'admin'), \
-    r.chat_type = 'private', u.username FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
-    JOIN users u ON u.id = p.user_id WHERE ";
 
 const HEADS: &str = "SELECT id, chat_room_id, sender_id, message_type, is_deleted FROM messages WHERE id";
 const REPLIES: &str = "SELECT m.id, m.chat_room_id, u.username, u.display_name, m.content, m.message_type \
@@ -170,16 +166,6 @@ fn topic_of_row(row: Columns<'_>, names: &HashMap<String, Topic>) -> Result<(Top
 pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {
     let epoch = row.optional_u32(1)?.unwrap_or(1);
     Ok(TopicState { epoch, seq: row.count(2)?, last_at: Timestamp(row.number(3)?) })
-}
-
-/// A row of [`MEMBER`].
-pub fn member_of_row(row: Columns<'_>) -> Result<Member, Unexpected> {
-    Ok(Member {
-        is_active: row.flag(2)?,
-        is_admin: row.flag(3)?,
-        is_private: row.flag(4)?,
-        username: row.str(5)?.into(),
-    })
 }
 
 fn columns(row: &Row, zone: Zone) -> Columns<'_> {

@@ -21,12 +21,11 @@ use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::mysql::connection::{MysqlError, Remedy};
 use crate::store::mysql::deferred::Pending;
 use crate::store::mysql::driver::{Driver, View};
-use crate::store::mysql::prefetched::{self, Known, MEMBER};
+use crate::store::mysql::prefetched::{self, Known};
 use crate::store::mysql::topics;
-use crate::store::mysql::unread_counts;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
-use crate::store::sql::{self, messages, new_rooms, people};
-use crate::store::sql::{Columns, Id, Transaction};
+use crate::store::sql::{self, chat_rows, messages, new_rooms, people};
+use crate::store::sql::{Parameters, Transaction};
 
 /// A batch's transaction under way.
 pub struct BatchRows<'a> {
@@ -151,6 +150,11 @@ impl<'a> Transaction for BatchRows<'a> {
     fn changed(&mut self) -> &mut BTreeSet<UserId> {
         &mut self.view.changed
     }
+
+    fn change(&mut self, sql: &str, values: Parameters<'_>) -> Result<(), MysqlError> {
+        self.pending.change(self.view.driver.zone, sql, values);
+        Ok(())
+    }
 }
 
 impl Rows for BatchRows<'_> {
@@ -160,8 +164,7 @@ impl Rows for BatchRows<'_> {
         if let Some(member) = self.known.members.get(&(room, user)) {
             return Ok(member.clone());
         }
-        let sql = format!("{MEMBER}p.chat_room_id = ? AND p.user_id = ?");
-        let member = self.runtime.block_on(self.view.row(&sql, &[&room, &user], prefetched::member_of_row))?;
+        let member = self.runtime.block_on(chat_rows::member(&mut self.view, room, user))?;
         self.known.members.insert((room, user), member.clone());
         Ok(member)
     }
@@ -217,10 +220,7 @@ impl Rows for BatchRows<'_> {
         let found = match self.known.names.get(&name) {
             Some(found) => *found,
             None => {
-                let sql = "SELECT message_id, created_at FROM pregon_client_ids \
-                    WHERE user_id = ? AND room_id = ? AND client_id = ?";
-                let read = |row: Columns<'_>| Ok((row.id(0)?, Timestamp(row.number(1)?)));
-                let found = self.runtime.block_on(self.view.row(sql, &[&user, &room, &client_id], read))?;
+                let found = self.runtime.block_on(chat_rows::named(&mut self.view, user, room, client_id))?;
                 self.known.names.insert(name, found);
                 found
             }
@@ -266,15 +266,13 @@ impl Rows for BatchRows<'_> {
     }
 
     fn edit_message(&mut self, message: MessageId, content: &str, at: Timestamp) -> Result<(), MysqlError> {
-        let sql = "UPDATE messages SET content = ?, is_edited = 1, updated_at = ? WHERE id = ?";
-        self.pending.change(self.view.driver.zone, sql, &[&content, &at, &message]);
+        chat_rows::edit_message(self, message, content, at)?;
         self.known.replies.remove(&message);
         Ok(())
     }
 
     fn delete_message(&mut self, message: MessageId, at: Timestamp) -> Result<(), MysqlError> {
-        let sql = "UPDATE messages SET is_deleted = 1, deleted_at = ?, updated_at = ? WHERE id = ?";
-        self.pending.change(self.view.driver.zone, sql, &[&at, &at, &message]);
+        chat_rows::delete_message(self, message, at)?;
         self.known.replies.insert(message, None);
         if let Some(Some((_, head))) = self.known.heads.get_mut(&message) {
             head.is_deleted = true;
@@ -293,19 +291,9 @@ impl Rows for BatchRows<'_> {
         let is_there = match self.known.reactions.get(&key) {
             Some(is_there) => *is_there,
             // Who has not asked for it before, has not changed it before: nothing that waits matters.
-            None => {
-                let sql = "SELECT 1 FROM message_reactions WHERE message_id = ? AND user_id = ? AND reaction_type = ?";
-                self.runtime.block_on(self.view.is_there(sql, &[&message, &user, &reaction]))?
-            }
+            None => self.runtime.block_on(chat_rows::has_reacted(&mut self.view, message, user, reaction))?,
         };
-        if is_there {
-            let sql = "DELETE FROM message_reactions WHERE message_id = ? AND user_id = ? AND reaction_type = ?";
-            self.pending.change(self.view.driver.zone, sql, &[&message, &user, &reaction]);
-        } else {
-            let sql = "INSERT INTO message_reactions (id, reaction_type, created_at, message_id, user_id) \
-                VALUES (?, ?, ?, ?, ?)";
-            self.pending.change(self.view.driver.zone, sql, &[&Id::fresh(), &reaction, &at, &message, &user]);
-        }
+        chat_rows::toggle_reaction(self, key, is_there, at)?;
         self.known.reactions.insert(key, !is_there);
         Ok(!is_there)
     }
@@ -315,8 +303,7 @@ impl Rows for BatchRows<'_> {
             Some(is_there) => *is_there,
             None => {
                 self.flush()?;
-                let sql = "SELECT 1 FROM message_reads WHERE message_id = ? AND user_id = ?";
-                self.runtime.block_on(self.view.is_there(sql, &[&message, &user]))?
+                self.runtime.block_on(chat_rows::has_read(&mut self.view, message, user))?
             }
         };
         if !is_there {
@@ -334,11 +321,9 @@ impl Rows for BatchRows<'_> {
     fn read_all(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<ReadAll, MysqlError> {
         self.flush()?;
         let Self { runtime, view, pending, known, rests, .. } = self;
-        let after = "SELECT last_read_at FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
-        let after = runtime.block_on(view.row(after, &[&room, &user], |row| row.time(0)))?;
-        let after = after.ok_or_else(|| MysqlError::Unexpected("a participant is gone".into()))?;
+        let after = runtime.block_on(chat_rows::last_read(view, room, user))?;
         let rest = UnreadRest { room, user, after, before: Timestamp(i64::MAX), at };
-        let found = runtime.block_on(unread_counts::newest(view, rest))?;
+        let found = runtime.block_on(chat_rows::newest_unread(view, rest))?;
         for (message, _) in &found {
             pending.read(view.driver.zone, *message, user, at);
             known.reads.insert((*message, user), true);
@@ -348,7 +333,7 @@ impl Rows for BatchRows<'_> {
             && found.len() == limits::READ_ALL_ROWS_MAX
         {
             let rest = UnreadRest { before: *before, ..rest };
-            count += runtime.block_on(unread_counts::count(view, rest))?;
+            count += runtime.block_on(chat_rows::count_unread(view, rest))?;
             if rests.len() < limits::READ_ALL_RESTS_MAX {
                 rests.push_back(rest);
             }
@@ -359,8 +344,7 @@ impl Rows for BatchRows<'_> {
 
     fn insert_member(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<bool, MysqlError> {
         self.known.members.remove(&(room, user));
-        let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
-        if self.runtime.block_on(self.view.is_there(sql, &[&room, &user]))? {
+        if self.runtime.block_on(chat_rows::is_participant(&mut self.view, room, user))? {
             return Ok(false);
         }
         let members = [(user, "member")];
@@ -370,7 +354,6 @@ impl Rows for BatchRows<'_> {
 
     fn delete_member(&mut self, room: RoomId, user: UserId) -> Result<bool, MysqlError> {
         self.known.members.remove(&(room, user));
-        let sql = "DELETE FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
-        Ok(self.runtime.block_on(self.view.execute(sql, &[&room, &user]))? > 0)
+        self.runtime.block_on(chat_rows::delete_member(&mut self.view, room, user))
     }
 }

@@ -11,8 +11,8 @@ use crate::ids::{RoomId, Topic, UserId};
 use crate::store::StoreError;
 use crate::store::mysql::connection::{Link, MysqlError};
 use crate::store::mysql::literal::Insert;
+use crate::store::seed::{SeedPlan, Seeded};
 use crate::store::sql::Id;
-use crate::store::sqlite::{SeedPlan, Seeded};
 
 /// Bytes of rows at which a statement is sent: well below what every server takes at once.
 const STATEMENT_BYTES: usize = 512 * 1024;

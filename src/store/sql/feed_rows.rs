@@ -22,7 +22,7 @@ use crate::store::sql::{
 };
 
 /// How a transaction's driver fails.
-type Error<T> = <<T as Transaction>::Driver as Sql>::Error;
+pub type Error<T> = <<T as Transaction>::Driver as Sql>::Error;
 
 /// A batch's transaction under way.
 pub trait Transaction {
@@ -41,6 +41,11 @@ pub trait Transaction {
     /// A change: how many rows it met.
     fn execute(&mut self, sql: &str, values: Parameters<'_>) -> Result<u64, Error<Self>> {
         self.run(async |view| view.execute(sql, values).await)
+    }
+
+    /// A change whose outcome nobody waits for: it may be put off to the batch's end.
+    fn change(&mut self, sql: &str, values: Parameters<'_>) -> Result<(), Error<Self>> {
+        self.execute(sql, values).map(drop)
     }
 
     /// Has `sql` a row?

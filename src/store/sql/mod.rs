@@ -7,6 +7,7 @@
 //! A statement may be a way to a server and back: what a page needs is asked for all its rows at once.
 
 pub mod accounts;
+pub mod chat_rows;
 mod columns;
 pub mod comments;
 pub mod comments_tree;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::twin::Twins;
@@ -17,9 +17,10 @@ use crate::store::StoreError;
 use crate::store::batch::{self, TopicState, UnreadRest};
 use crate::store::caches::Caches;
 use crate::store::rules::Member;
+use crate::store::sql::{Sql, at_once};
 use crate::store::sqlite::checkpoint::Wal;
 use crate::store::sqlite::connection::{self, Role, is_own_fault};
-use crate::store::sqlite::driver::View;
+use crate::store::sqlite::driver::{Driver, View};
 use crate::store::sqlite::retention::Retention;
 use crate::store::sqlite::rows::BatchRows;
 use crate::store::sqlite::{Clock, twins};
@@ -248,16 +249,12 @@ impl BatchStore for SqliteLane {
     fn resolve(&mut self, batch: &Batch) -> Result<bool, StoreError> {
         let is_there = match batch.events.first() {
             None => false,
-            Some(event) => self
-                .connection
-                .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM pregon_events \
-                     WHERE topic = ?1 AND epoch = ?2 AND seq = ?3 AND event_id = ?4)",
-                )?
-                .query_row(
-                    params![event.topic.to_string(), event.cursor.epoch, event.cursor.seq, event.event_id],
-                    |row| row.get(0),
-                )?,
+            Some(event) => {
+                let sql = "SELECT 1 FROM pregon_events WHERE topic = ? AND epoch = ? AND seq = ? AND event_id = ?";
+                let (topic, cursor) = (event.topic.to_string(), event.cursor);
+                let mut driver: Driver<'_> = &self.connection;
+                at_once(driver.row(sql, &[&topic, &cursor.epoch, &cursor.seq, &event.event_id], |_| Ok(())))?.is_some()
+            }
         };
         let rests = std::mem::take(&mut self.undecided);
         if is_there {

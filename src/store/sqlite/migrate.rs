@@ -96,7 +96,7 @@ fn take_missing(connection: &mut Connection) -> rusqlite::Result<()> {
             step.execute_batch(migration.sql)?;
             step.execute(
                 "INSERT INTO pregon_migrations (number, name, applied_at) VALUES (?1, ?2, ?3)",
-                params![migration.number, migration.name, Timestamp::now()],
+                params![migration.number, migration.name, Timestamp::now().database_text()],
             )?;
         }
         step.commit()?;

@@ -11,7 +11,6 @@ mod retention;
 mod rows;
 mod seed;
 mod twins;
-mod values;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,7 +21,8 @@ use uuid::Uuid;
 
 pub use self::backup::backup;
 pub use self::migrate::{PlanLine, migrate};
-pub use self::seed::{SeedPlan, Seeded, seed};
+pub use self::seed::seed;
+pub use crate::store::seed::{SeedPlan, Seeded};
 
 use self::checkpoint::{Checkpointer, Wal};
 use self::driver::View;

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::store::StoreError;
 use crate::store::batch::UnreadRest;
+use crate::store::sql::at_once;
 use crate::store::sqlite::lane::SqliteLane;
 use crate::store::sqlite::rows::insert_unread;
 
@@ -44,8 +45,8 @@ impl SqliteLane {
     /// The next rows of a long `mark_as_read`.
     pub(super) fn finish_a_rest(&mut self) -> Result<(), StoreError> {
         let Some(rest) = self.rests.front().copied() else { return Ok(()) };
-        let oldest = self.transaction(|connection| {
-            let (rows, oldest) = insert_unread(connection, rest)?;
+        let oldest = self.change(|view| {
+            let (rows, oldest) = at_once(insert_unread(view, rest))?;
             Ok(oldest.filter(|_| rows.len() == limits::READ_ALL_ROWS_MAX))
         })?;
         self.rests.pop_front();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType, ReplyPreview};
@@ -14,13 +14,11 @@ use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::caches::Caches;
-use crate::store::event_log::LogLine;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
-use crate::store::sql::{self, Transaction, at_once, messages, new_rooms, people};
+use crate::store::sql::{self, Id, Parameters, Transaction, at_once, chat_rows, marks, messages, new_rooms, people};
 use crate::store::sqlite::connection::is_own_fault;
 use crate::store::sqlite::driver::{Driver, View};
 use crate::store::sqlite::lane::{Memory, TouchedTopics};
-use crate::store::sqlite::values::{Id, count};
 
 /// A batch's transaction under way.
 pub struct BatchRows<'a> {
@@ -50,37 +48,32 @@ impl<'a> BatchRows<'a> {
     /// What is written once a batch: the topics' places, the rooms' last activity.
     pub fn finish(&mut self) -> rusqlite::Result<()> {
         for topic in &self.touched {
-            let Some(state) = self.memory.topics.get(topic) else { continue };
-            self.view
-                .driver
-                .prepare_cached(
-                    "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?1, ?2, ?3, ?4) \
-                     ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq, last_at = excluded.last_at",
-                )?
-                .execute(params![topic.to_string(), state.epoch, state.seq, state.last_at.0])?;
+            let Some(TopicState { epoch, seq, last_at }) = self.memory.topics.get(topic) else { continue };
+            let sql = "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?, ?, ?, ?) \
+                ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq, last_at = excluded.last_at";
+            at_once(self.view.execute(sql, &[&topic.to_string(), epoch, seq, &last_at.0]))?;
         }
         for (room, at) in &self.active {
-            self.view
-                .driver
-                .prepare_cached("UPDATE chat_rooms SET last_activity = ?2 WHERE id = ?1")?
-                .execute(params![room, at])?;
+            at_once(self.view.execute("UPDATE chat_rooms SET last_activity = ? WHERE id = ?", &[at, room]))?;
         }
         Ok(())
+    }
+
+    /// One row.
+    fn insert(&mut self, head: &str, values: Parameters<'_>) -> rusqlite::Result<()> {
+        at_once(self.view.execute(&format!("{head}({})", marks(values.len())), values)).map(drop)
     }
 
     fn topic(&mut self, topic: Topic) -> rusqlite::Result<TopicState> {
         if let Some(state) = self.memory.topics.get(&topic) {
             return Ok(*state);
         }
-        let state = self
-            .view
-            .driver
-            .prepare_cached("SELECT epoch, seq, last_at FROM pregon_topics WHERE topic = ?1")?
-            .query_row([topic.to_string()], |row| {
-                Ok(TopicState { epoch: row.get(0)?, seq: count(row, 1)?, last_at: Timestamp(row.get(2)?) })
-            })
-            .optional()?
-            .unwrap_or(TopicState { epoch: 1, seq: 0, last_at: Timestamp(0) });
+        let sql = "SELECT epoch, seq, last_at FROM pregon_topics WHERE topic = ?";
+        let found = at_once(self.view.row(sql, &[&topic.to_string()], |row| {
+            let epoch = row.optional_u32(0)?.unwrap_or(1);
+            Ok(TopicState { epoch, seq: row.count(1)?, last_at: Timestamp(row.number(2)?) })
+        }))?;
+        let state = found.unwrap_or(TopicState { epoch: 1, seq: 0, last_at: Timestamp(0) });
         self.memory.topics.insert(topic, state);
         Ok(state)
     }
@@ -97,17 +90,17 @@ impl Savepoints for BatchRows<'_> {
     type Saved = Saved;
 
     fn save(&mut self) -> rusqlite::Result<Saved> {
-        self.view.driver.prepare_cached("SAVEPOINT one")?.execute([])?;
+        at_once(self.view.execute("SAVEPOINT one", &[]))?;
         let topics = self.touched.iter().filter_map(|topic| Some((*topic, *self.memory.topics.get(topic)?)));
         Ok(Saved { topics: topics.collect(), active: self.active.clone(), rests: self.rests.len() })
     }
 
     fn release(&mut self) -> rusqlite::Result<()> {
-        self.view.driver.prepare_cached("RELEASE one")?.execute([]).map(drop)
+        at_once(self.view.execute("RELEASE one", &[])).map(drop)
     }
 
     fn back_to(&mut self, saved: Saved) -> rusqlite::Result<()> {
-        self.view.driver.prepare_cached("ROLLBACK TO one")?.execute([])?;
+        at_once(self.view.execute("ROLLBACK TO one", &[]))?;
         self.release()?;
         self.memory.clear();
         self.touched = saved.topics.iter().map(|(topic, _)| *topic).collect();
@@ -144,23 +137,7 @@ impl Rows for BatchRows<'_> {
         if let Some(member) = self.memory.members.get(&(room, user)) {
             return Ok(member.clone());
         }
-        let member = self
-            .view
-            .driver
-            .prepare_cached(
-                "SELECT r.is_active AND u.is_active, p.role IN ('owner', 'admin'), r.chat_type = 'private', u.username \
-                 FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id JOIN users u ON u.id = p.user_id \
-                 WHERE p.chat_room_id = ?1 AND p.user_id = ?2",
-            )?
-            .query_row(params![room, user], |row| {
-                Ok(Member {
-                    is_active: row.get(0)?,
-                    is_admin: row.get(1)?,
-                    is_private: row.get(2)?,
-                    username: row.get(3)?,
-                })
-            })
-            .optional()?;
+        let member = at_once(chat_rows::member(&mut self.view, room, user))?;
         self.memory.members.insert((room, user), member.clone());
         Ok(member)
     }
@@ -192,14 +169,8 @@ impl Rows for BatchRows<'_> {
         client_id: &str,
         since: Timestamp,
     ) -> rusqlite::Result<Option<MessageId>> {
-        self.view
-            .driver
-            .prepare_cached(
-                "SELECT message_id FROM pregon_client_ids \
-                 WHERE user_id = ?1 AND room_id = ?2 AND client_id = ?3 AND created_at > ?4",
-            )?
-            .query_row(params![user, room, client_id, since.0], |row| row.get(0))
-            .optional()
+        let found = at_once(chat_rows::named(&mut self.view, user, room, client_id))?;
+        Ok(found.filter(|(_, at)| *at > since).map(|(message, _)| message))
     }
 
     fn next_time(&mut self, topic: Topic) -> rusqlite::Result<Timestamp> {
@@ -217,55 +188,12 @@ impl Rows for BatchRows<'_> {
     }
 
     fn log(&mut self, event: &Committed, transport: Transport) -> rusqlite::Result<()> {
-        let line = LogLine::of(&event.event);
-        self.view
-            .driver
-            .prepare_cached(
-                "INSERT INTO pregon_events \
-                 (topic, epoch, seq, event_id, kind, transport, message_id, user_id, detail, created_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                event.topic.to_string(),
-                event.cursor.epoch,
-                event.cursor.seq,
-                event.event_id,
-                line.kind,
-                transport.as_str(),
-                line.subject.map(Id),
-                line.user,
-                line.detail,
-                event.at.0,
-            ])
-            .map(drop)
+        chat_rows::with_event(event, transport, |values| self.insert(chat_rows::EVENTS, values))
     }
 
     fn insert_message(&mut self, message: &Message) -> rusqlite::Result<()> {
         self.active.insert(message.room, message.created_at);
-        let created_at = message.created_at.database_text();
-        self.view
-            .driver
-            .prepare_cached(
-                "INSERT INTO messages (id, content, message_type, image, video, audio, file_url, file_name, file_size, \
-                 is_edited, is_deleted, deleted_at, created_at, updated_at, chat_room_id, reply_to_id, sender_id, \
-                 story_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, NULL, ?10, ?10, ?11, ?12, ?13, NULL)",
-            )?
-            .execute(params![
-                message.id,
-                message.content,
-                message.message_type,
-                message.image,
-                message.video,
-                message.audio,
-                message.file_url,
-                message.file_name,
-                message.file_size,
-                created_at,
-                message.room,
-                message.reply_to.as_ref().map(|reply| reply.id),
-                message.sender.id,
-            ])
-            .map(drop)
+        chat_rows::with_message(message, |values| self.insert(chat_rows::MESSAGES, values))
     }
 
     fn name_message(
@@ -276,30 +204,17 @@ impl Rows for BatchRows<'_> {
         message: MessageId,
         at: Timestamp,
     ) -> rusqlite::Result<()> {
-        self.view
-            .driver
-            .prepare_cached(
-                "INSERT OR REPLACE INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![user, room, client_id, message, at.0])
-            .map(drop)
+        let sql =
+            "INSERT OR REPLACE INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) VALUES ";
+        self.insert(sql, &[&user, &room, &client_id, &message, &at.0])
     }
 
     fn edit_message(&mut self, message: MessageId, content: &str, at: Timestamp) -> rusqlite::Result<()> {
-        self.view
-            .driver
-            .prepare_cached("UPDATE messages SET content = ?2, is_edited = 1, updated_at = ?3 WHERE id = ?1")?
-            .execute(params![message, content, at])
-            .map(drop)
+        chat_rows::edit_message(self, message, content, at)
     }
 
     fn delete_message(&mut self, message: MessageId, at: Timestamp) -> rusqlite::Result<()> {
-        self.view
-            .driver
-            .prepare_cached("UPDATE messages SET is_deleted = 1, deleted_at = ?2, updated_at = ?2 WHERE id = ?1")?
-            .execute(params![message, at])
-            .map(drop)
+        chat_rows::delete_message(self, message, at)
     }
 
     fn toggle_reaction(
@@ -309,55 +224,34 @@ impl Rows for BatchRows<'_> {
         reaction: ReactionType,
         at: Timestamp,
     ) -> rusqlite::Result<bool> {
-        let removed = self
-            .view
-            .driver
-            .prepare_cached(
-                "DELETE FROM message_reactions WHERE message_id = ?1 AND user_id = ?2 AND reaction_type = ?3",
-            )?
-            .execute(params![message, user, reaction])?;
-        if removed > 0 {
-            return Ok(false);
-        }
-        self.view
-            .driver
-            .prepare_cached(
-                "INSERT INTO message_reactions (id, reaction_type, created_at, message_id, user_id) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![Id::fresh(), reaction, at, message, user])?;
-        Ok(true)
+        let is_there = at_once(chat_rows::has_reacted(&mut self.view, message, user, reaction))?;
+        chat_rows::toggle_reaction(self, (message, user, reaction), is_there, at)?;
+        Ok(!is_there)
     }
 
     fn insert_read(&mut self, message: MessageId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
-        insert_read(self.view.driver, message, user, at)
+        if at_once(chat_rows::has_read(&mut self.view, message, user))? {
+            return Ok(false);
+        }
+        self.insert(chat_rows::READS, &[&Id::fresh(), &at, &message, &user]).map(|()| true)
     }
 
     fn move_last_read(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<()> {
-        self.view
-            .driver
-            .prepare_cached(
-                "UPDATE chat_participants SET last_read_at = ?3 \
-                 WHERE chat_room_id = ?1 AND user_id = ?2 AND last_read_at < ?3",
-            )?
-            .execute(params![room, user, at])
-            .map(drop)
+        let sql = "UPDATE chat_participants SET last_read_at = ? WHERE chat_room_id = ? AND user_id = ? \
+            AND last_read_at < ?";
+        self.change(sql, &[&at, &room, &user, &at])
     }
 
     fn read_all(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<ReadAll> {
-        let after: Timestamp = self
-            .view
-            .driver
-            .prepare_cached("SELECT last_read_at FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2")?
-            .query_row(params![room, user], |row| row.get(0))?;
+        let after = at_once(chat_rows::last_read(&mut self.view, room, user))?;
         let rest = UnreadRest { room, user, after, before: Timestamp(i64::MAX), at };
-        let (newest, oldest) = insert_unread(self.view.driver, rest)?;
+        let (newest, oldest) = at_once(insert_unread(&mut self.view, rest))?;
         let mut count = newest.len() as u64;
         if let Some(before) = oldest
             && newest.len() == limits::READ_ALL_ROWS_MAX
         {
             let rest = UnreadRest { before, ..rest };
-            count += count_unread(self.view.driver, rest)?;
+            count += at_once(chat_rows::count_unread(&mut self.view, rest))?;
             if self.rests.len() < limits::READ_ALL_RESTS_MAX {
                 self.rests.push_back(rest);
             }
@@ -368,8 +262,7 @@ impl Rows for BatchRows<'_> {
 
     fn insert_member(&mut self, room: RoomId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
         self.memory.members.remove(&(room, user));
-        let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
-        if at_once(self.view.is_there(sql, &[&room, &user]))? {
+        if at_once(chat_rows::is_participant(&mut self.view, room, user))? {
             return Ok(false);
         }
         at_once(new_rooms::insert_participants(&mut self.view, room, &[(user, "member")], at))?;
@@ -378,54 +271,20 @@ impl Rows for BatchRows<'_> {
 
     fn delete_member(&mut self, room: RoomId, user: UserId) -> rusqlite::Result<bool> {
         self.memory.members.remove(&(room, user));
-        let removed = self
-            .view
-            .driver
-            .prepare_cached("DELETE FROM chat_participants WHERE chat_room_id = ?1 AND user_id = ?2")?
-            .execute(params![room, user])?;
-        Ok(removed > 0)
+        at_once(chat_rows::delete_member(&mut self.view, room, user))
     }
 }
 
-fn insert_read(connection: &Connection, message: MessageId, user: UserId, at: Timestamp) -> rusqlite::Result<bool> {
-    let added = connection
-        .prepare_cached(
-            "INSERT INTO message_reads (id, read_at, message_id, user_id) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (message_id, user_id) DO NOTHING",
-        )?
-        .execute(params![Id::fresh(), at, message, user])?;
-    Ok(added > 0)
-}
-
-const UNREAD: &str = "FROM messages WHERE chat_room_id = ?1 AND is_deleted = 0 AND created_at > ?2 AND created_at < ?3 \
-    AND sender_id <> ?4 AND NOT EXISTS (SELECT 1 FROM message_reads WHERE message_id = messages.id AND user_id = ?4)";
-
 /// Read rows for the newest unread messages of `rest`: which, and the oldest one's time.
-pub fn insert_unread(
-    connection: &Connection,
+pub async fn insert_unread(
+    view: &mut View<'_>,
     rest: UnreadRest,
 ) -> rusqlite::Result<(Vec<MessageId>, Option<Timestamp>)> {
-    let unread = connection
-        .prepare_cached(&format!("SELECT id, created_at {UNREAD} ORDER BY created_at DESC, id DESC LIMIT ?5"))?
-        .query_map(
-            params![rest.room, rest.after, upper_bound(rest.before), rest.user, limits::READ_ALL_ROWS_MAX],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?
-        .collect::<rusqlite::Result<Vec<(MessageId, Timestamp)>>>()?;
+    let unread = chat_rows::newest_unread(view, rest).await?;
+    let sql = format!("{}(?, ?, ?, ?)", chat_rows::READS);
     for (message, _) in &unread {
-        insert_read(connection, *message, rest.user, rest.at)?;
+        view.execute(&sql, &[&Id::fresh(), &rest.at, message, &rest.user]).await?;
     }
     let oldest = unread.last().map(|(_, at)| *at);
     Ok((unread.into_iter().map(|(message, _)| message).collect(), oldest))
-}
-
-fn count_unread(connection: &Connection, rest: UnreadRest) -> rusqlite::Result<u64> {
-    connection
-        .prepare_cached(&format!("SELECT count(*) {UNREAD}"))?
-        .query_row(params![rest.room, rest.after, upper_bound(rest.before), rest.user], |row| count(row, 0))
-}
-
-/// No time is written beyond the year 9999; the greatest [`Timestamp`] has no text of 26 characters.
-fn upper_bound(before: Timestamp) -> String {
-    if before.0 == i64::MAX { "9999".to_owned() } else { before.database_text() }
 }

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use uuid::{NoContext, Uuid};
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, Zone};
 use crate::domain::chat::message::MessageType;
 use crate::domain::chat::twin::{Candidate, Twins};
 use crate::domain::chat::write::Transport;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
+use crate::store::sql::{Columns, Sql, at_once};
+use crate::store::sqlite::driver::Driver;
 
 struct Recent {
     message: MessageId,
@@ -50,30 +52,25 @@ pub fn recall(connection: &Connection, now: Timestamp) -> rusqlite::Result<Twins
 }
 
 /// Ids are ordered by time, so the newest messages are the end of the primary key.
-fn recent_messages(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Recent>> {
-    connection
-        .prepare(
-            "SELECT id, chat_room_id, sender_id, content, message_type, created_at FROM messages \
-             WHERE id >= ?1 AND created_at >= ?2 AND image IS NULL AND video IS NULL AND audio IS NULL \
-             AND file_url = '' AND NOT EXISTS (SELECT 1 FROM pregon_client_ids WHERE message_id = messages.id \
-             AND user_id = messages.sender_id AND room_id = messages.chat_room_id) \
-             ORDER BY id DESC LIMIT ?3",
-        )?
-        .query_map(params![first_id(since), since, limits::TWIN_MESSAGES_MAX], |row| {
-            Ok(Recent {
-                message: row.get(0)?,
-                room: row.get(1)?,
-                sender: row.get(2)?,
-                content: row.get(3)?,
-                message_type: row.get(4)?,
-                at: row.get(5)?,
-            })
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()
-        .map(|mut newest_first| {
-            newest_first.reverse();
-            newest_first
+fn recent_messages(mut driver: Driver<'_>, since: Timestamp) -> rusqlite::Result<Vec<Recent>> {
+    let sql = "SELECT id, chat_room_id, sender_id, content, message_type, created_at FROM messages \
+        WHERE id >= ? AND created_at >= ? AND image IS NULL AND video IS NULL AND audio IS NULL \
+        AND file_url = '' AND NOT EXISTS (SELECT 1 FROM pregon_client_ids WHERE message_id = messages.id \
+        AND user_id = messages.sender_id AND room_id = messages.chat_room_id) \
+        ORDER BY id DESC LIMIT ?";
+    let read = |row: Columns<'_>| {
+        Ok(Recent {
+            message: row.id(0)?,
+            room: row.id(1)?,
+            sender: row.id(2)?,
+            content: row.text(3)?,
+            message_type: row.kind(4)?,
+            at: row.time(5)?,
         })
+    };
+    let mut messages = at_once(driver.rows(sql, &[&first_id(since), &since, &limits::TWIN_MESSAGES_MAX], read))?;
+    messages.reverse();
+    Ok(messages)
 }
 
 /// The least id that a message of that time, or of a second before it, can have: ids are taken from the system's
@@ -85,7 +82,8 @@ fn first_id(since: Timestamp) -> MessageId {
     MessageId(Uuid::from_bytes(bytes))
 }
 
-/// The way in of a room's messages since then. A topic's times grow with its sequence: they are its newest events.
+/// The way in of a room's messages since then. A topic's times grow with its sequence: they are its newest events, and
+/// the first that is older is the last to be looked at.
 fn recent_transports(
     connection: &Connection,
     room: RoomId,
@@ -93,17 +91,18 @@ fn recent_transports(
 ) -> rusqlite::Result<HashMap<MessageId, Transport>> {
     let mut transports = HashMap::new();
     let mut newest_first = connection.prepare_cached(
-        "SELECT created_at, kind, message_id, transport FROM pregon_events WHERE topic = ?1 \
+        "SELECT created_at, kind, message_id, transport FROM pregon_events WHERE topic = ? \
          ORDER BY epoch DESC, seq DESC",
     )?;
     let mut rows = newest_first.query([Topic::Room(room).to_string()])?;
     while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(0)? < since.0 {
+        let row = Columns::new(row, Zone::Utc);
+        if row.number(0)? < since.0 {
             break;
         }
-        if row.get_ref(1)?.as_str()? == "sent" {
-            let is_rest = row.get_ref(3)?.as_str()? == "rest";
-            transports.insert(row.get(2)?, if is_rest { Transport::Rest } else { Transport::Socket });
+        if row.str(1)? == "sent" {
+            let transport = if row.str(3)? == "rest" { Transport::Rest } else { Transport::Socket };
+            transports.insert(row.id(2)?, transport);
         }
     }
     Ok(transports)
