@@ -11,8 +11,8 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace --lib --bins
-	cargo test --test tidy
-	cargo test --test it -- codec:: simulation::
+	cargo test --workspace --test tidy
+	cargo test --workspace --test it -- codec:: simulation::
 
 serve:
 	cargo run --release
@@ -20,7 +20,7 @@ serve:
 # A real Django with a real channel layer, pregon beside it on the same database, and nginx before both: what each test
 # has shown. Installs what is missing from PyPI into the build folder.
 django-demo:
-	cargo test --no-fail-fast --test beside
+	cargo test --workspace --no-fail-fast --test beside
 
 # pregon and the bare epoll loop in turns, each on a core of its own, and the bars it must reach.
 load:

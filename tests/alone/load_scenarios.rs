@@ -14,7 +14,7 @@ fn loadtest() -> &'static Path {
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_BIN_EXE_pregon")).parent().unwrap();
         let mut build = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-        build.args(["build", "--quiet", "-p", "loadtest", "--bin", "loadtest", "--target-dir"]);
+        build.args(["build", "--quiet", "--workspace", "--bin", "loadtest", "--target-dir"]);
         build.arg(folder.parent().unwrap());
         if !cfg!(debug_assertions) {
             build.arg("--release");

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::backend::Django;
+use crate::support::private::service::HeldPort;
 use crate::support::{PATIENCE, Socket};
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ struct Nginx {
     child: Child,
     folder: tempfile::TempDir,
     port: u16,
+    _held: HeldPort,
 }
 
 /// The file with this machine's ports and paths in the places of an operator's.
@@ -40,7 +42,8 @@ fn program() -> PathBuf {
 impl Nginx {
     async fn start(pregon: &str, django: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let held = HeldPort::new();
+        let port = held.number();
         let (path, site) = (folder.path(), folder.path().join("site.conf"));
         std::fs::write(&site, adapted(port, pregon, django, path)).unwrap();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -60,7 +63,7 @@ impl Nginx {
         let checked = checked.unwrap_or_else(|error| panic!("nginx: {error}; tests/run installs it"));
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         let child = command.stdin(Stdio::null()).spawn().unwrap();
-        let nginx = Self { child, folder, port };
+        let nginx = Self { child, folder, port, _held: held };
         let began = Instant::now();
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(began.elapsed() < PATIENCE, "nginx does not serve");
@@ -156,7 +159,8 @@ async fn each_path_goes_to_its_server_and_sockets_pass() {
 /// Where nobody listens, every attempt of every client is an error to nginx.
 #[tokio::test]
 async fn a_token_is_in_no_log_when_pregon_is_away() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let held = HeldPort::new();
+    let nobody = format!("127.0.0.1:{}", held.number());
     let nginx = Nginx::start(&nobody, &nobody).await;
     for path in ["/ws/feed/?token=hunter2", "/api/notifications/?page=1"] {
         assert_eq!(reqwest::get(nginx.http(path)).await.unwrap().status().as_u16(), 502);

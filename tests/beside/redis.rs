@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::private::service::{Service, free_port, new_folder};
+use crate::support::private::service::{HeldPort, Service, new_folder};
 
 /// A Redis server of a test's own.
 pub struct Redis {
     service: Service,
-    port: u16,
+    port: HeldPort,
 }
 
 impl Redis {
     /// Starts one on a free port.
     pub fn start() -> Self {
-        let (folder, port) = (new_folder("redis"), free_port());
+        let (folder, port) = (new_folder("redis"), HeldPort::new());
         let arguments = [
-            ("--port", port.to_string()),
+            ("--port", port.number().to_string()),
             ("--bind", "127.0.0.1".to_owned()),
             ("--dir", folder.display().to_string()),
             ("--save", String::new()),
@@ -28,12 +28,12 @@ impl Redis {
 
     /// `redis://127.0.0.1:<port>/0`.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        format!("redis://127.0.0.1:{}/0", self.port())
     }
 
     /// Where it listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Ends it at once, with all it knew.

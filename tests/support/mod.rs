@@ -9,10 +9,13 @@ pub mod private;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,6 +24,8 @@ pub use database::Database;
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+/// How often a server is asked whether it has come.
+const POLL: Duration = Duration::from_millis(10);
 /// What all tests' servers sign tokens with.
 pub const SECRET: &str = "a secret of the tests, long enough";
 
@@ -62,6 +67,7 @@ pub struct Server {
     database: Database,
     folder: tempfile::TempDir,
     address: String,
+    http: reqwest::Client,
     pub fixture: Fixture,
 }
 
@@ -98,7 +104,9 @@ impl Builder {
             Some((users, rooms, members)) => seed(&self.settings, self.folder.path(), users, rooms, members),
         };
         let (child, address) = launch(&self.settings, self.folder.path());
-        Server { child, settings: self.settings, database, folder: self.folder, address, fixture }
+        // Each request has a connection of its own: a test may make them in one runtime after another.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Server { child, settings: self.settings, database, folder: self.folder, address, http, fixture }
     }
 }
 
@@ -265,7 +273,7 @@ impl Server {
 
     /// The status of a GET without a token.
     pub async fn status(&self, path: &str) -> u16 {
-        reqwest::get(self.http(path)).await.unwrap().status().as_u16()
+        self.http.get(self.http(path)).send().await.unwrap().status().as_u16()
     }
 
     /// Asks until a GET is answered with this status.
@@ -273,25 +281,30 @@ impl Server {
         let began = Instant::now();
         while self.status(path).await != status {
             assert!(began.elapsed() < PATIENCE, "{path} is never answered with {status}");
+            tokio::time::sleep(POLL).await;
         }
     }
 
     /// Sends SIGTERM and waits for the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
+        let server = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        let end = pidfd_open(server, PidfdFlags::empty()).unwrap();
         self.signal("TERM");
-        self.exit_code()
+        self.wait_for_the_end(&end)
     }
 
     /// Waits for the exit code of a server that has been told to stop.
     pub fn exit_code(&mut self) -> Option<i32> {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(began.elapsed() < PATIENCE * 2, "the server does not stop");
-            std::thread::yield_now();
-        }
+        let server = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        let end = pidfd_open(server, PidfdFlags::empty()).unwrap();
+        self.wait_for_the_end(&end)
+    }
+
+    fn wait_for_the_end(&mut self, end: &OwnedFd) -> Option<i32> {
+        let patience = Timespec::try_from(PATIENCE * 2).unwrap();
+        let ended = poll(&mut [PollFd::new(end, PollFlags::IN)], Some(&patience)).unwrap();
+        assert_eq!(ended, 1, "the server does not stop");
+        self.child.wait().unwrap().code()
     }
 
     pub fn signal(&self, name: &str) {
@@ -301,7 +314,8 @@ impl Server {
 
     /// One metric's value, summed over its labels; 0 when it is not there.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = reqwest::get(self.http("/metrics")).await.unwrap().text().await.unwrap();
+        let answer = self.http.get(self.http("/metrics")).send().await.unwrap();
+        let text = answer.text().await.unwrap();
         text.lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
@@ -317,13 +331,14 @@ impl Server {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "{name} stays at {value}");
+            tokio::time::sleep(POLL).await;
         }
     }
 
     /// A REST request as a user; status and JSON body.
     pub async fn rest(&self, method: &str, path: &str, user: usize, body: Option<Value>) -> (u16, Value) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = reqwest::Client::new().request(method, self.http(path));
+        let mut request = self.http.request(method, self.http(path));
         request = request.bearer_auth(&self.fixture.users[user].token);
         if let Some(body) = body {
             request = request.json(&body);

@@ -1,15 +1,14 @@
-//! A private MariaDB: one for all tests of a process, and instances that a test may stop and kill.
+//! A private MariaDB: one for all tests of a run or of a process, and instances that a test may stop and kill.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 
-use super::service::{Service, free_port, new_folder};
+use super::service::{HeldPort, Service, new_folder};
 
 /// The account of the tests, with a password as everywhere. The server takes one statement a line.
 const ACCOUNT: &str = "CREATE USER IF NOT EXISTS 'pregon'@'127.0.0.1' IDENTIFIED BY 'pregon';\n\
@@ -29,16 +28,23 @@ const IN_HASTE: [&str; 4] = [
 
 /// A MariaDB server of the tests' own.
 pub struct MariaDb {
-    service: Service,
     port: u16,
-    databases: AtomicU32,
+    /// The server, unless it is the run's.
+    own: Option<(Service, HeldPort)>,
 }
 
 impl MariaDb {
-    /// The one that all tests of this process share, each with databases of its own. Nobody may stop it.
+    /// Where the server of the whole run listens, if there is one: `tests/run` starts it (`tests/services.rs`).
+    pub const RUNS_PORT: &str = "PREGON_TEST_MARIADB_PORT";
+
+    /// The one that all tests share, each with databases of its own: the run's, or else one of this process. Nobody may
+    /// stop it.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<MariaDb> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start_with(&IN_HASTE))
+        SHARED.get_or_init(|| match std::env::var(Self::RUNS_PORT) {
+            Ok(port) => Self { port: port.parse().unwrap(), own: None },
+            Err(_) => Self::start_with(&IN_HASTE),
+        })
     }
 
     /// One of a test's own, with the server's defaults: every commit is on disk before it is answered.
@@ -47,7 +53,8 @@ impl MariaDb {
     }
 
     fn start_with(settings: &[&str]) -> Self {
-        let (folder, port) = (new_folder("mariadb"), free_port());
+        let (folder, held) = (new_folder("mariadb"), HeldPort::new());
+        let port = held.number();
         let data = folder.join("data");
         must(Command::new("cp").arg("-a").arg(template()).arg(&data));
         let accounts = folder.join("accounts.sql");
@@ -73,7 +80,7 @@ impl MariaDb {
         ];
         arguments.extend(as_root().iter().chain(&fixed).chain(settings).map(|text| (*text).to_owned()));
         let service = Service::start(folder, &program("mariadbd"), &arguments, "ready for connections");
-        Self { service, port, databases: AtomicU32::new(0) }
+        Self { port, own: Some((service, held)) }
     }
 
     /// The address of one of its databases.
@@ -93,21 +100,25 @@ impl MariaDb {
 
     /// Makes an empty database and returns its name.
     pub async fn new_database(&self) -> String {
-        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let mut connection = self.connect("").await;
         connection.query_drop(format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")).await.unwrap();
         connection.disconnect().await.unwrap();
         name
     }
 
+    fn service(&self) -> &Service {
+        &self.own.as_ref().expect("the run's server is everybody's: a test ends and pauses its own").0
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(&self) {
-        self.service.end("KILL");
+        self.service().end("KILL");
     }
 
     /// Starts it again on the same files and port; returns when it takes connections.
     pub fn start_again(&self) {
-        self.service.start_again();
+        self.service().start_again();
     }
 }
 

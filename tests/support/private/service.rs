@@ -1,13 +1,15 @@
 //! A program that serves on a port of its own, and ends with the test process, whatever ends that.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,8 +124,20 @@ pub fn new_folder(name: &str) -> PathBuf {
     tempfile::Builder::new().prefix(&format!("pregon-{name}-")).tempdir().unwrap().keep()
 }
 
-/// A port that nobody listens on, below those that the system gives to connections: it is still free after a restart.
-pub fn free_port() -> u16 {
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    std::iter::repeat_with(|| rand::random_range(20_000..32_000)).find(is_free).unwrap()
+/// A port of 127.0.0.1 that the system gives to nobody else while this is there. A service may listen on it and, started
+/// again, listen on it once more: the socket that holds it is bound and does not listen, and both say that the address may
+/// be used again.
+pub struct HeldPort(Socket);
+
+impl HeldPort {
+    pub fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    pub fn number(&self) -> u16 {
+        self.0.local_addr().unwrap().as_socket_ipv4().unwrap().port()
+    }
 }
