@@ -6,5 +6,6 @@ mod chat_refusals;
 mod feed_audience;
 mod feed_frames;
 mod feed_refusals;
+mod golden;
 mod notification_frames;
 mod post_frames;
