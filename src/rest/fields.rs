@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 use crate::limits;
 use crate::rest::error::{Error, Result};
+use crate::rest::form::NO_FILE;
+use crate::rest::uploads::disposition::Disposition;
 
 /// A body's fields by name. A form's values are texts; a field that comes several times is a list.
 #[derive(Debug, Default)]
@@ -243,9 +245,15 @@ fn from_json(body: &[u8]) -> Result<Fields> {
 async fn text_parts(mut form: Multipart) -> Result<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     while let Some(part) = form.next_field().await.map_err(|error| rejected(error.status()))? {
-        let name = part.name().unwrap_or_default().to_owned();
-        if part.file_name().is_none() {
-            pairs.push((name, part.text().await.map_err(|error| rejected(error.status()))?));
+        let Disposition { name, file_name } = Disposition::of(part.headers());
+        let bytes = part.bytes().await.map_err(|error| rejected(error.status()))?;
+        match file_name {
+            None => {
+                let text = String::from_utf8(bytes.into()).map_err(|_| rejected(StatusCode::BAD_REQUEST))?;
+                pairs.push((name, text));
+            }
+            Some(file) if file.is_empty() && bytes.is_empty() => {}
+            Some(_) => return Err(Error::field(&name, NO_FILE)),
         }
     }
     Ok(pairs)

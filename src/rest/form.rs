@@ -1,18 +1,28 @@
 //! A body that may bring files beside its fields.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use axum::http::StatusCode;
+use futures_util::StreamExt;
 use tokio::time::{Instant, timeout};
 
 use crate::ids::UserId;
 use crate::limits;
-use crate::rest::error::Result;
+use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Fields, media_type, rejected, too_slow};
+use crate::rest::uploads::disposition::Disposition;
 use crate::rest::uploads::upload::{Incoming, MediaDir, Slot, Stored};
+
+/// Said of a second file in a field.
+const ONE_FILE: &str = "Este campo admite un solo archivo.";
+/// Said of a file that nobody asked for: dropped without a word, it would be missed too late.
+pub const NO_FILE: &str = "Este campo no admite archivos.";
 
 /// Fields and files. Files that are not stored go when the form is dropped.
 #[derive(Debug)]
@@ -34,21 +44,30 @@ impl Form {
             DefaultBodyLimit::max(limits::BODY_BYTES_MAX).apply(&mut request);
             return Ok(Self { fields: Fields::from_request(request, &()).await?, files: Vec::new() });
         }
+        let meter = Meter::default();
+        let request = request.map(|body| meter.measured(body));
         let mut form = Multipart::from_request(request, &()).await.map_err(|error| rejected(error.status()))?;
         let mut read = Self { fields: Fields::default(), files: Vec::new() };
         let mut texts = Texts { bytes: 0, left: media.texts_timeout() };
         loop {
+            meter.allow(limits::PART_HEAD_BYTES_MAX);
             let next = texts.wait(form.next_field()).await?;
-            let Some(part) = next.map_err(|error| rejected(error.status()))? else { return Ok(read) };
-            let name = part.name().unwrap_or_default().to_owned();
+            let Some(part) = next.map_err(|error| meter.blame(error.status()))? else { return Ok(read) };
+            meter.allow(usize::MAX);
+            let Disposition { name, file_name } = Disposition::of(part.headers());
             texts.came(name.len())?;
-            match (part.file_name().is_some(), slots.iter().find(|slot| slot.field == name)) {
-                (false, _) => read.fields.push(name, texts.read(part).await?),
-                (true, Some(slot)) if read.files.iter().all(|file| file.slot() != slot) => {
-                    read.files.push(media.receive(user, slot, part).await?);
+            let Some(file_name) = file_name else {
+                read.fields.push(name, texts.read(part).await?);
+                continue;
+            };
+            let is_named = !file_name.is_empty();
+            match slots.iter().find(|slot| slot.field == name) {
+                Some(slot) if read.files.iter().all(|file| file.slot() != slot) => {
+                    read.files.extend(media.receive(user, slot, is_named, part).await?);
                 }
-                // A file nobody asked for is read past.
-                (true, _) => {}
+                _ if !is_named && texts.read_bytes(part).await?.is_empty() => {}
+                Some(_) => return Err(Error::field(&name, ONE_FILE)),
+                None => return Err(Error::field(&name, NO_FILE)),
             }
         }
     }
@@ -67,6 +86,47 @@ impl Form {
             Some(place) => media.store(self.files.swap_remove(place)).await.map(Some),
             None => Ok(None),
         }
+    }
+}
+
+/// What stands before a part's content is too long.
+#[derive(Debug)]
+struct TooLong;
+
+impl std::fmt::Display for TooLong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the head of a part is too long")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+/// How much of a body may be read until it is said anew: what stands before a part's content is gathered in memory.
+#[derive(Clone, Default)]
+struct Meter(Arc<AtomicUsize>);
+
+impl Meter {
+    fn allow(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    fn measured(&self, body: Body) -> Body {
+        let start = (body.into_data_stream(), Arc::clone(&self.0));
+        Body::from_stream(futures_util::stream::unfold(start, async |(mut pieces, left)| {
+            // The reader gathers all that there is before it looks at any of it: so it is handed one piece at a time.
+            tokio::task::yield_now().await;
+            let piece = pieces.next().await?;
+            let length = piece.as_ref().map_or(0, Bytes::len);
+            let had = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(length)));
+            let piece = if had == Ok(0) { Err(axum::Error::new(TooLong)) } else { piece };
+            Some((piece, (pieces, left)))
+        }))
+    }
+
+    /// The error that a failed reading deserves.
+    fn blame(&self, status: StatusCode) -> Error {
+        let is_used_up = self.0.load(Ordering::Relaxed) == 0;
+        rejected(if is_used_up { StatusCode::PAYLOAD_TOO_LARGE } else { status })
     }
 }
 
@@ -90,21 +150,48 @@ impl Texts {
         if self.bytes > limits::BODY_BYTES_MAX { Err(rejected(StatusCode::PAYLOAD_TOO_LARGE)) } else { Ok(()) }
     }
 
-    async fn read(&mut self, mut part: Field<'_>) -> Result<String> {
+    async fn read(&mut self, part: Field<'_>) -> Result<String> {
+        String::from_utf8(self.read_bytes(part).await?).map_err(|_| rejected(StatusCode::BAD_REQUEST))
+    }
+
+    async fn read_bytes(&mut self, mut part: Field<'_>) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.wait(part.chunk()).await?.map_err(|error| rejected(error.status()))? {
             self.came(piece.len())?;
             bytes.extend_from_slice(&piece);
         }
-        String::from_utf8(bytes).map_err(|_| rejected(StatusCode::BAD_REQUEST))
+        Ok(bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rest::error::Error;
     use crate::rest::uploads::upload;
+
+    /// What stands before a part is gathered before anybody has a turn to upload: it ends early, however long the body is.
+    #[tokio::test]
+    async fn what_stands_before_a_part_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = MediaDir::open(folder.path().join("media")).unwrap();
+        let before = ["", "--b\r\ncontent-disposition: form-data; name=\"content\"\r\n\r\nhola\r\n"];
+        for (before, begins) in [(before[0], ""), (before[0], "--b\r\nx-long: "), (before[1], "--b\r\nx-long: ")] {
+            let taken = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&taken);
+            let start = futures_util::stream::iter([Ok::<_, std::io::Error>(format!("{before}{begins}"))]);
+            let more = futures_util::stream::repeat_with(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok("x".repeat(1024))
+            });
+            let body = Body::from_stream(start.chain(more.take(20 * 1024)));
+            let mut request =
+                Request::builder().header("content-type", "multipart/form-data; boundary=b").body(body).unwrap();
+            DefaultBodyLimit::max(64 * 1024 * 1024).apply(&mut request);
+            let read = Form::read(&media, UserId::fresh(), upload::MESSAGE, request).await;
+            assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))), "{begins:?}: {read:?}");
+            assert!(taken.load(Ordering::Relaxed) < 256, "{begins:?}: {taken:?} KiB were read");
+        }
+    }
 
     #[tokio::test]
     async fn names_count_as_texts_do() {

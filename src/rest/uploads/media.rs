@@ -1,7 +1,7 @@
 //! `/media/`: uploaded files, as what they are and nothing else.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
@@ -23,11 +23,7 @@ pub async fn serve(media: &MediaDir, request: Request<Body>) -> Response {
     if hidden || path.ends_with('/') {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let files = ServeDir::new(media.root()).append_index_html_on_directories(false);
-    let mut response = match files.oneshot(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(never) => match never {},
-    };
+    let mut response = in_ranges(media, request).await;
     let ok = response.status().is_success();
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -36,4 +32,62 @@ pub async fn serve(media: &MediaDir, request: Request<Body>) -> Response {
         headers.insert(header::CACHE_CONTROL, CACHE);
     }
     response
+}
+
+/// The whole file or the range that is asked for, as RFC 9110 §14 has it where the library has it otherwise: what is no range of
+/// bytes is passed over, the last 500 bytes of 70 are all 70, and a range of another version is none.
+async fn in_ranges(media: &MediaDir, mut request: Request<Body>) -> Response {
+    let range =
+        request.headers().get(header::RANGE).map(|range| range.to_str().unwrap_or_default().to_ascii_lowercase());
+    let Some(range) = range else { return file(media, request).await };
+    let mut plain = Request::new(Body::empty());
+    (*plain.method_mut(), *plain.uri_mut()) = (request.method().clone(), request.uri().clone());
+    if !is_byte_range(&range) {
+        request.headers_mut().remove(header::RANGE);
+        return file(media, request).await;
+    }
+    if let Ok(range) = HeaderValue::from_str(&range) {
+        // The library knows the unit in small letters alone.
+        request.headers_mut().insert(header::RANGE, range);
+    }
+    let version = request.headers_mut().remove(header::IF_RANGE);
+    let response = file(media, request).await;
+    let is_other = version.is_some_and(|version| response.headers().get(header::LAST_MODIFIED) != Some(&version));
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if is_other => file(media, plain).await,
+        StatusCode::RANGE_NOT_SATISFIABLE if asks_for_all(&range, response.headers()) => {
+            plain.headers_mut().insert(header::RANGE, HeaderValue::from_static("bytes=0-"));
+            file(media, plain).await
+        }
+        _ => response,
+    }
+}
+
+async fn file(media: &MediaDir, request: Request<Body>) -> Response {
+    let files = ServeDir::new(media.root()).append_index_html_on_directories(false);
+    match files.oneshot(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
+}
+
+/// `bytes=0-9`, `bytes=5-`, `bytes=-5`, or a list of them.
+fn is_byte_range(range: &str) -> bool {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_one = |one: &str| {
+        let ends = one.trim().split_once('-');
+        ends.is_some_and(|(first, last)| is_number(first) && is_number(last) && one.trim() != "-")
+    };
+    range.strip_prefix("bytes=").is_some_and(|list| list.split(',').all(is_one))
+}
+
+/// Is it the end of a file that has something, but less than that?
+fn asks_for_all(range: &str, headers: &HeaderMap) -> bool {
+    let length = headers
+        .get(header::CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("bytes */")?.parse::<u64>().ok());
+    let asked = range.strip_prefix("bytes=-").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    // More digits than fit are more than any file has.
+    let asked = asked.map(|digits| digits.parse::<u64>().unwrap_or(u64::MAX));
+    matches!((asked, length), (Some(asked), Some(length)) if length > 0 && asked > length)
 }

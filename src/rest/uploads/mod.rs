@@ -1,6 +1,8 @@
 //! Files that come in and go out.
 
+pub mod disposition;
 pub mod limits;
 pub mod media;
 pub mod orphans;
+mod sound;
 pub mod upload;

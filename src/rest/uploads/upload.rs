@@ -17,6 +17,7 @@ use crate::rest::error::{Error, Result};
 use crate::rest::fields::rejected;
 use crate::rest::uploads::limits::{Pace, Turns};
 use crate::rest::uploads::orphans::Litter;
+use crate::rest::uploads::sound;
 
 /// Bytes by which a file's type is told.
 const HEAD_BYTES: usize = 8 * 1024;
@@ -68,6 +69,11 @@ impl Kind {
     /// Only what browsers show and what cannot carry script: no SVG, no HTML. Browsers record sound into WebM and MP4,
     /// whose beginnings do not tell it from film.
     fn extension(self, head: &[u8]) -> Option<&'static str> {
+        if self == Self::Audio
+            && let Some(extension) = sound::extension(head)
+        {
+            return Some(extension);
+        }
         let found = infer::get(head)?.mime_type();
         let known: &[(&str, &str)] = match self {
             Self::Image => &[
@@ -245,11 +251,18 @@ impl MediaDir {
         &self.root
     }
 
-    /// Streams one field of a user's form into the waiting room.
+    /// Streams one field of a user's form into the waiting room. Nothing, where a file without a name has no content, as
+    /// browsers send of an input that was left empty.
     ///
     /// # Errors
     /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk is full or too many upload.
-    pub async fn receive(&self, user: UserId, slot: &'static Slot, mut field: Field<'_>) -> Result<Incoming> {
+    pub async fn receive(
+        &self,
+        user: UserId,
+        slot: &'static Slot,
+        is_named: bool,
+        mut field: Field<'_>,
+    ) -> Result<Option<Incoming>> {
         let _turn = self.turns.take(user)?;
         let pace = Pace::starting(self.grace);
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
@@ -276,10 +289,13 @@ impl MediaDir {
             }
             writer.write_all(&piece).await.map_err(disk)?;
         }
+        if size == 0 && !is_named {
+            return Ok(None);
+        }
         let extension = extension.or_else(|| slot.kind.extension(&head)).ok_or_else(|| slot.wrong())?;
         writer.flush().await.map_err(disk)?;
         writer.get_ref().sync_all().await.map_err(disk)?;
-        Ok(Incoming { slot, extension, file })
+        Ok(Some(Incoming { slot, extension, file }))
     }
 
     /// Moves a whole file to its place, safely on disk.

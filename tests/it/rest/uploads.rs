@@ -380,3 +380,114 @@ impl LanePort for Nobody {
 
     fn answered(&self, _: SessionKey, _: &Outcome) {}
 }
+
+/// A body as some program wrote it, byte by byte.
+async fn upload_raw(server: &Server, path: &str, parts: &[(&[u8], &[u8])]) -> (u16, Value) {
+    let mut body = Vec::new();
+    for (disposition, content) in parts {
+        body.extend_from_slice(b"--b\r\nContent-Disposition: form-data; ");
+        body.extend_from_slice(disposition);
+        body.extend_from_slice(b"\r\n\r\n");
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--b--\r\n");
+    let request =
+        reqwest::Client::new().post(server.http(path)).header("content-type", "multipart/form-data; boundary=b");
+    let response = request.bearer_auth(&server.fixture.users[ANA].token).body(body).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_picture_is_found_however_its_part_is_written() {
+    let server = server().await;
+    let written: [&[u8]; 5] = [
+        b"filename=\"my name.png\"; name=\"image\"",
+        b"NAME=image; FILENAME=a.png",
+        b"name=\"image\"; filename*=UTF-8''f.png",
+        b"name=\"image\"; filename=\"ni\xf1o.png\"",
+        b"filename=\"a; name=b.png\";name=\"image\"",
+    ];
+    for disposition in written {
+        let (status, post) = upload_raw(&server, "/api/posts/", &[(disposition, PNG)]).await;
+        assert_eq!((status, post["images"].as_array().map(Vec::len)), (201, Some(1)), "{post}");
+    }
+}
+
+#[tokio::test]
+async fn an_input_that_was_left_empty_is_as_if_it_were_not_there() {
+    let server = server().await;
+    let content: (&[u8], &[u8]) = (b"name=\"content\"", b"hola");
+    for empty in [&b"name=\"image\"; filename=\"\""[..], b"name=\"other\"; filename=\"\""] {
+        let (status, post) = upload_raw(&server, "/api/posts/", &[(empty, b""), content, (empty, b"")]).await;
+        assert_eq!((status, &post["content"], &post["images"]), (201, &json!("hola"), &json!([])), "{post}");
+        let comments = at(&post, "comments/");
+        assert_eq!(upload_raw(&server, &comments, &[content, (empty, b"")]).await.0, 201);
+    }
+    let (status, refused) =
+        upload_raw(&server, "/api/posts/", &[(b"name=\"image\"; filename=\"a.png\"", b""), content]).await;
+    assert_eq!((status, refused["image"].is_array()), (400, true), "a file of no bytes: {refused}");
+    assert_eq!(files(&server), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_would_be_dropped_is_refused() {
+    let server = server().await;
+    let image: (&[u8], &[u8]) = (b"name=\"image\"; filename=\"a.png\"", PNG);
+    let (status, refused) = upload_raw(&server, "/api/posts/", &[image, image]).await;
+    assert_eq!((status, refused), (400, json!({"image": ["Este campo admite un solo archivo."]})));
+    let unknown: (&[u8], &[u8]) = (b"name=\"photo\"; filename=\"a.png\"", PNG);
+    let refused = (400, json!({"photo": ["Este campo no admite archivos."]}));
+    assert_eq!(upload_raw(&server, "/api/posts/", &[(b"name=\"content\"", b"hola"), unknown]).await, refused);
+    assert_eq!(upload_raw(&server, "/api/messaging/chats/", &[unknown]).await, refused, "in a form without files, too");
+    assert_eq!(files(&server), 0);
+}
+
+/// However much of a form is there at once, only what stands before its parts is held short.
+#[tokio::test]
+async fn a_large_file_that_comes_all_at_once_is_taken() {
+    let server = server().await;
+    for size in [100_000, 3_000_000] {
+        let mut picture = PNG.to_vec();
+        picture.resize(size, 0);
+        let parts: [(&[u8], &[u8]); 2] =
+            [(b"name=\"image\"; filename=\"a.png\"", &picture), (b"name=\"content\"", b"hola")];
+        let (status, post) = upload_raw(&server, "/api/posts/", &parts).await;
+        assert_eq!((status, &post["content"]), (201, &json!("hola")), "{size}: {post}");
+        assert_eq!(fetched(&post["images"][0]).await.2.len(), size);
+    }
+}
+
+#[tokio::test]
+async fn ranges_are_read_as_the_rfc_has_them() {
+    let server = server().await;
+    let (_, post) = upload(&server, "POST", "/api/posts/", ANA, Form::new().part("image", file(PNG))).await;
+    let address = post["images"][0].as_str().unwrap().to_owned();
+    let whole = PNG.len();
+    let get = async |lines: &[(&str, &str)]| {
+        let mut request = reqwest::Client::new().get(&address);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let changed = response.headers().get("last-modified").map(|value| value.to_str().unwrap().to_owned());
+        (response.status().as_u16(), changed, response.bytes().await.unwrap())
+    };
+    let (_, changed, _) = get(&[]).await;
+    let changed = changed.unwrap();
+    for (lines, status, from) in [
+        (&[("range", "bytes=-500")][..], 206, 0),
+        (&[("range", "bytes=-99999999999999999999999")], 206, 0),
+        (&[("range", "bytes=-5")], 206, whole - 5),
+        (&[("range", "Bytes=10-")], 206, 10),
+        (&[("range", "lines=1-2")], 200, 0),
+        (&[("range", "bytes=a-b")], 200, 0),
+        (&[("range", "bytes=10-"), ("if-range", changed.as_str())], 206, 10),
+        (&[("range", "bytes=10-"), ("if-range", "\"another\"")], 200, 0),
+        (&[("range", "bytes=900-"), ("if-range", "Thu, 01 Jan 1970 00:00:00 GMT")], 200, 0),
+    ] {
+        let (got, _, bytes) = get(lines).await;
+        assert_eq!((got, &bytes[..]), (status, &PNG[from..]), "{lines:?}");
+    }
+    assert_eq!(get(&[("range", "bytes=900-")]).await.0, 416);
+}

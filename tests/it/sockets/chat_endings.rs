@@ -201,33 +201,23 @@ async fn until_the_listeners_close_every_request_is_answered() {
     assert_eq!(server.exit_code(), Some(0));
 }
 
-/// A password that takes longer to check than peers have to take what they are sent.
+/// A request that is under way for longer than peers have to take what they are sent: what it needs is there until the end.
 #[tokio::test]
 async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
     let mut server = Server::builder().seed(1, 0, 0).set("PREGON_SHARDS", 1).start().await;
     let body = json!({"login": server.fixture.users[0].username, "password": "pregon-demo"}).to_string();
-    let request = format!(
-        "POST /api/auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+    let head = format!(
+        "POST /api/auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    // How long a check takes when nothing else is in its way: the least of some.
-    let mut least = f64::MAX;
-    for _ in 0..4 {
-        let began = std::time::Instant::now();
-        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-        assert!(ask(&mut connection, &request).await.starts_with("HTTP/1.1 200"));
-        least = least.min(began.elapsed().as_secs_f64());
-    }
-    let rounds = 720_000.0 * 20.0 / least;
-    let hash = format!("pbkdf2_sha256${rounds:.0}$salt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    assert_eq!(server.execute("UPDATE users SET password = ?", &[&hash]).await, 1);
     let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-    connection.write_all(request.as_bytes()).await.unwrap();
+    connection.write_all(format!("{head}{}", &body[..10]).as_bytes()).await.unwrap();
     // Connections are accepted in their order: when this one is answered, that one is served.
     reqwest::get(server.http("/healthz")).await.unwrap();
     server.signal("TERM");
-    let answer = ask(&mut connection, "").await;
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer:?}");
+    server.wait_for_log("requests are still being answered").await;
+    let answer = ask(&mut connection, &body[10..]).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
     assert_eq!(server.exit_code(), Some(0));
 }
 
