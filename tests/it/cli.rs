@@ -167,7 +167,7 @@ fn a_server_that_cannot_say_that_it_is_ready_serves() {
 
 #[tokio::test]
 async fn a_database_file_is_served_once_and_again_right_after_a_kill() {
-    let mut server = support::Server::start().await;
+    let mut server = Server::start().await;
     let folder = server.folder().to_owned();
     let link = folder.join("other name.db");
     std::os::unix::fs::symlink(server.database(), &link).unwrap();
@@ -188,7 +188,7 @@ async fn a_database_file_is_served_once_and_again_right_after_a_kill() {
 
 #[tokio::test]
 async fn what_a_server_makes_is_for_its_owner_alone() {
-    let server = support::Server::builder().seed(2, 1, 2).start().await;
+    let server = Server::builder().seed(2, 1, 2).start().await;
     said(&run(server.folder(), &["backup", "copy.db"], &[]));
     let mut folders = vec![server.folder().to_owned()];
     let (mut files, mut others) = (0, Vec::new());

@@ -114,7 +114,7 @@ async fn history_comes_by_pages_newest_first() {
     for number in 0..23 {
         sent.push(send_text(&server, ana, &format!("mensaje {number}")).await);
     }
-    assert_eq!((sent[0].as_object().unwrap().len(), &sent[0]["is_read"]), (23, &json!(false)));
+    assert_eq!((sent[0].as_object().unwrap().len(), &sent[0]["is_read"]), (24, &json!(false)));
     let path = room(&server, 0, "messages/");
     let (_, first) = server.rest("GET", &path, beto, None).await;
     assert_eq!((&first["count"], &first["previous"]), (&json!(23), &json!(null)));
