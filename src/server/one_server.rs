@@ -1,22 +1,27 @@
 //! One server at a time on a database file: a lock of the system's, which ends with the process however that ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 /// Takes the lock beside the database. It is held for as long as what is returned lives; the file stays, and means nothing.
+/// Nothing is returned for a database that this user may not write: the store refuses it, and says why.
 ///
 /// # Errors
 /// Another server has it, or there can be none.
-pub(super) fn lock(database: &Path) -> anyhow::Result<File> {
+pub(super) fn lock(database: &Path) -> anyhow::Result<Option<File>> {
     let path = beside(database)?;
     let named = || format!("{} cannot be locked, as must be what serves {}", path.display(), database.display());
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(named)?;
+    let file = match OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && !is_writable(database) => return Ok(None),
+        Err(error) => return Err(error).with_context(named),
+    };
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => bail!(
             "{} is served by another pregon already: stop that one, or give this one a database of its own with \
              PREGON_DATABASE_URL",
@@ -24,6 +29,10 @@ pub(super) fn lock(database: &Path) -> anyhow::Result<File> {
         ),
         Err(TryLockError::Error(error)) => Err(error).with_context(named),
     }
+}
+
+fn is_writable(database: &Path) -> bool {
+    OpenOptions::new().write(true).open(database).is_ok()
 }
 
 /// The same for all names of a file, and its folder is there.
