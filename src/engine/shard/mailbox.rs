@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::port::{Except, Readers, ToShard};
+use super::round::Round;
 use super::{Core, Slot};
 use crate::domain::user::Account;
 use crate::engine::session::Seconds;
@@ -17,8 +18,12 @@ impl Core {
     /// Takes some messages out of the inbox, fewer when they are long. True when more wait.
     pub(super) fn take_mail(&mut self) -> bool {
         let inbox = self.ports.inboxes[self.id.index()].clone();
+        if self.walk.is_empty() {
+            // Nobody waits for a visit: the round is over. What one look takes is bounded all the same.
+            self.round = Round::default();
+        }
         for _ in 0..LOOK_MESSAGES_MAX {
-            if self.round.is_full() && !self.walk.is_empty() {
+            if self.round.is_full() {
                 break;
             }
             let Some(message) = inbox.pop() else { return false };
