@@ -80,10 +80,54 @@ pub const WAITING_BYTES_MAX: usize = 192 * 1024 * 1024;
 /// A shard's share at least, however many there are.
 pub const SHARD_WAITING_BYTES_MIN: usize = 8 * 1024 * 1024;
 
-/// A shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers have
-/// caught up.
-pub fn shard_waiting_bytes_max(shards: usize) -> usize {
-    (WAITING_BYTES_MAX / shards.max(1)).max(SHARD_WAITING_BYTES_MIN)
+/// The bounds of what waits on one shard, as a value: the simulation lowers them, so that it reaches each of them soon.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// [`CHUNK_BYTES`].
+    pub chunk_bytes: usize,
+    /// [`WRITE_BYTES_MAX`].
+    pub write_bytes_max: usize,
+    /// [`PUBLICATION_BYTES_MAX`].
+    pub publication_bytes_max: usize,
+    /// [`OUTBOX_SHARED_BYTES_MAX`].
+    pub shared_bytes_max: usize,
+    /// [`OUTBOX_OWED_BYTES_MAX`].
+    pub owed_bytes_max: usize,
+    /// [`OUTBOX_PARTS_MAX`].
+    pub parts_max: usize,
+    /// [`DEBT_STEP_BYTES`].
+    pub debt_step_bytes: usize,
+    /// The shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers
+    /// have caught up.
+    pub waiting_bytes_max: usize,
+    /// [`FEED_SLICE_ENTRIES`].
+    pub feed_slice_entries: usize,
+    /// [`FEED_RECENT_MAX`].
+    pub feed_recent_max: usize,
+}
+
+impl Bounds {
+    /// Those of one of so many shards.
+    pub fn of_shards(shards: usize) -> Self {
+        Self {
+            chunk_bytes: CHUNK_BYTES,
+            write_bytes_max: WRITE_BYTES_MAX,
+            publication_bytes_max: PUBLICATION_BYTES_MAX,
+            shared_bytes_max: OUTBOX_SHARED_BYTES_MAX,
+            owed_bytes_max: OUTBOX_OWED_BYTES_MAX,
+            parts_max: OUTBOX_PARTS_MAX,
+            debt_step_bytes: DEBT_STEP_BYTES,
+            waiting_bytes_max: (WAITING_BYTES_MAX / shards.max(1)).max(SHARD_WAITING_BYTES_MIN),
+            feed_slice_entries: FEED_SLICE_ENTRIES,
+            feed_recent_max: FEED_RECENT_MAX,
+        }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::of_shards(1)
+    }
 }
 /// From the queued close frame to the reset of a connection whose peer does not take it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

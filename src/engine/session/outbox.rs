@@ -7,7 +7,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::engine::topics::chunks::{Appended, Arena, Span, Stale};
-use crate::limits::{DEBT_STEP_BYTES, OUTBOX_OWED_BYTES_MAX, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
+use crate::limits::{Bounds, WRITE_PARTS_MAX};
 use crate::protocol::ws::frame::frame_boundary_at_or_after;
 
 /// What may happen to a frame under pressure.
@@ -22,7 +22,7 @@ pub enum Class {
 /// The slices of one write.
 pub type Slices<'a> = SmallVec<[IoSlice<'a>; WRITE_PARTS_MAX]>;
 
-/// The session would owe more than [`OUTBOX_OWED_BYTES_MAX`] from its own buffer. Nothing was copied: it must be let go.
+/// The session would owe more than `Bounds::owed_bytes_max` from its own buffer. Nothing was copied: it must be let go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwesTooMuch;
 
@@ -70,11 +70,12 @@ impl Outbox {
             if class == Class::Ephemeral {
                 return Ok(());
             }
-            if debt.owed() + span.len() > OUTBOX_OWED_BYTES_MAX {
+            let bounds = *appended.arena().bounds();
+            if debt.owed() + span.len() > bounds.owed_bytes_max {
                 return Err(OwesTooMuch);
             }
             let before = debt.bytes.capacity();
-            debt.append(appended.frames());
+            debt.append(appended.frames(), &bounds);
             let after = debt.bytes.capacity();
             appended.arena().debt_changed(Some(before), Some(after));
             return Ok(());
@@ -117,18 +118,19 @@ impl Outbox {
         self.rest.as_ref().map_or(0, |rest| rest.len()) + usize::from(!self.head.span.is_empty())
     }
 
-    /// What to write next: at most [`WRITE_PARTS_MAX`] slices and [`WRITE_BYTES_MAX`] bytes, of which it says the number;
+    /// What to write next: at most [`WRITE_PARTS_MAX`] slices and `Bounds::write_bytes_max` bytes, of which it says the number;
     /// neighbours in memory are one slice.
     ///
     /// # Errors
     /// When a range has outlived its chunk: nothing of it may be sent.
     pub fn slices<'a>(&'a self, arena: &'a Arena, slices: &mut Slices<'a>) -> Result<usize, Stale> {
+        let write_bytes_max = arena.bounds().write_bytes_max;
         if let Some(debt) = &self.debt {
-            let wanted = debt.owed().min(WRITE_BYTES_MAX);
+            let wanted = debt.owed().min(write_bytes_max);
             slices.push(IoSlice::new(&debt.bytes[debt.sent..debt.sent + wanted]));
             return Ok(wanted);
         }
-        let mut left = WRITE_BYTES_MAX;
+        let mut left = write_bytes_max;
         let mut run = self.head.span;
         let mut put = |span: Span| {
             let bytes = arena.bytes(span)?;
@@ -143,14 +145,14 @@ impl Outbox {
                 continue;
             }
             if !put(run)? {
-                return Ok(WRITE_BYTES_MAX - left);
+                return Ok(write_bytes_max - left);
             }
             run = part.span;
         }
         if !run.is_empty() {
             put(run)?;
         }
-        Ok(WRITE_BYTES_MAX - left)
+        Ok(write_bytes_max - left)
     }
 
     /// The socket took the first `count` bytes of [`Self::slices`].
@@ -162,7 +164,7 @@ impl Outbox {
                 self.debt = None;
                 arena.debt_changed(Some(before), None);
             } else {
-                debt.compact();
+                debt.compact(arena.bounds());
                 arena.debt_changed(Some(before), Some(debt.bytes.capacity()));
             }
             return;
@@ -204,7 +206,7 @@ impl Outbox {
                 Class::Durable => whole,
                 Class::Ephemeral => &whole[..frame_under_way(whole, sent).end.max(sent)],
             };
-            debt.append(kept);
+            debt.append(kept, arena.bounds());
             self.pop_head(arena);
         }
         if debt.owed() > 0 {
@@ -233,9 +235,9 @@ impl Outbox {
         };
         let mut kept = Box::<Debt>::default();
         let under_way = frame_under_way(frames, sent);
-        kept.append(&frames[under_way.clone()]);
+        kept.append(&frames[under_way.clone()], arena.bounds());
         kept.sent = if under_way.is_empty() { 0 } else { sent - under_way.start };
-        kept.append(last);
+        kept.append(last, arena.bounds());
         self.clear(arena);
         self.own(arena, kept);
         Ok(())
@@ -249,6 +251,26 @@ impl Outbox {
         while self.waiting_bytes > 0 {
             self.pop_head(arena);
         }
+    }
+
+    /// Ranges that wait.
+    #[cfg(any(test, debug_assertions))]
+    pub fn spans(&self) -> impl Iterator<Item = Span> {
+        let rest = self.rest.iter().flat_map(|rest| rest.iter());
+        std::iter::once(&self.head).chain(rest).map(|part| part.span).filter(|span| !span.is_empty())
+    }
+
+    /// Memory of the session's own buffer.
+    #[cfg(any(test, debug_assertions))]
+    pub fn debt_bytes(&self) -> Option<usize> {
+        self.debt.as_ref().map(|debt| debt.bytes.capacity())
+    }
+
+    /// The last bytes that wait, some of them at least.
+    #[cfg(test)]
+    pub fn tail<'a>(&'a self, arena: &'a Arena) -> &'a [u8] {
+        let last = self.spans().last().unwrap_or(Span::NONE);
+        self.debt.as_ref().map_or_else(|| arena.bytes(last).unwrap_or_default(), |debt| &debt.bytes)
     }
 
     fn own(&mut self, arena: &mut Arena, debt: Box<Debt>) {
@@ -286,17 +308,17 @@ impl Debt {
     }
 
     /// Grows in steps, not by doubling: the sum of all debts is bounded by their memory.
-    fn append(&mut self, frames: &[u8]) {
+    fn append(&mut self, frames: &[u8], bounds: &Bounds) {
         if self.bytes.capacity() - self.bytes.len() < frames.len() {
-            let step = if self.bytes.is_empty() { frames.len() } else { frames.len().max(DEBT_STEP_BYTES) };
+            let step = if self.bytes.is_empty() { frames.len() } else { frames.len().max(bounds.debt_step_bytes) };
             self.bytes.reserve_exact(step);
         }
         self.bytes.extend_from_slice(frames);
     }
 
     /// Forgets what was sent, in whole frames, once it is the larger half.
-    fn compact(&mut self) {
-        if self.sent < 64 * 1024 || self.sent * 2 < self.bytes.len() {
+    fn compact(&mut self, bounds: &Bounds) {
+        if self.sent < bounds.shared_bytes_max || self.sent * 2 < self.bytes.len() {
             return;
         }
         let start = frame_under_way(&self.bytes, self.sent).start;
@@ -323,6 +345,7 @@ fn frame_under_way(frames: &[u8], sent: usize) -> Range<usize> {
 mod tests {
     use super::*;
     use crate::engine::topics::chunks::OpenChunk;
+    use crate::limits::{OUTBOX_OWED_BYTES_MAX, WRITE_BYTES_MAX};
     use crate::protocol::ws::frame::encode_text;
 
     struct Bench {

@@ -7,7 +7,7 @@
 use super::Core;
 use crate::engine::net::stretch::Transmit;
 use crate::engine::topics::chunks::Stale;
-use crate::limits::{OUTBOX_OWED_BYTES_MAX, OUTBOX_PATIENCE, OUTBOX_STALL};
+use crate::limits::{OUTBOX_PATIENCE, OUTBOX_STALL};
 use crate::protocol::v0::reason::TOO_SLOW;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
@@ -28,14 +28,14 @@ impl Core {
             let copies = core.arena.debts().count.min(sessions);
             core.arena.memory_bytes() + frame_bytes * (1 + copies)
         };
-        if needed(self) <= self.waiting_bytes_max || self.blocked.is_empty() {
+        if needed(self) <= self.bounds.waiting_bytes_max || self.blocked.is_empty() {
             return;
         }
         self.forget_the_recovered();
         let mut debtors: Vec<(usize, u32)> = self.blocked.iter().map(|one| (self.owed(one.index), one.index)).collect();
         debtors.sort_unstable_by(|one, other| other.cmp(one));
         // Some more than is needed now, so that the next publication does not sort them all again.
-        let wanted = self.waiting_bytes_max / 8 * 7;
+        let wanted = self.bounds.waiting_bytes_max / 8 * 7;
         for (owed, index) in debtors {
             if owed == 0 || needed(self) <= wanted {
                 break;
@@ -61,7 +61,7 @@ impl Core {
             let owed = line.outbox.owed_bytes();
             self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
             // Whole seconds: "longer than" needs one more.
-            if owed > OUTBOX_OWED_BYTES_MAX {
+            if owed > self.bounds.owed_bytes_max {
                 if self.now > since.plus(OUTBOX_PATIENCE) {
                     self.overdue.push(one.index);
                 }

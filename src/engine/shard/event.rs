@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
+use crate::clock::Timestamp;
 use crate::engine::net::readiness::Readiness;
 use crate::engine::net::send::Sender;
 use crate::engine::net::sockets::{Handler, Sockets};
@@ -61,7 +62,7 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
         let readiness = Readiness::of(&sockets)?;
         let ports = plan.ports.clone();
         let inbox = ports.inboxes[plan.id.index()].clone();
-        let core = Core::new(plan.id, plan.ports);
+        let core = Core::new(plan.id, plan.ports, Instant::now());
         let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
         let shared = Rc::new(Shared::new(shard));
         for listener in plan.listeners {
@@ -116,7 +117,7 @@ impl Shared {
             core.free.push(index);
             return;
         }
-        core.begin(index, admission);
+        core.begin(index, admission, Timestamp::now().seconds());
         if !read_already.is_empty() {
             core.received(index, read_already);
         }
@@ -137,6 +138,7 @@ impl Shard {
     /// Some rounds of looking and walking. True when there is more to do.
     fn turn(&mut self) -> bool {
         let began = Instant::now();
+        self.core.moment = began;
         if began.saturating_duration_since(self.ticked) >= TICK {
             self.ticked = began;
             self.core.tick(began, &self.sockets);

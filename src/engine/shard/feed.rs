@@ -7,7 +7,6 @@ use super::port::{Except, Follows, Ports, Publication};
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::{FeedKey, Step};
 use crate::ids::{ShardId, Topic, UserId};
-use crate::limits::FEED_SLICE_ENTRIES;
 use crate::protocol::v0::reason::OVERLOAD;
 
 /// What changes of lists brought about, to be done when the lists are at rest.
@@ -84,8 +83,8 @@ impl Core {
     /// Works on authors' lists for a while. True when there is more to do.
     pub(super) fn work_on_feeds(&mut self) -> bool {
         let mut told = Told::default();
-        let Self { feeds, ports, id, recent, .. } = self;
-        let has_more = feeds.work(FEED_SLICE_ENTRIES, &mut |step| {
+        let Self { feeds, ports, id, recent, bounds, .. } = self;
+        let has_more = feeds.work(bounds.feed_slice_entries, &mut |step| {
             route(ports, *id, step);
             told.note(recent, step);
         });

@@ -12,7 +12,7 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::session::{Effect, Entry, Session};
 use crate::ids::{EventId, RoomId, Topic};
-use crate::limits::{MESSAGE_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::close::CloseCode;
@@ -30,7 +30,7 @@ impl Handler for Core {
     /// sent it. A full socket is read on, for its owner may be let go.
     fn takes_input(&self, token: u32) -> bool {
         let line = &self.lines[token as usize];
-        line.blocked_at.is_some() || line.outbox.owed_bytes() <= OUTBOX_SHARED_BYTES_MAX
+        line.blocked_at.is_some() || line.outbox.owed_bytes() <= self.bounds.shared_bytes_max
     }
 
     fn received(&mut self, token: u32, bytes: &mut [u8]) {
@@ -40,6 +40,10 @@ impl Handler for Core {
         self.stats.counts.bytes_in += bytes.len() as u64;
         // The decoder is lent out so that what it finds can change the shard.
         let mut decoder = std::mem::take(&mut slot.decoder);
+        if decoder.has_ended() && frame::ends_with_close(bytes) {
+            // Its bytes were no frames, and this is its answer to our goodbye.
+            self.peer_closes(token, None);
+        }
         let result = decoder.decode(bytes, MESSAGE_BYTES_MAX, |incoming| {
             self.stats.counts.frames_in += 1;
             self.incoming(token, incoming)
@@ -62,12 +66,11 @@ impl Handler for Core {
 }
 
 impl Core {
-    /// A socket that was let in, or not, is now this shard's.
-    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, Refused>) {
+    /// A socket that was let in, or not, is now this shard's. `unix_now` is in seconds since 1970.
+    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, Refused>, unix_now: i64) {
         match admission {
             Ok(entry) => {
                 self.stats.counts.admitted += 1;
-                let unix_now = crate::clock::Timestamp::now().seconds();
                 self.occupy(index, Session::admitted(&entry, self.now, unix_now));
                 self.enter_room(index, &entry);
             }

@@ -16,6 +16,7 @@ use crate::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 #[derive(Debug)]
 pub struct Inbox {
     queue: ArrayQueue<ToShard>,
+    bytes_max: usize,
     /// What the messages carry.
     bytes: AtomicUsize,
     waker: AtomicWaker,
@@ -28,8 +29,16 @@ pub struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Self {
+        Self::new(INBOX_MESSAGES_MAX, INBOX_BYTES_MAX)
+    }
+}
+
+impl Inbox {
+    /// An empty one that takes so many messages, and so many bytes of frames.
+    pub(super) fn new(messages_max: usize, bytes_max: usize) -> Self {
         Self {
-            queue: ArrayQueue::new(INBOX_MESSAGES_MAX),
+            queue: ArrayQueue::new(messages_max),
+            bytes_max,
             bytes: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
             is_woken: AtomicBool::new(false),
@@ -37,9 +46,7 @@ impl Default for Inbox {
             space: (Mutex::new(()), Condvar::new()),
         }
     }
-}
 
-impl Inbox {
     /// Hands a message over, or back when the inbox is full.
     ///
     /// # Errors
@@ -57,7 +64,7 @@ impl Inbox {
     pub(super) fn put(&self, message: ToShard) -> Result<(), ToShard> {
         let carried = message.carried_bytes();
         // A message that is larger than the inbox has it to itself.
-        let with_it = |before: usize| (before == 0 || before + carried <= INBOX_BYTES_MAX).then_some(before + carried);
+        let with_it = |before: usize| (before == 0 || before + carried <= self.bytes_max).then_some(before + carried);
         if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, with_it).is_err() {
             return Err(message);
         }
@@ -91,6 +98,12 @@ impl Inbox {
             self.space.1.notify_all();
         }
         Some(message)
+    }
+
+    /// Bytes of frames that wait.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.load(Ordering::SeqCst)
     }
 
     /// Messages that wait.

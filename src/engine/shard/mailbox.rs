@@ -18,7 +18,7 @@ impl Core {
     pub(super) fn take_mail(&mut self) -> bool {
         let inbox = self.ports.inboxes[self.id.index()].clone();
         for _ in 0..LOOK_MESSAGES_MAX {
-            if self.round.is_full() && !self.walk.is_empty() {
+            if self.has_mail_enough() {
                 break;
             }
             let Some(message) = inbox.pop() else { return false };
@@ -26,6 +26,11 @@ impl Core {
             self.take(message);
         }
         !inbox.is_empty()
+    }
+
+    /// The walk goes first.
+    pub(super) fn has_mail_enough(&self) -> bool {
+        self.round.is_full() && !self.walk.is_empty()
     }
 
     /// Does what a message says.
@@ -54,7 +59,7 @@ impl Core {
                     self.announce(room, &account, true);
                 }
             }
-            ToShard::Departed { room, user } => self.presence.leave(room, user, std::time::Instant::now()),
+            ToShard::Departed { room, user } => self.presence.leave(room, user, self.moment),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
             ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),
             ToShard::Follows { feed, follows } => self.follows(feed, follows),

@@ -10,6 +10,8 @@ mod event;
 mod feed;
 mod inbound;
 mod inbox;
+#[cfg(any(test, debug_assertions))]
+mod invariants;
 mod liveness;
 mod mailbox;
 mod outbound;
@@ -17,6 +19,8 @@ mod overflow;
 pub mod port;
 mod recent;
 mod round;
+#[cfg(test)]
+mod sim;
 mod stats;
 
 use std::collections::VecDeque;
@@ -33,6 +37,7 @@ use crate::engine::topics::chunks::{Arena, OpenChunk};
 use crate::engine::topics::feeds::Feeds;
 use crate::engine::topics::members::{Registry, Seat};
 use crate::ids::{SessionKey, ShardId};
+use crate::limits::Bounds;
 use crate::protocol::v0::fields::Reader;
 use crate::protocol::ws::message::Decoder;
 use debtors::Blocked;
@@ -128,8 +133,8 @@ struct Core {
     reached: Vec<u32>,
     /// The walk: sessions with something to send and room for it.
     walk: VecDeque<u32>,
-    /// What may wait for all sessions together, in bytes of memory.
-    waiting_bytes_max: usize,
+    /// What may wait, for each session and for all together.
+    bounds: Bounds,
     /// Sessions whose sockets are full; some may have recovered.
     blocked: Vec<Blocked>,
     /// Sessions that owe too much to take what they are told, to be let go at once.
@@ -152,6 +157,9 @@ struct Core {
     stretch_visits: usize,
     drain: Option<liveness::Drain>,
     began: Instant,
+    /// When this turn began.
+    moment: Instant,
+    /// The same in whole seconds, as of the last tick.
     now: Seconds,
     scratch: Vec<u8>,
     reader: Reader,
@@ -159,8 +167,13 @@ struct Core {
 }
 
 impl Core {
-    fn new(id: ShardId, ports: Ports) -> Self {
-        let waiting_bytes_max = crate::limits::shard_waiting_bytes_max(ports.inboxes.len());
+    /// `began` is the moment from which the shard counts its seconds.
+    fn new(id: ShardId, ports: Ports, began: Instant) -> Self {
+        let bounds = Bounds::of_shards(ports.inboxes.len());
+        Self::with_bounds(id, ports, began, bounds)
+    }
+
+    fn with_bounds(id: ShardId, ports: Ports, began: Instant, bounds: Bounds) -> Self {
         Self {
             id,
             ports,
@@ -170,20 +183,20 @@ impl Core {
             free: Vec::new(),
             live: 0,
             registry: Registry::default(),
-            arena: Arena::default(),
+            arena: Arena::new(bounds),
             single: OpenChunk::default(),
             presence: Presence::default(),
             feeds: Feeds::default(),
-            recent: Recent::default(),
+            recent: Recent::new(bounds.feed_recent_max),
             posts: OpenChunk::default(),
             feed_sessions: 0,
             reached: Vec::new(),
             walk: VecDeque::new(),
-            waiting_bytes_max,
+            bounds,
             blocked: Vec::new(),
             overdue: Vec::new(),
             stalled: Vec::new(),
-            round: Round::default(),
+            round: Round::new(bounds.publication_bytes_max),
             over: Vec::new(),
             wheel: Wheel::default(),
             overflow: Overflow::default(),
@@ -191,7 +204,8 @@ impl Core {
             heard: 0,
             stretch_visits: 0,
             drain: None,
-            began: Instant::now(),
+            began,
+            moment: began,
             now: Seconds(0),
             scratch: Vec::with_capacity(4096),
             reader: Reader::default(),

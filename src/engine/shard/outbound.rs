@@ -12,8 +12,7 @@ use crate::engine::session::outbox::{Class, Slices};
 use crate::engine::topics::chunks::{Appended, OpenChunk, Stale};
 use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
-    OUTBOX_OWED_BYTES_MAX, OUTBOX_PARTS_MAX, OUTBOX_SHARED_BYTES_MAX, STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY,
-    STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT, WRITE_BYTES_MAX,
+    STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
 };
 
 impl Core {
@@ -132,7 +131,7 @@ impl Core {
         }
         self.stats.counts.frames_out += 1;
         // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
-        if !has_taken || line.unread_answers as usize > OUTBOX_OWED_BYTES_MAX {
+        if !has_taken || line.unread_answers as usize > self.bounds.owed_bytes_max {
             self.let_go(index);
         }
     }
@@ -148,7 +147,7 @@ impl Core {
 
     /// More waits than a shard should hold, and somebody can be visited: no more is taken in before that.
     pub(super) fn is_flooded(&self) -> bool {
-        self.arena.held_bytes() > self.waiting_bytes_max / 2 && !self.walk.is_empty()
+        self.arena.held_bytes() > self.bounds.waiting_bytes_max / 2 && !self.walk.is_empty()
     }
 
     /// One stretch of the walk, as long as the last look suggests. Says how many were visited.
@@ -165,7 +164,7 @@ impl Core {
             line.is_queued = false;
             self.round.passed();
             if !line.outbox.is_empty() && line.blocked_at.is_none() {
-                bytes += line.outbox.owed_bytes().min(WRITE_BYTES_MAX);
+                bytes += line.outbox.owed_bytes().min(self.bounds.write_bytes_max);
                 visited.push((index, 0));
             }
         }
@@ -261,11 +260,12 @@ impl Line {
         if self.blocked_at.is_none() {
             return self.outbox.push(appended, class).is_ok();
         }
-        if class == Class::Ephemeral && self.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
+        if class == Class::Ephemeral && self.outbox.owed_bytes() > appended.arena().bounds().shared_bytes_max {
             return true;
         }
-        if self.outbox.parts() >= OUTBOX_PARTS_MAX
-            && (self.outbox.owed_bytes() > OUTBOX_OWED_BYTES_MAX || self.outbox.fall_behind(appended.arena()).is_err())
+        let bounds = appended.arena().bounds();
+        if self.outbox.parts() >= bounds.parts_max
+            && (self.outbox.owed_bytes() > bounds.owed_bytes_max || self.outbox.fall_behind(appended.arena()).is_err())
         {
             return false;
         }

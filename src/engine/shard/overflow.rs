@@ -39,6 +39,12 @@ impl Overflow {
         }
     }
 
+    /// Messages that wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Tries again what did not fit. True when nothing waits any more.
     pub(super) fn retry(&mut self, inboxes: &[Arc<Inbox>]) -> bool {
         if self.waiting.is_empty() {

@@ -242,6 +242,14 @@ impl UnfinishedText {
     }
 }
 
+/// Bytes of a client, of which no more is understood, end with a whole Close frame: the last that it sends (RFC 6455 §5.5.1).
+pub fn ends_with_close(bytes: &[u8]) -> bool {
+    (0..=CONTROL_PAYLOAD_BYTES_MAX as u8).any(|payload| {
+        let start = bytes.len().checked_sub(2 + 4 + usize::from(payload));
+        start.is_some_and(|start| bytes[start..].starts_with(&[0x80 | Opcode::Close as u8, MASKED | payload]))
+    })
+}
+
 /// The first frame boundary at or after `position` in a buffer of whole server (unmasked) frames
 /// that starts at a boundary; `None` if the buffer ends before it. With it a writer that stopped at
 /// `position` finishes the frame under way and tears none. Time grows with the number of frames

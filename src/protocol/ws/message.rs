@@ -79,6 +79,11 @@ impl Decoder {
         }
     }
 
+    /// Whether the stream has ended: whatever comes is discarded.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether nothing is partial: no frame under way, no message that waits for its next fragment.
     pub fn is_idle(&self) -> bool {
         self.partial.is_none()

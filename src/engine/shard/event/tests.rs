@@ -52,7 +52,7 @@ fn shared() -> Shared {
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
-    let core = Core::new(ShardId(0), ports);
+    let core = Core::new(ShardId(0), ports, Instant::now());
     let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
     Shared::new(shard)
 }
@@ -124,6 +124,25 @@ fn after_the_goodbye_pings_are_not_answered() {
     while shard.turn() {}
     assert!(all_bytes(&client).is_empty());
     assert!(goodbye.ends_with(&[0x88, 2, 3, 0xe8]), "a close frame was the last");
+}
+
+/// What it sent before was no frame, but the Close that answers ours is one.
+#[test]
+fn a_peer_that_broke_the_protocol_is_closed_when_it_has_answered() {
+    let shared = shared();
+    let (server, client) = pair();
+    shared.adopt(server, &mut [], Ok(entry(RoomId::fresh())));
+    let mut shard = shared.shard.borrow_mut();
+    // Not masked.
+    shard.core.received(0, &mut [0x81, 1, b'x']);
+    while shard.turn() {}
+    assert!(shard.core.slots[0].is_some(), "its answer is awaited");
+    shard.core.received(0, &mut [0x81, 0x81, 0, 0, 0, 0, b'x', 0x88, 0x82, 0, 0, 0, 0, 3, 0xea]);
+    while shard.turn() {}
+    assert!(shard.core.slots[0].is_none());
+    let all = all_bytes(&client);
+    assert!(all.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == [3, 0xea]), "it is told 1002: {all:?}");
+    assert!(matches!((&client).read(&mut [0]), Ok(0)), "and no reset follows");
 }
 
 /// A feed whose list does not come is kept what authors publish, as long as there is room; then it has to come again. One
