@@ -70,8 +70,9 @@ pub const OUTBOX_OWED_BYTES_MAX: usize = 1024 * 1024;
 /// A session that owes more than that is let go when its peer takes nothing for longer than this. One that reads, however
 /// slowly, is kept while the shard's sum allows it.
 pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(3);
-/// The same for a session that was behind once and caught up: on a busy machine a reader may not get to read for seconds.
-pub const READER_PATIENCE: Duration = Duration::from_secs(12);
+/// The same for a session that was behind once and caught up: on a busy machine a reader may not get to read for
+/// seconds.
+pub const READER_PATIENCE: Duration = Duration::from_secs(4);
 /// Ranges that may wait for a session whose socket is full; beyond it they are copied into a buffer of its own.
 pub const OUTBOX_PARTS_MAX: usize = 4096;
 /// A session's own buffer grows by at least this.
