@@ -1,7 +1,7 @@
 //! What one frame of each kind may hold at most: none of them alone makes a reader too slow.
 //!
 //! Columns may hold more than pregon takes, as other programs write them, too. So what is shown is bounded where it is
-//! written (`wire`), by the constants here, and the sizes of whole frames follow from these.
+//! written (`protocol/v0`), by the constants here, and the sizes of whole frames follow from these.
 
 use super::{
     COMMENT_CHARS_MAX, COMMENTS_DELETED_MAX, COMMENTS_SHOWN, CONTENT_CHARS_MAX, MESSAGE_BYTES_MAX,

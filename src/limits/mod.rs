@@ -70,7 +70,7 @@ pub const OUTBOX_OWED_BYTES_MAX: usize = 1024 * 1024;
 /// A session that owes more than that is let go when its peer takes nothing for longer than this. One that reads, however
 /// slowly, is kept while the shard's sum allows it.
 pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(3);
-/// The same for a session that was behind once and caught up: on a busy machine a reader may not get to read for
+/// The same for a session whose socket was full once and took more later: on a busy machine a reader may not get to read for
 /// seconds.
 pub const READER_PATIENCE: Duration = Duration::from_secs(4);
 /// Ranges that may wait for a session whose socket is full; beyond it they are copied into a buffer of its own.

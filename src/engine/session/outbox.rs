@@ -85,11 +85,6 @@ impl Outbox {
         self.debt.as_ref().map_or(0, |debt| debt.owed()) + self.waiting_bytes as usize
     }
 
-    /// Some of what waits is in a buffer of the session's own.
-    pub fn has_debt(&self) -> bool {
-        self.debt.is_some()
-    }
-
     /// Ranges that wait, one after the other: each costs memory of its own.
     pub fn parts(&self) -> usize {
         self.rest.as_ref().map_or(0, |rest| rest.len()) + usize::from(!self.head.span.is_empty())

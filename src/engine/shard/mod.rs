@@ -1,4 +1,4 @@
-//! One core's loop: the one place where net, ws, session and room meet.
+//! One core's loop: the one place where sockets, frames, sessions and topics meet.
 //!
 //! `connection` accepts and upgrades, `event` is the loop, `inbound` takes bytes from sockets, `mailbox` takes messages
 //! from other threads, `outbound` fans out and walks, `debtors` lets go who takes too little, `feed` knows who hears of whose posts, `liveness` lets time pass;
