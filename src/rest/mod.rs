@@ -24,7 +24,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
@@ -215,11 +215,12 @@ async fn not_allowed(request: Request) -> Error {
     Error::Detail(StatusCode::METHOD_NOT_ALLOWED, text.into())
 }
 
-/// Logs route and status, never what was asked or answered, and sets what every answer carries.
+/// Counts and logs route and status, never what was asked or answered, and sets what every answer carries.
 async fn log_and_harden(request: Request, next: Next) -> Response {
     let start = std::time::Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map_or("-", |path| path.as_str().trim_end_matches('/'));
+    let route = route.to_owned();
     let is_api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -228,9 +229,26 @@ async fn log_and_harden(request: Request, next: Next) -> Response {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let status = response.status().as_u16();
-    let micros = start.elapsed().as_micros();
-    tracing::debug!(%method, route = route.as_deref().unwrap_or("-"), status, micros, "request");
+    let took = start.elapsed();
+    tracing::debug!(%method, route, status, micros = took.as_micros(), "request");
+    metrics::histogram!("pregon_http_request_seconds", "route" => route.clone()).record(took.as_secs_f64());
+    let labels = [("method", method_label(&method).to_owned()), ("route", route), ("status", status.to_string())];
+    metrics::counter!("pregon_http_requests_total", &labels).increment(1);
     response
+}
+
+/// The method as a metric's label. A client may send any word, and each would be a series of its own.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 /// An answer whose JSON is already written.

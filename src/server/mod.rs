@@ -9,6 +9,7 @@ mod stop;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -46,6 +47,7 @@ use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{LanePort, Store};
+use crate::telemetry::Registry;
 
 /// Threads for REST, timers and signals.
 const CONTROL_THREADS: usize = 2;
@@ -117,7 +119,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let sweep = Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
         found.start(settings, sweep, &fanout, control.handle())
     });
-    control.spawn(upkeep(prometheus));
+    control.spawn(upkeep(prometheus, settings.database.file().map(Path::to_owned)));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way))?;
@@ -330,12 +332,20 @@ fn tell_participants(
     }
 }
 
-/// Keeps histograms from growing.
-async fn upkeep(prometheus: metrics_exporter_prometheus::PrometheusHandle) {
+/// Keeps histograms from growing, and measures the database's files.
+async fn upkeep(registry: Registry, database: Option<PathBuf>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(5));
     loop {
         ticks.tick().await;
-        prometheus.run_upkeep();
+        registry.upkeep();
+        let Some(database) = &database else { continue };
+        let mut log = database.clone().into_os_string();
+        log.push("-wal");
+        for (name, path) in [("pregon_database_bytes", database.as_path()), ("pregon_wal_bytes", Path::new(&log))] {
+            let bytes = tokio::fs::metadata(path).await.map_or(0, |file| file.len());
+            #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+            metrics::gauge!(name).set(bytes as f64);
+        }
     }
 }
 
