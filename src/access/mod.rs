@@ -1,6 +1,7 @@
 //! Who may come in, and how often: tokens, passwords, origins, addresses, rates, and the gate before the shards.
 
 pub mod client_address;
+pub(crate) mod crypto;
 pub mod gate;
 pub mod lifecycle;
 pub mod origin;

@@ -1,12 +1,15 @@
 //! Passwords as Django stores them, hashed off the async threads, a bounded number at a time.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use djangohashers::{Hasher as _, PBKDF2Hasher};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rand::Rng;
 use rand::distr::Alphanumeric;
+use ring::pbkdf2;
 use tokio::sync::Semaphore;
 
 use crate::limits;
@@ -138,7 +141,13 @@ impl Drop for Place {
 /// Blocks for as long as the hash takes.
 pub fn encode(password: &str, iterations: u32) -> String {
     let salt: String = rand::rng().sample_iter(Alphanumeric).take(SALT_CHARS).map(char::from).collect();
-    PBKDF2Hasher.encode(password, &salt, iterations)
+    encode_with(password, &salt, NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN))
+}
+
+fn encode_with(password: &str, salt: &str, iterations: NonZeroU32) -> String {
+    let mut hash = [0; ring::digest::SHA256_OUTPUT_LEN];
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt.as_bytes(), password.as_bytes(), &mut hash);
+    format!("{SCHEME}${iterations}${salt}${}", STANDARD.encode(hash))
 }
 
 /// Blocks for as long as the hash takes. The iterations are those of the string.
@@ -151,9 +160,20 @@ pub fn verify(password: &str, encoded: &str) -> bool {
         }
         return false;
     }
-    // Zero would make the hasher panic.
-    let iterations = rest.split('$').next().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
-    iterations > 0 && PBKDF2Hasher.verify(password, encoded).unwrap_or(false)
+    matches(password, rest).unwrap_or(false)
+}
+
+/// `None`: what follows the scheme is no hash.
+fn matches(password: &str, rest: &str) -> Option<bool> {
+    let (iterations, rest) = rest.split_once('$')?;
+    let (salt, hash) = rest.split_once('$')?;
+    let (iterations, hash) = (iterations.parse().ok()?, STANDARD.decode(hash).ok()?);
+    // A hash that was cut off would be easier to meet.
+    if hash.len() != ring::digest::SHA256_OUTPUT_LEN {
+        return None;
+    }
+    let verified = pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt.as_bytes(), password.as_bytes(), &hash);
+    Some(verified.is_ok())
 }
 
 #[cfg(test)]
@@ -170,7 +190,7 @@ mod tests {
         assert!(verify("contraseña ñandú", VECTOR));
         assert!(!verify("contraseña nandu", VECTOR));
         assert!(verify("Secreta-123", VECTOR_FULL));
-        let ours = PBKDF2Hasher.encode("contraseña ñandú", "V9oT0q1Qm2c7dXk3LsB8fE", 1000);
+        let ours = encode_with("contraseña ñandú", "V9oT0q1Qm2c7dXk3LsB8fE", NonZeroU32::new(1000).unwrap());
         assert_eq!(ours, VECTOR);
     }
 
@@ -195,6 +215,8 @@ mod tests {
             "pbkdf2_sha256$x$salt$",
             "pbkdf2_sha256$1000",
             "pbkdf2_sha256$4000000000$salt$x",
+            "pbkdf2_sha256$4294967296$salt$lWbHSq9/DmqBW0GWZnmTrzMzMKnR+h2PKzS0YLq41Xs=",
+            "pbkdf2_sha256$1$salt$",
             "pbkdf2_sha1$1000$salt$x",
             "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdA$aGFzaA",
             "plain",

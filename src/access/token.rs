@@ -116,6 +116,7 @@ impl fmt::Debug for Tokens {
 impl Tokens {
     /// The secret's bytes as they are, Django's `JWT_SECRET_KEY`.
     pub fn new(secret: &[u8]) -> Self {
+        crate::access::crypto::install();
         Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
     }
 
