@@ -18,17 +18,17 @@ use crate::store::sql::{self, Cell, Cells, Columns, Dialect, Parameter, Paramete
 /// foreign key's two columns always have one form, and pregon joins along foreign keys alone.
 /// What does differ is the order of ids: `char(32)` is ordered by its digits, a native column by other bytes first where
 /// an id is no UUIDv7. Nothing may depend on it but that ties come in one order.
-pub struct Driver<'a> {
+pub struct Driver {
     /// In a transaction or not.
-    pub connection: &'a mut Conn,
+    pub connection: Conn,
     /// Where the clock of its `datetime(6)` columns hangs.
     pub zone: Zone,
 }
 
 /// A connection with what is needed beside it.
-pub type View<'a> = sql::View<'a, Driver<'a>>;
+pub type View<'a> = sql::View<'a, Driver>;
 
-impl Sql for Driver<'_> {
+impl Sql for Driver {
     type Error = MysqlError;
 
     const DIALECT: Dialect = Dialect::Mysql;
@@ -66,7 +66,7 @@ impl Sql for Driver<'_> {
     }
 }
 
-impl Driver<'_> {
+impl Driver {
     fn parameters(&self, parameters: Parameters<'_>) -> Params {
         if parameters.is_empty() {
             return Params::Empty;

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_async::Conn;
 use tokio::runtime::Runtime;
 
 use crate::clock::Timestamp;
@@ -16,7 +15,7 @@ use crate::limits;
 use crate::store::StoreError;
 use crate::store::batch::{self, UnreadRest};
 use crate::store::mysql::connection::{MysqlError, Remedy, timed};
-use crate::store::mysql::driver::View;
+use crate::store::mysql::driver::{Driver, View};
 use crate::store::mysql::retention::Retention;
 use crate::store::mysql::rows::BatchRows;
 use crate::store::mysql::{Shared, topics, twins, unread_rest};
@@ -47,7 +46,7 @@ pub struct MysqlLane {
     pub(super) shared: Arc<Shared>,
     pub(super) number: Number,
     runtime: Runtime,
-    connection: Option<Conn>,
+    driver: Option<Driver>,
     twins: Twins,
     /// The twins of the seconds before the start were read.
     is_recalled: bool,
@@ -76,21 +75,21 @@ impl MysqlLane {
             .map_err(|error| StoreError::Unavailable(format!("no event loop for a write lane: {error}")))?;
         let (twins, rests, retention) = (Twins::default(), VecDeque::new(), Retention::default());
         let undecided = Vec::new();
-        Ok(Self { shared, number, runtime, connection: None, twins, is_recalled: false, rests, undecided, retention })
+        Ok(Self { shared, number, runtime, driver: None, twins, is_recalled: false, rests, undecided, retention })
     }
 
     fn connect(&mut self) -> Result<(), MysqlError> {
-        if self.connection.is_some() {
+        if self.driver.is_some() {
             return Ok(());
         }
-        let mut connection = self.runtime.block_on(self.shared.link.open())?;
+        let mut driver = self.runtime.block_on(self.shared.open())?;
         if !self.is_recalled {
             let now = (self.shared.clock)();
-            let mut view = self.shared.view(&mut connection, now);
+            let mut view = self.shared.view(&mut driver, now);
             self.twins = self.runtime.block_on(twins::recall(&mut view, self.number))?;
             self.is_recalled = true;
         }
-        self.connection = Some(connection);
+        self.driver = Some(driver);
         Ok(())
     }
 
@@ -99,19 +98,19 @@ impl MysqlLane {
         &mut self,
         work: impl AsyncFnOnce(&mut View<'_>) -> Result<T, MysqlError>,
     ) -> Result<T, MysqlError> {
-        let was_open = self.connection.is_some();
+        let was_open = self.driver.is_some();
         match self.run_alone("START TRANSACTION") {
             // It was closed while nobody used it: nothing has happened yet.
             Err(error) if was_open && error.remedy() == Remedy::Reconnect => {
-                self.connection = None;
+                self.driver = None;
                 self.run_alone("START TRANSACTION")?;
             }
             begun => begun?,
         }
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(connection) = connection else { return Err(MysqlError::Unexpected("no connection".into())) };
+        let Self { runtime, driver, shared, .. } = self;
+        let Some(driver) = driver else { return Err(MysqlError::Unexpected("no connection".into())) };
         let now = (shared.clock)();
-        let mut view = shared.view(connection, now);
+        let mut view = shared.view(driver, now);
         let result = runtime.block_on(async {
             let value = work(&mut view).await?;
             view.run("COMMIT").await?;
@@ -122,10 +121,10 @@ impl MysqlLane {
 
     fn run_alone(&mut self, sql: &str) -> Result<(), MysqlError> {
         self.connect()?;
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(connection) = connection else { return Err(MysqlError::Unexpected("no connection".into())) };
+        let Self { runtime, driver, shared, .. } = self;
+        let Some(driver) = driver else { return Err(MysqlError::Unexpected("no connection".into())) };
         let now = (shared.clock)();
-        runtime.block_on(shared.view(connection, now).run(sql))
+        runtime.block_on(shared.view(driver, now).run(sql))
     }
 
     /// Does the database take this lane's writes? Only a write can tell; it is taken back.
@@ -163,14 +162,14 @@ impl MysqlLane {
     }
 
     fn apply(&mut self, writes: &[Write], with_savepoints: bool, now: Timestamp) -> Result<Batch, Failure> {
-        let Self { runtime, connection, shared, rests, twins, .. } = self;
-        let Some(connection) = connection else {
+        let Self { runtime, driver, shared, rests, twins, .. } = self;
+        let Some(driver) = driver else {
             return Err(Failure::All(MysqlError::Unexpected("no connection".into())));
         };
         let alone = |error: MysqlError| {
             if error.remedy() == Remedy::Refuse && !with_savepoints { Failure::OneWrite } else { Failure::All(error) }
         };
-        let mut rows = BatchRows::new(runtime, shared.view(connection, now), rests);
+        let mut rows = BatchRows::new(runtime, shared.view(driver, now), rests);
         let mut topics = BTreeSet::new();
         for write in writes {
             match write.intent {
@@ -201,19 +200,19 @@ impl MysqlLane {
     /// After a failure: a connection that is still good is rolled back, another is dropped.
     fn give_up(&mut self, error: &MysqlError) {
         if error.ends_connection() {
-            self.connection = None;
+            self.driver = None;
         } else {
             self.roll_back();
         }
     }
 
     fn roll_back(&mut self) {
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(open) = connection else { return };
+        let Self { runtime, driver, shared, .. } = self;
+        let Some(open) = driver else { return };
         let now = (shared.clock)();
         if let Err(error) = runtime.block_on(shared.view(open, now).run("ROLLBACK")) {
             tracing::debug!(%error, "cannot roll back: connecting anew");
-            *connection = None;
+            *driver = None;
         }
     }
 
@@ -258,8 +257,8 @@ impl BatchStore for MysqlLane {
             return Ok(false);
         };
         self.connect()?;
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(open) = connection else { return Err(StoreError::Unavailable("no connection".into())) };
+        let Self { runtime, driver, shared, .. } = self;
+        let Some(open) = driver else { return Err(StoreError::Unavailable("no connection".into())) };
         let now = (shared.clock)();
         let is_there = runtime.block_on(topics::is_committed(&mut shared.view(open, now), &event));
         if let Err(error) = &is_there {
@@ -277,7 +276,7 @@ impl BatchStore for MysqlLane {
     }
 
     fn reset(&mut self) {
-        self.connection = None;
+        self.driver = None;
         self.twins.back_to(0);
     }
 
@@ -288,8 +287,8 @@ impl BatchStore for MysqlLane {
                 break;
             }
         }
-        if let Some(connection) = self.connection.take() {
-            drop(self.runtime.block_on(timed(limits::CONNECT_TIMEOUT, connection.disconnect())));
+        if let Some(driver) = self.driver.take() {
+            drop(self.runtime.block_on(timed(limits::CONNECT_TIMEOUT, driver.connection.disconnect())));
         }
     }
 

@@ -24,8 +24,8 @@ use crate::store::mysql::driver::{Driver, View};
 use crate::store::mysql::prefetched::{self, Known};
 use crate::store::mysql::topics;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
-use crate::store::sql::{self, chat_rows, messages, new_rooms, people};
 use crate::store::sql::{Parameters, Transaction};
+use crate::store::sql::{chat_rows, messages, new_rooms, people};
 
 /// A batch's transaction under way.
 pub struct BatchRows<'a> {
@@ -137,13 +137,10 @@ impl Savepoints for BatchRows<'_> {
     }
 }
 
-impl<'a> Transaction for BatchRows<'a> {
-    type Driver = Driver<'a>;
+impl Transaction for BatchRows<'_> {
+    type Driver = Driver;
 
-    fn run<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut sql::View<'_, Driver<'a>>) -> Result<T, MysqlError>,
-    ) -> Result<T, MysqlError> {
+    fn run<T>(&mut self, work: impl AsyncFnOnce(&mut View<'_>) -> Result<T, MysqlError>) -> Result<T, MysqlError> {
         self.runtime.block_on(work(&mut self.view))
     }
 

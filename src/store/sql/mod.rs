@@ -39,7 +39,7 @@ use crate::store::{PageRequest, StoreError};
 /// Statements are prepared once a connection: their texts must be a few. A `?` stands for the next parameter.
 pub trait Sql {
     /// How a statement fails; also when a row is not what its reader expects.
-    type Error: From<Unexpected> + Into<StoreError> + Display;
+    type Error: From<Unexpected> + Into<StoreError> + Display + Send;
 
     /// What this database writes its own way.
     const DIALECT: Dialect;

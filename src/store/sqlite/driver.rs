@@ -8,13 +8,10 @@ use rusqlite::{CachedStatement, Connection, Row};
 use crate::clock::{Timestamp, Zone};
 use crate::store::sql::{self, Cell, Cells, Columns, Dialect, Parameter, Parameters, Sql, Unexpected};
 
-/// A connection, in a transaction or not.
-pub type Driver<'a> = &'a Connection;
+/// A connection, in a transaction or not, with what is needed beside it.
+pub type View<'a> = sql::View<'a, Connection>;
 
-/// A connection with what is needed beside it.
-pub type View<'a> = sql::View<'a, Driver<'a>>;
-
-impl Sql for Driver<'_> {
+impl Sql for Connection {
     type Error = rusqlite::Error;
 
     const DIALECT: Dialect = Dialect::Sqlite;

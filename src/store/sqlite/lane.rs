@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::twin::Twins;
@@ -20,7 +20,7 @@ use crate::store::rules::Member;
 use crate::store::sql::{Sql, at_once};
 use crate::store::sqlite::checkpoint::Wal;
 use crate::store::sqlite::connection::{self, Role, is_own_fault};
-use crate::store::sqlite::driver::{Driver, View};
+use crate::store::sqlite::driver::View;
 use crate::store::sqlite::retention::Retention;
 use crate::store::sqlite::rows::BatchRows;
 use crate::store::sqlite::{Clock, twins};
@@ -85,8 +85,8 @@ impl SqliteLane {
         wal: Arc<Wal>,
         shown_reactions: u32,
     ) -> Result<Self, StoreError> {
-        let connection = connect(&path, &wal)?;
-        let twins = twins::recall(&connection, clock())?;
+        let mut connection = connect(&path, &wal)?;
+        let twins = twins::recall(&mut connection, clock())?;
         let (memory, rests, retention) = (Memory::default(), VecDeque::new(), Retention::default());
         Ok(Self {
             path,
@@ -105,7 +105,10 @@ impl SqliteLane {
     }
 
     /// A direct write: `work` in a transaction of its own.
-    pub fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         // What it changes may be in the lane's memory.
         self.memory.clear();
         self.wal.stand_still();
@@ -155,7 +158,7 @@ impl SqliteLane {
             rows.finish().map_err(Failure::All)?;
             Ok(done)
         });
-        let result = result.and_then(|done| match self.statement("COMMIT") {
+        let result = result.and_then(|done| match statement(&self.connection, "COMMIT") {
             Ok(()) => Ok(done),
             Err(error) if self.connection.is_autocommit() => Err(Failure::Unknown(done, error)),
             Err(error) => Err(Failure::All(error)),
@@ -167,7 +170,7 @@ impl SqliteLane {
             }
             Err(failure) => {
                 if !self.connection.is_autocommit()
-                    && let Err(error) = self.statement("ROLLBACK")
+                    && let Err(error) = statement(&self.connection, "ROLLBACK")
                 {
                     tracing::error!(%error, "cannot roll back: opening the database anew");
                     self.reset();
@@ -186,7 +189,7 @@ impl SqliteLane {
 
     fn begin(&mut self) -> rusqlite::Result<()> {
         self.wal.stand_still();
-        self.statement("BEGIN IMMEDIATE")?;
+        statement(&self.connection, "BEGIN IMMEDIATE")?;
         let version: i64 = self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         if version != self.memory.data_version {
             self.memory.clear();
@@ -194,10 +197,6 @@ impl SqliteLane {
         }
         self.memory.stay_bounded();
         Ok(())
-    }
-
-    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     /// The batch is on disk: what it staged counts, what it changed is forgotten.
@@ -211,12 +210,21 @@ impl SqliteLane {
 
 fn in_transaction<T>(
     connection: &mut Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let result = work(&transaction)?;
-    transaction.commit()?;
-    Ok(result)
+    statement(connection, "BEGIN IMMEDIATE")?;
+    let result = work(connection).and_then(|value| {
+        statement(connection, "COMMIT")?;
+        Ok(value)
+    });
+    if result.is_err() && !connection.is_autocommit() {
+        statement(connection, "ROLLBACK")?;
+    }
+    result
+}
+
+fn statement(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 fn connect(path: &std::path::Path, wal: &Arc<Wal>) -> Result<Connection, StoreError> {
@@ -252,8 +260,8 @@ impl BatchStore for SqliteLane {
             Some(event) => {
                 let sql = "SELECT 1 FROM pregon_events WHERE topic = ? AND epoch = ? AND seq = ? AND event_id = ?";
                 let (topic, cursor) = (event.topic.to_string(), event.cursor);
-                let mut driver: Driver<'_> = &self.connection;
-                at_once(driver.row(sql, &[&topic, &cursor.epoch, &cursor.seq, &event.event_id], |_| Ok(())))?.is_some()
+                at_once(self.connection.row(sql, &[&topic, &cursor.epoch, &cursor.seq, &event.event_id], |_| Ok(())))?
+                    .is_some()
             }
         };
         let rests = std::mem::take(&mut self.undecided);
@@ -338,7 +346,7 @@ mod tests {
             .map(|user| rows.profile(user).unwrap())
             .map(|one| (one.followers_count, one.following_count));
         assert_eq!(counts, [(1, 0), (0, 1), (0, 0)], "the transaction itself sees them");
-        lane.statement("ROLLBACK").unwrap();
+        statement(&lane.connection, "ROLLBACK").unwrap();
         let remembered = [ana, beto, caro].map(|user| lane.caches.profiles.get(&user, now).is_some());
         assert_eq!(remembered, [false, false, true]);
     }

@@ -15,9 +15,9 @@ use crate::limits;
 use crate::store::batch::{Savepoints, TopicState, UnreadRest};
 use crate::store::caches::Caches;
 use crate::store::rules::{Member, MessageHead, Place, ReadAll, Rows};
-use crate::store::sql::{self, Id, Parameters, Transaction, at_once, chat_rows, marks, messages, new_rooms, people};
+use crate::store::sql::{Id, Parameters, Transaction, at_once, chat_rows, marks, messages, new_rooms, people};
 use crate::store::sqlite::connection::is_own_fault;
-use crate::store::sqlite::driver::{Driver, View};
+use crate::store::sqlite::driver::View;
 use crate::store::sqlite::lane::{Memory, TouchedTopics};
 
 /// A batch's transaction under way.
@@ -34,7 +34,7 @@ pub struct BatchRows<'a> {
 
 impl<'a> BatchRows<'a> {
     pub fn new(
-        connection: &'a Connection,
+        connection: &'a mut Connection,
         memory: &'a mut Memory,
         caches: &'a Caches,
         rests: &'a mut VecDeque<UnreadRest>,
@@ -115,13 +115,10 @@ impl Savepoints for BatchRows<'_> {
     }
 }
 
-impl<'a> Transaction for BatchRows<'a> {
-    type Driver = Driver<'a>;
+impl Transaction for BatchRows<'_> {
+    type Driver = Connection;
 
-    fn run<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut sql::View<'_, Driver<'a>>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+    fn run<T>(&mut self, work: impl AsyncFnOnce(&mut View<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         at_once(work(&mut self.view))
     }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rusqlite::TransactionBehavior;
-
 use crate::clock::Timestamp;
 use crate::domain::chat::room::{ChatType, NewRoom};
 use crate::domain::user::NewUser;
@@ -24,8 +22,8 @@ pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     plan.check()?;
     migrate::migrate(path, false)?;
     let mut connection = connection::open(path, connection::Role::Writer)?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let holds_users: bool = transaction.query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0))?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let holds_users: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0))?;
     if holds_users && !plan.allow_existing {
         return Err(StoreError::Unavailable(format!(
             "{} holds users already: name a new file, or add to them with --allow-existing",
@@ -34,9 +32,9 @@ pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     }
     let caches = Caches::default();
     let (now, changed) = (Timestamp::now(), BTreeSet::new());
-    let mut view = View { driver: &transaction, caches: &caches, now, shown_reactions: 0, changed };
+    let mut view = View { driver: &mut connection, caches: &caches, now, shown_reactions: 0, changed };
     let seeded = at_once(fill(&mut view, plan))?;
-    transaction.commit()?;
+    connection.execute_batch("COMMIT")?;
     Ok(seeded)
 }
 

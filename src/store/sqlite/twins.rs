@@ -13,7 +13,6 @@ use crate::domain::chat::write::Transport;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::sql::{Columns, Sql, at_once};
-use crate::store::sqlite::driver::Driver;
 
 struct Recent {
     message: MessageId,
@@ -26,7 +25,7 @@ struct Recent {
 
 /// Fills a new [`Twins`] from the tables. That a message had met its twin already is not stored: in the seconds after
 /// a restart it may absorb one more, which then is the same request repeated.
-pub fn recall(connection: &Connection, now: Timestamp) -> rusqlite::Result<Twins> {
+pub fn recall(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<Twins> {
     let mut twins = Twins::default();
     let window = i64::try_from(limits::TWIN_WINDOW.as_secs()).unwrap_or(i64::MAX);
     let since = now.plus_seconds(-window);
@@ -52,7 +51,7 @@ pub fn recall(connection: &Connection, now: Timestamp) -> rusqlite::Result<Twins
 }
 
 /// Ids are ordered by time, so the newest messages are the end of the primary key.
-fn recent_messages(mut driver: Driver<'_>, since: Timestamp) -> rusqlite::Result<Vec<Recent>> {
+fn recent_messages(connection: &mut Connection, since: Timestamp) -> rusqlite::Result<Vec<Recent>> {
     let sql = "SELECT id, chat_room_id, sender_id, content, message_type, created_at FROM messages \
         WHERE id >= ? AND created_at >= ? AND image IS NULL AND video IS NULL AND audio IS NULL \
         AND file_url = '' AND NOT EXISTS (SELECT 1 FROM pregon_client_ids WHERE message_id = messages.id \
@@ -68,7 +67,7 @@ fn recent_messages(mut driver: Driver<'_>, since: Timestamp) -> rusqlite::Result
             at: row.time(5)?,
         })
     };
-    let mut messages = at_once(driver.rows(sql, &[&first_id(since), &since, &limits::TWIN_MESSAGES_MAX], read))?;
+    let mut messages = at_once(connection.rows(sql, &[&first_id(since), &since, &limits::TWIN_MESSAGES_MAX], read))?;
     messages.reverse();
     Ok(messages)
 }
