@@ -5,6 +5,7 @@ mod batch;
 mod caches;
 pub mod django;
 mod event_log;
+mod lane;
 pub mod mysql;
 mod queue;
 mod rules;

@@ -12,13 +12,8 @@ mod lane;
 mod literal;
 mod migrate;
 mod prefetched;
-mod retention;
-mod rows;
 mod seed;
 mod store;
-mod topics;
-mod twins;
-mod unread_rest;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -86,7 +81,7 @@ impl Shared {
 
     /// A new connection.
     async fn open(&self) -> Result<Driver, MysqlError> {
-        Ok(Driver { connection: self.link.open().await?, zone: self.zone })
+        Ok(Driver::new(self.link.open().await?, self.zone))
     }
 
     /// The same for one who starts a program, and is told what to do.

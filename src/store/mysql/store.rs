@@ -11,7 +11,7 @@ use crate::store::caches::Caches;
 use crate::store::mysql::connection::{MysqlError, Remedy};
 use crate::store::mysql::direct::Direct;
 use crate::store::mysql::driver::{Driver, View};
-use crate::store::mysql::lane::{MysqlLane, Number};
+use crate::store::mysql::lane::{self, MysqlLane, Number};
 use crate::store::mysql::{MysqlOptions, Shared, migrate};
 use crate::store::writer::Lane;
 use crate::store::{LanePort, StoreError};
@@ -45,7 +45,7 @@ impl MysqlStore {
         let mut view = shared.view(&mut driver, (shared.clock)());
         migrate::require(&mut view, &link).await?;
         let lane = |number| {
-            let lane = MysqlLane::new(Arc::clone(&shared), Number { lane: number, of: lanes })?;
+            let lane = lane::new(Arc::clone(&shared), Number { lane: number, of: lanes })?;
             Lane::start(number, lane, Arc::clone(&port))
                 .map_err(|error| StoreError::Unavailable(format!("no thread for a write lane: {error}")))
         };

@@ -7,10 +7,7 @@ mod driver;
 mod lane;
 mod migrate;
 mod readers;
-mod retention;
-mod rows;
 mod seed;
-mod twins;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -97,7 +94,7 @@ impl SqliteStore {
         let caches = Arc::new(Caches::default());
         let wal = Arc::new(Wal::default());
         let (lane_caches, lane_clock) = (Arc::clone(&caches), Arc::clone(&clock));
-        let lane = SqliteLane::open(path.clone(), lane_caches, lane_clock, Arc::clone(&wal), shown_reactions)?;
+        let lane = lane::open(path.clone(), lane_caches, lane_clock, Arc::clone(&wal), shown_reactions)?;
         let readers = Readers::start(&path, readers)?;
         let checkpointer = Checkpointer::start(&path, wal)?;
         let lane = Lane::start(0, lane, port)
@@ -115,7 +112,7 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.threads.lane.run(move |lane| Ok(work(&lane.connection)?)).await
+        self.threads.lane.run(move |lane| Ok(work(&lane.connector.connection)?)).await
     }
 }
 
@@ -159,7 +156,7 @@ impl Backend for SqliteStore {
         T: Send + 'static,
         W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, rusqlite::Connection> + Clone + Send + Sync + 'static,
     {
-        self.threads.lane.run(move |lane| lane.change(|view| Ok(at_once(change(view))?))).await
+        self.threads.lane.run(move |lane| lane.transaction(async |view| change(view).await)).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
