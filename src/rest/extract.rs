@@ -14,7 +14,7 @@ use crate::domain::user::Account;
 use crate::ids::UserId;
 use crate::rest::App;
 use crate::rest::error::{Error, Unauthorized};
-use crate::store::Store;
+use crate::store::Accounts;
 
 /// A request's user, who exists and is active.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl FromRequestParts<Arc<App>> for Caller {
 ///
 /// # Errors
 /// 401 when the user is gone or was deactivated.
-pub async fn active_account(store: &dyn Store, user: UserId) -> Result<Arc<Account>, Error> {
+pub async fn active_account(store: &dyn Accounts, user: UserId) -> Result<Arc<Account>, Error> {
     let account = store.account(user).await?.ok_or(Unauthorized::NoUser)?;
     if account.is_active { Ok(account) } else { Err(Unauthorized::Inactive.into()) }
 }

@@ -46,7 +46,7 @@ use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{LanePort, Store};
+use crate::store::{Chats, Housekeeping, LanePort, Store};
 use crate::telemetry::Registry;
 
 /// Threads for REST, timers and signals.
@@ -128,7 +128,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// All sessions are gone: what served them ends, each before what it needs.
-fn end(control: Runtime, beside: Option<django::Work>, fanout: &Fanout, bursts: JoinHandle<()>, store: &dyn Store) {
+fn end(
+    control: Runtime,
+    beside: Option<django::Work>,
+    fanout: &Fanout,
+    bursts: JoinHandle<()>,
+    store: &dyn Housekeeping,
+) {
     if let Some(beside) = beside {
         control.block_on(beside.stop());
     }
@@ -298,7 +304,7 @@ fn announce(bound: SocketAddr, settings: &Settings) {
 }
 
 /// Finds participant rows that others have deleted: the sessions of those users leave.
-async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+async fn sweep_participants(store: Arc<dyn Chats>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

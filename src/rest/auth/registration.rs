@@ -4,7 +4,7 @@ use crate::access::password;
 use crate::domain::user::NewUser;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
-use crate::store::Store;
+use crate::store::Accounts;
 
 /// More than anybody types; bounds what is hashed.
 pub const PASSWORD_CHARS: usize = 1024;
@@ -51,7 +51,7 @@ pub fn is_reserved(username: &str) -> bool {
 ///
 /// # Errors
 /// 400 with every fault.
-pub async fn check(store: &dyn Store, fields: &Fields) -> Result<(NewUser, String)> {
+pub async fn check(store: &dyn Accounts, fields: &Fields) -> Result<(NewUser, String)> {
     let mut faults = Faults::default();
     let user = NewUser {
         email: email(fields, &mut faults),

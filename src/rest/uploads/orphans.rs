@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::limits;
 use crate::rest::uploads::upload::{self, MediaDir};
-use crate::store::{FileTable, NamedFiles, Store, StoreError};
+use crate::store::{FileTable, Housekeeping, NamedFiles, StoreError};
 
 /// Paths of files that may be nobody's now.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ fn is_upload(file: &str) -> bool {
 
 /// Removes what was left as it comes; with sweeps, looks through the folders that often. The first look is not at the
 /// start: whoever has given a server the wrong database or folder has time to see it.
-pub async fn collect(store: Arc<dyn Store>, media: Arc<MediaDir>, sweep_every: Option<Duration>) {
+pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_every: Option<Duration>) {
     media.litter().is_collected.store(true, Ordering::Relaxed);
     let every = sweep_every.unwrap_or(limits::MEDIA_SWEEP);
     let mut sweeps = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
@@ -102,7 +102,7 @@ pub async fn collect(store: Arc<dyn Store>, media: Arc<MediaDir>, sweep_every: O
     }
 }
 
-async fn remove_unnamed(store: &dyn Store, media: &MediaDir, paths: BTreeSet<String>) -> Result<(), StoreError> {
+async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTreeSet<String>) -> Result<(), StoreError> {
     let unnamed = unnamed(store, paths).await?;
     let root = media.root().to_owned();
     let removed = tokio::task::spawn_blocking(move || {
@@ -119,7 +119,7 @@ async fn remove_unnamed(store: &dyn Store, media: &MediaDir, paths: BTreeSet<Str
 }
 
 /// Which of the files no post and no comment names, in whatever form.
-async fn unnamed(store: &dyn Store, paths: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+async fn unnamed(store: &dyn Housekeeping, paths: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
     let file = |path: String| (path.rsplit('/').next().unwrap_or_default().to_owned(), path);
     let mut files: BTreeMap<String, String> = paths.into_iter().map(file).collect();
     for table in [FileTable::Posts, FileTable::Comments] {

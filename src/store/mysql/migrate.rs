@@ -106,11 +106,11 @@ pub enum IdForm {
 /// The database cannot be used, lacks tables of the program it belongs to, or has a newer schema.
 pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
     let shared = Shared::alone(link.clone());
-    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
-    let mut view = shared.view(&mut connection, Timestamp::now());
+    let mut driver = shared.open_at_start().await?;
+    let mut view = shared.view(&mut driver, Timestamp::now());
     let found = look(&mut view).await.map_err(|error| link.opening(&error))?;
     let plan = found.plan(link.place());
-    drop(connection.disconnect().await);
+    drop(driver.connection.disconnect().await);
     plan
 }
 
@@ -121,8 +121,8 @@ pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
 /// As [`plan`].
 pub async fn migrate(link: &Link, form: IdForm) -> Result<Vec<PlanLine>, StoreError> {
     let shared = Shared::alone(link.clone());
-    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
-    let mut view = shared.view(&mut connection, Timestamp::now());
+    let mut driver = shared.open_at_start().await?;
+    let mut view = shared.view(&mut driver, Timestamp::now());
     let lock = format!("pregon-migrate-{}", link.database());
     let lock: String = lock.chars().take(64).collect();
     let is_ours = view.row("SELECT get_lock(?, 10)", &[&lock], |row| row.flag(0)).await;
@@ -132,7 +132,7 @@ pub async fn migrate(link: &Link, form: IdForm) -> Result<Vec<PlanLine>, StoreEr
     let plan = look(&mut view).await.map_err(|error| link.opening(&error))?.plan(link.place())?;
     take(&mut view, &plan, form).await.map_err(|error| link.opening(&error))?;
     // The lock goes with the connection.
-    drop(connection.disconnect().await);
+    drop(driver.connection.disconnect().await);
     Ok(plan)
 }
 

@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::domain::user::NewUser;
 use crate::ids::UserId;
 use crate::store::Credentials;
-use crate::store::sql::{Id, Sql, View};
+use crate::store::sql::{Id, Sql, Table, ToColumn, View};
 
 /// What came of a registration.
 pub enum Registration {
@@ -34,39 +34,58 @@ async fn taken<C: Sql>(view: &mut View<'_, C>, user: &NewUser) -> Result<Registr
     Ok(if email || username { Registration::Taken { email, username } } else { Registration::Done })
 }
 
-/// A new user's row.
-pub async fn insert_user<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<(), C::Error> {
-    let account_type = if user.account_type.is_empty() { "user" } else { &user.account_type };
+async fn insert_user<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<(), C::Error> {
     let now = view.now;
-    view.execute(
-        "INSERT INTO users (id, password, last_login, is_superuser, first_name, last_name, is_staff, is_active, \
-         date_joined, email, username, display_name, avatar, cover_photo, bio, position, team, contact_number, \
-         interests, social_links, is_private, show_email, show_phone, followers_count, following_count, \
-         posts_count, created_at, updated_at, last_active, is_verified, email_verified, account_type, \
-         company_name, industry, website) VALUES (?, ?, NULL, 0, '', '', 0, 1, ?, ?, ?, ?, NULL, NULL, ?, \
-         ?, ?, ?, '[]', '[]', 0, 0, 0, 0, 0, 0, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
-        &[
-            &id,
-            &user.password_hash,
-            &now,
-            &user.email,
-            &user.username,
-            &user.display_name,
-            &user.bio,
-            &user.position,
-            &user.team,
-            &user.contact_number,
-            &now,
-            &now,
-            &now,
-            &account_type,
-            &user.company_name,
-            &user.industry,
-            &user.website,
-        ],
-    )
-    .await
-    .map(drop)
+    let row = user_row(&id, user, &0, &now);
+    view.execute(Table::Users.one_row(C::DIALECT, row.len()), &row).await.map(drop)
+}
+
+/// The columns of a new user who follows so many others and is followed by as many.
+pub fn user_row<'a>(
+    id: &'a UserId,
+    user: &'a NewUser,
+    follows: &'a usize,
+    now: &'a Timestamp,
+) -> [&'a dyn ToColumn; 35] {
+    let account_type: &dyn ToColumn = if user.account_type.is_empty() { &"user" } else { &user.account_type };
+    let [none, empty, list, zero, no, yes]: [&dyn ToColumn; 6] = [&None::<u32>, &"", &"[]", &0_u32, &false, &true];
+    [
+        id,
+        &user.password_hash,
+        none,
+        no,
+        empty,
+        empty,
+        no,
+        yes,
+        now,
+        &user.email,
+        &user.username,
+        &user.display_name,
+        none,
+        none,
+        &user.bio,
+        &user.position,
+        &user.team,
+        &user.contact_number,
+        list,
+        list,
+        no,
+        no,
+        no,
+        follows,
+        follows,
+        zero,
+        now,
+        now,
+        now,
+        no,
+        no,
+        account_type,
+        &user.company_name,
+        &user.industry,
+        &user.website,
+    ]
 }
 
 /// A follow row with both counters; false when it was there.
@@ -80,7 +99,7 @@ pub async fn insert_follow<C: Sql>(
     if view.is_there(sql, &[&follower, &following]).await? {
         return Ok(false);
     }
-    let sql = "INSERT INTO user_follows (id, created_at, follower_id, following_id) VALUES (?, ?, ?, ?)";
+    let sql = Table::Follows.one_row(C::DIALECT, 4);
     view.execute(sql, &[&Id::fresh(), &at, &follower, &following]).await?;
     view.execute("UPDATE users SET following_count = following_count + 1 WHERE id = ?", &[&follower]).await?;
     view.execute("UPDATE users SET followers_count = followers_count + 1 WHERE id = ?", &[&following]).await?;

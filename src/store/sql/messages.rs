@@ -6,15 +6,25 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
+use crate::domain::chat::message::{Message, MessageType, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits::MESSAGE_REACTIONS_SHOWN;
-use crate::store::rules::MessageHead;
 use crate::store::sql::people::{Profiles, profiles};
 use crate::store::sql::{
     BRANCHES_MAX, Columns, Dialect, Id, KEYS_MAX, Sql, ToColumn, Unexpected, View, each, marks, offset, or_none, padded,
 };
 use crate::store::{PageOf, PageRequest};
+
+/// What the rules must know of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageHead {
+    /// Its author.
+    pub sender: UserId,
+    /// Its kind.
+    pub message_type: MessageType,
+    /// Deleted softly.
+    pub is_deleted: bool,
+}
 
 /// The columns of [`message_of_row`]; the first `?` is the viewer, if there is one.
 const MESSAGE: &str = "SELECT m.id, m.chat_room_id, m.sender_id, m.content, m.message_type, m.image, m.video, m.audio, \

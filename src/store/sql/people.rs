@@ -154,6 +154,17 @@ pub async fn id_of_name<C: Sql>(view: &mut View<'_, C>, username: &str) -> Resul
     view.row("SELECT id FROM users WHERE username = ?", &[&username], |row| row.id(0)).await
 }
 
+/// The profile of a username, whatever its case.
+pub async fn profile_of_name<C: Sql>(
+    view: &mut View<'_, C>,
+    username: &str,
+) -> Result<Option<Arc<UserProfile>>, C::Error> {
+    match id_of_name(view, username).await? {
+        Some(user) => profile(view, user).await,
+        None => Ok(None),
+    }
+}
+
 /// One person as the viewer sees it.
 pub async fn person<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Option<Person>, C::Error> {
     Ok(people(view, viewer, "WHERE u.id = ?", &[&of]).await?.pop())

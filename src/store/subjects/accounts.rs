@@ -1,0 +1,125 @@
+//! Accounts: who may log in and call itself so, passwords, revoked tokens.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::domain::user::{Account, NewUser, UserProfile};
+use crate::ids::UserId;
+use crate::store::StoreError;
+use crate::store::backend::Backend;
+use crate::store::sql::accounts::Registration;
+use crate::store::sql::{accounts, people};
+
+/// Who logs in, with what to check the password against.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user.
+    pub user: UserId,
+    /// Django's form, `pbkdf2_sha256$…`.
+    pub password_hash: String,
+    /// Deactivated users may not log in.
+    pub is_active: bool,
+}
+
+/// Why registration wrote nothing.
+#[derive(Debug)]
+pub enum RegisterError {
+    /// Somebody has this e-mail address, this username, or both.
+    Taken {
+        /// The address is taken.
+        email: bool,
+        /// The name is taken.
+        username: bool,
+    },
+    /// The database failed.
+    Store(StoreError),
+}
+
+/// Accounts and what is known of them by id or name.
+#[async_trait]
+pub trait Accounts: Send + Sync + 'static {
+    /// A user by id, for token checks. Cached like admissions.
+    async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError>;
+    /// The answer of [`Self::account`] when it is in the cache: costs no thread hop.
+    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
+    /// Which of `users` exist and are active, for the sweep of open sockets.
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+    /// By lower-cased e-mail if it contains `@`, else (or on a miss) by lower-cased username.
+    async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError>;
+    /// A profile by id. Cached, invalidated by our own writes.
+    async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError>;
+    /// A profile by username, whatever its case.
+    async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
+    /// Makes a user.
+    async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
+    /// Replaces a password hash.
+    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError>;
+    /// Remembers that the refresh token `jti` may not be used again, until it expires at `expires`.
+    async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
+    /// Was [`Self::revoke`] called for it?
+    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
+}
+
+#[async_trait]
+impl<B: Backend> Accounts for B {
+    async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError> {
+        match self.cached_account(user) {
+            Some(account) => Ok(account),
+            None => self.read(move |view| Box::pin(people::account(view, user))).await,
+        }
+    }
+
+    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>> {
+        self.caches().accounts.get(&user, self.now())
+    }
+
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let users = users.to_vec();
+        self.read(move |view| Box::pin(async move { people::active(view, &users).await })).await
+    }
+
+    async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
+        let login = login.to_owned();
+        self.read(move |view| Box::pin(async move { accounts::credentials(view, &login).await })).await
+    }
+
+    async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError> {
+        match self.caches().profiles.get(&user, self.now()) {
+            Some(profile) => Ok(Some(profile)),
+            None => self.read(move |view| Box::pin(people::profile(view, user))).await,
+        }
+    }
+
+    async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError> {
+        let username = username.to_owned();
+        self.read(move |view| Box::pin(async move { people::profile_of_name(view, &username).await })).await
+    }
+
+    async fn register(&self, user: NewUser) -> Result<UserId, RegisterError> {
+        let id = UserId::fresh();
+        let work = self.change(move |view| Box::pin(async move { accounts::register(view, id, &user).await }));
+        match work.await.map_err(RegisterError::Store)? {
+            Registration::Taken { email, username } => return Err(RegisterError::Taken { email, username }),
+            Registration::Done => self.caches().forget_user(id),
+        }
+        Ok(id)
+    }
+
+    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError> {
+        let set = self
+            .change(move |view| Box::pin(async move { accounts::set_password(view, user, &password_hash).await }))
+            .await?;
+        if set { Ok(()) } else { Err(StoreError::Broken("no such user".into())) }
+    }
+
+    async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError> {
+        self.change(move |view| Box::pin(async move { accounts::revoke(view, &jti, expires).await })).await
+    }
+
+    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
+        let jti = jti.to_owned();
+        self.read(move |view| Box::pin(async move { accounts::is_revoked(view, &jti).await })).await
+    }
+}
