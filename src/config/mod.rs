@@ -22,6 +22,7 @@ use crate::django::listener::Address;
 use crate::engine::net::send::Io;
 use crate::fanout::publish::PostUpdates;
 use crate::limits;
+use crate::rest::site::Site;
 use crate::store::mysql::{self, PlanLine};
 
 /// One sentence: the setting, its value, and a right example.
@@ -98,6 +99,8 @@ pub struct Settings {
     pub upload_grace: Duration,
     /// Is the media folder this database's alone, and looked through for uploads that no row names?
     pub media_sweep: bool,
+    /// Flags and menu of pages.
+    pub site: Site,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Is `/metrics` open to everybody? Otherwise only to this machine.
@@ -171,6 +174,7 @@ impl Settings {
             media_dir: media_dir(raw, &database),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, limits::UPLOAD_GRACE, 1..=3600)?,
             media_sweep: raw.on_off(Setting::MediaSweep, false)?,
+            site: site(raw)?,
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
             mask_contacts: raw.on_off(Setting::MaskContacts, true)?,
@@ -316,6 +320,20 @@ fn media_dir(raw: &Raw, database: &Database) -> PathBuf {
         None => PathBuf::from("data/media"),
     };
     raw.get(Setting::MediaDir).map_or_else(beside, PathBuf::from)
+}
+
+fn site(raw: &Raw) -> Result<Site, ConfigError> {
+    let Some(path) = raw.get(Setting::SiteFile) else { return Ok(Site::default()) };
+    let wrong = |why: &str| {
+        let example = "/etc/pregon/site.json";
+        Setting::SiteFile.wrong(path, &format!("must name a file of JSON with settings and menu: it {why}"), example)
+    };
+    let bytes = std::fs::metadata(path).map_err(|error| wrong(&format!("cannot be read ({error})")))?.len();
+    if bytes > limits::SITE_FILE_BYTES_MAX {
+        return Err(wrong(&format!("has more than {} KiB", limits::SITE_FILE_BYTES_MAX / 1024)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&format!("cannot be read ({error})")))?;
+    Site::parse(&text).map_err(|why| wrong(&why))
 }
 
 fn post_updates(raw: &Raw) -> Result<PostUpdates, ConfigError> {

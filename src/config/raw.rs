@@ -85,6 +85,8 @@ settings! {
     UploadGraceSeconds = "upload_grace_seconds",
     /// Is the media folder swept?
     MediaSweep = "media_sweep",
+    /// A file with the flags and the menu of pages.
+    SiteFile = "site_file",
     /// Proxies that are believed.
     TrustedProxies = "trusted_proxies",
     /// Who may read `/metrics`.

@@ -25,10 +25,10 @@ use crate::domain::chat::write::{Action, Transport};
 use crate::domain::event::Committed;
 use crate::domain::feed;
 use crate::domain::feed::comment::{Comment, CommentHead};
-use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::feed::post::{Post, PostHead, PostList, PostStats, ReactionCounts};
 use crate::domain::notification::Notification;
 use crate::domain::people::FriendRequest;
-use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
+use crate::domain::user::{Account, Admission, NewUser, Person, ProfilePatch, UserProfile};
 use crate::domain::write::{AnswerTo, Intent, Outcome, Refusal, Write};
 use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RoomId, SessionKey, UserId};
 
@@ -104,6 +104,8 @@ pub enum FileTable {
     Posts,
     /// Pictures.
     Comments,
+    /// Pictures of themselves.
+    Users,
 }
 
 /// What some rows of a table name.
@@ -193,6 +195,9 @@ pub trait Store: Send + Sync + 'static {
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
     /// Was [`Self::revoke`] called for it?
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
+    /// Changes a user's row; forgets what caches hold of it. What comes back are the paths of pictures that the row names
+    /// no more; `None`: there is no such user.
+    async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError>;
 
     /// The private room of two users, made if there is none; true when it was made. Races make one room.
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError>;
@@ -234,6 +239,10 @@ pub trait Store: Send + Sync + 'static {
     /// One person as the viewer sees it.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
 
+    /// Active users whom the viewer neither follows nor has as a friend, those first whom most others follow; at most
+    /// [`crate::limits::SUGGESTED_MAX`].
+    async fn suggested_people(&self, viewer: UserId) -> Result<Vec<Person>, StoreError>;
+
     /// The answer of [`Self::account`] when it is in the cache: costs no thread hop.
     fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
     /// Which of `users` exist and are active, for the sweep of open sockets.
@@ -252,6 +261,15 @@ pub trait Store: Send + Sync + 'static {
     async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError>;
     /// Posts as the viewer sees them, newest first (ties by id).
     async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError>;
+    /// What an author's posts are and have got: the public ones, or all.
+    async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError>;
+    /// How many reactions a user has given to posts.
+    async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError>;
+    /// Remembers a post for a user; false when it was so already. `None`: there is no such post. Who may see it is the
+    /// caller's to decide.
+    async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError>;
+    /// Forgets a user's bookmark; false when there was none.
+    async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError>;
     /// What decides on a comment's rights.
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError>;
     /// A comment with its first replies. Who may see it is the caller's to decide.

@@ -195,6 +195,7 @@ fn apply_chat<R: Rows>(
         Action::React { message, reaction } => react(rows, write, &member, *message, *reaction),
         Action::Read { message } => read(rows, write, &member, *message),
         Action::ReadAll => read_all(rows, write, &member),
+        Action::Leave if member.is_private => Ok(refused(Refusal::PrivateRoom)),
         Action::Leave => take_away(rows, write, write.actor),
         Action::Remove { user } if member.is_admin && !member.is_private => take_away(rows, write, *user),
         Action::Add { user } if member.is_admin && !member.is_private => add(rows, write, *user),

@@ -32,10 +32,10 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::feed::comment::{Comment, CommentHead};
-use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::feed::post::{Post, PostHead, PostList, PostStats, ReactionCounts};
 use crate::domain::notification::Notification;
 use crate::domain::people::FriendRequest;
-use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
+use crate::domain::user::{Account, Admission, NewUser, Person, ProfilePatch, UserProfile};
 use crate::domain::write::Write;
 use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
 use crate::limits;
@@ -235,6 +235,12 @@ impl Store for SqliteStore {
         self.read(async move |view| accounts::is_revoked(view, &jti).await).await
     }
 
+    async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError> {
+        let left = self.direct(async move |view| accounts::change_profile(view, user, &patch).await).await;
+        self.caches.forget_user(user);
+        left
+    }
+
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
         let fresh = RoomId::fresh();
         let (room, is_new) =
@@ -308,6 +314,10 @@ impl Store for SqliteStore {
         self.read(async move |view| people::person(view, viewer, of).await).await
     }
 
+    async fn suggested_people(&self, viewer: UserId) -> Result<Vec<Person>, StoreError> {
+        self.read(async move |view| people::suggested(view, viewer).await).await
+    }
+
     fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>> {
         self.caches.accounts.get(&user, (self.clock)())
     }
@@ -343,6 +353,22 @@ impl Store for SqliteStore {
 
     async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError> {
         self.read(async move |view| posts::page(view, viewer, list, page).await).await
+    }
+
+    async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError> {
+        self.read(async move |view| posts::stats(view, author, with_private).await).await
+    }
+
+    async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError> {
+        self.read(async move |view| posts::reactions_given(view, user).await).await
+    }
+
+    async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError> {
+        self.direct(async move |view| posts::bookmark(view, user, post).await).await
+    }
+
+    async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError> {
+        self.direct(async move |view| posts::unbookmark(view, user, post).await).await
     }
 
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError> {

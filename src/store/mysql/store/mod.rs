@@ -9,10 +9,10 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::feed::comment::{Comment, CommentHead};
-use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::feed::post::{Post, PostHead, PostList, PostStats, ReactionCounts};
 use crate::domain::notification::Notification;
 use crate::domain::people::FriendRequest;
-use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
+use crate::domain::user::{Account, Admission, NewUser, Person, ProfilePatch, UserProfile};
 use crate::domain::write::Write;
 use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, Topic, UserId};
 use crate::limits;
@@ -245,6 +245,12 @@ impl Store for MysqlStore {
         read!(self, view => accounts::is_revoked(view, jti))
     }
 
+    async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError> {
+        let left = direct!(self, view => accounts::change_profile(view, user, &patch));
+        self.shared.caches.forget_user(user);
+        left
+    }
+
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
         let fresh = RoomId::fresh();
         let (room, is_new) = direct!(self, view => new_rooms::open_private(view, actor, other, fresh))?;
@@ -315,6 +321,10 @@ impl Store for MysqlStore {
         read!(self, view => people::person(view, viewer, of))
     }
 
+    async fn suggested_people(&self, viewer: UserId) -> Result<Vec<Person>, StoreError> {
+        read!(self, view => people::suggested(view, viewer))
+    }
+
     fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>> {
         self.shared.caches.accounts.get(&user, (self.shared.clock)())
     }
@@ -348,6 +358,22 @@ impl Store for MysqlStore {
 
     async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError> {
         read!(self, view => posts::page(view, viewer, list, page))
+    }
+
+    async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError> {
+        read!(self, view => posts::stats(view, author, with_private))
+    }
+
+    async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError> {
+        read!(self, view => posts::reactions_given(view, user))
+    }
+
+    async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError> {
+        direct!(self, view => posts::bookmark(view, user, post))
+    }
+
+    async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError> {
+        direct!(self, view => posts::unbookmark(view, user, post))
     }
 
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError> {
