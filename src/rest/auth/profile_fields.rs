@@ -194,7 +194,7 @@ mod tests {
             (json!({"website": "javascript://x"}), "Introduzca una URL válida."),
             (json!({"interests": {"a": 1}}), "Se esperaba una lista"),
             (json!({"interests": [7]}), "no es válido"),
-            (json!({"interests": ["x"; 300]}), "más de 640 bytes"),
+            (json!({"interests": vec!["x"; 300]}), "más de 640 bytes"),
             (json!({"social_links": ["ana"]}), "no es válido"),
             (json!({"social_links": [{"url": " javascript:alert(1)"}]}), "no es válido"),
             (json!({"social_links": [{"url": {"a": 1}}]}), "no es válido"),

@@ -214,12 +214,16 @@ async fn a_picture_goes_when_nobody_names_it_any_more() {
     for name in ["ana", "beto"] {
         std::fs::write(copies.join(format!("{name}_cover.png")), PNG).unwrap();
     }
-    for (user, name) in [(ANA, "ana"), (BETO, "beto")] {
+    let give = async |user: usize, name: &str| {
         let id = server.fixture.users[user].id.replace('-', "");
         let path = format!("covers/covers/{name}_cover.png");
         assert_eq!(server.execute("UPDATE users SET cover_photo = ? WHERE id = ?", &[&path, &id]).await, 1);
+    };
+    give(BETO, "beto").await;
+    for name in ["beto", "ana"] {
+        give(ANA, name).await;
+        edit(&server, json!({"cover_photo": null})).await;
     }
-    edit(&server, json!({"cover_photo": null})).await;
     removed(3.0).await;
     assert!(!copies.join("ana_cover.png").exists() && copies.join("beto_cover.png").exists());
 }
