@@ -24,6 +24,7 @@ use crate::django::listener::Address;
 use crate::engine::net::send::Io;
 use crate::fanout::publish::PostUpdates;
 use crate::limits;
+use crate::rest::site::Site;
 use crate::store::mysql::{self, PlanLine};
 
 /// One sentence: the setting, its value, and a right example.
@@ -100,6 +101,8 @@ pub struct Settings {
     pub upload_grace: Duration,
     /// Is the media folder this database's alone, and looked through for uploads that no row names?
     pub media_sweep: bool,
+    /// Flags and menu of pages.
+    pub site: Site,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Is `/metrics` open to everybody? Otherwise only to this machine.
@@ -165,6 +168,7 @@ impl Settings {
             media_dir: media_dir(raw, &database),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, 1..=3600)?,
             media_sweep: raw.on_off(Setting::MediaSweep)?,
+            site: site(raw)?,
             trusted_proxies: raw.list(
                 Setting::TrustedProxies,
                 "must be IP addresses or networks",
@@ -308,6 +312,20 @@ fn media_dir(raw: &Raw, database: &Database) -> PathBuf {
         None => PathBuf::from("data/media"),
     };
     raw.get(Setting::MediaDir).map_or_else(beside, PathBuf::from)
+}
+
+fn site(raw: &Raw) -> Result<Site, ConfigError> {
+    let Some(path) = raw.get(Setting::SiteFile) else { return Ok(Site::default()) };
+    let wrong = |why: &str| {
+        let example = "/etc/pregon/site.json";
+        Setting::SiteFile.wrong(path, &format!("must name a file of JSON with settings and menu: it {why}"), example)
+    };
+    let bytes = std::fs::metadata(path).map_err(|error| wrong(&format!("cannot be read ({error})")))?.len();
+    if bytes > limits::SITE_FILE_BYTES_MAX {
+        return Err(wrong(&format!("has more than {} KiB", limits::SITE_FILE_BYTES_MAX / 1024)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&format!("cannot be read ({error})")))?;
+    Site::parse(&text).map_err(|why| wrong(&why))
 }
 
 fn post_updates(raw: &Raw) -> Result<PostUpdates, ConfigError> {

@@ -113,17 +113,22 @@ settings! {
     PublicUrl "public_url" "URL" Depends("the first listen address"),
         "Where clients reach this server; the base of media URLs", "";
     MediaDir "media_dir" "FOLDER" Depends("`media`, beside the database"),
-        "Where uploads are kept", "";
+        "Where uploads are kept",
+        "New users get copies of `defaults/default-avatar.png` and `defaults/default-cover.png` in it, if you put them there.";
     UploadGraceSeconds "upload_grace_seconds" "SECONDS" Is("60"),
         "How long any uploaded file may take",
         "A file that takes longer must have come at 32 KiB/s or more on average.";
     MediaSweep "media_sweep" "ON_OFF" Is("off"),
         "Remove uploads that no row names, once an hour",
-        "The first time is an hour after the start. Removed are files from `posts/` and `comments/` that are older than an hour, are named \
-         `<uuid>.<extension>`, and are named by no post and no comment of this database: uploads that a crash cut off, pictures of comments \
+        "The first time is an hour after the start. Removed are files from `posts/`, `comments/`, `avatars/` and `covers/` that are older than an \
+         hour, are named `<uuid>.<extension>`, and are named by no post, no comment and no user of this database: uploads that a crash cut off, pictures of comments \
          that went with a long thread. Turn it on only where the media folder belongs to this database alone; files of another database (a \
          restored copy, a second server, another program) would be removed. Files that a deletion or an edit leaves are removed in either \
          case. On MySQL no file is ever removed, since another program's rows may name it.";
+    SiteFile "site_file" "FILE" Depends("none"),
+        "A file of JSON for /api/site-settings/: its flags and the entries of its menu",
+        "`{\"settings\": {\"maintenance_mode\": true}, \"menu\": [{\"route_key\": \"feed\", \"label\": \"Inicio\", \"path\": \"/feed\", \"icon\": \"Home\", \
+         \"order\": 1}]}`, at most 256 KiB. `settings` are laid over the usual flags; `menu` replaces the five usual entries.";
     TrustedProxies "trusted_proxies" "NETWORKS" Depends("none"),
         "Proxies whose X-Forwarded-For is believed", "";
     Metrics "metrics" "WHO" Is("loopback"),

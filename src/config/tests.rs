@@ -39,6 +39,22 @@ fn a_post_shows_no_more_reactions_than_a_frame_has_room_for() {
 }
 
 #[test]
+fn a_site_file_is_read_at_the_start_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.json");
+    let read = || settings(&[("SITE_FILE", file.to_str().unwrap())]);
+    let error = read().unwrap_err();
+    assert!(error.starts_with("PREGON_SITE_FILE is ") && error.contains("cannot be read"), "{error}");
+    std::fs::write(&file, "{\"menu\": [{\"label\": \"x\"}]}").unwrap();
+    let error = read().unwrap_err();
+    assert!(error.contains("route_key") && error.ends_with("PREGON_SITE_FILE=/etc/pregon/site.json."), "{error}");
+    std::fs::write(&file, "{\"settings\": {\"maintenance_mode\": true}}").unwrap();
+    assert!(read().is_ok());
+    std::fs::write(&file, vec![b' '; 256 * 1024 + 1]).unwrap();
+    assert!(read().unwrap_err().contains("more than 256 KiB"));
+}
+
+#[test]
 fn flags_win_over_the_environment_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("some.toml");

@@ -160,6 +160,8 @@ pub enum Refusal {
     ReplyElsewhere,
     /// Fix the request: the actor is neither owner nor admin.
     NotAdmin,
+    /// Fix the request: nobody leaves the private room of two.
+    PrivateRoom,
     /// Fix the request: no such user.
     NoSuchUser,
     /// Stay away: the actor is gone or inactive.

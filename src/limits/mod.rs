@@ -312,6 +312,14 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const PAGE_ROWS: u32 = 20;
 /// Rows a page where the client may choose.
 pub const PAGE_ROWS_MAX: u32 = 50;
+/// Rows a page of one author's posts.
+pub const AUTHOR_PAGE_ROWS: u32 = 12;
+/// People that are suggested to a user.
+pub const SUGGESTED_MAX: u32 = 10;
+/// `interests` and `social_links` that pregon takes, each in bytes of JSON.
+pub const PROFILE_LIST_BYTES_MAX: usize = 640;
+/// A file of the operator's with the site's flags and menu, in bytes.
+pub const SITE_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// People that a new room may begin with, beside its maker.
 pub const ROOM_PARTICIPANTS_NEW_MAX: usize = 1000;
 /// Characters of a search that are looked for.
@@ -322,6 +330,10 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// An uploaded file, in bytes.
 pub const UPLOAD_BYTES_MAX: usize = 25 * 1024 * 1024;
+/// A user's picture, in bytes.
+pub const AVATAR_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// The picture at the head of a user's profile, in bytes.
+pub const COVER_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Password hashes computed at the same time.
 pub const HASHES_MAX: usize = 2;
 /// Requests that wait for a password hash. Full: 503 with Retry-After.
@@ -338,7 +350,7 @@ pub const UPLOAD_GRACE: Duration = Duration::from_secs(60);
 pub const UPLOAD_BYTES_PER_SECOND_MIN: usize = 32 * 1024;
 /// Files that may be nobody's and wait to be looked up, and files of one look through the media folder.
 pub const LITTER_MAX: usize = 64 * 1024;
-/// Posts or comments that one query of such a look reads.
+/// Posts, comments or users that one query of such a look reads.
 pub const LITTER_ROWS: usize = 2000;
 /// How often the media folder is looked through for files that nobody names.
 pub const MEDIA_SWEEP: Duration = Duration::from_secs(3600);
@@ -431,6 +443,7 @@ const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "t
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);
+const _: () = assert!(AVATAR_BYTES_MAX <= UPLOAD_BYTES_MAX && COVER_BYTES_MAX <= UPLOAD_BYTES_MAX);
 const _: () = assert!(0 < USER_UPLOADS_MAX && USER_UPLOADS_MAX * 4 <= UPLOADS_MAX, "a few users leave room for others");
 const _: () = assert!(BODY_TIMEOUT.as_secs() <= UPLOAD_GRACE.as_secs(), "a small upload has the time of a small body");
 const _: () = assert!(UPLOAD_BYTES_MAX / UPLOAD_BYTES_PER_SECOND_MIN <= 900, "a turn ends within a quarter of an hour");

@@ -87,6 +87,7 @@ impl From<Refusal> for Error {
             Refusal::ReplyElsewhere => {
                 Self::field("reply_to", "El mensaje de respuesta debe pertenecer al mismo chat.")
             }
+            Refusal::PrivateRoom => Self::hand(StatusCode::BAD_REQUEST, "No puedes salir de un chat privado"),
             Refusal::NoSuchUser => Self::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"),
             Refusal::CommentsClosed => {
                 Self::Detail(StatusCode::FORBIDDEN, "Esta publicación no permite comentarios.".into())

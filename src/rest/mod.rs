@@ -7,6 +7,7 @@ pub mod error;
 pub mod extract;
 pub mod people;
 pub mod posts;
+pub mod site;
 pub mod system;
 pub mod uploads;
 
@@ -38,6 +39,7 @@ use crate::access::token::Tokens;
 use crate::limits;
 use crate::protocol::v0::object::Presenter;
 use crate::rest::error::Error;
+use crate::rest::site::Site;
 use crate::rest::uploads::upload::MediaDir;
 use crate::store::Store;
 
@@ -53,6 +55,8 @@ pub struct App {
     pub presenter: Arc<Presenter>,
     /// Where uploads are.
     pub media: Arc<MediaDir>,
+    /// Flags and menu of the pages.
+    pub site: Site,
     /// Starting, ready or draining.
     pub lifecycle: Arc<Lifecycle>,
     /// Which pages may read answers.
@@ -84,6 +88,7 @@ pub fn router(app: App) -> Router {
         .merge(people_routes())
         .merge(post_routes())
         .merge(notification_routes())
+        .merge(site_routes())
         .route("/media/{*path}", get(serve_media))
         .route("/healthz", get(system::alive))
         .route("/readyz", get(system::ready))
@@ -99,11 +104,17 @@ pub fn router(app: App) -> Router {
 }
 
 fn auth_routes() -> Router<Arc<App>> {
+    let files = limits::AVATAR_BYTES_MAX + limits::COVER_BYTES_MAX + limits::BODY_BYTES_MAX;
+    let upload = |bytes_max| DefaultBodyLimit::max(bytes_max + limits::BODY_BYTES_MAX);
+    let changed = patch(auth::profile::edit).put(auth::profile::edit).layer(DefaultBodyLimit::max(files));
+    let (avatar, cover) = (upload(limits::AVATAR_BYTES_MAX), upload(limits::COVER_BYTES_MAX));
     routes([
         ("/auth/login", post(auth::account::login)),
         ("/auth/register", post(auth::account::register)),
         ("/auth/refresh", post(auth::account::refresh)),
-        ("/auth/profile", get(auth::account::profile)),
+        ("/auth/profile", get(auth::profile::show).merge(changed)),
+        ("/auth/upload-avatar", post(auth::profile::upload_avatar).layer(avatar)),
+        ("/auth/upload-cover", post(auth::profile::upload_cover).layer(cover)),
         ("/auth/verify", get(auth::account::verify)),
         ("/auth/logout", post(auth::account::logout)),
         ("/auth/change-password", post(auth::account::change_password)),
@@ -135,6 +146,7 @@ fn people_routes() -> Router<Arc<App>> {
     routes([
         ("/users", get(people::profiles::search)),
         ("/users/search", get(people::profiles::search)),
+        ("/users/suggested", get(people::profiles::suggested)),
         ("/users/friends", get(people::friends::list)),
         ("/users/friends/{name}", get(people::friends::list_of).delete(people::friends::remove)),
         ("/users/friend-requests", get(people::friends::requests)),
@@ -147,7 +159,8 @@ fn people_routes() -> Router<Arc<App>> {
         ("/users/followers/{name}", get(people::follows::followers)),
         ("/users/following/{name}", get(people::follows::following)),
         ("/users/{name}/posts", get(posts::post::list_of)),
-        ("/users/profile", get(auth::account::profile)),
+        ("/users/{name}/posts/stats", get(posts::stats::of_author)),
+        ("/users/profile", get(auth::profile::show)),
         ("/users/profile/{name}", get(people::profiles::profile)),
         ("/users/chat/{name}", post(people::profiles::open_chat)),
     ])
@@ -169,6 +182,8 @@ fn post_routes() -> Router<Arc<App>> {
         ("/posts/short/{short_id}", get(posts::post::show_short)),
         ("/posts/{post}/react", post(posts::reactions::react).delete(posts::reactions::unreact)),
         ("/posts/{post}/share", post(posts::reactions::share)),
+        ("/posts/{post}/bookmark", post(posts::bookmarks::add).delete(posts::bookmarks::remove)),
+        ("/posts/my-reactions-count", get(posts::stats::given)),
         ("/posts/{post}/comments", get(posts::comments::list).merge(post(posts::comments::create).layer(upload))),
         ("/posts/comments/{comment}", comment),
         ("/posts/comments/{comment}/replies", get(posts::comments::replies)),
@@ -188,6 +203,17 @@ fn notification_routes() -> Router<Arc<App>> {
         ("/notifications/{notification}/read", post(notifications::mark_read)),
         ("/notifications/{notification}/delete", delete(notifications::delete)),
     ])
+}
+
+/// What pages ask for beside people, posts and rooms.
+fn site_routes() -> Router<Arc<App>> {
+    routes([
+        ("", get(site::root)),
+        ("/site-settings", get(site::flags)),
+        ("/site-settings/menu/enabled", get(site::menu)),
+        ("/media/albums", get(uploads::albums::list)),
+    ])
+    .route("/api/media/albums/{*path}", get(uploads::albums::show))
 }
 
 /// Each path below `/api`, with and without a slash at the end. Not nested: that would hide `/api` from the handlers,

@@ -87,6 +87,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         hasher: Hasher::default(),
         presenter,
         media: media.clone(),
+        site: settings.site.clone(),
         lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),

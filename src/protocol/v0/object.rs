@@ -273,7 +273,7 @@ impl Presenter {
     }
 
     /// The avatar's address; a drawing of the name for users without one.
-    fn avatar(&self, user: &UserProfile) -> String {
+    pub fn avatar(&self, user: &UserProfile) -> String {
         user.avatar.as_deref().and_then(|path| self.address(path)).unwrap_or_else(|| {
             let name = utf8_percent_encode(json::within(&user.display_name, chars::DISPLAY_NAME), COMPONENT);
             format!("https://ui-avatars.com/api/?name={name}&background=00ff88&color=fff")

@@ -63,6 +63,7 @@ pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
         Refusal::NotAuthor | Refusal::NotText => None,
         Refusal::ReplyElsewhere => Some("El mensaje de respuesta debe pertenecer al mismo chat."),
         Refusal::NotAdmin => Some("Solo el propietario o un administrador puede hacer eso"),
+        Refusal::PrivateRoom => Some("No puedes salir de un chat privado"),
         Refusal::NoSuchUser => Some("Usuario no encontrado"),
         Refusal::NoSuchNotification => Some("Notificación no encontrada"),
         Refusal::Busy => Some("El servidor está ocupado, inténtalo de nuevo en unos segundos"),

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::access::token::Pair;
 use crate::clock::Timestamp;
 use crate::domain::feed::write::Action;
+use crate::domain::user::ProfilePatch;
 use crate::domain::write::Outcome;
 use crate::ids::UserId;
 use crate::limits;
@@ -21,6 +22,7 @@ use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Client;
 use crate::rest::extract::{Caller, active_account};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
+use crate::rest::uploads::defaults;
 use crate::rest::{App, json_response};
 use crate::store::RegisterError;
 
@@ -66,10 +68,12 @@ pub async fn register(State(app): State<Arc<App>>, Client(client): Client, field
     app.rates.attempt(client)?;
     let (mut user, password) = registration::check(&*app.store, &fields).await?;
     user.password_hash = app.hasher.make(password).await?;
+    let username = user.username.clone();
     let user = app.store.register(user).await.map_err(|error| match error {
         RegisterError::Taken { email, username } => registration::taken(email, username),
         RegisterError::Store(error) => error.into(),
     })?;
+    give_pictures(&app, user, &username).await;
     follow_the_helpers(&app, user).await;
     let Pair { refresh, access } = app.tokens.issue_pair(user, Timestamp::now());
     let mut out = Vec::with_capacity(2048);
@@ -79,6 +83,17 @@ pub async fn register(State(app): State<Arc<App>>, Client(client): Client, field
     object.value("tokens", |out| Object::open(out).text("refresh", &refresh).text("access", &access).close());
     object.close();
     Ok(json_response(StatusCode::CREATED, out))
+}
+
+/// Everybody new gets the pictures that the operator has put there. The user is there, whatever becomes of it.
+async fn give_pictures(app: &App, user: UserId, username: &str) {
+    let [avatar, cover_photo] = defaults::give(&app.media, username).await;
+    let patch = ProfilePatch { avatar, cover_photo, ..ProfilePatch::default() };
+    if patch != ProfilePatch::default()
+        && let Err(error) = app.store.change_profile(user, patch).await
+    {
+        tracing::warn!(%error, "a new user does not get the pictures of new users");
+    }
 }
 
 /// Everybody new follows [`FOLLOWED_BY_ALL`], as by following on one's own. The user is there, whatever becomes of it.
@@ -107,14 +122,6 @@ pub async fn refresh(State(app): State<Arc<App>>, fields: Fields) -> Result<Resp
     active_account(&*app.store, refresh.token.user).await?;
     let Pair { access, refresh } = app.tokens.renew(&refresh, now);
     Ok(Json(json!({"access": access, "refresh": refresh})).into_response())
-}
-
-/// `GET profile/`
-pub async fn profile(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
-    let user = app.store.profile(caller.id()).await?.ok_or(Unauthorized::NoUser)?;
-    let mut out = Vec::with_capacity(1024);
-    app.presenter.profile(&mut out, &user, Some(user.id));
-    Ok(json_response(StatusCode::OK, out))
 }
 
 /// `GET verify/`

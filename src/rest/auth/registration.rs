@@ -119,7 +119,7 @@ fn email(fields: &Fields, faults: &mut Faults) -> String {
     }
 }
 
-fn display_name(fields: &Fields, faults: &mut Faults) -> String {
+pub(super) fn display_name(fields: &Fields, faults: &mut Faults) -> String {
     match fields.required("display_name", DISPLAY_NAME, faults) {
         Some(text) if text.chars().any(char::is_control) => {
             faults.add("display_name", "El nombre para mostrar no puede contener caracteres de control.");
@@ -134,7 +134,7 @@ fn display_name(fields: &Fields, faults: &mut Faults) -> String {
 }
 
 /// Does the character show anything by itself? Those that do not: Unicode's format characters, fillers, selectors and blanks.
-fn is_visible(character: char) -> bool {
+pub(super) fn is_visible(character: char) -> bool {
     let shows_nothing = matches!(character,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
         | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
@@ -160,7 +160,7 @@ fn username(fields: &Fields, faults: &mut Faults) -> String {
     }
 }
 
-fn account_type(fields: &Fields, faults: &mut Faults) -> String {
+pub(super) fn account_type(fields: &Fields, faults: &mut Faults) -> String {
     match fields.optional("account_type", up_to(20), faults) {
         Some(text) if text == "user" || text == "enterprise" => text,
         Some(text) if text.is_empty() && !fields.has("account_type") => "user".to_owned(),
@@ -183,7 +183,7 @@ pub fn address(fields: &Fields, name: &str, faults: &mut Faults) -> String {
 }
 
 /// `http`, `https` or `ftp`, as Django allows; never `javascript:`.
-fn is_web_address(text: &str) -> bool {
+pub(super) fn is_web_address(text: &str) -> bool {
     let rest = text
         .split_once("://")
         .filter(|(scheme, _)| ["http", "https", "ftp", "ftps"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));

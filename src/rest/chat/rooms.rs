@@ -12,6 +12,7 @@ use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::chat::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::{RoomId, UserId};
+use crate::protocol::v0::json::Object;
 use crate::protocol::v0::object;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
@@ -111,12 +112,14 @@ fn new_room(caller: &Caller, fields: &Fields) -> Result<NewRoom> {
     }
     match chat_type {
         ChatType::Private if others.len() != 1 => {
-            Err(Error::whole("Los chats privados requieren exactamente 1 participante adicional."))
+            let text = "Los chats privados requieren exactamente 1 participante adicional.";
+            Err(Error::field("participant_ids", text))
         }
         ChatType::Group if others.len() < 2 => {
-            Err(Error::whole("Los chats grupales requieren al menos 2 participantes adicionales."))
+            let text = "Los chats grupales requieren al menos 2 participantes adicionales.";
+            Err(Error::field("participant_ids", text))
         }
-        ChatType::Group if name.is_empty() => Err(Error::whole("Los chats grupales requieren un nombre.")),
+        ChatType::Group if name.is_empty() => Err(Error::field("name", "Los chats grupales requieren un nombre.")),
         _ => Ok(NewRoom { creator: caller.id(), chat_type, name, description, others }),
     }
 }
@@ -159,7 +162,10 @@ pub async fn settings(
     let room = app.store.room(caller.id(), room).await?.ok_or(NOT_FOUND)?;
     let own = room.participants.iter().find(|one| one.user.id == caller.id()).ok_or(NOT_FOUND)?;
     let mut out = Vec::with_capacity(256);
-    object::room_settings(&mut out, &own.settings);
+    Object::open(&mut out)
+        .text("message", "Configuración actualizada exitosamente")
+        .value("chat_settings", |out| object::room_settings(out, &own.settings))
+        .close();
     Ok(json_response(StatusCode::OK, out))
 }
 
@@ -171,7 +177,11 @@ pub async fn add_participant(
     fields: Fields,
 ) -> Result<Response> {
     let user = required_user(&fields)?;
-    change(&app, &caller, &room, Action::Add { user }, "Participante agregado exitosamente").await
+    match app.store.write(caller.id(), room_id(&room)?, Action::Add { user }).await {
+        Outcome::Refused(refusal) => Err(refusal.into()),
+        Outcome::Unchanged => Err(Error::hand(StatusCode::BAD_REQUEST, "El usuario ya es participante de este chat")),
+        _ => Ok(Json(json!({"message": "Participante agregado exitosamente"})).into_response()),
+    }
 }
 
 /// `POST chats/<id>/remove_participant/` with `user_id`

@@ -1,5 +1,7 @@
 //! Files that come in and go out.
 
+pub mod albums;
+pub mod defaults;
 pub mod disposition;
 pub mod limits;
 pub mod media;

@@ -1,8 +1,8 @@
 //! Uploads that no row names any more: removed after the commit that left them, or, where the folder is this database's
 //! alone, found by a sweep.
 //!
-//! Only files that were stored for posts and comments are looked at, by the names that are given to uploads: what a
-//! backend keeps in the same folders is not ours to remove. Messages keep their files, also when they are deleted.
+//! Only files that were stored for posts, comments and users are looked at, by the names that are given to uploads and to
+//! copies of the operator's pictures: what a backend keeps in the same folders is not ours to remove. Messages keep their files, also when they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::limits;
+use crate::rest::uploads::defaults;
 use crate::rest::uploads::upload::{self, MediaDir};
 use crate::store::{FileTable, Housekeeping, NamedFiles, StoreError};
 
@@ -52,12 +53,12 @@ pub fn addresses(images: &str) -> Vec<String> {
     serde_json::from_str(images).unwrap_or_default()
 }
 
-/// The path below the media root of an upload for a post or a comment, from that path or an address of it.
+/// The path below the media root of an upload for a post, a comment or a user, from that path or an address of it.
 fn path_of(name: &str) -> Option<&str> {
     let path = name.split_once("/media/").map_or(name, |(_, path)| path);
     let (folder, file) = path.rsplit_once('/')?;
     let is_ours = upload::swept_folders().any(|swept| swept == folder);
-    (is_ours && is_upload(file)).then_some(path)
+    ((is_ours && is_upload(file)) || defaults::is_copy(path)).then_some(path)
 }
 
 /// `<uuid>.<extension>`, as [`MediaDir::store`] names files.
@@ -97,7 +98,7 @@ pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_e
         if let Err(error) = remove_unnamed(&*store, &media, paths).await {
             tracing::warn!(%error, "files that nobody names stay until the next look through the media folder");
         }
-        // Each look reads all posts and comments: it takes a twentieth of one reader's time, and gathers meanwhile.
+        // Each look reads all posts, comments and users: it takes a twentieth of one reader's time, and gathers meanwhile.
         tokio::time::sleep(began.elapsed() * 20).await;
     }
 }
@@ -118,16 +119,16 @@ async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTree
     Ok(())
 }
 
-/// Which of the files no post and no comment names, in whatever form.
+/// Which of the files no post, no comment and no user names, in whatever form.
 async fn unnamed(store: &dyn Housekeeping, paths: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
     let file = |path: String| (path.rsplit('/').next().unwrap_or_default().to_owned(), path);
     let mut files: BTreeMap<String, String> = paths.into_iter().map(file).collect();
-    for table in [FileTable::Posts, FileTable::Comments] {
+    for table in [FileTable::Posts, FileTable::Comments, FileTable::Users] {
         let mut after = None;
         while !files.is_empty() {
             let NamedFiles { texts, last } = store.named_files(table, after).await?;
             for text in &texts {
-                let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.'));
+                let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.' | '_'));
                 words.for_each(|word| drop(files.remove(word)));
             }
             after = last;
@@ -177,12 +178,16 @@ mod tests {
     const FILE: &str = "0a0b9502-c454-481e-8985-e9e7f96c1dcb.png";
 
     #[test]
-    fn only_uploads_for_posts_and_comments_are_ours() {
+    fn only_uploads_for_posts_comments_and_users_are_ours() {
         let path = format!("posts/images/{FILE}");
+        for path in [&*format!("avatars/{FILE}"), &format!("covers/{FILE}"), "avatars/avatars/ana_avatar.png"] {
+            assert_eq!(path_of(path), Some(path));
+        }
         for name in [path.clone(), format!("http://localhost:8000/media/{path}"), format!("/media/{path}")] {
             assert_eq!(path_of(&name), Some(path.as_str()));
         }
-        for folder in ["avatars", "messages/images", "", "posts", "posts/images/..", "/posts/images", "../posts/images"]
+        for folder in
+            ["avatars/avatars", "messages/images", "", "posts", "posts/images/..", "/posts/images", "../posts/images"]
         {
             assert_eq!(path_of(&format!("{folder}/{FILE}")), None, "{folder}");
         }

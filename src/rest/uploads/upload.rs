@@ -22,13 +22,15 @@ use crate::rest::uploads::sound;
 /// Bytes by which a file's type is told.
 const HEAD_BYTES: usize = 8 * 1024;
 /// Where files are until they are whole. Never served: its name begins with a dot.
-const WAITING_ROOM: &str = ".incoming";
+pub(super) const WAITING_ROOM: &str = ".incoming";
 
 /// What may be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A picture.
     Image,
+    /// A picture that stands for a person: of the kinds that every program shows.
+    Portrait,
     /// A film.
     Video,
     /// A recording.
@@ -49,7 +51,7 @@ impl Kind {
     /// The kind of message it makes.
     pub fn message_type(self) -> MessageType {
         match self {
-            Self::Image => MessageType::Image,
+            Self::Image | Self::Portrait => MessageType::Image,
             Self::Video => MessageType::Video,
             Self::Audio => MessageType::Audio,
         }
@@ -58,7 +60,7 @@ impl Kind {
     /// Said when a message of this kind comes without its file.
     pub fn missing(self) -> &'static str {
         match self {
-            Self::Image => "Los mensajes de imagen requieren un archivo de imagen.",
+            Self::Image | Self::Portrait => "Los mensajes de imagen requieren un archivo de imagen.",
             Self::Video => "Los mensajes de video requieren un archivo de video.",
             Self::Audio => "Los mensajes de audio requieren un archivo de audio.",
         }
@@ -84,6 +86,7 @@ impl Kind {
                 ("image/avif", "avif"),
                 ("image/heif", "heic"),
             ],
+            Self::Portrait => &[("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")],
             Self::Video => &[
                 ("video/mp4", "mp4"),
                 ("video/x-m4v", "m4v"),
@@ -117,33 +120,56 @@ pub struct Slot {
     pub kind: Kind,
     /// Below the media root.
     folder: &'static str,
+    /// The most that the file may have.
+    bytes_max: usize,
 }
 
 /// Files of messages.
 pub const MESSAGE: &[Slot] = &[
-    Slot { field: "image", kind: Kind::Image, folder: "messages/images" },
-    Slot { field: "video", kind: Kind::Video, folder: "messages/videos" },
-    Slot { field: "audio", kind: Kind::Audio, folder: "messages/audios" },
+    Slot::new("image", Kind::Image, "messages/images"),
+    Slot::new("video", Kind::Video, "messages/videos"),
+    Slot::new("audio", Kind::Audio, "messages/audios"),
 ];
 /// Files of posts.
 pub const POST: &[Slot] = &[
-    Slot { field: "image", kind: Kind::Image, folder: "posts/images" },
-    Slot { field: "video", kind: Kind::Video, folder: "posts/videos" },
-    Slot { field: "thumbnail", kind: Kind::Image, folder: "posts/thumbnails" },
+    Slot::new("image", Kind::Image, "posts/images"),
+    Slot::new("video", Kind::Video, "posts/videos"),
+    Slot::new("thumbnail", Kind::Image, "posts/thumbnails"),
 ];
 /// Files of comments.
-pub const COMMENT: &[Slot] = &[Slot { field: "image", kind: Kind::Image, folder: "comments/images" }];
+pub const COMMENT: &[Slot] = &[Slot::new("image", Kind::Image, "comments/images")];
+/// A user's picture.
+pub const AVATAR: Slot = Slot::new("avatar", Kind::Portrait, "avatars").up_to(limits::AVATAR_BYTES_MAX);
+/// The picture at the head of a user's profile.
+pub const COVER: Slot = Slot::new("cover_photo", Kind::Portrait, "covers").up_to(limits::COVER_BYTES_MAX);
+/// Files of users.
+pub const PROFILE: &[Slot] = &[AVATAR, COVER];
 
 /// Folders whose files go when no row names them any more.
 pub fn swept_folders() -> impl Iterator<Item = &'static str> {
-    POST.iter().chain(COMMENT).map(|slot| slot.folder)
+    POST.iter().chain(COMMENT).chain(PROFILE).map(|slot| slot.folder)
 }
 
 impl Slot {
+    const fn new(field: &'static str, kind: Kind, folder: &'static str) -> Self {
+        Self { field, kind, folder, bytes_max: limits::UPLOAD_BYTES_MAX }
+    }
+
+    const fn up_to(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
+    }
+
+    /// Said of a file that is too large.
+    pub fn too_large(&self) -> Error {
+        let megabytes = self.bytes_max / (1024 * 1024);
+        Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
+    }
+
     /// Said of a file that is something else.
     fn wrong(&self) -> Error {
         let text = match self.kind {
             Kind::Image => "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.",
+            Kind::Portrait => "Tipo de archivo no permitido. Usa JPG, PNG o WebP.",
             Kind::Video => "El archivo no es un video válido.",
             Kind::Audio => "El archivo no es un audio válido.",
         };
@@ -153,11 +179,16 @@ impl Slot {
 
 /// A file that goes when it is dropped.
 #[derive(Debug)]
-struct Passing(Option<PathBuf>);
+pub(super) struct Passing(Option<PathBuf>);
 
 impl Passing {
-    fn at(path: PathBuf) -> Self {
+    pub(super) fn at(path: PathBuf) -> Self {
         Self(Some(path))
+    }
+
+    /// It stays, or is somewhere else by now.
+    pub(super) fn keep(mut self) {
+        self.0 = None;
     }
 }
 
@@ -199,8 +230,8 @@ impl Stored {
     }
 
     /// It stays.
-    pub fn keep(mut self) {
-        self.file.0 = None;
+    pub fn keep(self) {
+        self.file.keep();
     }
 }
 
@@ -221,7 +252,7 @@ impl MediaDir {
     pub fn open(root: PathBuf) -> io::Result<Self> {
         let waiting = root.join(WAITING_ROOM);
         std::fs::create_dir_all(&waiting)?;
-        for slot in [MESSAGE, POST, COMMENT].into_iter().flatten() {
+        for slot in [MESSAGE, POST, COMMENT, PROFILE].into_iter().flatten() {
             std::fs::create_dir_all(root.join(slot.folder))?;
         }
         for entry in std::fs::read_dir(waiting)? {
@@ -272,15 +303,15 @@ impl MediaDir {
         loop {
             let piece = pace.keep(size, field.chunk()).await?;
             let Some(piece) = piece.map_err(|error| match error.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+                StatusCode::PAYLOAD_TOO_LARGE => slot.too_large(),
                 status => rejected(status),
             })?
             else {
                 break;
             };
             size += piece.len();
-            if size > limits::UPLOAD_BYTES_MAX {
-                return Err(too_large());
+            if size > slot.bytes_max {
+                return Err(slot.too_large());
             }
             let missing = HEAD_BYTES - head.len().min(HEAD_BYTES);
             head.extend_from_slice(&piece[..piece.len().min(missing)]);
@@ -330,11 +361,6 @@ fn disk(error: io::Error) -> Error {
     Error::Unavailable
 }
 
-fn too_large() -> Error {
-    let megabytes = limits::UPLOAD_BYTES_MAX / (1024 * 1024);
-    Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,6 +373,8 @@ mod tests {
         assert_eq!(Kind::Video.extension(PNG), None);
         assert_eq!(Kind::Image.extension(b"\xff\xd8\xff\xe0\0\x10JFIF"), Some("jpg"));
         assert_eq!(Kind::Image.extension(b"GIF89a\x01\0"), Some("gif"));
+        assert_eq!(Kind::Portrait.extension(PNG), Some("png"));
+        assert_eq!(Kind::Portrait.extension(b"GIF89a\x01\0"), None);
         assert_eq!(Kind::Audio.extension(b"OggS\0\x02\0\0"), Some("ogg"));
         assert_eq!(Kind::Audio.extension(b"ID3\x04\0\0"), Some("mp3"));
         for bad in [
@@ -359,7 +387,7 @@ mod tests {
             b"hola",
             b"",
         ] {
-            for kind in [Kind::Image, Kind::Video, Kind::Audio] {
+            for kind in [Kind::Image, Kind::Portrait, Kind::Video, Kind::Audio] {
                 assert_eq!(kind.extension(bad), None, "{bad:?}");
             }
         }

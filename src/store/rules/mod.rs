@@ -87,6 +87,7 @@ async fn apply_chat<D: LaneSql>(
         Action::React { message, reaction } => react(rows, write, &member, *message, *reaction).await,
         Action::Read { message } => read(rows, write, &member, *message).await,
         Action::ReadAll => read_all(rows, write, &member).await,
+        Action::Leave if member.is_private => Ok(refused(Refusal::PrivateRoom)),
         Action::Leave => take_away(rows, write, write.actor).await,
         Action::Remove { user } if member.is_admin && !member.is_private => take_away(rows, write, *user).await,
         Action::Add { user } if member.is_admin && !member.is_private => add(rows, write, *user).await,

@@ -1,10 +1,10 @@
 //! Accounts: registration, logins, passwords, revoked tokens. Writes come in transactions of their own.
 
 use crate::clock::Timestamp;
-use crate::domain::user::NewUser;
+use crate::domain::user::{NewUser, ProfilePatch};
 use crate::ids::UserId;
 use crate::store::Credentials;
-use crate::store::sql::{Id, Sql, Table, ToColumn, View};
+use crate::store::sql::{Columns, Id, Sql, Table, ToColumn, View};
 
 /// What came of a registration.
 pub enum Registration {
@@ -141,4 +141,58 @@ pub async fn revoke<C: Sql>(view: &mut View<'_, C>, jti: &str, expires: Timestam
 /// Was the refresh token revoked?
 pub async fn is_revoked<C: Sql>(view: &mut View<'_, C>, jti: &str) -> Result<bool, C::Error> {
     view.is_there("SELECT 1 FROM pregon_revoked WHERE jti = ?", &[&jti]).await
+}
+
+/// Changes a user's row. What comes back are the paths of pictures that the row named before and names no more; `None`
+/// when there is no such user.
+pub async fn change_profile<C: Sql>(
+    view: &mut View<'_, C>,
+    user: UserId,
+    patch: &ProfilePatch,
+) -> Result<Option<Vec<String>>, C::Error> {
+    let now = view.now;
+    let sql = format!("SELECT avatar, cover_photo FROM users WHERE id = ? {}", C::DIALECT.locked());
+    let read = |row: Columns<'_>| Ok([row.optional_text(0)?, row.optional_text(1)?]);
+    let Some([avatar, cover]) = view.row(&sql, &[&user], read).await? else { return Ok(None) };
+    view.execute(
+        "UPDATE users SET display_name = coalesce(?, display_name), first_name = coalesce(?, first_name), \
+         last_name = coalesce(?, last_name), bio = coalesce(?, bio), position = coalesce(?, position), \
+         team = coalesce(?, team), contact_number = coalesce(?, contact_number), \
+         interests = coalesce(?, interests), social_links = coalesce(?, social_links), \
+         is_private = coalesce(?, is_private), show_email = coalesce(?, show_email), \
+         show_phone = coalesce(?, show_phone), account_type = coalesce(?, account_type), \
+         company_name = coalesce(?, company_name), industry = coalesce(?, industry), \
+         website = coalesce(?, website), avatar = CASE WHEN ? = 1 THEN ? ELSE avatar END, \
+         cover_photo = CASE WHEN ? = 1 THEN ? ELSE cover_photo END, updated_at = ?, last_active = ? WHERE id = ?",
+        &[
+            &patch.display_name,
+            &patch.first_name,
+            &patch.last_name,
+            &patch.bio,
+            &patch.position,
+            &patch.team,
+            &patch.contact_number,
+            &patch.interests,
+            &patch.social_links,
+            &patch.is_private,
+            &patch.show_email,
+            &patch.show_phone,
+            &patch.account_type,
+            &patch.company_name,
+            &patch.industry,
+            &patch.website,
+            &patch.avatar.is_change(),
+            &patch.avatar.path(),
+            &patch.cover_photo.is_change(),
+            &patch.cover_photo.path(),
+            &now,
+            &now,
+            &user,
+        ],
+    )
+    .await?;
+    let left = [(avatar, &patch.avatar), (cover, &patch.cover_photo)]
+        .into_iter()
+        .filter_map(|(old, new)| old.filter(|old| new.is_change() && new.path() != Some(old)));
+    Ok(Some(left.collect()))
 }

@@ -215,6 +215,16 @@ pub async fn following<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserI
     people(view, viewer, listed, &[&of, &limits::PEOPLE_LISTED_MAX]).await
 }
 
+/// Active users whom the viewer neither follows nor has as a friend, those first whom most others follow.
+pub async fn suggested<C: Sql>(view: &mut View<'_, C>, viewer: UserId) -> Result<Vec<Person>, C::Error> {
+    let listed = "WHERE u.is_active = 1 AND u.id <> ? \
+        AND NOT EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id) \
+        AND NOT EXISTS (SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = u.id) \
+        AND NOT EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) \
+        ORDER BY u.followers_count DESC, u.id LIMIT ?";
+    people(view, viewer, listed, &[&viewer, &viewer, &viewer, &viewer, &limits::SUGGESTED_MAX]).await
+}
+
 /// Whose public posts a user hears of: whom the user follows and is friends with, each once.
 pub async fn feed_authors<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Vec<UserId>, C::Error> {
     let sql = "SELECT following_id FROM user_follows WHERE follower_id = ? \

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::domain::user::{Account, NewUser, UserProfile};
+use crate::domain::user::{Account, NewUser, ProfilePatch, UserProfile};
 use crate::ids::UserId;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
@@ -60,6 +60,9 @@ pub trait Accounts: Send + Sync + 'static {
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
     /// Was [`Self::revoke`] called for it?
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
+    /// Changes a user's row; forgets what caches hold of it. What comes back are the paths of pictures that the row names
+    /// no more; `None`: there is no such user.
+    async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError>;
 }
 
 #[async_trait]
@@ -121,5 +124,13 @@ impl<B: Backend> Accounts for B {
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
         let jti = jti.to_owned();
         self.read(move |view| Box::pin(async move { accounts::is_revoked(view, &jti).await })).await
+    }
+
+    async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError> {
+        let left = self
+            .change(move |view| Box::pin(async move { accounts::change_profile(view, user, &patch).await }))
+            .await;
+        self.caches().forget_user(user);
+        left
     }
 }

@@ -14,6 +14,8 @@ pub enum FileTable {
     Posts,
     /// Pictures.
     Comments,
+    /// Pictures of themselves.
+    Users,
 }
 
 /// What some rows of a table name.

@@ -16,6 +16,9 @@ pub trait People: Send + Sync + 'static {
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
     /// One person as the viewer sees it.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
+    /// Active users whom the viewer neither follows nor has as a friend, those first whom most others follow; at most
+    /// [`crate::limits::SUGGESTED_MAX`].
+    async fn suggested_people(&self, viewer: UserId) -> Result<Vec<Person>, StoreError>;
     /// Friends of `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
     /// Who follows `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
@@ -38,6 +41,10 @@ impl<B: Backend> People for B {
 
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError> {
         self.read(move |view| Box::pin(people::person(view, viewer, of))).await
+    }
+
+    async fn suggested_people(&self, viewer: UserId) -> Result<Vec<Person>, StoreError> {
+        self.read(move |view| Box::pin(people::suggested(view, viewer))).await
     }
 
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError> {

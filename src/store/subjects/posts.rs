@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::feed::comment::{Comment, CommentHead};
-use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::feed::post::{Post, PostHead, PostList, PostStats, ReactionCounts};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::store::backend::Backend;
 use crate::store::sql::{comments, posts};
@@ -22,6 +22,15 @@ pub trait Posts: Send + Sync + 'static {
     async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError>;
     /// Posts as the viewer sees them, newest first (ties by id).
     async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError>;
+    /// What an author's posts are and have got: the public ones, or all.
+    async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError>;
+    /// How many reactions a user has given to posts.
+    async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError>;
+    /// Remembers a post for a user; false when it was so already. `None`: there is no such post. Who may see it is the
+    /// caller's to decide.
+    async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError>;
+    /// Forgets a user's bookmark; false when there was none.
+    async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError>;
 
     /// What decides on a comment's rights.
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError>;
@@ -62,6 +71,22 @@ impl<B: Backend> Posts for B {
 
     async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError> {
         self.read(move |view| Box::pin(posts::page(view, viewer, list, page))).await
+    }
+
+    async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError> {
+        self.read(move |view| Box::pin(posts::stats(view, author, with_private))).await
+    }
+
+    async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError> {
+        self.read(move |view| Box::pin(posts::reactions_given(view, user))).await
+    }
+
+    async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError> {
+        self.change(move |view| Box::pin(posts::bookmark(view, user, post))).await
+    }
+
+    async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError> {
+        self.change(move |view| Box::pin(posts::unbookmark(view, user, post))).await
     }
 
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError> {

@@ -77,8 +77,17 @@ async fn one_registers_logs_in_and_is_known() {
         assert_eq!((status, &answer["user"]), (200, user), "{login}");
         assert!(answer["refresh"].is_string() && answer["access"].is_string());
     }
-    assert_eq!(api.get("/api/auth/profile/", access).await, (200, user.clone()));
-    assert_eq!(api.get("/api/auth/profile", access).await, (200, user.clone()), "without the slash");
+    let mut profile = user.clone();
+    for key in ["first_name", "last_name"] {
+        profile[key] = json!("");
+    }
+    for key in ["is_following", "is_friend"] {
+        profile[key] = json!(false);
+    }
+    profile["friend_request_status"] = json!(null);
+    for path in ["/api/auth/profile/", "/api/auth/profile", "/api/users/profile/", "/api/users/profile/ana/"] {
+        assert_eq!(api.get(path, access).await, (200, profile.clone()), "{path}");
+    }
     assert_eq!(api.get("/api/auth/verify/", access).await, (200, json!({"valid": true, "user": user})));
 }
 

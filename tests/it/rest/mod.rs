@@ -1,8 +1,10 @@
 //! REST over real HTTP, whatever the database.
 
+mod app;
 mod auth;
 mod chat;
 mod notifications;
 mod people;
 mod posts;
+mod profile;
 mod uploads;
