@@ -3,6 +3,8 @@
 pub mod client_address;
 pub mod gate;
 pub mod lifecycle;
+pub mod line;
+pub mod logins;
 pub mod origin;
 pub mod password;
 pub mod rate;

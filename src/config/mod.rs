@@ -15,6 +15,7 @@ pub use raw::{Raw, Setting};
 pub use secret::Secret;
 
 use crate::access::client_address::Network;
+use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
 use crate::django::Mode;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub post_updates: PostUpdates,
     /// Do sockets for feeds and notifications, too, end with their token?
     pub strict_tokens: bool,
+    /// How logins end.
+    pub logins: LoginTerms,
     /// How often the users behind open feed, post and notification sockets are looked at.
     pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
@@ -96,6 +99,8 @@ pub struct Settings {
     pub media_dir: PathBuf,
     /// What an uploaded file may take, however small; beyond it, a least speed counts.
     pub upload_grace: Duration,
+    /// What one user may upload a day, in MiB; 0: as much as they like.
+    pub upload_quota_mb: u32,
     /// Is the media folder this database's alone, and looked through for uploads that no row names?
     pub media_sweep: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -156,6 +161,7 @@ impl Settings {
             token_grace: seconds(raw, Setting::TokenGraceSeconds, limits::TOKEN_GRACE, 0..=86_400)?,
             post_updates: post_updates(raw)?,
             strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
+            logins: logins(raw)?,
             active_check: seconds(raw, Setting::ActiveCheckSeconds, limits::ACTIVE_CHECK, 1..=3600)?,
             presence_room_max: raw.number(
                 Setting::PresenceRoomMax,
@@ -170,6 +176,7 @@ impl Settings {
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, limits::UPLOAD_GRACE, 1..=3600)?,
+            upload_quota_mb: raw.number(Setting::UploadQuotaMb, limits::UPLOAD_QUOTA_MB, 0..=1_000_000)?,
             media_sweep: raw.on_off(Setting::MediaSweep, false)?,
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
             metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
@@ -297,6 +304,16 @@ fn origins(raw: &Raw, loopback: bool) -> Result<Rules, ConfigError> {
         })?,
     };
     Ok(rules.require(raw.on_off(Setting::RequireOrigin, false)?))
+}
+
+fn logins(raw: &Raw) -> Result<LoginTerms, ConfigError> {
+    let terms =
+        LoginTerms { end: raw.on_off(Setting::EndLogins, true)?, rotate: raw.on_off(Setting::RotateRefresh, false)? };
+    if terms.rotate && !terms.end {
+        let must = "must be off where PREGON_END_LOGINS is off, since a token that is used again ends its login";
+        return Err(Setting::RotateRefresh.wrong("on", must, "off"));
+    }
+    Ok(terms)
 }
 
 fn public_url(raw: &Raw) -> Result<Option<String>, ConfigError> {

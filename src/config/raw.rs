@@ -71,6 +71,10 @@ settings! {
     PostUpdates = "post_updates",
     /// Do feed sockets, too, end with their token?
     StrictTokens = "strict_tokens",
+    /// Do a password change and a logout end logins?
+    EndLogins = "end_logins",
+    /// Is a refresh token good for one use alone?
+    RotateRefresh = "rotate_refresh",
     /// How often users of open feeds are looked at.
     ActiveCheckSeconds = "active_check_seconds",
     /// The largest room with presence frames.
@@ -83,6 +87,8 @@ settings! {
     MediaDir = "media_dir",
     /// What an uploaded file may take, however small.
     UploadGraceSeconds = "upload_grace_seconds",
+    /// What one user may upload a day, in MiB.
+    UploadQuotaMb = "upload_quota_mb",
     /// Is the media folder swept?
     MediaSweep = "media_sweep",
     /// Proxies that are believed.

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::domain::chat::twin::Twins;
 use crate::domain::write::{Outcome, Refusal, Write};
 use crate::ids::{RoomId, UserId};
-use crate::store::rules::{self, FeedRows};
+use crate::store::rules::{self, FeedRows, RoomRows};
 use crate::store::writer::Batch;
 
 /// The last place taken in a topic.
@@ -38,7 +38,7 @@ pub struct UnreadRest {
 }
 
 /// Rows that can take back one write of a batch.
-pub trait Savepoints: FeedRows {
+pub trait Savepoints: FeedRows + RoomRows {
     /// What a savepoint does not bring back by itself.
     type Saved;
 
@@ -53,7 +53,7 @@ pub trait Savepoints: FeedRows {
 }
 
 /// All of the batch, or the first statement that failed.
-pub fn together<R: FeedRows>(
+pub fn together<R: FeedRows + RoomRows>(
     rows: &mut R,
     twins: &mut Twins,
     now: Timestamp,

@@ -26,11 +26,12 @@ use crate::domain::event::Committed;
 use crate::domain::feed;
 use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::login::{Bearer, LoginEnd};
 use crate::domain::notification::Notification;
 use crate::domain::people::FriendRequest;
 use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
 use crate::domain::write::{AnswerTo, Intent, Outcome, Refusal, Write};
-use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RoomId, SessionKey, UserId};
+use crate::ids::{CommentId, EventId, FamilyId, MessageId, NotificationId, PostId, RoomId, SessionKey, UserId};
 
 /// What a lane calls after a batch is safe on disk, and for writes that were refused. `server` joins it to the fan-out.
 ///
@@ -51,6 +52,19 @@ pub struct Credentials {
     pub password_hash: String,
     /// Deactivated users may not log in.
     pub is_active: bool,
+}
+
+/// A user's new password.
+#[derive(Debug, Clone)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user: UserId,
+    /// What the old password was checked against.
+    pub old_hash: String,
+    /// In Django's form.
+    pub new_hash: String,
+    /// The login that asked: all others end. `None`: none ends.
+    pub spared: Option<FamilyId>,
 }
 
 /// What the time is. Tests bring their own.
@@ -187,8 +201,18 @@ pub trait Store: Send + Sync + 'static {
     async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
     /// Makes a user.
     async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
-    /// Replaces a password hash.
-    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError>;
+    /// Replaces a password hash; false when the old one is no longer the user's.
+    async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError>;
+    /// The user of a token, and whether the token's login is over. Cached like admissions.
+    async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError>;
+    /// The answer of [`Self::bearer`] when it is in the cache: costs no thread hop.
+    fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer>;
+    /// Logins are over. Remembered until `expires`, when none of their tokens is good any more.
+    async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError>;
+    /// Logins that ended since then; at most [`crate::limits::ENDED_LOGINS_MAX`], the newest.
+    async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError>;
+    /// Remembers until `expires` that the refresh token `jti` was used; false when it was used before.
+    async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError>;
     /// Remembers that the refresh token `jti` may not be used again, until it expires at `expires`.
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
     /// Was [`Self::revoke`] called for it?
@@ -213,8 +237,18 @@ pub trait Store: Send + Sync + 'static {
         is_active: bool,
         page: PageRequest,
     ) -> Result<PageOf<ChatRoom>, StoreError>;
-    /// One active room of the viewer's.
-    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError>;
+    /// One active room of the viewer's, with its first participants.
+    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
+        let first = PageRequest { number: 1, size: crate::limits::PARTICIPANTS_SHOWN_MAX };
+        self.room_of_page(viewer, room, first).await
+    }
+    /// One active room of the viewer's, with the viewer and a page of its participants, oldest first.
+    async fn room_of_page(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        participants: PageRequest,
+    ) -> Result<Option<ChatRoom>, StoreError>;
 
     /// Messages that are not deleted, newest first (ties by id), only those created after `since` if given.
     async fn messages(
@@ -287,6 +321,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What the first [`crate::limits::LITTER_ROWS`] rows of a table behind `after`, by id, name.
     async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError>;
+
+    /// The files of those of `messages` that are deleted.
+    async fn files_of_deleted(&self, messages: &[MessageId]) -> Result<Vec<String>, StoreError>;
 
     /// Does the database answer and take writes?
     async fn ping(&self) -> Result<(), StoreError>;

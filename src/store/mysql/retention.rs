@@ -47,7 +47,7 @@ impl MysqlLane {
     }
 }
 
-/// `client_id`s and revoked tokens whose time is over; how many rows went.
+/// `client_id`s, revoked tokens and ended logins whose time is over; how many rows went.
 async fn sweep_names(view: &mut View<'_>) -> Result<u64, MysqlError> {
     let (now, most) = (view.now, limits::RETENTION_ROWS_MAX);
     let before = now.plus_seconds(-limits::CLIENT_ID_HOURS * 3600);
@@ -55,7 +55,9 @@ async fn sweep_names(view: &mut View<'_>) -> Result<u64, MysqlError> {
     let names = view.execute(&sql, &[&before.0]).await?;
     let sql = format!("DELETE FROM pregon_revoked WHERE expires <= ? ORDER BY expires LIMIT {most}");
     let tokens = view.execute(&sql, &[&now.0]).await?;
-    Ok(names.max(tokens))
+    let sql = format!("DELETE FROM pregon_ended_logins WHERE expires <= ? ORDER BY expires LIMIT {most}");
+    let logins = view.execute(&sql, &[&now.0]).await?;
+    Ok(names.max(tokens).max(logins))
 }
 
 /// Sweeps some topics after `after`, until a slice's rows are deleted. Where to go on; `None` after the last topic.

@@ -151,6 +151,10 @@ impl<'a> Transaction for BatchRows<'a> {
         &mut self.view.changed
     }
 
+    fn forget_member(&mut self, room: RoomId, user: UserId) {
+        self.known.members.remove(&(room, user));
+    }
+
     fn change(&mut self, sql: &str, values: Parameters<'_>) -> Result<(), MysqlError> {
         self.pending.change(self.view.driver.zone, sql, values);
         Ok(())

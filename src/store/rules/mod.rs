@@ -9,9 +9,11 @@ mod feed;
 mod notice;
 mod people;
 mod post;
+mod room;
 mod topics;
 
 pub use feed::{FeedRows, ReadNotifications, Telling};
+pub use room::RoomRows;
 pub use topics::topics;
 
 use std::collections::BTreeMap;
@@ -142,7 +144,7 @@ pub trait Rows {
 ///
 /// # Errors
 /// A statement failed: the write must be rolled back as a whole.
-pub fn apply<R: FeedRows>(
+pub fn apply<R: FeedRows + RoomRows>(
     rows: &mut R,
     twins: &mut Twins,
     events: &mut Vec<Arc<Committed>>,
@@ -178,7 +180,7 @@ struct Asked<'a> {
     write: &'a Write,
 }
 
-fn apply_chat<R: Rows>(
+fn apply_chat<R: RoomRows>(
     rows: &mut R,
     twins: &mut Twins,
     now: Timestamp,
@@ -195,9 +197,9 @@ fn apply_chat<R: Rows>(
         Action::React { message, reaction } => react(rows, write, &member, *message, *reaction),
         Action::Read { message } => read(rows, write, &member, *message),
         Action::ReadAll => read_all(rows, write, &member),
-        Action::Leave => take_away(rows, write, write.actor),
-        Action::Remove { user } if member.is_admin && !member.is_private => take_away(rows, write, *user),
-        Action::Add { user } if member.is_admin && !member.is_private => add(rows, write, *user),
+        Action::Leave => room::take_away(rows, write, write.actor),
+        Action::Remove { user } if member.is_admin && !member.is_private => room::take_away(rows, write, *user),
+        Action::Add { user } if member.is_admin && !member.is_private => room::add(rows, write, *user),
         Action::Remove { .. } | Action::Add { .. } => Ok(refused(Refusal::NotAdmin)),
     }
 }
@@ -214,15 +216,19 @@ fn send<R: Rows>(
         if let Some(named) = rows.named_message(write.actor, write.room, client_id, since)?
             && let Some(message) = rows.message(named)?
         {
-            return Ok(Outcome::Repeated(message));
+            // A repetition must not bring back what its author took away, nor be told that it was stored.
+            let is_gone = message.is_deleted;
+            return Ok(if is_gone { refused(Refusal::Deleted) } else { Outcome::Repeated(message) });
         }
     }
     let candidate = candidate(write, new);
-    if let Some(candidate) = &candidate
-        && let Some(twin) = twins.absorb(candidate, now)
-        && let Some(message) = rows.message(twin)?
-    {
-        return Ok(Outcome::Twin(message));
+    if let Some(candidate) = &candidate {
+        // A deleted one is nobody's twin: a later one may be.
+        while let Some(twin) = twins.absorb(candidate, now) {
+            if let Some(message) = rows.message(twin)?.filter(|message| !message.is_deleted) {
+                return Ok(Outcome::Twin(message));
+            }
+        }
     }
     let reply_to = match new.reply_to {
         Some(answered) => rows.reply(write.room, answered)?,
@@ -367,26 +373,6 @@ fn read_all<R: Rows>(rows: &mut R, write: &Asked<'_>, member: &Member) -> Result
     let place = rows.take_place(Topic::Room(write.room))?;
     let username = Box::from(&*member.username);
     record(rows, write, place, ChatEvent::Read { messages: newest, count, user: write.actor, username })
-}
-
-fn take_away<R: Rows>(rows: &mut R, write: &Asked<'_>, user: UserId) -> Result<Outcome, R::Error> {
-    if !rows.delete_member(write.room, user)? {
-        return Ok(refused(Refusal::NoSuchUser));
-    }
-    let place = rows.take_place(Topic::Room(write.room))?;
-    record(rows, write, place, ChatEvent::Left { user })
-}
-
-fn add<R: Rows>(rows: &mut R, write: &Asked<'_>, user: UserId) -> Result<Outcome, R::Error> {
-    if !rows.is_active_user(user)? {
-        return Ok(refused(Refusal::NoSuchUser));
-    }
-    let at = rows.next_time(Topic::Room(write.room))?;
-    if !rows.insert_member(write.room, user, at)? {
-        return Ok(Outcome::Unchanged);
-    }
-    let place = rows.take_place(Topic::Room(write.room))?;
-    record(rows, write, place, ChatEvent::Joined { user })
 }
 
 fn record<R: Rows>(rows: &mut R, write: &Asked<'_>, place: Place, event: ChatEvent) -> Result<Outcome, R::Error> {

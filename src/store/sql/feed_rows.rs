@@ -13,7 +13,7 @@ use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction
 use crate::domain::notification::Notification;
 use crate::domain::people::{RequestHead, RequestStatus};
 use crate::domain::user::UserProfile;
-use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
+use crate::ids::{CommentId, NotificationId, PostId, RequestId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::rules::{FeedRows, Place, ReadNotifications, Rows, Telling};
 use crate::store::sql::{
@@ -37,6 +37,9 @@ pub trait Transaction {
 
     /// Users whose rows the transaction has changed.
     fn changed(&mut self) -> &mut BTreeSet<UserId>;
+
+    /// A participant's row has changed: what is remembered of it is old.
+    fn forget_member(&mut self, room: RoomId, user: UserId);
 
     /// A change: how many rows it met.
     fn execute(&mut self, sql: &str, values: Parameters<'_>) -> Result<u64, Error<Self>> {

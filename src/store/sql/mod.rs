@@ -13,12 +13,14 @@ pub mod comments;
 pub mod comments_tree;
 mod dialect;
 mod feed_rows;
+pub mod logins;
 pub mod messages;
 pub mod new_rooms;
 pub mod notifications;
 mod parameters;
 pub mod people;
 pub mod posts;
+mod room_rows;
 pub mod rooms;
 mod view;
 

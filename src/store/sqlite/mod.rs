@@ -33,19 +33,21 @@ use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::login::{Bearer, LoginEnd};
 use crate::domain::notification::Notification;
 use crate::domain::people::FriendRequest;
 use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
 use crate::domain::write::Write;
-use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
+use crate::ids::{CommentId, FamilyId, MessageId, NotificationId, PostId, RoomId, UserId};
 use crate::limits;
 pub use crate::store::Clock;
 use crate::store::caches::Caches;
 use crate::store::sql::accounts::{self, Registration};
-use crate::store::sql::{at_once, comments, messages, new_rooms, notifications, people, posts, rooms};
+use crate::store::sql::{at_once, comments, logins, messages, new_rooms, notifications, people, posts, rooms};
 use crate::store::writer::Lane;
 use crate::store::{
-    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
+    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, PasswordChange, RegisterError,
+    Store, StoreError,
 };
 
 /// How to open the database.
@@ -219,11 +221,36 @@ impl Store for SqliteStore {
         Ok(id)
     }
 
-    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError> {
-        match self.direct(async move |view| accounts::set_password(view, user, &password_hash).await).await? {
-            true => Ok(()),
-            false => Err(StoreError::Broken("no such user".into())),
+    async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError> {
+        let user = change.user;
+        let is_done = self.direct(async move |view| logins::change_password(view, &change).await).await?;
+        self.caches.password_changes.forget(&user);
+        Ok(is_done)
+    }
+
+    async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError> {
+        match self.cached_bearer(user, family) {
+            Some(bearer) => Ok(bearer),
+            None => self.read(async move |view| logins::bearer(view, user, family).await).await,
         }
+    }
+
+    fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer> {
+        logins::remembered(&self.caches, user, family, (self.clock)())
+    }
+
+    async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError> {
+        self.direct(async move |view| logins::end(view, end, expires).await).await?;
+        self.caches.forget_logins(end.user, end.ended);
+        Ok(())
+    }
+
+    async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError> {
+        self.read(async move |view| logins::ended_since(view, since).await).await
+    }
+
+    async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError> {
+        self.direct(async move |view| logins::use_up(view, &jti, expires).await).await
     }
 
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError> {
@@ -277,8 +304,13 @@ impl Store for SqliteStore {
         self.read(async move |view| rooms::list(view, viewer, chat_type, is_active, page).await).await
     }
 
-    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
-        self.read(async move |view| rooms::one(view, viewer, room).await).await
+    async fn room_of_page(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        participants: PageRequest,
+    ) -> Result<Option<ChatRoom>, StoreError> {
+        self.read(async move |view| rooms::one(view, viewer, room, participants).await).await
     }
 
     async fn messages(
@@ -392,6 +424,11 @@ impl Store for SqliteStore {
 
     async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
         self.read(async move |view| posts::named_files(view, table, after).await).await
+    }
+
+    async fn files_of_deleted(&self, messages: &[MessageId]) -> Result<Vec<String>, StoreError> {
+        let of = messages.to_vec();
+        self.read(async move |view| messages::files_of_deleted(view, &of).await).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -75,7 +75,7 @@ impl SqliteLane {
     }
 }
 
-/// `client_id`s and revoked tokens whose time is over; how many rows went.
+/// `client_id`s, revoked tokens and ended logins whose time is over; how many rows went.
 fn sweep_names(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
     // Rows came in the order of their rowid: the scan ends at the first that is young.
     let before = now.plus_seconds(-limits::CLIENT_ID_HOURS * 3600);
@@ -90,7 +90,13 @@ fn sweep_names(connection: &Connection, now: Timestamp) -> rusqlite::Result<usiz
             "DELETE FROM pregon_revoked WHERE jti IN (SELECT jti FROM pregon_revoked WHERE expires <= ?1 LIMIT ?2)",
         )?
         .execute(params![now.0, limits::RETENTION_ROWS_MAX])?;
-    Ok(names.max(tokens))
+    let logins = connection
+        .prepare_cached(
+            "DELETE FROM pregon_ended_logins WHERE (user_id, goes_on, family) IN \
+             (SELECT user_id, goes_on, family FROM pregon_ended_logins WHERE expires <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![now.0, limits::RETENTION_ROWS_MAX])?;
+    Ok(names.max(tokens).max(logins))
 }
 
 /// Sweeps the topics after `after` until a slice's rows are deleted or its topics visited; where to go on.

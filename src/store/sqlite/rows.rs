@@ -128,6 +128,10 @@ impl<'a> Transaction for BatchRows<'a> {
     fn changed(&mut self) -> &mut BTreeSet<UserId> {
         &mut self.view.changed
     }
+
+    fn forget_member(&mut self, room: RoomId, user: UserId) {
+        self.memory.members.remove(&(room, user));
+    }
 }
 
 impl Rows for BatchRows<'_> {

@@ -2,6 +2,8 @@
 
 mod auth;
 mod chat;
+mod consent;
+mod logins;
 mod notifications;
 mod people;
 mod posts;

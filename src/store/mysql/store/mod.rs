@@ -10,11 +10,12 @@ use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::domain::feed::post::{Post, PostHead, PostList};
+use crate::domain::login::{Bearer, LoginEnd};
 use crate::domain::notification::Notification;
 use crate::domain::people::FriendRequest;
 use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
 use crate::domain::write::Write;
-use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, Topic, UserId};
+use crate::ids::{CommentId, FamilyId, MessageId, NotificationId, PostId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::mysql::connection::{MysqlError, Remedy};
@@ -22,10 +23,11 @@ use crate::store::mysql::direct::Direct;
 use crate::store::mysql::lane::{MysqlLane, Number};
 use crate::store::mysql::{MysqlOptions, Shared, migrate};
 use crate::store::sql::accounts::{self, Registration};
-use crate::store::sql::{comments, messages, new_rooms, notifications, people, posts, rooms};
+use crate::store::sql::{comments, logins, messages, new_rooms, notifications, people, posts, rooms};
 use crate::store::writer::Lane;
 use crate::store::{
-    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, RegisterError, Store, StoreError,
+    Credentials, FileTable, LanePort, NamedFiles, NewRoomError, PageOf, PageRequest, PasswordChange, RegisterError,
+    Store, StoreError,
 };
 
 /// The store on MySQL or MariaDB.
@@ -230,11 +232,35 @@ impl Store for MysqlStore {
         Ok(id)
     }
 
-    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError> {
-        match direct!(self, view => accounts::set_password(view, user, &password_hash))? {
-            true => Ok(()),
-            false => Err(StoreError::Broken("no such user".into())),
+    async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError> {
+        let is_done = direct!(self, view => logins::change_password(view, &change))?;
+        self.shared.caches.password_changes.forget(&change.user);
+        Ok(is_done)
+    }
+
+    async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError> {
+        match self.cached_bearer(user, family) {
+            Some(bearer) => Ok(bearer),
+            None => read!(self, view => logins::bearer(view, user, family)),
         }
+    }
+
+    fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer> {
+        logins::remembered(&self.shared.caches, user, family, (self.shared.clock)())
+    }
+
+    async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError> {
+        direct!(self, view => logins::end(view, end, expires))?;
+        self.shared.caches.forget_logins(end.user, end.ended);
+        Ok(())
+    }
+
+    async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError> {
+        read!(self, view => logins::ended_since(view, since))
+    }
+
+    async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError> {
+        direct!(self, view => logins::use_up(view, &jti, expires))
     }
 
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError> {
@@ -285,8 +311,13 @@ impl Store for MysqlStore {
         read!(self, view => rooms::list(view, viewer, chat_type, is_active, page))
     }
 
-    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
-        read!(self, view => rooms::one(view, viewer, room))
+    async fn room_of_page(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        participants: PageRequest,
+    ) -> Result<Option<ChatRoom>, StoreError> {
+        read!(self, view => rooms::one(view, viewer, room, participants))
     }
 
     async fn messages(
@@ -397,6 +428,10 @@ impl Store for MysqlStore {
 
     async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
         read!(self, view => posts::named_files(view, table, after))
+    }
+
+    async fn files_of_deleted(&self, messages: &[MessageId]) -> Result<Vec<String>, StoreError> {
+        read!(self, view => messages::files_of_deleted(view, messages))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
