@@ -4,6 +4,8 @@ pub mod client_address;
 pub(crate) mod crypto;
 pub mod gate;
 pub mod lifecycle;
+pub mod line;
+pub mod logins;
 pub mod origin;
 pub mod password;
 pub mod rate;

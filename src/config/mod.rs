@@ -17,6 +17,7 @@ pub use secret::Secret;
 pub use setting::{Setting, documentation};
 
 use crate::access::client_address::Network;
+use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
 use crate::django::Mode;
@@ -87,6 +88,8 @@ pub struct Settings {
     pub post_updates: PostUpdates,
     /// Do sockets for feeds and notifications, too, end with their token?
     pub strict_tokens: bool,
+    /// How logins end.
+    pub logins: LoginTerms,
     /// How often the users behind open feed, post and notification sockets are looked at.
     pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
@@ -99,6 +102,8 @@ pub struct Settings {
     pub media_dir: PathBuf,
     /// What an uploaded file may take, however small; beyond it, a least speed counts.
     pub upload_grace: Duration,
+    /// What one user may upload a day, in MiB; 0: as much as they like.
+    pub upload_quota_mb: u32,
     /// Is the media folder this database's alone, and looked through for uploads that no row names?
     pub media_sweep: bool,
     /// Flags and menu of pages.
@@ -161,12 +166,14 @@ impl Settings {
             token_grace: seconds(raw, Setting::TokenGraceSeconds, 0..=86_400)?,
             post_updates: post_updates(raw)?,
             strict_tokens: raw.on_off(Setting::StrictTokens)?,
+            logins: logins(raw)?,
             active_check: seconds(raw, Setting::ActiveCheckSeconds, 1..=3600)?,
             presence_room_max: raw.number(Setting::PresenceRoomMax, 0..=limits::PRESENCE_ROOM_CEILING)?,
             post_reactions_shown: raw.number(Setting::PostReactionsShown, 0..=limits::POST_REACTIONS_SHOWN_CEILING)?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, 1..=3600)?,
+            upload_quota_mb: raw.number(Setting::UploadQuotaMb, 0..=1_000_000)?,
             media_sweep: raw.on_off(Setting::MediaSweep)?,
             site: site(raw)?,
             trusted_proxies: raw.list(
@@ -293,6 +300,16 @@ fn origins(raw: &Raw, loopback: bool) -> Result<Rules, ConfigError> {
         })?,
     };
     Ok(rules.require(raw.on_off(Setting::RequireOrigin)?))
+}
+
+fn logins(raw: &Raw) -> Result<LoginTerms, ConfigError> {
+    let terms =
+        LoginTerms { end: raw.on_off(Setting::EndLogins)?, rotate: raw.on_off(Setting::RotateRefresh)? };
+    if terms.rotate && !terms.end {
+        let must = "must be off where PREGON_END_LOGINS is off, since a token that is used again ends its login";
+        return Err(Setting::RotateRefresh.wrong("on", must, "off"));
+    }
+    Ok(terms)
 }
 
 fn public_url(raw: &Raw) -> Result<Option<String>, ConfigError> {

@@ -104,7 +104,15 @@ settings! {
         "Otherwise they live up to 24 h while their user is active.";
     ActiveCheckSeconds "active_check_seconds" "SECONDS" Is("60"),
         "How often users behind open feed, post and notification sockets are looked at",
-        "Deactivated ones hear 4001.";
+        "Deactivated ones hear 4001, as do sockets of logins that another node ended.";
+    EndLogins "end_logins" "ON_OFF" Is("on"),
+        "A password change ends the user's other logins, a logout its own, with their tokens and sockets",
+        "A login is all tokens that were renewed from it or that it was renewed from; its sockets hear 4001. On this node at once; on other nodes \
+         REST refuses within 5 s, and open sockets end at the next look (`PREGON_ACTIVE_CHECK_SECONDS`). `off`, as in Django: a logout takes back \
+         the refresh token that comes along, and nothing else ends.";
+    RotateRefresh "rotate_refresh" "ON_OFF" Is("off"),
+        "A refresh token is good for one use, and whoever uses it again ends its login",
+        "Only for clients that keep the new one; the app's page does not.";
     PresenceRoomMax "presence_room_max" "N" Is("200"),
         "The largest room with user_status frames", "";
     PostReactionsShown "post_reactions_shown" "N" Is("10"),
@@ -118,6 +126,9 @@ settings! {
     UploadGraceSeconds "upload_grace_seconds" "SECONDS" Is("60"),
         "How long any uploaded file may take",
         "A file that takes longer must have come at 32 KiB/s or more on average.";
+    UploadQuotaMb "upload_quota_mb" "MIB" Is("1024"),
+        "MiB that one user may upload at once; 0: no quota",
+        "As much comes back over 24 h. Beyond it 429. A restart forgets what was used.";
     MediaSweep "media_sweep" "ON_OFF" Is("off"),
         "Remove uploads that no row names, once an hour",
         "The first time is an hour after the start. Removed are files from `posts/`, `comments/`, `avatars/` and `covers/` that are older than an \

@@ -32,6 +32,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 
 use crate::access::client_address::Network;
 use crate::access::lifecycle::Lifecycle;
+use crate::access::logins::Logins;
 use crate::access::origin::Rules;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
@@ -49,6 +50,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Makes and checks tokens.
     pub tokens: Arc<Tokens>,
+    /// Ends logins.
+    pub logins: Logins,
     /// Makes and checks password hashes.
     pub hasher: Hasher,
     /// Writes the objects of answers.

@@ -1,7 +1,9 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
 mod active_check;
+mod answers;
 mod django;
+mod ended_logins;
 mod one_server;
 mod post_reread;
 mod rest;
@@ -16,10 +18,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Notify;
 
 use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::{Lifecycle, Phase};
+use crate::access::logins::Logins;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
@@ -27,6 +31,7 @@ use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::{Database, Settings};
 use crate::django::follow_sweep::Sweep;
+use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::Committed;
 use crate::domain::write::Outcome;
 use crate::engine::net::send::{Io, Sender};
@@ -71,7 +76,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
-    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
+    let media = Arc::new(open_media(settings)?);
+    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone(), media: media.clone() };
     let _served_here = settings.database.file().map(one_server::lock).transpose()?;
     let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(django::find(settings, rows))?;
@@ -80,10 +86,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
-    let media = Arc::new(open_media(settings)?);
+    let logins_bell = Arc::new(Notify::new());
     let router = crate::rest::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
+        logins: Logins::new(store.clone(), settings.logins, logins_bell.clone()),
         hasher: Hasher::default(),
         presenter,
         media: media.clone(),
@@ -102,16 +109,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         inboxes: inboxes.clone(),
         directory: routes.clone(),
         gate: Arc::new(door),
-        rest: rest::port(router, control.handle().clone(), under_way.clone()),
+        rest: rest::port(router, control.handle().clone(), under_way.clone(), settings.trusted_proxies.clone()),
         submit: Arc::new(move |write| submit.submit(write)),
         load_follows: follow_lists::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
     };
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
-    let sweep_every = |usual| django::sweep_every(neighbour.as_ref(), usual);
-    let (active_every, participants_every) = (sweep_every(settings.active_check), sweep_every(PARTICIPANT_SWEEP));
-    control.spawn(active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every));
-    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), participants_every));
+    let every = |usual| django::sweep_every(neighbour.as_ref(), usual);
+    let every = Every { active: every(settings.active_check), participants: every(PARTICIPANT_SWEEP) };
+    start_sweeps(control.handle(), &store, &routes, &inboxes, logins_bell, every);
     if let Database::Sqlite(_) = settings.database {
         // What another program's database names, it may also name where pregon does not look.
         control.spawn(orphans::collect(store.clone(), media, settings.media_sweep.then_some(MEDIA_SWEEP)));
@@ -126,6 +132,27 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way))?;
     end(control, beside, &fanout, bursts, &*closing);
     Ok(())
+}
+
+/// How often is looked at what.
+#[derive(Clone, Copy)]
+struct Every {
+    active: Duration,
+    participants: Duration,
+}
+
+/// Starts the looks for sessions that may go on no longer.
+fn start_sweeps(
+    control: &Handle,
+    store: &Arc<dyn Store>,
+    routes: &Arc<Routes>,
+    inboxes: &Arc<[Arc<Inbox>]>,
+    logins_bell: Arc<Notify>,
+    every: Every,
+) {
+    control.spawn(active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), every.active));
+    control.spawn(ended_logins::sweep(store.clone(), inboxes.clone(), logins_bell, every.active));
+    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), every.participants));
 }
 
 /// All sessions are gone: what served them ends, each before what it needs.
@@ -170,7 +197,7 @@ fn open_media(settings: &Settings) -> anyhow::Result<MediaDir> {
     let media = MediaDir::open(path.clone()).with_context(|| {
         format!("{} cannot be made or written: make it writable, or set PREGON_MEDIA_DIR", path.display())
     })?;
-    Ok(media.with_grace(settings.upload_grace))
+    Ok(media.with_grace(settings.upload_grace).with_quota(settings.upload_quota_mb))
 }
 
 /// Who may come in.
@@ -212,12 +239,18 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
 struct LaneToFanout {
     lists: Arc<follow_lists::Lists>,
     fanout: Arc<Fanout>,
+    media: Arc<MediaDir>,
 }
 
 impl LanePort for LaneToFanout {
     fn committed(&self, events: &[Arc<Committed>]) {
         self.lists.committed(events);
         self.fanout.publish(events);
+        for event in events {
+            if let Some(ChatEvent::Deleted { message, .. }) = event.chat() {
+                self.media.litter().leave_of(*message);
+            }
+        }
     }
 
     fn answered(&self, session: SessionKey, outcome: &Outcome) {

@@ -18,7 +18,7 @@ mod writer;
 use std::sync::Arc;
 
 pub use self::subjects::{
-    Accounts, Chats, Credentials, FileTable, Housekeeping, NamedFiles, NewRoomError, Notifications, People, Posts,
+    Accounts, Chats, Credentials, FileTable, Housekeeping, NamedFiles, NewRoomError, Notifications, PasswordChange, People, Posts,
     RegisterError, Writes,
 };
 use crate::clock::Timestamp;

@@ -74,6 +74,7 @@ fn describe() {
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
     describe_counter!("pregon_sessions_too_slow_total", "Sessions let go with 4008.");
+    describe_counter!("pregon_logins_total", "Attempts to log in by how they came out.");
     describe_counter!("pregon_frames_coalesced_total", "Frames that were never sent, since a later one said more.");
     describe_histogram!("pregon_turn_seconds", Unit::Seconds, "One turn of a shard's loop that wrote something.");
     describe_gauge!("pregon_lane_queue", "Writes that wait for a lane.");

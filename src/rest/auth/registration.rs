@@ -1,6 +1,7 @@
 //! What a new user must be: the fields of `register/`, all faults at once.
 
 use crate::access::password;
+use crate::access::rate::TooMany;
 use crate::domain::user::NewUser;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
@@ -47,11 +48,15 @@ pub fn is_reserved(username: &str) -> bool {
     RESERVED.contains(&username)
 }
 
-/// The new user without a password hash, and the password.
+/// The new user without a password hash, and the password. `pay`: for the answer that an address or a name is taken.
 ///
 /// # Errors
-/// 400 with every fault.
-pub async fn check(store: &dyn Accounts, fields: &Fields) -> Result<(NewUser, String)> {
+/// 400 with every fault, or what `pay` says.
+pub async fn check(
+    store: &dyn Accounts,
+    fields: &Fields,
+    pay: impl FnOnce() -> Result<(), TooMany>,
+) -> Result<(NewUser, String)> {
     let mut faults = Faults::default();
     let user = NewUser {
         email: email(fields, &mut faults),
@@ -69,10 +74,15 @@ pub async fn check(store: &dyn Accounts, fields: &Fields) -> Result<(NewUser, St
     };
     let password = fields.required("password", PASSWORD, &mut faults).unwrap_or_default();
     let again = fields.required("password_confirm", up_to(PASSWORD_CHARS), &mut faults).unwrap_or_default();
-    if !user.email.is_empty() && store.credentials(&user.email).await?.is_some() {
+    let is_email_taken = !user.email.is_empty() && store.credentials(&user.email).await?.is_some();
+    let is_username_taken = !user.username.is_empty() && store.credentials(&user.username).await?.is_some();
+    if is_email_taken || is_username_taken {
+        pay()?;
+    }
+    if is_email_taken {
         faults.add("email", EMAIL_TAKEN);
     }
-    if !user.username.is_empty() && store.credentials(&user.username).await?.is_some() {
+    if is_username_taken {
         faults.add("username", USERNAME_TAKEN);
     }
     faults.result()?;

@@ -6,5 +6,7 @@ pub mod disposition;
 pub mod limits;
 pub mod media;
 pub mod orphans;
+mod pictures;
+mod quota;
 mod sound;
 pub mod upload;

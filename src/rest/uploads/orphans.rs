@@ -2,7 +2,8 @@
 //! alone, found by a sweep.
 //!
 //! Only files that were stored for posts, comments and users are looked at, by the names that are given to uploads and to
-//! copies of the operator's pictures: what a backend keeps in the same folders is not ours to remove. Messages keep their files, also when they are deleted.
+//! copies of the operator's pictures: what a backend keeps in the same folders is not ours to remove. A deleted message's
+//! file goes with it; the sweep passes over messages' files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,15 +15,25 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::ids::MessageId;
 use crate::limits;
 use crate::rest::uploads::defaults;
 use crate::rest::uploads::upload::{self, MediaDir};
 use crate::store::{FileTable, Housekeeping, NamedFiles, StoreError};
 
-/// Paths of files that may be nobody's now.
+/// What may have left files.
+#[derive(Debug, Default)]
+struct Left {
+    /// Paths below the media root, by post or comment.
+    paths: BTreeSet<String>,
+    /// Deleted messages.
+    messages: BTreeSet<MessageId>,
+}
+
+/// Files that may be nobody's now.
 #[derive(Debug, Default)]
 pub struct Litter {
-    left: Mutex<BTreeSet<String>>,
+    left: Mutex<Left>,
     /// Somebody takes what is left: otherwise nothing is gathered.
     is_collected: AtomicBool,
     came: Notify,
@@ -36,14 +47,26 @@ impl Litter {
             return;
         }
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = limits::LITTER_MAX.saturating_sub(left.len());
-        left.extend(names.into_iter().filter_map(path_of).map(str::to_owned).take(room));
-        if !left.is_empty() {
+        let room = limits::LITTER_MAX.saturating_sub(left.paths.len());
+        left.paths.extend(names.into_iter().filter_map(path_of).map(str::to_owned).take(room));
+        if !left.paths.is_empty() {
             self.came.notify_one();
         }
     }
 
-    fn take(&self) -> BTreeSet<String> {
+    /// A committed write deleted this message.
+    pub fn leave_of(&self, message: MessageId) {
+        if !self.is_collected.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.messages.len() < limits::LITTER_MAX {
+            left.messages.insert(message);
+            self.came.notify_one();
+        }
+    }
+
+    fn take(&self) -> Left {
         std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -83,7 +106,7 @@ pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_e
             () = media.litter().came.notified() => false,
         };
         let began = Instant::now();
-        let mut paths = media.litter().take();
+        let Left { mut paths, messages } = media.litter().take();
         if is_sweep {
             let (root, after) = (media.root().to_owned(), std::mem::take(&mut swept_to));
             match tokio::task::spawn_blocking(move || old_uploads(&root, &after)).await {
@@ -95,6 +118,9 @@ pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_e
                 Err(_) => return,
             }
         }
+        if let Err(error) = remove_of_messages(&*store, &media, messages.into_iter().collect()).await {
+            tracing::warn!(%error, "files of deleted messages stay");
+        }
         if let Err(error) = remove_unnamed(&*store, &media, paths).await {
             tracing::warn!(%error, "files that nobody names stay until the next look through the media folder");
         }
@@ -104,10 +130,28 @@ pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_e
 }
 
 async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTreeSet<String>) -> Result<(), StoreError> {
-    let unnamed = unnamed(store, paths).await?;
+    remove(media, unnamed(store, paths).await?).await;
+    Ok(())
+}
+
+/// A message's file is its own: no other row is looked for.
+async fn remove_of_messages(store: &dyn Housekeeping, media: &MediaDir, messages: Vec<MessageId>) -> Result<(), StoreError> {
+    for some in messages.chunks(limits::LITTER_ROWS) {
+        let paths = store.files_of_deleted(some).await?;
+        remove(media, paths.into_iter().filter(|path| is_of_message(path)).collect()).await;
+    }
+    Ok(())
+}
+
+fn is_of_message(path: &str) -> bool {
+    path.rsplit_once('/')
+        .is_some_and(|(folder, file)| is_upload(file) && upload::MESSAGE.iter().any(|slot| slot.folder() == folder))
+}
+
+async fn remove(media: &MediaDir, paths: Vec<String>) {
     let root = media.root().to_owned();
     let removed = tokio::task::spawn_blocking(move || {
-        for path in unnamed {
+        for path in paths {
             match std::fs::remove_file(root.join(&path)) {
                 Ok(()) => metrics::counter!("pregon_media_removed_total").increment(1),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -116,7 +160,6 @@ async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTree
         }
     });
     drop(removed.await);
-    Ok(())
 }
 
 /// Which of the files no post, no comment and no user names, in whatever form.
@@ -205,10 +248,19 @@ mod tests {
         let litter = Litter::default();
         let path = format!("posts/images/{FILE}");
         litter.leave([path.as_str()]);
-        assert!(litter.take().is_empty());
+        litter.leave_of(MessageId::fresh());
+        let Left { paths, messages } = litter.take();
+        assert!(paths.is_empty() && messages.is_empty());
         litter.is_collected.store(true, Ordering::Relaxed);
         litter.leave([path.as_str()]);
-        assert_eq!(litter.take().into_iter().collect::<Vec<_>>(), [path]);
+        let message = MessageId::fresh();
+        litter.leave_of(message);
+        let Left { paths, messages } = litter.take();
+        assert_eq!((Vec::from_iter(paths), Vec::from_iter(messages)), (vec![path], vec![message]));
+        assert!(is_of_message(&format!("messages/images/{FILE}")));
+        for other in ["posts/images", "messages", "messages/images/..", "../messages/images", ""] {
+            assert!(!is_of_message(&format!("{other}/{FILE}")), "{other}");
+        }
     }
 
     #[test]

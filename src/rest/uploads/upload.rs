@@ -17,6 +17,8 @@ use crate::rest::error::{Error, Result};
 use crate::rest::fields::rejected;
 use crate::rest::uploads::limits::{Pace, Turns};
 use crate::rest::uploads::orphans::Litter;
+use crate::rest::uploads::pictures;
+use crate::rest::uploads::quota::Quota;
 use crate::rest::uploads::sound;
 
 /// Bytes by which a file's type is told.
@@ -159,6 +161,11 @@ impl Slot {
         Self { bytes_max, ..self }
     }
 
+    /// Where its files are, below the media root.
+    pub fn folder(&self) -> &'static str {
+        self.folder
+    }
+
     /// Said of a file that is too large.
     pub fn too_large(&self) -> Error {
         let megabytes = self.bytes_max / (1024 * 1024);
@@ -240,6 +247,7 @@ impl Stored {
 pub struct MediaDir {
     root: PathBuf,
     turns: Turns,
+    quota: Quota,
     grace: Duration,
     litter: Litter,
 }
@@ -258,13 +266,25 @@ impl MediaDir {
         for entry in std::fs::read_dir(waiting)? {
             std::fs::remove_file(entry?.path())?;
         }
-        Ok(Self { root, turns: Turns::default(), grace: limits::UPLOAD_GRACE, litter: Litter::default() })
+        Ok(Self {
+            root,
+            turns: Turns::default(),
+            quota: Quota::default(),
+            grace: limits::UPLOAD_GRACE,
+            litter: Litter::default(),
+        })
     }
 
     /// With another time that every upload has, however small.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
+    }
+
+    /// With another quota of each user, in MiB a day; 0 is none.
+    #[must_use]
+    pub fn with_quota(self, megabytes: u32) -> Self {
+        Self { quota: Quota::of(megabytes), ..self }
     }
 
     /// What an upload's texts may take together.
@@ -286,7 +306,8 @@ impl MediaDir {
     /// browsers send of an input that was left empty.
     ///
     /// # Errors
-    /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk is full or too many upload.
+    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 when the user's quota is used up, 503 when the disk is
+    /// full or too many upload.
     pub async fn receive(
         &self,
         user: UserId,
@@ -294,14 +315,16 @@ impl MediaDir {
         is_named: bool,
         mut field: Field<'_>,
     ) -> Result<Option<Incoming>> {
-        let _turn = self.turns.take(user)?;
+        let turn = self.turns.take(user)?;
+        let mut bill = self.quota.bill(user)?;
         let pace = Pace::starting(self.grace);
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
         let mut writer = BufWriter::with_capacity(256 * 1024, File::create(&path).await.map_err(disk)?);
+        let place = path.clone();
         let file = Passing::at(path);
         let (mut head, mut size, mut extension) = (Vec::new(), 0, None);
         loop {
-            let piece = pace.keep(size, field.chunk()).await?;
+            let piece = turn.keep(pace.keep(size, field.chunk())).await??;
             let Some(piece) = piece.map_err(|error| match error.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => slot.too_large(),
                 status => rejected(status),
@@ -310,6 +333,7 @@ impl MediaDir {
                 break;
             };
             size += piece.len();
+            bill.charge(size)?;
             if size > slot.bytes_max {
                 return Err(slot.too_large());
             }
@@ -326,6 +350,9 @@ impl MediaDir {
         let extension = extension.or_else(|| slot.kind.extension(&head)).ok_or_else(|| slot.wrong())?;
         writer.flush().await.map_err(disk)?;
         writer.get_ref().sync_all().await.map_err(disk)?;
+        if slot.kind == Kind::Image && !pictures::is_showable(place).await {
+            return Err(Error::field(slot.field, pictures::TOO_LARGE));
+        }
         Ok(Some(Incoming { slot, extension, file }))
     }
 

@@ -9,6 +9,7 @@ mod feed;
 mod notice;
 mod people;
 mod post;
+mod room;
 mod topics;
 
 pub use topics::topics;
@@ -88,9 +89,9 @@ async fn apply_chat<D: LaneSql>(
         Action::Read { message } => read(rows, write, &member, *message).await,
         Action::ReadAll => read_all(rows, write, &member).await,
         Action::Leave if member.is_private => Ok(refused(Refusal::PrivateRoom)),
-        Action::Leave => take_away(rows, write, write.actor).await,
-        Action::Remove { user } if member.is_admin && !member.is_private => take_away(rows, write, *user).await,
-        Action::Add { user } if member.is_admin && !member.is_private => add(rows, write, *user).await,
+        Action::Leave => room::take_away(rows, write, write.actor).await,
+        Action::Remove { user } if member.is_admin && !member.is_private => room::take_away(rows, write, *user).await,
+        Action::Add { user } if member.is_admin && !member.is_private => room::add(rows, write, *user).await,
         Action::Remove { .. } | Action::Add { .. } => Ok(refused(Refusal::NotAdmin)),
     }
 }
@@ -107,15 +108,19 @@ async fn send<D: LaneSql>(
         if let Some(named) = rows.named_message(write.actor, write.room, client_id, since).await?
             && let Some(message) = rows.message(named).await?
         {
-            return Ok(Outcome::Repeated(message));
+            // A repetition must not bring back what its author took away, nor be told that it was stored.
+            let is_gone = message.is_deleted;
+            return Ok(if is_gone { refused(Refusal::Deleted) } else { Outcome::Repeated(message) });
         }
     }
     let candidate = candidate(write, new);
-    if let Some(candidate) = &candidate
-        && let Some(twin) = twins.absorb(candidate, now)
-        && let Some(message) = rows.message(twin).await?
-    {
-        return Ok(Outcome::Twin(message));
+    if let Some(candidate) = &candidate {
+        // A deleted one is nobody's twin: a later one may be.
+        while let Some(twin) = twins.absorb(candidate, now) {
+            if let Some(message) = rows.message(twin).await?.filter(|message| !message.is_deleted) {
+                return Ok(Outcome::Twin(message));
+            }
+        }
     }
     let reply_to = match new.reply_to {
         Some(answered) => rows.reply(write.room, answered).await?,
@@ -278,30 +283,6 @@ async fn read_all<D: LaneSql>(
     let place = rows.take_place(Topic::Room(write.room)).await?;
     let username = Box::from(&*member.username);
     record(rows, write, place, ChatEvent::Read { messages: newest, count, user: write.actor, username }).await
-}
-
-async fn take_away<D: LaneSql>(
-    rows: &mut BatchRows<'_, D>,
-    write: &Asked<'_>,
-    user: UserId,
-) -> Result<Outcome, D::Error> {
-    if !rows.delete_member(write.room, user).await? {
-        return Ok(refused(Refusal::NoSuchUser));
-    }
-    let place = rows.take_place(Topic::Room(write.room)).await?;
-    record(rows, write, place, ChatEvent::Left { user }).await
-}
-
-async fn add<D: LaneSql>(rows: &mut BatchRows<'_, D>, write: &Asked<'_>, user: UserId) -> Result<Outcome, D::Error> {
-    if !rows.is_active_user(user).await? {
-        return Ok(refused(Refusal::NoSuchUser));
-    }
-    let at = rows.next_time(Topic::Room(write.room)).await?;
-    if !rows.insert_member(write.room, user, at).await? {
-        return Ok(Outcome::Unchanged);
-    }
-    let place = rows.take_place(Topic::Room(write.room)).await?;
-    record(rows, write, place, ChatEvent::Joined { user }).await
 }
 
 async fn record<D: LaneSql>(

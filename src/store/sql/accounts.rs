@@ -124,13 +124,6 @@ async fn find<C: Sql>(view: &mut View<'_, C>, column: &str, login: &str) -> Resu
     .await
 }
 
-/// Replaces a password hash; false when there is no such user.
-pub async fn set_password<C: Sql>(view: &mut View<'_, C>, user: UserId, hash: &str) -> Result<bool, C::Error> {
-    let now = view.now;
-    let sql = "UPDATE users SET password = ?, updated_at = ? WHERE id = ?";
-    Ok(view.execute(sql, &[&hash, &now, &user]).await? > 0)
-}
-
 /// The refresh token may not be used again.
 pub async fn revoke<C: Sql>(view: &mut View<'_, C>, jti: &str, expires: Timestamp) -> Result<(), C::Error> {
     let latest = C::DIALECT.keep_greatest("jti", "expires");

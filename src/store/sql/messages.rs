@@ -89,6 +89,19 @@ pub async fn head<C: Sql>(
     .await
 }
 
+/// Paths of the files of those of the messages that are deleted.
+pub async fn files_of_deleted<C: Sql>(view: &mut View<'_, C>, messages: &[MessageId]) -> Result<Vec<String>, C::Error> {
+    let mut found = Vec::new();
+    for keys in messages.chunks(KEYS_MAX).map(padded) {
+        let sql =
+            format!("SELECT image, video, audio FROM messages WHERE is_deleted = 1 AND id IN ({})", marks(keys.len()));
+        let read = |row: Columns<'_>| Ok([row.optional_text(0)?, row.optional_text(1)?, row.optional_text(2)?]);
+        let rows = view.rows(&sql, &each(&keys).collect::<Vec<_>>(), read).await?;
+        found.extend(rows.into_iter().flatten().flatten());
+    }
+    Ok(found)
+}
+
 /// A page of a room's history, newest first. Empty for who is no participant.
 pub async fn page<C: Sql>(
     view: &mut View<'_, C>,

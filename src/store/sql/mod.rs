@@ -14,6 +14,7 @@ pub mod comments_tree;
 mod dialect;
 mod known;
 mod lane_sql;
+pub mod logins;
 pub mod messages;
 pub mod new_rooms;
 pub mod notifications;

@@ -3,7 +3,7 @@
 use crate::limits;
 use crate::store::sql::{Columns, Sql, View};
 
-/// `client_id`s and revoked tokens whose time is over; how many rows went.
+/// `client_id`s, revoked tokens and ended logins whose time is over; how many rows went.
 pub async fn sweep_names<C: Sql>(view: &mut View<'_, C>) -> Result<u64, C::Error> {
     let (now, most) = (view.now, limits::RETENTION_ROWS_MAX);
     let before = now.plus_seconds(-limits::CLIENT_ID_HOURS * 3600);
@@ -11,7 +11,9 @@ pub async fn sweep_names<C: Sql>(view: &mut View<'_, C>) -> Result<u64, C::Error
     let names = view.execute(&sql, &[&before.0]).await?;
     let sql = C::DIALECT.delete_some("pregon_revoked", "jti", "expires", most);
     let tokens = view.execute(&sql, &[&now.0]).await?;
-    Ok(names.max(tokens))
+    let sql = C::DIALECT.delete_some("pregon_ended_logins", "user_id, goes_on, family", "expires", most);
+    let logins = view.execute(&sql, &[&now.0]).await?;
+    Ok(names.max(tokens).max(logins))
 }
 
 /// Sweeps some topics after `after`, until a slice's rows are deleted. Where to go on; `None` after the last topic.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::domain::login::{Bearer, LoginEnd};
 use crate::domain::user::{Account, NewUser, ProfilePatch, UserProfile};
-use crate::ids::UserId;
+use crate::ids::{FamilyId, UserId};
 use crate::store::StoreError;
 use crate::store::backend::Backend;
 use crate::store::sql::accounts::Registration;
-use crate::store::sql::{accounts, people};
+use crate::store::sql::{accounts, logins, people};
 
 /// Who logs in, with what to check the password against.
 #[derive(Debug, Clone)]
@@ -21,6 +22,19 @@ pub struct Credentials {
     pub password_hash: String,
     /// Deactivated users may not log in.
     pub is_active: bool,
+}
+
+/// A user's new password.
+#[derive(Debug, Clone)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user: UserId,
+    /// What the old password was checked against.
+    pub old_hash: String,
+    /// In Django's form.
+    pub new_hash: String,
+    /// The login that asked: all others end. `None`: none ends.
+    pub spared: Option<FamilyId>,
 }
 
 /// Why registration wrote nothing.
@@ -54,8 +68,18 @@ pub trait Accounts: Send + Sync + 'static {
     async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
     /// Makes a user.
     async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
-    /// Replaces a password hash.
-    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError>;
+    /// Replaces a password hash; false when the old one is no longer the user's.
+    async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError>;
+    /// The user of a token, and whether the token's login is over. Cached like admissions.
+    async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError>;
+    /// The answer of [`Self::bearer`] when it is in the cache: costs no thread hop.
+    fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer>;
+    /// Logins are over. Remembered until `expires`, when none of their tokens is good any more.
+    async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError>;
+    /// Logins that ended since then; at most [`crate::limits::ENDED_LOGINS_MAX`], the newest.
+    async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError>;
+    /// Remembers until `expires` that the refresh token `jti` was used; false when it was used before.
+    async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError>;
     /// Remembers that the refresh token `jti` may not be used again, until it expires at `expires`.
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
     /// Was [`Self::revoke`] called for it?
@@ -110,11 +134,37 @@ impl<B: Backend> Accounts for B {
         Ok(id)
     }
 
-    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError> {
-        let set = self
-            .change(move |view| Box::pin(async move { accounts::set_password(view, user, &password_hash).await }))
-            .await?;
-        if set { Ok(()) } else { Err(StoreError::Broken("no such user".into())) }
+    async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError> {
+        let user = change.user;
+        let is_done =
+            self.change(move |view| Box::pin(async move { logins::change_password(view, &change).await })).await?;
+        self.caches().password_changes.forget(&user);
+        Ok(is_done)
+    }
+
+    async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError> {
+        match self.cached_bearer(user, family) {
+            Some(bearer) => Ok(bearer),
+            None => self.read(move |view| Box::pin(logins::bearer(view, user, family))).await,
+        }
+    }
+
+    fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer> {
+        logins::remembered(self.caches(), user, family, self.now())
+    }
+
+    async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError> {
+        self.change(move |view| Box::pin(logins::end(view, end, expires))).await?;
+        self.caches().forget_logins(end.user, end.ended);
+        Ok(())
+    }
+
+    async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError> {
+        self.read(move |view| Box::pin(logins::ended_since(view, since))).await
+    }
+
+    async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError> {
+        self.change(move |view| Box::pin(async move { logins::use_up(view, &jti, expires).await })).await
     }
 
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError> {

@@ -49,8 +49,18 @@ pub trait Chats: Send + Sync + 'static {
         is_active: bool,
         page: PageRequest,
     ) -> Result<PageOf<ChatRoom>, StoreError>;
-    /// One active room of the viewer's.
-    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError>;
+    /// One active room of the viewer's, with its first participants.
+    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
+        let first = PageRequest { number: 1, size: crate::limits::PARTICIPANTS_SHOWN_MAX };
+        self.room_of_page(viewer, room, first).await
+    }
+    /// One active room of the viewer's, with the viewer and a page of its participants, oldest first.
+    async fn room_of_page(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        participants: PageRequest,
+    ) -> Result<Option<ChatRoom>, StoreError>;
 
     /// Messages that are not deleted, newest first (ties by id), only those created after `since` if given.
     async fn messages(
@@ -125,8 +135,13 @@ impl<B: Backend> Chats for B {
         self.read(move |view| Box::pin(rooms::list(view, viewer, chat_type, is_active, page))).await
     }
 
-    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
-        self.read(move |view| Box::pin(rooms::one(view, viewer, room))).await
+    async fn room_of_page(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        participants: PageRequest,
+    ) -> Result<Option<ChatRoom>, StoreError> {
+        self.read(move |view| Box::pin(rooms::one(view, viewer, room, participants))).await
     }
 
     async fn messages(

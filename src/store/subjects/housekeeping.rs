@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::ids::MessageId;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
-use crate::store::sql::posts;
+use crate::store::sql::{messages, posts};
 
 /// Rows that name uploaded files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct NamedFiles {
 pub trait Housekeeping: Send + Sync + 'static {
     /// What the first [`crate::limits::LITTER_ROWS`] rows of a table behind `after`, by id, name.
     async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError>;
+    /// The files of those of `messages` that are deleted.
+    async fn files_of_deleted(&self, messages: &[MessageId]) -> Result<Vec<String>, StoreError>;
     /// Does the database answer and take writes?
     async fn ping(&self) -> Result<(), StoreError>;
     /// Takes no more writes, commits what is queued, answers everybody, closes.
@@ -42,6 +45,11 @@ pub trait Housekeeping: Send + Sync + 'static {
 impl<B: Backend> Housekeeping for B {
     async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError> {
         self.read(move |view| Box::pin(posts::named_files(view, table, after))).await
+    }
+
+    async fn files_of_deleted(&self, messages: &[MessageId]) -> Result<Vec<String>, StoreError> {
+        let of = messages.to_vec();
+        self.read(move |view| Box::pin(async move { messages::files_of_deleted(view, &of).await })).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

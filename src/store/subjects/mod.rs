@@ -8,7 +8,7 @@ mod people;
 mod posts;
 mod writes;
 
-pub use self::accounts::{Accounts, Credentials, RegisterError};
+pub use self::accounts::{Accounts, Credentials, PasswordChange, RegisterError};
 pub use self::chats::{Chats, NewRoomError};
 pub use self::housekeeping::{FileTable, Housekeeping, NamedFiles};
 pub use self::notifications::Notifications;

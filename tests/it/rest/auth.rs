@@ -288,10 +288,9 @@ async fn refresh_rotates_and_logout_ends_it() {
     let body = json!({"refresh_token": first});
     let response = api.send(Method::POST, "/api/auth/logout/", Some(access), Some(&body)).await;
     assert_eq!(read(response).await, (200, done.clone()));
-    assert_eq!(api.post("/api/auth/refresh/", &json!({"refresh": first})).await, (401, bad));
-    assert_eq!(api.post("/api/auth/refresh/", &json!({"refresh": renewed["refresh"]})).await.0, 200);
-    let response = api.send(Method::POST, "/api/auth/logout/", Some(access), None).await;
-    assert_eq!(read(response).await, (200, done), "without a refresh token");
+    for token in [&first, &renewed["refresh"]] {
+        assert_eq!(api.post("/api/auth/refresh/", &json!({"refresh": token})).await, (401, bad.clone()), "its family");
+    }
 }
 
 #[tokio::test]

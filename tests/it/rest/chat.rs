@@ -38,7 +38,7 @@ async fn a_chat_is_opened_once_for_a_pair() {
     let other = &opened["chat"]["other_user"];
     let name = other["display_name"].as_str().unwrap();
     assert_eq!(opened["message"], format!("Chat creado con {name}"));
-    assert_eq!((&other["username"], opened["chat"].as_object().unwrap().len()), (&json!(beto), 15));
+    assert_eq!((&other["username"], opened["chat"].as_object().unwrap().len()), (&json!(beto), 16));
     let (status, again) = server.rest("POST", &format!("/api/users/chat/{}", ana.to_uppercase()), 1, None).await;
     assert_eq!((status, &again["created"], again.get("message")), (200, &json!(false), None));
     assert_eq!(again["chat"]["id"], opened["chat"]["id"]);

@@ -3,6 +3,8 @@
 mod app;
 mod auth;
 mod chat;
+mod consent;
+mod logins;
 mod notifications;
 mod people;
 mod posts;

@@ -203,4 +203,44 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.known.members.remove(&(room, user));
         chat_rows::delete_member(&mut self.view, room, user).await
     }
+
+    /// Is the participant the room's owner?
+    pub async fn is_owner(&mut self, room: RoomId, user: UserId) -> Result<bool, D::Error> {
+        let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ? AND role = 'owner'";
+        self.view.is_there(sql, &[&room, &user]).await
+    }
+
+    /// The room's oldest admin becomes its owner, else its oldest member, unless there is an owner.
+    pub async fn hand_over(&mut self, room: RoomId) -> Result<(), D::Error> {
+        let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND role = 'owner'";
+        if self.view.is_there(sql, &[&room]).await? {
+            return Ok(());
+        }
+        let sql = "SELECT p.user_id FROM chat_participants p JOIN users u ON u.id = p.user_id WHERE p.chat_room_id = ? \
+            ORDER BY u.is_active DESC, p.role = 'admin' DESC, p.joined_at, p.id LIMIT 1";
+        let Some(heir) = self.view.row(sql, &[&room], |row| row.id::<UserId>(0)).await? else { return Ok(()) };
+        self.known.members.remove(&(room, heir));
+        let sql = "UPDATE chat_participants SET role = 'owner' WHERE chat_room_id = ? AND user_id = ?";
+        self.view.execute(sql, &[&room, &heir]).await.map(drop)
+    }
+
+    /// Remembers that a user left by themselves.
+    pub async fn note_leave(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<(), D::Error> {
+        let latest = D::DIALECT.keep_greatest("room_id, user_id", "left_at");
+        let sql =
+            format!("INSERT INTO pregon_left_rooms (room_id, user_id, left_at, added_at) VALUES (?, ?, ?, 0) {latest}");
+        self.view.execute(&sql, &[&room, &user, &at.0]).await.map(drop)
+    }
+
+    /// When somebody who had left by themselves was last added again; `None`: that never happened.
+    pub async fn added_again(&mut self, room: RoomId, user: UserId) -> Result<Option<Timestamp>, D::Error> {
+        let sql = "SELECT added_at FROM pregon_left_rooms WHERE room_id = ? AND user_id = ? AND added_at > 0";
+        self.view.row(sql, &[&room, &user], |row| Ok(Timestamp(row.number(0)?))).await
+    }
+
+    /// Remembers that a user was added, if the user had left by themselves.
+    pub async fn note_return(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<(), D::Error> {
+        let sql = "UPDATE pregon_left_rooms SET added_at = ? WHERE room_id = ? AND user_id = ?";
+        self.view.execute(sql, &[&at.0, &room, &user]).await.map(drop)
+    }
 }
