@@ -303,8 +303,7 @@ fn origins(raw: &Raw, loopback: bool) -> Result<Rules, ConfigError> {
 }
 
 fn logins(raw: &Raw) -> Result<LoginTerms, ConfigError> {
-    let terms =
-        LoginTerms { end: raw.on_off(Setting::EndLogins)?, rotate: raw.on_off(Setting::RotateRefresh)? };
+    let terms = LoginTerms { end: raw.on_off(Setting::EndLogins)?, rotate: raw.on_off(Setting::RotateRefresh)? };
     if terms.rotate && !terms.end {
         let must = "must be off where PREGON_END_LOGINS is off, since a token that is used again ends its login";
         return Err(Setting::RotateRefresh.wrong("on", must, "off"));

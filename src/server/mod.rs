@@ -71,6 +71,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let secret = settings.secret()?;
     let control = control_runtime()?;
     stop::ignore_others(&control)?;
+    let stops = stop::Stops::listen(&control)?;
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
@@ -129,7 +130,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     control.spawn(upkeep(prometheus, settings.database.file().map(Path::to_owned)));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
-    control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way))?;
+    control.block_on(stop::stop(stops, &lifecycle, &inboxes, settings.drain, shards, &under_way))?;
     end(control, beside, &fanout, bursts, &*closing);
     Ok(())
 }

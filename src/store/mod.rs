@@ -18,8 +18,8 @@ mod writer;
 use std::sync::Arc;
 
 pub use self::subjects::{
-    Accounts, Chats, Credentials, FileTable, Housekeeping, NamedFiles, NewRoomError, Notifications, PasswordChange, People, Posts,
-    RegisterError, Writes,
+    Accounts, Chats, Credentials, FileTable, Housekeeping, NamedFiles, NewRoomError, Notifications, PasswordChange,
+    People, Posts, RegisterError, Writes,
 };
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;

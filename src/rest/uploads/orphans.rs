@@ -135,7 +135,11 @@ async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTree
 }
 
 /// A message's file is its own: no other row is looked for.
-async fn remove_of_messages(store: &dyn Housekeeping, media: &MediaDir, messages: Vec<MessageId>) -> Result<(), StoreError> {
+async fn remove_of_messages(
+    store: &dyn Housekeeping,
+    media: &MediaDir,
+    messages: Vec<MessageId>,
+) -> Result<(), StoreError> {
     for some in messages.chunks(limits::LITTER_ROWS) {
         let paths = store.files_of_deleted(some).await?;
         remove(media, paths.into_iter().filter(|path| is_of_message(path)).collect()).await;

@@ -177,9 +177,8 @@ impl<B: Backend> Accounts for B {
     }
 
     async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError> {
-        let left = self
-            .change(move |view| Box::pin(async move { accounts::change_profile(view, user, &patch).await }))
-            .await;
+        let left =
+            self.change(move |view| Box::pin(async move { accounts::change_profile(view, user, &patch).await })).await;
         self.caches().forget_user(user);
         left
     }
