@@ -6,9 +6,11 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Serialize, Serializer};
 
-use crate::html::{Line, Plot};
-use crate::report::{Report, TrafficReport};
-use crate::scenario::{Common, chat, room};
+use crate::options::Common;
+use crate::plot::{Line, Plot};
+use crate::report::Report;
+use crate::scenario::traffic_report::TrafficReport;
+use crate::scenario::{chat, room};
 
 /// Less than this share of the asked rate and the server did not keep up, whatever the objective says.
 const KEPT_UP: f64 = 0.95;

@@ -13,11 +13,16 @@ mod fixture;
 mod frames;
 mod html;
 mod http;
+mod latency;
 mod meter;
+mod options;
 mod oracle;
+mod output;
 mod pacing;
+mod plot;
 mod proc;
 mod report;
+mod round;
 mod scenario;
 mod setup;
 mod tag;
@@ -28,8 +33,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use report::{Report, emit, emit_html};
-use scenario::{Common, chat, churn, feed, idle, reactions, room, slow, storm};
+use options::Common;
+use output::{emit, emit_html};
+use report::Report;
+use scenario::{chat, churn, feed, idle, reactions, room, slow, storm};
 
 /// Drives a real-time server, checks every delivery, and says what each cost.
 ///

@@ -7,8 +7,8 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::latency::Latency;
 use crate::proc::{self, OwnThread, Watched};
-use crate::report::Latency;
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 /// Different reasons that are told apart; the rest are counted together.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::api::Api;
 use crate::fixture::{Fixture, Room, User};
-use crate::scenario::Common;
+use crate::options::Common;
 
 /// A token with less time left than this is replaced before the run.
 const TOKEN_LEFT_SECONDS: i64 = 300;

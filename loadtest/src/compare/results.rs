@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::bars::{BARS, Verdict, paired};
 use super::cells::Cell;
 use super::statistics::{Ratio, Spread};
-use crate::report::{Report, median};
+use crate::latency::median;
+use crate::report::Report;
 
 /// One server in one cell in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

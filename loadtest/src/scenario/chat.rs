@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use super::mixed::Mix;
-use super::{Common, Plan, Run, Timing, run_traffic};
+use super::traffic_report::TrafficReport;
+use super::{Plan, Run, run_traffic};
+use crate::options::{Common, Timing};
 use crate::oracle::Layout;
 use crate::pacing::{Pacing, PacingOptions, Release};
-use crate::report::TrafficReport;
 use crate::setup::Size;
 use crate::target::{Kind, TargetKind};
 

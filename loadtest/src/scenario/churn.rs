@@ -9,15 +9,18 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::drive::{self, Load};
-use super::{Common, Plan, Run, Timing, connect, progress};
+use super::{Plan, Run, connect, progress};
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::error_text;
 use crate::frames::Frame;
-use crate::html::{self, Plot};
+use crate::latency::Latency;
 use crate::meter::{Meter, Ns, Refused, Sample, histogram};
+use crate::options::{Common, Timing};
 use crate::pacing::Schedule;
+use crate::plot::{self, Plot};
 use crate::proc;
-use crate::report::{Latency, Report, Round, median_round, write_refused};
+use crate::report::{Report, write_refused};
+use crate::round::{Round, median_round};
 use crate::setup::Size;
 use crate::target::{Seat, Target};
 
@@ -329,7 +332,7 @@ impl Report for ChurnReport {
     }
 
     fn plots(&self) -> Vec<Plot> {
-        let mut plots = html::series_plots(&self.series);
+        let mut plots = plot::series_plots(&self.series);
         plots[0].title = "Admissions".to_owned();
         plots[0].lines.truncate(1);
         plots[1].title = "From when a client should have come to its admission".to_owned();

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use super::Plan;
 use crate::client::{Handler, Links};
 use crate::meter::{Mark, Meter};
-use crate::report::Round;
+use crate::round::Round;
 
 /// At most so long between two looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);

@@ -1,14 +1,17 @@
 //! `idle`: many admitted connections that do nothing; what they cost the server to make and to keep.
 
+use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
 use anyhow::Result;
+use serde::Serialize;
 
-use super::{Common, Run, open_links};
+use super::{Run, open_links};
 use crate::client::{Ending, Handler, Links};
 use crate::frames::Frame;
+use crate::options::Common;
 use crate::proc;
-use crate::report::IdleReport;
+use crate::report::Report;
 use crate::setup::Size;
 
 #[derive(clap::Args, Debug)]
@@ -31,6 +34,43 @@ pub struct IdleOptions {
     /// At the end disconnect all and read the server's memory again
     #[arg(long)]
     pub disconnect: bool,
+}
+
+/// What idle connections cost.
+#[derive(Default, Serialize)]
+pub struct IdleReport {
+    pub scenario: &'static str,
+    pub url: String,
+    pub connections: usize,
+    pub members: usize,
+    pub connect_seconds: f64,
+    pub load_us_per_connection: f64,
+    pub server_us_per_connection: Option<f64>,
+    pub rss_kib_empty: Option<u64>,
+    pub rss_kib_holding: Option<u64>,
+    pub rss_kib_left: Option<u64>,
+    /// Against the empty server.
+    pub bytes_per_connection: Option<f64>,
+    /// Against the server that had them and lost them again.
+    pub bytes_per_connection_returned: Option<f64>,
+    pub idle_server_cores: Option<f64>,
+    /// Frames that came while nothing should happen.
+    pub idle_frames: u64,
+    pub disconnected: u64,
+    pub disconnected_why: Option<String>,
+}
+
+impl IdleReport {
+    pub fn with_differences(mut self) -> Self {
+        let connections = self.connections as f64;
+        let each = |more: Option<u64>, less: Option<u64>| {
+            let (more, less) = more.zip(less)?;
+            Some((more as f64 - less as f64) * 1024.0 / connections)
+        };
+        self.bytes_per_connection = each(self.rss_kib_holding, self.rss_kib_empty);
+        self.bytes_per_connection_returned = each(self.rss_kib_holding, self.rss_kib_left);
+        self
+    }
 }
 
 /// Counts what idle connections are sent.
@@ -104,4 +144,38 @@ fn hold(links: &mut Links, seconds: f64, idlers: &mut Idlers) -> Result<()> {
         links.turn(left.min(Duration::from_millis(200)), idlers)?;
     }
     Ok(())
+}
+
+impl Report for IdleReport {
+    fn clean(&self) -> bool {
+        self.disconnected == 0
+    }
+}
+
+impl Display for IdleReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        writeln!(out, "idle on {}: {} connections in rooms of {}", self.url, self.connections, self.members)?;
+        writeln!(
+            out,
+            "connected in {:.2} s; load {:.1} µs of CPU each",
+            self.connect_seconds, self.load_us_per_connection
+        )?;
+        let mut line = |what: &str, value: Option<f64>| match value {
+            Some(value) => writeln!(out, "{what:58}{value:>12.1}"),
+            None => Ok(()),
+        };
+        let kib = |value: Option<u64>| value.map(|value| value as f64);
+        line("server CPU per connection made, µs", self.server_us_per_connection)?;
+        line("server memory empty, KiB", kib(self.rss_kib_empty))?;
+        line("server memory holding them, KiB", kib(self.rss_kib_holding))?;
+        line("server memory after they left, KiB", kib(self.rss_kib_left))?;
+        line("bytes per connection, against empty", self.bytes_per_connection)?;
+        line("bytes per connection, against after they left", self.bytes_per_connection_returned)?;
+        line("server CPU while idle, % of a core", self.idle_server_cores.map(|cores| cores * 100.0))?;
+        writeln!(out, "frames received while idle: {}", self.idle_frames)?;
+        match &self.disconnected_why {
+            None => writeln!(out, "all stayed connected"),
+            Some(why) => writeln!(out, "VIOLATION: {} were disconnected: {why}", self.disconnected),
+        }
+    }
 }

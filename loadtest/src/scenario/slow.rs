@@ -9,11 +9,15 @@ use serde::Serialize;
 
 use super::drive::{self, Load};
 use super::traffic::Traffic;
-use super::{Common, Plan, Run, Timing, connect, open_links};
-use crate::html::Plot;
+use super::traffic_report::TrafficReport;
+use super::{Plan, Run, connect, open_links};
+use crate::latency::Latency;
+use crate::options::{Common, Timing};
 use crate::oracle::Layout;
 use crate::pacing::{Pacing, PacingOptions, Release};
-use crate::report::{Latency, Report, Round, TrafficReport, median_round};
+use crate::plot::Plot;
+use crate::report::Report;
+use crate::round::{Round, median_round};
 use crate::setup::Size;
 use crate::target::Kind;
 

@@ -10,15 +10,17 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{Common, Plan, Run, connect, open_links, traffic};
+use super::{Plan, Run, connect, open_links, traffic};
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::error_text;
 use crate::frames::Frame;
-use crate::html::{Line, Plot};
+use crate::latency::Latency;
 use crate::meter::{Ns, Refused, histogram};
+use crate::options::Common;
 use crate::oracle::{Layout, Violations};
 use crate::pacing::{Pacing, Release};
-use crate::report::{Latency, Report, write_refused, write_verdict};
+use crate::plot::{Line, Plot};
+use crate::report::{Report, write_refused, write_verdict};
 use crate::setup::Size;
 use crate::target::Seat;
 

@@ -13,13 +13,16 @@ use serde::{Deserialize, Serialize};
 use super::connect::{self, Places};
 use super::feed::{Follows, GREETING, feed_path};
 use super::requests::{self, Pool};
-use super::{CONNECTING_MAX, Common, Plan, Run, Timing, drive, progress};
+use super::{CONNECTING_MAX, Plan, Run, drive, progress};
 use crate::client::Links;
 use crate::fixture::Fixture;
-use crate::html::{self, Plot};
+use crate::latency::Latency;
 use crate::meter::{Refused, Sample};
+use crate::options::{Common, Timing};
+use crate::plot::{self, Plot};
 use crate::proc;
-use crate::report::{Latency, Report, Round, median_round, write_refused};
+use crate::report::{Report, write_refused};
+use crate::round::{Round, median_round};
 use crate::setup;
 use crate::target::Target;
 use counts::{Counts, Stored, never_true};
@@ -218,7 +221,7 @@ impl Report for ReactionsReport {
     }
 
     fn plots(&self) -> Vec<Plot> {
-        let mut plots = html::series_plots(&self.series);
+        let mut plots = plot::series_plots(&self.series);
         plots[0].title = "Frames at viewers, and reactions".to_owned();
         plots[0].lines[1].name = "reactions".to_owned();
         plots[3].title = "Server CPU per frame".to_owned();
