@@ -106,6 +106,7 @@ export function logout() {
 export const rooms = (page = 1) => authorized('GET', `/api/messaging/chats/?page=${page}`);
 export const room = (id) => authorized('GET', `/api/messaging/chats/${id}/`);
 export const messages = (id, page) => authorized('GET', `/api/messaging/chats/${id}/messages/?page=${page}`);
+export const message = (roomId, id) => authorized('GET', `/api/messaging/chats/${roomId}/messages/${id}/`);
 export const markAsRead = (id) => authorized('POST', `/api/messaging/chats/${id}/mark_as_read/`);
 export const openChat = async (username) =>
   (await authorized('POST', `/api/users/chat/${encodeURIComponent(username)}/`)).chat;
@@ -128,14 +129,22 @@ export async function sendForm(method, path, fields, onProgress, signal) {
   for (const [name, value] of Object.entries(fields)) {
     if (value !== null && value !== undefined && value !== '') form.append(name, value);
   }
+  transfers += 1;
   try {
     return await transfer(method, path, form, await freshAccess(), onProgress, signal);
   } catch (error) {
     if (error.status !== 401) throw error;
     await renew();
-    return transfer(method, path, form, session().access, onProgress, signal);
+    return await transfer(method, path, form, session().access, onProgress, signal);
+  } finally {
+    transfers -= 1;
   }
 }
+
+let transfers = 0;
+
+/** Is a form under way? */
+export const isSending = () => transfers > 0;
 
 /** `fetch` reports no upload progress, XMLHttpRequest does. */
 function transfer(method, path, form, token, onProgress, signal) {

@@ -94,6 +94,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Where uploads are kept.
     pub media_dir: PathBuf,
+    /// The folder that the page's files are read from; `None` means the binary.
+    pub web_dir: Option<PathBuf>,
     /// What an uploaded file may take, however small; beyond it, a least speed counts.
     pub upload_grace: Duration,
     /// Is the media folder this database's alone, and looked through for uploads that no row names?
@@ -169,6 +171,7 @@ impl Settings {
             )?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
+            web_dir: raw.get(Setting::WebDir).map(PathBuf::from),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, limits::UPLOAD_GRACE, 1..=3600)?,
             media_sweep: raw.on_off(Setting::MediaSweep, false)?,
             trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,

@@ -81,6 +81,8 @@ settings! {
     PublicUrl = "public_url",
     /// Where uploads are kept.
     MediaDir = "media_dir",
+    /// Where the page is read from instead of the binary.
+    WebDir = "web_dir",
     /// What an uploaded file may take, however small.
     UploadGraceSeconds = "upload_grace_seconds",
     /// Is the media folder swept?

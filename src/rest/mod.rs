@@ -37,6 +37,7 @@ use crate::access::rate::Rates;
 use crate::access::token::Tokens;
 use crate::limits;
 use crate::protocol::v0::object::Presenter;
+use crate::rest::assets::Assets;
 use crate::rest::error::Error;
 use crate::rest::uploads::upload::MediaDir;
 use crate::store::Store;
@@ -53,6 +54,8 @@ pub struct App {
     pub presenter: Arc<Presenter>,
     /// Where uploads are.
     pub media: Arc<MediaDir>,
+    /// The page's files.
+    pub page: Assets,
     /// Starting, ready or draining.
     pub lifecycle: Arc<Lifecycle>,
     /// Which pages may read answers.
