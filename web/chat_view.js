@@ -270,7 +270,8 @@ export class ChatView {
 
   /** Called when sizes may have changed: the newest message comes back into sight if the person was there. */
   settle() {
-    if (this.sticky && !this.gliding) this.toBottom();
+    // A smooth way that is not over yet gets its new end.
+    if (this.sticky) this.toBottom(this.gliding);
     this.settledSizes = this.sizesOf();
     this.down.hidden = this.sticky;
   }
