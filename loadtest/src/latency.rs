@@ -15,14 +15,31 @@ pub struct Latency {
 }
 
 impl Latency {
-    pub fn of(ns: &Histogram<u64>) -> Self {
+    /// None of nothing: a latency of 0 would look like a very good one.
+    pub fn of(ns: &Histogram<u64>) -> Option<Self> {
         let ms = |value: u64| value as f64 / 1e6;
-        Self {
+        (!ns.is_empty()).then(|| Self {
             p50: ms(ns.value_at_quantile(0.5)),
             p90: ms(ns.value_at_quantile(0.9)),
             p99: ms(ns.value_at_quantile(0.99)),
             max: ms(ns.max()),
-        }
+        })
+    }
+
+    /// The median of each figure over those that were measured.
+    pub fn median(all: impl Iterator<Item = Option<Self>> + Clone) -> Option<Self> {
+        let part = |part: fn(&Self) -> f64| median(all.clone().flatten().map(|latency| part(&latency)).collect());
+        Some(Self {
+            p50: part(|latency| latency.p50)?,
+            p90: part(|latency| latency.p90)?,
+            p99: part(|latency| latency.p99)?,
+            max: part(|latency| latency.max)?,
+        })
+    }
+
+    /// The four columns of a table; dashes for what was not measured.
+    pub fn columns(latency: Option<&Self>) -> String {
+        latency.map_or_else(|| format!("{0:>8} {0:>8} {0:>8} {0:>8}", "-"), ToString::to_string)
     }
 }
 
@@ -44,6 +61,17 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_no_latency() {
+        let mut ns = Histogram::<u64>::new(2).expect("a histogram");
+        assert!(Latency::of(&ns).is_none());
+        assert_eq!(Latency::columns(None), "       -        -        -        -");
+        ns.record(1_000_000).expect("in range");
+        let one = Latency::of(&ns);
+        assert_eq!(Latency::columns(one.as_ref()).len(), Latency::columns(None).len());
+        assert_eq!(Latency::median([None, one, None].into_iter()).map(|latency| latency.p50), one.map(|one| one.p50));
+    }
 
     #[test]
     fn medians() {

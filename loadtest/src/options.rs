@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::pacing::PacingOptions;
 use crate::target::TargetKind;
 
 /// Options of every scenario.
@@ -43,6 +44,13 @@ pub struct Common {
     pub html: Option<PathBuf>,
 }
 
+impl Common {
+    /// Where the REST API of the server under test is.
+    pub fn api_url(&self) -> String {
+        self.api.clone().unwrap_or_else(|| self.url.replacen("ws://", "http://", 1))
+    }
+}
+
 /// How long to measure.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Timing {
@@ -58,4 +66,26 @@ pub struct Timing {
     /// After sending stops, wait at most so long for what is still missing
     #[arg(long, default_value_t = 10.0)]
     pub drain: f64,
+}
+
+/// What every load with messages needs: against whom, for how long, how fast.
+#[derive(clap::Args, Clone, Debug)]
+pub struct TrafficOptions {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub pacing: PacingOptions,
+}
+
+/// Many rooms, and who is in them.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Crowd {
+    /// Rooms
+    #[arg(long, default_value_t = 100)]
+    pub rooms: usize,
+    /// Members of each room
+    #[arg(long, default_value_t = 10)]
+    pub members: usize,
 }

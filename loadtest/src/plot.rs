@@ -11,6 +11,10 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 30.0;
 const TICKS: f64 = 5.0;
+/// About the width of a character of a label.
+const LABEL_CHARACTER: f64 = 7.0;
+/// So many colours are there.
+pub const LINES_MAX: usize = 4;
 
 /// One plot: lines over one axis.
 #[derive(Clone, Debug, Default)]
@@ -166,24 +170,89 @@ fn round_step(step: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|by| by * power).find(|round| *round >= step * 0.999).unwrap_or(step)
 }
 
-pub fn draw(out: &mut String, plot: &Plot) {
-    let points = || plot.lines.iter().flat_map(|line| &line.points);
-    let most = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(f64::MIN, f64::max);
-    let least = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(f64::MAX, f64::min);
-    let y = match plot.is_logarithmic {
-        true => Scale::logarithmic(least(|point| point.1), most(|point| point.1)),
-        false => Scale::even(most(|point| point.1)),
-    };
-    let mut x = Scale::even(most(|point| point.0));
-    (x.low, x.high) = if plot.x_marks.is_empty() {
-        (0.0, most(|point| point.0).max(1e-9))
-    } else {
-        (least(|point| point.0), most(|point| point.0))
-    };
+impl Plot {
+    /// Is there anything to draw?
+    pub fn has_points(&self) -> bool {
+        self.lines.iter().any(|line| !line.points.is_empty())
+    }
+
+    fn points(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        self.lines.iter().flat_map(|line| line.points.iter().copied())
+    }
+
+    fn scales(&self) -> (Scale, Scale) {
+        let most = |of: fn((f64, f64)) -> f64| self.points().map(of).fold(f64::MIN, f64::max);
+        let least = |of: fn((f64, f64)) -> f64| self.points().map(of).fold(f64::MAX, f64::min);
+        let y = match self.is_logarithmic {
+            true => Scale::logarithmic(least(|point| point.1), most(|point| point.1)),
+            false => Scale::even(most(|point| point.1)),
+        };
+        let mut x = Scale::even(most(|point| point.0));
+        (x.low, x.high) = if self.x_marks.is_empty() {
+            (0.0, most(|point| point.0).max(1e-9))
+        } else {
+            (least(|point| point.0), most(|point| point.0))
+        };
+        (x, y)
+    }
+}
+
+/// The plot as a figure: its title with unit and key, then the drawing.
+pub fn svg(plot: &Plot) -> String {
+    let (x, y) = plot.scales();
     let at_x = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
     let at_y = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM);
+    let mut out = String::new();
+    caption(&mut out, plot);
     // Writing to a String cannot fail.
+    let _ = write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
+    for (from, to) in &plot.shaded {
+        let (from, to, height) = (at_x(*from), at_x(*to), HEIGHT - TOP - BOTTOM);
+        let width = to - from;
+        let _ =
+            write!(out, "<rect class=\"shade\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>");
+    }
+    for mark in &y.marks {
+        let (place, end, text) = (at_y(*mark), WIDTH - RIGHT, shown(*mark));
+        let _ = write!(
+            out,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{place:.1}\" y2=\"{place:.1}\"/>\
+             <text x=\"{x:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{text}</text>",
+            x = LEFT - 5.0,
+            below = place + 4.0,
+        );
+    }
+    let evenly = x.marks.iter().map(|mark| (*mark, shown(*mark))).filter(|_| plot.x_marks.is_empty());
+    for (mark, text) in plot.x_marks.iter().cloned().chain(evenly).filter(|(mark, _)| *mark <= x.high) {
+        let (place, y) = (at_x(mark), HEIGHT - BOTTOM + 14.0);
+        let _ = write!(
+            out,
+            "<text x=\"{place:.1}\" y=\"{y}\" text-anchor=\"{}\">{}</text>",
+            anchor(place, &text),
+            escaped(&text)
+        );
+    }
+    let (middle, foot) = (f64::midpoint(LEFT, WIDTH), HEIGHT - 3.0);
+    let _ = write!(out, "<text x=\"{middle}\" y=\"{foot}\" text-anchor=\"middle\">{}</text>", plot.x_name);
+    for (number, line) in plot.lines.iter().enumerate() {
+        if let [(px, py)] = line.points[..] {
+            let (px, py) = (at_x(px), at_y(py));
+            let _ = write!(out, "<circle style=\"fill:var(--c{number})\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"3\"/>");
+            continue;
+        }
+        let points: Vec<String> =
+            line.points.iter().map(|(px, py)| format!("{:.1},{:.1}", at_x(*px), at_y(*py))).collect();
+        let _ = write!(out, "<polyline style=\"stroke:var(--c{number})\" points=\"{}\"/>", points.join(" "));
+    }
+    out.push_str("</svg></figure>\n");
+    out
+}
+
+fn caption(out: &mut String, plot: &Plot) {
     let _ = write!(out, "<figure><figcaption>{}", escaped(&plot.title));
+    if !plot.unit.is_empty() {
+        let _ = write!(out, " <span class=\"unit\">({})</span>", escaped(plot.unit));
+    }
     for (number, line) in plot.lines.iter().enumerate().filter(|(_, line)| !line.name.is_empty()) {
         let _ = write!(
             out,
@@ -191,39 +260,17 @@ pub fn draw(out: &mut String, plot: &Plot) {
             escaped(&line.name)
         );
     }
-    let _ = write!(out, "</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
-    for (from, to) in &plot.shaded {
-        let (from, to) = (at_x(*from), at_x(*to));
-        let height = HEIGHT - TOP - BOTTOM;
-        let width = to - from;
-        let _ =
-            write!(out, "<rect class=\"shade\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>");
+    out.push_str("</figcaption>");
+}
+
+/// A label is centred below its mark, unless it would reach over the edge.
+fn anchor(place: f64, text: &str) -> &'static str {
+    let half = text.chars().count() as f64 * LABEL_CHARACTER / 2.0;
+    match place {
+        place if place + half > WIDTH => "end",
+        place if place < half => "start",
+        _ => "middle",
     }
-    for (number, mark) in y.marks.iter().enumerate() {
-        let place = at_y(*mark);
-        let end = WIDTH - RIGHT;
-        let unit = if number + 1 == y.marks.len() { format!(" {}", plot.unit) } else { String::new() };
-        let (text, below) = (shown(*mark), place + 4.0);
-        let _ = write!(
-            out,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{place:.1}\" y2=\"{place:.1}\"/>\
-             <text x=\"{x:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{text}{unit}</text>",
-            x = LEFT - 5.0,
-        );
-    }
-    let evenly = x.marks.iter().map(|mark| (*mark, shown(*mark))).filter(|_| plot.x_marks.is_empty());
-    for (mark, text) in plot.x_marks.iter().cloned().chain(evenly).filter(|(mark, _)| *mark <= x.high) {
-        let (place, y) = (at_x(mark), HEIGHT - BOTTOM + 14.0);
-        let _ = write!(out, "<text x=\"{place:.1}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", escaped(&text));
-    }
-    let (middle, foot) = (f64::midpoint(LEFT, WIDTH), HEIGHT - 3.0);
-    let _ = write!(out, "<text x=\"{middle}\" y=\"{foot}\" text-anchor=\"middle\">{}</text>", plot.x_name);
-    for (number, line) in plot.lines.iter().enumerate() {
-        let points: Vec<String> =
-            line.points.iter().map(|(px, py)| format!("{:.1},{:.1}", at_x(*px), at_y(*py))).collect();
-        let _ = write!(out, "<polyline style=\"stroke:var(--c{number})\" points=\"{}\"/>", points.join(" "));
-    }
-    out.push_str("</svg></figure>\n");
 }
 
 fn shown(value: f64) -> String {
@@ -241,7 +288,7 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-pub fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -269,10 +316,17 @@ mod tests {
 
     #[test]
     fn a_plot_holds_every_line_and_no_markup_of_others() {
-        let mut out = String::new();
         let lines = vec![Line::new("<a>", vec![(0.0, 1.0), (2.0, 3.0)]), Line::new("b", vec![(0.0, 2.0)])];
-        draw(&mut out, &Plot { title: "t & u".into(), unit: "ms", x_name: "s", lines, ..Plot::default() });
-        assert_eq!(out.matches("<polyline").count(), 2);
+        let out = svg(&Plot { title: "t & u".into(), unit: "ms", x_name: "s", lines, ..Plot::default() });
+        assert_eq!((out.matches("<polyline").count(), out.matches("<circle").count()), (1, 1), "a line and a dot");
         assert!(out.contains("&lt;a&gt;") && out.contains("t &amp; u"), "{out}");
+    }
+
+    #[test]
+    fn no_label_is_cut() {
+        assert_eq!(
+            (anchor(LEFT, "0"), anchor(WIDTH - RIGHT, "99.99 %"), anchor(3.0, "abc")),
+            ("middle", "end", "start")
+        );
     }
 }

@@ -8,10 +8,32 @@ use crate::meter::Refused;
 use crate::oracle::Violations;
 use crate::plot::Plot;
 
+/// Whether everything arrived as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Right,
+    Wrong,
+    /// There was nothing that could have been right or wrong.
+    Nothing,
+}
+
+impl Verdict {
+    /// Of so many things that were looked at.
+    pub fn of(is_wrong: bool, checked: u64) -> Self {
+        match (is_wrong, checked) {
+            (true, _) => Self::Wrong,
+            (false, 0) => Self::Nothing,
+            (false, _) => Self::Right,
+        }
+    }
+}
+
 /// A result that can be shown and judged.
 pub trait Report: Display + Serialize {
-    /// Whether everything arrived as it should.
-    fn clean(&self) -> bool;
+    fn verdict(&self) -> Verdict;
+
+    /// What the figures come to, in a sentence or two.
+    fn answer(&self) -> String;
 
     /// What `--html` shows beside the table.
     fn plots(&self) -> Vec<Plot> {
@@ -32,6 +54,9 @@ pub fn write_refused(out: &mut Formatter<'_>, refused: &Refused) -> std::fmt::Re
 }
 
 pub fn write_verdict(out: &mut Formatter<'_>, checked: u64, bad: &Violations) -> std::fmt::Result {
+    if bad.total() == 0 && checked == 0 {
+        return writeln!(out, "oracle: nothing was delivered, so nothing was checked");
+    }
     if bad.total() == 0 {
         return writeln!(out, "oracle: {checked} deliveries checked: none lost, doubled, reordered or damaged");
     }
@@ -52,4 +77,22 @@ pub fn write_verdict(out: &mut Formatter<'_>, checked: u64, bad: &Violations) ->
         writeln!(out, "  {sample}")?;
     }
     Ok(())
+}
+
+/// `1 room`, `2 rooms`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_neither_right_nor_wrong() {
+        assert_eq!(Verdict::of(false, 0), Verdict::Nothing);
+        assert_eq!((Verdict::of(false, 1), Verdict::of(true, 0)), (Verdict::Right, Verdict::Wrong));
+        assert_eq!((counted(1, "room"), counted(0, "room")), ("1 room".to_owned(), "0 rooms".to_owned()));
+    }
 }

@@ -11,10 +11,12 @@ pub mod mixed;
 pub mod reactions;
 mod requests;
 pub mod room;
+mod shares;
 pub mod slow;
 pub mod storm;
 pub mod traffic;
 pub mod traffic_report;
+mod watch;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -31,7 +33,7 @@ use crate::proc::{self, Watched};
 use crate::setup::{self, Size};
 use crate::target::{Kind, Seat, Target, TargetKind};
 use connect::Wanted;
-use mixed::Mix;
+use shares::Mix;
 use traffic_report::TrafficReport;
 
 /// Handshakes under way at a time.
@@ -76,6 +78,8 @@ impl Run {
     }
 
     fn with(common: &Common, fixture: impl FnOnce() -> Result<Fixture>) -> Result<Self> {
+        // What is wrong is told before a thousand users are made.
+        let server_address = resolve(&common.url)?;
         if let Some(core) = common.core {
             proc::pin(core)?;
         }
@@ -84,7 +88,7 @@ impl Run {
             TargetKind::Plain => Target::Plain,
         };
         Ok(Self {
-            server_address: resolve(&common.url)?,
+            server_address,
             url: common.url.clone(),
             target,
             server: common.server_pid.map(Watched::new).transpose()?,
@@ -163,23 +167,37 @@ pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
 }
 
 fn progress() -> Result<ProgressBar> {
-    let style =
-        ProgressStyle::with_template("{prefix} {msg} [{elapsed}] {pos}/{len} connected").context("progress line")?;
-    Ok(ProgressBar::new(0).with_style(style))
+    Ok(ProgressBar::new(0).with_style(style("{prefix} [{elapsed}] {pos}/{len} connected {wide_msg}")?))
+}
+
+/// A line of progress, cut to the terminal's width: one that wraps would be drawn anew below itself.
+pub fn style(template: &str) -> Result<ProgressStyle> {
+    ProgressStyle::with_template(template).context("progress line")
 }
 
 fn open_links(run: &Run, wanted: &Wanted) -> Result<(Links, ProgressBar)> {
-    proc::raise_file_limit(wanted.total)?;
-    let bar = progress()?;
-    bar.set_prefix("connecting");
-    let mut links = Links::new()?;
-    connect::connect(&mut links, &run.target, wanted, &bar)?;
-    bar.set_position(wanted.total as u64);
+    let (mut links, bar) = (Links::new()?, progress()?);
+    open_watched(run, wanted, &mut links, &bar, &mut |_, _| Ok(()))?;
     Ok((links, bar))
 }
 
+/// The same on links that are there; `look` hears the time and how many are admitted.
+fn open_watched(
+    run: &Run,
+    wanted: &Wanted,
+    links: &mut Links,
+    bar: &ProgressBar,
+    look: &mut dyn FnMut(u64, usize) -> Result<()>,
+) -> Result<()> {
+    proc::raise_file_limit(wanted.total)?;
+    bar.set_prefix("connecting");
+    connect::connect(links, &run.target, wanted, bar, look)?;
+    bar.set_position(wanted.total as u64);
+    Ok(())
+}
+
 fn resolve(url: &str) -> Result<SocketAddr> {
-    let wrong = || format!("--url {url}: wanted is something like ws://127.0.0.1:8000");
+    let wrong = || format!("{url} is no address of sockets: wanted is something like ws://127.0.0.1:8000");
     let host = url.strip_prefix("ws://").with_context(wrong)?;
     let host = host.trim_end_matches('/');
     let addresses: Vec<_> = host.to_socket_addrs().with_context(wrong)?.collect();
@@ -189,12 +207,31 @@ fn resolve(url: &str) -> Result<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::{InMemoryTerm, ProgressDrawTarget};
+
     use super::*;
+
+    #[test]
+    fn a_line_of_progress_fits_the_terminal_and_is_drawn_in_its_place() {
+        let terminal = InMemoryTerm::new(6, 80);
+        let bar = progress().expect("a template");
+        bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        bar.set_prefix("round 1/3 warm-up");
+        bar.set_length(1000);
+        for number in 0..3 {
+            let message = format!("{number}0000 deliveries/s, p99 12.3 ms, server 0.97 cores 120 MiB, load 0.51 cores");
+            bar.set_message(message.repeat(2));
+            bar.tick();
+        }
+        let shown = terminal.contents();
+        assert!(!shown.contains('\n') && shown.chars().count() <= 80, "{shown}");
+        assert!(shown.contains("round 1/3 warm-up") && shown.contains("20000 deliveries/s"), "{shown}");
+    }
 
     #[test]
     fn urls_become_addresses() {
         assert!(resolve("ws://127.0.0.1:8000/").is_ok_and(|address| address.port() == 8000));
-        for wrong in ["wss://127.0.0.1:1", "127.0.0.1:8000", "ws://127.0.0.1"] {
+        for wrong in ["http://127.0.0.1:8000", "wss://127.0.0.1:1", "127.0.0.1:8000", "ws://127.0.0.1"] {
             assert!(resolve(wrong).is_err(), "{wrong}");
         }
     }

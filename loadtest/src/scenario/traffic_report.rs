@@ -4,15 +4,15 @@ use std::fmt::{Display, Formatter};
 
 use serde::Serialize;
 
-use super::mixed::Mix;
+use super::shares::Mix;
 use super::{Plan, Run};
 use crate::latency::Latency;
 use crate::meter::{Generator, Meter, Ns, Refused, Sample};
 use crate::oracle::{Layout, Violations};
 use crate::pacing::Pacing;
 use crate::plot::{self, Plot};
-use crate::report::{Report, write_refused, write_verdict};
-use crate::round::{Round, bottlenecks, median_round};
+use crate::report::{Report, Verdict, counted, write_refused, write_verdict};
+use crate::round::{Round, bottlenecks, figure, median_round};
 use crate::target::Kind;
 
 /// Points of the percentile curve.
@@ -25,7 +25,8 @@ pub struct KindLine {
     /// In the measured rounds.
     pub sent_per_second: f64,
     pub deliveries: u64,
-    pub delivery: Latency,
+    /// None where nothing of it was delivered.
+    pub delivery: Option<Latency>,
 }
 
 #[derive(Serialize)]
@@ -59,6 +60,15 @@ pub struct TrafficReport {
 impl TrafficReport {
     pub fn new(plan: &Plan, run: &Run, rounds: Vec<Round>, mut notes: Vec<String>, meter: Meter) -> Self {
         let median = median_round(&rounds);
+        match &median {
+            None => notes.push("the run ended before its first round: nothing was measured".to_owned()),
+            Some(round) if round.deliveries == 0 => {
+                notes.push(
+                    "nothing was delivered while it was measured: there are no latencies and no costs".to_owned(),
+                );
+            }
+            Some(_) => {}
+        }
         let limits = median.as_ref().map(bottlenecks).unwrap_or_default();
         let generator_limited = !limits.is_empty();
         notes.extend(limits);
@@ -93,8 +103,20 @@ impl TrafficReport {
 }
 
 impl Report for TrafficReport {
-    fn clean(&self) -> bool {
-        self.violations.total() == 0
+    fn verdict(&self) -> Verdict {
+        Verdict::of(self.violations.total() > 0, self.rounds.iter().map(|round| round.deliveries).sum())
+    }
+
+    fn answer(&self) -> String {
+        let Some((round, delivery)) = self.median.as_ref().and_then(|round| Some((round, round.delivery?))) else {
+            return "Nothing was delivered, so nothing was measured.".to_owned();
+        };
+        let cost =
+            round.server_us_per_delivery.map_or(String::new(), |us| format!(", {us:.2} µs of the server's CPU each"));
+        format!(
+            "{:.0} deliveries a second{cost}; a delivery took {:.2} ms (p50), {:.2} ms (p99).",
+            round.deliveries_per_second, delivery.p50, delivery.p99
+        )
     }
 
     fn plots(&self) -> Vec<Plot> {
@@ -108,8 +130,14 @@ impl Display for TrafficReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         writeln!(
             out,
-            "{} on {}: {} rooms × {} members, {} senders each, {}, {} bytes",
-            self.scenario, self.url, self.rooms, self.members, self.senders_per_room, self.pacing, self.bytes
+            "{} on {}: {} × {}, {} each, {}, {}",
+            self.scenario,
+            self.url,
+            counted(self.rooms, "room"),
+            counted(self.members, "member"),
+            counted(self.senders_per_room, "sender"),
+            self.pacing,
+            counted(self.bytes, "byte")
         )?;
         if let Some(mix) = &self.mix {
             writeln!(out, "of each sender's actions: {mix}")?;
@@ -135,7 +163,11 @@ impl Display for TrafficReport {
         }
         for kind in &self.kinds {
             let KindLine { kind, sent_per_second, deliveries, delivery } = kind;
-            writeln!(out, "  {kind:10} {sent_per_second:>9.1} a second {deliveries:>11} deliveries | ms: {delivery}")?;
+            writeln!(
+                out,
+                "  {kind:10} {sent_per_second:>9.1} a second {deliveries:>11} deliveries | ms: {}",
+                Latency::columns(delivery.as_ref())
+            )?;
         }
         if let Some(Round { generator, .. }) = &self.median {
             write_generator(out, generator)?;
@@ -149,28 +181,27 @@ impl Display for TrafficReport {
 }
 
 fn write_round(out: &mut Formatter<'_>, name: &str, round: &Round) -> std::fmt::Result {
-    let optional = |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
     writeln!(
         out,
-        "{name:8}{:>14.0}{:>12.0} | {:>15}{:>7} | {:>13.3}{:>7.2} | {} | {}",
+        "{name:8}{:>14.0}{:>12.0} | {:>15}{:>7} | {:>13}{:>7.2} | {} | {}",
         round.deliveries_per_second,
         round.messages_per_second,
-        optional(round.server_us_per_delivery, 3),
-        optional(round.server_cores, 2),
-        round.load_us_per_delivery,
+        figure(round.server_us_per_delivery, 3),
+        figure(round.server_cores, 2),
+        figure(round.load_us_per_delivery, 3),
         round.load_cores,
-        round.echo,
-        round.delivery
+        Latency::columns(round.echo.as_ref()),
+        Latency::columns(round.delivery.as_ref())
     )
 }
 
 fn write_generator(out: &mut Formatter<'_>, generator: &Generator) -> std::fmt::Result {
     writeln!(
         out,
-        "the load itself: messages out late p99 {:.2} max {:.2} ms; away from its sockets p99 {:.2} ms; without a core \
+        "the load itself: messages out late p99 {} max {} ms; away from its sockets p99 {:.2} ms; without a core \
          {:.1} % of the time, put off {:.0} times a second",
-        generator.late_p99_ms,
-        generator.late_max_ms,
+        figure(generator.late_p99_ms, 2),
+        figure(generator.late_max_ms, 2),
         generator.away_p99_ms,
         generator.run_queue_share * 100.0,
         generator.preemptions_per_second
