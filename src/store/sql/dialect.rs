@@ -125,7 +125,7 @@ impl Dialect {
     pub fn delete_some(self, table: &str, key: &str, column: &str, most: usize) -> String {
         match self {
             Self::Sqlite => format!(
-                "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} <= ? LIMIT {most})"
+                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {column} <= ? LIMIT {most})"
             ),
             Self::Mysql => format!("DELETE FROM {table} WHERE {column} <= ? ORDER BY {column} LIMIT {most}"),
         }
