@@ -46,7 +46,7 @@ use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_RO
 use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
 use crate::rest::assets::Assets;
-use crate::rest::uploads::orphans;
+use crate::rest::uploads::orphans::{self, Litter};
 use crate::rest::uploads::upload::MediaDir;
 use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
@@ -78,14 +78,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
-    let media = Arc::new(open_media(settings)?);
-    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone(), media: media.clone() };
+    let litter = Arc::new(Litter::default());
+    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone(), litter: litter.clone() };
     let _served_here = settings.database.file().map(one_server::lock).transpose()?;
     let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(django::find(settings, rows))?;
     let bursts = fanout
         .start(post_reread::port(store.clone(), fanout.clone(), control.handle()))
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
+    let media = Arc::new(open_media(settings, litter)?);
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
     let logins_bell = Arc::new(Notify::new());
@@ -195,12 +196,12 @@ fn choose_io(wanted: Io) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_media(settings: &Settings) -> anyhow::Result<MediaDir> {
+fn open_media(settings: &Settings, litter: Arc<Litter>) -> anyhow::Result<MediaDir> {
     let path = &settings.media_dir;
     let media = MediaDir::open(path.clone()).with_context(|| {
         format!("{} cannot be made or written: make it writable, or set PREGON_MEDIA_DIR", path.display())
     })?;
-    Ok(media.with_grace(settings.upload_grace).with_quota(settings.upload_quota_mb))
+    Ok(media.with_grace(settings.upload_grace).with_quota(settings.upload_quota_mb).with_litter(litter))
 }
 
 /// Who may come in.
@@ -242,7 +243,7 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
 struct LaneToFanout {
     lists: Arc<follow_lists::Lists>,
     fanout: Arc<Fanout>,
-    media: Arc<MediaDir>,
+    litter: Arc<Litter>,
 }
 
 impl LanePort for LaneToFanout {
@@ -251,7 +252,7 @@ impl LanePort for LaneToFanout {
         self.fanout.publish(events);
         for event in events {
             if let Some(ChatEvent::Deleted { message, .. }) = event.chat() {
-                self.media.litter().leave_of(*message);
+                self.litter.leave_of(*message);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::multipart::Field;
@@ -249,7 +250,7 @@ pub struct MediaDir {
     turns: Turns,
     quota: Quota,
     grace: Duration,
-    litter: Litter,
+    litter: Arc<Litter>,
 }
 
 impl MediaDir {
@@ -271,7 +272,7 @@ impl MediaDir {
             turns: Turns::default(),
             quota: Quota::default(),
             grace: limits::UPLOAD_GRACE,
-            litter: Litter::default(),
+            litter: Arc::default(),
         })
     }
 
@@ -290,6 +291,12 @@ impl MediaDir {
     /// What an upload's texts may take together.
     pub fn texts_timeout(&self) -> Duration {
         self.grace.min(limits::BODY_TIMEOUT)
+    }
+
+    /// Gathers what may be nobody's there.
+    #[must_use]
+    pub fn with_litter(self, litter: Arc<Litter>) -> Self {
+        Self { litter, ..self }
     }
 
     /// Where files are left that a committed write ceased to name.
