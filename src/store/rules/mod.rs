@@ -239,7 +239,8 @@ fn send<R: Rows>(
         rows.name_message(write.actor, write.room, client_id, message.id, place.at)?;
     }
     if let Some(candidate) = &candidate {
-        twins.enter(candidate, message.id, place.at);
+        // Not its place in the topic, which may be far ahead of a clock that was put back.
+        twins.enter(candidate, message.id, now);
     }
     record(rows, write, place, ChatEvent::Sent(message))
 }
