@@ -8,7 +8,7 @@ const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// May be imported by all.
-const COMMON: &[&str] = &["ids", "limits", "clock"];
+const COMMON: &[&str] = &["ids", "limits", "clock", "alarm"];
 
 /// No async, threads, clock, randomness or I/O: what makes seeded simulation possible.
 const PURE: &[&str] = &["domain", "protocol", "engine/topics", "engine/presence", "engine/session"];

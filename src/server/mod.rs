@@ -2,6 +2,7 @@
 
 mod active_check;
 mod django;
+mod leftover;
 mod one_server;
 mod post_reread;
 mod rest;
@@ -9,6 +10,7 @@ mod stop;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
+use crate::alarm;
 use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::{Lifecycle, Phase};
 use crate::access::password::Hasher;
@@ -107,20 +110,28 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     let sweep_every = |usual| django::sweep_every(neighbour.as_ref(), usual);
     let (active_every, participants_every) = (sweep_every(settings.active_check), sweep_every(PARTICIPANT_SWEEP));
-    control.spawn(active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every));
-    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), participants_every));
+    let lasting = |what, task: Pin<Box<dyn Future<Output = ()> + Send>>| drop(control.spawn(alarm::watched(what, task)));
+    let sweep = active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every);
+    lasting("the look at active users", Box::pin(sweep));
+    let sweep = sweep_participants(store.clone(), routes.clone(), inboxes.clone(), participants_every);
+    lasting("the look at participants", Box::pin(sweep));
     if let Database::Sqlite(_) = settings.database {
         // What another program's database names, it may also name where pregon does not look.
-        control.spawn(orphans::collect(store.clone(), media, settings.media_sweep.then_some(MEDIA_SWEEP)));
+        let every = settings.media_sweep.then_some(MEDIA_SWEEP);
+        lasting("the look at unnamed uploads", Box::pin(orphans::collect(store.clone(), media, every)));
     }
     let beside = neighbour.map(|found| {
         let sweep = Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
         found.start(settings, sweep, &fanout, control.handle())
     });
-    control.spawn(upkeep(prometheus));
+    lasting("the upkeep of metrics", Box::pin(upkeep(prometheus)));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
-    control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way))?;
+    if let Err(error) = control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way)) {
+        // Whoever cannot go on may never end: nobody waits for it.
+        control.shutdown_background();
+        return Err(error);
+    }
     end(control, beside, &fanout, bursts, &*closing);
     Ok(())
 }

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::access::client_address::PeerAddr;
 use crate::engine::shard::port::{Promise, Rest, RestBody};
 use crate::rest::error::Error;
+use crate::server::leftover::Leftover;
 
 /// Bodies up to this size are handed over whole.
 const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
@@ -59,10 +60,11 @@ fn answer(
     let counted = Arc::clone(&under_way.0).try_acquire_owned();
     control.spawn(async move {
         let _counted = counted;
-        let mut request = request.map(Body::new);
+        let (mut request, leftover) = Leftover::of(request);
         request.extensions_mut().insert(PeerAddr(peer));
         let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        leftover.settle(&mut parts.headers).await;
         if body.size_hint().exact().is_some_and(|bytes| bytes <= WHOLE_BYTES_MAX) {
             let whole = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
             let _ = hand_over.send(Response::from_parts(parts, full(whole)));

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::port::RestBody;
-use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE};
+use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
 
 /// Connected, and nothing has come yet.
 const FRESH: u8 = 0;
@@ -34,6 +34,8 @@ pub(super) struct Turn {
     at: Arc<AtomicU8>,
     /// No further request is waited for: the listeners are closed.
     is_last: Arc<AtomicBool>,
+    /// The answer ends the connection, and something of the request may still come.
+    lingers: Arc<AtomicBool>,
 }
 
 impl Turn {
@@ -45,6 +47,11 @@ impl Turn {
     /// Requests that have come, or are about to, are answered; then the connection ends.
     pub fn end(&self) {
         self.is_last.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer is the last, and may come before all of its request has.
+    pub fn linger(&self) {
+        self.lingers.store(true, Ordering::Relaxed);
     }
 
     fn at(&self) -> u8 {
@@ -96,10 +103,13 @@ pub(super) struct Patience {
     pub idle: Duration,
     /// What may still come when the listeners are closed.
     pub last: Duration,
+    /// What may still come behind an answer that ends the connection.
+    pub linger: Duration,
 }
 
 impl Patience {
-    pub const USUAL: Self = Self { head: HANDSHAKE_TIMEOUT, idle: IDLE_CONNECTION, last: LAST_REQUEST_PATIENCE };
+    pub const USUAL: Self =
+        Self { head: HANDSHAKE_TIMEOUT, idle: IDLE_CONNECTION, last: LAST_REQUEST_PATIENCE, linger: LINGER };
 }
 
 /// The socket. Who is waited for too long reads as closed, which hyper takes for the end between two requests.
@@ -110,12 +120,14 @@ pub(super) struct Patient {
     /// What the deadline was set for.
     waits_for: (u8, bool),
     deadline: Pin<Box<Sleep>>,
+    /// This side has closed, and the other is waited for.
+    is_lingering: bool,
 }
 
 impl Patient {
     pub fn new(socket: TcpStream, turn: Turn, patience: Patience) -> Self {
         let deadline = Box::pin(sleep_until(Instant::now() + patience.head));
-        Self { socket: TokioIo::new(socket), turn, patience, waits_for: (FRESH, false), deadline }
+        Self { socket: TokioIo::new(socket), turn, patience, waits_for: (FRESH, false), deadline, is_lingering: false }
     }
 
     pub fn into_inner(self) -> TcpStream {
@@ -175,7 +187,25 @@ impl Write for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+        if !self.turn.lingers.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.is_lingering {
+            self.is_lingering = true;
+            let until = Instant::now() + self.patience.linger;
+            self.deadline.as_mut().reset(until);
+        }
+        // What comes is thrown away, until the peer has closed or had time enough to read the answer.
+        let mut scratch = [0; 8 * 1024];
+        while self.deadline.as_mut().poll(context).is_pending() {
+            let mut into = tokio::io::ReadBuf::new(&mut scratch);
+            let read = ready!(tokio::io::AsyncRead::poll_read(Pin::new(self.socket.inner_mut()), context, &mut into));
+            if read.is_err() || into.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -204,8 +234,12 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience =
-        Patience { head: Duration::from_millis(50), idle: Duration::from_millis(500), last: Duration::from_millis(50) };
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_millis(50),
+        idle: Duration::from_millis(500),
+        last: Duration::from_millis(50),
+        linger: Duration::from_millis(500),
+    };
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     /// A client whose connection is served, and its turn.

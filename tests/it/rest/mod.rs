@@ -1,6 +1,7 @@
 //! REST over real HTTP, whatever the database.
 
 mod auth;
+mod bodies;
 mod chat;
 mod notifications;
 mod people;
