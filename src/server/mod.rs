@@ -10,7 +10,6 @@ mod stop;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,7 +18,6 @@ use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
-use crate::alarm;
 use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::{Lifecycle, Phase};
 use crate::access::password::Hasher;
@@ -27,6 +25,7 @@ use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
+use crate::alarm;
 use crate::config::{Database, Settings};
 use crate::django::follow_sweep::Sweep;
 use crate::domain::event::Committed;
@@ -109,35 +108,60 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     let sweep_every = |usual| django::sweep_every(neighbour.as_ref(), usual);
-    let (active_every, participants_every) = (sweep_every(settings.active_check), sweep_every(PARTICIPANT_SWEEP));
-    let lasting = |what, task: Pin<Box<dyn Future<Output = ()> + Send>>| drop(control.spawn(alarm::watched(what, task)));
-    let sweep = active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every);
-    lasting("the look at active users", Box::pin(sweep));
-    let sweep = sweep_participants(store.clone(), routes.clone(), inboxes.clone(), participants_every);
-    lasting("the look at participants", Box::pin(sweep));
-    if let Database::Sqlite(_) = settings.database {
-        // What another program's database names, it may also name where pregon does not look.
-        let every = settings.media_sweep.then_some(MEDIA_SWEEP);
-        lasting("the look at unnamed uploads", Box::pin(orphans::collect(store.clone(), media, every)));
-    }
+    let sweeps = Sweeps {
+        active_every: sweep_every(settings.active_check),
+        participants_every: sweep_every(PARTICIPANT_SWEEP),
+        media: matches!(settings.database, Database::Sqlite(_)).then_some(media),
+        media_every: settings.media_sweep.then_some(MEDIA_SWEEP),
+    };
+    sweeps.start(&control, &store, &routes, &inboxes);
     let beside = neighbour.map(|found| {
         let sweep = Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
         found.start(settings, sweep, &fanout, control.handle())
     });
-    lasting("the upkeep of metrics", Box::pin(upkeep(prometheus)));
+    control.spawn(alarm::watched("the upkeep of metrics", upkeep(prometheus)));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
-    if let Err(error) = control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way)) {
-        // Whoever cannot go on may never end: nobody waits for it.
-        control.shutdown_background();
-        return Err(error);
-    }
-    end(control, beside, &fanout, bursts, &*closing);
-    Ok(())
+    let stopped = control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way));
+    end(stopped, control, beside, &fanout, bursts, &*closing)
 }
 
-/// All sessions are gone: what served them ends, each before what it needs.
-fn end(control: Runtime, beside: Option<django::Work>, fanout: &Fanout, bursts: JoinHandle<()>, store: &dyn Store) {
+/// What looks again and again at what others may have changed.
+struct Sweeps {
+    active_every: Duration,
+    participants_every: Duration,
+    /// What another program's database names, it may also name where pregon does not look: then `None`.
+    media: Option<Arc<MediaDir>>,
+    media_every: Option<Duration>,
+}
+
+impl Sweeps {
+    fn start(self, control: &Runtime, store: &Arc<dyn Store>, routes: &Arc<Routes>, inboxes: &Arc<[Arc<Inbox>]>) {
+        let sweep = active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), self.active_every);
+        control.spawn(alarm::watched("the look at active users", sweep));
+        let sweep = sweep_participants(store.clone(), routes.clone(), inboxes.clone(), self.participants_every);
+        control.spawn(alarm::watched("the look at participants", sweep));
+        if let Some(media) = self.media {
+            let sweep = orphans::collect(store.clone(), media, self.media_every);
+            control.spawn(alarm::watched("the look at unnamed uploads", sweep));
+        }
+    }
+}
+
+/// All sessions are gone: what served them ends, each before what it needs. Unless the server could not go on: whoever keeps it from
+/// that may never end, and nobody waits for it.
+fn end(
+    stopped: anyhow::Result<()>,
+    control: Runtime,
+    beside: Option<django::Work>,
+    fanout: &Fanout,
+    bursts: JoinHandle<()>,
+    store: &dyn Store,
+) -> anyhow::Result<()> {
+    if stopped.is_err() {
+        control.shutdown_background();
+        return stopped;
+    }
     if let Some(beside) = beside {
         control.block_on(beside.stop());
     }
@@ -146,6 +170,7 @@ fn end(control: Runtime, beside: Option<django::Work>, fanout: &Fanout, bursts: 
     control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
+    Ok(())
 }
 
 /// Each connection is an open file, and many systems begin with a limit of 1024 below a far higher one.
