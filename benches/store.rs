@@ -26,7 +26,7 @@ impl LanePort for Nobody {
 
 /// A store with one room of two.
 struct World {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     room: RoomId,
     author: UserId,
     said: Mutex<u64>,
@@ -34,7 +34,8 @@ struct World {
 
 impl World {
     async fn new(folder: &Path) -> Self {
-        let store = SqliteStore::open(SqliteOptions::new(folder.join("pregon.db")), Arc::new(Nobody)).expect("a store");
+        let options = SqliteOptions::new(folder.join("pregon.db"));
+        let store: Arc<dyn Store> = SqliteStore::open(options, Arc::new(Nobody)).expect("a store");
         let author = store.register(new_user("ana")).await.expect("a user");
         let other = store.register(new_user("beto")).await.expect("a user");
         let room = NewRoom {

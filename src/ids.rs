@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
+
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
@@ -68,6 +70,37 @@ uuid_ids! {
     RequestId
     /// A durable event's id: makes a retry recognisable.
     EventId
+    /// A login with all tokens that were renewed from its own: its first 48 bits say in which millisecond it began.
+    FamilyId
+}
+
+impl FamilyId {
+    /// A login that begins now (UUIDv7 with this time).
+    pub fn begun(now: Timestamp) -> Self {
+        let milliseconds = u64::try_from(now.0 / 1000).unwrap_or(0);
+        let chance = Uuid::new_v4().into_bytes();
+        let tail = [
+            chance[0], chance[1], chance[2], chance[3], chance[4], chance[5], chance[9], chance[10], chance[11],
+            chance[12],
+        ];
+        Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &tail).into_uuid())
+    }
+
+    /// Stands for the login of a token that names none, by the second in which it was issued. No UUID of any version.
+    pub fn issued(seconds: i64) -> Self {
+        let milliseconds = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000).min((1 << 48) - 1);
+        Self(Uuid::from_u64_pair(milliseconds << 16, 0))
+    }
+
+    /// Was it made here, in one of the two ways? Another's say nothing of when they began.
+    pub fn is_known(&self) -> bool {
+        self.0.get_version_num() == 7 || *self == Self::issued(self.began_ms() / 1000)
+    }
+
+    /// When the login began, in milliseconds since 1970.
+    pub fn began_ms(self) -> i64 {
+        i64::try_from(self.0.as_u64_pair().0 >> 16).unwrap_or(0)
+    }
 }
 
 /// A text that is no UUID in either of the two accepted spellings.

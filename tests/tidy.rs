@@ -1,6 +1,6 @@
 //! Holds the habits of this codebase: first lines, sizes, the direction of imports, no unsafe outside its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// May be imported by all.
-const COMMON: &[&str] = &["ids", "limits", "clock", "alarm"];
+const COMMON: &[&str] = &["ids", "limits", "clock", "telemetry", "alarm"];
 
 /// No async, threads, clock, randomness or I/O: what makes seeded simulation possible.
 const PURE: &[&str] = &["domain", "protocol", "engine/topics", "engine/presence", "engine/session"];
@@ -16,6 +16,9 @@ const PURE: &[&str] = &["domain", "protocol", "engine/topics", "engine/presence"
 const PURE_FILES: &[&str] = &["doorbell_queue.rs", "channels.rs", "groups.rs", "row_cache.rs", "told_window.rs"];
 const IMPURE_WORDS: &[&str] =
     &["tokio::", "std::thread", "Instant::now", "SystemTime::now", "Timestamp::now", "std::fs", "std::net", "rand::"];
+
+/// Names that are no metric's: tables whose names stand alone in a text.
+const TABLES: &[&str] = &["migrations"];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
@@ -194,6 +197,26 @@ fn unsafe_code_is_in_net_alone() {
             || path.ends_with("ws/mask.rs")
             || path.ends_with("loadtest/peers/uring.rs");
         assert!(!has_unsafe || is_allowed, "{}: unsafe", path.display());
+    }
+}
+
+/// A metric without a word in the documentation helps nobody, and one without a description is not found.
+#[test]
+fn every_metric_is_described_and_documented() {
+    let described = fs::read_to_string("src/telemetry/mod.rs").unwrap();
+    let documented = fs::read_to_string("docs/operations.md").unwrap();
+    let mut names = BTreeSet::new();
+    for (_, text) in sources("src").into_iter().filter(|(path, _)| is_rust(path)) {
+        let literals = text.split("\"pregon_").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name);
+        let is_metric = |name: &&str| {
+            !TABLES.contains(name) && name.chars().all(|letter| letter == '_' || letter.is_ascii_alphanumeric())
+        };
+        names.extend(literals.filter(is_metric).map(|name| format!("pregon_{name}")));
+    }
+    assert!(names.len() > 30, "metrics are found: {names:?}");
+    for name in names {
+        assert!(described.contains(&format!("\"{name}\"")), "describe {name} in src/telemetry/mod.rs");
+        assert!(documented.contains(&format!("`{name}")), "say in docs/operations.md what {name} tells");
     }
 }
 

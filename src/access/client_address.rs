@@ -85,11 +85,32 @@ fn forwarded(name: &str) -> Option<IpAddr> {
     }
 }
 
-/// What a rate is counted for: an IPv4 address, or the /64 that one IPv6 customer has.
+/// What a rate is counted for: an IPv4 address, or the /64 that one IPv6 customer has at least.
 pub fn rate_key(client: IpAddr) -> IpAddr {
+    shortened(client, 64)
+}
+
+/// The larger networks that one IPv6 customer may have all of, smallest first. An IPv4 customer has an address.
+pub fn wider_networks(client: IpAddr) -> &'static [u32] {
+    match client {
+        IpAddr::V4(_) => &[],
+        IpAddr::V6(_) => &[56, 48],
+    }
+}
+
+/// The most that one customer has: an IPv4 address, or an IPv6 /48.
+pub fn site(client: IpAddr) -> IpAddr {
+    shortened(client, 48)
+}
+
+/// The first `bits` of an IPv6 address.
+pub fn shortened(client: IpAddr, bits: u32) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        IpAddr::V6(address) => {
+            let dropped = 128 - bits.clamp(1, 128);
+            Ipv6Addr::from_bits(address.to_bits() >> dropped << dropped).into()
+        }
     }
 }
 
@@ -149,6 +170,13 @@ mod tests {
         for bad in ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "host"] {
             assert_eq!(bad.parse::<Network>(), Err(NotANetwork), "{bad}");
         }
-        assert_eq!(rate_key("2001:db8:1:2:3::4".parse().unwrap()).to_string(), "2001:db8:1:2::");
+        let address = "2001:db8:1:2ff:3::4".parse().unwrap();
+        assert_eq!(rate_key(address).to_string(), "2001:db8:1:2ff::");
+        assert_eq!(
+            (shortened(address, 56).to_string(), site(address).to_string()),
+            ("2001:db8:1:200::".into(), "2001:db8:1::".into())
+        );
+        let address: IpAddr = "10.1.2.3".parse().unwrap();
+        assert_eq!((rate_key(address), site(address), wider_networks(address).len()), (address, address, 0));
     }
 }

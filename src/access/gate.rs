@@ -10,6 +10,7 @@ use crate::access::sockets::Sockets;
 use crate::access::token::{Access, Tokens};
 use crate::clock::Timestamp;
 use crate::domain::feed::post::PostHead;
+use crate::domain::login::Bearer;
 use crate::domain::user::{Account, Admission};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
@@ -106,13 +107,18 @@ impl Judge {
         let terms = self.terms;
         match wanted {
             Wanted::Chat(room) => {
-                if let Some(admission) = self.store.cached_admission(room, access.user) {
-                    return Verdict::Now(decide_chat(terms, room, &access, Ok(admission)));
+                let bearer = self.store.cached_bearer(access.user, access.family);
+                if let (Some(bearer), Some(admission)) = (bearer, self.store.cached_admission(room, access.user)) {
+                    return Verdict::Now(decide_chat(terms, room, &access, &bearer, &admission));
                 }
                 let store = self.store.clone();
                 Verdict::Later(Box::pin(async move {
-                    let admission = store.admission(room, access.user).await;
-                    decide_chat(terms, room, &access, admission)
+                    let asked = async {
+                        let bearer = store.bearer(access.user, access.family).await?;
+                        Ok((bearer, store.admission(room, access.user).await?))
+                    };
+                    let (bearer, admission) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
+                    decide_chat(terms, room, &access, &bearer, &admission)
                 }))
             }
             Wanted::Feed => self.admit_listener(access, wanted, Endpoint::Feed),
@@ -127,21 +133,21 @@ impl Judge {
             Endpoint::Post(post) => self.store.cached_post_head(post).map(Some),
             _ => Some(None),
         };
-        if let (Some(account), Some(head)) = (self.store.cached_account(access.user), head) {
-            return Verdict::Now(decide_listener(terms, wanted, endpoint, &access, account, head));
+        if let (Some(bearer), Some(head)) = (self.store.cached_bearer(access.user, access.family), head) {
+            return Verdict::Now(decide_listener(terms, wanted, endpoint, &access, &bearer, head));
         }
         let store = self.store.clone();
         Verdict::Later(Box::pin(async move {
             let asked = async {
-                let account = store.account(access.user).await?;
+                let bearer = store.bearer(access.user, access.family).await?;
                 let head = match endpoint {
                     Endpoint::Post(post) => Some(store.post_head(post).await?),
                     _ => None,
                 };
-                Ok((account, head))
+                Ok((bearer, head))
             };
-            let (account, head) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
-            decide_listener(terms, wanted, endpoint, &access, account, head)
+            let (bearer, head) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
+            decide_listener(terms, wanted, endpoint, &access, &bearer, head)
         }))
     }
 }
@@ -150,16 +156,17 @@ fn decide_chat(
     terms: Terms,
     room: RoomId,
     access: &Access,
-    admission: Result<Admission, StoreError>,
+    bearer: &Bearer,
+    admission: &Admission,
 ) -> Result<Entry, Denied> {
     let wanted = Wanted::Chat(room);
-    let admission = admission.map_err(|error| unavailable(wanted, &error))?;
-    let account = active(admission.account).ok_or(denied(wanted, reason::BAD_TOKEN))?;
+    let account = known(bearer).ok_or(denied(wanted, reason::BAD_TOKEN))?;
     if !admission.is_participant {
         return Err(denied(wanted, reason::NOT_PARTICIPANT));
     }
     let has_presence = admission.participants <= terms.presence_room_max;
-    Ok(Entry { account, endpoint: Endpoint::Chat { room, has_presence }, token_ends: terms.token_ends(access) })
+    let endpoint = Endpoint::Chat { room, has_presence };
+    Ok(Entry { account, endpoint, family: access.family, token_ends: terms.token_ends(access) })
 }
 
 /// `head`: of the post that is wanted, if one is; there may be no such post.
@@ -168,20 +175,21 @@ fn decide_listener(
     wanted: Wanted,
     endpoint: Endpoint,
     access: &Access,
-    account: Option<Arc<Account>>,
+    bearer: &Bearer,
     head: Option<Option<PostHead>>,
 ) -> Result<Entry, Denied> {
-    let account = active(account).ok_or(denied(wanted, reason::BAD_TOKEN))?;
+    let account = known(bearer).ok_or(denied(wanted, reason::BAD_TOKEN))?;
     if head.is_some_and(|head| !head.is_some_and(|head| head.is_visible_to(account.id))) {
         return Err(denied(wanted, reason::HIDDEN.reason));
     }
     let outlives_token = matches!(endpoint, Endpoint::Feed | Endpoint::Notifications) && !terms.strict_tokens;
     let token_ends = if outlives_token { i64::MAX } else { terms.token_ends(access) };
-    Ok(Entry { account, endpoint, token_ends })
+    Ok(Entry { account, endpoint, family: access.family, token_ends })
 }
 
-fn active(account: Option<Arc<Account>>) -> Option<Arc<Account>> {
-    account.filter(|account| account.is_active)
+/// An active user whose login is not over.
+fn known(bearer: &Bearer) -> Option<Arc<Account>> {
+    bearer.account.clone().filter(|account| account.is_active && !bearer.is_over)
 }
 
 impl Terms {

@@ -1,8 +1,11 @@
 //! Who may come in, and how often: tokens, passwords, origins, addresses, rates, and the gate before the shards.
 
 pub mod client_address;
+pub(crate) mod crypto;
 pub mod gate;
 pub mod lifecycle;
+pub mod line;
+pub mod logins;
 pub mod origin;
 pub mod password;
 pub mod rate;

@@ -1,14 +1,18 @@
 //! Passwords as Django stores them, hashed off the async threads, a bounded number at a time.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
 
-use djangohashers::{Hasher as _, PBKDF2Hasher};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rand::Rng;
 use rand::distr::Alphanumeric;
-use tokio::sync::Semaphore;
+use ring::pbkdf2;
 
+use crate::access::client_address;
+use crate::access::line::{Full, Line};
 use crate::limits;
 
 /// What Django 5.0 writes.
@@ -54,11 +58,11 @@ pub fn weaknesses(password: &str) -> Vec<Weakness> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// Computes hashes on blocking threads: `limits::HASHES_MAX` at a time, `limits::HASHES_WAITING_MAX` in line.
+/// Computes hashes on blocking threads: `limits::HASHES_MAX` at a time, `limits::HASHES_WAITING_MAX` in line, in which
+/// clients take turns.
 #[derive(Debug, Clone)]
 pub struct Hasher {
-    running: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+    line: Line<IpAddr>,
     iterations: u32,
 }
 
@@ -72,73 +76,64 @@ impl Hasher {
     /// New hashes get `iterations`; tests choose few.
     pub fn new(iterations: u32) -> Self {
         assert!(iterations > 0, "a hash has at least one iteration");
-        Self {
-            running: Arc::new(Semaphore::new(limits::HASHES_MAX)),
-            waiting: Arc::new(AtomicUsize::new(0)),
-            iterations,
-        }
+        Self { line: Line::new(limits::HASHES_MAX, limits::HASHES_WAITING_MAX), iterations }
     }
 
     /// Is `password` the one that `encoded` was made from? Without `encoded` (no such user) it takes as long and says no.
     ///
     /// # Errors
     /// The line is full.
-    pub async fn verify(&self, password: String, encoded: Option<String>) -> Result<bool, Busy> {
+    pub async fn verify(&self, client: Client, password: String, encoded: Option<String>) -> Result<bool, Busy> {
         let iterations = self.iterations;
-        self.run(move || match encoded {
+        let work = move || match encoded {
             Some(encoded) => verify(&password, &encoded),
             None => {
                 drop(encode(&password, iterations));
                 false
             }
-        })
-        .await
+        };
+        self.run(client, work).await
     }
 
     /// A new hash with a new salt.
     ///
     /// # Errors
     /// The line is full.
-    pub async fn make(&self, password: String) -> Result<String, Busy> {
+    pub async fn make(&self, client: Client, password: String) -> Result<String, Busy> {
         let iterations = self.iterations;
-        self.run(move || encode(&password, iterations)).await
+        self.run(client, move || encode(&password, iterations)).await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let place = Place::take(&self.waiting)?;
-        let permit = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
-        drop(place);
-        // The permit goes with the work: a request that is given up does not make room for another before its hash ends.
+    async fn run<T: Send + 'static>(
+        &self,
+        client: Client,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let client = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), client_address::site);
+        let turn = self.line.turn(client).await.map_err(|Full| Busy)?;
+        // The turn goes with the work: a request that is given up does not make room for another before its hash ends.
         let handle = tokio::task::spawn_blocking(move || {
             let result = work();
-            drop(permit);
+            drop(turn);
             result
         });
         handle.await.map_err(|_| Busy)
     }
 }
 
-/// A place in the line, given back also when the request is given up.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(waiting: &Arc<AtomicUsize>) -> Result<Self, Busy> {
-        let place = Self(Arc::clone(waiting));
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        if before < limits::HASHES_WAITING_MAX + limits::HASHES_MAX { Ok(place) } else { Err(Busy) }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// Whose turn it is; nothing where the connection layer did not say.
+type Client = Option<IpAddr>;
 
 /// Blocks for as long as the hash takes.
 pub fn encode(password: &str, iterations: u32) -> String {
     let salt: String = rand::rng().sample_iter(Alphanumeric).take(SALT_CHARS).map(char::from).collect();
-    PBKDF2Hasher.encode(password, &salt, iterations)
+    encode_with(password, &salt, NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN))
+}
+
+fn encode_with(password: &str, salt: &str, iterations: NonZeroU32) -> String {
+    let mut hash = [0; ring::digest::SHA256_OUTPUT_LEN];
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt.as_bytes(), password.as_bytes(), &mut hash);
+    format!("{SCHEME}${iterations}${salt}${}", STANDARD.encode(hash))
 }
 
 /// Blocks for as long as the hash takes. The iterations are those of the string.
@@ -151,9 +146,20 @@ pub fn verify(password: &str, encoded: &str) -> bool {
         }
         return false;
     }
-    // Zero would make the hasher panic.
-    let iterations = rest.split('$').next().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
-    iterations > 0 && PBKDF2Hasher.verify(password, encoded).unwrap_or(false)
+    matches(password, rest).unwrap_or(false)
+}
+
+/// `None`: what follows the scheme is no hash.
+fn matches(password: &str, rest: &str) -> Option<bool> {
+    let (iterations, rest) = rest.split_once('$')?;
+    let (salt, hash) = rest.split_once('$')?;
+    let (iterations, hash) = (iterations.parse().ok()?, STANDARD.decode(hash).ok()?);
+    // A hash that was cut off would be easier to meet.
+    if hash.len() != ring::digest::SHA256_OUTPUT_LEN {
+        return None;
+    }
+    let verified = pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt.as_bytes(), password.as_bytes(), &hash);
+    Some(verified.is_ok())
 }
 
 #[cfg(test)]
@@ -170,7 +176,7 @@ mod tests {
         assert!(verify("contraseña ñandú", VECTOR));
         assert!(!verify("contraseña nandu", VECTOR));
         assert!(verify("Secreta-123", VECTOR_FULL));
-        let ours = PBKDF2Hasher.encode("contraseña ñandú", "V9oT0q1Qm2c7dXk3LsB8fE", 1000);
+        let ours = encode_with("contraseña ñandú", "V9oT0q1Qm2c7dXk3LsB8fE", NonZeroU32::new(1000).unwrap());
         assert_eq!(ours, VECTOR);
     }
 
@@ -195,6 +201,8 @@ mod tests {
             "pbkdf2_sha256$x$salt$",
             "pbkdf2_sha256$1000",
             "pbkdf2_sha256$4000000000$salt$x",
+            "pbkdf2_sha256$4294967296$salt$lWbHSq9/DmqBW0GWZnmTrzMzMKnR+h2PKzS0YLq41Xs=",
+            "pbkdf2_sha256$1$salt$",
             "pbkdf2_sha1$1000$salt$x",
             "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdA$aGFzaA",
             "plain",
@@ -215,24 +223,32 @@ mod tests {
     #[tokio::test]
     async fn a_full_line_says_so_and_empties() {
         let hasher = Hasher::new(1);
-        let held = Arc::clone(&hasher.running).acquire_many_owned(2).await.unwrap();
-        let places = limits::HASHES_WAITING_MAX + limits::HASHES_MAX;
-        let waiting: Vec<_> = (0..places)
-            .map(|_| {
-                let hasher = hasher.clone();
-                tokio::spawn(async move { hasher.make("x".into()).await })
+        let held = [
+            hasher.line.turn([1, 1, 1, 1].into()).await.unwrap(),
+            hasher.line.turn([1, 1, 1, 1].into()).await.unwrap(),
+        ];
+        let client = |number: u8| Some(IpAddr::from([10, 0, 0, number]));
+        let waiting: Vec<_> = (0..limits::HASHES_WAITING_MAX)
+            .map(|number| {
+                let (hasher, client) = (hasher.clone(), client(u8::try_from(number % 2).unwrap()));
+                tokio::spawn(async move { hasher.make(client, "x".into()).await })
             })
             .collect();
-        while hasher.waiting.load(Ordering::Relaxed) < places {
+        while hasher.line.waiting() < limits::HASHES_WAITING_MAX {
             tokio::task::yield_now().await;
         }
-        assert_eq!(hasher.verify("x".into(), None).await, Err(Busy));
+        assert_eq!(hasher.verify(client(1), "x".into(), None).await, Err(Busy), "one's own line is full");
+        let other = tokio::spawn({
+            let hasher = hasher.clone();
+            async move { hasher.verify(Some([10, 0, 0, 2].into()), "x".into(), None).await }
+        });
         waiting[0].abort();
         drop(held);
-        for one in waiting.into_iter().skip(1) {
-            one.await.unwrap().unwrap();
-        }
-        assert_eq!(hasher.verify("x".into(), None).await, Ok(false));
-        assert_eq!(hasher.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(other.await.unwrap(), Ok(false), "another client finds room");
+        let ends = futures_util::future::join_all(waiting).await;
+        let made = ends.iter().filter(|end| matches!(end, Ok(Ok(_)))).count();
+        assert!(made >= limits::HASHES_WAITING_MAX - 2, "{made}");
+        assert_eq!(hasher.verify(client(3), "x".into(), None).await, Ok(false));
+        assert_eq!(hasher.line.waiting(), 0);
     }
 }

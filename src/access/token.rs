@@ -5,12 +5,12 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::ids::UserId;
+use crate::ids::{FamilyId, UserId};
 use crate::limits;
 
 /// `{"alg":"HS256","typ":"JWT"}`, the only header we write and the one that nearly all tokens have.
@@ -25,6 +25,8 @@ pub struct Access {
     pub expires: i64,
     /// Its own name.
     pub jti: String,
+    /// The login that it goes back to.
+    pub family: FamilyId,
 }
 
 /// An access token with the refresh token that outlives it.
@@ -86,6 +88,7 @@ struct NewClaims<'a> {
     iat: i64,
     jti: String,
     user_id: UserId,
+    family: FamilyId,
 }
 
 /// What is looked at. Numbers may come with a fraction (RFC 7519 §2, NumericDate).
@@ -99,6 +102,7 @@ struct Claims<'a> {
     #[serde(borrow)]
     jti: Option<Cow<'a, str>>,
     user_id: Option<serde_json::Value>,
+    family: Option<serde_json::Value>,
 }
 
 /// Makes and checks tokens with one secret. HS256 is fixed here: what a token's header says can only make it fail.
@@ -116,6 +120,7 @@ impl fmt::Debug for Tokens {
 impl Tokens {
     /// The secret's bytes as they are, Django's `JWT_SECRET_KEY`.
     pub fn new(secret: &[u8]) -> Self {
+        crate::access::crypto::install();
         Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
     }
 
@@ -126,17 +131,24 @@ impl Tokens {
 
     /// An access token of `seconds`, for development and load tests.
     pub fn issue_access_for(&self, user: UserId, now: Timestamp, seconds: i64) -> String {
-        self.sign("access", user, now.seconds(), now.seconds().saturating_add(seconds))
+        let whose = Whose { user, family: FamilyId::begun(now) };
+        self.sign("access", whose, now.seconds(), now.seconds().saturating_add(seconds))
     }
 
-    /// What a login hands out.
+    /// What a login hands out that began now.
     pub fn issue_pair(&self, user: UserId, now: Timestamp) -> Pair {
-        self.pair_since(user, now, now.seconds())
+        self.issue_pair_of(user, FamilyId::begun(now), now)
+    }
+
+    /// What a login hands out that began a while ago.
+    pub fn issue_pair_of(&self, user: UserId, family: FamilyId, now: Timestamp) -> Pair {
+        self.pair_since(Whose { user, family }, now, now.seconds())
     }
 
     /// What a refresh hands out for a checked refresh token: the access token keeps its `iat`, as Django's does.
     pub fn renew(&self, refresh: &Refresh, now: Timestamp) -> Pair {
-        self.pair_since(refresh.token.user, now, refresh.issued)
+        let Access { user, family, .. } = refresh.token;
+        self.pair_since(Whose { user, family }, now, refresh.issued)
     }
 
     /// Checks an access token. Called once for each request and connection.
@@ -155,18 +167,19 @@ impl Tokens {
         self.verify(token, "refresh", now)
     }
 
-    fn pair_since(&self, user: UserId, now: Timestamp, issued: i64) -> Pair {
+    fn pair_since(&self, whose: Whose, now: Timestamp, issued: i64) -> Pair {
         let seconds = now.seconds();
         Pair {
-            refresh: self.sign("refresh", user, seconds, seconds + limits::REFRESH_TOKEN_SECONDS),
-            access: self.sign("access", user, issued, seconds + limits::ACCESS_TOKEN_SECONDS),
+            refresh: self.sign("refresh", whose, seconds, seconds + limits::REFRESH_TOKEN_SECONDS),
+            access: self.sign("access", whose, issued, seconds + limits::ACCESS_TOKEN_SECONDS),
         }
     }
 
-    fn sign(&self, token_type: &str, user: UserId, issued: i64, expires: i64) -> String {
+    fn sign(&self, token_type: &str, whose: Whose, issued: i64, expires: i64) -> String {
         let jti = Uuid::new_v4().simple().to_string();
-        let claims = NewClaims { token_type, exp: expires, iat: issued, jti, user_id: user };
-        let mut token = String::with_capacity(320);
+        let Whose { user, family } = whose;
+        let claims = NewClaims { token_type, exp: expires, iat: issued, jti, user_id: user, family };
+        let mut token = String::with_capacity(384);
         token.push_str(HEADER);
         token.push('.');
         let json = serde_json::to_vec(&claims).expect("claims are plain values");
@@ -183,20 +196,35 @@ impl Tokens {
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Invalid)?;
-        if header != HEADER {
-            let other = decode_header(token).map_err(|_| TokenError::Invalid)?;
-            if other.alg != Algorithm::HS256 {
-                return Err(TokenError::Invalid);
-            }
+        if header != HEADER && !is_known_header(header) {
+            return Err(TokenError::Invalid);
         }
         match crypto::verify(signature, message.as_bytes(), &self.decoding, Algorithm::HS256) {
             Ok(true) => {}
             Ok(false) | Err(_) => return Err(TokenError::Invalid),
         }
         let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Invalid)?;
+        // An array would be read as the claims in their order.
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Err(TokenError::Invalid);
+        }
         let claims: Claims<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Invalid)?;
         check(&claims, token_type, now)
     }
+}
+
+/// Whose tokens, and of which login.
+#[derive(Clone, Copy)]
+struct Whose {
+    user: UserId,
+    family: FamilyId,
+}
+
+/// HS256 in other words than ours. A header that demands what we do not do (RFC 7515 §4.1.11, `crit`) is none of ours.
+fn is_known_header(header: &str) -> bool {
+    let Ok(json) = URL_SAFE_NO_PAD.decode(header) else { return false };
+    let Ok(fields) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json) else { return false };
+    fields.get("alg").is_some_and(|alg| alg == "HS256") && !fields.contains_key("crit")
 }
 
 /// A refresh token that passed the checks.
@@ -212,7 +240,8 @@ pub struct Refresh {
 fn check(claims: &Claims<'_>, token_type: &str, now: Timestamp) -> Result<Refresh, TokenError> {
     let seconds = now.seconds();
     let expires = whole(claims.exp).ok_or(TokenError::Invalid)?;
-    if expires <= seconds || whole(claims.nbf).is_some_and(|from| from > seconds) {
+    let (begins, issued) = (optional(claims.nbf)?, optional(claims.iat)?);
+    if expires <= seconds || begins.is_some_and(|begins| begins > seconds) {
         return Err(TokenError::Invalid);
     }
     let jti = claims.jti.as_deref().ok_or(TokenError::NoId)?;
@@ -223,8 +252,16 @@ fn check(claims: &Claims<'_>, token_type: &str, now: Timestamp) -> Result<Refres
     }
     let user_id = claims.user_id.as_ref().and_then(serde_json::Value::as_str);
     let user = user_id.and_then(|text| text.parse().ok()).ok_or(TokenError::NoUser)?;
-    let issued = whole(claims.iat).unwrap_or(seconds);
-    Ok(Refresh { token: Access { user, expires, jti: jti.to_owned() }, issued })
+    let named = claims.family.as_ref().and_then(serde_json::Value::as_str).and_then(|text| text.parse().ok());
+    // Django's tokens and those of older servers name none: what was issued to a user within one second is one then.
+    let family = named.filter(FamilyId::is_known).unwrap_or_else(|| FamilyId::issued(issued.unwrap_or(0)));
+    let token = Access { user, expires, jti: jti.to_owned(), family };
+    Ok(Refresh { token, issued: issued.unwrap_or(seconds) })
+}
+
+/// A claim that need not be there, but must be a moment if it is.
+fn optional(date: Option<f64>) -> Result<Option<i64>, TokenError> {
+    date.map(|date| whole(Some(date)).ok_or(TokenError::Invalid)).transpose()
 }
 
 /// The second a NumericDate falls in, if it is a sensible one.
@@ -267,8 +304,10 @@ mod tests {
             let claims: serde_json::Value = serde_json::from_slice(&parts[1]).unwrap();
             let jti = claims["jti"].as_str().unwrap();
             assert!(jti.len() == 32 && jti.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+            let family: FamilyId = claims["family"].as_str().unwrap().parse().unwrap();
+            assert_eq!((family.is_known(), family.began_ms()), (true, 1_769_941_800_000));
             let text = format!(
-                r#"{{"token_type":"{kind}","exp":{},"iat":1769941800,"jti":"{jti}","user_id":"{USER}"}}"#,
+                r#"{{"token_type":"{kind}","exp":{},"iat":1769941800,"jti":"{jti}","user_id":"{USER}","family":"{family}"}}"#,
                 1_769_941_800 + life
             );
             assert_eq!(String::from_utf8(parts[1].clone()).unwrap(), text);
@@ -299,6 +338,52 @@ mod tests {
         assert_eq!(hs256(&good.replace(USER, "ana")), Err(TokenError::NoUser));
         assert_eq!(hs256(&good.replace(&format!("\"{USER}\""), "7")), Err(TokenError::NoUser));
         assert_eq!(hs256("[]"), Err(TokenError::Invalid));
+        for moment in ["1e300", "-1e300", "9007199254740993"] {
+            for claim in ["nbf", "iat"] {
+                let far = good.replace("\"iat\":1", &format!("\"{claim}\":{moment}"));
+                assert_eq!(hs256(&far), Err(TokenError::Invalid), "{far}");
+            }
+        }
+    }
+
+    #[test]
+    fn claims_are_an_object() {
+        let user = format!("\"{USER}\"");
+        for in_order in [
+            format!(r#"["access",1769941801,null,1,"x",{user}]"#),
+            format!(r#"["access",1769941801,null,1,"x",{user},null]"#),
+            format!(r#" ["access",1769941801,null,1,"x",{user},null,7]"#),
+            "null".to_owned(),
+            "\"{}\"".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(hs256(&in_order), Err(TokenError::Invalid), "{in_order}");
+        }
+        let object = format!(r#"{{"token_type":"access","exp":1769941801,"iat":1,"jti":"x","user_id":{user}}}"#);
+        assert!(hs256(&format!(" {object}")).is_ok());
+        for odd in ["\"iat\":\"x\"", "\"iat\":{}", "\"iat\":1,\"jti\":\"y\"", "\"iat\":1e999", "\"iat\":[1]"] {
+            assert_eq!(hs256(&object.replace("\"iat\":1", odd)), Err(TokenError::Invalid), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_token_belongs_to_its_login() {
+        let claims = |more: &str| {
+            format!(
+                r#"{{"token_type":"access","exp":1769941801,"iat":1769941000.5,"jti":"x","user_id":"{USER}"{more}}}"#
+            )
+        };
+        let of_iat = FamilyId::issued(1_769_941_000);
+        assert_eq!(of_iat.began_ms(), 1_769_941_000_000);
+        // None, and what is none of ours: a v4, no text.
+        for more in ["", r#","family":"6ba7b810-9dad-41d1-80b4-00c04fd430c8""#, r#","family":7"#, r#","family":null"#] {
+            assert_eq!(hs256(&claims(more)).unwrap().family, of_iat, "{more}");
+        }
+        let renewed = format!(r#","family":"{}""#, FamilyId::issued(5));
+        assert_eq!(hs256(&claims(&renewed)).unwrap().family, FamilyId::issued(5), "renewed from one that named none");
+        let own = FamilyId::begun(NOW);
+        assert_ne!(own, FamilyId::begun(NOW));
+        assert_eq!(hs256(&claims(&format!(r#","family":"{own}""#))).unwrap().family, own);
     }
 
     #[test]
@@ -306,7 +391,17 @@ mod tests {
         let claims = format!(r#"{{"token_type":"access","exp":1769941801,"iat":1,"jti":"x","user_id":"{USER}"}}"#);
         let taken = |header: &str| tokens().verify_access(&signed(header, &claims), NOW).is_ok();
         assert!(taken(r#"{"typ":"JWT","alg":"HS256"}"#), "other key order");
-        for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS512"}"#, r#"{"alg":"RS256"}"#, "{}", ""] {
+        assert!(taken(r#"{"alg":"HS256","typ":"JWT","kid":"1"}"#), "what it need not know");
+        for header in [
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"HS512"}"#,
+            r#"{"alg":"RS256"}"#,
+            r#"{"alg":"HS256","crit":["exp"],"exp":1}"#,
+            r#"{"alg":"HS256","crit":[]}"#,
+            r#"["HS256"]"#,
+            "{}",
+            "",
+        ] {
             assert!(!taken(header), "{header}");
         }
         let token = signed(r#"{"alg":"HS256","typ":"JWT"}"#, &claims);
@@ -330,6 +425,8 @@ mod tests {
         let again = tokens.verify_refresh(&renewed.refresh, later).unwrap();
         assert_eq!((again.issued, again.token.expires), (later.seconds(), later.seconds() + 2_592_000));
         assert_ne!(again.token.jti, refresh.token.jti);
+        let families = [refresh.token.family, access.token.family, again.token.family];
+        assert_eq!(families, [refresh.token.family; 3], "one login");
     }
 
     /// The plain twin: jsonwebtoken's own `decode`, on tokens with one byte changed.

@@ -2,18 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Setting;
 
 /// A real-time server for chat and social feeds.
 #[derive(Debug, Parser)]
 #[command(name = "pregon", version)]
-pub struct Arguments {
-    #[command(flatten)]
-    pub flags: Flags,
+struct Arguments {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    command: Option<Command>,
 }
 
 /// What to do.
@@ -76,126 +74,86 @@ pub struct SeedArguments {
     pub out: PathBuf,
 }
 
-/// A flag for each setting. The secret has none, since arguments are seen by everybody on a machine.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Settings (each also as PREGON_… in the environment, or in pregon.toml)")]
-pub struct Flags {
-    /// Addresses to listen on [default: 127.0.0.1:8000,[::1]:8000]
-    #[arg(long, global = true, value_name = "ADDRESSES")]
-    listen: Option<String>,
-    /// The database: sqlite://… or mysql://…, which others on the machine can see here [default: sqlite://data/pregon.db]
-    #[arg(long, global = true, value_name = "URL")]
-    database_url: Option<String>,
-    /// The Redis of Django's channel layer: redis://host:port/database
-    #[arg(long, global = true, value_name = "URL")]
-    redis_url: Option<String>,
-    /// A file that holds the secret tokens are signed with [default: one is made beside the database]
-    #[arg(long, global = true, value_name = "FILE")]
-    jwt_secret_file: Option<String>,
-    /// Engine threads, 1 to 64 [default: one a core]
-    #[arg(long, global = true, value_name = "N")]
-    shards: Option<String>,
-    /// Database writers, up to 32 on MySQL [default: 4 on MySQL, 1 on SQLite]
-    #[arg(long, global = true, value_name = "N")]
-    write_lanes: Option<String>,
-    /// How frames leave: auto, uring (one system call for many sockets) or epoll [default: auto]
-    #[arg(long, global = true, value_name = "NAME")]
-    io: Option<String>,
-    /// This node's name [default: the host's, with a random suffix]
-    #[arg(long, global = true, value_name = "NAME")]
-    node: Option<String>,
-    /// Which pages may call: host names, .domains, origins or * [default: the same host]
-    #[arg(long, global = true, value_name = "ORIGINS")]
-    allowed_origins: Option<String>,
-    /// Refuse sockets without an origin, too: on or off [default: off]
-    #[arg(long, global = true, value_name = "ON_OFF")]
-    require_origin: Option<String>,
-    /// on or off; off only on loopback [default: on]
-    #[arg(long, global = true, value_name = "ON_OFF")]
-    rate_limits: Option<String>,
-    /// From SIGTERM to the last session's goodbye [default: 2]
-    #[arg(long, global = true, value_name = "SECONDS")]
-    drain_seconds: Option<String>,
-    /// From a token's end to the end of its sockets [default: 60]
-    #[arg(long, global = true, value_name = "SECONDS")]
-    token_grace_seconds: Option<String>,
-    /// Participants up to which a room sends user_status frames [default: 200]
-    #[arg(long, global = true, value_name = "N")]
-    presence_room_max: Option<String>,
-    /// Reactions that a post's JSON lists, the newest [default: 10]
-    #[arg(long, global = true, value_name = "N")]
-    post_reactions_shown: Option<String>,
-    /// Where clients reach this server [default: the first listen address]
-    #[arg(long, global = true, value_name = "URL")]
-    public_url: Option<String>,
-    /// Where uploads are kept [default: media, beside the database]
-    #[arg(long, global = true, value_name = "FOLDER")]
-    media_dir: Option<String>,
-    /// Proxies whose X-Forwarded-For is believed [default: none]
-    #[arg(long, global = true, value_name = "NETWORKS")]
-    trusted_proxies: Option<String>,
-    /// Who may read /metrics: loopback or public [default: loopback]
-    #[arg(long, global = true, value_name = "WHO")]
-    metrics: Option<String>,
-    /// Hide e-mail addresses and telephone numbers unless their owner shows them [default: on]
-    #[arg(long, global = true, value_name = "ON_OFF")]
-    mask_contacts: Option<String>,
-    /// text or json [default: text]
-    #[arg(long, global = true, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// A level or filter [default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
-    log_level: Option<String>,
-}
+/// The settings that were given as flags.
+#[derive(Debug, Default)]
+pub struct Flags(Vec<(Setting, String)>);
 
 impl Flags {
-    /// The flags that were given.
+    /// The flags that were given, a command's own last.
     pub fn texts(self) -> Vec<(Setting, String)> {
-        let Self { listen, database_url, redis_url, jwt_secret_file, shards, write_lanes, io, node, .. } = self;
-        let Self { allowed_origins, require_origin, rate_limits, drain_seconds, public_url, media_dir, .. } = self;
-        let Self { token_grace_seconds, presence_room_max, post_reactions_shown, .. } = self;
-        let Self { trusted_proxies, metrics, mask_contacts, log_format, log_level, .. } = self;
-        [
-            (Setting::Listen, listen),
-            (Setting::DatabaseUrl, database_url),
-            (Setting::RedisUrl, redis_url),
-            (Setting::JwtSecretFile, jwt_secret_file),
-            (Setting::Shards, shards),
-            (Setting::WriteLanes, write_lanes),
-            (Setting::Io, io),
-            (Setting::Node, node),
-            (Setting::AllowedOrigins, allowed_origins),
-            (Setting::RequireOrigin, require_origin),
-            (Setting::RateLimits, rate_limits),
-            (Setting::DrainSeconds, drain_seconds),
-            (Setting::TokenGraceSeconds, token_grace_seconds),
-            (Setting::PresenceRoomMax, presence_room_max),
-            (Setting::PostReactionsShown, post_reactions_shown),
-            (Setting::PublicUrl, public_url),
-            (Setting::MediaDir, media_dir),
-            (Setting::TrustedProxies, trusted_proxies),
-            (Setting::Metrics, metrics),
-            (Setting::MaskContacts, mask_contacts),
-            (Setting::LogFormat, log_format),
-            (Setting::LogLevel, log_level),
-        ]
-        .into_iter()
-        .filter_map(|(setting, text)| Some((setting, text?)))
-        .collect()
+        self.0
     }
+}
+
+/// The arguments of this process. Prints help or a usage error and exits where clap would.
+pub fn parse() -> (Flags, Option<Command>) {
+    let matches = command().get_matches();
+    read(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// All commands. Each takes every setting as a flag, but only `pregon --help` lists them.
+fn command() -> clap::Command {
+    let command = Arguments::command().after_help("Settings are flags, too: `pregon --help` lists them.");
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let command = names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |command| {
+            command.args(flags(false)).after_help("Settings are flags, too: `pregon --help` lists them.")
+        })
+    });
+    command.args(flags(true)).after_long_help("Each setting also has a name in the environment (PREGON_LISTEN) and in pregon.toml (listen); a flag wins over the \
+         environment, the environment over the file. docs/operations.md says more about each.")
+}
+
+fn flags(is_listed: bool) -> impl Iterator<Item = Arg> {
+    Setting::ALL.iter().filter_map(move |setting| {
+        let flag = Arg::new(setting.key()).long(setting.flag()?).value_name(setting.takes()).help(setting.help());
+        Some(flag.help_heading("Settings").hide(!is_listed).hide_short_help(true))
+    })
+}
+
+fn read(matches: &ArgMatches) -> Result<(Flags, Option<Command>), clap::Error> {
+    let Arguments { command } = Arguments::from_arg_matches(matches)?;
+    let of_command = matches.subcommand().map(|(_, matches)| matches);
+    let given = std::iter::once(matches).chain(of_command).flat_map(|matches| {
+        let flags = Setting::ALL.iter().filter(|setting| setting.flag().is_some());
+        flags.filter_map(|setting| Some((*setting, matches.get_one::<String>(setting.key())?.clone())))
+    });
+    Ok((Flags(given.collect()), command))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
+
+    fn parsed(arguments: &[&str]) -> (Vec<(Setting, String)>, Option<Command>) {
+        let matches = command().try_get_matches_from(arguments).unwrap();
+        let (flags, command) = read(&matches).unwrap();
+        (flags.texts(), command)
+    }
 
     #[test]
     fn arguments_are_well_formed() {
-        Arguments::command().debug_assert();
-        let parsed = Arguments::parse_from(["pregon", "token", "--user", "ana", "--shards", "4"]);
-        assert_eq!(parsed.flags.texts(), [(Setting::Shards, "4".to_owned())]);
-        assert!(Arguments::parse_from(["pregon", "--listen", "127.0.0.1:0"]).command.is_none());
+        command().debug_assert();
+        let (flags, _) =
+            parsed(&["pregon", "--shards", "2", "token", "--user", "ana", "--shards", "4", "--db-zone", "UTC"]);
+        let shards = |number: &str| (Setting::Shards, number.to_owned());
+        assert_eq!(flags, [shards("2"), (Setting::DbZone, "UTC".to_owned()), shards("4")]);
+        assert!(parsed(&["pregon", "--listen", "127.0.0.1:0"]).1.is_none());
+    }
+
+    #[test]
+    fn every_setting_but_the_secret_is_listed_once_and_only_by_the_long_help() {
+        let long = command().render_long_help().to_string();
+        let short = command().render_help().to_string();
+        for setting in Setting::ALL {
+            let Some(flag) = setting.flag() else { continue };
+            assert_eq!(long.matches(&format!("--{flag} <")).count(), 1, "{flag}");
+            assert!(!short.contains(&format!("--{flag} <")), "{flag}");
+        }
+        assert!(!long.contains("--jwt-secret <"));
+        let mut whole = command();
+        whole.build();
+        let seed = whole.find_subcommand_mut("seed").unwrap().render_long_help().to_string();
+        assert!(seed.contains("--users <") && !seed.contains("--listen <"), "{seed}");
     }
 }

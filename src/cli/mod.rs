@@ -11,17 +11,16 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
 
-use crate::cli::arguments::{Arguments, Command};
+use crate::cli::arguments::{Command, Flags};
 use crate::config::Settings;
 
 /// Does what the arguments say. An error is one sentence on standard error.
 pub fn run() -> ExitCode {
     // What is made from here on is for its owner alone: the database with its journal, backups, uploads, their folders.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    let arguments = Arguments::parse();
-    match act(arguments) {
+    let (flags, command) = arguments::parse();
+    match act(flags, command) {
         Ok(code) => code,
         Err(error) => {
             drop(writeln!(std::io::stderr(), "{error:#}"));
@@ -30,8 +29,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn act(arguments: Arguments) -> Result<ExitCode> {
-    let Arguments { flags, command } = arguments;
+fn act(flags: Flags, command: Option<Command>) -> Result<ExitCode> {
     let settings = Settings::load(flags.texts())?;
     match command.unwrap_or(Command::Serve) {
         Command::Serve => {

@@ -74,7 +74,7 @@ impl Database {
 
     pub(super) fn write_lanes(&self, raw: &Raw) -> Result<usize, ConfigError> {
         match (self, raw.get(Setting::WriteLanes)) {
-            (Self::Mysql(_), _) => raw.number(Setting::WriteLanes, limits::WRITE_LANES, 1..=limits::WRITE_LANES_MAX),
+            (Self::Mysql(_), _) => raw.number_or(Setting::WriteLanes, limits::WRITE_LANES, 1..=limits::WRITE_LANES_MAX),
             (Self::Sqlite(_), None | Some("1")) => Ok(1),
             (Self::Sqlite(_), Some(other)) => {
                 Err(Setting::WriteLanes.wrong(other, "must be 1, since SQLite has one writer", "1"))
@@ -84,7 +84,7 @@ impl Database {
 
     /// The zone of the database's clock, and how times look in JSON.
     pub(super) fn times(&self, raw: &Raw) -> Result<(Zone, JsonTimes), ConfigError> {
-        let is_naive = raw.one_of(Setting::TimeStyle, "utc", &["utc", "naive"])? == "naive";
+        let is_naive = raw.one_of(Setting::TimeStyle, &["utc", "naive"])? == "naive";
         let zone = match raw.get(Setting::DbZone) {
             None => Zone::Utc,
             Some(name) => name.parse().map_err(|_| {
@@ -105,7 +105,7 @@ impl Database {
 
     /// The Redis of Django's channel layer, and whether there is a Django.
     pub(super) fn neighbours(&self, raw: &Raw) -> Result<(Option<Address>, Mode), ConfigError> {
-        let mode = match raw.one_of(Setting::Django, "auto", &["auto", "on", "off"])? {
+        let mode = match raw.one_of(Setting::Django, &["auto", "on", "off"])? {
             "on" => Mode::On,
             "off" => Mode::Off,
             _ => Mode::Auto,

@@ -3,6 +3,7 @@
 mod database;
 mod raw;
 mod secret;
+mod setting;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,10 +12,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use database::Database;
-pub use raw::{Raw, Setting};
+pub use raw::Raw;
 pub use secret::Secret;
+pub use setting::{Setting, documentation};
 
 use crate::access::client_address::Network;
+use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
 use crate::django::Mode;
@@ -22,6 +25,7 @@ use crate::django::listener::Address;
 use crate::engine::net::send::Io;
 use crate::fanout::publish::PostUpdates;
 use crate::limits;
+use crate::rest::site::Site;
 use crate::store::mysql::{self, PlanLine};
 
 /// One sentence: the setting, its value, and a right example.
@@ -84,6 +88,8 @@ pub struct Settings {
     pub post_updates: PostUpdates,
     /// Do sockets for feeds and notifications, too, end with their token?
     pub strict_tokens: bool,
+    /// How logins end.
+    pub logins: LoginTerms,
     /// How often the users behind open feed, post and notification sockets are looked at.
     pub active_check: Duration,
     /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
@@ -96,8 +102,12 @@ pub struct Settings {
     pub media_dir: PathBuf,
     /// What an uploaded file may take, however small; beyond it, a least speed counts.
     pub upload_grace: Duration,
+    /// What one user may upload a day, in MiB; 0: as much as they like.
+    pub upload_quota_mb: u32,
     /// Is the media folder this database's alone, and looked through for uploads that no row names?
     pub media_sweep: bool,
+    /// Flags and menu of pages.
+    pub site: Site,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Is `/metrics` open to everybody? Otherwise only to this machine.
@@ -127,7 +137,7 @@ impl Settings {
     /// The sentence to print.
     pub fn check(raw: &Raw) -> Result<Self, ConfigError> {
         refuse_what_is_not_served(raw)?;
-        let listen: Vec<SocketAddr> = raw.list_or(Setting::Listen, "127.0.0.1:8000,[::1]:8000")?;
+        let listen: Vec<SocketAddr> = raw.list(Setting::Listen, "must be IP addresses with ports", "127.0.0.1:8000")?;
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
         let database = Database::checked(raw)?;
         let (zone, json_times) = database.times(raw)?;
@@ -140,7 +150,7 @@ impl Settings {
                 raw.get(Setting::Listen).unwrap_or_default()
             )));
         }
-        let rate_limits = raw.on_off(Setting::RateLimits, true)?;
+        let rate_limits = raw.on_off(Setting::RateLimits)?;
         if !rate_limits && !loopback {
             return Err(Setting::RateLimits.wrong("off", "may be off only when listening on this machine alone", "on"));
         }
@@ -152,28 +162,27 @@ impl Settings {
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
-            drain: seconds(raw, Setting::DrainSeconds, limits::DRAIN_ALONE, 0..=3600)?,
-            token_grace: seconds(raw, Setting::TokenGraceSeconds, limits::TOKEN_GRACE, 0..=86_400)?,
+            drain: seconds(raw, Setting::DrainSeconds, 0..=3600)?,
+            token_grace: seconds(raw, Setting::TokenGraceSeconds, 0..=86_400)?,
             post_updates: post_updates(raw)?,
-            strict_tokens: raw.on_off(Setting::StrictTokens, false)?,
-            active_check: seconds(raw, Setting::ActiveCheckSeconds, limits::ACTIVE_CHECK, 1..=3600)?,
-            presence_room_max: raw.number(
-                Setting::PresenceRoomMax,
-                limits::PRESENCE_ROOM_MAX,
-                0..=limits::PRESENCE_ROOM_CEILING,
-            )?,
-            post_reactions_shown: raw.number(
-                Setting::PostReactionsShown,
-                limits::POST_REACTIONS_SHOWN,
-                0..=limits::POST_REACTIONS_SHOWN_CEILING,
-            )?,
+            strict_tokens: raw.on_off(Setting::StrictTokens)?,
+            logins: logins(raw)?,
+            active_check: seconds(raw, Setting::ActiveCheckSeconds, 1..=3600)?,
+            presence_room_max: raw.number(Setting::PresenceRoomMax, 0..=limits::PRESENCE_ROOM_CEILING)?,
+            post_reactions_shown: raw.number(Setting::PostReactionsShown, 0..=limits::POST_REACTIONS_SHOWN_CEILING)?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
-            upload_grace: seconds(raw, Setting::UploadGraceSeconds, limits::UPLOAD_GRACE, 1..=3600)?,
-            media_sweep: raw.on_off(Setting::MediaSweep, false)?,
-            trusted_proxies: raw.list_or(Setting::TrustedProxies, "")?,
-            metrics_public: raw.one_of(Setting::Metrics, "loopback", &["loopback", "public"])? == "public",
-            mask_contacts: raw.on_off(Setting::MaskContacts, true)?,
+            upload_grace: seconds(raw, Setting::UploadGraceSeconds, 1..=3600)?,
+            upload_quota_mb: raw.number(Setting::UploadQuotaMb, 0..=1_000_000)?,
+            media_sweep: raw.on_off(Setting::MediaSweep)?,
+            site: site(raw)?,
+            trusted_proxies: raw.list(
+                Setting::TrustedProxies,
+                "must be IP addresses or networks",
+                "127.0.0.1,10.0.0.0/8",
+            )?,
+            metrics_public: raw.one_of(Setting::Metrics, &["loopback", "public"])? == "public",
+            mask_contacts: raw.on_off(Setting::MaskContacts)?,
             log_format: log_format(raw)?,
             log_level: log_level(raw)?,
             listen,
@@ -252,27 +261,21 @@ fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn seconds(
-    raw: &Raw,
-    setting: Setting,
-    usual: Duration,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<Duration, ConfigError> {
-    Ok(Duration::from_secs(raw.number(setting, usual.as_secs(), range)?))
+fn seconds(raw: &Raw, setting: Setting, range: std::ops::RangeInclusive<u64>) -> Result<Duration, ConfigError> {
+    Ok(Duration::from_secs(raw.number(setting, range)?))
 }
 
 fn shards(raw: &Raw) -> Result<usize, ConfigError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    raw.number(Setting::Shards, cores.min(limits::SHARDS_MAX), 1..=limits::SHARDS_MAX)
+    raw.number_or(Setting::Shards, cores.min(limits::SHARDS_MAX), 1..=limits::SHARDS_MAX)
 }
 
 fn io(raw: &Raw) -> Result<Io, ConfigError> {
-    match raw.get(Setting::Io).unwrap_or("auto") {
-        "auto" => Ok(Io::Auto),
-        "uring" => Ok(Io::Uring),
-        "epoll" => Ok(Io::Epoll),
-        other => Err(Setting::Io.wrong(other, "must be auto, uring or epoll", "auto")),
-    }
+    Ok(match raw.one_of(Setting::Io, &["auto", "uring", "epoll"])? {
+        "uring" => Io::Uring,
+        "epoll" => Io::Epoll,
+        _ => Io::Auto,
+    })
 }
 
 fn node(raw: &Raw) -> Result<String, ConfigError> {
@@ -296,7 +299,16 @@ fn origins(raw: &Raw, loopback: bool) -> Result<Rules, ConfigError> {
             Setting::AllowedOrigins.wrong(bad, must, "example.com,https://app.example.com")
         })?,
     };
-    Ok(rules.require(raw.on_off(Setting::RequireOrigin, false)?))
+    Ok(rules.require(raw.on_off(Setting::RequireOrigin)?))
+}
+
+fn logins(raw: &Raw) -> Result<LoginTerms, ConfigError> {
+    let terms = LoginTerms { end: raw.on_off(Setting::EndLogins)?, rotate: raw.on_off(Setting::RotateRefresh)? };
+    if terms.rotate && !terms.end {
+        let must = "must be off where PREGON_END_LOGINS is off, since a token that is used again ends its login";
+        return Err(Setting::RotateRefresh.wrong("on", must, "off"));
+    }
+    Ok(terms)
 }
 
 fn public_url(raw: &Raw) -> Result<Option<String>, ConfigError> {
@@ -318,22 +330,36 @@ fn media_dir(raw: &Raw, database: &Database) -> PathBuf {
     raw.get(Setting::MediaDir).map_or_else(beside, PathBuf::from)
 }
 
+fn site(raw: &Raw) -> Result<Site, ConfigError> {
+    let Some(path) = raw.get(Setting::SiteFile) else { return Ok(Site::default()) };
+    let wrong = |why: &str| {
+        let example = "/etc/pregon/site.json";
+        Setting::SiteFile.wrong(path, &format!("must name a file of JSON with settings and menu: it {why}"), example)
+    };
+    let bytes = std::fs::metadata(path).map_err(|error| wrong(&format!("cannot be read ({error})")))?.len();
+    if bytes > limits::SITE_FILE_BYTES_MAX {
+        return Err(wrong(&format!("has more than {} KiB", limits::SITE_FILE_BYTES_MAX / 1024)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&format!("cannot be read ({error})")))?;
+    Site::parse(&text).map_err(|why| wrong(&why))
+}
+
 fn post_updates(raw: &Raw) -> Result<PostUpdates, ConfigError> {
-    Ok(match raw.one_of(Setting::PostUpdates, "coalesced", &["coalesced", "always"])? {
+    Ok(match raw.one_of(Setting::PostUpdates, &["coalesced", "always"])? {
         "always" => PostUpdates::Always,
         _ => PostUpdates::Coalesced,
     })
 }
 
 fn log_format(raw: &Raw) -> Result<LogFormat, ConfigError> {
-    Ok(match raw.one_of(Setting::LogFormat, "text", &["text", "json"])? {
+    Ok(match raw.one_of(Setting::LogFormat, &["text", "json"])? {
         "json" => LogFormat::Json,
         _ => LogFormat::Text,
     })
 }
 
 fn log_level(raw: &Raw) -> Result<String, ConfigError> {
-    let text = raw.get(Setting::LogLevel).unwrap_or("info");
+    let text = raw.or_usual(Setting::LogLevel);
     // A word alone is to be a level: as a target, which it could be too, it would silence everything else.
     let is_level =
         |word: &str| word.contains(['=', '[']) || tracing_subscriber::filter::LevelFilter::from_str(word).is_ok();

@@ -7,116 +7,9 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
-use figment::Figment;
-use figment::providers::{Format, Toml};
-use figment::value::Value;
+use toml::{Table, Value};
 
-use crate::config::ConfigError;
-
-macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident = $key:literal,)*) => {
-        /// The name of a setting.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Setting {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Setting {
-            const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// Its name in the configuration file.
-            pub fn key(self) -> &'static str {
-                match self {
-                    $(Self::$name => $key,)*
-                }
-            }
-        }
-    };
-}
-
-settings! {
-    /// Addresses to listen on.
-    Listen = "listen",
-    /// The database.
-    DatabaseUrl = "database_url",
-    /// A file that holds the database's URL, since a password may be in it.
-    DatabaseUrlFile = "database_url_file",
-    /// The Redis of Django's channel layer.
-    RedisUrl = "redis_url",
-    /// Is there a Django beside pregon?
-    Django = "django",
-    /// The token secret itself.
-    JwtSecret = "jwt_secret",
-    /// A file that holds the token secret.
-    JwtSecretFile = "jwt_secret_file",
-    /// Engine threads.
-    Shards = "shards",
-    /// Writers.
-    WriteLanes = "write_lanes",
-    /// The network back end.
-    Io = "io",
-    /// This node's name.
-    Node = "node",
-    /// Which pages may call.
-    AllowedOrigins = "allowed_origins",
-    /// Must programs other than browsers send an origin, too?
-    RequireOrigin = "require_origin",
-    /// `on` or `off`.
-    RateLimits = "rate_limits",
-    /// From SIGTERM to the end.
-    DrainSeconds = "drain_seconds",
-    /// From a token's end to the end of its sockets.
-    TokenGraceSeconds = "token_grace_seconds",
-    /// `coalesced` or `always`.
-    PostUpdates = "post_updates",
-    /// Do feed sockets, too, end with their token?
-    StrictTokens = "strict_tokens",
-    /// How often users of open feeds are looked at.
-    ActiveCheckSeconds = "active_check_seconds",
-    /// The largest room with presence frames.
-    PresenceRoomMax = "presence_room_max",
-    /// Reactions that a post shows.
-    PostReactionsShown = "post_reactions_shown",
-    /// Where clients reach this server.
-    PublicUrl = "public_url",
-    /// Where uploads are kept.
-    MediaDir = "media_dir",
-    /// What an uploaded file may take, however small.
-    UploadGraceSeconds = "upload_grace_seconds",
-    /// Is the media folder swept?
-    MediaSweep = "media_sweep",
-    /// Proxies that are believed.
-    TrustedProxies = "trusted_proxies",
-    /// Who may read `/metrics`.
-    Metrics = "metrics",
-    /// Hide e-mail addresses and telephone numbers?
-    MaskContacts = "mask_contacts",
-    /// `text` or `json`.
-    LogFormat = "log_format",
-    /// A level or filter.
-    LogLevel = "log_level",
-    /// The zone of the database's times, and of naive ones in JSON.
-    DbZone = "db_zone",
-    /// The form of times in JSON.
-    TimeStyle = "time_style",
-    /// TLS; later.
-    TlsCert = "tls_cert",
-    /// TLS; later.
-    TlsKey = "tls_key",
-}
-
-impl Setting {
-    /// Its name in the environment, by which errors call it.
-    pub fn environment(self) -> String {
-        format!("PREGON_{}", self.key().to_ascii_uppercase())
-    }
-
-    /// The sentence on a wrong value.
-    pub fn wrong(self, value: &str, must: &str, example: &str) -> ConfigError {
-        let name = self.environment();
-        ConfigError(format!("{name} is {value:?}, but {must}, for example {name}={example}."))
-    }
-}
+use crate::config::{ConfigError, Setting};
 
 /// Texts by setting, from the source that wins. Not printable, since the secret is among them.
 #[derive(Default)]
@@ -179,8 +72,9 @@ impl Raw {
             ConfigError(format!("PREGON_CONFIG is {named:?}, but that file cannot be read: {error}."))
         })?;
         // The parser's own words may quote the file, in which a secret may stand: only the place is told.
-        let values: BTreeMap<String, Value> = Figment::from(Toml::string(&text)).extract().map_err(|error| {
-            let line = line_of(&error.to_string()).map_or_else(String::new, |line| format!(" in line {line}"));
+        let values: Table = toml::from_str(&text).map_err(|error| {
+            let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.split('\n').count());
+            let line = line.map_or_else(String::new, |line| format!(" in line {line}"));
             ConfigError(format!("The configuration file {named} is not valid TOML{line}; a right line is shards = 4."))
         })?;
         for (key, value) in values {
@@ -203,65 +97,62 @@ impl Raw {
         self.untrimmed(setting).map(str::trim)
     }
 
+    /// The text, or the one that holds without it: empty where that depends on something else.
+    pub(super) fn or_usual(&self, setting: Setting) -> &str {
+        self.get(setting).or_else(|| setting.usual()).unwrap_or_default()
+    }
+
     /// The text to the last blank: a secret's bytes are its own.
     pub(super) fn untrimmed(&self, setting: Setting) -> Option<&str> {
         self.0.get(&setting).map(String::as_str)
     }
 
-    /// A number within a range.
-    pub(super) fn number<T>(&self, setting: Setting, default: T, range: RangeInclusive<T>) -> Result<T, ConfigError>
+    /// A number within a range; `usual` where the table of settings has no default for it.
+    pub(super) fn number_or<T>(&self, setting: Setting, usual: T, range: RangeInclusive<T>) -> Result<T, ConfigError>
     where
         T: FromStr + PartialOrd + Display,
     {
-        let Some(text) = self.get(setting) else { return Ok(default) };
+        if self.get(setting).is_some() { self.number(setting, range) } else { Ok(usual) }
+    }
+
+    /// A number within a range.
+    pub(super) fn number<T>(&self, setting: Setting, range: RangeInclusive<T>) -> Result<T, ConfigError>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let text = self.or_usual(setting);
         match text.parse() {
             Ok(number) if range.contains(&number) => Ok(number),
             _ => {
                 let must = format!("must be a number from {} to {}", range.start(), range.end());
-                Err(setting.wrong(text, &must, &default.to_string()))
+                let example = setting.usual().map_or_else(|| range.start().to_string(), str::to_owned);
+                Err(setting.wrong(text, &must, &example))
             }
         }
     }
 
     /// `on` or `off`, in the usual spellings.
-    pub(super) fn on_off(&self, setting: Setting, default: bool) -> Result<bool, ConfigError> {
-        match self.get(setting) {
-            None => Ok(default),
-            Some("on" | "true" | "1" | "yes") => Ok(true),
-            Some("off" | "false" | "0" | "no") => Ok(false),
-            Some(other) => Err(setting.wrong(other, "must be on or off", if default { "on" } else { "off" })),
+    pub(super) fn on_off(&self, setting: Setting) -> Result<bool, ConfigError> {
+        match self.or_usual(setting) {
+            "on" | "true" | "1" | "yes" => Ok(true),
+            "off" | "false" | "0" | "no" => Ok(false),
+            other => Err(setting.wrong(other, "must be on or off", setting.usual().unwrap_or("on"))),
         }
     }
 
     /// One of a few words.
-    pub(super) fn one_of<'a>(
-        &'a self,
-        setting: Setting,
-        default: &'a str,
-        words: &[&str],
-    ) -> Result<&'a str, ConfigError> {
-        let text = self.get(setting).unwrap_or(default);
+    pub(super) fn one_of<'a>(&'a self, setting: Setting, words: &[&str]) -> Result<&'a str, ConfigError> {
+        let text = self.or_usual(setting);
         if words.contains(&text) {
             return Ok(text);
         }
-        Err(setting.wrong(text, &format!("must be {}", words.join(" or ")), default))
+        Err(setting.wrong(text, &format!("must be {}", words.join(" or ")), setting.usual().unwrap_or(words[0])))
     }
 
-    /// Values separated by commas.
-    pub(super) fn list_or<T: FromStr>(&self, setting: Setting, default: &str) -> Result<Vec<T>, ConfigError> {
-        let text = self.get(setting).unwrap_or(default);
-        text.split(',')
-            .map(str::trim)
-            .filter(|one| !one.is_empty())
-            .map(|one| {
-                one.parse().map_err(|_| match setting {
-                    Setting::TrustedProxies => {
-                        setting.wrong(one, "must be IP addresses or networks", "127.0.0.1,10.0.0.0/8")
-                    }
-                    _ => setting.wrong(one, "must be IP addresses with ports", "127.0.0.1:8000"),
-                })
-            })
-            .collect()
+    /// Values separated by commas. `must` and `example` are for the sentence on a wrong one.
+    pub(super) fn list<T: FromStr>(&self, setting: Setting, must: &str, example: &str) -> Result<Vec<T>, ConfigError> {
+        let values = self.or_usual(setting).split(',').map(str::trim).filter(|one| !one.is_empty());
+        values.map(|one| one.parse().map_err(|_| setting.wrong(one, must, example))).collect()
     }
 }
 
@@ -271,18 +162,12 @@ fn is_of_kubernetes(name: &str) -> bool {
     name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_")
 }
 
-/// The line that a TOML parser's error speaks of first.
-fn line_of(error: &str) -> Option<usize> {
-    let (_, rest) = error.split_once("at line ")?;
-    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
-}
-
 fn text_of(value: &Value) -> Option<String> {
     match value {
-        Value::String(_, text) => Some(text.clone()),
-        Value::Bool(_, flag) => Some(flag.to_string()),
-        Value::Num(_, number) => number.to_i128().map(|number| number.to_string()),
-        Value::Array(_, values) => Some(values.iter().map(text_of).collect::<Option<Vec<_>>>()?.join(",")),
-        _ => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Boolean(flag) => Some(flag.to_string()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Array(values) => Some(values.iter().map(text_of).collect::<Option<Vec<_>>>()?.join(",")),
+        Value::Float(_) | Value::Datetime(_) | Value::Table(_) => None,
     }
 }

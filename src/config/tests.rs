@@ -39,6 +39,22 @@ fn a_post_shows_no_more_reactions_than_a_frame_has_room_for() {
 }
 
 #[test]
+fn a_site_file_is_read_at_the_start_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.json");
+    let read = || settings(&[("SITE_FILE", file.to_str().unwrap())]);
+    let error = read().unwrap_err();
+    assert!(error.starts_with("PREGON_SITE_FILE is ") && error.contains("cannot be read"), "{error}");
+    std::fs::write(&file, "{\"menu\": [{\"label\": \"x\"}]}").unwrap();
+    let error = read().unwrap_err();
+    assert!(error.contains("route_key") && error.ends_with("PREGON_SITE_FILE=/etc/pregon/site.json."), "{error}");
+    std::fs::write(&file, "{\"settings\": {\"maintenance_mode\": true}}").unwrap();
+    assert!(read().is_ok());
+    std::fs::write(&file, vec![b' '; 256 * 1024 + 1]).unwrap();
+    assert!(read().unwrap_err().contains("more than 256 KiB"));
+}
+
+#[test]
 fn flags_win_over_the_environment_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("some.toml");
@@ -59,7 +75,9 @@ fn a_file_with_faults_is_named_and_never_quoted() {
     let error = || settings(&[("CONFIG", path)]).unwrap_err();
     assert!(error().contains("cannot be read"));
     std::fs::write(&file, "jwt_secret = hunter2hunter2hunter2").unwrap();
-    assert!(error().contains("not valid TOML") && !error().contains("hunter2"), "{}", error());
+    assert!(error().contains("not valid TOML in line 1") && !error().contains("hunter2"), "{}", error());
+    std::fs::write(&file, "shards = 3\n\njwt_secret = \"hunter2").unwrap();
+    assert!(error().contains("not valid TOML in line 3") && !error().contains("hunter2"), "{}", error());
     std::fs::write(&file, "shard = 3").unwrap();
     assert!(error().contains("\"shard\", which is no setting's name"), "{}", error());
     std::fs::write(&file, "[shards]\na = 3").unwrap();
@@ -164,4 +182,30 @@ fn a_secret_file_is_read_and_replaces_what_the_file_below_says() {
     std::fs::write(&file, "short").unwrap();
     assert!(settings(&[("JWT_SECRET_FILE", file.to_str().unwrap())]).unwrap_err().contains("JWT_SECRET_FILE"));
     assert!(settings(&[("JWT_SECRET_FILE", "/does/not/exist")]).unwrap_err().contains("cannot be read"));
+}
+
+#[test]
+fn the_documentation_lists_the_settings() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("the_documentation_lists_the_settings -->\n").unwrap();
+    let (listed, after) = rest.split_once("<!-- /settings -->").unwrap();
+    let right = format!("\n{}\n", documentation());
+    if listed != right && std::env::var_os("UPDATE_DOCS").is_some() {
+        let text = format!("{before}the_documentation_lists_the_settings -->\n{right}<!-- /settings -->{after}");
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    assert!(listed == right, "run: UPDATE_DOCS=1 cargo test --lib the_documentation_lists_the_settings");
+}
+
+#[test]
+fn defaults_are_those_of_the_limits() {
+    let number = |setting: Setting| setting.usual().unwrap().parse::<u64>().unwrap();
+    assert_eq!(number(Setting::DrainSeconds), limits::DRAIN_ALONE.as_secs());
+    assert_eq!(number(Setting::TokenGraceSeconds), limits::TOKEN_GRACE.as_secs());
+    assert_eq!(number(Setting::ActiveCheckSeconds), limits::ACTIVE_CHECK.as_secs());
+    assert_eq!(number(Setting::UploadGraceSeconds), limits::UPLOAD_GRACE.as_secs());
+    assert_eq!(number(Setting::PresenceRoomMax), u64::from(limits::PRESENCE_ROOM_MAX));
+    assert_eq!(number(Setting::PostReactionsShown), u64::from(limits::POST_REACTIONS_SHOWN));
 }

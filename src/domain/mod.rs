@@ -5,6 +5,7 @@
 pub mod chat;
 pub mod event;
 pub mod feed;
+pub mod login;
 pub mod notification;
 pub mod people;
 pub mod user;

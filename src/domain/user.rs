@@ -143,3 +143,71 @@ pub struct NewUser {
     /// For enterprises.
     pub website: String,
 }
+
+/// Which fields of a user to change; `None` leaves a field as it is. Every field is already checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProfilePatch {
+    /// Trimmed, 2 to 100 characters.
+    pub display_name: Option<String>,
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// Free text.
+    pub bio: Option<String>,
+    /// Free text.
+    pub position: Option<String>,
+    /// Free text.
+    pub team: Option<String>,
+    /// Free text.
+    pub contact_number: Option<String>,
+    /// A JSON array.
+    pub interests: Option<String>,
+    /// A JSON array.
+    pub social_links: Option<String>,
+    /// Kept, not enforced.
+    pub is_private: Option<bool>,
+    /// The e-mail address is public.
+    pub show_email: Option<bool>,
+    /// The telephone number is public.
+    pub show_phone: Option<bool>,
+    /// `user` or `enterprise`.
+    pub account_type: Option<String>,
+    /// For enterprises.
+    pub company_name: Option<String>,
+    /// For enterprises.
+    pub industry: Option<String>,
+    /// For enterprises.
+    pub website: Option<String>,
+    /// What becomes of the picture.
+    pub avatar: PicturePatch,
+    /// What becomes of the picture.
+    pub cover_photo: PicturePatch,
+}
+
+/// What becomes of a user's picture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PicturePatch {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The user has none.
+    Remove,
+    /// The path of a stored file below the media root.
+    Replace(String),
+}
+
+impl PicturePatch {
+    /// Does the user's row change?
+    pub fn is_change(&self) -> bool {
+        *self != Self::Keep
+    }
+
+    /// What the row holds after a change.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Replace(path) => Some(path),
+            Self::Keep | Self::Remove => None,
+        }
+    }
+}

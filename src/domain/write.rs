@@ -152,6 +152,8 @@ pub enum Refusal {
     NotParticipant,
     /// Fix the request: no such message in this room (or deleted).
     NoSuchMessage,
+    /// Stay away: the message of this `client_id` was sent and deleted.
+    Deleted,
     /// Fix the request: somebody else's message.
     NotAuthor,
     /// Fix the request: only text messages can be edited.
@@ -160,6 +162,10 @@ pub enum Refusal {
     ReplyElsewhere,
     /// Fix the request: the actor is neither owner nor admin.
     NotAdmin,
+    /// Fix the request: nobody leaves the private room of two.
+    PrivateRoom,
+    /// Retry another day: the user left the room, and was added again within a day.
+    HasLeft,
     /// Fix the request: no such user.
     NoSuchUser,
     /// Stay away: the actor is gone or inactive.

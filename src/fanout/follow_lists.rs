@@ -22,7 +22,7 @@ use crate::ids::{ShardId, UserId};
 use crate::limits::{
     ADMISSION_CACHE_SECONDS, CACHE_ENTRIES, FEED_LISTS_BYTES_MAX, FEED_LOADS_MAX, FEED_LOADS_WAITING_MAX,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{People, StoreError};
 
 /// Lists that were read within the last [`ADMISSION_CACHE_SECONDS`].
 pub(crate) struct Lists(Mutex<Known>);
@@ -150,14 +150,14 @@ struct Question {
 
 /// What answering needs.
 struct Reader {
-    store: Arc<dyn Store>,
+    store: Arc<dyn People>,
     inboxes: Arc<[Arc<Inbox>]>,
     lists: Arc<Lists>,
 }
 
 /// Starts the reader of lists on the control runtime: what shards ask it by.
 pub(crate) fn port(
-    store: Arc<dyn Store>,
+    store: Arc<dyn People>,
     inboxes: Arc<[Arc<Inbox>]>,
     lists: Arc<Lists>,
     control: &Handle,

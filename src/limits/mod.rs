@@ -110,6 +110,8 @@ pub const DRAIN_ALONE: Duration = Duration::from_secs(2);
 /// Between two requests of a connection: longer than proxies keep theirs (nginx: 60 s), so that it is they who close and
 /// none of their requests meets a closing connection.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(90);
+/// What a peer may take to take some more of an answer; then its connection ends. (nginx's `send_timeout` is the same.)
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 /// When the listeners are closed: what connections that were accepted before have for the rest of their request.
 pub const LAST_REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 /// From the end of a token to the end of its sessions (4001), unless set otherwise.
@@ -369,7 +371,16 @@ pub const CACHE_ENTRIES: usize = 64 * 1024;
 pub const ACCESS_TOKEN_SECONDS: i64 = 3600;
 /// Life of a refresh token.
 pub const REFRESH_TOKEN_SECONDS: i64 = 30 * 24 * 3600;
-/// A token, in bytes. Ours have about 270.
+/// Ended logins of one look at whose sockets are to close.
+pub const ENDED_LOGINS_MAX: usize = 16 * 1024;
+/// From the end of a login to the look for its sockets, so that one look serves many.
+pub const ENDED_LOGINS_GATHER: Duration = Duration::from_millis(100);
+/// How far a look at once reaches back: longer than a transaction takes.
+pub const ENDED_LOGINS_NEAR: Duration = Duration::from_secs(10);
+/// How far each regular look reaches back beyond the one before: handshakes that were judged before and took long, and
+/// other nodes' clocks.
+pub const ENDED_LOGINS_OVERLAP: Duration = Duration::from_secs(60);
+/// A token, in bytes. Ours have about 330.
 pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 
 // --- REST ---
@@ -378,8 +389,22 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const PAGE_ROWS: u32 = 20;
 /// Rows a page where the client may choose.
 pub const PAGE_ROWS_MAX: u32 = 50;
+/// Rows a page of one author's posts.
+pub const AUTHOR_PAGE_ROWS: u32 = 12;
+/// People that are suggested to a user.
+pub const SUGGESTED_MAX: u32 = 10;
+/// `interests` and `social_links` that pregon takes, each in bytes of JSON.
+pub const PROFILE_LIST_BYTES_MAX: usize = 640;
+/// A file of the operator's with the site's flags and menu, in bytes.
+pub const SITE_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// People that a new room may begin with, beside its maker.
 pub const ROOM_PARTICIPANTS_NEW_MAX: usize = 1000;
+/// Others that a room shows in a list of rooms.
+pub const PARTICIPANTS_LISTED_MAX: u32 = 8;
+/// Participants that a room by itself shows, a page.
+pub const PARTICIPANTS_SHOWN_MAX: u32 = 200;
+/// Whoever left a group by themselves is added to it again at most once in this time.
+pub const ADDED_AGAIN_HOURS: i64 = 24;
 /// Characters of a search that are looked for.
 pub const SEARCH_CHARS_MAX: usize = 100;
 /// The database's answer to the question whether it is there.
@@ -388,23 +413,40 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// An uploaded file, in bytes.
 pub const UPLOAD_BYTES_MAX: usize = 25 * 1024 * 1024;
+/// A user's picture, in bytes.
+pub const AVATAR_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// The picture at the head of a user's profile, in bytes.
+pub const COVER_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Memory of answers that wait for their readers. Full: 503 with Retry-After.
+pub const ANSWERS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Those of one client (an IPv4 address, an IPv6 /48). Full: the same.
+pub const CLIENT_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Password hashes computed at the same time.
 pub const HASHES_MAX: usize = 2;
-/// Requests that wait for a password hash. Full: 503 with Retry-After.
+/// Requests that wait for a password hash; clients take turns. Full: the last of whoever has most there, else the newcomer,
+/// hears 503 with Retry-After.
 pub const HASHES_WAITING_MAX: usize = 64;
 /// From a request's head to its whole body; for uploads, from one piece to the next, and for their texts together.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Uploads under way at the same time. Full: 503 with Retry-After.
+/// Uploads under way at the same time. Full: one of whoever has most gives its turn to whoever has less, else 503 with
+/// Retry-After.
 pub const UPLOADS_MAX: usize = 32;
 /// Those of one user. Full: 503 with Retry-After.
 pub const USER_UPLOADS_MAX: usize = 8;
+/// What one user may upload at once, in MiB, and then a day, unless set otherwise.
+pub const UPLOAD_QUOTA_MB: u32 = 1024;
+/// A picture's sides, in pixels.
+pub const PICTURE_SIDE_MAX: usize = 32 * 1024;
+/// A picture's pixels: whoever shows it has four bytes for each. The largest telephones' have 200 million, but hardly in a
+/// file of this size.
+pub const PICTURE_PIXELS_MAX: usize = 128 * 1024 * 1024;
 /// What an uploaded file may take, however small, unless set otherwise.
 pub const UPLOAD_GRACE: Duration = Duration::from_secs(60);
 /// Beyond that, a file must come as fast as this, in bytes a second, over all that came.
 pub const UPLOAD_BYTES_PER_SECOND_MIN: usize = 32 * 1024;
 /// Files that may be nobody's and wait to be looked up, and files of one look through the media folder.
 pub const LITTER_MAX: usize = 64 * 1024;
-/// Posts or comments that one query of such a look reads.
+/// Posts, comments or users that one query of such a look reads.
 pub const LITTER_ROWS: usize = 2000;
 /// How often the media folder is looked through for files that nobody names.
 pub const MEDIA_SWEEP: Duration = Duration::from_secs(3600);
@@ -412,8 +454,17 @@ pub const MEDIA_SWEEP: Duration = Duration::from_secs(3600);
 pub const MEDIA_SWEEP_AGE: Duration = Duration::from_secs(3600);
 /// Attempts to log in that one address may make with one login at once, and then a minute.
 pub const LOGIN_ATTEMPTS_MAX: u32 = 10;
-/// Attempts to log in or register that one address may make at once, and then a minute.
+/// Attempts to log in that one address may make at once, and then a minute. An IPv6 /64 counts as one; a /56 has twice as
+/// many, a /48 four times.
 pub const ADDRESS_ATTEMPTS_MAX: u32 = 60;
+/// Attempts to register: the same.
+pub const REGISTRATIONS_MAX: u32 = 30;
+/// What the answer costs beyond the attempt that an e-mail address or a name is taken.
+pub const TAKEN_COST: u32 = 4;
+/// People that one user may put into rooms at once; a larger new room takes all of it.
+pub const PARTICIPANTS_AT_ONCE: u32 = 200;
+/// And then a second.
+pub const PARTICIPANTS_PER_SECOND: u32 = 2;
 /// Reactions that a post shows, the newest, unless set otherwise. Each brings a whole profile.
 pub const POST_REACTIONS_SHOWN: u32 = 10;
 /// Reactions that a post may be set to show: as many as leave its frame below what a session may owe ([`frames`]).
@@ -496,7 +547,12 @@ const _: () = assert!(LOCK_WAIT.as_secs() < STATEMENT_TIMEOUT.as_secs());
 const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "the server gives up first");
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
+const _: () = assert!(CLIENT_ANSWERS_BYTES_MAX * 4 <= ANSWERS_BYTES_MAX, "a few clients leave room for others");
+const _: () =
+    assert!(ENDED_LOGINS_GATHER.as_millis() < 1000 && ENDED_LOGINS_GATHER.as_secs() < ENDED_LOGINS_NEAR.as_secs());
+const _: () = assert!(PARTICIPANTS_LISTED_MAX < PARTICIPANTS_SHOWN_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= UPLOAD_BYTES_MAX);
+const _: () = assert!(AVATAR_BYTES_MAX <= UPLOAD_BYTES_MAX && COVER_BYTES_MAX <= UPLOAD_BYTES_MAX);
 const _: () = assert!(0 < USER_UPLOADS_MAX && USER_UPLOADS_MAX * 4 <= UPLOADS_MAX, "a few users leave room for others");
 const _: () = assert!(BODY_TIMEOUT.as_secs() <= UPLOAD_GRACE.as_secs(), "a small upload has the time of a small body");
 const _: () = assert!(UPLOAD_BYTES_MAX / UPLOAD_BYTES_PER_SECOND_MIN <= 900, "a turn ends within a quarter of an hour");

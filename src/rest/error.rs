@@ -11,6 +11,7 @@ use crate::access::password::Busy;
 use crate::access::rate::TooMany;
 use crate::access::token::TokenError;
 use crate::domain::write::Refusal;
+use crate::protocol::v0::reason;
 use crate::store::StoreError;
 
 /// What a handler answers in place of a result.
@@ -52,6 +53,9 @@ pub enum Unauthorized {
     Inactive,
 }
 
+/// Said to whoever adds somebody to a group who has left it more than once.
+const HAS_LEFT: &str =
+    "Esta persona salió del grupo y ya se la volvió a agregar hoy: espera un día o pídele que hable contigo";
 /// 404 as REST Framework says it.
 pub const NOT_FOUND: Error = Error::Detail(StatusCode::NOT_FOUND, Cow::Borrowed("No encontrado."));
 /// 403 as REST Framework says it.
@@ -83,10 +87,13 @@ impl From<Refusal> for Error {
             // Deactivated since the token was looked at.
             Refusal::NotActive => Unauthorized::Inactive.into(),
             Refusal::NoSuchMessage | Refusal::NoSuchPost | Refusal::NoSuchComment => NOT_FOUND,
+            Refusal::HasLeft => Self::hand(StatusCode::CONFLICT, HAS_LEFT),
+            Refusal::Deleted => Self::hand(StatusCode::CONFLICT, reason::DELETED),
             Refusal::NotText => Self::hand(StatusCode::BAD_REQUEST, "Solo los mensajes de texto pueden editarse"),
             Refusal::ReplyElsewhere => {
                 Self::field("reply_to", "El mensaje de respuesta debe pertenecer al mismo chat.")
             }
+            Refusal::PrivateRoom => Self::hand(StatusCode::BAD_REQUEST, "No puedes salir de un chat privado"),
             Refusal::NoSuchUser => Self::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"),
             Refusal::CommentsClosed => {
                 Self::Detail(StatusCode::FORBIDDEN, "Esta publicación no permite comentarios.".into())

@@ -8,13 +8,13 @@ use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
 
 use crate::access::client_address::{self, PeerAddr};
-use crate::access::token::Access;
+use crate::access::token::{Access, TokenError};
 use crate::clock::Timestamp;
 use crate::domain::user::Account;
 use crate::ids::UserId;
 use crate::rest::App;
 use crate::rest::error::{Error, Unauthorized};
-use crate::store::Store;
+use crate::store::Accounts;
 
 /// A request's user, who exists and is active.
 #[derive(Debug, Clone)]
@@ -38,19 +38,26 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let token = bearer(&parts.headers)?;
         let access = app.tokens.verify_access(token, Timestamp::now()).map_err(Unauthorized::Access)?;
-        let account = active_account(&*app.store, access.user).await?;
+        let account = bearer_of(&*app.store, &access).await?.ok_or(Unauthorized::Access(TokenError::Invalid))?;
         app.rates.request(account.id)?;
         Ok(Self { account, access })
     }
 }
 
-/// The account of a token's user.
+/// The account of a token's user; `None` when the token's login is over.
 ///
 /// # Errors
 /// 401 when the user is gone or was deactivated.
-pub async fn active_account(store: &dyn Store, user: UserId) -> Result<Arc<Account>, Error> {
-    let account = store.account(user).await?.ok_or(Unauthorized::NoUser)?;
-    if account.is_active { Ok(account) } else { Err(Unauthorized::Inactive.into()) }
+pub async fn bearer_of(store: &dyn Accounts, access: &Access) -> Result<Option<Arc<Account>>, Error> {
+    let bearer = match store.cached_bearer(access.user, access.family) {
+        Some(bearer) => bearer,
+        None => store.bearer(access.user, access.family).await?,
+    };
+    let account = bearer.account.ok_or(Unauthorized::NoUser)?;
+    match account.is_active {
+        true => Ok(Some(account).filter(|_| !bearer.is_over)),
+        false => Err(Unauthorized::Inactive.into()),
+    }
 }
 
 /// The one value after `Bearer`, which Django spells with a capital.

@@ -132,6 +132,35 @@ impl Fields {
         }
     }
 
+    /// A list as JSON, as JSON in a form's text, or as several values of a form; nothing when it is missing or null.
+    pub fn json_list(&self, name: &str, faults: &mut Faults) -> Option<Vec<Value>> {
+        let value = self.0.get(name).filter(|value| !value.is_null())?;
+        let list = match value {
+            Value::String(text) if text.trim().is_empty() => Value::Array(Vec::new()),
+            Value::String(text) if text.trim_start().starts_with('[') => match serde_json::from_str(text) {
+                Ok(list) => list,
+                Err(_) => {
+                    faults.add(name, "El valor debe ser JSON válido.");
+                    return None;
+                }
+            },
+            Value::String(_) => Value::Array(vec![value.clone()]),
+            other => other.clone(),
+        };
+        match list {
+            Value::Array(list) => Some(list),
+            _ => {
+                faults.add(name, "Se esperaba una lista de elementos.");
+                None
+            }
+        }
+    }
+
+    /// A patch's trimmed text; nothing when it is missing. Blank is a text, too: it empties the field.
+    pub fn patched(&self, name: &str, most: usize, faults: &mut Faults) -> Option<String> {
+        self.0.contains_key(name).then(|| self.optional(name, up_to(most), faults)).flatten()
+    }
+
     fn text_of(&self, name: &str, value: &Value, length: Length, faults: &mut Faults) -> Option<String> {
         let text = match value {
             Value::String(text) => text.trim().to_owned(),

@@ -7,6 +7,7 @@ pub mod error;
 pub mod extract;
 pub mod people;
 pub mod posts;
+pub mod site;
 pub mod system;
 pub mod uploads;
 
@@ -24,13 +25,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
 use crate::access::client_address::Network;
 use crate::access::lifecycle::Lifecycle;
+use crate::access::logins::Logins;
 use crate::access::origin::Rules;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
@@ -38,6 +40,7 @@ use crate::access::token::Tokens;
 use crate::limits;
 use crate::protocol::v0::object::Presenter;
 use crate::rest::error::Error;
+use crate::rest::site::Site;
 use crate::rest::uploads::upload::MediaDir;
 use crate::store::Store;
 
@@ -47,12 +50,16 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Makes and checks tokens.
     pub tokens: Arc<Tokens>,
+    /// Ends logins.
+    pub logins: Logins,
     /// Makes and checks password hashes.
     pub hasher: Hasher,
     /// Writes the objects of answers.
     pub presenter: Arc<Presenter>,
     /// Where uploads are.
     pub media: Arc<MediaDir>,
+    /// Flags and menu of the pages.
+    pub site: Site,
     /// Starting, ready or draining.
     pub lifecycle: Arc<Lifecycle>,
     /// Which pages may read answers.
@@ -84,6 +91,7 @@ pub fn router(app: App) -> Router {
         .merge(people_routes())
         .merge(post_routes())
         .merge(notification_routes())
+        .merge(site_routes())
         .route("/media/{*path}", get(serve_media))
         .route("/healthz", get(system::alive))
         .route("/readyz", get(system::ready))
@@ -99,11 +107,17 @@ pub fn router(app: App) -> Router {
 }
 
 fn auth_routes() -> Router<Arc<App>> {
+    let files = limits::AVATAR_BYTES_MAX + limits::COVER_BYTES_MAX + limits::BODY_BYTES_MAX;
+    let upload = |bytes_max| DefaultBodyLimit::max(bytes_max + limits::BODY_BYTES_MAX);
+    let changed = patch(auth::profile::edit).put(auth::profile::edit).layer(DefaultBodyLimit::max(files));
+    let (avatar, cover) = (upload(limits::AVATAR_BYTES_MAX), upload(limits::COVER_BYTES_MAX));
     routes([
         ("/auth/login", post(auth::account::login)),
         ("/auth/register", post(auth::account::register)),
         ("/auth/refresh", post(auth::account::refresh)),
-        ("/auth/profile", get(auth::account::profile)),
+        ("/auth/profile", get(auth::profile::show).merge(changed)),
+        ("/auth/upload-avatar", post(auth::profile::upload_avatar).layer(avatar)),
+        ("/auth/upload-cover", post(auth::profile::upload_cover).layer(cover)),
         ("/auth/verify", get(auth::account::verify)),
         ("/auth/logout", post(auth::account::logout)),
         ("/auth/change-password", post(auth::account::change_password)),
@@ -135,6 +149,7 @@ fn people_routes() -> Router<Arc<App>> {
     routes([
         ("/users", get(people::profiles::search)),
         ("/users/search", get(people::profiles::search)),
+        ("/users/suggested", get(people::profiles::suggested)),
         ("/users/friends", get(people::friends::list)),
         ("/users/friends/{name}", get(people::friends::list_of).delete(people::friends::remove)),
         ("/users/friend-requests", get(people::friends::requests)),
@@ -147,7 +162,8 @@ fn people_routes() -> Router<Arc<App>> {
         ("/users/followers/{name}", get(people::follows::followers)),
         ("/users/following/{name}", get(people::follows::following)),
         ("/users/{name}/posts", get(posts::post::list_of)),
-        ("/users/profile", get(auth::account::profile)),
+        ("/users/{name}/posts/stats", get(posts::stats::of_author)),
+        ("/users/profile", get(auth::profile::show)),
         ("/users/profile/{name}", get(people::profiles::profile)),
         ("/users/chat/{name}", post(people::profiles::open_chat)),
     ])
@@ -169,6 +185,8 @@ fn post_routes() -> Router<Arc<App>> {
         ("/posts/short/{short_id}", get(posts::post::show_short)),
         ("/posts/{post}/react", post(posts::reactions::react).delete(posts::reactions::unreact)),
         ("/posts/{post}/share", post(posts::reactions::share)),
+        ("/posts/{post}/bookmark", post(posts::bookmarks::add).delete(posts::bookmarks::remove)),
+        ("/posts/my-reactions-count", get(posts::stats::given)),
         ("/posts/{post}/comments", get(posts::comments::list).merge(post(posts::comments::create).layer(upload))),
         ("/posts/comments/{comment}", comment),
         ("/posts/comments/{comment}/replies", get(posts::comments::replies)),
@@ -188,6 +206,17 @@ fn notification_routes() -> Router<Arc<App>> {
         ("/notifications/{notification}/read", post(notifications::mark_read)),
         ("/notifications/{notification}/delete", delete(notifications::delete)),
     ])
+}
+
+/// What pages ask for beside people, posts and rooms.
+fn site_routes() -> Router<Arc<App>> {
+    routes([
+        ("", get(site::root)),
+        ("/site-settings", get(site::flags)),
+        ("/site-settings/menu/enabled", get(site::menu)),
+        ("/media/albums", get(uploads::albums::list)),
+    ])
+    .route("/api/media/albums/{*path}", get(uploads::albums::show))
 }
 
 /// Each path below `/api`, with and without a slash at the end. Not nested: that would hide `/api` from the handlers,
@@ -215,11 +244,12 @@ async fn not_allowed(request: Request) -> Error {
     Error::Detail(StatusCode::METHOD_NOT_ALLOWED, text.into())
 }
 
-/// Logs route and status, never what was asked or answered, and sets what every answer carries.
+/// Counts and logs route and status, never what was asked or answered, and sets what every answer carries.
 async fn log_and_harden(request: Request, next: Next) -> Response {
     let start = std::time::Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map_or("-", |path| path.as_str().trim_end_matches('/'));
+    let route = route.to_owned();
     let is_api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -228,9 +258,26 @@ async fn log_and_harden(request: Request, next: Next) -> Response {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let status = response.status().as_u16();
-    let micros = start.elapsed().as_micros();
-    tracing::debug!(%method, route = route.as_deref().unwrap_or("-"), status, micros, "request");
+    let took = start.elapsed();
+    tracing::debug!(%method, route, status, micros = took.as_micros(), "request");
+    metrics::histogram!("pregon_http_request_seconds", "route" => route.clone()).record(took.as_secs_f64());
+    let labels = [("method", method_label(&method).to_owned()), ("route", route), ("status", status.to_string())];
+    metrics::counter!("pregon_http_requests_total", &labels).increment(1);
     response
+}
+
+/// The method as a metric's label. A client may send any word, and each would be a series of its own.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 /// An answer whose JSON is already written.

@@ -97,7 +97,8 @@ fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-fn no_such_page() -> Error {
+/// 404 as REST Framework says it of a page.
+pub fn no_such_page() -> Error {
     Error::Detail(StatusCode::NOT_FOUND, "Página inválida.".into())
 }
 

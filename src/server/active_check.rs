@@ -11,10 +11,10 @@ use crate::fanout::routes::Routes;
 use crate::ids::{Topic, UserId};
 use crate::limits::ACTIVE_CHECK_USERS_MAX;
 use crate::protocol::v0::reason::INACTIVE;
-use crate::store::Store;
+use crate::store::Accounts;
 
 /// Sockets of users who are no longer active hear 4001. Feed sockets outlive their token: this is what ends them.
-pub(super) async fn sweep(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+pub(super) async fn sweep(store: Arc<dyn Accounts>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

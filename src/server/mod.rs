@@ -1,7 +1,9 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
 mod active_check;
+mod answers;
 mod django;
+mod ended_logins;
 mod leftover;
 mod one_server;
 mod post_reread;
@@ -10,16 +12,19 @@ mod stop;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Notify;
 
 use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::{Lifecycle, Phase};
+use crate::access::logins::Logins;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
@@ -28,6 +33,7 @@ use crate::access::token::Tokens;
 use crate::alarm;
 use crate::config::{Database, Settings};
 use crate::django::follow_sweep::Sweep;
+use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::Committed;
 use crate::domain::write::Outcome;
 use crate::engine::net::send::{Io, Sender};
@@ -47,7 +53,8 @@ use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{LanePort, Store};
+use crate::store::{Chats, Housekeeping, LanePort, Store};
+use crate::telemetry::Registry;
 
 /// Threads for REST, timers and signals.
 const CONTROL_THREADS: usize = 2;
@@ -66,12 +73,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let secret = settings.secret()?;
     let control = control_runtime()?;
     stop::ignore_others(&control)?;
+    let stops = stop::Stops::listen(&control)?;
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
-    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone() };
+    let media = Arc::new(open_media(settings)?);
+    let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone(), media: media.clone() };
     let _served_here = settings.database.file().map(one_server::lock).transpose()?;
     let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(django::find(settings, rows))?;
@@ -80,13 +89,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
-    let media = Arc::new(open_media(settings)?);
+    let logins_bell = Arc::new(Notify::new());
     let router = crate::rest::router(App {
         store: store.clone(),
         tokens: tokens.clone(),
+        logins: Logins::new(store.clone(), settings.logins, logins_bell.clone()),
         hasher: Hasher::default(),
         presenter,
         media: media.clone(),
+        site: settings.site.clone(),
         lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -101,28 +112,30 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         inboxes: inboxes.clone(),
         directory: routes.clone(),
         gate: Arc::new(door),
-        rest: rest::port(router, control.handle().clone(), under_way.clone()),
+        rest: rest::port(router, control.handle().clone(), under_way.clone(), settings.trusted_proxies.clone()),
         submit: Arc::new(move |write| submit.submit(write)),
         load_follows: follow_lists::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
     };
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
-    let sweep_every = |usual| django::sweep_every(neighbour.as_ref(), usual);
+    let every = |usual| django::sweep_every(neighbour.as_ref(), usual);
     let sweeps = Sweeps {
-        active_every: sweep_every(settings.active_check),
-        participants_every: sweep_every(PARTICIPANT_SWEEP),
+        active_every: every(settings.active_check),
+        participants_every: every(PARTICIPANT_SWEEP),
+        logins_bell,
         media: matches!(settings.database, Database::Sqlite(_)).then_some(media),
         media_every: settings.media_sweep.then_some(MEDIA_SWEEP),
     };
-    sweeps.start(&control, &store, &routes, &inboxes);
+    sweeps.start(control.handle(), &store, &routes, &inboxes);
     let beside = neighbour.map(|found| {
         let sweep = Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
         found.start(settings, sweep, &fanout, control.handle())
     });
-    control.spawn(alarm::watched("the upkeep of metrics", upkeep(prometheus)));
+    let measured = upkeep(prometheus, settings.database.file().map(Path::to_owned));
+    control.spawn(alarm::watched("the upkeep of metrics", measured));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
-    let stopped = control.block_on(stop::stop(&lifecycle, &inboxes, settings.drain, shards, &under_way));
+    let stopped = control.block_on(stop::stop(stops, &lifecycle, &inboxes, settings.drain, shards, &under_way));
     end(stopped, control, beside, &fanout, bursts, &*closing)
 }
 
@@ -130,15 +143,19 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
 struct Sweeps {
     active_every: Duration,
     participants_every: Duration,
+    /// Rings when a login has ended.
+    logins_bell: Arc<Notify>,
     /// What another program's database names, it may also name where pregon does not look: then `None`.
     media: Option<Arc<MediaDir>>,
     media_every: Option<Duration>,
 }
 
 impl Sweeps {
-    fn start(self, control: &Runtime, store: &Arc<dyn Store>, routes: &Arc<Routes>, inboxes: &Arc<[Arc<Inbox>]>) {
+    fn start(self, control: &Handle, store: &Arc<dyn Store>, routes: &Arc<Routes>, inboxes: &Arc<[Arc<Inbox>]>) {
         let sweep = active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), self.active_every);
         control.spawn(alarm::watched("the look at active users", sweep));
+        let sweep = ended_logins::sweep(store.clone(), inboxes.clone(), self.logins_bell, self.active_every);
+        control.spawn(alarm::watched("the look at logins that have ended", sweep));
         let sweep = sweep_participants(store.clone(), routes.clone(), inboxes.clone(), self.participants_every);
         control.spawn(alarm::watched("the look at participants", sweep));
         if let Some(media) = self.media {
@@ -148,15 +165,15 @@ impl Sweeps {
     }
 }
 
-/// All sessions are gone: what served them ends, each before what it needs. Unless the server could not go on: whoever keeps it from
-/// that may never end, and nobody waits for it.
+/// All sessions are gone: what served them ends, each before what it needs. Unless the server could not go on: whoever
+/// keeps it from that may never end, and nobody waits for it.
 fn end(
     stopped: anyhow::Result<()>,
     control: Runtime,
     beside: Option<django::Work>,
     fanout: &Fanout,
     bursts: JoinHandle<()>,
-    store: &dyn Store,
+    store: &dyn Housekeeping,
 ) -> anyhow::Result<()> {
     if stopped.is_err() {
         control.shutdown_background();
@@ -197,7 +214,7 @@ fn open_media(settings: &Settings) -> anyhow::Result<MediaDir> {
     let media = MediaDir::open(path.clone()).with_context(|| {
         format!("{} cannot be made or written: make it writable, or set PREGON_MEDIA_DIR", path.display())
     })?;
-    Ok(media.with_grace(settings.upload_grace))
+    Ok(media.with_grace(settings.upload_grace).with_quota(settings.upload_quota_mb))
 }
 
 /// Who may come in.
@@ -239,12 +256,18 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
 struct LaneToFanout {
     lists: Arc<follow_lists::Lists>,
     fanout: Arc<Fanout>,
+    media: Arc<MediaDir>,
 }
 
 impl LanePort for LaneToFanout {
     fn committed(&self, events: &[Arc<Committed>]) {
         self.lists.committed(events);
         self.fanout.publish(events);
+        for event in events {
+            if let Some(ChatEvent::Deleted { message, .. }) = event.chat() {
+                self.media.litter().leave_of(*message);
+            }
+        }
     }
 
     fn answered(&self, session: SessionKey, outcome: &Outcome) {
@@ -332,7 +355,7 @@ fn announce(bound: SocketAddr, settings: &Settings) {
 }
 
 /// Finds participant rows that others have deleted: the sessions of those users leave.
-async fn sweep_participants(store: Arc<dyn Store>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+async fn sweep_participants(store: Arc<dyn Chats>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -366,12 +389,20 @@ fn tell_participants(
     }
 }
 
-/// Keeps histograms from growing.
-async fn upkeep(prometheus: metrics_exporter_prometheus::PrometheusHandle) {
+/// Keeps histograms from growing, and measures the database's files.
+async fn upkeep(registry: Registry, database: Option<PathBuf>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(5));
     loop {
         ticks.tick().await;
-        prometheus.run_upkeep();
+        registry.upkeep();
+        let Some(database) = &database else { continue };
+        let mut log = database.clone().into_os_string();
+        log.push("-wal");
+        for (name, path) in [("pregon_database_bytes", database.as_path()), ("pregon_wal_bytes", Path::new(&log))] {
+            let bytes = tokio::fs::metadata(path).await.map_or(0, |file| file.len());
+            #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+            metrics::gauge!(name).set(bytes as f64);
+        }
     }
 }
 

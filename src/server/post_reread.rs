@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::fanout::publish::{Fanout, ReadPost};
-use crate::store::Store;
+use crate::store::Posts;
 
 /// Reads on the control runtime; what was found goes to the fan-out on a thread that may wait.
-pub(super) fn port(store: Arc<dyn Store>, fanout: Arc<Fanout>, control: &Handle) -> ReadPost {
+pub(super) fn port(store: Arc<dyn Posts>, fanout: Arc<Fanout>, control: &Handle) -> ReadPost {
     let control = control.clone();
     Box::new(move |post, ticket, audience| {
         let (store, fanout) = (Arc::clone(&store), Arc::clone(&fanout));

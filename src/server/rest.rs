@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,15 +17,20 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tower::ServiceExt;
 
-use crate::access::client_address::PeerAddr;
+use crate::access::client_address::{self, Network, PeerAddr};
 use crate::engine::shard::port::{Promise, Rest, RestBody};
 use crate::rest::error::Error;
+use crate::server::answers::{Answers, Share, holding};
 use crate::server::leftover::Leftover;
 
+/// Bodies below this size are not counted: a connection costs about as much.
+const COUNTED_BYTES_MIN: u64 = 16 * 1024;
 /// Bodies up to this size are handed over whole.
 const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
 /// Pieces of a larger body that may wait for its reader.
-const PIECES_MAX: usize = 8;
+const PIECES_MAX: usize = 2;
+/// What these and the next one take at most.
+const PIPED_BYTES: u64 = 192 * 1024;
 
 /// Counts the answers that are being made.
 #[derive(Clone)]
@@ -45,8 +50,20 @@ impl UnderWay {
 }
 
 /// The REST API as the shards see it.
-pub(super) fn port(router: axum::Router, control: Handle, under_way: UnderWay) -> Rest {
-    Arc::new(move |request, peer| answer(router.clone(), &control, &under_way, request, peer))
+pub(super) fn port(router: axum::Router, control: Handle, under_way: UnderWay, trusted: Vec<Network>) -> Rest {
+    let answers = Answers::default();
+    Arc::new(move |request: Request<Incoming>, peer| {
+        let client = client_address::client(peer, request.headers(), &trusted);
+        let caller = Caller { peer, client: client_address::site(client), answers: answers.clone() };
+        answer(router.clone(), &control, &under_way, request, caller)
+    })
+}
+
+/// Who asks, and where their answers are counted.
+struct Caller {
+    peer: SocketAddr,
+    client: IpAddr,
+    answers: Answers,
 }
 
 fn answer(
@@ -54,24 +71,31 @@ fn answer(
     control: &Handle,
     under_way: &UnderWay,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    caller: Caller,
 ) -> Promise<Response<RestBody>> {
     let (hand_over, handed_over) = oneshot::channel();
     let counted = Arc::clone(&under_way.0).try_acquire_owned();
     control.spawn(async move {
         let _counted = counted;
         let (mut request, leftover) = Leftover::of(request);
-        request.extensions_mut().insert(PeerAddr(peer));
+        request.extensions_mut().insert(PeerAddr(caller.peer));
         let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
+        let Some((response, share)) = within_bounds(response, &caller) else {
+            let mut refused = refused().await;
+            leftover.settle(refused.headers_mut()).await;
+            let _ = hand_over.send(refused);
+            return;
+        };
         let (mut parts, body) = response.into_parts();
         leftover.settle(&mut parts.headers).await;
         if body.size_hint().exact().is_some_and(|bytes| bytes <= WHOLE_BYTES_MAX) {
             let whole = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+            let whole = share.map_or(whole.clone(), |share| holding(whole, share));
             let _ = hand_over.send(Response::from_parts(parts, full(whole)));
             return;
         }
         let (pieces, waiting) = mpsc::channel(PIECES_MAX);
-        if hand_over.send(Response::from_parts(parts, Piped { waiting }.boxed())).is_ok() {
+        if hand_over.send(Response::from_parts(parts, Piped { waiting, _share: share }.boxed())).is_ok() {
             pipe(body, &pieces).await;
         }
     });
@@ -82,6 +106,28 @@ fn answer(
             response.map(|_| full(Bytes::from_static(b"{\"error\":\"Error interno del servidor\"}")))
         })
     })
+}
+
+/// The answer with its share of the memory for answers; `None` where there is no room for it.
+fn within_bounds(response: Response<Body>, caller: &Caller) -> Option<(Response<Body>, Option<Share>)> {
+    let bytes = match response.body().size_hint().exact() {
+        // What is in memory as a whole.
+        Some(bytes) if bytes < COUNTED_BYTES_MIN => return Some((response, None)),
+        Some(bytes) => bytes,
+        None => length(&response).unwrap_or(PIPED_BYTES).min(PIPED_BYTES),
+    };
+    let share = caller.answers.take(caller.client, usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    Some((response, Some(share)))
+}
+
+fn length(response: &Response<Body>) -> Option<u64> {
+    response.headers().get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn refused() -> Response<RestBody> {
+    let (parts, body) = Error::Unavailable.into_response().into_parts();
+    let whole = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+    Response::from_parts(parts, full(whole))
 }
 
 fn full(bytes: Bytes) -> RestBody {
@@ -102,6 +148,7 @@ async fn pipe(mut body: Body, pieces: &mpsc::Sender<io::Result<Frame<Bytes>>>) {
 /// A body whose pieces come from the control runtime.
 struct Piped {
     waiting: mpsc::Receiver<io::Result<Frame<Bytes>>>,
+    _share: Option<Share>,
 }
 
 impl hyper::body::Body for Piped {

@@ -61,11 +61,42 @@ impl Ignored {
     }
 }
 
+/// The signals that stop a server. Until they are listened to, each ends the process at once.
+pub(super) struct Stops {
+    terminate: Signal,
+    quit: Signal,
+    interrupt: Signal,
+}
+
+impl Stops {
+    /// From now on they are noticed, also before somebody waits for them: to be called before the server says that it is
+    /// ready.
+    pub(super) fn listen(control: &Runtime) -> anyhow::Result<Self> {
+        let _entered = control.enter();
+        let listen = |kind| signal(kind).context(NO_SIGNALS);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            quit: listen(SignalKind::quit())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one. What comes back is how long the sessions have to go.
+    async fn window(mut self, usual: Duration) -> Duration {
+        tokio::select! {
+            _ = self.terminate.recv() => usual,
+            _ = self.quit.recv() => usual,
+            _ = self.interrupt.recv() => Duration::ZERO,
+        }
+    }
+}
+
 /// Waits for a signal, then ends the sessions: spread over the window after SIGTERM and SIGQUIT, at once after SIGINT.
 ///
 /// # Errors
 /// Why the server cannot go on, as soon as it cannot.
 pub(super) async fn stop(
+    stops: Stops,
     lifecycle: &Lifecycle,
     inboxes: &[Arc<Inbox>],
     window: Duration,
@@ -73,26 +104,20 @@ pub(super) async fn stop(
     under_way: &UnderWay,
 ) -> anyhow::Result<()> {
     tokio::select! {
-        stopped = drain(lifecycle, inboxes, window, shards, under_way) => stopped,
+        stopped = drain(stops, lifecycle, inboxes, window, shards, under_way) => stopped,
         reason = crate::alarm::raised() => anyhow::bail!("the server cannot go on: {reason}"),
     }
 }
 
 async fn drain(
+    stops: Stops,
     lifecycle: &Lifecycle,
     inboxes: &[Arc<Inbox>],
     window: Duration,
     shards: Vec<JoinHandle<()>>,
     under_way: &UnderWay,
 ) -> anyhow::Result<()> {
-    let listen = |kind| signal(kind).context(NO_SIGNALS);
-    let [mut terminate, mut quit, mut interrupt] =
-        [listen(SignalKind::terminate())?, listen(SignalKind::quit())?, listen(SignalKind::interrupt())?];
-    let window = tokio::select! {
-        _ = terminate.recv() => window,
-        _ = quit.recv() => window,
-        _ = interrupt.recv() => Duration::ZERO,
-    };
+    let window = stops.window(window).await;
     tracing::info!(seconds = window.as_secs(), "draining");
     lifecycle.enter(Phase::Draining);
     for inbox in inboxes {

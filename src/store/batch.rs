@@ -4,11 +4,16 @@
 //! run again with a savepoint around each write, so that this write alone is answered as failed: what hardly ever
 //! happens costs nothing when it does not.
 
+use std::collections::BTreeSet;
+
 use crate::clock::Timestamp;
 use crate::domain::chat::twin::Twins;
-use crate::domain::write::{Outcome, Refusal, Write};
-use crate::ids::{RoomId, UserId};
-use crate::store::rules::{self, FeedRows};
+use crate::domain::write::{Intent, Outcome, Refusal, Write};
+use crate::ids::{MessageId, RoomId, Topic, UserId};
+use crate::limits;
+use crate::store::rules;
+use crate::store::sql::LaneSql;
+use crate::store::sql::rows::BatchRows;
 use crate::store::writer::Batch;
 
 /// The last place taken in a topic.
@@ -37,53 +42,106 @@ pub struct UnreadRest {
     pub at: Timestamp,
 }
 
-/// Rows that can take back one write of a batch.
-pub trait Savepoints: FeedRows {
-    /// What a savepoint does not bring back by itself.
-    type Saved;
+impl UnreadRest {
+    /// What is left when these have their rows, newest first; nothing when they were all.
+    pub fn after_these(self, done: &[(MessageId, Timestamp)]) -> Option<Self> {
+        let (_, before) = *done.last().filter(|_| done.len() == limits::READ_ALL_ROWS_MAX)?;
+        Some(Self { before, ..self })
+    }
+}
 
-    /// Opens a savepoint; [`Self::release`] or [`Self::back_to`] ends it.
-    fn save(&mut self) -> Result<Self::Saved, Self::Error>;
-    /// What was done since stays. Statements that were put off are run before.
-    fn release(&mut self) -> Result<(), Self::Error>;
-    /// Takes everything back since the savepoint, places too.
-    fn back_to(&mut self, saved: Self::Saved) -> Result<(), Self::Error>;
-    /// Did the statement fail by what it was asked to do (and not by the state of database, disk or locks)?
-    fn is_own_fault(error: &Self::Error) -> bool;
+/// How a run over a batch failed.
+pub enum Failure<E> {
+    /// By one write's own statement: run again with savepoints.
+    OneWrite,
+    /// As a whole, nothing was written.
+    All(E),
+    /// In COMMIT: it may be on disk.
+    Unknown(Batch, E),
+}
+
+/// All of the batch in one transaction.
+pub async fn run<D: LaneSql>(
+    mut rows: BatchRows<'_, D>,
+    twins: &mut Twins,
+    writes: &[Write],
+    with_savepoints: bool,
+) -> Result<Batch, Failure<D::Error>> {
+    let rows = &mut rows;
+    let alone =
+        |error| if D::is_own_fault(&error) && !with_savepoints { Failure::OneWrite } else { Failure::All(error) };
+    let topics = if D::DIALECT.has_many_writers() {
+        foretold(rows, writes).await.map_err(Failure::All)?
+    } else {
+        BTreeSet::new()
+    };
+    // One by one, nothing is foretold: a row that is not what is expected fails with the write that asks for it.
+    rows.begin(&topics, if with_savepoints { &[] } else { writes }).await.map_err(alone)?;
+    let done =
+        if with_savepoints { one_by_one(rows, twins, writes).await } else { together(rows, twins, writes).await };
+    let done = done.map_err(alone)?;
+    rows.finish().await.map_err(alone)?;
+    match rows.view.driver.commit().await {
+        Ok(()) => Ok(done),
+        Err(error) if rows.view.driver.may_be_committed(&error) => Err(Failure::Unknown(done, error)),
+        Err(error) => Err(alone(error)),
+    }
+}
+
+/// The topics that are locked before the batch begins.
+async fn foretold<D: LaneSql>(rows: &mut BatchRows<'_, D>, writes: &[Write]) -> Result<BTreeSet<Topic>, D::Error> {
+    let mut topics = BTreeSet::new();
+    for write in writes {
+        match write.intent {
+            Intent::Chat { .. } | Intent::Adopt(_) => drop(topics.insert(write.topic())),
+            Intent::Feed(_) => match rules::topics(rows, write).await {
+                Ok(foretold) => topics.extend(foretold),
+                // A row that is not what the code expects: the write meets it again, and fails alone.
+                Err(error) if D::is_own_fault(&error) => drop(topics.insert(write.topic())),
+                Err(error) => return Err(error),
+            },
+        }
+    }
+    Ok(topics)
 }
 
 /// All of the batch, or the first statement that failed.
-pub fn together<R: FeedRows>(
-    rows: &mut R,
+async fn together<D: LaneSql>(
+    rows: &mut BatchRows<'_, D>,
     twins: &mut Twins,
-    now: Timestamp,
     batch: &[Write],
-) -> Result<Batch, R::Error> {
+) -> Result<Batch, D::Error> {
+    let now = rows.view.now;
     let mut done = Batch { outcomes: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
     for write in batch {
-        let outcome = rules::apply(rows, twins, &mut done.events, now, write)?;
+        let outcome = rules::apply(rows, twins, &mut done.events, now, write).await?;
         done.outcomes.push(outcome);
     }
     Ok(done)
 }
 
 /// The same with a savepoint around each write: whose statement fails by its own fault is answered so, alone.
-pub fn one_by_one<R: Savepoints<Error: std::fmt::Display>>(
-    rows: &mut R,
+async fn one_by_one<D: LaneSql>(
+    rows: &mut BatchRows<'_, D>,
     twins: &mut Twins,
-    now: Timestamp,
     batch: &[Write],
-) -> Result<Batch, R::Error> {
+) -> Result<Batch, D::Error> {
+    let now = rows.view.now;
     let mut done = Batch::default();
     for write in batch {
         let mark = twins.mark();
-        let (saved, events) = (rows.save()?, done.events.len());
-        let result = rules::apply(rows, twins, &mut done.events, now, write);
-        match result.and_then(|outcome| rows.release().map(|()| outcome)) {
+        let (saved, events) = (rows.save().await?, done.events.len());
+        let mut result = rules::apply(rows, twins, &mut done.events, now, write).await;
+        if result.is_ok()
+            && let Err(error) = rows.release().await
+        {
+            result = Err(error);
+        }
+        match result {
             Ok(outcome) => done.outcomes.push(outcome),
-            Err(error) if R::is_own_fault(&error) => {
+            Err(error) if D::is_own_fault(&error) => {
                 tracing::error!(%error, action = write.intent.kind(), "a write failed alone");
-                rows.back_to(saved)?;
+                rows.back_to(saved).await?;
                 twins.back_to(mark);
                 done.events.truncate(events);
                 done.outcomes.push(Outcome::Refused(Refusal::Unavailable));

@@ -13,9 +13,10 @@ use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::{FeedEvent, PostChange};
 use crate::domain::feed::post::PostHead;
+use crate::domain::login::{Ended, LoginEnd};
 use crate::domain::people::Relation;
 use crate::domain::user::{Account, Admission, UserProfile};
-use crate::ids::{PostId, RoomId, Topic, UserId};
+use crate::ids::{FamilyId, PostId, RoomId, Topic, UserId};
 use crate::limits;
 
 /// A value and when it was read.
@@ -77,6 +78,10 @@ pub struct Caches {
     pub accounts: Remembered<UserId, Option<Arc<Account>>>,
     /// Has the user a participant row in the room, and is the room active?
     pub participants: Remembered<(RoomId, UserId), bool>,
+    /// By user: the last password change that ended logins.
+    pub password_changes: Remembered<UserId, Option<LoginEnd>>,
+    /// Is this login of the user's over by itself?
+    pub ended_logins: Remembered<(UserId, FamilyId), bool>,
     /// Participant rows by room.
     pub room_sizes: Remembered<RoomId, u32>,
     /// Profiles by user.
@@ -90,6 +95,8 @@ impl Default for Caches {
         Self {
             accounts: Remembered::new(),
             participants: Remembered::new(),
+            password_changes: Remembered::new(),
+            ended_logins: Remembered::new(),
             room_sizes: Remembered::new(),
             profiles: Remembered::new(),
             post_heads: Remembered::new(),
@@ -110,6 +117,14 @@ impl Caches {
     pub fn forget_participant(&self, room: RoomId, user: UserId) {
         self.participants.forget(&(room, user));
         self.room_sizes.forget(&room);
+    }
+
+    /// Logins of a user's ended.
+    pub fn forget_logins(&self, user: UserId, ended: Ended) {
+        match ended {
+            Ended::Only(family) => self.ended_logins.forget(&(user, family)),
+            Ended::AllBut(_) => self.password_changes.forget(&user),
+        }
     }
 
     /// A user's row changed, or what is counted for it.

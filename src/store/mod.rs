@@ -1,36 +1,30 @@
 //! Durable truth: the one interface to the database that everything else sees.
 
+mod backend;
 mod batch;
 mod caches;
 pub mod django;
 mod event_log;
+mod lane;
 pub mod mysql;
 mod queue;
 mod rules;
 mod seed;
 mod sql;
 pub mod sqlite;
+mod subjects;
 mod writer;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use tokio::sync::oneshot;
-use uuid::Uuid;
-
+pub use self::subjects::{
+    Accounts, Chats, Credentials, FileTable, Housekeeping, NamedFiles, NewRoomError, Notifications, PasswordChange,
+    People, Posts, RegisterError, Writes,
+};
 use crate::clock::Timestamp;
-use crate::domain::chat::message::Message;
-use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
-use crate::domain::chat::write::{Action, Transport};
 use crate::domain::event::Committed;
-use crate::domain::feed;
-use crate::domain::feed::comment::{Comment, CommentHead};
-use crate::domain::feed::post::{Post, PostHead, PostList};
-use crate::domain::notification::Notification;
-use crate::domain::people::FriendRequest;
-use crate::domain::user::{Account, Admission, NewUser, Person, UserProfile};
-use crate::domain::write::{AnswerTo, Intent, Outcome, Refusal, Write};
-use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RoomId, SessionKey, UserId};
+use crate::domain::write::Outcome;
+use crate::ids::SessionKey;
 
 /// What a lane calls after a batch is safe on disk, and for writes that were refused. `server` joins it to the fan-out.
 ///
@@ -40,17 +34,6 @@ pub trait LanePort: Send + Sync + 'static {
     fn committed(&self, events: &[Arc<Committed>]);
     /// A session's write that produced no event: refused, or a repetition of a `client_id`.
     fn answered(&self, session: SessionKey, outcome: &Outcome);
-}
-
-/// Who logs in, with what to check the password against.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The user.
-    pub user: UserId,
-    /// Django's form, `pbkdf2_sha256$…`.
-    pub password_hash: String,
-    /// Deactivated users may not log in.
-    pub is_active: bool,
 }
 
 /// What the time is. Tests bring their own.
@@ -74,47 +57,6 @@ pub struct PageOf<T> {
     pub rows: Vec<T>,
 }
 
-/// Why registration wrote nothing.
-#[derive(Debug)]
-pub enum RegisterError {
-    /// Somebody has this e-mail address, this username, or both.
-    Taken {
-        /// The address is taken.
-        email: bool,
-        /// The name is taken.
-        username: bool,
-    },
-    /// The database failed.
-    Store(StoreError),
-}
-
-/// Why a room was not made.
-#[derive(Debug)]
-pub enum NewRoomError {
-    /// Some of the others do not exist or are inactive.
-    UnknownUsers,
-    /// The database failed.
-    Store(StoreError),
-}
-
-/// Rows that name uploaded files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileTable {
-    /// Pictures, film, thumbnail, and the addresses of podcast and stream.
-    Posts,
-    /// Pictures.
-    Comments,
-}
-
-/// What some rows of a table name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NamedFiles {
-    /// Columns as they are: paths below the media root, addresses, and lists of addresses as JSON. In no order.
-    pub texts: Vec<String>,
-    /// The last row's id; `None`: there are no more rows.
-    pub last: Option<Uuid>,
-}
-
 /// The database did not do what was asked. The detail is for the log, never for a client.
 #[derive(Debug, Clone)]
 pub enum StoreError {
@@ -135,161 +77,7 @@ impl std::fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Reads and writes. Reads never block the caller's thread; writes go through the lanes.
-#[async_trait]
-pub trait Store: Send + Sync + 'static {
-    /// Hands a write to its room's lane. Never blocks.
-    ///
-    /// # Errors
-    /// The write comes back when the lane's queue is full or the store is closing: answer [`Refusal::Busy`].
-    fn submit(&self, write: Box<Write>) -> Result<(), Box<Write>>;
+/// Reads and writes, by subject. Reads never block the caller's thread; writes go through the lanes.
+pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Housekeeping {}
 
-    /// A write in a room by REST, awaited.
-    async fn write(&self, actor: UserId, room: RoomId, action: Action) -> Outcome {
-        self.request(actor, Intent::Chat { room, action }).await
-    }
-
-    /// A write about posts, people or notifications by REST, awaited.
-    async fn write_feed(&self, actor: UserId, action: feed::write::Action) -> Outcome {
-        self.request(actor, Intent::Feed(action)).await
-    }
-
-    /// Any write by REST, awaited.
-    async fn request(&self, actor: UserId, intent: Intent) -> Outcome {
-        let (answer, outcome) = oneshot::channel();
-        let write = Box::new(Write {
-            event_id: EventId::fresh(),
-            actor,
-            transport: Transport::Rest,
-            intent,
-            answer: AnswerTo::Caller(Box::new(move |outcome| drop(answer.send(outcome)))),
-        });
-        match self.submit(write) {
-            Ok(()) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unavailable)),
-            Err(_) => Outcome::Refused(Refusal::Busy),
-        }
-    }
-
-    /// May `user` enter `room`? Cached for at most `limits::ADMISSION_CACHE_SECONDS`, invalidated by our own writes.
-    async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError>;
-    /// The answer of [`Self::admission`] when it is in the cache: costs no thread hop.
-    fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission>;
-    /// The current participants of `rooms`, for the sweep that finds rows others deleted.
-    async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError>;
-
-    /// A user by id, for token checks. Cached like admissions.
-    async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError>;
-    /// By lower-cased e-mail if it contains `@`, else (or on a miss) by lower-cased username.
-    async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError>;
-    /// A profile by id. Cached, invalidated by our own writes.
-    async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError>;
-    /// A profile by username, whatever its case.
-    async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
-    /// Makes a user.
-    async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
-    /// Replaces a password hash.
-    async fn set_password(&self, user: UserId, password_hash: String) -> Result<(), StoreError>;
-    /// Remembers that the refresh token `jti` may not be used again, until it expires at `expires`.
-    async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
-    /// Was [`Self::revoke`] called for it?
-    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
-
-    /// The private room of two users, made if there is none; true when it was made. Races make one room.
-    async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError>;
-    /// Makes a room with its participants.
-    async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError>;
-    /// Changes the viewer's own settings of a room; false when the viewer is no participant.
-    async fn change_room_settings(
-        &self,
-        viewer: UserId,
-        room: RoomId,
-        patch: SettingsPatch,
-    ) -> Result<bool, StoreError>;
-    /// The viewer's rooms, newest message first, rooms without messages last. `is_active` defaults to active rooms.
-    async fn rooms(
-        &self,
-        viewer: UserId,
-        chat_type: Option<ChatType>,
-        is_active: bool,
-        page: PageRequest,
-    ) -> Result<PageOf<ChatRoom>, StoreError>;
-    /// One active room of the viewer's.
-    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError>;
-
-    /// Messages that are not deleted, newest first (ties by id), only those created after `since` if given.
-    async fn messages(
-        &self,
-        viewer: UserId,
-        room: RoomId,
-        since: Option<Timestamp>,
-        page: PageRequest,
-    ) -> Result<PageOf<Message>, StoreError>;
-    /// One message that is not deleted.
-    async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError>;
-
-    /// Active users whose username, display name, first or last name contain `text`, without the viewer; all when empty.
-    async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
-    /// Friends of `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
-    async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
-    /// One person as the viewer sees it.
-    async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
-
-    /// The answer of [`Self::account`] when it is in the cache: costs no thread hop.
-    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
-    /// Which of `users` exist and are active, for the sweep of open sockets.
-    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError>;
-    /// What decides on a post's rights. Cached like admissions.
-    async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError>;
-    /// The answer of [`Self::post_head`] when it is in the cache: costs no thread hop.
-    fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>>;
-    /// Whose public posts a user hears of, beside the user's own: whom the user follows and is friends with, each once,
-    /// in no order. 16 bytes each, and some follow thousands: not cached here.
-    async fn feed_authors(&self, user: UserId) -> Result<Vec<UserId>, StoreError>;
-
-    /// A whole post; without a viewer as frames show it. Who may see it is the caller's to decide.
-    async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError>;
-    /// The post with a short id, whatever its case.
-    async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError>;
-    /// Posts as the viewer sees them, newest first (ties by id).
-    async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError>;
-    /// What decides on a comment's rights.
-    async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError>;
-    /// A comment with its first replies. Who may see it is the caller's to decide.
-    async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
-    /// A post's top-level comments, oldest first (ties by id).
-    async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;
-
-    /// A comment's direct replies, oldest first (ties by id).
-    async fn replies(
-        &self,
-        viewer: UserId,
-        comment: CommentId,
-        page: PageRequest,
-    ) -> Result<PageOf<Comment>, StoreError>;
-
-    /// Who follows `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
-    async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
-    /// Whom `of` follows, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
-    async fn following(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
-    /// Open friend requests to and from a user, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
-    async fn friend_requests(&self, user: UserId) -> Result<Vec<FriendRequest>, StoreError>;
-
-    /// A user's notifications, newest first (ties by id).
-    async fn notifications(&self, user: UserId, page: PageRequest) -> Result<PageOf<Notification>, StoreError>;
-    /// One of a user's notifications.
-    async fn notification(
-        &self,
-        user: UserId,
-        notification: NotificationId,
-    ) -> Result<Option<Notification>, StoreError>;
-    /// How many of a user's notifications are unread.
-    async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError>;
-
-    /// What the first [`crate::limits::LITTER_ROWS`] rows of a table behind `after`, by id, name.
-    async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError>;
-
-    /// Does the database answer and take writes?
-    async fn ping(&self) -> Result<(), StoreError>;
-    /// Takes no more writes, commits what is queued, answers everybody, closes.
-    async fn close(&self);
-}
+impl<S: Writes + Accounts + Chats + Posts + People + Notifications + Housekeeping> Store for S {}

@@ -87,6 +87,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// How long a batch waits when the one before it waited in vain.
 const PATIENCE_AWAY: Duration = Duration::from_secs(1);
+/// A batch that takes longer is told in the log.
+const SLOW_BATCH: Duration = Duration::from_secs(1);
 /// A lane that is never idle does its housekeeping this often.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(10);
 /// A closing lane gives an undecided batch this long.
@@ -229,8 +231,13 @@ impl<B: BatchStore> Body<B> {
                 Batch { outcomes: vec![Outcome::Refused(Refusal::Unavailable); writes.len()], events: Vec::new() }
             }
         };
+        let took = started.elapsed();
+        if took > SLOW_BATCH {
+            let (writes, millis) = (writes.len(), took.as_millis());
+            tracing::warn!(writes, millis, "a slow batch: is the database's disk or server busy?");
+        }
         self.meters.batch_size.record(as_f64(writes.len()));
-        self.meters.commit_seconds.record(started.elapsed().as_secs_f64());
+        self.meters.commit_seconds.record(took.as_secs_f64());
         self.report(writes.drain(..), batch);
     }
 

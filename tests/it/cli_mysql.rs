@@ -117,7 +117,8 @@ async fn another_programs_tables_are_left_as_they_are() {
     said(&run(here, &url, &["migrate"]));
     // What stays is what another program would have made; with a column, an index and a table of its own.
     let own = [
-        "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked, pregon_adopted",
+        "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked, pregon_adopted, \
+         pregon_ended_logins, pregon_left_rooms",
         "DROP TABLE friend_requests, stories",
         "ALTER TABLE users ADD COLUMN theme varchar(20) NULL, ADD INDEX theirs (theme)",
         "CREATE TABLE django_migrations (id int)",

@@ -8,6 +8,7 @@ mod cli;
 mod cli_mysql;
 mod codec;
 mod faults;
+mod metrics;
 mod rest;
 mod simulation;
 mod sockets;

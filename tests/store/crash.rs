@@ -41,7 +41,7 @@ fn write_until_killed(path: &str, pairs: &str) {
         .split(',')
         .map(|pair| pair.split_once(':').map(|(room, user)| (room.parse().unwrap(), user.parse().unwrap())).unwrap())
         .collect();
-    let store = SqliteStore::open(SqliteOptions::new(path), Arc::new(Acknowledge)).unwrap();
+    let store: Arc<dyn Store> = SqliteStore::open(SqliteOptions::new(path), Arc::new(Acknowledge)).unwrap();
     let round = std::process::id();
     for number in 0_u64.. {
         let (room, actor) = pairs[number as usize % pairs.len()];
@@ -107,7 +107,7 @@ async fn assert_everything_is_there(
     pairs: &[(RoomId, UserId)],
     acknowledged: &HashSet<String>,
 ) {
-    let store = SqliteStore::open(SqliteOptions::new(path), Arc::new(Recorder::default())).unwrap();
+    let store: Arc<dyn Store> = SqliteStore::open(SqliteOptions::new(path), Arc::new(Recorder::default())).unwrap();
     let mut stored = HashSet::new();
     for (room, user) in pairs {
         let mut page = FIRST_PAGE;

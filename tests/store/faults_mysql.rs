@@ -17,7 +17,7 @@ use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{MessageId, RoomId, Topic, UserId};
 use pregon::limits;
 use pregon::store::mysql::MysqlStore;
-use pregon::store::{RegisterError, Store, StoreError};
+use pregon::store::{RegisterError, Store, StoreError, Writes};
 
 /// A world whose store is known to be MySQL.
 async fn world(backend: Maria) -> (World, Arc<MysqlStore>) {

@@ -9,8 +9,8 @@ use pregon::domain::feed::write::Action as FeedAction;
 use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{RoomId, Topic, UserId};
 use pregon::limits;
-use pregon::store::Store;
 use pregon::store::sqlite::SqliteStore;
+use pregon::store::{Accounts, Housekeeping};
 use tokio::sync::oneshot;
 
 /// A world whose store is known to be SQLite.

@@ -8,8 +8,8 @@ use pregon::limits::PEOPLE_LISTED_MAX;
 use pregon::store::sqlite::{SeedPlan, SqliteOptions, SqliteStore, backup, migrate, seed};
 use pregon::store::{Store, StoreError};
 
-fn open(path: &Path) -> Result<Arc<SqliteStore>, StoreError> {
-    SqliteStore::open(SqliteOptions::new(path), Arc::new(Recorder::default()))
+fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(SqliteStore::open(SqliteOptions::new(path), Arc::new(Recorder::default()))?)
 }
 
 /// The sentence that refuses the file.

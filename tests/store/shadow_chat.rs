@@ -48,6 +48,8 @@ struct Model {
     read_up_to: BTreeMap<UserId, usize>,
     names: BTreeMap<(UserId, String), MessageId>,
     twins: Vec<(UserId, String, MessageType, Transport, MessageId)>,
+    /// Who left by themselves, and whether somebody added them again: the whole run is within a day.
+    left: BTreeMap<UserId, bool>,
     events: u64,
 }
 
@@ -113,12 +115,20 @@ impl Model {
                 outcome
             }
             Action::ReadAll => self.read_all(actor),
-            Action::Leave => self.leave(actor),
+            Action::Leave => {
+                self.left.entry(actor).or_insert(false);
+                self.leave(actor)
+            }
             Action::Remove { .. } | Action::Add { .. } if !is_admin => Expected::Refused(Refusal::NotAdmin),
             Action::Remove { user } => self.leave(*user),
             Action::Add { user } => {
                 if self.members.contains_key(user) {
                     return Expected::Unchanged;
+                }
+                if let Some(was_added) = self.left.get_mut(user)
+                    && std::mem::replace(was_added, true)
+                {
+                    return Expected::Refused(Refusal::HasLeft);
                 }
                 self.members.insert(*user, false);
                 self.read_up_to.insert(*user, self.rows.len());
@@ -130,14 +140,18 @@ impl Model {
     fn send(&mut self, actor: UserId, transport: Transport, new: &NewMessage, outcome: &Outcome) -> Expected {
         if let Some(name) = &new.client_id {
             if let Some(known) = self.names.get(&(actor, name.clone())) {
-                return Expected::Known(*known);
+                let is_gone = self.rows.iter().any(|row| row.id == *known && row.is_deleted);
+                return if is_gone { Expected::Refused(Refusal::Deleted) } else { Expected::Known(*known) };
             }
         } else {
-            let twin = self.twins.iter().position(|(sender, content, kind, other, _)| {
+            let is_twin = |(sender, content, kind, other, _): &(UserId, String, MessageType, Transport, MessageId)| {
                 (*sender, content, *kind) == (actor, &new.content, new.message_type) && *other != transport
-            });
-            if let Some(twin) = twin {
-                return Expected::Known(self.twins.remove(twin).4);
+            };
+            while let Some(place) = self.twins.iter().position(is_twin) {
+                let twin = self.twins.remove(place).4;
+                if self.rows.iter().any(|row| row.id == twin && !row.is_deleted) {
+                    return Expected::Known(twin);
+                }
             }
         }
         // The id is the store's to choose.

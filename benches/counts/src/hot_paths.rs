@@ -15,7 +15,7 @@ use pregon::engine::session::endpoint::Endpoint;
 use pregon::engine::session::outbox::Class;
 use pregon::engine::session::{Effect, Entry, Seconds, Session};
 use pregon::engine::shard::port::{Except, Inbox, Publication, ToShard};
-use pregon::ids::{MessageId, RoomId, UserId};
+use pregon::ids::{FamilyId, MessageId, RoomId, UserId};
 use pregon::limits::MESSAGE_BYTES_MAX;
 use pregon::protocol::v0::command::parse;
 use pregon::protocol::v0::event;
@@ -104,6 +104,7 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
     let entry = Entry {
         account: account.clone(),
         endpoint: Endpoint::Chat { room: RoomId(Uuid::from_u128(7)), has_presence: true },
+        family: FamilyId::issued(0),
         token_ends: 10_000,
     };
     let session = Session::admitted(&entry, Seconds(0), 0);

@@ -56,6 +56,21 @@ pub struct RoomSettings {
     pub is_muted: bool,
 }
 
+impl Default for RoomSettings {
+    /// As in a new row.
+    fn default() -> Self {
+        Self {
+            other_user_nickname: String::new(),
+            chat_background: String::new(),
+            chat_color: String::new(),
+            other_message_color: String::new(),
+            notifications_enabled: true,
+            sound_enabled: true,
+            is_muted: false,
+        }
+    }
+}
+
 /// A participant row with its user.
 #[derive(Debug, Clone)]
 pub struct Participant {
@@ -71,7 +86,7 @@ pub struct Participant {
     pub joined_at: Timestamp,
     /// Messages up to here are read.
     pub last_read_at: Timestamp,
-    /// Others' messages after `last_read_at` that are not deleted.
+    /// Others' messages after `last_read_at` that are not deleted; in lists the viewer's alone are counted.
     pub unread_count: u64,
 }
 
@@ -96,8 +111,10 @@ pub struct ChatRoom {
     pub updated_at: Timestamp,
     /// When the last message came.
     pub last_activity: Timestamp,
-    /// All participants, oldest first.
+    /// Some of them, oldest first; the viewer is one.
     pub participants: Vec<Participant>,
+    /// How many there are.
+    pub participants_count: u64,
     /// The newest message that is not deleted.
     pub last_message: Option<Arc<Message>>,
     /// Whose view this is.

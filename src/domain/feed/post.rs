@@ -268,13 +268,28 @@ pub struct PostPatch {
     pub is_pinned: Option<bool>,
 }
 
-/// Whose posts a list shows. Private posts are in none.
+/// Whose posts a list shows. Private posts are in none but their author's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostList {
     /// Public posts of the viewer, of those the viewer follows, and of the viewer's friends.
     Circle,
     /// All public posts.
     Everybody,
-    /// One author's public posts.
+    /// One author's public posts; the author sees the private ones, too.
     Of(UserId),
+}
+
+/// What an author's posts are and have got, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostStats {
+    /// How many posts there are of each kind, the most frequent first; kinds without a post are not in it.
+    pub by_type: Vec<(PostType, u64)>,
+    /// Reactions to all of them.
+    pub counts: ReactionCounts,
+    /// Comments on all of them.
+    pub comments: u64,
+    /// How often they were shared.
+    pub shares: u64,
+    /// How often they were seen.
+    pub views: u64,
 }

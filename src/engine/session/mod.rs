@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::domain::chat::write::Action;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
-use crate::ids::{NotificationId, Topic};
+use crate::ids::{FamilyId, NotificationId, Topic};
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
 use crate::protocol::v0::command::{self, Command};
 use crate::protocol::v0::fields::Reader;
@@ -33,6 +33,8 @@ pub struct Entry {
     pub account: Arc<Account>,
     /// What it is about.
     pub endpoint: Endpoint,
+    /// The login that its token goes back to: with it, it ends.
+    pub family: FamilyId,
     /// When its token's time is over, grace included, in seconds since 1970; `i64::MAX` where that does not end it.
     pub token_ends: i64,
 }
@@ -53,6 +55,7 @@ pub struct Session {
     account: Option<Arc<Account>>,
     /// As it was asked for; a refused chat socket has one, too.
     endpoint: Endpoint,
+    family: FamilyId,
     began_at: Seconds,
     heard_at: Seconds,
     pinged_at: Option<Seconds>,
@@ -112,6 +115,7 @@ impl Session {
         Self {
             account: Some(entry.account.clone()),
             endpoint: entry.endpoint,
+            family: entry.family,
             began_at: now,
             heard_at: now,
             pinged_at: None,
@@ -126,6 +130,7 @@ impl Session {
         Self {
             account: None,
             endpoint,
+            family: FamilyId::issued(0),
             began_at: now,
             heard_at: now,
             pinged_at: None,
@@ -143,6 +148,11 @@ impl Session {
     /// What it is about.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
+    }
+
+    /// The login that it came with.
+    pub fn family(&self) -> FamilyId {
+        self.family
     }
 
     /// When it was adopted.
@@ -246,7 +256,8 @@ mod tests {
 
     fn session_of(endpoint: Endpoint, token_ends: i64) -> Session {
         let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
-        Session::admitted(&Entry { account, endpoint, token_ends }, Seconds(100), 1_000_000)
+        let family = FamilyId::issued(900_000);
+        Session::admitted(&Entry { account, endpoint, family, token_ends }, Seconds(100), 1_000_000)
     }
 
     fn session(token_ends: i64) -> Session {

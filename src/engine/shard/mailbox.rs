@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::port::{Except, Readers, ToShard};
+use super::port::{Except, LoginEnds, Readers, ToShard};
 use super::round::Round;
 use super::{Core, Slot};
 use crate::domain::user::Account;
@@ -12,7 +12,7 @@ use crate::engine::session::outbox::Class;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX};
 use crate::protocol::v0::event;
-use crate::protocol::v0::reason::{Goodbye, REMOVED};
+use crate::protocol::v0::reason::{Goodbye, LOGIN_OVER, REMOVED};
 
 impl Core {
     /// Takes some messages out of the inbox, fewer when they are long. True when more wait.
@@ -72,6 +72,7 @@ impl Core {
             }
             ToShard::Departed { room, user } => self.presence.leave(room, user, self.moment),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
+            ToShard::EndLogins { ends, from, answer } => drop(answer.send(self.end_logins(&ends, from))),
             ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),
             ToShard::Follows { feed, follows } => self.follows(feed, follows),
             ToShard::Refollow { user, follows } => self.refollow(user, follows),
@@ -139,15 +140,34 @@ impl Core {
 
     /// Sessions on posts, of a bounded number of slots.
     fn readers(&self, from: u32) -> Readers {
-        let to =
-            from.saturating_add(ACTIVE_CHECK_SESSIONS_MAX).min(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
-        let slots = self.slots.get(from as usize..to as usize).unwrap_or_default();
+        let (slots, next) = self.some_slots(from);
         let of = |slot: &Slot| {
             let user = slot.session.account()?.id;
             matches!(slot.session.endpoint(), Endpoint::Post(_)).then(|| (user, slot.session.endpoint().topic(user)))
         };
         let users = slots.iter().flatten().filter_map(of).collect();
-        Readers { users, next: Some(to).filter(|to| (*to as usize) < self.slots.len()) }
+        Readers { users, next }
+    }
+
+    /// Sessions of logins that are over, of a bounded number of slots, say goodbye. From which slot to go on.
+    fn end_logins(&mut self, ends: &LoginEnds, from: u32) -> Option<u32> {
+        let (slots, next) = self.some_slots(from);
+        let is_over = |slot: &Slot| {
+            let ends = slot.session.account().and_then(|account| ends.get(&account.id));
+            ends.is_some_and(|ends| ends.iter().any(|end| end.ends(slot.session.family())))
+        };
+        let over = (from..).zip(slots).filter(|(_, slot)| slot.as_ref().is_some_and(is_over));
+        let over: Vec<u32> = over.map(|(index, _)| index).collect();
+        over.into_iter().for_each(|index| self.goodbye(index, LOGIN_OVER));
+        next
+    }
+
+    /// A bounded number of slots, and the one to go on from; `None` when these are the last.
+    fn some_slots(&self, from: u32) -> (&[Option<Slot>], Option<u32>) {
+        let all = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let to = from.saturating_add(ACTIVE_CHECK_SESSIONS_MAX).min(all);
+        let slots = self.slots.get(from as usize..to as usize).unwrap_or_default();
+        (slots, Some(to).filter(|to| *to < all))
     }
 
     fn find_open(&self, key: SessionKey) -> Option<u32> {

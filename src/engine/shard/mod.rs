@@ -81,10 +81,9 @@ pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
         }
         // Without one shard the others wait for room in its inbox, and so do the lanes: then rather no server at all.
         let id = plan.id.0;
-        alarm::guard(&format!("shard {id}"), || match event::run(plan) {
-            Ok(()) => {}
-            Err(error) => {
-                alarm::raise(&format!("shard {id} cannot run: {error}. Raise the open-file limit (ulimit -n)"))
+        alarm::guard(&format!("shard {id}"), || {
+            if let Err(error) = event::run(plan) {
+                alarm::raise(&format!("shard {id} cannot run: {error}. Raise the open-file limit (ulimit -n)"));
             }
         });
     })

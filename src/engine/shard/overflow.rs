@@ -61,7 +61,7 @@ impl Overflow {
         }
     }
 
-    /// Messages that wait.
+    /// What the messages carry.
     #[cfg(test)]
     pub(super) fn carried_bytes(&self) -> usize {
         self.bytes

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::port::RestBody;
-use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
+use crate::limits::{ANSWER_PATIENCE, HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
 
 /// Connected, and nothing has come yet.
 const FRESH: u8 = 0;
@@ -105,11 +105,18 @@ pub(super) struct Patience {
     pub last: Duration,
     /// What may still come behind an answer that ends the connection.
     pub linger: Duration,
+    /// That the peer takes some more of an answer.
+    pub taken: Duration,
 }
 
 impl Patience {
-    pub const USUAL: Self =
-        Self { head: HANDSHAKE_TIMEOUT, idle: IDLE_CONNECTION, last: LAST_REQUEST_PATIENCE, linger: LINGER };
+    pub const USUAL: Self = Self {
+        head: HANDSHAKE_TIMEOUT,
+        idle: IDLE_CONNECTION,
+        last: LAST_REQUEST_PATIENCE,
+        linger: LINGER,
+        taken: ANSWER_PATIENCE,
+    };
 }
 
 /// The socket. Who is waited for too long reads as closed, which hyper takes for the end between two requests.
@@ -122,16 +129,37 @@ pub(super) struct Patient {
     deadline: Pin<Box<Sleep>>,
     /// This side has closed, and the other is waited for.
     is_lingering: bool,
+    /// Until when the peer must take some more of an answer, while it takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
     pub fn new(socket: TcpStream, turn: Turn, patience: Patience) -> Self {
         let deadline = Box::pin(sleep_until(Instant::now() + patience.head));
-        Self { socket: TokioIo::new(socket), turn, patience, waits_for: (FRESH, false), deadline, is_lingering: false }
+        Self {
+            socket: TokioIo::new(socket),
+            turn,
+            patience,
+            waits_for: (FRESH, false),
+            deadline,
+            is_lingering: false,
+            stall: None,
+        }
     }
 
     pub fn into_inner(self) -> TcpStream {
         self.socket.into_inner()
+    }
+
+    /// The peer took something, or it did not: then not for ever, since what it does not take lies in memory here.
+    fn taken<T>(&mut self, outcome: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stall = None;
+            return outcome;
+        }
+        let until = Instant::now() + self.patience.taken;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        stall.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Nothing more has come: is it time to give up?
@@ -176,7 +204,8 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.taken(outcome, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -217,7 +246,8 @@ impl Write for Patient {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, bytes)
+        let outcome = Pin::new(&mut self.socket).poll_write_vectored(context, bytes);
+        self.taken(outcome, context)
     }
 }
 
@@ -226,7 +256,7 @@ mod tests {
     use std::convert::Infallible;
 
     use http::{Request, Response};
-    use http_body_util::{BodyExt, Empty};
+    use http_body_util::{BodyExt, Full};
     use hyper::body::Incoming;
     use hyper_util::rt::TokioTimer;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -239,7 +269,10 @@ mod tests {
         idle: Duration::from_millis(500),
         last: Duration::from_millis(50),
         linger: Duration::from_millis(500),
+        taken: Duration::from_millis(300),
     };
+    /// More than sockets' buffers hold.
+    const LONG: usize = 32 * 1024 * 1024;
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     /// A client whose connection is served, and its turn.
@@ -249,11 +282,12 @@ mod tests {
         let (socket, turn) = (listener.accept().await.unwrap().0, Turn::default());
         let (of_service, of_socket) = (turn.clone(), turn.clone());
         tokio::spawn(async move {
-            let service = hyper::service::service_fn(move |_: Request<Incoming>| {
+            let service = hyper::service::service_fn(move |request: Request<Incoming>| {
                 let turn = of_service.clone();
                 turn.request_came();
                 async move {
-                    let body = Empty::<Bytes>::new().map_err(|never: Infallible| match never {}).boxed();
+                    let bytes = if request.uri() == "/long" { vec![b'x'; LONG] } else { Vec::new() };
+                    let body = Full::new(Bytes::from(bytes)).map_err(|never: Infallible| match never {}).boxed();
                     Ok::<_, Infallible>(Response::new(Told::new(body, turn)))
                 }
             });
@@ -294,6 +328,31 @@ mod tests {
             tokio::join!(closes_after(&mut silent), closes_after(&mut half), closes_after(&mut idle));
         assert!(idle >= PATIENCE.idle - Duration::from_millis(5), "{idle:?}");
         assert!(silent < idle && half < idle, "{silent:?}, {half:?}, {idle:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_takes_is_given_up_and_a_slow_reader_is_not() {
+        let long = b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n";
+        let (mut stuck, _) = connected().await;
+        let (mut slow, _) = connected().await;
+        for client in [&mut stuck, &mut slow] {
+            client.write_all(long).await.unwrap();
+        }
+        let (began, mut had, mut piece) = (Instant::now(), 0, vec![0; 64 * 1024]);
+        while began.elapsed() < PATIENCE.taken * 4 {
+            had += slow.read(&mut piece).await.unwrap();
+            tokio::time::sleep(PATIENCE.taken / 100).await;
+        }
+        while had < LONG {
+            let read = slow.read(&mut piece).await.unwrap();
+            assert!(read > 0, "closed after {had} bytes");
+            had += read;
+        }
+        let mut had = 0;
+        while let Ok(read @ 1..) = stuck.read(&mut piece).await {
+            had += read;
+        }
+        assert!(had < LONG, "all of it came");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! How the rest of the server speaks to a shard, and what a shard asks of the rest.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::domain::login::LoginEnd;
 use crate::domain::user::Account;
 use crate::domain::write::Write;
 use crate::engine::session::Entry;
@@ -72,6 +74,9 @@ pub struct Follows {
     pub permit: tokio::sync::OwnedSemaphorePermit,
 }
 
+/// Whose logins are over, and which.
+pub type LoginEnds = HashMap<UserId, Vec<LoginEnd>>;
+
 /// Sessions on posts, of some of a shard's slots.
 #[derive(Debug)]
 pub struct Readers {
@@ -130,6 +135,15 @@ pub enum ToShard {
         users: Arc<[UserId]>,
         /// When the question was put.
         asked_at: std::time::Instant,
+    },
+    /// Sessions of logins that are over end.
+    EndLogins {
+        /// Which logins.
+        ends: Arc<LoginEnds>,
+        /// The first slot to look at.
+        from: u32,
+        /// Where it is said from which slot to go on; `None` when these were the last.
+        answer: tokio::sync::oneshot::Sender<Option<u32>>,
     },
     /// Who has sockets on posts?
     Readers {

@@ -31,14 +31,17 @@ impl Presenter {
             .close();
     }
 
-    /// A friend request with both its users.
+    /// A friend request with both its users. Only open ones are shown, which nobody has changed since they were made; words
+    /// of the sender's are not kept.
     pub fn friend_request(&self, out: &mut Vec<u8>, request: &FriendRequest) {
         Object::open(out)
             .id("id", request.id)
             .value("sender", |out| self.basic(out, &request.sender))
             .value("receiver", |out| self.basic(out, &request.receiver))
+            .text("message", "")
             .text("status", request.status.as_str())
             .time("created_at", request.created_at)
+            .time("updated_at", request.created_at)
             .close();
     }
 }

@@ -224,7 +224,7 @@ impl Presenter {
             .close();
     }
 
-    /// The 15-key room as its viewer sees it.
+    /// The 16-key room as its viewer sees it.
     pub fn room(&self, out: &mut Vec<u8>, room: &ChatRoom) {
         let viewer = Some(room.viewer);
         let own = room.participants.iter().find(|one| one.user.id == room.viewer);
@@ -240,7 +240,8 @@ impl Presenter {
             .time("created_at", room.created_at)
             .time("updated_at", room.updated_at)
             .time("last_activity", room.last_activity)
-            .array("participants", &room.participants, |out, one| self.participant(out, one, viewer))
+            .array("participants", &room.participants, |out, one| self.participant(out, one, room.viewer))
+            .number("participants_count", room.participants_count)
             .value("last_message", |out| match &room.last_message {
                 Some(message) => write_last_message(out, message),
                 None => out.extend_from_slice(b"null"),
@@ -258,22 +259,27 @@ impl Presenter {
             .close();
     }
 
-    fn participant(&self, out: &mut Vec<u8>, one: &Participant, viewer: Option<UserId>) {
+    /// What others call the viewer, and what they have read or muted, is theirs to know: the keys stay.
+    fn participant(&self, out: &mut Vec<u8>, one: &Participant, viewer: UserId) {
+        let is_own = one.user.id == viewer;
+        let nobodys = RoomSettings::default();
         let mut object = Object::open(out);
         object
             .id("id", one.id.hyphenated())
-            .value("user", |out| self.profile(out, &one.user, viewer))
+            .value("user", |out| self.profile(out, &one.user, Some(viewer)))
             .text("role", &one.role);
-        settings_keys(&mut object, &one.settings);
-        object
-            .time("joined_at", one.joined_at)
-            .time("last_read_at", one.last_read_at)
-            .number("unread_count", one.unread_count)
-            .close();
+        settings_keys(&mut object, if is_own { &one.settings } else { &nobodys });
+        object.time("joined_at", one.joined_at);
+        if is_own {
+            object.time("last_read_at", one.last_read_at).number("unread_count", one.unread_count);
+        } else {
+            object.value("last_read_at", |out| out.extend_from_slice(b"null")).number("unread_count", 0);
+        }
+        object.close();
     }
 
     /// The avatar's address; a drawing of the name for users without one.
-    fn avatar(&self, user: &UserProfile) -> String {
+    pub fn avatar(&self, user: &UserProfile) -> String {
         user.avatar.as_deref().and_then(|path| self.address(path)).unwrap_or_else(|| {
             let name = utf8_percent_encode(json::within(&user.display_name, chars::DISPLAY_NAME), COMPONENT);
             format!("https://ui-avatars.com/api/?name={name}&background=00ff88&color=fff")

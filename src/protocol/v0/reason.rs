@@ -23,6 +23,8 @@ pub const OVERLOAD: Goodbye = Goodbye { code: 1013, reason: "try again later" };
 pub const CROWDED: Goodbye = Goodbye { code: 1013, reason: "too many sockets, the oldest goes" };
 /// The token has expired or was revoked: come back with a fresh one.
 pub const TOKEN_OVER: Goodbye = Goodbye { code: 4001, reason: "token expired" };
+/// Somebody logged out or changed the password: log in again.
+pub const LOGIN_OVER: Goodbye = Goodbye { code: 4001, reason: "session ended, log in again" };
 /// The user was deactivated or is gone: what the token was for is over.
 pub const INACTIVE: Goodbye = Goodbye { code: 4001, reason: "user no longer active" };
 /// The post became private.
@@ -55,20 +57,27 @@ pub const SIGNAL_TOO_LONG: &str = "El campo data de signal no puede superar 4 Ki
 /// The database could not be asked at the handshake.
 pub const TRY_LATER: &str = "El servicio no está disponible en este momento, inténtalo de nuevo";
 
+/// A `client_id` whose message its author has deleted.
+pub const DELETED: &str =
+    "El mensaje con este client_id ya se envió y fue eliminado: usa otro client_id para enviarlo de nuevo";
+
 /// The text of a refused write, or `None` where the contract wants silence.
 pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::NotParticipant => Some(NOT_PARTICIPANT),
         Refusal::NoSuchMessage => Some("El mensaje no existe en este chat"),
+        Refusal::Deleted => Some(DELETED),
         Refusal::NotAuthor | Refusal::NotText => None,
         Refusal::ReplyElsewhere => Some("El mensaje de respuesta debe pertenecer al mismo chat."),
         Refusal::NotAdmin => Some("Solo el propietario o un administrador puede hacer eso"),
+        Refusal::PrivateRoom => Some("No puedes salir de un chat privado"),
         Refusal::NoSuchUser => Some("Usuario no encontrado"),
         Refusal::NoSuchNotification => Some("Notificación no encontrada"),
         Refusal::Busy => Some("El servidor está ocupado, inténtalo de nuevo en unos segundos"),
         Refusal::Unavailable => Some("No se pudo guardar, inténtalo de nuevo"),
         // Sockets do not write about posts and people.
         Refusal::NotActive
+        | Refusal::HasLeft
         | Refusal::NoSuchPost
         | Refusal::NotVisible
         | Refusal::CommentsClosed

@@ -9,18 +9,21 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::access::token::Pair;
+use crate::access::rate;
+use crate::access::token::{Pair, TokenError};
 use crate::clock::Timestamp;
 use crate::domain::feed::write::Action;
+use crate::domain::user::ProfilePatch;
 use crate::domain::write::Outcome;
-use crate::ids::UserId;
+use crate::ids::{FamilyId, UserId};
 use crate::limits;
 use crate::protocol::v0::json::Object;
 use crate::rest::auth::registration::{self, PASSWORD_CHARS};
 use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Client;
-use crate::rest::extract::{Caller, active_account};
+use crate::rest::extract::{Caller, bearer_of};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
+use crate::rest::uploads::defaults;
 use crate::rest::{App, json_response};
 use crate::store::RegisterError;
 
@@ -33,8 +36,13 @@ pub async fn login(State(app): State<Arc<App>>, Client(client): Client, fields: 
     let login = fields.required("login", up_to(254), &mut faults);
     let password = fields.required("password", up_to(PASSWORD_CHARS), &mut faults);
     let (Some(login), Some(password)) = (login, password) else { return Err(faults.result().err().unwrap_or(wrong())) };
-    let user = check_password(&app, client, &login, password).await?;
-    let pair = app.tokens.issue_pair(user, Timestamp::now());
+    // Before the password is looked up: a change that comes meanwhile ends this login, too.
+    let family = FamilyId::begun(Timestamp::now());
+    let Checked { user, hash } = check_password(&app, client, &login, password).await?;
+    if app.store.credentials(&login.to_lowercase()).await?.is_none_or(|found| found.password_hash != hash) {
+        return Err(wrong());
+    }
+    let pair = app.tokens.issue_pair_of(user, family, Timestamp::now());
     let mut out = Vec::with_capacity(2048);
     let mut object = Object::open(&mut out);
     object.text("refresh", &pair.refresh).text("access", &pair.access);
@@ -43,18 +51,54 @@ pub async fn login(State(app): State<Arc<App>>, Client(client): Client, fields: 
     Ok(json_response(StatusCode::OK, out))
 }
 
-async fn check_password(app: &App, client: Option<IpAddr>, login: &str, password: String) -> Result<UserId> {
-    app.rates.login(client, login)?;
-    let found = app.store.credentials(&login.to_lowercase()).await?;
-    let (hash, user) = match found {
-        Some(found) => (Some(found.password_hash), Some((found.user, found.is_active))),
-        None => (None, None),
+/// Who gave the right password.
+struct Checked {
+    user: UserId,
+    /// What it was checked against.
+    hash: String,
+}
+
+/// Every attempt is counted, and one that fails is logged: whence it came, not as whom.
+async fn check_password(app: &App, client: Option<IpAddr>, login: &str, password: String) -> Result<Checked> {
+    let checked = try_password(app, client, login, password).await;
+    let outcome = match &checked {
+        Ok(Ok(_)) => "ok",
+        Ok(Err(outcome)) => *outcome,
+        Err(Error::TooMany(_)) => "limited",
+        Err(_) => "unavailable",
     };
-    match (app.hasher.verify(password, hash).await?, user) {
-        (true, Some((user, true))) => Ok(user),
-        (true, Some((_, false))) => Err(Error::whole("Esta cuenta está desactivada.")),
-        _ => Err(wrong()),
+    metrics::counter!("pregon_logins_total", "outcome" => outcome).increment(1);
+    if outcome != "ok" {
+        let client = client.map_or_else(|| "-".to_owned(), |client| client.to_string());
+        tracing::info!(client, outcome, "a login failed");
     }
+    checked?.map_err(|outcome| match outcome {
+        INACTIVE => Error::whole("Esta cuenta está desactivada."),
+        _ => wrong(),
+    })
+}
+
+/// The password is right, but the user was deactivated.
+const INACTIVE: &str = "inactive";
+
+async fn try_password(
+    app: &App,
+    client: Option<IpAddr>,
+    login: &str,
+    password: String,
+) -> Result<std::result::Result<Checked, &'static str>> {
+    app.rates.attempt(client)?;
+    let login = login.to_lowercase();
+    let found = app.store.credentials(&login).await?;
+    let bucket = found.as_ref().map_or(rate::Login::Name(login), |found| rate::Login::Account(found.user));
+    app.rates.login(client, bucket)?;
+    let hash = found.as_ref().map(|found| found.password_hash.clone());
+    let is_right = app.hasher.verify(client, password, hash).await?;
+    Ok(match found {
+        Some(found) if is_right && found.is_active => Ok(Checked { user: found.user, hash: found.password_hash }),
+        Some(_) if is_right => Err(INACTIVE),
+        _ => Err("wrong"),
+    })
 }
 
 fn wrong() -> Error {
@@ -63,13 +107,17 @@ fn wrong() -> Error {
 
 /// `POST register/`
 pub async fn register(State(app): State<Arc<App>>, Client(client): Client, fields: Fields) -> Result<Response> {
-    app.rates.attempt(client)?;
-    let (mut user, password) = registration::check(&*app.store, &fields).await?;
-    user.password_hash = app.hasher.make(password).await?;
+    app.rates.registration(client)?;
+    let (mut user, password) = registration::check(&*app.store, &fields, || app.rates.taken(client)).await?;
+    user.password_hash = app.hasher.make(client, password).await?;
+    let username = user.username.clone();
     let user = app.store.register(user).await.map_err(|error| match error {
-        RegisterError::Taken { email, username } => registration::taken(email, username),
+        RegisterError::Taken { email, username } => {
+            app.rates.taken(client).map_or_else(Error::from, |()| registration::taken(email, username))
+        }
         RegisterError::Store(error) => error.into(),
     })?;
+    give_pictures(&app, user, &username).await;
     follow_the_helpers(&app, user).await;
     let Pair { refresh, access } = app.tokens.issue_pair(user, Timestamp::now());
     let mut out = Vec::with_capacity(2048);
@@ -79,6 +127,17 @@ pub async fn register(State(app): State<Arc<App>>, Client(client): Client, field
     object.value("tokens", |out| Object::open(out).text("refresh", &refresh).text("access", &access).close());
     object.close();
     Ok(json_response(StatusCode::CREATED, out))
+}
+
+/// Everybody new gets the pictures that the operator has put there. The user is there, whatever becomes of it.
+async fn give_pictures(app: &App, user: UserId, username: &str) {
+    let [avatar, cover_photo] = defaults::give(&app.media, username).await;
+    let patch = ProfilePatch { avatar, cover_photo, ..ProfilePatch::default() };
+    if patch != ProfilePatch::default()
+        && let Err(error) = app.store.change_profile(user, patch).await
+    {
+        tracing::warn!(%error, "a new user does not get the pictures of new users");
+    }
 }
 
 /// Everybody new follows [`FOLLOWED_BY_ALL`], as by following on one's own. The user is there, whatever becomes of it.
@@ -101,20 +160,12 @@ pub async fn refresh(State(app): State<Arc<App>>, fields: Fields) -> Result<Resp
     faults.result()?;
     let now = Timestamp::now();
     let refresh = app.tokens.verify_refresh(&token.unwrap_or_default(), now).map_err(Unauthorized::Refresh)?;
-    if app.store.is_revoked(&refresh.token.jti).await? {
-        return Err(Unauthorized::Refresh(crate::access::token::TokenError::Invalid).into());
+    let is_over = bearer_of(&*app.store, &refresh.token).await?.is_none();
+    if is_over || !app.logins.may_renew(&refresh).await? {
+        return Err(Unauthorized::Refresh(TokenError::Invalid).into());
     }
-    active_account(&*app.store, refresh.token.user).await?;
     let Pair { access, refresh } = app.tokens.renew(&refresh, now);
     Ok(Json(json!({"access": access, "refresh": refresh})).into_response())
-}
-
-/// `GET profile/`
-pub async fn profile(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
-    let user = app.store.profile(caller.id()).await?.ok_or(Unauthorized::NoUser)?;
-    let mut out = Vec::with_capacity(1024);
-    app.presenter.profile(&mut out, &user, Some(user.id));
-    Ok(json_response(StatusCode::OK, out))
 }
 
 /// `GET verify/`
@@ -127,15 +178,12 @@ pub async fn verify(State(app): State<Arc<App>>, caller: Caller) -> Result<Respo
     Ok(json_response(StatusCode::OK, out))
 }
 
-/// `POST logout/`: a refresh token of the caller's that comes along is not taken again.
+/// `POST logout/`: the caller's login ends, and that of a refresh token of the caller's that comes along.
 pub async fn logout(State(app): State<Arc<App>>, caller: Caller, fields: Fields) -> Result<Response> {
     let token = ["refresh_token", "refresh"].iter().find_map(|name| fields.0.get(*name)?.as_str());
-    if let Some(Ok(refresh)) = token.map(|token| app.tokens.verify_refresh(token.trim(), Timestamp::now()))
-        && refresh.token.user == caller.id()
-    {
-        let expires = Timestamp(0).plus_seconds(refresh.token.expires);
-        app.store.revoke(refresh.token.jti, expires).await?;
-    }
+    let refresh = token.and_then(|token| app.tokens.verify_refresh(token.trim(), Timestamp::now()).ok());
+    let refresh = refresh.filter(|refresh| refresh.token.user == caller.id());
+    app.logins.log_out(&caller.access, refresh.as_ref()).await?;
     Ok(Json(json!({"message": "Sesión cerrada exitosamente"})).into_response())
 }
 
@@ -162,13 +210,17 @@ pub async fn change_password(
         faults.add("new_password_confirm", "Las contraseñas no coinciden.");
     }
     faults.result()?;
-    match check_password(&app, client, &caller.account.username, old).await {
-        Ok(user) if user == caller.id() => {}
+    let is_wrong = || Error::field(old_name, "La contraseña actual es incorrecta.");
+    let old_hash = match check_password(&app, client, &caller.account.username, old).await {
+        Ok(Checked { user, hash }) if user == caller.id() => hash,
         Err(error @ (Error::TooMany(_) | Error::Unavailable | Error::Internal(_))) => return Err(error),
-        Ok(_) | Err(_) => return Err(Error::field(old_name, "La contraseña actual es incorrecta.")),
+        Ok(_) | Err(_) => return Err(is_wrong()),
+    };
+    let new_hash = app.hasher.make(client, new).await?;
+    // Of two at the same time one is first, and the old password is no longer the other's to give.
+    if !app.logins.change_password(&caller.access, old_hash, new_hash).await? {
+        return Err(is_wrong());
     }
-    let hash = app.hasher.make(new).await?;
-    app.store.set_password(caller.id(), hash).await?;
     Ok(Json(json!({"message": "Contraseña cambiada exitosamente"})).into_response())
 }
 

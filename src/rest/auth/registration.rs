@@ -1,10 +1,11 @@
 //! What a new user must be: the fields of `register/`, all faults at once.
 
 use crate::access::password;
+use crate::access::rate::TooMany;
 use crate::domain::user::NewUser;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
-use crate::store::Store;
+use crate::store::Accounts;
 
 /// More than anybody types; bounds what is hashed.
 pub const PASSWORD_CHARS: usize = 1024;
@@ -47,11 +48,15 @@ pub fn is_reserved(username: &str) -> bool {
     RESERVED.contains(&username)
 }
 
-/// The new user without a password hash, and the password.
+/// The new user without a password hash, and the password. `pay`: for the answer that an address or a name is taken.
 ///
 /// # Errors
-/// 400 with every fault.
-pub async fn check(store: &dyn Store, fields: &Fields) -> Result<(NewUser, String)> {
+/// 400 with every fault, or what `pay` says.
+pub async fn check(
+    store: &dyn Accounts,
+    fields: &Fields,
+    pay: impl FnOnce() -> Result<(), TooMany>,
+) -> Result<(NewUser, String)> {
     let mut faults = Faults::default();
     let user = NewUser {
         email: email(fields, &mut faults),
@@ -69,10 +74,15 @@ pub async fn check(store: &dyn Store, fields: &Fields) -> Result<(NewUser, Strin
     };
     let password = fields.required("password", PASSWORD, &mut faults).unwrap_or_default();
     let again = fields.required("password_confirm", up_to(PASSWORD_CHARS), &mut faults).unwrap_or_default();
-    if !user.email.is_empty() && store.credentials(&user.email).await?.is_some() {
+    let is_email_taken = !user.email.is_empty() && store.credentials(&user.email).await?.is_some();
+    let is_username_taken = !user.username.is_empty() && store.credentials(&user.username).await?.is_some();
+    if is_email_taken || is_username_taken {
+        pay()?;
+    }
+    if is_email_taken {
         faults.add("email", EMAIL_TAKEN);
     }
-    if !user.username.is_empty() && store.credentials(&user.username).await?.is_some() {
+    if is_username_taken {
         faults.add("username", USERNAME_TAKEN);
     }
     faults.result()?;
@@ -119,7 +129,7 @@ fn email(fields: &Fields, faults: &mut Faults) -> String {
     }
 }
 
-fn display_name(fields: &Fields, faults: &mut Faults) -> String {
+pub(super) fn display_name(fields: &Fields, faults: &mut Faults) -> String {
     match fields.required("display_name", DISPLAY_NAME, faults) {
         Some(text) if text.chars().any(char::is_control) => {
             faults.add("display_name", "El nombre para mostrar no puede contener caracteres de control.");
@@ -134,7 +144,7 @@ fn display_name(fields: &Fields, faults: &mut Faults) -> String {
 }
 
 /// Does the character show anything by itself? Those that do not: Unicode's format characters, fillers, selectors and blanks.
-fn is_visible(character: char) -> bool {
+pub(super) fn is_visible(character: char) -> bool {
     let shows_nothing = matches!(character,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
         | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
@@ -160,7 +170,7 @@ fn username(fields: &Fields, faults: &mut Faults) -> String {
     }
 }
 
-fn account_type(fields: &Fields, faults: &mut Faults) -> String {
+pub(super) fn account_type(fields: &Fields, faults: &mut Faults) -> String {
     match fields.optional("account_type", up_to(20), faults) {
         Some(text) if text == "user" || text == "enterprise" => text,
         Some(text) if text.is_empty() && !fields.has("account_type") => "user".to_owned(),
@@ -183,7 +193,7 @@ pub fn address(fields: &Fields, name: &str, faults: &mut Faults) -> String {
 }
 
 /// `http`, `https` or `ftp`, as Django allows; never `javascript:`.
-fn is_web_address(text: &str) -> bool {
+pub(super) fn is_web_address(text: &str) -> bool {
     let rest = text
         .split_once("://")
         .filter(|(scheme, _)| ["http", "https", "ftp", "ftps"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));

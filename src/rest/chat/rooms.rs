@@ -12,13 +12,15 @@ use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::chat::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::{RoomId, UserId};
+use crate::limits;
+use crate::protocol::v0::json::Object;
 use crate::protocol::v0::object;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
-use crate::rest::paging::Listing;
+use crate::rest::paging::{Listing, no_such_page};
 use crate::rest::{App, json_response};
-use crate::store::NewRoomError;
+use crate::store::{NewRoomError, PageRequest};
 
 /// A room's id in a path.
 ///
@@ -48,9 +50,15 @@ fn chat_type_of(text: &str) -> Result<ChatType> {
     ChatType::from_text(text).ok_or_else(|| Error::field("chat_type", format!("\"{text}\" no es una elección válida.")))
 }
 
-/// `GET chats/<id>/`
-pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Result<Response> {
-    let room = app.store.room(caller.id(), room_id(&room)?).await?.ok_or(NOT_FOUND)?;
+/// `GET chats/<id>/`, of large rooms with `?participants_page=`
+pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>, uri: Uri) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let number = match listing.value("participants_page").filter(|text| !text.is_empty()) {
+        None => 1,
+        Some(text) => text.parse().ok().filter(|number| (1..=100_000).contains(number)).ok_or_else(no_such_page)?,
+    };
+    let participants = PageRequest { number, size: limits::PARTICIPANTS_SHOWN_MAX };
+    let room = app.store.room_of_page(caller.id(), room_id(&room)?, participants).await?.ok_or(NOT_FOUND)?;
     Ok(room_response(&app, &room))
 }
 
@@ -63,6 +71,7 @@ fn room_response(app: &App, room: &ChatRoom) -> Response {
 /// `POST chats/`
 pub async fn create(State(app): State<Arc<App>>, caller: Caller, fields: Fields) -> Result<Response> {
     let room = new_room(&caller, &fields)?;
+    app.rates.participants(caller.id(), room.others.len())?;
     let answer = json!({
         "name": room.name,
         "chat_type": room.chat_type.as_str(),
@@ -103,20 +112,22 @@ fn new_room(caller: &Caller, fields: &Fields) -> Result<NewRoom> {
         if other != caller.id() && !others.contains(&other) {
             others.push(other);
         }
-        if others.len() > crate::limits::ROOM_PARTICIPANTS_NEW_MAX {
-            let most = crate::limits::ROOM_PARTICIPANTS_NEW_MAX;
+        if others.len() > limits::ROOM_PARTICIPANTS_NEW_MAX {
+            let most = limits::ROOM_PARTICIPANTS_NEW_MAX;
             let text = format!("Asegúrese de que este campo no tenga más de {most} elementos.");
             return Err(Error::field("participant_ids", text));
         }
     }
     match chat_type {
         ChatType::Private if others.len() != 1 => {
-            Err(Error::whole("Los chats privados requieren exactamente 1 participante adicional."))
+            let text = "Los chats privados requieren exactamente 1 participante adicional.";
+            Err(Error::field("participant_ids", text))
         }
         ChatType::Group if others.len() < 2 => {
-            Err(Error::whole("Los chats grupales requieren al menos 2 participantes adicionales."))
+            let text = "Los chats grupales requieren al menos 2 participantes adicionales.";
+            Err(Error::field("participant_ids", text))
         }
-        ChatType::Group if name.is_empty() => Err(Error::whole("Los chats grupales requieren un nombre.")),
+        ChatType::Group if name.is_empty() => Err(Error::field("name", "Los chats grupales requieren un nombre.")),
         _ => Ok(NewRoom { creator: caller.id(), chat_type, name, description, others }),
     }
 }
@@ -159,7 +170,10 @@ pub async fn settings(
     let room = app.store.room(caller.id(), room).await?.ok_or(NOT_FOUND)?;
     let own = room.participants.iter().find(|one| one.user.id == caller.id()).ok_or(NOT_FOUND)?;
     let mut out = Vec::with_capacity(256);
-    object::room_settings(&mut out, &own.settings);
+    Object::open(&mut out)
+        .text("message", "Configuración actualizada exitosamente")
+        .value("chat_settings", |out| object::room_settings(out, &own.settings))
+        .close();
     Ok(json_response(StatusCode::OK, out))
 }
 
@@ -171,7 +185,12 @@ pub async fn add_participant(
     fields: Fields,
 ) -> Result<Response> {
     let user = required_user(&fields)?;
-    change(&app, &caller, &room, Action::Add { user }, "Participante agregado exitosamente").await
+    app.rates.participants(caller.id(), 1)?;
+    match app.store.write(caller.id(), room_id(&room)?, Action::Add { user }).await {
+        Outcome::Refused(refusal) => Err(refusal.into()),
+        Outcome::Unchanged => Err(Error::hand(StatusCode::BAD_REQUEST, "El usuario ya es participante de este chat")),
+        _ => Ok(Json(json!({"message": "Participante agregado exitosamente"})).into_response()),
+    }
 }
 
 /// `POST chats/<id>/remove_participant/` with `user_id`

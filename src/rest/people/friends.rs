@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::domain::feed::write::Action;
+use crate::domain::people::{FriendRequest, RequestStatus};
 use crate::ids::RequestId;
-use crate::protocol::v0::json;
-use crate::rest::error::{Error, Result};
+use crate::protocol::v0::json::{self, Object};
+use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Caller;
 use crate::rest::fields::Fields;
 use crate::rest::people::profiles::{by_name, people_response};
@@ -52,8 +53,17 @@ pub async fn request(State(app): State<Arc<App>>, caller: Caller, Path(name): Pa
     let action = Action::RequestFriend { user: user.id };
     let written = write_answer::event(app.store.write_feed(caller.id(), action).await)?;
     let event = written.ok_or_else(|| Error::Internal("a friend request changed nothing".to_owned()))?;
-    let body = json!({"message": "Solicitud de amistad enviada", "id": write_answer::relation(&event)?.request});
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let id = write_answer::relation(&event)?.request.ok_or_else(|| write_answer::unexpected(&event))?;
+    let sender = app.store.profile(caller.id()).await?.ok_or(Unauthorized::NoUser)?;
+    let message = format!("Solicitud de amistad enviada a {}", user.display_name);
+    let status = RequestStatus::Pending;
+    let request = FriendRequest { id, sender, receiver: user, status, created_at: event.at };
+    let mut out = Vec::with_capacity(1024);
+    Object::open(&mut out)
+        .text("message", &message)
+        .value("friend_request", |out| app.presenter.friend_request(out, &request))
+        .close();
+    Ok(json_response(StatusCode::CREATED, out))
 }
 
 fn request_id(text: &str) -> Result<RequestId> {

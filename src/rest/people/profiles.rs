@@ -13,12 +13,15 @@ use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::paging::Listing;
 use crate::rest::{App, json_response};
+use crate::store::PageOf;
 
 /// `GET users/` and `GET users/search/?q=`
 pub async fn search(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
     let listing = Listing::sized(&uri)?;
     let text = listing.value("q").or_else(|| listing.value("search")).unwrap_or_default();
-    let text: String = text.trim().chars().take(limits::SEARCH_CHARS_MAX).collect();
+    // People write names as they mention them.
+    let text = text.trim().trim_start_matches('@').trim_start();
+    let text: String = text.chars().take(limits::SEARCH_CHARS_MAX).collect();
     let found = app.store.search_people(caller.id(), &text, listing.page).await?;
     listing.answer(&app.presenter, &found, |out, person| app.presenter.person(out, person))
 }
@@ -30,20 +33,41 @@ pub fn people_response(app: &App, people: &[Person]) -> Response {
     json_response(StatusCode::OK, out)
 }
 
-/// `GET users/profile/<username>/`: the profile, and what joins the two.
+/// `GET users/suggested/`: one page.
+pub async fn suggested(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
+    let listing = Listing::of(&uri)?;
+    let rows = app.store.suggested_people(caller.id()).await?;
+    let found = PageOf { count: rows.len() as u64, rows };
+    listing.answer(&app.presenter, &found, |out, person| app.presenter.person(out, person))
+}
+
+/// `GET users/profile/<username>/`
 pub async fn profile(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
-    let user = by_name(&app, &name).await?;
-    let person = app.store.person(caller.id(), user.id).await?.ok_or(NOT_FOUND)?;
+    let user = app.store.profile_by_name(&name).await?.filter(|user| user.is_active).ok_or(NOT_FOUND)?;
+    profile_response(&app, &caller, &user).await
+}
+
+/// A profile by itself: with both names, and what joins the caller and the user.
+///
+/// # Errors
+/// Those of the store.
+pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) -> Result<Response> {
+    let person = match user.id == caller.id() {
+        true => None,
+        false => Some(app.store.person(caller.id(), user.id).await?.ok_or(NOT_FOUND)?),
+    };
     let mut out = Vec::with_capacity(1024);
-    app.presenter.profile(&mut out, &user, Some(caller.id()));
-    // The profile is an object already: its last brace makes room for three keys more.
+    app.presenter.profile(&mut out, user, Some(caller.id()));
+    // The profile is an object already: its last brace makes room for five keys more.
     out.pop();
     out.push(b',');
-    let mut more = Vec::with_capacity(128);
+    let mut more = Vec::with_capacity(256);
     Object::open(&mut more)
-        .flag("is_following", person.is_following)
-        .flag("is_friend", person.is_friend)
-        .text_or_null("friend_request_status", person.friend_request)
+        .text("first_name", &user.first_name)
+        .text("last_name", &user.last_name)
+        .flag("is_following", person.as_ref().is_some_and(|person| person.is_following))
+        .flag("is_friend", person.as_ref().is_some_and(|person| person.is_friend))
+        .text_or_null("friend_request_status", person.as_ref().and_then(|person| person.friend_request))
         .close();
     out.extend_from_slice(&more[1..]);
     Ok(json_response(StatusCode::OK, out))

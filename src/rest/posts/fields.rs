@@ -73,10 +73,10 @@ pub fn check_patched(post: &Post, patch: &PostPatch) -> Result<()> {
 fn has_its_address(post_type: PostType, podcast_url: &str, streaming_url: &str) -> Result<()> {
     match post_type {
         PostType::Podcast if podcast_url.is_empty() => {
-            Err(Error::whole("URL del podcast es requerida para posts de tipo podcast"))
+            Err(Error::field("podcast_url", "URL del podcast es requerida para posts de tipo podcast"))
         }
         PostType::Streaming if streaming_url.is_empty() => {
-            Err(Error::whole("URL del streaming es requerida para posts de tipo streaming"))
+            Err(Error::field("streaming_url", "URL del streaming es requerida para posts de tipo streaming"))
         }
         _ => Ok(()),
     }
@@ -94,25 +94,9 @@ fn choice<T>(fields: &Fields, name: &str, read: impl Fn(&str) -> Option<T>, faul
     found
 }
 
-/// A list of addresses, as JSON, as JSON in a form's text, or as several values of a form.
+/// A list of addresses.
 fn images(fields: &Fields, faults: &mut Faults) -> Option<String> {
-    let value = fields.0.get("images").filter(|value| !value.is_null())?;
-    let list = match value {
-        Value::String(text) if text.trim().is_empty() => Value::Array(Vec::new()),
-        Value::String(text) if text.trim_start().starts_with('[') => match serde_json::from_str(text) {
-            Ok(list) => list,
-            Err(_) => {
-                faults.add("images", "El valor debe ser JSON válido.");
-                return None;
-            }
-        },
-        Value::String(_) => Value::Array(vec![value.clone()]),
-        other => other.clone(),
-    };
-    let Value::Array(list) = list else {
-        faults.add("images", "Se esperaba una lista de elementos.");
-        return None;
-    };
+    let list = fields.json_list("images", faults)?;
     if list.len() > limits::POST_IMAGES_MAX {
         faults.add("images", too_many_images());
         return None;

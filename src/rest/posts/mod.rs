@@ -1,8 +1,10 @@
 //! Posts with their comments and reactions.
 
+pub mod bookmarks;
 pub mod comments;
 pub mod deletion;
 pub mod fields;
 pub mod new_post;
 pub mod post;
 pub mod reactions;
+pub mod stats;

@@ -13,6 +13,7 @@ use crate::domain::feed::post::{Post, PostHead, PostList, PostPatch};
 use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::PostId;
+use crate::limits;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::form::Form;
@@ -48,14 +49,15 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Resu
     answer_list(&app, &caller, &listing, which).await
 }
 
-/// `GET users/<username>/posts/`
+/// `GET users/<username>/posts/`: the public ones; one's own are all shown to oneself.
 pub async fn list_of(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(name): Path<String>,
     uri: Uri,
 ) -> Result<Response> {
-    let listing = Listing::of(&uri)?;
+    let mut listing = Listing::of(&uri)?;
+    listing.page.size = limits::AUTHOR_PAGE_ROWS;
     let author = by_name(&app, &name).await?;
     answer_list(&app, &caller, &listing, PostList::Of(author.id)).await
 }

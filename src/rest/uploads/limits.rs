@@ -1,10 +1,11 @@
 //! Turns to upload: few at the same time, fewer of one user, and none for ever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::ids::UserId;
@@ -12,44 +13,68 @@ use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::too_slow;
 
-/// How many uploads each user has under way; who has none is not in it.
+/// The uploads that each user has under way, oldest first; who has none is not in it.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<UserId, usize>>);
+pub struct Turns(Mutex<HashMap<UserId, VecDeque<Arc<Notify>>>>);
 
 /// One upload under way, until it is dropped.
 #[derive(Debug)]
 pub struct Turn<'a> {
     turns: &'a Turns,
     user: UserId,
+    /// Rung when somebody who has less needs this turn.
+    lost: Arc<Notify>,
 }
 
 impl Turns {
-    /// One more upload of a user.
+    /// One more upload of a user. Where all turns are taken, the oldest upload of whoever has most gives way to whoever has
+    /// less.
     ///
     /// # Errors
-    /// 503 when the user's turns or all turns are taken.
+    /// 503 when the user's turns are taken, or all are and nobody has more.
     pub fn take(&self, user: UserId) -> Result<Turn<'_>> {
         let mut taken = self.lock();
-        let own = taken.get(&user).copied().unwrap_or_default();
-        // At most as many entries as turns, so adding them up is nothing beside an upload.
-        if own >= limits::USER_UPLOADS_MAX || taken.values().sum::<usize>() >= limits::UPLOADS_MAX {
+        let own = taken.get(&user).map_or(0, VecDeque::len);
+        if own >= limits::USER_UPLOADS_MAX {
             return Err(Error::Unavailable);
         }
-        taken.insert(user, own + 1);
-        Ok(Turn { turns: self, user })
+        // At most as many entries as turns, so looking through them is nothing beside an upload.
+        if taken.values().map(VecDeque::len).sum::<usize>() >= limits::UPLOADS_MAX {
+            let most = taken.values_mut().max_by_key(|uploads| uploads.len());
+            let oldest = most.filter(|most| most.len() > own + 1).and_then(VecDeque::pop_front);
+            oldest.ok_or(Error::Unavailable)?.notify_one();
+        }
+        let lost = Arc::new(Notify::new());
+        taken.entry(user).or_default().push_back(Arc::clone(&lost));
+        Ok(Turn { turns: self, user, lost })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, VecDeque<Arc<Notify>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// Waits for what comes next of the upload.
+    ///
+    /// # Errors
+    /// 503 when somebody else has this turn now.
+    pub async fn keep<T>(&self, next: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.lost.notified() => Err(Error::Unavailable),
+            next = next => Ok(next),
+        }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut taken = self.turns.lock();
-        match taken.get_mut(&self.user) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => drop(taken.remove(&self.user)),
+        let Some(own) = taken.get_mut(&self.user) else { return };
+        own.retain(|other| !Arc::ptr_eq(other, &self.lost));
+        if own.is_empty() {
+            taken.remove(&self.user);
         }
     }
 }
@@ -99,12 +124,32 @@ mod tests {
             held.extend((0..limits::USER_UPLOADS_MAX).map(|_| turns.take(*user).unwrap()));
             assert!(matches!(turns.take(*user), Err(Error::Unavailable)), "one user's are taken");
         }
-        let late = UserId::fresh();
-        assert!(matches!(turns.take(late), Err(Error::Unavailable)), "all are taken");
         drop(held.pop());
-        drop(turns.take(late).unwrap());
         held.push(turns.take(users[users.len() - 1]).unwrap());
         drop(held);
+        assert!(turns.lock().is_empty(), "nobody is remembered");
+    }
+
+    #[tokio::test]
+    async fn a_few_who_hold_all_turns_give_way() {
+        let (turns, mut held) = (Turns::default(), Vec::new());
+        for _ in 0..limits::UPLOADS_MAX / limits::USER_UPLOADS_MAX {
+            let user = UserId::fresh();
+            held.extend((0..limits::USER_UPLOADS_MAX).map(|_| turns.take(user).unwrap()));
+        }
+        let late = UserId::fresh();
+        let first = turns.take(late).unwrap();
+        let mut lost = 0;
+        for turn in &held {
+            lost += usize::from(turn.keep(ready(())).await.is_err());
+        }
+        assert_eq!(lost, 1, "one gave way, once");
+        assert!(first.keep(ready(())).await.is_ok());
+        let others: Vec<Turn<'_>> = std::iter::from_fn(|| turns.take(UserId::fresh()).ok()).take(100).collect();
+        let first_ones = limits::UPLOADS_MAX / limits::USER_UPLOADS_MAX;
+        assert_eq!(others.len(), limits::UPLOADS_MAX - first_ones - 1, "everybody has one");
+        assert!(turns.take(UserId::fresh()).is_err(), "nobody has more than one");
+        drop((first, held, others));
         assert!(turns.lock().is_empty(), "nobody is remembered");
     }
 

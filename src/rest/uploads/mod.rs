@@ -1,8 +1,12 @@
 //! Files that come in and go out.
 
+pub mod albums;
+pub mod defaults;
 pub mod disposition;
 pub mod limits;
 pub mod media;
 pub mod orphans;
+mod pictures;
+mod quota;
 mod sound;
 pub mod upload;

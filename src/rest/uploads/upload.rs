@@ -17,18 +17,22 @@ use crate::rest::error::{Error, Result};
 use crate::rest::fields::rejected;
 use crate::rest::uploads::limits::{Pace, Turns};
 use crate::rest::uploads::orphans::Litter;
+use crate::rest::uploads::pictures;
+use crate::rest::uploads::quota::Quota;
 use crate::rest::uploads::sound;
 
 /// Bytes by which a file's type is told.
 const HEAD_BYTES: usize = 8 * 1024;
 /// Where files are until they are whole. Never served: its name begins with a dot.
-const WAITING_ROOM: &str = ".incoming";
+pub(super) const WAITING_ROOM: &str = ".incoming";
 
 /// What may be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A picture.
     Image,
+    /// A picture that stands for a person: of the kinds that every program shows.
+    Portrait,
     /// A film.
     Video,
     /// A recording.
@@ -49,7 +53,7 @@ impl Kind {
     /// The kind of message it makes.
     pub fn message_type(self) -> MessageType {
         match self {
-            Self::Image => MessageType::Image,
+            Self::Image | Self::Portrait => MessageType::Image,
             Self::Video => MessageType::Video,
             Self::Audio => MessageType::Audio,
         }
@@ -58,7 +62,7 @@ impl Kind {
     /// Said when a message of this kind comes without its file.
     pub fn missing(self) -> &'static str {
         match self {
-            Self::Image => "Los mensajes de imagen requieren un archivo de imagen.",
+            Self::Image | Self::Portrait => "Los mensajes de imagen requieren un archivo de imagen.",
             Self::Video => "Los mensajes de video requieren un archivo de video.",
             Self::Audio => "Los mensajes de audio requieren un archivo de audio.",
         }
@@ -84,6 +88,7 @@ impl Kind {
                 ("image/avif", "avif"),
                 ("image/heif", "heic"),
             ],
+            Self::Portrait => &[("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")],
             Self::Video => &[
                 ("video/mp4", "mp4"),
                 ("video/x-m4v", "m4v"),
@@ -117,33 +122,61 @@ pub struct Slot {
     pub kind: Kind,
     /// Below the media root.
     folder: &'static str,
+    /// The most that the file may have.
+    bytes_max: usize,
 }
 
 /// Files of messages.
 pub const MESSAGE: &[Slot] = &[
-    Slot { field: "image", kind: Kind::Image, folder: "messages/images" },
-    Slot { field: "video", kind: Kind::Video, folder: "messages/videos" },
-    Slot { field: "audio", kind: Kind::Audio, folder: "messages/audios" },
+    Slot::new("image", Kind::Image, "messages/images"),
+    Slot::new("video", Kind::Video, "messages/videos"),
+    Slot::new("audio", Kind::Audio, "messages/audios"),
 ];
 /// Files of posts.
 pub const POST: &[Slot] = &[
-    Slot { field: "image", kind: Kind::Image, folder: "posts/images" },
-    Slot { field: "video", kind: Kind::Video, folder: "posts/videos" },
-    Slot { field: "thumbnail", kind: Kind::Image, folder: "posts/thumbnails" },
+    Slot::new("image", Kind::Image, "posts/images"),
+    Slot::new("video", Kind::Video, "posts/videos"),
+    Slot::new("thumbnail", Kind::Image, "posts/thumbnails"),
 ];
 /// Files of comments.
-pub const COMMENT: &[Slot] = &[Slot { field: "image", kind: Kind::Image, folder: "comments/images" }];
+pub const COMMENT: &[Slot] = &[Slot::new("image", Kind::Image, "comments/images")];
+/// A user's picture.
+pub const AVATAR: Slot = Slot::new("avatar", Kind::Portrait, "avatars").up_to(limits::AVATAR_BYTES_MAX);
+/// The picture at the head of a user's profile.
+pub const COVER: Slot = Slot::new("cover_photo", Kind::Portrait, "covers").up_to(limits::COVER_BYTES_MAX);
+/// Files of users.
+pub const PROFILE: &[Slot] = &[AVATAR, COVER];
 
 /// Folders whose files go when no row names them any more.
 pub fn swept_folders() -> impl Iterator<Item = &'static str> {
-    POST.iter().chain(COMMENT).map(|slot| slot.folder)
+    POST.iter().chain(COMMENT).chain(PROFILE).map(|slot| slot.folder)
 }
 
 impl Slot {
+    const fn new(field: &'static str, kind: Kind, folder: &'static str) -> Self {
+        Self { field, kind, folder, bytes_max: limits::UPLOAD_BYTES_MAX }
+    }
+
+    const fn up_to(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
+    }
+
+    /// Where its files are, below the media root.
+    pub fn folder(&self) -> &'static str {
+        self.folder
+    }
+
+    /// Said of a file that is too large.
+    pub fn too_large(&self) -> Error {
+        let megabytes = self.bytes_max / (1024 * 1024);
+        Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
+    }
+
     /// Said of a file that is something else.
     fn wrong(&self) -> Error {
         let text = match self.kind {
             Kind::Image => "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.",
+            Kind::Portrait => "Tipo de archivo no permitido. Usa JPG, PNG o WebP.",
             Kind::Video => "El archivo no es un video válido.",
             Kind::Audio => "El archivo no es un audio válido.",
         };
@@ -153,11 +186,16 @@ impl Slot {
 
 /// A file that goes when it is dropped.
 #[derive(Debug)]
-struct Passing(Option<PathBuf>);
+pub(super) struct Passing(Option<PathBuf>);
 
 impl Passing {
-    fn at(path: PathBuf) -> Self {
+    pub(super) fn at(path: PathBuf) -> Self {
         Self(Some(path))
+    }
+
+    /// It stays, or is somewhere else by now.
+    pub(super) fn keep(mut self) {
+        self.0 = None;
     }
 }
 
@@ -199,8 +237,8 @@ impl Stored {
     }
 
     /// It stays.
-    pub fn keep(mut self) {
-        self.file.0 = None;
+    pub fn keep(self) {
+        self.file.keep();
     }
 }
 
@@ -209,6 +247,7 @@ impl Stored {
 pub struct MediaDir {
     root: PathBuf,
     turns: Turns,
+    quota: Quota,
     grace: Duration,
     litter: Litter,
 }
@@ -221,19 +260,31 @@ impl MediaDir {
     pub fn open(root: PathBuf) -> io::Result<Self> {
         let waiting = root.join(WAITING_ROOM);
         std::fs::create_dir_all(&waiting)?;
-        for slot in [MESSAGE, POST, COMMENT].into_iter().flatten() {
+        for slot in [MESSAGE, POST, COMMENT, PROFILE].into_iter().flatten() {
             std::fs::create_dir_all(root.join(slot.folder))?;
         }
         for entry in std::fs::read_dir(waiting)? {
             std::fs::remove_file(entry?.path())?;
         }
-        Ok(Self { root, turns: Turns::default(), grace: limits::UPLOAD_GRACE, litter: Litter::default() })
+        Ok(Self {
+            root,
+            turns: Turns::default(),
+            quota: Quota::default(),
+            grace: limits::UPLOAD_GRACE,
+            litter: Litter::default(),
+        })
     }
 
     /// With another time that every upload has, however small.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
+    }
+
+    /// With another quota of each user, in MiB a day; 0 is none.
+    #[must_use]
+    pub fn with_quota(self, megabytes: u32) -> Self {
+        Self { quota: Quota::of(megabytes), ..self }
     }
 
     /// What an upload's texts may take together.
@@ -255,7 +306,8 @@ impl MediaDir {
     /// browsers send of an input that was left empty.
     ///
     /// # Errors
-    /// 400 for a wrong type, 413 for too much, 408 for too slow, 503 when the disk is full or too many upload.
+    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 when the user's quota is used up, 503 when the disk is
+    /// full or too many upload.
     pub async fn receive(
         &self,
         user: UserId,
@@ -263,24 +315,27 @@ impl MediaDir {
         is_named: bool,
         mut field: Field<'_>,
     ) -> Result<Option<Incoming>> {
-        let _turn = self.turns.take(user)?;
+        let turn = self.turns.take(user)?;
+        let mut bill = self.quota.bill(user)?;
         let pace = Pace::starting(self.grace);
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
         let mut writer = BufWriter::with_capacity(256 * 1024, File::create(&path).await.map_err(disk)?);
+        let place = path.clone();
         let file = Passing::at(path);
         let (mut head, mut size, mut extension) = (Vec::new(), 0, None);
         loop {
-            let piece = pace.keep(size, field.chunk()).await?;
+            let piece = turn.keep(pace.keep(size, field.chunk())).await??;
             let Some(piece) = piece.map_err(|error| match error.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+                StatusCode::PAYLOAD_TOO_LARGE => slot.too_large(),
                 status => rejected(status),
             })?
             else {
                 break;
             };
             size += piece.len();
-            if size > limits::UPLOAD_BYTES_MAX {
-                return Err(too_large());
+            bill.charge(size)?;
+            if size > slot.bytes_max {
+                return Err(slot.too_large());
             }
             let missing = HEAD_BYTES - head.len().min(HEAD_BYTES);
             head.extend_from_slice(&piece[..piece.len().min(missing)]);
@@ -295,6 +350,9 @@ impl MediaDir {
         let extension = extension.or_else(|| slot.kind.extension(&head)).ok_or_else(|| slot.wrong())?;
         writer.flush().await.map_err(disk)?;
         writer.get_ref().sync_all().await.map_err(disk)?;
+        if slot.kind == Kind::Image && !pictures::is_showable(place).await {
+            return Err(Error::field(slot.field, pictures::TOO_LARGE));
+        }
         Ok(Some(Incoming { slot, extension, file }))
     }
 
@@ -330,11 +388,6 @@ fn disk(error: io::Error) -> Error {
     Error::Unavailable
 }
 
-fn too_large() -> Error {
-    let megabytes = limits::UPLOAD_BYTES_MAX / (1024 * 1024);
-    Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,6 +400,8 @@ mod tests {
         assert_eq!(Kind::Video.extension(PNG), None);
         assert_eq!(Kind::Image.extension(b"\xff\xd8\xff\xe0\0\x10JFIF"), Some("jpg"));
         assert_eq!(Kind::Image.extension(b"GIF89a\x01\0"), Some("gif"));
+        assert_eq!(Kind::Portrait.extension(PNG), Some("png"));
+        assert_eq!(Kind::Portrait.extension(b"GIF89a\x01\0"), None);
         assert_eq!(Kind::Audio.extension(b"OggS\0\x02\0\0"), Some("ogg"));
         assert_eq!(Kind::Audio.extension(b"ID3\x04\0\0"), Some("mp3"));
         for bad in [
@@ -359,7 +414,7 @@ mod tests {
             b"hola",
             b"",
         ] {
-            for kind in [Kind::Image, Kind::Video, Kind::Audio] {
+            for kind in [Kind::Image, Kind::Portrait, Kind::Video, Kind::Audio] {
                 assert_eq!(kind.extension(bad), None, "{bad:?}");
             }
         }

@@ -1,27 +1,28 @@
 //! Connections that read, and that write what has no topic: opened when they are needed, kept, bounded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mysql_async::Conn;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::mysql::connection::{Link, MysqlError};
+use crate::store::mysql::Shared;
+use crate::store::mysql::connection::MysqlError;
+use crate::store::mysql::driver::Driver;
 
 /// The pool. Connections belong to the event loop on which they were opened: one pool, one event loop.
 pub struct Direct {
-    link: Link,
-    idle: Mutex<Vec<Conn>>,
+    shared: Arc<Shared>,
+    idle: Mutex<Vec<Driver>>,
     free: Semaphore,
     waiting: AtomicUsize,
 }
 
 /// A connection on loan; [`Self::give_back`] returns it, dropping it closes it.
 pub struct Loan<'a> {
-    pub connection: Conn,
+    pub driver: Driver,
     /// It was used before: the server may have closed it meanwhile.
     pub is_used: bool,
     pool: &'a Direct,
@@ -30,9 +31,9 @@ pub struct Loan<'a> {
 
 impl Direct {
     /// At most `count` connections, none of them open yet.
-    pub fn new(link: Link, count: usize) -> Self {
+    pub fn new(shared: Arc<Shared>, count: usize) -> Self {
         let (idle, free) = (Mutex::default(), Semaphore::new(count.max(1)));
-        Self { link, idle, free, waiting: AtomicUsize::new(0) }
+        Self { shared, idle, free, waiting: AtomicUsize::new(0) }
     }
 
     /// A connection, as soon as one is free.
@@ -54,11 +55,11 @@ impl Direct {
         drop(waiting);
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let is_used = idle.is_some();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.link.open().await?,
+        let driver = match idle {
+            Some(driver) => driver,
+            None => self.shared.open().await?,
         };
-        Ok(Loan { connection, is_used, pool: self, _permit: permit })
+        Ok(Loan { driver, is_used, pool: self, _permit: permit })
     }
 
     /// After a lost connection: the others were lost with it, most likely.
@@ -70,8 +71,8 @@ impl Direct {
     pub async fn close(&self) {
         self.free.close();
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for connection in idle {
-            drop(tokio::time::timeout(limits::CONNECT_TIMEOUT, connection.disconnect()).await);
+        for driver in idle {
+            drop(tokio::time::timeout(limits::CONNECT_TIMEOUT, driver.connection.disconnect()).await);
         }
     }
 }
@@ -80,7 +81,7 @@ impl Loan<'_> {
     /// Returns the connection, unless `error` says that it is of no more use.
     pub fn give_back(self, error: Option<&MysqlError>) {
         if error.is_none_or(|error| !error.ends_connection()) {
-            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
+            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.driver);
         }
     }
 }
@@ -106,10 +107,12 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::mysql::connection::Link;
 
     #[tokio::test]
     async fn nobody_waits_for_a_connection_for_ever() {
-        let direct = Direct::new(Link::parse("mysql://ana@127.0.0.1:1/x").unwrap(), 1);
+        let shared = Shared::alone(Link::parse("mysql://ana@127.0.0.1:1/x").unwrap());
+        let direct = Direct::new(Arc::new(shared), 1);
         let _held = direct.free.acquire().await.unwrap();
         let refused = direct.lend_within(Duration::from_millis(10)).await.map(drop);
         assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("in time")), "{refused:?}");

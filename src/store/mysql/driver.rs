@@ -1,12 +1,20 @@
 //! The driver of [`Sql`] on a connection to MySQL or MariaDB: prepared statements, and statements written out in one trip.
 
+use std::collections::BTreeSet;
+
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
 use crate::clock::{Civil, Timestamp, Zone};
+use crate::domain::write::Write;
+use crate::ids::Topic;
 use crate::limits;
-use crate::store::mysql::connection::{MysqlError, timed};
-use crate::store::sql::{self, Cell, Cells, Columns, Dialect, Parameter, Parameters, Sql, Unexpected};
+use crate::store::mysql::connection::{MysqlError, Remedy, timed};
+use crate::store::mysql::deferred::Pending;
+use crate::store::mysql::prefetched;
+use crate::store::sql::{
+    self, Cell, Cells, Columns, Dialect, Known, LaneSql, Parameter, Parameters, Sql, Table, Unexpected,
+};
 
 /// A connection, and how its database writes times.
 ///
@@ -18,17 +26,19 @@ use crate::store::sql::{self, Cell, Cells, Columns, Dialect, Parameter, Paramete
 /// foreign key's two columns always have one form, and pregon joins along foreign keys alone.
 /// What does differ is the order of ids: `char(32)` is ordered by its digits, a native column by other bytes first where
 /// an id is no UUIDv7. Nothing may depend on it but that ties come in one order.
-pub struct Driver<'a> {
+pub struct Driver {
     /// In a transaction or not.
-    pub connection: &'a mut Conn,
+    pub connection: Conn,
     /// Where the clock of its `datetime(6)` columns hangs.
     pub zone: Zone,
+    /// What a lane puts off.
+    pending: Pending,
 }
 
 /// A connection with what is needed beside it.
-pub type View<'a> = sql::View<'a, Driver<'a>>;
+pub type View<'a> = sql::View<'a, Driver>;
 
-impl Sql for Driver<'_> {
+impl Sql for Driver {
     type Error = MysqlError;
 
     const DIALECT: Dialect = Dialect::Mysql;
@@ -66,7 +76,83 @@ impl Sql for Driver<'_> {
     }
 }
 
-impl Driver<'_> {
+impl LaneSql for Driver {
+    async fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write], known: &mut Known) -> Result<(), MysqlError> {
+        self.forget();
+        if prefetched::open(self, topics, writes, known).await? {
+            return Ok(());
+        }
+        // New topics get their rows outside of any transaction: within, they would be locked out of order.
+        self.run("ROLLBACK").await?;
+        prefetched::make(self, topics).await?;
+        match prefetched::open(self, topics, writes, known).await? {
+            true => Ok(()),
+            false => Err(MysqlError::Unexpected("a topic's row is gone that was just made".into())),
+        }
+    }
+
+    async fn run(&mut self, sql: &str) -> Result<(), MysqlError> {
+        timed(limits::ANSWER_TIMEOUT, self.connection.query_drop(sql)).await
+    }
+
+    async fn insert(&mut self, into: Table, row: Parameters<'_>) -> Result<(), MysqlError> {
+        self.pending.row(self.zone, into, row);
+        if self.pending.is_long() { self.flush().await } else { Ok(()) }
+    }
+
+    async fn put_off(&mut self, sql: &str, values: Parameters<'_>) -> Result<(), MysqlError> {
+        self.pending.change(self.zone, sql, values);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), MysqlError> {
+        let sql = self.pending.take();
+        if sql.is_empty() { Ok(()) } else { self.run(&sql).await }
+    }
+
+    /// In one trip.
+    async fn commit(&mut self) -> Result<(), MysqlError> {
+        let sql = self.pending.take() + "COMMIT";
+        self.run(&sql).await
+    }
+
+    fn forget(&mut self) {
+        self.pending = Pending::default();
+    }
+
+    fn is_own_fault(error: &MysqlError) -> bool {
+        error.remedy() == Remedy::Refuse
+    }
+
+    /// The connection is gone, and the server may have done it all the same.
+    fn may_be_committed(&self, error: &MysqlError) -> bool {
+        error.remedy() == Remedy::Reconnect
+    }
+}
+
+impl Driver {
+    /// On a connection that was just opened.
+    pub fn new(connection: Conn, zone: Zone) -> Self {
+        Self { connection, zone, pending: Pending::default() }
+    }
+
+    /// The rows of statements written out, statement by statement, in one trip.
+    ///
+    /// # Errors
+    /// One of them failed.
+    pub async fn sets(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, MysqlError> {
+        let work = async {
+            let mut result = self.connection.query_iter(sql).await?;
+            let mut sets = Vec::new();
+            while !result.is_empty() {
+                sets.push(result.collect::<Row>().await?);
+            }
+            result.drop_result().await?;
+            Ok::<_, mysql_async::Error>(sets)
+        };
+        timed(limits::ANSWER_TIMEOUT, work).await
+    }
+
     fn parameters(&self, parameters: Parameters<'_>) -> Params {
         if parameters.is_empty() {
             return Params::Empty;
@@ -81,24 +167,7 @@ impl View<'_> {
     /// # Errors
     /// One of them failed.
     pub async fn run(&mut self, sql: &str) -> Result<(), MysqlError> {
-        timed(limits::ANSWER_TIMEOUT, self.driver.connection.query_drop(sql)).await
-    }
-
-    /// The rows of statements written out, statement by statement, in one trip.
-    ///
-    /// # Errors
-    /// One of them failed.
-    pub async fn sets(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, MysqlError> {
-        let work = async {
-            let mut result = self.driver.connection.query_iter(sql).await?;
-            let mut sets = Vec::new();
-            while !result.is_empty() {
-                sets.push(result.collect::<Row>().await?);
-            }
-            result.drop_result().await?;
-            Ok::<_, mysql_async::Error>(sets)
-        };
-        timed(limits::ANSWER_TIMEOUT, work).await
+        self.driver.run(sql).await
     }
 }
 

@@ -1,27 +1,20 @@
-//! A writing connection with a thread of its own: commits a batch in one transaction.
+//! The connector of a lane on MySQL: a connection that writes, and an event loop of the lane's own thread to wait for it by.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_async::Conn;
 use tokio::runtime::Runtime;
 
 use crate::clock::Timestamp;
-use crate::domain::chat::twin::Twins;
-use crate::domain::event::Committed;
-use crate::domain::write::{Intent, Write};
-use crate::ids::Topic;
+use crate::ids::{RoomId, Topic};
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::batch::{self, UnreadRest};
+use crate::store::caches::Caches;
+use crate::store::lane::{Connector, SqlLane};
+use crate::store::mysql::Shared;
 use crate::store::mysql::connection::{MysqlError, Remedy, timed};
-use crate::store::mysql::driver::View;
-use crate::store::mysql::retention::Retention;
-use crate::store::mysql::rows::BatchRows;
-use crate::store::mysql::{Shared, topics, twins, unread_rest};
-use crate::store::rules;
-use crate::store::writer::{Batch, BatchError, BatchStore};
+use crate::store::mysql::driver::{Driver, View};
+use crate::store::sql::LaneSql;
 
 /// Which of the lanes this is.
 #[derive(Debug, Clone, Copy)]
@@ -42,266 +35,123 @@ impl Number {
     }
 }
 
-/// The lane's side of the store. Its connection is opened on its own thread, and anew after each loss.
-pub struct MysqlLane {
-    pub(super) shared: Arc<Shared>,
-    pub(super) number: Number,
+/// A lane's side of the store.
+pub type MysqlLane = SqlLane<Server>;
+
+/// The server as a lane writes to it. The connection is opened on the lane's own thread.
+pub struct Server {
+    shared: Arc<Shared>,
+    number: Number,
     runtime: Runtime,
-    connection: Option<Conn>,
-    twins: Twins,
-    /// The twins of the seconds before the start were read.
-    is_recalled: bool,
-    pub(super) rests: VecDeque<UnreadRest>,
-    /// Those of a batch of which it is not known whether it was committed.
-    undecided: Vec<UnreadRest>,
-    pub(super) retention: Retention,
+    driver: Option<Driver>,
 }
 
-/// How a run over a batch failed.
-enum Failure {
-    /// By one write's own statement: run again with savepoints.
-    OneWrite,
-    /// As a whole, nothing was written.
-    All(MysqlError),
-    /// In COMMIT, with the connection gone: it may be on disk.
-    Unknown(Batch, MysqlError),
+/// A lane that will connect when it has something to do.
+pub fn new(shared: Arc<Shared>, number: Number) -> Result<MysqlLane, StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StoreError::Unavailable(format!("no event loop for a write lane: {error}")))?;
+    Ok(SqlLane::new(Server { shared, number, runtime, driver: None }, number.lane == 0))
 }
 
-impl MysqlLane {
-    /// A lane that will connect when it has something to do.
-    pub fn new(shared: Arc<Shared>, number: Number) -> Result<Self, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| StoreError::Unavailable(format!("no event loop for a write lane: {error}")))?;
-        let (twins, rests, retention) = (Twins::default(), VecDeque::new(), Retention::default());
-        let undecided = Vec::new();
-        Ok(Self { shared, number, runtime, connection: None, twins, is_recalled: false, rests, undecided, retention })
+impl Server {
+    /// Rolls back, or drops the connection if that cannot be done.
+    fn roll_back(&mut self) {
+        let Self { runtime, driver, .. } = self;
+        let Some(open) = driver else { return };
+        open.forget();
+        if let Err(error) = runtime.block_on(open.run("ROLLBACK")) {
+            tracing::debug!(%error, "cannot roll back: connecting anew");
+            *driver = None;
+        }
     }
 
-    fn connect(&mut self) -> Result<(), MysqlError> {
-        if self.connection.is_some() {
-            return Ok(());
-        }
-        let mut connection = self.runtime.block_on(self.shared.link.open())?;
-        if !self.is_recalled {
-            let now = (self.shared.clock)();
-            let mut view = self.shared.view(&mut connection, now);
-            self.twins = self.runtime.block_on(twins::recall(&mut view, self.number))?;
-            self.is_recalled = true;
-        }
-        self.connection = Some(connection);
-        Ok(())
+    fn begin(&mut self) -> Result<(), MysqlError> {
+        let now = self.now();
+        self.wait(now, async |view| view.driver.run("START TRANSACTION").await)?
+    }
+}
+
+impl Connector for Server {
+    type Driver = Driver;
+
+    const PATIENCE: Duration = limits::LANE_PATIENCE;
+
+    fn caches(&self) -> &Caches {
+        &self.shared.caches
     }
 
-    /// Runs `work` on the lane's connection, in a transaction of its own.
-    pub(super) fn transaction<T>(
+    fn now(&self) -> Timestamp {
+        (self.shared.clock)()
+    }
+
+    fn ours(&self) -> impl Fn(RoomId) -> bool + 'static {
+        let Number { lane, of } = self.number;
+        move |room| Number::of_topic(Topic::Room(room), of) == lane
+    }
+
+    /// The one place where a lane waits for the server.
+    fn wait<T>(&mut self, now: Timestamp, work: impl AsyncFnOnce(View<'_>) -> T) -> Result<T, MysqlError> {
+        let Self { shared, runtime, driver, .. } = self;
+        runtime.block_on(async {
+            let driver = match driver {
+                Some(driver) => driver,
+                None => driver.insert(shared.open().await?),
+            };
+            Ok(work(shared.view(driver, now)).await)
+        })
+    }
+
+    fn transaction<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut View<'_>) -> Result<T, MysqlError>,
     ) -> Result<T, MysqlError> {
-        let was_open = self.connection.is_some();
-        match self.run_alone("START TRANSACTION") {
+        let was_open = self.driver.is_some();
+        match self.begin() {
             // It was closed while nobody used it: nothing has happened yet.
             Err(error) if was_open && error.remedy() == Remedy::Reconnect => {
-                self.connection = None;
-                self.run_alone("START TRANSACTION")?;
+                self.driver = None;
+                self.begin()?;
             }
             begun => begun?,
         }
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(connection) = connection else { return Err(MysqlError::Unexpected("no connection".into())) };
-        let now = (shared.clock)();
-        let mut view = shared.view(connection, now);
-        let result = runtime.block_on(async {
+        let now = self.now();
+        let done = self.wait(now, async |mut view| {
             let value = work(&mut view).await?;
-            view.run("COMMIT").await?;
+            view.driver.commit().await?;
             Ok(value)
         });
-        result.inspect_err(|error| self.give_up(error))
+        done.flatten().inspect_err(|error| self.give_up(Some(error)))
     }
 
-    fn run_alone(&mut self, sql: &str) -> Result<(), MysqlError> {
-        self.connect()?;
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(connection) = connection else { return Err(MysqlError::Unexpected("no connection".into())) };
-        let now = (shared.clock)();
-        runtime.block_on(shared.view(connection, now).run(sql))
-    }
-
-    /// Does the database take this lane's writes? Only a write can tell; it is taken back.
-    pub fn probe(&mut self) -> Result<(), StoreError> {
-        let name = format!("probe-{}", uuid::Uuid::now_v7().simple());
-        self.transaction(async |view| {
-            view.execute("INSERT INTO pregon_revoked (jti, expires) VALUES (?, 0)", &[&name]).await?;
-            view.execute("DELETE FROM pregon_revoked WHERE jti = ?", &[&name]).await.map(drop)
-        })
-        .map_err(StoreError::from)
-    }
-
-    fn run(&mut self, writes: &[Write], with_savepoints: bool) -> Result<Batch, Failure> {
-        self.connect().map_err(Failure::All)?;
-        let rests_before = self.rests.len();
-        let now = (self.shared.clock)();
-        let result = self.apply(writes, with_savepoints, now);
-        match &result {
-            Ok(done) => self.settle(&done.events, now),
-            Err(failure) => {
-                let rests = self.rests.split_off(rests_before);
-                match failure {
-                    Failure::All(error) => self.give_up(error),
-                    Failure::Unknown(_, error) => self.give_up(error),
-                    Failure::OneWrite => self.roll_back(),
-                }
-                if matches!(failure, Failure::Unknown(..)) {
-                    self.undecided = rests.into();
-                } else {
-                    self.twins.back_to(0);
-                }
-            }
-        }
-        result
-    }
-
-    fn apply(&mut self, writes: &[Write], with_savepoints: bool, now: Timestamp) -> Result<Batch, Failure> {
-        let Self { runtime, connection, shared, rests, twins, .. } = self;
-        let Some(connection) = connection else {
-            return Err(Failure::All(MysqlError::Unexpected("no connection".into())));
-        };
-        let alone = |error: MysqlError| {
-            if error.remedy() == Remedy::Refuse && !with_savepoints { Failure::OneWrite } else { Failure::All(error) }
-        };
-        let mut rows = BatchRows::new(runtime, shared.view(connection, now), rests);
-        let mut topics = BTreeSet::new();
-        for write in writes {
-            match write.intent {
-                Intent::Chat { .. } | Intent::Adopt(_) => drop(topics.insert(write.topic())),
-                Intent::Feed(_) => match rules::topics(&mut rows, write) {
-                    Ok(foretold) => topics.extend(foretold),
-                    // A row that is not what the code expects: the write meets it again, and fails alone.
-                    Err(error) if error.remedy() == Remedy::Refuse => drop(topics.insert(write.topic())),
-                    Err(error) => return Err(Failure::All(error)),
-                },
-            }
-        }
-        let done = if with_savepoints {
-            rows.begin(&topics, &[]).map_err(Failure::All)?;
-            batch::one_by_one(&mut rows, twins, now, writes)
-        } else {
-            rows.begin(&topics, writes).map_err(alone)?;
-            batch::together(&mut rows, twins, now, writes)
-        };
-        let done = done.map_err(alone)?;
-        match rows.commit() {
-            Ok(()) => Ok(done),
-            Err(error) if error.remedy() == Remedy::Reconnect => Err(Failure::Unknown(done, error)),
-            Err(error) => Err(alone(error)),
-        }
-    }
-
-    /// After a failure: a connection that is still good is rolled back, another is dropped.
-    fn give_up(&mut self, error: &MysqlError) {
-        if error.ends_connection() {
-            self.connection = None;
+    fn give_up(&mut self, error: Option<&MysqlError>) {
+        if error.is_some_and(MysqlError::ends_connection) {
+            self.driver = None;
         } else {
             self.roll_back();
         }
     }
 
-    fn roll_back(&mut self) {
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(open) = connection else { return };
-        let now = (shared.clock)();
-        if let Err(error) = runtime.block_on(shared.view(open, now).run("ROLLBACK")) {
-            tracing::debug!(%error, "cannot roll back: connecting anew");
-            *connection = None;
-        }
+    fn may_succeed(error: &MysqlError) -> bool {
+        matches!(error.remedy(), Remedy::Again | Remedy::Reconnect)
     }
 
-    /// The batch is on disk: what it staged counts, what it changed is forgotten.
-    fn settle(&mut self, events: &[Arc<Committed>], now: Timestamp) {
-        self.twins.keep(now);
-        for event in events {
-            self.shared.caches.forget_changed(event);
-        }
-    }
-
-    fn go_on_with_a_rest(&mut self) -> Result<(), MysqlError> {
-        let Some(rest) = self.rests.front().copied() else { return Ok(()) };
-        let left = self.transaction(async |view| unread_rest::go_on(view, rest).await)?;
-        self.rests.pop_front();
-        self.rests.extend(left);
-        Ok(())
-    }
-}
-
-impl BatchStore for MysqlLane {
-    const PATIENCE: Duration = limits::LANE_PATIENCE;
-
-    fn commit(&mut self, batch: &[Write]) -> Result<Batch, BatchError> {
-        let result = match self.run(batch, false) {
-            Err(Failure::OneWrite) => self.run(batch, true),
-            other => other,
-        };
-        result.map_err(|failure| match failure {
-            Failure::All(error) => match error.remedy() {
-                Remedy::Again | Remedy::Reconnect => BatchError::Retry(error.to_string()),
-                Remedy::Wait | Remedy::Refuse => BatchError::Failed(error.to_string()),
-            },
-            Failure::Unknown(done, error) => BatchError::Unknown(done, error.to_string()),
-            Failure::OneWrite => BatchError::Failed("a write failed outside its savepoint".into()),
+    fn probe(&mut self, _: bool) -> Result<(), MysqlError> {
+        let name = format!("probe-{}", uuid::Uuid::now_v7().simple());
+        self.transaction(async |view| {
+            view.execute("INSERT INTO pregon_revoked (jti, expires) VALUES (?, 0)", &[&name]).await?;
+            view.execute("DELETE FROM pregon_revoked WHERE jti = ?", &[&name]).await.map(drop)
         })
-    }
-
-    fn resolve(&mut self, batch: &Batch) -> Result<bool, StoreError> {
-        let Some(event) = batch.events.first().cloned() else {
-            self.twins.back_to(0);
-            return Ok(false);
-        };
-        self.connect()?;
-        let Self { runtime, connection, shared, .. } = self;
-        let Some(open) = connection else { return Err(StoreError::Unavailable("no connection".into())) };
-        let now = (shared.clock)();
-        let is_there = runtime.block_on(topics::is_committed(&mut shared.view(open, now), &event));
-        if let Err(error) = &is_there {
-            self.give_up(error);
-        }
-        let is_there = is_there?;
-        let rests = std::mem::take(&mut self.undecided);
-        if is_there {
-            self.rests.extend(rests);
-            self.settle(&batch.events, now);
-        } else {
-            self.twins.back_to(0);
-        }
-        Ok(is_there)
     }
 
     fn reset(&mut self) {
-        self.connection = None;
-        self.twins.back_to(0);
+        self.driver = None;
     }
 
-    fn finish(&mut self) {
-        while !self.rests.is_empty() {
-            if let Err(error) = self.go_on_with_a_rest() {
-                tracing::warn!(%error, "some messages marked as read lack their rows");
-                break;
-            }
+    fn close(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            drop(self.runtime.block_on(timed(limits::CONNECT_TIMEOUT, driver.connection.disconnect())));
         }
-        if let Some(connection) = self.connection.take() {
-            drop(self.runtime.block_on(timed(limits::CONNECT_TIMEOUT, connection.disconnect())));
-        }
-    }
-
-    fn idle(&mut self) -> Duration {
-        let kept = if self.rests.is_empty() {
-            self.sweep()
-        } else {
-            self.go_on_with_a_rest().map(|()| super::retention::SLICE_PAUSE)
-        };
-        kept.unwrap_or_else(|error| {
-            tracing::warn!(%error, "housekeeping failed");
-            Duration::from_secs(10)
-        })
     }
 }

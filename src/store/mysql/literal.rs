@@ -78,46 +78,6 @@ pub fn list<T: ToColumn>(sql: &mut String, zone: Zone, keys: impl IntoIterator<I
     sql.push(')');
 }
 
-/// One INSERT of as many rows as come.
-#[derive(Debug)]
-pub struct Insert {
-    head: &'static str,
-    tail: &'static str,
-    rows: String,
-}
-
-impl Insert {
-    /// `head` up to VALUES, `tail` from the last row on.
-    pub fn new(head: &'static str, tail: &'static str) -> Self {
-        Self { head, tail, rows: String::new() }
-    }
-
-    /// One row more.
-    pub fn row(&mut self, zone: Zone, values: Parameters<'_>) {
-        if !self.rows.is_empty() {
-            self.rows.push(',');
-        }
-        row(&mut self.rows, zone, values);
-    }
-
-    /// Bytes that wait.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Moves the statement to the end of `sql`, if there are rows.
-    pub fn move_to(&mut self, sql: &mut String) {
-        if self.rows.is_empty() {
-            return;
-        }
-        sql.push_str(self.head);
-        sql.push_str(&self.rows);
-        sql.push_str(self.tail);
-        sql.push(';');
-        self.rows.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,18 +93,5 @@ mod tests {
         let mut sql = String::new();
         filled(&mut sql, zone, "UPDATE t SET a = ?, b = ? WHERE c", &[&"what?", &2_u32]);
         assert_eq!(sql, "UPDATE t SET a = 'what?', b = 2 WHERE c");
-    }
-
-    #[test]
-    fn an_insert_has_all_rows_once() {
-        let (zone, mut sql) = (Zone::Utc, String::new());
-        let mut insert = Insert::new("INSERT INTO t VALUES ", " ON DUPLICATE KEY UPDATE a = 1");
-        insert.move_to(&mut sql);
-        assert_eq!(sql, "");
-        insert.row(zone, &[&1_u32]);
-        insert.row(zone, &[&2_u32]);
-        insert.move_to(&mut sql);
-        insert.move_to(&mut sql);
-        assert_eq!(sql, "INSERT INTO t VALUES (1),(2) ON DUPLICATE KEY UPDATE a = 1;");
     }
 }

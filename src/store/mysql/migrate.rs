@@ -28,11 +28,12 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 4] = migrations! {
+const MIGRATIONS: [Migration; 5] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
     4 "0004_adopted_rows" false,
+    6 "0006_logins_and_leaves" false,
 };
 
 /// What another program's database must have.
@@ -106,11 +107,11 @@ pub enum IdForm {
 /// The database cannot be used, lacks tables of the program it belongs to, or has a newer schema.
 pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
     let shared = Shared::alone(link.clone());
-    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
-    let mut view = shared.view(&mut connection, Timestamp::now());
+    let mut driver = shared.open_at_start().await?;
+    let mut view = shared.view(&mut driver, Timestamp::now());
     let found = look(&mut view).await.map_err(|error| link.opening(&error))?;
     let plan = found.plan(link.place());
-    drop(connection.disconnect().await);
+    drop(driver.connection.disconnect().await);
     plan
 }
 
@@ -121,8 +122,8 @@ pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
 /// As [`plan`].
 pub async fn migrate(link: &Link, form: IdForm) -> Result<Vec<PlanLine>, StoreError> {
     let shared = Shared::alone(link.clone());
-    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
-    let mut view = shared.view(&mut connection, Timestamp::now());
+    let mut driver = shared.open_at_start().await?;
+    let mut view = shared.view(&mut driver, Timestamp::now());
     let lock = format!("pregon-migrate-{}", link.database());
     let lock: String = lock.chars().take(64).collect();
     let is_ours = view.row("SELECT get_lock(?, 10)", &[&lock], |row| row.flag(0)).await;
@@ -132,7 +133,7 @@ pub async fn migrate(link: &Link, form: IdForm) -> Result<Vec<PlanLine>, StoreEr
     let plan = look(&mut view).await.map_err(|error| link.opening(&error))?.plan(link.place())?;
     take(&mut view, &plan, form).await.map_err(|error| link.opening(&error))?;
     // The lock goes with the connection.
-    drop(connection.disconnect().await);
+    drop(driver.connection.disconnect().await);
     Ok(plan)
 }
 
@@ -306,16 +307,17 @@ mod tests {
         let steps =
             |found: Found| found.plan("x").map(|plan| plan.into_iter().map(|line| line.step).collect::<Vec<_>>());
         let (to_do, alone) = (Step::ToDo, Step::LeftAlone);
-        let all_to_do = [to_do.clone(), to_do.clone(), to_do.clone(), to_do.clone()];
+        let all_to_do = [(); 5].map(|()| to_do.clone());
         assert_eq!(steps(found(&[], &[])).unwrap(), all_to_do);
         assert_eq!(steps(found(&["django_migrations"], &[])).unwrap()[0], to_do);
-        assert_eq!(steps(found(&NEEDED, &[])).unwrap(), [alone.clone(), to_do.clone(), alone.clone(), to_do.clone()]);
+        let foreign = [alone.clone(), to_do.clone(), alone.clone(), to_do.clone(), to_do.clone()];
+        assert_eq!(steps(found(&NEEDED, &[])).unwrap(), foreign);
         let error = steps(found(&["users", "posts"], &[])).unwrap_err().to_string();
         assert!(error.contains("lacks user_follows, friendships, chat_rooms"), "{error}");
         // Interrupted after its first table: it is ours, and goes on.
         assert_eq!(steps(found(&["users"], &[(1, None)])).unwrap(), all_to_do);
         let done = found(&NEEDED, &[(2, Some("then"))]);
-        assert_eq!(steps(done).unwrap(), [alone.clone(), Step::Applied("then".into()), alone, to_do]);
+        assert_eq!(steps(done).unwrap(), [alone.clone(), Step::Applied("then".into()), alone, to_do.clone(), to_do]);
         assert!(steps(found(&[], &[(9, None)])).unwrap_err().to_string().contains("newer pregon"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The queries of `store/sql` serve both sides: REST's reads, and the lanes inside their transactions.
 
+mod beside;
 mod columns;
 mod connection;
 mod deferred;
@@ -11,24 +12,18 @@ mod lane;
 mod literal;
 mod migrate;
 mod prefetched;
-mod retention;
-mod rows;
 mod seed;
 mod store;
-mod topics;
-mod twins;
-mod unread_rest;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use mysql_async::Conn;
 
 pub use self::connection::Link;
 pub use self::migrate::{IdForm, PlanLine, Step, is_anothers, migrate, plan};
 pub use self::seed::seed;
 pub use self::store::MysqlStore;
 
+use self::connection::MysqlError;
 use self::driver::{Driver, View};
 use crate::clock::{Timestamp, Zone};
 use crate::ids::UserId;
@@ -84,8 +79,17 @@ impl Shared {
         Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
     }
 
-    fn view<'a>(&'a self, connection: &'a mut Conn, now: Timestamp) -> View<'a> {
-        let driver = Driver { connection, zone: self.zone };
+    /// A new connection.
+    async fn open(&self) -> Result<Driver, MysqlError> {
+        Ok(Driver::new(self.link.open().await?, self.zone))
+    }
+
+    /// The same for one who starts a program, and is told what to do.
+    async fn open_at_start(&self) -> Result<Driver, StoreError> {
+        self.open().await.map_err(|error| self.link.opening(&error))
+    }
+
+    fn view<'a>(&'a self, driver: &'a mut Driver, now: Timestamp) -> View<'a> {
         let Self { caches, shown_reactions, .. } = self;
         View { driver, caches, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
     }
@@ -97,9 +101,9 @@ impl Shared {
 /// It does, or cannot be used.
 pub async fn require_migrated(link: &Link) -> Result<(), StoreError> {
     let shared = Shared::alone(link.clone());
-    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
-    migrate::require(&mut shared.view(&mut connection, Timestamp::now()), link).await?;
-    drop(connection.disconnect().await);
+    let mut driver = shared.open_at_start().await?;
+    migrate::require(&mut shared.view(&mut driver, Timestamp::now()), link).await?;
+    drop(driver.connection.disconnect().await);
     Ok(())
 }
 
@@ -109,13 +113,13 @@ pub async fn require_migrated(link: &Link) -> Result<(), StoreError> {
 /// The database cannot be used or is not migrated.
 pub async fn find_user(link: &Link, user: &str) -> Result<Option<UserId>, StoreError> {
     let shared = Shared::alone(link.clone());
-    let mut connection = link.open().await.map_err(|error| link.opening(&error))?;
-    let mut view = shared.view(&mut connection, Timestamp::now());
+    let mut driver = shared.open_at_start().await?;
+    let mut view = shared.view(&mut driver, Timestamp::now());
     migrate::require(&mut view, link).await?;
     let found = match user.parse::<UserId>() {
         Ok(id) => view.row("SELECT id FROM users WHERE id = ?", &[&id], |row| row.id(0)).await?,
         Err(_) => people::id_of_name(&mut view, user).await?,
     };
-    drop(connection.disconnect().await);
+    drop(driver.connection.disconnect().await);
     Ok(found)
 }

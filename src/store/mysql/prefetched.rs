@@ -4,36 +4,19 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use mysql_async::Row;
 
-use crate::clock::Timestamp;
-use crate::clock::Zone;
+use crate::clock::{Timestamp, Zone};
 use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::domain::chat::write::Action;
 use crate::domain::write::{Intent, Write};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::store::batch::TopicState;
 use crate::store::mysql::connection::MysqlError;
-use crate::store::mysql::driver::View;
-use crate::store::mysql::literal::{filled, list};
-use crate::store::rules::{Member, MessageHead};
+use crate::store::mysql::driver::Driver;
+use crate::store::mysql::literal::{filled, list, row};
 use crate::store::sql::chat_rows::{MEMBER, member_of_row};
-use crate::store::sql::{Columns, Parameters, Unexpected};
-
-/// A client's name for a message.
-pub type Name = (UserId, RoomId, String);
-
-/// Answers, those that are "no such row" too. What is not here was not asked for.
-///
-/// The batch's own changes are entered as they are made: the topics are locked, so nobody else of pregon's changes these
-/// rows, and what another program changes meanwhile comes after.
-#[derive(Debug, Default)]
-pub struct Known {
-    pub members: HashMap<(RoomId, UserId), Option<Member>>,
-    pub heads: HashMap<MessageId, Option<(RoomId, MessageHead)>>,
-    pub replies: HashMap<MessageId, Option<(RoomId, ReplyPreview)>>,
-    pub names: HashMap<Name, Option<(MessageId, Timestamp)>>,
-    pub reads: HashMap<(MessageId, UserId), bool>,
-    pub reactions: HashMap<(MessageId, UserId, ReactionType), bool>,
-}
+use crate::store::sql::messages::MessageHead;
+use crate::store::sql::topics::state_of_row;
+use crate::store::sql::{Columns, Known, LaneSql, Name, Parameters, Unexpected};
 
 /// Which keys to ask for.
 #[derive(Debug, Default)]
@@ -45,9 +28,6 @@ struct Wanted {
     reads: HashSet<(MessageId, UserId)>,
     reactions: HashSet<(MessageId, UserId, ReactionType)>,
 }
-
-/// The locked topics; `None`: some have no row yet, and nothing is locked.
-pub type Locked = Option<HashMap<Topic, TopicState>>;
 
 const HEADS: &str = "SELECT id, chat_room_id, sender_id, message_type, is_deleted FROM messages WHERE id";
 const REPLIES: &str = "SELECT m.id, m.chat_room_id, u.username, u.display_name, m.content, m.message_type \
@@ -129,14 +109,30 @@ fn any<K>(
     }
 }
 
-/// Begins the transaction, locks the topics and reads what the chat writes among `writes` will ask, in one trip.
+/// Rows for those of `topics` that have none, in the keys' order.
+pub async fn make(driver: &mut Driver, topics: &BTreeSet<Topic>) -> Result<(), MysqlError> {
+    let mut names: Vec<String> = topics.iter().map(Topic::to_string).collect();
+    names.sort_unstable();
+    let mut sql = String::new();
+    let mut before = "INSERT IGNORE INTO pregon_topics (topic, epoch, seq, last_at) VALUES ";
+    for name in &names {
+        sql.push_str(before);
+        row(&mut sql, driver.zone, &[name, &1_u32, &0_u32, &0_u32]);
+        before = ",";
+    }
+    driver.run(&sql).await
+}
+
+/// Begins the transaction, locks the topics and reads what the chat writes among `writes` will ask, in one trip; false
+/// when some topics have no row yet.
 pub async fn open(
-    view: &mut View<'_>,
+    driver: &mut Driver,
     topics: &BTreeSet<Topic>,
     writes: &[Write],
-) -> Result<(Locked, Known), MysqlError> {
+    known: &mut Known,
+) -> Result<bool, MysqlError> {
     let wanted = Wanted::of(writes);
-    let zone = view.driver.zone;
+    let zone = driver.zone;
     let names: HashMap<String, Topic> = topics.iter().map(|topic| (topic.to_string(), *topic)).collect();
     let mut sql = "START TRANSACTION;".to_owned();
     sql.push_str(TOPICS);
@@ -145,15 +141,15 @@ pub async fn open(
     list(&mut sql, zone, sorted);
     sql.push_str(" ORDER BY topic FOR UPDATE;");
     wanted.statements(&mut sql, zone);
-    let mut sets = view.sets(&sql).await?.into_iter();
+    let mut sets = driver.sets(&sql).await?.into_iter();
     let _begun = sets.next();
-    let mut locked = HashMap::new();
+    known.clear();
     for row in sets.next().unwrap_or_default() {
         let (topic, state) = topic_of_row(Columns::new(&row, zone), &names)?;
-        locked.insert(topic, state);
+        known.topics.insert(topic, state);
     }
-    let known = Known::read(wanted, sets, zone)?;
-    Ok(((locked.len() == topics.len()).then_some(locked), known))
+    wanted.read(known, sets, zone)?;
+    Ok(known.topics.len() == topics.len())
 }
 
 fn topic_of_row(row: Columns<'_>, names: &HashMap<String, Topic>) -> Result<(Topic, TopicState), Unexpected> {
@@ -162,23 +158,18 @@ fn topic_of_row(row: Columns<'_>, names: &HashMap<String, Topic>) -> Result<(Top
     Ok((topic, state_of_row(row)?))
 }
 
-/// `topic, epoch, seq, last_at`
-pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {
-    let epoch = row.optional_u32(1)?.unwrap_or(1);
-    Ok(TopicState { epoch, seq: row.count(2)?, last_at: Timestamp(row.number(3)?) })
-}
-
 fn columns(row: &Row, zone: Zone) -> Columns<'_> {
     Columns::new(row, zone)
 }
 
-impl Known {
-    fn read(wanted: Wanted, sets: impl Iterator<Item = Vec<Row>>, zone: Zone) -> Result<Self, MysqlError> {
+impl Wanted {
+    /// Enters what was found, and what was not.
+    fn read(self, known: &mut Known, sets: impl Iterator<Item = Vec<Row>>, zone: Zone) -> Result<(), Unexpected> {
+        let wanted = self;
         let mut sets = sets;
         // A statement without keys was left out.
         let mut rows = |is_there: bool| if is_there { sets.next().unwrap_or_default() } else { Vec::new() };
         let columns = move |row| columns(row, zone);
-        let mut known = Self::default();
         let set = rows(!wanted.members.is_empty());
         known.members.extend(wanted.members.into_iter().map(|key| (key, None)));
         for row in set.iter().map(columns) {
@@ -218,6 +209,6 @@ impl Known {
             };
             known.replies.insert(reply.id, Some((row.id(1)?, reply)));
         }
-        Ok(known)
+        Ok(())
     }
 }

@@ -2,32 +2,33 @@
 
 use std::sync::Arc;
 
-use super::feed::FeedRows;
 use super::origin;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::{FeedEvent, NotificationChange};
 use crate::domain::write::{Addition, Outcome, Write};
+use crate::store::sql::LaneSql;
+use crate::store::sql::rows::BatchRows;
 
 /// The row's event, unless it has its place already, or is gone.
 ///
 /// The topic is locked by then: of two nodes that ask, the second sees what the first has written.
-pub(super) fn adopt<R: FeedRows>(
-    rows: &mut R,
+pub(super) async fn adopt<D: LaneSql>(
+    rows: &mut BatchRows<'_, D>,
     events: &mut Vec<Arc<Committed>>,
     write: &Write,
     addition: Addition,
-) -> Result<Outcome, R::Error> {
-    if rows.is_adopted(addition.id())? {
+) -> Result<Outcome, D::Error> {
+    if rows.is_adopted(addition.id()).await? {
         return Ok(Outcome::Unchanged);
     }
     let event = match addition {
         Addition::Message { room, message } => {
-            let message = rows.message(message)?.filter(|message| message.room == room && !message.is_deleted);
+            let message = rows.message(message).await?.filter(|message| message.room == room && !message.is_deleted);
             message.map(|message| Event::Chat(ChatEvent::Sent(message)))
         }
         Addition::Notification { recipient, notification } => {
-            rows.notification(recipient, notification)?.map(|notification| {
+            rows.notification(recipient, notification).await?.map(|notification| {
                 let change = NotificationChange::Came(notification);
                 Event::Feed(FeedEvent::Notification { user: recipient, change })
             })
@@ -35,11 +36,11 @@ pub(super) fn adopt<R: FeedRows>(
     };
     let Some(event) = event else { return Ok(Outcome::Unchanged) };
     let topic = addition.topic();
-    let place = rows.take_place(topic)?;
+    let place = rows.take_place(topic).await?;
     let committed =
         Committed { topic, cursor: place.cursor, event_id: write.event_id, at: place.at, origin: origin(write), event };
-    rows.insert_adopted(addition.id(), topic, place)?;
-    rows.log(&committed, write.transport)?;
+    rows.insert_adopted(addition.id(), topic, place).await?;
+    rows.log(&committed, write.transport).await?;
     let committed = Arc::new(committed);
     events.push(Arc::clone(&committed));
     Ok(Outcome::Committed(committed))

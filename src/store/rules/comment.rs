@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::feed::{FeedRows, Work};
+use super::feed::Work;
 use super::{notice, post, refused};
 use crate::domain::feed::comment::{Comment, CommentHead, NewComment};
 use crate::domain::feed::event::PostChange;
@@ -11,18 +11,19 @@ use crate::domain::notification::{Notice, References, told_of_comment};
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{CommentId, PostId, Topic};
 use crate::limits;
+use crate::store::sql::LaneSql;
 
 /// What decides on a post and a comment on it.
 type Heads = (PostHead, CommentHead);
 
 /// A comment on a post, whoever may see that.
-fn placed<R: FeedRows>(
-    work: &mut Work<'_, R>,
+async fn placed<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     on: PostId,
     comment: CommentId,
-) -> Result<Result<Heads, Refusal>, R::Error> {
-    let Some(head) = work.rows.post_head(on)? else { return Ok(Err(Refusal::NoSuchPost)) };
-    Ok(match work.rows.comment_head(comment)? {
+) -> Result<Result<Heads, Refusal>, D::Error> {
+    let Some(head) = work.rows.post_head(on).await? else { return Ok(Err(Refusal::NoSuchPost)) };
+    Ok(match work.rows.comment_head(comment).await? {
         Some(comment) if comment.post == on => Ok((head, comment)),
         _ if head.is_visible_to(work.actor) => Err(Refusal::NoSuchComment),
         _ => Err(Refusal::NotVisible),
@@ -30,22 +31,22 @@ fn placed<R: FeedRows>(
 }
 
 /// A comment on a post that the actor may see.
-fn visible<R: FeedRows>(
-    work: &mut Work<'_, R>,
+async fn visible<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     on: PostId,
     comment: CommentId,
-) -> Result<Result<Heads, Refusal>, R::Error> {
-    let placed = placed(work, on, comment)?;
+) -> Result<Result<Heads, Refusal>, D::Error> {
+    let placed = placed(work, on, comment).await?;
     Ok(placed.and_then(|heads| if heads.0.is_visible_to(work.actor) { Ok(heads) } else { Err(Refusal::NotVisible) }))
 }
 
 /// The actor's own comment, on a post that the actor may see or could once.
-fn own<R: FeedRows>(
-    work: &mut Work<'_, R>,
+async fn own<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     on: PostId,
     comment: CommentId,
-) -> Result<Result<Heads, Refusal>, R::Error> {
-    let placed = placed(work, on, comment)?;
+) -> Result<Result<Heads, Refusal>, D::Error> {
+    let placed = placed(work, on, comment).await?;
     Ok(placed.and_then(|(head, comment)| match comment.author == work.actor {
         true => Ok((head, comment)),
         false if head.is_visible_to(work.actor) => Err(Refusal::NotAuthor),
@@ -53,8 +54,8 @@ fn own<R: FeedRows>(
     }))
 }
 
-pub(super) fn add<R: FeedRows>(mut work: Work<'_, R>, new: &NewComment) -> Result<Outcome, R::Error> {
-    let head = match post::visible(&mut work, new.post)? {
+pub(super) async fn add<D: LaneSql>(mut work: Work<'_, '_, D>, new: &NewComment) -> Result<Outcome, D::Error> {
+    let head = match post::visible(&mut work, new.post).await? {
         Ok(head) => head,
         Err(refusal) => return Ok(refused(refusal)),
     };
@@ -63,17 +64,17 @@ pub(super) fn add<R: FeedRows>(mut work: Work<'_, R>, new: &NewComment) -> Resul
     }
     let parent = match new.parent {
         None => None,
-        Some(parent) => match work.rows.comment_head(parent)? {
+        Some(parent) => match work.rows.comment_head(parent).await? {
             Some(parent) if parent.post == new.post => Some(parent),
             _ => return Ok(refused(Refusal::ParentElsewhere)),
         },
     };
-    let place = work.rows.take_place(Topic::Post(new.post))?;
+    let place = work.rows.take_place(Topic::Post(new.post)).await?;
     let comment = Arc::new(Comment {
         id: CommentId::fresh(),
         post: new.post,
         parent: new.parent,
-        user: work.rows.profile(work.actor)?,
+        user: work.rows.profile(work.actor).await?,
         content: new.content.clone(),
         image: new.image.clone(),
         likes_count: 0,
@@ -84,33 +85,33 @@ pub(super) fn add<R: FeedRows>(mut work: Work<'_, R>, new: &NewComment) -> Resul
         replies: Vec::new(),
         is_liked: false,
     });
-    let comments_count = work.rows.insert_comment(&comment)?;
+    let comments_count = work.rows.insert_comment(&comment).await?;
     let references = References { post: Some(new.post), comment: Some(comment.id), friend_request: None };
-    post::record(&mut work, new.post, head, place, PostChange::Commented { comment, comments_count })?;
+    post::record(&mut work, new.post, head, place, PostChange::Commented { comment, comments_count }).await?;
     let told = told_of_comment(work.actor, head.author, parent.map(|parent| parent.author));
     let notice = |(recipient, notification_type)| Notice { recipient, notification_type, references };
     // A private post is its author's alone: nobody else is led to it.
     let told = told.into_iter().filter(|(recipient, _)| head.is_visible_to(*recipient));
-    notice::tell(&mut work, &mut told.map(notice).collect::<Vec<_>>())?;
+    notice::tell(&mut work, &mut told.map(notice).collect::<Vec<_>>()).await?;
     work.done()
 }
 
-pub(super) fn edit<R: FeedRows>(
-    mut work: Work<'_, R>,
+pub(super) async fn edit<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
     on: PostId,
     id: CommentId,
     content: &str,
-) -> Result<Outcome, R::Error> {
-    let (head, _) = match own(&mut work, on, id)? {
+) -> Result<Outcome, D::Error> {
+    let (head, _) = match own(&mut work, on, id).await? {
         Ok((head, _)) if !head.is_visible_to(work.actor) => return Ok(refused(Refusal::NotVisible)),
         Ok(heads) => heads,
         Err(refusal) => return Ok(refused(refusal)),
     };
-    let place = work.rows.take_place(Topic::Post(on))?;
-    work.rows.edit_comment(id, content, place.at)?;
-    match work.rows.comment(id)? {
+    let place = work.rows.take_place(Topic::Post(on)).await?;
+    work.rows.edit_comment(id, content, place.at).await?;
+    match work.rows.comment(id).await? {
         Some(comment) => {
-            post::record(&mut work, on, head, place, PostChange::CommentEdited(comment))?;
+            post::record(&mut work, on, head, place, PostChange::CommentEdited(comment)).await?;
             work.done()
         }
         None => Ok(refused(Refusal::NoSuchComment)),
@@ -119,46 +120,58 @@ pub(super) fn edit<R: FeedRows>(
 
 /// One's own comment goes even when the post has become private. Of many answers some go, and the comment stays until
 /// the same is asked again: whoever asks looks whether the comment is among what went.
-pub(super) fn delete<R: FeedRows>(mut work: Work<'_, R>, on: PostId, id: CommentId) -> Result<Outcome, R::Error> {
-    let (head, comment) = match own(&mut work, on, id)? {
+pub(super) async fn delete<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
+    on: PostId,
+    id: CommentId,
+) -> Result<Outcome, D::Error> {
+    let (head, comment) = match own(&mut work, on, id).await? {
         Ok(heads) => heads,
         Err(refusal) => return Ok(refused(refusal)),
     };
-    let place = work.rows.take_place(Topic::Post(on))?;
-    let (comments, comments_count) = work.rows.delete_comments(id, comment, limits::COMMENTS_DELETED_MAX)?;
+    let place = work.rows.take_place(Topic::Post(on)).await?;
+    let (comments, comments_count) = work.rows.delete_comments(id, comment, limits::COMMENTS_DELETED_MAX).await?;
     let change = PostChange::CommentsDeleted { comments, user: work.actor, comments_count };
-    post::record(&mut work, on, head, place, change)?;
+    post::record(&mut work, on, head, place, change).await?;
     work.done()
 }
 
-pub(super) fn like<R: FeedRows>(mut work: Work<'_, R>, on: PostId, id: CommentId) -> Result<Outcome, R::Error> {
-    let (head, _) = match visible(&mut work, on, id)? {
+pub(super) async fn like<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
+    on: PostId,
+    id: CommentId,
+) -> Result<Outcome, D::Error> {
+    let (head, _) = match visible(&mut work, on, id).await? {
         Ok(heads) => heads,
         Err(refusal) => return Ok(refused(refusal)),
     };
-    let (user, at) = (work.actor, work.rows.next_time(Topic::Post(on))?);
-    let Some(likes_count) = work.rows.insert_comment_like(id, user, at)? else {
+    let (user, at) = (work.actor, work.rows.next_time(Topic::Post(on)).await?);
+    let Some(likes_count) = work.rows.insert_comment_like(id, user, at).await? else {
         return Ok(Outcome::Unchanged);
     };
-    let place = work.rows.take_place(Topic::Post(on))?;
+    let place = work.rows.take_place(Topic::Post(on)).await?;
     let change = PostChange::CommentLiked { comment: id, user, likes_count, is_liked: true };
-    post::record(&mut work, on, head, place, change)?;
+    post::record(&mut work, on, head, place, change).await?;
     work.done()
 }
 
 /// One's own like goes even when the post has become private.
-pub(super) fn unlike<R: FeedRows>(mut work: Work<'_, R>, on: PostId, id: CommentId) -> Result<Outcome, R::Error> {
-    let (head, _) = match placed(&mut work, on, id)? {
+pub(super) async fn unlike<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
+    on: PostId,
+    id: CommentId,
+) -> Result<Outcome, D::Error> {
+    let (head, _) = match placed(&mut work, on, id).await? {
         Ok(heads) => heads,
         Err(refusal) => return Ok(refused(refusal)),
     };
     let user = work.actor;
-    let Some(likes_count) = work.rows.delete_comment_like(id, user)? else {
+    let Some(likes_count) = work.rows.delete_comment_like(id, user).await? else {
         let refusal = if head.is_visible_to(user) { Refusal::NoLike } else { Refusal::NotVisible };
         return Ok(refused(refusal));
     };
-    let place = work.rows.take_place(Topic::Post(on))?;
+    let place = work.rows.take_place(Topic::Post(on)).await?;
     let change = PostChange::CommentLiked { comment: id, user, likes_count, is_liked: false };
-    post::record(&mut work, on, head, place, change)?;
+    post::record(&mut work, on, head, place, change).await?;
     work.done()
 }

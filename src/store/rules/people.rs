@@ -1,134 +1,139 @@
 //! Follows, friend requests and friendships.
 
-use super::feed::{FeedRows, Work};
+use super::feed::Work;
 use super::{notice, refused};
 use crate::domain::feed::event::{FeedEvent, RelationEvent};
 use crate::domain::notification::{Notice, NotificationType, References};
 use crate::domain::people::{Relation, RequestHead, RequestStatus};
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{RequestId, Topic, UserId};
+use crate::store::sql::LaneSql;
 
 /// Somebody else who is active, or why not.
-fn somebody<R: FeedRows>(work: &mut Work<'_, R>, user: UserId) -> Result<Option<Refusal>, R::Error> {
+async fn somebody<D: LaneSql>(work: &mut Work<'_, '_, D>, user: UserId) -> Result<Option<Refusal>, D::Error> {
     if user == work.actor {
         return Ok(Some(Refusal::Oneself));
     }
-    Ok(if work.rows.is_active_user(user)? { None } else { Some(Refusal::NoSuchUser) })
+    Ok(if work.rows.is_active_user(user).await? { None } else { Some(Refusal::NoSuchUser) })
 }
 
 /// One event in the feed of each of `users` and the other of the two, in the topics' order. The actor's is not always
 /// the first: callers that answer with it look at what they asked for.
-fn record<R: FeedRows>(
-    work: &mut Work<'_, R>,
+async fn record<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     pairs: &mut [(UserId, UserId)],
     relation: Relation,
     request: Option<RequestId>,
-) -> Result<(), R::Error> {
+) -> Result<(), D::Error> {
     pairs.sort_unstable();
     for &mut (user, other) in pairs {
-        let hears = work.rows.hears(user, other)?;
-        let place = work.rows.take_place(Topic::Feed(user))?;
+        let hears = work.rows.hears(user, other).await?;
+        let place = work.rows.take_place(Topic::Feed(user)).await?;
         let event = RelationEvent { user, other, relation, hears, request };
-        work.record(Topic::Feed(user), place, FeedEvent::Relation(event))?;
+        work.record(Topic::Feed(user), place, FeedEvent::Relation(event)).await?;
     }
     Ok(())
 }
 
-fn tell<R: FeedRows>(
-    work: &mut Work<'_, R>,
+async fn tell<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     recipient: UserId,
     notification_type: NotificationType,
     friend_request: Option<RequestId>,
-) -> Result<(), R::Error> {
+) -> Result<(), D::Error> {
     let references = References { friend_request, ..References::default() };
-    notice::tell_once(work, Notice { recipient, notification_type, references })
+    notice::tell_once(work, Notice { recipient, notification_type, references }).await
 }
 
-pub(super) fn follow<R: FeedRows>(mut work: Work<'_, R>, user: UserId) -> Result<Outcome, R::Error> {
-    if let Some(refusal) = somebody(&mut work, user)? {
+pub(super) async fn follow<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
+    if let Some(refusal) = somebody(&mut work, user).await? {
         return Ok(refused(refusal));
     }
-    let (actor, at) = (work.actor, work.rows.next_time(Topic::Feed(work.actor))?);
-    if !work.rows.insert_follow(actor, user, at)? {
+    let (actor, at) = (work.actor, work.rows.next_time(Topic::Feed(work.actor)).await?);
+    if !work.rows.insert_follow(actor, user, at).await? {
         return Ok(Outcome::Unchanged);
     }
-    record(&mut work, &mut [(actor, user)], Relation::Followed, None)?;
-    tell(&mut work, user, NotificationType::Follow, None)?;
+    record(&mut work, &mut [(actor, user)], Relation::Followed, None).await?;
+    tell(&mut work, user, NotificationType::Follow, None).await?;
     work.done()
 }
 
 /// Somebody who was deactivated may be followed no more, too.
-pub(super) fn unfollow<R: FeedRows>(mut work: Work<'_, R>, user: UserId) -> Result<Outcome, R::Error> {
+pub(super) async fn unfollow<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
     let actor = work.actor;
-    if !work.rows.delete_follow(actor, user)? {
+    if !work.rows.delete_follow(actor, user).await? {
         return Ok(refused(Refusal::NotFollowing));
     }
-    record(&mut work, &mut [(actor, user)], Relation::Unfollowed, None)?;
+    record(&mut work, &mut [(actor, user)], Relation::Unfollowed, None).await?;
     work.done()
 }
 
-pub(super) fn request<R: FeedRows>(mut work: Work<'_, R>, user: UserId) -> Result<Outcome, R::Error> {
-    if let Some(refusal) = somebody(&mut work, user)? {
+pub(super) async fn request<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
+    if let Some(refusal) = somebody(&mut work, user).await? {
         return Ok(refused(refusal));
     }
     let actor = work.actor;
-    if work.rows.are_friends(actor, user)? {
+    if work.rows.are_friends(actor, user).await? {
         return Ok(refused(Refusal::AlreadyFriends));
     }
-    if work.rows.pending_request(actor, user)?.is_some() {
+    if work.rows.pending_request(actor, user).await?.is_some() {
         return Ok(refused(Refusal::AlreadyRequested));
     }
-    let at = work.rows.next_time(Topic::Feed(actor))?;
-    let request = work.rows.open_request(actor, user, at)?;
-    record(&mut work, &mut [(actor, user)], Relation::Requested, Some(request))?;
-    tell(&mut work, user, NotificationType::FriendRequest, Some(request))?;
+    let at = work.rows.next_time(Topic::Feed(actor)).await?;
+    let request = work.rows.open_request(actor, user, at).await?;
+    record(&mut work, &mut [(actor, user)], Relation::Requested, Some(request)).await?;
+    tell(&mut work, user, NotificationType::FriendRequest, Some(request)).await?;
     work.done()
 }
 
 /// An open request that concerns the actor in the way that `is_own` says.
-fn pending<R: FeedRows>(
-    work: &mut Work<'_, R>,
+async fn pending<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     request: RequestId,
     is_own: impl Fn(&RequestHead, UserId) -> bool,
-) -> Result<Option<RequestHead>, R::Error> {
-    let head = work.rows.request_head(request)?;
+) -> Result<Option<RequestHead>, D::Error> {
+    let head = work.rows.request_head(request).await?;
     Ok(head.filter(|head| head.status == RequestStatus::Pending && is_own(head, work.actor)))
 }
 
-pub(super) fn answer<R: FeedRows>(mut work: Work<'_, R>, id: RequestId, accept: bool) -> Result<Outcome, R::Error> {
-    let Some(request) = pending(&mut work, id, |request, actor| request.receiver == actor)? else {
+pub(super) async fn answer<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
+    id: RequestId,
+    accept: bool,
+) -> Result<Outcome, D::Error> {
+    let Some(request) = pending(&mut work, id, |request, actor| request.receiver == actor).await? else {
         return Ok(refused(Refusal::NoSuchRequest));
     };
     let (actor, sender) = (work.actor, request.sender);
     if !accept {
-        work.rows.close_request(id, RequestStatus::Rejected)?;
-        record(&mut work, &mut [(actor, sender)], Relation::Requested, Some(id))?;
+        work.rows.close_request(id, RequestStatus::Rejected).await?;
+        record(&mut work, &mut [(actor, sender)], Relation::Requested, Some(id)).await?;
         return work.done();
     }
-    let at = work.rows.next_time(Topic::Feed(actor))?;
-    work.rows.close_request(id, RequestStatus::Accepted)?;
-    work.rows.insert_friendship(actor, sender, at)?;
-    record(&mut work, &mut [(actor, sender), (sender, actor)], Relation::Befriended, Some(id))?;
-    tell(&mut work, sender, NotificationType::FriendAccept, Some(id))?;
+    let at = work.rows.next_time(Topic::Feed(actor)).await?;
+    work.rows.close_request(id, RequestStatus::Accepted).await?;
+    work.rows.insert_friendship(actor, sender, at).await?;
+    record(&mut work, &mut [(actor, sender), (sender, actor)], Relation::Befriended, Some(id)).await?;
+    tell(&mut work, sender, NotificationType::FriendAccept, Some(id)).await?;
     work.done()
 }
 
 /// The row stays, closed: asked again, it is the same request, and what was told of it still leads to it.
-pub(super) fn cancel<R: FeedRows>(mut work: Work<'_, R>, id: RequestId) -> Result<Outcome, R::Error> {
-    let Some(request) = pending(&mut work, id, |request, actor| request.sender == actor)? else {
+pub(super) async fn cancel<D: LaneSql>(mut work: Work<'_, '_, D>, id: RequestId) -> Result<Outcome, D::Error> {
+    let Some(request) = pending(&mut work, id, |request, actor| request.sender == actor).await? else {
         return Ok(refused(Refusal::NoSuchRequest));
     };
     let actor = work.actor;
-    work.rows.close_request(id, RequestStatus::Rejected)?;
-    record(&mut work, &mut [(actor, request.receiver)], Relation::Requested, Some(id))?;
+    work.rows.close_request(id, RequestStatus::Rejected).await?;
+    record(&mut work, &mut [(actor, request.receiver)], Relation::Requested, Some(id)).await?;
     work.done()
 }
 
-pub(super) fn remove<R: FeedRows>(mut work: Work<'_, R>, user: UserId) -> Result<Outcome, R::Error> {
+pub(super) async fn remove<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
     let actor = work.actor;
-    if !work.rows.delete_friendship(actor, user)? {
+    if !work.rows.delete_friendship(actor, user).await? {
         return Ok(refused(Refusal::NotFriends));
     }
-    record(&mut work, &mut [(actor, user), (user, actor)], Relation::Unfriended, None)?;
+    record(&mut work, &mut [(actor, user), (user, actor)], Relation::Unfriended, None).await?;
     work.done()
 }

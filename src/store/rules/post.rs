@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::feed::{FeedRows, Work};
-use super::{Place, notice, refused};
+use super::feed::Work;
+use super::{notice, refused};
 use crate::domain::feed::comment::CommentHead;
 use crate::domain::feed::event::{FeedEvent, PostChange, PostEvent};
 use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};
@@ -13,6 +13,8 @@ use crate::domain::notification::{Notice, NotificationType, References};
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{CommentId, PostId, Topic};
 use crate::limits;
+use crate::store::sql::LaneSql;
+use crate::store::sql::rows::Place;
 
 /// Letters of a short id.
 const SHORT_ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -20,23 +22,23 @@ const SHORT_ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 const SHORT_ID_LENGTH: usize = 8;
 
 /// A post's own event, at a place taken in its topic.
-pub(super) fn record<R: FeedRows>(
-    work: &mut Work<'_, R>,
+pub(super) async fn record<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     post: PostId,
     head: PostHead,
     place: Place,
     change: PostChange,
-) -> Result<(), R::Error> {
+) -> Result<(), D::Error> {
     let event = PostEvent { post, author: head.author, is_public: head.is_public, change };
-    work.record(Topic::Post(post), place, FeedEvent::Post(event))
+    work.record(Topic::Post(post), place, FeedEvent::Post(event)).await
 }
 
 /// The post, if the actor may see it.
-pub(super) fn visible<R: FeedRows>(
-    work: &mut Work<'_, R>,
+pub(super) async fn visible<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
     post: PostId,
-) -> Result<Result<PostHead, Refusal>, R::Error> {
-    Ok(match work.rows.post_head(post)? {
+) -> Result<Result<PostHead, Refusal>, D::Error> {
+    Ok(match work.rows.post_head(post).await? {
         None => Err(Refusal::NoSuchPost),
         Some(head) if !head.is_visible_to(work.actor) => Err(Refusal::NotVisible),
         Some(head) => Ok(head),
@@ -44,28 +46,33 @@ pub(super) fn visible<R: FeedRows>(
 }
 
 /// The post, if it is the actor's. Whose it is not learns no more than by reading it.
-fn own<R: FeedRows>(work: &mut Work<'_, R>, post: PostId) -> Result<Result<PostHead, Refusal>, R::Error> {
-    let visible = visible(work, post)?;
+async fn own<D: LaneSql>(work: &mut Work<'_, '_, D>, post: PostId) -> Result<Result<PostHead, Refusal>, D::Error> {
+    let visible = visible(work, post).await?;
     Ok(visible.and_then(|head| if head.author == work.actor { Ok(head) } else { Err(Refusal::NotAuthor) }))
 }
 
-pub(super) fn publish<R: FeedRows>(mut work: Work<'_, R>, id: PostId, new: &NewPost) -> Result<Outcome, R::Error> {
+pub(super) async fn publish<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
+    id: PostId,
+    new: &NewPost,
+) -> Result<Outcome, D::Error> {
     // The same write again after an answer was lost.
-    if work.rows.post_head(id)?.is_some() {
+    if work.rows.post_head(id).await?.is_some() {
         return Ok(Outcome::Unchanged);
     }
     let mut short_id = random_short_id();
-    while work.rows.is_short_id_taken(&short_id)? {
+    while work.rows.is_short_id_taken(&short_id).await? {
         short_id = random_short_id();
     }
-    let place = work.rows.take_place(Topic::Post(id))?;
-    work.rows.insert_post(id, work.actor, &short_id, new, place.at)?;
-    match work.rows.post(id)? {
+    let place = work.rows.take_place(Topic::Post(id)).await?;
+    work.rows.insert_post(id, work.actor, &short_id, new, place.at).await?;
+    match work.rows.post(id).await? {
         Some(post) => {
             // This post counts among its author's.
-            let post = Arc::new(Post { user: work.rows.changed_profile(work.actor)?, ..Arc::unwrap_or_clone(post) });
+            let post =
+                Arc::new(Post { user: work.rows.changed_profile(work.actor).await?, ..Arc::unwrap_or_clone(post) });
             let head = post.head();
-            record(&mut work, id, head, place, PostChange::Created(post))?;
+            record(&mut work, id, head, place, PostChange::Created(post)).await?;
             work.done()
         }
         None => Ok(refused(Refusal::NoSuchPost)),
@@ -78,17 +85,21 @@ fn random_short_id() -> String {
     (0..SHORT_ID_LENGTH).map(letter).collect()
 }
 
-pub(super) fn edit<R: FeedRows>(mut work: Work<'_, R>, id: PostId, patch: &PostPatch) -> Result<Outcome, R::Error> {
-    let before = match own(&mut work, id)? {
+pub(super) async fn edit<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
+    id: PostId,
+    patch: &PostPatch,
+) -> Result<Outcome, D::Error> {
+    let before = match own(&mut work, id).await? {
         Ok(head) => head,
         Err(refusal) => return Ok(refused(refusal)),
     };
-    let place = work.rows.take_place(Topic::Post(id))?;
-    work.rows.patch_post(id, patch, place.at)?;
-    match work.rows.post(id)? {
+    let place = work.rows.take_place(Topic::Post(id)).await?;
+    work.rows.patch_post(id, patch, place.at).await?;
+    match work.rows.post(id).await? {
         Some(post) => {
             let (head, was_public) = (post.head(), before.is_public);
-            record(&mut work, id, head, place, PostChange::Edited { post, was_public })?;
+            record(&mut work, id, head, place, PostChange::Edited { post, was_public }).await?;
             work.done()
         }
         None => Ok(refused(Refusal::NoSuchPost)),
@@ -97,32 +108,35 @@ pub(super) fn edit<R: FeedRows>(mut work: Work<'_, R>, id: PostId, patch: &PostP
 
 /// Of a post with many comments some go, and the post stays until the same is asked again: whoever asks looks whether
 /// the post is what went.
-pub(super) fn delete<R: FeedRows>(mut work: Work<'_, R>, id: PostId) -> Result<Outcome, R::Error> {
-    let head = match own(&mut work, id)? {
+pub(super) async fn delete<D: LaneSql>(mut work: Work<'_, '_, D>, id: PostId) -> Result<Outcome, D::Error> {
+    let head = match own(&mut work, id).await? {
         Ok(head) => head,
         Err(refusal) => return Ok(refused(refusal)),
     };
-    let place = work.rows.take_place(Topic::Post(id))?;
-    if work.rows.has_more_comments(id, limits::COMMENTS_DELETED_MAX)?
-        && let Some((comments, comments_count)) = take_comments(&mut work, id)?
+    let place = work.rows.take_place(Topic::Post(id)).await?;
+    if work.rows.has_more_comments(id, limits::COMMENTS_DELETED_MAX).await?
+        && let Some((comments, comments_count)) = take_comments(&mut work, id).await?
     {
         let change = PostChange::CommentsDeleted { comments, user: work.actor, comments_count };
-        record(&mut work, id, head, place, change)?;
+        record(&mut work, id, head, place, change).await?;
         return work.done();
     }
-    work.rows.delete_post(id, head.author)?;
-    record(&mut work, id, head, place, PostChange::Deleted)?;
+    work.rows.delete_post(id, head.author).await?;
+    record(&mut work, id, head, place, PostChange::Deleted).await?;
     work.done()
 }
 
 /// Takes away as many comments as one write may: which went, and the post's counter then. `None`: there was none.
-fn take_comments<R: FeedRows>(work: &mut Work<'_, R>, post: PostId) -> Result<Option<(Vec<CommentId>, u64)>, R::Error> {
+async fn take_comments<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
+    post: PostId,
+) -> Result<Option<(Vec<CommentId>, u64)>, D::Error> {
     let (mut gone, mut count) = (Vec::new(), None);
     while gone.len() < limits::COMMENTS_DELETED_MAX
-        && let Some(top) = work.rows.top_comment(post)?
+        && let Some(top) = work.rows.top_comment(post).await?
     {
         let head = CommentHead { author: work.actor, post, parent: None };
-        let (comments, left) = work.rows.delete_comments(top, head, limits::COMMENTS_DELETED_MAX - gone.len())?;
+        let (comments, left) = work.rows.delete_comments(top, head, limits::COMMENTS_DELETED_MAX - gone.len()).await?;
         count = Some(left);
         let is_whole = comments.first() == Some(&top);
         gone.extend(comments);
@@ -133,60 +147,64 @@ fn take_comments<R: FeedRows>(work: &mut Work<'_, R>, post: PostId) -> Result<Op
     Ok(count.map(|count| (gone, count)))
 }
 
-pub(super) fn react<R: FeedRows>(
-    mut work: Work<'_, R>,
+pub(super) async fn react<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
     id: PostId,
     reaction_type: PostReactionType,
-) -> Result<Outcome, R::Error> {
-    let head = match visible(&mut work, id)? {
+) -> Result<Outcome, D::Error> {
+    let head = match visible(&mut work, id).await? {
         Ok(head) => head,
         Err(refusal) => return Ok(refused(refusal)),
     };
-    let (user, place) = (work.actor, work.rows.take_place(Topic::Post(id))?);
-    let taken = work.rows.take_reactions(id, user)?;
+    let (user, place) = (work.actor, work.rows.take_place(Topic::Post(id)).await?);
+    let taken = work.rows.take_reactions(id, user).await?;
     if taken.contains(&reaction_type) {
-        let counts = work.rows.move_reaction_counts(id, &taken, None)?;
-        record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None })?;
+        let counts = work.rows.move_reaction_counts(id, &taken, None).await?;
+        record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None }).await?;
         return work.done();
     }
-    let row = work.rows.insert_reaction(id, user, reaction_type, place.at)?;
-    let counts = work.rows.move_reaction_counts(id, &taken, Some(reaction_type))?;
-    let reaction = PostReaction { id: row, user: work.rows.profile(user)?, reaction_type, created_at: place.at };
-    record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: Some(reaction) })?;
+    let row = work.rows.insert_reaction(id, user, reaction_type, place.at).await?;
+    let counts = work.rows.move_reaction_counts(id, &taken, Some(reaction_type)).await?;
+    let reaction = PostReaction { id: row, user: work.rows.profile(user).await?, reaction_type, created_at: place.at };
+    record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: Some(reaction) }).await?;
     let references = References { post: Some(id), ..References::default() };
     let notification_type = NotificationType::of_reaction(reaction_type);
-    notice::tell_once(&mut work, Notice { recipient: head.author, notification_type, references })?;
+    notice::tell_once(&mut work, Notice { recipient: head.author, notification_type, references }).await?;
     work.done()
 }
 
 /// One's own reaction goes even when the post has become private.
-pub(super) fn unreact<R: FeedRows>(mut work: Work<'_, R>, id: PostId) -> Result<Outcome, R::Error> {
-    let Some(head) = work.rows.post_head(id)? else { return Ok(refused(Refusal::NoSuchPost)) };
+pub(super) async fn unreact<D: LaneSql>(mut work: Work<'_, '_, D>, id: PostId) -> Result<Outcome, D::Error> {
+    let Some(head) = work.rows.post_head(id).await? else { return Ok(refused(Refusal::NoSuchPost)) };
     let user = work.actor;
-    let taken = work.rows.take_reactions(id, user)?;
+    let taken = work.rows.take_reactions(id, user).await?;
     if taken.is_empty() {
         let refusal = if head.is_visible_to(user) { Refusal::NoReaction } else { Refusal::NotVisible };
         return Ok(refused(refusal));
     }
-    let counts = work.rows.move_reaction_counts(id, &taken, None)?;
-    let place = work.rows.take_place(Topic::Post(id))?;
-    record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None })?;
+    let counts = work.rows.move_reaction_counts(id, &taken, None).await?;
+    let place = work.rows.take_place(Topic::Post(id)).await?;
+    record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None }).await?;
     work.done()
 }
 
-pub(super) fn share<R: FeedRows>(mut work: Work<'_, R>, id: PostId, message: &str) -> Result<Outcome, R::Error> {
-    let head = match visible(&mut work, id)? {
+pub(super) async fn share<D: LaneSql>(
+    mut work: Work<'_, '_, D>,
+    id: PostId,
+    message: &str,
+) -> Result<Outcome, D::Error> {
+    let head = match visible(&mut work, id).await? {
         Ok(head) => head,
         Err(refusal) => return Ok(refused(refusal)),
     };
-    let (user, at) = (work.actor, work.rows.next_time(Topic::Post(id))?);
-    let Some(shares_count) = work.rows.insert_share(id, user, message, at)? else {
+    let (user, at) = (work.actor, work.rows.next_time(Topic::Post(id)).await?);
+    let Some(shares_count) = work.rows.insert_share(id, user, message, at).await? else {
         return Ok(Outcome::Unchanged);
     };
-    let place = work.rows.take_place(Topic::Post(id))?;
-    record(&mut work, id, head, place, PostChange::Shared { user, shares_count })?;
+    let place = work.rows.take_place(Topic::Post(id)).await?;
+    record(&mut work, id, head, place, PostChange::Shared { user, shares_count }).await?;
     let references = References { post: Some(id), ..References::default() };
     let notice = Notice { recipient: head.author, notification_type: NotificationType::Share, references };
-    notice::tell(&mut work, &mut [notice])?;
+    notice::tell(&mut work, &mut [notice]).await?;
     work.done()
 }

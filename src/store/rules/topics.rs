@@ -2,32 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use super::feed::FeedRows;
 use crate::domain::feed::write::Action;
 use crate::domain::write::{Intent, Write};
 use crate::ids::{PostId, Topic};
+use crate::store::sql::LaneSql;
+use crate::store::sql::rows::BatchRows;
 
 /// Every topic in which the write may take a place, in the order in which databases with several lanes lock their rows:
 /// two batches that lock in one order never wait for each other in a circle. It is no promise that the write takes all.
 ///
 /// # Errors
 /// A statement failed.
-pub fn topics<R: FeedRows>(rows: &mut R, write: &Write) -> Result<BTreeSet<Topic>, R::Error> {
+pub async fn topics<D: LaneSql>(rows: &mut BatchRows<'_, D>, write: &Write) -> Result<BTreeSet<Topic>, D::Error> {
     let mut topics = BTreeSet::from([write.topic()]);
     let Intent::Feed(action) = &write.intent else { return Ok(topics) };
     match action {
-        Action::React { post, .. } | Action::Share { post, .. } => add_author(rows, *post, &mut topics)?,
+        Action::React { post, .. } | Action::Share { post, .. } => add_author(rows, *post, &mut topics).await?,
         Action::Comment(new) => {
-            add_author(rows, new.post, &mut topics)?;
+            add_author(rows, new.post, &mut topics).await?;
             if let Some(parent) = new.parent
-                && let Some(parent) = rows.comment_head(parent)?
+                && let Some(parent) = rows.comment_head(parent).await?
             {
                 topics.insert(Topic::Notifications(parent.author));
             }
         }
         Action::Follow { user } | Action::RequestFriend { user } => drop(topics.insert(Topic::Notifications(*user))),
         Action::AnswerRequest { request, .. } => {
-            if let Some(request) = rows.request_head(*request)? {
+            if let Some(request) = rows.request_head(*request).await? {
                 topics.extend([Topic::Feed(request.sender), Topic::Notifications(request.sender)]);
             }
         }
@@ -51,8 +52,12 @@ pub fn topics<R: FeedRows>(rows: &mut R, write: &Write) -> Result<BTreeSet<Topic
 }
 
 /// The post's author is told.
-fn add_author<R: FeedRows>(rows: &mut R, post: PostId, topics: &mut BTreeSet<Topic>) -> Result<(), R::Error> {
-    if let Some(head) = rows.post_head(post)? {
+async fn add_author<D: LaneSql>(
+    rows: &mut BatchRows<'_, D>,
+    post: PostId,
+    topics: &mut BTreeSet<Topic>,
+) -> Result<(), D::Error> {
+    if let Some(head) = rows.post_head(post).await? {
         topics.insert(Topic::Notifications(head.author));
     }
     Ok(())

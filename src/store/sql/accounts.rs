@@ -1,10 +1,10 @@
 //! Accounts: registration, logins, passwords, revoked tokens. Writes come in transactions of their own.
 
 use crate::clock::Timestamp;
-use crate::domain::user::NewUser;
+use crate::domain::user::{NewUser, ProfilePatch};
 use crate::ids::UserId;
 use crate::store::Credentials;
-use crate::store::sql::{Id, Sql, View};
+use crate::store::sql::{Columns, Id, Sql, Table, ToColumn, View};
 
 /// What came of a registration.
 pub enum Registration {
@@ -34,39 +34,58 @@ async fn taken<C: Sql>(view: &mut View<'_, C>, user: &NewUser) -> Result<Registr
     Ok(if email || username { Registration::Taken { email, username } } else { Registration::Done })
 }
 
-/// A new user's row.
-pub async fn insert_user<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<(), C::Error> {
-    let account_type = if user.account_type.is_empty() { "user" } else { &user.account_type };
+async fn insert_user<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<(), C::Error> {
     let now = view.now;
-    view.execute(
-        "INSERT INTO users (id, password, last_login, is_superuser, first_name, last_name, is_staff, is_active, \
-         date_joined, email, username, display_name, avatar, cover_photo, bio, position, team, contact_number, \
-         interests, social_links, is_private, show_email, show_phone, followers_count, following_count, \
-         posts_count, created_at, updated_at, last_active, is_verified, email_verified, account_type, \
-         company_name, industry, website) VALUES (?, ?, NULL, 0, '', '', 0, 1, ?, ?, ?, ?, NULL, NULL, ?, \
-         ?, ?, ?, '[]', '[]', 0, 0, 0, 0, 0, 0, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
-        &[
-            &id,
-            &user.password_hash,
-            &now,
-            &user.email,
-            &user.username,
-            &user.display_name,
-            &user.bio,
-            &user.position,
-            &user.team,
-            &user.contact_number,
-            &now,
-            &now,
-            &now,
-            &account_type,
-            &user.company_name,
-            &user.industry,
-            &user.website,
-        ],
-    )
-    .await
-    .map(drop)
+    let row = user_row(&id, user, &0, &now);
+    view.execute(Table::Users.one_row(C::DIALECT, row.len()), &row).await.map(drop)
+}
+
+/// The columns of a new user who follows so many others and is followed by as many.
+pub fn user_row<'a>(
+    id: &'a UserId,
+    user: &'a NewUser,
+    follows: &'a usize,
+    now: &'a Timestamp,
+) -> [&'a dyn ToColumn; 35] {
+    let account_type: &dyn ToColumn = if user.account_type.is_empty() { &"user" } else { &user.account_type };
+    let [none, empty, list, zero, no, yes]: [&dyn ToColumn; 6] = [&None::<u32>, &"", &"[]", &0_u32, &false, &true];
+    [
+        id,
+        &user.password_hash,
+        none,
+        no,
+        empty,
+        empty,
+        no,
+        yes,
+        now,
+        &user.email,
+        &user.username,
+        &user.display_name,
+        none,
+        none,
+        &user.bio,
+        &user.position,
+        &user.team,
+        &user.contact_number,
+        list,
+        list,
+        no,
+        no,
+        no,
+        follows,
+        follows,
+        zero,
+        now,
+        now,
+        now,
+        no,
+        no,
+        account_type,
+        &user.company_name,
+        &user.industry,
+        &user.website,
+    ]
 }
 
 /// A follow row with both counters; false when it was there.
@@ -80,7 +99,7 @@ pub async fn insert_follow<C: Sql>(
     if view.is_there(sql, &[&follower, &following]).await? {
         return Ok(false);
     }
-    let sql = "INSERT INTO user_follows (id, created_at, follower_id, following_id) VALUES (?, ?, ?, ?)";
+    let sql = Table::Follows.one_row(C::DIALECT, 4);
     view.execute(sql, &[&Id::fresh(), &at, &follower, &following]).await?;
     view.execute("UPDATE users SET following_count = following_count + 1 WHERE id = ?", &[&follower]).await?;
     view.execute("UPDATE users SET followers_count = followers_count + 1 WHERE id = ?", &[&following]).await?;
@@ -105,13 +124,6 @@ async fn find<C: Sql>(view: &mut View<'_, C>, column: &str, login: &str) -> Resu
     .await
 }
 
-/// Replaces a password hash; false when there is no such user.
-pub async fn set_password<C: Sql>(view: &mut View<'_, C>, user: UserId, hash: &str) -> Result<bool, C::Error> {
-    let now = view.now;
-    let sql = "UPDATE users SET password = ?, updated_at = ? WHERE id = ?";
-    Ok(view.execute(sql, &[&hash, &now, &user]).await? > 0)
-}
-
 /// The refresh token may not be used again.
 pub async fn revoke<C: Sql>(view: &mut View<'_, C>, jti: &str, expires: Timestamp) -> Result<(), C::Error> {
     let latest = C::DIALECT.keep_greatest("jti", "expires");
@@ -122,4 +134,58 @@ pub async fn revoke<C: Sql>(view: &mut View<'_, C>, jti: &str, expires: Timestam
 /// Was the refresh token revoked?
 pub async fn is_revoked<C: Sql>(view: &mut View<'_, C>, jti: &str) -> Result<bool, C::Error> {
     view.is_there("SELECT 1 FROM pregon_revoked WHERE jti = ?", &[&jti]).await
+}
+
+/// Changes a user's row. What comes back are the paths of pictures that the row named before and names no more; `None`
+/// when there is no such user.
+pub async fn change_profile<C: Sql>(
+    view: &mut View<'_, C>,
+    user: UserId,
+    patch: &ProfilePatch,
+) -> Result<Option<Vec<String>>, C::Error> {
+    let now = view.now;
+    let sql = format!("SELECT avatar, cover_photo FROM users WHERE id = ? {}", C::DIALECT.locked());
+    let read = |row: Columns<'_>| Ok([row.optional_text(0)?, row.optional_text(1)?]);
+    let Some([avatar, cover]) = view.row(&sql, &[&user], read).await? else { return Ok(None) };
+    view.execute(
+        "UPDATE users SET display_name = coalesce(?, display_name), first_name = coalesce(?, first_name), \
+         last_name = coalesce(?, last_name), bio = coalesce(?, bio), position = coalesce(?, position), \
+         team = coalesce(?, team), contact_number = coalesce(?, contact_number), \
+         interests = coalesce(?, interests), social_links = coalesce(?, social_links), \
+         is_private = coalesce(?, is_private), show_email = coalesce(?, show_email), \
+         show_phone = coalesce(?, show_phone), account_type = coalesce(?, account_type), \
+         company_name = coalesce(?, company_name), industry = coalesce(?, industry), \
+         website = coalesce(?, website), avatar = CASE WHEN ? = 1 THEN ? ELSE avatar END, \
+         cover_photo = CASE WHEN ? = 1 THEN ? ELSE cover_photo END, updated_at = ?, last_active = ? WHERE id = ?",
+        &[
+            &patch.display_name,
+            &patch.first_name,
+            &patch.last_name,
+            &patch.bio,
+            &patch.position,
+            &patch.team,
+            &patch.contact_number,
+            &patch.interests,
+            &patch.social_links,
+            &patch.is_private,
+            &patch.show_email,
+            &patch.show_phone,
+            &patch.account_type,
+            &patch.company_name,
+            &patch.industry,
+            &patch.website,
+            &patch.avatar.is_change(),
+            &patch.avatar.path(),
+            &patch.cover_photo.is_change(),
+            &patch.cover_photo.path(),
+            &now,
+            &now,
+            &user,
+        ],
+    )
+    .await?;
+    let left = [(avatar, &patch.avatar), (cover, &patch.cover_photo)]
+        .into_iter()
+        .filter_map(|(old, new)| old.filter(|old| new.is_change() && new.path() != Some(old)));
+    Ok(Some(left.collect()))
 }

@@ -1,5 +1,6 @@
-//! What a lane asks and changes of rooms and messages, and of its own log: each statement once, whether a database runs
-//! it at once or puts it off.
+//! What a lane asks and changes of rooms and messages, and of its own log.
+
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType};
@@ -9,25 +10,26 @@ use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::batch::UnreadRest;
 use crate::store::event_log::LogLine;
-use crate::store::rules::Member;
-use crate::store::sql::feed_rows::Error;
-use crate::store::sql::{Columns, Id, Parameters, Sql, Transaction, Unexpected, View};
+use crate::store::sql::{Columns, Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
 
-/// Rows of [`with_message`].
-pub const MESSAGES: &str = "INSERT INTO messages (id, content, message_type, image, video, audio, file_url, file_name, \
-    file_size, is_edited, is_deleted, deleted_at, created_at, updated_at, chat_room_id, reply_to_id, sender_id, story_id) \
-    VALUES ";
-/// Rows of [`with_event`].
-pub const EVENTS: &str = "INSERT INTO pregon_events (topic, epoch, seq, event_id, kind, transport, message_id, user_id, \
-    detail, created_at) VALUES ";
-/// Rows of a new id, a time, a message and who has read it then.
-pub const READS: &str = "INSERT INTO message_reads (id, read_at, message_id, user_id) VALUES ";
+/// A participant row with what decides on its rights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The user and the room are active.
+    pub is_active: bool,
+    /// `owner` or `admin`.
+    pub is_admin: bool,
+    /// The room is private: nobody is added or removed.
+    pub is_private: bool,
+    /// The user's name, for frames.
+    pub username: Arc<str>,
+}
 
-/// A new message's columns.
-pub fn with_message<R>(message: &Message, then: impl FnOnce(Parameters<'_>) -> R) -> R {
+/// A new message.
+pub async fn insert_message<D: LaneSql>(driver: &mut D, message: &Message) -> Result<(), D::Error> {
     let at = message.created_at;
     let no_time: Option<Timestamp> = None;
-    then(&[
+    let values: [&dyn ToColumn; 18] = [
         &message.id,
         &message.content,
         &message.message_type,
@@ -46,13 +48,14 @@ pub fn with_message<R>(message: &Message, then: impl FnOnce(Parameters<'_>) -> R
         &message.reply_to.as_ref().map(|reply| reply.id),
         &message.sender.id,
         &message.story_id.map(Id),
-    ])
+    ];
+    driver.insert(Table::Messages, &values).await
 }
 
-/// An event's columns.
-pub fn with_event<R>(event: &Committed, transport: Transport, then: impl FnOnce(Parameters<'_>) -> R) -> R {
+/// A new event.
+pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transport: Transport) -> Result<(), D::Error> {
     let LogLine { kind, subject, user, detail } = LogLine::of(&event.event);
-    then(&[
+    let values: [&dyn ToColumn; 10] = [
         &event.topic.to_string(),
         &event.cursor.epoch,
         &event.cursor.seq,
@@ -63,7 +66,8 @@ pub fn with_event<R>(event: &Committed, transport: Transport, then: impl FnOnce(
         &user,
         &detail,
         &event.at.0,
-    ])
+    ];
+    driver.insert(Table::Events, &values).await
 }
 
 /// The columns of [`member_of_row`], after its room and its user.
@@ -156,35 +160,14 @@ pub async fn count_unread<C: Sql>(view: &mut View<'_, C>, rest: UnreadRest) -> R
     view.count(&format!("SELECT count(*) {UNREAD}"), &[&room, &after, &before, &user, &user]).await
 }
 
-/// A message's new text.
-pub fn edit_message<T: Transaction>(
-    work: &mut T,
-    message: MessageId,
-    content: &str,
-    at: Timestamp,
-) -> Result<(), Error<T>> {
-    let sql = "UPDATE messages SET content = ?, is_edited = 1, updated_at = ? WHERE id = ?";
-    work.change(sql, &[&content, &at, &message])
-}
-
-/// A message is there no more, for who reads.
-pub fn delete_message<T: Transaction>(work: &mut T, message: MessageId, at: Timestamp) -> Result<(), Error<T>> {
-    let sql = "UPDATE messages SET is_deleted = 1, deleted_at = ?, updated_at = ? WHERE id = ?";
-    work.change(sql, &[&at, &at, &message])
-}
-
-/// A reaction that was there goes, another comes.
-pub fn toggle_reaction<T: Transaction>(
-    work: &mut T,
-    (message, user, reaction): (MessageId, UserId, ReactionType),
-    is_there: bool,
-    at: Timestamp,
-) -> Result<(), Error<T>> {
-    if is_there {
-        let sql = "DELETE FROM message_reactions WHERE message_id = ? AND user_id = ? AND reaction_type = ?";
-        return work.change(sql, &[&message, &user, &reaction]);
+/// Read rows for the newest unread messages of `rest`: which, with their times.
+pub async fn insert_unread<D: LaneSql>(
+    view: &mut View<'_, D>,
+    rest: UnreadRest,
+) -> Result<Vec<(MessageId, Timestamp)>, D::Error> {
+    let unread = newest_unread(view, rest).await?;
+    for (message, _) in &unread {
+        view.driver.insert(Table::Reads, &[&Id::fresh(), &rest.at, message, &rest.user]).await?;
     }
-    let sql =
-        "INSERT INTO message_reactions (id, reaction_type, created_at, message_id, user_id) VALUES (?, ?, ?, ?, ?)";
-    work.change(sql, &[&Id::fresh(), &reaction, &at, &message, &user])
+    Ok(unread)
 }

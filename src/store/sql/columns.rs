@@ -11,7 +11,7 @@ use crate::domain::chat::room::ChatType;
 use crate::domain::feed::post::{Category, PostReactionType, PostType};
 use crate::domain::notification::NotificationType;
 use crate::domain::people::RequestStatus;
-use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
+use crate::ids::{CommentId, EventId, FamilyId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 use crate::store::sql::Id;
 
 /// What a column holds.
@@ -65,7 +65,7 @@ macro_rules! id_columns {
     )*};
 }
 
-id_columns! { Id UserId RoomId MessageId PostId CommentId NotificationId RequestId EventId }
+id_columns! { Id UserId RoomId MessageId PostId CommentId NotificationId RequestId EventId FamilyId }
 
 /// A kind: one of a few words. The database enforces none of them, and another program may know more.
 pub trait FromWord: Sized {

@@ -14,6 +14,11 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// May several connections write at one time? Then a topic's row is locked before a place is taken in it.
+    pub fn has_many_writers(self) -> bool {
+        self == Self::Mysql
+    }
+
     /// The number of some rows. Where pregon alone writes, the column says it: every write that adds or takes away a row
     /// moves it in its transaction. Where another program writes too, the rows are counted, unless the column says that
     /// they are more than can be counted at each look.
@@ -70,6 +75,59 @@ impl Dialect {
         match self {
             Self::Sqlite => format!("ON CONFLICT ({key}) DO UPDATE SET {column} = max({column}, excluded.{column})"),
             Self::Mysql => format!("ON DUPLICATE KEY UPDATE {column} = greatest({column}, VALUES({column}))"),
+        }
+    }
+
+    /// The beginning of an INSERT of clients' names. SQLite's rows leave in the order in which they came: a name that is
+    /// given again gets a new row there.
+    pub fn replacing_names(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "INSERT OR REPLACE INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) VALUES "
+            }
+            Self::Mysql => {
+                "INSERT INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) VALUES "
+            }
+        }
+    }
+
+    /// Its end.
+    pub fn names_again(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Mysql => " ON DUPLICATE KEY UPDATE message_id = VALUES(message_id), created_at = VALUES(created_at)",
+        }
+    }
+
+    /// The end of an INSERT of topics' places.
+    pub fn places_again(self) -> &'static str {
+        match self {
+            Self::Sqlite => " ON CONFLICT (topic) DO UPDATE SET seq = excluded.seq, last_at = excluded.last_at",
+            Self::Mysql => {
+                " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), seq = VALUES(seq), last_at = VALUES(last_at)"
+            }
+        }
+    }
+
+    /// Deletes the oldest rows of a table whose `column`, a time, is no later than the parameter, at most `most` of them.
+    /// SQLite has no index of it: its rows came in the order of their rowid, and the scan ends at `most`.
+    pub fn delete_first(self, table: &str, column: &str, most: usize) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM (SELECT rowid, {column} FROM {table} \
+                 ORDER BY rowid LIMIT {most}) WHERE {column} <= ?)"
+            ),
+            Self::Mysql => self.delete_some(table, "", column, most),
+        }
+    }
+
+    /// The same for a table of a few rows, whose `key` SQLite finds them by.
+    pub fn delete_some(self, table: &str, key: &str, column: &str, most: usize) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {column} <= ? LIMIT {most})"
+            ),
+            Self::Mysql => format!("DELETE FROM {table} WHERE {column} <= ? ORDER BY {column} LIMIT {most}"),
         }
     }
 

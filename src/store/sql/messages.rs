@@ -6,15 +6,25 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::chat::message::{Message, Reaction, ReactionType, ReplyPreview, StoryPreview};
+use crate::domain::chat::message::{Message, MessageType, Reaction, ReactionType, ReplyPreview, StoryPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits::MESSAGE_REACTIONS_SHOWN;
-use crate::store::rules::MessageHead;
 use crate::store::sql::people::{Profiles, profiles};
 use crate::store::sql::{
     BRANCHES_MAX, Columns, Dialect, Id, KEYS_MAX, Sql, ToColumn, Unexpected, View, each, marks, offset, or_none, padded,
 };
 use crate::store::{PageOf, PageRequest};
+
+/// What the rules must know of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageHead {
+    /// Its author.
+    pub sender: UserId,
+    /// Its kind.
+    pub message_type: MessageType,
+    /// Deleted softly.
+    pub is_deleted: bool,
+}
 
 /// The columns of [`message_of_row`]; the first `?` is the viewer, if there is one.
 const MESSAGE: &str = "SELECT m.id, m.chat_room_id, m.sender_id, m.content, m.message_type, m.image, m.video, m.audio, \
@@ -77,6 +87,19 @@ pub async fn head<C: Sql>(
         Ok(MessageHead { sender: row.id(0)?, message_type: row.kind(1)?, is_deleted: row.flag(2)? })
     })
     .await
+}
+
+/// Paths of the files of those of the messages that are deleted.
+pub async fn files_of_deleted<C: Sql>(view: &mut View<'_, C>, messages: &[MessageId]) -> Result<Vec<String>, C::Error> {
+    let mut found = Vec::new();
+    for keys in messages.chunks(KEYS_MAX).map(padded) {
+        let sql =
+            format!("SELECT image, video, audio FROM messages WHERE is_deleted = 1 AND id IN ({})", marks(keys.len()));
+        let read = |row: Columns<'_>| Ok([row.optional_text(0)?, row.optional_text(1)?, row.optional_text(2)?]);
+        let rows = view.rows(&sql, &each(&keys).collect::<Vec<_>>(), read).await?;
+        found.extend(rows.into_iter().flatten().flatten());
+    }
+    Ok(found)
 }
 
 /// A page of a room's history, newest first. Empty for who is no participant.

@@ -12,14 +12,21 @@ mod columns;
 pub mod comments;
 pub mod comments_tree;
 mod dialect;
-mod feed_rows;
+mod known;
+mod lane_sql;
+pub mod logins;
 pub mod messages;
 pub mod new_rooms;
 pub mod notifications;
 mod parameters;
 pub mod people;
 pub mod posts;
+pub mod retention;
 pub mod rooms;
+pub mod rows;
+mod tables;
+pub mod topics;
+pub mod twins;
 mod view;
 
 use std::fmt::Display;
@@ -28,8 +35,10 @@ use std::task::{Context, Poll, Waker};
 
 pub use self::columns::{Cell, Cells, Columns, Unexpected};
 pub use self::dialect::{Dialect, Text};
-pub use self::feed_rows::Transaction;
+pub use self::known::{Known, Name};
+pub use self::lane_sql::LaneSql;
 pub use self::parameters::{BRANCHES_MAX, Id, KEYS_MAX, Parameter, Parameters, ToColumn, each, marks, padded};
+pub use self::tables::Table;
 pub use self::view::View;
 
 use crate::store::{PageRequest, StoreError};
@@ -39,7 +48,7 @@ use crate::store::{PageRequest, StoreError};
 /// Statements are prepared once a connection: their texts must be a few. A `?` stands for the next parameter.
 pub trait Sql {
     /// How a statement fails; also when a row is not what its reader expects.
-    type Error: From<Unexpected> + Into<StoreError> + Display;
+    type Error: From<Unexpected> + Into<StoreError> + Display + Send;
 
     /// What this database writes its own way.
     const DIALECT: Dialect;

@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::domain::chat::room::{ChatType, NewRoom, SettingsPatch};
 use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
-use crate::store::sql::{Id, Sql, ToColumn, View, each, marks, padded};
+use crate::store::sql::{Id, Sql, Table, ToColumn, View, each, marks, padded};
 
 /// Participants that one INSERT makes.
 const PARTICIPANTS_MAX: usize = 64;
@@ -67,46 +67,55 @@ pub async fn create<C: Sql>(view: &mut View<'_, C>, new: &NewRoom, fresh: RoomId
 /// A room's row, its participants', and its topic's.
 pub async fn insert<C: Sql>(view: &mut View<'_, C>, room: RoomId, new: &NewRoom) -> Result<(), C::Error> {
     let now = view.now;
-    view.execute(
-        "INSERT INTO chat_rooms (id, name, chat_type, description, avatar, is_active, created_at, updated_at, \
-         last_activity, created_by_id) VALUES (?, ?, ?, ?, NULL, 1, ?, ?, ?, ?)",
-        &[&room, &new.name, &new.chat_type, &new.description, &now, &now, &now, &new.creator],
-    )
-    .await?;
-    // The topic's clock starts with the room's: every event is later than every `last_read_at`.
-    view.execute(
-        "INSERT INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?, 1, 0, ?)",
-        &[&Topic::Room(room).to_string(), &now.0],
-    )
-    .await?;
+    let row = room_row(&room, new, &now);
+    view.execute(Table::Rooms.one_row(C::DIALECT, row.len()), &row).await?;
+    let topic = Topic::Room(room).to_string();
+    let row = topic_row(&topic, &now.0);
+    view.execute(Table::Topics.one_row(C::DIALECT, row.len()), &row).await?;
     let role = if new.chat_type == ChatType::Private { "member" } else { "owner" };
     let mut members = vec![(new.creator, role)];
     members.extend(new.others.iter().map(|user| (*user, "member")));
     insert_participants(view, room, &members, now).await
 }
 
-/// Participant rows as new rows are: notifications on, everything else off or empty. None of them is there yet.
+/// A new room's columns.
+pub fn room_row<'a>(id: &'a RoomId, new: &'a NewRoom, now: &'a Timestamp) -> [&'a dyn ToColumn; 10] {
+    [id, &new.name, &new.chat_type, &new.description, &None::<u32>, &true, now, now, now, &new.creator]
+}
+
+/// Its topic's. The topic's clock starts with the room's: every event is later than every `last_read_at`.
+#[expect(clippy::ptr_arg, reason = "a column is a value with a size")]
+pub fn topic_row<'a>(topic: &'a String, now: &'a i64) -> [&'a dyn ToColumn; 4] {
+    [topic, &1_u32, &0_u32, now]
+}
+
+/// A new participant's: notifications on, everything else off or empty.
+pub fn participant_row<'a>(
+    id: &'a Id,
+    (user, role): &'a (UserId, &'static str),
+    room: &'a RoomId,
+    at: &'a Timestamp,
+) -> [&'a dyn ToColumn; 14] {
+    [id, role, &"", &"", &"", &"", &true, &true, &false, &false, at, at, user, room]
+}
+
+/// Participants, of whom none is there yet.
 pub async fn insert_participants<C: Sql>(
     view: &mut View<'_, C>,
     room: RoomId,
-    members: &[(UserId, &str)],
+    members: &[(UserId, &'static str)],
     at: Timestamp,
 ) -> Result<(), C::Error> {
-    const ROW: &str = "(?, ?, '', '', '', '', 1, 1, 0, 0, ?, ?, ?, ?)";
     let mut left = members;
     while !left.is_empty() {
         // Powers of two: a handful of statements serves every number of rows.
         let (some, rest) = left.split_at((1 << left.len().ilog2()).min(PARTICIPANTS_MAX));
-        let sql = format!(
-            "INSERT INTO chat_participants (id, role, other_user_nickname, chat_background, chat_color, \
-             other_message_color, notifications_enabled, sound_enabled, is_muted, is_blocked, joined_at, last_read_at, \
-             user_id, chat_room_id) VALUES {}",
-            vec![ROW; some.len()].join(", ")
-        );
         let ids: Vec<Id> = some.iter().map(|_| Id::fresh()).collect();
         let rows = ids.iter().zip(some);
         let values: Vec<&dyn ToColumn> =
-            rows.flat_map(|(id, (user, role))| [id as &dyn ToColumn, role, &at, &at, user, &room]).collect();
+            rows.flat_map(|(id, member)| participant_row(id, member, &room, &at)).collect();
+        let row = format!("({})", marks(values.len() / some.len()));
+        let sql = Table::Participants.head(C::DIALECT).to_owned() + &vec![row; some.len()].join(", ");
         view.execute(&sql, &values).await?;
         left = rest;
     }

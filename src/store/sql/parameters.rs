@@ -8,7 +8,7 @@ use crate::domain::chat::room::ChatType;
 use crate::domain::feed::post::{Category, PostReactionType, PostType};
 use crate::domain::notification::NotificationType;
 use crate::domain::people::RequestStatus;
-use crate::ids::{CommentId, EventId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
+use crate::ids::{CommentId, EventId, FamilyId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 
 /// A value on its way into a column. Each driver writes it as its database does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ macro_rules! columns {
     )*};
 }
 
-columns! { Id UserId RoomId MessageId PostId CommentId NotificationId RequestId EventId: id => Parameter::Id(hex(id.0)) }
+columns! { Id UserId RoomId MessageId PostId CommentId NotificationId RequestId EventId FamilyId: id => Parameter::Id(hex(id.0)) }
 columns! {
     MessageType ReactionType ChatType PostType Category PostReactionType NotificationType RequestStatus:
     kind => Parameter::Text(kind.as_str())

@@ -154,6 +154,17 @@ pub async fn id_of_name<C: Sql>(view: &mut View<'_, C>, username: &str) -> Resul
     view.row("SELECT id FROM users WHERE username = ?", &[&username], |row| row.id(0)).await
 }
 
+/// The profile of a username, whatever its case.
+pub async fn profile_of_name<C: Sql>(
+    view: &mut View<'_, C>,
+    username: &str,
+) -> Result<Option<Arc<UserProfile>>, C::Error> {
+    match id_of_name(view, username).await? {
+        Some(user) => profile(view, user).await,
+        None => Ok(None),
+    }
+}
+
 /// One person as the viewer sees it.
 pub async fn person<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Option<Person>, C::Error> {
     Ok(people(view, viewer, "WHERE u.id = ?", &[&of]).await?.pop())
@@ -202,6 +213,16 @@ pub async fn following<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserI
         ORDER BY f.created_at DESC, f.following_id LIMIT ?) listed ON listed.id = u.id \
         ORDER BY listed.since DESC, listed.id";
     people(view, viewer, listed, &[&of, &limits::PEOPLE_LISTED_MAX]).await
+}
+
+/// Active users whom the viewer neither follows nor has as a friend, those first whom most others follow.
+pub async fn suggested<C: Sql>(view: &mut View<'_, C>, viewer: UserId) -> Result<Vec<Person>, C::Error> {
+    let listed = "WHERE u.is_active = 1 AND u.id <> ? \
+        AND NOT EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id) \
+        AND NOT EXISTS (SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = u.id) \
+        AND NOT EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) \
+        ORDER BY u.followers_count DESC, u.id LIMIT ?";
+    people(view, viewer, listed, &[&viewer, &viewer, &viewer, &viewer, &limits::SUGGESTED_MAX]).await
 }
 
 /// Whose public posts a user hears of: whom the user follows and is friends with, each once.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::domain::feed::post::{Post, PostHead, PostList, PostReaction, ReactionCounts};
+use crate::domain::feed::post::{Post, PostHead, PostList, PostReaction, PostReactionType, PostStats, ReactionCounts};
 use crate::ids::{PostId, UserId};
 use crate::limits;
 use crate::store::sql::comments::Threads;
@@ -191,6 +191,7 @@ pub async fn page<C: Sql>(
     let (mut shown, of): (String, Parameters<'_>) = match &list {
         PostList::Circle => (of_circle(C::DIALECT, false), &circle),
         PostList::Everybody => ("posts p WHERE p.is_public = 1".to_owned(), &[]),
+        PostList::Of(author) if *author == viewer => ("posts p WHERE p.user_id = ?".to_owned(), &[author]),
         PostList::Of(author) => ("posts p WHERE p.is_public = 1 AND p.user_id = ?".to_owned(), &[author]),
     };
     let count = view.count(&format!("SELECT count(*) FROM {shown}"), of).await?;
@@ -222,6 +223,7 @@ pub async fn named_files<C: Sql>(
             "video, thumbnail, nullif(images, '[]'), nullif(podcast_url, ''), nullif(streaming_url, '') FROM posts"
         }
         FileTable::Comments => "image, NULL, NULL, NULL, NULL FROM comments",
+        FileTable::Users => "avatar, cover_photo, NULL, NULL, NULL FROM users",
     };
     let sql = format!("SELECT id, {columns} WHERE id > ? ORDER BY id LIMIT ?");
     let after = Id(after.unwrap_or_default());
@@ -232,4 +234,67 @@ pub async fn named_files<C: Sql>(
     let rows = view.rows(&sql, &[&after, &limits::LITTER_ROWS], read).await?;
     let last = rows.last().map(|(id, _)| *id).filter(|_| rows.len() == limits::LITTER_ROWS);
     Ok(NamedFiles { texts: rows.into_iter().flat_map(|(_, texts)| texts).flatten().collect(), last })
+}
+
+/// What an author's posts are and have got: the public ones, or all.
+pub async fn stats<C: Sql>(view: &mut View<'_, C>, author: UserId, with_private: bool) -> Result<PostStats, C::Error> {
+    let sql = "SELECT post_type, count(*), coalesce(sum(likes_count), 0), coalesce(sum(celebrations_count), 0), \
+        coalesce(sum(golazos_count), 0), coalesce(sum(comments_count), 0), coalesce(sum(shares_count), 0), \
+        coalesce(sum(views_count), 0) FROM posts WHERE user_id = ? AND (is_public = 1 OR ?) GROUP BY post_type \
+        ORDER BY 2 DESC, post_type";
+    let read = |row: Columns<'_>| {
+        Ok(PostStats {
+            by_type: vec![(row.kind(0)?, row.count(1)?)],
+            counts: ReactionCounts { likes: row.count(2)?, celebrations: row.count(3)?, golazos: row.count(4)? },
+            comments: row.count(5)?,
+            shares: row.count(6)?,
+            views: row.count(7)?,
+        })
+    };
+    let mut all = PostStats::default();
+    for one in view.rows(sql, &[&author, &with_private], read).await? {
+        all.by_type.extend(one.by_type);
+        all.counts.likes += one.counts.likes;
+        all.counts.celebrations += one.counts.celebrations;
+        all.counts.golazos += one.counts.golazos;
+        all.comments += one.comments;
+        all.shares += one.shares;
+        all.views += one.views;
+    }
+    Ok(all)
+}
+
+/// How many reactions a user has given to posts.
+pub async fn reactions_given<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<ReactionCounts, C::Error> {
+    let sql = "SELECT reaction_type, count(*) FROM post_reactions WHERE user_id = ? GROUP BY reaction_type";
+    let mut counts = ReactionCounts::default();
+    for (kind, count) in view.rows(sql, &[&user], |row| Ok((row.kind(0)?, row.count(1)?))).await? {
+        match kind {
+            PostReactionType::Like => counts.likes += count,
+            PostReactionType::Celebration => counts.celebrations += count,
+            PostReactionType::Golazo => counts.golazos += count,
+        }
+    }
+    Ok(counts)
+}
+
+/// Remembers a post for a user; false when it was so already. `None`: there is no such post.
+pub async fn bookmark<C: Sql>(view: &mut View<'_, C>, user: UserId, post: PostId) -> Result<Option<bool>, C::Error> {
+    let now = view.now;
+    // Whoever deletes the post takes its bookmarks along, and waits for this one.
+    if !view.is_there(&format!("SELECT 1 FROM posts WHERE id = ? {}", C::DIALECT.locked()), &[&post]).await? {
+        return Ok(None);
+    }
+    if view.is_there("SELECT 1 FROM post_bookmarks WHERE post_id = ? AND user_id = ?", &[&post, &user]).await? {
+        return Ok(Some(false));
+    }
+    let sql = "INSERT INTO post_bookmarks (id, created_at, post_id, user_id) VALUES (?, ?, ?, ?)";
+    view.execute(sql, &[&Id::fresh(), &now, &post, &user]).await?;
+    Ok(Some(true))
+}
+
+/// Forgets a user's bookmark; false when there was none.
+pub async fn unbookmark<C: Sql>(view: &mut View<'_, C>, user: UserId, post: PostId) -> Result<bool, C::Error> {
+    let sql = "DELETE FROM post_bookmarks WHERE post_id = ? AND user_id = ?";
+    Ok(view.execute(sql, &[&post, &user]).await? > 0)
 }

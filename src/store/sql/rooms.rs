@@ -95,17 +95,22 @@ pub async fn list<C: Sql>(
     );
     parameters.extend([&page.size as &dyn ToColumn, &from]);
     let found = view.rows(&sql, &parameters, |row| room_of_row(row, viewer)).await?;
-    Ok(PageOf { count, rows: complete(view, viewer, found).await? })
+    Ok(PageOf { count, rows: complete(view, viewer, found, Shown::Few).await? })
 }
 
-/// One active room of the viewer's.
-pub async fn one<C: Sql>(view: &mut View<'_, C>, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, C::Error> {
+/// One active room of the viewer's, with a page of its participants.
+pub async fn one<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: UserId,
+    room: RoomId,
+    participants: PageRequest,
+) -> Result<Option<ChatRoom>, C::Error> {
     let sql = format!(
         "{ROOM} FROM chat_rooms r WHERE r.id = ? AND r.is_active = 1 \
          AND EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = r.id AND user_id = ?)"
     );
     let found = view.row(&sql, &[&room, &viewer], |row| room_of_row(row, viewer)).await?;
-    Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
+    Ok(complete(view, viewer, found.into_iter().collect(), Shown::Page(participants)).await?.pop())
 }
 
 fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, Unexpected> {
@@ -120,10 +125,20 @@ fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, Unexpected> {
         updated_at: row.time(7)?,
         last_activity: row.time(8)?,
         participants: Vec::new(),
+        participants_count: 0,
         last_message: None,
         viewer,
     };
     Ok((room, row.optional_id(9)?))
+}
+
+/// Which participants are shown.
+#[derive(Clone, Copy)]
+enum Shown {
+    /// The viewer and at most [`limits::PARTICIPANTS_LISTED_MAX`] others.
+    Few,
+    /// The viewer, and a page of all.
+    Page(PageRequest),
 }
 
 /// Adds participants and newest messages. A few queries, however many rooms.
@@ -131,48 +146,110 @@ async fn complete<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
     found: Vec<Found>,
+    shown: Shown,
 ) -> Result<Vec<ChatRoom>, C::Error> {
     let ids: Vec<RoomId> = found.iter().map(|(room, _)| room.id).collect();
-    let mut participants = whole_participants(view, &ids).await?;
+    let counts = counts(view, &ids).await?;
+    let mut participants = whole_participants(view, viewer, &ids, shown).await?;
     let newest: Vec<MessageId> = found.iter().filter_map(|(_, newest)| *newest).collect();
     let newest = messages::wholes(view, Some(viewer), &newest).await?;
     let mut newest: HashMap<RoomId, Arc<Message>> =
         newest.into_iter().map(|message| (message.room, Arc::new(message))).collect();
     let whole = |(room, _): Found| ChatRoom {
         participants: participants.remove(&room.id).unwrap_or_default(),
+        participants_count: counts.get(&room.id).copied().unwrap_or_default(),
         last_message: newest.remove(&room.id),
         ..room
     };
     Ok(found.into_iter().map(whole).collect())
 }
 
-/// Participants by room, oldest first, with what each has not read.
-async fn whole_participants<C: Sql>(
-    view: &mut View<'_, C>,
-    rooms: &[RoomId],
-) -> Result<HashMap<RoomId, Vec<Participant>>, C::Error> {
-    let mut found = Vec::new();
+/// How many participants each room has.
+async fn counts<C: Sql>(view: &mut View<'_, C>, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, C::Error> {
+    let mut found = HashMap::with_capacity(rooms.len());
     for keys in rooms.chunks(KEYS_MAX).map(padded) {
         let sql = format!(
-            "SELECT id, user_id, role, other_user_nickname, chat_background, chat_color, other_message_color, \
-             notifications_enabled, sound_enabled, is_muted, joined_at, last_read_at, chat_room_id \
-             FROM chat_participants WHERE chat_room_id IN ({}) ORDER BY joined_at, id",
+            "SELECT chat_room_id, count(*) FROM chat_participants WHERE chat_room_id IN ({}) GROUP BY chat_room_id",
             marks(keys.len())
         );
         let parameters: Vec<_> = each(&keys).collect();
+        found.extend(view.rows(&sql, &parameters, |row| Ok((row.id(0)?, row.count(1)?))).await?);
+    }
+    Ok(found)
+}
+
+/// Participants by room, oldest first, with what the viewer (in a page: each) has not read.
+async fn whole_participants<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: UserId,
+    rooms: &[RoomId],
+    shown: Shown,
+) -> Result<HashMap<RoomId, Vec<Participant>>, C::Error> {
+    let mut found = Vec::new();
+    for keys in rooms.chunks(KEYS_MAX).map(padded) {
+        let sql = format!("{PARTICIPANT} WHERE user_id = ? AND chat_room_id IN ({})", marks(keys.len()));
+        let parameters: Vec<&dyn ToColumn> = std::iter::once(&viewer as _).chain(each(&keys)).collect();
         found.extend(view.rows(&sql, &parameters, participant_of_row).await?);
     }
+    let others = match shown {
+        Shown::Few => some_others(view, viewer, rooms).await?,
+        Shown::Page(page) => others_of_page(view, rooms, page).await?,
+    };
+    found.extend(others.into_iter().filter(|(_, user, _)| *user != viewer));
+    found.sort_by_key(|(_, _, participant)| (participant.joined_at, participant.id));
     let people = profiles(view, found.iter().map(|(_, user, _)| *user)).await?;
     let mut by_room: HashMap<RoomId, Vec<Participant>> = HashMap::with_capacity(rooms.len());
     for (room, user, participant) in found {
         let user = people.of(user)?;
         by_room.entry(room).or_default().push(Participant { user, ..participant });
     }
-    count_unread(view, &mut by_room).await?;
+    let is_counted = |user: UserId| matches!(shown, Shown::Page(_)) || user == viewer;
+    count_unread(view, &mut by_room, is_counted).await?;
     Ok(by_room)
 }
 
-fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant), Unexpected> {
+/// The columns of [`participant_of_row`].
+const PARTICIPANT: &str = "SELECT id, user_id, role, other_user_nickname, chat_background, chat_color, \
+    other_message_color, notifications_enabled, sound_enabled, is_muted, joined_at, last_read_at, chat_room_id \
+    FROM chat_participants";
+
+type FoundParticipant = (RoomId, UserId, Participant);
+
+/// Some others of each room, by an index: which does not depend on when they came, so that a large room costs no more than
+/// a small one.
+async fn some_others<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: UserId,
+    rooms: &[RoomId],
+) -> Result<Vec<FoundParticipant>, C::Error> {
+    let mut found = Vec::new();
+    for keys in rooms.chunks(BRANCHES_MAX).map(padded) {
+        let branch = format!("{PARTICIPANT} WHERE chat_room_id = ? AND user_id <> ? ORDER BY user_id LIMIT ?");
+        let sql = format!("SELECT * FROM {} some", C::DIALECT.union_of(&branch, keys.len()));
+        let mut parameters: Vec<&dyn ToColumn> = Vec::with_capacity(keys.len() * 3);
+        for key in &keys {
+            parameters.extend([key as &dyn ToColumn, &viewer, &limits::PARTICIPANTS_LISTED_MAX]);
+        }
+        found.extend(view.rows(&sql, &parameters, participant_of_row).await?);
+    }
+    Ok(found)
+}
+
+/// A page of each room's participants, oldest first.
+async fn others_of_page<C: Sql>(
+    view: &mut View<'_, C>,
+    rooms: &[RoomId],
+    page: PageRequest,
+) -> Result<Vec<FoundParticipant>, C::Error> {
+    let mut found = Vec::new();
+    for room in rooms {
+        let sql = format!("{PARTICIPANT} WHERE chat_room_id = ? ORDER BY joined_at, id LIMIT ? OFFSET ?");
+        found.extend(view.rows(&sql, &[room, &page.size, &offset(page)], participant_of_row).await?);
+    }
+    Ok(found)
+}
+
+fn participant_of_row(row: Columns<'_>) -> Result<FoundParticipant, Unexpected> {
     let participant = Participant {
         id: row.id::<Id>(0)?.0,
         user: Arc::default(),
@@ -193,15 +270,18 @@ fn participant_of_row(row: Columns<'_>) -> Result<(RoomId, UserId, Participant),
     Ok((row.id(12)?, row.id(1)?, participant))
 }
 
-/// One look at each room's newest messages serves all its participants: nobody's count goes beyond
+/// One look at each room's newest messages serves all who are counted: nobody's count goes beyond
 /// [`limits::UNREAD_COUNT_MAX`], and of what all have read nothing is asked for.
 async fn count_unread<C: Sql>(
     view: &mut View<'_, C>,
     by_room: &mut HashMap<RoomId, Vec<Participant>>,
+    is_counted: impl Fn(UserId) -> bool,
 ) -> Result<(), C::Error> {
     const BRANCH: &str = "SELECT chat_room_id, created_at, sender_id FROM messages \
         WHERE chat_room_id = ? AND is_deleted = 0 AND created_at > ? ORDER BY created_at DESC LIMIT ?";
-    let oldest_read = |participants: &Vec<Participant>| participants.iter().map(|one| one.last_read_at).min();
+    let oldest_read = |participants: &Vec<Participant>| {
+        participants.iter().filter(|one| is_counted(one.user.id)).map(|one| one.last_read_at).min()
+    };
     let read: Vec<(RoomId, Timestamp)> =
         by_room.iter().filter_map(|(room, all)| Some((*room, oldest_read(all)?))).collect();
     let mut newest_first: HashMap<RoomId, Vec<(Timestamp, UserId)>> = HashMap::new();
@@ -221,7 +301,7 @@ async fn count_unread<C: Sql>(
     }
     for (room, messages) in &mut newest_first {
         messages.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
-        for participant in by_room.get_mut(room).into_iter().flatten() {
+        for participant in by_room.get_mut(room).into_iter().flatten().filter(|one| is_counted(one.user.id)) {
             let after = messages.partition_point(|(at, _)| *at > participant.last_read_at);
             let others = messages[..after].iter().filter(|(_, sender)| *sender != participant.user.id);
             participant.unread_count = others.count() as u64;

@@ -10,7 +10,7 @@ use crate::store::sql::{Columns, Parameters, Sql, Unexpected};
 /// A connection with what is needed beside it.
 pub struct View<'a, C> {
     /// Any connection; inside a transaction it sees that.
-    pub driver: C,
+    pub driver: &'a mut C,
     /// Shared by all connections.
     pub caches: &'a Caches,
     /// Now.

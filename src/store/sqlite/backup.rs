@@ -19,7 +19,7 @@ const STEP_PAGES: i32 = i32::MAX;
 /// for the copy's: clients that come back with a cursor of the original start over.
 ///
 /// # Errors
-/// There is no database, or `to` exists or cannot be written. Nothing is left behind then.
+/// There is no database, `to` exists or cannot be written, or the copy is damaged, since the original is. Nothing is left behind then.
 pub fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     if !from.exists() {
         return Err(StoreError::Unavailable(format!("{} does not exist: name the database's file", from.display())));
@@ -28,7 +28,7 @@ pub fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::OpenOptions::new().write(true).create_new(true).open(to).map_err(|error| {
         StoreError::Unavailable(format!("{} cannot be made ({error}): name a new file", to.display()))
     })?;
-    let result = copy(from, to);
+    let result = copy(from, to).and_then(|()| verify(from, to));
     if result.is_err() {
         drop(std::fs::remove_file(to));
     }
@@ -47,8 +47,30 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Reads the whole copy once more, as whoever restores it will.
+fn verify(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let written = Connection::open_with_flags(to, flags).map_err(|error| connection::opening(to, &error))?;
+    let found = written.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    match found {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(damaged(from, &found)),
+        Err(error) => Err(damaged(from, &error.to_string())),
+    }
+}
+
+fn damaged(from: &Path, how: &str) -> StoreError {
+    StoreError::Broken(format!(
+        "{} is damaged, and so was its copy, which is removed ({}): restore an older backup, or save what can be read \
+         with sqlite3's .recover",
+        from.display(),
+        how.lines().collect::<Vec<_>>().join("; ")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{Seek, SeekFrom, Write};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, mpsc};
 
@@ -87,5 +109,28 @@ mod tests {
         let rows =
             Connection::open(&to).unwrap().query_row("SELECT count(*) FROM pregon_revoked", [], |row| row.get(0));
         assert_eq!(rows, Ok(3001));
+    }
+
+    #[test]
+    fn a_damaged_database_makes_no_backup() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+        migrate(&from, false).unwrap();
+        let writer = connection::open(&from, connection::Role::Writer).unwrap();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+            INSERT INTO pregon_revoked (jti, expires) SELECT i || hex(zeroblob(100)), 0 FROM n; \
+            PRAGMA wal_checkpoint(TRUNCATE)";
+        writer.execute_batch(fill).unwrap();
+        drop(writer);
+        backup(&from, &to).unwrap();
+        std::fs::remove_file(&to).unwrap();
+        // A page near the end, which holds rows of that table.
+        let mut file = std::fs::OpenOptions::new().write(true).open(&from).unwrap();
+        file.seek(SeekFrom::End(-3 * 4096)).unwrap();
+        file.write_all(&[0x5a; 2048]).unwrap();
+        drop(file);
+        let refused = backup(&from, &to).unwrap_err().to_string();
+        assert!(refused.contains("is damaged") && refused.contains("restore an older backup"), "{refused}");
+        assert!(!to.exists(), "nothing is left behind");
     }
 }

@@ -1,20 +1,23 @@
 //! The driver of [`Sql`] on a SQLite connection: its futures are ready when they are made.
 
+use std::collections::BTreeSet;
 use std::future::ready;
 
 use rusqlite::types::{ToSql, ToSqlOutput, Type, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row};
 
 use crate::clock::{Timestamp, Zone};
-use crate::store::sql::{self, Cell, Cells, Columns, Dialect, Parameter, Parameters, Sql, Unexpected};
+use crate::domain::write::Write;
+use crate::ids::Topic;
+use crate::store::sql::{
+    self, Cell, Cells, Columns, Dialect, Known, LaneSql, Parameter, Parameters, Sql, Table, Unexpected,
+};
+use crate::store::sqlite::connection;
 
-/// A connection, in a transaction or not.
-pub type Driver<'a> = &'a Connection;
+/// A connection, in a transaction or not, with what is needed beside it.
+pub type View<'a> = sql::View<'a, Connection>;
 
-/// A connection with what is needed beside it.
-pub type View<'a> = sql::View<'a, Driver<'a>>;
-
-impl Sql for Driver<'_> {
+impl Sql for Connection {
     type Error = rusqlite::Error;
 
     const DIALECT: Dialect = Dialect::Sqlite;
@@ -60,6 +63,57 @@ impl Sql for Driver<'_> {
     fn is_of_another_schema(_: &rusqlite::Error) -> bool {
         false
     }
+}
+
+impl LaneSql for Connection {
+    /// Nobody else writes meanwhile: nothing is locked, and what is asked is there at once. What was known is, as long as
+    /// no other program has written the file.
+    async fn begin(&mut self, _: &BTreeSet<Topic>, _: &[Write], known: &mut Known) -> rusqlite::Result<()> {
+        statement(self, "BEGIN IMMEDIATE")?;
+        let version = self.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if version != known.version {
+            known.clear();
+            known.version = version;
+        }
+        known.forget_messages();
+        known.stay_bounded();
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: &str) -> rusqlite::Result<()> {
+        statement(self, sql)
+    }
+
+    async fn insert(&mut self, into: Table, row: Parameters<'_>) -> rusqlite::Result<()> {
+        bound(self, into.one_row(Dialect::Sqlite, row.len()), row)?.raw_execute().map(drop)
+    }
+
+    async fn put_off(&mut self, sql: &str, values: Parameters<'_>) -> rusqlite::Result<()> {
+        bound(self, sql, values)?.raw_execute().map(drop)
+    }
+
+    async fn flush(&mut self) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> rusqlite::Result<()> {
+        statement(self, "COMMIT")
+    }
+
+    fn forget(&mut self) {}
+
+    fn is_own_fault(error: &rusqlite::Error) -> bool {
+        connection::is_own_fault(error)
+    }
+
+    fn may_be_committed(&self, _: &rusqlite::Error) -> bool {
+        self.is_autocommit()
+    }
+}
+
+/// A statement without parameters or rows.
+pub fn statement(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 fn bound<'a>(

@@ -25,12 +25,14 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 5] = migrations! {
+const MIGRATIONS: [Migration; 7] = migrations! {
     1 "0001_people_and_chat",
     2 "0002_event_log",
     3 "0003_feed",
     4 "0004_adopted_rows",
     5 "0005_newest_reactions",
+    6 "0006_logins_and_leaves",
+    7 "0007_profile_pages",
 };
 
 /// A step of the plan.

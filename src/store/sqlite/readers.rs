@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use crate::store::queue::{Queue, Taken};
 use crate::store::sqlite::connection::{self, Role};
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
+type Read = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The pool.
 pub struct Readers {
@@ -27,11 +27,11 @@ impl Readers {
         let queue = Arc::new(Queue::new(limits::READS_WAITING_MAX));
         let mut threads = Vec::new();
         for number in 0..count.max(1) {
-            let connection = connection::open(path, Role::Reader)?;
+            let mut connection = connection::open(path, Role::Reader)?;
             let reads = Arc::clone(&queue);
             let thread = std::thread::Builder::new()
                 .name(format!("reader-{number}"))
-                .spawn(move || _ = crate::alarm::guard("a thread of reads", || answer(&reads, &connection)))
+                .spawn(move || _ = crate::alarm::guard("a thread of reads", || answer(&reads, &mut connection)))
                 .map_err(|error| StoreError::Unavailable(format!("no thread for reads: {error}")))?;
             threads.push(thread);
         }
@@ -42,7 +42,7 @@ impl Readers {
     pub async fn run<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, result) = oneshot::channel();
         let read: Read = Box::new(move |connection| {
@@ -68,7 +68,7 @@ impl Readers {
     }
 }
 
-fn answer(queue: &Queue<Read>, connection: &Connection) {
+fn answer(queue: &Queue<Read>, connection: &mut Connection) {
     let mut reads = Vec::new();
     loop {
         match queue.take(&mut reads, 1, Duration::from_secs(60)) {
@@ -76,7 +76,7 @@ fn answer(queue: &Queue<Read>, connection: &Connection) {
             Taken::Nothing => {}
             Taken::Some => {
                 for read in reads.drain(..) {
-                    let run = std::panic::AssertUnwindSafe(|| read(connection));
+                    let run = std::panic::AssertUnwindSafe(|| read(&mut *connection));
                     if std::panic::catch_unwind(run).is_err() {
                         tracing::error!("a read panicked");
                     }
@@ -90,8 +90,8 @@ fn answer(queue: &Queue<Read>, connection: &Connection) {
 }
 
 fn in_one_snapshot<T>(
-    connection: &Connection,
-    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    connection: &mut Connection,
+    read: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
 ) -> Result<T, StoreError> {
     connection.prepare_cached("BEGIN")?.execute([])?;
     let result = read(connection);

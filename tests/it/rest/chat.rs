@@ -38,7 +38,7 @@ async fn a_chat_is_opened_once_for_a_pair() {
     let other = &opened["chat"]["other_user"];
     let name = other["display_name"].as_str().unwrap();
     assert_eq!(opened["message"], format!("Chat creado con {name}"));
-    assert_eq!((&other["username"], opened["chat"].as_object().unwrap().len()), (&json!(beto), 15));
+    assert_eq!((&other["username"], opened["chat"].as_object().unwrap().len()), (&json!(beto), 16));
     let (status, again) = server.rest("POST", &format!("/api/users/chat/{}", ana.to_uppercase()), 1, None).await;
     assert_eq!((status, &again["created"], again.get("message")), (200, &json!(false), None));
     assert_eq!(again["chat"]["id"], opened["chat"]["id"]);
@@ -57,25 +57,25 @@ async fn a_chat_is_opened_once_for_a_pair() {
 async fn a_new_room_must_add_up() {
     let server = server().await;
     let users = server.fixture.users.iter().map(|user| user.id.clone()).collect::<Vec<_>>();
-    let whole = |text: &str| json!({"non_field_errors": [text]});
+    let others = |text: &str| json!({"participant_ids": [text]});
     let nobody = pregon::ids::UserId::fresh().to_string();
     for (body, expected) in [
-        (json!({}), whole("Los chats privados requieren exactamente 1 participante adicional.")),
+        (json!({}), others("Los chats privados requieren exactamente 1 participante adicional.")),
         (
             json!({"participant_ids": [users[1], users[2]]}),
-            whole("Los chats privados requieren exactamente 1 participante adicional."),
+            others("Los chats privados requieren exactamente 1 participante adicional."),
         ),
         (
             json!({"participant_ids": [users[0]]}),
-            whole("Los chats privados requieren exactamente 1 participante adicional."),
+            others("Los chats privados requieren exactamente 1 participante adicional."),
         ),
         (
             json!({"chat_type": "group", "name": "x", "participant_ids": [users[1]]}),
-            whole("Los chats grupales requieren al menos 2 participantes adicionales."),
+            others("Los chats grupales requieren al menos 2 participantes adicionales."),
         ),
         (
             json!({"chat_type": "group", "participant_ids": [users[1], users[2]]}),
-            whole("Los chats grupales requieren un nombre."),
+            json!({"name": ["Los chats grupales requieren un nombre."]}),
         ),
         (
             json!({"chat_type": "zz", "participant_ids": [users[1]]}),
@@ -338,8 +338,10 @@ async fn settings_are_ones_own() {
     let patch = Some(json!({"chat_color": "#fff", "is_muted": true}));
     for name in ["settings/", "chat-settings/"] {
         let (status, answer) = server.rest("PATCH", &room(&server, 0, name), ana, patch.clone()).await;
-        assert_eq!((status, &answer["chat_color"], &answer["is_muted"]), (200, &json!("#fff"), &json!(true)));
-        assert_eq!((answer.as_object().unwrap().len(), &answer["sound_enabled"]), (7, &json!(true)));
+        assert_eq!((status, &answer["message"]), (200, &json!("Configuración actualizada exitosamente")));
+        let own = &answer["chat_settings"];
+        assert_eq!((&own["chat_color"], &own["is_muted"]), (&json!("#fff"), &json!(true)));
+        assert_eq!((own.as_object().unwrap().len(), &own["sound_enabled"]), (7, &json!(true)));
     }
     assert_eq!(server.rest("GET", &room(&server, 0, ""), beto, None).await.1["user_settings"]["is_muted"], false);
     assert_eq!(server.rest("PATCH", &room(&server, 0, "settings/"), outsider, patch).await.0, 404);
@@ -359,7 +361,8 @@ async fn participants_come_and_go() {
     let user = |number: usize| Some(json!({"user_id": users[number]}));
     assert_eq!(server.rest("POST", &path("add_participant/"), 1, user(3)).await.0, 403);
     assert_eq!(server.rest("POST", &path("add_participant/"), 0, user(3)).await.0, 200);
-    assert_eq!(server.rest("POST", &path("add_participant/"), 0, user(3)).await.0, 200, "again");
+    let there = json!({"error": "El usuario ya es participante de este chat"});
+    assert_eq!(server.rest("POST", &path("add_participant/"), 0, user(3)).await, (400, there));
     assert_eq!(server.rest("GET", &path(""), 3, None).await.0, 200);
     let missing = json!({"error": "user_id es requerido"});
     assert_eq!(server.rest("POST", &path("add_participant/"), 0, Some(json!({}))).await, (400, missing));
@@ -371,6 +374,18 @@ async fn participants_come_and_go() {
     assert_eq!(server.rest("POST", &path("leave/"), 1, None).await.0, 200);
     let body = Some(json!({"content": "x"}));
     assert_eq!(server.rest("POST", &path("send_message/"), 1, body).await.0, 403);
+}
+
+#[tokio::test]
+async fn nobody_leaves_a_private_room() {
+    let server = server().await;
+    let name = &server.fixture.users[1].username;
+    let opened = server.done("POST", &format!("/api/users/chat/{name}/"), 0, None).await;
+    let path = |rest: &str| format!("/api/messaging/chats/{}/{rest}", opened["chat"]["id"].as_str().unwrap());
+    let stays = json!({"error": "No puedes salir de un chat privado"});
+    assert_eq!(server.rest("POST", &path("leave/"), 0, None).await, (400, stays));
+    assert_eq!(server.rest("POST", &path("leave/"), 2, None).await.0, 403, "who is not in it learns nothing of it");
+    assert_eq!(server.rest("GET", &path(""), 0, None).await.1["participants"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -389,11 +404,19 @@ async fn rooms_and_people_are_listed() {
     let (_, found) = server.rest("GET", &format!("/api/users/search/?q={name}"), ana, None).await;
     assert_eq!((&found["count"], &found["results"][0]["username"]), (&json!(1), &json!(name)));
     assert_eq!(found["results"][0].as_object().unwrap().len(), 15);
+    for mention in [format!("@{name}"), format!("%20%40{name}"), format!("@@{name}")] {
+        let (_, found) = server.rest("GET", &format!("/api/users/search/?q={mention}"), ana, None).await;
+        assert_eq!((&found["count"], &found["results"][0]["username"]), (&json!(1), &json!(name)), "{mention}");
+        let (_, found) = server.rest("GET", &format!("/api/users/?search={mention}"), ana, None).await;
+        assert_eq!(found["count"], 1, "{mention}");
+    }
     let (_, all) = server.rest("GET", "/api/users/?page_size=2", ana, None).await;
     assert_eq!((&all["count"], all["results"].as_array().unwrap().len()), (&json!(5), 2));
     let (_, profile) = server.rest("GET", &format!("/api/users/profile/{name}/"), ana, None).await;
     assert_eq!((&profile["username"], &profile["email"]), (&json!(name), &json!("")), "masked");
-    assert_eq!((profile.as_object().unwrap().len(), &profile["is_following"]), (31, &json!(false)));
+    assert_eq!((profile.as_object().unwrap().len(), &profile["is_following"]), (33, &json!(false)));
+    let gone = (404, json!({"detail": "No encontrado."}));
+    assert_eq!(server.rest("GET", "/api/users/profile/nadie/", ana, None).await, gone);
     assert_eq!(server.rest("GET", "/api/users/friends/", ana, None).await, (200, json!([])));
     assert_eq!(server.rest("GET", &format!("/api/users/friends/{name}/"), ana, None).await, (200, json!([])));
     let unknown = json!({"error": "Usuario no encontrado"});

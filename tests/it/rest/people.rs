@@ -73,8 +73,8 @@ async fn friends_are_made_and_unmade() {
         server.rest("POST", &path, who, Some(json!({"action": action}))).await
     };
     let (status, sent) = send(ANA, beto).await;
-    assert_eq!((status, &sent["message"]), (201, &json!("Solicitud de amistad enviada")));
-    let id = &sent["id"];
+    assert_eq!((status, &sent["message"]), (201, &json!("Solicitud de amistad enviada a User 2")));
+    let id = &sent["friend_request"]["id"];
     let pending = (400, error("Ya existe una solicitud de amistad pendiente"));
     assert_eq!((send(ANA, beto).await, send(BETO, ana).await), (pending.clone(), pending));
     assert_eq!(send(ANA, ana).await, (400, error("No puedes enviarte una solicitud de amistad a ti mismo")));
@@ -82,6 +82,8 @@ async fn friends_are_made_and_unmade() {
     for (user, status) in [(ANA, "sent"), (BETO, "received")] {
         let (_, list) = server.rest("GET", "/api/users/friend-requests/", user, None).await;
         assert_eq!((list.as_array().unwrap().len(), &list[0]["id"], &list[0]["status"]), (1, id, &json!("pending")));
+        assert_eq!((list[0].as_object().unwrap().len(), &list[0]), (7, &sent["friend_request"]), "as it was answered");
+        assert_eq!((&list[0]["message"], &list[0]["updated_at"]), (&json!(""), &list[0]["created_at"]));
         assert_eq!((&list[0]["sender"]["username"], &list[0]["receiver"]["username"]), (&json!(ana), &json!(beto)));
         let other = if user == ANA { beto } else { ana };
         let (_, profile) = server.rest("GET", &format!("/api/users/profile/{other}/"), user, None).await;
@@ -117,7 +119,7 @@ async fn a_friend_request_is_withdrawn_or_refused() {
     let (ana, beto) = (name(&server, ANA), name(&server, BETO));
     let send = async |who, user: &str| {
         let path = format!("/api/users/friend-requests/send/{user}/");
-        server.rest("POST", &path, who, None).await.1["id"].as_str().unwrap().to_owned()
+        server.rest("POST", &path, who, None).await.1["friend_request"]["id"].as_str().unwrap().to_owned()
     };
     let id = send(ANA, beto).await;
     let path = format!("/api/users/friend-requests/{id}/");

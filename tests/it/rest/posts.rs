@@ -104,15 +104,20 @@ async fn a_post_is_published_and_shown() {
 #[tokio::test]
 async fn a_bad_post_is_refused_and_nothing_is_written() {
     let server = server().await;
-    let whole = |text: &str| json!({"non_field_errors": [text]});
     for (body, expected) in [
         (
             json!({"content": "🎉".repeat(2001), "post_type": "zz"}),
             json!({"content": ["Asegúrese de que este campo no tenga más de 2000 caracteres."],
                 "post_type": ["\"zz\" no es una elección válida."]}),
         ),
-        (json!({"post_type": "podcast"}), whole("URL del podcast es requerida para posts de tipo podcast")),
-        (json!({"post_type": "streaming"}), whole("URL del streaming es requerida para posts de tipo streaming")),
+        (
+            json!({"post_type": "podcast"}),
+            json!({"podcast_url": ["URL del podcast es requerida para posts de tipo podcast"]}),
+        ),
+        (
+            json!({"post_type": "streaming"}),
+            json!({"streaming_url": ["URL del streaming es requerida para posts de tipo streaming"]}),
+        ),
         (json!({"category": "zz"}), json!({"category": ["\"zz\" no es una elección válida."]})),
         (json!({"images": ["javascript:alert(1)"]}), json!({"images": ["Introduzca una URL válida."]})),
         (json!({"is_public": "x"}), json!({"is_public": ["Debe ser un booleano válido."]})),
@@ -169,7 +174,7 @@ async fn only_its_author_edits_and_deletes_a_post() {
     assert!(edited["updated_at"].as_str() > edited["created_at"].as_str());
     let (_, put) = server.rest("PUT", &path, ANA, Some(json!({"category": "food"}))).await;
     assert_eq!((&put["category"], &put["content"]), (&json!("food"), &json!("otra")));
-    let needs = json!({"non_field_errors": ["URL del podcast es requerida para posts de tipo podcast"]});
+    let needs = json!({"podcast_url": ["URL del podcast es requerida para posts de tipo podcast"]});
     assert_eq!(server.rest("PATCH", &path, ANA, Some(json!({"post_type": "podcast"}))).await, (400, needs));
     let with_address = json!({"post_type": "podcast", "podcast_url": "https://example.com/p"});
     assert_eq!(server.rest("PATCH", &path, ANA, Some(with_address)).await.0, 200);

@@ -360,7 +360,7 @@ async fn what_a_crash_left_behind_is_found_where_sweeps_are_wanted() {
             std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
         }
     }
-    let store = SqliteStore::open(SqliteOptions::new(server.database()), Arc::new(Nobody)).unwrap();
+    let store: Arc<dyn Store> = SqliteStore::open(SqliteOptions::new(server.database()), Arc::new(Nobody)).unwrap();
     let media = Arc::new(MediaDir::open(server.media()).unwrap());
     let every = std::time::Duration::from_millis(20);
     let collector = tokio::spawn(orphans::collect(store.clone(), media, Some(every)));

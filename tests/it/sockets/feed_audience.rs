@@ -35,7 +35,7 @@ async fn heard(socket: &mut Socket, expected: &[(&str, &Value)]) {
 async fn befriend(server: &Server, one: usize, other: usize) {
     let name = &server.fixture.users[other].username;
     let asked = server.done("POST", &format!("/api/users/friend-requests/send/{name}/"), one, None).await;
-    let path = format!("/api/users/friend-requests/{}/respond/", asked["id"].as_str().unwrap());
+    let path = format!("/api/users/friend-requests/{}/respond/", asked["friend_request"]["id"].as_str().unwrap());
     server.done("POST", &path, other, Some(json!({"action": "accept"}))).await;
 }
 

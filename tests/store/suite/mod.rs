@@ -78,6 +78,8 @@ suite! {
         people: [
             registration_keeps_names_unique,
             logins_find_mail_and_name,
+            logins_end,
+            a_refresh_token_is_used_up_once,
             revoked_tokens_are_known,
             people_are_found_by_any_name,
             friends_and_requests_show_in_people,

@@ -3,9 +3,11 @@
 use crate::support::FIRST_PAGE;
 use crate::support::World;
 use crate::support::new_user;
+use pregon::domain::login::{Ended, LoginEnd};
 use pregon::domain::user::NewUser;
-use pregon::ids::UserId;
+use pregon::ids::{FamilyId, UserId};
 use pregon::store::PageRequest;
+use pregon::store::PasswordChange;
 use pregon::store::RegisterError;
 
 pub async fn registration_keeps_names_unique(world: World) {
@@ -38,9 +40,60 @@ pub async fn logins_find_mail_and_name(world: World) {
     for login in ["nadie", "nadie@example.com", "ana@", ""] {
         assert!(world.store.credentials(login).await.unwrap().is_none(), "{login}");
     }
-    world.store.set_password(ana, "otra".into()).await.unwrap();
+    let change =
+        |user, old: &str, new: &str| PasswordChange { user, old_hash: old.into(), new_hash: new.into(), spared: None };
+    assert!(world.store.change_password(change(ana, "pbkdf2_sha256$1$salt$hash", "otra")).await.unwrap());
     assert_eq!(world.store.credentials("ana").await.unwrap().unwrap().password_hash, "otra");
-    assert!(world.store.set_password(UserId::fresh(), "x".into()).await.is_err());
+    let late = change(ana, "pbkdf2_sha256$1$salt$hash", "tercera");
+    assert!(!world.store.change_password(late).await.unwrap(), "another change was faster");
+    assert!(!world.store.change_password(change(UserId::fresh(), "otra", "x")).await.unwrap());
+    assert_eq!(world.store.credentials("ana").await.unwrap().unwrap().password_hash, "otra");
+}
+
+pub async fn logins_end(mut world: World) {
+    let (ana, beto) = (world.user("ana").await, world.user("beto").await);
+    let now = world.clock.now();
+    let [first, second] = [-10, -5].map(|seconds| FamilyId::begun(now.plus_seconds(seconds)));
+    let over = async |world: &World, user, family| world.store.bearer(user, family).await.unwrap().is_over;
+    assert!(world.store.bearer(UserId::fresh(), first).await.unwrap().account.is_none());
+    assert!(!over(&world, ana, first).await && !over(&world, ana, second).await && !over(&world, beto, first).await);
+    let end = LoginEnd { user: ana, ended: Ended::Only(first), at: now };
+    for _ in 0..2 {
+        world.store.end_logins(end, now.plus_seconds(60)).await.unwrap();
+    }
+    assert!(over(&world, ana, first).await, "at once, whatever was remembered");
+    assert!(!over(&world, ana, second).await && !over(&world, beto, first).await);
+
+    let change = PasswordChange {
+        user: ana,
+        old_hash: "pbkdf2_sha256$1$salt$hash".into(),
+        new_hash: "otra".into(),
+        spared: Some(second),
+    };
+    let third = FamilyId::begun(now.plus_seconds(-1));
+    assert!(!over(&world, ana, third).await);
+    assert!(world.store.change_password(change).await.unwrap());
+    assert!(over(&world, ana, third).await && over(&world, ana, FamilyId::issued(now.seconds() - 1)).await);
+    assert!(!over(&world, ana, second).await && !over(&world, beto, third).await);
+    let later = FamilyId::begun(world.clock.now().plus_seconds(1));
+    assert!(!over(&world, ana, later).await, "whoever logs in with the new password");
+    let change = PasswordChange { user: ana, old_hash: "otra".into(), new_hash: "más".into(), spared: Some(later) };
+    assert!(world.store.change_password(change).await.unwrap());
+    world.reopen().await;
+    assert!(over(&world, ana, first).await && over(&world, ana, second).await && !over(&world, ana, later).await);
+    let ended = world.store.ended_logins(now).await.unwrap();
+    assert_eq!(ended.len(), 2, "one row a password, however often it changes: {ended:?}");
+    assert!(ended.contains(&end) && ended.iter().any(|end| end.ended == Ended::AllBut(later)));
+    assert!(world.store.ended_logins(now.plus_seconds(3600)).await.unwrap().is_empty());
+}
+
+pub async fn a_refresh_token_is_used_up_once(world: World) {
+    let expires = world.clock.now().plus_seconds(60);
+    let uses = (0..8).map(|_| world.store.use_up("uno".into(), expires));
+    let first = futures_util::future::join_all(uses).await.into_iter().filter(|used| *used.as_ref().unwrap()).count();
+    assert_eq!(first, 1, "of those who come together, too");
+    assert!(world.store.is_revoked("uno").await.unwrap());
+    assert!(world.store.use_up("dos".into(), expires).await.unwrap());
 }
 
 pub async fn revoked_tokens_are_known(mut world: World) {

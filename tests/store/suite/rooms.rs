@@ -78,6 +78,8 @@ pub async fn nobody_is_added_to_a_private_room(world: World) {
     for action in [Action::Add { user: caro }, Action::Remove { user: beto }] {
         assert_eq!(refusal(&world.write(ana, room, action).await), Refusal::NotAdmin);
     }
+    assert_eq!(refusal(&world.write(ana, room, Action::Leave).await), Refusal::PrivateRoom);
+    assert_eq!(refusal(&world.write(caro, room, Action::Leave).await), Refusal::NotParticipant);
 }
 
 pub async fn whoever_leaves_writes_no_more(world: World) {

@@ -14,7 +14,7 @@ use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{
     Directory, Except, Gate, Inbox, Ports, Publication, ShardSet, ToShard, Verdict, Wanted,
 };
-use crate::ids::{RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::{CLOSE_TIMEOUT, FEED_RECENT_MAX, PRESENCE_ROOM_CEILING};
 use crate::protocol::v0::{event, reason};
 
@@ -61,7 +61,8 @@ fn shared() -> Shared {
 
 fn entry(room: RoomId) -> Entry {
     let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
-    Entry { account, endpoint: Endpoint::Chat { room, has_presence: false }, token_ends: i64::MAX }
+    let endpoint = Endpoint::Chat { room, has_presence: false };
+    Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX }
 }
 
 /// Both ends of a connection.

@@ -86,7 +86,8 @@ impl World {
             // A shard that is drained ends with its last session, whatever it had still to tidy up.
             let is_tidy = core.feeds.entries() == 0 && core.recent.is_empty();
             assert!(is_tidy || shard.is_over, "authors are heard by nobody, or something is kept for no feed");
-            assert!(core.overflow.len() == 0, "a message waits for no room");
+            // A real shard lasts until no shard has a session, so that what still waits for room is missed by nobody.
+            assert!(core.overflow.len() == 0 || shard.is_over, "a message waits for no room");
         }
         let ended_early = self.shards.iter().any(|shard| shard.is_over);
         if !ended_early {

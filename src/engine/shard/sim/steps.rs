@@ -18,7 +18,7 @@ use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Follows, Publication, Refused, ToShard, Whom};
-use crate::ids::{SessionKey, ShardId, Topic, UserId};
+use crate::ids::{FamilyId, SessionKey, ShardId, Topic, UserId};
 use crate::protocol::v0::reason::{self, HIDDEN, INACTIVE, REMOVED};
 use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::frame;
@@ -120,7 +120,8 @@ impl World {
         if endpoint == Endpoint::Feed && self.asked.lists_are_full.load(Ordering::Relaxed) {
             call.is_sent_away = true;
         }
-        let admission = account.map(|account| Entry { account, endpoint, token_ends }).ok_or(refused);
+        let family = FamilyId::issued(0);
+        let admission = account.map(|account| Entry { account, endpoint, family, token_ends }).ok_or(refused);
         self.shards[shard].core.begin(index, admission, unix_now);
         self.after(&call);
         self.note(if is_shed { "sent away at once" } else { "adopted" }, shard, index);

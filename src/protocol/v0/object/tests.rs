@@ -221,6 +221,7 @@ fn a_room_is_its_viewers() {
         updated_at: Timestamp(0),
         last_activity: Timestamp(0),
         participants: vec![participant(1, ana(), ""), participant(2, beto(), "Anita")],
+        participants_count: 2,
         last_message: Some(Arc::new(message())),
         viewer: BETO.parse().unwrap(),
     };
@@ -229,16 +230,30 @@ fn a_room_is_its_viewers() {
     };
     let value = json(&room);
     let keys = value.as_object().unwrap();
-    assert_eq!((keys.len(), value["participants"][0].as_object().unwrap().len()), (15, 13));
+    assert_eq!((keys.len(), value["participants"][0].as_object().unwrap().len()), (16, 13));
+    assert_eq!(value["participants_count"], 2);
     assert_eq!(value["other_user"]["username"], "ana");
     assert_eq!((&value["display_name"], &value["unread_count"]), (&"Anita".into(), &2.into()));
     assert_eq!(value["user_settings"].as_object().unwrap().len(), 7);
     assert_eq!(value["last_message"].as_object().unwrap().len(), 5);
     assert_eq!(value["participants"][1]["user"]["email"], "ana@example.com", "the viewer's own");
     assert_eq!(value["participants"][0]["user"]["email"], "");
+    let own = &value["participants"][1];
+    assert_eq!((&own["other_user_nickname"], &own["unread_count"]), (&"Anita".into(), &2.into()));
+    assert!(own["last_read_at"].is_string());
 
     room.viewer = ANA.parse().unwrap();
     assert_eq!(json(&room)["display_name"], "Beto");
+    let other = &json(&room)["participants"][1];
+    assert_eq!(
+        (&other["other_user_nickname"], &other["unread_count"], &other["is_muted"]),
+        (&"".into(), &0.into(), &false.into())
+    );
+    assert!(other["last_read_at"].is_null(), "what others have read, muted and called somebody is theirs");
+    assert_eq!(
+        own.as_object().unwrap().keys().collect::<Vec<_>>(),
+        other.as_object().unwrap().keys().collect::<Vec<_>>()
+    );
     (room.chat_type, room.name) = (ChatType::Group, "Equipo".into());
     assert_eq!((&json(&room)["display_name"], &json(&room)["other_user"]), (&"Equipo".into(), &().into()));
     (room.name, room.last_message) = (String::new(), None);

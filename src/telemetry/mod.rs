@@ -1,5 +1,7 @@
 //! The metrics registry: what is measured, in which buckets, as Prometheus reads it.
 
+pub mod thinned;
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -11,7 +13,7 @@ const SECONDS: &[f64] = &[
 const BATCH: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 /// Installs the process's registry, once; a second call returns a registry of its own, which stays empty.
-pub fn install() -> PrometheusHandle {
+pub fn install() -> Registry {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batch_size".into()), BATCH))
@@ -20,8 +22,37 @@ pub fn install() -> PrometheusHandle {
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_ok() {
         describe();
+        metrics::gauge!("pregon_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     }
-    handle
+    let process = metrics_process::Collector::default();
+    process.describe();
+    Registry { handle, process }
+}
+
+/// What was measured so far.
+#[derive(Clone)]
+pub struct Registry {
+    handle: PrometheusHandle,
+    process: metrics_process::Collector,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Prometheus' text of it, with the process's own figures as they are now.
+    pub fn render(&self) -> String {
+        self.process.collect();
+        self.handle.render()
+    }
+
+    /// Keeps histograms from growing: to be called every few seconds.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
 }
 
 fn describe() {
@@ -34,6 +65,7 @@ fn describe() {
     describe_gauge!("pregon_outbox_high_water_bytes", Unit::Bytes, "Most that one session owed in the last moment.");
     describe_gauge!("pregon_chunk_bytes", Unit::Bytes, "Memory in chunks of frames that wait.");
     describe_gauge!("pregon_debt_bytes", Unit::Bytes, "Memory of frames copied for sessions whose sockets are full.");
+    describe_counter!("pregon_shed_total", "What was refused or let go for want of room, by what it was.");
     describe_counter!("pregon_sessions_stale_total", "Sessions reset by a fault of this program: please report it.");
     describe_counter!("pregon_frames_in_total", "Messages and control frames from clients.");
     describe_counter!("pregon_bytes_in_total", Unit::Bytes, "Bytes from clients' sockets.");
@@ -43,6 +75,7 @@ fn describe() {
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
     describe_counter!("pregon_sessions_too_slow_total", "Sessions let go with 4008.");
+    describe_counter!("pregon_logins_total", "Attempts to log in by how they came out.");
     describe_counter!("pregon_frames_coalesced_total", "Frames that were never sent, since a later one said more.");
     describe_histogram!("pregon_turn_seconds", Unit::Seconds, "One turn of a shard's loop that wrote something.");
     describe_gauge!("pregon_lane_queue", "Writes that wait for a lane.");
@@ -59,5 +92,14 @@ fn describe() {
         Unit::Seconds,
         "One look at whom users with open feeds follow."
     );
+    describe_counter!("pregon_lane_retries_total", "Batches that began anew.");
+    describe_gauge!("pregon_wal_bytes", Unit::Bytes, "SQLite's write-ahead log.");
+    describe_gauge!("pregon_database_bytes", Unit::Bytes, "SQLite's file.");
+    describe_counter!("pregon_http_requests_total", "REST requests by method, route and status.");
+    describe_histogram!("pregon_http_request_seconds", Unit::Seconds, "A REST request, until its answer is made.");
+    describe_counter!("pregon_media_removed_total", "Files that no row named any more.");
+    describe_counter!("pregon_feed_lists_total", "Lists of whom a user hears, by where they came from.");
+    describe_gauge!("pregon_io", "1 for the back end by which frames leave.");
+    describe_gauge!("pregon_build_info", "1, with the version.");
     describe_gauge!("pregon_rate_limits", "1: rates are limited; 0: they are not, as for load tests.");
 }

@@ -1,18 +1,26 @@
 //! What the store offers beside a Django that writes the same tables.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::*;
+use crate::clock::Timestamp;
+use crate::domain::chat::message::Message;
 use crate::domain::event::Cursor;
-use crate::domain::feed::post::{PostReactionType, ReactionCounts};
+use crate::domain::feed::comment::Comment;
+use crate::domain::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
 use crate::domain::write::Addition;
-use crate::ids::Topic;
+use crate::ids::{CommentId, MessageId, PostId, RoomId, Topic, UserId};
+use crate::limits;
+use crate::store::StoreError;
+use crate::store::backend::Backend;
 use crate::store::django::{Adopted, Beside, HearingMark};
+use crate::store::mysql::MysqlStore;
+use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::View;
-use crate::store::sql::{Columns, Id, Parameters, each, marks, padded};
+use crate::store::sql::{Columns, Id, Parameters, comments, each, marks, messages, padded, posts};
 
 /// The version of a row's id, whichever way the column writes it. pregon's own are of version 7, Django's of version 4.
 const IS_FOREIGN: &str = "SUBSTRING(REPLACE(id, '-', ''), 13, 1) <> '7'";
@@ -22,7 +30,7 @@ impl Beside for MysqlStore {
     async fn has_django(&self) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT 1 FROM information_schema.tables \
             WHERE table_schema = DATABASE() AND table_name = 'django_migrations'";
-        read!(self, view => view.is_there(SQL, &[]))
+        self.read(|view| Box::pin(view.is_there(SQL, &[]))).await
     }
 
     async fn look_at_post(
@@ -30,20 +38,15 @@ impl Beside for MysqlStore {
         post: PostId,
         reacted: Option<UserId>,
     ) -> Result<Option<(Arc<Post>, Option<PostReactionType>)>, StoreError> {
-        read!(self, view => look_at_post(view, post, reacted))
+        self.read(move |view| Box::pin(look_at_post(view, post, reacted))).await
     }
 
     async fn look_at_comment(&self, comment: CommentId) -> Result<Option<Arc<Comment>>, StoreError> {
-        read!(self, view => async {
-            let Some(mut found) = comments::one(view, None, comment).await? else { return Ok(None) };
-            let sql = "SELECT count(*) FROM comment_likes WHERE comment_id = ?";
-            found.likes_count = view.count(sql, &[&comment]).await?;
-            Ok(Some(Arc::new(found)))
-        })
+        self.read(move |view| Box::pin(look_at_comment(view, comment))).await
     }
 
     async fn look_at_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError> {
-        read!(self, view => posts::head(view, post))
+        self.read(move |view| Box::pin(posts::head(view, post))).await
     }
 
     fn forget_head(&self, post: PostId) {
@@ -51,14 +54,13 @@ impl Beside for MysqlStore {
     }
 
     async fn look_at_message(&self, message: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
-        read!(self, view => async {
-            let found = messages::whole(view, None, message).await?;
-            Ok(found.filter(|found| !found.is_deleted).map(Arc::new))
-        })
+        let found = self.read(move |view| Box::pin(messages::whole(view, None, message))).await?;
+        Ok(found.filter(|found| !found.is_deleted).map(Arc::new))
     }
 
     async fn additions(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError> {
-        read!(self, view => additions(view, topics, since))
+        let topics = topics.to_vec();
+        self.read(move |view| Box::pin(async move { additions(view, &topics, since).await })).await
     }
 
     async fn adopted(&self, rows: &[Uuid]) -> Result<Vec<Adopted>, StoreError> {
@@ -66,28 +68,44 @@ impl Beside for MysqlStore {
             return Ok(Vec::new());
         }
         let keys = padded(&rows.iter().map(|row| Id(*row)).collect::<Vec<_>>());
-        let sql = format!(
-            "SELECT row_id, epoch, seq, created_at FROM pregon_adopted WHERE row_id IN ({})",
-            marks(keys.len())
-        );
-        read!(self, view => view.rows(&sql, &each(&keys).collect::<Vec<_>>(), |row| {
-            let epoch = u32::try_from(row.number(1)?).unwrap_or(0);
-            let cursor = Cursor { epoch, seq: row.count(2)? };
-            Ok(Adopted { id: row.id::<Id>(0)?.0, cursor, at: Timestamp(row.number(3)?) })
-        }))
+        self.read(move |view| Box::pin(async move { adopted(view, &keys).await })).await
     }
 
     async fn forget_adopted(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let sql = format!("DELETE FROM pregon_adopted WHERE created_at < ? LIMIT {}", limits::RETENTION_ROWS_MAX);
-        read!(self, view => view.execute(&sql, &[&before.0]))
+        self.read(move |view| Box::pin(forget_adopted(view, before))).await
     }
 
     async fn hearing_marks(&self, users: &[UserId]) -> Result<Vec<(UserId, HearingMark)>, StoreError> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        read!(self, view => hearing_marks(view, users))
+        let users = users.to_vec();
+        self.read(move |view| Box::pin(async move { hearing_marks(view, &users).await })).await
     }
+}
+
+async fn adopted(view: &mut View<'_>, keys: &[Id]) -> Result<Vec<Adopted>, MysqlError> {
+    let sql =
+        format!("SELECT row_id, epoch, seq, created_at FROM pregon_adopted WHERE row_id IN ({})", marks(keys.len()));
+    let parameters: Vec<_> = each(keys).collect();
+    let read = |row: Columns<'_>| {
+        let epoch = u32::try_from(row.number(1)?).unwrap_or(0);
+        let cursor = Cursor { epoch, seq: row.count(2)? };
+        Ok(Adopted { id: row.id::<Id>(0)?.0, cursor, at: Timestamp(row.number(3)?) })
+    };
+    view.rows(&sql, &parameters, read).await
+}
+
+async fn forget_adopted(view: &mut View<'_>, before: Timestamp) -> Result<u64, MysqlError> {
+    let sql = format!("DELETE FROM pregon_adopted WHERE created_at < ? LIMIT {}", limits::RETENTION_ROWS_MAX);
+    view.execute(&sql, &[&before.0]).await
+}
+
+async fn look_at_comment(view: &mut View<'_>, comment: CommentId) -> Result<Option<Arc<Comment>>, MysqlError> {
+    let Some(mut found) = comments::one(view, None, comment).await? else { return Ok(None) };
+    let sql = "SELECT count(*) FROM comment_likes WHERE comment_id = ?";
+    found.likes_count = view.count(sql, &[&comment]).await?;
+    Ok(Some(Arc::new(found)))
 }
 
 /// Columns of counters are moved by Django after it has announced the change, and drift: rows are counted instead.

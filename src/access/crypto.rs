@@ -1,0 +1,98 @@
+//! The cryptography of tokens: jsonwebtoken's HMAC, computed by ring, which does passwords, too.
+
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{ErrorKind, Result};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
+use ring::hmac;
+use signature::{Error, Signer, Verifier};
+
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |algorithm, key: &EncodingKey| {
+        let secret = (key.family() == AlgorithmFamily::Hmac).then(|| key.as_bytes());
+        Ok(Box::new(Hmac::new(*algorithm, secret)?))
+    },
+    verifier_factory: |algorithm, key: &DecodingKey| {
+        let secret = (key.family() == AlgorithmFamily::Hmac).then(|| key.try_get_as_bytes()).transpose()?;
+        Ok(Box::new(Hmac::new(*algorithm, secret)?))
+    },
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+/// Gives jsonwebtoken its cryptography. It has one for the whole process: a second call changes nothing.
+pub(crate) fn install() {
+    let _ = PROVIDER.install_default();
+}
+
+struct Hmac {
+    algorithm: Algorithm,
+    key: hmac::Key,
+}
+
+impl Hmac {
+    /// # Errors
+    /// The algorithm is no HMAC, or the key is not one for it (`secret` is `None`).
+    fn new(algorithm: Algorithm, secret: Option<&[u8]>) -> Result<Self> {
+        let hash = match algorithm {
+            Algorithm::HS256 => hmac::HMAC_SHA256,
+            Algorithm::HS384 => hmac::HMAC_SHA384,
+            Algorithm::HS512 => hmac::HMAC_SHA512,
+            _ => return Err(ErrorKind::InvalidAlgorithm.into()),
+        };
+        let secret = secret.ok_or(ErrorKind::InvalidKeyFormat)?;
+        Ok(Self { algorithm, key: hmac::Key::new(hash, secret) })
+    }
+}
+
+impl Signer<Vec<u8>> for Hmac {
+    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, Error> {
+        Ok(hmac::sign(&self.key, message).as_ref().to_vec())
+    }
+}
+
+impl Verifier<Vec<u8>> for Hmac {
+    /// In constant time.
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
+        hmac::verify(&self.key, message, signature).map_err(|_| Error::new())
+    }
+}
+
+impl JwtSigner for Hmac {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+impl JwtVerifier for Hmac {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    /// The example of RFC 7515, appendix A.1.
+    #[test]
+    fn the_signature_of_the_rfc_is_ours() {
+        install();
+        let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+        let secret = URL_SAFE_NO_PAD.decode(key).unwrap();
+        let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQo\
+                       gImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let right = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let (encoding, decoding) = (EncodingKey::from_secret(&secret), DecodingKey::from_secret(&secret));
+        let signed = jsonwebtoken::crypto::sign(message.as_bytes(), &encoding, Algorithm::HS256);
+        assert_eq!(signed.unwrap(), right);
+        let verified = |signature: &str, algorithm| {
+            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &decoding, algorithm)
+        };
+        assert!(verified(right, Algorithm::HS256).unwrap());
+        assert!(!verified(&right.replace('d', "e"), Algorithm::HS256).unwrap());
+        assert!(!verified(right, Algorithm::HS512).unwrap(), "the algorithm counts");
+        assert!(verified(right, Algorithm::RS256).is_err() && verified(right, Algorithm::EdDSA).is_err());
+    }
+}

@@ -1,0 +1,32 @@
+//! `/api/posts/<id>/bookmark/`: posts that one wants to find again.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::rest::App;
+use crate::rest::error::{Error, NOT_FOUND, Result};
+use crate::rest::extract::Caller;
+use crate::rest::posts::post::{post_id, require_visible};
+
+/// `POST posts/<id>/bookmark/`: of a post that one may see.
+pub async fn add(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
+    let post = post_id(&post)?;
+    require_visible(&app, &caller, post).await?;
+    match app.store.bookmark(caller.id(), post).await?.ok_or(NOT_FOUND)? {
+        true => Ok((StatusCode::CREATED, Json(json!({"message": "Post agregado a favoritos"}))).into_response()),
+        false => Ok(Json(json!({"message": "Post ya está en favoritos"})).into_response()),
+    }
+}
+
+/// `DELETE posts/<id>/bookmark/`: one's own, also of a post that has become private.
+pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
+    match app.store.unbookmark(caller.id(), post_id(&post)?).await? {
+        true => Ok(Json(json!({"message": "Post eliminado de favoritos"})).into_response()),
+        false => Err(Error::hand(StatusCode::NOT_FOUND, "Post no está en favoritos")),
+    }
+}

@@ -1,0 +1,22 @@
+//! `/api/media/albums/`: pregon keeps no albums, and says so in the shape that pages of albums read.
+
+use axum::Json;
+use axum::extract::Path;
+use serde_json::{Value, json};
+
+use crate::rest::extract::Caller;
+
+/// Characters of a name that are said back.
+const NAME_CHARS: usize = 100;
+
+/// `GET media/albums/`: none.
+pub async fn list(_caller: Caller) -> Json<Value> {
+    Json(json!([]))
+}
+
+/// `GET media/albums/…/<name>/`: an album of this name, with nothing in it.
+pub async fn show(_caller: Caller, Path(path): Path<String>) -> Json<Value> {
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let name: String = name.chars().take(NAME_CHARS).collect();
+    Json(json!({"id": null, "name": name, "files": [], "file_count": 0}))
+}

@@ -1,0 +1,103 @@
+//! Pictures that the operator gives to new users: copied from the media folder's `defaults`, a copy for each user.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::domain::user::PicturePatch;
+use crate::rest::uploads::upload::{MediaDir, Passing, WAITING_ROOM};
+
+/// A picture that may be there, and what copies of it are called.
+struct Gift {
+    /// Below the media root.
+    original: &'static str,
+    /// Where copies are: a folder within the one of uploads, as the older backend has it.
+    folder: &'static str,
+    /// The end of a copy's name, behind the user's.
+    ending: &'static str,
+}
+
+const GIFTS: [Gift; 2] = [
+    Gift { original: "defaults/default-avatar.png", folder: "avatars/avatars", ending: "_avatar.png" },
+    Gift { original: "defaults/default-cover.png", folder: "covers/covers", ending: "_cover.png" },
+];
+
+/// A new user's avatar and cover. One that is not there, or cannot be copied, is none: users without pictures have a
+/// drawing.
+pub async fn give(media: &Arc<MediaDir>, username: &str) -> [PicturePatch; 2] {
+    let (media, username) = (Arc::clone(media), username.to_owned());
+    let copied = tokio::task::spawn_blocking(move || GIFTS.map(|gift| copy(media.root(), &gift, &username)));
+    copied.await.unwrap_or_default()
+}
+
+fn copy(root: &Path, gift: &Gift, username: &str) -> PicturePatch {
+    let path = format!("{}/{username}{}", gift.folder, gift.ending);
+    match copy_to(root, gift.original, &path) {
+        Ok(()) => PicturePatch::Replace(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => PicturePatch::Keep,
+        Err(error) => {
+            tracing::warn!(%error, original = gift.original, "a new user does not get the picture of new users");
+            PicturePatch::Keep
+        }
+    }
+}
+
+/// The copy is there at once or not at all.
+fn copy_to(root: &Path, original: &str, path: &str) -> io::Result<()> {
+    let waiting = root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
+    let place = root.join(path);
+    if !root.join(original).is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let copy = Passing::at(waiting.clone());
+    std::fs::copy(root.join(original), &waiting)?;
+    if let Some(folder) = place.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::rename(waiting, place)?;
+    copy.keep();
+    Ok(())
+}
+
+/// Is this path below the media root the name of such a copy?
+pub fn is_copy(path: &str) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let Some((folder, file)) = path.rsplit_once('/') else { return false };
+    GIFTS.iter().any(|gift| folder == gift.folder && file.strip_suffix(gift.ending).is_some_and(is_name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_operator_has_not_given_nobody_gets() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = Arc::new(MediaDir::open(folder.path().to_owned()).unwrap());
+        assert_eq!(give(&media, "ana").await, [PicturePatch::Keep, PicturePatch::Keep]);
+        std::fs::create_dir(media.root().join("defaults")).unwrap();
+        std::fs::write(media.root().join("defaults/default-cover.png"), b"cover").unwrap();
+        let path = "covers/covers/ana_cover.png";
+        assert_eq!(give(&media, "ana").await, [PicturePatch::Keep, PicturePatch::Replace(path.to_owned())]);
+        assert_eq!(std::fs::read(media.root().join(path)).unwrap(), b"cover");
+        assert_eq!(std::fs::read_dir(media.root().join(WAITING_ROOM)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn copies_are_told_by_name() {
+        assert!(is_copy("avatars/avatars/ana_avatar.png") && is_copy("covers/covers/ana_2_cover.png"));
+        for other in [
+            "avatars/avatars/_avatar.png",
+            "avatars/ana_avatar.png",
+            "avatars/avatars/../ana_avatar.png",
+            "avatars/avatars/ana_cover.png",
+            "defaults/default-avatar.png",
+            "avatars/avatars/a.b_avatar.png",
+        ] {
+            assert!(!is_copy(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What a picture's header says of its size: what nobody could show is refused.
+
+use std::path::PathBuf;
+
+use crate::limits::{PICTURE_PIXELS_MAX, PICTURE_SIDE_MAX};
+
+/// Said of a picture that nobody could show.
+pub const TOO_LARGE: &str = "La imagen tiene demasiados píxeles: redúcela y vuelve a subirla.";
+
+/// Could a browser show it? A picture whose size the header does not say is left to browsers.
+pub async fn is_showable(path: PathBuf) -> bool {
+    let size = tokio::task::spawn_blocking(move || imagesize::size(path).ok()).await.ok().flatten();
+    size.is_none_or(|size| is_sane(size.width, size.height))
+}
+
+fn is_sane(width: usize, height: usize) -> bool {
+    width.max(height) <= PICTURE_SIDE_MAX && width.saturating_mul(height) <= PICTURE_PIXELS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_telephones_take_can_be_shown() {
+        for (width, height) in [(1, 1), (8_000, 6_000), (16_384, 4_000), (12_000, 9_000)] {
+            assert!(is_sane(width, height), "{width} × {height}");
+        }
+        for (width, height) in [(30_000, 30_000), (40_000, 1), (1, 65_535), (usize::MAX, usize::MAX)] {
+            assert!(!is_sane(width, height), "{width} × {height}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! How much one user may upload: a day's worth at once, which comes back over a day.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
+
+use crate::ids::UserId;
+use crate::limits::RATE_KEYS_MAX;
+use crate::rest::error::{Error, Result};
+
+/// Bytes of one unit.
+const UNIT: usize = 64 * 1024;
+const UNITS_PER_MEGABYTE: u32 = 16;
+
+/// Everybody's quota, or none.
+#[derive(Default)]
+pub struct Quota(Option<DefaultKeyedRateLimiter<UserId>>);
+
+impl fmt::Debug for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Quota(some)" } else { "Quota(none)" })
+    }
+}
+
+/// What one upload has cost.
+pub struct Bill<'a> {
+    quota: &'a Quota,
+    user: UserId,
+    units: usize,
+}
+
+impl Quota {
+    /// So many MiB a day; 0 is none.
+    pub fn of(megabytes: u32) -> Self {
+        let units = NonZeroU32::new(megabytes.saturating_mul(UNITS_PER_MEGABYTE));
+        let rate = units.and_then(|units| {
+            let every = Duration::from_secs(24 * 3600).checked_div(units.get())?;
+            Rate::with_period(every).map(|rate| rate.allow_burst(units))
+        });
+        Self(rate.map(RateLimiter::keyed))
+    }
+
+    /// An upload begins.
+    ///
+    /// # Errors
+    /// 429 when nothing of the quota is left.
+    pub fn bill(&self, user: UserId) -> Result<Bill<'_>> {
+        let mut bill = Bill { quota: self, user, units: 0 };
+        bill.charge(0)?;
+        Ok(bill)
+    }
+}
+
+impl Bill<'_> {
+    /// So much has come.
+    ///
+    /// # Errors
+    /// 429 when the quota is used up.
+    pub fn charge(&mut self, bytes: usize) -> Result<()> {
+        let Some(limiter) = &self.quota.0 else { return Ok(()) };
+        let units = 1 + bytes / UNIT;
+        let more = u32::try_from(units - self.units).unwrap_or(u32::MAX);
+        let Some(more) = NonZeroU32::new(more) else { return Ok(()) };
+        if limiter.len() > RATE_KEYS_MAX {
+            limiter.retain_recent();
+        }
+        self.units = units;
+        match limiter.check_key_n(&self.user, more) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => {
+                Err(Error::TooMany(not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1))
+            }
+            // More than a day's worth in one piece.
+            Err(_) => Err(Error::TooMany(24 * 3600)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_days_worth_is_used_up_by_any_number_of_files() {
+        let (quota, ana) = (Quota::of(1), UserId::fresh());
+        let mut bill = quota.bill(ana).unwrap();
+        for bytes in (0..=8 * UNIT).step_by(1000) {
+            bill.charge(bytes).unwrap();
+        }
+        let small = (0..100).take_while(|_| quota.bill(ana).is_ok()).count();
+        assert!((6..=9).contains(&small), "{small}");
+        let Err(Error::TooMany(seconds)) = bill.charge(10 * UNIT) else { panic!("not refused") };
+        assert!((2..=3 * 5400 + 1).contains(&seconds), "{seconds}");
+        quota.bill(UserId::fresh()).unwrap().charge(8 * UNIT).unwrap();
+        assert!(Quota::of(0).bill(ana).unwrap().charge(usize::MAX / 2).is_ok());
+    }
+}

@@ -1,0 +1,53 @@
+//! Who comes into a room and who goes, and what a room keeps of it.
+
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::write::{Outcome, Refusal};
+use crate::ids::{Topic, UserId};
+use crate::limits;
+use crate::store::rules::{Asked, record, refused};
+use crate::store::sql::LaneSql;
+use crate::store::sql::rows::BatchRows;
+
+/// A participant goes, by themselves or by an admin.
+pub(super) async fn take_away<D: LaneSql>(
+    rows: &mut BatchRows<'_, D>,
+    write: &Asked<'_>,
+    user: UserId,
+) -> Result<Outcome, D::Error> {
+    let was_owner = rows.is_owner(write.room, user).await?;
+    if !rows.delete_member(write.room, user).await? {
+        return Ok(refused(Refusal::NoSuchUser));
+    }
+    let place = rows.take_place(Topic::Room(write.room)).await?;
+    if was_owner {
+        rows.hand_over(write.room).await?;
+    }
+    if user == write.actor {
+        rows.note_leave(write.room, user, place.at).await?;
+    }
+    record(rows, write, place, ChatEvent::Left { user }).await
+}
+
+/// An admin adds somebody. Whoever had left by themselves is not brought back again and again.
+pub(super) async fn add<D: LaneSql>(
+    rows: &mut BatchRows<'_, D>,
+    write: &Asked<'_>,
+    user: UserId,
+) -> Result<Outcome, D::Error> {
+    if !rows.is_active_user(user).await? {
+        return Ok(refused(Refusal::NoSuchUser));
+    }
+    let at = rows.next_time(Topic::Room(write.room)).await?;
+    let added = rows.added_again(write.room, user).await?;
+    if added.is_some_and(|added| added.plus_seconds(limits::ADDED_AGAIN_HOURS * 3600) > at)
+        && rows.member(write.room, user).await?.is_none()
+    {
+        return Ok(refused(Refusal::HasLeft));
+    }
+    if !rows.insert_member(write.room, user, at).await? {
+        return Ok(Outcome::Unchanged);
+    }
+    let place = rows.take_place(Topic::Room(write.room)).await?;
+    rows.note_return(write.room, user, place.at).await?;
+    record(rows, write, place, ChatEvent::Joined { user }).await
+}

@@ -1,0 +1,117 @@
+//! Comments as a batch's transaction reads and changes them, with their likes.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::domain::feed::comment::{Comment, CommentHead};
+use crate::ids::{CommentId, PostId, UserId};
+use crate::store::sql::rows::{BatchRows, one_less};
+use crate::store::sql::{Id, LaneSql, comments, comments_tree};
+
+impl<D: LaneSql> BatchRows<'_, D> {
+    /// What decides on a comment's rights.
+    pub async fn comment_head(&mut self, comment: CommentId) -> Result<Option<CommentHead>, D::Error> {
+        comments::head(&mut self.view, comment).await
+    }
+
+    /// A comment with its first replies as nobody in particular sees it.
+    pub async fn comment(&mut self, comment: CommentId) -> Result<Option<Arc<Comment>>, D::Error> {
+        Ok(comments::one(&mut self.view, None, comment).await?.map(Arc::new))
+    }
+
+    /// A new comment; the counters of its post and parent grow with it. The post's, then.
+    pub async fn insert_comment(&mut self, comment: &Comment) -> Result<u64, D::Error> {
+        let at = comment.created_at;
+        self.view.execute(
+            "INSERT INTO comments (id, content, image, likes_count, replies_count, is_edited, created_at, updated_at, \
+             parent_id, user_id, post_id) VALUES (?, ?, ?, 0, 0, 0, ?, ?, ?, ?, ?)",
+            &[
+                &comment.id,
+                &comment.content,
+                &comment.image,
+                &at,
+                &at,
+                &comment.parent,
+                &comment.user.id,
+                &comment.post,
+            ],
+        ).await?;
+        if let Some(parent) = comment.parent {
+            self.view.execute("UPDATE comments SET replies_count = replies_count + 1 WHERE id = ?", &[&parent]).await?;
+        }
+        self.view
+            .execute("UPDATE posts SET comments_count = comments_count + 1 WHERE id = ?", &[&comment.post])
+            .await?;
+        self.view.count("SELECT comments_count FROM posts WHERE id = ?", &[&comment.post]).await
+    }
+
+    /// New text.
+    pub async fn edit_comment(&mut self, comment: CommentId, content: &str, at: Timestamp) -> Result<(), D::Error> {
+        let sql = "UPDATE comments SET content = ?, is_edited = 1, updated_at = ? WHERE id = ?";
+        self.view.execute(sql, &[&content, &at, &comment]).await.map(drop)
+    }
+
+    /// Has the post more than `most` comments?
+    pub async fn has_more_comments(&mut self, post: PostId, most: usize) -> Result<bool, D::Error> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM comments WHERE post_id = ? LIMIT ?) found";
+        Ok(self.view.count(sql, &[&post, &(most + 1)]).await? > most as u64)
+    }
+
+    /// The oldest comment on the post itself.
+    pub async fn top_comment(&mut self, post: PostId) -> Result<Option<CommentId>, D::Error> {
+        let sql = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL ORDER BY created_at LIMIT 1";
+        self.view.row(sql, &[&post], |row| row.id(0)).await
+    }
+
+    /// A comment goes with all answers to it, and the counters of its post and parent fall: which went, each before
+    /// those that answer it, and the post's counter then. At most `most` go (at least 1), answers before what they
+    /// answer: the comment itself goes with the last of them, or stays. What stays is answered and counted as ever.
+    pub async fn delete_comments(
+        &mut self,
+        comment: CommentId,
+        head: CommentHead,
+        most: usize,
+    ) -> Result<(Vec<CommentId>, u64), D::Error> {
+        let mut gone = comments_tree::take_answers_first(&mut self.view, comment, most).await?;
+        gone.reverse();
+        if let Some(parent) = head.parent.filter(|_| gone.first() == Some(&comment)) {
+            self.view.execute(&one_less("comments", "replies_count"), &[&parent]).await?;
+        }
+        let sql = format!("UPDATE posts SET {} WHERE id = ?", D::DIALECT.moved("comments_count"));
+        let fewer = -i64::try_from(gone.len()).unwrap_or(i64::MAX);
+        self.view.execute(&sql, &[&fewer, &head.post]).await?;
+        let comments_count = self.view.count("SELECT comments_count FROM posts WHERE id = ?", &[&head.post]).await?;
+        Ok((gone, comments_count))
+    }
+
+    /// A like row, and the counter with it: what it is then. `None` when there was a row.
+    pub async fn insert_comment_like(
+        &mut self,
+        comment: CommentId,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<Option<u64>, D::Error> {
+        let sql = "SELECT 1 FROM comment_likes WHERE user_id = ? AND comment_id = ?";
+        if self.view.is_there(sql, &[&user, &comment]).await? {
+            return Ok(None);
+        }
+        self.view
+            .execute(
+                "INSERT INTO comment_likes (id, created_at, comment_id, user_id) VALUES (?, ?, ?, ?)",
+                &[&Id::fresh(), &at, &comment, &user],
+            )
+            .await?;
+        self.view.execute("UPDATE comments SET likes_count = likes_count + 1 WHERE id = ?", &[&comment]).await?;
+        self.view.count("SELECT likes_count FROM comments WHERE id = ?", &[&comment]).await.map(Some)
+    }
+
+    /// Takes the like row away, and the counter falls: what it is then. `None` when there was no row.
+    pub async fn delete_comment_like(&mut self, comment: CommentId, user: UserId) -> Result<Option<u64>, D::Error> {
+        let sql = "DELETE FROM comment_likes WHERE comment_id = ? AND user_id = ?";
+        if self.view.execute(sql, &[&comment, &user]).await? == 0 {
+            return Ok(None);
+        }
+        self.view.execute(&one_less("comments", "likes_count"), &[&comment]).await?;
+        self.view.count("SELECT likes_count FROM comments WHERE id = ?", &[&comment]).await.map(Some)
+    }
+}

@@ -1,0 +1,184 @@
+//! The rows as a batch's transaction sees them, its own changes included: small questions and small changes, by subject.
+//!
+//! What the rules do by them is the same for every database. How many of them make a way to the server of their own is
+//! the driver's affair: [`LaneSql`].
+
+mod chat;
+mod comments;
+mod notifications;
+mod people;
+mod posts;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+pub use self::chat::ReadAll;
+pub use self::notifications::{ReadNotifications, Telling};
+
+use crate::clock::Timestamp;
+use crate::domain::chat::write::Transport;
+use crate::domain::event::{Committed, Cursor};
+use crate::domain::user::UserProfile;
+use crate::domain::write::Write;
+use crate::ids::{RoomId, Topic, UserId};
+use crate::store::batch::{TopicState, UnreadRest};
+use crate::store::sql::{Known, LaneSql, Table, View, chat_rows, people as accounts, topics};
+
+/// A place in a topic's order, taken by one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Epoch and sequence number.
+    pub cursor: Cursor,
+    /// The topic's own time there.
+    pub at: Timestamp,
+}
+
+/// A batch's transaction under way.
+pub struct BatchRows<'a, D> {
+    /// Of users whose counters moved it remembers nothing. A savepoint that is rolled back leaves its own among them:
+    /// they are read once more.
+    pub view: View<'a, D>,
+    /// What needs no asking.
+    known: &'a mut Known,
+    rests: &'a mut VecDeque<UnreadRest>,
+    /// Topics in which places were taken, in the order in which every database locks them.
+    touched: BTreeSet<Topic>,
+    /// Rooms with new messages, and the newest one's time.
+    active: BTreeMap<RoomId, Timestamp>,
+    /// Participants who have read, and until when. Many reads of one user are one change.
+    last_reads: BTreeMap<(RoomId, UserId), Timestamp>,
+}
+
+/// What a savepoint does not bring back by itself.
+pub struct Saved {
+    topics: BTreeMap<Topic, TopicState>,
+    active: BTreeMap<RoomId, Timestamp>,
+    rests: usize,
+}
+
+impl<'a, D: LaneSql> BatchRows<'a, D> {
+    /// No transaction yet: what is asked now sees what is committed.
+    pub fn new(view: View<'a, D>, known: &'a mut Known, rests: &'a mut VecDeque<UnreadRest>) -> Self {
+        let (active, last_reads) = (BTreeMap::new(), BTreeMap::new());
+        Self { view, known, rests, touched: BTreeSet::new(), active, last_reads }
+    }
+
+    /// Begins the transaction behind the locks of `topics`; what `writes` will ask is read with them.
+    pub async fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write]) -> Result<(), D::Error> {
+        self.view.driver.begin(topics, writes, self.known).await?;
+        let is_remembered = |user: &UserId| self.view.caches.profiles.get(user, self.view.now).is_some();
+        let senders: Vec<UserId> = writes.iter().map(|write| write.actor).filter(|user| !is_remembered(user)).collect();
+        if senders.len() > 1 {
+            accounts::profiles(&mut self.view, senders).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands over what is written once a batch: the topics' places, the rooms' last activity.
+    pub async fn finish(&mut self) -> Result<(), D::Error> {
+        self.put_off_reads().await?;
+        for topic in &self.touched {
+            let Some(TopicState { epoch, seq, last_at }) = self.known.topics.get(topic) else { continue };
+            self.view.driver.insert(Table::Topics, &[&topic.to_string(), epoch, seq, &last_at.0]).await?;
+        }
+        for (room, at) in std::mem::take(&mut self.active) {
+            let sql = "UPDATE chat_rooms SET last_activity = ? WHERE id = ?";
+            self.view.driver.put_off(sql, &[&at, &room]).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens a savepoint; [`Self::release`] or [`Self::back_to`] ends it.
+    pub async fn save(&mut self) -> Result<Saved, D::Error> {
+        self.view.driver.run("SAVEPOINT one").await?;
+        let topics = self.touched.iter().filter_map(|topic| Some((*topic, *self.known.topics.get(topic)?))).collect();
+        Ok(Saved { topics, active: self.active.clone(), rests: self.rests.len() })
+    }
+
+    /// What was done since stays.
+    pub async fn release(&mut self) -> Result<(), D::Error> {
+        self.flush().await?;
+        self.view.driver.run("RELEASE SAVEPOINT one").await
+    }
+
+    /// Takes everything back since the savepoint, places too.
+    pub async fn back_to(&mut self, saved: Saved) -> Result<(), D::Error> {
+        self.view.driver.forget();
+        self.view.driver.run("ROLLBACK TO SAVEPOINT one").await?;
+        self.view.driver.run("RELEASE SAVEPOINT one").await?;
+        self.known.forget_rows();
+        for topic in std::mem::take(&mut self.touched) {
+            match saved.topics.get(&topic) {
+                Some(state) => drop(self.known.topics.insert(topic, *state)),
+                // Its row is as it was: it is read anew.
+                None => drop(self.known.topics.remove(&topic)),
+            }
+        }
+        self.touched = saved.topics.into_keys().collect();
+        self.active = saved.active;
+        self.last_reads.clear();
+        self.rests.truncate(saved.rests);
+        Ok(())
+    }
+
+    /// Writes what waits, so that the next statement sees it.
+    async fn flush(&mut self) -> Result<(), D::Error> {
+        self.put_off_reads().await?;
+        self.view.driver.flush().await
+    }
+
+    async fn put_off_reads(&mut self) -> Result<(), D::Error> {
+        while let Some(((room, user), at)) = self.last_reads.pop_first() {
+            let sql = "UPDATE chat_participants SET last_read_at = ? WHERE chat_room_id = ? AND user_id = ? \
+                AND last_read_at < ?";
+            self.view.driver.put_off(sql, &[&at, &room, &user, &at]).await?;
+        }
+        Ok(())
+    }
+
+    async fn topic(&mut self, topic: Topic) -> Result<TopicState, D::Error> {
+        if let Some(state) = self.known.topics.get(&topic) {
+            return Ok(*state);
+        }
+        // Where topics are locked, it was not foretold: what it was told by (a parent comment) came in this very batch.
+        // It comes out of order, so that a deadlock is possible; the batch then begins anew.
+        let state = topics::lock(&mut self.view, topic).await?;
+        self.known.topics.insert(topic, state);
+        Ok(state)
+    }
+
+    /// The time the topic's next event will have: later than all before it.
+    pub async fn next_time(&mut self, topic: Topic) -> Result<Timestamp, D::Error> {
+        let state = self.topic(topic).await?;
+        Ok(self.view.now.max(Timestamp(state.last_at.0 + 1)))
+    }
+
+    /// Takes the topic's next place; its time is [`Self::next_time`]'s.
+    pub async fn take_place(&mut self, topic: Topic) -> Result<Place, D::Error> {
+        let TopicState { epoch, seq, last_at } = self.topic(topic).await?;
+        let (seq, at) = (seq + 1, self.view.now.max(Timestamp(last_at.0 + 1)));
+        self.known.topics.insert(topic, TopicState { epoch, seq, last_at: at });
+        self.touched.insert(topic);
+        Ok(Place { cursor: Cursor { epoch, seq }, at })
+    }
+
+    /// Writes the event's row.
+    pub async fn log(&mut self, event: &Committed, transport: Transport) -> Result<(), D::Error> {
+        chat_rows::insert_event(self.view.driver, event, transport).await
+    }
+
+    /// Does the user exist, and is active?
+    pub async fn is_active_user(&mut self, user: UserId) -> Result<bool, D::Error> {
+        Ok(accounts::account(&mut self.view, user).await?.is_some_and(|account| account.is_active))
+    }
+
+    /// The profile of a user who exists.
+    pub async fn profile(&mut self, user: UserId) -> Result<Arc<UserProfile>, D::Error> {
+        accounts::known_profile(&mut self.view, user).await
+    }
+}
+
+/// One less of what a row counts, but never less than none.
+fn one_less(table: &str, column: &str) -> String {
+    format!("UPDATE {table} SET {column} = CASE WHEN {column} > 0 THEN {column} - 1 ELSE 0 END WHERE id = ?")
+}

@@ -1,0 +1,40 @@
+//! The rows that fix each topic's order: locked, looked up.
+
+use crate::clock::Timestamp;
+use crate::domain::event::Committed;
+use crate::ids::{EventId, Topic};
+use crate::store::batch::TopicState;
+use crate::store::sql::{Columns, Sql, ToColumn, Unexpected, View};
+
+/// `topic, epoch, seq, last_at`
+pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {
+    let epoch = row.optional_u32(1)?.unwrap_or(1);
+    Ok(TopicState { epoch, seq: row.count(2)?, last_at: Timestamp(row.number(3)?) })
+}
+
+/// Locks one topic within a transaction. Where others write too, a row is needed for that.
+pub async fn lock<C: Sql>(view: &mut View<'_, C>, topic: Topic) -> Result<TopicState, C::Error> {
+    let name = topic.to_string();
+    let locked = C::DIALECT.locked();
+    let sql = format!("SELECT topic, epoch, seq, last_at FROM pregon_topics WHERE topic = ? {locked}");
+    if let Some(state) = view.row(&sql, &[&name], state_of_row).await? {
+        return Ok(state);
+    }
+    if !C::DIALECT.has_many_writers() {
+        return Ok(TopicState { epoch: 1, seq: 0, last_at: Timestamp(0) });
+    }
+    let new = "INSERT IGNORE INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?, 1, 0, 0)";
+    view.execute(new, &[&name]).await?;
+    let state = view.row(&sql, &[&name], state_of_row).await?;
+    state.ok_or_else(|| Unexpected("a topic's row is gone that was just made".into()).into())
+}
+
+/// Is this event in the log? It is found by its place, which no other event can have taken meanwhile. The lock waits for
+/// the end of a transaction whose connection was lost, which the server may not have noticed: until then, nothing is sure.
+pub async fn is_logged<C: Sql>(view: &mut View<'_, C>, event: &Committed) -> Result<bool, C::Error> {
+    lock(view, event.topic).await?;
+    let sql = "SELECT event_id FROM pregon_events WHERE topic = ? AND epoch = ? AND seq = ?";
+    let place: [&dyn ToColumn; 3] = [&event.topic.to_string(), &event.cursor.epoch, &event.cursor.seq];
+    let found: Option<EventId> = view.row(sql, &place, |row| row.id(0)).await?;
+    Ok(found == Some(event.event_id))
+}

@@ -1,0 +1,185 @@
+//! Accounts: who may log in and call itself so, passwords, revoked tokens.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::domain::login::{Bearer, LoginEnd};
+use crate::domain::user::{Account, NewUser, ProfilePatch, UserProfile};
+use crate::ids::{FamilyId, UserId};
+use crate::store::StoreError;
+use crate::store::backend::Backend;
+use crate::store::sql::accounts::Registration;
+use crate::store::sql::{accounts, logins, people};
+
+/// Who logs in, with what to check the password against.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user.
+    pub user: UserId,
+    /// Django's form, `pbkdf2_sha256$…`.
+    pub password_hash: String,
+    /// Deactivated users may not log in.
+    pub is_active: bool,
+}
+
+/// A user's new password.
+#[derive(Debug, Clone)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user: UserId,
+    /// What the old password was checked against.
+    pub old_hash: String,
+    /// In Django's form.
+    pub new_hash: String,
+    /// The login that asked: all others end. `None`: none ends.
+    pub spared: Option<FamilyId>,
+}
+
+/// Why registration wrote nothing.
+#[derive(Debug)]
+pub enum RegisterError {
+    /// Somebody has this e-mail address, this username, or both.
+    Taken {
+        /// The address is taken.
+        email: bool,
+        /// The name is taken.
+        username: bool,
+    },
+    /// The database failed.
+    Store(StoreError),
+}
+
+/// Accounts and what is known of them by id or name.
+#[async_trait]
+pub trait Accounts: Send + Sync + 'static {
+    /// A user by id, for token checks. Cached like admissions.
+    async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError>;
+    /// The answer of [`Self::account`] when it is in the cache: costs no thread hop.
+    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
+    /// Which of `users` exist and are active, for the sweep of open sockets.
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+    /// By lower-cased e-mail if it contains `@`, else (or on a miss) by lower-cased username.
+    async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError>;
+    /// A profile by id. Cached, invalidated by our own writes.
+    async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError>;
+    /// A profile by username, whatever its case.
+    async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
+    /// Makes a user.
+    async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
+    /// Replaces a password hash; false when the old one is no longer the user's.
+    async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError>;
+    /// The user of a token, and whether the token's login is over. Cached like admissions.
+    async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError>;
+    /// The answer of [`Self::bearer`] when it is in the cache: costs no thread hop.
+    fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer>;
+    /// Logins are over. Remembered until `expires`, when none of their tokens is good any more.
+    async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError>;
+    /// Logins that ended since then; at most [`crate::limits::ENDED_LOGINS_MAX`], the newest.
+    async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError>;
+    /// Remembers until `expires` that the refresh token `jti` was used; false when it was used before.
+    async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError>;
+    /// Remembers that the refresh token `jti` may not be used again, until it expires at `expires`.
+    async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
+    /// Was [`Self::revoke`] called for it?
+    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
+    /// Changes a user's row; forgets what caches hold of it. What comes back are the paths of pictures that the row names
+    /// no more; `None`: there is no such user.
+    async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError>;
+}
+
+#[async_trait]
+impl<B: Backend> Accounts for B {
+    async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError> {
+        match self.cached_account(user) {
+            Some(account) => Ok(account),
+            None => self.read(move |view| Box::pin(people::account(view, user))).await,
+        }
+    }
+
+    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>> {
+        self.caches().accounts.get(&user, self.now())
+    }
+
+    async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let users = users.to_vec();
+        self.read(move |view| Box::pin(async move { people::active(view, &users).await })).await
+    }
+
+    async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
+        let login = login.to_owned();
+        self.read(move |view| Box::pin(async move { accounts::credentials(view, &login).await })).await
+    }
+
+    async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError> {
+        match self.caches().profiles.get(&user, self.now()) {
+            Some(profile) => Ok(Some(profile)),
+            None => self.read(move |view| Box::pin(people::profile(view, user))).await,
+        }
+    }
+
+    async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError> {
+        let username = username.to_owned();
+        self.read(move |view| Box::pin(async move { people::profile_of_name(view, &username).await })).await
+    }
+
+    async fn register(&self, user: NewUser) -> Result<UserId, RegisterError> {
+        let id = UserId::fresh();
+        let work = self.change(move |view| Box::pin(async move { accounts::register(view, id, &user).await }));
+        match work.await.map_err(RegisterError::Store)? {
+            Registration::Taken { email, username } => return Err(RegisterError::Taken { email, username }),
+            Registration::Done => self.caches().forget_user(id),
+        }
+        Ok(id)
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError> {
+        let user = change.user;
+        let is_done =
+            self.change(move |view| Box::pin(async move { logins::change_password(view, &change).await })).await?;
+        self.caches().password_changes.forget(&user);
+        Ok(is_done)
+    }
+
+    async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError> {
+        match self.cached_bearer(user, family) {
+            Some(bearer) => Ok(bearer),
+            None => self.read(move |view| Box::pin(logins::bearer(view, user, family))).await,
+        }
+    }
+
+    fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer> {
+        logins::remembered(self.caches(), user, family, self.now())
+    }
+
+    async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError> {
+        self.change(move |view| Box::pin(logins::end(view, end, expires))).await?;
+        self.caches().forget_logins(end.user, end.ended);
+        Ok(())
+    }
+
+    async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError> {
+        self.read(move |view| Box::pin(logins::ended_since(view, since))).await
+    }
+
+    async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError> {
+        self.change(move |view| Box::pin(async move { logins::use_up(view, &jti, expires).await })).await
+    }
+
+    async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError> {
+        self.change(move |view| Box::pin(async move { accounts::revoke(view, &jti, expires).await })).await
+    }
+
+    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
+        let jti = jti.to_owned();
+        self.read(move |view| Box::pin(async move { accounts::is_revoked(view, &jti).await })).await
+    }
+
+    async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError> {
+        let left =
+            self.change(move |view| Box::pin(async move { accounts::change_profile(view, user, &patch).await })).await;
+        self.caches().forget_user(user);
+        left
+    }
+}

@@ -1,0 +1,160 @@
+//! Rooms and their messages: entered, made, listed.
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::domain::chat::message::Message;
+use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
+use crate::domain::user::Admission;
+use crate::ids::{MessageId, RoomId, UserId};
+use crate::store::backend::Backend;
+use crate::store::sql::{messages, new_rooms, rooms};
+use crate::store::{PageOf, PageRequest, StoreError};
+
+/// Why a room was not made.
+#[derive(Debug)]
+pub enum NewRoomError {
+    /// Some of the others do not exist or are inactive.
+    UnknownUsers,
+    /// The database failed.
+    Store(StoreError),
+}
+
+/// Rooms and messages.
+#[async_trait]
+pub trait Chats: Send + Sync + 'static {
+    /// May `user` enter `room`? Cached for at most `limits::ADMISSION_CACHE_SECONDS`, invalidated by our own writes.
+    async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError>;
+    /// The answer of [`Self::admission`] when it is in the cache: costs no thread hop.
+    fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission>;
+    /// The current participants of `rooms`, for the sweep that finds rows others deleted.
+    async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError>;
+
+    /// The private room of two users, made if there is none; true when it was made. Races make one room.
+    async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError>;
+    /// Makes a room with its participants.
+    async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError>;
+    /// Changes the viewer's own settings of a room; false when the viewer is no participant.
+    async fn change_room_settings(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        patch: SettingsPatch,
+    ) -> Result<bool, StoreError>;
+    /// The viewer's rooms, newest message first, rooms without messages last. `is_active` defaults to active rooms.
+    async fn rooms(
+        &self,
+        viewer: UserId,
+        chat_type: Option<ChatType>,
+        is_active: bool,
+        page: PageRequest,
+    ) -> Result<PageOf<ChatRoom>, StoreError>;
+    /// One active room of the viewer's, with its first participants.
+    async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
+        let first = PageRequest { number: 1, size: crate::limits::PARTICIPANTS_SHOWN_MAX };
+        self.room_of_page(viewer, room, first).await
+    }
+    /// One active room of the viewer's, with the viewer and a page of its participants, oldest first.
+    async fn room_of_page(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        participants: PageRequest,
+    ) -> Result<Option<ChatRoom>, StoreError>;
+
+    /// Messages that are not deleted, newest first (ties by id), only those created after `since` if given.
+    async fn messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        since: Option<Timestamp>,
+        page: PageRequest,
+    ) -> Result<PageOf<Message>, StoreError>;
+    /// One message that is not deleted.
+    async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError>;
+}
+
+#[async_trait]
+impl<B: Backend> Chats for B {
+    async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError> {
+        match self.cached_admission(room, user) {
+            Some(admission) => Ok(admission),
+            None => self.read(move |view| Box::pin(rooms::admission(view, room, user))).await,
+        }
+    }
+
+    fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission> {
+        self.caches().admission(room, user, self.now())
+    }
+
+    async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError> {
+        let rooms = rooms.to_vec();
+        self.read(move |view| Box::pin(async move { rooms::participants(view, &rooms).await })).await
+    }
+
+    async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
+        let fresh = RoomId::fresh();
+        let (room, is_new) =
+            self.change(move |view| Box::pin(new_rooms::open_private(view, actor, other, fresh))).await?;
+        if is_new {
+            for user in [actor, other] {
+                self.caches().forget_participant(room, user);
+            }
+        }
+        Ok((room, is_new))
+    }
+
+    async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError> {
+        let members: Vec<UserId> = room.others.iter().copied().chain([room.creator]).collect();
+        let fresh = RoomId::fresh();
+        let work = self.change(move |view| Box::pin(async move { new_rooms::create(view, &room, fresh).await }));
+        let id = work.await.map_err(NewRoomError::Store)?.ok_or(NewRoomError::UnknownUsers)?;
+        for user in members {
+            self.caches().forget_participant(id, user);
+        }
+        Ok(id)
+    }
+
+    async fn change_room_settings(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        patch: SettingsPatch,
+    ) -> Result<bool, StoreError> {
+        self.change(move |view| Box::pin(async move { new_rooms::change_settings(view, viewer, room, &patch).await }))
+            .await
+    }
+
+    async fn rooms(
+        &self,
+        viewer: UserId,
+        chat_type: Option<ChatType>,
+        is_active: bool,
+        page: PageRequest,
+    ) -> Result<PageOf<ChatRoom>, StoreError> {
+        self.read(move |view| Box::pin(rooms::list(view, viewer, chat_type, is_active, page))).await
+    }
+
+    async fn room_of_page(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        participants: PageRequest,
+    ) -> Result<Option<ChatRoom>, StoreError> {
+        self.read(move |view| Box::pin(rooms::one(view, viewer, room, participants))).await
+    }
+
+    async fn messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        since: Option<Timestamp>,
+        page: PageRequest,
+    ) -> Result<PageOf<Message>, StoreError> {
+        self.read(move |view| Box::pin(messages::page(view, viewer, room, since, page))).await
+    }
+
+    async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError> {
+        self.read(move |view| Box::pin(messages::one(view, viewer, room, message))).await
+    }
+}

@@ -1,0 +1,112 @@
+//! Posts and comments: whole, their rights alone, and in lists.
+
+use async_trait::async_trait;
+
+use crate::domain::feed::comment::{Comment, CommentHead};
+use crate::domain::feed::post::{Post, PostHead, PostList, PostStats, ReactionCounts};
+use crate::ids::{CommentId, PostId, UserId};
+use crate::store::backend::Backend;
+use crate::store::sql::{comments, posts};
+use crate::store::{PageOf, PageRequest, StoreError};
+
+/// Posts and comments.
+#[async_trait]
+pub trait Posts: Send + Sync + 'static {
+    /// What decides on a post's rights. Cached like admissions.
+    async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError>;
+    /// The answer of [`Self::post_head`] when it is in the cache: costs no thread hop.
+    fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>>;
+    /// A whole post; without a viewer as frames show it. Who may see it is the caller's to decide.
+    async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError>;
+    /// The post with a short id, whatever its case.
+    async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError>;
+    /// Posts as the viewer sees them, newest first (ties by id).
+    async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError>;
+    /// What an author's posts are and have got: the public ones, or all.
+    async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError>;
+    /// How many reactions a user has given to posts.
+    async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError>;
+    /// Remembers a post for a user; false when it was so already. `None`: there is no such post. Who may see it is the
+    /// caller's to decide.
+    async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError>;
+    /// Forgets a user's bookmark; false when there was none.
+    async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError>;
+
+    /// What decides on a comment's rights.
+    async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError>;
+    /// A comment with its first replies. Who may see it is the caller's to decide.
+    async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
+    /// A post's top-level comments, oldest first (ties by id).
+    async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;
+    /// A comment's direct replies, oldest first (ties by id).
+    async fn replies(
+        &self,
+        viewer: UserId,
+        comment: CommentId,
+        page: PageRequest,
+    ) -> Result<PageOf<Comment>, StoreError>;
+}
+
+#[async_trait]
+impl<B: Backend> Posts for B {
+    async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError> {
+        match self.cached_post_head(post) {
+            Some(head) => Ok(head),
+            None => self.read(move |view| Box::pin(posts::known_head(view, post))).await,
+        }
+    }
+
+    fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>> {
+        self.caches().post_heads.get(&post, self.now())
+    }
+
+    async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError> {
+        self.read(move |view| Box::pin(posts::whole(view, viewer, post))).await
+    }
+
+    async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError> {
+        let short_id = short_id.to_owned();
+        self.read(move |view| Box::pin(async move { posts::id_of_short(view, &short_id).await })).await
+    }
+
+    async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError> {
+        self.read(move |view| Box::pin(posts::page(view, viewer, list, page))).await
+    }
+
+    async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError> {
+        self.read(move |view| Box::pin(posts::stats(view, author, with_private))).await
+    }
+
+    async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError> {
+        self.read(move |view| Box::pin(posts::reactions_given(view, user))).await
+    }
+
+    async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError> {
+        self.change(move |view| Box::pin(posts::bookmark(view, user, post))).await
+    }
+
+    async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError> {
+        self.change(move |view| Box::pin(posts::unbookmark(view, user, post))).await
+    }
+
+    async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError> {
+        self.read(move |view| Box::pin(comments::head(view, comment))).await
+    }
+
+    async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError> {
+        self.read(move |view| Box::pin(comments::one(view, Some(viewer), comment))).await
+    }
+
+    async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError> {
+        self.read(move |view| Box::pin(comments::page(view, viewer, post, page))).await
+    }
+
+    async fn replies(
+        &self,
+        viewer: UserId,
+        comment: CommentId,
+        page: PageRequest,
+    ) -> Result<PageOf<Comment>, StoreError> {
+        self.read(move |view| Box::pin(comments::replies(view, viewer, comment, page))).await
+    }
+}
