@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 600;
-const FUNCTION_LINES_MAX: usize = 70;
+/// Longer functions fail; those above [`FUNCTION_LINES_WISHED`] are listed.
+const FUNCTION_LINES_MAX: usize = 100;
+const FUNCTION_LINES_WISHED: usize = 70;
 
 /// May be imported by all.
 const COMMON: &[&str] = &["ids", "limits", "clock", "telemetry", "alarm"];
@@ -106,14 +108,20 @@ fn files_and_functions_stay_small() {
             too_long.push(format!("{}: {lines} lines", path.display()));
         }
         if is_rust(&path) {
-            too_long.extend(long_functions(&text).into_iter().map(|name| format!("{}: {name}", path.display())));
+            for (name, length) in long_functions(&text) {
+                if length > FUNCTION_LINES_MAX {
+                    too_long.push(format!("{}: {name} {length} lines", path.display()));
+                } else {
+                    println!("long: {}: {name} {length} lines", path.display());
+                }
+            }
         }
     }
     assert!(too_long.is_empty(), "split them:\n{}", too_long.join("\n"));
 }
 
-/// Functions whose body is longer than the limit: rustfmt puts a body's last brace under its first line's indentation.
-fn long_functions(text: &str) -> Vec<String> {
+/// Functions whose body is longer than is wished, with its lines: rustfmt puts a body's last brace under its first line's indentation.
+fn long_functions(text: &str) -> Vec<(String, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
     for (start, line) in lines.iter().enumerate() {
@@ -129,8 +137,8 @@ fn long_functions(text: &str) -> Vec<String> {
             continue;
         }
         let end = lines[start..].iter().position(|line| *line == format!("{}}}", " ".repeat(indent)));
-        if let Some(length) = end.filter(|length| *length > FUNCTION_LINES_MAX) {
-            found.push(format!("{head} {length} lines"));
+        if let Some(length) = end.filter(|length| *length > FUNCTION_LINES_WISHED) {
+            found.push((head.to_owned(), length));
         }
     }
     found

@@ -3,6 +3,8 @@
 import { accessExpiry, endSession, saveSession, session } from './session.js';
 
 const TIMEOUT_MS = 10_000;
+/** A password is slow to check by design, and others may be before it. */
+const PASSWORD_TIMEOUT_MS = 30_000;
 /** Renew this long before the token's end, so that it does not expire on its way. */
 const RENEW_BEFORE_S = 30;
 
@@ -27,7 +29,7 @@ function fieldsOf(body) {
   return Object.fromEntries(Object.entries(body).filter(([, value]) => Array.isArray(value)));
 }
 
-async function call(method, path, { json, token } = {}) {
+async function call(method, path, { json, token, timeoutMs = TIMEOUT_MS } = {}) {
   const headers = {};
   if (json !== undefined) headers['Content-Type'] = 'application/json';
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -37,7 +39,7 @@ async function call(method, path, { json, token } = {}) {
       method,
       headers,
       body: json === undefined ? undefined : JSON.stringify(json),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
       credentials: 'omit',
     });
   } catch {
@@ -87,12 +89,12 @@ export async function freshAccess() {
 }
 
 export async function login(fields) {
-  const { access, refresh, user } = await call('POST', '/api/auth/login/', { json: fields });
+  const { access, refresh, user } = await call('POST', '/api/auth/login/', { json: fields, timeoutMs: PASSWORD_TIMEOUT_MS });
   saveSession({ access, refresh, user });
 }
 
 export async function register(fields) {
-  const { tokens, user } = await call('POST', '/api/auth/register/', { json: fields });
+  const { tokens, user } = await call('POST', '/api/auth/register/', { json: fields, timeoutMs: PASSWORD_TIMEOUT_MS });
   saveSession({ ...tokens, user });
 }
 
@@ -106,6 +108,7 @@ export function logout() {
 export const rooms = (page = 1) => authorized('GET', `/api/messaging/chats/?page=${page}`);
 export const room = (id) => authorized('GET', `/api/messaging/chats/${id}/`);
 export const messages = (id, page) => authorized('GET', `/api/messaging/chats/${id}/messages/?page=${page}`);
+export const message = (roomId, id) => authorized('GET', `/api/messaging/chats/${roomId}/messages/${id}/`);
 export const markAsRead = (id) => authorized('POST', `/api/messaging/chats/${id}/mark_as_read/`);
 export const openChat = async (username) =>
   (await authorized('POST', `/api/users/chat/${encodeURIComponent(username)}/`)).chat;
@@ -122,18 +125,26 @@ export async function searchUsers(text) {
 export const upload = (roomId, fields, onProgress, signal) =>
   sendForm('POST', `/api/messaging/chats/${roomId}/send_message/`, fields, onProgress, signal);
 
+let transfers = 0;
+
+/** Is a form under way? */
+export const isSending = () => transfers > 0;
+
 /** Sends fields and files as a form; `onProgress` hears a share between 0 and 1. Resolves to the answer. */
 export async function sendForm(method, path, fields, onProgress, signal) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
     if (value !== null && value !== undefined && value !== '') form.append(name, value);
   }
+  transfers += 1;
   try {
     return await transfer(method, path, form, await freshAccess(), onProgress, signal);
   } catch (error) {
     if (error.status !== 401) throw error;
     await renew();
-    return transfer(method, path, form, session().access, onProgress, signal);
+    return await transfer(method, path, form, session().access, onProgress, signal);
+  } finally {
+    transfers -= 1;
   }
 }
 

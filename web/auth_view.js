@@ -3,7 +3,7 @@
 import { login, register } from './api.js';
 import { h } from './dom.js';
 import { errorText, serverText, t } from './i18n.js';
-import { icon } from './icons.js';
+import { icon, LOGO } from './icons.js';
 
 /** `onSignedIn()` is called once the tab has a session. */
 export function authView({ onSignedIn }) {
@@ -81,7 +81,7 @@ export function authView({ onSignedIn }) {
 function welcome() {
   const step = (key) => h('li', null, t(key));
   return h('section', { class: 'welcome' },
-    h('h1', { class: 'wordmark' }, h('img', { src: '/page/logo.svg', alt: '' }), 'pregon'),
+    h('h1', { class: 'wordmark' }, h('img', { src: LOGO, alt: '' }), 'pregon'),
     h('p', { class: 'tagline' }, t('tagline')),
     h('p', { class: 'pitch' }, t('pitch')),
     h('ol', { class: 'steps' }, ['step1', 'step2', 'step3'].map(step)),
@@ -91,7 +91,7 @@ function welcome() {
 function field(name, label, attributes, hint = '') {
   const id = name.replace('_', '-');
   const note = h('span', { class: 'hint', id: `${id}-note` }, hint);
-  const input = h('input', { type: 'text', id, name, 'aria-describedby': note.id, ...attributes });
+  const input = h('input', { type: 'text', dir: 'auto', id, name, 'aria-describedby': note.id, ...attributes });
   const element = h('div', { class: 'field' }, h('label', { for: id }, t(label)), input, note);
   element.showProblem = (text) => {
     note.textContent = text || hint;

@@ -10,11 +10,20 @@ import { agoLabel, fullLabel } from './time.js';
 
 /** Where types that have no post of their own lead. */
 const PEOPLE_TYPES = ['follow', 'friend_accept'];
+/** What a notification says of its sender, in the fields of a profile. */
+const FRIEND_STATES = {
+  friend_request: { friend_request_status: 'received' },
+  friend_accept: { is_friend: true, friend_request_status: null },
+};
 
 export class Bell {
-  /** `onPerson(username)` shows somebody; `onCount()` hears that the badge changed. */
-  constructor({ onPerson, onCount }) {
+  /**
+   * `onPerson(username)` shows somebody; `onCount()` hears that the badge changed; `onFriend(username, fields)` hears
+   * what a friend request has come to.
+   */
+  constructor({ onPerson, onFriend, onCount }) {
     this.onPerson = onPerson;
+    this.onFriend = onFriend;
     this.onCount = onCount;
     this.list = [];
     this.unread = 0;
@@ -130,6 +139,7 @@ export class Bell {
     this.heard?.added.unshift(notification);
     this.list.unshift(notification);
     if (!notification.is_read) this.unread += 1;
+    if (FRIEND_STATES[notification.notification_type]) this.onFriend(notification.sender.username, FRIEND_STATES[notification.notification_type]);
     this.announcer.textContent = textOf(notification);
     this.draw();
   }
@@ -214,6 +224,7 @@ export class Bell {
     try {
       await feedApi.answerRequest(one.friend_request_id, accept);
       one.answered = true;
+      this.onFriend(one.sender.username, accept ? FRIEND_STATES.friend_accept : { friend_request_status: null });
       this.markRead(one);
     } catch (error) {
       if (error.status === 404) one.answered = true;

@@ -3,6 +3,7 @@
 import * as api from './api.js';
 import { errorText, serverText, t } from './i18n.js';
 import { Outbox } from './outbox.js';
+import { uploadsOf } from './room_uploads.js';
 import { session } from './session.js';
 import { RoomSocket } from './socket.js';
 import { Timeline } from './timeline.js';
@@ -11,6 +12,10 @@ import { toast } from './dom.js';
 const PAGE_SIZE = 20;
 /** After an absence the newest page may not reach back to what is here; so many pages are tried before starting anew. */
 const CATCH_UP_PAGES = 5;
+/** Pages that one look at what is in sight asks for; a window shows a few dozen messages. */
+const FRESHEN_PAGES = 10;
+/** How far back a click on a quote leads: a thousand messages. */
+const REACH_PAGES = 50;
 const REFRESH_AGAIN_MS = 3_000;
 const ECHO_WITHIN_MS = 15_000;
 const TYPING_EVERY_MS = 2_000;
@@ -19,15 +24,20 @@ const TYPING_ENDS_MS = 3_000;
 const TYPING_FORGOTTEN_MS = 6_000;
 
 export class Chat {
-  /** `onChange(kind)`: what changed, `messages`, `people` or `state`. `onActivity()`: the room list should look again. */
-  constructor(room, { onChange, onActivity }) {
+  /**
+   * `onChange(kind)`: what changed, `messages`, `people` or `state`. `onActivity()`: the room list should look again.
+   * `onDeleted(id)`: a message is gone.
+   */
+  constructor(room, { onChange, onActivity, onDeleted }) {
     this.room = room;
     this.me = session().user;
     this.onChange = onChange;
     this.onActivity = onActivity;
+    this.onDeleted = onDeleted;
     this.timeline = new Timeline(this.me.id);
     this.outbox = new Outbox(room.id);
-    this.uploads = [];
+    this.uploads = uploadsOf(room.id);
+    this.uploads.onStored = (message) => this.timeline.merge([message]);
     this.online = new Set();
     this.typing = new Map();
     this.hasOlder = true;
@@ -42,6 +52,7 @@ export class Chat {
   /** Leaves the room; a file on its way still goes through. */
   close() {
     this.closed = true;
+    this.uploads.onStored = null;
     this.stopTyping();
     this.socket.close();
     clearInterval(this.echoTimer);
@@ -56,20 +67,21 @@ export class Chat {
 
   stateChanged(state) {
     if (state.name === 'live') {
+      this.flush();
       this.refresh();
       this.echoTimer ??= setInterval(() => this.checkEchoes(), 1000);
     } else {
       this.online.clear();
       this.typing.clear();
       this.typingSent = 0;
-      this.outbox.lostConnection();
+      this.outbox.again();
       this.editing?.fail('');
       if (!this.loaded && !this.refreshing) this.refresh();
     }
     this.changed('state');
   }
 
-  /** Fetches the newest page, and more of them while they do not reach what is already here; then sends what waited. */
+  /** Fetches the newest page, and more of them while they do not reach what is already here. */
   async refresh() {
     if (this.refreshing) {
       this.refreshAgain = true;
@@ -78,21 +90,16 @@ export class Chat {
     this.refreshing = true;
     try {
       const known = new Set(this.timeline.list().map((message) => message.id));
-      let page = await api.messages(this.room.id, 1);
-      const fetched = [...page.results];
-      const reaches = () => known.size === 0 || fetched.some((message) => known.has(message.id)) || !page.next;
-      for (let number = 2; !reaches() && number <= CATCH_UP_PAGES; number += 1) {
-        page = await api.messages(this.room.id, number);
-        fetched.push(...page.results);
-      }
+      this.timeline.doubt();
+      const pages = [await api.messages(this.room.id, 1)];
+      const reaches = () => known.size === 0 || pages.at(-1).next === null || pages.at(-1).results.some((message) => known.has(message.id));
+      while (!reaches() && pages.length < CATCH_UP_PAGES) pages.push(await api.messages(this.room.id, pages.length + 1));
       if (this.closed) return;
       if (!reaches()) this.timeline.clear();
-      if (known.size === 0 || !reaches()) this.hasOlder = page.next !== null;
-      this.timeline.merge(fetched);
+      if (known.size === 0 || !reaches()) this.hasOlder = pages.at(-1).next !== null;
+      pages.forEach((page, index) => this.timeline.mergePage(page, index === 0));
       this.loaded = true;
       this.loadError = false;
-      const fresh = fetched.filter((message) => message.sender.id === this.me.id && !known.has(message.id));
-      this.outbox.settle(fresh.map((message) => this.timeline.get(message.id)).sort((a, b) => a.at - b.at));
       if (!document.hidden) this.readHistory();
     } catch {
       this.loadError = !this.loaded;
@@ -100,7 +107,6 @@ export class Chat {
     } finally {
       this.refreshing = false;
     }
-    this.flush();
     this.changed('messages');
     if (this.refreshAgain) {
       this.refreshAgain = false;
@@ -108,22 +114,78 @@ export class Chat {
     }
   }
 
-  async loadOlder() {
-    if (!this.loaded || !this.hasOlder || this.loadingOlder) return;
-    this.loadingOlder = true;
+  /**
+   * After an absence: asks anew about the messages in sight that the newest pages did not hold. `inSight()` says the ids
+   * of the first and the last. What is further up is asked about once somebody scrolls there.
+   */
+  async freshen(inSight) {
+    if (this.freshening || this.refreshing || !this.socket.live || !this.timeline.hasDoubt) return;
+    this.freshening = true;
+    try {
+      for (let asked = 0; asked < FRESHEN_PAGES && !this.closed; asked += 1) {
+        const message = this.timeline.inDoubt(...inSight());
+        if (!message) break;
+        await this.askAgain(message);
+        this.changed('messages');
+      }
+    } catch {
+      // No answer: the next scrolling or connection asks again.
+    } finally {
+      this.freshening = false;
+    }
+  }
+
+  /** Its page, counted from what is here; deletions may have moved it to another one, so the message itself is asked for then. */
+  async askAgain(message) {
+    const number = Math.floor(this.timeline.newerThan(message) / PAGE_SIZE) + 1;
+    try {
+      this.timeline.mergePage(await api.messages(this.room.id, number), number === 1);
+      if (this.timeline.get(message.id)?.inDoubt) {
+        this.timeline.merge([await api.message(this.room.id, message.id)]);
+        message.inDoubt = false;
+      }
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      this.timeline.remove(message.id);
+    }
+  }
+
+  loadOlder() {
+    if (this.loaded && this.hasOlder) this.loadingOlder ??= this.fetchOlder();
+    return this.loadingOlder;
+  }
+
+  async fetchOlder() {
+    // The caller notes that this is under way before anything is drawn.
+    await null;
     this.changed('messages');
     try {
       // New messages push older ones on to later pages, so the page follows from how many are here.
-      const number = Math.floor(this.timeline.storedCount / PAGE_SIZE) + 1;
+      const number = Math.floor(this.timeline.list().length / PAGE_SIZE) + 1;
       const page = await api.messages(this.room.id, number);
       this.timeline.merge(page.results);
       this.hasOlder = page.next !== null;
     } catch (error) {
       if (error.status === 404) this.hasOlder = false;
     } finally {
-      this.loadingOlder = false;
+      this.loadingOlder = null;
     }
     this.changed('messages');
+  }
+
+  /** Loads older messages until this one is here; else resolves to the reason why it is not. */
+  async reach(id) {
+    try {
+      await api.message(this.room.id, id);
+    } catch (error) {
+      return error.status === 404 ? t('deletedText') : errorText(error);
+    }
+    for (let pages = 0; pages < REACH_PAGES && !this.closed && !this.timeline.get(id) && this.hasOlder; pages += 1) {
+      const before = this.timeline.list().length;
+      await this.loadOlder();
+      if (this.timeline.list().length === before) break;
+    }
+    return this.closed || this.timeline.get(id) ? '' : t('tooFarBack');
   }
 
   // ── What arrives ──────────────────────────────────────────────────────────────────────────────
@@ -138,11 +200,10 @@ export class Chat {
         }
         return this.changed('people');
       case 'typing_status':
-        if (frame.is_typing === true) this.online.add(frame.user_id);
         this.setTyping(frame.user_id, frame.is_typing === true);
         return this.changed('people');
       case 'error':
-        return this.refused(frame.message ?? frame.error);
+        return this.refused(frame);
       default:
         if (this.timeline.apply(frame)) this.applied(frame);
     }
@@ -152,23 +213,23 @@ export class Chat {
     if (frame.type === 'chat_message') {
       const { sender } = frame.message;
       if (sender.id === this.me.id) {
-        this.outbox.confirm(frame.message);
+        this.outbox.confirm(frame.message, frame.client_id);
       } else {
-        this.online.add(sender.id);
         this.setTyping(sender.id, false);
         this.changed('people');
       }
     }
     if (frame.type === 'message_edited' && this.editing?.id === frame.message.id) this.editing.done();
+    if (frame.type === 'message_deleted') this.onDeleted(frame.message_id);
     this.changed('messages');
     this.onActivity();
   }
 
-  /** An error frame does not say what it answers: an edit under way, else the oldest message under way. */
-  refused(text) {
-    const shown = serverText(text);
-    if (this.editing) this.editing.fail(shown);
-    else if (this.outbox.failOldest(shown)) this.changed('messages');
+  /** An error frame may name the message it refuses; else it means an edit under way, or the oldest message under way. */
+  refused(frame) {
+    const shown = serverText(frame.message ?? frame.error);
+    if (frame.client_id === undefined && this.editing) this.editing.fail(shown);
+    else if (this.outbox.refuse(frame.client_id, shown)) this.changed('messages');
     else toast(shown);
   }
 
@@ -194,7 +255,7 @@ export class Chat {
   }
 
   retry(entry) {
-    this.outbox.mark(entry, 'waiting');
+    this.outbox.retry(entry);
     this.flush();
     this.changed('messages');
   }
@@ -204,22 +265,22 @@ export class Chat {
     this.changed('messages');
   }
 
-  /** Sends whatever waits, but not past an unsure one: history first has to say whether that one arrived. */
+  /** Sends whatever waits, in the order in which it was written. */
   flush() {
-    if (this.outbox.entries.some((entry) => entry.status === 'unsure')) return;
     for (const entry of this.outbox.entries.filter((one) => one.status === 'waiting')) {
-      const frame = { type: 'chat_message', content: entry.content, message_type: 'text', reply_to: entry.replyTo?.id ?? null };
+      const frame = { type: 'chat_message', content: entry.content, message_type: 'text', reply_to: entry.replyTo?.id ?? null, client_id: entry.key };
       if (!this.socket.send(frame)) return;
-      this.outbox.sent(entry, this.timeline.list().at(-1)?.at ?? 0);
+      this.outbox.sent(entry);
     }
   }
 
+  /** An echo may be lost on its way: the text is sent again, and stored once. */
   checkEchoes() {
-    const late = this.outbox.entries.filter((entry) => entry.status === 'sent' && Date.now() - entry.sentAt > ECHO_WITHIN_MS);
-    if (late.length === 0) return;
-    // The echo may be lost while the row is stored: history decides.
-    this.outbox.lostConnection();
-    this.refresh();
+    const isLate = (entry) => entry.status === 'sent' && Date.now() - entry.sentAt > ECHO_WITHIN_MS;
+    if (!this.outbox.entries.some(isLate)) return;
+    this.outbox.again();
+    this.flush();
+    this.changed('messages');
   }
 
   react(message, type) {
@@ -273,39 +334,5 @@ export class Chat {
     if (unread.length === 0) return;
     for (const message of unread) message.is_read = true;
     api.markAsRead(this.room.id).then(() => this.onActivity(), () => {});
-  }
-
-  upload(file, caption) {
-    const kind = file.type.split('/')[0];
-    const upload = { key: `${Date.now()}-${Math.random()}`, file, kind, caption, status: 'sending', share: 0, error: '', preview: kind === 'image' ? URL.createObjectURL(file) : null };
-    this.uploads.push(upload);
-    this.startUpload(upload);
-  }
-
-  async startUpload(upload) {
-    Object.assign(upload, { status: 'sending', share: 0, error: '', abort: new AbortController() });
-    this.changed('messages');
-    const { file, kind, caption } = upload;
-    const onProgress = (share) => {
-      upload.share = share;
-      upload.onShare?.(share);
-    };
-    try {
-      const fields = { [kind]: file, message_type: kind, content: caption };
-      const message = await api.upload(this.room.id, fields, onProgress, upload.abort.signal);
-      this.timeline.merge([message]);
-      this.discardUpload(upload);
-    } catch (error) {
-      Object.assign(upload, { status: 'failed', error: errorText(error) });
-      if (this.closed) toast(`${file.name}: ${upload.error}`);
-    }
-    this.changed('messages');
-  }
-
-  discardUpload(upload) {
-    upload.abort.abort();
-    this.uploads = this.uploads.filter((one) => one !== upload);
-    if (upload.preview) URL.revokeObjectURL(upload.preview);
-    this.changed('messages');
   }
 }

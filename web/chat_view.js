@@ -3,7 +3,7 @@
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { ConnectionLabel } from './connection.js';
-import { h, fill, reconcile } from './dom.js';
+import { h, fill, reconcile, toast } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { roomAvatar } from './media.js';
@@ -20,6 +20,10 @@ export class ChatView {
   constructor(room, { onActivity }) {
     this.room = room;
     this.newBelow = 0;
+    /** The newest message stays in sight, whatever changes around it. */
+    this.sticky = true;
+    /** A smooth way to the bottom is not over yet. */
+    this.gliding = false;
     this.lastId = null;
     this.title = h('div', { class: 'chat-title' });
     this.presence = h('p', { class: 'presence', data: { testid: 'presence' } });
@@ -38,7 +42,7 @@ export class ChatView {
       remove: (message) => this.chat.remove(message),
       jump: (id) => this.jump(id),
     };
-    this.chat = new Chat(room, { onChange: (kind) => this.draw(kind), onActivity });
+    this.chat = new Chat(room, { onChange: (kind) => this.draw(kind), onActivity, onDeleted: (id) => this.composer.messageDeleted(id) });
     this.composer = new Composer(this.chat);
     this.element = h('section', { class: 'chat', id: 'chat', 'aria-label': room.display_name, data: { roomId: room.id } },
       h('header', { class: 'chat-head' },
@@ -53,14 +57,14 @@ export class ChatView {
   listen() {
     this.listeners = new AbortController();
     const { signal } = this.listeners;
-    this.log.addEventListener('scroll', () => {
-      if (this.log.scrollTop < NEAR_TOP_PX) this.chat.loadOlder();
-      if (this.atBottom()) this.setNewBelow(0);
-      this.down.hidden = this.atBottom();
-    }, { passive: true });
+    this.log.addEventListener('scroll', () => this.scrolled(), { passive: true });
+    for (const type of ['wheel', 'touchmove', 'keydown', 'pointerdown']) {
+      this.log.addEventListener(type, () => (this.gliding = false), { passive: true });
+    }
+    addEventListener('pregon:uploads', () => this.draw('messages'), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || this.chat.readHistory(), { signal });
     // A keyboard sliding in, or a growing composer, must not push the newest message out of sight.
-    this.sizes = new ResizeObserver(() => this.sticky && this.toBottom());
+    this.sizes = new ResizeObserver(() => this.settle());
     this.sizes.observe(this.log);
     this.sizes.observe(this.rows);
     this.element.addEventListener('dragover', (event) => event.preventDefault());
@@ -111,17 +115,18 @@ export class ChatView {
   }
 
   drawTitle() {
-    fill(this.title, roomAvatar(this.room), h('div', null, h('h1', null, this.room.display_name), this.presence));
+    fill(this.title, roomAvatar(this.room), h('div', null, h('h1', { dir: 'auto' }, this.room.display_name), this.presence));
   }
 
   drawPeople() {
     const { online, typing, me, socket } = this.chat;
     const others = this.room.participants.map((one) => one.user).filter((user) => user.id !== me.id);
     const present = others.filter((user) => online.has(user.id)).length;
-    const status = !socket.live ? 'unknown' : present > 0 ? 'online' : 'offline';
+    // Presence is told of a room: whoever is not in this one may well be elsewhere.
+    const status = !socket.live ? 'unknown' : present > 0 ? 'online' : 'absent';
     this.presence.dataset.status = status;
     const single = this.room.other_user;
-    const label = single ? (status === 'unknown' ? null : t(status === 'online' ? 'online' : 'away')) : present > 0 ? t('membersOnline', { n: present }) : null;
+    const label = present === 0 || !socket.live ? null : single ? t('online') : t('membersOnline', { n: present });
     const about = single ? `@${single.username}` : t('members', { n: this.room.participants.length });
     fill(this.presence, label ? h('span', { class: 'presence-label' }, label) : null, h('span', null, about));
 
@@ -141,25 +146,24 @@ export class ChatView {
   drawMessages() {
     const { timeline, outbox, uploads, loaded, loadError, loadingOlder, hasOlder } = this.chat;
     const list = timeline.list();
-    const sticky = this.atBottom();
+    // A scrolling whose event has not come yet counts, too.
+    this.noticeScrolling();
     const fromBottom = this.log.scrollHeight - this.log.scrollTop;
     const grewAbove = list[0]?.id !== this.firstId && this.firstId !== undefined;
     // Older messages are no news to a screen reader.
     this.log.setAttribute('aria-live', this.lastId === null || loadingOlder || grewAbove ? 'off' : 'polite');
-    reconcile(this.rows, [
-      ...this.messageRows(list),
-      ...outbox.entries.map((entry) => this.pendingRow(entry)),
-      ...uploads.map((upload) => this.uploadRow(upload)),
-    ]);
+    reconcile(this.rows, [...this.messageRows(list), ...this.unsentRows(list.at(-1))]);
     this.top.textContent = loadError ? t('loadFailed') : !loaded || loadingOlder ? t('loadOlder') : hasOlder ? '' : t('start');
-    this.arrivals(list, sticky);
-    const unsent = outbox.entries.length + uploads.length;
-    if (sticky || unsent > this.unsent) this.toBottom();
-    else if (grewAbove) this.log.scrollTop = this.log.scrollHeight - fromBottom;
+    this.arrivals(list);
+    const unsent = outbox.entries.length + uploads.list.length;
+    if (unsent > this.unsent) this.sticky = true;
+    else if (grewAbove && !this.sticky) this.log.scrollTop = this.log.scrollHeight - fromBottom;
     this.unsent = unsent;
+    this.settle();
     this.firstId = list[0]?.id;
     if (loaded && hasOlder && this.log.scrollHeight <= this.log.clientHeight) this.chat.loadOlder();
     for (const message of list) if (!message.is_read && message.sender.id !== this.chat.me.id) this.watch(message.id);
+    this.chat.freshen(() => this.idsInSight());
   }
 
   messageRows(list) {
@@ -180,22 +184,24 @@ export class ChatView {
     return rows;
   }
 
-  pendingRow(entry) {
-    const render = () => pendingView(entry, { onRetry: () => this.chat.retry(entry), onDiscard: () => this.chat.discard(entry) });
-    return { key: entry.key, signature: entry.status + entry.error, render };
-  }
-
-  uploadRow(upload) {
-    const render = () => uploadView(upload, { onRetry: () => this.chat.startUpload(upload), onDiscard: () => this.chat.discardUpload(upload) });
-    return { key: upload.key, signature: upload.status + upload.error, render };
+  /** What is not stored yet looks as it will once it is, so that nothing moves then. */
+  unsentRows(last) {
+    const { outbox, uploads, me } = this.chat;
+    const goesOn = last?.sender.id === me.id && Date.now() - last.at <= RUN_MS;
+    const texts = outbox.entries.map((entry) => ({ entry, view: pendingView, onRetry: () => this.chat.retry(entry), onDiscard: () => this.chat.discard(entry) }));
+    const files = uploads.list.map((entry) => ({ entry, view: uploadView, onRetry: () => uploads.start(entry), onDiscard: () => uploads.discard(entry) }));
+    return [...texts, ...files].map(({ entry, view, onRetry, onDiscard }, index) => {
+      const first = index === 0 && !goesOn;
+      return { key: entry.key, signature: `${entry.status}-${entry.error}-${first}`, render: () => view(entry, { first, onRetry, onDiscard }) };
+    });
   }
 
   /** Counts what arrived below the visible part. */
-  arrivals(list, sticky) {
+  arrivals(list) {
     const last = list.at(-1);
     if (!last || last.id === this.lastId) return;
     const before = list.findIndex((message) => message.id === this.lastId);
-    if (before >= 0 && !sticky) {
+    if (before >= 0 && !this.sticky) {
       this.setNewBelow(this.newBelow + list.slice(before + 1).filter((message) => message.sender.id !== this.chat.me.id).length);
     }
     this.lastId = last.id;
@@ -204,7 +210,7 @@ export class ChatView {
   setNewBelow(count) {
     this.newBelow = count;
     fill(this.down, count > 0 ? h('span', null, `${t('newBelow')} · ${count}`) : null, icon('down'));
-    this.down.hidden = this.atBottom();
+    this.down.hidden = this.sticky;
   }
 
   watch(id) {
@@ -224,23 +230,66 @@ export class ChatView {
     }
   }
 
-  atBottom() {
-    const { scrollHeight, scrollTop, clientHeight } = this.log;
-    this.sticky = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
-    return this.sticky;
+  /** The ids of the first and the last message that can be seen. */
+  idsInSight() {
+    const { top, bottom } = this.log.getBoundingClientRect();
+    const isSeen = (row) => {
+      const place = row.getBoundingClientRect();
+      return place.bottom > top && place.top < bottom;
+    };
+    const seen = [...this.rows.querySelectorAll('[data-message-id]')].filter(isSeen);
+    return [seen[0]?.dataset.messageId, seen.at(-1)?.dataset.messageId];
+  }
+
+  // ── Scrolling ─────────────────────────────────────────────────────────────────────────────────
+
+  scrolled() {
+    if (this.log.scrollTop < NEAR_TOP_PX) this.chat.loadOlder();
+    this.noticeScrolling();
+    this.chat.freshen(() => this.idsInSight());
+  }
+
+  /**
+   * Only the person's own scrolling decides whether the view sticks to the newest message. Where the window or the
+   * messages have another size than when the view was settled, it is the browser that moved what is seen.
+   */
+  noticeScrolling() {
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    const isAtBottom = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
+    if (this.sizesOf() === this.settledSizes && (isAtBottom || !this.gliding)) {
+      this.sticky = isAtBottom;
+      this.gliding = false;
+      if (isAtBottom && this.newBelow > 0) this.setNewBelow(0);
+      this.down.hidden = isAtBottom;
+    }
+  }
+
+  sizesOf() {
+    return `${this.log.scrollHeight} ${this.log.clientHeight}`;
+  }
+
+  /** Called when sizes may have changed: the newest message comes back into sight if the person was there. */
+  settle() {
+    // A smooth way that is not over yet gets its new end.
+    if (this.sticky) this.toBottom(this.gliding);
+    this.settledSizes = this.sizesOf();
+    this.down.hidden = this.sticky;
   }
 
   toBottom(smoothly = false) {
-    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    this.log.scrollTo({ top: this.log.scrollHeight, behavior: smoothly && !calm ? 'smooth' : 'instant' });
+    this.gliding = smoothly && !matchMedia('(prefers-reduced-motion: reduce)').matches;
+    this.log.scrollTo({ top: this.log.scrollHeight, behavior: this.gliding ? 'smooth' : 'instant' });
     this.sticky = true;
-    this.setNewBelow(0);
+    if (this.newBelow > 0) this.setNewBelow(0);
   }
 
-  /** To the quoted message, if it is loaded. */
-  jump(id) {
+  /** To the quoted message, however far up it is. */
+  async jump(id) {
+    const problem = this.chat.timeline.get(id) ? '' : await this.chat.reach(id);
+    if (problem) return toast(problem);
     const element = this.rows.querySelector(`[data-message-id="${CSS.escape(id)}"]`);
     if (!element) return;
+    this.sticky = false;
     element.scrollIntoView({ block: 'center' });
     element.classList.remove('found');
     requestAnimationFrame(() => element.classList.add('found'));

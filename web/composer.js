@@ -1,9 +1,10 @@
 // Where messages are written: text, answers, edits and files; what is typed stays until it is on its way.
 
-import { h, toast } from './dom.js';
+import { h, isComposing, toast } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { draft, saveDraft } from './outbox.js';
+import { tooLargeText } from './upload.js';
 
 const LENGTH_MAX = 2000;
 const COUNTER_FROM = 1800;
@@ -14,7 +15,7 @@ export class Composer {
     this.chat = chat;
     this.mode = null;
     this.file = null;
-    this.text = h('textarea', { id: 'composer-text', rows: 1, placeholder: t('write'), 'aria-label': t('write'), 'aria-describedby': 'counter', enterkeyhint: 'send' });
+    this.text = h('textarea', { id: 'composer-text', rows: 1, dir: 'auto', placeholder: t('write'), 'aria-label': t('write'), 'aria-describedby': 'counter', enterkeyhint: 'send' });
     this.text.value = draft(chat.room.id);
     this.counter = h('span', { class: 'counter', id: 'counter', 'aria-live': 'polite' });
     this.sendButton = h('button', { type: 'submit', class: 'icon-button send', id: 'send', 'aria-label': t('send'), title: t('send') }, icon('send'));
@@ -52,7 +53,7 @@ export class Composer {
 
   key(event) {
     // While a word is being composed (accents, other scripts), Enter and Escape belong to the input method.
-    if (event.isComposing) return;
+    if (isComposing(event)) return;
     if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault();
       this.submit();
@@ -94,6 +95,13 @@ export class Composer {
     this.focus();
   }
 
+  /** What one answers or edits is gone; a text begun stays. */
+  messageDeleted(id) {
+    if (this.mode?.message.id !== id || this.busy) return;
+    toast(t('deletedText'));
+    this.cancel();
+  }
+
   /** Leaves answer, edit or file; a text begun before an edit comes back. */
   cancel() {
     if (this.mode?.kind === 'edit') this.text.value = this.mode.before;
@@ -107,6 +115,8 @@ export class Composer {
   attach(file) {
     if (!file) return;
     if (!FILE_KINDS.includes(file.type.split('/')[0])) return toast(t('wrongFile'));
+    const tooLarge = tooLargeText(file);
+    if (tooLarge) return toast(tooLarge);
     if (this.mode?.kind === 'edit') this.cancel();
     this.setFile(file);
     this.drawContext();
@@ -142,7 +152,7 @@ export class Composer {
 
   contextLine(picture, title, text, label, onclick = () => this.cancel()) {
     return h('div', { class: 'context-line', data: { testid: 'context' } }, picture,
-      h('span', { class: 'context-text' }, h('strong', null, title), h('span', null, text)),
+      h('span', { class: 'context-text' }, h('strong', null, title), h('span', { dir: 'auto' }, text)),
       h('button', { type: 'button', class: 'icon-button', 'aria-label': label, onclick }, icon('close')));
   }
 
@@ -162,7 +172,7 @@ export class Composer {
     if (this.sendButton.disabled) return;
     if (this.mode?.kind === 'edit') return this.saveEdit(content);
     if (this.file) {
-      this.chat.upload(this.file, content);
+      this.chat.uploads.add(this.file, content);
       this.setFile(null);
     } else {
       this.chat.send(content, this.mode?.message ?? null);

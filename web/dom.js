@@ -49,6 +49,14 @@ export function reconcile(container, rows) {
   for (const gone of previous.values()) gone.remove();
 }
 
+/**
+ * Does this key still belong to the input method? Safari ends a composition first and sends its Enter then, with the
+ * key code of a key that the method took.
+ */
+export function isComposing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** A short note that leaves by itself. */
 export function toast(text) {
   const box = document.getElementById('toasts');

@@ -1,17 +1,18 @@
 // The feed as data: newest posts first, kept in step with the server by one socket.
 
 import * as feedApi from './feed_api.js';
+import { REACTIONS } from './reactions.js';
 import { session } from './session.js';
 import { LiveSocket } from './socket.js';
 
-/** What a reaction is called in requests and posts, and where its count stands. */
+/** The reactions to posts by the names that are stored, and where their counts stand. A golazo is a cheer, as in a chat. */
 export const POST_REACTIONS = {
-  like: { emoji: '👍', count: 'likes_count' },
-  laugh: { emoji: '😂', count: 'celebrations_count' },
-  dislike: { emoji: '👎', count: 'golazos_count' },
+  like: { emoji: REACTIONS.like, count: 'likes_count' },
+  celebration: { emoji: '🎉', count: 'celebrations_count' },
+  golazo: { emoji: REACTIONS.golazo, count: 'golazos_count' },
 };
-/** Frames use the names that are stored. */
-const STORED_NAMES = { like: 'like', celebration: 'laugh', golazo: 'dislike' };
+/** Posts call the viewer's own reaction by the names of an older front end, frames by the stored ones. */
+const STORED_NAMES = { laugh: 'celebration', dislike: 'golazo' };
 const COUNTS = ['likes_count', 'celebrations_count', 'golazos_count'];
 
 export class Feed {
@@ -143,13 +144,18 @@ export function replace(known, post) {
 export function applyReaction(post, data, me) {
   for (const count of COUNTS) post[count] = data[count];
   const { user_id: who, reaction_type: stored } = data.user_reaction;
-  if (who === me) post.user_reaction = STORED_NAMES[stored] ?? null;
+  if (who === me) post.user_reaction = stored;
+}
+
+/** The viewer's own reaction, or null. */
+export function ownReaction({ user_reaction: name }) {
+  return STORED_NAMES[name] ?? name ?? null;
 }
 
 /** Shows the reaction at once and takes it back when the server refuses; `draw()` after each step. */
 export async function toggleReaction(post, type, draw) {
   const before = { user_reaction: post.user_reaction, ...Object.fromEntries(COUNTS.map((count) => [count, post[count]])) };
-  const was = post.user_reaction;
+  const was = ownReaction(post);
   if (was) post[POST_REACTIONS[was].count] -= 1;
   post.user_reaction = was === type ? null : type;
   if (post.user_reaction) post[POST_REACTIONS[type].count] += 1;

@@ -4,7 +4,7 @@ import { ConnectionLabel } from './connection.js';
 import { Feed } from './feed.js';
 import { h, fill, reconcile, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
-import { icon } from './icons.js';
+import { icon, LOGO } from './icons.js';
 import { PeopleView } from './people_view.js';
 import { postCard, postSignature } from './post_card.js';
 import { PostComposer } from './post_composer.js';
@@ -74,7 +74,7 @@ export class FeedView {
     this.note.dataset.kind = kind;
     const texts = {
       failed: [h('p', null, t('feedFailed')), h('button', { type: 'button', class: 'plain', onclick: () => this.feed.load() }, t('retry'))],
-      empty: [h('img', { src: '/page/logo.svg', alt: '' }), h('h2', null, t('postEmptyTitle')), h('p', null, t('postEmptyText'))],
+      empty: [h('img', { src: LOGO, alt: '' }), h('h2', null, t('postEmptyTitle')), h('p', null, t('postEmptyText'))],
       loading: [h('p', null, t('feedLoading'))],
     };
     fill(this.note, texts[kind] ?? []);

@@ -12,8 +12,8 @@ const SEARCH_AFTER_MS = 250;
 /** `onCreated(roomId)` is called once the group exists. */
 export function openGroupDialog(onCreated) {
   const chosen = new Map();
-  const name = h('input', { type: 'text', id: 'group-name', required: true, maxlength: 100, autocomplete: 'off' });
-  const search = h('input', { type: 'search', id: 'group-search', autocomplete: 'off', placeholder: t('searchPlaceholder') });
+  const name = h('input', { type: 'text', id: 'group-name', dir: 'auto', required: true, maxlength: 100, autocomplete: 'off' });
+  const search = h('input', { type: 'search', id: 'group-search', dir: 'auto', autocomplete: 'off', placeholder: t('searchPlaceholder') });
   const chips = h('ul', { class: 'chips' });
   const found = h('ul', { class: 'found', id: 'group-found' });
   const count = h('p', { class: 'hint', role: 'status' });
@@ -69,11 +69,11 @@ export function openGroupDialog(onCreated) {
       drawChosen();
     });
     return h('li', null, h('label', { class: 'person' }, box, avatar(user, 'small'),
-      h('span', { class: 'room-name' }, user.display_name), h('span', { class: 'room-last' }, `@${user.username}`)));
+      h('span', { class: 'room-name', dir: 'auto' }, user.display_name), h('span', { class: 'room-last' }, `@${user.username}`)));
   }
 
   function drawChosen() {
-    fill(chips, [...chosen.values()].map((user) => h('li', { class: 'chip' }, avatar(user, 'tiny'), user.display_name)));
+    fill(chips, [...chosen.values()].map((user) => h('li', { class: 'chip' }, avatar(user, 'tiny'), h('bdi', null, user.display_name))));
     count.textContent = t('groupCount', { n: chosen.size });
     create.disabled = chosen.size < MEMBERS_MIN;
   }

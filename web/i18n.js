@@ -28,8 +28,8 @@ const TEXTS = {
     back: 'Back to the chats', messagesOf: 'Messages with {name}', write: 'Write a message', send: 'Send', attach: 'Attach a photo, video or audio',
     removeFile: 'Remove file', wrongFile: 'Only photos, videos and audio can be sent.',
     live: 'Live', connecting: 'Connecting…', retryIn: 'Retry in {n} s', retryNow: 'Retry now', offline: 'Offline',
-    closed: 'Closed', removed: 'You are no longer in this chat.', listOffline: 'The server does not answer; trying again.',
-    online: 'Online', away: 'Offline', members: '{n} members', membersOnline: '{n} online',
+    tooFarBack: 'That message is too far back to be shown here.', closed: 'Closed', removed: 'You are no longer in this chat.', listOffline: 'The server does not answer; trying again.',
+    online: 'In this chat', members: '{n} members', membersOnline: '{n} here now',
     typing1: '{a} is typing…', typing2: '{a} and {b} are typing…', typingMany: 'Several people are typing…',
     today: 'Today', yesterday: 'Yesterday', edited: 'edited', deletedText: 'Message deleted',
     sending: 'Sending', waitingToSend: 'Goes out once connected', notSent: 'Not sent', retry: 'Try again', discard: 'Discard', cancel: 'Cancel',
@@ -67,8 +67,8 @@ const TEXTS = {
     back: 'Volver a los chats', messagesOf: 'Mensajes con {name}', write: 'Escribe un mensaje', send: 'Enviar', attach: 'Adjuntar foto, vídeo o audio',
     removeFile: 'Quitar archivo', wrongFile: 'Solo se pueden enviar fotos, vídeos y audios.',
     live: 'En vivo', connecting: 'Conectando…', retryIn: 'Reintento en {n} s', retryNow: 'Reintentar ya', offline: 'Sin conexión',
-    closed: 'Cerrado', removed: 'Ya no estás en este chat.', listOffline: 'El servidor no responde; se sigue intentando.',
-    online: 'En línea', away: 'Desconectado', members: '{n} miembros', membersOnline: '{n} en línea',
+    tooFarBack: 'Ese mensaje es demasiado antiguo para mostrarlo aquí.', closed: 'Cerrado', removed: 'Ya no estás en este chat.', listOffline: 'El servidor no responde; se sigue intentando.',
+    online: 'En este chat', members: '{n} miembros', membersOnline: '{n} aquí ahora',
     typing1: '{a} está escribiendo…', typing2: '{a} y {b} están escribiendo…', typingMany: 'Varias personas están escribiendo…',
     today: 'Hoy', yesterday: 'Ayer', edited: 'editado', deletedText: 'Mensaje eliminado',
     sending: 'Enviando', waitingToSend: 'Saldrá al conectar', notSent: 'No enviado', retry: 'Reintentar', discard: 'Descartar', cancel: 'Cancelar',
@@ -91,9 +91,13 @@ function pick(wanted) {
   return known ?? 'en';
 }
 
-/** The text of a key, with `{name}` places filled in. */
+/**
+ * The text of a key, with `{name}` places filled in. What people wrote may run from right to left: it stands between
+ * U+2068 and U+2069, so that the sentence around it keeps its order.
+ */
 export function t(key, values = {}) {
-  return (TEXTS[language][key] ?? FEED_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  const filled = (name) => (typeof values[name] === 'string' ? `\u2068${values[name]}\u2069` : values[name]);
+  return (TEXTS[language][key] ?? FEED_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => filled(name));
 }
 
 /** What the server said, in the reader's language where it is known; `fallback` when it said nothing. */

@@ -19,16 +19,11 @@ export function messageView(message, { me, first, group, on }) {
     data: { testid: 'message', messageId: message.id, own: String(own) },
   });
   if (!own && group) item.append(first ? avatar(message.sender, 'small') : h('span', { class: 'avatar-space' }));
-  const bubble = h('div', { class: `bubble ${isBig(message) ? 'big' : ''}` });
+  const bubble = h('div', { class: `bubble ${isBig(message) ? 'big' : ''}`, dir: 'auto' });
   item.append(h('div', { class: 'column' },
-    !own && group && first ? h('span', { class: 'sender' }, message.sender.display_name) : h('span', { class: 'hidden-label' }, own ? t('you') : message.sender.display_name),
-    h('div', { class: 'line' }, bubble, message.is_deleted ? null : actions(message, on)),
+    !own && group && first ? h('span', { class: 'sender', dir: 'auto' }, message.sender.display_name) : h('span', { class: 'hidden-label' }, own ? t('you') : message.sender.display_name),
+    h('div', { class: 'line' }, bubble, actions(message, on)),
     reactionRow(message, me, on)));
-  if (message.is_deleted) {
-    bubble.classList.add('gone');
-    bubble.append(h('span', { class: 'text' }, t('deletedText')), foot(message, own));
-    return item;
-  }
   if (message.reply_to) bubble.append(quote(message.reply_to, on));
   bubble.append(...attachment(message));
   if (message.content) bubble.append(h('span', { class: 'text', data: { testid: 'text' } }, linked(message.content)));
@@ -37,7 +32,7 @@ export function messageView(message, { me, first, group, on }) {
 }
 
 function isBig(message) {
-  return !message.is_deleted && !message.reply_to && ONLY_EMOJI.test(message.content) && !/^[\d\s#*]+$/.test(message.content);
+  return !message.reply_to && ONLY_EMOJI.test(message.content) && !/^[\d\s#*]+$/.test(message.content);
 }
 
 function actions(message, on) {
@@ -50,9 +45,9 @@ function actions(message, on) {
 
 function foot(message, own) {
   return h('span', { class: 'foot' },
-    message.is_edited && !message.is_deleted ? h('span', { data: { testid: 'edited' } }, `${t('edited')} · `) : null,
+    message.is_edited ? h('span', { data: { testid: 'edited' } }, `${t('edited')} · `) : null,
     h('time', { datetime: message.created_at, title: fullLabel(message.at) }, timeLabel(message.at)),
-    own && !message.is_deleted ? tick(message) : null);
+    own ? tick(message) : null);
 }
 
 function tick(message) {
@@ -64,10 +59,10 @@ function tick(message) {
 
 function quote(reply, on) {
   const kinds = { image: 'photo', video: 'video', audio: 'audio', file: 'file' };
-  const content = reply.content || t(kinds[reply.message_type ?? reply.type] ?? 'file');
+  const content = reply.is_deleted ? t('deletedText') : reply.content || t(kinds[reply.message_type ?? reply.type] ?? 'file');
   const name = reply.sender?.display_name ?? reply.name;
-  return h('button', { type: 'button', class: 'quote', data: { testid: 'quote' }, onclick: () => on?.jump(reply.id) },
-    h('span', { class: 'quote-name' }, name), h('span', { class: 'quote-text' }, content));
+  return h('button', { type: 'button', class: `quote ${reply.is_deleted ? 'gone' : ''}`, disabled: reply.is_deleted === true, data: { testid: 'quote' }, onclick: () => on?.jump(reply.id) },
+    h('span', { class: 'quote-name', dir: 'auto' }, name), h('span', { class: 'quote-text', dir: 'auto' }, content));
 }
 
 function attachment(message) {
@@ -94,7 +89,7 @@ export function linked(text) {
 }
 
 function reactionRow(message, me, on) {
-  const counted = message.is_deleted ? [] : countReactions(message, me.id);
+  const counted = countReactions(message, me.id);
   if (counted.length === 0) return null;
   return h('div', { class: 'reactions' }, counted.map(({ type, count, mine, names }) => {
     const unnamed = count - names.length;
@@ -108,30 +103,30 @@ function reactionRow(message, me, on) {
 }
 
 /** A text between Enter and its echo, or one that needs a decision. */
-export function pendingView(entry, { onRetry, onDiscard }) {
+export function pendingView(entry, { first, onRetry, onDiscard }) {
   const failed = entry.status === 'failed';
   const label = failed ? entry.error || t('notSent') : entry.status === 'waiting' ? t('waitingToSend') : t('sending');
-  return h('li', { class: `message own first pending ${failed ? 'failed' : ''}`, data: { testid: 'pending', status: entry.status } },
-    h('div', { class: 'column' },
-      h('div', { class: 'line' }, h('div', { class: 'bubble' },
+  return h('li', { class: `message own ${first ? 'first' : ''} pending ${failed ? 'failed' : ''}`, data: { testid: 'pending', status: entry.status } },
+    h('div', { class: 'column' }, h('span', { class: 'hidden-label' }, t('you')),
+      h('div', { class: 'line' }, h('div', { class: `bubble ${isBig({ content: entry.content, reply_to: entry.replyTo }) ? 'big' : ''}`, dir: 'auto' },
         entry.replyTo ? quote(entry.replyTo) : null,
-        h('span', { class: 'text' }, entry.content),
-        h('span', { class: 'foot' }, failed ? null : `${label} `, icon(failed ? 'warning' : 'clock')))),
+        h('span', { class: 'text' }, linked(entry.content)),
+        h('span', { class: 'foot' }, h('time', null, timeLabel(entry.at)), h('span', { class: 'tick', role: 'img', 'aria-label': label, title: label }, icon(failed ? 'warning' : 'clock'))))),
       failed ? decision(label, onRetry, onDiscard) : null));
 }
 
-export function uploadView(upload, { onRetry, onDiscard }) {
+export function uploadView(upload, { first, onRetry, onDiscard }) {
   const failed = upload.status === 'failed';
   const bar = h('progress', { max: 1, value: upload.share, 'aria-label': upload.file.name });
   upload.onShare = (share) => {
     bar.value = share;
   };
-  return h('li', { class: `message own first pending ${failed ? 'failed' : ''}`, data: { testid: 'upload', status: upload.status } },
+  return h('li', { class: `message own ${first ? 'first' : ''} pending ${failed ? 'failed' : ''}`, data: { testid: 'upload', status: upload.status } },
     h('div', { class: 'column' },
       h('div', { class: 'line' }, h('div', { class: 'bubble' },
         upload.preview ? h('span', { class: 'photo' }, h('img', { src: upload.preview, alt: '' })) : null,
-        upload.preview ? null : h('span', { class: 'text' }, upload.file.name),
-        upload.caption ? h('span', { class: 'text' }, upload.caption) : null,
+        upload.preview ? null : h('span', { class: 'text', dir: 'auto' }, upload.file.name),
+        upload.caption ? h('span', { class: 'text', dir: 'auto' }, upload.caption) : null,
         failed ? null : bar)),
       failed ? decision(upload.error, onRetry, onDiscard) : decision('', null, onDiscard)));
 }

@@ -1,24 +1,28 @@
 // What was typed but not yet confirmed, room by room; survives a reload, so nothing typed is lost.
 
+import { read, readObject, write } from './storage.js';
+
 const prefix = 'pregon.outbox.';
 const draftPrefix = 'pregon.draft.';
+/** The server knows a repeated `client_id` for 24 hours; after that a repetition would be a second message. */
+const REPEATABLE_MS = 23 * 3_600_000;
 
 /**
- * Entries: `{ key, content, replyTo, status, error, sentAt, after }`. `waiting` has not been sent, `sent` awaits its
- * echo, `unsure` lost its connection meanwhile, `failed` waits for the person's decision. `after` is the server's time of
- * the newest message known when it was sent: its own row can only be newer, whatever the browser's clock says.
+ * Entries: `{ key, content, replyTo, status, error, at, sentAt }`. `waiting` is sent as soon as there is a connection,
+ * `sent` awaits its echo, `failed` waits for the person's decision. The key goes along as `client_id`: the server stores
+ * a text once however often it comes, so whatever was under way when a connection broke is simply sent again.
+ * `at` is when it was written; `sentAt` when it last went out, 0 if it never did.
  */
 export class Outbox {
   constructor(roomId) {
     this.name = prefix + roomId;
-    this.entries = load(this.name);
-    // After a reload nobody waits for the echoes of the last page any more; history will tell.
-    for (const entry of this.entries) if (entry.status === 'sent') entry.status = 'unsure';
+    this.entries = readObject(this.name) ?? [];
+    this.confirmed = new Set();
+    this.again();
   }
 
   add(content, replyTo) {
-    const key = `${Date.now()}-${Math.random()}`;
-    const entry = { key, content, replyTo, status: 'waiting', error: '', sentAt: 0, after: 0 };
+    const entry = { key: uniqueId(), content, replyTo, status: 'waiting', error: '', at: Date.now(), sentAt: 0 };
     this.entries.push(entry);
     this.save();
     return entry;
@@ -30,8 +34,14 @@ export class Outbox {
     this.save();
   }
 
-  sent(entry, after) {
-    Object.assign(entry, { sentAt: Date.now(), after });
+  /** The person wants it sent after all; a text that was refused is a new message. */
+  retry(entry) {
+    Object.assign(entry, { key: uniqueId(), at: Date.now(), sentAt: 0 });
+    this.mark(entry, 'waiting');
+  }
+
+  sent(entry) {
+    entry.sentAt = Date.now();
     this.mark(entry, 'sent');
   }
 
@@ -40,65 +50,56 @@ export class Outbox {
     this.save();
   }
 
-  /** An own message arrived: the first entry with its text is the one it confirms. */
-  confirm(message) {
-    const same = this.entries.filter((one) => one.status !== 'waiting' && one.content === message.content);
-    const entry = same.find((one) => one.status === 'sent') ?? same[0];
-    if (entry) this.remove(entry);
+  /**
+   * An own message arrived. Its frame says the name it was sent under, if this page or another one gave it any; from a
+   * server that says no names, each message confirms the oldest entry with its text, once.
+   */
+  confirm(message, clientId) {
+    if (clientId !== undefined) this.saysNames = true;
+    const isMeant = this.saysNames
+      ? (one) => one.key === clientId
+      : (one) => one.status === 'sent' && one.content === message.content && !this.confirmed.has(message.id);
+    const entry = this.entries.find(isMeant);
+    if (!entry) return;
+    this.confirmed.add(message.id);
+    this.remove(entry);
   }
 
-  /** The connection broke: whatever was under way may or may not have been stored. */
-  lostConnection() {
-    for (const entry of this.entries) if (entry.status === 'sent') entry.status = 'unsure';
+  /** No echo will come any more for what is under way: it is sent again, or left to the person if that is too late. */
+  again() {
+    for (const entry of this.entries.filter((one) => one.status === 'sent')) {
+      entry.status = Date.now() - entry.at < REPEATABLE_MS ? 'waiting' : 'failed';
+    }
     this.save();
   }
 
-  /** Own messages that were not here before: entries still in doubt are confirmed if among them, else failed. */
-  settle(newOwnMessages) {
-    const unused = [...newOwnMessages];
-    const inDoubt = (one) => one.status === 'unsure' || (one.status === 'failed' && one.error === '');
-    for (const entry of this.entries.filter(inDoubt)) {
-      const found = unused.findIndex((one) => one.content === entry.content && one.at > entry.after);
-      if (found >= 0) {
-        unused.splice(found, 1);
-        this.remove(entry);
-      } else {
-        this.mark(entry, 'failed');
-      }
-    }
-  }
-
-  /** An error frame names no message; frames are answered in order, so it means the oldest one under way. */
-  failOldest(text) {
-    const entry = this.entries.find((one) => one.status === 'sent');
+  /** The server refused the text of this name; one that says no name means the oldest under way, for it answers in order. */
+  refuse(clientId, text) {
+    const isMeant = clientId === undefined ? (one) => one.status === 'sent' : (one) => one.key === clientId;
+    const entry = this.entries.find(isMeant);
     if (entry) this.mark(entry, 'failed', text);
     return entry !== undefined;
   }
 
   save() {
-    if (this.entries.length === 0) sessionStorage.removeItem(this.name);
-    else sessionStorage.setItem(this.name, JSON.stringify(this.entries));
+    write(this.name, this.entries.length === 0 ? null : JSON.stringify(this.entries));
   }
 }
 
-function load(name) {
-  try {
-    return JSON.parse(sessionStorage.getItem(name)) ?? [];
-  } catch {
-    return [];
-  }
+/** A name that nobody else gives; `crypto.randomUUID` is missing where a page comes without TLS. */
+export function uniqueId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** How many messages of a room still wait here. */
 export function unsentCount(roomId) {
-  return load(prefix + roomId).length;
+  return readObject(prefix + roomId)?.length ?? 0;
 }
 
 export function draft(roomId) {
-  return sessionStorage.getItem(draftPrefix + roomId) ?? '';
+  return read(draftPrefix + roomId) ?? '';
 }
 
 export function saveDraft(roomId, text) {
-  if (text === '') sessionStorage.removeItem(draftPrefix + roomId);
-  else sessionStorage.setItem(draftPrefix + roomId, text);
+  write(draftPrefix + roomId, text === '' ? null : text);
 }

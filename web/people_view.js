@@ -14,7 +14,9 @@ export class PeopleView {
   /** `onFollowed()` hears when someone was followed or left. */
   constructor({ onFollowed }) {
     this.onFollowed = onFollowed;
-    this.input = h('input', { type: 'search', id: 'people-search', autocomplete: 'off', placeholder: t('findPeople'), 'aria-label': t('findPeople'), 'aria-describedby': 'people-hint' });
+    /** What is shown, by username: `{ user, draw }`. */
+    this.rows = new Map();
+    this.input = h('input', { type: 'search', id: 'people-search', dir: 'auto', autocomplete: 'off', placeholder: t('findPeople'), 'aria-label': t('findPeople'), 'aria-describedby': 'people-hint' });
     this.input.addEventListener('input', () => this.typed());
     this.input.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.search('');
@@ -62,14 +64,24 @@ export class PeopleView {
     }
     if (text !== this.query()) return;
     this.hint.textContent = hint;
+    this.rows.clear();
     fill(this.found, people.map((user) => this.row(user)));
+  }
+
+  /** The bell heard of somebody: a request came, or was accepted. */
+  changed(username, fields) {
+    const row = this.rows.get(username);
+    if (!row) return;
+    Object.assign(row.user, fields);
+    row.draw();
   }
 
   row(user) {
     const row = h('li', { class: 'found-person', data: { testid: 'person', username: user.username } });
     const draw = () => fill(row, avatar(user),
-      h('div', { class: 'found-who' }, h('strong', null, user.display_name), h('span', { class: 'hint' }, `@${user.username}`), friendship(user, draw)),
+      h('div', { class: 'found-who' }, h('strong', { dir: 'auto' }, user.display_name), h('span', { class: 'hint' }, `@${user.username}`), friendship(user, draw)),
       this.followButton(user, draw));
+    this.rows.set(user.username, { user, draw });
     draw();
     return row;
   }

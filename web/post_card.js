@@ -1,6 +1,6 @@
 // One post as the feed and the post view show it.
 
-import { toggleReaction, POST_REACTIONS } from './feed.js';
+import { ownReaction, toggleReaction, POST_REACTIONS } from './feed.js';
 import { changePost, deletePost, share } from './feed_api.js';
 import { h, openDialog, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
@@ -15,9 +15,9 @@ const POST_LENGTH_MAX = 2000;
 
 /** What of a post is drawn, so that one that did not change keeps its element. */
 export function postSignature(post) {
-  const { updated_at: updated, likes_count: likes, celebrations_count: laughs, golazos_count: dislikes } = post;
+  const { updated_at: updated, likes_count: likes, celebrations_count: celebrations, golazos_count: golazos } = post;
   const at = agoLabel(Date.parse(post.created_at));
-  return JSON.stringify([updated, likes, laughs, dislikes, post.comments_count, post.shares_count, post.user_reaction, post.content, post.images, post.video, at]);
+  return JSON.stringify([updated, likes, celebrations, golazos, post.comments_count, post.shares_count, ownReaction(post), post.content, post.images, post.video, at]);
 }
 
 /** `draw()` is called when a reaction changed; `onDeleted()` once the post is gone. */
@@ -29,12 +29,12 @@ export function postCard(post, { draw, onDeleted, single = false }) {
   return h('article', { class: 'post', 'aria-label': label, data: { testid: 'post', postId: post.id } },
     h('header', { class: 'post-head' }, avatar(post.user),
       h('div', { class: 'post-who' },
-        h('strong', null, post.user.display_name),
+        h('strong', { dir: 'auto' }, post.user.display_name),
         h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${label}, ${fullLabel(at)}` }, time),
           post.is_public ? null : h('span', { class: 'post-private' }, icon('lock'), t('privatePost')))),
       own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, draw) }, icon('edit')) : null,
       own ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('deletePost'), title: t('deletePost'), data: { testid: 'delete-post' }, onclick: () => askDelete(post, onDeleted) }, icon('trash')) : null),
-    post.content ? h('p', { class: 'post-text', data: { testid: 'post-text' } }, linked(post.content)) : null,
+    post.content ? h('p', { class: 'post-text', dir: 'auto', data: { testid: 'post-text' } }, linked(post.content)) : null,
     media(post),
     h('footer', { class: 'post-foot' },
       h('div', { class: 'post-reactions', role: 'group', 'aria-label': t('react') },
@@ -68,7 +68,7 @@ function reactionButton(post, type, emoji, count, draw) {
     }
   };
   return h('button', {
-    type: 'button', class: `reaction react-${type}`, 'aria-pressed': String(post.user_reaction === type), 'aria-label': `${t(type)}: ${count}`, title: t(type),
+    type: 'button', class: `reaction react-${type}`, 'aria-pressed': String(ownReaction(post) === type), 'aria-label': `${t(type)}: ${count}`, title: t(type),
     data: { testid: 'post-reaction', type, count: String(count) }, onclick: press,
   }, h('span', { class: 'emoji' }, emoji), String(count));
 }
@@ -112,7 +112,7 @@ function askEdit(post, draw) {
 
 /** Another text for what is one's own; `save(text)` may fail, and then nothing closes. */
 export function editText({ label, text, max, mayBeEmpty = false }, save) {
-  const area = h('textarea', { class: 'edit-text', 'aria-label': label, rows: 5, value: text, data: { testid: 'edit-text' } });
+  const area = h('textarea', { class: 'edit-text', dir: 'auto', 'aria-label': label, rows: 5, value: text, data: { testid: 'edit-text' } });
   const counter = h('span', { class: 'counter', 'aria-live': 'polite' });
   const done = h('button', { type: 'submit', class: 'primary', data: { testid: 'save-text' } }, t('save'));
   const measure = () => {

@@ -1,11 +1,12 @@
 // Where posts are written: text and files, published together once every file has arrived.
 
 import * as feedApi from './feed_api.js';
-import { h, toast } from './dom.js';
+import { h, isComposing, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
 import { avatar } from './media.js';
 import { session } from './session.js';
+import { read, write } from './storage.js';
 import { UploadList } from './upload.js';
 
 const LENGTH_MAX = 2000;
@@ -18,8 +19,8 @@ export class PostComposer {
     this.onPublished = onPublished;
     /** A post with several files is its author's alone until all of them are there. */
     this.hidden = null;
-    this.text = h('textarea', { id: 'post-text', rows: 2, placeholder: t('compose'), 'aria-label': t('compose'), 'aria-describedby': 'post-counter' });
-    this.text.value = sessionStorage.getItem(DRAFT_KEY) ?? '';
+    this.text = h('textarea', { id: 'post-text', rows: 2, dir: 'auto', placeholder: t('compose'), 'aria-label': t('compose'), 'aria-describedby': 'post-counter' });
+    this.text.value = read(DRAFT_KEY) ?? '';
     this.counter = h('span', { class: 'hint', id: 'post-counter', 'aria-live': 'polite' });
     this.problem = h('p', { class: 'problem', role: 'alert', id: 'post-problem' });
     this.picker = h('input', { type: 'file', id: 'post-files', accept: 'image/*,video/*', multiple: true, class: 'hidden-label', tabindex: -1, 'aria-label': t('addFiles') });
@@ -44,11 +45,11 @@ export class PostComposer {
       this.publish();
     });
     this.text.addEventListener('input', () => {
-      sessionStorage.setItem(DRAFT_KEY, this.text.value);
+      write(DRAFT_KEY, this.text.value);
       this.changed();
     });
     this.text.addEventListener('keydown', (event) => {
-      if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) this.publish();
+      if (!isComposing(event) && event.key === 'Enter' && (event.ctrlKey || event.metaKey)) this.publish();
     });
     this.text.addEventListener('paste', (event) => {
       if (event.clipboardData.files.length === 0) return;
@@ -138,7 +139,7 @@ export class PostComposer {
 
   reset() {
     this.text.value = '';
-    sessionStorage.removeItem(DRAFT_KEY);
+    write(DRAFT_KEY, null);
     this.uploads.clear();
     this.changed();
   }

@@ -1,7 +1,7 @@
 // One post and its comments as they are seen: answering, liking, and what others write while one reads.
 
 import { ConnectionLabel } from './connection.js';
-import { h, fill, reconcile, toast } from './dom.js';
+import { h, fill, isComposing, reconcile, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
 import { avatar, mediaAddress } from './media.js';
@@ -46,13 +46,13 @@ export class PostView {
   }
 
   composer() {
-    this.text = h('textarea', { id: 'comment-text', rows: 1, placeholder: t('writeComment'), 'aria-label': t('writeComment'), 'aria-describedby': 'comment-counter', enterkeyhint: 'send' });
+    this.text = h('textarea', { id: 'comment-text', rows: 1, dir: 'auto', placeholder: t('writeComment'), 'aria-label': t('writeComment'), 'aria-describedby': 'comment-counter', enterkeyhint: 'send' });
     this.counter = h('span', { class: 'counter', id: 'comment-counter', 'aria-live': 'polite' });
     this.send = h('button', { type: 'submit', class: 'icon-button send', id: 'comment-send', 'aria-label': t('send'), title: t('send') }, icon('send'));
     this.context = h('div', { class: 'context', hidden: true });
     this.text.addEventListener('input', () => this.resized());
     this.text.addEventListener('keydown', (event) => {
-      if (event.isComposing) return;
+      if (isComposing(event)) return;
       if (event.key === 'Enter' && !event.shiftKey) {
         event.preventDefault();
         this.submit();
@@ -84,7 +84,7 @@ export class PostView {
     this.answered = comment;
     this.context.hidden = comment === null;
     fill(this.context, comment && h('div', { class: 'context-line', data: { testid: 'context' } }, icon('reply'),
-      h('span', { class: 'context-text' }, h('strong', null, t('replyingTo', { name: comment.user.display_name })), h('span', null, comment.content)),
+      h('span', { class: 'context-text' }, h('strong', null, t('replyingTo', { name: comment.user.display_name })), h('span', { dir: 'auto' }, comment.content)),
       h('button', { type: 'button', class: 'icon-button', 'aria-label': t('cancel'), onclick: () => this.answer(null) }, icon('close'))));
     this.text.focus();
   }
@@ -170,8 +170,8 @@ export class PostView {
     const image = mediaAddress(comment.image);
     return h('li', { class: `comment depth-${Math.min(depth, 2)}`, data: { testid: 'comment', commentId: comment.id } }, avatar(comment.user, 'small'),
       h('div', { class: 'comment-column' },
-        h('div', { class: 'comment-bubble' }, h('strong', null, comment.user.display_name),
-          h('p', { class: 'text', data: { testid: 'comment-text' } }, linked(comment.content)),
+        h('div', { class: 'comment-bubble' }, h('strong', { dir: 'auto' }, comment.user.display_name),
+          h('p', { class: 'text', dir: 'auto', data: { testid: 'comment-text' } }, linked(comment.content)),
           image ? h('img', { class: 'comment-image', src: image, alt: t('image', { name: comment.user.display_name }) }) : null),
         h('div', { class: 'comment-foot' },
           h('time', { datetime: comment.created_at, title: fullLabel(at) }, agoLabel(at)), comment.is_edited ? ` · ${t('edited')}` : null,

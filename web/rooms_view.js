@@ -8,6 +8,7 @@ import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
 import { avatar, roomAvatar } from './media.js';
 import { unsentCount } from './outbox.js';
+import { uploadsOf } from './room_uploads.js';
 import { session } from './session.js';
 import { briefLabel } from './time.js';
 
@@ -19,7 +20,7 @@ export class RoomsView {
     this.onOpen = onOpen;
     this.onRooms = onRooms;
     this.rooms = [];
-    this.search = h('input', { type: 'search', id: 'search', autocomplete: 'off', placeholder: t('searchPlaceholder'), 'aria-label': t('searchPlaceholder') });
+    this.search = h('input', { type: 'search', id: 'search', dir: 'auto', autocomplete: 'off', placeholder: t('searchPlaceholder'), 'aria-label': t('searchPlaceholder') });
     this.search.addEventListener('input', () => this.typed());
     this.search.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.clearSearch();
@@ -54,7 +55,7 @@ export class RoomsView {
     const wanted = this.query().toLowerCase();
     const shown = this.rooms.filter((room) => room.display_name.toLowerCase().includes(wanted));
     reconcile(this.list, shown.map((room) => {
-      const unsent = unsentCount(room.id) > 0;
+      const unsent = unsentLabel(room.id);
       const selected = room.id === this.selected;
       const signature = JSON.stringify([room.display_name, room.last_message, room.unread_count, unsent, selected, new Date().getDate()]);
       return { key: room.id, signature, render: () => roomItem(room, { selected, unsent }) };
@@ -125,21 +126,29 @@ function roomItem(room, { selected, unsent }) {
       data: { testid: 'room', roomId: room.id },
     },
     roomAvatar(room),
-    h('span', { class: 'room-name' }, room.display_name),
+    h('span', { class: 'room-name', dir: 'auto' }, room.display_name),
     h('span', { class: 'room-time' }, last ? briefLabel(Date.parse(last.created_at)) : ''),
-    h('span', { class: 'room-last' }, unsent ? h('span', { class: 'unsent' }, `${t('unsent')} · `) : null, preview(room)),
+    h('span', { class: 'room-last' }, unsent ? h('span', { class: 'unsent' }, `${unsent} ·`) : null, preview(room)),
     unread ? h('span', { class: 'badge', 'aria-label': t('unread', { n: unread }), data: { testid: 'unread' } }, unread > 99 ? '99+' : String(unread)) : null));
 }
 
 function preview({ last_message: last, chat_type: type }) {
-  if (!last) return t('noMessages');
+  if (!last) return h('span', null, t('noMessages'));
   const labels = { image: 'photo', video: 'video', audio: 'audio', file: 'file' };
   const text = last.content || t(labels[last.message_type] ?? 'file');
-  if (last.sender.username === session().user.username) return `${t('you')}: ${text}`;
-  return type === 'private' ? text : `${last.sender.display_name}: ${text}`;
+  const shown = h('span', { dir: 'auto' }, text);
+  if (last.sender.username === session().user.username) return [h('span', null, `${t('you')}:`), shown];
+  return type === 'private' ? shown : [h('span', null, h('bdi', null, last.sender.display_name), ':'), shown];
+}
+
+/** What of a room is still here alone: files on their way, or something that did not get away. */
+function unsentLabel(roomId) {
+  const { list } = uploadsOf(roomId);
+  if (unsentCount(roomId) > 0 || list.some((upload) => upload.status === 'failed')) return t('unsent');
+  return list.length > 0 ? t('sending') : '';
 }
 
 function personButton(user, onclick) {
   return h('button', { type: 'button', class: 'person', onclick, data: { testid: 'user-result', username: user.username } },
-    avatar(user), h('span', { class: 'room-name' }, user.display_name), h('span', { class: 'room-last' }, `@${user.username}`));
+    avatar(user), h('span', { class: 'room-name', dir: 'auto' }, user.display_name), h('span', { class: 'room-last' }, `@${user.username}`));
 }

@@ -1,16 +1,10 @@
 // Who is signed in: kept per tab, so that two tabs can be two people.
 
+import { forget, readObject, write } from './storage.js';
+
 const KEY = 'pregon.session';
 
-let current = read();
-
-function read() {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEY));
-  } catch {
-    return null;
-  }
-}
+let current = readObject(KEY);
 
 /** `{ user, access, refresh }`, or null when nobody is signed in. */
 export function session() {
@@ -20,15 +14,13 @@ export function session() {
 /** Starts a session, or changes some of its fields. */
 export function saveSession(fields) {
   current = { ...current, ...fields };
-  sessionStorage.setItem(KEY, JSON.stringify(current));
+  write(KEY, JSON.stringify(current));
 }
 
 /** Forgets the person and everything the tab kept for them, drafts included. */
 export function endSession() {
   current = null;
-  for (const key of Object.keys(sessionStorage)) {
-    if (key.startsWith('pregon.')) sessionStorage.removeItem(key);
-  }
+  forget('pregon.');
 }
 
 /** Unix seconds at which the access token expires; 0 if it cannot be read. */

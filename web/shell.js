@@ -7,9 +7,10 @@ import { h, toast } from './dom.js';
 import { FeedView } from './feed_view.js';
 import { firstSteps } from './first_steps.js';
 import { errorText, t } from './i18n.js';
-import { icon } from './icons.js';
+import { icon, LOGO } from './icons.js';
 import { avatar } from './media.js';
 import { PostView } from './post_view.js';
+import { hasUploads, stopUploads } from './room_uploads.js';
 import { RoomsView } from './rooms_view.js';
 import { session } from './session.js';
 
@@ -26,7 +27,7 @@ export class Shell {
     this.nextPage = 2;
     this.listeners = new AbortController();
     this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll(), onMore: () => this.more() });
-    this.bell = new Bell({ onPerson: (username) => this.showPerson(username), onCount: () => this.showTitle() });
+    this.bell = new Bell({ onPerson: (username) => this.showPerson(username), onFriend: (username, fields) => this.feed?.people.changed(username, fields), onCount: () => this.showTitle() });
     this.pane = h('main', { class: 'pane', id: 'pane' });
     this.element = h('div', { class: 'shell' }, this.rail(), this.roomsView.element, this.pane);
     root.replaceChildren(this.element);
@@ -34,6 +35,9 @@ export class Shell {
     addEventListener('hashchange', () => this.route(), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || this.poll(), { signal });
     addEventListener('online', () => this.poll(), { signal });
+    addEventListener('pregon:uploads', () => this.roomsView.draw(), { signal });
+    // A file on its way would be lost: the browser asks first.
+    addEventListener('beforeunload', (event) => (api.isSending() || hasUploads()) && event.preventDefault(), { signal });
     this.poll();
     this.route();
   }
@@ -47,6 +51,7 @@ export class Shell {
     this.post?.close();
     this.feed?.close();
     this.bell.close();
+    stopUploads();
   }
 
   /** Sections of the page; each is one item of the list, its badge included. */
@@ -64,11 +69,11 @@ export class Shell {
       this.onSignedOut();
     });
     return h('header', { class: 'rail' },
-      h('a', { href: '#/', class: 'wordmark', 'aria-label': 'pregon' }, h('img', { src: '/page/logo.svg', alt: '' }), h('span', null, 'pregon')),
+      h('a', { href: '#/', class: 'wordmark', 'aria-label': 'pregon' }, h('img', { src: LOGO, alt: '' }), h('span', null, 'pregon')),
       h('nav', { 'aria-label': t('sections') }, h('ul', { id: 'sections' }, this.sections.map((section) => h('li', null, section)))),
       this.bell.element,
       h('div', { class: 'me', id: 'me', data: { username: user.username } },
-        h('span', { class: 'me-name', title: `@${user.username}` }, user.display_name), avatar(user, 'small'), leave));
+        h('span', { class: 'me-name', dir: 'auto', title: `@${user.username}` }, user.display_name), avatar(user, 'small'), leave));
   }
 
   open(id) {
@@ -217,7 +222,7 @@ export class Shell {
     const kind = this.rooms.length === 0 ? 'first' : 'pick';
     if (this.pane.firstElementChild?.dataset.empty === kind) return;
     this.pane.replaceChildren(kind === 'first' ? firstSteps() : h('section', { class: 'empty', data: { empty: 'pick' } },
-      h('img', { src: '/page/logo.svg', alt: '' }), h('h2', null, t('pickTitle')), h('p', null, t('pickText'))));
+      h('img', { src: LOGO, alt: '' }), h('h2', null, t('pickTitle')), h('p', null, t('pickText'))));
   }
 }
 

@@ -8,6 +8,8 @@ const DELAYS_S = [1, 2, 4, 8, 16, 30];
 const GOOD_AFTER_MS = 10_000;
 const PING_EVERY_MS = 25_000;
 const PONG_WITHIN_MS = 10_000;
+/** A handshake that is not answered by then is tried anew: browsers wait for minutes. */
+const ANSWER_WITHIN_MS = 10_000;
 
 const REFUSED = 1000;
 const HANDSHAKE_FAILED = 1006;
@@ -30,7 +32,7 @@ export class LiveSocket {
     this.renewed = false;
     this.listeners = new AbortController();
     const { signal } = this.listeners;
-    addEventListener('online', () => this.retryNow(), { signal });
+    addEventListener('online', () => this.networkCame(), { signal });
     addEventListener('offline', () => this.dropped(0), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || this.retryNow(), { signal });
     this.connect();
@@ -56,20 +58,27 @@ export class LiveSocket {
 
   retryNow() {
     if (this.stopped || !['waiting', 'offline'].includes(this.state.name)) return;
-    clearTimeout(this.timer);
     this.connect();
   }
 
+  /** Whatever is under way began without this network. */
+  networkCame() {
+    if (!this.stopped && !['live', 'closed'].includes(this.state.name)) this.connect();
+  }
+
   async connect() {
+    this.detach();
+    const attempt = Symbol('attempt');
+    this.attempt = attempt;
     this.enter({ name: 'connecting' });
     let token;
     try {
       token = await freshAccess();
     } catch {
-      if (session()) this.dropped(0);
+      if (session() && attempt === this.attempt) this.dropped(0);
       return;
     }
-    if (this.stopped) return;
+    if (this.stopped || attempt !== this.attempt) return;
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
     const address = `${scheme}://${location.host}${this.path}?token=${encodeURIComponent(token)}`;
     const socket = new WebSocket(address);
@@ -82,6 +91,7 @@ export class LiveSocket {
     };
     socket.onmessage = (event) => this.received(event.data);
     socket.onclose = (event) => this.dropped(event.code);
+    this.answerTimer = setTimeout(() => this.dropped(0), ANSWER_WITHIN_MS);
   }
 
   received(text) {
@@ -103,6 +113,7 @@ export class LiveSocket {
 
   welcomed() {
     this.liveSince = Date.now();
+    clearTimeout(this.answerTimer);
     this.pinger = setInterval(() => this.ping(), PING_EVERY_MS);
     this.enter({ name: 'live' });
   }
@@ -169,8 +180,10 @@ export class LiveSocket {
   detach() {
     clearTimeout(this.timer);
     clearTimeout(this.pongTimer);
+    clearTimeout(this.answerTimer);
     clearInterval(this.pinger);
     this.liveSince = null;
+    this.attempt = null;
     if (!this.socket) return;
     this.socket.onopen = null;
     this.socket.onmessage = null;

@@ -15,76 +15,111 @@ export class Timeline {
     return this.sorted;
   }
 
-  /** How many of the server's messages are here; deleted ones no longer count there. */
-  get storedCount() {
-    return this.sorted.filter((message) => !message.is_deleted).length;
-  }
-
   clear() {
     this.byId.clear();
     this.sorted = [];
   }
 
-  /** Takes messages in any order; true if at least one was known before. */
+  /** Takes messages in any order. */
   merge(messages) {
-    let overlap = false;
     for (const message of messages) {
       const known = this.byId.get(message.id);
-      if (known) {
-        overlap = true;
-        this.replace(known, message);
-      } else {
-        this.byId.set(message.id, { ...message, at: Date.parse(message.created_at), readers: new Set(), revision: 0 });
-      }
+      if (known) this.replace(known, message);
+      else this.byId.set(message.id, { ...message, at: Date.parse(message.created_at), readers: new Set(), revision: 0 });
     }
     this.sorted = [...this.byId.values()].sort(byTime);
-    return overlap;
   }
 
-  /** Applies a frame; returns the message it changed, or null. */
+  // ── After an absence ──────────────────────────────────────────────────────────────────────────
+
+  get hasDoubt() {
+    return this.sorted.some((message) => message.inDoubt);
+  }
+
+  /** Nobody told what happened meanwhile: edits, reactions and deletions of all messages here are in doubt. */
+  doubt() {
+    for (const message of this.sorted) message.inDoubt = true;
+  }
+
+  /** Takes one page of the history. What is in doubt, lies within the page and is not on it was deleted. */
+  mergePage({ results, next }, isNewest) {
+    this.merge(results);
+    const ids = new Set(results.map((message) => message.id));
+    const places = results.map((message) => this.sorted.indexOf(this.byId.get(message.id)));
+    const from = next === null ? 0 : Math.min(...places);
+    const to = isNewest ? this.sorted.length - 1 : Math.max(...places);
+    for (const message of this.sorted.slice(from, to + 1)) {
+      if (ids.has(message.id)) message.inDoubt = false;
+      else if (message.inDoubt) this.remove(message.id);
+    }
+  }
+
+  /** The newest message in doubt of those between two, these included. */
+  inDoubt(oldestId, newestId) {
+    const from = this.sorted.indexOf(this.byId.get(oldestId));
+    const to = this.sorted.indexOf(this.byId.get(newestId));
+    return from < 0 ? undefined : this.sorted.slice(from, to + 1).findLast((message) => message.inDoubt);
+  }
+
+  /** How many newer messages are here. */
+  newerThan(message) {
+    return this.sorted.length - 1 - this.sorted.indexOf(message);
+  }
+
+  // ── What frames tell ──────────────────────────────────────────────────────────────────────────
+
+  /** Applies a frame; true if it changed anything here. */
   apply(frame) {
     switch (frame.type) {
       case 'chat_message':
         this.merge([unseen(frame.message)]);
-        return this.byId.get(frame.message.id);
+        this.byId.get(frame.message.id).inDoubt = false;
+        return true;
       case 'message_edited':
         return this.change(frame.message.id, (message) => this.replace(message, unseen(frame.message)));
       case 'message_deleted':
-        return this.change(frame.message_id, (message) => {
-          message.is_deleted = true;
-          message.content = '';
-        });
+        return this.remove(frame.message_id);
       case 'message_read':
         return this.change(frame.message_id, (message) => read(message, frame.user_id, this.myId));
       case 'message_reaction':
         return this.change(frame.message_id, (message) => react(message, frame, this.myId));
       default:
-        return null;
+        return false;
     }
   }
 
   change(id, edit) {
     const message = this.byId.get(id);
-    if (!message) return null;
+    if (!message) return false;
     edit(message);
     message.revision += 1;
-    return message;
+    return true;
+  }
+
+  /** A deleted message is in no list of the server, so it does not stay here either; answers to it say what became of it. */
+  remove(id) {
+    let isChanged = this.byId.delete(id);
+    if (isChanged) this.sorted = this.sorted.filter((message) => message.id !== id);
+    for (const message of this.sorted) {
+      if (message.reply_to?.id !== id || message.reply_to.is_deleted) continue;
+      message.reply_to = { ...message.reply_to, content: '', is_deleted: true };
+      message.revision += 1;
+      isChanged = true;
+    }
+    return isChanged;
   }
 
   /** Frames are made for no viewer in particular, so `is_read` never goes back, nor does the readers' count. */
   replace(known, message) {
     Object.assign(known, message, {
       is_read: known.is_read || message.is_read,
-      is_deleted: known.is_deleted || message.is_deleted,
       read_by_count: Math.max(known.read_by_count, message.read_by_count),
     });
     known.revision += 1;
   }
 
   lastOwn() {
-    return this.sorted.findLast(
-      (message) => message.sender.id === this.myId && !message.is_deleted && message.message_type === 'text',
-    );
+    return this.sorted.findLast((message) => message.sender.id === this.myId && message.message_type === 'text');
   }
 }
 

@@ -100,7 +100,7 @@ export class UploadList {
     const sent = status === 'done' ? 1 : item.share;
     return h('li', { class: `upload ${wrong ? 'wrong' : ''}`, data: { testid: 'post-upload', key: item.key, status } }, picture,
       h('div', { class: 'upload-about' },
-        h('span', { class: 'upload-name' }, file.name),
+        h('span', { class: 'upload-name', dir: 'auto' }, file.name),
         wrong ? h('span', { class: 'problem', role: 'alert', data: { testid: 'upload-problem' } }, error)
           : h('span', { class: 'hint' }, status === 'done' ? t('fileDone') : `${megabytes(file.size)} MB`),
         wrong ? null : h('progress', { max: 1, value: sent, 'aria-label': t('fileProgress', { name: file.name }) })),
@@ -111,10 +111,17 @@ export class UploadList {
 /** Why a file cannot be sent with those before it; the server would say so only after the whole transfer. */
 function problemOf({ file, kind }, taken) {
   if (kind !== 'image' && kind !== 'video') return t('fileWrongKind');
-  if (file.size > UPLOAD_BYTES_MAX) return t('fileTooLarge', { size: megabytes(file.size, Math.ceil), max: UPLOAD_BYTES_MAX / MEGABYTE });
+  const tooLarge = tooLargeText(file);
+  if (tooLarge) return tooLarge;
   if (kind === 'video' && taken.video > 0) return t('oneVideo');
   if (kind === 'image' && taken.image >= PHOTOS_MAX) return t('tooManyPhotos', { n: PHOTOS_MAX });
   return '';
+}
+
+/** What to say of a file that the server would refuse once it had come whole; empty for one that it takes. */
+export function tooLargeText(file) {
+  if (file.size <= UPLOAD_BYTES_MAX) return '';
+  return t('fileTooLarge', { size: megabytes(file.size, Math.ceil), max: UPLOAD_BYTES_MAX / MEGABYTE });
 }
 
 /** With one digit behind the point; rounded up where it is told against a limit. */

@@ -13,6 +13,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
 use anyhow::Result;
+use clap::Parser;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -49,11 +50,11 @@ struct Server {
 }
 
 fn main() -> Result<()> {
-    let options = Options::of_command_line("peer-epoll")?;
+    let options = Options::parse();
     let listener = options.listen()?;
     listener.set_nonblocking(true)?;
     println!("peer-epoll listens on {}", listener.local_addr()?);
-    Server::new(listener, options.coalesce)?.run()
+    Server::new(listener, !options.no_coalesce)?.run()
 }
 
 impl Server {

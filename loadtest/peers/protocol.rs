@@ -3,29 +3,22 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use base64::Engine as _;
+use clap::Parser;
 use sha1::{Digest, Sha1};
 
-/// What the command line says.
+/// A room server that does nothing but what a room needs.
+#[derive(Parser)]
 pub struct Options {
+    /// Where to listen: 127.0.0.1:9000
     pub address: SocketAddr,
-    /// Whether a member gets one `send` per turn (else: one per message).
-    pub coalesce: bool,
+    /// One send per message and member, in place of one per turn
+    #[arg(long)]
+    pub no_coalesce: bool,
 }
 
 impl Options {
-    pub fn of_command_line(program: &str) -> Result<Self> {
-        let (flags, addresses): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with("--"));
-        let ([address], [] | ["--no-coalesce"]) =
-            (addresses.as_slice(), flags.iter().map(String::as_str).collect::<Vec<_>>().as_slice())
-        else {
-            bail!("usage: {program} 127.0.0.1:9000 [--no-coalesce]");
-        };
-        let address = address.parse().context("the address to listen on")?;
-        Ok(Self { address, coalesce: flags.is_empty() })
-    }
-
     pub fn listen(&self) -> Result<TcpListener> {
         let listener = TcpListener::bind(self.address).with_context(|| format!("cannot listen on {}", self.address))?;
         // std listens with a backlog of 128; a load tester connects hundreds at once.

@@ -13,6 +13,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use clap::Parser;
 use io_uring::squeue::Flags;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use rustix::net::{SendFlags, Shutdown};
@@ -101,12 +102,12 @@ fn is_forbidden(error: &std::io::Error) -> bool {
 }
 
 fn run() -> Result<()> {
-    let options = Options::of_command_line("peer-uring")?;
+    let options = Options::parse();
     let mut builder = IoUring::builder();
     let ring = builder.setup_cqsize(COMPLETIONS).setup_single_issuer().setup_defer_taskrun().build(SUBMISSIONS)?;
     let listener = options.listen()?;
     println!("peer-uring listens on {}", listener.local_addr()?);
-    Server::new(ring, listener, options.coalesce).run()
+    Server::new(ring, listener, !options.no_coalesce).run()
 }
 
 impl Server {

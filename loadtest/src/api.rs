@@ -9,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::interrupt;
+
 /// Requests under way at a time: the server hashes two passwords at once.
 const WORKERS: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,7 +43,7 @@ impl Api {
         count: usize,
         one: impl Fn(&Self, usize) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let style = ProgressStyle::with_template("{prefix} {pos}/{len} [{elapsed}, {eta} left] {msg}");
+        let style = ProgressStyle::with_template("{prefix} {pos}/{len} [{elapsed}, {eta} left] {wide_msg}");
         let bar =
             ProgressBar::new(count as u64).with_style(style.context("progress line")?).with_prefix(what.to_owned());
         let api = Self { agent: self.agent.clone(), url: self.url.clone(), bar };
@@ -115,6 +117,7 @@ impl Api {
     ) -> Result<String> {
         let (_, url) = what.split_once(' ').unwrap_or_default();
         for _ in 0..WAITS_MAX {
+            interrupt::check("making users and rooms")?;
             let mut response = request(url).with_context(|| what.to_owned())?;
             let status = response.status().as_u16();
             let body = response.body_mut().with_config().limit(BODY_BYTES_MAX);
@@ -128,7 +131,7 @@ impl Api {
                         "the server says {status}, waiting {} s (PREGON_RATE_LIMITS=off lets it go on)",
                         wait.as_secs()
                     ));
-                    std::thread::sleep(wait);
+                    interrupt::sleep(wait);
                     self.bar.set_message("");
                 }
                 _ => bail!("{what} was answered with {status}: {text}"),

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -92,6 +92,8 @@ struct Link {
     partial: Vec<u8>,
     /// What the kernel did not take yet.
     unsent: Vec<u8>,
+    /// Why it took nothing: told once, to whoever touches the socket first.
+    failure: Option<Errno>,
 }
 
 /// All connections of the run.
@@ -150,6 +152,7 @@ impl Links {
             phase: Phase::Upgrading,
             partial: Vec::new(),
             unsent: Vec::new(),
+            failure: None,
         });
         self.links.len() - 1
     }
@@ -185,7 +188,8 @@ impl Links {
         if let Err(error) = socket.connect(&server.into())
             && error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error())
         {
-            return Err(error).with_context(|| format!("cannot connect to {server}"));
+            let why = Errno::from_io_error(&error).map_or_else(|| error.to_string(), in_words);
+            bail!("cannot connect to {server}: {why}");
         }
         let link = &mut self.links[number];
         link.life = link.life.wrapping_add(1);
@@ -198,6 +202,7 @@ impl Links {
         link.paused = false;
         link.partial.clear();
         link.unsent.clear();
+        link.failure = None;
         Ok(())
     }
 
@@ -269,7 +274,7 @@ impl Links {
 
     /// Sends, or queues what the kernel does not take. A failed socket shows when it is read next.
     pub fn send(&mut self, link: usize, bytes: &[u8]) {
-        let Link { socket, unsent, .. } = &mut self.links[link];
+        let Link { socket, unsent, failure, .. } = &mut self.links[link];
         let Some(socket) = socket else { return };
         if !unsent.is_empty() {
             unsent.extend_from_slice(bytes);
@@ -279,7 +284,10 @@ impl Links {
         let taken = match rustix::net::send(&*socket, bytes, flags) {
             Ok(count) => count,
             Err(Errno::AGAIN) => 0,
-            Err(_) => return,
+            Err(error) => {
+                failure.get_or_insert(error);
+                return;
+            }
         };
         unsent.extend_from_slice(&bytes[taken..]);
     }
@@ -316,13 +324,13 @@ impl Links {
         let room = &mut buffer[kept..];
         let mut filled = false;
         let ended = match rustix::net::recv(&*socket, &mut *room, RecvFlags::empty()) {
-            Ok((0, _)) => Some(Ending::new("the server closed the connection without a close frame")),
+            Ok((0, _)) => Some(self.silent_end(link)),
             Ok((count, _)) => {
                 filled = count == room.len();
                 self.input(link, &buffer[..kept + count], handler)
             }
             Err(Errno::AGAIN) => None,
-            Err(error) => Some(Ending::new(error.to_string())),
+            Err(error) => Some(Ending::new(in_words(error))),
         };
         self.buffer = buffer;
         if let Some(ending) = &ended {
@@ -330,6 +338,17 @@ impl Links {
             handler.closed(link, ending);
         }
         filled && ended.is_none()
+    }
+
+    /// The server said nothing at the end.
+    fn silent_end(&mut self, link: usize) -> Ending {
+        let Link { failure, phase, .. } = &mut self.links[link];
+        match (failure.take(), phase) {
+            (Some(error), _) => Ending::new(in_words(error)),
+            (None, Phase::Upgrading) => Ending::new("the server closed the connection before it answered the upgrade"),
+            (None, Phase::Frames) => Ending::new("the server closed the connection without a close frame"),
+            (None, Phase::Http) => Ending::new("the server closed the connection"),
+        }
     }
 
     /// The upgrade's answer, then frames; why the connection must end, if it must.
@@ -400,6 +419,14 @@ impl Links {
         let partial = &mut self.links[link].partial;
         partial.clear();
         partial.extend_from_slice(rest);
+    }
+}
+
+fn in_words(error: Errno) -> String {
+    match error {
+        Errno::CONNREFUSED => "connection refused: nobody listens there".to_owned(),
+        Errno::CONNRESET | Errno::PIPE => "connection reset by the server".to_owned(),
+        other => other.to_string(),
     }
 }
 

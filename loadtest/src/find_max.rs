@@ -6,9 +6,13 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Serialize, Serializer};
 
-use crate::html::{Line, Plot};
-use crate::report::{Report, TrafficReport};
-use crate::scenario::{Common, chat, room};
+use crate::interrupt;
+use crate::options::Common;
+use crate::plot::{Line, Plot};
+use crate::report::{Report, Verdict};
+use crate::round::figure;
+use crate::scenario::traffic_report::TrafficReport;
+use crate::scenario::{chat, room};
 
 /// Less than this share of the asked rate and the server did not keep up, whatever the objective says.
 const KEPT_UP: f64 = 0.95;
@@ -43,9 +47,9 @@ pub enum Searched {
 impl Searched {
     pub fn common(&self) -> &Common {
         match self {
-            Self::Room(options) => &options.common,
-            Self::Rooms(options) => &options.common,
-            Self::Chat(options) => &options.common,
+            Self::Room(options) => &options.traffic.common,
+            Self::Rooms(options) => &options.traffic.common,
+            Self::Chat(options) => &options.traffic.common,
         }
     }
 
@@ -54,17 +58,17 @@ impl Searched {
         match self {
             Self::Room(options) => {
                 let mut options = options.clone();
-                options.pacing.rate = Some(per_second);
+                options.traffic.pacing.rate = Some(per_second);
                 room::room(&options)
             }
             Self::Rooms(options) => {
                 let mut options = options.clone();
-                options.pacing.rate = Some(per_second);
+                options.traffic.pacing.rate = Some(per_second);
                 room::rooms(&options)
             }
             Self::Chat(options) => {
                 let mut options = options.clone();
-                options.pacing.rate = Some(per_second);
+                options.traffic.pacing.rate = Some(per_second);
                 chat::chat(&options)
             }
         }
@@ -115,13 +119,16 @@ impl FromStr for Objective {
 impl Objective {
     /// What broke, in words.
     fn broken_by(&self, report: &TrafficReport, per_second: f64) -> Option<String> {
-        let Some(round) = &report.median else { return Some("nothing was measured".to_owned()) };
+        let median = report.median.as_ref();
+        let Some((round, delivery)) = median.and_then(|round| Some((round, round.delivery?))) else {
+            return Some("nothing was measured".to_owned());
+        };
         for (figure, bound) in &self.0 {
             let (value, unit) = match figure {
-                Figure::P50 => (round.delivery.p50, " ms"),
-                Figure::P90 => (round.delivery.p90, " ms"),
-                Figure::P99 => (round.delivery.p99, " ms"),
-                Figure::Max => (round.delivery.max, " ms"),
+                Figure::P50 => (delivery.p50, " ms"),
+                Figure::P90 => (delivery.p90, " ms"),
+                Figure::P99 => (delivery.p99, " ms"),
+                Figure::Max => (delivery.max, " ms"),
                 Figure::Loss => (report.violations.lost as f64, ""),
                 Figure::Refused => (report.refused.total as f64, ""),
                 Figure::Violations => (report.violations.total() as f64, ""),
@@ -161,8 +168,8 @@ impl Serialize for Objective {
 pub struct Step {
     pub per_second: f64,
     pub deliveries_per_second: f64,
-    pub p50_ms: f64,
-    pub p99_ms: f64,
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
     pub lost: u64,
     pub refused: u64,
     pub server_cores: Option<f64>,
@@ -206,10 +213,11 @@ pub fn find_max(options: &FindMaxOptions) -> Result<FindMaxReport> {
     };
     let mut rate = options.start;
     while report.steps.len() < STEPS_MAX {
-        let mut step = report.attempt(options, rate)?;
+        let Some(mut step) = report.attempt(options, rate)? else { break };
         if step.broken_by.is_some() {
             // A neighbour's hiccup is no limit: a rate counts as broken when it breaks twice.
-            step = report.attempt(options, rate)?;
+            let Some(again) = report.attempt(options, rate)? else { break };
+            step = again;
         }
         let slot = if step.broken_by.is_none() { &mut report.best } else { &mut report.first_broken };
         *slot = Some(step);
@@ -228,15 +236,22 @@ pub fn find_max(options: &FindMaxOptions) -> Result<FindMaxReport> {
 }
 
 impl FindMaxReport {
-    fn attempt(&mut self, options: &FindMaxOptions, per_second: f64) -> Result<Step> {
-        let run = options.scenario.run(per_second)?;
+    /// None: it was cut off, and half a step says nothing.
+    fn attempt(&mut self, options: &FindMaxOptions, per_second: f64) -> Result<Option<Step>> {
+        let run = match options.scenario.run(per_second) {
+            Err(_) if interrupt::is_asked() => return Ok(None),
+            run => run?,
+        };
         self.violations += run.violations.total() - run.violations.lost;
+        if interrupt::is_asked() {
+            return Ok(None);
+        }
         let round = run.median.as_ref();
         let step = Step {
             per_second,
             deliveries_per_second: round.map_or(0.0, |round| round.deliveries_per_second),
-            p50_ms: round.map_or(0.0, |round| round.delivery.p50),
-            p99_ms: round.map_or(0.0, |round| round.delivery.p99),
+            p50_ms: round.and_then(|round| Some(round.delivery?.p50)),
+            p99_ms: round.and_then(|round| Some(round.delivery?.p99)),
             lost: run.violations.lost,
             refused: run.refused.total,
             server_cores: round.and_then(|round| round.server_cores),
@@ -246,22 +261,22 @@ impl FindMaxReport {
         };
         eprintln!("{step}");
         self.steps.push(step.clone());
-        Ok(step)
+        Ok(Some(step))
     }
 }
 
 impl Display for Step {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
-        let server = self.server_cores.map_or("-".to_owned(), |cores| format!("{cores:.2}"));
+        let server = figure(self.server_cores, 2);
         let verdict = self.broken_by.as_ref().map_or("holds".to_owned(), |why| format!("BREAKS: {why}"));
         let generator = if self.generator_limited { "; the load itself was a limit" } else { "" };
         write!(
             out,
-            "{:>11.1}{:>14.0}{:>10.2}{:>10.2}{:>8}{:>9}{server:>8}{:>7.2}  {verdict}{generator}",
+            "{:>11.1}{:>14.0}{:>10}{:>10}{:>8}{:>9}{server:>8}{:>7.2}  {verdict}{generator}",
             self.per_second,
             self.deliveries_per_second,
-            self.p50_ms,
-            self.p99_ms,
+            figure(self.p50_ms, 2),
+            figure(self.p99_ms, 2),
             self.lost,
             self.refused,
             self.load_cores
@@ -270,13 +285,25 @@ impl Display for Step {
 }
 
 impl Report for FindMaxReport {
-    fn clean(&self) -> bool {
-        self.violations == 0
+    fn verdict(&self) -> Verdict {
+        Verdict::of(self.violations > 0, self.steps.len() as u64)
+    }
+
+    fn answer(&self) -> String {
+        match &self.best {
+            Some(best) => format!(
+                "The objective holds up to {:.1} messages a second, {:.0} deliveries a second.",
+                best.per_second, best.deliveries_per_second
+            ),
+            None => "The objective holds at no rate that was tried.".to_owned(),
+        }
     }
 
     fn plots(&self) -> Vec<Plot> {
-        let mut steps: Vec<&Step> = self.steps.iter().collect();
+        // Of a rate that was tried twice the second time counts.
+        let mut steps: Vec<&Step> = self.steps.iter().rev().collect();
         steps.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
+        steps.dedup_by(|later, kept| later.per_second == kept.per_second);
         let line = |name: &str, value: fn(&Step) -> Option<f64>| {
             Line::new(name, steps.iter().filter_map(|step| Some((step.per_second, value(step)?))).collect())
         };
@@ -293,7 +320,7 @@ impl Report for FindMaxReport {
                 "Delivery latency by rate",
                 "ms",
                 true,
-                vec![line("p50", |step| Some(step.p50_ms)), line("p99", |step| Some(step.p99_ms))],
+                vec![line("p50", |step| step.p50_ms), line("p99", |step| step.p99_ms)],
             ),
             plot("Deliveries by rate", "/s", false, vec![line("", |step| Some(step.deliveries_per_second))]),
             plot(
@@ -324,6 +351,7 @@ impl Display for FindMaxReport {
                 writeln!(out, "at the breaking point the load itself was a limit: the server may be able to do more")
             }
             Some(_) => writeln!(out, "at the breaking point the load was not the limit"),
+            None if self.steps.is_empty() => writeln!(out, "no rate was tried to its end"),
             None => writeln!(out, "it never broke: --start higher"),
         }
     }
@@ -340,5 +368,33 @@ mod tests {
         for wrong in ["", "p99", "p98<=5", "p99<=x", "p99<=-1"] {
             assert!(wrong.parse::<Objective>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn each_rate_is_drawn_once_by_its_last_try() {
+        let step = |per_second: f64, p99_ms: f64| Step {
+            per_second,
+            deliveries_per_second: per_second,
+            p50_ms: Some(1.0),
+            p99_ms: Some(p99_ms),
+            lost: 0,
+            refused: 0,
+            server_cores: None,
+            load_cores: 0.1,
+            generator_limited: false,
+            broken_by: None,
+        };
+        let report = FindMaxReport {
+            scenario: "find-max",
+            url: String::new(),
+            objective: "p99<=50".parse().expect("an objective"),
+            steps: vec![step(100.0, 2.0), step(400.0, 90.0), step(400.0, 70.0), step(200.0, 3.0)],
+            best: None,
+            first_broken: None,
+            violations: 0,
+        };
+        let plots = report.plots();
+        assert_eq!(plots[0].lines[1].points, [(100.0, 2.0), (200.0, 3.0), (400.0, 70.0)]);
+        assert!(plots[2].lines[0].points.is_empty(), "the server was not watched");
     }
 }

@@ -45,6 +45,17 @@ impl Fixture {
         Ok(fixture)
     }
 
+    /// Whether it could be saved there; what is there stays.
+    pub fn check_writable(path: &Path) -> Result<()> {
+        let is_new = !path.exists();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        file.with_context(|| format!("cannot write the fixture {}", path.display()))?;
+        if is_new {
+            std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// For this user's eyes only: it holds tokens.
     pub fn save(&self, path: &Path) -> Result<()> {
         let unwritable = || format!("cannot write the fixture {}", path.display());

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 /// Bytes that the head of an answer may have.
 const HEAD_BYTES_MAX: usize = 16_384;
+const HEADERS_MAX: usize = 64;
 
 /// One whole answer, borrowed from the receive buffer.
 #[derive(Debug, PartialEq)]
@@ -27,22 +28,21 @@ pub fn post(server: SocketAddr, path: &str, token: &str, body: &str) -> Vec<u8> 
 /// # Errors
 /// What no server may send, or what this tester does not read.
 pub fn parse_answer(bytes: &[u8]) -> Result<Option<(Answer<'_>, usize)>, String> {
-    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-        return if bytes.len() < HEAD_BYTES_MAX { Ok(None) } else { Err("an endless head of an answer".to_owned()) };
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut head = httparse::Response::new(&mut headers);
+    let start = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => return Ok(None),
+        Ok(httparse::Status::Partial) => return Err("an endless head of an answer".to_owned()),
+        Err(error) => return Err(format!("no answer of HTTP/1.1: {error}")),
     };
-    let head = String::from_utf8_lossy(&bytes[..end]);
-    let mut lines = head.split("\r\n");
-    let first = lines.next().unwrap_or_default();
-    let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.split(' ').next()?.parse().ok());
-    let status: u16 = status.ok_or_else(|| format!("`{first}` is no answer of HTTP/1.1"))?;
-    let length =
-        lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let length = match length {
-        Some((_, value)) => value.trim().parse().map_err(|_| format!("a content-length of `{value}`"))?,
-        None if status == 204 => 0_usize,
+    let status = head.code.ok_or("an answer without a status")?;
+    let length = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length: usize = match length.map(|header| String::from_utf8_lossy(header.value)) {
+        Some(text) => text.trim().parse().map_err(|_| format!("a content-length of `{text}`"))?,
+        None if status == 204 => 0,
         None => return Err(format!("an answer ({status}) without content-length, which this tester does not read")),
     };
-    let start = end + 4;
     let body = start.checked_add(length).and_then(|end| bytes.get(start..end));
     Ok(body.map(|body| (Answer { status, body }, start + length)))
 }

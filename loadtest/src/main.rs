@@ -4,6 +4,7 @@
 //! `target` and `delivery` know a server's messages; `oracle` judges; `report` tells.
 #![allow(clippy::print_stdout, reason = "the report is this program's output; progress goes to stderr")]
 
+mod about;
 mod api;
 mod client;
 mod compare;
@@ -13,11 +14,17 @@ mod fixture;
 mod frames;
 mod html;
 mod http;
+mod interrupt;
+mod latency;
 mod meter;
+mod options;
 mod oracle;
+mod output;
 mod pacing;
+mod plot;
 mod proc;
 mod report;
+mod round;
 mod scenario;
 mod setup;
 mod tag;
@@ -28,12 +35,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use report::{Report, emit, emit_html};
-use scenario::{Common, chat, churn, feed, idle, reactions, room, slow, storm};
+use about::About;
+use options::Common;
+use output::Output;
+use report::{Report, Verdict};
+use scenario::{chat, churn, feed, idle, reactions, room, slow, storm};
 
 /// Drives a real-time server, checks every delivery, and says what each cost.
 ///
-/// Ends with 0 when every delivery was right, 1 when one was not, 2 when the run could not be made.
+/// Ends with 0 when every delivery was right, 1 when one was not, 2 when the run could not be made or measured nothing,
+/// 3 when it was cut off (Ctrl-C, SIGTERM): then the report is of what was measured until then.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -70,39 +81,52 @@ enum Scenario {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse().scenario) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+    match interrupt::listen().and_then(|()| run(&Arguments::parse().scenario)) {
+        Ok(code) => code.into(),
         Err(error) => {
             eprintln!("loadtest: {error:#}");
-            ExitCode::from(2)
+            if interrupt::is_asked() { interrupt::EXIT_CUT_OFF.into() } else { ExitCode::from(2) }
         }
     }
 }
 
-/// Whether everything arrived as it should.
-fn run(scenario: &Scenario) -> Result<bool> {
-    fn tell(report: &impl Report, common: &Common) -> Result<bool> {
-        emit_html(report, common.html.as_deref())?;
-        emit(report, common.json.as_deref())?;
-        Ok(report.clean())
-    }
+fn run(scenario: &Scenario) -> Result<u8> {
     match scenario {
-        Scenario::Room(options) => tell(&room::room(options)?, &options.common),
-        Scenario::Rooms(options) => tell(&room::rooms(options)?, &options.common),
-        Scenario::Chat(options) => tell(&chat::chat(options)?, &options.common),
-        Scenario::Feed(options) => tell(&feed::feed(options)?, &options.common),
-        Scenario::Reactions(options) => tell(&reactions::reactions(options)?, &options.common),
-        Scenario::Cluster(options) => tell(&room::cluster(options)?, &options.common),
-        Scenario::Churn(options) => tell(&churn::churn(options)?, &options.common),
-        Scenario::Storm(options) => tell(&storm::storm(options)?, &options.common),
-        Scenario::Slow(options) => tell(&slow::slow(options)?, &options.common),
-        Scenario::FindMax(options) => tell(&find_max::find_max(options)?, options.scenario.common()),
-        Scenario::Idle(options) => tell(&idle::idle(options)?, &options.common),
+        Scenario::Room(options) => told(&options.traffic.common, || room::room(options)),
+        Scenario::Rooms(options) => told(&options.traffic.common, || room::rooms(options)),
+        Scenario::Chat(options) => told(&options.traffic.common, || chat::chat(options)),
+        Scenario::Feed(options) => told(&options.traffic.common, || feed::feed(options)),
+        Scenario::Reactions(options) => told(&options.common, || reactions::reactions(options)),
+        Scenario::Cluster(options) => told(&options.traffic.common, || room::cluster(options)),
+        Scenario::Churn(options) => told(&options.common, || churn::churn(options)),
+        Scenario::Storm(options) => told(&options.common, || storm::storm(options)),
+        Scenario::Slow(options) => told(&options.traffic.common, || slow::slow(options)),
+        Scenario::FindMax(options) => told(options.scenario.common(), || find_max::find_max(options)),
+        Scenario::Idle(options) => told(&options.common, || idle::idle(options)),
         Scenario::Compare(options) => {
-            let report = compare::compare(options)?;
-            emit(&report, options.json.as_deref())?;
-            Ok(report.clean())
+            let output = Output::open(options.json.as_deref(), None)?;
+            let about = About::now();
+            finish(output, &compare::compare(options)?, &about)
         }
     }
+}
+
+/// Makes a report and tells it; the files it goes to are opened first.
+fn told<R: Report>(common: &Common, make: impl FnOnce() -> Result<R>) -> Result<u8> {
+    let output = Output::open(common.json.as_deref(), common.html.as_deref())?;
+    let about = About::now();
+    let report = make()?;
+    finish(output, &report, &about.with_server(common))
+}
+
+/// The exit code that the report deserves.
+fn finish(output: Output, report: &impl Report, about: &About) -> Result<u8> {
+    let is_cut_off = interrupt::is_asked();
+    output.tell(report, about, is_cut_off)?;
+    Ok(match report.verdict() {
+        Verdict::Wrong => 1,
+        _ if is_cut_off => interrupt::EXIT_CUT_OFF,
+        Verdict::Nothing => 2,
+        Verdict::Right => 0,
+    })
 }

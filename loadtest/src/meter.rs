@@ -7,8 +7,8 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::latency::Latency;
 use crate::proc::{self, OwnThread, Watched};
-use crate::report::Latency;
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 /// Different reasons that are told apart; the rest are counted together.
@@ -61,9 +61,9 @@ pub struct Sample {
 /// How the generator itself did in a stretch.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Generator {
-    /// From the time a message was due to when it was written, p99; 0 in a closed loop.
-    pub late_p99_ms: f64,
-    pub late_max_ms: f64,
+    /// From the time a message was due to when it was written, p99; none in a closed loop, where none is due.
+    pub late_p99_ms: Option<f64>,
+    pub late_max_ms: Option<f64>,
     /// How long the loop served what one wait had brought, p99: so much may a delivery's stamp be late.
     pub away_p99_ms: f64,
     /// Share of the time that its thread could have run and had no core.
@@ -202,7 +202,7 @@ impl Meter {
     }
 
     /// Latencies of the round (echo, delivery), and how the generator kept up since `begin`.
-    pub fn end_round(&mut self, begin: &Mark, end: &Mark) -> Result<(Latency, Latency, Generator)> {
+    pub fn end_round(&mut self, begin: &Mark, end: &Mark) -> Result<(Option<Latency>, Option<Latency>, Generator)> {
         self.sample(end.at)?;
         self.measured = false;
         let _ = self.all.add(&self.round.delivery);
@@ -210,8 +210,8 @@ impl Meter {
         let ms = |ns: u64| ns as f64 / 1e6;
         let late = &self.round.late;
         let generator = Generator {
-            late_p99_ms: if late.is_empty() { 0.0 } else { ms(late.value_at_quantile(0.99)) },
-            late_max_ms: ms(late.max()),
+            late_p99_ms: (!late.is_empty()).then(|| ms(late.value_at_quantile(0.99))),
+            late_max_ms: (!late.is_empty()).then(|| ms(late.max())),
             away_p99_ms: ms(self.round.away.value_at_quantile(0.99)),
             run_queue_share: (end.own.waited_ns - begin.own.waited_ns) as f64 / 1e9 / seconds,
             preemptions_per_second: (end.own.preemptions - begin.own.preemptions) as f64 / seconds,
@@ -295,7 +295,8 @@ mod tests {
         meter.late(at(7));
         let end = meter.mark(at(1300)).expect("a mark");
         let (echo, delivery, generator) = meter.end_round(&begin, &end).expect("a round");
-        assert!((4.9..5.1).contains(&delivery.max) && (4.9..5.1).contains(&echo.max), "{delivery:?}");
-        assert!((6.9..7.1).contains(&generator.late_max_ms), "{generator:?}");
+        let is_five = |latency: Option<Latency>| latency.is_some_and(|latency| (4.9..5.1).contains(&latency.max));
+        assert!(is_five(delivery) && is_five(echo), "{delivery:?}");
+        assert!(generator.late_max_ms.is_some_and(|late| (6.9..7.1).contains(&late)), "{generator:?}");
     }
 }

@@ -1,8 +1,7 @@
 //! What the kernel says of a process: its CPU time and its resident memory; and our own.
 
-use std::fs;
-
 use anyhow::{Context, Result, bail};
+use procfs::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
@@ -10,13 +9,12 @@ use rustix::time::{ClockId, clock_gettime};
 /// A process watched from outside: all its threads together.
 #[derive(Clone, Copy)]
 pub struct Watched {
-    pid: u32,
-    ticks_per_second: u64,
+    pid: i32,
 }
 
 impl Watched {
     pub fn new(pid: u32) -> Result<Self> {
-        let watched = Self { pid, ticks_per_second: rustix::param::clock_ticks_per_second() };
+        let watched = Self { pid: pid.try_into().with_context(|| format!("--server-pid {pid} is no process"))? };
         watched.cpu_us()?;
         Ok(watched)
     }
@@ -24,33 +22,22 @@ impl Watched {
     /// User and system time since it started, in µs. Steps of one clock tick (10 ms usually), so
     /// a window of some seconds is needed.
     pub fn cpu_us(&self) -> Result<u64> {
-        let stat = self.read("stat")?;
-        let ticks = parse_stat_ticks(&stat).with_context(|| format!("/proc/{}/stat has an unknown form", self.pid))?;
-        Ok(ticks * 1_000_000 / self.ticks_per_second)
+        let stat = self.process().and_then(|process| process.stat()).with_context(|| self.gone())?;
+        Ok((stat.utime + stat.stime) * 1_000_000 / procfs::ticks_per_second())
     }
 
     pub fn rss_kib(&self) -> Result<u64> {
-        parse_rss_kib(&self.read("status")?).with_context(|| format!("/proc/{}/status shows no VmRSS", self.pid))
+        let status = self.process().and_then(|process| process.status()).with_context(|| self.gone())?;
+        status.vmrss.with_context(|| format!("/proc/{}/status shows no VmRSS", self.pid))
     }
 
-    fn read(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.pid);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {path}: is the server (--server-pid) alive?"))
+    fn process(&self) -> procfs::ProcResult<Process> {
+        Process::new(self.pid)
     }
-}
 
-/// `utime + stime`: fields 14 and 15, counted behind the name, which may hold spaces and brackets.
-fn parse_stat_ticks(stat: &str) -> Option<u64> {
-    let (_, behind_name) = stat.rsplit_once(')')?;
-    let mut fields = behind_name.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
-}
-
-fn parse_rss_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
+    fn gone(&self) -> String {
+        format!("cannot read /proc/{}: is the server (--server-pid) alive?", self.pid)
+    }
 }
 
 /// CPU time of the calling thread, in ns; the whole load runs on it.
@@ -71,13 +58,10 @@ pub struct OwnThread {
 
 /// Waiting and preemptions are 0 where the kernel does not count them.
 pub fn own_thread() -> OwnThread {
-    let waited = fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let waited = waited.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse().ok());
-    let status = fs::read_to_string("/proc/thread-self/status").ok();
-    let preemptions = status.and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))?;
-        line.trim().parse().ok()
-    });
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    let task = Process::myself().and_then(|process| process.task_from_tid(thread)).ok();
+    let waited = task.as_ref().and_then(|task| Some(task.schedstat().ok()?.run_delay));
+    let preemptions = task.as_ref().and_then(|task| task.status().ok()?.nonvoluntary_ctxt_switches);
     OwnThread {
         cpu_ns: own_cpu_ns(),
         waited_ns: waited.unwrap_or_default(),
@@ -118,20 +102,6 @@ pub fn raise_file_limit(sockets: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cpu_time_is_found_behind_any_process_name() {
-        let stat = "4242 (a) b (c) S 1 4242 4242 0 -1 4194560 900 0 2 0 317 83 5 6 20 0 9 0 5 1 2";
-        assert_eq!(parse_stat_ticks(stat), Some(400));
-        assert_eq!(parse_stat_ticks("4242 (x) S 1 2"), None);
-    }
-
-    #[test]
-    fn resident_memory_is_read_in_kib() {
-        let status = "Name:\tpregon\nVmPeak:\t  20000 kB\nVmRSS:\t   12345 kB\nThreads:\t3\n";
-        assert_eq!(parse_rss_kib(status), Some(12_345));
-        assert_eq!(parse_rss_kib("Name:\tpregon\n"), None);
-    }
 
     #[test]
     fn this_process_can_be_watched() {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::api::Api;
 use crate::fixture::{Fixture, Room, User};
-use crate::scenario::Common;
+use crate::options::Common;
 
 /// A token with less time left than this is replaced before the run.
 const TOKEN_LEFT_SECONDS: i64 = 300;
@@ -26,10 +26,20 @@ const PARTICIPANTS_MIN: usize = 3;
 pub struct Size {
     pub rooms: usize,
     pub members: usize,
+    /// No user sits in two of the rooms.
+    pub is_distinct: bool,
+}
+
+impl Size {
+    /// Rooms that may share their users.
+    pub fn shared(rooms: usize, members: usize) -> Self {
+        Self { rooms, members, is_distinct: false }
+    }
 }
 
 /// The fixture of a run, with tokens that are valid now.
 pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
+    check_save(common)?;
     let api = api(common);
     let fixture = match &common.fixture {
         Some(path) => Fixture::load(path)?,
@@ -37,15 +47,27 @@ pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
     };
     fixture.check_size(size.rooms, size.members)?;
     let used = used(&fixture, size);
+    if size.is_distinct && used.len() < size.rooms * size.members {
+        let (there, wanted) = (used.len(), size.rooms * size.members);
+        bail!(
+            "the first {} rooms of the fixture have {there} different users, and {wanted} are wanted: make one with: \
+             pregon seed --users {wanted} --rooms {} --members {} --out FILE, or let one user have many connections \
+             (--distinct-users false)",
+            size.rooms,
+            size.rooms,
+            size.members
+        );
+    }
     renew(common, &api, fixture, &used)
 }
 
 /// The same for a scenario without rooms, which uses the first `count` users.
 pub fn prepare_users(common: &Common, count: usize) -> Result<Fixture> {
+    check_save(common)?;
     let api = api(common);
     let fixture = match &common.fixture {
         Some(path) => Fixture::load(path)?,
-        None => make(&api, Size { rooms: 0, members: count }, common.users)?,
+        None => make(&api, Size::shared(0, count), common.users)?,
     };
     let there = fixture.users.len();
     if there < count {
@@ -58,10 +80,17 @@ pub fn prepare_users(common: &Common, count: usize) -> Result<Fixture> {
     renew(common, &api, fixture, &used)
 }
 
+/// Users cost the server a hash each: a file that cannot be written is told of before they are made.
+fn check_save(common: &Common) -> Result<()> {
+    match &common.save_fixture {
+        Some(path) => Fixture::check_writable(path),
+        None => Ok(()),
+    }
+}
+
 /// The REST API of the server under test.
 pub fn api(common: &Common) -> Api {
-    let url = common.api.clone().unwrap_or_else(|| common.url.replacen("ws://", "http://", 1));
-    Api::new(&url)
+    Api::new(&common.api_url())
 }
 
 /// Sees to valid tokens of the users at `used`, and keeps the fixture if asked to.
@@ -84,7 +113,8 @@ fn renew(common: &Common, api: &Api, mut fixture: Fixture, used: &[usize]) -> Re
 /// New users and rooms with names of this run; all rooms share the users, each begins with the next.
 fn make(api: &Api, size: Size, users: Option<usize>) -> Result<Fixture> {
     let members = size.members.max(PARTICIPANTS_MIN);
-    let count = users.unwrap_or(members).max(members);
+    let least = if size.is_distinct { members * size.rooms } else { members };
+    let count = users.unwrap_or(least).max(least);
     let run = format!("load{:x}{:x}", now_seconds(), std::process::id());
     let password = Uuid::new_v4().simple().to_string();
     eprintln!(
@@ -237,9 +267,9 @@ mod tests {
     #[test]
     fn minted_tokens_are_valid_for_long_and_name_their_user() {
         let mut fixture = test_fixture();
-        assert!(stale(&fixture, &used(&fixture, Size { rooms: 1, members: 2 })).is_err(), "`t0` is no token");
+        assert!(stale(&fixture, &used(&fixture, Size::shared(1, 2))).is_err(), "`t0` is no token");
         mint(&mut fixture, "a secret").expect("tokens");
-        assert!(stale(&fixture, &used(&fixture, Size { rooms: 1, members: 2 })).expect("ends").is_empty());
+        assert!(stale(&fixture, &used(&fixture, Size::shared(1, 2))).expect("ends").is_empty());
         let payload = fixture.users[0].token.split('.').nth(1).expect("a payload");
         let claims: serde_json::Value =
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("JSON");
@@ -253,10 +283,7 @@ mod tests {
         mint(&mut fixture, "a secret").expect("tokens");
         let over = URL_SAFE_NO_PAD.encode(br#"{"exp":1000}"#);
         fixture.users[0].token = format!("x.{over}.y");
-        assert_eq!(stale(&fixture, &used(&fixture, Size { rooms: 1, members: 2 })).expect("ends"), [0]);
-        assert!(
-            stale(&fixture, &used(&fixture, Size { rooms: 1, members: 1 })).expect("ends").is_empty(),
-            "user 1 sits first"
-        );
+        assert_eq!(stale(&fixture, &used(&fixture, Size::shared(1, 2))).expect("ends"), [0]);
+        assert!(stale(&fixture, &used(&fixture, Size::shared(1, 1))).expect("ends").is_empty(), "user 1 sits first");
     }
 }

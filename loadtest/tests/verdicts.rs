@@ -1,10 +1,12 @@
 //! The tester end to end: a right server passes, each kind of fault is named and ends with 1.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
+mod support;
 
-use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Output;
+
+use support::{admit, json, loadtest, peer};
 
 const MEMBERS: usize = 3;
 const BYTES: usize = 100;
@@ -22,29 +24,6 @@ enum Fault {
     Refuse,
     /// As a server that has reached a limit.
     Limit,
-}
-
-fn loadtest(arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments.split_whitespace()).output().expect("loadtest runs")
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-/// Accepts one socket and answers its upgrade; the tester's key never changes.
-fn admit(listener: &TcpListener) -> TcpStream {
-    let (mut socket, _) = listener.accept().expect("a client");
-    let mut reader = BufReader::new(socket.try_clone().expect("a second handle"));
-    let mut line = String::new();
-    while line != "\r\n" {
-        line.clear();
-        reader.read_line(&mut line).expect("a request");
-    }
-    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    socket.write_all(answer.as_bytes()).expect("an answer");
-    socket
 }
 
 /// One room, served one message after the other, with one fault at the fifth.
@@ -142,30 +121,6 @@ fn a_goodbye_for_a_limit_is_a_refusal() {
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert_eq!(report["refused"]["total"], 1, "{report}");
     assert!(report["notes"][0].as_str().is_some_and(|note| note.contains("4029")), "{report}");
-}
-
-/// The bare peer, ended with its value.
-struct Peer(Child, String);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn peer() -> Peer {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_peer-epoll"))
-        .arg("127.0.0.1:0")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the peer starts");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("its output");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let address = line.split_whitespace().last().expect("an address");
-    let url = format!("ws://{address}");
-    Peer(child, url)
 }
 
 #[test]

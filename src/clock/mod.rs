@@ -33,9 +33,12 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
-    /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, always 26 characters: sorts as text as it does in time.
+    /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, always 26 characters: sorts as text as it does in time. A message is stored
+    /// with three of these; on them chrono's formatter spent 13,000 instructions, a ninth of what the write lane did.
     pub fn database_text(self) -> String {
-        self.utc().format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+        let mut text = self.rfc3339();
+        text[10] = b' ';
+        std::str::from_utf8(&text[..26]).unwrap_or_default().to_owned()
     }
 
     /// Reads [`Self::database_text`], with or without a fraction, with a blank or a `T` between.
@@ -181,6 +184,8 @@ mod tests {
             }
             let plain = moment.utc().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
             assert!(plain.len() != 27 || moment.to_string() == plain, "{plain}");
+            let plain = moment.utc().format("%Y-%m-%d %H:%M:%S%.6f").to_string();
+            assert!(plain.len() != 26 || moment.database_text() == plain, "{plain}");
         }
         assert_eq!(Timestamp(i64::MAX).to_string(), "9999-12-31T23:59:59.999999Z");
     }

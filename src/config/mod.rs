@@ -100,6 +100,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Where uploads are kept.
     pub media_dir: PathBuf,
+    /// The folder that the page's files are read from; `None` means the binary.
+    pub web_dir: Option<PathBuf>,
     /// What an uploaded file may take, however small; beyond it, a least speed counts.
     pub upload_grace: Duration,
     /// What one user may upload a day, in MiB; 0: as much as they like.
@@ -172,6 +174,7 @@ impl Settings {
             post_reactions_shown: raw.number(Setting::PostReactionsShown, 0..=limits::POST_REACTIONS_SHOWN_CEILING)?,
             public_url: public_url(raw)?,
             media_dir: media_dir(raw, &database),
+            web_dir: raw.get(Setting::WebDir).map(PathBuf::from),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, 1..=3600)?,
             upload_quota_mb: raw.number(Setting::UploadQuotaMb, 0..=1_000_000)?,
             media_sweep: raw.on_off(Setting::MediaSweep)?,

@@ -123,6 +123,9 @@ settings! {
     MediaDir "media_dir" "FOLDER" Depends("`media`, beside the database"),
         "Where uploads are kept",
         "New users get copies of `defaults/default-avatar.png` and `defaults/default-cover.png` in it, if you put them there.";
+    WebDir "web_dir" "FOLDER" Depends("the binary"),
+        "For work on the page: read its files from this folder (web) at each request",
+        "A reload then shows a change without a build.";
     UploadGraceSeconds "upload_grace_seconds" "SECONDS" Is("60"),
         "How long any uploaded file may take",
         "A file that takes longer must have come at 32 KiB/s or more on average.";

@@ -1,122 +1,148 @@
-//! The page: plain HTML, style and ES modules, built into the binary.
+//! The page: plain HTML, style and ES modules, built into the binary by `build.rs` or read from a folder while one works on them.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::path::PathBuf;
 
 /// What the page is allowed to load, and from where: itself, and sockets to its own host.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
     img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; \
     form-action 'self'; frame-ancestors 'none'";
 
+include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// One file of `web/`, as the build left it.
+struct Embedded {
+    name: &'static str,
+    /// Changes with the content.
+    hash: &'static str,
+    plain: &'static [u8],
+    brotli: &'static [u8],
+    gzip: &'static [u8],
+}
+
+/// How a body is compressed, by its name in `Content-Encoding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// Brotli.
+    Brotli,
+    /// Gzip.
+    Gzip,
+}
+
+impl Encoding {
+    /// The header's value; none for a body as it is.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Brotli => Some("br"),
+            Self::Gzip => Some("gzip"),
+        }
+    }
+
+    /// The smallest that a client takes, by its `Accept-Encoding`.
+    pub fn accepted(header: &str) -> Self {
+        let takes = |name: &str| {
+            header.split(',').any(|item| {
+                let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
+                let weight = weight.trim().strip_prefix("q=").map_or(1.0, |text| text.trim().parse().unwrap_or(0.0));
+                coding.trim().eq_ignore_ascii_case(name) && weight > 0.0
+            })
+        };
+        [Self::Brotli, Self::Gzip]
+            .into_iter()
+            .find(|encoding| encoding.name().is_some_and(takes))
+            .unwrap_or(Self::Identity)
+    }
+}
+
 /// One file of the page, ready to be sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Asset {
     /// The `Content-Type` header.
     pub content_type: &'static str,
-    /// The file itself.
-    pub body: &'static [u8],
-    /// The `ETag` header, quotes included; it changes with the body.
-    pub etag: &'static str,
+    /// The body, in the encoding that was asked for.
+    pub body: Cow<'static, [u8]>,
+    /// Of the body.
+    pub encoding: Encoding,
+    /// The `ETag` header, quotes included; none for a file that may change at any time.
+    pub etag: Option<String>,
+    /// The path names this very content, so nobody need ask again.
+    pub is_immutable: bool,
 }
 
-/// The file served at `path`: `/`, or one below `/page/`.
-pub fn asset(path: &str) -> Option<Asset> {
-    let (file, etag) = FILES.get(path)?;
-    Some(Asset { content_type: file.content_type, body: file.body, etag })
+/// Where the page's files are.
+#[derive(Clone, Debug)]
+pub enum Assets {
+    /// In the binary.
+    Embedded,
+    /// In a folder, read at each request.
+    Folder(PathBuf),
 }
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SVG: &str = "image/svg+xml";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-struct File {
-    path: &'static str,
-    content_type: &'static str,
-    body: &'static [u8],
-}
-
-macro_rules! file {
-    ($name:literal, $content_type:ident) => {
-        file!(concat!("/page/", $name), $name, $content_type)
-    };
-    ($path:expr, $name:literal, $content_type:ident) => {
-        File {
-            path: $path,
-            content_type: $content_type,
-            body: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/", $name)),
+impl Assets {
+    /// The file served at `path`: `/`, or one below `/page/`, with or without a version between.
+    pub async fn asset(&self, path: &str, encoding: Encoding) -> Option<Asset> {
+        let (version, name) = split(path)?;
+        let content_type = content_type(name)?;
+        match self {
+            Self::Embedded => embedded(version, name, content_type, encoding),
+            Self::Folder(folder) => {
+                let body = Cow::Owned(tokio::fs::read(folder.join(name)).await.ok()?);
+                Some(Asset { content_type, body, encoding: Encoding::Identity, etag: None, is_immutable: false })
+            }
         }
-    };
+    }
 }
 
-const EMBEDDED: [File; 40] = [
-    file!("/", "index.html", HTML),
-    file!("style.css", CSS),
-    file!("chat.css", CSS),
-    file!("feed.css", CSS),
-    file!("logo.svg", SVG),
-    file!("api.js", SCRIPT),
-    file!("app.js", SCRIPT),
-    file!("auth_view.js", SCRIPT),
-    file!("bell.js", SCRIPT),
-    file!("chat.js", SCRIPT),
-    file!("chat_view.js", SCRIPT),
-    file!("composer.js", SCRIPT),
-    file!("connection.js", SCRIPT),
-    file!("dom.js", SCRIPT),
-    file!("feed.js", SCRIPT),
-    file!("feed_api.js", SCRIPT),
-    file!("feed_texts.js", SCRIPT),
-    file!("feed_view.js", SCRIPT),
-    file!("first_steps.js", SCRIPT),
-    file!("group_dialog.js", SCRIPT),
-    file!("i18n.js", SCRIPT),
-    file!("icons.js", SCRIPT),
-    file!("media.js", SCRIPT),
-    file!("message_menu.js", SCRIPT),
-    file!("message_view.js", SCRIPT),
-    file!("outbox.js", SCRIPT),
-    file!("people_view.js", SCRIPT),
-    file!("post.js", SCRIPT),
-    file!("post_card.js", SCRIPT),
-    file!("post_composer.js", SCRIPT),
-    file!("post_view.js", SCRIPT),
-    file!("reactions.js", SCRIPT),
-    file!("rooms_view.js", SCRIPT),
-    file!("server_texts.js", SCRIPT),
-    file!("session.js", SCRIPT),
-    file!("shell.js", SCRIPT),
-    file!("socket.js", SCRIPT),
-    file!("time.js", SCRIPT),
-    file!("timeline.js", SCRIPT),
-    file!("upload.js", SCRIPT),
-];
+/// A file's version, if its path has one, and its name. Names hold no slash, so that nothing outside the folder has one.
+fn split(path: &str) -> Option<(Option<&str>, &str)> {
+    if path == "/" {
+        return Some((None, "index.html"));
+    }
+    let rest = path.strip_prefix("/page/")?;
+    let (version, name) = rest.split_once('/').map_or((None, rest), |(version, name)| (Some(version), name));
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+    (is_plain(name) && !name.starts_with('.') && name != "index.html").then_some((version, name))
+}
 
-static FILES: LazyLock<HashMap<&'static str, (File, String)>> = LazyLock::new(|| {
-    EMBEDDED
-        .into_iter()
-        .map(|file| {
-            let etag = etag(file.body);
-            (file.path, (file, etag))
-        })
-        .collect()
-});
+fn content_type(name: &str) -> Option<&'static str> {
+    match name.rsplit_once('.')?.1 {
+        "html" => Some("text/html; charset=utf-8"),
+        "css" => Some("text/css; charset=utf-8"),
+        "js" => Some("text/javascript; charset=utf-8"),
+        "svg" => Some("image/svg+xml"),
+        _ => None,
+    }
+}
 
-/// FNV-1a, 64 bits: it names a version of a file and protects nothing.
-fn etag(body: &[u8]) -> String {
-    let hash = body
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("\"{hash:016x}\"")
+/// A version that is not ours belongs to another release, behind the same proxy or in an old tab: it gets what is here, for now.
+fn embedded(version: Option<&str>, name: &str, content_type: &'static str, encoding: Encoding) -> Option<Asset> {
+    let file = EMBEDDED.iter().find(|file| file.name == name)?;
+    let body = match encoding {
+        Encoding::Identity => file.plain,
+        Encoding::Brotli => file.brotli,
+        Encoding::Gzip => file.gzip,
+    };
+    let etag = Some(match encoding.name() {
+        Some(suffix) => format!("\"{}-{suffix}\"", file.hash),
+        None => format!("\"{}\"", file.hash),
+    });
+    Some(Asset { content_type, body: Cow::Borrowed(body), encoding, etag, is_immutable: version == Some(VERSION) })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EMBEDDED, File, SCRIPT, asset};
+    use super::{Asset, Assets, EMBEDDED, Embedded, Encoding, VERSION, split};
     use crate::limits;
 
-    fn text(file: &File) -> &'static str {
-        std::str::from_utf8(file.body).expect("the page is UTF-8")
+    fn text(file: &Embedded) -> &'static str {
+        std::str::from_utf8(file.plain).expect("the page is UTF-8")
+    }
+
+    async fn asset(path: &str) -> Option<Asset> {
+        Assets::Embedded.asset(path, Encoding::Identity).await
     }
 
     /// The parts of `text` that stand between `before` and the next quote.
@@ -124,61 +150,123 @@ mod tests {
         text.split(before).skip(1).filter_map(|rest| rest.split(quote).next()).collect()
     }
 
+    #[tokio::test]
+    async fn every_module_and_style_sheet_that_the_page_asks_for_is_embedded() {
+        let mut asked = 0;
+        for file in EMBEDDED {
+            let modules = quoted(text(file), "from './", '\'').into_iter().map(|name| format!("/page/{name}"));
+            let named = quoted(text(file), "\"/page/", '"').into_iter().map(|path| format!("/page/{path}"));
+            for path in modules.chain(named) {
+                asked += 1;
+                assert!(asset(&path).await.is_some(), "{} asks for {path}", file.name);
+            }
+            assert!(!text(file).contains("'/page/"), "{} names a path without its version", file.name);
+        }
+        assert!(asked > EMBEDDED.len(), "the page asks for each of its files");
+    }
+
+    #[tokio::test]
+    async fn the_page_asks_for_files_by_paths_that_never_change_their_content() {
+        let page = asset("/").await.expect("the page itself");
+        assert!(!page.is_immutable);
+        let html = String::from_utf8(page.body.into_owned()).expect("UTF-8");
+        let paths = quoted(&html, "\"/page/", '"');
+        assert_eq!(
+            paths.len(),
+            EMBEDDED.len() - 1 + 1,
+            "each file once, and the first module as a script, too: {html}"
+        );
+        for path in paths {
+            assert!(asset(&format!("/page/{path}")).await.expect("it is embedded").is_immutable, "{path}");
+        }
+        let name = EMBEDDED[0].name;
+        for other in [format!("/page/{name}"), format!("/page/0123456789abcdef/{name}")] {
+            assert!(!asset(&other).await.expect("it is served").is_immutable, "{other} may get another content");
+        }
+        assert!(html.contains(&format!("/page/{VERSION}/app.js")));
+    }
+
     #[test]
-    fn every_module_and_style_sheet_that_the_page_asks_for_is_embedded() {
-        for file in &EMBEDDED {
-            for name in quoted(text(file), "from './", '\'') {
-                assert!(asset(&format!("/page/{name}")).is_some(), "{} imports {name}", file.path);
-            }
-            for path in quoted(text(file), "\"/page/", '"') {
-                assert!(asset(&format!("/page/{path}")).is_some(), "{} needs {path}", file.path);
-            }
+    fn compressed_forms_hold_the_same() {
+        use std::io::Read as _;
+        for file in EMBEDDED {
+            let mut brotli = Vec::new();
+            brotli::Decompressor::new(file.brotli, 4096).read_to_end(&mut brotli).expect("it is brotli");
+            let mut gzip = Vec::new();
+            flate2::read::GzDecoder::new(file.gzip).read_to_end(&mut gzip).expect("it is gzip");
+            assert!(brotli == file.plain && gzip == file.plain, "{}", file.name);
         }
     }
 
     #[test]
-    fn every_file_of_the_folder_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
-        for entry in std::fs::read_dir(folder).expect("the folder is there") {
-            let name = entry.expect("it is readable").file_name().into_string().expect("an ASCII name");
-            let path = if name == "index.html" { "/".to_owned() } else { format!("/page/{name}") };
-            assert!(name.ends_with(".rs") || asset(&path).is_some(), "{name} is not embedded");
+    fn the_smallest_encoding_that_a_client_takes_is_chosen() {
+        for (header, encoding) in [
+            ("", Encoding::Identity),
+            ("gzip, deflate, br, zstd", Encoding::Brotli),
+            ("gzip;q=1.0, BR ; q=0.5", Encoding::Brotli),
+            ("gzip, br;q=0", Encoding::Gzip),
+            ("gzip;q=0.0", Encoding::Identity),
+            ("gzip;q=much", Encoding::Identity),
+            ("brotli, x-gzip", Encoding::Identity),
+        ] {
+            assert_eq!(Encoding::accepted(header), encoding, "{header:?}");
         }
     }
 
     #[test]
     fn each_module_says_first_what_it_is_for() {
-        for file in EMBEDDED.iter().filter(|file| file.content_type == SCRIPT) {
-            assert!(text(file).starts_with("// "), "{} has no opening sentence", file.path);
+        for file in EMBEDDED.iter().filter(|file| file.name.ends_with(".js")) {
+            assert!(text(file).starts_with("// "), "{} has no opening sentence", file.name);
         }
     }
 
     #[test]
     fn nothing_is_parsed_as_markup_and_nothing_comes_from_outside() {
-        for file in &EMBEDDED {
+        for file in EMBEDDED {
             for unwanted in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-                assert!(!text(file).contains(unwanted), "{} uses {unwanted}", file.path);
+                assert!(!text(file).contains(unwanted), "{} uses {unwanted}", file.name);
             }
             for unwanted in ["src=\"http", "href=\"http", "@import", "url(http", "style=\"", " onclick=\""] {
-                assert!(!text(file).contains(unwanted), "{} has {unwanted}", file.path);
+                assert!(!text(file).contains(unwanted), "{} has {unwanted}", file.name);
             }
         }
     }
 
     #[test]
     fn the_page_knows_the_limits_of_uploads() {
-        let script = text(EMBEDDED.iter().find(|file| file.path == "/page/upload.js").expect("it is embedded"));
+        let script = text(EMBEDDED.iter().find(|file| file.name == "upload.js").expect("it is embedded"));
         let megabytes = limits::UPLOAD_BYTES_MAX / (1024 * 1024);
         assert!(script.contains(&format!("UPLOAD_BYTES_MAX = {megabytes} * MEGABYTE;")), "bytes a file");
         assert!(script.contains(&format!("PHOTOS_MAX = {};", limits::POST_IMAGES_MAX)), "pictures a post");
     }
 
-    #[test]
-    fn files_differ_by_etag_and_unknown_paths_are_none() {
-        let page = asset("/").expect("the page itself");
-        assert!(page.etag.starts_with('"') && page.etag.ends_with('"'));
-        assert_ne!(page.etag, asset("/page/app.js").expect("the first module").etag);
-        assert!(asset("/page/").is_none());
-        assert!(asset("/page/mod.rs").is_none());
+    #[tokio::test]
+    async fn files_differ_by_etag_and_unknown_paths_are_none() {
+        let page = asset("/").await.expect("the page itself").etag.expect("it has one");
+        assert!(page.starts_with('"') && page.ends_with('"'));
+        assert_ne!(Some(&page), asset("/page/app.js").await.expect("the first module").etag.as_ref());
+        let packed = Assets::Embedded.asset("/", Encoding::Brotli).await.expect("the page itself");
+        assert_ne!(Some(page), packed.etag, "another body has another name");
+        for path in ["/page/", "/page/mod.rs", "/page/index.html", "/page/x/y/app.js", "/page/%2e%2e/app.js/"] {
+            assert!(asset(path).await.is_none(), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_read_anew_at_each_request_and_nothing_beside_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join("web");
+        std::fs::create_dir(&folder).expect("a folder in it");
+        std::fs::write(root.path().join("secret.js"), "secret").expect("a file beside it");
+        let assets = Assets::Folder(folder.clone());
+        for content in ["one", "two"] {
+            std::fs::write(folder.join("app.js"), content).expect("a file in it");
+            let asset = assets.asset("/page/app.js", Encoding::Brotli).await.expect("it is there");
+            assert_eq!((&*asset.body, asset.encoding, asset.etag), (content.as_bytes(), Encoding::Identity, None));
+        }
+        for path in ["/page/../secret.js", "/page/x/../secret.js", "/page/..%2fsecret.js"] {
+            assert!(assets.asset(path, Encoding::Identity).await.is_none(), "{path}");
+        }
+        assert_eq!(split("/page/v/../../secret.js"), None);
     }
 }

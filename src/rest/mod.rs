@@ -39,6 +39,7 @@ use crate::access::rate::Rates;
 use crate::access::token::Tokens;
 use crate::limits;
 use crate::protocol::v0::object::Presenter;
+use crate::rest::assets::Assets;
 use crate::rest::error::Error;
 use crate::rest::site::Site;
 use crate::rest::uploads::upload::MediaDir;
@@ -60,6 +61,8 @@ pub struct App {
     pub media: Arc<MediaDir>,
     /// Flags and menu of the pages.
     pub site: Site,
+    /// The page's files.
+    pub page: Assets,
     /// Starting, ready or draining.
     pub lifecycle: Arc<Lifecycle>,
     /// Which pages may read answers.

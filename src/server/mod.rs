@@ -47,6 +47,7 @@ use crate::ids::{RoomId, SessionKey, ShardId, UserId};
 use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
 use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
+use crate::rest::assets::Assets;
 use crate::rest::uploads::orphans;
 use crate::rest::uploads::upload::MediaDir;
 use crate::server::rest::UnderWay;
@@ -98,6 +99,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         presenter,
         media: media.clone(),
         site: settings.site.clone(),
+        page: settings.web_dir.clone().map_or(Assets::Embedded, Assets::Folder),
         lifecycle: lifecycle.clone(),
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),

@@ -75,7 +75,7 @@ pub async fn run<D: LaneSql>(
     } else {
         BTreeSet::new()
     };
-    // One by one, nothing is foretold: a row that is not what is expected fails with the write that asks for it.
+    // One by one, nothing is read ahead: a row that is not what is expected fails with the write that asks for it.
     rows.begin(&topics, if with_savepoints { &[] } else { writes }).await.map_err(alone)?;
     let done =
         if with_savepoints { one_by_one(rows, twins, writes).await } else { together(rows, twins, writes).await };

@@ -12,6 +12,8 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
+use crate::support::Server;
+
 /// Generous, since a busy machine may start two browsers slowly; every wait ends as soon as its condition holds.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,6 +32,22 @@ pub async fn together(ana: Tab, beto: Tab, driver: Driver, both: impl Future<Out
     }
 }
 
+/// Runs what one person sees of a server, and closes the browser even when it panics.
+pub async fn alone<Story: Future<Output = ()> + Send + 'static>(
+    server: Server,
+    preferences: Value,
+    story: impl FnOnce(Server, Tab) -> Story,
+) {
+    let driver = Driver::start();
+    let tab = Tab::open_with(&driver, &server.http("/"), &preferences).await;
+    let outcome = tokio::spawn(story(server, tab.clone())).await;
+    let _ = tab.client.close().await;
+    drop(driver);
+    if let Err(failure) = outcome {
+        std::panic::resume_unwind(failure.into_panic());
+    }
+}
+
 /// One browser with one page.
 #[derive(Clone)]
 pub struct Tab {
@@ -38,8 +56,13 @@ pub struct Tab {
 
 impl Tab {
     pub async fn open(driver: &Driver, address: &str, language: &str) -> Self {
+        Self::open_with(driver, address, &json!({ "intl.accept_languages": language })).await
+    }
+
+    /// With these preferences of the browser.
+    pub async fn open_with(driver: &Driver, address: &str, preferences: &Value) -> Self {
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities(language))
+            .capabilities(capabilities(preferences))
             .connect(&driver.address)
             .await
             .expect("chromedriver could not start Chromium: they must be of the same version");
@@ -55,6 +78,34 @@ impl Tab {
         self.fill("#password", "golazo-2026").await;
         self.click("#submit").await;
         self.shows(&format!("#me[data-username={username}]")).await;
+    }
+
+    /// Signs in as a user of the seeded database.
+    pub async fn enter(&self, server: &Server, user: usize) {
+        let profile = server.done("GET", "/api/auth/profile/", user, None).await;
+        let session = json!({ "user": profile, "access": server.fixture.users[user].token, "refresh": "" });
+        let script = "sessionStorage.setItem('pregon.session', JSON.stringify(arguments[0])); location.reload();";
+        self.run(script, vec![session]).await;
+        self.shows("#me").await;
+    }
+
+    /// Opens a seeded room and waits until its socket is live.
+    pub async fn open_room(&self, server: &Server, room: usize) {
+        let id = &server.fixture.rooms[room].id;
+        self.run("location.hash = `#/chat/${arguments[0]}`;", vec![json!(id)]).await;
+        self.shows(&format!("#chat[data-room-id='{id}'] [data-testid=connection][data-state=live]")).await;
+    }
+
+    /// Runs a script in the page.
+    pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Runs a script until it returns true.
+    pub async fn until(&self, script: &str) {
+        let holds = async { while self.run(script, vec![]).await != true {} };
+        let in_time = tokio::time::timeout(PATIENCE, holds).await;
+        assert!(in_time.is_ok(), "never true: {script}; the page shows: {}", self.visible_text().await);
     }
 
     /// Waits until an element matches.
@@ -119,7 +170,7 @@ impl Tab {
 }
 
 /// A headless Chromium that speaks to nobody but the server under test.
-fn capabilities(language: &str) -> serde_json::Map<String, Value> {
+fn capabilities(preferences: &Value) -> serde_json::Map<String, Value> {
     let arguments = [
         "--headless=new",
         "--no-sandbox",
@@ -137,7 +188,7 @@ fn capabilities(language: &str) -> serde_json::Map<String, Value> {
     let options = json!({
         "binary": program(&["chromium", "chromium-browser", "google-chrome"]),
         "args": arguments,
-        "prefs": { "intl.accept_languages": language },
+        "prefs": preferences,
     });
     serde_json::Map::from_iter([
         ("browserName".to_owned(), json!("chrome")),

@@ -59,5 +59,5 @@ async fn conversation(ana: Tab, beto: Tab) {
     beto.shows("[data-testid=connection][data-state=live]").await;
     beto.click("#logout").await;
     beto.shows("#login-tab").await;
-    ana.shows("[data-testid=presence][data-status=offline]").await;
+    ana.shows("[data-testid=presence][data-status=absent]").await;
 }

@@ -6,8 +6,8 @@ use crate::browser::{Driver, ENTER, Tab, together};
 use crate::support::Server;
 
 /// Two pixels.
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x02\0\0\0\x01\x08\x02\0\0\0{@\xe8\xdd\0\0\0\rIDATx\x9cc\xf8\xcf\0\x04\xff\x01\x07\0\x01\xff\xe2#\x9eY\0\0\0\0IEND\xaeB`\x82";
-const TOO_LARGE_BYTES: u64 = 25 * 1024 * 1024 + 1;
+pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x02\0\0\0\x01\x08\x02\0\0\0{@\xe8\xdd\0\0\0\rIDATx\x9cc\xf8\xcf\0\x04\xff\x01\x07\0\x01\xff\xe2#\x9eY\0\0\0\0IEND\xaeB`\x82";
+pub const TOO_LARGE_BYTES: u64 = 25 * 1024 * 1024 + 1;
 
 #[tokio::test]
 async fn two_people_share_a_feed_between_two_browsers() {
@@ -109,11 +109,16 @@ async fn react(ana: &Tab, beto: &Tab) {
     beto.click("[data-testid=post-reaction][data-type=like]").await;
     ana.shows("[data-testid=post-reaction][data-type=like][data-count='1'][aria-pressed=false]").await;
     // Another reaction takes the first one's place; the same again takes it back.
-    beto.click("[data-testid=post-reaction][data-type=laugh][aria-pressed=false]").await;
-    ana.shows("[data-testid=post-reaction][data-type=laugh][data-count='1']").await;
+    beto.click("[data-testid=post-reaction][data-type=celebration][aria-pressed=false]").await;
+    ana.shows("[data-testid=post-reaction][data-type=celebration][data-count='1']").await;
     ana.shows("[data-testid=post-reaction][data-type=like][data-count='0']").await;
-    beto.click("[data-testid=post-reaction][data-type=laugh][aria-pressed=true]").await;
-    ana.shows("[data-testid=post-reaction][data-type=laugh][data-count='0']").await;
+    beto.click("[data-testid=post-reaction][data-type=celebration][aria-pressed=true]").await;
+    ana.shows("[data-testid=post-reaction][data-type=celebration][data-count='0']").await;
+    // A golazo is a cheer here as in a chat, and after a reload, too.
+    beto.click("[data-testid=post-reaction][data-type=golazo][aria-label='Golazo: 0']").await;
+    ana.shows("[data-testid=post-reaction][data-type=golazo][data-count='1']").await;
+    beto.client.refresh().await.expect("the page reloads");
+    beto.click("[data-testid=post-reaction][data-type=golazo][aria-pressed=true]").await;
     beto.click("[data-testid=post-reaction][data-type=like][aria-pressed=false]").await;
     ana.shows("[data-testid=post-reaction][data-type=like][data-count='1']").await;
 }

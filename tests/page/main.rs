@@ -1,8 +1,13 @@
 //! The page in real browsers.
 
+mod absence;
 mod browser;
 mod chat;
 mod feed;
+mod input;
+mod people;
+mod reading;
 #[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]
 #[path = "../support/mod.rs"]
 mod support;
+mod uploads;

@@ -262,6 +262,13 @@ impl Server {
         (self.child, self.address) = launch(&self.settings, self.folder.path());
     }
 
+    /// Starts it again where clients look for it.
+    pub fn restart_in_place(&mut self) {
+        let address = self.address.clone();
+        self.settings.push(("PREGON_LISTEN".to_owned(), address));
+        self.restart();
+    }
+
     /// The command that would start it once more, beside the one that runs.
     pub fn command(&self) -> Command {
         pregon(&self.settings, self.folder.path())
@@ -370,9 +377,11 @@ pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
     command.env("PREGON_RATE_LIMITS", "off");
     command.env("PREGON_DRAIN_SECONDS", "1");
     command.env("RUST_BACKTRACE", "1");
-    // Which way frames leave: tests that use sockets run on both.
-    if let Ok(io) = std::env::var("PREGON_IO") {
-        command.env("PREGON_IO", io);
+    // Which way frames leave: tests that use sockets run on both. And a page that one works on is tried without a build.
+    for name in ["PREGON_IO", "PREGON_WEB_DIR"] {
+        if let Ok(value) = std::env::var(name) {
+            command.env(name, value);
+        }
     }
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     command

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::about::About;
+use crate::interrupt;
 use crate::proc;
-use crate::report::Report;
+use crate::report::{Report, Verdict};
 use crate::scenario::{Plan, run_traffic};
 use crate::target::Target;
 use cells::Cell;
@@ -96,17 +98,23 @@ pub fn compare(options: &CompareOptions) -> Result<Results> {
     let has_bar = bars::BARS.iter().any(|bar| bar.can_be_judged(&cells, &servers));
     ensure!(!options.check || has_bar, "--check: these loads and servers meet no bar; try --cells all --peer epoll");
     comparison.prepare(&cells)?;
-    for round in 0..usize::from(options.pairs) {
+    'rounds: for round in 0..usize::from(options.pairs) {
         for group in cells.chunk_by(Cell::has_same_rooms) {
             comparison.measure_group(round, group)?;
+            if interrupt::is_asked() {
+                break 'rounds;
+            }
         }
     }
     let mut results = comparison.results;
     if options.check {
         results.judge();
     }
-    if let Some(file) = &options.write {
-        tables::write_between_marks(file, &tables::markdown(&results, &command_line(), &machine()))?;
+    // A table that others read is only replaced by a whole one.
+    if let Some(file) = options.write.as_ref().filter(|_| !interrupt::is_asked()) {
+        let about = About::now();
+        let machine = format!("{}, {}", about.machine, about.kernel);
+        tables::write_between_marks(file, &tables::markdown(&results, &about.command, &machine))?;
     }
     Ok(results)
 }
@@ -179,7 +187,7 @@ impl<'a> Comparison<'a> {
             // Whoever is first would otherwise always meet the machine in the same state.
             let count = self.servers.len();
             for server in (0..count).map(|place| (place + round + turn) % count) {
-                let is_wanted = self.servers[server].can(cell);
+                let is_wanted = self.servers[server].can(cell) && !interrupt::is_asked();
                 let running = running[server].as_ref().filter(|_| is_wanted);
                 let sample = match running {
                     Some(running) => self.sample(server, cell, running)?,
@@ -217,7 +225,7 @@ impl<'a> Comparison<'a> {
         if violations > 0 {
             self.note(format!("{what}: {violations} violations; the figure is left out"));
         }
-        Ok((violations == 0).then_some(sample))
+        Ok((violations == 0 && !interrupt::is_asked()).then_some(sample))
     }
 
     fn plan(&self, cell: &Cell, bytes: usize) -> Result<Plan> {
@@ -253,16 +261,17 @@ impl<'a> Comparison<'a> {
 /// The figures and the violations.
 fn measure(plan: &Plan, running: &Running) -> Result<(Sample, u64)> {
     let report = run_traffic(plan.clone(), &running.run)?;
-    if !report.clean() {
+    if report.verdict() == Verdict::Wrong {
         eprintln!("{report}");
     }
     let round = report.median.context("a measured round")?;
+    let delivery = round.delivery.context("a delivery")?;
     let sample = Sample {
         server_us: round.server_us_per_delivery.context("the server's CPU time")?,
         load_cores: round.load_cores,
         deliveries_per_second: round.deliveries_per_second,
-        p50_ms: round.delivery.p50,
-        p99_ms: round.delivery.p99,
+        p50_ms: delivery.p50,
+        p99_ms: delivery.p99,
     };
     Ok((sample, report.violations.total()))
 }
@@ -277,19 +286,4 @@ fn name_apart(servers: &mut [Server]) {
             contender.name = format!("{}-{}", contender.name, again + 1);
         }
     }
-}
-
-fn command_line() -> String {
-    let arguments: Vec<String> = std::env::args().collect();
-    arguments.join(" ")
-}
-
-/// Cores, processor and kernel.
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let processors = read("/proc/cpuinfo");
-    let cores = processors.lines().filter(|line| line.starts_with("processor")).count();
-    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let model = model.map_or("an unknown processor", |(_, model)| model.trim());
-    format!("{cores} cores of {model}, Linux {}", read("/proc/sys/kernel/osrelease").trim())
 }

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::bars::{BARS, Verdict, paired};
+use super::bars::{BARS, Verdict as Bar, paired};
 use super::cells::Cell;
 use super::statistics::{Ratio, Spread};
-use crate::report::{Report, median};
+use crate::latency::median;
+use crate::report::{Report, Verdict};
 
 /// One server in one cell in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -46,7 +47,7 @@ pub struct Results {
     pub notes: Vec<String>,
     pub violations: u64,
     /// The bars and whether they were met; empty unless asked for.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<Bar>,
     pub seconds: f64,
     pub pairs: u16,
 }
@@ -114,8 +115,20 @@ impl Results {
 }
 
 impl Report for Results {
-    fn clean(&self) -> bool {
-        self.violations == 0 && self.verdicts.iter().all(|verdict| verdict.is_met)
+    fn verdict(&self) -> Verdict {
+        let is_wrong = self.violations > 0 || self.verdicts.iter().any(|verdict| !verdict.is_met);
+        let samples = self.cells.iter().flat_map(|results| &results.samples).flatten().flatten().count();
+        Verdict::of(is_wrong, samples as u64)
+    }
+
+    fn answer(&self) -> String {
+        match self.verdicts.iter().filter(|verdict| !verdict.is_met).count() {
+            _ if self.verdicts.is_empty() => {
+                "See the table: a ratio above 1 is in favour of the first server.".to_owned()
+            }
+            0 => "Every bar was met.".to_owned(),
+            missed => format!("{missed} of {} bars were missed.", self.verdicts.len()),
+        }
     }
 }
 
@@ -181,9 +194,9 @@ mod tests {
     #[test]
     fn a_missed_bar_is_not_clean() {
         let mut results = test_results("w1-all", &[("pregon", &[9.0; 15]), ("epoll", &[8.0; 15])]);
-        assert!(results.clean());
+        assert_eq!(results.verdict(), Verdict::Right);
         results.judge();
         assert_eq!(results.verdicts.len(), 1);
-        assert!(!results.clean());
+        assert_eq!(results.verdict(), Verdict::Wrong);
     }
 }

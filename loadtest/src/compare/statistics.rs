@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::median;
+use crate::latency::median;
 
 const RESAMPLES: usize = 4000;
 /// The interval's ends: 90 % lie between.

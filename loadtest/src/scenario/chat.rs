@@ -2,27 +2,21 @@
 
 use anyhow::Result;
 
-use super::mixed::Mix;
-use super::{Common, Plan, Run, Timing, run_traffic};
+use super::shares::Mix;
+use super::traffic_report::TrafficReport;
+use super::{Plan, Run, run_traffic};
+use crate::options::{Crowd, TrafficOptions};
 use crate::oracle::Layout;
-use crate::pacing::{Pacing, PacingOptions, Release};
-use crate::report::TrafficReport;
+use crate::pacing::{Pacing, Release};
 use crate::setup::Size;
 use crate::target::{Kind, TargetKind};
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct ChatOptions {
     #[command(flatten)]
-    pub common: Common,
+    pub traffic: TrafficOptions,
     #[command(flatten)]
-    pub timing: Timing,
-    #[command(flatten)]
-    pub pacing: PacingOptions,
-    #[arg(long, default_value_t = 100)]
-    pub rooms: usize,
-    /// Members of each room
-    #[arg(long, default_value_t = 10)]
-    pub members: usize,
+    pub crowd: Crowd,
     /// Members of each room that send
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
@@ -40,7 +34,7 @@ pub struct ChatOptions {
 const CLOSED: Pacing = Pacing::Each { window: 1, release: Release::Sender };
 
 pub fn chat(options: &ChatOptions) -> Result<TrafficReport> {
-    let usual = match options.common.target {
+    let usual = match options.traffic.common.target {
         TargetKind::Pregon => Mix::default(),
         TargetKind::Plain => Mix::MESSAGES,
     };
@@ -48,12 +42,12 @@ pub fn chat(options: &ChatOptions) -> Result<TrafficReport> {
     let plan = Plan {
         scenario: "chat",
         kind: Kind::Durable,
-        layout: Layout { rooms: options.rooms, members: options.members, senders: options.senders },
-        pacing: options.pacing.pacing(options.members, CLOSED)?,
+        layout: Layout { rooms: options.crowd.rooms, members: options.crowd.members, senders: options.senders },
+        pacing: options.traffic.pacing.pacing(options.crowd.members, CLOSED)?,
         bytes: options.bytes,
         mix: Some(mix).filter(|mix| !mix.is_messages_only()),
         ..Plan::default()
     };
-    let size = Size { rooms: options.rooms, members: options.members };
-    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common, size)?)
+    let size = Size::shared(options.crowd.rooms, options.crowd.members);
+    run_traffic(plan.with_timing(options.traffic.timing)?, &Run::new(&options.traffic.common, size)?)
 }

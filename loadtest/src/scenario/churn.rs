@@ -9,15 +9,18 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::drive::{self, Load};
-use super::{Common, Plan, Run, Timing, connect, progress};
+use super::{Plan, Run, connect, progress};
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::error_text;
 use crate::frames::Frame;
-use crate::html::{self, Plot};
+use crate::latency::Latency;
 use crate::meter::{Meter, Ns, Refused, Sample, histogram};
+use crate::options::{Common, Crowd, Timing};
 use crate::pacing::Schedule;
+use crate::plot::{self, Plot};
 use crate::proc;
-use crate::report::{Latency, Report, Round, median_round, write_refused};
+use crate::report::{Report, Verdict, write_refused};
+use crate::round::{Round, figure, median_round};
 use crate::setup::Size;
 use crate::target::{Seat, Target};
 
@@ -36,11 +39,8 @@ pub struct ChurnOptions {
     /// Seconds that each stays
     #[arg(long, default_value_t = 5.0)]
     pub stay: f64,
-    #[arg(long, default_value_t = 100)]
-    pub rooms: usize,
-    /// Members of each room; they come in turns
-    #[arg(long, default_value_t = 10)]
-    pub members: usize,
+    #[command(flatten)]
+    pub crowd: Crowd,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +90,7 @@ pub struct ChurnReport {
     pub median: Option<Round>,
     pub left: u64,
     /// From a client's close frame to the server's.
-    pub goodbye: Latency,
+    pub goodbye: Option<Latency>,
     pub refused: Refused,
     /// Connections that were not made, by why.
     pub failed: BTreeMap<String, u64>,
@@ -103,9 +103,9 @@ pub struct ChurnReport {
 
 pub fn churn(options: &ChurnOptions) -> Result<ChurnReport> {
     ensure!(options.rate > 0.0 && options.stay >= 0.0, "--rate and --stay are positive");
-    let size = Size { rooms: options.rooms, members: options.members };
+    let size = Size::shared(options.crowd.rooms, options.crowd.members);
     let run = Run::new(&options.common, size)?;
-    run.target.check_size(options.rooms, options.members)?;
+    run.target.check_size(options.crowd.rooms, options.crowd.members)?;
     proc::raise_file_limit((options.rate * (options.stay + 1.0)) as usize + 256)?;
     let plan = Plan { scenario: "churn", ..Plan::default() }.with_timing(options.timing)?;
     let mut links = Links::new()?;
@@ -114,6 +114,7 @@ pub fn churn(options: &ChurnOptions) -> Result<ChurnReport> {
     let rss = || run.server.and_then(|server| server.rss_kib().ok()).map(|kib| kib as f64 / 1024.0);
     let before = rss();
     let rounds = drive::rounds(&mut churn, &plan, &mut links, &bar)?;
+    bar.set_prefix("all leave");
     churn.send_home(&mut links)?;
     bar.finish_and_clear();
     Ok(ChurnReport {
@@ -141,8 +142,8 @@ impl<'a> Churn<'a> {
             run,
             rate: options.rate,
             stay_ns: (options.stay * 1e9) as u64,
-            seats: options.rooms * options.members,
-            members: options.members,
+            seats: options.crowd.rooms * options.crowd.members,
+            members: options.crowd.members,
             phases: Vec::new(),
             free: Vec::new(),
             visits: Vec::new(),
@@ -324,12 +325,23 @@ impl Handler for Churn<'_> {
 }
 
 impl Report for ChurnReport {
-    fn clean(&self) -> bool {
-        self.violations.is_empty() && self.failed.is_empty()
+    fn verdict(&self) -> Verdict {
+        let admitted = self.rounds.iter().map(|round| round.deliveries).sum::<u64>() + self.left;
+        Verdict::of(!self.violations.is_empty() || !self.failed.is_empty(), admitted)
+    }
+
+    fn answer(&self) -> String {
+        let round = self.median.as_ref().and_then(|round| Some((round, round.delivery?)));
+        round.map_or("Nobody was admitted, so nothing was measured.".to_owned(), |(round, admission)| {
+            format!(
+                "{:.1} clients a second were admitted, each {:.2} ms after it should have come (p50), {:.2} ms (p99).",
+                round.deliveries_per_second, admission.p50, admission.p99
+            )
+        })
     }
 
     fn plots(&self) -> Vec<Plot> {
-        let mut plots = html::series_plots(&self.series);
+        let mut plots = plot::series_plots(&self.series);
         plots[0].title = "Admissions".to_owned();
         plots[0].lines.truncate(1);
         plots[1].title = "From when a client should have come to its admission".to_owned();
@@ -350,16 +362,16 @@ impl Display for ChurnReport {
         for (number, round) in self.rounds.iter().enumerate() {
             writeln!(
                 out,
-                "round {:<3}{:>13.1} |{:>16.1}{:>7.2} |{:>12.2} | {}",
+                "round {:<3}{:>13.1} |{:>16}{:>7} |{:>12.2} | {}",
                 number + 1,
                 round.deliveries_per_second,
-                round.server_us_per_delivery.unwrap_or_default(),
-                round.server_cores.unwrap_or_default(),
+                figure(round.server_us_per_delivery, 1),
+                figure(round.server_cores, 2),
                 round.load_cores,
-                round.delivery
+                Latency::columns(round.delivery.as_ref())
             )?;
         }
-        writeln!(out, "{} left and were answered, ms: {}", self.left, self.goodbye)?;
+        writeln!(out, "{} left and were answered, ms: {}", self.left, Latency::columns(self.goodbye.as_ref()))?;
         if let Some((before, after)) = self.rss_mib {
             writeln!(out, "server memory {before:.1} MiB before, {after:.1} MiB when all had left")?;
         }

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::excerpt;
 use crate::frames::Frame;
+use crate::interrupt;
 use crate::target::{Seat, Target};
 
 /// Nothing was admitted for so long: the server hangs.
@@ -82,14 +83,22 @@ impl Handler for Door<'_> {
     }
 }
 
-/// Connects room by room; link numbers are `room * members + member`. Any failure ends it.
-pub fn connect(links: &mut Links, target: &Target, wanted: &Wanted, bar: &ProgressBar) -> Result<()> {
+/// Connects room by room; link numbers are `room * members + member`. Any failure ends it. `look` hears the time and how
+/// many are admitted, often.
+pub fn connect(
+    links: &mut Links,
+    target: &Target,
+    wanted: &Wanted,
+    bar: &ProgressBar,
+    look: &mut dyn FnMut(u64, usize) -> Result<()>,
+) -> Result<()> {
     let Wanted { total, under_way_max, .. } = *wanted;
     let place = |link| {
         let seat = wanted.seat(link);
         (wanted.address(seat), target.path(seat))
     };
-    connect_to(links, &Places { total, under_way_max, place: &place, greeting: &|_| target.greeting() }, bar)
+    let places = Places { total, under_way_max, place: &place, greeting: &|_| target.greeting() };
+    connect_watched(links, &places, bar, look)
 }
 
 /// Where links number 0 to `total` go, and how each is told that it is admitted.
@@ -102,11 +111,21 @@ pub struct Places<'a> {
 
 /// Connects all, a bounded number at a time. Any failure ends it.
 pub fn connect_to(links: &mut Links, places: &Places<'_>, bar: &ProgressBar) -> Result<()> {
+    connect_watched(links, places, bar, &mut |_, _| Ok(()))
+}
+
+fn connect_watched(
+    links: &mut Links,
+    places: &Places<'_>,
+    bar: &ProgressBar,
+    look: &mut dyn FnMut(u64, usize) -> Result<()>,
+) -> Result<()> {
     let total = places.total;
     let mut door = Door { greeting: places.greeting, admitted: Vec::with_capacity(total), count: 0, failure: None };
     bar.set_length(total as u64);
     let mut last = (0, links.now());
     while door.count < total {
+        interrupt::check("connecting")?;
         let next = door.admitted.len();
         if next < total && next - door.count < places.under_way_max {
             let (server, path) = (places.place)(next);
@@ -115,6 +134,7 @@ pub fn connect_to(links: &mut Links, places: &Places<'_>, bar: &ProgressBar) -> 
             continue;
         }
         links.turn(Duration::from_millis(100), &mut door)?;
+        look(links.now(), door.count)?;
         if let Some(failure) = door.failure {
             bail!("{failure} ({} of {total} were admitted)", door.count);
         }

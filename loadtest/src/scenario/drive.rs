@@ -7,11 +7,14 @@ use indicatif::ProgressBar;
 
 use super::Plan;
 use crate::client::{Handler, Links};
+use crate::interrupt;
 use crate::meter::{Mark, Meter};
-use crate::report::Round;
+use crate::round::Round;
 
 /// At most so long between two looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
+/// A round that ended sooner, and in which nothing arrived, says nothing.
+const MEASURED_MIN: Duration = Duration::from_millis(50);
 /// A second copy of the last messages would come within this.
 const AFTER_DRAIN: Duration = Duration::from_millis(20);
 /// A halted load waits for what is under way to those who are left, but not for long.
@@ -38,16 +41,22 @@ pub fn rounds(load: &mut impl Load, plan: &Plan, links: &mut Links, bar: &Progre
     let mut rounds = Vec::with_capacity(plan.rounds);
     for number in 1..=plan.rounds {
         let name = format!("round {number}/{}", plan.rounds);
-        rounds.push(round(load, plan, links, bar, &name)?);
-        if load.is_halted() {
+        rounds.extend(round(load, plan, links, bar, &name)?);
+        if load.is_halted() || interrupt::is_asked() {
             break;
         }
     }
     Ok(rounds)
 }
 
-/// One round with its warm-up; at its end everything has arrived, or is given up.
-pub fn round(load: &mut impl Load, plan: &Plan, links: &mut Links, bar: &ProgressBar, name: &str) -> Result<Round> {
+/// One round with its warm-up; at its end everything has arrived, or is given up. None if it ended before it began.
+pub fn round(
+    load: &mut impl Load,
+    plan: &Plan,
+    links: &mut Links,
+    bar: &ProgressBar,
+    name: &str,
+) -> Result<Option<Round>> {
     load.start(links);
     bar.set_prefix(format!("{name} warm-up"));
     pump(load, links, plan.warmup, bar)?;
@@ -59,14 +68,15 @@ pub fn round(load: &mut impl Load, plan: &Plan, links: &mut Links, bar: &Progres
     load.stop();
     bar.set_prefix(format!("{name} draining"));
     drain(load, links, plan.drain)?;
-    Ok(round)
+    let is_measured = round.deliveries > 0 || end.at - begin.at >= MEASURED_MIN.as_nanos() as u64;
+    Ok(is_measured.then_some(round))
 }
 
 fn pump(load: &mut impl Load, links: &mut Links, time: Duration, bar: &ProgressBar) -> Result<()> {
     let until = links.now() + time.as_nanos() as u64;
     loop {
         let now = links.now();
-        if now >= until || load.is_halted() {
+        if now >= until || load.is_halted() || interrupt::is_asked() {
             return Ok(());
         }
         let mut timeout = LOOK.min(Duration::from_nanos(until - now));
@@ -107,7 +117,7 @@ fn figures(meter: &mut Meter, begin: &Mark, end: &Mark) -> Result<Round> {
     let (echo, delivery, generator) = meter.end_round(begin, end)?;
     let seconds = (end.at - begin.at) as f64 / 1e9;
     let deliveries = end.deliveries - begin.deliveries;
-    let per_delivery = |us: f64| us / deliveries.max(1) as f64;
+    let per_delivery = |us: f64| (deliveries > 0).then(|| us / deliveries as f64);
     let own_us = (end.own.cpu_ns - begin.own.cpu_ns) as f64 / 1e3;
     let server_us = begin.server_us.zip(end.server_us);
     let server_us = server_us.map(|(begin, end)| (end - begin) as f64);
@@ -118,7 +128,7 @@ fn figures(meter: &mut Meter, begin: &Mark, end: &Mark) -> Result<Round> {
         messages_per_second: (end.echoes - begin.echoes) as f64 / seconds,
         refused: end.refused - begin.refused,
         bytes_per_delivery: per_delivery((end.bytes - begin.bytes) as f64),
-        server_us_per_delivery: server_us.map(per_delivery),
+        server_us_per_delivery: server_us.and_then(per_delivery),
         server_cores: server_us.map(|us| us / seconds / 1e6),
         load_us_per_delivery: per_delivery(own_us),
         load_cores: own_us / seconds / 1e6,

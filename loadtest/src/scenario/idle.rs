@@ -1,15 +1,28 @@
 //! `idle`: many admitted connections that do nothing; what they cost the server to make and to keep.
 
+use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ArgAction;
+use serde::Serialize;
 
-use super::{Common, Run, open_links};
+use super::watch::{self, Look, Watch};
+use super::{Run, open_watched, progress};
 use crate::client::{Ending, Handler, Links};
 use crate::frames::Frame;
+use crate::interrupt;
+use crate::options::Common;
+use crate::plot::Plot;
 use crate::proc;
-use crate::report::IdleReport;
+use crate::report::{Report, Verdict, counted};
 use crate::setup::Size;
+use crate::target::Target;
+
+/// At most so long between two looks at the clock.
+const LOOK: Duration = Duration::from_millis(100);
+/// Who was held for less says nothing of what holding costs.
+const HELD_SECONDS_MIN: f64 = 0.05;
 
 #[derive(clap::Args, Debug)]
 pub struct IdleOptions {
@@ -21,6 +34,9 @@ pub struct IdleOptions {
     /// Members of each room
     #[arg(long, default_value_t = 10)]
     pub members: usize,
+    /// Each connection is of a user of its own; `false`: the rooms share their users, as far as the fixture has them so
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub distinct_users: bool,
     /// How long to hold them
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
@@ -33,9 +49,51 @@ pub struct IdleOptions {
     pub disconnect: bool,
 }
 
+/// What idle connections cost.
+#[derive(Default, Serialize)]
+pub struct IdleReport {
+    pub scenario: &'static str,
+    pub url: String,
+    pub connections: usize,
+    pub members: usize,
+    /// None where the server knows no users.
+    pub distinct_users: Option<bool>,
+    pub connect_seconds: f64,
+    pub load_us_per_connection: f64,
+    pub server_us_per_connection: Option<f64>,
+    pub rss_kib_empty: Option<u64>,
+    pub rss_kib_holding: Option<u64>,
+    pub rss_kib_left: Option<u64>,
+    /// Against the empty server.
+    pub bytes_per_connection: Option<f64>,
+    /// Against the server that had them and lost them again.
+    pub bytes_per_connection_returned: Option<f64>,
+    pub idle_server_cores: Option<f64>,
+    /// Frames that came while nothing should happen; none where they were not held.
+    pub idle_frames: Option<u64>,
+    pub disconnected: u64,
+    pub disconnected_why: Option<String>,
+    pub notes: Vec<String>,
+    pub series: Vec<Look>,
+}
+
+impl IdleReport {
+    pub fn with_differences(mut self) -> Self {
+        let connections = self.connections as f64;
+        let each = |more: Option<u64>, less: Option<u64>| {
+            let (more, less) = more.zip(less)?;
+            Some((more as f64 - less as f64) * 1024.0 / connections)
+        };
+        self.bytes_per_connection = each(self.rss_kib_holding, self.rss_kib_empty);
+        self.bytes_per_connection_returned = each(self.rss_kib_holding, self.rss_kib_left);
+        self
+    }
+}
+
 /// Counts what idle connections are sent.
 #[derive(Default)]
 struct Idlers {
+    total: usize,
     frames: u64,
     lost: u64,
     why: Option<String>,
@@ -54,54 +112,131 @@ impl Handler for Idlers {
 
 pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     let rooms = options.connections.div_ceil(options.members);
-    let run = Run::new(&options.common, Size { rooms, members: options.members })?;
+    let size = Size { rooms, members: options.members, is_distinct: options.distinct_users };
+    let run = Run::new(&options.common, size)?;
     run.target.check_size(rooms, options.members)?;
-    let rss = |run: &Run| run.server.map(|server| server.rss_kib()).transpose();
-    let cpu = |run: &Run| run.server.map(|server| server.cpu_us()).transpose();
+    let rss = || run.server.map(|server| server.rss_kib()).transpose();
+    let cpu = || run.server.map(|server| server.cpu_us()).transpose();
     let mut report = IdleReport {
         scenario: "idle",
         url: run.url.clone(),
         connections: options.connections,
         members: options.members,
-        rss_kib_empty: rss(&run)?,
+        distinct_users: matches!(run.target, Target::Pregon(_)).then_some(options.distinct_users),
+        rss_kib_empty: rss()?,
         ..IdleReport::default()
     };
-    let cpu_empty = cpu(&run)?;
+    let cpu_empty = cpu()?;
     let own_empty = proc::own_cpu_ns();
-    let start = std::time::Instant::now();
-    let (mut links, bar) = open_links(&run, &run.wanted(options.members, options.connections))?;
-    report.connect_seconds = start.elapsed().as_secs_f64();
+    let (mut links, bar) = (Links::new()?, progress()?);
+    let began = links.now();
+    let mut watch = Watch::new(run.server, began);
+    let wanted = run.wanted(options.members, options.connections);
+    open_watched(&run, &wanted, &mut links, &bar, &mut |now, count| watch.look(now, count))?;
+    report.connect_seconds = (links.now() - began) as f64 / 1e9;
     report.load_us_per_connection = (proc::own_cpu_ns() - own_empty) as f64 / 1e3 / options.connections as f64;
-    let mut idlers = Idlers::default();
+    let mut idlers = Idlers { total: options.connections, ..Idlers::default() };
     bar.set_prefix("settling");
-    hold(&mut links, options.settle, &mut idlers)?;
-    let cpu_settled = cpu(&run)?;
+    hold(&mut links, options.settle, &mut idlers, &mut watch)?;
+    let cpu_settled = cpu()?;
     report.server_us_per_connection =
         cpu_empty.zip(cpu_settled).map(|(before, after)| (after - before) as f64 / options.connections as f64);
     idlers.frames = 0;
     bar.set_prefix("holding");
-    hold(&mut links, options.seconds, &mut idlers)?;
-    report.idle_frames = idlers.frames;
-    report.idle_server_cores =
-        cpu_settled.zip(cpu(&run)?).map(|(before, after)| (after - before) as f64 / 1e6 / options.seconds);
-    report.rss_kib_holding = rss(&run)?;
+    watch.is_held = true;
+    let seconds = hold(&mut links, options.seconds, &mut idlers, &mut watch)?;
+    watch.is_held = false;
+    if seconds >= HELD_SECONDS_MIN {
+        report.idle_frames = Some(idlers.frames);
+        report.idle_server_cores =
+            cpu_settled.zip(cpu()?).map(|(before, after)| (after - before) as f64 / 1e6 / seconds);
+        report.rss_kib_holding = rss()?;
+    } else {
+        report.notes.push("they were not held: there is nothing to say of what they cost".to_owned());
+    }
     report.disconnected = idlers.lost;
-    report.disconnected_why = idlers.why;
-    if options.disconnect {
+    report.disconnected_why = idlers.why.take();
+    if options.disconnect && !interrupt::is_asked() {
         bar.set_prefix("disconnecting");
         links.close_all();
-        std::thread::sleep(Duration::from_secs_f64(options.settle));
-        report.rss_kib_left = rss(&run)?;
+        idlers.total = 0;
+        hold(&mut links, options.settle, &mut idlers, &mut watch)?;
+        report.rss_kib_left = rss()?;
     }
     bar.finish_and_clear();
+    report.series = watch.looks;
     Ok(report.with_differences())
 }
 
-fn hold(links: &mut Links, seconds: f64, idlers: &mut Idlers) -> Result<()> {
-    let until = links.now() + (seconds * 1e9) as u64;
-    while links.now() < until {
+/// So long, or until the run is cut off; how long it was.
+fn hold(links: &mut Links, seconds: f64, idlers: &mut Idlers, watch: &mut Watch) -> Result<f64> {
+    let began = links.now();
+    let until = began + (seconds.max(0.0) * 1e9) as u64;
+    while links.now() < until && !interrupt::is_asked() {
         let left = Duration::from_nanos(until.saturating_sub(links.now()));
-        links.turn(left.min(Duration::from_millis(200)), idlers)?;
+        links.turn(left.min(LOOK), idlers)?;
+        watch.look(links.now(), idlers.total.saturating_sub(idlers.lost as usize))?;
     }
-    Ok(())
+    Ok((links.now() - began) as f64 / 1e9)
+}
+
+impl Report for IdleReport {
+    fn verdict(&self) -> Verdict {
+        let held = if self.idle_frames.is_some() { self.connections as u64 } else { 0 };
+        Verdict::of(self.disconnected > 0, held)
+    }
+
+    fn answer(&self) -> String {
+        let all = counted(self.connections, "connection");
+        match (self.bytes_per_connection, self.idle_server_cores) {
+            _ if self.disconnected > 0 => format!("{} of {all} were disconnected.", self.disconnected),
+            (Some(bytes), Some(cores)) => format!(
+                "{all} cost the server {:.1} KiB each, and {:.2} % of a core while they do nothing.",
+                bytes / 1024.0,
+                cores * 100.0
+            ),
+            _ => format!("{all} stayed connected (what they cost is seen with --server-pid)."),
+        }
+    }
+
+    fn plots(&self) -> Vec<Plot> {
+        watch::plots(&self.series)
+    }
+}
+
+impl Display for IdleReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        let users = match self.distinct_users {
+            Some(true) => ", each of a user of its own",
+            Some(false) => ", of users who may have several",
+            None => "",
+        };
+        let (all, room) = (counted(self.connections, "connection"), self.members);
+        writeln!(out, "idle on {}: {all} in rooms of {room}{users}", self.url)?;
+        writeln!(
+            out,
+            "connected in {:.2} s; load {:.1} µs of CPU each",
+            self.connect_seconds, self.load_us_per_connection
+        )?;
+        let mut line = |what: &str, value: Option<f64>| match value {
+            Some(value) => writeln!(out, "{what:58}{value:>12.1}"),
+            None => Ok(()),
+        };
+        let kib = |value: Option<u64>| value.map(|value| value as f64);
+        line("server CPU per connection made, µs", self.server_us_per_connection)?;
+        line("server memory empty, KiB", kib(self.rss_kib_empty))?;
+        line("server memory holding them, KiB", kib(self.rss_kib_holding))?;
+        line("server memory after they left, KiB", kib(self.rss_kib_left))?;
+        line("bytes per connection, against empty", self.bytes_per_connection)?;
+        line("bytes per connection, against after they left", self.bytes_per_connection_returned)?;
+        line("server CPU while idle, % of a core", self.idle_server_cores.map(|cores| cores * 100.0))?;
+        if let Some(frames) = self.idle_frames {
+            writeln!(out, "frames received while idle: {frames}")?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
+        match &self.disconnected_why {
+            None => writeln!(out, "all stayed connected"),
+            Some(why) => writeln!(out, "VIOLATION: {} were disconnected: {why}", self.disconnected),
+        }
+    }
 }

@@ -11,12 +11,14 @@ pub mod mixed;
 pub mod reactions;
 mod requests;
 pub mod room;
+mod shares;
 pub mod slow;
 pub mod storm;
 pub mod traffic;
+pub mod traffic_report;
+mod watch;
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,73 +26,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::client::Links;
 use crate::fixture::Fixture;
+use crate::options::{Common, Timing};
 use crate::oracle::Layout;
 use crate::pacing::Pacing;
 use crate::proc::{self, Watched};
-use crate::report::TrafficReport;
 use crate::setup::{self, Size};
 use crate::target::{Kind, Seat, Target, TargetKind};
 use connect::Wanted;
-use mixed::Mix;
+use shares::Mix;
+use traffic_report::TrafficReport;
 
 /// Handshakes under way at a time.
 const CONNECTING_MAX: usize = 256;
-
-/// Options of every scenario.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Common {
-    /// The server: ws://host:port
-    #[arg(long, default_value = "ws://127.0.0.1:8000")]
-    pub url: String,
-    /// What kind of server it is
-    #[arg(long, value_enum, default_value = "pregon")]
-    pub target: TargetKind,
-    /// Users, tokens and rooms, made by `pregon seed … --out FILE` [default: made over the REST API]
-    #[arg(long)]
-    pub fixture: Option<PathBuf>,
-    /// The REST API [default: http:// of --url]
-    #[arg(long, value_name = "URL")]
-    pub api: Option<String>,
-    /// Users to make over the REST API [default: as many as a room has members; all rooms share them]
-    #[arg(long, conflicts_with = "fixture")]
-    pub users: Option<usize>,
-    /// Keep the users and rooms of this run in FILE, for --fixture
-    #[arg(long, value_name = "FILE")]
-    pub save_fixture: Option<PathBuf>,
-    /// The server's secret: signs fresh tokens for the fixture's users. PREGON_JWT_SECRET in the environment does so
-    /// for tokens that have expired
-    #[arg(long)]
-    pub secret: Option<String>,
-    /// The server's process, to read its CPU time and memory (same machine)
-    #[arg(long)]
-    pub server_pid: Option<u32>,
-    /// Run the load on this core only
-    #[arg(long)]
-    pub core: Option<usize>,
-    /// Write the report as JSON to FILE; `-`: to stdout, instead of the table
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the report as one self-contained page with plots
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-}
-
-/// How long to measure.
-#[derive(clap::Args, Clone, Copy, Debug)]
-pub struct Timing {
-    /// Length of a round
-    #[arg(long, default_value_t = 10.0)]
-    pub seconds: f64,
-    /// Load before each round that is not counted
-    #[arg(long, default_value_t = 2.0)]
-    pub warmup: f64,
-    /// Rounds to measure; the last line is the median of each column
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    pub rounds: u16,
-    /// After sending stops, wait at most so long for what is still missing
-    #[arg(long, default_value_t = 10.0)]
-    pub drain: f64,
-}
 
 /// A server under test.
 pub struct Run {
@@ -131,6 +78,8 @@ impl Run {
     }
 
     fn with(common: &Common, fixture: impl FnOnce() -> Result<Fixture>) -> Result<Self> {
+        // What is wrong is told before a thousand users are made.
+        let server_address = resolve(&common.url)?;
         if let Some(core) = common.core {
             proc::pin(core)?;
         }
@@ -139,7 +88,7 @@ impl Run {
             TargetKind::Plain => Target::Plain,
         };
         Ok(Self {
-            server_address: resolve(&common.url)?,
+            server_address,
             url: common.url.clone(),
             target,
             server: common.server_pid.map(Watched::new).transpose()?,
@@ -218,23 +167,37 @@ pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
 }
 
 fn progress() -> Result<ProgressBar> {
-    let style =
-        ProgressStyle::with_template("{prefix} {msg} [{elapsed}] {pos}/{len} connected").context("progress line")?;
-    Ok(ProgressBar::new(0).with_style(style))
+    Ok(ProgressBar::new(0).with_style(style("{prefix} [{elapsed}] {pos}/{len} connected {wide_msg}")?))
+}
+
+/// A line of progress, cut to the terminal's width: one that wraps would be drawn anew below itself.
+pub fn style(template: &str) -> Result<ProgressStyle> {
+    ProgressStyle::with_template(template).context("progress line")
 }
 
 fn open_links(run: &Run, wanted: &Wanted) -> Result<(Links, ProgressBar)> {
-    proc::raise_file_limit(wanted.total)?;
-    let bar = progress()?;
-    bar.set_prefix("connecting");
-    let mut links = Links::new()?;
-    connect::connect(&mut links, &run.target, wanted, &bar)?;
-    bar.set_position(wanted.total as u64);
+    let (mut links, bar) = (Links::new()?, progress()?);
+    open_watched(run, wanted, &mut links, &bar, &mut |_, _| Ok(()))?;
     Ok((links, bar))
 }
 
+/// The same on links that are there; `look` hears the time and how many are admitted.
+fn open_watched(
+    run: &Run,
+    wanted: &Wanted,
+    links: &mut Links,
+    bar: &ProgressBar,
+    look: &mut dyn FnMut(u64, usize) -> Result<()>,
+) -> Result<()> {
+    proc::raise_file_limit(wanted.total)?;
+    bar.set_prefix("connecting");
+    connect::connect(links, &run.target, wanted, bar, look)?;
+    bar.set_position(wanted.total as u64);
+    Ok(())
+}
+
 fn resolve(url: &str) -> Result<SocketAddr> {
-    let wrong = || format!("--url {url}: wanted is something like ws://127.0.0.1:8000");
+    let wrong = || format!("{url} is no address of sockets: wanted is something like ws://127.0.0.1:8000");
     let host = url.strip_prefix("ws://").with_context(wrong)?;
     let host = host.trim_end_matches('/');
     let addresses: Vec<_> = host.to_socket_addrs().with_context(wrong)?.collect();
@@ -244,12 +207,31 @@ fn resolve(url: &str) -> Result<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::{InMemoryTerm, ProgressDrawTarget};
+
     use super::*;
+
+    #[test]
+    fn a_line_of_progress_fits_the_terminal_and_is_drawn_in_its_place() {
+        let terminal = InMemoryTerm::new(6, 80);
+        let bar = progress().expect("a template");
+        bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        bar.set_prefix("round 1/3 warm-up");
+        bar.set_length(1000);
+        for number in 0..3 {
+            let message = format!("{number}0000 deliveries/s, p99 12.3 ms, server 0.97 cores 120 MiB, load 0.51 cores");
+            bar.set_message(message.repeat(2));
+            bar.tick();
+        }
+        let shown = terminal.contents();
+        assert!(!shown.contains('\n') && shown.chars().count() <= 80, "{shown}");
+        assert!(shown.contains("round 1/3 warm-up") && shown.contains("20000 deliveries/s"), "{shown}");
+    }
 
     #[test]
     fn urls_become_addresses() {
         assert!(resolve("ws://127.0.0.1:8000/").is_ok_and(|address| address.port() == 8000));
-        for wrong in ["wss://127.0.0.1:1", "127.0.0.1:8000", "ws://127.0.0.1"] {
+        for wrong in ["http://127.0.0.1:8000", "wss://127.0.0.1:1", "127.0.0.1:8000", "ws://127.0.0.1"] {
             assert!(resolve(wrong).is_err(), "{wrong}");
         }
     }

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 
-use super::{Common, connect, resolve};
+use super::{connect, resolve};
 use crate::client::Links;
+use crate::options::Common;
 
 struct Slot<J> {
     /// What its request is about.

@@ -2,21 +2,18 @@
 
 use anyhow::Result;
 
-use super::{Common, Plan, Run, Timing, resolve, run_traffic};
+use super::traffic_report::TrafficReport;
+use super::{Plan, Run, resolve, run_traffic};
+use crate::options::{Crowd, TrafficOptions};
 use crate::oracle::Layout;
-use crate::pacing::{Pacing, PacingOptions, Release};
-use crate::report::TrafficReport;
+use crate::pacing::{Pacing, Release};
 use crate::setup::Size;
 use crate::target::Kind;
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct RoomOptions {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub timing: Timing,
-    #[command(flatten)]
-    pub pacing: PacingOptions,
+    pub traffic: TrafficOptions,
     /// Members of the room
     #[arg(long, default_value_t = 1000)]
     pub members: usize,
@@ -31,11 +28,7 @@ pub struct RoomOptions {
 #[derive(clap::Args, Clone, Debug)]
 pub struct RoomsOptions {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub timing: Timing,
-    #[command(flatten)]
-    pub pacing: PacingOptions,
+    pub traffic: TrafficOptions,
     #[arg(long, default_value_t = 1000)]
     pub rooms: usize,
     /// Members of each room
@@ -52,19 +45,12 @@ pub struct RoomsOptions {
 #[derive(clap::Args, Clone, Debug)]
 pub struct ClusterOptions {
     #[command(flatten)]
-    pub common: Common,
+    pub traffic: TrafficOptions,
     /// Where the members that do not send connect: another node, or another address of the same server
     #[arg(long, value_name = "URL")]
     pub receiver_url: String,
     #[command(flatten)]
-    pub timing: Timing,
-    #[command(flatten)]
-    pub pacing: PacingOptions,
-    #[arg(long, default_value_t = 100)]
-    pub rooms: usize,
-    /// Members of each room
-    #[arg(long, default_value_t = 10)]
-    pub members: usize,
+    pub crowd: Crowd,
     /// Members of each room that send, all on --url
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
@@ -86,12 +72,12 @@ pub fn room(options: &RoomOptions) -> Result<TrafficReport> {
         scenario: "room",
         kind: Kind::Ephemeral,
         layout: Layout { rooms: 1, members: options.members, senders: options.senders },
-        pacing: options.pacing.pacing(options.members, CLOSED)?,
+        pacing: options.traffic.pacing.pacing(options.members, CLOSED)?,
         bytes: options.bytes,
         ..Plan::default()
     };
-    let size = Size { rooms: 1, members: options.members };
-    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common, size)?)
+    let size = Size::shared(1, options.members);
+    run_traffic(plan.with_timing(options.traffic.timing)?, &Run::new(&options.traffic.common, size)?)
 }
 
 pub fn rooms(options: &RoomsOptions) -> Result<TrafficReport> {
@@ -99,26 +85,26 @@ pub fn rooms(options: &RoomsOptions) -> Result<TrafficReport> {
         scenario: "rooms",
         kind: Kind::Ephemeral,
         layout: Layout { rooms: options.rooms, members: options.members, senders: options.senders },
-        pacing: options.pacing.pacing(options.members, CLOSED_TOGETHER)?,
+        pacing: options.traffic.pacing.pacing(options.members, CLOSED_TOGETHER)?,
         bytes: options.bytes,
         ..Plan::default()
     };
-    let size = Size { rooms: options.rooms, members: options.members };
-    run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common, size)?)
+    let size = Size::shared(options.rooms, options.members);
+    run_traffic(plan.with_timing(options.traffic.timing)?, &Run::new(&options.traffic.common, size)?)
 }
 
 pub fn cluster(options: &ClusterOptions) -> Result<TrafficReport> {
     let plan = Plan {
         scenario: "cluster",
         kind: if options.durable { Kind::Durable } else { Kind::Ephemeral },
-        layout: Layout { rooms: options.rooms, members: options.members, senders: options.senders },
-        pacing: options.pacing.pacing(options.members, CLOSED_TOGETHER)?,
+        layout: Layout { rooms: options.crowd.rooms, members: options.crowd.members, senders: options.senders },
+        pacing: options.traffic.pacing.pacing(options.crowd.members, CLOSED_TOGETHER)?,
         bytes: options.bytes,
         receivers: Some(resolve(&options.receiver_url)?),
         ..Plan::default()
     };
-    let size = Size { rooms: options.rooms, members: options.members };
-    let mut report = run_traffic(plan.with_timing(options.timing)?, &Run::new(&options.common, size)?)?;
+    let size = Size::shared(options.crowd.rooms, options.crowd.members);
+    let mut report = run_traffic(plan.with_timing(options.traffic.timing)?, &Run::new(&options.traffic.common, size)?)?;
     report.url = format!("{} (receivers on {})", report.url, options.receiver_url);
     Ok(report)
 }

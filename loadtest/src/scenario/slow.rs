@@ -9,11 +9,16 @@ use serde::Serialize;
 
 use super::drive::{self, Load};
 use super::traffic::Traffic;
-use super::{Common, Plan, Run, Timing, connect, open_links};
-use crate::html::Plot;
+use super::traffic_report::TrafficReport;
+use super::{Plan, Run, connect, open_links};
+use crate::interrupt;
+use crate::latency::Latency;
+use crate::options::TrafficOptions;
 use crate::oracle::Layout;
-use crate::pacing::{Pacing, PacingOptions, Release};
-use crate::report::{Latency, Report, Round, TrafficReport, median_round};
+use crate::pacing::{Pacing, Release};
+use crate::plot::Plot;
+use crate::report::{Report, Verdict};
+use crate::round::{Round, median_round};
 use crate::setup::Size;
 use crate::target::Kind;
 
@@ -25,11 +30,7 @@ const HEARING: Duration = Duration::from_secs(3);
 #[derive(clap::Args, Clone, Debug)]
 pub struct SlowOptions {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub timing: Timing,
-    #[command(flatten)]
-    pub pacing: PacingOptions,
+    pub traffic: TrafficOptions,
     /// Members of the room
     #[arg(long, default_value_t = 100)]
     pub members: usize,
@@ -60,16 +61,16 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     let stalled = (options.members as f64 * options.stalled).ceil() as usize;
     ensure!(stalled > 0 && stalled < options.members, "--stalled {}: some, not all, stall", options.stalled);
     let members = options.members;
-    let run = Run::new(&options.common, Size { rooms: 1, members })?;
+    let run = Run::new(&options.traffic.common, Size::shared(1, members))?;
     let plan = Plan {
         scenario: "slow",
         kind: if options.ephemeral { Kind::Ephemeral } else { Kind::Durable },
         layout: Layout { rooms: 1, members, senders: 1 },
-        pacing: options.pacing.pacing(members, Pacing::Each { window: 1, release: Release::All })?,
+        pacing: options.traffic.pacing.pacing(members, Pacing::Each { window: 1, release: Release::All })?,
         bytes: options.bytes,
         ..Plan::default()
     };
-    let mut plan = plan.with_timing(options.timing)?;
+    let mut plan = plan.with_timing(options.traffic.timing)?;
     plan.fit_bytes(&run.target);
     let wanted = run.wanted(members, members);
     let (mut links, bar) = open_links(&run, &wanted)?;
@@ -78,12 +79,15 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     let (mut without, mut with) = (Vec::new(), Vec::new());
     let mut endings = BTreeMap::new();
     for pair in 1..=plan.rounds {
-        without.push(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, all read"))?);
+        without.extend(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, all read"))?);
+        if interrupt::is_asked() {
+            break;
+        }
         for link in &last {
             traffic.excuse(*link);
             links.pause(*link, RECEIVE_BYTES)?;
         }
-        with.push(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, {stalled} stall"))?);
+        with.extend(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, {stalled} stall"))?);
         bar.set_prefix("hearing the stalled");
         hear(&mut traffic, &mut links, &last)?;
         for (_, ending) in &traffic.endings {
@@ -94,7 +98,7 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
             *endings.entry("kept by the server".to_owned()).or_default() += kept;
         }
         traffic.endings.clear();
-        if traffic.is_halted() {
+        if traffic.is_halted() || interrupt::is_asked() {
             break;
         }
         connect::reconnect(&mut links, &run.target, &wanted, &last)?;
@@ -102,9 +106,10 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     }
     bar.finish_and_clear();
     links.close_all();
-    let median = |rounds: &[Round]| median_round(rounds).map(|round| round.delivery);
+    let median = |rounds: &[Round]| median_round(rounds).and_then(|round| round.delivery);
     let (quiet, noisy) = (median(&without), median(&with));
-    let rounds = without.into_iter().zip(with).flat_map(|(without, with)| [without, with]).collect();
+    let mut stalled_rounds = with.into_iter();
+    let rounds = without.into_iter().flat_map(|all_read| [Some(all_read), stalled_rounds.next()]).flatten().collect();
     Ok(SlowReport { stalled, without: quiet, with: noisy, endings, traffic: traffic.report(&plan, &run, rounds) })
 }
 
@@ -121,8 +126,18 @@ fn hear(traffic: &mut Traffic, links: &mut crate::client::Links, stalled: &[usiz
 }
 
 impl Report for SlowReport {
-    fn clean(&self) -> bool {
-        self.traffic.clean()
+    fn verdict(&self) -> Verdict {
+        self.traffic.verdict()
+    }
+
+    fn answer(&self) -> String {
+        match self.without.zip(self.with) {
+            Some((without, with)) => format!(
+                "Those who read waited {:.2} ms (p99) while all did, {:.2} ms while {} did not.",
+                without.p99, with.p99, self.stalled
+            ),
+            None => self.traffic.answer(),
+        }
     }
 
     fn plots(&self) -> Vec<Plot> {
@@ -132,7 +147,7 @@ impl Report for SlowReport {
 
 impl Display for SlowReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
-        writeln!(out, "{} (rounds in turns: all read, {} stall)", self.traffic.to_string().trim_end(), self.stalled)?;
+        writeln!(out, "{} (rounds in turns: all read, {} do not)", self.traffic.to_string().trim_end(), self.stalled)?;
         if let Some((without, with)) = self.without.zip(self.with) {
             writeln!(out, "what the others waited, ms:      p50      p90      p99      max")?;
             writeln!(out, "  while everybody read     {without}")?;

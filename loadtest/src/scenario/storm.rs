@@ -10,15 +10,19 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{Common, Plan, Run, connect, open_links, traffic};
+use super::{Plan, Run, connect, open_links, traffic};
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::error_text;
 use crate::frames::Frame;
-use crate::html::{Line, Plot};
+use crate::interrupt;
+use crate::latency::Latency;
 use crate::meter::{Ns, Refused, histogram};
+use crate::options::{Common, Crowd};
 use crate::oracle::{Layout, Violations};
 use crate::pacing::{Pacing, Release};
-use crate::report::{Latency, Report, write_refused, write_verdict};
+use crate::plot::{LINES_MAX, Line, Plot};
+use crate::report::{Report, Verdict, counted, write_refused, write_verdict};
+use crate::round::figure;
 use crate::setup::Size;
 use crate::target::Seat;
 
@@ -30,11 +34,8 @@ const SAMPLE_EVERY_NS: u64 = 100_000_000;
 pub struct StormOptions {
     #[command(flatten)]
     pub common: Common,
-    #[arg(long, default_value_t = 100)]
-    pub rooms: usize,
-    /// Members of each room
-    #[arg(long, default_value_t = 10)]
-    pub members: usize,
+    #[command(flatten)]
+    pub crowd: Crowd,
     /// How clients come back
     #[arg(long, value_enum, default_value = "chat")]
     pub back_off: BackOff,
@@ -61,6 +62,17 @@ pub enum BackOff {
     Notifications,
     /// At once, for ever
     None,
+}
+
+impl Display for BackOff {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Chat => "the front end's chat does",
+            Self::Feed => "the front end's feed does",
+            Self::Notifications => "the front end's bell does",
+            Self::None => "fast as they can",
+        })
+    }
 }
 
 impl BackOff {
@@ -112,9 +124,9 @@ pub struct StormRound {
     /// From the drop until everybody was admitted again.
     pub all_live_seconds: Option<f64>,
     /// From the drop to a client's admission, the client's own waiting included.
-    pub back: Latency,
+    pub back: Option<Latency>,
     /// From a client's connect to its admission.
-    pub handshake: Latency,
+    pub handshake: Option<Latency>,
     pub attempts: u64,
     pub gave_up: usize,
     pub not_back: usize,
@@ -125,8 +137,20 @@ pub struct StormRound {
     pub refused: Refused,
     /// Attempts that ended otherwise, by how.
     pub failed: BTreeMap<String, u64>,
-    /// Seconds since the drop, live connections, server cores, server MiB.
-    pub series: Vec<(f64, usize, f64, f64)>,
+    /// The run was ended before all were back.
+    pub cut_off: bool,
+    pub series: Vec<StormSample>,
+}
+
+/// A tenth of a second of a storm.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StormSample {
+    /// Since the drop.
+    pub seconds: f64,
+    pub live: usize,
+    /// None, like the memory, without `--server-pid`.
+    pub server_cores: Option<f64>,
+    pub server_rss_mib: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -142,15 +166,18 @@ pub struct StormReport {
 }
 
 pub fn storm(options: &StormOptions) -> Result<StormReport> {
-    let size = Size { rooms: options.rooms, members: options.members };
+    let size = Size::shared(options.crowd.rooms, options.crowd.members);
     let run = Run::new(&options.common, size)?;
-    run.target.check_size(options.rooms, options.members)?;
-    let connections = options.rooms * options.members;
-    let (mut links, bar) = open_links(&run, &run.wanted(options.members, connections))?;
+    run.target.check_size(options.crowd.rooms, options.crowd.members)?;
+    let connections = options.crowd.rooms * options.crowd.members;
+    let (mut links, bar) = open_links(&run, &run.wanted(options.crowd.members, connections))?;
     let mut rounds = Vec::new();
     for number in 1..=options.rounds {
         bar.set_prefix(format!("storm {number}/{}", options.rounds));
         rounds.push(one(options, &run, &mut links, &bar, connections)?);
+        if interrupt::is_asked() {
+            break;
+        }
     }
     let mut report = StormReport {
         scenario: "storm",
@@ -161,11 +188,12 @@ pub fn storm(options: &StormOptions) -> Result<StormReport> {
         checked: 0,
         violations: Violations::default(),
     };
-    if report.rounds.last().is_some_and(|round| round.all_live_seconds.is_some()) {
+    let is_whole = report.rounds.last().is_some_and(|round| round.all_live_seconds.is_some());
+    if is_whole && !interrupt::is_asked() {
         bar.set_prefix("looking whether all rooms work");
         let mut plan = Plan {
             scenario: "storm",
-            layout: Layout { rooms: options.rooms, members: options.members, senders: 1 },
+            layout: Layout { rooms: options.crowd.rooms, members: options.crowd.members, senders: 1 },
             pacing: Pacing::Together { window: 16, release: Release::All },
             seconds: Duration::from_secs(1),
             ..Plan::default()
@@ -188,7 +216,7 @@ fn one(
 ) -> Result<StormRound> {
     let mut storm = Storm::new(run.target.greeting(), options.back_off, connections)?;
     let quiet = links.now() + (options.settle.max(0.0) * 1e9) as u64;
-    while links.now() < quiet {
+    while links.now() < quiet && !interrupt::is_asked() {
         links.turn(Duration::from_millis(100), &mut storm)?;
     }
     let rss = |run: &Run| run.server.and_then(|server| server.rss_kib().ok()).map(|kib| kib as f64 / 1024.0);
@@ -198,23 +226,28 @@ fn one(
     (0..connections).for_each(|link| links.drop_link(link));
     storm.begin(links.now());
     let deadline = storm.began + (options.patience * 1e9) as u64;
-    let mut series = Vec::new();
+    let begun = StormSample { seconds: 0.0, live: 0, server_cores: None, server_rss_mib: rss_before };
+    let mut series = vec![begun];
     let (mut sampled_at, mut sampled_cpu) = (storm.began, cpu_before);
-    while storm.live + storm.gave_up < connections && links.now() < deadline {
-        storm.open_due(run, links, options.members)?;
+    let is_over = |storm: &Storm| storm.live + storm.gave_up >= connections || interrupt::is_asked();
+    while !is_over(&storm) && links.now() < deadline {
+        storm.open_due(run, links, options.crowd.members)?;
         links.turn(storm.patience(links.now()), &mut storm)?;
         let now = links.now();
-        if now - sampled_at >= SAMPLE_EVERY_NS {
+        // The last look is at what came of it.
+        if now - sampled_at >= SAMPLE_EVERY_NS || is_over(&storm) && now > sampled_at {
             let (used, memory) = (cpu(run)?, rss(run));
             peak = larger(peak, memory);
-            let cores =
-                sampled_cpu.zip(used).map_or(0.0, |(from, to)| (to - from) as f64 * 1e3 / (now - sampled_at) as f64);
-            series.push(((now - storm.began) as f64 / 1e9, storm.live, cores, memory.unwrap_or_default()));
+            let cores = sampled_cpu.zip(used).map(|(from, to)| (to - from) as f64 * 1e3 / (now - sampled_at) as f64);
+            let seconds = (now - storm.began) as f64 / 1e9;
+            series.push(StormSample { seconds, live: storm.live, server_cores: cores, server_rss_mib: memory });
             (sampled_at, sampled_cpu) = (now, used);
             bar.set_position(storm.live as u64);
             bar.set_message(format!(
-                "{} attempts, {} refused, server {cores:.2} cores",
-                storm.attempts, storm.refused.total
+                "{} attempts, {} refused, server {} cores",
+                storm.attempts,
+                storm.refused.total,
+                figure(cores, 2)
             ));
         }
     }
@@ -232,6 +265,7 @@ fn one(
         rss_mib_peak: larger(peak, rss(run)),
         refused: storm.refused,
         failed: storm.failed,
+        cut_off: storm.live < connections && interrupt::is_asked(),
         series,
     })
 }
@@ -354,23 +388,36 @@ impl Handler for Storm {
 }
 
 impl Report for StormReport {
-    fn clean(&self) -> bool {
-        self.violations.total() == 0 && self.rounds.iter().all(|round| round.not_back == 0)
+    fn verdict(&self) -> Verdict {
+        let is_missing = |round: &StormRound| round.not_back > 0 && !round.cut_off;
+        Verdict::of(self.violations.total() > 0 || self.rounds.iter().any(is_missing), self.checked)
+    }
+
+    fn answer(&self) -> String {
+        let all = counted(self.connections, "connection");
+        match self.rounds.last() {
+            None => "There was no storm, so nothing was measured.".to_owned(),
+            Some(StormRound { all_live_seconds: Some(seconds), .. }) => {
+                format!("All of {all} were live again {seconds:.2} s after they had dropped.")
+            }
+            Some(round) => format!("{} of {all} did not come back.", round.not_back),
+        }
     }
 
     fn plots(&self) -> Vec<Plot> {
-        let Some(round) = self.rounds.last() else { return Vec::new() };
-        let plot = |title: &str, unit, value: fn(&(f64, usize, f64, f64)) -> f64| Plot {
-            title: title.to_owned(),
-            unit,
-            x_name: "seconds since the drop",
-            lines: vec![Line::new("", round.series.iter().map(|sample| (sample.0, value(sample))).collect())],
-            ..Plot::default()
+        let plot = |title: &str, unit, value: fn(&StormSample) -> Option<f64>| {
+            let line = |(number, round): (usize, &StormRound)| {
+                let name = if self.rounds.len() > 1 { format!("storm {}", number + 1) } else { String::new() };
+                let points = round.series.iter().filter_map(|sample| Some((sample.seconds, value(sample)?)));
+                Line::new(name, points.collect())
+            };
+            let lines = self.rounds.iter().enumerate().take(LINES_MAX).map(line).collect();
+            Plot { title: title.to_owned(), unit, x_name: "seconds since the drop", lines, ..Plot::default() }
         };
         vec![
-            plot("Connections live", "", |sample| sample.1 as f64),
-            plot("Server CPU", "cores", |sample| sample.2),
-            plot("Server memory", "MiB", |sample| sample.3),
+            plot("Connections live", "connections", |sample| Some(sample.live as f64)),
+            plot("Server CPU", "cores", |sample| sample.server_cores),
+            plot("Server memory", "MiB", |sample| sample.server_rss_mib),
         ]
     }
 }
@@ -378,16 +425,18 @@ impl Report for StormReport {
 impl Display for StormReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         let Self { url, connections, back_off, .. } = self;
-        writeln!(out, "storm on {url}: {connections} connections drop at once, clients come back as {back_off:?}")?;
+        let connections = counted(*connections, "connection");
+        writeln!(out, "storm on {url}: {connections} drop at once, clients come back as {back_off}")?;
         for (number, round) in self.rounds.iter().enumerate() {
             let live = match round.all_live_seconds {
                 Some(seconds) => format!("all live again after {seconds:.2} s"),
+                None if round.cut_off => format!("{} not back yet when it was cut off", round.not_back),
                 None => format!("{} NOT BACK ({} gave up)", round.not_back, round.gave_up),
             };
             writeln!(out, "storm {}: {live}, {} attempts", number + 1, round.attempts)?;
             writeln!(out, "  ms:                    p50      p90      p99      max")?;
-            writeln!(out, "  back after the drop {}", round.back)?;
-            writeln!(out, "  handshake           {}", round.handshake)?;
+            writeln!(out, "  back after the drop {}", Latency::columns(round.back.as_ref()))?;
+            writeln!(out, "  handshake           {}", Latency::columns(round.handshake.as_ref()))?;
             if let Some((cpu, each)) = round.server_cpu_seconds.zip(round.server_us_per_connection) {
                 writeln!(out, "  server CPU {cpu:.2} s, {each:.0} µs for each connection lost and made")?;
             }

@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 
 use super::drive::{self, Load};
 use super::flight::Flight;
+use super::traffic_report::TrafficReport;
 use super::{Plan, Run};
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::{Reader, Reading};
@@ -13,7 +14,7 @@ use crate::frames::{Frame, Stencil};
 use crate::meter::Meter;
 use crate::oracle::{Layout, Oracle};
 use crate::pacing::{Pacing, Release, Schedule};
-use crate::report::{Round, TrafficReport};
+use crate::round::Round;
 use crate::tag::{SENDERS_MAX, Tag};
 use crate::target::{Kind, Seat};
 

@@ -84,8 +84,7 @@ pub fn room_row<'a>(id: &'a RoomId, new: &'a NewRoom, now: &'a Timestamp) -> [&'
 }
 
 /// Its topic's. The topic's clock starts with the room's: every event is later than every `last_read_at`.
-#[expect(clippy::ptr_arg, reason = "a column is a value with a size")]
-pub fn topic_row<'a>(topic: &'a String, now: &'a i64) -> [&'a dyn ToColumn; 4] {
+pub fn topic_row<'a>(topic: &'a dyn ToColumn, now: &'a i64) -> [&'a dyn ToColumn; 4] {
     [topic, &1_u32, &0_u32, now]
 }
 

@@ -460,6 +460,18 @@ async fn probes_and_unknown_places_are_answered() {
     let tag = page.headers()["etag"].clone();
     let again = reqwest::Client::new().get(server.http("/")).header("if-none-match", tag).send().await.unwrap();
     assert_eq!(again.status(), 304);
+    let packed =
+        reqwest::Client::new().get(server.http("/")).header("accept-encoding", "gzip, br").send().await.unwrap();
+    assert_eq!(
+        (&packed.headers()["content-encoding"], &packed.headers()["cache-control"]),
+        (&"br".parse().unwrap(), &"no-cache".parse().unwrap())
+    );
+    assert!(packed.headers().get_all("vary").iter().any(|header| header == "Accept-Encoding"));
+    let html = get("/").await.text().await.unwrap();
+    let module = html.split('"').find(|part| part.ends_with("/app.js")).expect("the page names its first module");
+    let module = get(module).await;
+    assert_eq!(module.headers()["cache-control"], "public, max-age=31536000, immutable");
+    assert!(module.text().await.unwrap().starts_with("// "));
     for path in ["/api/nada/", "/nada", "/api/messaging/chats/a/b/c/d/"] {
         let nowhere = get(path).await;
         assert_eq!(

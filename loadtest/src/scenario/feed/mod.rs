@@ -11,15 +11,18 @@ use serde::Serialize;
 
 use super::connect::{self, Places};
 use super::requests::{self, Pool};
-use super::{CONNECTING_MAX, Common, Plan, Run, Timing, drive, progress};
+use super::traffic_report::TrafficReport;
+use super::{CONNECTING_MAX, Plan, Run, drive, progress};
 use crate::client::Links;
 use crate::fixture::Fixture;
 use crate::frames::Stencil;
-use crate::html::Plot;
+use crate::latency::Latency;
+use crate::options::{Common, TrafficOptions};
 use crate::oracle::Layout;
-use crate::pacing::{Pacing, PacingOptions, Release};
+use crate::pacing::{Pacing, Release};
+use crate::plot::Plot;
 use crate::proc;
-use crate::report::{Latency, Report, TrafficReport};
+use crate::report::{Report, Verdict, counted};
 use crate::setup;
 use crate::tag::TAG_BYTES;
 use crate::target::{Kind, Seat, Target};
@@ -38,11 +41,7 @@ const AUTHOR: usize = 0;
 #[derive(clap::Args, Clone, Debug)]
 pub struct FeedOptions {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub timing: Timing,
-    #[command(flatten)]
-    pub pacing: PacingOptions,
+    pub traffic: TrafficOptions,
     /// Users with a feed socket who follow the author
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub followers: u32,
@@ -62,10 +61,10 @@ pub struct FeedReport {
     pub posts: u64,
     /// From the answer to the author's request (the post is committed) to each feed's frame; 0 for frames that were
     /// there before it.
-    pub each_after_answer: Latency,
+    pub each_after_answer: Option<Latency>,
     /// From the request (open loop: from when it should have gone) to the last feed's frame.
-    pub last_after_request: Latency,
-    pub last_after_answer: Latency,
+    pub last_after_request: Option<Latency>,
+    pub last_after_answer: Option<Latency>,
     /// Posts that were not made, by why.
     pub failed: BTreeMap<String, u64>,
     /// Its `echo` is the answer to the author's request, its `delivery` counts from the request.
@@ -76,20 +75,20 @@ pub fn feed(options: &FeedOptions) -> Result<FeedReport> {
     let (followers, outsiders) = (options.followers as usize, options.outsiders as usize);
     // The author's own feed hears the posts, too.
     let receivers = followers + 1;
-    let run = Run::with_users(&options.common, receivers + outsiders)?;
+    let run = Run::with_users(&options.traffic.common, receivers + outsiders)?;
     let plan = Plan {
         scenario: "feed",
         kind: Kind::Durable,
         layout: Layout { rooms: 1, members: receivers, senders: 1 },
-        pacing: options.pacing.pacing(receivers, CLOSED)?,
+        pacing: options.traffic.pacing.pacing(receivers, CLOSED)?,
         bytes: options.bytes,
         ..Plan::default()
     };
-    let plan = plan.with_timing(options.timing)?;
+    let plan = plan.with_timing(options.traffic.timing)?;
     if let Target::Pregon(fixture) = &run.target {
         let follows = Follows { fixture, author: AUTHOR };
-        follows.see_to(&options.common, 1..receivers)?;
-        follows.see_to_none(&options.common, receivers..receivers + outsiders)?;
+        follows.see_to(&options.traffic.common, 1..receivers)?;
+        follows.see_to_none(&options.traffic.common, receivers..receivers + outsiders)?;
     }
     proc::raise_file_limit(receivers + outsiders + 1)?;
     let bar = progress()?;
@@ -156,7 +155,7 @@ fn way(options: &FeedOptions, target: &Target, links: &mut Links) -> Result<(Way
     let pad = "x".repeat(bytes - TAG_BYTES);
     let author = &fixture.users[AUTHOR];
     let reader = Reader { author: author.id.clone(), before: pad.clone().into_bytes(), behind: b"" };
-    let pool = Pool::open(links, requests::api_address(&options.common)?, 1)?;
+    let pool = Pool::open(links, requests::api_address(&options.traffic.common)?, 1)?;
     Ok((Way::Rest { pool, token: author.token.clone(), pad }, reader))
 }
 
@@ -186,8 +185,20 @@ impl Follows<'_> {
 }
 
 impl Report for FeedReport {
-    fn clean(&self) -> bool {
-        self.traffic.clean() && self.failed.is_empty()
+    fn verdict(&self) -> Verdict {
+        if self.failed.is_empty() { self.traffic.verdict() } else { Verdict::Wrong }
+    }
+
+    fn answer(&self) -> String {
+        match &self.last_after_request {
+            Some(last) => format!(
+                "The last of {} had a post {:.2} ms after it was sent (p50), {:.2} ms (p99).",
+                counted(self.followers as usize, "follower"),
+                last.p50,
+                last.p99
+            ),
+            None => self.traffic.answer(),
+        }
     }
 
     fn plots(&self) -> Vec<Plot> {
@@ -199,11 +210,24 @@ impl Display for FeedReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         writeln!(out, "{}", self.traffic.to_string().trim_end())?;
         let Self { posts, followers, outsiders, .. } = self;
-        writeln!(out, "{posts} posts to {followers} followers and the author; {outsiders} others listened")?;
+        let (posts, followers) = (counted(*posts as usize, "post"), counted(*followers as usize, "follower"));
+        writeln!(out, "{posts} to {followers} and the author; others who listened: {outsiders}")?;
         writeln!(out, "ms:                                            p50      p90      p99      max")?;
-        writeln!(out, "  the last feed's frame after the request {}", self.last_after_request)?;
-        writeln!(out, "  the last feed's frame after the answer  {}", self.last_after_answer)?;
-        writeln!(out, "  each feed's frame after the answer      {}", self.each_after_answer)?;
+        writeln!(
+            out,
+            "  the last feed's frame after the request {}",
+            Latency::columns(self.last_after_request.as_ref())
+        )?;
+        writeln!(
+            out,
+            "  the last feed's frame after the answer  {}",
+            Latency::columns(self.last_after_answer.as_ref())
+        )?;
+        writeln!(
+            out,
+            "  each feed's frame after the answer      {}",
+            Latency::columns(self.each_after_answer.as_ref())
+        )?;
         self.failed.iter().try_for_each(|(why, count)| writeln!(out, "VIOLATION: {count} × {why}"))
     }
 }

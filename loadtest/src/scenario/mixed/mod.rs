@@ -6,28 +6,27 @@
 
 mod events;
 mod rooms;
-mod shares;
 
 use std::collections::HashMap;
 
 use anyhow::{Result, bail, ensure};
 use indicatif::ProgressBar;
 
-pub use shares::Mix;
-
 use self::events::{Event, Events, Key, REACTIONS, What};
 use self::rooms::{Chosen, Room};
-use self::shares::{ACTS, Act};
 use super::drive::{self, Load};
 use super::flight::{Flight, Passage};
+use super::shares::{ACTS, Act, Mix};
+use super::traffic_report::{KindLine, TrafficReport};
 use super::{Plan, Run};
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::digest;
 use crate::frames::{self, Frame};
+use crate::latency::Latency;
 use crate::meter::{Meter, Ns, histogram};
 use crate::oracle::{Layout, Oracle, Violations};
 use crate::pacing::{Pacing, Release, Schedule};
-use crate::report::{KindLine, Latency, Round, TrafficReport};
+use crate::round::Round;
 use crate::tag::{SENDERS_MAX, Tag};
 use crate::target::Target;
 

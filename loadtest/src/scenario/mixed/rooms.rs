@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::events::{REACTIONS, What};
-use super::shares::Act;
 use crate::delivery::digest;
+use crate::scenario::shares::Act;
 
 /// Messages of a room that members still act on.
 const RECENT_MAX: usize = 64;

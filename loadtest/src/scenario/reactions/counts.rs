@@ -1,6 +1,7 @@
 //! The three counts of a post's reactions: in frames, in answers, in the table, and as they must be.
 
 use std::collections::HashSet;
+use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,13 @@ impl Counts {
 
     pub fn total(&self) -> i64 {
         self.likes + self.celebrations + self.golazos
+    }
+}
+
+impl Display for Counts {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { likes, celebrations, golazos } = self;
+        write!(out, "{likes} like, {celebrations} celebration, {golazos} golazo")
     }
 }
 

@@ -13,13 +13,16 @@ use serde::{Deserialize, Serialize};
 use super::connect::{self, Places};
 use super::feed::{Follows, GREETING, feed_path};
 use super::requests::{self, Pool};
-use super::{CONNECTING_MAX, Common, Plan, Run, Timing, drive, progress};
+use super::{CONNECTING_MAX, Plan, Run, drive, progress};
 use crate::client::Links;
 use crate::fixture::Fixture;
-use crate::html::{self, Plot};
+use crate::latency::Latency;
 use crate::meter::{Refused, Sample};
+use crate::options::{Common, Timing};
+use crate::plot::{self, Plot};
 use crate::proc;
-use crate::report::{Latency, Report, Round, median_round, write_refused};
+use crate::report::{Report, Verdict, write_refused};
+use crate::round::{Round, figure, median_round};
 use crate::setup;
 use crate::target::Target;
 use counts::{Counts, Stored, never_true};
@@ -74,7 +77,8 @@ pub struct ReactionsReport {
     /// The time in which these came.
     pub seconds: f64,
     /// From the last reaction's answer to the last viewer's final frame.
-    pub settled: Latency,
+    /// None where there was no reaction.
+    pub settled: Option<Latency>,
     pub counts: Counts,
     pub refused: Refused,
     pub checked: u64,
@@ -153,16 +157,16 @@ fn connect_viewers(
 /// What only the end shows: every frame was true once, and the last one is what the table says.
 fn judge(load: &mut Reactions, stored: &Stored) {
     for counts in never_true(&load.heard, &load.left_behind) {
-        load.fault(&format!("frames with counts that no reaction left behind, the like of {counts:?}"));
+        load.fault(&format!("frames with counts that no reaction left behind, the like of {counts}"));
     }
     let expected = load.expected();
     if stored.counts != expected {
-        load.fault(&format!("the post's counters are {:?}, those who reacted left {expected:?}", stored.counts));
+        load.fault(&format!("the post's counters are {}, those who reacted left {expected}", stored.counts));
     }
     match stored.counted() {
         Some(counted) if counted == stored.counts => {}
         Some(counted) => {
-            load.fault(&format!("the post's counters are {:?}, its reactions are {counted:?}", stored.counts));
+            load.fault(&format!("the post's counters are {}, its reactions are {counted}", stored.counts));
         }
         None => load.notes.push(format!(
             "the post lists {} of its {} reactions, so they were not counted one by one (with \
@@ -213,12 +217,22 @@ fn report(
 }
 
 impl Report for ReactionsReport {
-    fn clean(&self) -> bool {
-        self.violations.is_empty()
+    fn verdict(&self) -> Verdict {
+        Verdict::of(!self.violations.is_empty(), self.checked)
+    }
+
+    fn answer(&self) -> String {
+        let round = self.median.as_ref().and_then(|round| Some((round, round.echo?)));
+        round.map_or("No reaction was answered, so nothing was measured.".to_owned(), |(round, echo)| {
+            format!(
+                "{:.0} reactions a second became {:.0} frames; an answer took {:.2} ms (p50), {:.2} ms (p99).",
+                round.messages_per_second, round.deliveries_per_second, echo.p50, echo.p99
+            )
+        })
     }
 
     fn plots(&self) -> Vec<Plot> {
-        let mut plots = html::series_plots(&self.series);
+        let mut plots = plot::series_plots(&self.series);
         plots[0].title = "Frames at viewers, and reactions".to_owned();
         plots[0].lines[1].name = "reactions".to_owned();
         plots[3].title = "Server CPU per frame".to_owned();
@@ -241,26 +255,30 @@ impl Display for ReactionsReport {
         for (number, round) in self.rounds.iter().enumerate() {
             writeln!(
                 out,
-                "round {:<3}{:>13.1}{:>11.1} |{:>13.2} |{:>11.2}{:>10.2} | {}",
+                "round {:<3}{:>13.1}{:>11.1} |{:>13} |{:>11.2}{:>10} | {}",
                 number + 1,
                 round.messages_per_second,
                 round.deliveries_per_second,
-                round.server_cores.unwrap_or_default(),
+                figure(round.server_cores, 2),
                 round.load_cores,
-                round.generator.late_p99_ms,
-                round.echo
+                figure(round.generator.late_p99_ms, 2),
+                Latency::columns(round.echo.as_ref())
             )?;
         }
         if let Some(us) = self.server_us_per_reaction {
             writeln!(out, "server CPU for one reaction with its frames: {us:.0} µs")?;
         }
-        writeln!(out, "{} reactions and {} taken back; the post has {:?}", self.reacted, self.removed, self.counts)?;
+        writeln!(out, "{} reactions and {} taken back; the post has {}", self.reacted, self.removed, self.counts)?;
         writeln!(
             out,
             "the viewer that got the most: {} frames in {:.1} s (permitted: 10 at once, then {FRAMES_PER_SECOND_MAX} a second)",
             self.frames_of_one_max, self.seconds
         )?;
-        writeln!(out, "the last viewer's final frame after the last answer, ms: {}", self.settled)?;
+        writeln!(
+            out,
+            "the last viewer's final frame after the last answer, ms: {}",
+            Latency::columns(self.settled.as_ref())
+        )?;
         write_refused(out, &self.refused)?;
         self.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
         if self.violations.is_empty() {

@@ -1,0 +1,93 @@
+//! Packs the page into the binary: every file of `web/`, compressed once, under a path that changes with the content.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha1::{Digest, Sha1};
+
+/// Most of the page's weight is in files of a few kilobytes: the best compression takes a fraction of a second for all.
+const BROTLI_QUALITY: u32 = 11;
+const BROTLI_WINDOW_BITS: u32 = 22;
+const BROTLI_BUFFER_BYTES: usize = 4096;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut say = std::io::stdout();
+    writeln!(say, "cargo::rerun-if-changed=web\ncargo::rerun-if-changed=build.rs")?;
+
+    let files = read(&root.join("web"))?;
+    let version = hash(files.iter().flat_map(|(name, body)| [name.as_bytes(), body]));
+    let mut list = format!("const VERSION: &str = {version:?};\nconst EMBEDDED: &[Embedded] = &[\n");
+    for (name, body) in &files {
+        let body = if name == "index.html" { index(body, &version, &files)?.into_bytes() } else { body.clone() };
+        let plain = write(&out, name, "plain", &body)?;
+        let brotli = write(&out, name, "br", &brotli(&body)?)?;
+        let gzip = write(&out, name, "gz", &gzip(&body)?)?;
+        let hash = hash([body.as_slice()]);
+        writeln!(
+            list,
+            "    Embedded {{ name: {name:?}, hash: {hash:?}, plain: include_bytes!({plain:?}), brotli: \
+             include_bytes!({brotli:?}), gzip: include_bytes!({gzip:?}) }},"
+        )?;
+    }
+    list.push_str("];\n");
+    fs::write(out.join("page.rs"), list)?;
+    Ok(())
+}
+
+/// The folder's files by name, in the order of their names.
+fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Box<dyn std::error::Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or("a file of web/ has no plain name")?;
+        files.push((name.to_owned(), fs::read(&path)?));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The page itself: its files stand below the version, and modules are asked for at once instead of one import after another.
+fn index(body: &[u8], version: &str, files: &[(String, Vec<u8>)]) -> Result<String, Box<dyn std::error::Error>> {
+    let mut modules = String::new();
+    for (name, _) in files.iter().filter(|(name, _)| name.ends_with(".js")) {
+        writeln!(modules, "  <link rel=\"modulepreload\" href=\"/page/{name}\">")?;
+    }
+    let text = std::str::from_utf8(body)?;
+    let with_modules = text.replacen("</head>", &format!("{modules}</head>"), 1);
+    Ok(with_modules.replace("\"/page/", &format!("\"/page/{version}/")))
+}
+
+fn brotli(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut writer = brotli::CompressorWriter::new(Vec::new(), BROTLI_BUFFER_BYTES, BROTLI_QUALITY, BROTLI_WINDOW_BITS);
+    writer.write_all(body)?;
+    Ok(writer.into_inner())
+}
+
+fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    writer.write_all(body)?;
+    writer.finish()
+}
+
+fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha1::new();
+    for part in parts {
+        hasher.update(part.len().to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn write(out: &Path, name: &str, form: &str, body: &[u8]) -> std::io::Result<PathBuf> {
+    let path = out.join(format!("{name}.{form}"));
+    fs::write(&path, body)?;
+    Ok(path)
+}

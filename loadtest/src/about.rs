@@ -1,0 +1,137 @@
+//! What surrounds a report: when, where and how it was made.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::options::Common;
+use crate::target::TargetKind;
+
+/// What follows one of these is nobody else's business.
+const SECRET_FLAGS: [&str; 1] = ["--secret"];
+
+/// The version is not worth more waiting.
+const METRICS_WITHIN: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Debug, Serialize)]
+pub struct About {
+    /// RFC 3339, UTC: when the run began.
+    pub date: String,
+    pub host: String,
+    /// Cores and processor.
+    pub machine: String,
+    pub kernel: String,
+    pub loadtest_version: &'static str,
+    /// As the server's metrics say it; none where they do not.
+    pub server_version: Option<String>,
+    pub command: String,
+}
+
+/// A report with what surrounds it.
+#[derive(Serialize)]
+pub struct Told<'a, R> {
+    pub about: &'a About,
+    /// The run was ended before its time: the figures are of what was measured until then.
+    pub cut_off: bool,
+    /// What the figures come to, in a sentence.
+    pub answer: String,
+    #[serde(flatten)]
+    pub report: &'a R,
+}
+
+impl About {
+    /// Of this process and machine, now.
+    pub fn now() -> Self {
+        let system = rustix::system::uname();
+        let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+        Self {
+            date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            host: text(system.nodename()),
+            machine: machine(),
+            kernel: format!("{} {}", text(system.sysname()), text(system.release())),
+            loadtest_version: env!("CARGO_PKG_VERSION"),
+            server_version: None,
+            command: command(std::env::args()),
+        }
+    }
+
+    /// With the version that the server under test tells.
+    pub fn with_server(mut self, common: &Common) -> Self {
+        if common.target == TargetKind::Pregon {
+            self.server_version = metrics(&format!("{}/metrics", common.api_url().trim_end_matches('/')))
+                .as_deref()
+                .and_then(build_version);
+        }
+        self
+    }
+}
+
+fn metrics(url: &str) -> Option<String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(METRICS_WITHIN)).build().into();
+    agent.get(url).call().ok()?.body_mut().read_to_string().ok()
+}
+
+/// Cores and processor.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let processors = read("/proc/cpuinfo");
+    let cores = processors.lines().filter(|line| line.starts_with("processor")).count();
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or("an unknown processor", |(_, model)| model.trim());
+    format!("{cores} cores of {model}")
+}
+
+/// As it could be typed again, without secrets.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut words = Vec::new();
+    let mut is_secret = false;
+    for argument in arguments {
+        let secret = SECRET_FLAGS.iter().find(|flag| argument.starts_with(&format!("{flag}=")));
+        let shown = match secret {
+            _ if is_secret => "***".to_owned(),
+            Some(flag) => format!("{flag}=***"),
+            None => quoted(&argument),
+        };
+        is_secret = SECRET_FLAGS.contains(&argument.as_str());
+        words.push(shown);
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The label `version` of Prometheus' customary `…_build_info`.
+fn build_version(metrics: &str) -> Option<String> {
+    let line = metrics.lines().find(|line| line.starts_with("pregon_build_info{"))?;
+    let (_, rest) = line.split_once("version=\"")?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_typed_again_and_tells_no_secret() {
+        let shown = |words: &[&str]| command(words.iter().map(ToString::to_string));
+        assert_eq!(
+            shown(&["loadtest", "room", "--secret", "s3 cret", "--members", "5"]),
+            "loadtest room --secret *** --members 5"
+        );
+        assert_eq!(shown(&["x", "--secret=abc", "a b", "it's"]), r"x --secret=*** 'a b' 'it'\''s'");
+    }
+
+    #[test]
+    fn the_servers_version_is_read_from_its_metrics() {
+        let metrics = "# TYPE pregon_build_info gauge\npregon_build_info{node=\"a\",version=\"0.3.1\"} 1\n";
+        assert_eq!(build_version(metrics).as_deref(), Some("0.3.1"));
+        assert_eq!(build_version("pregon_sessions 3\n"), None);
+    }
+}

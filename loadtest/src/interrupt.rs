@@ -1,0 +1,51 @@
+//! Ctrl-C and SIGTERM: the run stops measuring and tells what it has. A second one ends it at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Exit code of a run that was cut off.
+pub const EXIT_CUT_OFF: u8 = 3;
+
+/// One look at the flag at least so often while waiting.
+const LOOK: Duration = Duration::from_millis(50);
+
+static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Listens from now on.
+pub fn listen() -> Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: only the second signal finds the flag set.
+        flag::register_conditional_shutdown(signal, EXIT_CUT_OFF.into(), Arc::clone(&ASKED)).context("a signal")?;
+        flag::register(signal, Arc::clone(&ASKED)).context("a signal")?;
+    }
+    Ok(())
+}
+
+/// Is the run to stop?
+pub fn is_asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
+/// An error where there is nothing to tell of yet.
+pub fn check(what: &str) -> Result<()> {
+    if is_asked() {
+        bail!("cut off while {what}: nothing was measured yet");
+    }
+    Ok(())
+}
+
+/// Sleeps, but not beyond the signal.
+pub fn sleep(time: Duration) {
+    let until = Instant::now() + time;
+    while !is_asked() {
+        match until.checked_duration_since(Instant::now()) {
+            Some(left) if !left.is_zero() => std::thread::sleep(left.min(LOOK)),
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the page makes up for after it was cut off: changes it missed, messages under way, handshakes without an answer.
+
+use serde_json::{Value, json};
+
+use crate::browser::{ENTER, PATIENCE, Tab, alone};
+use crate::support::{Server, Socket};
+
+/// More than the server's newest page, twice.
+const MESSAGES: usize = 50;
+
+#[tokio::test]
+async fn changes_during_an_absence_are_learnt_wherever_one_looks() {
+    let server = Server::builder().seed(2, 1, 2).on_file().start().await;
+    alone(server, json!({}), missed_changes).await;
+}
+
+async fn missed_changes(mut server: Server, tab: Tab) {
+    let ids = write(&server, 1, 1..=MESSAGES).await;
+    tab.enter(&server, 0).await;
+    tab.open_room(&server, 0).await;
+    tab.shows_text(&text(MESSAGES)).await;
+    tab.until(&format!("document.getElementById('log').scrollTop = 0; return document.querySelectorAll('[data-testid=message]').length === {MESSAGES};")).await;
+    tab.shows_text(&text(3)).await;
+
+    // While the server is away its database changes: far up, where the person looks, and further down.
+    server.kill();
+    tab.shows("[data-testid=connection]:not([data-state=live])").await;
+    let id = |number: usize| ids[number - 1].replace('-', "");
+    for (number, change) in [
+        (3, "content = 'otra cosa', is_edited = 1"),
+        (4, "is_deleted = 1"),
+        (25, "is_deleted = 1"),
+        (49, "content = 'casi la última'"),
+    ] {
+        assert_eq!(server.execute(&format!("UPDATE messages SET {change} WHERE id = ?1"), &[&id(number)]).await, 1);
+    }
+    server.restart_in_place();
+    tab.shows("[data-testid=connection][data-state=live]").await;
+    tab.shows_text("otra cosa").await;
+    tab.until(&gone(4)).await;
+    // What nobody looked at is asked for once somebody does.
+    tab.run("document.getElementById('log').scrollTop = 1e9;", vec![]).await;
+    tab.shows_text("casi la última").await;
+    tab.run("[...document.querySelectorAll('[data-testid=text]')].find((one) => one.textContent === arguments[0])?.scrollIntoView();", vec![json!(text(26))]).await;
+    tab.until(&gone(25)).await;
+    assert_eq!(tab.count("[data-testid=message]").await, MESSAGES - 2);
+}
+
+#[tokio::test]
+async fn a_message_under_way_at_a_kill_is_sent_again_by_itself_and_stored_once() {
+    let server = Server::builder().seed(2, 1, 2).start().await;
+    alone(server, json!({}), killed).await;
+}
+
+async fn killed(mut server: Server, tab: Tab) {
+    tab.enter(&server, 0).await;
+    tab.open_room(&server, 0).await;
+    // Stored or not: the page cannot know of either when the server goes.
+    tab.run("WebSocket.prototype.send = ((send) => function (text) { window.sent = (window.sent ?? '') + text; return send.call(this, text); })(WebSocket.prototype.send);", vec![]).await;
+    tab.fill("#composer-text", &format!("antes{ENTER}")).await;
+    tab.shows("[data-testid=message] [data-testid=tick]").await;
+    server.signal("STOP");
+    tab.fill("#composer-text", &format!("en camino{ENTER}")).await;
+    tab.shows("[data-testid=pending][data-status=sent]").await;
+    server.kill();
+    tab.shows("[data-testid=connection]:not([data-state=live])").await;
+    tab.fill("#composer-text", &format!("después{ENTER}")).await;
+    tab.shows("[data-testid=pending][data-status=waiting] ~ [data-testid=pending][data-status=waiting]").await;
+    server.restart_in_place();
+    for text in ["antes", "en camino", "después"] {
+        tab.shows_text(text).await;
+    }
+    tab.until("return document.querySelectorAll('[data-testid=message]').length === 3 && !document.querySelector('[data-testid=pending]');").await;
+    assert_eq!(history(&server).await, ["antes", "en camino", "después"]);
+
+    // A text that was stored, whose echo got lost, is not stored twice.
+    let stored = tab.run("return JSON.parse(sessionStorage.getItem('pregon.session')).user.username", vec![]).await;
+    assert_eq!(stored, json!(server.fixture.users[0].username));
+    tab.run(
+        "const key = `pregon.outbox.${arguments[0]}`; const id = JSON.parse(`[${window.sent.replaceAll('}{', '},{')}]`).findLast((frame) => frame.content === 'después').client_id;
+         sessionStorage.setItem(key, JSON.stringify([{ key: id, content: 'después', status: 'sent', error: '', at: Date.now(), sentAt: Date.now() }])); location.reload();",
+        vec![json!(server.fixture.rooms[0].id)],
+    )
+    .await;
+    tab.shows("[data-testid=connection][data-state=live]").await;
+    tab.shows_text("después").await;
+    tab.until("return !document.querySelector('[data-testid=pending]') && !sessionStorage.getItem(`pregon.outbox.${document.getElementById('chat').dataset.roomId}`);").await;
+    assert_eq!(history(&server).await, ["antes", "en camino", "después"]);
+}
+
+/// Sockets to which nobody answers, as long as they are there.
+const SILENCE: &str = "window.Real ??= WebSocket; window.tried = 0;
+    window.WebSocket = class { constructor() { window.tried += 1; this.readyState = 0; } send() {} close() {} };";
+const SPEECH: &str = "window.WebSocket = window.Real;";
+const BREAK: &str = "dispatchEvent(new Event('offline'));";
+
+#[tokio::test]
+async fn a_handshake_without_an_answer_is_given_up_and_a_new_network_is_heard_meanwhile() {
+    let server = Server::builder().seed(2, 1, 2).start().await;
+    alone(server, json!({}), unanswered).await;
+}
+
+async fn unanswered(server: Server, tab: Tab) {
+    tab.enter(&server, 0).await;
+    tab.open_room(&server, 0).await;
+    let states = "window.states = []; new MutationObserver(() => states.push(document.querySelector('[data-testid=connection]').dataset.state))
+        .observe(document.querySelector('[data-testid=connection]'), { attributes: true });";
+    tab.run(states, vec![]).await;
+
+    tab.run(&format!("{SILENCE}{BREAK}"), vec![]).await;
+    tab.until("return window.tried > 0;").await;
+    tab.run(&format!("states.length = 0; {SPEECH} dispatchEvent(new Event('online'));"), vec![]).await;
+    tab.shows("[data-testid=connection][data-state=live]").await;
+    assert_eq!(
+        tab.run("return states.includes('waiting');", vec![]).await,
+        json!(false),
+        "it did not wait for the old handshake"
+    );
+
+    tab.run(&format!("{SILENCE}{BREAK}"), vec![]).await;
+    tab.until("return window.tried > 0;").await;
+    tab.run(&format!("states.length = 0; {SPEECH}"), vec![]).await;
+    // Given up by itself, then as after any other failure.
+    tab.shows("[data-testid=connection][data-state=live]").await;
+    assert_eq!(tab.run("return states.includes('waiting');", vec![]).await, json!(true));
+}
+
+fn text(number: usize) -> String {
+    format!("mensaje {number}")
+}
+
+fn gone(number: usize) -> String {
+    let text = text(number);
+    format!("return [...document.querySelectorAll('[data-testid=text]')].every((one) => one.textContent !== '{text}');")
+}
+
+/// Messages of a user in the first room, one after the other; their ids.
+pub async fn write(server: &Server, user: usize, numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
+    let mut socket = server.join(0, user).await;
+    let mut ids = Vec::new();
+    for number in numbers {
+        ids.push(say(&mut socket, json!({ "type": "chat_message", "content": text(number) })).await);
+    }
+    ids
+}
+
+/// Sends a message and waits for its echo; its id.
+pub async fn say(socket: &mut Socket, frame: Value) -> String {
+    socket.send(frame).await;
+    let within = tokio::time::timeout(PATIENCE, socket.expect("chat_message")).await.expect("an echo");
+    within["message"]["id"].as_str().expect("an id").to_owned()
+}
+
+/// The texts of the first room, oldest first.
+async fn history(server: &Server) -> Vec<String> {
+    let path = format!("/api/messaging/chats/{}/messages/", server.fixture.rooms[0].id);
+    let page = server.done("GET", &path, 0, None).await;
+    let messages = page["results"].as_array().expect("a list");
+    messages.iter().rev().map(|message| message["content"].as_str().expect("a text").to_owned()).collect()
+}

@@ -1,0 +1,77 @@
+// Files on their way into rooms: they go on while another room is shown.
+
+import * as api from './api.js';
+import { toast } from './dom.js';
+import { errorText } from './i18n.js';
+import { uniqueId } from './outbox.js';
+
+const rooms = new Map();
+
+/** The uploads of a room, the same whoever asks. */
+export function uploadsOf(roomId) {
+  if (!rooms.has(roomId)) rooms.set(roomId, new RoomUploads(roomId));
+  return rooms.get(roomId);
+}
+
+/** Would leaving the page lose a file that did not arrive yet? */
+export function hasUploads() {
+  return [...rooms.values()].some((uploads) => uploads.list.length > 0);
+}
+
+/** For whoever leaves for good: what is under way ends. */
+export function stopUploads() {
+  for (const uploads of rooms.values()) for (const upload of [...uploads.list]) uploads.discard(upload);
+  rooms.clear();
+}
+
+/** Each change is told to all by the event `pregon:uploads`. */
+class RoomUploads {
+  constructor(roomId) {
+    this.roomId = roomId;
+    /** `{ key, file, kind, caption, status, share, error, preview }`; the status is `sending` or `failed`. */
+    this.list = [];
+    /** Hears the stored message while the room is shown. */
+    this.onStored = null;
+  }
+
+  add(file, caption) {
+    const kind = file.type.split('/')[0];
+    const preview = kind === 'image' ? URL.createObjectURL(file) : null;
+    const upload = { key: uniqueId(), file, kind, caption, preview, at: Date.now() };
+    this.list.push(upload);
+    this.start(upload);
+  }
+
+  /** Also once more, after a failure: the key keeps a file that did arrive from being stored twice. */
+  async start(upload) {
+    Object.assign(upload, { status: 'sending', share: 0, error: '', abort: new AbortController() });
+    changed();
+    const { file, kind, caption, key } = upload;
+    const onProgress = (share) => {
+      upload.share = share;
+      upload.onShare?.(share);
+    };
+    try {
+      const fields = { [kind]: file, message_type: kind, content: caption, client_id: key };
+      const message = await api.upload(this.roomId, fields, onProgress, upload.abort.signal);
+      this.onStored?.(message);
+      this.discard(upload);
+    } catch (error) {
+      if (!this.list.includes(upload)) return;
+      Object.assign(upload, { status: 'failed', error: errorText(error) });
+      if (!this.onStored) toast(`${file.name}: ${upload.error}`);
+      changed();
+    }
+  }
+
+  discard(upload) {
+    this.list = this.list.filter((one) => one !== upload);
+    upload.abort.abort();
+    if (upload.preview) URL.revokeObjectURL(upload.preview);
+    changed();
+  }
+}
+
+function changed() {
+  dispatchEvent(new Event('pregon:uploads'));
+}
