@@ -39,8 +39,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The folder's files by name, in the order of their names.
-fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Box<dyn std::error::Error>> {
+/// Names and contents, in the order of the names.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The folder's files.
+fn read(folder: &Path) -> Result<Files, Box<dyn std::error::Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

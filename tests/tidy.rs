@@ -112,7 +112,7 @@ fn files_and_functions_stay_small() {
                 if length > FUNCTION_LINES_MAX {
                     too_long.push(format!("{}: {name} {length} lines", path.display()));
                 } else {
-                    println!("long: {}: {name} {length} lines", path.display());
+                    eprintln!("long: {}: {name} {length} lines", path.display());
                 }
             }
         }

@@ -27,8 +27,9 @@ impl Latency {
     }
 
     /// The median of each figure over those that were measured.
-    pub fn median(all: impl Iterator<Item = Option<Self>> + Clone) -> Option<Self> {
-        let part = |part: fn(&Self) -> f64| median(all.clone().flatten().map(|latency| part(&latency)).collect());
+    pub fn median(all: impl Iterator<Item = Option<Self>>) -> Option<Self> {
+        let all: Vec<Self> = all.flatten().collect();
+        let part = |part: fn(&Self) -> f64| median(all.iter().map(part).collect());
         Some(Self {
             p50: part(|latency| latency.p50)?,
             p90: part(|latency| latency.p90)?,

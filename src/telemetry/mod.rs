@@ -97,6 +97,7 @@ fn describe() {
     describe_gauge!("pregon_database_bytes", Unit::Bytes, "SQLite's file.");
     describe_counter!("pregon_http_requests_total", "REST requests by method, route and status.");
     describe_histogram!("pregon_http_request_seconds", Unit::Seconds, "A REST request, until its answer is made.");
+    describe_counter!("pregon_answers_refused_total", "Answers that were 503 since too many waited for their readers.");
     describe_counter!("pregon_media_removed_total", "Files that no row named any more.");
     describe_counter!("pregon_feed_lists_total", "Lists of whom a user hears, by where they came from.");
     describe_gauge!("pregon_io", "1 for the back end by which frames leave.");

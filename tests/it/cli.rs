@@ -181,7 +181,7 @@ async fn a_database_file_is_served_once_and_again_right_after_a_kill() {
     }
     for _ in 0..3 {
         server.kill();
-        server.restart();
+        server.restart_in_place();
     }
     assert_eq!(server.status("/readyz").await, 200);
 }
