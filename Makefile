@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check serve django-demo load bench counts bench-peers bench-peers-full
+.PHONY: test check simulate serve django-demo load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -13,6 +13,11 @@ check:
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test tidy
 	cargo test --workspace --test it -- codec:: simulation::
+
+# A longer simulation of whole shards than the tests have: SEEDS=… for another number, FROM=… for another first one.
+simulate:
+	PREGON_SIMULATE_SEEDS=$(or $(SEEDS),20000) PREGON_SIMULATE_FROM=$(or $(FROM),1000000) \
+	  cargo test -p pregon --lib engine::shard::sim -- --nocapture
 
 serve:
 	cargo run --release

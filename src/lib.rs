@@ -10,9 +10,10 @@
 //! 6. [`fanout`] brings what was committed to the shards with listeners.
 //!
 //! Around them: [`rest`] serves the same over HTTP, [`django`] hears what a Django beside us writes, [`server`] joins all
-//! parts, [`config`] reads settings and [`cli`] commands. [`ids`], [`limits`], [`clock`] and [`telemetry`] serve everybody.
+//! parts, [`config`] reads settings and [`cli`] commands. [`ids`], [`limits`], [`clock`], [`alarm`] and [`telemetry`] serve everybody.
 
 pub mod access;
+pub mod alarm;
 pub mod domain;
 pub mod engine;
 pub mod fanout;

@@ -91,6 +91,12 @@ impl Presence {
         gone
     }
 
+    /// Nobody is present, nor in grace.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
     /// When [`Self::gone`] next has something to say, if at all.
     pub fn next_due(&self) -> Option<Instant> {
         self.leaving.front().map(|(since, ..)| *since + self.grace)

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::alarm;
 use crate::domain::event::Committed;
 use crate::domain::feed::event::FeedEvent;
 use crate::engine::shard::port::{Follows, Inbox, LoadFollows, ToShard};
@@ -164,7 +165,7 @@ pub(crate) fn port(
     let (ask, mut asked) = mpsc::channel::<Question>(FEED_LOADS_WAITING_MAX);
     let loads = Arc::new(Semaphore::new(FEED_LOADS_MAX));
     let reader = Arc::new(Reader { store, inboxes, lists });
-    control.spawn(async move {
+    control.spawn(alarm::watched("the reader of lists of authors", async move {
         loop {
             let Ok(question) = timeout(life(), asked.recv()).await else {
                 // Nobody comes back any more: what is remembered is of no more use.
@@ -174,9 +175,13 @@ pub(crate) fn port(
             let Some(question) = question else { return };
             // A list is in memory from here until its shard has worked it off.
             let Ok(permit) = Arc::clone(&loads).acquire_owned().await else { return };
-            tokio::spawn(answer(Arc::clone(&reader), question, permit));
+            // A list that never comes would leave its feed loading, and the shard hearing everybody.
+            tokio::spawn(alarm::watched(
+                "the reading of a list of authors",
+                answer(Arc::clone(&reader), question, permit),
+            ));
         }
-    });
+    }));
     Arc::new(move |user, shard, feed| ask.try_send(Question { user, shard, feed }).is_ok())
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::alarm;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::comment::Comment;
@@ -129,7 +130,9 @@ impl Fanout {
     pub fn start(self: &Arc<Self>, read_post: ReadPost) -> std::io::Result<JoinHandle<()>> {
         let _ = self.read_post.set(read_post);
         let fanout = Arc::clone(self);
-        std::thread::Builder::new().name("bursts".into()).spawn(move || fanout.send_held())
+        std::thread::Builder::new()
+            .name("bursts".into())
+            .spawn(move || _ = alarm::guard("the thread of bursts", || fanout.send_held()))
     }
 
     /// Ends the thread. Nobody listens any more.

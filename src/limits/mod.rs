@@ -58,6 +58,12 @@ pub const INBOX_MESSAGES_MAX: usize = 8 * 1024;
 /// Bytes of frames in a shard's inbox. Full: the same. An empty inbox takes a message of any size.
 pub const INBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Messages for other shards that may wait in a shard while inboxes are full. Full: what may be dropped is, and new sockets are
+/// sent away with 1013. Beyond it wait only the comings and goings of sessions, two for each.
+pub const OVERFLOW_MESSAGES_MAX: usize = 1024;
+/// Bytes of frames in them. Full: the same.
+pub const OVERFLOW_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 // --- a session ---
 
 /// A session whose socket is full and that is behind by more than this gets no more ephemeral frames.
@@ -83,11 +89,6 @@ pub const WAITING_BYTES_MAX: usize = 192 * 1024 * 1024;
 /// A shard's share at least, however many there are.
 pub const SHARD_WAITING_BYTES_MIN: usize = 8 * 1024 * 1024;
 
-/// A shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers have
-/// caught up.
-pub fn shard_waiting_bytes_max(shards: usize) -> usize {
-    (WAITING_BYTES_MAX / shards.max(1)).max(SHARD_WAITING_BYTES_MIN)
-}
 /// From the queued close frame to the reset of a connection whose peer does not take it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Silence after which the server asks with a protocol ping.
@@ -96,6 +97,13 @@ pub const PING_AFTER: Duration = Duration::from_secs(20);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the accepted connection, or from the first byte of a further request, to that request's complete head.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is read of a request's body behind its answer, so that its connection serves on; beyond it the connection ends.
+pub const LEFTOVER_BYTES_MAX: u64 = 64 * 1024;
+/// How long that is waited for: the answer waits, too.
+pub const LEFTOVER_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a connection that ends before all was read takes in what still comes: closed at once, it would be reset, and the
+/// answer might be lost with it (RFC 9112 §9.6).
+pub const LINGER: Duration = Duration::from_secs(2);
 /// From SIGTERM to the last session's goodbye, unless set otherwise. No other node takes over whoever is sent away, so a
 /// longer drain is a longer absence: the app's hooks try again after 1, 3 and 7 s, some of them never after that.
 pub const DRAIN_ALONE: Duration = Duration::from_secs(2);
@@ -110,6 +118,64 @@ pub const LAST_REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 pub const TOKEN_GRACE: Duration = Duration::from_secs(60);
 /// The longest life of a session; ends with 1001 so that the client comes back.
 pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+// --- the bounds of a shard as a value ---
+
+/// The bounds of what waits on one shard, as a value: the simulation lowers them, so that it reaches each of them soon.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// [`CHUNK_BYTES`].
+    pub chunk_bytes: usize,
+    /// [`WRITE_BYTES_MAX`].
+    pub write_bytes_max: usize,
+    /// [`PUBLICATION_BYTES_MAX`].
+    pub publication_bytes_max: usize,
+    /// [`OUTBOX_SHARED_BYTES_MAX`].
+    pub shared_bytes_max: usize,
+    /// [`OUTBOX_OWED_BYTES_MAX`].
+    pub owed_bytes_max: usize,
+    /// [`OUTBOX_PARTS_MAX`].
+    pub parts_max: usize,
+    /// [`DEBT_STEP_BYTES`].
+    pub debt_step_bytes: usize,
+    /// The shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers
+    /// have caught up.
+    pub waiting_bytes_max: usize,
+    /// [`OVERFLOW_MESSAGES_MAX`].
+    pub overflow_messages_max: usize,
+    /// [`OVERFLOW_BYTES_MAX`].
+    pub overflow_bytes_max: usize,
+    /// [`FEED_SLICE_ENTRIES`].
+    pub feed_slice_entries: usize,
+    /// [`FEED_RECENT_MAX`].
+    pub feed_recent_max: usize,
+}
+
+impl Bounds {
+    /// Those of one of so many shards.
+    pub fn of_shards(shards: usize) -> Self {
+        Self {
+            chunk_bytes: CHUNK_BYTES,
+            write_bytes_max: WRITE_BYTES_MAX,
+            publication_bytes_max: PUBLICATION_BYTES_MAX,
+            shared_bytes_max: OUTBOX_SHARED_BYTES_MAX,
+            owed_bytes_max: OUTBOX_OWED_BYTES_MAX,
+            parts_max: OUTBOX_PARTS_MAX,
+            debt_step_bytes: DEBT_STEP_BYTES,
+            waiting_bytes_max: (WAITING_BYTES_MAX / shards.max(1)).max(SHARD_WAITING_BYTES_MIN),
+            overflow_messages_max: OVERFLOW_MESSAGES_MAX,
+            overflow_bytes_max: OVERFLOW_BYTES_MAX,
+            feed_slice_entries: FEED_SLICE_ENTRIES,
+            feed_recent_max: FEED_RECENT_MAX,
+        }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::of_shards(1)
+    }
+}
 
 // --- rooms ---
 

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::alarm;
 use crate::config::Settings;
 use crate::django::Mode;
 use crate::django::doorbell::Ringer;
@@ -84,8 +85,8 @@ impl Neighbour {
             live: Box::new(move || rooms.live(|topic| matches!(topic, Topic::Room(_) | Topic::Notifications(_)))),
             publish: Box::new(move |events| told.publish(events)),
         });
-        let tail = control.spawn(tail.run());
-        control.spawn(sweep.run());
+        let tail = control.spawn(alarm::watched("the look at rows that Django adds", tail.run()));
+        control.spawn(alarm::watched("the look at whom users follow", sweep.run()));
         let redis = settings.redis.clone().zip(self.link);
         let listener = redis.map(|(address, link)| {
             let rows = Arc::clone(&self.rows);
@@ -100,7 +101,8 @@ impl Neighbour {
                 live: Box::new(move || topics.live(|topic| group_of(*topic).is_some())),
                 hear: Arc::new(move |element| ringer.hear(element)),
             };
-            control.spawn(Listener::new(address, PREFIX, ears, link).run(stopped))
+            let listener = Listener::new(address, PREFIX, ears, link).run(stopped);
+            control.spawn(alarm::watched("the listener of Django's channel layer", listener))
         });
         Work { stop, listener, tail }
     }

@@ -4,6 +4,7 @@ mod active_check;
 mod answers;
 mod django;
 mod ended_logins;
+mod leftover;
 mod one_server;
 mod post_reread;
 mod rest;
@@ -29,6 +30,7 @@ use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
+use crate::alarm;
 use crate::config::{Database, Settings};
 use crate::django::follow_sweep::Sweep;
 use crate::domain::chat::event::ChatEvent;
@@ -120,53 +122,66 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     choose_io(settings.io)?;
     let shards = start_shards(settings.shards, settings.io, listeners, &ports)?;
     let every = |usual| django::sweep_every(neighbour.as_ref(), usual);
-    let every = Every { active: every(settings.active_check), participants: every(PARTICIPANT_SWEEP) };
-    start_sweeps(control.handle(), &store, &routes, &inboxes, logins_bell, every);
-    if let Database::Sqlite(_) = settings.database {
-        // What another program's database names, it may also name where pregon does not look.
-        control.spawn(orphans::collect(store.clone(), media, settings.media_sweep.then_some(MEDIA_SWEEP)));
-    }
+    let sweeps = Sweeps {
+        active_every: every(settings.active_check),
+        participants_every: every(PARTICIPANT_SWEEP),
+        logins_bell,
+        media: matches!(settings.database, Database::Sqlite(_)).then_some(media),
+        media_every: settings.media_sweep.then_some(MEDIA_SWEEP),
+    };
+    sweeps.start(control.handle(), &store, &routes, &inboxes);
     let beside = neighbour.map(|found| {
         let sweep = Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
         found.start(settings, sweep, &fanout, control.handle())
     });
-    control.spawn(upkeep(prometheus, settings.database.file().map(Path::to_owned)));
+    let measured = upkeep(prometheus, settings.database.file().map(Path::to_owned));
+    control.spawn(alarm::watched("the upkeep of metrics", measured));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
-    control.block_on(stop::stop(stops, &lifecycle, &inboxes, settings.drain, shards, &under_way))?;
-    end(control, beside, &fanout, bursts, &*closing);
-    Ok(())
+    let stopped = control.block_on(stop::stop(stops, &lifecycle, &inboxes, settings.drain, shards, &under_way));
+    end(stopped, control, beside, &fanout, bursts, &*closing)
 }
 
-/// How often is looked at what.
-#[derive(Clone, Copy)]
-struct Every {
-    active: Duration,
-    participants: Duration,
-}
-
-/// Starts the looks for sessions that may go on no longer.
-fn start_sweeps(
-    control: &Handle,
-    store: &Arc<dyn Store>,
-    routes: &Arc<Routes>,
-    inboxes: &Arc<[Arc<Inbox>]>,
+/// What looks again and again at what others may have changed.
+struct Sweeps {
+    active_every: Duration,
+    participants_every: Duration,
+    /// Rings when a login has ended.
     logins_bell: Arc<Notify>,
-    every: Every,
-) {
-    control.spawn(active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), every.active));
-    control.spawn(ended_logins::sweep(store.clone(), inboxes.clone(), logins_bell, every.active));
-    control.spawn(sweep_participants(store.clone(), routes.clone(), inboxes.clone(), every.participants));
+    /// What another program's database names, it may also name where pregon does not look: then `None`.
+    media: Option<Arc<MediaDir>>,
+    media_every: Option<Duration>,
 }
 
-/// All sessions are gone: what served them ends, each before what it needs.
+impl Sweeps {
+    fn start(self, control: &Handle, store: &Arc<dyn Store>, routes: &Arc<Routes>, inboxes: &Arc<[Arc<Inbox>]>) {
+        let sweep = active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), self.active_every);
+        control.spawn(alarm::watched("the look at active users", sweep));
+        let sweep = ended_logins::sweep(store.clone(), inboxes.clone(), self.logins_bell, self.active_every);
+        control.spawn(alarm::watched("the look at logins that have ended", sweep));
+        let sweep = sweep_participants(store.clone(), routes.clone(), inboxes.clone(), self.participants_every);
+        control.spawn(alarm::watched("the look at participants", sweep));
+        if let Some(media) = self.media {
+            let sweep = orphans::collect(store.clone(), media, self.media_every);
+            control.spawn(alarm::watched("the look at unnamed uploads", sweep));
+        }
+    }
+}
+
+/// All sessions are gone: what served them ends, each before what it needs. Unless the server could not go on: whoever
+/// keeps it from that may never end, and nobody waits for it.
 fn end(
+    stopped: anyhow::Result<()>,
     control: Runtime,
     beside: Option<django::Work>,
     fanout: &Fanout,
     bursts: JoinHandle<()>,
     store: &dyn Housekeeping,
-) {
+) -> anyhow::Result<()> {
+    if stopped.is_err() {
+        control.shutdown_background();
+        return stopped;
+    }
     if let Some(beside) = beside {
         control.block_on(beside.stop());
     }
@@ -175,6 +190,7 @@ fn end(
     control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
+    Ok(())
 }
 
 /// Each connection is an open file, and many systems begin with a limit of 1024 below a far higher one.

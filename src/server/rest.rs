@@ -21,6 +21,7 @@ use crate::access::client_address::{self, Network, PeerAddr};
 use crate::engine::shard::port::{Promise, Rest, RestBody};
 use crate::rest::error::Error;
 use crate::server::answers::{Answers, Share, holding};
+use crate::server::leftover::Leftover;
 
 /// Bodies below this size are not counted: a connection costs about as much.
 const COUNTED_BYTES_MIN: u64 = 16 * 1024;
@@ -76,14 +77,17 @@ fn answer(
     let counted = Arc::clone(&under_way.0).try_acquire_owned();
     control.spawn(async move {
         let _counted = counted;
-        let mut request = request.map(Body::new);
+        let (mut request, leftover) = Leftover::of(request);
         request.extensions_mut().insert(PeerAddr(caller.peer));
         let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
         let Some((response, share)) = within_bounds(response, &caller) else {
-            let _ = hand_over.send(refused().await);
+            let mut refused = refused().await;
+            leftover.settle(refused.headers_mut()).await;
+            let _ = hand_over.send(refused);
             return;
         };
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        leftover.settle(&mut parts.headers).await;
         if body.size_hint().exact().is_some_and(|bytes| bytes <= WHOLE_BYTES_MAX) {
             let whole = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
             let whole = share.map_or(whole.clone(), |share| holding(whole, share));

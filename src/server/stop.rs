@@ -25,7 +25,7 @@ const NO_SIGNALS: &str = "the system does not deliver signals";
 /// From now on signals that would end the process unasked are ignored, each with a line in the log.
 pub(super) fn ignore_others(control: &Runtime) -> anyhow::Result<()> {
     let ignored = Ignored::install(control).context(NO_SIGNALS)?;
-    control.spawn(ignored.listen());
+    control.spawn(crate::alarm::watched("the listener to signals", ignored.listen()));
     Ok(())
 }
 
@@ -92,7 +92,24 @@ impl Stops {
 }
 
 /// Waits for a signal, then ends the sessions: spread over the window after SIGTERM and SIGQUIT, at once after SIGINT.
+///
+/// # Errors
+/// Why the server cannot go on, as soon as it cannot.
 pub(super) async fn stop(
+    stops: Stops,
+    lifecycle: &Lifecycle,
+    inboxes: &[Arc<Inbox>],
+    window: Duration,
+    shards: Vec<JoinHandle<()>>,
+    under_way: &UnderWay,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        stopped = drain(stops, lifecycle, inboxes, window, shards, under_way) => stopped,
+        reason = crate::alarm::raised() => anyhow::bail!("the server cannot go on: {reason}"),
+    }
+}
+
+async fn drain(
     stops: Stops,
     lifecycle: &Lifecycle,
     inboxes: &[Arc<Inbox>],

@@ -43,10 +43,12 @@ impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
         Self { cache: Cache::new(limits::CACHE_ENTRIES), generation: AtomicU64::new(0) }
     }
 
-    /// What was read no longer than `limits::ADMISSION_CACHE_SECONDS` before `now`.
+    /// What was read no longer than `limits::ADMISSION_CACHE_SECONDS` before `now`. What was read far ahead of it is old, too: the
+    /// clock was put back since, and nobody knows when that was.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<T> {
         let aged = self.cache.get(key)?;
-        (aged.at.plus_seconds(limits::ADMISSION_CACHE_SECONDS) > now).then_some(aged.value)
+        let age = now.0.abs_diff(aged.at.0);
+        (age < limits::ADMISSION_CACHE_SECONDS.unsigned_abs() * 1_000_000).then_some(aged.value)
     }
 
     /// To be called before the database is asked.
@@ -162,5 +164,19 @@ impl Caches {
             },
             FeedEvent::Notification { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_the_clock_was_put_back_is_old() {
+        let (sizes, now, room) = (Remembered::new(), Timestamp(10_000_000_000), RoomId::fresh());
+        sizes.put(sizes.before(), room, 3, now);
+        assert_eq!(sizes.get(&room, now.plus_seconds(4)), Some(3));
+        assert_eq!(sizes.get(&room, now.plus_seconds(5)), None);
+        assert_eq!(sizes.get(&room, now.plus_seconds(-3600)), None);
     }
 }

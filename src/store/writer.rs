@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Gauge, Histogram};
 use tokio::sync::oneshot;
 
+use crate::alarm;
 use crate::domain::event::Committed;
 use crate::domain::write::{AnswerTo, Outcome, Refusal, Write};
 use crate::limits;
@@ -108,7 +109,15 @@ impl<B: BatchStore> Lane<B> {
         let queue = Arc::new(Queue::new(limits::LANE_WRITES_MAX));
         let meters = Meters::new(number);
         let body = Body { queue: Arc::clone(&queue), store, port, meters, is_failing: false };
-        let thread = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || body.run())?;
+        let taken = Arc::clone(&queue);
+        let thread = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
+            // What the lane does with a batch is caught where it can go on. The rest leaves it in no state to write.
+            if !alarm::guard(&format!("write lane {number}"), || body.run()) {
+                taken.close();
+                // Whoever waits for these hears that there is no answer.
+                taken.take(&mut Vec::new(), usize::MAX, Duration::ZERO);
+            }
+        })?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
@@ -118,7 +127,10 @@ impl<B: BatchStore> Lane<B> {
     /// It comes back when the queue is full or the lane is closing.
     pub fn submit(&self, write: Box<Write>) -> Result<(), Box<Write>> {
         self.queue.push(Work::Write(write)).map_err(|work| match work {
-            Work::Write(write) => write,
+            Work::Write(write) => {
+                shed();
+                write
+            }
             Work::Job(_) => unreachable!("what comes back is what was given"),
         })
     }
@@ -135,6 +147,7 @@ impl<B: BatchStore> Lane<B> {
         let (answer, result) = oneshot::channel();
         let work = Work::Job(Box::new(move |store: &mut B| drop(answer.send(job(store)))));
         if self.queue.push(work).is_err() {
+            shed();
             return Err(StoreError::Unavailable("too many writes wait, or the store is closing".into()));
         }
         result.await.unwrap_or_else(|_| Err(StoreError::Broken("a direct write panicked".into())))
@@ -154,6 +167,11 @@ impl<B: BatchStore> Lane<B> {
             tracing::error!("a write lane ended by a panic");
         }
     }
+}
+
+/// A write came for which there is no room.
+fn shed() {
+    metrics::counter!("pregon_shed_total", "what" => "write").increment(1);
 }
 
 struct Body<B: BatchStore> {

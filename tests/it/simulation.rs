@@ -4,6 +4,9 @@
 //! prefix of whole frames that the model allows: every durable frame, in order, once; ephemeral frames in order, at most
 //! once; nothing of a topic that the session is not in. While a range is given to the members of a topic, any of them may take
 //! bytes, fall behind, be cut or end: memory that a reader gives back in the midst of the loop must not be given to anybody.
+//!
+//! `engine/shard/sim` simulates whole shards. This one stays beside it for what no shard does today: it disturbs readers between any
+//! two pushes of one publication, and its bounds are those of the real server.
 
 use pregon::engine::session::outbox::{Class, Outbox, Slices};
 use pregon::engine::topics::chunks::{Arena, OpenChunk};

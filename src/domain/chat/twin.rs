@@ -150,9 +150,9 @@ impl Twins {
     }
 }
 
+/// A moment that is far ahead is as old as one that is far behind: the clock was put back.
 fn is_in_window(at: Timestamp, now: Timestamp) -> bool {
-    let window = i64::try_from(limits::TWIN_WINDOW.as_micros()).unwrap_or(i64::MAX);
-    now.0.saturating_sub(at.0) <= window
+    u128::from(now.0.abs_diff(at.0)) <= limits::TWIN_WINDOW.as_micros()
 }
 
 #[cfg(test)]
@@ -249,6 +249,20 @@ mod tests {
             }
             assert!(absorbed > 5, "seed {seed} tests nothing");
         }
+    }
+
+    #[test]
+    fn nothing_is_a_twin_of_what_came_before_the_clock_was_put_back() {
+        let (mut twins, later) = (Twins::default(), Timestamp(10_000_000_000));
+        let socket = Candidate { transport: Transport::Socket, ..candidate("hola") };
+        twins.enter(&socket, MessageId(uuid::Uuid::nil()), later);
+        twins.keep(later);
+        let now = later.plus_seconds(-3600);
+        assert_eq!(twins.absorb(&candidate("hola"), now), None);
+        twins.enter(&socket, MessageId(uuid::Uuid::max()), now);
+        assert_eq!(twins.absorb(&candidate("hola"), now.plus_seconds(1)), Some(MessageId(uuid::Uuid::max())));
+        twins.keep(now);
+        assert_eq!(twins.order.len(), 1, "and it is forgotten");
     }
 
     fn candidate(content: &str) -> Candidate<'_> {

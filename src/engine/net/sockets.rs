@@ -137,6 +137,14 @@ impl Sockets {
         }
     }
 
+    /// Sends no more (FIN); what the peer sends is read on.
+    pub fn finish(&mut self, token: u32) {
+        if let Some(socket) = self.sockets.get(token as usize).and_then(Option::as_ref) {
+            // An error says that the connection is gone, which is heard when it is read.
+            let _ = socket.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
     /// Closes a socket so that the peer learns of it at once, whatever was not sent (RST).
     pub fn reset(&mut self, token: u32) {
         if let Some(socket) = self.sockets.get(token as usize).and_then(Option::as_ref) {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::engine::topics::chunks::{Appended, Arena, Span, Stale};
-use crate::limits::{DEBT_STEP_BYTES, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
+use crate::limits::{Bounds, WRITE_PARTS_MAX};
 use crate::protocol::ws::frame::frame_boundary_at_or_after;
 
 /// What may happen to a frame under pressure.
@@ -90,19 +90,20 @@ impl Outbox {
         self.rest.as_ref().map_or(0, |rest| rest.len()) + usize::from(!self.head.span.is_empty())
     }
 
-    /// What to write next: at most [`WRITE_PARTS_MAX`] slices and [`WRITE_BYTES_MAX`] bytes, of which it says the number;
+    /// What to write next: at most [`WRITE_PARTS_MAX`] slices and `Bounds::write_bytes_max` bytes, of which it says the number;
     /// neighbours in memory are one slice.
     ///
     /// # Errors
     /// When a range has outlived its chunk: nothing of it may be sent.
     pub fn slices<'a>(&'a self, arena: &'a Arena, slices: &mut Slices<'a>) -> Result<usize, Stale> {
-        let mut left = WRITE_BYTES_MAX;
+        let write_bytes_max = arena.bounds().write_bytes_max;
+        let mut left = write_bytes_max;
         if let Some(debt) = &self.debt {
             let wanted = debt.owed().min(left);
             slices.push(IoSlice::new(&debt.bytes[debt.sent..debt.sent + wanted]));
             left -= wanted;
             if left == 0 {
-                return Ok(WRITE_BYTES_MAX);
+                return Ok(write_bytes_max);
             }
         }
         let mut run = self.head.span;
@@ -119,14 +120,14 @@ impl Outbox {
                 continue;
             }
             if !put(run)? {
-                return Ok(WRITE_BYTES_MAX - left);
+                return Ok(write_bytes_max - left);
             }
             run = part.span;
         }
         if !run.is_empty() {
             put(run)?;
         }
-        Ok(WRITE_BYTES_MAX - left)
+        Ok(write_bytes_max - left)
     }
 
     /// The socket took the first `count` bytes of [`Self::slices`].
@@ -142,7 +143,7 @@ impl Outbox {
                 self.debt = None;
                 arena.debt_changed(Some(before), None);
             } else {
-                debt.compact();
+                debt.compact(arena.bounds());
                 arena.debt_changed(Some(before), Some(debt.bytes.capacity()));
             }
         }
@@ -186,7 +187,7 @@ impl Outbox {
                 Class::Durable => whole,
                 Class::Ephemeral => &whole[..frame_under_way(whole, sent).end.max(sent)],
             };
-            debt.append(kept);
+            debt.append(kept, arena.bounds());
             self.pop_head(arena);
         }
         let after = (debt.owed() > 0).then(|| debt.bytes.capacity());
@@ -215,9 +216,9 @@ impl Outbox {
         };
         let mut kept = Box::<Debt>::default();
         let under_way = frame_under_way(frames, sent);
-        kept.append(&frames[under_way.clone()]);
+        kept.append(&frames[under_way.clone()], arena.bounds());
         kept.sent = if under_way.is_empty() { 0 } else { sent - under_way.start };
-        kept.append(last);
+        kept.append(last, arena.bounds());
         self.clear(arena);
         arena.debt_changed(None, Some(kept.bytes.capacity()));
         self.debt = Some(kept);
@@ -231,6 +232,28 @@ impl Outbox {
         }
         while self.waiting_bytes > 0 {
             self.pop_head(arena);
+        }
+    }
+
+    /// Ranges that wait.
+    #[cfg(any(test, debug_assertions))]
+    pub fn spans(&self) -> impl Iterator<Item = Span> {
+        let rest = self.rest.iter().flat_map(|rest| rest.iter());
+        std::iter::once(&self.head).chain(rest).map(|part| part.span).filter(|span| !span.is_empty())
+    }
+
+    /// Memory of the session's own buffer.
+    #[cfg(any(test, debug_assertions))]
+    pub fn debt_bytes(&self) -> Option<usize> {
+        self.debt.as_ref().map(|debt| debt.bytes.capacity())
+    }
+
+    /// The last bytes that wait, some of them at least.
+    #[cfg(test)]
+    pub fn tail<'a>(&'a self, arena: &'a Arena) -> &'a [u8] {
+        match self.spans().last() {
+            Some(last) => arena.bytes(last).unwrap_or_default(),
+            None => self.debt.as_ref().map_or(&[], |debt| &debt.bytes),
         }
     }
 
@@ -264,17 +287,17 @@ impl Debt {
     }
 
     /// Grows in steps, not by doubling: the sum of all debts is bounded by their memory.
-    fn append(&mut self, frames: &[u8]) {
+    fn append(&mut self, frames: &[u8], bounds: &Bounds) {
         if self.bytes.capacity() - self.bytes.len() < frames.len() {
-            let step = if self.bytes.is_empty() { frames.len() } else { frames.len().max(DEBT_STEP_BYTES) };
+            let step = if self.bytes.is_empty() { frames.len() } else { frames.len().max(bounds.debt_step_bytes) };
             self.bytes.reserve_exact(step);
         }
         self.bytes.extend_from_slice(frames);
     }
 
     /// Forgets what was sent, in whole frames, once it is the larger half.
-    fn compact(&mut self) {
-        if self.sent < 64 * 1024 || self.sent * 2 < self.bytes.len() {
+    fn compact(&mut self, bounds: &Bounds) {
+        if self.sent < bounds.shared_bytes_max || self.sent * 2 < self.bytes.len() {
             return;
         }
         let start = frame_under_way(&self.bytes, self.sent).start;
@@ -301,6 +324,7 @@ fn frame_under_way(frames: &[u8], sent: usize) -> Range<usize> {
 mod tests {
     use super::*;
     use crate::engine::topics::chunks::OpenChunk;
+    use crate::limits::WRITE_BYTES_MAX;
     use crate::protocol::ws::frame::encode_text;
 
     struct Bench {

@@ -87,6 +87,9 @@ async fn serve(
         async move {
             turn.request_came();
             let mut response = respond(request, peer, &ports, &upgraded).await;
+            if response.headers().get(header::CONNECTION).is_some_and(|value| value == "close") {
+                turn.linger();
+            }
             if ports.gate.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

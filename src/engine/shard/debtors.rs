@@ -9,7 +9,7 @@
 use super::Core;
 use crate::engine::net::stretch::Transmit;
 use crate::engine::topics::chunks::Stale;
-use crate::limits::{CHUNK_BYTES, OUTBOX_OWED_BYTES_MAX, OUTBOX_PATIENCE, OUTBOX_STALL, READER_PATIENCE};
+use crate::limits::{OUTBOX_PATIENCE, OUTBOX_STALL, READER_PATIENCE};
 use crate::protocol::v0::reason::TOO_SLOW;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
@@ -27,19 +27,27 @@ impl Core {
     /// go first.
     pub(super) fn make_memory(&mut self, bytes: usize) {
         let needed = |core: &Self| core.arena.memory_bytes() + bytes;
-        if needed(self) <= self.waiting_bytes_max || self.blocked.is_empty() {
+        if needed(self) <= self.bounds.waiting_bytes_max || self.blocked.is_empty() {
             return;
         }
         self.forget_the_recovered();
         let mut debtors: Vec<(usize, u32)> = self.blocked.iter().map(|one| (self.owed(one.index), one.index)).collect();
         debtors.sort_unstable_by(|one, other| other.cmp(one));
         // Some more than is needed now, so that the next publication does not sort them all again.
-        let wanted = self.waiting_bytes_max / 8 * 7;
+        let wanted = self.bounds.waiting_bytes_max / 8 * 7;
         for (owed, index) in debtors {
             if owed == 0 || needed(self) <= wanted {
                 break;
             }
-            self.let_go(index);
+            let what = if self.is_open(index) { "debtor" } else { "goodbye" };
+            metrics::counter!("pregon_shed_total", "what" => what).increment(1);
+            if self.is_open(index) {
+                self.let_go(index);
+            } else {
+                // Its goodbye was said, and it does not read it.
+                self.lines[index as usize].outbox.clear(&mut self.arena);
+                self.end(index, true);
+            }
         }
     }
 
@@ -60,12 +68,12 @@ impl Core {
             let owed = line.outbox.owed_bytes();
             self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
             // Whole seconds: "longer than" needs one more.
-            if owed > OUTBOX_OWED_BYTES_MAX {
+            if owed > self.bounds.owed_bytes_max {
                 let patience = if line.has_recovered { READER_PATIENCE } else { OUTBOX_PATIENCE };
                 if self.now > since.plus(patience) {
                     self.overdue.push(one.index);
                 }
-            } else if owed <= CHUNK_BYTES && self.now > since.plus(OUTBOX_STALL) {
+            } else if owed <= self.bounds.chunk_bytes && self.now > since.plus(OUTBOX_STALL) {
                 self.stalled.push(one.index);
             }
         }
@@ -95,7 +103,12 @@ impl Core {
         let mut close = Vec::new();
         frame::encode_close(CloseCode(TOO_SLOW.code), TOO_SLOW.reason, &mut close);
         self.stats.counts.too_slow += 1;
-        if self.lines[index as usize].outbox.cut(&mut self.arena, &close) == Err(Stale) {
+        self.cut(index, &close);
+    }
+
+    /// Drops what waits for a session after the frame under way; a close frame follows.
+    pub(super) fn cut(&mut self, index: u32, close: &[u8]) {
+        if self.lines[index as usize].outbox.cut(&mut self.arena, close) == Err(Stale) {
             self.end_stale(index);
         }
     }

@@ -9,6 +9,8 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
+use crate::alarm;
+use crate::clock::Timestamp;
 use crate::engine::net::readiness::Readiness;
 use crate::engine::net::send::Sender;
 use crate::engine::net::sockets::{Handler, Sockets};
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     wake: Notify,
     /// Listeners, and connections that hyper still serves: requests under way and those that may yet come.
     connections: Cell<usize>,
+    /// It panicked while it was changed: it is not run any more, and the process ends.
+    is_broken: Cell<bool>,
     /// Turns true when no shard has a session left: what is under way is finished, nothing new begins.
     last_call: watch::Sender<bool>,
 }
@@ -61,7 +65,7 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
         let readiness = Readiness::of(&sockets)?;
         let ports = plan.ports.clone();
         let inbox = ports.inboxes[plan.id.index()].clone();
-        let core = Core::new(plan.id, plan.ports);
+        let core = Core::new(plan.id, plan.ports, Instant::now());
         let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
         let shared = Rc::new(Shared::new(shard));
         for listener in plan.listeners {
@@ -70,8 +74,12 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
         }
         let mut ticks = tokio::time::interval(TICK);
         loop {
+            if shared.is_broken.get() {
+                return Err(io::Error::other("it panicked over a socket"));
+            }
             let (has_more, is_over) = shared.turn();
             if is_over {
+                inbox.close();
                 return Ok(());
             }
             if has_more {
@@ -92,7 +100,8 @@ pub(super) fn run(plan: Plan) -> io::Result<()> {
 impl Shared {
     fn new(shard: Shard) -> Self {
         let (shard, connections) = (RefCell::new(shard), Cell::new(0));
-        Self { shard, wake: Notify::new(), connections, last_call: watch::Sender::new(false) }
+        let is_broken = Cell::new(false);
+        Self { shard, wake: Notify::new(), connections, is_broken, last_call: watch::Sender::new(false) }
     }
 
     /// A listener or a connection comes: the shard does not end before what this returns is dropped.
@@ -108,17 +117,10 @@ impl Shared {
         read_already: &mut [u8],
         admission: Result<Entry, Refused>,
     ) {
+        // This runs in a task of the connection's, whose panic nobody would hear of, with the shard half changed.
         let mut shard = self.shard.borrow_mut();
-        let Shard { sockets, core, .. } = &mut *shard;
-        let index = core.reserve();
-        if let Err(error) = sockets.adopt(index, socket) {
-            tracing::warn!(%error, "a socket could not be adopted");
-            core.free.push(index);
-            return;
-        }
-        core.begin(index, admission);
-        if !read_already.is_empty() {
-            core.received(index, read_already);
+        if !alarm::guard("a shard that adopts a socket", || shard.adopt(socket, read_already, admission)) {
+            self.is_broken.set(true);
         }
         self.wake.notify_one();
     }
@@ -134,9 +136,24 @@ impl Shared {
 }
 
 impl Shard {
+    fn adopt(&mut self, socket: std::net::TcpStream, read_already: &mut [u8], admission: Result<Entry, Refused>) {
+        let Self { sockets, core, .. } = self;
+        let index = core.reserve();
+        if let Err(error) = sockets.adopt(index, socket) {
+            tracing::warn!(%error, "a socket could not be adopted");
+            core.free.push(index);
+            return;
+        }
+        core.begin(index, admission, Timestamp::now().seconds());
+        if !read_already.is_empty() {
+            core.received(index, read_already);
+        }
+    }
+
     /// Some rounds of looking and walking. True when there is more to do.
     fn turn(&mut self) -> bool {
         let began = Instant::now();
+        self.core.moment = began;
         if began.saturating_duration_since(self.ticked) >= TICK {
             self.ticked = began;
             self.core.tick(began, &self.sockets);
@@ -178,9 +195,12 @@ impl Shard {
         })
     }
 
-    /// Closes the sockets of sessions that are over.
+    /// Closes the sockets of sessions that are over, and this side of those that have said all.
     fn bury(&mut self) {
-        while let Some((index, with_reset)) = self.core.over.pop() {
+        for index in self.core.finished.drain(..) {
+            self.sockets.finish(index);
+        }
+        for (index, with_reset) in std::mem::take(&mut self.core.over) {
             if self.core.slots[index as usize].is_none() {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! Feeds on this shard: opened with a user's first socket, given their authors, closed with the last one.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Core;
@@ -7,15 +8,14 @@ use super::port::{Except, Follows, Ports, Publication};
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::{FeedKey, Step};
 use crate::ids::{ShardId, Topic, UserId};
-use crate::limits::FEED_SLICE_ENTRIES;
 use crate::protocol::v0::reason::OVERLOAD;
 
-/// What changes of lists brought about, to be done when the lists are at rest.
-#[derive(Default)]
-struct Told {
-    /// What came of authors before feeds knew that they hear them.
-    replays: Vec<(FeedKey, Arc<Publication>)>,
-    complete: Vec<FeedKey>,
+/// What changes of lists brought about, to be done when the lists are at rest and the walk has room for it.
+pub(super) enum Due {
+    /// What came of an author before the feed knew that it hears the author.
+    Kept(FeedKey, Arc<Publication>),
+    /// The feed hears everybody it should.
+    Complete(FeedKey),
 }
 
 /// The directory hears of an author's first and last listener at once.
@@ -69,13 +69,12 @@ impl Core {
 
     /// A user began or ceased to hear another.
     pub(super) fn relation(&mut self, user: UserId, other: UserId, hears: bool) {
-        let mut told = Told::default();
-        let Self { feeds, ports, id, recent, .. } = self;
+        let Self { feeds, ports, id, recent, due, .. } = self;
         feeds.relate(user, other, hears, &mut |step| {
             route(ports, *id, step);
-            told.note(recent, step);
+            note(due, recent, step);
         });
-        self.settle(told);
+        self.do_what_is_due();
         if hears {
             self.ports.directory.hear_enough(self.id);
         }
@@ -83,14 +82,15 @@ impl Core {
 
     /// Works on authors' lists for a while. True when there is more to do.
     pub(super) fn work_on_feeds(&mut self) -> bool {
-        let mut told = Told::default();
-        let Self { feeds, ports, id, recent, .. } = self;
-        let has_more = feeds.work(FEED_SLICE_ENTRIES, &mut |step| {
+        if !self.do_what_is_due() {
+            return true;
+        }
+        let Self { feeds, ports, id, recent, due, bounds, .. } = self;
+        let has_more = feeds.work(bounds.feed_slice_entries, &mut |step| {
             route(ports, *id, step);
-            told.note(recent, step);
+            note(due, recent, step);
         });
-        self.settle(told);
-        has_more
+        !self.do_what_is_due() || has_more
     }
 
     /// An author's post or what became of it, for all feeds here that hear the author.
@@ -116,22 +116,36 @@ impl Core {
         }
     }
 
-    fn settle(&mut self, told: Told) {
-        for (feed, publication) in told.replays {
-            let Some(room) = self.feeds.room_of(feed) else { continue };
-            let members = self.registry.room(room).members.clone();
-            // An author is excepted where what is told to the others differs; their own feed listens elsewhere.
-            debug_assert!(matches!(publication.except, Except::Nobody | Except::User(_)));
-            for index in members {
-                // Somebody who asks without reading may have been let go over an earlier one.
-                if self.is_open(index) {
-                    self.deliver(index, &publication.frames, Class::Durable);
-                }
+    /// Gives feeds what was kept for them, as much as one round of the walk may carry: what was kept may be far more than may wait
+    /// for a shard's sessions. False when there is more, for which mail has to wait, or it would be told out of order.
+    fn do_what_is_due(&mut self) -> bool {
+        self.begin_round();
+        while let Some(due) = self.due.pop_front() {
+            if self.is_flooded() || self.round.is_full() {
+                self.due.push_front(due);
+                return false;
+            }
+            match due {
+                Due::Kept(feed, publication) => self.replay(feed, &publication),
+                Due::Complete(feed) => self.finish_loading(feed),
             }
         }
-        for feed in told.complete {
-            self.finish_loading(feed);
+        true
+    }
+
+    fn replay(&mut self, feed: FeedKey, publication: &Publication) {
+        let Some(room) = self.feeds.room_of(feed) else { return };
+        // An author is excepted where what is told to the others differs; their own feed listens elsewhere.
+        debug_assert!(matches!(publication.except, Except::Nobody | Except::User(_)));
+        self.make_memory(publication.frames.len());
+        if self.registry.contains(room) {
+            let members = self.registry.room(room).members.clone();
+            let mut open = self.posts;
+            self.give(&members, &mut open, &publication.frames, Class::Durable, Except::Nobody, None);
+            self.posts = open;
+            self.let_the_overdue_go();
         }
+        self.round.appended(publication.frames.len(), self.walk.len());
     }
 
     fn send_away(&mut self, feed: FeedKey) {
@@ -141,14 +155,12 @@ impl Core {
     }
 }
 
-impl Told {
-    fn note(&mut self, recent: &super::Recent, step: Step) {
-        match step {
-            Step::Hears { feed, author } => {
-                self.replays.extend(recent.of(feed, author).map(|publication| (feed, Arc::clone(publication))));
-            }
-            Step::Complete(feed) => self.complete.push(feed),
-            Step::Joined(_) | Step::Left(_) => {}
+fn note(due: &mut VecDeque<Due>, recent: &super::Recent, step: Step) {
+    match step {
+        Step::Hears { feed, author } => {
+            due.extend(recent.of(feed, author).map(|publication| Due::Kept(feed, Arc::clone(publication))));
         }
+        Step::Complete(feed) => due.push_back(Due::Complete(feed)),
+        Step::Joined(_) | Step::Left(_) => {}
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::Core;
 use super::port::{Except, ToShard};
+use super::{Core, Then};
 use crate::domain::chat::write::Transport;
 use crate::domain::feed;
 use crate::domain::write::{AnswerTo, Intent, Refusal, Write};
@@ -12,7 +12,7 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::session::{Effect, Entry, Session};
 use crate::ids::{EventId, RoomId, Topic};
-use crate::limits::{MESSAGE_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::close::CloseCode;
@@ -30,7 +30,7 @@ impl Handler for Core {
     /// sent it. A full socket is read on, for its owner may be let go.
     fn takes_input(&self, token: u32) -> bool {
         let line = &self.lines[token as usize];
-        line.blocked_at.is_some() || line.outbox.owed_bytes() <= OUTBOX_SHARED_BYTES_MAX
+        line.blocked_at.is_some() || line.outbox.owed_bytes() <= self.bounds.shared_bytes_max
     }
 
     fn received(&mut self, token: u32, bytes: &mut [u8]) {
@@ -49,6 +49,8 @@ impl Handler for Core {
         }
         if let Err(violation) = result {
             self.goodbye_with(token, violation.code, violation.reason);
+            // Its answer would not be understood: FIN, as soon as the goodbye is sent (RFC 6455 §7.1.7).
+            self.then(token, Then::Finish);
         }
     }
 
@@ -62,12 +64,19 @@ impl Handler for Core {
 }
 
 impl Core {
-    /// A socket that was let in, or not, is now this shard's.
-    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, Refused>) {
+    /// A socket that was let in, or not, is now this shard's. `unix_now` is in seconds since 1970.
+    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, Refused>, unix_now: i64) {
         match admission {
+            Ok(entry) if self.is_overloaded() => {
+                metrics::counter!("pregon_shed_total", "what" => "socket").increment(1);
+                self.stats.counts.refused += 1;
+                self.occupy(index, Session::refused(entry.endpoint, self.now));
+                self.respond(index, |out| {
+                    frame::encode_close(CloseCode(reason::OVERLOAD.code), reason::OVERLOAD.reason, out);
+                });
+            }
             Ok(entry) => {
                 self.stats.counts.admitted += 1;
-                let unix_now = crate::clock::Timestamp::now().seconds();
                 self.occupy(index, Session::admitted(&entry, self.now, unix_now));
                 self.enter_room(index, &entry);
             }
@@ -83,6 +92,11 @@ impl Core {
                 self.scratch = frames;
             }
         }
+    }
+
+    /// More waits here than may, whoever was let go for it: nobody else is let in.
+    pub(super) fn is_overloaded(&self) -> bool {
+        self.arena.memory_bytes() > self.bounds.waiting_bytes_max || self.overflow.is_full()
     }
 
     fn enter_room(&mut self, index: u32, entry: &Entry) {
@@ -191,10 +205,24 @@ impl Core {
             let code = code.unwrap_or(CloseCode::NORMAL);
             self.respond(token, |out| frame::encode_close(code, "", out));
         }
+        self.then(token, Then::Close);
+    }
+
+    /// Does that when all that waits for the session is sent.
+    fn then(&mut self, token: u32, then: Then) {
         let line = &mut self.lines[token as usize];
-        line.is_last = true;
+        line.then = then;
         if line.outbox.is_empty() {
-            self.end(token, false);
+            self.has_said_all(token);
+        }
+    }
+
+    /// Nothing waits for a session any more that has ended, or is about to.
+    pub(super) fn has_said_all(&mut self, index: u32) {
+        match self.lines[index as usize].then {
+            Then::Open => {}
+            Then::Finish => self.finished.push(index),
+            Then::Close => self.end(index, false),
         }
     }
 

@@ -16,8 +16,11 @@ use crate::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 #[derive(Debug)]
 pub struct Inbox {
     queue: ArrayQueue<ToShard>,
+    bytes_max: usize,
     /// What the messages carry.
     bytes: AtomicUsize,
+    /// The shard has ended: what comes is dropped.
+    is_closed: AtomicBool,
     waker: AtomicWaker,
     /// A wake-up is under way: further messages need none.
     is_woken: AtomicBool,
@@ -29,9 +32,18 @@ pub struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Self {
+        Self::new(INBOX_MESSAGES_MAX, INBOX_BYTES_MAX)
+    }
+}
+
+impl Inbox {
+    /// An empty one that takes so many messages, and so many bytes of frames.
+    pub(super) fn new(messages_max: usize, bytes_max: usize) -> Self {
         Self {
-            queue: ArrayQueue::new(INBOX_MESSAGES_MAX),
+            queue: ArrayQueue::new(messages_max),
+            bytes_max,
             bytes: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             is_woken: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -39,9 +51,7 @@ impl Default for Inbox {
             is_deserted: AtomicBool::new(false),
         }
     }
-}
 
-impl Inbox {
     /// Hands a message over, or back when the inbox is full.
     ///
     /// # Errors
@@ -57,9 +67,12 @@ impl Inbox {
     /// # Errors
     /// The message, when the inbox is full.
     pub(super) fn put(&self, message: ToShard) -> Result<(), ToShard> {
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let carried = message.carried_bytes();
         // A message that is larger than the inbox has it to itself.
-        let with_it = |before: usize| (before == 0 || before + carried <= INBOX_BYTES_MAX).then_some(before + carried);
+        let with_it = |before: usize| (before == 0 || before + carried <= self.bytes_max).then_some(before + carried);
         if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, with_it).is_err() {
             return Err(message);
         }
@@ -95,6 +108,12 @@ impl Inbox {
         Some(message)
     }
 
+    /// Bytes of frames that wait.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
     /// Messages that wait.
     pub fn len(&self) -> usize {
         self.queue.len()
@@ -103,6 +122,14 @@ impl Inbox {
     /// No message waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// The shard's thread ends: what waits is dropped, and what comes from now on. Who waited for room goes on.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        while self.pop().is_some() {}
+        drop(self.space.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.space.1.notify_all();
     }
 
     /// The shard drains, and has no session left.
@@ -157,6 +184,24 @@ mod tests {
         }
         publisher.join().unwrap();
         assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn an_inbox_of_a_shard_that_has_ended_holds_nothing_and_nobody_up() {
+        let inbox = Arc::new(Inbox::new(4, 1024));
+        let drain = || ToShard::Drain(Duration::ZERO);
+        while inbox.try_send(drain()).is_ok() {}
+        let publisher = std::thread::spawn({
+            let inbox = inbox.clone();
+            move || (0..10).for_each(|_| inbox.send(drain()))
+        });
+        while inbox.waiting.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        inbox.close();
+        publisher.join().unwrap();
+        // What was handed over in that very moment may stay.
+        assert!(inbox.len() <= 1);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(super) struct Drain {
 impl Core {
     /// Called a few times a second.
     pub(super) fn tick(&mut self, now: Instant, sockets: &impl Transmit) {
+        #[cfg(any(test, debug_assertions))]
+        self.check_invariants();
+        self.moment = now;
         self.now = Seconds(u32::try_from(now.saturating_duration_since(self.began).as_secs()).unwrap_or(u32::MAX));
         let mut due = Vec::new();
         self.wheel.turn(self.now.0, &mut due);
@@ -65,8 +68,8 @@ impl Core {
     }
 
     pub(super) fn begin_drain(&mut self, window: Duration) {
-        self.drain.get_or_insert(Drain { began: Instant::now(), window, sessions: self.live });
-        self.drain_some(Instant::now());
+        self.drain.get_or_insert(Drain { began: self.moment, window, sessions: self.live });
+        self.drain_some(self.moment);
     }
 
     /// The share of sessions that should be gone by now hears that the server restarts.

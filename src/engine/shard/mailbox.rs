@@ -18,12 +18,9 @@ impl Core {
     /// Takes some messages out of the inbox, fewer when they are long. True when more wait.
     pub(super) fn take_mail(&mut self) -> bool {
         let inbox = self.ports.inboxes[self.id.index()].clone();
-        if self.walk.is_empty() {
-            // Nobody waits for a visit: the round is over. What one look takes is bounded all the same.
-            self.round = Round::default();
-        }
+        self.begin_round();
         for _ in 0..LOOK_MESSAGES_MAX {
-            if self.round.is_full() {
+            if self.has_mail_enough() {
                 break;
             }
             let Some(message) = inbox.pop() else { return false };
@@ -31,6 +28,19 @@ impl Core {
             self.take(message);
         }
         !inbox.is_empty()
+    }
+
+    /// A look at what sessions are to be told begins.
+    pub(super) fn begin_round(&mut self) {
+        if self.walk.is_empty() {
+            // Nobody waits for a visit: the round is over. What one look takes is bounded all the same.
+            self.round = Round::new(self.bounds.publication_bytes_max);
+        }
+    }
+
+    /// The walk goes first, or what feeds are still to be given from before.
+    pub(super) fn has_mail_enough(&self) -> bool {
+        self.round.is_full() || !self.due.is_empty()
     }
 
     /// Does what a message says.
@@ -50,6 +60,7 @@ impl Core {
             ToShard::Deliver { session, frames, class } => {
                 if let Some(index) = self.find_open(session) {
                     self.deliver(index, &frames, class);
+                    self.round.appended(frames.len(), self.walk.len());
                 }
             }
             ToShard::Arrived { room, account, session } => {
@@ -59,7 +70,7 @@ impl Core {
                     self.announce(room, &account, true);
                 }
             }
-            ToShard::Departed { room, user } => self.presence.leave(room, user, std::time::Instant::now()),
+            ToShard::Departed { room, user } => self.presence.leave(room, user, self.moment),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
             ToShard::EndLogins { ends, from, answer } => drop(answer.send(self.end_logins(&ends, from))),
             ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),

@@ -10,6 +10,8 @@ mod event;
 mod feed;
 mod inbound;
 mod inbox;
+#[cfg(any(test, debug_assertions))]
+mod invariants;
 mod liveness;
 mod mailbox;
 mod outbound;
@@ -18,13 +20,15 @@ mod patience;
 pub mod port;
 mod recent;
 mod round;
+#[cfg(test)]
+mod sim;
 mod stats;
 
 use std::collections::VecDeque;
 use std::net::TcpListener;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use crate::alarm;
 use crate::engine::net::send::Io;
 use crate::engine::net::wheel::Wheel;
 use crate::engine::presence::Presence;
@@ -34,6 +38,7 @@ use crate::engine::topics::chunks::{Arena, OpenChunk};
 use crate::engine::topics::feeds::Feeds;
 use crate::engine::topics::members::{Registry, Seat};
 use crate::ids::{SessionKey, ShardId};
+use crate::limits::Bounds;
 use crate::protocol::v0::fields::Reader;
 use crate::protocol::ws::message::Decoder;
 use debtors::Blocked;
@@ -59,8 +64,8 @@ pub struct Plan {
     pub ports: Ports,
 }
 
-/// Starts a shard's thread. It ends after [`port::ToShard::Drain`], when its last session is gone; ends it otherwise, the
-/// process ends.
+/// Starts a shard's thread. It ends after [`port::ToShard::Drain`], when its last session is gone; ends it otherwise, it raises
+/// the alarm.
 ///
 /// # Errors
 /// When the kernel gives no thread.
@@ -75,12 +80,12 @@ pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
             tracing::warn!(shard = plan.id.0, "the kernel lets the shards of a core interrupt each other");
         }
         // Without one shard the others wait for room in its inbox, and so do the lanes: then rather no server at all.
-        match catch_unwind(AssertUnwindSafe(|| event::run(plan))) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::error!(%error, "a shard could not start: raise the open-file limit (ulimit -n)"),
-            Err(_) => tracing::error!("a shard panicked"),
-        }
-        std::process::exit(1);
+        let id = plan.id.0;
+        alarm::guard(&format!("shard {id}"), || {
+            if let Err(error) = event::run(plan) {
+                alarm::raise(&format!("shard {id} cannot run: {error}. Raise the open-file limit (ulimit -n)"));
+            }
+        });
     })
 }
 
@@ -91,6 +96,18 @@ struct Slot {
     seat: Option<Seat>,
 }
 
+/// What becomes of a socket when all that waits for it is sent.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It goes on.
+    #[default]
+    Open,
+    /// Nothing more is sent, and nothing more is understood: FIN, and the peer's own end is awaited.
+    Finish,
+    /// The goodbye is answered: it closes.
+    Close,
+}
+
 /// A session's parts that every delivery touches.
 #[derive(Default)]
 struct Line {
@@ -99,8 +116,8 @@ struct Line {
     is_queued: bool,
     /// Its socket is full; since then.
     blocked_at: Option<Seconds>,
-    /// The goodbye is answered: close when the outbox is empty.
-    is_last: bool,
+    /// What follows when the outbox is empty.
+    then: Then,
     /// Its socket was full once and took more later: its peer is slow, but it reads.
     has_recovered: bool,
     /// Bytes of answers that came for it since its socket is full.
@@ -126,13 +143,15 @@ struct Core {
     recent: Recent,
     /// Where authors' frames wait, one author's behind the other's.
     posts: OpenChunk,
+    /// What feeds are still to be given that have found out whom they hear.
+    due: VecDeque<feed::Due>,
     feed_sessions: usize,
     /// Sessions that a publication reaches, gathered from several feeds.
     reached: Vec<u32>,
     /// The walk: sessions with something to send and room for it.
     walk: VecDeque<u32>,
-    /// What may wait for all sessions together, in bytes of memory.
-    waiting_bytes_max: usize,
+    /// What may wait, for each session and for all together.
+    bounds: Bounds,
     /// Sessions whose sockets are full; some may have recovered.
     blocked: Vec<Blocked>,
     /// Sessions that owe too much to take what they are told, to be let go at once.
@@ -141,8 +160,10 @@ struct Core {
     stalled: Vec<u32>,
     /// What came by mail since the walk began its round.
     round: Round,
-    /// Sessions that are over, to be closed when the look is over; with a reset or without.
+    /// Sessions that are over, to be closed when the look is over; with a reset or without. The first entry of a session counts.
     over: Vec<(u32, bool)>,
+    /// Sessions that have said all, to a peer whose bytes are no frames: their sockets are closed on this side.
+    finished: Vec<u32>,
     /// Sessions to look at again, by slot and generation.
     wheel: Wheel<(u32, u32)>,
     /// Messages that other shards' inboxes had no room for: nothing is read while there are any.
@@ -155,6 +176,9 @@ struct Core {
     stretch_visits: usize,
     drain: Option<liveness::Drain>,
     began: Instant,
+    /// When this turn began.
+    moment: Instant,
+    /// The same in whole seconds, as of the last tick.
     now: Seconds,
     scratch: Vec<u8>,
     reader: Reader,
@@ -162,8 +186,13 @@ struct Core {
 }
 
 impl Core {
-    fn new(id: ShardId, ports: Ports) -> Self {
-        let waiting_bytes_max = crate::limits::shard_waiting_bytes_max(ports.inboxes.len());
+    /// `began` is the moment from which the shard counts its seconds.
+    fn new(id: ShardId, ports: Ports, began: Instant) -> Self {
+        let bounds = Bounds::of_shards(ports.inboxes.len());
+        Self::with_bounds(id, ports, began, bounds)
+    }
+
+    fn with_bounds(id: ShardId, ports: Ports, began: Instant, bounds: Bounds) -> Self {
         Self {
             id,
             ports,
@@ -173,28 +202,31 @@ impl Core {
             free: Vec::new(),
             live: 0,
             registry: Registry::default(),
-            arena: Arena::default(),
+            arena: Arena::new(bounds),
             single: OpenChunk::default(),
             presence: Presence::default(),
             feeds: Feeds::default(),
-            recent: Recent::default(),
+            recent: Recent::new(bounds.feed_recent_max),
             posts: OpenChunk::default(),
+            due: VecDeque::new(),
             feed_sessions: 0,
             reached: Vec::new(),
             walk: VecDeque::new(),
-            waiting_bytes_max,
+            bounds,
             blocked: Vec::new(),
             overdue: Vec::new(),
             stalled: Vec::new(),
-            round: Round::default(),
+            round: Round::new(bounds.publication_bytes_max),
             over: Vec::new(),
+            finished: Vec::new(),
             wheel: Wheel::default(),
-            overflow: Overflow::default(),
+            overflow: Overflow::new(bounds.overflow_messages_max, bounds.overflow_bytes_max),
             intake: 1,
             heard: 0,
             stretch_visits: 0,
             drain: None,
-            began: Instant::now(),
+            began,
+            moment: began,
             now: Seconds(0),
             scratch: Vec::with_capacity(4096),
             reader: Reader::default(),

@@ -6,14 +6,13 @@ use bytes::Bytes;
 
 use super::debtors::Blocked;
 use super::port::{Except, Publication, ToShard};
-use super::{Core, Line, Slot};
+use super::{Core, Line, Slot, Then};
 use crate::engine::net::stretch::{Sent, Stretch, Transmit};
 use crate::engine::session::outbox::{Class, Slices};
 use crate::engine::topics::chunks::{Appended, OpenChunk, Stale};
 use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
-    OUTBOX_OWED_BYTES_MAX, OUTBOX_PARTS_MAX, OUTBOX_SHARED_BYTES_MAX, STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY,
-    STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT, WRITE_BYTES_MAX,
+    STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
 };
 
 impl Core {
@@ -132,8 +131,11 @@ impl Core {
         }
         self.stats.counts.frames_out += 1;
         // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
-        if !has_taken || line.unread_answers as usize > OUTBOX_OWED_BYTES_MAX {
+        if was_open && (!has_taken || line.unread_answers as usize > self.bounds.owed_bytes_max) {
             self.let_go(index);
+        } else if !has_taken {
+            // Its goodbye, behind more than it may owe.
+            self.cut(index, frames);
         }
     }
 
@@ -148,7 +150,7 @@ impl Core {
 
     /// More waits than a shard should hold, and somebody can be visited: no more is taken in before that.
     pub(super) fn is_flooded(&self) -> bool {
-        self.arena.held_bytes() > self.waiting_bytes_max / 2 && !self.walk.is_empty()
+        self.arena.held_bytes() > self.bounds.waiting_bytes_max / 2 && !self.walk.is_empty()
     }
 
     /// One stretch of the walk, as long as the last look suggests. Says how many were visited.
@@ -165,7 +167,7 @@ impl Core {
             line.is_queued = false;
             self.round.passed();
             if !line.outbox.is_empty() && line.blocked_at.is_none() {
-                bytes += line.outbox.owed_bytes().min(WRITE_BYTES_MAX);
+                bytes += line.outbox.owed_bytes().min(self.bounds.write_bytes_max);
                 visited.push((index, 0));
             }
         }
@@ -209,8 +211,8 @@ impl Core {
                 if !line.outbox.is_empty() {
                     line.is_queued = true;
                     self.walk.push_back(index);
-                } else if line.is_last {
-                    self.end(index, false);
+                } else if line.then != Then::Open {
+                    self.has_said_all(index);
                 }
             }
             Sent::Part(count) => {
@@ -266,11 +268,12 @@ impl Line {
             self.outbox.push(appended, class);
             return true;
         }
-        if class == Class::Ephemeral && self.outbox.owed_bytes() > OUTBOX_SHARED_BYTES_MAX {
+        if class == Class::Ephemeral && self.outbox.owed_bytes() > appended.arena().bounds().shared_bytes_max {
             return true;
         }
-        if self.outbox.parts() >= OUTBOX_PARTS_MAX
-            && (self.outbox.owed_bytes() > OUTBOX_OWED_BYTES_MAX || self.outbox.fall_behind(appended.arena()).is_err())
+        let bounds = appended.arena().bounds();
+        if self.outbox.parts() >= bounds.parts_max
+            && (self.outbox.owed_bytes() > bounds.owed_bytes_max || self.outbox.fall_behind(appended.arena()).is_err())
         {
             return false;
         }

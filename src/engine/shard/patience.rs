@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::port::RestBody;
-use crate::limits::{ANSWER_PATIENCE, HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE};
+use crate::limits::{ANSWER_PATIENCE, HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
 
 /// Connected, and nothing has come yet.
 const FRESH: u8 = 0;
@@ -34,6 +34,8 @@ pub(super) struct Turn {
     at: Arc<AtomicU8>,
     /// No further request is waited for: the listeners are closed.
     is_last: Arc<AtomicBool>,
+    /// The answer ends the connection, and something of the request may still come.
+    lingers: Arc<AtomicBool>,
 }
 
 impl Turn {
@@ -45,6 +47,11 @@ impl Turn {
     /// Requests that have come, or are about to, are answered; then the connection ends.
     pub fn end(&self) {
         self.is_last.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer is the last, and may come before all of its request has.
+    pub fn linger(&self) {
+        self.lingers.store(true, Ordering::Relaxed);
     }
 
     fn at(&self) -> u8 {
@@ -96,13 +103,20 @@ pub(super) struct Patience {
     pub idle: Duration,
     /// What may still come when the listeners are closed.
     pub last: Duration,
+    /// What may still come behind an answer that ends the connection.
+    pub linger: Duration,
     /// That the peer takes some more of an answer.
     pub taken: Duration,
 }
 
 impl Patience {
-    pub const USUAL: Self =
-        Self { head: HANDSHAKE_TIMEOUT, idle: IDLE_CONNECTION, last: LAST_REQUEST_PATIENCE, taken: ANSWER_PATIENCE };
+    pub const USUAL: Self = Self {
+        head: HANDSHAKE_TIMEOUT,
+        idle: IDLE_CONNECTION,
+        last: LAST_REQUEST_PATIENCE,
+        linger: LINGER,
+        taken: ANSWER_PATIENCE,
+    };
 }
 
 /// The socket. Who is waited for too long reads as closed, which hyper takes for the end between two requests.
@@ -113,6 +127,8 @@ pub(super) struct Patient {
     /// What the deadline was set for.
     waits_for: (u8, bool),
     deadline: Pin<Box<Sleep>>,
+    /// This side has closed, and the other is waited for.
+    is_lingering: bool,
     /// Until when the peer must take some more of an answer, while it takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
 }
@@ -120,7 +136,15 @@ pub(super) struct Patient {
 impl Patient {
     pub fn new(socket: TcpStream, turn: Turn, patience: Patience) -> Self {
         let deadline = Box::pin(sleep_until(Instant::now() + patience.head));
-        Self { socket: TokioIo::new(socket), turn, patience, waits_for: (FRESH, false), deadline, stall: None }
+        Self {
+            socket: TokioIo::new(socket),
+            turn,
+            patience,
+            waits_for: (FRESH, false),
+            deadline,
+            is_lingering: false,
+            stall: None,
+        }
     }
 
     pub fn into_inner(self) -> TcpStream {
@@ -192,7 +216,25 @@ impl Write for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+        if !self.turn.lingers.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.is_lingering {
+            self.is_lingering = true;
+            let until = Instant::now() + self.patience.linger;
+            self.deadline.as_mut().reset(until);
+        }
+        // What comes is thrown away, until the peer has closed or had time enough to read the answer.
+        let mut scratch = [0; 8 * 1024];
+        while self.deadline.as_mut().poll(context).is_pending() {
+            let mut into = tokio::io::ReadBuf::new(&mut scratch);
+            let read = ready!(tokio::io::AsyncRead::poll_read(Pin::new(self.socket.inner_mut()), context, &mut into));
+            if read.is_err() || into.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -226,6 +268,7 @@ mod tests {
         head: Duration::from_millis(50),
         idle: Duration::from_millis(500),
         last: Duration::from_millis(50),
+        linger: Duration::from_millis(500),
         taken: Duration::from_millis(300),
     };
     /// More than sockets' buffers hold.

@@ -184,6 +184,15 @@ pub enum ToShard {
 }
 
 impl ToShard {
+    /// It tells of what passes, and may be dropped under pressure.
+    pub(super) fn may_be_dropped(&self) -> bool {
+        match self {
+            Self::Publish(publication) => publication.class == Class::Ephemeral,
+            Self::Deliver { class, .. } => *class == Class::Ephemeral,
+            _ => false,
+        }
+    }
+
     /// Memory of what it carries, in bytes, as far as it may be much.
     pub(super) fn carried_bytes(&self) -> usize {
         match self {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::port::Publication;
 use crate::engine::topics::feeds::FeedKey;
 use crate::ids::UserId;
-use crate::limits::{FEED_RECENT_BYTES_MAX, FEED_RECENT_MAX};
+use crate::limits::FEED_RECENT_BYTES_MAX;
 
 struct Kept {
     number: u64,
@@ -21,6 +21,7 @@ struct Kept {
 /// The publications, and the feeds for which they are kept.
 #[derive(Default)]
 pub(super) struct Recent {
+    count_max: usize,
     next: u64,
     kept: VecDeque<Kept>,
     /// Numbers of what is kept of an author, ascending: most lists name nobody who published just now.
@@ -32,6 +33,11 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// Nothing yet, and so many publications at most.
+    pub(super) fn new(count_max: usize) -> Self {
+        Self { count_max, ..Self::default() }
+    }
+
     /// A feed begins to load.
     pub(super) fn begin(&mut self, feed: FeedKey) {
         self.since.insert(feed, self.next);
@@ -60,7 +66,7 @@ impl Recent {
         self.authors.entry(author).or_default().push_back(number);
         self.kept.push_back(Kept { number, author, publication: Arc::clone(publication) });
         let mut dropped = 0;
-        while self.kept.len() > FEED_RECENT_MAX || self.bytes > FEED_RECENT_BYTES_MAX {
+        while self.kept.len() > self.count_max || self.bytes > FEED_RECENT_BYTES_MAX {
             dropped = self.drop_front().map_or(dropped, |number| number + 1);
         }
         if dropped == 0 {
@@ -88,6 +94,18 @@ impl Recent {
         Some(&kept.publication)
     }
 
+    /// Something is kept for the feed, or would be.
+    #[cfg(test)]
+    pub(super) fn is_for(&self, feed: FeedKey) -> bool {
+        self.since.contains_key(&feed)
+    }
+
+    /// Nothing is kept, and for nobody.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.since.is_empty() && self.authors.is_empty() && self.bytes == 0
+    }
+
     fn drop_front(&mut self) -> Option<u64> {
         let kept = self.kept.pop_front()?;
         self.bytes -= kept.publication.frames.len();
@@ -109,6 +127,7 @@ mod tests {
     use crate::engine::session::outbox::Class;
     use crate::engine::shard::port::Except;
     use crate::ids::Topic;
+    use crate::limits::FEED_RECENT_MAX;
 
     fn publication(author: UserId, number: usize) -> Arc<Publication> {
         let frames = Bytes::from(number.to_string());
@@ -122,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_feed_gets_what_came_since_it_began_and_no_more() {
-        let (mut recent, ana, beto) = (Recent::default(), UserId::fresh(), UserId::fresh());
+        let (mut recent, ana, beto) = (Recent::new(FEED_RECENT_MAX), UserId::fresh(), UserId::fresh());
         let [first, second] = [1, 2].map(|number| FeedKey { number, serial: number });
         recent.note(ana, &publication(ana, 0));
         recent.begin(first);
@@ -144,7 +163,7 @@ mod tests {
     /// Each look costs what it finds: 64 Ki looks at nothing but one publication each end, and not 64 Ki times 64 Ki.
     #[test]
     fn a_look_passes_over_what_others_published() {
-        let (mut recent, feed) = (Recent::default(), FeedKey { number: 1, serial: 1 });
+        let (mut recent, feed) = (Recent::new(FEED_RECENT_MAX), FeedKey { number: 1, serial: 1 });
         recent.begin(feed);
         let authors: Vec<UserId> = (0..FEED_RECENT_MAX).map(|_| UserId::fresh()).collect();
         for (number, author) in authors.iter().enumerate() {
@@ -159,7 +178,7 @@ mod tests {
 
     #[test]
     fn who_would_miss_something_is_named() {
-        let (mut recent, ana) = (Recent::default(), UserId::fresh());
+        let (mut recent, ana) = (Recent::new(FEED_RECENT_MAX), UserId::fresh());
         let [slow, late] = [1, 2].map(|number| FeedKey { number, serial: 1 });
         recent.begin(slow);
         for number in 0..FEED_RECENT_MAX {

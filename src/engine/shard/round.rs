@@ -1,15 +1,19 @@
 //! How much mail the walk may carry: when so many bytes were appended, it goes round once before more are taken.
 
-use crate::limits::PUBLICATION_BYTES_MAX;
-
 /// What was appended since the walk began a round, and how many visits are left of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Round {
+    bytes_max: usize,
     appended_bytes: usize,
     visits_left: usize,
 }
 
 impl Round {
+    /// A round that is full with so many bytes.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, appended_bytes: 0, visits_left: 0 }
+    }
+
     /// Frames came by mail, and so many sessions wait for their visit.
     pub(super) fn appended(&mut self, bytes: usize, waiting: usize) {
         if self.appended_bytes == 0 {
@@ -28,17 +32,18 @@ impl Round {
 
     /// Enough was taken: the walk goes first, if anybody waits for it.
     pub(super) fn is_full(&self) -> bool {
-        self.appended_bytes >= PUBLICATION_BYTES_MAX
+        self.appended_bytes >= self.bytes_max
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::PUBLICATION_BYTES_MAX;
 
     #[test]
     fn a_full_round_takes_no_more_until_the_walk_has_passed_all_who_wait() {
-        let mut round = Round::default();
+        let mut round = Round::new(PUBLICATION_BYTES_MAX);
         round.appended(PUBLICATION_BYTES_MAX - 1, 3);
         assert!(!round.is_full());
         round.appended(1, 3);

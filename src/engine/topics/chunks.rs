@@ -1,6 +1,6 @@
 //! Where encoded frames wait: each topic's frames next to each other in its open chunk, once for all readers.
 
-use crate::limits::CHUNK_BYTES;
+use crate::limits::{Bounds, CHUNK_BYTES};
 
 /// Spare buffers kept for the next chunks, in bytes of capacity.
 const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -74,6 +74,7 @@ pub struct Arena {
     spare_bytes: usize,
     held_bytes: usize,
     debts: Debts,
+    bounds: Bounds,
 }
 
 /// What sessions owe from buffers of their own, added up where it grows and shrinks.
@@ -117,6 +118,16 @@ impl Drop for Appended<'_> {
 }
 
 impl Arena {
+    /// An empty one. Whatever waits in it keeps to these bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
+    /// The bounds of what waits.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
     /// Appends frames to the open chunk, or to a new one when it is full or gone.
     pub fn append(&mut self, open: &mut OpenChunk, frames: &[u8]) -> Appended<'_> {
         let slot = match self.room_in(*open, frames.len()) {
@@ -189,10 +200,27 @@ impl Arena {
         self.debts.bytes = self.debts.bytes + after.unwrap_or(0) - before.unwrap_or(0);
     }
 
+    /// Every chunk has as many readers as spans point to it, and none of them is stale; the sums are right.
+    /// `spans` are those of all outboxes, `debt_bytes` the memory of each debt.
+    #[cfg(any(test, debug_assertions))]
+    pub fn check_invariants(&self, spans: impl Iterator<Item = Span>, debt_bytes: impl Iterator<Item = usize>) {
+        let mut readers = vec![0; self.chunks.len()];
+        for span in spans {
+            assert!(self.bytes(span).is_ok(), "a span has outlived its chunk");
+            readers[span.chunk as usize] += 1;
+        }
+        assert!(self.chunks.iter().map(|chunk| chunk.readers).eq(readers), "a chunk's readers are counted wrongly");
+        assert_eq!(self.free.len(), self.chunks.iter().filter(|chunk| chunk.readers == 0).count());
+        let held = self.chunks.iter().filter(|chunk| chunk.readers > 0).map(|chunk| chunk.bytes.capacity());
+        assert_eq!(self.held_bytes, held.sum::<usize>());
+        let (count, bytes) = debt_bytes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+        assert_eq!((self.debts.count, self.debts.bytes), (count, bytes), "debts are added up wrongly");
+    }
+
     fn room_in(&self, open: OpenChunk, frame_bytes: usize) -> Option<u32> {
         let (slot, generation) = open.0?;
         let chunk = &self.chunks[slot as usize];
-        let fits = chunk.generation == generation && chunk.bytes.len() + frame_bytes <= CHUNK_BYTES;
+        let fits = chunk.generation == generation && chunk.bytes.len() + frame_bytes <= self.bounds.chunk_bytes;
         fits.then_some(slot)
     }
 

@@ -162,6 +162,13 @@ impl Feeds {
         let key = self.feeds[number as usize].key;
         let is_heard = self.has(number, other);
         if let Phase::Loading(loading) = &mut self.feeds[number as usize].phase
+            && let Some(replacement) = &mut loading.replacement
+        {
+            // It came before this.
+            replacement.retain(|known| *known != other);
+            replacement.extend(hears.then_some(other));
+        }
+        if let Phase::Loading(loading) = &mut self.feeds[number as usize].phase
             && !loading.decided.contains(&other)
         {
             loading.decided.push(other);
@@ -249,6 +256,12 @@ impl Feeds {
     /// No feed is open.
     pub fn is_empty(&self) -> bool {
         self.by_user.is_empty()
+    }
+
+    /// Some list is still to be worked off.
+    #[cfg(test)]
+    pub fn has_work(&self) -> bool {
+        !self.work.is_empty()
     }
 
     /// Places of feeds in authors' lists.

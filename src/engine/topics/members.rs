@@ -101,6 +101,12 @@ impl Registry {
         self.rooms.len()
     }
 
+    /// Members of all topics.
+    #[cfg(any(test, debug_assertions))]
+    pub fn seats(&self) -> usize {
+        self.rooms.iter().map(|(_, room)| room.members.len()).sum()
+    }
+
     /// No topic has members here.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()

@@ -137,7 +137,8 @@ async fn send<D: LaneSql>(
         rows.name_message(write.actor, write.room, client_id, message.id, place.at).await?;
     }
     if let Some(candidate) = &candidate {
-        twins.enter(candidate, message.id, place.at);
+        // Not its place in the topic, which may be far ahead of a clock that was put back.
+        twins.enter(candidate, message.id, now);
     }
     record(rows, write, place, ChatEvent::Sent(message)).await
 }

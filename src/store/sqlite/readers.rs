@@ -31,7 +31,7 @@ impl Readers {
             let reads = Arc::clone(&queue);
             let thread = std::thread::Builder::new()
                 .name(format!("reader-{number}"))
-                .spawn(move || answer(&reads, &mut connection))
+                .spawn(move || _ = crate::alarm::guard("a thread of reads", || answer(&reads, &mut connection)))
                 .map_err(|error| StoreError::Unavailable(format!("no thread for reads: {error}")))?;
             threads.push(thread);
         }
@@ -52,6 +52,7 @@ impl Readers {
             }
         });
         if self.queue.push(read).is_err() {
+            metrics::counter!("pregon_shed_total", "what" => "read").increment(1);
             return Err(StoreError::Unavailable("too many reads wait, or the store is closing".into()));
         }
         result.await.unwrap_or_else(|_| Err(StoreError::Broken("a read panicked".into())))

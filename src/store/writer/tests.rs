@@ -22,6 +22,8 @@ enum Fate {
     /// COMMIT without an answer; look-ups that fail first; was it written?
     Lost(u32, bool),
     Panic,
+    /// COMMIT without an answer, and the look-up panics.
+    PanicOnResolve,
 }
 
 #[derive(Default)]
@@ -64,12 +66,17 @@ impl BatchStore for Fake {
                 Err(BatchError::Unknown(done, "connection lost".into()))
             }
             Fate::Panic => panic!("on purpose"),
+            Fate::PanicOnResolve => {
+                shared.resolving = (u32::MAX, false);
+                Err(BatchError::Unknown(done, "connection lost".into()))
+            }
         }
     }
 
     fn resolve(&mut self, _: &Batch) -> Result<bool, StoreError> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.log.push("resolve".into());
+        assert!(shared.resolving.0 < u32::MAX, "on purpose");
         if shared.resolving.0 > 0 {
             shared.resolving.0 -= 1;
             return Err(StoreError::Unavailable("away".into()));
@@ -131,6 +138,20 @@ fn meet(fates: &[Fate]) -> (Vec<String>, Vec<String>) {
     drop((lane, reports));
     let log = std::mem::take(&mut shared.lock().unwrap().log);
     (reported.iter().collect(), log)
+}
+
+#[test]
+fn a_lane_that_panics_outside_its_transactions_takes_nothing_more_and_says_so() {
+    let shared = Arc::new(Mutex::new(Shared { fates: [Fate::PanicOnResolve].into(), ..Shared::default() }));
+    let (reports, _reported) = mpsc::channel();
+    let lane = Lane::start(77, Fake(shared, 0), Arc::new(Port(reports))).unwrap();
+    let (answer, answered) = mpsc::channel();
+    let told = move |outcome: Outcome| answer.send(outcome).unwrap();
+    lane.submit(write(AnswerTo::Caller(Box::new(told)))).unwrap();
+    assert!(answered.recv().is_err(), "nobody knows what became of the write, and nobody waits for it");
+    lane.join();
+    assert!(lane.submit(write(AnswerTo::Caller(Box::new(drop)))).is_err());
+    assert!(crate::alarm::is_raised("write lane 77 panicked"));
 }
 
 const COMMITTED: [&str; 2] = ["event 1", "answer 1"];

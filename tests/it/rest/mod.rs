@@ -2,6 +2,7 @@
 
 mod app;
 mod auth;
+mod bodies;
 mod chat;
 mod consent;
 mod logins;

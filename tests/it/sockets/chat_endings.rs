@@ -35,8 +35,11 @@ async fn what_breaks_the_protocol_ends_with_its_code() {
         let mut ana = server.join(0, 0).await;
         ana.tcp().write_all(&bytes).await.unwrap();
         assert_eq!(ana.closed().await, code, "{bytes:x?}");
+        let said = tokio::time::Instant::now();
+        // The client answers when it reads on: what it finds is the end, and no reset.
+        assert!(ana.next_raw().await.is_none(), "{bytes:x?}");
+        assert!(said.elapsed() < pregon::limits::CLOSE_TIMEOUT / 2, "{bytes:x?}: {:?}", said.elapsed());
     }
-    // The peers of those sessions never answered the goodbye: they are reset, and nobody is left.
     server.wait_for_metric("pregon_sessions", |sessions| sessions == 0.0).await;
 }
 

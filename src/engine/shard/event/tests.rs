@@ -11,9 +11,11 @@ use crate::domain::user::Account;
 use crate::engine::net::send::Io;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
-use crate::engine::shard::port::{Directory, Except, Gate, Inbox, Ports, Publication, ShardSet, Verdict, Wanted};
-use crate::ids::{FamilyId, RoomId, ShardId, Topic, UserId};
-use crate::limits::FEED_RECENT_MAX;
+use crate::engine::shard::port::{
+    Directory, Except, Gate, Inbox, Ports, Publication, ShardSet, ToShard, Verdict, Wanted,
+};
+use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::limits::{CLOSE_TIMEOUT, FEED_RECENT_MAX, PRESENCE_ROOM_CEILING};
 use crate::protocol::v0::{event, reason};
 
 struct Alone;
@@ -52,7 +54,7 @@ fn shared() -> Shared {
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
-    let core = Core::new(ShardId(0), ports);
+    let core = Core::new(ShardId(0), ports, Instant::now());
     let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
     Shared::new(shard)
 }
@@ -125,6 +127,70 @@ fn after_the_goodbye_pings_are_not_answered() {
     while shard.turn() {}
     assert!(all_bytes(&client).is_empty());
     assert!(goodbye.ends_with(&[0x88, 2, 3, 0xe8]), "a close frame was the last");
+}
+
+/// What it sent was no frame, so its Close would not be understood.
+#[test]
+fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
+    let shared = shared();
+    let (server, client) = pair();
+    shared.adopt(server, &mut [], Ok(entry(RoomId::fresh())));
+    let mut shard = shared.shard.borrow_mut();
+    // Not masked.
+    shard.core.received(0, &mut [0x81, 1, b'x']);
+    while shard.turn() {}
+    assert!(shard.core.slots[0].is_some(), "its own end is awaited");
+    let all = all_bytes(&client);
+    assert!(all.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == [3, 0xea]), "it is told 1002: {all:?}");
+    assert!(matches!((&client).read(&mut [0]), Ok(0)), "and finds the end, no reset");
+    drop(client);
+    let began = Instant::now();
+    while shard.core.slots[0].is_some() && began.elapsed() < CLOSE_TIMEOUT {
+        shard.turn();
+    }
+    assert!(shard.core.slots[0].is_none());
+}
+
+/// A newcomer to a large room hears a quarter of a megabyte: as much mail as the walk carries in one round.
+#[test]
+fn greetings_of_large_rooms_are_counted_like_other_mail() {
+    let (shared, room) = (shared(), RoomId::fresh());
+    let (server, _client) = pair();
+    shared.adopt(server, &mut [], Ok(entry(room)));
+    let mut shard = shared.shard.borrow_mut();
+    let core = &mut shard.core;
+    let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
+    (0..PRESENCE_ROOM_CEILING).for_each(|_| drop(core.presence.arrive(room, &named())));
+    let (inbox, session) = (core.ports.inboxes[0].clone(), core.key(0));
+    (0..8).for_each(|_| inbox.try_send(ToShard::Arrived { room, account: named(), session }).unwrap());
+    assert!(core.take_mail(), "there is more");
+    assert!(inbox.len() >= 6, "{} greetings wait for the walk", inbox.len());
+}
+
+/// It runs in a task, where nobody would hear of it.
+#[test]
+fn a_panic_over_a_new_socket_ends_the_shard_and_says_so() {
+    struct Broken;
+    impl Gate for Broken {
+        fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
+            true
+        }
+        fn admit(&self, _: Wanted, _: Option<&str>) -> Verdict {
+            unreachable!("sessions are adopted here, not admitted")
+        }
+        fn came(&self, _: UserId, _: Topic, _: SessionKey) -> Option<SessionKey> {
+            panic!("on purpose")
+        }
+        fn is_draining(&self) -> bool {
+            false
+        }
+    }
+    let shared = shared();
+    shared.shard.borrow_mut().core.ports.gate = Arc::new(Broken);
+    let (server, _client) = pair();
+    shared.adopt(server, &mut [], Ok(entry(RoomId::fresh())));
+    assert!(shared.is_broken.get());
+    assert!(alarm::is_raised("a shard that adopts a socket panicked"));
 }
 
 /// A feed whose list does not come is kept what authors publish, as long as there is room; then it has to come again. One

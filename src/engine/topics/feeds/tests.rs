@@ -97,6 +97,19 @@ fn what_changes_while_a_feed_loads_is_newer_than_its_list() {
 }
 
 /// Unfollowed and followed again, in any order, before the list is there: what came until then is delivered once.
+/// A newer list that waits for the end of the first knows nothing of what changed since it came.
+#[test]
+fn what_changes_behind_a_waiting_list_is_newer_than_it() {
+    let mut feeds = Feeds::default();
+    let key = feeds.open(user(1), 7, &mut |_| {});
+    feeds.replace(user(1), vec![user(2)], &mut |_| {});
+    feeds.relate(user(1), user(3), true, &mut |_| {});
+    feeds.relate(user(1), user(2), false, &mut |_| {});
+    feeds.load(key, vec![user(2)], nothing());
+    finish(&mut feeds);
+    assert_eq!((rooms(&feeds, 2), rooms(&feeds, 3)), (vec![], vec![7]));
+}
+
 #[test]
 fn what_came_before_is_due_once_however_often_somebody_changes_their_mind() {
     for first in [true, false] {

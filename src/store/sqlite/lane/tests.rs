@@ -153,6 +153,8 @@ fn a_sweep_takes_what_is_old_and_beyond_the_newest_thousand() {
         .connection
         .execute("INSERT INTO pregon_revoked VALUES ('gone', ?1), ('kept', ?2)", params![now.0, now.0 + 1])
         .unwrap();
+    let ended = "INSERT INTO pregon_ended_logins VALUES ('u', 0, 'gone', 0, ?1), ('u', 0, 'kept', 0, ?2)";
+    lane.connector.connection.execute(ended, params![now.0, now.0 + 1]).unwrap();
     lane.connector.connection.execute_batch("COMMIT").unwrap();
 
     sweep(&mut lane);
@@ -168,5 +170,7 @@ fn a_sweep_takes_what_is_old_and_beyond_the_newest_thousand() {
     assert_eq!(number(&lane, "SELECT count(*) FROM pregon_client_ids"), 10);
     assert_eq!(number(&lane, "SELECT count(*) FROM pregon_revoked WHERE jti = 'kept'"), 1);
     assert_eq!(number(&lane, "SELECT count(*) FROM pregon_revoked"), 1);
+    assert_eq!(number(&lane, "SELECT count(*) FROM pregon_ended_logins WHERE family = 'kept'"), 1);
+    assert_eq!(number(&lane, "SELECT count(*) FROM pregon_ended_logins"), 1);
     assert_eq!(number(&lane, "SELECT seq FROM pregon_topics WHERE topic = 'all old'"), 2600, "places are not reused");
 }

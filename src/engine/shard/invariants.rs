@@ -1,0 +1,68 @@
+//! What is true of a shard between any two of its steps, looked at in debug builds.
+
+use super::Core;
+use crate::engine::session::endpoint::Endpoint;
+
+impl Core {
+    /// Slots, seats, the walk, who is blocked and the memory of what waits agree with each other. Costs as much as there are
+    /// sessions.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub(super) fn check_invariants(&self) {
+        self.check_slots();
+        self.check_walk();
+        self.check_seats();
+        let spans = self.lines.iter().flat_map(|line| line.outbox.spans());
+        self.arena.check_invariants(spans, self.lines.iter().filter_map(|line| line.outbox.debt_bytes()));
+    }
+
+    fn check_slots(&self) {
+        assert_eq!(self.slots.len(), self.lines.len());
+        assert_eq!(self.slots.len(), self.generations.len());
+        assert_eq!(self.live, self.slots.iter().flatten().count(), "sessions are counted wrongly");
+        assert!(self.free.len() + self.live <= self.slots.len(), "a free slot has a session");
+        let mut free = self.free.clone();
+        free.sort_unstable();
+        free.dedup();
+        assert_eq!(free.len(), self.free.len(), "a slot is free twice");
+        for index in free {
+            assert!(self.slots[index as usize].is_none(), "a free slot has a session");
+            assert!(self.lines[index as usize].outbox.is_empty(), "something waits for nobody");
+        }
+    }
+
+    fn check_walk(&self) {
+        let mut turns = vec![0; self.lines.len()];
+        self.walk.iter().for_each(|index| turns[*index as usize] += 1);
+        for (index, line) in self.lines.iter().enumerate() {
+            assert_eq!(turns[index], u32::from(line.is_queued), "slot {index}'s turns in the walk");
+            let is_over = || self.over.iter().any(|(over, _)| *over as usize == index);
+            if self.slots[index].is_none() || is_over() {
+                continue;
+            }
+            if line.blocked_at.is_some() {
+                let is_known = self.blocked.iter().any(|one| one.index as usize == index);
+                assert!(is_known, "slot {index} is blocked and nobody looks at it");
+            } else {
+                assert!(line.outbox.is_empty() || line.is_queued, "slot {index} waits and has no turn in the walk");
+            }
+        }
+    }
+
+    fn check_seats(&self) {
+        let (mut seats, mut feed_sessions) = (0, 0);
+        for (index, slot) in self.slots.iter().enumerate() {
+            let Some((slot, seat)) = slot.as_ref().and_then(|slot| Some((slot, slot.seat?))) else { continue };
+            seats += 1;
+            feed_sessions += usize::from(slot.session.endpoint() == Endpoint::Feed);
+            assert!(slot.session.is_open(), "slot {index} has said goodbye and keeps its seat");
+            let room = self.registry.room(seat.room);
+            assert_eq!(Some(room.topic), slot.session.topic(), "slot {index} sits in another topic");
+            let sits = room.members.get(seat.place as usize).map(|member| *member as usize);
+            assert_eq!(sits, Some(index), "somebody else sits in slot {index}'s seat");
+        }
+        assert_eq!(seats, self.registry.seats(), "a seat is nobody's");
+        assert_eq!(feed_sessions, self.feed_sessions, "sessions of feeds are counted wrongly");
+    }
+}

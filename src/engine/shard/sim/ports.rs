@@ -1,0 +1,131 @@
+//! The rest of the server as a simulated shard sees it: who listens where, what it asked for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::write::Write;
+use crate::engine::shard::port::{Directory, Gate, Inbox, Ports, ShardSet, Verdict, Wanted};
+use crate::engine::topics::feeds::FeedKey;
+use crate::ids::{ShardId, Topic, UserId};
+
+/// Who listens where, as a real directory keeps it, and stricter about who may leave.
+#[derive(Default)]
+pub(super) struct Routes {
+    topics: Mutex<HashMap<Topic, ShardSet>>,
+    hear_all: Mutex<HashMap<ShardId, u32>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Routes {
+    /// Shards that are given a topic's publications.
+    pub(super) fn listeners(&self, topic: Topic) -> ShardSet {
+        let all = match topic {
+            Topic::Author(_) => locked(&self.hear_all).keys().fold(ShardSet::default(), |set, shard| set.with(*shard)),
+            _ => ShardSet::default(),
+        };
+        ShardSet(all.0 | self.shards_of(&topic).0)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        locked(&self.topics).is_empty() && locked(&self.hear_all).is_empty()
+    }
+}
+
+impl Directory for Routes {
+    fn join(&self, topic: Topic, shard: ShardId) {
+        let mut topics = locked(&self.topics);
+        let set = topics.entry(topic).or_default();
+        assert!(!set.contains(shard), "a shard joins what it has joined");
+        *set = set.with(shard);
+    }
+
+    fn leave(&self, topic: Topic, shard: ShardId) {
+        let mut topics = locked(&self.topics);
+        let set = topics.get_mut(&topic).expect("a shard leaves what it has joined");
+        assert!(set.contains(shard), "a shard leaves what it has joined");
+        *set = set.without(shard);
+        if set.is_empty() {
+            topics.remove(&topic);
+        }
+    }
+
+    fn shards_of(&self, topic: &Topic) -> ShardSet {
+        locked(&self.topics).get(topic).copied().unwrap_or_default()
+    }
+
+    fn hear_all(&self, shard: ShardId) {
+        *locked(&self.hear_all).entry(shard).or_default() += 1;
+    }
+
+    fn hear_enough(&self, shard: ShardId) {
+        let mut all = locked(&self.hear_all);
+        let count = all.get_mut(&shard).expect("as often as it was to hear all");
+        *count -= 1;
+        if *count == 0 {
+            all.remove(&shard);
+        }
+    }
+}
+
+/// What shards have asked for.
+#[derive(Default)]
+pub(super) struct Asked {
+    writes: Mutex<Vec<Box<Write>>>,
+    lists: Mutex<Vec<(UserId, ShardId, FeedKey)>>,
+    /// Lanes take nothing.
+    pub lanes_are_full: AtomicBool,
+    /// No list will be read.
+    pub lists_are_full: AtomicBool,
+}
+
+impl Asked {
+    pub(super) fn take_writes(&self) -> Vec<Box<Write>> {
+        std::mem::take(&mut locked(&self.writes))
+    }
+
+    pub(super) fn take_lists(&self) -> Vec<(UserId, ShardId, FeedKey)> {
+        std::mem::take(&mut locked(&self.lists))
+    }
+}
+
+struct Open;
+
+impl Gate for Open {
+    fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
+        true
+    }
+    fn admit(&self, _: Wanted, _: Option<&str>) -> Verdict {
+        unreachable!("sessions begin without a handshake here")
+    }
+    fn is_draining(&self) -> bool {
+        false
+    }
+}
+
+pub(super) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Routes>, asked: &Arc<Asked>) -> Ports {
+    let (lanes, loader) = (asked.clone(), asked.clone());
+    Ports {
+        inboxes,
+        directory: routes,
+        gate: Arc::new(Open),
+        rest: Arc::new(|_, _| unreachable!("nobody asks for anything else")),
+        submit: Arc::new(move |write| {
+            if lanes.lanes_are_full.load(Ordering::Relaxed) {
+                return Err(write);
+            }
+            locked(&lanes.writes).push(write);
+            Ok(())
+        }),
+        load_follows: Arc::new(move |user, shard, feed| {
+            let has_room = !loader.lists_are_full.load(Ordering::Relaxed);
+            if has_room {
+                locked(&loader.lists).push((user, shard, feed));
+            }
+            has_room
+        }),
+    }
+}

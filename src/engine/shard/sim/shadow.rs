@@ -1,0 +1,370 @@
+//! What one session may be sent, kept as plain lists of frames, and the check of what its socket took.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::world::Kept;
+use crate::domain::user::Account;
+use crate::engine::session::endpoint::Endpoint;
+use crate::ids::{RoomId, SessionKey, Topic, UserId};
+use crate::protocol::v0::event;
+
+/// Whether a frame has to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Must,
+    May,
+    /// It has to, unless the user has ceased to hear the author since it was sent at `sent`.
+    WhileHeard {
+        author: UserId,
+        sent: u64,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub bytes: Rc<[u8]>,
+    pub need: Need,
+}
+
+/// Who hears whom, and how presence is told: what is true, whatever shards know of it.
+#[derive(Default)]
+pub(super) struct Truth {
+    /// Since when.
+    heard: HashMap<(UserId, UserId), u64>,
+    /// Until when, at last.
+    ended: HashMap<(UserId, UserId), u64>,
+    /// Frames that say that a user came or went, of each room that tells it.
+    presence: HashMap<RoomId, Vec<(UserId, Rc<[u8]>)>>,
+    /// Which shard has told each signal, and its place among all.
+    told: HashMap<u64, (usize, u64)>,
+}
+
+impl Truth {
+    pub(super) fn relate(&mut self, user: UserId, other: UserId, hears: bool, at: u64) {
+        if hears {
+            self.heard.entry((user, other)).or_insert(at);
+        } else if self.heard.remove(&(user, other)).is_some() {
+            self.ended.insert((user, other), at);
+        }
+    }
+
+    /// A shard learns at last that the user has ceased to hear the other.
+    pub(super) fn learns_end(&mut self, user: UserId, other: UserId, at: u64) {
+        self.ended.insert((user, other), at);
+    }
+
+    pub(super) fn heard_by(&self, user: UserId) -> Vec<UserId> {
+        let mut authors: Vec<UserId> =
+            self.heard.keys().filter(|(of, _)| *of == user).map(|(_, other)| *other).collect();
+        authors.sort_unstable();
+        authors
+    }
+
+    /// The user hears what the author said at `sent`, and did so ever since.
+    pub(super) fn hears(&self, user: UserId, author: UserId, sent: u64) -> bool {
+        user == author || self.heard.get(&(user, author)).is_some_and(|since| *since <= sent)
+    }
+
+    /// The user heard the author at any time since then.
+    pub(super) fn has_heard(&self, user: UserId, author: UserId, since: u64) -> bool {
+        let pair = (user, author);
+        user == author || self.heard.contains_key(&pair) || self.ended.get(&pair).is_some_and(|ended| *ended >= since)
+    }
+
+    /// A shard has heard a signal, and tells it.
+    pub(super) fn tells(&mut self, signal: u64, shard: usize) {
+        let place = self.told.len() as u64;
+        self.told.insert(signal, (shard, place));
+    }
+
+    pub(super) fn tells_presence(&mut self, room: RoomId, account: &Account) {
+        for is_online in [true, false] {
+            let mut frame = Vec::new();
+            event::user_status(&mut frame, account, is_online);
+            self.presence.entry(room).or_default().push((account.id, frame.into()));
+        }
+    }
+
+    /// Whole frames, each of which tells of somebody in the room.
+    pub(super) fn is_presence(&self, room: RoomId, mut frames: &[u8]) -> bool {
+        let Some(known) = self.presence.get(&room) else { return false };
+        while !frames.is_empty() {
+            let Some((_, frame)) = known.iter().find(|(_, frame)| frames.starts_with(frame)) else { return false };
+            frames = &frames[frame.len()..];
+        }
+        true
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// A close frame waits, in seconds since then.
+    Closing {
+        since: u32,
+        close: Vec<u8>,
+        /// Too slow: what waited is dropped, save the frame under way.
+        is_cut: bool,
+    },
+    /// The close frame was the last, and had waited since then.
+    Told {
+        since: u32,
+    },
+    /// It ends without one: its connection broke. What waits may still be tried.
+    Gone,
+}
+
+/// One session as it should be.
+pub(super) struct Shadow {
+    pub key: SessionKey,
+    /// Whose; `None` for one that was refused.
+    pub account: Option<Arc<Account>>,
+    pub endpoint: Endpoint,
+    /// When it began, in commits and in the shard's seconds.
+    pub begun: u64,
+    pub began: u32,
+    /// Since when it may be sent what came of authors: before its beginning, where it is the second tab of a feed that loads.
+    heard_since: u64,
+    /// When its peer was last heard.
+    pub heard: u32,
+    pub token_ends: Option<u32>,
+    pub phase: Phase,
+    /// The peer's close frame has come.
+    pub peer_has_closed: bool,
+    /// Its bytes were no frames: what it sends behind them is not understood.
+    pub is_garbled: bool,
+    /// What waits or may wait: its own, and each author's.
+    streams: BTreeMap<Option<UserId>, VecDeque<Frame>>,
+    /// Bytes behind the last whole frame.
+    partial: Vec<u8>,
+    /// The place of the last signal that came from each shard.
+    last_told: BTreeMap<usize, u64>,
+}
+
+/// What a peer notices of what it reads.
+#[derive(Debug, Default)]
+pub(super) struct Noticed {
+    pub pings: usize,
+    pub is_closed: bool,
+}
+
+impl Shadow {
+    pub(super) fn new(
+        key: SessionKey,
+        account: Option<Arc<Account>>,
+        endpoint: Endpoint,
+        begun: u64,
+        began: u32,
+    ) -> Self {
+        Self {
+            key,
+            account,
+            endpoint,
+            begun,
+            began,
+            heard_since: begun,
+            heard: began,
+            token_ends: None,
+            phase: Phase::Open,
+            peer_has_closed: false,
+            is_garbled: false,
+            streams: BTreeMap::new(),
+            partial: Vec::new(),
+            last_told: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn user(&self) -> Option<UserId> {
+        self.account.as_ref().map(|account| account.id)
+    }
+
+    pub(super) fn topic(&self) -> Option<Topic> {
+        self.user().map(|user| self.endpoint.topic(user))
+    }
+
+    /// The session is to be sent a frame: of its own, or of an author's.
+    pub(super) fn expect(&mut self, author: Option<UserId>, bytes: &[u8], need: Need) {
+        self.streams.entry(author).or_default().push_back(Frame { bytes: bytes.into(), need });
+    }
+
+    /// The session hears this close frame and nothing behind it.
+    pub(super) fn closes(&mut self, since: u32, close: Vec<u8>, is_cut: bool) {
+        if is_cut {
+            let partial = &self.partial;
+            for stream in self.streams.values_mut() {
+                stream.retain(|frame| !partial.is_empty() && frame.bytes.starts_with(partial));
+                stream.iter_mut().for_each(|frame| frame.need = Need::May);
+            }
+        }
+        // A feed that loads is told to come again by any close: what was kept for it goes.
+        let kept = self.streams.values_mut().flatten().filter(|frame| matches!(frame.need, Need::WhileHeard { .. }));
+        kept.for_each(|frame| frame.need = Need::May);
+        self.phase = Phase::Closing { since, close, is_cut };
+    }
+
+    /// A second tab of a feed that loads may be sent what was kept for the first.
+    pub(super) fn shares_kept(&mut self, kept: &Kept) {
+        for (author, bytes) in &kept.frames {
+            let frame = Frame { bytes: bytes.clone(), need: Need::May };
+            self.streams.entry(Some(*author)).or_default().push_back(frame);
+        }
+        self.heard_since = self.heard_since.min(kept.begun);
+    }
+
+    /// What is still to come, for certain.
+    pub(super) fn is_owed(&self, truth: &Truth) -> Option<&Frame> {
+        self.streams.values().flatten().find(|frame| self.must(frame, truth))
+    }
+
+    pub(super) fn has_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
+    /// The socket took these bytes: each must be of a frame that the session may be sent now.
+    pub(super) fn took(&mut self, bytes: &[u8], truth: &Truth) -> Noticed {
+        let mut noticed = Noticed::default();
+        if bytes.is_empty() {
+            return noticed;
+        }
+        let mut all = std::mem::take(&mut self.partial);
+        all.extend_from_slice(bytes);
+        let mut rest = &all[..];
+        while let Some(length) = frame_bytes(rest).filter(|length| *length <= rest.len()) {
+            self.whole(&rest[..length], truth, &mut noticed);
+            rest = &rest[length..];
+        }
+        assert!(rest.is_empty() || self.could_begin_with(rest, truth), "foreign or torn bytes: {}", shown(rest));
+        self.partial = rest.to_vec();
+        noticed
+    }
+
+    fn whole(&mut self, frame: &[u8], truth: &Truth, noticed: &mut Noticed) {
+        assert!(!matches!(self.phase, Phase::Told { .. }), "bytes behind the close frame: {}", shown(frame));
+        self.check_order(frame, truth);
+        let found = self.find(truth, |known| known == frame);
+        if let Phase::Closing { close, is_cut, since } = &self.phase {
+            if close == frame {
+                let owed = self.is_owed(truth).filter(|_| !is_cut);
+                assert!(
+                    owed.is_none(),
+                    "a close frame overtakes {}",
+                    shown(&owed.map_or_else(Rc::default, |f| f.bytes.clone()))
+                );
+                noticed.is_closed = true;
+                self.phase = Phase::Told { since: *since };
+                return;
+            }
+            if *is_cut {
+                assert!(found.is_some() || self.is_told_presence(frame, truth), "behind the cut: {}", shown(frame));
+                self.streams.clear();
+                return;
+            }
+        }
+        if let Some((author, place)) = found {
+            noticed.pings += usize::from(frame[0] == 0x89);
+            self.streams.entry(author).or_default().drain(..=place);
+            return;
+        }
+        assert!(
+            self.is_told_presence(frame, truth),
+            "a frame that is lost, doubled, foreign or out of order: {}; {:?} {:?}",
+            shown(frame),
+            self.endpoint,
+            self.waiting()
+        );
+    }
+
+    /// What one shard tells comes in its order, whatever inboxes and overflows it went through.
+    fn check_order(&mut self, frame: &[u8], truth: &Truth) {
+        let Some((shard, place)) = signal_number(frame).and_then(|number| truth.told.get(&number)) else { return };
+        if let Some(last) = self.last_told.insert(*shard, *place) {
+            assert!(last < *place, "a signal was overtaken: {}", shown(frame));
+        }
+    }
+
+    /// Which stream's frame it is, and its place there: no frame that has to come is passed over.
+    fn find(&self, truth: &Truth, is_it: impl Fn(&[u8]) -> bool) -> Option<(Option<UserId>, usize)> {
+        let hears = |author: UserId| self.user().is_some_and(|user| truth.has_heard(user, author, self.heard_since));
+        let streams = self.streams.iter().filter(|(author, _)| author.is_none_or(hears));
+        { streams }.find_map(|(author, stream)| {
+            for (place, frame) in stream.iter().enumerate() {
+                if is_it(&frame.bytes) {
+                    return Some((*author, place));
+                }
+                if self.must(frame, truth) {
+                    return None;
+                }
+            }
+            None
+        })
+    }
+
+    fn could_begin_with(&self, bytes: &[u8], truth: &Truth) -> bool {
+        let is_goodbye = matches!(&self.phase, Phase::Closing { close, .. } if close.starts_with(bytes));
+        is_goodbye
+            || (!matches!(self.phase, Phase::Told { .. })
+                && (self.find(truth, |known| known.starts_with(bytes)).is_some()
+                    || self.presence(truth).any(|frame| frame.starts_with(bytes))))
+    }
+
+    fn is_told_presence(&self, frame: &[u8], truth: &Truth) -> bool {
+        self.presence(truth).any(|known| known == frame)
+    }
+
+    fn presence<'a>(&'a self, truth: &'a Truth) -> impl Iterator<Item = &'a [u8]> {
+        let room = self.endpoint.presence_room().and_then(|room| truth.presence.get(&room));
+        let others = room.into_iter().flatten().filter(|(user, _)| Some(*user) != self.user());
+        others.map(|(_, frame)| &frame[..])
+    }
+
+    /// What waits, to be printed.
+    fn waiting(&self) -> Vec<(String, Need)> {
+        self.streams.values().flatten().take(6).map(|frame| (shown(&frame.bytes), frame.need)).collect()
+    }
+
+    fn must(&self, frame: &Frame, truth: &Truth) -> bool {
+        match frame.need {
+            Need::Must => true,
+            Need::May => false,
+            Need::WhileHeard { author, sent } => self.user().is_some_and(|user| truth.hears(user, author, sent)),
+        }
+    }
+}
+
+/// The length of the first frame of a server, once its header is whole.
+pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
+    match bytes.get(1)? {
+        short @ ..126 => Some(2 + usize::from(*short)),
+        126 => Some(4 + usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]))),
+        _ => panic!("no frame here is that long"),
+    }
+}
+
+/// Frames next to each other, one by one.
+pub(super) fn each_frame(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = frame_bytes(bytes)?;
+        let (frame, rest) = bytes.split_at(length);
+        bytes = rest;
+        Some(frame)
+    })
+}
+
+/// The number in a signal's data.
+fn signal_number(frame: &[u8]) -> Option<u64> {
+    const BEFORE: &[u8] = br#""data":{"n":"#;
+    let place = frame.windows(BEFORE.len()).position(|bytes| bytes == BEFORE)?;
+    let digits = frame[place + BEFORE.len()..].split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Bytes as a person reads them, the first of them.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned()
+}

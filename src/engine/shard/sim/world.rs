@@ -1,0 +1,270 @@
+//! A simulated process: shards, their sockets, the rest of the server, and the shadow of every session.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::ports::{Asked, Routes, ports};
+use super::shadow::{Shadow, Truth};
+use super::sockets::Sockets;
+use crate::domain::user::Account;
+use crate::engine::net::stretch::Sent;
+use crate::engine::session::endpoint::Endpoint;
+use crate::engine::shard::Core;
+use crate::engine::shard::port::{Inbox, Publication, ToShard};
+use crate::engine::topics::feeds::FeedKey;
+use crate::ids::{PostId, RoomId, ShardId, UserId};
+use crate::limits::Bounds;
+
+/// Steps that are printed when a seed fails.
+const TRAIL_STEPS: usize = 40;
+/// Seconds since 1970 when a simulation begins.
+pub(super) const UNIX_BEGAN: i64 = 1_700_000_000;
+pub(super) const FOLLOWS_PERMITS: usize = 4096;
+
+/// A shard with all that is known of it.
+pub(super) struct Shard {
+    pub core: Core,
+    pub sockets: Sockets,
+    /// By slot.
+    pub shadows: Vec<Option<Shadow>>,
+    pub outcomes: Vec<Sent>,
+    pub ticked: Instant,
+    /// What lanes have for it, in order: it goes when the inbox has room.
+    pub mail: VecDeque<ToShard>,
+    /// The feeds that asked for their lists.
+    pub feeds: HashMap<UserId, FeedKey>,
+    /// What authors have published since users' feeds began to load.
+    pub kept: HashMap<UserId, Kept>,
+    pub is_draining: bool,
+    /// Drained: its thread would have ended.
+    pub is_over: bool,
+}
+
+/// What a feed that loads may be sent when it knows whom it hears.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub begun: u64,
+    pub frames: Vec<(UserId, Rc<[u8]>)>,
+}
+
+/// A list of authors that was read and has not been handed over.
+pub(super) struct List {
+    pub shard: usize,
+    pub feed: FeedKey,
+    pub user: UserId,
+    pub authors: Option<Vec<UserId>>,
+}
+
+pub(super) struct World {
+    pub random: StdRng,
+    pub began: Instant,
+    pub now: Instant,
+    /// Commits and beginnings so far: what happens is ordered by it.
+    pub count: u64,
+    pub bounds: Bounds,
+    pub shards: Vec<Shard>,
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    pub inbox_bytes_max: usize,
+    pub routes: Arc<Routes>,
+    pub asked: Arc<Asked>,
+    pub truth: Truth,
+    pub users: Vec<UserId>,
+    pub rooms: Vec<(RoomId, bool)>,
+    pub posts: Vec<PostId>,
+    /// What lanes have sent, with its place among all commits.
+    pub sent: HashMap<*const Publication, (Arc<Publication>, u64)>,
+    pub lists: Vec<List>,
+    pub permits: Arc<Semaphore>,
+    pub trail: VecDeque<(&'static str, usize, u32)>,
+    /// What happened how often, to see that everything does.
+    pub seen: HashMap<&'static str, u64>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (began, shards) = (Instant::now(), random.random_range(1..=3));
+        let bounds = bounds(&mut random);
+        let (messages_max, inbox_bytes_max) = (random.random_range(2..32), bounds.publication_bytes_max * 4);
+        let inboxes: Arc<[Arc<Inbox>]> =
+            (0..shards).map(|_| Arc::new(Inbox::new(messages_max, inbox_bytes_max))).collect();
+        let (routes, asked) = (Arc::<Routes>::default(), Arc::<Asked>::default());
+        let mut id = || Uuid::from_u128(random.random());
+        let users = (0..5).map(|_| UserId(id())).collect();
+        let rooms = [true, false, true].map(|has_presence| (RoomId(id()), has_presence)).to_vec();
+        let posts = (0..2).map(|_| PostId(id())).collect();
+        let shards = (0..shards).map(|number| {
+            let id = ShardId(u8::try_from(number).expect("few shards"));
+            let core = Core::with_bounds(id, ports(inboxes.clone(), routes.clone(), &asked), began, bounds);
+            Shard::new(core, began)
+        });
+        let shards = shards.collect();
+        let mut world = Self {
+            random,
+            began,
+            now: began,
+            count: 0,
+            bounds,
+            shards,
+            inboxes,
+            inbox_bytes_max,
+            routes,
+            asked,
+            truth: Truth::default(),
+            users,
+            rooms,
+            posts,
+            sent: HashMap::new(),
+            lists: Vec::new(),
+            permits: Arc::new(Semaphore::new(FOLLOWS_PERMITS)),
+            trail: VecDeque::new(),
+            seen: HashMap::new(),
+        };
+        world.begin_truth();
+        world
+    }
+
+    fn begin_truth(&mut self) {
+        for (room, _) in self.rooms.clone().into_iter().filter(|(_, has_presence)| *has_presence) {
+            for user in self.users.clone() {
+                self.truth.tells_presence(room, &self.account(user, Endpoint::Chat { room, has_presence: true }));
+            }
+        }
+        for user in self.users.clone() {
+            for other in self.users.clone() {
+                if user != other && self.random.random_bool(0.4) {
+                    self.truth.relate(user, other, true, 0);
+                }
+            }
+        }
+    }
+
+    /// A user under a name that says where it may be heard.
+    pub(super) fn account(&self, user: UserId, endpoint: Endpoint) -> Arc<Account> {
+        let number = self.users.iter().position(|known| *known == user).unwrap_or(0);
+        let username = match endpoint {
+            Endpoint::Chat { room, .. } => format!("{number} of {}", tag(room)),
+            _ => number.to_string(),
+        };
+        Arc::new(Account { id: user, username: username.into(), is_active: true })
+    }
+
+    pub(super) fn any_user(&mut self) -> UserId {
+        *self.users.choose(&mut self.random).expect("there are users")
+    }
+
+    pub(super) fn any_endpoint(&mut self) -> Endpoint {
+        match self.random.random_range(0..100) {
+            0..50 => {
+                let (room, has_presence) = *self.rooms.choose(&mut self.random).expect("there are rooms");
+                Endpoint::Chat { room, has_presence }
+            }
+            50..75 => Endpoint::Feed,
+            75..87 => Endpoint::Post(*self.posts.choose(&mut self.random).expect("there are posts")),
+            _ => Endpoint::Notifications,
+        }
+    }
+
+    /// A slot of the shard with a session, if there is any.
+    pub(super) fn any_session(&mut self, shard: usize) -> Option<u32> {
+        let live = self.shards[shard].shadows.iter().enumerate().filter(|(_, shadow)| shadow.is_some());
+        let live: Vec<usize> = live.map(|(index, _)| index).collect();
+        live.choose(&mut self.random).map(|index| u32::try_from(*index).expect("few sessions"))
+    }
+
+    pub(super) fn next_count(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Whole seconds by the shards' clock.
+    pub(super) fn seconds(&self) -> u32 {
+        u32::try_from((self.now - self.began).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn note(&mut self, what: &'static str, shard: usize, index: u32) {
+        if self.trail.len() == TRAIL_STEPS {
+            self.trail.pop_front();
+        }
+        self.trail.push_back((what, shard, index));
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    /// Time passes.
+    pub(super) fn wait(&mut self, duration: Duration) {
+        self.now += duration;
+    }
+
+    /// What lanes have for shards goes as far as inboxes take it.
+    pub(super) fn pump(&mut self) {
+        for (shard, inbox) in self.shards.iter_mut().zip(self.inboxes.iter()) {
+            while let Some(message) = shard.mail.pop_front() {
+                if let Err(back) = inbox.put(message) {
+                    shard.mail.push_front(back);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn new(core: Core, now: Instant) -> Self {
+        Self {
+            core,
+            sockets: Sockets::default(),
+            shadows: Vec::new(),
+            outcomes: Vec::new(),
+            ticked: now,
+            mail: VecDeque::new(),
+            feeds: HashMap::new(),
+            kept: HashMap::new(),
+            is_draining: false,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = &Shadow> {
+        self.shadows.iter().flatten().filter(|shadow| shadow.is_open())
+    }
+
+    pub(super) fn open_mut(&mut self) -> impl Iterator<Item = &mut Shadow> {
+        self.shadows.iter_mut().flatten().filter(|shadow| shadow.is_open())
+    }
+
+    /// The user's feed awaits its list here, or works it off.
+    pub(super) fn is_loading(&self, user: UserId) -> bool {
+        self.feeds.get(&user).is_some_and(|feed| self.core.feeds.is_loading(*feed) || self.core.recent.is_for(*feed))
+    }
+}
+
+/// A room's name in its users' names, which frames show up to 30 characters of.
+pub(super) fn tag(room: RoomId) -> String {
+    room.0.simple().to_string()[..16].to_owned()
+}
+
+/// Bounds that a few hundred steps reach, with the relations that limits.rs asserts.
+fn bounds(random: &mut StdRng) -> Bounds {
+    Bounds {
+        chunk_bytes: random.random_range(256..2048),
+        write_bytes_max: random.random_range(512..4096),
+        publication_bytes_max: 4096,
+        shared_bytes_max: random.random_range(500..2048),
+        owed_bytes_max: random.random_range(1500..6000),
+        parts_max: random.random_range(2..12),
+        debt_step_bytes: random.random_range(64..512),
+        waiting_bytes_max: random.random_range(8..32) * 1024,
+        overflow_messages_max: random.random_range(2..16),
+        overflow_bytes_max: random.random_range(512..4096),
+        feed_slice_entries: random.random_range(1..4),
+        feed_recent_max: random.random_range(4..64),
+    }
+}
