@@ -74,7 +74,7 @@ impl Directory for Routes {
 /// What shards have asked for.
 #[derive(Default)]
 pub(super) struct Asked {
-    writes: Mutex<Vec<Box<Write>>>,
+    writes: Mutex<Vec<Write>>,
     lists: Mutex<Vec<(UserId, ShardId, FeedKey)>>,
     /// Lanes take nothing.
     pub lanes_are_full: AtomicBool,
@@ -83,7 +83,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn take_writes(&self) -> Vec<Box<Write>> {
+    pub(super) fn take_writes(&self) -> Vec<Write> {
         std::mem::take(&mut locked(&self.writes))
     }
 
@@ -117,7 +117,7 @@ pub(super) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Routes>, asked: &Arc
             if lanes.lanes_are_full.load(Ordering::Relaxed) {
                 return Err(write);
             }
-            locked(&lanes.writes).push(write);
+            locked(&lanes.writes).push(*write);
             Ok(())
         }),
         load_follows: Arc::new(move |user, shard, feed| {

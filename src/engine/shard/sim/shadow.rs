@@ -22,6 +22,9 @@ pub(super) enum Need {
     },
 }
 
+/// Who is in a room, with the frame that says so.
+type Greeting = (UserId, Rc<[u8]>);
+
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub bytes: Rc<[u8]>,
@@ -36,7 +39,7 @@ pub(super) struct Truth {
     /// Until when, at last.
     ended: HashMap<(UserId, UserId), u64>,
     /// Frames that say that a user came or went, of each room that tells it.
-    presence: HashMap<RoomId, Vec<(UserId, Rc<[u8]>)>>,
+    presence: HashMap<RoomId, Vec<Greeting>>,
     /// Which shard has told each signal, and its place among all.
     told: HashMap<u64, (usize, u64)>,
 }
