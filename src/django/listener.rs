@@ -241,10 +241,12 @@ impl Listener {
                         let (name, queue) = (group.to_string(), self.names.queues()[group.queue()]);
                         let (set, ledger) = (self.names.group_key(&name), self.names.groups_key(queue));
                         let member = (score, channel(queue, &name));
-                        let _: Value = pipeline.zadd(&set, None, None, false, false, member).await?;
-                        let _: Value = pipeline.expire(&set, GROUP_EXPIRY_SECONDS, None).await?;
+                        // The ledger first: a process that is killed in between leaves no group that others do not
+                        // know of, and would never clear away.
                         let _: Value = pipeline.sadd(&ledger, name).await?;
                         let _: Value = pipeline.expire(&ledger, GROUP_EXPIRY_SECONDS, None).await?;
+                        let _: Value = pipeline.zadd(&set, None, None, false, false, member).await?;
+                        let _: Value = pipeline.expire(&set, GROUP_EXPIRY_SECONDS, None).await?;
                     }
                     Order::Leave(group) => {
                         self.leave(&pipeline, group).await?;
