@@ -28,13 +28,17 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 5] = migrations! {
+const MIGRATIONS: [Migration; 6] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
     4 "0004_adopted_rows" false,
     6 "0006_logins_and_leaves" false,
+    8 "0008_people_search" false,
 };
+
+/// The type of ids where the server has one for them.
+const NATIVE: &str = "uuid";
 
 /// What another program's database must have.
 const NEEDED: [&str; 15] = [
@@ -113,6 +117,45 @@ pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
     let plan = found.plan(link.place());
     drop(driver.connection.disconnect().await);
     plan
+}
+
+/// What to do about tables whose texts hold no emoji, in one sentence.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn characters_to_change(link: &Link) -> Result<Option<String>, StoreError> {
+    let shared = Shared::alone(link.clone());
+    let mut driver = shared.open_at_start().await?;
+    let mut view = shared.view(&mut driver, Timestamp::now());
+    let sql = "SELECT DISTINCT table_name, collation_name FROM information_schema.columns \
+        WHERE table_schema = database() AND character_set_name IN ('utf8', 'utf8mb3') ORDER BY table_name";
+    let found = view.rows(sql, &[], |row| Ok((row.text(0)?, row.text(1)?))).await;
+    let found = found.map_err(|error| link.opening(&error))?;
+    drop(driver.connection.disconnect().await);
+    Ok(alteration(link.place(), &found))
+}
+
+/// A table may be named several times, with the collations of its columns: the first is taken for all.
+fn alteration(place: &str, found: &[(String, String)]) -> Option<String> {
+    let known = found.iter().filter(|(table, _)| NEEDED.contains(&table.as_str()));
+    let mut tables: Vec<&(String, String)> = known.collect();
+    tables.dedup_by(|one, before| one.0 == before.0);
+    let names: Vec<&str> = tables.iter().map(|(table, _)| table.as_str()).collect();
+    let alters: Vec<String> = tables
+        .iter()
+        .map(|(table, collation)| {
+            let rest = collation.split_once('_').map_or("unicode_ci", |(_, rest)| rest);
+            format!("ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_{rest};")
+        })
+        .collect();
+    (!alters.is_empty()).then(|| {
+        format!(
+            "{place} keeps texts of {} in utf8mb3, which holds no emoji: such messages are refused. With a backup and both \
+             programs stopped, run: SET foreign_key_checks = 0; {} SET foreign_key_checks = 1;",
+            names.join(", "),
+            alters.join(" ")
+        )
+    })
 }
 
 /// Takes the steps of [`plan`], one program at a time. A step that was interrupted is taken again: each of its statements
@@ -245,7 +288,9 @@ async fn take(view: &mut View<'_>, plan: &[PlanLine], form: IdForm) -> Result<()
         // Said before the first table: whoever finds that one after an interruption knows whose it is.
         let sql = "INSERT IGNORE INTO pregon_migrations (number, name, applied_at) VALUES (?, ?, NULL)";
         view.execute(sql, &[&migration.number, &migration.name]).await?;
-        let sql = migration.sql.replace("{uuid}", id).replace("{table}", table);
+        // Beside another program's columns, whatever their collation: ASCII fits all.
+        let own = if id == NATIVE { NATIVE } else { "char(32) CHARACTER SET ascii COLLATE ascii_bin" };
+        let sql = migration.sql.replace("{uuid}", id).replace("{own_uuid}", own).replace("{table}", table);
         for statement in sql.split(";\n").filter(|statement| statement.contains("CREATE TABLE")) {
             view.run(statement).await?;
         }
@@ -264,10 +309,10 @@ async fn id_type(view: &mut View<'_>, form: IdForm) -> Result<&'static str, Mysq
     let sql = "SELECT data_type FROM information_schema.columns \
         WHERE table_schema = database() AND table_name = 'users' AND column_name = 'id'";
     if let Some(present) = view.row(sql, &[], |row| row.text(0)).await? {
-        return Ok(if present == "uuid" { "uuid" } else { TEXT });
+        return Ok(if present == NATIVE { NATIVE } else { TEXT });
     }
     let version = view.row("SELECT version()", &[], |row| row.text(0)).await?.unwrap_or_default();
-    Ok(if has_native_ids(&version) { "uuid" } else { TEXT })
+    Ok(if has_native_ids(&version) { NATIVE } else { TEXT })
 }
 
 /// MariaDB from 10.7 on.
@@ -298,6 +343,25 @@ mod tests {
     }
 
     #[test]
+    fn tables_that_hold_no_emoji_are_named_with_what_mends_them() {
+        let row = |table: &str, collation: &str| (table.to_owned(), collation.to_owned());
+        assert_eq!(alteration("x", &[row("django_migrations", "utf8mb3_general_ci")]), None);
+        let found =
+            [row("messages", "utf8mb3_general_ci"), row("messages", "utf8mb3_bin"), row("users", "utf8_unicode_ci")];
+        let said = alteration("x", &found).unwrap();
+        assert!(said.starts_with("x keeps texts of messages, users in utf8mb3"), "{said}");
+        assert!(
+            said.ends_with(
+                "run: SET foreign_key_checks = 0; \
+                 ALTER TABLE messages CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci; \
+                 ALTER TABLE users CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci; \
+                 SET foreign_key_checks = 1;"
+            ),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn another_programs_tables_are_left_alone_and_must_be_all_there() {
         let found = |tables: &[&str], ledger: &[(u32, Option<&str>)]| Found {
             tables: tables.iter().map(|table| (*table).to_owned()).collect(),
@@ -307,17 +371,19 @@ mod tests {
         let steps =
             |found: Found| found.plan("x").map(|plan| plan.into_iter().map(|line| line.step).collect::<Vec<_>>());
         let (to_do, alone) = (Step::ToDo, Step::LeftAlone);
-        let all_to_do = [(); 5].map(|()| to_do.clone());
+        let all_to_do = [(); 6].map(|()| to_do.clone());
         assert_eq!(steps(found(&[], &[])).unwrap(), all_to_do);
         assert_eq!(steps(found(&["django_migrations"], &[])).unwrap()[0], to_do);
-        let foreign = [alone.clone(), to_do.clone(), alone.clone(), to_do.clone(), to_do.clone()];
+        let own = [(); 3].map(|()| to_do.clone());
+        let foreign = [&[alone.clone(), to_do.clone(), alone.clone()][..], &own].concat();
         assert_eq!(steps(found(&NEEDED, &[])).unwrap(), foreign);
         let error = steps(found(&["users", "posts"], &[])).unwrap_err().to_string();
         assert!(error.contains("lacks user_follows, friendships, chat_rooms"), "{error}");
         // Interrupted after its first table: it is ours, and goes on.
         assert_eq!(steps(found(&["users"], &[(1, None)])).unwrap(), all_to_do);
         let done = found(&NEEDED, &[(2, Some("then"))]);
-        assert_eq!(steps(done).unwrap(), [alone.clone(), Step::Applied("then".into()), alone, to_do.clone(), to_do]);
+        let on = [&[alone.clone(), Step::Applied("then".into()), alone][..], &own].concat();
+        assert_eq!(steps(done).unwrap(), on);
         assert!(steps(found(&[], &[(9, None)])).unwrap_err().to_string().contains("newer pregon"));
     }
 }

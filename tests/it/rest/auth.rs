@@ -399,7 +399,7 @@ async fn nothing_secret_is_logged() {
     let access = text(&registered["tokens"]["access"]);
     assert_eq!(api.get(&format!("/api/users/search/?q=ana&token={access}"), access).await.0, 200);
     let log = api.server.log();
-    assert!(log.contains("/api/auth/register/"), "requests are logged");
+    assert!(log.contains("/api/auth/register"), "requests are logged");
     for secret in ["muy-secreta-9", access, "ana@example.com", SECRET, "q=ana"] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }

@@ -96,7 +96,7 @@ async fn whoever_left_is_added_again_once_a_day() {
     };
     server.done("POST", &at(&room, "leave/"), 1, None).await;
     assert_eq!(add(1).await, 200, "perhaps by mistake");
-    assert_eq!(add(1).await, 200, "the retry of a lost answer");
+    assert_eq!(add(1).await, 400, "the retry of a lost answer is told that it is so already");
     server.done("POST", &at(&room, "leave/"), 1, None).await;
     assert_eq!(add(1).await, 409);
     assert_eq!(server.rest("GET", &at(&room, ""), 1, None).await.0, 404);
