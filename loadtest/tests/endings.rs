@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::{admit, json, loadtest, peer};
 
@@ -58,7 +59,7 @@ fn serve(listener: &TcpListener, mut heard: impl FnMut(usize)) {
 }
 
 /// A run against [`serve`] that gets a signal after some messages.
-fn cut_off(signal: &'static str, folder: &Path) -> Output {
+fn cut_off(signal: Signal, folder: &Path) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("ws://{}", listener.local_addr().expect("an address"));
     let arguments = format!(
@@ -73,8 +74,8 @@ fn cut_off(signal: &'static str, folder: &Path) -> Output {
         let tester: u32 = told.recv().expect("the tester's process");
         serve(&listener, |number| {
             if number == MESSAGES {
-                let status = Command::new("kill").args([signal, &tester.to_string()]).status().expect("kill runs");
-                assert!(status.success());
+                let pid = Pid::from_raw(i32::try_from(tester).expect("a pid")).expect("not 0");
+                kill_process(pid, signal).expect("the tester runs");
             }
         });
     });
@@ -87,10 +88,10 @@ fn cut_off(signal: &'static str, folder: &Path) -> Output {
 
 #[test]
 fn a_run_that_is_cut_off_tells_what_it_has() {
-    for signal in ["-INT", "-TERM"] {
-        let folder = Folder::new(&format!("cut{signal}"));
+    for (signal, name) in [(Signal::INT, "int"), (Signal::TERM, "term")] {
+        let folder = Folder::new(&format!("cut-{name}"));
         let output = cut_off(signal, &folder.0);
-        assert_eq!(output.status.code(), Some(3), "{signal}: {output:?}");
+        assert_eq!(output.status.code(), Some(3), "{name}: {output:?}");
         let table = String::from_utf8_lossy(&output.stdout);
         assert!(table.starts_with("CUT OFF") && table.contains("round 1") && table.contains("oracle"), "{table}");
 
