@@ -25,7 +25,7 @@ macro_rules! settings {
         /// The name of a setting.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Setting {
-            $(#[doc = $help] $name,)*
+            $(#[doc = concat!("`", $key, "`")] $name,)*
         }
 
         impl Setting {

@@ -38,7 +38,7 @@ struct Reaction {
 pub enum Audience {
     /// Feeds, at once.
     Feeds,
-    /// The sockets on the post, after a while ([`Trailing`]).
+    /// The sockets on the post, after a while (`Trailing`).
     Post,
     /// Both at once, as Django does.
     All,

@@ -7,7 +7,7 @@ use std::io::IoSlice;
 pub enum Sent {
     /// The socket took all of it.
     All,
-    /// The socket took the first so many bytes and is full: [`Handler::writable`] tells when it is not.
+    /// The socket took the first so many bytes and is full: `Handler::writable` tells when it is not.
     Part(usize),
     /// The connection is broken.
     Broken,

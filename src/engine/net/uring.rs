@@ -18,7 +18,7 @@ const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
 /// Sockets with lower numbers are known to the ring itself, which saves looking each up in the process's table.
 const KNOWN_SOCKETS_MAX: u32 = 128 * 1024;
 
-/// A ring that sends. Nothing is ever under way between two calls of [`Ring::send`].
+/// A ring that sends. Nothing is ever under way between two calls of `Ring::send`.
 pub struct Ring {
     ring: IoUring,
     /// Size of the table of known sockets; 0 where the kernel gives none.

@@ -69,7 +69,7 @@ impl MysqlStore {
 }
 
 impl Drop for MysqlStore {
-    /// A store that was not closed commits what is queued all the same. It blocks: call [`Backend::shut`] first.
+    /// A store that was not closed commits what is queued all the same. It blocks: call `Backend::shut` first.
     fn drop(&mut self) {
         stop(&self.lanes);
     }

@@ -117,7 +117,7 @@ impl SqliteStore {
 }
 
 impl Drop for SqliteStore {
-    /// A store that was not closed commits what is queued all the same. It blocks: call [`Backend::shut`] first.
+    /// A store that was not closed commits what is queued all the same. It blocks: call `Backend::shut` first.
     fn drop(&mut self) {
         self.threads.stop();
     }
