@@ -175,8 +175,12 @@ impl Setting {
     /// Its flag, without the dashes; `None` for a secret, since arguments are seen by everybody on a machine, and for what
     /// this version does not serve.
     pub fn flag(self) -> Option<String> {
-        let has_flag = !matches!(self, Self::JwtSecret | Self::TlsCert | Self::TlsKey);
-        has_flag.then(|| self.key().replace('_', "-"))
+        (self != Self::JwtSecret && self.is_served()).then(|| self.key().replace('_', "-"))
+    }
+
+    /// Does this version do what it sets?
+    fn is_served(self) -> bool {
+        !matches!(self, Self::TlsCert | Self::TlsKey)
     }
 
     /// What stands for its value in the help.
@@ -211,7 +215,7 @@ impl Setting {
 /// The table of all settings in docs/operations.md.
 pub fn documentation() -> String {
     let mut table = "| environment | default | |\n| --- | --- | --- |\n".to_owned();
-    for setting in Setting::ALL.iter().filter(|setting| !matches!(setting, Setting::TlsCert | Setting::TlsKey)) {
+    for setting in Setting::ALL.iter().filter(|setting| setting.is_served()) {
         let Declaration { usual, help, more, .. } = setting.declaration();
         let usual = match usual {
             Is(text) => format!("`{text}`"),

@@ -1,7 +1,5 @@
 //! The metrics registry: what is measured, in which buckets, as Prometheus reads it.
 
-pub mod thinned;
-
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
