@@ -21,7 +21,7 @@ struct Nobody;
 
 impl LanePort for Nobody {
     fn committed(&self, _: &[Arc<Committed>]) {}
-    fn answered(&self, _: SessionKey, _: &Outcome) {}
+    fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }
 
 /// A store with one room of two.

@@ -131,7 +131,24 @@ export class Bell {
     else if (frame.type === 'notification_read') {
       this.readElsewhere(frame.notification_id);
       this.draw();
-    }
+    } else if (frame.type === 'notification_updated') this.changed(frame.notification);
+    else if (frame.type === 'notification_deleted') this.gone(frame.notification_id, frame.unread_count);
+  }
+
+  /** It tells of something else now, or is in the list again. Of one that is not shown the list knows more. */
+  changed(notification) {
+    const place = this.list.findIndex((one) => one.id === notification.id);
+    if (place < 0) return this.load();
+    this.list[place] = { ...notification, is_read: this.list[place].is_read };
+    this.draw();
+  }
+
+  /** What it told of is no more. */
+  gone(id, unread) {
+    if (this.heard) this.heard.added = this.heard.added.filter((one) => one.id !== id);
+    this.list = this.list.filter((one) => one.id !== id);
+    this.unread = unread;
+    this.draw();
   }
 
   arrived(notification) {
@@ -170,7 +187,7 @@ export class Bell {
     this.more.hidden = !this.hasMore;
     this.note.textContent = this.failed ? t('notificationsFailed') : this.list.length === 0 ? t('noNotifications') : '';
     reconcile(this.rows, this.list.map((one) => ({
-      key: one.id, signature: `${one.is_read}-${one.answered === true}-${agoLabel(Date.parse(one.created_at))}`, render: () => this.row(one),
+      key: one.id, signature: `${one.notification_type}-${one.is_read}-${one.answered === true}-${agoLabel(Date.parse(one.created_at))}`, render: () => this.row(one),
     })));
     this.onCount();
   }

@@ -47,6 +47,9 @@ fn tables(settings: &Settings) -> Result<String, String> {
     if let Some(sentence) = zone_to_set {
         return Err(sentence);
     }
+    if let Some(sentence) = database::characters_to_change(settings).map_err(|error| format!("{error:#}"))? {
+        return Err(sentence);
+    }
     match (to_do, place) {
         (0, _) => Ok(format!("{place} has this version's tables")),
         (to_do, Database::Sqlite(_)) => {

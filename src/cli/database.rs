@@ -38,6 +38,7 @@ pub fn migrate(settings: &Settings, dry_run: bool) -> Result<()> {
             }
             block_on(mysql::plan(link))?.iter().try_for_each(|line| say(&line.to_string()))?;
             zone_to_set.map_or(Ok(()), |sentence| say(&sentence))?;
+            block_on(mysql::characters_to_change(link))?.map_or(Ok(()), |sentence| say(&sentence))?;
         }
     }
     Ok(())
@@ -54,6 +55,14 @@ pub fn steps_to_do(settings: &Settings) -> Result<(usize, Option<String>)> {
             (plan.iter().filter(|line| line.step == Step::ToDo).count(), settings.zone_to_set(&plan))
         }
     })
+}
+
+/// What to do about texts that the database cannot hold.
+pub fn characters_to_change(settings: &Settings) -> Result<Option<String>> {
+    match &settings.database {
+        Database::Sqlite(_) => Ok(None),
+        Database::Mysql(link) => block_on(mysql::characters_to_change(link)),
+    }
 }
 
 /// The user behind a username or an id.

@@ -43,6 +43,15 @@ impl Zone {
         .local_minus_utc();
         wall.plus_seconds(-i64::from(seconds))
     }
+
+    /// The moment for what happens `now`, after something that happened at `last`: later by the wall clock, and one that
+    /// is read back as it was written. While an hour comes for the second time, it is a moment of the first.
+    pub fn next(self, last: Timestamp, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Utc => now.max(Timestamp(last.0 + 1)),
+            Self::Named(_) => self.moment(self.wall(now).max(Timestamp(self.wall(last).0 + 1))),
+        }
+    }
 }
 
 fn offset_seconds(zone: Tz, moment: Timestamp) -> i64 {
@@ -91,6 +100,29 @@ mod tests {
         assert_eq!("Etc/UTC".parse(), Ok(Zone::Utc));
         assert_eq!(Zone::Utc.moment(Zone::Utc.wall(moment)), moment);
         assert_eq!("Bogota".parse::<Zone>(), Err(UnknownZone));
+    }
+
+    #[test]
+    fn what_comes_later_is_later_on_the_wall_and_reads_back() {
+        for zone in ["Europe/Madrid", "America/Bogota", "UTC", "Australia/Lord_Howe"] {
+            let zone: Zone = zone.parse().unwrap();
+            // Every hour of a year, and in between some that follow each other at once.
+            let (mut last, start) = (time("2026-01-01 00:00:00"), time("2026-01-01 00:30:00"));
+            for hour in 0..24 * 365 {
+                for micros in [0, 0, 1, 1_799_999_999] {
+                    let now = Timestamp(start.plus_seconds(hour * 3600).0 + micros);
+                    let at = zone.next(last, now);
+                    assert!(zone.wall(at) > zone.wall(last) && at > last, "{zone:?} {now}");
+                    assert_eq!(zone.moment(zone.wall(at)), at, "{zone:?} {now}");
+                    assert!((now.0 - at.0).abs() <= 3_600_000_000, "{zone:?} {now}: {at}");
+                    last = at;
+                }
+            }
+        }
+        let madrid: Zone = "Europe/Madrid".parse().unwrap();
+        // The last of the hour that comes twice: nothing of its second coming fits behind it.
+        let last = time("2026-10-25 00:59:59.999999");
+        assert_eq!(madrid.next(last, time("2026-10-25 01:10:00")), time("2026-10-25 02:00:00"));
     }
 
     #[test]

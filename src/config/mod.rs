@@ -110,6 +110,8 @@ pub struct Settings {
     pub media_sweep: bool,
     /// Flags and menu of pages.
     pub site: Site,
+    /// Pictures keep where they were made.
+    pub keep_location: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Is `/metrics` open to everybody? Otherwise only to this machine.
@@ -177,6 +179,7 @@ impl Settings {
             web_dir: raw.get(Setting::WebDir).map(PathBuf::from),
             upload_grace: seconds(raw, Setting::UploadGraceSeconds, 1..=3600)?,
             upload_quota_mb: raw.number(Setting::UploadQuotaMb, 0..=1_000_000)?,
+            keep_location: raw.on_off(Setting::KeepLocation)?,
             media_sweep: raw.on_off(Setting::MediaSweep)?,
             site: site(raw)?,
             trusted_proxies: raw.list(
@@ -240,6 +243,12 @@ impl Settings {
                     .to_owned(),
             )),
         }
+    }
+
+    /// What stands before paths of files and lists in answers; empty where only a request knows by which name this server
+    /// is reached.
+    pub fn media_base(&self, bound: SocketAddr) -> String {
+        if self.public_url.is_none() && bound.ip().is_unspecified() { String::new() } else { self.public_url(bound) }
     }
 
     /// Where clients reach a server that listens on `bound`, its first address with the port that the system chose.

@@ -119,7 +119,9 @@ settings! {
         "How many of its newest reactions a post lists with their users",
         "At most 16, so that one frame of a post never makes a reader too slow.";
     PublicUrl "public_url" "URL" Depends("the first listen address"),
-        "Where clients reach this server; the base of media URLs", "";
+        "Where clients reach this server; the base of media URLs",
+        "A server that listens on `0.0.0.0` or `[::]` without it says so at the start: REST names files by the host of each request (if pages \
+         of that host may call), frames by paths such as `/media/…`.";
     MediaDir "media_dir" "FOLDER" Depends("`media`, beside the database"),
         "Where uploads are kept",
         "New users get copies of `defaults/default-avatar.png` and `defaults/default-cover.png` in it, if you put them there.";
@@ -132,6 +134,10 @@ settings! {
     UploadQuotaMb "upload_quota_mb" "MIB" Is("1024"),
         "MiB that one user may upload at once; 0: no quota",
         "As much comes back over 24 h. Beyond it 429. A restart forgets what was used.";
+    KeepLocation "keep_location" "ON_OFF" Is("off"),
+        "Pictures keep where they were taken",
+        "Otherwise GPS, maker's notes, XMP and IPTC are blanked in JPEG, PNG and WebP; orientation and colour profile stay. Other formats are \
+         stored as they come.";
     MediaSweep "media_sweep" "ON_OFF" Is("off"),
         "Remove uploads that no row names, once an hour",
         "The first time is an hour after the start. Removed are files from `posts/`, `comments/`, `avatars/` and `covers/` that are older than an \

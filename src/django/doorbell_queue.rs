@@ -295,7 +295,7 @@ mod tests {
             waited += due - now;
             now = due;
         }
-        assert_eq!(waited, PAUSES.iter().sum());
+        assert_eq!(waited, PAUSES.iter().sum::<Duration>());
         assert!(bells.is_empty());
     }
 

@@ -8,5 +8,6 @@ pub mod feed;
 pub mod login;
 pub mod notification;
 pub mod people;
+pub mod text;
 pub mod user;
 pub mod write;

@@ -101,6 +101,14 @@ impl Intent {
         }
     }
 
+    /// The actor's own name for what is asked, if there is one.
+    pub fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::Chat { action: Action::Send(message), .. } => message.client_id.as_deref(),
+            Self::Chat { .. } | Self::Feed(_) | Self::Adopt(_) => None,
+        }
+    }
+
     /// Sockets hear nothing of an edit, a deletion or a read that names nothing of theirs: clients try them blindly.
     pub fn is_silent_about(&self, refusal: Refusal) -> bool {
         match self {
@@ -198,6 +206,8 @@ pub enum Refusal {
     NoSuchRequest,
     /// Fix the request: no such notification of the actor's.
     NoSuchNotification,
+    /// Fix the request: the database's columns do not hold its characters.
+    Characters,
     /// Retry later: the lane's queue is full.
     Busy,
     /// Retry later: the database did not take it (full, read-only, away). Nothing is half-written.

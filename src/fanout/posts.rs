@@ -362,9 +362,9 @@ impl Scene<'_, '_> {
         use NotificationType::{Celebration, Golazo, Like};
         match change {
             // What is held may be among what was read: it is told before.
-            NotificationChange::Read { .. } => self.release(user, &[]),
-            // What is gone is told to nobody: no frame would ever take it out of a bell again.
-            NotificationChange::Gone { notifications } => self.release(user, notifications),
+            NotificationChange::Read { .. } | NotificationChange::Changed(_) => self.release(user, &[]),
+            // What is gone before it was told need not be told: it would ring for nothing.
+            NotificationChange::Gone { notifications, .. } => self.release(user, notifications),
             NotificationChange::Came(_) => {}
         }
         if let NotificationChange::Came(notification) = change

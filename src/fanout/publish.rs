@@ -194,12 +194,12 @@ impl Fanout {
     }
 
     /// A session's write that produced no event: it hears why, or hears again of the message that was there already.
-    pub fn answer(&self, session: SessionKey, outcome: &Outcome) {
+    pub fn answer(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {
         let mut frames = Vec::new();
         match outcome {
             Outcome::Refused(refusal) => {
                 let Some(text) = reason::refusal_text(*refusal) else { return };
-                event::error(&mut frames, text);
+                event::error(&mut frames, text, client_id);
             }
             Outcome::Repeated(message) => event::chat_message(&mut frames, &self.presenter, message),
             Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => return,

@@ -4,7 +4,7 @@
 //! written (`protocol/v0`), by the constants here, and the sizes of whole frames follow from these.
 
 use super::{
-    COMMENT_CHARS_MAX, COMMENTS_DELETED_MAX, COMMENTS_SHOWN, CONTENT_CHARS_MAX, MESSAGE_BYTES_MAX,
+    CLIENT_ID_BYTES_MAX, COMMENT_CHARS_MAX, COMMENTS_DELETED_MAX, COMMENTS_SHOWN, CONTENT_CHARS_MAX, MESSAGE_BYTES_MAX,
     MESSAGE_REACTIONS_SHOWN, OUTBOX_OWED_BYTES_MAX, POST_IMAGES_MAX, POST_REACTIONS_SHOWN_CEILING,
     POST_REPLY_LEVELS_SHOWN, PROFILE_LIST_BYTES_MAX, READ_ALL_FRAMES_MAX, REPLIES_SHOWN, REPLY_CHARS_SHOWN,
     REPLY_LEVELS_SHOWN, SIGNAL_BYTES_MAX,
@@ -95,12 +95,12 @@ const SMALL_BYTES: usize = OBJECT_BYTES + texts(chars::USERNAME);
 pub const FRAMES: &[(&str, usize)] = &[
     ("connection_success", OBJECT_BYTES),
     ("connection_established", OBJECT_BYTES),
-    ("error", OBJECT_BYTES),
+    ("error", OBJECT_BYTES + texts(CLIENT_ID_BYTES_MAX)),
     ("pong", OBJECT_BYTES + MESSAGE_BYTES_MAX),
     ("signal", SMALL_BYTES + SIGNAL_BYTES_MAX),
     ("typing_status", SMALL_BYTES),
     ("user_status", SMALL_BYTES),
-    ("chat_message", OBJECT_BYTES + MESSAGE_BYTES),
+    ("chat_message", OBJECT_BYTES + MESSAGE_BYTES + texts(CLIENT_ID_BYTES_MAX)),
     ("message_edited", OBJECT_BYTES + MESSAGE_BYTES),
     ("message_deleted", SMALL_BYTES),
     ("message_reaction", SMALL_BYTES),
@@ -117,6 +117,9 @@ pub const FRAMES: &[(&str, usize)] = &[
     ("comment_deleted of one write", COMMENTS_DELETED_MAX * SMALL_BYTES),
     ("notification", 2 * OBJECT_BYTES + BASIC_BYTES + texts(chars::NOTIFICATION)),
     ("notification_read", SMALL_BYTES),
+    ("notification_updated", 2 * OBJECT_BYTES + BASIC_BYTES + texts(chars::NOTIFICATION)),
+    ("notification_deleted", SMALL_BYTES),
+    ("notification_deleted of a clear-all", READ_ALL_FRAMES_MAX * SMALL_BYTES),
     ("notification_read of a mark-all-read", READ_ALL_FRAMES_MAX * SMALL_BYTES),
 ];
 

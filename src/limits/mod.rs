@@ -327,6 +327,22 @@ pub const DELETED_LEVELS_MAX: usize = 50;
 pub const DELETION_WRITES_MAX: usize = 10_000;
 /// How long a deletion that has begun tries to go on while writes are refused for the moment.
 pub const DELETION_PATIENCE: Duration = Duration::from_secs(30);
+/// People that a search finds by the beginnings of words, beside who is called exactly so.
+pub const SEARCH_FOUND_MAX: u32 = 1000;
+/// Words of a search; more are passed over.
+pub const SEARCH_WORDS_MAX: usize = 4;
+/// SQLite: searches that wait for their thread.
+pub const SEARCHES_WAITING_MAX: usize = 64;
+/// MySQL: connections of searches.
+pub const SEARCH_CONNECTIONS: usize = 2;
+/// MySQL: users whose names are looked at together.
+pub const NAMES_READ_MAX: usize = 1000;
+/// MySQL: users whose words are written in one transaction.
+pub const NAMES_WRITTEN_MAX: usize = 100;
+/// MySQL: after a look at all names, the next begins so much later, or later by [`NAMES_REST`] times what it took.
+pub const NAMES_EVERY: Duration = Duration::from_secs(30);
+/// So many times as long as a look at all names takes, nobody looks.
+pub const NAMES_REST: u32 = 20;
 /// A `client_id` is remembered this long.
 pub const CLIENT_ID_HOURS: i64 = 24;
 /// Events of a topic that are always kept.

@@ -12,6 +12,7 @@ use crate::access::rate::TooMany;
 use crate::access::token::TokenError;
 use crate::domain::write::Refusal;
 use crate::protocol::v0::reason;
+use crate::protocol::v0::reason::CHARACTERS;
 use crate::store::StoreError;
 
 /// What a handler answers in place of a result.
@@ -114,6 +115,7 @@ impl From<Refusal> for Error {
             }
             Refusal::NoSuchRequest => Self::hand(StatusCode::NOT_FOUND, "Solicitud de amistad no encontrada"),
             Refusal::NoSuchNotification => Self::hand(StatusCode::NOT_FOUND, "Notificación no encontrada"),
+            Refusal::Characters => Self::hand(StatusCode::BAD_REQUEST, CHARACTERS),
             Refusal::Busy | Refusal::Unavailable => Self::Unavailable,
         }
     }
@@ -125,6 +127,10 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(detail) => {
                 tracing::warn!(%detail, "database unavailable");
                 Self::Unavailable
+            }
+            StoreError::Characters(detail) => {
+                tracing::warn!(%detail, "a text does not fit: pregon check names the tables");
+                Refusal::Characters.into()
             }
             StoreError::Broken(detail) => Self::Internal(detail),
         }

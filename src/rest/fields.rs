@@ -1,5 +1,7 @@
 //! A request's fields, from JSON or a form, checked as REST Framework checks them and with its words.
 
+use std::borrow::Cow;
+
 use axum::Form;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request};
@@ -7,6 +9,7 @@ use axum::http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
+use crate::domain::text;
 use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::form::NO_FILE;
@@ -52,9 +55,14 @@ pub const fn up_to(max: usize) -> Length {
 }
 
 impl Fields {
+    /// The value of a field that need not be there: null is as if it were not.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
     /// Is there a value that is not null?
     pub fn has(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|value| !value.is_null())
+        self.value(name).is_some()
     }
 
     /// A trimmed text that must be there and not blank.
@@ -69,9 +77,9 @@ impl Fields {
         None
     }
 
-    /// A trimmed text; empty when it is missing or blank.
+    /// A trimmed text; empty when it is missing, null or blank.
     pub fn optional(&self, name: &str, length: Length, faults: &mut Faults) -> Option<String> {
-        match self.0.get(name) {
+        match self.value(name) {
             None => Some(String::new()),
             Some(value) => {
                 let text = self.text_of(name, value, length, faults)?;
@@ -80,9 +88,9 @@ impl Fields {
         }
     }
 
-    /// True, false, or nothing when it is missing.
+    /// True, false, or nothing when it is missing or null.
     pub fn flag(&self, name: &str, faults: &mut Faults) -> Option<bool> {
-        let found = match self.0.get(name)? {
+        let found = match self.value(name)? {
             Value::Bool(flag) => Some(*flag),
             Value::Number(number) if number.as_u64() == Some(0) => Some(false),
             Value::Number(number) if number.as_u64() == Some(1) => Some(true),
@@ -101,8 +109,7 @@ impl Fields {
 
     /// A whole number that is not negative; nothing when it is missing, null or blank.
     pub fn count(&self, name: &str, faults: &mut Faults) -> Option<u32> {
-        let number = match self.0.get(name)? {
-            Value::Null => return None,
+        let number = match self.value(name)? {
             Value::String(text) if text.trim().is_empty() => return None,
             Value::Number(number) => number.as_i64(),
             Value::String(text) => text.trim().parse().ok(),
@@ -118,8 +125,8 @@ impl Fields {
 
     /// A list's values. A form's single value is a list of one.
     pub fn list(&self, name: &str) -> Result<&[Value]> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(&[]),
+        match self.value(name) {
+            None => Ok(&[]),
             Some(Value::Array(values)) => Ok(values),
             Some(value @ Value::String(_)) => Ok(std::slice::from_ref(value)),
             Some(other) => {
@@ -134,7 +141,7 @@ impl Fields {
 
     /// A list as JSON, as JSON in a form's text, or as several values of a form; nothing when it is missing or null.
     pub fn json_list(&self, name: &str, faults: &mut Faults) -> Option<Vec<Value>> {
-        let value = self.0.get(name).filter(|value| !value.is_null())?;
+        let value = self.value(name)?;
         let list = match value {
             Value::String(text) if text.trim().is_empty() => Value::Array(Vec::new()),
             Value::String(text) if text.trim_start().starts_with('[') => match serde_json::from_str(text) {
@@ -156,15 +163,15 @@ impl Fields {
         }
     }
 
-    /// A patch's trimmed text; nothing when it is missing. Blank is a text, too: it empties the field.
+    /// A patch's trimmed text; nothing when it is missing or null. Blank is a text, too: it empties the field.
     pub fn patched(&self, name: &str, most: usize, faults: &mut Faults) -> Option<String> {
-        self.0.contains_key(name).then(|| self.optional(name, up_to(most), faults)).flatten()
+        self.has(name).then(|| self.optional(name, up_to(most), faults)).flatten()
     }
 
     fn text_of(&self, name: &str, value: &Value, length: Length, faults: &mut Faults) -> Option<String> {
         let text = match value {
-            Value::String(text) => text.trim().to_owned(),
-            Value::Number(number) => number.to_string(),
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            Value::Number(number) => Cow::Owned(number.to_string()),
             Value::Null => {
                 faults.add(name, "Este campo no puede ser nulo.");
                 return None;
@@ -174,16 +181,15 @@ impl Fields {
                 return None;
             }
         };
-        if text.contains('\0') {
-            faults.add(name, "No se permiten caracteres nulos.");
-            return None;
+        match text::taken(&text, length.max) {
+            Ok(text) => return Some(text.to_owned()),
+            Err(text::Fault::Nul) => faults.add(name, "No se permiten caracteres nulos."),
+            Err(text::Fault::TooLong) => {
+                let max = length.max;
+                faults.add(name, format!("Asegúrese de que este campo no tenga más de {max} caracteres."));
+            }
         }
-        if text.chars().count() > length.max {
-            let max = length.max;
-            faults.add(name, format!("Asegúrese de que este campo no tenga más de {max} caracteres."));
-            return None;
-        }
-        Some(text)
+        None
     }
 }
 
@@ -254,6 +260,8 @@ async fn whole_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes
 }
 
 fn from_json(body: &[u8]) -> Result<Fields> {
+    // Some programs put a mark before a text to say that it is UTF-8.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.is_empty() {
         return Ok(Fields::default());
     }

@@ -14,6 +14,7 @@ pub mod uploads;
 mod cors;
 mod fields;
 mod form;
+mod media_host;
 mod notifications;
 mod page;
 mod paging;
@@ -104,6 +105,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .fallback(page::serve)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), media_host::complete))
         .layer(middleware::from_fn(log_and_harden))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), cors::layer))
         .with_state(app)

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::domain::feed::write::Action;
+use crate::domain::notification::Notification;
 use crate::ids::NotificationId;
 use crate::limits;
 use crate::protocol::v0::json::Object;
@@ -17,6 +18,7 @@ use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
 use crate::rest::paging::Listing;
 use crate::rest::{App, json_response, write_answer};
+use crate::store::Position;
 
 fn missing() -> Error {
     Error::hand(StatusCode::NOT_FOUND, "Notificación no encontrada")
@@ -31,7 +33,8 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Resu
     let listing = Listing::of(&uri)?;
     let found = app.store.notifications(caller.id(), listing.page).await?;
     let now = Timestamp::now();
-    listing.answer(&app.presenter, &found, |out, one| app.presenter.notification(out, one, now))
+    let position = |one: &Notification| Position { at: one.created_at, id: one.id.0 };
+    listing.answer_by_time(&app.presenter, &found, position, |out, one| app.presenter.notification(out, one, now))
 }
 
 /// `GET notifications/unread-count/`

@@ -57,7 +57,7 @@ pub fn relation(event: &Committed) -> Result<RelationEvent> {
 pub fn notifications_changed(event: &Committed) -> Result<u64> {
     match event.feed() {
         Some(FeedEvent::Notification { change: NotificationChange::Read { count, .. }, .. }) => Ok(*count),
-        Some(FeedEvent::Notification { change: NotificationChange::Gone { notifications }, .. }) => {
+        Some(FeedEvent::Notification { change: NotificationChange::Gone { notifications, .. }, .. }) => {
             Ok(notifications.len() as u64)
         }
         _ => Err(unexpected(event)),

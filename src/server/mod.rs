@@ -6,6 +6,7 @@ mod django;
 mod ended_logins;
 mod leftover;
 mod one_server;
+mod people_index;
 mod post_reread;
 mod rest;
 mod stop;
@@ -77,7 +78,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let stops = stop::Stops::listen(&control)?;
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
-    let presenter = Arc::new(Presenter::new(&settings.public_url(bound), settings.mask_contacts));
+    let presenter = Arc::new(Presenter::new(&settings.media_base(bound), settings.mask_contacts));
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let litter = Arc::new(Litter::default());
@@ -130,6 +131,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         media_every: settings.media_sweep.then_some(MEDIA_SWEEP),
     };
     sweeps.start(control.handle(), &store, &routes, &inboxes);
+    control.spawn(people_index::keep(store.clone()));
     let beside = neighbour.map(|found| {
         let sweep = Sweep { store, rows: found.rows.clone(), routes, inboxes: inboxes.clone(), lists };
         found.start(settings, sweep, &fanout, control.handle())
@@ -217,7 +219,8 @@ fn open_media(settings: &Settings, litter: Arc<Litter>) -> anyhow::Result<MediaD
     let media = MediaDir::open(path.clone()).with_context(|| {
         format!("{} cannot be made or written: make it writable, or set PREGON_MEDIA_DIR", path.display())
     })?;
-    Ok(media.with_grace(settings.upload_grace).with_quota(settings.upload_quota_mb).with_litter(litter))
+    let media = media.with_grace(settings.upload_grace).with_quota(settings.upload_quota_mb).with_litter(litter);
+    Ok(media.with_location_kept(settings.keep_location))
 }
 
 /// Who may come in.
@@ -273,8 +276,8 @@ impl LanePort for LaneToFanout {
         }
     }
 
-    fn answered(&self, session: SessionKey, outcome: &Outcome) {
-        self.fanout.answer(session, outcome);
+    fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {
+        self.fanout.answer(session, client_id, outcome);
     }
 }
 
@@ -353,6 +356,12 @@ fn shares_core(number: usize, count: usize, cores: usize) -> bool {
 /// The one line that says where to go. Nobody need be there to read it.
 fn announce(bound: SocketAddr, settings: &Settings) {
     let address = settings.public_url(bound);
+    if settings.media_base(bound).is_empty() {
+        tracing::warn!(
+            "PREGON_PUBLIC_URL is not set: REST names files by the host of each request, and frames by paths alone, which pages \
+             of other hosts cannot resolve"
+        );
+    }
     tracing::info!(%address, shards = settings.shards, database = %settings.database, node = %settings.node, "serving");
     drop(writeln!(io::stdout(), "pregon is ready: open {address}/ in two tabs and chat"));
 }

@@ -44,6 +44,19 @@ pub trait Backend: Send + Sync + 'static {
             + Sync
             + 'static;
 
+    /// Reads what may be slow, by connections of its own: nothing else waits for it.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    fn search<T, W>(&self, query: W) -> impl Future<Output = Result<T, StoreError>> + Send
+    where
+        T: Send + 'static,
+        W: for<'v> FnOnce(&'v mut View<'_, Self::Driver>) -> Answer<'v, T, Self::Driver>
+            + Clone
+            + Send
+            + Sync
+            + 'static;
+
     /// Writes what has no topic, in a transaction of its own. It may run more than once: after a deadlock, after another's
     /// row took its key, after a lost connection. By the ids that it owns it finds what an earlier run has written.
     ///

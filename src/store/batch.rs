@@ -140,11 +140,12 @@ async fn one_by_one<D: LaneSql>(
         match result {
             Ok(outcome) => done.outcomes.push(outcome),
             Err(error) if D::is_own_fault(&error) => {
+                let refusal = if D::is_of_characters(&error) { Refusal::Characters } else { Refusal::Unavailable };
                 tracing::error!(%error, action = write.intent.kind(), "a write failed alone");
                 rows.back_to(saved).await?;
                 twins.back_to(mark);
                 done.events.truncate(events);
-                done.outcomes.push(Outcome::Refused(Refusal::Unavailable));
+                done.outcomes.push(Outcome::Refused(refusal));
             }
             Err(error) => return Err(error),
         }

@@ -71,6 +71,24 @@ impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
     }
 }
 
+/// Whose reactions to which posts were taken back lately, and whether what was told of them had been read.
+#[derive(Debug)]
+pub struct TakenBack(Cache<(PostId, UserId), Aged<bool>>);
+
+impl TakenBack {
+    /// A reaction was taken back.
+    pub fn note(&self, key: (PostId, UserId), is_read: bool, now: Timestamp) {
+        self.0.insert(key, Aged { value: is_read, at: now });
+    }
+
+    /// One was, within [`limits::NOTICE_WINDOW`]: had it been read?
+    pub fn recall(&self, key: &(PostId, UserId), now: Timestamp) -> Option<bool> {
+        let window = i64::try_from(limits::NOTICE_WINDOW.as_secs()).unwrap_or(i64::MAX);
+        let aged = self.0.get(key)?;
+        (aged.at <= now && aged.at.plus_seconds(window) > now).then_some(aged.value)
+    }
+}
+
 /// All of them.
 #[derive(Debug)]
 pub struct Caches {
@@ -88,6 +106,8 @@ pub struct Caches {
     pub profiles: Remembered<UserId, Arc<UserProfile>>,
     /// What decides on a post's rights; `None`: there is no such post.
     pub post_heads: Remembered<PostId, Option<PostHead>>,
+    /// What need not be told again at once.
+    pub taken_back: TakenBack,
 }
 
 impl Default for Caches {
@@ -100,6 +120,7 @@ impl Default for Caches {
             room_sizes: Remembered::new(),
             profiles: Remembered::new(),
             post_heads: Remembered::new(),
+            taken_back: TakenBack(Cache::new(limits::CACHE_ENTRIES)),
         }
     }
 }

@@ -89,12 +89,13 @@ fn of_post(event: &PostEvent) -> LogLine {
 fn of_notification(user: UserId, change: &NotificationChange) -> LogLine {
     match change {
         NotificationChange::Came(notification) => LogLine::new("notified", Some(notification.id.0), user),
+        NotificationChange::Changed(notification) => LogLine::new("changed", Some(notification.id.0), user),
         NotificationChange::Read { notifications, count } => {
             let first = notifications.first().map(|first| first.0);
             let ids = notifications.iter().map(|notification| notification.0);
             LogLine::new("read", first, user).with(several(*count, ids))
         }
-        NotificationChange::Gone { notifications } => LogLine::new("gone", None, user).with(notifications.len()),
+        NotificationChange::Gone { notifications, .. } => LogLine::new("gone", None, user).with(notifications.len()),
     }
 }
 

@@ -32,8 +32,9 @@ use crate::ids::SessionKey;
 pub trait LanePort: Send + Sync + 'static {
     /// Events of one batch, each topic's in its order. Called before the callers of the batch get their answers.
     fn committed(&self, events: &[Arc<Committed>]);
-    /// A session's write that produced no event: refused, or a repetition of a `client_id`.
-    fn answered(&self, session: SessionKey, outcome: &Outcome);
+    /// A session's write that produced no event: refused, or a repetition of a `client_id`. The sender's own name for it
+    /// comes along.
+    fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome);
 }
 
 /// What the time is. Tests bring their own.
@@ -46,6 +47,25 @@ pub struct PageRequest {
     pub number: u32,
     /// Rows a page.
     pub size: u32,
+    /// The rows behind this one, whatever the number: so no row that comes meanwhile moves the others to the next page.
+    /// Lists of people and rooms, whose order changes, go by the number.
+    pub after: Option<Position>,
+}
+
+/// Where a row is in a list that goes by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The row's time.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: uuid::Uuid,
+}
+
+impl PageRequest {
+    /// A page by its number, from 1.
+    pub const fn numbered(number: u32, size: u32) -> Self {
+        Self { number, size, after: None }
+    }
 }
 
 /// Rows of one page and how many there are in all.
@@ -62,6 +82,8 @@ pub struct PageOf<T> {
 pub enum StoreError {
     /// Retry later: busy, full, read-only, away, or shutting down.
     Unavailable(String),
+    /// Fix the request: the database's columns do not hold its characters.
+    Characters(String),
     /// A defect: the rows or the query are not what the code expects.
     Broken(String),
 }
@@ -70,6 +92,7 @@ impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unavailable(detail) => write!(f, "database unavailable: {detail}"),
+            Self::Characters(detail) => write!(f, "characters that the database does not hold: {detail}"),
             Self::Broken(detail) => write!(f, "unexpected answer from the database: {detail}"),
         }
     }

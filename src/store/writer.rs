@@ -319,7 +319,9 @@ impl<B: BatchStore> Body<B> {
                 AnswerTo::Caller(answer) => answer(outcome),
                 AnswerTo::Session(session) => match outcome {
                     Outcome::Refused(refusal) if write.intent.is_silent_about(refusal) => {}
-                    Outcome::Refused(_) | Outcome::Repeated(_) => port.answered(session, &outcome),
+                    Outcome::Refused(_) | Outcome::Repeated(_) => {
+                        port.answered(session, write.intent.client_id(), &outcome);
+                    }
                     Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => {}
                 },
             }));

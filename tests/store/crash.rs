@@ -32,7 +32,7 @@ impl LanePort for Acknowledge {
         out.flush().unwrap();
     }
 
-    fn answered(&self, _: SessionKey, _: &Outcome) {}
+    fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }
 
 /// The child: it writes until it is killed.

@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::private::MariaDb;
-use crate::support::{FIRST_PAGE, Ids, Maria, World, committed, new_user, send, sent};
+use crate::support::{FIRST_PAGE, Ids, Maria, World, committed, new_user, refusal, send, sent};
 use pregon::clock::{Timestamp, Zone};
 use pregon::domain::chat::message::{MessageType, ReactionType};
 use pregon::domain::chat::room::ChatType;
-use pregon::domain::chat::write::Action;
+use pregon::domain::chat::write::{Action, Transport};
 use pregon::domain::feed::post::{Category, PostList, PostReactionType};
 use pregon::domain::feed::write::Action as FeedAction;
 use pregon::domain::notification::NotificationType;
+use pregon::domain::user::NewUser;
+use pregon::domain::write::Refusal;
 use pregon::ids::{CommentId, NotificationId};
 use pregon::limits;
 use pregon::store::mysql::{self, Link};
 use pregon::store::sqlite::SeedPlan;
+use pregon::store::{RegisterError, StoreError};
 
 /// A world with its database still known to be MariaDB's.
 async fn world(maria: Maria) -> (World, Maria) {
@@ -78,7 +81,7 @@ async fn case_and_accents_do_not_count_in_names() {
     }
     assert_eq!(world.store.profile_by_name("ÁNA").await.unwrap().unwrap().id, ana);
     let taken = world.store.register(new_user("Aná")).await;
-    assert!(matches!(taken, Err(pregon::store::RegisterError::Taken { email: true, username: true })), "{taken:?}");
+    assert!(matches!(taken, Err(RegisterError::Taken { email: true, username: true })), "{taken:?}");
     let found = world.store.search_people(world.user("beto").await, "perez", FIRST_PAGE).await.unwrap();
     assert_eq!(found.rows[0].profile.username, "ana");
 }
@@ -273,4 +276,102 @@ async fn seeded_people_are_listed_though_no_one_query_takes_them_all() {
     let room = world.store.room(*second, rooms[1]).await.unwrap().unwrap();
     let unread: u64 = room.participants.iter().map(|participant| participant.unread_count).sum();
     assert_eq!(unread, 199, "all who are shown but the sender");
+}
+
+#[tokio::test]
+async fn what_comes_in_an_hour_that_comes_twice_stays_in_order() {
+    let (world, _) = world(Maria::in_zone(Ids::Uuid, "Europe/Madrid")).await;
+    let (room, users) = world.room(&["ana", "beto"]).await;
+    // 02:50 on the wall, for the first time.
+    let before = Timestamp::from_client_text("2027-10-31T00:50:00Z").unwrap();
+    let ahead = u64::try_from(before.0 - world.clock.now().0).unwrap();
+    world.clock.advance(Duration::from_micros(ahead));
+    let first = sent(&world.write(users[0], room, send("antes")).await);
+    world.write(users[1], room, Action::ReadAll).await;
+    // 02:10, for the second time; then 02:55, and 03:10.
+    let mut later = Vec::new();
+    for minutes in [20, 45, 15] {
+        world.clock.advance(Duration::from_secs(minutes * 60));
+        later.push(sent(&world.write(users[0], room, send(&format!("{minutes}"))).await));
+        sent(&world.write(users[0], room, send(&format!("{minutes} más"))).await);
+    }
+    let history = world.history(users[1], room).await;
+    let told: Vec<&str> = history.iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(told, ["15 más", "15", "45 más", "45", "20 más", "20", "antes"], "the newest first");
+    assert!(history.windows(2).all(|pair| pair[0].created_at > pair[1].created_at));
+    for message in &later {
+        let stored = history.iter().find(|one| one.id == message.id).unwrap();
+        assert_eq!(stored.created_at, message.created_at, "live and in REST");
+    }
+    let since = world.store.messages(users[1], room, Some(first.created_at), FIRST_PAGE).await.unwrap();
+    assert_eq!(since.count, 6);
+    let seen = world.store.room(users[1], room).await.unwrap().unwrap();
+    let own = seen.participants.iter().find(|participant| participant.user.id == users[1]).unwrap();
+    assert_eq!(own.unread_count, 6);
+}
+
+#[tokio::test]
+async fn texts_that_the_tables_cannot_hold_are_refused_and_found_nowhere() {
+    use mysql_async::prelude::Queryable;
+
+    let (world, maria) = world(Maria::new(Ids::Char)).await;
+    let (room, users) = world.room(&["ana", "beto"]).await;
+    let link = Link::parse(&maria.url().await).unwrap();
+    assert_eq!(mysql::characters_to_change(&link).await.unwrap(), None);
+    let mut connection = maria.connect().await;
+    for table in ["messages", "users"] {
+        let sql = format!(
+            "SELECT concat('MODIFY ', column_name, ' ', column_type, ' CHARACTER SET utf8mb3', \
+             if(is_nullable = 'YES', '', ' NOT NULL')) FROM information_schema.columns \
+             WHERE table_schema = database() AND table_name = '{table}' AND character_set_name = 'utf8mb4' \
+             AND column_type <> 'char(32)'"
+        );
+        let columns: Vec<String> = connection.query(sql).await.unwrap();
+        connection.query_drop(format!("ALTER TABLE {table} {}", columns.join(", "))).await.unwrap();
+    }
+    let said = mysql::characters_to_change(&link).await.unwrap().unwrap();
+    assert!(said.contains("texts of messages, users in utf8mb3"), "{said}");
+    // One such text is refused, and what came in the same batch is not.
+    let party = world.queue(users[0], room, Transport::Rest, send("fiesta 🎉"));
+    let plain = world.queue(users[1], room, Transport::Rest, send("fiesta"));
+    assert_eq!(refusal(&party.await.unwrap()), Refusal::Characters);
+    sent(&plain.await.unwrap());
+    assert!(world.store.credentials("🎉").await.unwrap().is_none());
+    assert!(world.store.credentials("🎉@example.com").await.unwrap().is_none());
+    assert!(world.store.profile_by_name("🎉").await.unwrap().is_none());
+    for text in ["🎉", "ana 🎉", "𠮷"] {
+        let found = world.store.search_people(users[1], text, FIRST_PAGE).await.unwrap();
+        assert_eq!(found.count, u64::from(text.starts_with("ana")), "{text}");
+    }
+    let register = world.store.register(NewUser { display_name: "🎉🎉".into(), ..new_user("fiesta") }).await;
+    assert!(matches!(register, Err(RegisterError::Store(StoreError::Characters(_)))), "{register:?}");
+    // The named change mends it.
+    let alters = said.split_once("run: ").unwrap().1;
+    for statement in alters.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        connection.query_drop(statement).await.unwrap();
+    }
+    assert_eq!(mysql::characters_to_change(&link).await.unwrap(), None);
+    assert_eq!(sent(&world.write(users[0], room, send("fiesta 🎉")).await).content, "fiesta 🎉");
+}
+
+#[tokio::test]
+async fn names_that_another_program_gives_are_found_after_a_look() {
+    let (world, _) = world(Maria::new(Ids::Char)).await;
+    let [ana, beto] = world.users(["ana", "beto"]).await;
+    let search = async |text: &str| world.store.search_people(ana, text, FIRST_PAGE).await.unwrap().count;
+    for sql in [
+        "UPDATE users SET display_name = 'Zoe\u{301} Núñez' WHERE username = 'beto'",
+        "DELETE FROM pregon_words",
+        "DELETE FROM pregon_named",
+    ] {
+        world.backend.sql(sql).await;
+    }
+    assert_eq!((search("zoé").await, search("beto").await), (0, 1), "a whole username needs no index");
+    world.store.index_people().await.unwrap();
+    for text in ["zoe", "ZOÉ", "nunez", "núñ zo"] {
+        assert_eq!(search(text).await, 1, "{text}");
+    }
+    world.store.index_people().await.unwrap();
+    assert_eq!(world.backend.number("SELECT count(*) FROM pregon_named").await, 2);
+    assert_eq!(search("pérez").await, 0, "the name that Beto had: {beto}");
 }

@@ -61,6 +61,8 @@ struct Model {
     requests: BTreeMap<RequestId, (UserId, UserId)>,
     /// Oldest first, with whether it is read.
     told: BTreeMap<UserId, Vec<(Told, bool)>>,
+    /// What was told of reactions that were taken back, by who reacted to what: was it read?
+    taken_back: BTreeMap<(UserId, PostId), bool>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -114,16 +116,46 @@ impl Model {
 
     /// The clock stands still: nothing that is still there was told an hour ago.
     fn tell_once(&mut self, recipient: UserId, told: Told) {
-        use NotificationType::{Celebration, Golazo, Like};
-        let class = |kind| if matches!(kind, Celebration | Golazo) { Like } else { kind };
-        let key = |told: &Told| (told.0, class(told.1), told.2);
+        let key = |told: &Told| (told.0, told.1, told.2);
         let known = self.told.get(&recipient).into_iter().flatten();
         if !known.map(|(known, _)| key(known)).any(|known| known == key(&told)) {
             self.tell(recipient, told);
         }
     }
 
+    /// What a post's author was told of somebody's reaction to it.
+    fn told_of_reaction(&mut self, author: UserId, actor: UserId, post: PostId) -> Option<usize> {
+        use NotificationType::{Celebration, Golazo, Like};
+        let told = self.told.entry(author).or_default();
+        told.iter().position(|((sender, kind, of, ..), _)| {
+            *sender == actor && *of == Some(post) && matches!(kind, Like | Celebration | Golazo)
+        })
+    }
+
+    fn tell_of_reaction(&mut self, author: UserId, told: Told, post: PostId) {
+        match (self.told_of_reaction(author, told.0, post), self.taken_back.get(&(told.0, post))) {
+            (Some(place), _) => self.told.entry(author).or_default()[place].0 = told,
+            (None, Some(is_read)) if author != told.0 => self.told.entry(author).or_default().push((told, *is_read)),
+            (None, _) => self.tell(author, told),
+        }
+    }
+
+    fn take_back(&mut self, author: UserId, actor: UserId, post: PostId) {
+        if let Some(place) = self.told_of_reaction(author, actor, post) {
+            let (_, is_read) = self.told.entry(author).or_default().remove(place);
+            self.taken_back.insert((actor, post), is_read);
+        }
+    }
+
+    /// What was told of what is gone goes, too.
+    fn forget(&mut self, is_gone: impl Fn(Option<PostId>, Option<CommentId>) -> bool) {
+        for told in self.told.values_mut() {
+            told.retain(|((_, _, post, comment, _), _)| !is_gone(*post, *comment));
+        }
+    }
+
     fn remove_comments(&mut self, root: CommentId) {
+        self.forget(|_, comment| comment == Some(root));
         let answers = |(id, comment): (&CommentId, &Comment)| (comment.parent == Some(root)).then_some(*id);
         for answer in self.comments.iter().filter_map(answers).collect::<Vec<_>>() {
             self.remove_comments(answer);
@@ -148,6 +180,7 @@ impl Model {
                 self.own(actor, *post)?;
                 self.posts.remove(post);
                 self.comments.retain(|_, comment| comment.post != *post);
+                self.forget(|of, _| of == Some(*post));
             }
             Action::React { post, reaction } => self.react(actor, *post, *reaction)?,
             Action::Unreact { post } => {
@@ -156,6 +189,8 @@ impl Model {
                     self.visible(actor, *post)?;
                     return Ok(Refused(Refusal::NoReaction));
                 }
+                let author = self.posts[post].author;
+                self.take_back(author, actor, *post);
             }
             Action::Share { post, .. } => {
                 let row = self.visible(actor, *post)?;
@@ -193,10 +228,11 @@ impl Model {
         let author = post.author;
         if post.reactions.get(&actor) == Some(&reaction) {
             post.reactions.remove(&actor);
+            self.take_back(author, actor, id);
             return Ok(());
         }
         post.reactions.insert(actor, reaction);
-        self.tell_once(author, (actor, NotificationType::of_reaction(reaction), Some(id), None, None));
+        self.tell_of_reaction(author, (actor, NotificationType::of_reaction(reaction), Some(id), None, None), id);
         Ok(())
     }
 

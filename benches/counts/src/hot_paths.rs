@@ -220,5 +220,6 @@ fn message() -> Message {
         read_by_count: 0,
         story_id: None,
         story: None,
+        client_id: None,
     }
 }

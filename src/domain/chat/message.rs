@@ -105,10 +105,12 @@ pub struct ReplyPreview {
     pub sender_username: String,
     /// Its author's display name.
     pub sender_display_name: String,
-    /// Its whole content; wire forms cut it to 100 characters.
+    /// Its whole content, empty where it was deleted; wire forms cut it to 100 characters.
     pub content: String,
     /// Its kind.
     pub message_type: MessageType,
+    /// Deleted softly.
+    pub is_deleted: bool,
 }
 
 /// The story a `story_reply` answers.
@@ -177,4 +179,6 @@ pub struct Message {
     pub story_id: Option<Uuid>,
     /// The answered story, where it still exists.
     pub story: Option<StoryPreview>,
+    /// The sender's own name for it, in what tells of its making; `None` wherever it is read later.
+    pub client_id: Option<Box<str>>,
 }

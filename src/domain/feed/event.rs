@@ -122,7 +122,7 @@ impl PostChange {
 }
 
 /// What happened to a user's notifications.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum NotificationChange {
     /// A new one.
     Came(Arc<Notification>),
@@ -133,10 +133,15 @@ pub enum NotificationChange {
         /// How many in all.
         count: u64,
     },
-    /// Some are gone. No frame.
+    /// One tells of something else now, or is there again. Nothing new for the bell.
+    Changed(Arc<Notification>),
+    /// Some are gone: one frame each.
     Gone {
-        /// Which: at most [`crate::limits::READ_ALL_ROWS_MAX`].
+        /// Which: at most [`crate::limits::READ_ALL_ROWS_MAX`]. Of more than [`crate::limits::READ_ALL_FRAMES_MAX`] the rest
+        /// has no frames.
         notifications: Vec<NotificationId>,
+        /// How many are unread then.
+        unread_count: u64,
     },
 }
 

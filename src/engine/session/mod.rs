@@ -10,7 +10,7 @@ use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
 use crate::ids::{FamilyId, NotificationId, Topic};
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
-use crate::protocol::v0::command::{self, Command};
+use crate::protocol::v0::command::{self, Command, Refused};
 use crate::protocol::v0::fields::Reader;
 use crate::protocol::v0::listener_command::{self, ListenerCommand};
 use crate::protocol::v0::reason::{self, Goodbye};
@@ -88,7 +88,7 @@ pub enum Effect<'a> {
         timestamp: &'a str,
     },
     /// Tell this socket what is wrong.
-    Error(&'static str),
+    Error(Refused),
 }
 
 /// What the passing of time asks of the shard.
@@ -198,7 +198,7 @@ impl Session {
             Ok(Command::Signal { data, echo }) => Effect::Signal { data, echo },
             Ok(Command::Ping { timestamp }) => Effect::Pong { timestamp },
             Ok(Command::Nothing) => Effect::Nothing,
-            Err(text) => Effect::Error(text),
+            Err(refused) => Effect::Error(refused),
         }
     }
 
@@ -214,7 +214,7 @@ impl Session {
 
     /// A binary frame came: clients have no use for one.
     pub fn binary(&self) -> Effect<'static> {
-        if self.is_open() && self.endpoint.is_chat() { Effect::Error(reason::BAD_JSON) } else { Effect::Nothing }
+        if self.is_open() && self.endpoint.is_chat() { Effect::Error(reason::BAD_JSON.into()) } else { Effect::Nothing }
     }
 
     /// Time has come to look at the session.

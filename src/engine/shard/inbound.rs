@@ -86,7 +86,7 @@ impl Core {
                 self.occupy(index, Session::refused(endpoint, self.now));
                 let mut frames = std::mem::take(&mut self.scratch);
                 frames.clear();
-                event::error(&mut frames, refused.text);
+                event::error(&mut frames, refused.text, None);
                 frame::encode_close(CloseCode(refused.goodbye.code), refused.goodbye.reason, &mut frames);
                 self.deliver(index, &frames, Class::Durable);
                 self.scratch = frames;
@@ -138,8 +138,8 @@ impl Core {
             Incoming::Text(text) => self.text(token, text),
             Incoming::Binary(_) => {
                 let effect = self.slots[token as usize].as_ref().map(|slot| slot.session.binary());
-                if let Some(Effect::Error(text)) = effect {
-                    self.respond(token, |out| event::error(out, text));
+                if let Some(Effect::Error(refused)) = effect {
+                    self.respond(token, |out| event::error(out, refused.text, None));
                 }
             }
             // After the goodbye nothing is told: a peer that pings without reading must not make its debt grow.
@@ -177,7 +177,9 @@ impl Core {
                 self.ephemeral(token, except, |out| event::signal(out, &account, data));
             }
             Effect::Pong { timestamp } => self.respond(token, |out| event::pong(out, timestamp)),
-            Effect::Error(text) => self.respond(token, |out| event::error(out, text)),
+            Effect::Error(refused) => {
+                self.respond(token, |out| event::error(out, refused.text, refused.client_id.as_deref()));
+            }
         }
     }
 
@@ -191,10 +193,10 @@ impl Core {
             intent,
             answer: AnswerTo::Session(self.key(token)),
         });
-        if (self.ports.submit)(write).is_err()
+        if let Err(write) = (self.ports.submit)(write)
             && let Some(text) = reason::refusal_text(Refusal::Busy)
         {
-            self.respond(token, |out| event::error(out, text));
+            self.respond(token, |out| event::error(out, text, write.intent.client_id()));
         }
     }
 

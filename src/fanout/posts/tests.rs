@@ -41,7 +41,8 @@ fn heard(inbox: &Inbox) -> Vec<(&'static str, String)> {
         let text = String::from_utf8_lossy(&publication.frames).into_owned();
         for frame in text.split("{\"type\":\"").skip(1) {
             let (kind, rest) = frame.split_once('"').unwrap();
-            let kind = if kind == "notification" { "notification" } else { "notification_read" };
+            let known = ["notification", "notification_read", "notification_deleted"];
+            let kind = known.into_iter().find(|known| *known == kind).unwrap();
             let id = rest.split_once("id\":\"").unwrap().1;
             heard.push((kind, id[..36].to_owned()));
         }
@@ -78,7 +79,7 @@ fn a_notification_that_waits_is_told_before_it_is_read_and_not_once_it_is_gone()
         let ids: Vec<NotificationId> = last.iter().map(id).collect();
         let change = match is_read {
             true => NotificationChange::Read { notifications: ids.clone(), count: 2 },
-            false => NotificationChange::Gone { notifications: ids[..1].to_vec() },
+            false => NotificationChange::Gone { notifications: ids[..1].to_vec(), unread_count: 0 },
         };
         play(&FeedEvent::Notification { user: ana, change });
         let mut heard = heard(&ways.inboxes[0]);
@@ -88,7 +89,7 @@ fn a_notification_that_waits_is_told_before_it_is_read_and_not_once_it_is_gone()
         let mut expected: Vec<_> = told.iter().map(|id| ("notification", id.to_string())).collect();
         expected.sort();
         assert_eq!(came, expected, "beto's waits on");
-        let read: Vec<_> = ids.iter().map(|id| ("notification_read", id.to_string())).collect();
-        assert_eq!(heard, if is_read { read } else { Vec::new() });
+        let (kind, of) = if is_read { ("notification_read", &ids[..]) } else { ("notification_deleted", &ids[..1]) };
+        assert_eq!(heard, of.iter().map(|id| (kind, id.to_string())).collect::<Vec<_>>());
     }
 }

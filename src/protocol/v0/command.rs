@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 
 use crate::domain::chat::message::{MessageType, ReactionType};
 use crate::domain::chat::write::{Action, NewMessage};
+use crate::domain::text;
 use crate::ids::MessageId;
-use crate::limits::{CLIENT_ID_BYTES_MAX, CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
+use crate::limits::{CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
 use crate::protocol::v0::fields::{Fields, Reader, Value};
 use crate::protocol::v0::reason;
 
@@ -37,29 +38,56 @@ pub enum Command<'a> {
     Nothing,
 }
 
-/// A frame that deserves an error: the text says what is wrong.
-pub type Refused = &'static str;
+/// A frame that deserves an error.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What is wrong.
+    pub text: &'static str,
+    /// The sender's own name for what was refused, if it is a right one.
+    pub client_id: Option<String>,
+}
+
+impl From<&'static str> for Refused {
+    fn from(text: &'static str) -> Self {
+        Self { text, client_id: None }
+    }
+}
+
+/// What is wrong with a frame, told by the text for the error frame.
+type Fault = &'static str;
 
 /// Reads one text frame of a chat socket.
 ///
 /// # Errors
-/// The text for the error frame.
+/// What the error frame says.
 pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refused> {
+    let text = text::without_mark(text);
     if !is_passed_on(text) {
         let read = reader.read(text, |fields| match kind(fields).as_deref() {
             Some("signal" | "ping") => None,
-            kind => Some(command(kind, fields)),
+            kind => Some(command(kind, fields).map_err(|fault| refused(fault, fields))),
         });
         if let Some(command) = read {
             return command;
         }
     }
-    let fields = Fields::raw(text).map_err(|_| reason::BAD_JSON)?;
-    match kind(&fields).as_deref() {
+    let fields = whole(text)?;
+    let command = match kind(&fields).as_deref() {
         Some("signal") => signal(&fields),
-        Some("ping") => Ok(Command::Ping { timestamp: passed_on(fields.timestamp)? }),
+        Some("ping") => passed_on(fields.timestamp).map(|timestamp| Command::Ping { timestamp }),
         kind => command(kind, &fields),
-    }
+    };
+    command.map_err(|fault| refused(fault, &fields))
+}
+
+/// By serde_json, which lets half characters pass: nobody is to hear them.
+fn whole(text: &str) -> Result<Fields<'_, RawValue>, Fault> {
+    let fields = Fields::raw(text).map_err(|_| reason::BAD_JSON)?;
+    if text::has_half(text) { Err(reason::HALF_CHARACTER) } else { Ok(fields) }
+}
+
+fn refused<V: Value + ?Sized>(text: Fault, fields: &Fields<'_, V>) -> Refused {
+    Refused { text, client_id: client_id(fields).ok().flatten() }
 }
 
 fn kind<'f, V: Value + ?Sized>(fields: &Fields<'f, V>) -> Option<Cow<'f, str>> {
@@ -73,7 +101,7 @@ fn is_passed_on(text: &str) -> bool {
 }
 
 /// What the kinds ask for that pass nothing on.
-fn command<V: Value + ?Sized>(kind: Option<&str>, fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+fn command<V: Value + ?Sized>(kind: Option<&str>, fields: &Fields<'_, V>) -> Result<Command<'static>, Fault> {
     match kind {
         Some("chat_message") => chat_message(fields),
         Some("typing") => Ok(typing(fields)),
@@ -85,22 +113,28 @@ fn command<V: Value + ?Sized>(kind: Option<&str>, fields: &Fields<'_, V>) -> Res
     }
 }
 
-fn chat_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+fn chat_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Fault> {
     let message_type = match fields.message_type.map(text) {
         None => MessageType::Text,
         Some(name) => MessageType::from_text(&name?)
             .filter(|kind| matches!(kind, MessageType::Text | MessageType::Emoji))
             .ok_or(reason::BAD_MESSAGE_TYPE)?,
     };
+    let client_id = client_id(fields)?;
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     let mut message = NewMessage::text(content, message_type);
     message.reply_to = fields.reply_to.and_then(Value::text).and_then(|id| id.parse().ok());
-    message.client_id = fields
-        .client_id
-        .and_then(Value::text)
-        .filter(|id| (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()))
-        .map(Cow::into_owned);
+    message.client_id = client_id;
     Ok(Command::Write(Action::Send(message)))
+}
+
+/// The sender's own name for a message. One that is not right is an error: passed over, a repetition would be stored twice.
+fn client_id<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<String>, Fault> {
+    let Some(value) = fields.client_id else { return Ok(None) };
+    match value.text() {
+        Some(id) if text::is_client_id(&id) => Ok(Some(id.into_owned())),
+        _ => Err(reason::BAD_CLIENT_ID),
+    }
 }
 
 fn typing<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Command<'static> {
@@ -111,7 +145,7 @@ fn typing<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Command<'static> {
     }
 }
 
-fn signal<'a>(fields: &Fields<'a, RawValue>) -> Result<Command<'a>, Refused> {
+fn signal<'a>(fields: &Fields<'a, RawValue>) -> Result<Command<'a>, Fault> {
     let data = passed_on(fields.data)?;
     if data.len() > SIGNAL_BYTES_MAX {
         return Err(reason::SIGNAL_TOO_LONG);
@@ -120,14 +154,14 @@ fn signal<'a>(fields: &Fields<'a, RawValue>) -> Result<Command<'a>, Refused> {
     Ok(Command::Signal { data, echo })
 }
 
-fn read_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+fn read_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Fault> {
     Ok(match message_id(fields)? {
         Some(message) => Command::Write(Action::Read { message }),
         None => Command::Nothing,
     })
 }
 
-fn react_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+fn react_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Fault> {
     let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
     let name = match fields.reaction_type.map(text) {
         None => return Ok(Command::Nothing),
@@ -140,13 +174,13 @@ fn react_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'s
     Ok(Command::Write(Action::React { message, reaction }))
 }
 
-fn edit_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+fn edit_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Fault> {
     let Some(message) = message_id(fields)? else { return Ok(Command::Nothing) };
     let Some(content) = content(fields)? else { return Ok(Command::Nothing) };
     Ok(Command::Write(Action::Edit { message, content }))
 }
 
-fn delete_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Refused> {
+fn delete_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'static>, Fault> {
     Ok(match message_id(fields)? {
         Some(message) => Command::Write(Action::Delete { message }),
         None => Command::Nothing,
@@ -154,7 +188,7 @@ fn delete_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'
 }
 
 /// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
-pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Refused> {
+pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Fault> {
     let json = raw.map_or("null", RawValue::get);
     // A level costs two bytes at least: short texts need no look.
     if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
@@ -179,25 +213,21 @@ fn depth(json: &str) -> usize {
     deepest
 }
 
-/// The trimmed content; `None` when there is nothing in it.
-fn content<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<String>, Refused> {
+/// The trimmed content; `None` when there is nothing to see in it.
+fn content<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<String>, Fault> {
     let Some(value) = fields.content else { return Ok(None) };
-    let content = text(value)?;
-    let trimmed = content.trim();
-    if trimmed.is_empty() {
-        return Ok(None);
+    match text::taken(&text(value)?, CONTENT_CHARS_MAX) {
+        Ok("") => Ok(None),
+        Ok(content) => Ok(Some(content.to_owned())),
+        Err(text::Fault::TooLong) => Err(reason::TOO_LONG),
+        Err(text::Fault::Nul) => Err(reason::NUL),
     }
-    if trimmed.len() > CONTENT_CHARS_MAX && trimmed.chars().count() > CONTENT_CHARS_MAX {
-        return Err(reason::TOO_LONG);
-    }
-    Ok(Some(trimmed.to_owned()))
 }
 
-/// The message's id; `None` when it is missing, null or empty. What is no UUID names no message.
-fn message_id<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<MessageId>, Refused> {
+/// The message's id; `None` when it is missing or empty. What is no UUID names no message.
+fn message_id<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<MessageId>, Fault> {
     match fields.message_id {
         None => Ok(None),
-        Some(value) if value.is_null() => Ok(None),
         Some(value) => match text(value)?.as_ref() {
             "" => Ok(None),
             id => Ok(Some(id.parse().unwrap_or(MessageId(uuid::Uuid::nil())))),
@@ -205,16 +235,17 @@ fn message_id<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<Messag
     }
 }
 
-fn text<V: Value + ?Sized>(value: &V) -> Result<Cow<'_, str>, Refused> {
+fn text<V: Value + ?Sized>(value: &V) -> Result<Cow<'_, str>, Fault> {
     value.text().ok_or(reason::BAD_FIELD)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CLIENT_ID_BYTES_MAX;
 
-    fn parse(text: &str) -> Result<Command<'_>, Refused> {
-        super::parse(text, &mut Reader::default())
+    fn parse(text: &str) -> Result<Command<'_>, Fault> {
+        super::parse(text, &mut Reader::default()).map_err(|refused| refused.text)
     }
 
     const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
@@ -259,13 +290,88 @@ mod tests {
             r#"{"type":"chat_message"}"#,
             r#"{"type":"chat_message","content":"  "}"#,
             r#"{"type":"typing","is_typing":"yes"}"#,
-            r#"{"type":"typing","is_typing":null}"#,
             r#"{"type":"read_message"}"#,
             r#"{"type":"delete_message","message_id":""}"#,
             r#"{"type":"react_message","message_id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946"}"#,
         ] {
             assert_eq!(parse(frame), Ok(Command::Nothing), "{frame}");
         }
+    }
+
+    #[test]
+    fn null_is_as_if_it_were_not_there() {
+        let all = r#"{"type":"chat_message","content":"a","message_type":null,"reply_to":null,"client_id":null,"message_id":null}"#;
+        assert_eq!(sent(all), NewMessage::text("a".into(), MessageType::Text));
+        assert_eq!(sent(r#"{"type":"chat_message","content":"a","reply_to":1,"reply_to":null}"#).reply_to, None);
+        assert_eq!(parse(r#"{"type":"typing","is_typing":null}"#), Ok(Command::Typing { is_typing: false }));
+        assert_eq!(
+            parse(r#"{"type":"signal","data":null,"echo":null}"#),
+            Ok(Command::Signal { data: "null", echo: false })
+        );
+        assert_eq!(parse(r#"{"type":"ping","timestamp":null}"#), Ok(Command::Ping { timestamp: "null" }));
+        for kind in ["edit_message", "delete_message", "read_message", "react_message", "no_such"] {
+            let frame = format!(r#"{{"type":"{kind}","message_id":null,"client_id":null}}"#);
+            assert_eq!(parse(&frame), Ok(Command::Nothing), "{frame}");
+        }
+        assert_eq!(parse(r#"{"type":null,"content":"a"}"#), Ok(Command::Nothing));
+        // What must be there is not null.
+        let reaction = format!(r#"{{"type":"react_message","message_id":"{ID}","reaction_type":null}}"#);
+        assert_eq!(parse(&reaction), Err(reason::BAD_FIELD));
+        assert_eq!(parse(r#"{"type":"chat_message","content":null}"#), Err(reason::BAD_FIELD));
+    }
+
+    #[test]
+    fn a_client_id_that_is_none_is_an_error_and_a_right_one_is_in_errors() {
+        let frame =
+            |id: &str, content: &str| format!(r#"{{"type":"chat_message","content":"{content}","client_id":{id}}}"#);
+        let longest = format!("\"{}ñ\"", "x".repeat(CLIENT_ID_BYTES_MAX - 2));
+        assert_eq!(sent(&frame(&longest, "a")).client_id.as_deref(), Some(longest.trim_matches('"')));
+        let longer = format!("\"{}ñ\"", "x".repeat(CLIENT_ID_BYTES_MAX - 1));
+        for bad in ["5", "true", "{}", "[\"a\"]", "\"\"", r#""a\u0000""#, longer.as_str()] {
+            assert_eq!(parse(&frame(bad, "a")), Err(reason::BAD_CLIENT_ID), "{bad}");
+        }
+        let refused = |id: &str| {
+            let text = frame(id, &"x".repeat(CONTENT_CHARS_MAX + 1));
+            super::parse(&text, &mut Reader::default()).unwrap_err()
+        };
+        assert_eq!(refused("\"c1\""), Refused { text: reason::TOO_LONG, client_id: Some("c1".into()) });
+        assert_eq!(refused("null"), Refused { text: reason::TOO_LONG, client_id: None });
+        assert_eq!(refused("5"), Refused { text: reason::BAD_CLIENT_ID, client_id: None });
+    }
+
+    #[test]
+    fn half_a_character_is_an_error_wherever_it_stands() {
+        for frame in [
+            r#"{"type":"signal","data":"\ud83d"}"#,
+            r#"{"type":"signal","data":{"a":["\ude00"]}}"#,
+            r#"{"type":"signal","data":{"\ud83d":1}}"#,
+            r#"{"type":"ping","timestamp":"\ud83d\ud83d"}"#,
+            r#"{"type":"chat_message","content":"a\ud83d"}"#,
+            r#"{"type":"chat_message","content":"a","client_id":"\ud83d"}"#,
+            r#"{"type":"typing","is_typing":true,"more":"\udfff"}"#,
+        ] {
+            assert_eq!(parse(frame), Err(reason::HALF_CHARACTER), "{frame}");
+        }
+        let whole = r#"{"type":"signal","data":"\ud83d\ude00 \\ud83d"}"#;
+        assert_eq!(parse(whole), Ok(Command::Signal { data: r#""\ud83d\ude00 \\ud83d""#, echo: false }));
+    }
+
+    #[test]
+    fn a_content_without_anything_to_see_is_empty_and_one_with_nul_is_refused() {
+        for content in ["\u{200b}", "\u{feff} \u{feff}", "\u{2060}\u{fe0f}", r"\u200d\u00ad"] {
+            let frame = format!(r#"{{"type":"chat_message","content":"{content}"}}"#);
+            assert_eq!(parse(&frame), Ok(Command::Nothing), "{content:?}");
+        }
+        assert_eq!(parse(r#"{"type":"chat_message","content":"a\u0000b"}"#), Err(reason::NUL));
+        let edit = format!(r#"{{"type":"edit_message","message_id":"{ID}","content":"\u0000"}}"#);
+        assert_eq!(parse(&edit), Err(reason::NUL));
+    }
+
+    #[test]
+    fn a_mark_before_json_is_passed_over() {
+        assert_eq!(sent("\u{feff}{\"type\":\"chat_message\",\"content\":\"a\"}").content, "a");
+        assert_eq!(parse("\u{feff}{\"type\":\"ping\"}"), Ok(Command::Ping { timestamp: "null" }));
+        assert_eq!(parse("\u{feff}\u{feff}{}"), Err(reason::BAD_JSON));
     }
 
     #[test]

@@ -26,13 +26,14 @@ pub fn greeting(out: &mut Vec<u8>) {
     text_frame(out, |out| out.extend_from_slice(GREETING.as_bytes()));
 }
 
-/// An error frame: the text under both keys that clients read.
-pub fn error(out: &mut Vec<u8>, text: &str) {
+/// An error frame: the text under both keys that clients read, and the sender's own name for what was refused.
+pub fn error(out: &mut Vec<u8>, text: &str, client_id: Option<&str>) {
     text_frame(out, |out| {
         out.extend_from_slice(br#"{"type":"error","message":"#);
         json_text(out, text);
         out.extend_from_slice(br#","error":"#);
         json_text(out, text);
+        client_id_key(out, client_id);
         out.push(b'}');
     });
 }
@@ -122,8 +123,17 @@ fn message_frame(out: &mut Vec<u8>, presenter: &Presenter, kind: &str, message: 
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(br#"","message":"#);
         presenter.message(out, message);
+        client_id_key(out, message.client_id.as_deref());
         out.push(b'}');
     });
+}
+
+/// `,"client_id":"…"`, where there is one.
+fn client_id_key(out: &mut Vec<u8>, client_id: Option<&str>) {
+    if let Some(client_id) = client_id {
+        out.extend_from_slice(br#","client_id":"#);
+        json_text(out, client_id);
+    }
 }
 
 /// `"user_id":"…","username":"…"`
@@ -183,7 +193,14 @@ mod tests {
             format!(r#"{{"type":"signal","user_id":"{ANA}","username":"ana","data":{{"x":1}}}}"#)
         );
         assert_eq!(payload(|out| pong(out, "null")), r#"{"type":"pong","timestamp":null}"#);
-        assert_eq!(payload(|out| error(out, "a \"b\"")), r#"{"type":"error","message":"a \"b\"","error":"a \"b\""}"#);
+        assert_eq!(
+            payload(|out| error(out, "a \"b\"", None)),
+            r#"{"type":"error","message":"a \"b\"","error":"a \"b\""}"#
+        );
+        assert_eq!(
+            payload(|out| error(out, "a", Some("\"1\""))),
+            r#"{"type":"error","message":"a","error":"a","client_id":"\"1\""}"#
+        );
         let presenter = Presenter::new("http://localhost", true);
         let deleted = ChatEvent::Deleted { message, user: ana.id };
         assert_eq!(

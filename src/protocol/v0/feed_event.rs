@@ -2,7 +2,9 @@
 
 use crate::domain::feed::event::{NotificationChange, PostChange, PostEvent};
 use crate::domain::feed::post::{Post, PostReactionType, ReactionCounts};
+use crate::domain::notification::Notification;
 use crate::ids::{PostId, UserId};
+use crate::limits::READ_ALL_FRAMES_MAX;
 use crate::protocol::v0::event::text_frame;
 use crate::protocol::v0::json::Object;
 use crate::protocol::v0::object::Presenter;
@@ -114,16 +116,14 @@ pub fn post_reaction(
     });
 }
 
-/// The frames of a change of one user's notifications; none for those that went.
+/// The frames of a change of one user's notifications.
 pub fn for_notifications(out: &mut Vec<u8>, presenter: &Presenter, change: &NotificationChange) {
     match change {
-        NotificationChange::Came(notification) => text_frame(out, |out| {
-            Object::open(out)
-                .text("type", "notification")
-                // It is shown as it is made: its own time is now.
-                .value("notification", |out| presenter.notification(out, notification, notification.created_at))
-                .close();
-        }),
+        // It is shown as it is made: its own time is now.
+        NotificationChange::Came(notification) => notification_frame(out, presenter, "notification", notification),
+        NotificationChange::Changed(notification) => {
+            notification_frame(out, presenter, "notification_updated", notification);
+        }
         NotificationChange::Read { notifications, .. } => {
             for notification in notifications {
                 text_frame(out, |out| {
@@ -131,8 +131,27 @@ pub fn for_notifications(out: &mut Vec<u8>, presenter: &Presenter, change: &Noti
                 });
             }
         }
-        NotificationChange::Gone { .. } => {}
+        NotificationChange::Gone { notifications, unread_count } => {
+            for notification in notifications.iter().take(READ_ALL_FRAMES_MAX) {
+                text_frame(out, |out| {
+                    Object::open(out)
+                        .text("type", "notification_deleted")
+                        .id("notification_id", *notification)
+                        .number("unread_count", *unread_count)
+                        .close();
+                });
+            }
+        }
     }
+}
+
+fn notification_frame(out: &mut Vec<u8>, presenter: &Presenter, kind: &str, notification: &Notification) {
+    text_frame(out, |out| {
+        Object::open(out)
+            .text("type", kind)
+            .value("notification", |out| presenter.notification(out, notification, notification.created_at))
+            .close();
+    });
 }
 
 fn post_frame(out: &mut Vec<u8>, presenter: &Presenter, kind: &str, post: &Post) {

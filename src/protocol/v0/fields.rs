@@ -15,7 +15,8 @@ use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded
 
 use crate::limits::{JSON_DEPTH_MAX, MESSAGE_BYTES_MAX};
 
-/// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript.
+/// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript. Where a key need
+/// not be there, null is as if it were not.
 pub struct Fields<'a, V: ?Sized> {
     pub(super) kind: Option<&'a V>,
     pub(super) content: Option<&'a V>,
@@ -103,24 +104,24 @@ impl<V: ?Sized> Default for Fields<'_, V> {
     }
 }
 
-impl<'a, V: ?Sized> Fields<'a, V> {
+impl<'a, V: Value + ?Sized> Fields<'a, V> {
     fn put(&mut self, key: &str, value: &'a V) {
         let slot = match key {
             "type" => &mut self.kind,
-            "content" => &mut self.content,
+            "content" => return self.content = Some(value),
             "message_type" => &mut self.message_type,
             "reply_to" => &mut self.reply_to,
             "client_id" => &mut self.client_id,
             "is_typing" => &mut self.is_typing,
             "message_id" => &mut self.message_id,
-            "reaction_type" => &mut self.reaction_type,
+            "reaction_type" => return self.reaction_type = Some(value),
             "data" => &mut self.data,
             "echo" => &mut self.echo,
             "timestamp" => &mut self.timestamp,
             "notification_id" => &mut self.notification_id,
             _ => return,
         };
-        *slot = Some(value);
+        *slot = (!value.is_null()).then_some(value);
     }
 }
 

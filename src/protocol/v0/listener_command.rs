@@ -1,5 +1,6 @@
 //! What a client of a feed, post or notification socket says; whatever is not understood is nothing.
 
+use crate::domain::text;
 use crate::ids::NotificationId;
 use crate::protocol::v0::command::passed_on;
 use crate::protocol::v0::fields::{Fields, Value};
@@ -20,7 +21,11 @@ pub enum ListenerCommand<'a> {
 
 /// Reads one text frame of a socket that is there to listen.
 pub fn parse(text: &str) -> ListenerCommand<'_> {
+    let text = text::without_mark(text);
     let Ok(fields) = Fields::raw(text) else { return ListenerCommand::Nothing };
+    if text::has_half(text) {
+        return ListenerCommand::Nothing;
+    }
     let kind = fields.kind.and_then(|kind| kind.text());
     match kind.as_deref() {
         Some("ping") => passed_on(fields.timestamp)
@@ -45,6 +50,7 @@ mod tests {
         for (text, timestamp) in [
             (r#"{"type":"ping"}"#, "null"),
             (r#" {"timestamp":{"a":[1, 2]},"type":"p\u0069ng","x":1}"#, r#"{"a":[1, 2]}"#),
+            ("\u{feff}{\"type\":\"ping\",\"timestamp\":null}", "null"),
         ] {
             assert_eq!(parse(text), ListenerCommand::Ping { timestamp }, "{text}");
         }
@@ -70,6 +76,7 @@ mod tests {
             r#"{"type":"mark_read","notification_id":5}"#,
             r#"{"type":"mark_read","notification_id":"nonsense"}"#,
             r#"{"type":"unknown"}"#,
+            r#"{"type":"ping","timestamp":"\ud83d"}"#,
             nested.as_str(),
         ] {
             assert_eq!(parse(text), ListenerCommand::Nothing, "{text:.40}");

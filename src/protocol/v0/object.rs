@@ -335,12 +335,16 @@ fn room_display_name(room: &ChatRoom, own: Option<&Participant>, other: Option<&
 fn write_reply(out: &mut Vec<u8>, reply: &ReplyPreview) {
     let cut = json::within(&reply.content, REPLY_CHARS_SHOWN);
     let is_whole = cut.len() == reply.content.len();
-    Object::open(out)
+    let mut object = Object::open(out);
+    object
         .id("id", reply.id)
         .value("sender", |out| write_names(out, &reply.sender_username, &reply.sender_display_name))
         .text("content", &if is_whole { Cow::Borrowed(cut) } else { Cow::Owned(format!("{cut}...")) })
-        .text("message_type", reply.message_type.as_str())
-        .close();
+        .text("message_type", reply.message_type.as_str());
+    if reply.is_deleted {
+        object.flag("is_deleted", true);
+    }
+    object.close();
 }
 
 fn write_last_message(out: &mut Vec<u8>, message: &Message) {

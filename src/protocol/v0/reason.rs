@@ -46,6 +46,14 @@ pub const BAD_ROOM_ID: &str = "Error de autenticación: el identificador del cha
 pub const BAD_JSON: &str = "Formato JSON inválido";
 /// A field has another JSON type than it should have.
 pub const BAD_FIELD: &str = "Un campo del mensaje tiene un tipo incorrecto";
+/// A text escapes half a character.
+pub const HALF_CHARACTER: &str = "El mensaje contiene un carácter incompleto";
+/// A text holds NUL.
+pub const NUL: &str = "No se permiten caracteres nulos.";
+/// The database's columns do not hold a text's characters.
+pub const CHARACTERS: &str = "El texto contiene caracteres que la base de datos no admite, como los emojis: quítalos";
+/// A `client_id` that cannot be one.
+pub const BAD_CLIENT_ID: &str = "client_id debe ser un texto de 1 a 64 bytes";
 /// Content above the limit.
 pub const TOO_LONG: &str = "El mensaje no puede tener más de 2000 caracteres";
 /// A message type that sockets do not take.
@@ -73,6 +81,7 @@ pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
         Refusal::PrivateRoom => Some("No puedes salir de un chat privado"),
         Refusal::NoSuchUser => Some("Usuario no encontrado"),
         Refusal::NoSuchNotification => Some("Notificación no encontrada"),
+        Refusal::Characters => Some(CHARACTERS),
         Refusal::Busy => Some("El servidor está ocupado, inténtalo de nuevo en unos segundos"),
         Refusal::Unavailable => Some("No se pudo guardar, inténtalo de nuevo"),
         // Sockets do not write about posts and people.

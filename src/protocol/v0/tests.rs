@@ -16,8 +16,9 @@ use crate::domain::user::{Account, UserProfile};
 use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, UserId};
 use crate::limits::frames::{FRAMES, POST_IMAGES_JSON_BYTES_MAX, PROFILE_JSON_BYTES_MAX};
 use crate::limits::{
-    COMMENTS_DELETED_MAX, COMMENTS_SHOWN, MESSAGE_BYTES_MAX, MESSAGE_REACTIONS_SHOWN, POST_REACTIONS_SHOWN_CEILING,
-    POST_REPLY_LEVELS_SHOWN, READ_ALL_FRAMES_MAX, REPLIES_SHOWN, REPLY_LEVELS_SHOWN, SIGNAL_BYTES_MAX,
+    CLIENT_ID_BYTES_MAX, COMMENTS_DELETED_MAX, COMMENTS_SHOWN, MESSAGE_BYTES_MAX, MESSAGE_REACTIONS_SHOWN,
+    POST_REACTIONS_SHOWN_CEILING, POST_REPLY_LEVELS_SHOWN, READ_ALL_FRAMES_MAX, REPLIES_SHOWN, REPLY_LEVELS_SHOWN,
+    SIGNAL_BYTES_MAX,
 };
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, feed_event, reason};
@@ -86,6 +87,7 @@ fn message() -> Message {
             sender_display_name: endless(),
             content: endless(),
             message_type: MessageType::StoryReply,
+            is_deleted: true,
         }),
         is_edited: false,
         is_deleted: false,
@@ -105,6 +107,7 @@ fn message() -> Message {
             created_at: Timestamp(0),
             expires_at: Timestamp(0),
         }),
+        client_id: Some(client_id().into()),
     }
 }
 
@@ -187,6 +190,11 @@ fn frames(write: impl FnOnce(&mut Vec<u8>)) -> Vec<(String, usize)> {
     found
 }
 
+/// The longest, in letters that JSON escapes.
+fn client_id() -> String {
+    "\u{1f}".repeat(CLIENT_ID_BYTES_MAX)
+}
+
 fn chat_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
     let (id, username) = (MessageId(Uuid::nil()), || endless().into_boxed_str());
     let account = Account { id: UserId(Uuid::nil()), username: username(), is_active: true };
@@ -205,7 +213,7 @@ fn chat_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
     let passed_on = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
     found.extend([
         frames(event::greeting),
-        frames(|out| event::error(out, reason::BAD_JSON)),
+        frames(|out| event::error(out, reason::BAD_JSON, Some(&client_id()))),
         frames(|out| event::pong(out, &passed_on(MESSAGE_BYTES_MAX))),
         frames(|out| event::signal(out, &account, &passed_on(SIGNAL_BYTES_MAX))),
         frames(|out| event::typing_status(out, &account, false)),
@@ -234,6 +242,10 @@ fn feed_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
     };
     let comments = |count| PostChange::CommentsDeleted { comments: vec![id; count], user: author, comments_count: 0 };
     let read = |count| NotificationChange::Read { notifications: vec![NotificationId(Uuid::nil()); count], count: 1 };
+    let gone = |count| NotificationChange::Gone {
+        notifications: vec![NotificationId(Uuid::nil()); count],
+        unread_count: u64::MAX,
+    };
     vec![
         frames(|out| feed_event::greeting(out, feed_event::NOTIFICATIONS_GREETING)),
         on_feed(PostChange::Created(Arc::new(post(images())))),
@@ -245,7 +257,10 @@ fn feed_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
         on_post(PostChange::CommentLiked { comment: id, user: author, likes_count: u64::MAX, is_liked: true }),
         on_post(comments(1)),
         on_post(comments(COMMENTS_DELETED_MAX)),
+        heard(NotificationChange::Changed(Arc::new(notification.clone()))),
         heard(NotificationChange::Came(Arc::new(notification))),
+        heard(gone(1)),
+        heard(gone(READ_ALL_FRAMES_MAX + 1)),
         heard(read(1)),
         heard(read(READ_ALL_FRAMES_MAX)),
     ]

@@ -180,7 +180,7 @@ pub async fn verify(State(app): State<Arc<App>>, caller: Caller) -> Result<Respo
 
 /// `POST logout/`: the caller's login ends, and that of a refresh token of the caller's that comes along.
 pub async fn logout(State(app): State<Arc<App>>, caller: Caller, fields: Fields) -> Result<Response> {
-    let token = ["refresh_token", "refresh"].iter().find_map(|name| fields.0.get(*name)?.as_str());
+    let token = ["refresh_token", "refresh"].iter().find_map(|name| fields.value(name)?.as_str());
     let refresh = token.and_then(|token| app.tokens.verify_refresh(token.trim(), Timestamp::now()).ok());
     let refresh = refresh.filter(|refresh| refresh.token.user == caller.id());
     app.logins.log_out(&caller.access, refresh.as_ref()).await?;
@@ -196,7 +196,7 @@ pub async fn change_password(
     fields: Fields,
 ) -> Result<Response> {
     let mut faults = Faults::default();
-    let is_of_old = fields.0.contains_key("old_password") && !fields.0.contains_key("current_password");
+    let is_of_old = fields.has("old_password") && !fields.has("current_password");
     let old_name = if is_of_old { "old_password" } else { "current_password" };
     let old = fields.required(old_name, up_to(PASSWORD_CHARS), &mut faults);
     let length = Length { min: 8, max: PASSWORD_CHARS, min_text: None };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::domain::user::{PicturePatch, ProfilePatch, UserProfile};
 use crate::limits;
 use crate::protocol::v0::object::Presenter;
-use crate::rest::auth::registration::{account_type, address, display_name, is_visible, is_web_address};
+use crate::rest::auth::registration::{account_type, address, display_name, is_web_address};
 use crate::rest::error::Result;
 use crate::rest::fields::{Faults, Fields};
 
@@ -27,11 +27,10 @@ pub fn patch(fields: &Fields, before: &UserProfile, presenter: &Presenter) -> Re
             faults.add(name, "Este campo no se puede cambiar.");
         }
     }
-    let is_named = |name: &str| fields.0.contains_key(name);
     let (avatar, cover) = (presenter.avatar(before), before.cover_photo.as_deref());
     let cover = cover.and_then(|path| presenter.media(path)).unwrap_or_default();
     let patch = ProfilePatch {
-        display_name: is_named("display_name").then(|| display_name(fields, &mut faults)),
+        display_name: fields.0.contains_key("display_name").then(|| display_name(fields, &mut faults)),
         first_name: name(fields, "first_name", &mut faults),
         last_name: name(fields, "last_name", &mut faults),
         bio: fields.patched("bio", 500, &mut faults),
@@ -43,10 +42,10 @@ pub fn patch(fields: &Fields, before: &UserProfile, presenter: &Presenter) -> Re
         is_private: fields.flag("is_private", &mut faults),
         show_email: fields.flag("show_email", &mut faults),
         show_phone: fields.flag("show_phone", &mut faults),
-        account_type: is_named("account_type").then(|| account_type(fields, &mut faults)),
+        account_type: fields.has("account_type").then(|| account_type(fields, &mut faults)),
         company_name: fields.patched("company_name", 200, &mut faults),
         industry: fields.patched("industry", 100, &mut faults),
-        website: is_named("website").then(|| address(fields, "website", &mut faults)),
+        website: fields.has("website").then(|| address(fields, "website", &mut faults)),
         avatar: picture(fields, "avatar", &avatar, &mut faults),
         cover_photo: picture(fields, "cover_photo", &cover, &mut faults),
     };
@@ -54,13 +53,11 @@ pub fn patch(fields: &Fields, before: &UserProfile, presenter: &Presenter) -> Re
     Ok(patch)
 }
 
-/// A first or last name, which may be empty. If it is not, it can be seen.
+/// A first or last name, which may be empty.
 fn name(fields: &Fields, name: &str, faults: &mut Faults) -> Option<String> {
     let text = fields.patched(name, NAME_CHARS, faults)?;
     if text.chars().any(char::is_control) {
         faults.add(name, "Este campo no puede contener caracteres de control.");
-    } else if !text.is_empty() && !text.chars().any(is_visible) {
-        faults.add(name, "Este campo debe tener al menos un carácter visible.");
     }
     Some(text)
 }
@@ -157,6 +154,8 @@ mod tests {
             "cover_photo": "http://localhost:8000/media/covers/a.png",
         });
         assert_eq!(read(&same).unwrap(), ProfilePatch::default());
+        let nulls = json!({"bio": null, "first_name": null, "website": null, "account_type": null, "interests": null});
+        assert_eq!(read(&nulls).unwrap(), ProfilePatch::default());
         let changed = read(&json!({
             "display_name": " Ana P. ", "first_name": "", "bio": "", "is_private": "true", "interests": ["fútbol"],
             "social_links": "[{\"platform\":\"x\",\"url\":\"https://x.com/ana\"}]", "avatar": null, "cover_photo": "",
@@ -181,9 +180,8 @@ mod tests {
             (json!({"email": "otra@example.com"}), "Este campo no se puede cambiar."),
             (json!({"username": null}), "Este campo no se puede cambiar."),
             (json!({"display_name": "A"}), "al menos 2 caracteres"),
-            (json!({"display_name": "\u{200b}\u{200b}"}), "al menos un carácter visible"),
+            (json!({"display_name": "\u{200b}\u{200b}"}), "no puede estar en blanco"),
             (json!({"display_name": null}), "no puede ser nulo"),
-            (json!({"first_name": "\u{200b}"}), "al menos un carácter visible"),
             (json!({"last_name": "a\nb"}), "caracteres de control"),
             (json!({"last_name": "x".repeat(151)}), "más de 150 caracteres"),
             (json!({"bio": "x".repeat(501)}), "más de 500 caracteres"),

@@ -135,22 +135,8 @@ pub(super) fn display_name(fields: &Fields, faults: &mut Faults) -> String {
             faults.add("display_name", "El nombre para mostrar no puede contener caracteres de control.");
             String::new()
         }
-        Some(text) if !text.chars().any(is_visible) => {
-            faults.add("display_name", "El nombre para mostrar debe tener al menos un carácter visible.");
-            String::new()
-        }
         found => found.unwrap_or_default(),
     }
-}
-
-/// Does the character show anything by itself? Those that do not: Unicode's format characters, fillers, selectors and blanks.
-pub(super) fn is_visible(character: char) -> bool {
-    let shows_nothing = matches!(character,
-        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
-        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
-        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
-        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}');
-    !shows_nothing && !character.is_whitespace() && !character.is_control()
 }
 
 fn username(fields: &Fields, faults: &mut Faults) -> String {

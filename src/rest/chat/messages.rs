@@ -22,6 +22,7 @@ use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::paging::Listing;
 use crate::rest::posts::new_post::Draft;
 use crate::rest::{App, json_response};
+use crate::store::Position;
 
 /// `GET chats/<id>/messages/`, with `?since=` only what came later.
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>, uri: Uri) -> Result<Response> {
@@ -36,7 +37,8 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<
     };
     let found = app.store.messages(caller.id(), room, since, listing.page).await?;
     let now = Timestamp::now();
-    listing.answer(&app.presenter, &found, |out, message| {
+    let position = |message: &Message| Position { at: message.created_at, id: message.id.0 };
+    listing.answer_by_time(&app.presenter, &found, position, |out, message| {
         app.presenter.message_for(out, message, Some(caller.id()), now);
     })
 }
@@ -163,7 +165,7 @@ pub async fn react(
 ) -> Result<Response> {
     let (room, message) = ids(&room, &message)?;
     let bad = |text: &'static str| Error::hand(StatusCode::BAD_REQUEST, text);
-    let name = fields.0.get("reaction_type").filter(|value| !value.is_null() && **value != "");
+    let name = fields.value("reaction_type").filter(|value| **value != "");
     let name = name.ok_or_else(|| bad("reaction_type es requerido"))?;
     let reaction = name.as_str().and_then(ReactionType::from_text).ok_or_else(|| bad("Tipo de reacción inválido"))?;
     match app.store.write(caller.id(), room, Action::React { message, reaction }).await {

@@ -57,7 +57,7 @@ pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<
         None => 1,
         Some(text) => text.parse().ok().filter(|number| (1..=100_000).contains(number)).ok_or_else(no_such_page)?,
     };
-    let participants = PageRequest { number, size: limits::PARTICIPANTS_SHOWN_MAX };
+    let participants = PageRequest::numbered(number, limits::PARTICIPANTS_SHOWN_MAX);
     let room = app.store.room_of_page(caller.id(), room_id(&room)?, participants).await?.ok_or(NOT_FOUND)?;
     Ok(room_response(&app, &room))
 }
@@ -149,7 +149,7 @@ pub async fn settings(
 ) -> Result<Response> {
     let room = room_id(&room)?;
     let mut faults = Faults::default();
-    let mut text = |name, most| match fields.0.contains_key(name) {
+    let mut text = |name, most| match fields.has(name) {
         true => fields.optional(name, up_to(most), &mut faults),
         false => None,
     };
@@ -210,7 +210,7 @@ pub async fn leave(State(app): State<Arc<App>>, caller: Caller, Path(room): Path
 }
 
 fn required_user(fields: &Fields) -> Result<UserId> {
-    let value = fields.0.get("user_id").filter(|value| !value.is_null());
+    let value = fields.value("user_id");
     let value = value.ok_or_else(|| Error::hand(StatusCode::BAD_REQUEST, "user_id es requerido"))?;
     user_id("user_id", value)
 }

@@ -24,13 +24,13 @@ pub fn patch(fields: &Fields) -> Result<PostPatch> {
         is_pinned: fields.flag("is_pinned", &mut faults),
         ..PostPatch::default()
     };
-    if fields.0.contains_key("content") {
+    if fields.has("content") {
         patch.content = fields.optional("content", up_to(limits::CONTENT_CHARS_MAX), &mut faults);
     }
-    if fields.0.contains_key("podcast_url") {
+    if fields.has("podcast_url") {
         patch.podcast_url = Some(address(fields, "podcast_url", &mut faults));
     }
-    if fields.0.contains_key("streaming_url") {
+    if fields.has("streaming_url") {
         patch.streaming_url = Some(address(fields, "streaming_url", &mut faults));
     }
     faults.result()?;
@@ -83,7 +83,7 @@ fn has_its_address(post_type: PostType, podcast_url: &str, streaming_url: &str) 
 }
 
 fn choice<T>(fields: &Fields, name: &str, read: impl Fn(&str) -> Option<T>, faults: &mut Faults) -> Option<T> {
-    if !fields.0.contains_key(name) {
+    if !fields.has(name) {
         return None;
     }
     let text = fields.optional(name, up_to(20), faults)?;

@@ -4,6 +4,7 @@ use axum::extract::Request;
 
 use crate::domain::chat::message::MessageType;
 use crate::domain::chat::write::NewMessage;
+use crate::domain::text;
 use crate::ids::UserId;
 use crate::limits;
 use crate::rest::auth::registration::address;
@@ -53,7 +54,7 @@ fn check(fields: &Fields, attached: Option<Kind>) -> Result<NewMessage> {
     };
     let mut message = NewMessage::text(content.unwrap_or_default(), message_type);
     message.reply_is_strict = true;
-    let reply = fields.has("reply_to").then(|| fields.optional("reply_to", up_to(64), &mut faults)).flatten();
+    let reply = fields.optional("reply_to", up_to(64), &mut faults);
     if let Some(text) = reply.filter(|text| !text.is_empty()) {
         match text.parse() {
             Ok(reply) => message.reply_to = Some(reply),
@@ -63,17 +64,23 @@ fn check(fields: &Fields, attached: Option<Kind>) -> Result<NewMessage> {
     message.file_url = address(fields, "file_url", &mut faults);
     message.file_name = fields.optional("file_name", up_to(255), &mut faults).unwrap_or_default();
     message.file_size = fields.count("file_size", &mut faults);
-    let client_id = fields.has("client_id").then(|| fields.optional("client_id", up_to(64), &mut faults)).flatten();
-    message.client_id = client_id.filter(|id| !id.is_empty());
-    if message.client_id.as_ref().is_some_and(|id| id.len() > limits::CLIENT_ID_BYTES_MAX) {
-        let most = limits::CLIENT_ID_BYTES_MAX;
-        faults.add("client_id", format!("Asegúrese de que este campo no tenga más de {most} caracteres."));
-    }
+    message.client_id = client_id(fields, &mut faults);
     faults.result()?;
     if message_type == MessageType::File && message.file_url.is_empty() {
         return Err(Error::whole("Los mensajes de archivo requieren una URL."));
     }
     Ok(message)
+}
+
+/// The sender's own name for a message. One that is not right is a fault: passed over, a repetition would be stored twice.
+fn client_id(fields: &Fields, faults: &mut Faults) -> Option<String> {
+    let value = fields.value("client_id")?;
+    let name = value.as_str().filter(|name| text::is_client_id(name));
+    if name.is_none() {
+        let most = limits::CLIENT_ID_BYTES_MAX;
+        faults.add("client_id", format!("client_id debe ser un texto de 1 a {most} bytes."));
+    }
+    name.map(str::to_owned)
 }
 
 /// As sent; a file says what a message is where the client does not. Some kinds only the backend writes.
@@ -134,11 +141,15 @@ mod tests {
             (json!({"content": ["x"]}), "No es una cadena válida."),
             (json!({"content": null}), "Este campo no puede ser nulo."),
             (json!({"content": "a\u{0}b"}), "No se permiten caracteres nulos."),
-            (json!({"content": "x", "client_id": "ñ".repeat(40)}), "client_id"),
+            (json!({"content": "x", "client_id": "ñ".repeat(33)}), "de 1 a 64 bytes"),
+            (json!({"content": "x", "client_id": 5}), "de 1 a 64 bytes"),
+            (json!({"content": "\u{200b}\u{feff}"}), "Este campo no puede estar en blanco."),
         ] {
             let error = checked(&fields, None).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
-        assert!(checked(&json!({"content": "x", "reply_to": null}), None).unwrap().reply_to.is_none());
+        let nulls = json!({"content": "x", "message_type": null, "reply_to": null, "client_id": null, "file_url": null,
+            "file_name": null, "file_size": null});
+        assert_eq!(checked(&nulls, None).unwrap(), checked(&json!({"content": "x"}), None).unwrap());
     }
 }

@@ -23,6 +23,7 @@ use crate::rest::posts::{comments, deletion, fields};
 use crate::rest::uploads::orphans;
 use crate::rest::uploads::upload::{self, Stored};
 use crate::rest::{App, json_response, write_answer};
+use crate::store::Position;
 
 /// A post's id in a path.
 ///
@@ -64,7 +65,10 @@ pub async fn list_of(
 
 async fn answer_list(app: &App, caller: &Caller, listing: &Listing, which: PostList) -> Result<Response> {
     let found = app.store.posts(caller.id(), which, listing.page).await?;
-    listing.answer(&app.presenter, &found, |out, post| app.presenter.post(out, post, Some(caller.id())))
+    let position = |post: &Post| Position { at: post.created_at, id: post.id.0 };
+    listing.answer_by_time(&app.presenter, &found, position, |out, post| {
+        app.presenter.post(out, post, Some(caller.id()));
+    })
 }
 
 fn post_response(app: &App, status: StatusCode, caller: &Caller, post: &Post) -> Response {

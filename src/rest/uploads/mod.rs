@@ -4,6 +4,7 @@ pub mod albums;
 pub mod defaults;
 pub mod disposition;
 pub mod limits;
+mod location;
 pub mod media;
 pub mod orphans;
 mod pictures;

@@ -17,6 +17,7 @@ use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::rejected;
 use crate::rest::uploads::limits::{Pace, Turns};
+use crate::rest::uploads::location;
 use crate::rest::uploads::orphans::Litter;
 use crate::rest::uploads::pictures;
 use crate::rest::uploads::quota::Quota;
@@ -26,6 +27,10 @@ use crate::rest::uploads::sound;
 const HEAD_BYTES: usize = 8 * 1024;
 /// Where files are until they are whole. Never served: its name begins with a dot.
 pub(super) const WAITING_ROOM: &str = ".incoming";
+
+/// Said of what phones take and most browsers do not show.
+const HEIC: &str = "Los navegadores no muestran fotos HEIC: conviértela a JPEG y envíala de nuevo (en el iPhone: Ajustes, \
+    Cámara, Formatos, Más compatible).";
 
 /// What may be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +92,6 @@ impl Kind {
                 ("image/gif", "gif"),
                 ("image/webp", "webp"),
                 ("image/avif", "avif"),
-                ("image/heif", "heic"),
             ],
             Self::Portrait => &[("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")],
             Self::Video => &[
@@ -173,6 +177,18 @@ impl Slot {
         Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
     }
 
+    /// The extension of a file that begins with `head`.
+    fn extension(&self, head: &[u8]) -> Result<&'static str> {
+        let found = self.kind.extension(head);
+        if found.is_none()
+            && matches!(self.kind, Kind::Image | Kind::Portrait)
+            && infer::get(head).is_some_and(|of| of.mime_type() == "image/heif")
+        {
+            return Err(Error::field(self.field, HEIC));
+        }
+        found.ok_or_else(|| self.wrong())
+    }
+
     /// Said of a file that is something else.
     fn wrong(&self) -> Error {
         let text = match self.kind {
@@ -250,6 +266,8 @@ pub struct MediaDir {
     turns: Turns,
     quota: Quota,
     grace: Duration,
+    /// Pictures are stored as they come, with where they were made.
+    keeps_location: bool,
     litter: Arc<Litter>,
 }
 
@@ -272,6 +290,7 @@ impl MediaDir {
             turns: Turns::default(),
             quota: Quota::default(),
             grace: limits::UPLOAD_GRACE,
+            keeps_location: false,
             litter: Arc::default(),
         })
     }
@@ -286,6 +305,12 @@ impl MediaDir {
     #[must_use]
     pub fn with_quota(self, megabytes: u32) -> Self {
         Self { quota: Quota::of(megabytes), ..self }
+    }
+
+    /// With pictures as they come, or without where they were made.
+    #[must_use]
+    pub fn with_location_kept(self, keeps_location: bool) -> Self {
+        Self { keeps_location, ..self }
     }
 
     /// What an upload's texts may take together.
@@ -326,7 +351,8 @@ impl MediaDir {
         let mut bill = self.quota.bill(user)?;
         let pace = Pace::starting(self.grace);
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
-        let mut writer = BufWriter::with_capacity(256 * 1024, File::create(&path).await.map_err(disk)?);
+        let opened = File::options().read(true).write(true).create_new(true).open(&path).await.map_err(disk)?;
+        let mut writer = BufWriter::with_capacity(256 * 1024, opened);
         let place = path.clone();
         let file = Passing::at(path);
         let (mut head, mut size, mut extension) = (Vec::new(), 0, None);
@@ -347,16 +373,28 @@ impl MediaDir {
             let missing = HEAD_BYTES - head.len().min(HEAD_BYTES);
             head.extend_from_slice(&piece[..piece.len().min(missing)]);
             if extension.is_none() && head.len() == HEAD_BYTES {
-                extension = Some(slot.kind.extension(&head).ok_or_else(|| slot.wrong())?);
+                extension = Some(slot.extension(&head)?);
             }
             writer.write_all(&piece).await.map_err(disk)?;
         }
         if size == 0 && !is_named {
             return Ok(None);
         }
-        let extension = extension.or_else(|| slot.kind.extension(&head)).ok_or_else(|| slot.wrong())?;
+        let extension = match extension {
+            Some(extension) => extension,
+            None => slot.extension(&head)?,
+        };
         writer.flush().await.map_err(disk)?;
-        writer.get_ref().sync_all().await.map_err(disk)?;
+        let whole = writer.into_inner().into_std().await;
+        let keeps_location = self.keeps_location;
+        let finish = move || {
+            if !keeps_location {
+                location::strip(&whole, extension)?;
+            }
+            whole.sync_all()
+        };
+        let finished = tokio::task::spawn_blocking(finish).await;
+        finished.map_err(|error| Error::Internal(error.to_string()))?.map_err(disk)?;
         if slot.kind == Kind::Image && !pictures::is_showable(place).await {
             return Err(Error::field(slot.field, pictures::TOO_LARGE));
         }

@@ -165,6 +165,18 @@ impl MysqlError {
         is_other || self.is_no_table()
     }
 
+    /// The columns are in a character set that lacks what a text holds: `utf8mb3` has no emoji.
+    pub fn is_of_characters(&self) -> bool {
+        match self {
+            // "Incorrect string value": other values that do not fit have the same number.
+            Self::Driver(mysql_async::Error::Server(error)) if error.code == 1366 => {
+                error.message.contains("string value")
+            }
+            // An illegal mix of collations, and a conversion that is not possible.
+            _ => matches!(self.code(), Some(1267 | 1270 | 1271 | 3854 | 3988)),
+        }
+    }
+
     /// Is the connection of no more use? Also to a server that has become read-only: after a failover, the one that takes
     /// writes is found by connecting anew.
     pub fn ends_connection(&self) -> bool {
@@ -220,6 +232,7 @@ impl From<Unexpected> for MysqlError {
 impl From<MysqlError> for StoreError {
     fn from(error: MysqlError) -> Self {
         match error.remedy() {
+            Remedy::Refuse if error.is_of_characters() => Self::Characters(error.to_string()),
             Remedy::Refuse => Self::Broken(error.to_string()),
             Remedy::Again | Remedy::Reconnect | Remedy::Wait => Self::Unavailable(error.to_string()),
         }

@@ -74,6 +74,10 @@ impl Sql for Driver {
     fn is_of_another_schema(error: &MysqlError) -> bool {
         error.is_of_another_schema()
     }
+
+    fn is_of_characters(error: &MysqlError) -> bool {
+        error.is_of_characters()
+    }
 }
 
 impl LaneSql for Driver {
@@ -118,6 +122,10 @@ impl LaneSql for Driver {
 
     fn forget(&mut self) {
         self.pending = Pending::default();
+    }
+
+    fn time_after(&self, last: Timestamp, now: Timestamp) -> Timestamp {
+        self.zone.next(last, now)
     }
 
     fn is_own_fault(error: &MysqlError) -> bool {

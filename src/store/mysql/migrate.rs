@@ -28,13 +28,17 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 5] = migrations! {
+const MIGRATIONS: [Migration; 6] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
     4 "0004_adopted_rows" false,
     6 "0006_logins_and_leaves" false,
+    8 "0008_people_search" false,
 };
+
+/// The type of ids where the server has one for them.
+const NATIVE: &str = "uuid";
 
 /// What another program's database must have.
 const NEEDED: [&str; 15] = [
@@ -113,6 +117,83 @@ pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
     let plan = found.plan(link.place());
     drop(driver.connection.disconnect().await);
     plan
+}
+
+/// What to do about tables whose texts hold no emoji, in one sentence.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn characters_to_change(link: &Link) -> Result<Option<String>, StoreError> {
+    let shared = Shared::alone(link.clone());
+    let mut driver = shared.open_at_start().await?;
+    let mut view = shared.view(&mut driver, Timestamp::now());
+    // Not ids: InnoDB refuses to change a column under a foreign key (error 1833), and ids are ASCII.
+    let sql = "SELECT table_name, column_name, column_type, collation_name, is_nullable = 'YES', column_default \
+        FROM information_schema.columns AS c \
+        WHERE table_schema = database() AND character_set_name IN ('utf8', 'utf8mb3') AND column_type <> 'char(32)' \
+        AND NOT EXISTS (SELECT 1 FROM information_schema.key_column_usage AS k \
+            WHERE k.table_schema = c.table_schema AND k.referenced_table_name IS NOT NULL AND ( \
+                (k.table_name = c.table_name AND k.column_name = c.column_name) OR \
+                (k.referenced_table_name = c.table_name AND k.referenced_column_name = c.column_name))) \
+        ORDER BY table_name, ordinal_position";
+    let found = view.rows(sql, &[], |row| {
+        Ok(NarrowColumn {
+            table: row.text(0)?,
+            name: row.text(1)?,
+            kind: row.text(2)?,
+            collation: row.text(3)?,
+            is_nullable: row.flag(4)?,
+            default: row.optional_text(5)?,
+        })
+    });
+    let found = found.await.map_err(|error| link.opening(&error))?;
+    drop(driver.connection.disconnect().await);
+    Ok(alteration(link.place(), &found))
+}
+
+/// A column of text in a character set that has no emoji.
+struct NarrowColumn {
+    table: String,
+    name: String,
+    /// Such as `varchar(150)`.
+    kind: String,
+    collation: String,
+    is_nullable: bool,
+    default: Option<String>,
+}
+
+impl NarrowColumn {
+    /// Its definition in `utf8mb4`, and otherwise as it is.
+    fn widened(&self) -> String {
+        let rest = self.collation.split_once('_').map_or("unicode_ci", |(_, rest)| rest);
+        let null = if self.is_nullable { "NULL" } else { "NOT NULL" };
+        let default = match self.default.as_deref() {
+            None | Some("NULL") => String::new(),
+            // MariaDB tells a text in quotation marks, MySQL without.
+            Some(text) if text.starts_with('\'') => format!(" DEFAULT {text}"),
+            Some(text) => format!(" DEFAULT '{}'", text.replace('\'', "''")),
+        };
+        let Self { name, kind, .. } = self;
+        format!("MODIFY {name} {kind} CHARACTER SET utf8mb4 COLLATE utf8mb4_{rest} {null}{default}")
+    }
+}
+
+fn alteration(place: &str, found: &[NarrowColumn]) -> Option<String> {
+    let known: Vec<_> = found.iter().filter(|column| NEEDED.contains(&column.table.as_str())).collect();
+    let tables: Vec<_> = known.chunk_by(|one, next| one.table == next.table).collect();
+    let names: Vec<&str> = tables.iter().map(|columns| columns[0].table.as_str()).collect();
+    let alters = tables.iter().map(|columns| {
+        let changes: Vec<String> = columns.iter().map(|column| column.widened()).collect();
+        format!("ALTER TABLE {} {};", columns[0].table, changes.join(", "))
+    });
+    (!names.is_empty()).then(|| {
+        format!(
+            "{place} keeps texts of {} in utf8mb3, which holds no emoji: such messages are refused. With a backup and both \
+             programs stopped, run: {}",
+            names.join(", "),
+            alters.collect::<Vec<_>>().join(" ")
+        )
+    })
 }
 
 /// Takes the steps of [`plan`], one program at a time. A step that was interrupted is taken again: each of its statements
@@ -245,7 +326,9 @@ async fn take(view: &mut View<'_>, plan: &[PlanLine], form: IdForm) -> Result<()
         // Said before the first table: whoever finds that one after an interruption knows whose it is.
         let sql = "INSERT IGNORE INTO pregon_migrations (number, name, applied_at) VALUES (?, ?, NULL)";
         view.execute(sql, &[&migration.number, &migration.name]).await?;
-        let sql = migration.sql.replace("{uuid}", id).replace("{table}", table);
+        // Beside another program's columns, whatever their collation: ASCII fits all.
+        let own = if id == NATIVE { NATIVE } else { "char(32) CHARACTER SET ascii COLLATE ascii_bin" };
+        let sql = migration.sql.replace("{uuid}", id).replace("{own_uuid}", own).replace("{table}", table);
         for statement in sql.split(";\n").filter(|statement| statement.contains("CREATE TABLE")) {
             view.run(statement).await?;
         }
@@ -264,10 +347,10 @@ async fn id_type(view: &mut View<'_>, form: IdForm) -> Result<&'static str, Mysq
     let sql = "SELECT data_type FROM information_schema.columns \
         WHERE table_schema = database() AND table_name = 'users' AND column_name = 'id'";
     if let Some(present) = view.row(sql, &[], |row| row.text(0)).await? {
-        return Ok(if present == "uuid" { "uuid" } else { TEXT });
+        return Ok(if present == NATIVE { NATIVE } else { TEXT });
     }
     let version = view.row("SELECT version()", &[], |row| row.text(0)).await?.unwrap_or_default();
-    Ok(if has_native_ids(&version) { "uuid" } else { TEXT })
+    Ok(if has_native_ids(&version) { NATIVE } else { TEXT })
 }
 
 /// MariaDB from 10.7 on.
@@ -298,6 +381,33 @@ mod tests {
     }
 
     #[test]
+    fn tables_that_hold_no_emoji_are_named_with_what_mends_them() {
+        let column = |table: &str, name: &str, collation: &str, default: Option<&str>| NarrowColumn {
+            table: table.into(),
+            name: name.into(),
+            kind: "varchar(9)".into(),
+            collation: collation.into(),
+            is_nullable: default.is_none(),
+            default: default.map(str::to_owned),
+        };
+        assert_eq!(alteration("x", &[column("django_migrations", "name", "utf8mb3_general_ci", None)]), None);
+        let found = [
+            column("messages", "content", "utf8mb3_general_ci", None),
+            column("messages", "file", "utf8mb3_bin", Some("''")),
+            column("users", "username", "utf8_unicode_ci", Some("it's")),
+        ];
+        let said = alteration("x", &found).unwrap();
+        assert!(said.starts_with("x keeps texts of messages, users in utf8mb3"), "{said}");
+        assert_eq!(
+            said.split_once("run: ").unwrap().1,
+            "ALTER TABLE messages MODIFY content varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NULL, \
+             MODIFY file varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT ''; \
+             ALTER TABLE users MODIFY username varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL \
+             DEFAULT 'it''s';"
+        );
+    }
+
+    #[test]
     fn another_programs_tables_are_left_alone_and_must_be_all_there() {
         let found = |tables: &[&str], ledger: &[(u32, Option<&str>)]| Found {
             tables: tables.iter().map(|table| (*table).to_owned()).collect(),
@@ -307,17 +417,19 @@ mod tests {
         let steps =
             |found: Found| found.plan("x").map(|plan| plan.into_iter().map(|line| line.step).collect::<Vec<_>>());
         let (to_do, alone) = (Step::ToDo, Step::LeftAlone);
-        let all_to_do = [(); 5].map(|()| to_do.clone());
+        let all_to_do = [(); 6].map(|()| to_do.clone());
         assert_eq!(steps(found(&[], &[])).unwrap(), all_to_do);
         assert_eq!(steps(found(&["django_migrations"], &[])).unwrap()[0], to_do);
-        let foreign = [alone.clone(), to_do.clone(), alone.clone(), to_do.clone(), to_do.clone()];
+        let own = [(); 3].map(|()| to_do.clone());
+        let foreign = [&[alone.clone(), to_do.clone(), alone.clone()][..], &own].concat();
         assert_eq!(steps(found(&NEEDED, &[])).unwrap(), foreign);
         let error = steps(found(&["users", "posts"], &[])).unwrap_err().to_string();
         assert!(error.contains("lacks user_follows, friendships, chat_rooms"), "{error}");
         // Interrupted after its first table: it is ours, and goes on.
         assert_eq!(steps(found(&["users"], &[(1, None)])).unwrap(), all_to_do);
         let done = found(&NEEDED, &[(2, Some("then"))]);
-        assert_eq!(steps(done).unwrap(), [alone.clone(), Step::Applied("then".into()), alone, to_do.clone(), to_do]);
+        let on = [&[alone.clone(), Step::Applied("then".into()), alone][..], &own].concat();
+        assert_eq!(steps(done).unwrap(), on);
         assert!(steps(found(&[], &[(9, None)])).unwrap_err().to_string().contains("newer pregon"));
     }
 }

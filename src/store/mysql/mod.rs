@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::connection::Link;
-pub use self::migrate::{IdForm, PlanLine, Step, is_anothers, migrate, plan};
+pub use self::migrate::{IdForm, PlanLine, Step, characters_to_change, is_anothers, migrate, plan};
 pub use self::seed::seed;
 pub use self::store::MysqlStore;
 

@@ -206,6 +206,7 @@ impl Wanted {
                 sender_display_name: row.text(3)?,
                 content: row.text(4)?,
                 message_type: row.kind(5)?,
+                is_deleted: false,
             };
             known.replies.insert(reply.id, Some((row.id(1)?, reply)));
         }

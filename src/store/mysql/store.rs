@@ -21,6 +21,8 @@ pub struct MysqlStore {
     pub(super) shared: Arc<Shared>,
     lanes: Arc<[Lane<MysqlLane>]>,
     direct: Direct,
+    /// Connections for what may be slow, so that nothing else waits for it.
+    searches: Direct,
 }
 
 /// May a direct write that failed so succeed when it begins anew?
@@ -41,6 +43,7 @@ impl MysqlStore {
         let caches = Caches::default();
         let shared = Arc::new(Shared { link: link.clone(), caches, zone, clock, shown_reactions });
         let direct = Direct::new(Arc::clone(&shared), connections);
+        let searches = Direct::new(Arc::clone(&shared), limits::SEARCH_CONNECTIONS);
         let mut driver = shared.open_at_start().await?;
         let mut view = shared.view(&mut driver, (shared.clock)());
         migrate::require(&mut view, &link).await?;
@@ -51,7 +54,36 @@ impl MysqlStore {
         };
         let lanes = (0..lanes).map(lane).collect::<Result<Vec<_>, _>>()?;
         drop(driver.connection.disconnect().await);
-        Ok(Arc::new(Self { shared, lanes: lanes.into(), direct }))
+        Ok(Arc::new(Self { shared, lanes: lanes.into(), direct, searches }))
+    }
+
+    /// On a connection of a pool. One that was closed by the server while it was idle is replaced, once.
+    ///
+    /// A page's statements do not see one state of the database, as they do on SQLite: that would cost a transaction's
+    /// two trips each, and what it avoids is a count that is one off.
+    async fn read_by<T, W>(&self, pool: &Direct, query: W) -> Result<T, StoreError>
+    where
+        W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, Driver> + Clone + Send + Sync,
+    {
+        loop {
+            let mut loan = pool.lend().await?;
+            let result = query.clone()(&mut self.shared.view(&mut loan.driver, self.now())).await;
+            let error = match result {
+                Ok(value) => {
+                    loan.give_back(None);
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            // Who has waited for an answer in vain does not wait twice.
+            let is_late = matches!(error, MysqlError::Late(_));
+            let is_stale = loan.is_used && error.remedy() == Remedy::Reconnect && !is_late;
+            loan.give_back(Some(&error));
+            if !is_stale {
+                return Err(error.into());
+            }
+            pool.forget_idle();
+        }
     }
 
     /// Runs `work` on the thread of a topic's lane, between two batches. For tests, which hold lanes up with it.
@@ -98,34 +130,20 @@ impl Backend for MysqlStore {
         }
     }
 
-    /// On a connection of the pool. One that was closed by the server while it was idle is replaced, once.
-    ///
-    /// A page's statements do not see one state of the database, as they do on SQLite: that would cost a transaction's
-    /// two trips each, and what it avoids is a count that is one off.
     async fn read<T, W>(&self, query: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, Driver> + Clone + Send + Sync + 'static,
     {
-        loop {
-            let mut loan = self.direct.lend().await?;
-            let result = query.clone()(&mut self.shared.view(&mut loan.driver, self.now())).await;
-            let error = match result {
-                Ok(value) => {
-                    loan.give_back(None);
-                    return Ok(value);
-                }
-                Err(error) => error,
-            };
-            // Who has waited for an answer in vain does not wait twice.
-            let is_late = matches!(error, MysqlError::Late(_));
-            let is_stale = loan.is_used && error.remedy() == Remedy::Reconnect && !is_late;
-            loan.give_back(Some(&error));
-            if !is_stale {
-                return Err(error.into());
-            }
-            self.direct.forget_idle();
-        }
+        self.read_by(&self.direct, query).await
+    }
+
+    async fn search<T, W>(&self, query: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, Driver> + Clone + Send + Sync + 'static,
+    {
+        self.read_by(&self.searches, query).await
     }
 
     async fn change<T, W>(&self, change: W) -> Result<T, StoreError>
@@ -172,6 +190,7 @@ impl Backend for MysqlStore {
         let lanes = Arc::clone(&self.lanes);
         drop(tokio::task::spawn_blocking(move || stop(&lanes)).await);
         self.direct.close().await;
+        self.searches.close().await;
     }
 }
 

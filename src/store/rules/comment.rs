@@ -12,6 +12,7 @@ use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{CommentId, PostId, Topic};
 use crate::limits;
 use crate::store::sql::LaneSql;
+use crate::store::sql::rows::GoneComments;
 
 /// What decides on a post and a comment on it.
 type Heads = (PostHead, CommentHead);
@@ -130,9 +131,11 @@ pub(super) async fn delete<D: LaneSql>(
         Err(refusal) => return Ok(refused(refusal)),
     };
     let place = work.rows.take_place(Topic::Post(on)).await?;
-    let (comments, comments_count) = work.rows.delete_comments(id, comment, limits::COMMENTS_DELETED_MAX).await?;
+    let GoneComments { comments, comments_count, told } =
+        work.rows.delete_comments(id, comment, limits::COMMENTS_DELETED_MAX).await?;
     let change = PostChange::CommentsDeleted { comments, user: work.actor, comments_count };
     post::record(&mut work, on, head, place, change).await?;
+    notice::gone(&mut work, told).await?;
     work.done()
 }
 

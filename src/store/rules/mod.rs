@@ -23,6 +23,7 @@ use crate::domain::chat::message::{Message, MessageType, ReactionType, ReplyPrev
 use crate::domain::chat::twin::{Candidate, Twins};
 use crate::domain::chat::write::{Action, NewMessage, Transport};
 use crate::domain::event::{Committed, Event};
+use crate::domain::feed::event::{FeedEvent, NotificationChange};
 use crate::domain::user::UserProfile;
 use crate::domain::write::{AnswerTo, Intent, Outcome, Refusal, Write};
 use crate::ids::{MessageId, RoomId, SessionKey, Topic, UserId};
@@ -58,9 +59,15 @@ pub async fn apply<D: LaneSql>(
     };
     if let Some(foretold) = foretold {
         // Databases with several lanes lock what is foretold, and nothing else.
-        debug_assert!(events[first..].iter().all(|event| foretold.contains(&event.topic)), "{:?}", write.intent);
+        let is_foretold = |event: &Arc<Committed>| foretold.contains(&event.topic) || is_of_the_gone(event);
+        debug_assert!(events[first..].iter().all(is_foretold), "{:?}", write.intent);
     }
     Ok(outcome)
+}
+
+/// Whom a comment was told to is found out when it goes: those topics are locked then.
+fn is_of_the_gone(event: &Committed) -> bool {
+    matches!(event.feed(), Some(FeedEvent::Notification { change: NotificationChange::Gone { .. }, .. }))
 }
 
 /// A write with its room.
@@ -109,8 +116,11 @@ async fn send<D: LaneSql>(
             && let Some(message) = rows.message(named).await?
         {
             // A repetition must not bring back what its author took away, nor be told that it was stored.
-            let is_gone = message.is_deleted;
-            return Ok(if is_gone { refused(Refusal::Deleted) } else { Outcome::Repeated(message) });
+            if message.is_deleted {
+                return Ok(refused(Refusal::Deleted));
+            }
+            let client_id = Some(client_id.as_str().into());
+            return Ok(Outcome::Repeated(Arc::new(Message { client_id, ..Arc::unwrap_or_clone(message) })));
         }
     }
     let candidate = candidate(write, new);
@@ -137,7 +147,7 @@ async fn send<D: LaneSql>(
         rows.name_message(write.actor, write.room, client_id, message.id, place.at).await?;
     }
     if let Some(candidate) = &candidate {
-        // Not its place in the topic, which may be far ahead of a clock that was put back.
+        // Not its place in the topic, which may be far ahead of a clock that was put back, or behind it by an hour.
         twins.enter(candidate, message.id, now);
     }
     record(rows, write, place, ChatEvent::Sent(message)).await
@@ -187,6 +197,7 @@ fn compose(
         read_by_count: 0,
         story_id: None,
         story: None,
+        client_id: new.client_id.as_deref().map(Box::from),
     }
 }
 

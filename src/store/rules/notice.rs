@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::feed::Work;
 use super::refused;
+use crate::clock::Timestamp;
 use crate::domain::feed::event::{FeedEvent, NotificationChange};
 use crate::domain::notification::{Notice, Notification, NotificationType};
+use crate::domain::user::UserProfile;
 use crate::domain::write::{Outcome, Refusal};
-use crate::ids::{NotificationId, Topic};
+use crate::ids::{NotificationId, PostId, Topic, UserId};
 use crate::limits;
 use crate::store::sql::LaneSql;
-use crate::store::sql::rows::{ReadNotifications, Telling};
+use crate::store::sql::rows::{ReadNotifications, Telling, Told};
 
 /// Tells the recipients, each in a topic of its own: in the topics' order, as all databases lock them.
 pub(super) async fn tell<D: LaneSql>(work: &mut Work<'_, '_, D>, notices: &mut [Notice]) -> Result<(), D::Error> {
@@ -22,17 +24,7 @@ pub(super) async fn tell<D: LaneSql>(work: &mut Work<'_, '_, D>, notices: &mut [
         let sender = work.rows.profile(work.actor).await?;
         let topic = Topic::Notifications(notice.recipient);
         let place = work.rows.take_place(topic).await?;
-        let notification = Arc::new(Notification {
-            id: NotificationId::fresh(),
-            recipient: notice.recipient,
-            message: notice.notification_type.text(&sender.display_name),
-            sender,
-            notification_type: notice.notification_type,
-            references: notice.references,
-            is_read: false,
-            created_at: place.at,
-            read_at: None,
-        });
+        let notification = Arc::new(compose(*notice, sender, place.at));
         work.rows.insert_notification(&notification).await?;
         let change = NotificationChange::Came(notification);
         work.record(topic, place, FeedEvent::Notification { user: notice.recipient, change }).await?;
@@ -40,16 +32,106 @@ pub(super) async fn tell<D: LaneSql>(work: &mut Work<'_, '_, D>, notices: &mut [
     Ok(())
 }
 
-/// Tells of what can be taken back and done again, unless the recipient heard of it a while ago. All reactions to a post
-/// are one such thing.
-pub(super) async fn tell_once<D: LaneSql>(work: &mut Work<'_, '_, D>, notice: Notice) -> Result<(), D::Error> {
+fn compose(notice: Notice, sender: Arc<UserProfile>, at: Timestamp) -> Notification {
+    Notification {
+        id: NotificationId::fresh(),
+        recipient: notice.recipient,
+        message: notice.notification_type.text(&sender.display_name),
+        sender,
+        notification_type: notice.notification_type,
+        references: notice.references,
+        is_read: false,
+        created_at: at,
+        read_at: None,
+    }
+}
+
+/// All reactions of one user to a post are one thing to its author.
+fn of_reactions(sender: UserId, recipient: UserId, post: PostId) -> Telling {
     use NotificationType::{Celebration, Golazo, Like};
+    Telling { sender, recipient, kinds: [Like, Celebration, Golazo], post: Some(post) }
+}
+
+/// A reaction came, perhaps in the place of another one: what was told of that says so now. Of one that comes again after
+/// it was taken back, the recipient heard a while ago: it is in the list again, and nothing rings.
+pub(super) async fn tell_of_reaction<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
+    post: PostId,
+    notice: Notice,
+) -> Result<(), D::Error> {
+    let Notice { recipient, notification_type, .. } = notice;
+    if recipient == work.actor {
+        return Ok(());
+    }
+    let told = work.rows.told_of_reactions(of_reactions(work.actor, recipient, post)).await?;
+    if let Some(told) = told.first() {
+        let sender = work.rows.profile(work.actor).await?;
+        let message = notification_type.text(&sender.display_name);
+        work.rows.rephrase_notification(told.notification, notification_type, &message).await?;
+        return changed(work, *told).await;
+    }
+    match work.rows.was_taken_back(post, work.actor) {
+        None => tell(work, &mut [notice]).await,
+        Some(is_read) => tell_again(work, notice, is_read).await,
+    }
+}
+
+/// Puts a notification back that went with its cause.
+async fn tell_again<D: LaneSql>(work: &mut Work<'_, '_, D>, notice: Notice, is_read: bool) -> Result<(), D::Error> {
+    let (topic, user) = (Topic::Notifications(notice.recipient), notice.recipient);
+    let sender = work.rows.profile(work.actor).await?;
+    let place = work.rows.take_place(topic).await?;
+    let notification =
+        Arc::new(Notification { is_read, read_at: is_read.then_some(place.at), ..compose(notice, sender, place.at) });
+    work.rows.insert_notification(&notification).await?;
+    let change = NotificationChange::Changed(notification);
+    work.record(topic, place, FeedEvent::Notification { user, change }).await
+}
+
+/// A notification of somebody's is not what it was.
+async fn changed<D: LaneSql>(work: &mut Work<'_, '_, D>, told: Told) -> Result<(), D::Error> {
+    let Told { notification, recipient: user } = told;
+    let Some(notification) = work.rows.notification(user, notification).await? else { return Ok(()) };
+    let (topic, change) = (Topic::Notifications(user), NotificationChange::Changed(notification));
+    let place = work.rows.take_place(topic).await?;
+    work.record(topic, place, FeedEvent::Notification { user, change }).await
+}
+
+/// The actor's reactions to a post were taken back: what its author was told of them goes.
+pub(super) async fn take_back<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
+    post: PostId,
+    author: UserId,
+) -> Result<(), D::Error> {
+    if author == work.actor {
+        return Ok(());
+    }
+    let told = work.rows.told_of_reactions(of_reactions(work.actor, author, post)).await?;
+    let Some(newest) = told.first() else { return Ok(()) };
+    let is_read = work.rows.notification(author, newest.notification).await?.is_none_or(|newest| newest.is_read);
+    work.rows.take_notifications(&told).await?;
+    work.rows.note_taken_back(post, work.actor, is_read);
+    gone(work, told).await
+}
+
+/// Notifications went with what they told of: each recipient's others learn which, in the topics' order.
+pub(super) async fn gone<D: LaneSql>(work: &mut Work<'_, '_, D>, mut told: Vec<Told>) -> Result<(), D::Error> {
+    told.sort_by_key(|told| told.recipient);
+    for of_one in told.chunk_by(|one, next| one.recipient == next.recipient) {
+        let user = of_one[0].recipient;
+        let notifications = of_one.iter().map(|told| told.notification).collect();
+        let unread_count = work.rows.unread_notifications(user).await?;
+        let place = work.rows.take_place(Topic::Notifications(user)).await?;
+        let change = NotificationChange::Gone { notifications, unread_count };
+        work.record(Topic::Notifications(user), place, FeedEvent::Notification { user, change }).await?;
+    }
+    Ok(())
+}
+
+/// Tells of what can be taken back and done again, unless the recipient heard of it a while ago.
+pub(super) async fn tell_once<D: LaneSql>(work: &mut Work<'_, '_, D>, notice: Notice) -> Result<(), D::Error> {
     let Notice { recipient, notification_type, references } = notice;
-    let kinds = match notification_type {
-        Like | Celebration | Golazo => [Like, Celebration, Golazo],
-        other => [other; 3],
-    };
-    let telling = Telling { sender: work.actor, recipient, kinds, post: references.post };
+    let telling = Telling { sender: work.actor, recipient, kinds: [notification_type; 3], post: references.post };
     let window = i64::try_from(limits::NOTICE_WINDOW.as_secs()).unwrap_or(i64::MAX);
     let since = work.now.plus_seconds(-window);
     if recipient == work.actor || work.rows.was_told(telling, since).await? {
@@ -80,15 +162,17 @@ pub(super) async fn delete<D: LaneSql>(work: Work<'_, '_, D>, id: NotificationId
     if !work.rows.delete_notification(work.actor, id).await? {
         return Ok(refused(Refusal::NoSuchNotification));
     }
-    finish(work, NotificationChange::Gone { notifications: vec![id] }).await
+    let unread_count = work.rows.unread_notifications(work.actor).await?;
+    finish(work, NotificationChange::Gone { notifications: vec![id], unread_count }).await
 }
 
 pub(super) async fn clear<D: LaneSql>(work: Work<'_, '_, D>) -> Result<Outcome, D::Error> {
     let notifications = work.rows.clear_notifications(work.actor).await?;
-    match notifications.is_empty() {
-        true => Ok(Outcome::Unchanged),
-        false => finish(work, NotificationChange::Gone { notifications }).await,
+    if notifications.is_empty() {
+        return Ok(Outcome::Unchanged);
     }
+    let unread_count = work.rows.unread_notifications(work.actor).await?;
+    finish(work, NotificationChange::Gone { notifications, unread_count }).await
 }
 
 async fn finish<D: LaneSql>(mut work: Work<'_, '_, D>, change: NotificationChange) -> Result<Outcome, D::Error> {

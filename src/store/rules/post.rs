@@ -11,10 +11,10 @@ use crate::domain::feed::event::{FeedEvent, PostChange, PostEvent};
 use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};
 use crate::domain::notification::{Notice, NotificationType, References};
 use crate::domain::write::{Outcome, Refusal};
-use crate::ids::{CommentId, PostId, Topic};
+use crate::ids::{PostId, Topic};
 use crate::limits;
 use crate::store::sql::LaneSql;
-use crate::store::sql::rows::Place;
+use crate::store::sql::rows::{GoneComments, Place};
 
 /// Letters of a short id.
 const SHORT_ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -115,36 +115,38 @@ pub(super) async fn delete<D: LaneSql>(mut work: Work<'_, '_, D>, id: PostId) ->
     };
     let place = work.rows.take_place(Topic::Post(id)).await?;
     if work.rows.has_more_comments(id, limits::COMMENTS_DELETED_MAX).await?
-        && let Some((comments, comments_count)) = take_comments(&mut work, id).await?
+        && let Some(GoneComments { comments, comments_count, told }) = take_comments(&mut work, id).await?
     {
         let change = PostChange::CommentsDeleted { comments, user: work.actor, comments_count };
         record(&mut work, id, head, place, change).await?;
+        notice::gone(&mut work, told).await?;
         return work.done();
     }
-    work.rows.delete_post(id, head.author).await?;
+    let told = work.rows.delete_post(id, head.author).await?;
     record(&mut work, id, head, place, PostChange::Deleted).await?;
+    notice::gone(&mut work, told).await?;
     work.done()
 }
 
-/// Takes away as many comments as one write may: which went, and the post's counter then. `None`: there was none.
-async fn take_comments<D: LaneSql>(
-    work: &mut Work<'_, '_, D>,
-    post: PostId,
-) -> Result<Option<(Vec<CommentId>, u64)>, D::Error> {
-    let (mut gone, mut count) = (Vec::new(), None);
-    while gone.len() < limits::COMMENTS_DELETED_MAX
+/// Takes away as many comments as one write may. `None`: there was none.
+async fn take_comments<D: LaneSql>(work: &mut Work<'_, '_, D>, post: PostId) -> Result<Option<GoneComments>, D::Error> {
+    let mut all: Option<GoneComments> = None;
+    let count = |all: &Option<GoneComments>| all.as_ref().map_or(0, |gone| gone.comments.len());
+    while count(&all) < limits::COMMENTS_DELETED_MAX
         && let Some(top) = work.rows.top_comment(post).await?
     {
         let head = CommentHead { author: work.actor, post, parent: None };
-        let (comments, left) = work.rows.delete_comments(top, head, limits::COMMENTS_DELETED_MAX - gone.len()).await?;
-        count = Some(left);
-        let is_whole = comments.first() == Some(&top);
-        gone.extend(comments);
+        let gone = work.rows.delete_comments(top, head, limits::COMMENTS_DELETED_MAX - count(&all)).await?;
+        let is_whole = gone.comments.first() == Some(&top);
+        let all = all.get_or_insert_default();
+        all.comments.extend(gone.comments);
+        all.told.extend(gone.told);
+        all.comments_count = gone.comments_count;
         if !is_whole {
             break;
         }
     }
-    Ok(count.map(|count| (gone, count)))
+    Ok(all)
 }
 
 pub(super) async fn react<D: LaneSql>(
@@ -161,6 +163,7 @@ pub(super) async fn react<D: LaneSql>(
     if taken.contains(&reaction_type) {
         let counts = work.rows.move_reaction_counts(id, &taken, None).await?;
         record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None }).await?;
+        notice::take_back(&mut work, id, head.author).await?;
         return work.done();
     }
     let row = work.rows.insert_reaction(id, user, reaction_type, place.at).await?;
@@ -169,7 +172,7 @@ pub(super) async fn react<D: LaneSql>(
     record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: Some(reaction) }).await?;
     let references = References { post: Some(id), ..References::default() };
     let notification_type = NotificationType::of_reaction(reaction_type);
-    notice::tell_once(&mut work, Notice { recipient: head.author, notification_type, references }).await?;
+    notice::tell_of_reaction(&mut work, id, Notice { recipient: head.author, notification_type, references }).await?;
     work.done()
 }
 
@@ -185,6 +188,7 @@ pub(super) async fn unreact<D: LaneSql>(mut work: Work<'_, '_, D>, id: PostId) -
     let counts = work.rows.move_reaction_counts(id, &taken, None).await?;
     let place = work.rows.take_place(Topic::Post(id)).await?;
     record(&mut work, id, head, place, PostChange::Reacted { counts, user, reaction: None }).await?;
+    notice::take_back(&mut work, id, head.author).await?;
     work.done()
 }
 

@@ -10,6 +10,7 @@ use crate::store::sql::rows::BatchRows;
 
 /// Every topic in which the write may take a place, in the order in which databases with several lanes lock their rows:
 /// two batches that lock in one order never wait for each other in a circle. It is no promise that the write takes all.
+/// Whoever was told of the answers to a comment is found out when that goes, and may come to these.
 ///
 /// # Errors
 /// A statement failed.
@@ -17,7 +18,18 @@ pub async fn topics<D: LaneSql>(rows: &mut BatchRows<'_, D>, write: &Write) -> R
     let mut topics = BTreeSet::from([write.topic()]);
     let Intent::Feed(action) = &write.intent else { return Ok(topics) };
     match action {
-        Action::React { post, .. } | Action::Share { post, .. } => add_author(rows, *post, &mut topics).await?,
+        Action::React { post, .. } | Action::Unreact { post } | Action::Share { post, .. } => {
+            add_author(rows, *post, &mut topics).await?;
+        }
+        Action::DeletePost { post } => add_author(rows, *post, &mut topics).await?,
+        Action::DeleteComment { post, comment } => {
+            add_author(rows, *post, &mut topics).await?;
+            if let Some(parent) = rows.comment_head(*comment).await?.and_then(|head| head.parent)
+                && let Some(parent) = rows.comment_head(parent).await?
+            {
+                topics.insert(Topic::Notifications(parent.author));
+            }
+        }
         Action::Comment(new) => {
             add_author(rows, new.post, &mut topics).await?;
             if let Some(parent) = new.parent
@@ -35,10 +47,7 @@ pub async fn topics<D: LaneSql>(rows: &mut BatchRows<'_, D>, write: &Write) -> R
         Action::RemoveFriend { user } => drop(topics.insert(Topic::Feed(*user))),
         Action::Publish { .. }
         | Action::EditPost { .. }
-        | Action::DeletePost { .. }
-        | Action::Unreact { .. }
         | Action::EditComment { .. }
-        | Action::DeleteComment { .. }
         | Action::LikeComment { .. }
         | Action::UnlikeComment { .. }
         | Action::Unfollow { .. }

@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::domain::user::{NewUser, ProfilePatch};
 use crate::ids::UserId;
 use crate::store::Credentials;
-use crate::store::sql::{Columns, Id, Sql, Table, ToColumn, View};
+use crate::store::sql::{Columns, Id, Sql, Table, ToColumn, View, search};
 
 /// What came of a registration.
 pub enum Registration {
@@ -37,7 +37,8 @@ async fn taken<C: Sql>(view: &mut View<'_, C>, user: &NewUser) -> Result<Registr
 async fn insert_user<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<(), C::Error> {
     let now = view.now;
     let row = user_row(&id, user, &0, &now);
-    view.execute(Table::Users.one_row(C::DIALECT, row.len()), &row).await.map(drop)
+    view.execute(Table::Users.one_row(C::DIALECT, row.len()), &row).await?;
+    search::index(view, id, &search::names(&user.username, &user.display_name, "", "")).await
 }
 
 /// The columns of a new user who follows so many others and is followed by as many.
@@ -118,10 +119,13 @@ pub async fn credentials<C: Sql>(view: &mut View<'_, C>, login: &str) -> Result<
 
 async fn find<C: Sql>(view: &mut View<'_, C>, column: &str, login: &str) -> Result<Option<Credentials>, C::Error> {
     let sql = format!("SELECT id, password, is_active FROM users WHERE {column} = ?");
-    view.row(&sql, &[&login], |row| {
-        Ok(Credentials { user: row.id(0)?, password_hash: row.text(1)?, is_active: row.flag(2)? })
-    })
-    .await
+    let read =
+        |row: Columns<'_>| Ok(Credentials { user: row.id(0)?, password_hash: row.text(1)?, is_active: row.flag(2)? });
+    match view.row(&sql, &[&login], read).await {
+        // Nobody is called so whose name the column could not hold.
+        Err(error) if C::is_of_characters(&error) => Ok(None),
+        found => found,
+    }
 }
 
 /// The refresh token may not be used again.
@@ -184,6 +188,9 @@ pub async fn change_profile<C: Sql>(
         ],
     )
     .await?;
+    if patch.display_name.is_some() || patch.first_name.is_some() || patch.last_name.is_some() {
+        search::index_again(view, user).await?;
+    }
     let left = [(avatar, &patch.avatar), (cover, &patch.cover_photo)]
         .into_iter()
         .filter_map(|(old, new)| old.filter(|old| new.is_change() && new.path() != Some(old)));

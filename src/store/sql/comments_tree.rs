@@ -2,10 +2,20 @@
 
 use crate::ids::{CommentId, PostId};
 use crate::limits::{DELETED_LEVELS_MAX, LIST_KEYS_MAX};
-use crate::store::sql::{Sql, View, each, marks, padded};
+use crate::store::sql::rows::Told;
+use crate::store::sql::{Sql, View, each, marks, padded, told};
 
-/// Deletes `root` and the answers to it, with their likes, answers before what they answer; at most `most` rows. Which
-/// went, in that order: the root is the last of them when everything went.
+/// What went.
+#[derive(Default)]
+pub struct Gone {
+    /// Answers before what they answer.
+    pub comments: Vec<CommentId>,
+    /// What was told of them.
+    pub told: Vec<Told>,
+}
+
+/// Deletes `root` and the answers to it, with their likes and what was told of them, answers before what they answer; at
+/// most `most` rows. The root is the last of them when everything went.
 ///
 /// Most threads are small and go level by level. Of a large one answer by answer: what is deeper than
 /// [`DELETED_LEVELS_MAX`] becomes an answer to the root, which is to go anyway, so that no chain of answers is walked down
@@ -14,7 +24,7 @@ pub async fn take_answers_first<C: Sql>(
     view: &mut View<'_, C>,
     root: CommentId,
     most: usize,
-) -> Result<Vec<CommentId>, C::Error> {
+) -> Result<Gone, C::Error> {
     match small_thread(view, root, most).await? {
         Some(levels) => delete_levels(view, &levels).await,
         None => take_one_by_one(view, root, most).await,
@@ -48,12 +58,8 @@ struct Level {
     has_more: bool,
 }
 
-async fn take_one_by_one<C: Sql>(
-    view: &mut View<'_, C>,
-    root: CommentId,
-    most: usize,
-) -> Result<Vec<CommentId>, C::Error> {
-    let mut gone = Vec::new();
+async fn take_one_by_one<C: Sql>(view: &mut View<'_, C>, root: CommentId, most: usize) -> Result<Gone, C::Error> {
+    let mut gone = Gone::default();
     let mut way = vec![read_level(view, root, most).await?];
     // Each row costs a few statements, whether it goes or moves.
     let mut left = most;
@@ -75,11 +81,11 @@ async fn take_one_by_one<C: Sql>(
             // Those that were read are gone: here are the next.
             way.push(read_level(view, level.comment, left).await?);
         } else {
-            delete_rows(view, &[level.comment]).await?;
+            gone.told.extend(delete_rows(view, &[level.comment]).await?);
             if let Some(above) = way.last() {
                 count_answer(view, above.comment, false).await?;
             }
-            gone.push(level.comment);
+            gone.comments.push(level.comment);
             left -= 1;
         }
     }
@@ -113,15 +119,15 @@ async fn count_answer<C: Sql>(view: &mut View<'_, C>, comment: CommentId, is_mor
     view.execute(sql, &[&comment]).await.map(drop)
 }
 
-/// All comments on a post.
-pub async fn delete_all<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<(), C::Error> {
+/// All comments on a post. What was told of them, which went with them.
+pub async fn delete_all<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<Vec<Told>, C::Error> {
     let sql = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL";
     let mut levels = vec![view.rows(sql, &[&post], |row| row.id::<CommentId>(0)).await?];
     while let Some(parents) = levels.last().filter(|level: &&Vec<CommentId>| !level.is_empty()) {
         let answers = answers_to(view, parents, usize::MAX).await?;
         levels.push(answers);
     }
-    delete_levels(view, &levels).await.map(drop)
+    Ok(delete_levels(view, &levels).await?.told)
 }
 
 /// Answers to any of `parents`, at most so many.
@@ -146,19 +152,23 @@ async fn answers_to<C: Sql>(
     Ok(answers)
 }
 
-async fn delete_levels<C: Sql>(view: &mut View<'_, C>, levels: &[Vec<CommentId>]) -> Result<Vec<CommentId>, C::Error> {
+async fn delete_levels<C: Sql>(view: &mut View<'_, C>, levels: &[Vec<CommentId>]) -> Result<Gone, C::Error> {
+    let mut gone = Gone::default();
     for level in levels.iter().rev() {
-        delete_rows(view, level).await?;
+        gone.told.extend(delete_rows(view, level).await?);
+        gone.comments.extend(level);
     }
-    Ok(levels.iter().rev().flatten().copied().collect())
+    Ok(gone)
 }
 
-async fn delete_rows<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId]) -> Result<(), C::Error> {
+async fn delete_rows<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId]) -> Result<Vec<Told>, C::Error> {
+    let gone = told::of_comments(view, comments).await?;
+    told::take(view, &gone).await?;
     for keys in comments.chunks(LIST_KEYS_MAX).map(padded) {
         for column in ["comment_likes WHERE comment_id", "comments WHERE id"] {
             let values: Vec<_> = each(&keys).collect();
             view.execute(&format!("DELETE FROM {column} IN ({})", marks(keys.len())), &values).await?;
         }
     }
-    Ok(())
+    Ok(gone)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::clock::Timestamp;
 use crate::domain::write::Write;
 use crate::ids::Topic;
 use crate::store::sql::{Known, Parameters, Sql, Table};
@@ -30,6 +31,11 @@ pub trait LaneSql: Sql {
 
     /// Forgets what waits: the transaction went back to where it did not.
     fn forget(&mut self);
+
+    /// The time of what happens `now`, after something that happened at `last`: later, and read back as it was written.
+    fn time_after(&self, last: Timestamp, now: Timestamp) -> Timestamp {
+        now.max(Timestamp(last.0 + 1))
+    }
 
     /// Did the statement fail by what it was asked to do (and not by the state of database, disk or locks)?
     fn is_own_fault(error: &Self::Error) -> bool;

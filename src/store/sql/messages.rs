@@ -11,7 +11,8 @@ use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits::MESSAGE_REACTIONS_SHOWN;
 use crate::store::sql::people::{Profiles, profiles};
 use crate::store::sql::{
-    BRANCHES_MAX, Columns, Dialect, Id, KEYS_MAX, Sql, ToColumn, Unexpected, View, each, marks, offset, or_none, padded,
+    BRANCHES_MAX, Behind, Columns, Dialect, Id, KEYS_MAX, Sql, ToColumn, Unexpected, View, behind, each, marks, offset,
+    or_none, padded,
 };
 use crate::store::{PageOf, PageRequest};
 
@@ -31,7 +32,8 @@ const MESSAGE: &str = "SELECT m.id, m.chat_room_id, m.sender_id, m.content, m.me
     m.file_url, m.file_name, m.file_size, m.is_edited, m.is_deleted, m.created_at, m.updated_at, m.story_id, \
     (SELECT count(*) FROM message_reads WHERE message_id = m.id), \
     EXISTS (SELECT 1 FROM message_reads WHERE message_id = m.id AND user_id = ?), \
-    r.id, u.username, u.display_name, r.content, r.message_type FROM messages m \
+    r.id, u.username, u.display_name, CASE WHEN r.is_deleted = 0 THEN r.content ELSE '' END, r.message_type, \
+    r.is_deleted FROM messages m \
     LEFT JOIN messages r ON r.id = m.reply_to_id LEFT JOIN users u ON u.id = r.sender_id";
 
 /// A message whose people are still to be looked up.
@@ -71,7 +73,7 @@ pub async fn reply<C: Sql>(
     room: RoomId,
     message: MessageId,
 ) -> Result<Option<ReplyPreview>, C::Error> {
-    let sql = "SELECT m.id, u.username, u.display_name, m.content, m.message_type FROM messages m \
+    let sql = "SELECT m.id, u.username, u.display_name, m.content, m.message_type, m.is_deleted FROM messages m \
         JOIN users u ON u.id = m.sender_id WHERE m.id = ? AND m.chat_room_id = ? AND m.is_deleted = 0";
     view.row(sql, &[&message, &room], |row| reply_of_row(row, 0)).await
 }
@@ -121,10 +123,15 @@ pub async fn page<C: Sql>(
         return Ok(PageOf { count, rows: Vec::new() });
     }
     let sql = format!(
-        "{MESSAGE} JOIN (SELECT id {SHOWN} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) page ON page.id = m.id \
-         ORDER BY m.created_at DESC, m.id DESC"
+        "{MESSAGE} JOIN (SELECT id {SHOWN}{} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) page ON page.id = m.id \
+         ORDER BY m.created_at DESC, m.id DESC",
+        behind(page, "", "id DESC")
     );
-    let found = view.rows(&sql, &[&viewer, &room, &since, &page.size, &offset(page)], message_of_row).await?;
+    let (after, from) = (Behind::of(page), offset(page));
+    let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &room, &since];
+    parameters.extend(after.parameters());
+    parameters.extend([&page.size as &dyn ToColumn, &from]);
+    let found = view.rows(&sql, &parameters, message_of_row).await?;
     Ok(PageOf { count, rows: complete(view, Some(viewer), found).await? })
 }
 
@@ -169,11 +176,12 @@ fn message_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
         read_by_count: row.count(16)?,
         story_id: row.optional_id::<Id>(15)?.map(|id| id.0),
         story: None,
+        client_id: None,
     };
     Ok(Found { message, sender: row.id(2)? })
 }
 
-/// Five columns from `first`: id, username, display name, content, type.
+/// Six columns from `first`: id, username, display name, content, type, deleted.
 fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, Unexpected> {
     Ok(ReplyPreview {
         id: row.id(first)?,
@@ -181,6 +189,7 @@ fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, Unexpect
         sender_display_name: row.text(first + 2)?,
         content: row.text(first + 3)?,
         message_type: row.kind(first + 4)?,
+        is_deleted: row.flag(first + 5)?,
     })
 }
 

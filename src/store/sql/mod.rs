@@ -24,7 +24,9 @@ pub mod posts;
 pub mod retention;
 pub mod rooms;
 pub mod rows;
+pub mod search;
 mod tables;
+pub mod told;
 pub mod topics;
 pub mod twins;
 mod view;
@@ -41,6 +43,7 @@ pub use self::parameters::{BRANCHES_MAX, Id, KEYS_MAX, Parameter, Parameters, To
 pub use self::tables::Table;
 pub use self::view::View;
 
+use crate::clock::Timestamp;
 use crate::store::{PageRequest, StoreError};
 
 /// One connection to a database, in a transaction or not.
@@ -79,6 +82,12 @@ pub trait Sql {
     /// Does the error say that a table is not there, or not with the columns that pregon asks for? Those that are
     /// another program's own affair are then as good as empty.
     fn is_of_another_schema(error: &Self::Error) -> bool;
+
+    /// Does the error say that a column cannot hold, nor be compared with, the characters of a text?
+    fn is_of_characters(error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
 }
 
 /// The rows of a table that need not be there.
@@ -92,9 +101,36 @@ pub fn or_none<C: Sql, T>(rows: Result<Vec<T>, C::Error>) -> Result<Vec<T>, C::E
     }
 }
 
-/// Rows before a page.
+/// Rows before a page. Those before a position are left out by [`behind`].
 pub fn offset(page: PageRequest) -> u64 {
-    u64::from(page.number.saturating_sub(1)) * u64::from(page.size)
+    if page.after.is_some() { 0 } else { u64::from(page.number.saturating_sub(1)) * u64::from(page.size) }
+}
+
+/// The end of a WHERE: of a list by time, the newest first, the rows behind a position. `ties` orders those of one moment.
+/// Its parameters are [`Behind`]'s.
+pub fn behind(page: PageRequest, of: &str, ties: &str) -> String {
+    let than = if ties.ends_with("DESC") { '<' } else { '>' };
+    match page.after {
+        None => String::new(),
+        Some(_) => {
+            format!(" AND {of}created_at <= ? AND ({of}created_at < ? OR {of}id {than} ?)")
+        }
+    }
+}
+
+/// What stands for the `?` of [`behind`].
+pub struct Behind(Option<(Timestamp, Id)>);
+
+impl Behind {
+    /// Those of a page.
+    pub fn of(page: PageRequest) -> Self {
+        Self(page.after.map(|after| (after.at, Id(after.id))))
+    }
+
+    /// Three, or none.
+    pub fn parameters(&self) -> Vec<&dyn ToColumn> {
+        self.0.iter().flat_map(|(at, id)| [at as &dyn ToColumn, at, id]).collect()
+    }
 }
 
 /// The value of a future that waits for nothing.

@@ -7,7 +7,7 @@ use crate::domain::people::FriendRequest;
 use crate::ids::{NotificationId, UserId};
 use crate::limits;
 use crate::store::sql::people::profiles;
-use crate::store::sql::{Columns, Sql, Unexpected, View, offset, or_none};
+use crate::store::sql::{Behind, Columns, Sql, ToColumn, Unexpected, View, behind, offset, or_none};
 use crate::store::{PageOf, PageRequest};
 
 const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_type, post_id, comment_id, \
@@ -24,8 +24,15 @@ pub async fn page<C: Sql>(
 ) -> Result<PageOf<Notification>, C::Error> {
     let count = view.count("SELECT count(*) FROM notifications WHERE recipient_id = ?", &[&user]).await?;
     let ties = C::DIALECT.ties("id");
-    let sql = format!("{NOTIFICATION} WHERE recipient_id = ? ORDER BY created_at DESC, {ties} LIMIT ? OFFSET ?");
-    let found = view.rows(&sql, &[&user, &page.size, &offset(page)], notification_of_row).await?;
+    let sql = format!(
+        "{NOTIFICATION} WHERE recipient_id = ?{} ORDER BY created_at DESC, {ties} LIMIT ? OFFSET ?",
+        behind(page, "", &ties)
+    );
+    let (after, from) = (Behind::of(page), offset(page));
+    let mut parameters: Vec<&dyn ToColumn> = vec![&user];
+    parameters.extend(after.parameters());
+    parameters.extend([&page.size as &dyn ToColumn, &from]);
+    let found = view.rows(&sql, &parameters, notification_of_row).await?;
     Ok(PageOf { count, rows: complete(view, found).await? })
 }
 

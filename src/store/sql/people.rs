@@ -10,9 +10,8 @@ use crate::domain::user::{Account, Person, UserProfile};
 use crate::ids::UserId;
 use crate::limits;
 use crate::store::sql::{
-    Columns, KEYS_MAX, Parameters, Sql, Text, ToColumn, Unexpected, View, each, marks, offset, or_none, padded,
+    Columns, KEYS_MAX, Parameters, Sql, Text, ToColumn, Unexpected, View, each, marks, or_none, padded,
 };
-use crate::store::{PageOf, PageRequest};
 
 /// The columns of [`profile_of_row`], of `users u`.
 static PROFILE: Text = Text::new(|dialect| {
@@ -151,7 +150,11 @@ pub async fn active<C: Sql>(view: &mut View<'_, C>, users: &[UserId]) -> Result<
 
 /// The id behind a username, as the database compares names: whatever its case and accents.
 pub async fn id_of_name<C: Sql>(view: &mut View<'_, C>, username: &str) -> Result<Option<UserId>, C::Error> {
-    view.row("SELECT id FROM users WHERE username = ?", &[&username], |row| row.id(0)).await
+    match view.row("SELECT id FROM users WHERE username = ?", &[&username], |row| row.id(0)).await {
+        // Nobody is called so whose name the column could not hold.
+        Err(error) if C::is_of_characters(&error) => Ok(None),
+        found => found,
+    }
 }
 
 /// The profile of a username, whatever its case.
@@ -168,24 +171,6 @@ pub async fn profile_of_name<C: Sql>(
 /// One person as the viewer sees it.
 pub async fn person<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Option<Person>, C::Error> {
     Ok(people(view, viewer, "WHERE u.id = ?", &[&of]).await?.pop())
-}
-
-/// Active users whose names contain `text`, without the viewer, by username.
-pub async fn search<C: Sql>(
-    view: &mut View<'_, C>,
-    viewer: UserId,
-    text: &str,
-    page: PageRequest,
-) -> Result<PageOf<Person>, C::Error> {
-    // The escape letter is one that no setting of the server gives a meaning of its own.
-    const MATCHES: &str = "WHERE u.is_active = 1 AND u.id <> ? AND (? OR u.username LIKE ? ESCAPE '!' \
-        OR u.display_name LIKE ? ESCAPE '!' OR u.first_name LIKE ? ESCAPE '!' OR u.last_name LIKE ? ESCAPE '!')";
-    let (pattern, is_all, from) = (like_pattern(text), text.is_empty(), offset(page));
-    let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &is_all, &pattern, &pattern, &pattern, &pattern];
-    let count = view.count(&format!("SELECT count(*) FROM users u {MATCHES}"), &parameters).await?;
-    parameters.extend([&page.size as &dyn ToColumn, &from]);
-    let listed = format!("{MATCHES} ORDER BY u.username LIMIT ? OFFSET ?");
-    Ok(PageOf { count, rows: people(view, viewer, &listed, &parameters).await? })
 }
 
 /// Friends of `of`, newest first.
@@ -234,7 +219,7 @@ pub async fn feed_authors<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Resul
 }
 
 /// The users of a query that goes on after `FROM users u`, as the viewer sees them.
-async fn people<C: Sql>(
+pub(super) async fn people<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
     listed: &str,
@@ -300,17 +285,4 @@ async fn requests<C: Sql>(
         }
     }
     Ok(found)
-}
-
-fn like_pattern(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
 }

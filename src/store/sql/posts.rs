@@ -14,7 +14,8 @@ use crate::limits;
 use crate::store::sql::comments::Threads;
 use crate::store::sql::people::profiles;
 use crate::store::sql::{
-    BRANCHES_MAX, Columns, Dialect, Id, Parameters, Sql, Text, ToColumn, Unexpected, View, offset, padded,
+    BRANCHES_MAX, Behind, Columns, Dialect, Id, Parameters, Sql, Text, ToColumn, Unexpected, View, behind, offset,
+    padded,
 };
 use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 
@@ -198,15 +199,17 @@ pub async fn page<C: Sql>(
     if matches!(list, PostList::Circle) && count > limits::SORTED_POSTS_MAX {
         shown = of_circle(C::DIALECT, true);
     }
+    let ties = C::DIALECT.ties("p.id");
     let sql = format!(
-        "{} JOIN (SELECT p.id FROM {shown} ORDER BY p.created_at DESC, {ties} LIMIT ? OFFSET ?) page ON page.id = p.id \
+        "{} JOIN (SELECT p.id FROM {shown}{} ORDER BY p.created_at DESC, {ties} LIMIT ? OFFSET ?) page ON page.id = p.id \
          ORDER BY p.created_at DESC, {ties}",
         POST.of(C::DIALECT),
-        ties = C::DIALECT.ties("p.id")
+        behind(page, "p.", &ties)
     );
-    let from = offset(page);
+    let (after, from) = (Behind::of(page), offset(page));
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];
     parameters.extend(of);
+    parameters.extend(after.parameters());
     parameters.extend([&page.size as &dyn ToColumn, &from]);
     let found = view.rows(&sql, &parameters, post_of_row).await?;
     Ok(PageOf { count, rows: complete(view, Some(viewer), found).await? })

@@ -25,7 +25,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 7] = migrations! {
+const MIGRATIONS: [Migration; 8] = migrations! {
     1 "0001_people_and_chat",
     2 "0002_event_log",
     3 "0003_feed",
@@ -33,6 +33,7 @@ const MIGRATIONS: [Migration; 7] = migrations! {
     5 "0005_newest_reactions",
     6 "0006_logins_and_leaves",
     7 "0007_profile_pages",
+    8 "0008_people_search",
 };
 
 /// A step of the plan.

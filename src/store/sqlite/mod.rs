@@ -68,6 +68,8 @@ pub struct SqliteStore {
 struct Threads {
     lane: Lane<SqliteLane>,
     readers: Readers,
+    /// Searches have one of their own.
+    searches: Readers,
     checkpointer: Checkpointer,
 }
 
@@ -77,6 +79,7 @@ impl Threads {
         self.lane.close();
         self.lane.join();
         self.readers.stop();
+        self.searches.stop();
         self.checkpointer.stop();
     }
 }
@@ -95,11 +98,12 @@ impl SqliteStore {
         let wal = Arc::new(Wal::default());
         let (lane_caches, lane_clock) = (Arc::clone(&caches), Arc::clone(&clock));
         let lane = lane::open(path.clone(), lane_caches, lane_clock, Arc::clone(&wal), shown_reactions)?;
-        let readers = Readers::start(&path, readers)?;
+        let readers = Readers::start(&path, "reader", readers, limits::READS_WAITING_MAX)?;
+        let searches = Readers::start(&path, "search", 1, limits::SEARCHES_WAITING_MAX)?;
         let checkpointer = Checkpointer::start(&path, wal)?;
         let lane = Lane::start(0, lane, port)
             .map_err(|error| StoreError::Unavailable(format!("no thread for the write lane: {error}")))?;
-        let threads = Arc::new(Threads { lane, readers, checkpointer });
+        let threads = Arc::new(Threads { lane, readers, searches, checkpointer });
         Ok(Arc::new(Self { threads, caches, clock, shown_reactions }))
     }
 
@@ -113,6 +117,18 @@ impl SqliteStore {
         work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.threads.lane.run(move |lane| Ok(work(&lane.connector.connection)?)).await
+    }
+
+    async fn read_by<T, W>(&self, readers: &Readers, query: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, rusqlite::Connection> + Send + 'static,
+    {
+        let (caches, now, shown_reactions) = (Arc::clone(&self.caches), self.now(), self.shown_reactions);
+        let run = move |driver: &mut rusqlite::Connection| {
+            at_once(query(&mut View { driver, caches: &caches, now, shown_reactions, changed: BTreeSet::new() }))
+        };
+        readers.run(run).await
     }
 }
 
@@ -143,11 +159,15 @@ impl Backend for SqliteStore {
         T: Send + 'static,
         W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, rusqlite::Connection> + Clone + Send + Sync + 'static,
     {
-        let (caches, now, shown_reactions) = (Arc::clone(&self.caches), self.now(), self.shown_reactions);
-        let run = move |driver: &mut rusqlite::Connection| {
-            at_once(query(&mut View { driver, caches: &caches, now, shown_reactions, changed: BTreeSet::new() }))
-        };
-        self.threads.readers.run(run).await
+        self.read_by(&self.threads.readers, query).await
+    }
+
+    async fn search<T, W>(&self, query: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, rusqlite::Connection> + Clone + Send + Sync + 'static,
+    {
+        self.read_by(&self.threads.searches, query).await
     }
 
     /// In its place among the batches.

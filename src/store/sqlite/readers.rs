@@ -8,7 +8,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::limits;
 use crate::store::StoreError;
 use crate::store::queue::{Queue, Taken};
 use crate::store::sqlite::connection::{self, Role};
@@ -22,15 +21,15 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Opens `count` connections of a migrated file, each on its thread.
-    pub fn start(path: &Path, count: usize) -> Result<Self, StoreError> {
-        let queue = Arc::new(Queue::new(limits::READS_WAITING_MAX));
+    /// Opens `count` connections of a migrated file, each on its thread. At most so many reads wait for them.
+    pub fn start(path: &Path, name: &str, count: usize, waiting_max: usize) -> Result<Self, StoreError> {
+        let queue = Arc::new(Queue::new(waiting_max));
         let mut threads = Vec::new();
         for number in 0..count.max(1) {
             let mut connection = connection::open(path, Role::Reader)?;
             let reads = Arc::clone(&queue);
             let thread = std::thread::Builder::new()
-                .name(format!("reader-{number}"))
+                .name(format!("{name}-{number}"))
                 .spawn(move || _ = crate::alarm::guard("a thread of reads", || answer(&reads, &mut connection)))
                 .map_err(|error| StoreError::Unavailable(format!("no thread for reads: {error}")))?;
             threads.push(thread);

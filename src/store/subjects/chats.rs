@@ -51,7 +51,7 @@ pub trait Chats: Send + Sync + 'static {
     ) -> Result<PageOf<ChatRoom>, StoreError>;
     /// One active room of the viewer's, with its first participants.
     async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
-        let first = PageRequest { number: 1, size: crate::limits::PARTICIPANTS_SHOWN_MAX };
+        let first = PageRequest::numbered(1, crate::limits::PARTICIPANTS_SHOWN_MAX);
         self.room_of_page(viewer, room, first).await
     }
     /// One active room of the viewer's, with the viewer and a page of its participants, oldest first.

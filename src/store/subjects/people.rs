@@ -1,19 +1,30 @@
 //! People as others see them: found, followed, befriended.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::domain::people::FriendRequest;
 use crate::domain::user::Person;
 use crate::ids::UserId;
+use crate::limits;
 use crate::store::backend::Backend;
-use crate::store::sql::{notifications, people};
+use crate::store::sql::search::Slice;
+use crate::store::sql::{Dialect, Sql, notifications, people, search};
 use crate::store::{PageOf, PageRequest, StoreError};
+
+/// Between two slices of users whose names are looked at: others want the database, too.
+const SLICE_PAUSE: Duration = Duration::from_millis(20);
 
 /// People and what is between them.
 #[async_trait]
 pub trait People: Send + Sync + 'static {
-    /// Active users whose username, display name, first or last name contain `text`, without the viewer; all when empty.
+    /// Active users whose username, display name, first or last name have words that begin as those of `text`, whatever
+    /// their case and accents, without the viewer; all when it is empty. At most [`crate::limits::SEARCH_FOUND_MAX`].
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
+    /// Makes people found by the names that other programs gave them, where no trigger does. May take long.
+    async fn index_people(&self) -> Result<(), StoreError>;
     /// One person as the viewer sees it.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
     /// Active users whom the viewer neither follows nor has as a friend, those first whom most others follow; at most
@@ -36,7 +47,27 @@ pub trait People: Send + Sync + 'static {
 impl<B: Backend> People for B {
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError> {
         let text = text.to_owned();
-        self.read(move |view| Box::pin(async move { people::search(view, viewer, &text, page).await })).await
+        self.search(move |view| Box::pin(async move { search::search(view, viewer, &text, page).await })).await
+    }
+
+    /// Looks at all users once, slice by slice: what is done when the database fails is done.
+    async fn index_people(&self) -> Result<(), StoreError> {
+        if B::Driver::DIALECT == Dialect::Sqlite {
+            return Ok(());
+        }
+        let mut after = UserId(Uuid::nil());
+        loop {
+            let Slice { changed, last } = self.search(move |view| Box::pin(search::not_indexed(view, after))).await?;
+            for some in changed.chunks(limits::NAMES_WRITTEN_MAX) {
+                let some = some.to_vec();
+                self.change(move |view| Box::pin(async move { search::index_all(view, &some).await })).await?;
+            }
+            match last {
+                Some(last) => after = last,
+                None => return Ok(()),
+            }
+            tokio::time::sleep(SLICE_PAUSE).await;
+        }
     }
 
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError> {

@@ -107,7 +107,7 @@ impl LanePort for Port {
         }
     }
 
-    fn answered(&self, session: SessionKey, outcome: &Outcome) {
+    fn answered(&self, session: SessionKey, _: Option<&str>, outcome: &Outcome) {
         self.0.send(format!("session {} {outcome:?}", session.index)).unwrap();
     }
 }

@@ -135,7 +135,8 @@ async fn an_author_sees_the_private_posts_and_nobody_else_does() {
         |list: &Value| list["results"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
     let (_, first) = server.rest("GET", &path(""), ANA, None).await;
     assert_eq!((&first["count"], ids(&first)), (&json!(13), all[..12].to_vec()), "newest first, twelve a page");
-    assert_eq!(first["next"], server.http(&path("?page=2")));
+    let next = first["next"].as_str().unwrap();
+    assert!(next.starts_with(&server.http(&path("?page=2&after="))), "{next}");
     let (_, second) = server.rest("GET", &path("?page=2"), ANA, None).await;
     assert_eq!(ids(&second), all[12..]);
     server.follow(BETO, ANA).await;

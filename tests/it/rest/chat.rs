@@ -118,7 +118,8 @@ async fn history_comes_by_pages_newest_first() {
     let path = room(&server, 0, "messages/");
     let (_, first) = server.rest("GET", &path, beto, None).await;
     assert_eq!((&first["count"], &first["previous"]), (&json!(23), &json!(null)));
-    assert_eq!(first["next"], server.http(&format!("{path}?page=2")));
+    let next = first["next"].as_str().unwrap();
+    assert!(next.starts_with(&server.http(&format!("{path}?page=2&after="))), "{next}");
     let rows = first["results"].as_array().unwrap();
     assert_eq!((rows.len(), &rows[0]["id"], &rows[19]["id"]), (20, &sent[22]["id"], &sent[3]["id"]));
     let (_, second) = server.rest("GET", &format!("{path}?page=2"), beto, None).await;

@@ -106,7 +106,8 @@ async fn one_reads_and_takes_away_ones_own() {
     }
     let (_, list) = server.rest("GET", "/api/notifications/", ANA, None).await;
     assert_eq!((&list["count"], list["results"].as_array().unwrap().len()), (&json!(22), 20));
-    assert_eq!(list["next"], server.http("/api/notifications/?page=2"));
+    let next = list["next"].as_str().unwrap();
+    assert!(next.starts_with(&server.http("/api/notifications/?page=2&after=")), "{next}");
     let id = list["results"][0]["id"].as_str().unwrap();
     let read = format!("/api/notifications/{id}/read/");
     let missing = (404, json!({"error": "Notificación no encontrada"}));

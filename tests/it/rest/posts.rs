@@ -152,7 +152,8 @@ async fn lists_show_the_circle_or_everybody() {
     }
     let (_, first) = server.rest("GET", "/api/posts/?friends_only=false", ANA, None).await;
     assert_eq!((&first["count"], ids(&first).len()), (&json!(22), 20));
-    assert_eq!(first["next"], server.http("/api/posts/?friends%5Fonly=false&page=2"));
+    let next = first["next"].as_str().unwrap();
+    assert!(next.starts_with(&server.http("/api/posts/?friends%5Fonly=false&page=2&after=")), "{next}");
     let (_, second) = server.rest("GET", "/api/posts/?friends_only=false&page=2", ANA, None).await;
     assert_eq!(ids(&second), [&followed["id"], &own["id"]]);
     let beyond = server.rest("GET", "/api/posts/?page=2", ANA, None).await;

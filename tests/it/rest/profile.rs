@@ -94,7 +94,7 @@ async fn a_bad_edit_is_refused_as_a_whole() {
         "username": "otra", "social_links": [{"url": "javascript:alert(1)"}]});
     let faults = json!({
         "bio": ["Asegúrese de que este campo no tenga más de 500 caracteres."],
-        "display_name": ["El nombre para mostrar debe tener al menos un carácter visible."],
+        "display_name": ["Este campo no puede estar en blanco."],
         "is_private": ["Debe ser un booleano válido."],
         "username": ["Este campo no se puede cambiar."],
         "social_links": ["Algún elemento de la lista no es válido."],

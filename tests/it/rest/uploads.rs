@@ -378,7 +378,7 @@ struct Nobody;
 impl LanePort for Nobody {
     fn committed(&self, _: &[Arc<Committed>]) {}
 
-    fn answered(&self, _: SessionKey, _: &Outcome) {}
+    fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }
 
 /// A body as some program wrote it, byte by byte.

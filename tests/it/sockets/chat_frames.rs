@@ -129,7 +129,7 @@ async fn typing_is_told_to_the_other_users_only() {
         let mut second_tab = server.join(0, 0).await;
         second_tab.expect("user_status").await;
         for (sent, told) in
-            [(json!(true), Some(true)), (json!("yes"), None), (Value::Null, None), (json!(false), Some(false))]
+            [(json!(true), Some(true)), (json!("yes"), None), (Value::Null, Some(false)), (json!(false), Some(false))]
         {
             ana.send(json!({"type": "typing", "is_typing": sent})).await;
             assert!(ana.until_pong().await.is_empty());

@@ -126,7 +126,55 @@ async fn all_read_at_one_stroke_are_told_one_by_one() {
         read.sort_unstable();
         assert_eq!(read, ids);
         server.done("DELETE", "/api/notifications/clear-all/", ANA, None).await;
-        assert_eq!(tab.until_pong().await, [Value::Null; 0], "no frame when they go");
+        for left in 0..3 {
+            let gone = tab.expect("notification_deleted").await;
+            assert!(ids.contains(&gone["notification_id"].as_str().unwrap().to_owned()), "{left}");
+            assert_eq!(gone["unread_count"], 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_back_leaves_the_bell() {
+    for server in servers().await {
+        let mut tabs = [server.notifications(ANA).await, server.notifications(ANA).await];
+        let post = server.publish(ANA, "hola").await;
+        let path = |rest: &str| format!("/api/posts/{}/{rest}", post["id"].as_str().unwrap());
+        let react =
+            async |kind: &str| server.done("POST", &path("react/"), BETO, Some(json!({"reaction_type": kind}))).await;
+        react("like").await;
+        let first = told(&mut tabs).await;
+        let comment = server.done("POST", &path("comments/"), BETO, Some(json!({"content": "bien"}))).await;
+        let second = told(&mut tabs).await;
+        let list = async || server.done("GET", "/api/notifications/", ANA, None).await;
+        let unread =
+            async || server.done("GET", "/api/notifications/unread-count/", ANA, None).await["unread_count"].clone();
+        // Another reaction is the same notification in other words.
+        react("golazo").await;
+        for tab in &mut tabs {
+            let changed = tab.expect("notification_updated").await["notification"].clone();
+            assert_eq!((&changed["id"], &changed["notification_type"]), (&first["id"], &json!("golazo")));
+            assert!(changed["message"].as_str().unwrap().ends_with("dijo ¡Golazo! a tu publicación"));
+        }
+        assert_eq!(list().await["results"][1]["notification_type"], "golazo");
+        server.done("DELETE", &path("react/"), BETO, None).await;
+        let gone = |id: &Value, left: u32| json!({"type": "notification_deleted", "notification_id": id, "unread_count": left});
+        for tab in &mut tabs {
+            assert_eq!(tab.expect("notification_deleted").await, gone(&first["id"], 1));
+        }
+        assert_eq!((unread().await, list().await["count"].clone()), (json!(1), json!(1)));
+        let one = format!("/api/posts/comments/{}/", comment["id"].as_str().unwrap());
+        server.done("DELETE", &one, BETO, None).await;
+        for tab in &mut tabs {
+            assert_eq!(tab.expect("notification_deleted").await, gone(&second["id"], 0));
+        }
+        assert_eq!((unread().await, list().await["count"].clone()), (json!(0), json!(0)));
+        // A post takes with it what was told of it.
+        react("like").await;
+        let again = server.done("GET", "/api/notifications/", ANA, None).await["results"][0]["id"].clone();
+        tabs[0].expect("notification_updated").await;
+        server.done("DELETE", &path(""), ANA, None).await;
+        assert_eq!(tabs[0].expect("notification_deleted").await, gone(&again, 0));
     }
 }
 

@@ -51,7 +51,7 @@ pub async fn comments_are_nested_counted_and_paged(world: World) {
     assert_eq!((levels, unshown), (limits::REPLY_LEVELS_SHOWN, 1), "the rest is asked for by itself");
     let deeper = world.store.comment(beto, last).await.unwrap().unwrap();
     assert_eq!(deeper.replies[0].id, deepest);
-    let second = world.store.comments(beto, post, PageRequest { number: 2, size: 5 }).await.unwrap();
+    let second = world.store.comments(beto, post, PageRequest::numbered(2, 5)).await.unwrap();
     assert_eq!((second.count, contents(&second.rows)), (7, vec!["5", "6"]));
     assert!(world.store.comment(beto, CommentId::fresh()).await.unwrap().is_none());
     assert_eq!(world.store.comment_head(top[3]).await.unwrap().unwrap().author, beto);

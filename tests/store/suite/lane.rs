@@ -38,7 +38,7 @@ pub async fn history_has_the_order_of_the_events(world: World) {
     assert!(events.windows(2).all(|pair| pair[0].at < pair[1].at), "each event has its own time");
     let mut history = Vec::new();
     for number in 1..=3 {
-        let page = PageRequest { number, size: 50 };
+        let page = PageRequest::numbered(number, 50);
         history.extend(world.store.messages(users[0], room, None, page).await.unwrap().rows);
     }
     history.reverse();

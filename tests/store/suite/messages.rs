@@ -292,7 +292,7 @@ pub async fn pages_are_cut_and_counted(world: World) {
         times.push(world.say(users[0], room, &format!("{number}")).await.created_at);
     }
     let page = async |number, size, since: Option<Timestamp>| {
-        let page = world.store.messages(users[1], room, since, PageRequest { number, size }).await.unwrap();
+        let page = world.store.messages(users[1], room, since, PageRequest::numbered(number, size)).await.unwrap();
         (page.count, page.rows.into_iter().map(|message| message.content).collect::<String>())
     };
     assert_eq!(page(1, 3, None).await, (7, "654".into()));

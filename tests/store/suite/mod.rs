@@ -118,6 +118,8 @@ suite! {
             each_rule_tells_whom_it_should,
             nobody_is_told_of_their_own_doing,
             reactions_are_told_once_an_hour,
+            what_is_told_of_a_reaction_follows_it,
+            what_is_told_goes_with_what_it_tells_of,
             follows_and_requests_are_told_once_an_hour,
             notifications_are_read_once_and_go,
             one_write_takes_places_in_several_topics,

@@ -33,9 +33,9 @@ pub async fn each_rule_tells_whom_it_should(world: World) {
         (PostReactionType::Celebration, "beto Pérez celebró tu publicación"),
         (PostReactionType::Golazo, "beto Pérez dijo ¡Golazo! a tu publicación"),
     ] {
+        let post = world.publish(ana, "hola").await;
         world.feed(beto, Action::React { post, reaction }).await;
         assert_eq!(told(&world), [(ana, NotificationType::of_reaction(reaction), text.to_owned())]);
-        world.clock.advance(limits::NOTICE_WINDOW + Duration::from_secs(1));
     }
     let comment = world.comment(beto, post, None, "uno").await;
     let came = world.take_notifications();
@@ -109,7 +109,96 @@ pub async fn reactions_are_told_once_an_hour(world: World) {
     assert_eq!(react(beto, other, PostReactionType::Like).await, 1, "another post");
     assert_eq!(react(caro, post, PostReactionType::Like).await, 1, "another user");
     world.clock.advance(limits::NOTICE_WINDOW + Duration::from_secs(1));
-    assert_eq!(react(beto, post, PostReactionType::Like).await, 1);
+    assert_eq!(react(beto, post, PostReactionType::Like).await, 0, "another, however late, is the same told otherwise");
+    assert_eq!(react(beto, post, PostReactionType::Like).await, 0);
+    world.clock.advance(limits::NOTICE_WINDOW + Duration::from_secs(1));
+    assert_eq!(react(beto, post, PostReactionType::Like).await, 1, "taken back an hour ago");
+}
+
+/// Types of a user's notifications, the newest first, and how many are unread.
+async fn shown(world: &World, user: UserId) -> (Vec<NotificationType>, u64) {
+    let rows = all(world, user).await;
+    let unread = world.store.unread_notifications(user).await.unwrap();
+    assert_eq!(unread, rows.iter().filter(|one| !one.is_read).count() as u64);
+    (rows.iter().map(|one| one.notification_type).collect(), unread)
+}
+
+pub async fn what_is_told_of_a_reaction_follows_it(world: World) {
+    use NotificationType::{Golazo, Like};
+    let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
+    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let react = async |user, post, reaction| drop(world.feed(user, Action::React { post, reaction }).await);
+    react(beto, post, PostReactionType::Like).await;
+    react(caro, post, PostReactionType::Like).await;
+    react(beto, other, PostReactionType::Like).await;
+    let first = all(&world, ana).await.remove(2);
+    assert_eq!(first.references.post, Some(post));
+    // Another reaction, also long after: the same notification in other words, as unread as it was.
+    world.clock.advance(limits::NOTICE_WINDOW * 3);
+    react(beto, post, PostReactionType::Golazo).await;
+    let rows = all(&world, ana).await;
+    assert_eq!(rows.iter().map(|one| one.notification_type).collect::<Vec<_>>(), [Like, Like, Golazo]);
+    assert_eq!((rows[2].id, rows[2].created_at, rows[2].is_read), (first.id, first.created_at, false));
+    assert_eq!(rows[2].message, "beto Pérez dijo ¡Golazo! a tu publicación");
+    let changes = world.take_notification_changes();
+    assert!(matches!(changes.last(), Some(NotificationChange::Changed(one)) if one.id == first.id), "{changes:?}");
+    // Taken back, in either way: it is gone, and only it.
+    world.feed(ana, Action::ReadNotification { notification: first.id }).await;
+    react(beto, post, PostReactionType::Golazo).await;
+    assert_eq!(shown(&world, ana).await, (vec![Like, Like], 2));
+    world.feed(beto, Action::Unreact { post: other }).await;
+    assert_eq!(shown(&world, ana).await, (vec![Like], 1));
+    let changes = world.take_notification_changes();
+    assert!(
+        matches!(changes.last(), Some(NotificationChange::Gone { notifications, unread_count: 1 }) if notifications.len() == 1),
+        "{changes:?}"
+    );
+    // Given again soon: it is there again as it was, and the bell does not ring.
+    react(beto, post, PostReactionType::Like).await;
+    assert_eq!(shown(&world, ana).await, (vec![Like, Like], 1));
+    assert!(all(&world, ana).await[0].is_read);
+    react(beto, other, PostReactionType::Golazo).await;
+    assert_eq!(shown(&world, ana).await, (vec![Golazo, Like, Like], 2));
+    let changes = world.take_notification_changes();
+    assert!(changes.iter().all(|change| matches!(change, NotificationChange::Changed(_))), "{changes:?}");
+}
+
+pub async fn what_is_told_goes_with_what_it_tells_of(world: World) {
+    use NotificationType::{Comment, Reply};
+    let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
+    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let kept = world.comment(beto, other, None, "otro").await;
+    let first = world.comment(beto, post, None, "uno").await;
+    let second = world.comment(caro, post, Some(first), "dos").await;
+    world.comment(beto, post, Some(second), "tres").await;
+    world.comment(beto, post, None, "cuatro").await;
+    assert_eq!(shown(&world, ana).await, (vec![Comment; 5], 5));
+    assert_eq!(shown(&world, caro).await, (vec![Reply], 1));
+    world.take_notification_changes();
+    world.feed(beto, Action::DeleteComment { post, comment: first }).await;
+    assert_eq!(shown(&world, ana).await, (vec![Comment; 2], 2));
+    assert_eq!(shown(&world, beto).await, (vec![], 0));
+    assert_eq!(shown(&world, caro).await, (vec![], 0));
+    let gone: usize = world.take_notification_changes().iter().map(gone).sum();
+    assert_eq!(gone, 5, "three of Ana's, one of Beto's, one of Caro's");
+    // A post takes with it what everybody was told of it.
+    let fifth = world.comment(beto, post, None, "cinco").await;
+    world.comment(caro, post, Some(fifth), "seis").await;
+    world.feed(caro, Action::React { post, reaction: PostReactionType::Like }).await;
+    world.feed(caro, Action::Share { post, message: String::new() }).await;
+    assert_eq!((shown(&world, ana).await.1, shown(&world, beto).await), (6, (vec![Reply], 1)));
+    world.feed(ana, Action::DeletePost { post }).await;
+    let left = all(&world, ana).await;
+    assert_eq!((left.len(), left[0].references.comment), (1, Some(kept)));
+    assert_eq!(shown(&world, beto).await, (vec![], 0));
+    assert_eq!(world.take_notification_changes().iter().map(self::gone).sum::<usize>(), 6);
+}
+
+fn gone(change: &NotificationChange) -> usize {
+    match change {
+        NotificationChange::Gone { notifications, .. } => notifications.len(),
+        _ => 0,
+    }
 }
 
 pub async fn follows_and_requests_are_told_once_an_hour(world: World) {
@@ -174,7 +263,7 @@ pub async fn notifications_are_read_once_and_go(world: World) {
     }
     assert_eq!(world.store.unread_notifications(ana).await.unwrap(), total as u64 - 1);
     let outcome = world.feed(ana, Action::DeleteNotification { notification: ids[2] }).await;
-    assert!(matches!(change(&outcome), NotificationChange::Gone { notifications } if notifications.len() == 1));
+    assert!(matches!(change(&outcome), NotificationChange::Gone { notifications, .. } if notifications.len() == 1));
     let outcome = world.feed(ana, Action::ReadAllNotifications).await;
     let NotificationChange::Read { notifications, count } = change(&outcome) else { panic!("{outcome:?}") };
     assert_eq!(*count, total as u64 - 2, "all that were unread");
@@ -185,7 +274,9 @@ pub async fn notifications_are_read_once_and_go(world: World) {
     assert!(matches!(world.feed(ana, Action::ReadAllNotifications).await, Outcome::Unchanged));
     assert_eq!(world.store.unread_notifications(ana).await.unwrap(), 0);
     let outcome = world.feed(ana, Action::ClearNotifications).await;
-    assert!(matches!(change(&outcome), NotificationChange::Gone { notifications } if notifications.len() == total - 1));
+    assert!(
+        matches!(change(&outcome), NotificationChange::Gone { notifications, .. } if notifications.len() == total - 1)
+    );
     assert!(matches!(world.feed(ana, Action::ClearNotifications).await, Outcome::Unchanged));
     assert!(all(&world, ana).await.is_empty());
 }

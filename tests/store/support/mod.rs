@@ -42,7 +42,7 @@ impl LanePort for Recorder {
         self.events.lock().unwrap().extend(events.iter().cloned());
     }
 
-    fn answered(&self, session: SessionKey, outcome: &Outcome) {
+    fn answered(&self, session: SessionKey, _: Option<&str>, outcome: &Outcome) {
         self.answers.lock().unwrap().push((session, outcome.clone()));
     }
 }
@@ -128,7 +128,7 @@ pub struct World {
     pub clock: TestClock,
 }
 
-pub const FIRST_PAGE: PageRequest = PageRequest { number: 1, size: 50 };
+pub const FIRST_PAGE: PageRequest = PageRequest::numbered(1, 50);
 
 pub const SESSION: SessionKey = SessionKey { shard: ShardId(0), index: 7, generation: 1 };
 
@@ -281,6 +281,16 @@ impl World {
             _ => None,
         });
         came.collect()
+    }
+
+    /// What happened to notifications since the events were looked at last.
+    pub fn take_notification_changes(&self) -> Vec<NotificationChange> {
+        let events = self.take_events();
+        let changes = events.iter().filter_map(|event| match event.feed() {
+            Some(FeedEvent::Notification { change, .. }) => Some(change.clone()),
+            _ => None,
+        });
+        changes.collect()
     }
 
     pub async fn history(&self, viewer: UserId, room: RoomId) -> Vec<Message> {

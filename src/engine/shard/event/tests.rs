@@ -104,7 +104,7 @@ fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
         let live = shard.core.registry.slot(&Topic::Room(room)).unwrap();
         for text in ["one", "two"] {
             let mut frame = Vec::new();
-            event::error(&mut frame, text);
+            event::error(&mut frame, text, None);
             shard.core.fan_out(live, &frame, Class::Durable, Except::Nobody, None);
             expected.extend_from_slice(&frame);
         }

@@ -85,7 +85,7 @@ impl World {
         let mut greeting = Vec::new();
         let refused = Refused { text: reason::NOT_PARTICIPANT, goodbye: reason::REFUSED };
         match endpoint {
-            _ if is_refused => event::error(&mut greeting, refused.text),
+            _ if is_refused => event::error(&mut greeting, refused.text, None),
             _ if is_shed => {}
             Endpoint::Chat { .. } => event::greeting(&mut greeting),
             Endpoint::Feed => feed_event::greeting(&mut greeting, feed_event::FEED_GREETING),

@@ -140,10 +140,10 @@ impl World {
         match said {
             Said::ProtocolPing(payload) => frame::encode_pong(&payload, &mut answer),
             Said::Ping(timestamp) => event::pong(&mut answer, &timestamp),
-            Said::Nonsense | Said::Binary if is_chat => event::error(&mut answer, reason::BAD_JSON),
+            Said::Nonsense | Said::Binary if is_chat => event::error(&mut answer, reason::BAD_JSON, None),
             Said::Write if is_chat && self.asked.lanes_are_full.load(std::sync::atomic::Ordering::Relaxed) => {
                 let text = reason::refusal_text(crate::domain::write::Refusal::Busy).expect("the contract has a text");
-                event::error(&mut answer, text);
+                event::error(&mut answer, text, None);
             }
             Said::Close(code) => {
                 shadow.peer_has_closed = true;

@@ -208,5 +208,9 @@ fn notifications_come_and_are_read() {
     );
     let read = NotificationChange::Read { notifications: vec![id], count: 1 };
     assert_eq!(frames(&read), [format!(r#"{{"type":"notification_read","notification_id":"{id}"}}"#)]);
-    assert!(frames(&NotificationChange::Gone { notifications: vec![NotificationId::fresh()] }).is_empty());
+    let gone = NotificationChange::Gone { notifications: vec![id], unread_count: 3 };
+    assert_eq!(
+        parsed(&frames(&gone)),
+        [serde_json::json!({"type": "notification_deleted", "notification_id": id.to_string(), "unread_count": 3})]
+    );
 }

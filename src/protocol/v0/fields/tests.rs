@@ -110,7 +110,6 @@ fn what_simd_json_refuses_and_json_allows_is_read_by_serde_json() {
     let deep = |levels: usize| format!("{{\"type\":\"typing\",\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
     let typing = Ok(Command::Typing { is_typing: false });
     for json in [
-        r#"{"type":"typing","a":"\ud800"}"#.to_owned(),
         r#"{"type":"typing","a":123456789012345678901234567890}"#.to_owned(),
         r#"{"type":"typing","a":1e999}"#.to_owned(),
         deep(JSON_DEPTH_MAX),

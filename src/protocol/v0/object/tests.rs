@@ -75,6 +75,7 @@ fn message() -> Message {
         read_by_count: 0,
         story_id: None,
         story: None,
+        client_id: None,
     }
 }
 
@@ -143,6 +144,7 @@ fn a_message_shows_all_it_may_have() {
             sender_display_name: "Beto".into(),
             content: "ñ".repeat(101),
             message_type: MessageType::Text,
+            is_deleted: false,
         }),
         reactions: [1, 2]
             .map(|number| Reaction {
@@ -173,6 +175,7 @@ fn a_message_shows_all_it_may_have() {
     assert_eq!(value["image"], "http://127.0.0.1:8000/media/messages/images/a.png");
     assert_eq!(value["reply_to"]["content"], format!("{}...", "ñ".repeat(100)));
     assert_eq!(value["reply_to"]["sender"], serde_json::json!({"username": "beto", "display_name": "Beto"}));
+    assert!(value["reply_to"].get("is_deleted").is_none());
     let avatar = "https://ui-avatars.com/api/?name=Beto&background=00ff88&color=fff";
     assert_eq!(
         value["reactions"][1],
@@ -186,6 +189,22 @@ fn a_message_shows_all_it_may_have() {
     assert_eq!(story["media_url"], "http://127.0.0.1:8000/media/stories/s.mp4");
     assert_eq!((&story["is_expired"], story["user"].as_object().unwrap().len()), (&true.into(), 4));
     assert!(json(10).contains(r#""is_expired":false"#));
+}
+
+#[test]
+fn a_quote_of_a_deleted_message_says_so() {
+    let reply = ReplyPreview {
+        id: message().id,
+        sender_username: "beto".into(),
+        sender_display_name: "Beto".into(),
+        content: String::new(),
+        message_type: MessageType::Text,
+        is_deleted: true,
+    };
+    let answer = Message { reply_to: Some(reply), ..message() };
+    let value: serde_json::Value = serde_json::from_str(&text(|out| presenter(true).message(out, &answer))).unwrap();
+    assert_eq!((&value["reply_to"]["is_deleted"], &value["reply_to"]["content"]), (&true.into(), &"".into()));
+    assert_eq!(value["is_reply"], true);
 }
 
 fn participant(number: u128, user: UserProfile, nickname: &str) -> Participant {

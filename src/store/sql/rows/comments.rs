@@ -5,8 +5,19 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::ids::{CommentId, PostId, UserId};
-use crate::store::sql::rows::{BatchRows, one_less};
+use crate::store::sql::rows::{BatchRows, Told, one_less};
 use crate::store::sql::{Id, LaneSql, comments, comments_tree};
+
+/// Comments that went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GoneComments {
+    /// Which, each before those that answer it.
+    pub comments: Vec<CommentId>,
+    /// The post's counter then.
+    pub comments_count: u64,
+    /// What was told of them: it is gone, too.
+    pub told: Vec<Told>,
+}
 
 impl<D: LaneSql> BatchRows<'_, D> {
     /// What decides on a comment's rights.
@@ -63,25 +74,26 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.row(sql, &[&post], |row| row.id(0)).await
     }
 
-    /// A comment goes with all answers to it, and the counters of its post and parent fall: which went, each before
-    /// those that answer it, and the post's counter then. At most `most` go (at least 1), answers before what they
-    /// answer: the comment itself goes with the last of them, or stays. What stays is answered and counted as ever.
+    /// A comment goes with all answers to it and what was told of them, and the counters of its post and parent fall.
+    /// At most `most` go (at least 1), answers before what they answer: the comment itself goes with the last of them, or
+    /// stays. What stays is answered and counted as ever.
     pub async fn delete_comments(
         &mut self,
         comment: CommentId,
         head: CommentHead,
         most: usize,
-    ) -> Result<(Vec<CommentId>, u64), D::Error> {
-        let mut gone = comments_tree::take_answers_first(&mut self.view, comment, most).await?;
-        gone.reverse();
-        if let Some(parent) = head.parent.filter(|_| gone.first() == Some(&comment)) {
+    ) -> Result<GoneComments, D::Error> {
+        let gone = comments_tree::take_answers_first(&mut self.view, comment, most).await?;
+        let comments_tree::Gone { mut comments, told } = gone;
+        comments.reverse();
+        if let Some(parent) = head.parent.filter(|_| comments.first() == Some(&comment)) {
             self.view.execute(&one_less("comments", "replies_count"), &[&parent]).await?;
         }
         let sql = format!("UPDATE posts SET {} WHERE id = ?", D::DIALECT.moved("comments_count"));
-        let fewer = -i64::try_from(gone.len()).unwrap_or(i64::MAX);
+        let fewer = -i64::try_from(comments.len()).unwrap_or(i64::MAX);
         self.view.execute(&sql, &[&fewer, &head.post]).await?;
         let comments_count = self.view.count("SELECT comments_count FROM posts WHERE id = ?", &[&head.post]).await?;
-        Ok((gone, comments_count))
+        Ok(GoneComments { comments, comments_count, told })
     }
 
     /// A like row, and the counter with it: what it is then. `None` when there was a row.

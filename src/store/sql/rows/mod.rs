@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use self::chat::ReadAll;
-pub use self::notifications::{ReadNotifications, Telling};
+pub use self::comments::GoneComments;
+pub use self::notifications::{ReadNotifications, Telling, Told};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::write::Transport;
@@ -150,13 +151,13 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
     /// The time the topic's next event will have: later than all before it.
     pub async fn next_time(&mut self, topic: Topic) -> Result<Timestamp, D::Error> {
         let state = self.topic(topic).await?;
-        Ok(self.view.now.max(Timestamp(state.last_at.0 + 1)))
+        Ok(self.view.driver.time_after(state.last_at, self.view.now))
     }
 
     /// Takes the topic's next place; its time is [`Self::next_time`]'s.
     pub async fn take_place(&mut self, topic: Topic) -> Result<Place, D::Error> {
         let TopicState { epoch, seq, last_at } = self.topic(topic).await?;
-        let (seq, at) = (seq + 1, self.view.now.max(Timestamp(last_at.0 + 1)));
+        let (seq, at) = (seq + 1, self.view.driver.time_after(last_at, self.view.now));
         self.known.topics.insert(topic, TopicState { epoch, seq, last_at: at });
         self.touched.insert(topic);
         Ok(Place { cursor: Cursor { epoch, seq }, at })

@@ -9,7 +9,7 @@ use crate::domain::notification::{Notification, NotificationType};
 use crate::ids::{NotificationId, PostId, Topic, UserId};
 use crate::limits;
 use crate::store::sql::rows::{BatchRows, Place};
-use crate::store::sql::{Id, LaneSql, each, marks, notifications, padded};
+use crate::store::sql::{Id, LaneSql, each, marks, notifications, padded, told};
 
 /// Notifications that a user read at one stroke.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,15 @@ pub struct Telling {
     pub post: Option<PostId>,
 }
 
+/// A notification, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Which.
+    pub notification: NotificationId,
+    /// Who was told.
+    pub recipient: UserId,
+}
+
 impl<D: LaneSql> BatchRows<'_, D> {
     /// Is there such a notification that was made after `since`?
     pub async fn was_told(&mut self, telling: Telling, since: Timestamp) -> Result<bool, D::Error> {
@@ -45,6 +54,42 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.is_there(&sql, &[&sender, &since, &recipient, &post, &first, &second, &third]).await
     }
 
+    /// What was told of somebody's reactions to a post, the newest first.
+    pub async fn told_of_reactions(&mut self, telling: Telling) -> Result<Vec<Told>, D::Error> {
+        told::of_reactions(&mut self.view, telling).await
+    }
+
+    /// A notification is of something else now. Nothing else of it changes.
+    pub async fn rephrase_notification(
+        &mut self,
+        notification: NotificationId,
+        kind: NotificationType,
+        message: &str,
+    ) -> Result<(), D::Error> {
+        told::rephrase(&mut self.view, notification, kind, message).await
+    }
+
+    /// Takes notifications away.
+    pub async fn take_notifications(&mut self, told: &[Told]) -> Result<(), D::Error> {
+        told::take(&mut self.view, told).await
+    }
+
+    /// How many of a user's notifications are unread.
+    pub async fn unread_notifications(&mut self, user: UserId) -> Result<u64, D::Error> {
+        notifications::unread(&mut self.view, user).await
+    }
+
+    /// Somebody took back reactions to a post, of which its author was told. Remembered in memory: whoever forgets it tells
+    /// once more.
+    pub fn note_taken_back(&mut self, post: PostId, user: UserId, is_read: bool) {
+        self.view.caches.taken_back.note((post, user), is_read, self.view.now);
+    }
+
+    /// The same lately: had the author read what was told?
+    pub fn was_taken_back(&mut self, post: PostId, user: UserId) -> Option<bool> {
+        self.view.caches.taken_back.recall(&(post, user), self.view.now)
+    }
+
     /// A new notification.
     pub async fn insert_notification(&mut self, notification: &Notification) -> Result<(), D::Error> {
         let references = notification.references;
@@ -52,14 +97,16 @@ impl<D: LaneSql> BatchRows<'_, D> {
             .execute(
                 "INSERT INTO notifications (id, notification_type, post_id, comment_id, message, is_read, created_at, \
              read_at, recipient_id, sender_id, friend_request_id, story_id) \
-             VALUES (?, ?, ?, ?, ?, 0, ?, NULL, ?, ?, ?, NULL)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
                 &[
                     &notification.id,
                     &notification.notification_type,
                     &references.post,
                     &references.comment,
                     &notification.message,
+                    &notification.is_read,
                     &notification.created_at,
+                    &notification.read_at,
                     &notification.recipient,
                     &notification.sender.id,
                     &references.friend_request,

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReactionType, ReactionCounts};
 use crate::ids::{PostId, UserId};
-use crate::store::sql::rows::{BatchRows, one_less};
-use crate::store::sql::{Columns, Dialect, Id, LaneSql, Unexpected, comments_tree, posts};
+use crate::store::sql::rows::{BatchRows, Told, one_less};
+use crate::store::sql::{Columns, Dialect, Id, LaneSql, Unexpected, comments_tree, posts, told};
 
 impl<D: LaneSql> BatchRows<'_, D> {
     /// What decides on a post's rights.
@@ -94,10 +94,12 @@ impl<D: LaneSql> BatchRows<'_, D> {
             .map(drop)
     }
 
-    /// The post and all that belongs to it; its author's count falls.
-    pub async fn delete_post(&mut self, post: PostId, author: UserId) -> Result<(), D::Error> {
+    /// The post and all that belongs to it; its author's count falls. What was told of it goes as well: which, at most
+    /// [`crate::limits::READ_ALL_ROWS_MAX`] of what its author was told.
+    pub async fn delete_post(&mut self, post: PostId, author: UserId) -> Result<Vec<Told>, D::Error> {
         self.view.changed.insert(author);
-        comments_tree::delete_all(&mut self.view, post).await?;
+        let mut gone = comments_tree::delete_all(&mut self.view, post).await?;
+        gone.extend(told::take_of_post(&mut self.view, post, author).await?);
         // Those that pregon does not write are another program's, and need not be there.
         let others: &[&str] = match D::DIALECT {
             Dialect::Sqlite => &[],
@@ -110,7 +112,8 @@ impl<D: LaneSql> BatchRows<'_, D> {
             }
         }
         self.view.execute("DELETE FROM posts WHERE id = ?", &[&post]).await?;
-        self.view.execute(&one_less("users", "posts_count"), &[&author]).await.map(drop)
+        self.view.execute(&one_less("users", "posts_count"), &[&author]).await?;
+        Ok(gone)
     }
 
     /// Takes away a user's reactions to a post: which there were.

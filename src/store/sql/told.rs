@@ -1,0 +1,87 @@
+//! Notifications of what is no more, or has become something else: found by whoever caused them, and taken away.
+//!
+//! No table that another program made has an index from a post or comment to what was told of it. But what was told was
+//! told at the time of its cause, or later, and by its author: these have an index.
+
+use crate::domain::notification::NotificationType;
+use crate::ids::{CommentId, NotificationId, PostId, UserId};
+use crate::limits;
+use crate::store::sql::rows::{Telling, Told};
+use crate::store::sql::{Columns, Sql, ToColumn, Unexpected, View, each, marks, padded};
+
+/// What a clock may have been put back between a cause and what was told of it, in seconds.
+const CLOCKS_DIFFER_SECONDS: i64 = 2 * 3600;
+
+fn told_of_row(row: Columns<'_>) -> Result<Told, Unexpected> {
+    Ok(Told { notification: row.id(0)?, recipient: row.id(1)? })
+}
+
+/// What was told of somebody's reactions to a post, the newest first.
+pub async fn of_reactions<C: Sql>(view: &mut View<'_, C>, telling: Telling) -> Result<Vec<Told>, C::Error> {
+    let Telling { sender, recipient, kinds: [first, second, third], post } = telling;
+    let sql = "SELECT id, recipient_id FROM notifications WHERE sender_id = ? AND post_id = ? AND recipient_id = ? \
+        AND notification_type IN (?, ?, ?) AND created_at >= (SELECT created_at FROM posts WHERE id = ?) \
+        ORDER BY created_at DESC";
+    view.rows(sql, &[&sender, &post, &recipient, &first, &second, &third, &post], told_of_row).await
+}
+
+/// What was told of comments that are still there.
+pub async fn of_comments<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId]) -> Result<Vec<Told>, C::Error> {
+    let mut told = Vec::new();
+    for keys in comments.chunks(limits::LIST_KEYS_MAX).map(padded) {
+        let sql = format!("SELECT user_id, post_id, created_at FROM comments WHERE id IN ({})", marks(keys.len()));
+        let ids: Vec<_> = each(&keys).collect();
+        let read = |row: Columns<'_>| Ok((row.id::<UserId>(0)?, row.id::<PostId>(1)?, row.time(2)?));
+        let rows = view.rows(&sql, &ids, read).await?;
+        let (Some(oldest), Some(post)) = (rows.iter().map(|row| row.2).min(), rows.first().map(|row| row.1)) else {
+            continue;
+        };
+        let mut senders: Vec<UserId> = rows.iter().map(|row| row.0).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        let (senders, since) = (padded(&senders), oldest.plus_seconds(-CLOCKS_DIFFER_SECONDS));
+        let sql = format!(
+            "SELECT id, recipient_id FROM notifications WHERE sender_id IN ({}) AND post_id = ? AND created_at >= ? \
+             AND comment_id IN ({})",
+            marks(senders.len()),
+            marks(keys.len())
+        );
+        let values: Vec<&dyn ToColumn> = each(&senders).chain([&post as _, &since as _]).chain(each(&keys)).collect();
+        told.extend(view.rows(&sql, &values, told_of_row).await?);
+    }
+    Ok(told)
+}
+
+/// Takes away what the author of a post, which is still there, was told of it: the newest of that, at most
+/// [`limits::READ_ALL_ROWS_MAX`].
+pub async fn take_of_post<C: Sql>(view: &mut View<'_, C>, post: PostId, author: UserId) -> Result<Vec<Told>, C::Error> {
+    const WHICH: &str = "FROM notifications WHERE recipient_id = ? AND post_id = ? \
+        AND created_at >= (SELECT created_at FROM posts WHERE id = ?)";
+    let sql = format!("SELECT id, recipient_id {WHICH} ORDER BY created_at DESC LIMIT {}", limits::READ_ALL_ROWS_MAX);
+    let told = view.rows(&sql, &[&author, &post, &post], told_of_row).await?;
+    if !told.is_empty() {
+        view.execute(&format!("DELETE {WHICH}"), &[&author, &post, &post]).await?;
+    }
+    Ok(told)
+}
+
+/// Takes notifications away.
+pub async fn take<C: Sql>(view: &mut View<'_, C>, told: &[Told]) -> Result<(), C::Error> {
+    let ids: Vec<NotificationId> = told.iter().map(|told| told.notification).collect();
+    for keys in ids.chunks(limits::LIST_KEYS_MAX).map(padded) {
+        let values: Vec<_> = each(&keys).collect();
+        view.execute(&format!("DELETE FROM notifications WHERE id IN ({})", marks(keys.len())), &values).await?;
+    }
+    Ok(())
+}
+
+/// A notification is of something else now.
+pub async fn rephrase<C: Sql>(
+    view: &mut View<'_, C>,
+    notification: NotificationId,
+    kind: NotificationType,
+    message: &str,
+) -> Result<(), C::Error> {
+    let sql = "UPDATE notifications SET notification_type = ?, message = ? WHERE id = ?";
+    view.execute(sql, &[&kind, &message, &notification]).await.map(drop)
+}
