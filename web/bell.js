@@ -31,7 +31,7 @@ export class Bell {
     this.button = h('button', { type: 'button', class: 'icon-button bell', id: 'bell', 'aria-expanded': 'false', 'aria-controls': 'notifications', popovertarget: 'notifications' }, icon('bell'), this.badge);
     this.rows = h('ul', { class: 'notifications', id: 'notification-list' });
     this.note = h('p', { class: 'hint', role: 'status' });
-    this.nextPage = 2;
+    this.next = null;
     this.more = h('button', { type: 'button', class: 'plain more', id: 'more-notifications', hidden: true, onclick: () => this.showMore() }, t('moreNotifications'));
     this.all = h('button', { type: 'button', class: 'plain', id: 'mark-all', onclick: () => this.markAll() }, icon('checks'), t('markAll'));
     this.panel = h('section', { class: 'bell-panel', id: 'notifications', popover: 'auto', 'aria-label': t('notifications') },
@@ -79,8 +79,7 @@ export class Bell {
       const ids = new Set(results.map((one) => one.id));
       const added = heard.added.filter((one) => !ids.has(one.id));
       this.list = [...added, ...results];
-      this.nextPage = 2;
-      this.hasMore = isCut;
+      this.next = next;
       this.unread = unread + (isCut ? 0 : added.length);
       this.failed = false;
       for (const id of heard.read) this.wasRead(id);
@@ -91,19 +90,18 @@ export class Bell {
     if (!this.closed) this.draw();
   }
 
-  /** Pages move on as notifications come: what is known already is passed over. */
+  /** The page behind the last one, wherever that is now: what is known already is passed over. */
   async showMore() {
     this.more.disabled = true;
     const { heard } = this;
     try {
-      const { results, next } = await feedApi.notifications(this.nextPage);
+      const { results, next } = await feedApi.nextPage(this.next);
       if (this.closed || heard !== this.heard) return;
       const ids = new Set(this.list.map((one) => one.id));
       const older = results.filter((one) => !ids.has(one.id));
       for (const one of older) one.is_read ||= heard.read.has(one.id);
       this.list.push(...older);
-      this.nextPage += 1;
-      this.hasMore = next !== null;
+      this.next = next;
       if (older.some((one) => one.notification_type === 'friend_request')) this.lookAtRequests();
     } catch (error) {
       toast(errorText(error));
@@ -163,7 +161,7 @@ export class Bell {
 
   /** What is on a page that is not shown counts all the same. */
   readElsewhere(id) {
-    const isHidden = this.hasMore && !this.heard.read.has(id) && !this.list.some((one) => one.id === id);
+    const isHidden = this.next !== null && !this.heard.read.has(id) && !this.list.some((one) => one.id === id);
     this.heard?.read.add(id);
     if (isHidden) this.unread = Math.max(0, this.unread - 1);
     else this.wasRead(id);
@@ -184,7 +182,7 @@ export class Bell {
     this.badge.hidden = unread === 0;
     this.badge.textContent = unread > 99 ? '99+' : String(unread);
     this.all.disabled = unread === 0;
-    this.more.hidden = !this.hasMore;
+    this.more.hidden = this.next === null;
     this.note.textContent = this.failed ? t('notificationsFailed') : this.list.length === 0 ? t('noNotifications') : '';
     reconcile(this.rows, this.list.map((one) => ({
       key: one.id, signature: `${one.notification_type}-${one.is_read}-${one.answered === true}-${agoLabel(Date.parse(one.created_at))}`, render: () => this.row(one),

@@ -22,8 +22,7 @@ export class Feed {
     this.onArrival = onArrival;
     this.me = session().user;
     this.list = [];
-    this.nextPage = 1;
-    this.hasMore = false;
+    this.next = null;
     this.loaded = false;
     this.failed = false;
     this.socket = new LiveSocket('/ws/feed/', {
@@ -52,22 +51,23 @@ export class Feed {
     this.onChange();
   }
 
+  get hasMore() {
+    return this.next !== null;
+  }
+
   /** The newest page; what it shows replaces what was known of it, except for what frames told meanwhile. */
   async load() {
     const before = new Set(this.list.map((one) => one.id));
     this.removed = new Set();
     try {
-      const { results, next } = await feedApi.posts(1);
+      const { results, next } = await feedApi.posts();
       if (this.closed) return;
       const oldest = results.at(-1)?.created_at ?? '';
       const kept = this.list.filter((one) => !before.has(one.id) || (next !== null && one.created_at < oldest));
       const isGap = next !== null && !kept.some((one) => before.has(one.id));
       this.list = results.filter((one) => !this.removed.has(one.id)).map((one) => Object.assign(this.get(one.id) ?? {}, one));
       this.add(kept);
-      if (next === null || isGap) {
-        this.nextPage = 2;
-        this.hasMore = next !== null;
-      }
+      if (next === null || isGap) this.next = next;
       this.loaded = true;
       this.failed = false;
     } catch {
@@ -77,10 +77,9 @@ export class Feed {
   }
 
   async more() {
-    const { results, next } = await feedApi.posts(this.nextPage);
+    const { results, next } = await feedApi.nextPage(this.next);
     if (this.closed) return;
-    this.nextPage += 1;
-    this.hasMore = next !== null;
+    this.next = next;
     this.add(results);
     this.onChange();
   }

@@ -3,7 +3,7 @@
 import { authorized, sendForm } from './api.js';
 import { session } from './session.js';
 
-export const posts = (page) => authorized('GET', `/api/posts/?page=${page}`);
+export const posts = () => authorized('GET', '/api/posts/');
 export const post = (id) => authorized('GET', `/api/posts/${id}/`);
 export const deletePost = (id) => authorized('DELETE', `/api/posts/${id}/`);
 /** Sent even while the page goes away; whether it arrived is not known. */
@@ -41,7 +41,9 @@ export const friendRequests = () => authorized('GET', '/api/users/friend-request
 export const answerRequest = (id, accept) =>
   authorized('POST', `/api/users/friend-requests/${id}/respond/`, { action: accept ? 'accept' : 'reject' });
 
-export const notifications = (page = 1) => authorized('GET', `/api/notifications/?page=${page}`);
+export const notifications = () => authorized('GET', '/api/notifications/');
+/** The page that an answer names as its `next`. Its host is the server's idea of itself and may be another. */
+export const nextPage = (next) => authorized('GET', new URL(next, location).pathname + new URL(next, location).search);
 export const unreadCount = async () => (await authorized('GET', '/api/notifications/unread-count/')).unread_count;
 export const markRead = (id) => authorized('POST', `/api/notifications/${id}/read/`);
 export const markAllRead = () => authorized('POST', '/api/notifications/mark-all-read/');
