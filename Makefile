@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check simulate serve django-demo load bench counts bench-peers bench-peers-full
+.PHONY: test check monkey simulate serve django-demo load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -13,6 +13,11 @@ check:
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test tidy
 	cargo test --workspace --test it -- codec:: simulation::
+
+# The real server under random clients, good and bad: SECONDS=… for a longer or shorter run, SEED=… to do the same again.
+monkey:
+	PREGON_MONKEY_SECONDS=$(or $(SECONDS),300) $(if $(SEED),PREGON_MONKEY_SEED=$(SEED)) \
+	  cargo test -p pregon --release --test alone monkey:: -- --nocapture
 
 # A longer simulation of whole shards than the tests have: SEEDS=… for another number, FROM=… for another first one.
 simulate:

@@ -6,6 +6,7 @@ mod fleet;
 mod flood;
 mod load_scenarios;
 mod memory;
+mod monkey;
 mod overload;
 mod slow_reader;
 #[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]

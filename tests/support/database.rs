@@ -22,10 +22,15 @@ impl Database {
     /// The one that belongs to a folder: made, but empty.
     pub async fn of(folder: &Path) -> Self {
         match std::env::var("PREGON_TEST_DATABASE").as_deref() {
-            Ok("mariadb") => Self::Mariadb(MariaDb::shared().new_database().await),
+            Ok("mariadb") => Self::mariadb().await,
             Ok("sqlite") | Err(_) => Self::file(folder),
             Ok(other) => panic!("PREGON_TEST_DATABASE={other}: sqlite or mariadb"),
         }
+    }
+
+    /// An empty one on MariaDB, whatever is asked for.
+    pub async fn mariadb() -> Self {
+        Self::Mariadb(MariaDb::shared().new_database().await)
     }
 
     /// SQLite, whatever is asked for.

@@ -57,14 +57,22 @@ pub struct Builder {
     seed: Option<(usize, usize, usize)>,
     settings: Vec<(String, String)>,
     folder: tempfile::TempDir,
-    is_on_file: bool,
+    /// Asked for, whatever the run is about.
+    database: Option<Kind>,
+}
+
+/// A kind of database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Mariadb,
 }
 
 /// A running server. Killed when dropped.
 pub struct Server {
     pub child: Child,
     settings: Vec<(String, String)>,
-    database: Database,
+    pub database: Database,
     folder: tempfile::TempDir,
     address: String,
     http: reqwest::Client,
@@ -86,13 +94,23 @@ impl Builder {
 
     /// SQLite behind the server, whatever the run asks for: the test opens the file itself.
     pub fn on_file(mut self) -> Self {
-        self.is_on_file = true;
+        self.database = Some(Kind::File);
+        self
+    }
+
+    /// MariaDB behind the server, whatever the run asks for.
+    pub fn on_mariadb(mut self) -> Self {
+        self.database = Some(Kind::Mariadb);
         self
     }
 
     pub async fn start(mut self) -> Server {
         let folder = self.folder.path();
-        let database = if self.is_on_file { Database::file(folder) } else { Database::of(folder).await };
+        let database = match self.database {
+            Some(Kind::File) => Database::file(folder),
+            Some(Kind::Mariadb) => Database::mariadb().await,
+            None => Database::of(folder).await,
+        };
         self.settings.insert(0, ("PREGON_DATABASE_URL".to_owned(), database.url()));
         if matches!(database, Database::Mariadb(_)) {
             // Only a file is brought to this program's schema by starting it.
@@ -112,7 +130,7 @@ impl Builder {
 
 impl Server {
     pub fn builder() -> Builder {
-        Builder { seed: None, settings: Vec::new(), folder: tempfile::tempdir().unwrap(), is_on_file: false }
+        Builder { seed: None, settings: Vec::new(), folder: tempfile::tempdir().unwrap(), database: None }
     }
 
     /// A server on an empty database.
