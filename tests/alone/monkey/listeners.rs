@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::socket::{Heard, Socket};
 use super::world::{Seat, Tag, Topic, news};
-use super::{CHAOS, Phase, Stage};
+use super::{CHAOS, FLOATERS, Phase, Stage};
 
 /// How long a steady reader waits for what it must hear once nobody writes any more.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ impl Ear {
         };
         for tag in Tag::in_text(text) {
             if !world.is_for(self.seat, self.user, tag, &self.stage.author_of) {
-                let (seat, user, now) = (self.seat, self.user, world.tick());
+                let (seat, user, now) = (self.seat, self.user, world.now());
                 world
                     .fault(format!("{seat:?} of user {user} heard {tag:?} at {now}, which is not for it: {text:.300}"));
             }
@@ -56,6 +56,7 @@ impl Ear {
                 world.fault(format!("{:?} of user {} heard {tag:?} {times} times", self.seat, self.user));
             }
             self.order.push(tag.number);
+            world.heard(self.seat, self.user, tag);
         }
         frame
     }
@@ -124,7 +125,7 @@ pub async fn steady(stage: Arc<Stage>, seat: Seat, user: usize, seed: u64) -> Op
                 Heard::Text(text) => {
                     let frame = ear.hear(&text);
                     if frame["type"] == "pong" {
-                        since.get_or_insert_with(|| stage.world.tick());
+                        since.get_or_insert_with(|| stage.world.now());
                     }
                     let own = news(&frame).map(|tag| tag.number);
                     if under_way.is_some() && own == under_way {
@@ -164,11 +165,12 @@ pub async fn chaos(stage: Arc<Stage>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut phase = stage.phase.subscribe();
     while *phase.borrow_and_update() == Phase::Play {
-        let user = random.random_range(CHAOS);
+        let among = if random.random_bool(0.7) { FLOATERS } else { CHAOS };
+        let user = random.random_range(among);
         let seat = match random.random_range(0..10) {
             0..5 => Seat::Room(random.random_range(0..stage.rooms.len())),
-            5..7 => Seat::Feed,
-            7..9 => Seat::Post(random.random_range(0..stage.posts.len())),
+            5..8 => Seat::Feed,
+            8 => Seat::Post(random.random_range(0..stage.posts.len())),
             _ => Seat::Notifications,
         };
         let mut ear = Ear::new(&stage, seat, user);

@@ -198,7 +198,7 @@ fn again(stage: &Stage, server: &Server) -> Stage {
 
 /// Rooms in which everybody is, posts to comment on, and who follows whom.
 async fn prepare(server: &Server) -> Arc<Stage> {
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     let others: Vec<Value> = (1..CHAOS.end).map(|user| server.id(user)).collect();
     let mut rooms = Vec::new();
     for room in 0..ROOMS {
@@ -245,7 +245,9 @@ async fn one_wave(stage: &Arc<Stage>, server: &mut Server, wave: Duration, is_st
     for place in 0..REST_WRITERS {
         players.spawn(writes(stage.clone(), seed + 200 + place));
     }
-    players.spawn(membership(stage.clone(), seed + 300));
+    for user in FLOATERS {
+        players.spawn(membership(stage.clone(), user, seed + 300 + user as u64));
+    }
     for place in 0..VISITORS as u64 {
         players.spawn(chaos(stage.clone(), seed + 400 + place));
     }
@@ -273,6 +275,7 @@ async fn one_wave(stage: &Arc<Stage>, server: &mut Server, wave: Duration, is_st
         ears.extend(ear.unwrap());
     }
     same_order(stage, &ears);
+    stage.world.judge();
 }
 
 /// Readers of a room hear what both heard in one order.

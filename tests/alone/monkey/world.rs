@@ -4,8 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use serde_json::Value;
+
+/// From a text's acknowledgement to the moment in which it is a socket's, at most: a shard may have much before it.
+const DELIVERY_US_MAX: u64 = 300_000;
 
 /// What a text belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,18 +51,19 @@ struct Right {
 
 struct Said {
     tag: Tag,
-    is_acknowledged: bool,
+    acknowledged_at: Option<u64>,
     /// It was edited, deleted or made private, or somebody tried.
     is_touched: bool,
 }
 
 /// The shared truth.
-#[derive(Default)]
 pub struct World {
-    clock: AtomicU64,
+    began: Instant,
     numbers: AtomicU64,
     rights: Mutex<HashMap<(Topic, usize), Vec<Right>>>,
     said: Mutex<HashMap<u64, Said>>,
+    /// Who heard what is new, to be judged once it is known when that was acknowledged.
+    heard: Mutex<Vec<(Seat, usize, Tag)>>,
     faults: Mutex<Vec<String>>,
     pub actions: AtomicU64,
     pub frames: AtomicU64,
@@ -84,9 +89,22 @@ impl Tag {
 }
 
 impl World {
-    /// A moment later than all before it.
-    pub fn tick(&self) -> u64 {
-        self.clock.fetch_add(1, Ordering::SeqCst)
+    pub fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            numbers: AtomicU64::new(0),
+            rights: Mutex::default(),
+            said: Mutex::default(),
+            heard: Mutex::default(),
+            faults: Mutex::default(),
+            actions: AtomicU64::new(0),
+            frames: AtomicU64::new(0),
+        }
+    }
+
+    /// Microseconds since the beginning.
+    pub fn now(&self) -> u64 {
+        self.began.elapsed().as_micros() as u64
     }
 
     pub fn fault(&self, text: String) {
@@ -102,21 +120,21 @@ impl World {
 
     /// A text for a topic, with `length` letters behind its tag.
     pub fn say(&self, topic: Topic, length: usize) -> (Tag, String) {
-        let tag = Tag { topic, number: self.numbers.fetch_add(1, Ordering::Relaxed), at: self.tick() };
+        let tag = Tag { topic, number: self.numbers.fetch_add(1, Ordering::Relaxed), at: self.now() };
         let (letter, place) = match topic {
             Topic::Room(place) => ('r', place),
             Topic::Author(place) => ('a', place),
             Topic::Secret(place) => ('s', place),
             Topic::Post(place) => ('p', place),
         };
-        let said = Said { tag, is_acknowledged: false, is_touched: false };
+        let said = Said { tag, acknowledged_at: None, is_touched: false };
         self.said.lock().unwrap().insert(tag.number, said);
         (tag, format!("[[{letter}{place}.{}.{}]] {}", tag.number, tag.at, "á".repeat(length)))
     }
 
     pub fn acknowledge(&self, number: u64) {
         if let Some(said) = self.said.lock().unwrap().get_mut(&number) {
-            said.is_acknowledged = true;
+            said.acknowledged_at = Some(self.now());
         }
     }
 
@@ -130,40 +148,60 @@ impl World {
     /// What was acknowledged for a topic, sent at `since` or later.
     pub fn acknowledged(&self, topic: impl Fn(Topic) -> bool, since: u64, with_touched: bool) -> Vec<u64> {
         let said = self.said.lock().unwrap();
-        let wanted = said.values().filter(|said| topic(said.tag.topic) && said.is_acknowledged && said.tag.at >= since);
+        let wanted = said
+            .values()
+            .filter(|said| topic(said.tag.topic) && said.acknowledged_at.is_some() && said.tag.at >= since);
         wanted.filter(|said| with_touched || !said.is_touched).map(|said| said.tag.number).collect()
     }
 
     /// From now on.
     pub fn grant(&self, topic: Topic, user: usize) {
-        let from = self.tick();
+        let from = self.now();
         self.rights.lock().unwrap().entry((topic, user)).or_default().push(Right { from, to: None });
     }
 
     /// No more, from now on.
     pub fn revoke(&self, topic: Topic, user: usize) {
-        let to = self.tick();
+        let to = self.now();
         for right in self.rights.lock().unwrap().entry((topic, user)).or_default() {
             right.to.get_or_insert(to);
         }
     }
 
-    fn may(&self, topic: Topic, user: usize, sent_at: u64) -> bool {
+    /// Whether a user may hear a topic at some moment between two.
+    fn may(&self, topic: Topic, user: usize, sent_at: u64, told_at: u64) -> bool {
         let rights = self.rights.lock().unwrap();
-        let now = self.clock.load(Ordering::SeqCst);
         let all = rights.get(&(topic, user)).map_or(&[][..], Vec::as_slice);
-        all.iter().any(|right| right.from <= now && right.to.is_none_or(|to| to >= sent_at))
+        all.iter().any(|right| right.from <= told_at && right.to.is_none_or(|to| to >= sent_at))
+    }
+
+    pub fn heard(&self, seat: Seat, user: usize, tag: Tag) {
+        self.heard.lock().unwrap().push((seat, user, tag));
+    }
+
+    /// Once all is acknowledged: nobody heard what was sent after their right had ended and acknowledged before it began.
+    pub fn judge(&self) {
+        for (seat, user, tag) in std::mem::take(&mut *self.heard.lock().unwrap()) {
+            let acknowledged_at = self.said.lock().unwrap().get(&tag.number).and_then(|said| said.acknowledged_at);
+            let Some(at) = acknowledged_at else { continue };
+            let is_own = tag.topic == Topic::Author(user);
+            let is_judged =
+                matches!((seat, tag.topic), (Seat::Room(_), Topic::Room(_)) | (Seat::Feed, Topic::Author(_)));
+            if is_judged && !is_own && !self.may(tag.topic, user, tag.at, at + DELIVERY_US_MAX) {
+                self.fault(format!("{seat:?} of user {user} heard {tag:?}, acknowledged at {at}, without a right"));
+            }
+        }
     }
 
     /// Whether a user's socket may be told what has this tag.
     pub fn is_for(&self, seat: Seat, user: usize, tag: Tag, author_of: &[usize]) -> bool {
         match (seat, tag.topic) {
-            (Seat::Room(room), Topic::Room(place)) => room == place && self.may(tag.topic, user, tag.at),
-            (Seat::Feed, Topic::Author(author)) => author == user || self.may(tag.topic, user, tag.at),
+            (Seat::Room(room), Topic::Room(place)) => room == place && self.may(tag.topic, user, tag.at, self.now()),
+            (Seat::Feed, Topic::Author(author)) => author == user || self.may(tag.topic, user, tag.at, self.now()),
             // A post brings its newest comments with it.
             (Seat::Feed, Topic::Post(post)) => {
                 let author = author_of[post];
-                author == user || self.may(Topic::Author(author), user, tag.at)
+                author == user || self.may(Topic::Author(author), user, tag.at, self.now())
             }
             (Seat::Feed | Seat::Post(_) | Seat::Notifications, Topic::Secret(author)) => author == user,
             (Seat::Post(post), Topic::Author(author)) => author_of.get(post) == Some(&author),

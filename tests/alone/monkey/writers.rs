@@ -14,6 +14,9 @@ use super::{AUTHORS, CHAOS, FLOATERS, Phase, Stage, WRITERS};
 /// A writer pauses up to this long between two requests.
 const PAUSE_MS_MAX: u64 = 30;
 
+/// How long somebody is out of a room.
+const GAP_MS_MAX: u64 = 1500;
+
 /// Says things, changes them and takes them back, to the end of the wave.
 pub async fn writes(stage: Arc<Stage>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
@@ -106,13 +109,12 @@ async fn flip(stage: &Stage, random: &mut StdRng, author: usize, id: &Value, num
     stage.ask("DELETE", &path, author, None).await;
 }
 
-/// Takes people out of rooms and puts them back, follows and unfollows, deactivates and reactivates.
-pub async fn membership(stage: Arc<Stage>, seed: u64) {
+/// Takes somebody out of rooms and back, lets them follow and unfollow; deactivates and reactivates others.
+pub async fn membership(stage: Arc<Stage>, user: usize, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let phase = stage.phase.subscribe();
     while *phase.borrow() == Phase::Play {
         stage.world.actions.fetch_add(1, Ordering::Relaxed);
-        let user = random.random_range(FLOATERS);
         match random.random_range(0..5) {
             0..2 => {
                 let room = random.random_range(0..stage.rooms.len());
@@ -120,7 +122,7 @@ pub async fn membership(stage: Arc<Stage>, seed: u64) {
                 if stage.ask("POST", &stage.in_room(room, "remove_participant/"), 0, body.clone()).await.is_some() {
                     stage.world.revoke(Topic::Room(room), user);
                 }
-                tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;
+                tokio::time::sleep(Duration::from_millis(random.random_range(0..GAP_MS_MAX))).await;
                 stage.world.grant(Topic::Room(room), user);
                 stage.ask("POST", &stage.in_room(room, "add_participant/"), 0, body).await;
             }
@@ -130,12 +132,12 @@ pub async fn membership(stage: Arc<Stage>, seed: u64) {
                 if stage.ask("DELETE", &format!("/api/users/unfollow/{name}/"), user, None).await.is_some() {
                     stage.world.revoke(Topic::Author(author), user);
                 }
-                tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;
+                tokio::time::sleep(Duration::from_millis(random.random_range(0..GAP_MS_MAX))).await;
                 stage.world.grant(Topic::Author(author), user);
                 stage.ask("POST", &format!("/api/users/follow/{name}/"), user, None).await;
             }
             _ => {
-                let user = random.random_range(CHAOS);
+                let user = random.random_range(FLOATERS.end..CHAOS.end);
                 let id = stage.users[user].id.replace('-', "");
                 for state in ["0", "1"] {
                     let sql = format!("UPDATE users SET is_active = {state} WHERE id = '{id}'");
