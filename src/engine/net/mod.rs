@@ -6,6 +6,6 @@ pub mod readiness;
 pub mod send;
 pub mod sockets;
 pub mod stretch;
-mod unacknowledged;
+pub(super) mod unacknowledged;
 pub mod uring;
 pub mod wheel;

@@ -3,10 +3,8 @@
 
 use std::os::fd::AsRawFd;
 
-use mio::net::TcpStream;
-
 /// Bytes that a socket took and its peer has not acknowledged; `None` when the kernel does not say.
-pub(super) fn bytes(socket: &TcpStream) -> Option<usize> {
+pub fn bytes(socket: &impl AsRawFd) -> Option<usize> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the descriptor is open for as long as `socket` is borrowed, and TIOCOUTQ (tcp(7): SIOCOUTQ) writes one int.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::port::RestBody;
+use crate::engine::net::unacknowledged;
 use crate::limits::{ANSWER_PATIENCE, HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
 
 /// Connected, and nothing has come yet.
@@ -129,8 +130,15 @@ pub(super) struct Patient {
     deadline: Pin<Box<Sleep>>,
     /// This side has closed, and the other is waited for.
     is_lingering: bool,
-    /// Until when the peer must take some more of an answer, while it takes nothing.
-    stall: Option<Pin<Box<Sleep>>>,
+    /// While the socket has no room: until when the peer must take some more of an answer.
+    stall: Option<Stall>,
+}
+
+/// A socket without room.
+struct Stall {
+    deadline: Pin<Box<Sleep>>,
+    /// What the peer had not acknowledged when the deadline was set.
+    unacknowledged: Option<usize>,
 }
 
 impl Patient {
@@ -151,15 +159,28 @@ impl Patient {
         self.socket.into_inner()
     }
 
-    /// The peer took something, or it did not: then not for ever, since what it does not take lies in memory here.
+    /// A peer that takes nothing for too long is given up, since what it does not take lies in memory here. A socket of which
+    /// the peer took a little has no room yet (Linux waits for a third of its buffer), so the kernel is asked.
     fn taken<T>(&mut self, outcome: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stall = None;
             return outcome;
         }
-        let until = Instant::now() + self.patience.taken;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        stall.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let patience = self.patience.taken;
+        let socket = self.socket.inner();
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            deadline: Box::pin(sleep_until(Instant::now() + patience)),
+            unacknowledged: unacknowledged::bytes(socket),
+        });
+        loop {
+            ready!(stall.deadline.as_mut().poll(context));
+            let unacknowledged = unacknowledged::bytes(socket);
+            if unacknowledged >= stall.unacknowledged {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            stall.unacknowledged = unacknowledged;
+            stall.deadline.as_mut().reset(Instant::now() + patience);
+        }
     }
 
     /// Nothing more has come: is it time to give up?
@@ -339,9 +360,10 @@ mod tests {
             client.write_all(long).await.unwrap();
         }
         let (began, mut had, mut piece) = (Instant::now(), 0, vec![0; 64 * 1024]);
+        // Its socket has room again only when a third of what the kernel holds for it is gone: much later than patience ends.
         while began.elapsed() < PATIENCE.taken * 4 {
             had += slow.read(&mut piece).await.unwrap();
-            tokio::time::sleep(PATIENCE.taken / 100).await;
+            tokio::time::sleep(PATIENCE.taken / 10).await;
         }
         while had < LONG {
             let read = slow.read(&mut piece).await.unwrap();
