@@ -1,4 +1,4 @@
-//! How times look in JSON: one form for a whole process.
+//! How times look in JSON: one form for the whole process.
 
 use std::sync::OnceLock;
 
@@ -10,16 +10,16 @@ pub enum JsonTimes {
     /// RFC 3339 in UTC with six digits and `Z`: `2026-02-01T10:30:00.000000Z`.
     #[default]
     Utc,
-    /// What a clock in the zone shows, without saying where it hangs; no fraction when it is zero: `2026-02-01T05:30:00`.
-    /// As Django does it with `USE_TZ = False`.
+    /// The wall clock of a zone, without the zone's name, and without a fraction if it is zero: `2026-02-01T05:30:00`.
+    /// Django writes this with `USE_TZ = False`.
     Naive(Zone),
 }
 
-/// Set once, before the first time is shown: a style that travelled with every value would cost each of them.
+/// Set once, before the first time is written. Carrying the style in every value would cost memory in each of them.
 static CURRENT: OnceLock<JsonTimes> = OnceLock::new();
 
 impl JsonTimes {
-    /// Makes this the form of the process; false when another was chosen before.
+    /// Sets this form for the process. Returns false if another one was set before.
     pub fn choose(self) -> bool {
         *CURRENT.get_or_init(|| self) == self
     }
@@ -39,7 +39,7 @@ impl JsonTimes {
         }
     }
 
-    /// The moment of a naive text that a client sent, read as if it were of UTC.
+    /// The moment of a naive text that a client sent; `wall` is that text read as UTC.
     pub(super) fn moment(self, wall: Timestamp) -> Timestamp {
         match self {
             Self::Utc => wall,
@@ -48,7 +48,7 @@ impl JsonTimes {
     }
 }
 
-/// A time's text, where it was made.
+/// A time's text, kept on the stack.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonTime {
     text: [u8; 27],

@@ -1,4 +1,4 @@
-//! Frames of posts, comments and notifications, to the letter.
+//! The exact frames of posts, comments and notifications.
 
 use std::sync::Arc;
 
