@@ -1,4 +1,4 @@
-//! REST: who may ask for what, one resource a file.
+//! REST: the handlers, one resource per file.
 
 pub mod assets;
 pub mod auth;
@@ -46,7 +46,7 @@ use crate::rest::site::Site;
 use crate::rest::uploads::upload::MediaDir;
 use crate::store::Store;
 
-/// Everything that REST needs of the rest of the server.
+/// Everything that REST needs from the rest of the server.
 pub struct App {
     /// The database.
     pub store: Arc<dyn Store>,
@@ -56,27 +56,27 @@ pub struct App {
     pub logins: Logins,
     /// Makes and checks password hashes.
     pub hasher: Hasher,
-    /// Writes the objects of answers.
+    /// Writes the JSON objects of answers.
     pub presenter: Arc<Presenter>,
     /// Where uploads are.
     pub media: Arc<MediaDir>,
-    /// Flags and menu of the pages.
+    /// The flags and menu of the pages.
     pub site: Site,
     /// The page's files.
     pub page: Assets,
     /// Starting, ready or draining.
     pub lifecycle: Arc<Lifecycle>,
-    /// Which pages may read answers.
+    /// The pages that may read answers.
     pub origins: Rules,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// How often one may.
+    /// The rate limits.
     pub rates: Rates,
     /// May everybody read `/metrics`?
     pub metrics_public: bool,
     /// Prometheus' text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Is Redis there? `None`: it is not needed.
+    /// Whether Redis answers; `None` if it is not needed.
     pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
@@ -86,7 +86,7 @@ impl fmt::Debug for App {
     }
 }
 
-/// All routes except the WebSockets'.
+/// All routes except those of WebSockets.
 pub fn router(app: App) -> Router {
     let app = Arc::new(app);
     Router::new()
@@ -150,7 +150,7 @@ fn message_routes() -> Router<Arc<App>> {
 }
 
 fn people_routes() -> Router<Arc<App>> {
-    // A first word of these is no user's name: `auth::registration` refuses it.
+    // `auth::registration` reserves the first words of these paths, so that no username collides with them.
     routes([
         ("/users", get(people::profiles::search)),
         ("/users/search", get(people::profiles::search)),
@@ -176,7 +176,7 @@ fn people_routes() -> Router<Arc<App>> {
 
 fn post_routes() -> Router<Arc<App>> {
     let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
-    // A film and its thumbnail, or a picture.
+    // Room for a film and its thumbnail, or a picture.
     let uploads = DefaultBodyLimit::max(3 * limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
     let one = get(posts::post::show).delete(posts::post::delete);
     let one = one.merge(patch(posts::post::edit).put(posts::post::edit).layer(uploads));
@@ -213,7 +213,7 @@ fn notification_routes() -> Router<Arc<App>> {
     ])
 }
 
-/// What pages ask for beside people, posts and rooms.
+/// The routes that pages need beside people, posts and rooms.
 fn site_routes() -> Router<Arc<App>> {
     routes([
         ("", get(site::root)),
@@ -224,8 +224,8 @@ fn site_routes() -> Router<Arc<App>> {
     .route("/api/media/albums/{*path}", get(uploads::albums::show))
 }
 
-/// Each path below `/api`, with and without a slash at the end. Not nested: that would hide `/api` from the handlers,
-/// which name themselves in `next` and `previous`.
+/// Each path below `/api`, with and without a slash at the end. They are not nested, because nesting would hide `/api`
+/// from the handlers, which write their own address in `next` and `previous`.
 fn routes<const N: usize>(routes: [(&str, MethodRouter<Arc<App>>); N]) -> Router<Arc<App>> {
     routes.into_iter().fold(Router::new(), |router, (path, handlers)| {
         router.route(&format!("/api{path}"), handlers.clone()).route(&format!("/api{path}/"), handlers)
@@ -249,7 +249,7 @@ async fn not_allowed(request: Request) -> Error {
     Error::Detail(StatusCode::METHOD_NOT_ALLOWED, text.into())
 }
 
-/// Counts and logs route and status, never what was asked or answered, and sets what every answer carries.
+/// Counts and logs route and status, never the contents of the request or answer, and sets the headers of every answer.
 async fn log_and_harden(request: Request, next: Next) -> Response {
     let start = std::time::Instant::now();
     let method = request.method().clone();
@@ -271,7 +271,7 @@ async fn log_and_harden(request: Request, next: Next) -> Response {
     response
 }
 
-/// The method as a metric's label. A client may send any word, and each would be a series of its own.
+/// The method as a metric's label. Unknown methods share one label, because each label makes a series of its own.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -285,14 +285,14 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// An answer whose JSON is already written.
+/// An answer from JSON that is already written.
 fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
 }
 
 #[cfg(test)]
 mod tests {
-    /// The first words of the routes below `/users` and what stands beside a name in them.
+    /// Compares the words that may stand in place of a username in the routes below `/users` with the reserved names.
     #[test]
     fn words_of_routes_are_no_users_names() {
         let routes =

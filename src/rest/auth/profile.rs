@@ -1,4 +1,4 @@
-//! `/api/auth/profile/`, `upload-avatar/` and `upload-cover/`: one's own profile, read and changed.
+//! `/api/auth/profile/`, `upload-avatar/` and `upload-cover/`: shows and changes the caller's own profile.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ async fn own(app: &App, caller: &Caller) -> Result<Arc<UserProfile>> {
     Ok(app.store.profile(caller.id()).await?.ok_or(Unauthorized::NoUser)?)
 }
 
-/// `PATCH` and `PUT profile/`: what is not named stays.
+/// `PATCH` and `PUT profile/`: fields that are not named stay.
 pub async fn edit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
     let mut form = Form::read(&app.media, caller.id(), upload::PROFILE, request).await?;
     let before = own(&app, &caller).await?;
@@ -48,8 +48,8 @@ pub async fn edit(State(app): State<Arc<App>>, caller: Caller, request: Request)
     show(State(app), caller).await
 }
 
-/// Writes, and keeps the files only when that succeeded. In a task of its own: a request that is given up must not leave a
-/// committed profile without its pictures.
+/// Writes the patch, and keeps the new files only if that succeeds. It runs in a task of its own, so that a dropped
+/// request cannot leave a committed profile without its pictures.
 async fn write(app: &Arc<App>, caller: &Caller, patch: ProfilePatch, files: [Option<Stored>; 2]) -> Result<()> {
     let (app, user) = (Arc::clone(app), caller.id());
     let written = tokio::spawn(async move {
@@ -80,7 +80,7 @@ pub async fn upload_cover(State(app): State<Arc<App>>, caller: Caller, request: 
     Ok(picture_response(&app, &user, message, "cover_photo_url", &address))
 }
 
-/// Stores the file of the one slot, and makes it the user's.
+/// Stores the file sent for the one slot, and makes it the user's picture.
 async fn take_picture(
     app: &Arc<App>,
     caller: &Caller,
@@ -99,7 +99,7 @@ async fn take_picture(
     write(app, caller, patch, [Some(file), None]).await
 }
 
-/// What these endpoints say of a bad file: `{"error": text}`, also of one that is too large.
+/// The form in which these endpoints report a bad or too large file: `{"error": text}`.
 fn in_one_text(error: Error, slot: &Slot) -> Error {
     match error {
         Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _) => match slot.too_large() {

@@ -1,4 +1,4 @@
-//! `/api/users/follow/` and its kin: following, unfollowing, and who follows whom.
+//! `/api/users/follow/` and related paths: follows, unfollows, and lists of both.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub async fn follow(State(app): State<Arc<App>>, caller: Caller, Path(name): Pat
     }
 }
 
-/// `DELETE users/unfollow/<username>/`. Somebody who was deactivated may be left, too.
+/// `DELETE users/unfollow/<username>/`. It also works on a deactivated user.
 pub async fn unfollow(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
     let user = app.store.profile_by_name(&name).await?;
     let user = user.ok_or_else(|| Error::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"))?;

@@ -1,4 +1,4 @@
-//! Files that come in and go out.
+//! Uploads: receives, checks, stores, serves and removes files.
 
 pub mod albums;
 pub mod defaults;

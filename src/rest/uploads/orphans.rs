@@ -1,9 +1,9 @@
-//! Uploads that no row names any more: removed after the commit that left them, or, where the folder is this database's
-//! alone, found by a sweep.
+//! Removes uploads that no row names any more: after the commit that orphaned them or, if the folder belongs to this
+//! database alone, by a sweep.
 //!
-//! Only files that were stored for posts, comments and users are looked at, by the names that are given to uploads and to
-//! copies of the operator's pictures: what a backend keeps in the same folders is not ours to remove. A deleted message's
-//! file goes with it; the sweep passes over messages' files.
+//! Only files stored for posts, comments and users are considered, recognised by the names of uploads and of copies of
+//! the operator's pictures. Files that a backend keeps in the same folders are not touched. The file of a deleted
+//! message is removed with it; the sweep ignores messages' files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,27 +21,27 @@ use crate::rest::uploads::defaults;
 use crate::rest::uploads::upload::{self, MediaDir};
 use crate::store::{FileTable, Housekeeping, NamedFiles, StoreError};
 
-/// What may have left files.
+/// Where orphaned files may be.
 #[derive(Debug, Default)]
 struct Left {
-    /// Paths below the media root, by post or comment.
+    /// Paths below the media root, of posts and comments.
     paths: BTreeSet<String>,
     /// Deleted messages.
     messages: BTreeSet<MessageId>,
 }
 
-/// Files that may be nobody's now.
+/// Collects files that may be orphaned.
 #[derive(Debug, Default)]
 pub struct Litter {
     left: Mutex<Left>,
-    /// Somebody takes what is left: otherwise nothing is gathered.
+    /// Whether somebody removes the files. If not, nothing is collected.
     is_collected: AtomicBool,
     came: Notify,
 }
 
 impl Litter {
-    /// A committed write ceased to name these: paths below the media root, or addresses. What is no upload of ours, or more
-    /// than there is room for, is left to the sweep.
+    /// Reports files that a committed write no longer names: paths below the media root, or addresses. Files that are
+    /// not our uploads are ignored; those beyond the limit are left to the sweep.
     pub fn leave<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         if !self.is_collected.load(Ordering::Relaxed) {
             return;
@@ -54,7 +54,7 @@ impl Litter {
         }
     }
 
-    /// A committed write deleted this message.
+    /// Reports that a committed write deleted this message.
     pub fn leave_of(&self, message: MessageId) {
         if !self.is_collected.load(Ordering::Relaxed) {
             return;
@@ -71,12 +71,12 @@ impl Litter {
     }
 }
 
-/// The addresses in a post's list of pictures.
+/// The addresses in a post's `images`.
 pub fn addresses(images: &str) -> Vec<String> {
     serde_json::from_str(images).unwrap_or_default()
 }
 
-/// The path below the media root of an upload for a post, a comment or a user, from that path or an address of it.
+/// The path below the media root of an upload for a post, comment or user; `name` is that path or an address of it.
 fn path_of(name: &str) -> Option<&str> {
     let path = name.split_once("/media/").map_or(name, |(_, path)| path);
     let (folder, file) = path.rsplit_once('/')?;
@@ -84,7 +84,7 @@ fn path_of(name: &str) -> Option<&str> {
     ((is_ours && is_upload(file)) || defaults::is_copy(path)).then_some(path)
 }
 
-/// `<uuid>.<extension>`, as [`MediaDir::store`] names files.
+/// Whether the name is `<uuid>.<extension>`, as [`MediaDir::store`] names files.
 fn is_upload(file: &str) -> bool {
     file.split_once('.').is_some_and(|(id, extension)| {
         let is_id = Uuid::try_parse(id).is_ok_and(|found| found.hyphenated().to_string() == id);
@@ -92,8 +92,8 @@ fn is_upload(file: &str) -> bool {
     })
 }
 
-/// Removes what was left as it comes; with sweeps, looks through the folders that often. The first look is not at the
-/// start: whoever has given a server the wrong database or folder has time to see it.
+/// Removes reported files as they come in and, with sweeps, searches the folders regularly. The first sweep is not at
+/// the start, so that an operator who configured the wrong database or folder has time to notice.
 pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_every: Option<Duration>) {
     media.litter().is_collected.store(true, Ordering::Relaxed);
     let every = sweep_every.unwrap_or(limits::MEDIA_SWEEP);
@@ -114,17 +114,17 @@ pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_e
                     paths.extend(old);
                     swept_to = last;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the media folder could not be looked through"),
+                Ok(Err(error)) => tracing::warn!(%error, "the media folder could not be searched"),
                 Err(_) => return,
             }
         }
         if let Err(error) = remove_of_messages(&*store, &media, messages.into_iter().collect()).await {
-            tracing::warn!(%error, "files of deleted messages stay");
+            tracing::warn!(%error, "files of deleted messages could not be removed");
         }
         if let Err(error) = remove_unnamed(&*store, &media, paths).await {
-            tracing::warn!(%error, "files that nobody names stay until the next look through the media folder");
+            tracing::warn!(%error, "orphaned files could not be removed; the next sweep tries again");
         }
-        // Each look reads all posts, comments and users: it takes a twentieth of one reader's time, and gathers meanwhile.
+        // Each round reads all posts, comments and users. The pause limits it to a twentieth of one reader's time.
         tokio::time::sleep(began.elapsed() * 20).await;
     }
 }
@@ -134,7 +134,7 @@ async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTree
     Ok(())
 }
 
-/// A message's file is its own: no other row is looked for.
+/// Only one message ever names a message's file, so no other row is checked.
 async fn remove_of_messages(
     store: &dyn Housekeeping,
     media: &MediaDir,
@@ -159,14 +159,14 @@ async fn remove(media: &MediaDir, paths: Vec<String>) {
             match std::fs::remove_file(root.join(&path)) {
                 Ok(()) => metrics::counter!("pregon_media_removed_total").increment(1),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(%error, path, "a file that nobody names could not be removed"),
+                Err(error) => tracing::warn!(%error, path, "an orphaned file could not be removed"),
             }
         }
     });
     drop(removed.await);
 }
 
-/// Which of the files no post, no comment and no user names, in whatever form.
+/// The files that no post, comment or user names in any form.
 async fn unnamed(store: &dyn Housekeeping, paths: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
     let file = |path: String| (path.rsplit('/').next().unwrap_or_default().to_owned(), path);
     let mut files: BTreeMap<String, String> = paths.into_iter().map(file).collect();
@@ -187,8 +187,8 @@ async fn unnamed(store: &dyn Housekeeping, paths: BTreeSet<String>) -> Result<Ve
     Ok(files.into_values().collect())
 }
 
-/// Uploads that are older than any that may still be waiting for its row, behind `after` by path, and up to where these
-/// are all; empty: to the end.
+/// The next uploads, ordered by path, after `after`. Uploads that may still wait for their row are left out. The second
+/// value is the path to continue from; it is empty at the end.
 fn old_uploads(root: &Path, after: &str) -> io::Result<(BTreeSet<String>, String)> {
     let old = SystemTime::now().checked_sub(limits::MEDIA_SWEEP_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
     let (mut found, mut is_cut) = (BTreeSet::new(), false);
@@ -200,7 +200,7 @@ fn old_uploads(root: &Path, after: &str) -> io::Result<(BTreeSet<String>, String
             if path.as_str() <= after || !is_upload(&file) {
                 continue;
             }
-            // Gone meanwhile, or no file: not ours to look at.
+            // The file is gone, or is not a regular file.
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_file() && metadata.modified().is_ok_and(|modified| modified < old) {
                 found.insert(path);

@@ -1,4 +1,4 @@
-//! Uploaded files: received beside, checked by content, moved to their place, and gone again if nobody keeps them.
+//! Receives uploaded files into a waiting room, checks their content, and stores those that are kept.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,21 +23,21 @@ use crate::rest::uploads::pictures;
 use crate::rest::uploads::quota::Quota;
 use crate::rest::uploads::sound;
 
-/// Bytes by which a file's type is told.
+/// The number of leading bytes that tell a file's type.
 const HEAD_BYTES: usize = 8 * 1024;
-/// Where files are until they are whole. Never served: its name begins with a dot.
+/// The folder of unfinished files. It is never served, because its name begins with a dot.
 pub(super) const WAITING_ROOM: &str = ".incoming";
 
-/// Said of what phones take and most browsers do not show.
+/// The answer to pictures that phones take but most browsers cannot show.
 const HEIC: &str = "Los navegadores no muestran fotos HEIC: conviértela a JPEG y envíala de nuevo (en el iPhone: Ajustes, \
     Cámara, Formatos, Más compatible).";
 
-/// What may be attached.
+/// The kinds of files that may be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A picture.
     Image,
-    /// A picture that stands for a person: of the kinds that every program shows.
+    /// A picture of a person or profile, in the types that every program can show.
     Portrait,
     /// A film.
     Video,
@@ -46,7 +46,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the kind of message that needs it.
+    /// The kind that a type of message needs.
     pub fn of_message(message_type: MessageType) -> Option<Self> {
         match message_type {
             MessageType::Image => Some(Self::Image),
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// The kind of message it makes.
+    /// The type of message that it makes.
     pub fn message_type(self) -> MessageType {
         match self {
             Self::Image | Self::Portrait => MessageType::Image,
@@ -65,7 +65,7 @@ impl Kind {
         }
     }
 
-    /// Said when a message of this kind comes without its file.
+    /// The answer to a message of this kind without its file.
     pub fn missing(self) -> &'static str {
         match self {
             Self::Image | Self::Portrait => "Los mensajes de imagen requieren un archivo de imagen.",
@@ -76,8 +76,8 @@ impl Kind {
 
     /// The extension of a file that begins with `head`, if it is of this kind.
     ///
-    /// Only what browsers show and what cannot carry script: no SVG, no HTML. Browsers record sound into WebM and MP4,
-    /// whose beginnings do not tell it from film.
+    /// Only types that browsers show and that cannot carry a script: no SVG, no HTML. Browsers record sound into WebM
+    /// and MP4, whose first bytes do not tell it from film.
     fn extension(self, head: &[u8]) -> Option<&'static str> {
         if self == Self::Audio
             && let Some(extension) = sound::extension(head)
@@ -118,16 +118,16 @@ impl Kind {
     }
 }
 
-/// A form's field that may hold a file, and where such files are kept.
+/// A form field that may hold a file, and the folder of such files.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The field's name.
     pub field: &'static str,
-    /// What the file must be.
+    /// The required kind.
     pub kind: Kind,
     /// Below the media root.
     folder: &'static str,
-    /// The most that the file may have.
+    /// The maximum size in bytes.
     bytes_max: usize,
 }
 
@@ -147,12 +147,12 @@ pub const POST: &[Slot] = &[
 pub const COMMENT: &[Slot] = &[Slot::new("image", Kind::Image, "comments/images")];
 /// A user's picture.
 pub const AVATAR: Slot = Slot::new("avatar", Kind::Portrait, "avatars").up_to(limits::AVATAR_BYTES_MAX);
-/// The picture at the head of a user's profile.
+/// The picture at the top of a user's profile.
 pub const COVER: Slot = Slot::new("cover_photo", Kind::Portrait, "covers").up_to(limits::COVER_BYTES_MAX);
 /// Files of users.
 pub const PROFILE: &[Slot] = &[AVATAR, COVER];
 
-/// Folders whose files go when no row names them any more.
+/// Folders from which files are removed when no row names them.
 pub fn swept_folders() -> impl Iterator<Item = &'static str> {
     POST.iter().chain(COMMENT).chain(PROFILE).map(|slot| slot.folder)
 }
@@ -166,12 +166,12 @@ impl Slot {
         Self { bytes_max, ..self }
     }
 
-    /// Where its files are, below the media root.
+    /// The folder of its files, below the media root.
     pub fn folder(&self) -> &'static str {
         self.folder
     }
 
-    /// Said of a file that is too large.
+    /// The answer to a file that is too large.
     pub fn too_large(&self) -> Error {
         let megabytes = self.bytes_max / (1024 * 1024);
         Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
@@ -189,7 +189,7 @@ impl Slot {
         found.ok_or_else(|| self.wrong())
     }
 
-    /// Said of a file that is something else.
+    /// The answer to a file of another type.
     fn wrong(&self) -> Error {
         let text = match self.kind {
             Kind::Image => "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.",
@@ -201,7 +201,7 @@ impl Slot {
     }
 }
 
-/// A file that goes when it is dropped.
+/// A file that is deleted when this is dropped.
 #[derive(Debug)]
 pub(super) struct Passing(Option<PathBuf>);
 
@@ -210,7 +210,7 @@ impl Passing {
         Self(Some(path))
     }
 
-    /// It stays, or is somewhere else by now.
+    /// The file stays, or has already been moved.
     pub(super) fn keep(mut self) {
         self.0 = None;
     }
@@ -220,12 +220,12 @@ impl Drop for Passing {
     fn drop(&mut self) {
         let Some(path) = &self.0 else { return };
         if let Err(error) = std::fs::remove_file(path) {
-            tracing::warn!(%error, "an upload that nobody keeps could not be removed");
+            tracing::warn!(%error, "an abandoned upload could not be removed");
         }
     }
 }
 
-/// A whole file in the waiting room.
+/// A complete file in the waiting room.
 #[derive(Debug)]
 pub struct Incoming {
     slot: &'static Slot,
@@ -234,13 +234,13 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The field it came in.
+    /// The field that brought it.
     pub fn slot(&self) -> &'static Slot {
         self.slot
     }
 }
 
-/// A file in its place, that goes again unless it is kept.
+/// A stored file. It is deleted again unless it is kept.
 #[derive(Debug)]
 pub struct Stored {
     path: String,
@@ -266,13 +266,13 @@ pub struct MediaDir {
     turns: Turns,
     quota: Quota,
     grace: Duration,
-    /// Pictures are stored as they come, with where they were made.
+    /// Whether pictures keep the place where they were taken.
     keeps_location: bool,
     litter: Arc<Litter>,
 }
 
 impl MediaDir {
-    /// Makes the folders and empties the waiting room.
+    /// Creates the folders and empties the waiting room.
     ///
     /// # Errors
     /// The folder cannot be made or read.
@@ -295,51 +295,51 @@ impl MediaDir {
         })
     }
 
-    /// With another time that every upload has, however small.
+    /// Sets the time that every upload has, however small.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
     }
 
-    /// With another quota of each user, in MiB a day; 0 is none.
+    /// Sets each user's quota in MiB per day; 0 means no quota.
     #[must_use]
     pub fn with_quota(self, megabytes: u32) -> Self {
         Self { quota: Quota::of(megabytes), ..self }
     }
 
-    /// With pictures as they come, or without where they were made.
+    /// Sets whether pictures keep the place where they were taken.
     #[must_use]
     pub fn with_location_kept(self, keeps_location: bool) -> Self {
         Self { keeps_location, ..self }
     }
 
-    /// What an upload's texts may take together.
+    /// The time for all texts of a form together.
     pub fn texts_timeout(&self) -> Duration {
         self.grace.min(limits::BODY_TIMEOUT)
     }
 
-    /// Gathers what may be nobody's there.
+    /// Sets the collector of orphaned files.
     #[must_use]
     pub fn with_litter(self, litter: Arc<Litter>) -> Self {
         Self { litter, ..self }
     }
 
-    /// Where files are left that a committed write ceased to name.
+    /// The collector to which a committed write reports the files it no longer names.
     pub fn litter(&self) -> &Litter {
         &self.litter
     }
 
-    /// The folder that `/media/` shows.
+    /// The folder that `/media/` serves.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Streams one field of a user's form into the waiting room. Nothing, where a file without a name has no content, as
-    /// browsers send of an input that was left empty.
+    /// Streams one field of a user's form into the waiting room. `None` if the file has neither name nor content:
+    /// browsers send this for a file input that was left empty.
     ///
     /// # Errors
-    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 when the user's quota is used up, 503 when the disk is
-    /// full or too many upload.
+    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 if the user's quota is used up, 503 if the disk is
+    /// full or too many uploads are running.
     pub async fn receive(
         &self,
         user: UserId,
@@ -401,15 +401,16 @@ impl MediaDir {
         Ok(Some(Incoming { slot, extension, file }))
     }
 
-    /// Moves a whole file to its place, safely on disk.
+    /// Moves a complete file to its place and syncs it to disk.
     ///
     /// # Errors
-    /// 503 when the disk does not take it.
+    /// 503 if the disk does not accept it.
     pub async fn store(&self, incoming: Incoming) -> Result<Stored> {
         let folder = self.root.join(incoming.slot.folder);
         let name = format!("{}.{}", Uuid::new_v4(), incoming.extension);
         let path = format!("{}/{name}", incoming.slot.folder);
-        // In one piece: whoever gives up waiting for it leaves a file that goes when it is there.
+        // One blocking task does the whole move. If the request is dropped meanwhile, the moved file is deleted when
+        // the task's result is dropped.
         let moved = tokio::task::spawn_blocking(move || move_to(incoming, &folder, &name, path)).await;
         moved.map_err(|error| Error::Internal(error.to_string()))?.map_err(disk)
     }
@@ -417,16 +418,16 @@ impl MediaDir {
 
 fn move_to(mut incoming: Incoming, folder: &Path, name: &str, path: String) -> io::Result<Stored> {
     let place = folder.join(name);
-    let whole = incoming.file.0.as_ref().expect("only here is it taken");
+    let whole = incoming.file.0.as_ref().expect("the file is taken only here");
     std::fs::rename(whole, &place)?;
     incoming.file.0 = None;
     let stored = Stored { path, file: Passing::at(place) };
-    // The name is on disk only when its folder is.
+    // A new name is only durable once its folder is synced.
     std::fs::File::open(folder)?.sync_all()?;
     Ok(stored)
 }
 
-/// The detail stays here; the client may try again.
+/// The client may try again; only the log gets the detail.
 #[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
 fn disk(error: io::Error) -> Error {
     tracing::error!(%error, "an upload could not be stored");
@@ -492,7 +493,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(media.root().join(WAITING_ROOM)).unwrap().count(), 0);
     }
 
-    /// Whoever gives up while the file is being moved leaves none, in whichever folder it is by then.
+    /// A request that is dropped while its file is being moved leaves no file, whichever folder it had reached.
     #[tokio::test]
     async fn a_request_that_is_given_up_while_its_file_is_moved_leaves_none() {
         let folder = tempfile::tempdir().unwrap();
@@ -508,7 +509,7 @@ mod tests {
                 _ = &mut stored => {}
                 () = std::future::ready(()) => {}
             }
-            // Every other one is given up when the file has just left the waiting room.
+            // Every other request is dropped just after its file has left the waiting room.
             while number % 2 == 0 && count(WAITING_ROOM) > 0 {
                 std::thread::yield_now();
             }
