@@ -1,4 +1,4 @@
-//! Durable truth: the one interface to the database that everything else sees.
+//! The durable store: the only interface to the database that the rest of the server sees.
 
 mod backend;
 mod batch;
@@ -26,33 +26,33 @@ use crate::domain::event::Committed;
 use crate::domain::write::Outcome;
 use crate::ids::SessionKey;
 
-/// What a lane calls after a batch is safe on disk, and for writes that were refused. `server` joins it to the fan-out.
+/// The calls that a lane makes after a batch is stored, and for refused writes. `server` connects it to the fan-out.
 ///
-/// Both calls may block for as long as a shard's inbox is full: that is the lane's back-pressure.
+/// Both calls may block while a shard's inbox is full: that is the lane's back-pressure.
 pub trait LanePort: Send + Sync + 'static {
-    /// Events of one batch, each topic's in its order. Called before the callers of the batch get their answers.
+    /// Events of one batch, in order within each topic. Called before the callers of the batch get their answers.
     fn committed(&self, events: &[Arc<Committed>]);
-    /// A session's write that produced no event: refused, or a repetition of a `client_id`. The sender's own name for it
-    /// comes along.
+    /// A session's write made no event: it was refused, or it repeated a `client_id`. `client_id` is the sender's own
+    /// name for the write.
     fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome);
 }
 
-/// What the time is. Tests bring their own.
+/// Returns the current time. Tests pass their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// One page of a list: `number` from 1, `size` rows a page.
+/// One page of a list: `number` counts from 1, each page has `size` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
     /// From 1.
     pub number: u32,
     /// Rows a page.
     pub size: u32,
-    /// The rows behind this one, whatever the number: so no row that comes meanwhile moves the others to the next page.
-    /// Lists of people and rooms, whose order changes, go by the number.
+    /// If set, the page starts after this row instead of at `number`, so that new rows do not shift the next page.
+    /// Lists of people and rooms, whose order changes, use the number.
     pub after: Option<Position>,
 }
 
-/// Where a row is in a list that goes by time.
+/// The position of a row in a list ordered by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The row's time.
@@ -68,21 +68,21 @@ impl PageRequest {
     }
 }
 
-/// Rows of one page and how many there are in all.
+/// The rows of one page, and the number of rows in the whole list.
 #[derive(Debug, Clone)]
 pub struct PageOf<T> {
     /// Rows in all pages.
     pub count: u64,
-    /// This page's rows; empty when the page is beyond the end.
+    /// This page's rows; empty if the page is after the end.
     pub rows: Vec<T>,
 }
 
-/// The database did not do what was asked. The detail is for the log, never for a client.
+/// The database failed. The detail goes to the log, never to a client.
 #[derive(Debug, Clone)]
 pub enum StoreError {
-    /// Retry later: busy, full, read-only, away, or shutting down.
+    /// Retry later: busy, full, read-only, unreachable, or shutting down.
     Unavailable(String),
-    /// Fix the request: the database's columns do not hold its characters.
+    /// Fix the request: the database's columns cannot store its characters.
     Characters(String),
     /// A defect: the rows or the query are not what the code expects.
     Broken(String),
@@ -92,7 +92,7 @@ impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unavailable(detail) => write!(f, "database unavailable: {detail}"),
-            Self::Characters(detail) => write!(f, "characters that the database does not hold: {detail}"),
+            Self::Characters(detail) => write!(f, "characters that the database cannot store: {detail}"),
             Self::Broken(detail) => write!(f, "unexpected answer from the database: {detail}"),
         }
     }

@@ -1,4 +1,4 @@
-//! The driver of [`Sql`] on a connection to MySQL or MariaDB: prepared statements, and statements written out in one trip.
+//! The [`Sql`] driver for MySQL and MariaDB: prepared statements, and several plain statements in one round trip.
 
 use std::collections::BTreeSet;
 
@@ -16,26 +16,26 @@ use crate::store::sql::{
     self, Cell, Cells, Columns, Dialect, Known, LaneSql, Parameter, Parameters, Sql, Table, Unexpected,
 };
 
-/// A connection, and how its database writes times.
+/// A connection, with the zone of its times.
 ///
 /// Ids are `char(32)` or native `uuid`, and one database may mix both. They are written in one spelling, 32 lower-case
 /// hexadecimal digits, and read in either, so that no statement needs to know a column's form. Tried on MariaDB 10.11:
-/// a native column takes that spelling in INSERT, and in `=`, `IN` and ORs of ANDs finds it by the index (EXPLAIN: const,
-/// ref and range, as a text and as a parameter). The other spelling would not do: `char(32)` = a hyphenated text finds
-/// nothing. Joins of columns of the two forms give the right rows, but from a `uuid` to a `char(32)` without the index; a
-/// foreign key's two columns always have one form, and pregon joins along foreign keys alone.
-/// What does differ is the order of ids: `char(32)` is ordered by its digits, a native column by other bytes first where
-/// an id is no UUIDv7. Nothing may depend on it but that ties come in one order.
+/// a native column takes that spelling in INSERT, and `=`, `IN` and ORs of ANDs find it by the index (EXPLAIN: const,
+/// ref and range, as a text and as a parameter). The other spelling does not work: `char(32)` = a hyphenated text finds
+/// nothing. Joins of columns of the two forms give the right rows, but from a `uuid` to a `char(32)` they do not use
+/// the index; the two columns of a foreign key always have one form, and pregon joins only along foreign keys. The
+/// order of ids does differ: `char(32)` is ordered by its digits, and a native column compares other bytes first if an
+/// id is not a UUIDv7. Nothing may depend on that order except that ties have a fixed one.
 pub struct Driver {
-    /// In a transaction or not.
+    /// The connection, in a transaction or not.
     pub connection: Conn,
-    /// Where the clock of its `datetime(6)` columns hangs.
+    /// The zone of its `datetime(6)` columns.
     pub zone: Zone,
-    /// What a lane puts off.
+    /// The changes that a lane deferred.
     pending: Pending,
 }
 
-/// A connection with what is needed beside it.
+/// A connection with its caches and settings.
 pub type View<'a> = sql::View<'a, Driver>;
 
 impl Sql for Driver {
@@ -86,7 +86,7 @@ impl LaneSql for Driver {
         if prefetched::open(self, topics, writes, known).await? {
             return Ok(());
         }
-        // New topics get their rows outside of any transaction: within, they would be locked out of order.
+        // Rows for new topics are inserted outside of any transaction. Inside one, they would be locked out of order.
         self.run("ROLLBACK").await?;
         prefetched::make(self, topics).await?;
         match prefetched::open(self, topics, writes, known).await? {
@@ -132,19 +132,19 @@ impl LaneSql for Driver {
         error.remedy() == Remedy::Refuse
     }
 
-    /// The connection is gone, and the server may have done it all the same.
+    /// The connection is gone, but the server may have committed.
     fn may_be_committed(&self, error: &MysqlError) -> bool {
         error.remedy() == Remedy::Reconnect
     }
 }
 
 impl Driver {
-    /// On a connection that was just opened.
+    /// Wraps a connection that was just opened.
     pub fn new(connection: Conn, zone: Zone) -> Self {
         Self { connection, zone, pending: Pending::default() }
     }
 
-    /// The rows of statements written out, statement by statement, in one trip.
+    /// Runs plain statements in one round trip, and returns the rows of each.
     ///
     /// # Errors
     /// One of them failed.
@@ -170,7 +170,7 @@ impl Driver {
 }
 
 impl View<'_> {
-    /// Statements written out, in one trip, up to the first that fails.
+    /// Runs plain statements in one round trip, up to the first that fails.
     ///
     /// # Errors
     /// One of them failed.
@@ -179,7 +179,7 @@ impl View<'_> {
     }
 }
 
-/// A parameter as a prepared statement takes it.
+/// A parameter of a prepared statement.
 fn value(zone: Zone, parameter: Parameter<'_>) -> Value {
     match parameter {
         Parameter::Null => Value::NULL,
@@ -191,7 +191,7 @@ fn value(zone: Zone, parameter: Parameter<'_>) -> Value {
     }
 }
 
-/// A `datetime(6)`: what a clock in the database's zone shows.
+/// A `datetime(6)`: the wall time in the database's zone.
 fn datetime(zone: Zone, moment: Timestamp) -> Value {
     let Civil { year, month, day, hour, minute, second, micros } = zone.wall(moment).civil();
     let small = |number: i64| u8::try_from(number).unwrap_or(0);
@@ -206,7 +206,7 @@ fn datetime(zone: Zone, moment: Timestamp) -> Value {
     )
 }
 
-/// Prepared statements bring numbers and times, plain ones their texts.
+/// Prepared statements return numbers and times, plain ones return their texts.
 impl Cells for Row {
     fn cell(&self, index: usize) -> Cell<'_> {
         match self.as_ref(index) {

@@ -1,6 +1,6 @@
-//! MySQL and MariaDB: connections that write, each a lane's, and others that read.
+//! The store on MySQL and MariaDB: one connection per lane for writing, and others for reading.
 //!
-//! The queries of `store/sql` serve both sides: REST's reads, and the lanes inside their transactions.
+//! The queries of `store/sql` serve both: REST's reads, and the lanes inside their transactions.
 
 mod beside;
 mod columns;
@@ -32,25 +32,25 @@ use crate::store::caches::Caches;
 use crate::store::sql::people;
 use crate::store::{Clock, StoreError};
 
-/// How to open the database.
+/// The options for opening the database.
 #[derive(Clone)]
 pub struct MysqlOptions {
     /// Where it is.
     pub link: Link,
     /// Connections that write, each with a thread; 1 to [`limits::WRITE_LANES_MAX`].
     pub lanes: usize,
-    /// Connections that read, and write what has no topic.
+    /// Connections that read, and that write what belongs to no topic.
     pub connections: usize,
-    /// Where the clock of its times hangs.
+    /// The zone of the database's times.
     pub zone: Zone,
-    /// What the time is.
+    /// Returns the current time.
     pub clock: Clock,
-    /// Reactions that a post shows, the newest.
+    /// How many of its newest reactions a post shows.
     pub shown_reactions: u32,
 }
 
 impl MysqlOptions {
-    /// The usual numbers, times in UTC, and the system's clock.
+    /// Default numbers, times in UTC, and the system's clock.
     pub fn new(link: Link) -> Self {
         Self {
             link,
@@ -63,7 +63,7 @@ impl MysqlOptions {
     }
 }
 
-/// What lanes and readers share.
+/// State shared by lanes and readers.
 struct Shared {
     link: Link,
     caches: Caches,
@@ -73,7 +73,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// For one who works alone: migrations, seeds.
+    /// For a caller without lanes: migrations, seeds.
     fn alone(link: Link) -> Self {
         let MysqlOptions { link, clock, shown_reactions, .. } = MysqlOptions::new(link);
         Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
@@ -84,7 +84,7 @@ impl Shared {
         Ok(Driver::new(self.link.open().await?, self.zone))
     }
 
-    /// The same for one who starts a program, and is told what to do.
+    /// The same at a program's start, where the error tells the operator what to do.
     async fn open_at_start(&self) -> Result<Driver, StoreError> {
         self.open().await.map_err(|error| self.link.opening(&error))
     }
@@ -95,10 +95,10 @@ impl Shared {
     }
 }
 
-/// Refuses a database that lacks a step.
+/// Refuses a database that lacks a migration.
 ///
 /// # Errors
-/// It does, or cannot be used.
+/// A migration is missing, or the database cannot be used.
 pub async fn require_migrated(link: &Link) -> Result<(), StoreError> {
     let shared = Shared::alone(link.clone());
     let mut driver = shared.open_at_start().await?;
@@ -107,7 +107,7 @@ pub async fn require_migrated(link: &Link) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The user behind a username or an id, for commands.
+/// The user with this username or id, for commands.
 ///
 /// # Errors
 /// The database cannot be used or is not migrated.

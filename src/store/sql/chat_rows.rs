@@ -1,4 +1,4 @@
-//! What a lane asks and changes of rooms and messages, and of its own log.
+//! A lane's queries and changes of rooms and messages.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::store::batch::UnreadRest;
 use crate::store::event_log::LogLine;
 use crate::store::sql::{Columns, Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
 
-/// A participant row with what decides on its rights.
+/// A participant row with the values that decide on its rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The user and the room are active.
     pub is_active: bool,
     /// `owner` or `admin`.
     pub is_admin: bool,
-    /// The room is private: nobody is added or removed.
+    /// Whether the room is private, so that nobody is added or removed.
     pub is_private: bool,
     /// The user's name, for frames.
     pub username: Arc<str>,
@@ -85,13 +85,13 @@ pub fn member_of_row(row: Columns<'_>) -> Result<Member, Unexpected> {
     })
 }
 
-/// A participant with what decides on its rights.
+/// A participant with its rights.
 pub async fn member<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<Option<Member>, C::Error> {
     let sql = format!("{MEMBER}p.chat_room_id = ? AND p.user_id = ?");
     view.row(&sql, &[&room, &user], member_of_row).await
 }
 
-/// The message that its client named so, and when.
+/// The message to which its client gave this name, and when.
 pub async fn named<C: Sql>(
     view: &mut View<'_, C>,
     user: UserId,
@@ -103,7 +103,7 @@ pub async fn named<C: Sql>(
     view.row(sql, &[&user, &room, &name], |row| Ok((row.id(0)?, Timestamp(row.number(1)?)))).await
 }
 
-/// Has the user reacted to the message so?
+/// Whether the user has this reaction to the message.
 pub async fn has_reacted<C: Sql>(
     view: &mut View<'_, C>,
     message: MessageId,
@@ -114,27 +114,27 @@ pub async fn has_reacted<C: Sql>(
     view.is_there(sql, &[&message, &user, &reaction]).await
 }
 
-/// Has the user read the message?
+/// Whether the user has read the message.
 pub async fn has_read<C: Sql>(view: &mut View<'_, C>, message: MessageId, user: UserId) -> Result<bool, C::Error> {
     view.is_there("SELECT 1 FROM message_reads WHERE message_id = ? AND user_id = ?", &[&message, &user]).await
 }
 
-/// Has the user a row in the room?
+/// Whether the user has a row in the room.
 pub async fn is_participant<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<bool, C::Error> {
     view.is_there("SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?", &[&room, &user]).await
 }
 
-/// Takes a participant's row away; false when there is none.
+/// Deletes a participant's row; false if there is none.
 pub async fn delete_member<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<bool, C::Error> {
     let sql = "DELETE FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
     Ok(view.execute(sql, &[&room, &user]).await? > 0)
 }
 
-/// Until when a participant has read.
+/// The time up to which a participant has read.
 pub async fn last_read<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<Timestamp, C::Error> {
     let sql = "SELECT last_read_at FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
     let found = view.row(sql, &[&room, &user], |row| row.time(0)).await?;
-    found.ok_or_else(|| Unexpected("a participant is gone".into()).into())
+    found.ok_or_else(|| Unexpected("a participant's row is missing".into()).into())
 }
 
 const UNREAD: &str = "FROM messages m WHERE m.chat_room_id = ? AND m.is_deleted = 0 AND m.created_at > ? \
@@ -154,13 +154,13 @@ pub async fn newest_unread<C: Sql>(
     view.rows(&sql, &[&room, &after, &before, &user, &user], |row| Ok((row.id(0)?, row.time(1)?))).await
 }
 
-/// How many unread messages `rest` has.
+/// The number of unread messages in `rest`.
 pub async fn count_unread<C: Sql>(view: &mut View<'_, C>, rest: UnreadRest) -> Result<u64, C::Error> {
     let UnreadRest { room, user, after, before, .. } = rest;
     view.count(&format!("SELECT count(*) {UNREAD}"), &[&room, &after, &before, &user, &user]).await
 }
 
-/// Read rows for the newest unread messages of `rest`: which, with their times.
+/// Inserts read rows for the newest unread messages of `rest`. Returns these with their times.
 pub async fn insert_unread<D: LaneSql>(
     view: &mut View<'_, D>,
     rest: UnreadRest,

@@ -1,4 +1,4 @@
-//! Users, rooms and follows in bulk, for demonstrations and load tests.
+//! Inserts users, rooms and follows in bulk, for demonstrations and load tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::store::sql::at_once;
 use crate::store::sqlite::driver::{View, statement};
 use crate::store::sqlite::{connection, migrate};
 
-/// Makes all of `plan` in one transaction, in a file that is made if need be.
+/// Inserts all of `plan` in one transaction. The file is created if necessary.
 ///
 /// # Errors
-/// The plan does not add up, the file holds users already, or the database failed. Nothing is written then.
+/// The plan is inconsistent, the file already holds users, or the database failed. Nothing is written then.
 pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     plan.check()?;
     migrate::migrate(path, false)?;

@@ -1,4 +1,4 @@
-//! What everything else asks of the store, by subject: each question with its one answer over any [`Backend`].
+//! The store's methods by subject, each implemented once over any [`Backend`].
 
 mod accounts;
 mod chats;
