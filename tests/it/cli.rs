@@ -50,7 +50,7 @@ fn seeded_users_have_tokens_that_count() {
         let access = tokens.verify_access(token.trim(), Timestamp::now()).unwrap();
         assert_eq!(access.user.to_string(), first.id);
     }
-    assert!(complaint(&run(here, &["token", "--user", "nadie"], &[])).contains("is no user of"));
+    assert!(complaint(&run(here, &["token", "--user", "nadie"], &[])).contains("is not a user of"));
 
     said(&run(here, &["backup", "copy.db"], &[]));
     let copy = format!("sqlite://{}", here.join("copy.db").display());
@@ -66,7 +66,7 @@ fn a_refused_seed_leaves_the_tokens_of_the_one_before() {
     let plan = ["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"];
     said(&run(here, &plan, &[]));
     let before = std::fs::read(here.join("fixture.json")).unwrap();
-    assert!(complaint(&run(here, &plan, &[])).contains("holds users already"));
+    assert!(complaint(&run(here, &plan, &[])).contains("already holds users"));
     assert_eq!(std::fs::read(here.join("fixture.json")).unwrap(), before);
     // What is longer than the new fixture leaves no rest, and what everybody could read no longer is.
     std::fs::write(here.join("old.json"), "x".repeat(100_000)).unwrap();

@@ -91,7 +91,7 @@ async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
     assert_eq!(done.matches("applied").count(), STEPS, "{done}");
     assert_eq!(schema(&name).await, made);
     let checked = String::from_utf8(run(here, &url, &["check"]).stdout).unwrap();
-    assert!(checked.contains("has this version's tables"), "{checked}");
+    assert!(checked.contains("is up to date"), "{checked}");
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn another_programs_tables_are_left_as_they_are() {
     assert!(String::from_utf8_lossy(&checked.stdout).contains(zone), "{checked:?}");
     let settings = [("PREGON_DATABASE_URL".to_owned(), url.clone()), ("PREGON_DB_ZONE".to_owned(), "UTC".to_owned())];
     let checked = pregon(&settings, here).arg("check").output().unwrap();
-    assert!(String::from_utf8_lossy(&checked.stdout).contains("has this version's tables"), "{checked:?}");
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("is up to date"), "{checked:?}");
 
     let columns = ["ALTER TABLE posts DROP COLUMN views_count, ADD COLUMN mood varchar(9) NOT NULL, ADD COLUMN n int"];
     statements(&name, &columns).await;
@@ -167,7 +167,7 @@ async fn seeds_and_tokens_are_made_and_backups_are_others_work() {
         let access = Tokens::new(SECRET.as_bytes()).verify_access(token.trim(), Timestamp::now()).unwrap();
         assert_eq!(access.user.to_string(), first.id);
     }
-    assert!(complaint(&run(here, &url, &["token", "--user", "nadie"])).contains("is no user of"));
+    assert!(complaint(&run(here, &url, &["token", "--user", "nadie"])).contains("is not a user of"));
     assert!(complaint(&run(here, &url, &["backup", "copy.db"])).contains("mariadb-dump"));
 }
 
@@ -177,7 +177,7 @@ async fn a_database_that_cannot_be_used_is_one_sentence_without_a_password() {
     let wrong = [
         (url.replace("pregon:pregon", "pregon:hunter2"), "refuses the user or its password"),
         (url.replace(&format!("/{name}"), "/nowhere"), "CREATE DATABASE"),
-        ("mysql://pregon:hunter2@127.0.0.1:1/x".to_owned(), "start it, or mend PREGON_DATABASE_URL"),
+        ("mysql://pregon:hunter2@127.0.0.1:1/x".to_owned(), "start it, or correct PREGON_DATABASE_URL"),
     ];
     for (url, part) in wrong {
         let sentence = complaint(&run(folder.path(), &url, &["migrate"]));

@@ -86,7 +86,7 @@ fn a_file_that_cannot_be_used_is_refused_with_what_to_do() {
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("text"), "not a database, and long enough to be read as a page of one".repeat(99)).unwrap();
     assert!(refused(&at("text")).contains("is not a SQLite database"));
-    assert!(refused(&at("text").join("pregon.db")).contains("cannot be made"));
+    assert!(refused(&at("text").join("pregon.db")).contains("cannot create"));
     assert!(refused(folder.path()).contains("cannot be opened"));
 
     let other = rusqlite::Connection::open(at("other")).unwrap();
@@ -129,7 +129,7 @@ async fn a_seeded_database_has_what_was_asked_for() {
     assert_eq!(committed(&outcome).cursor.seq, 1);
     store.close().await;
 
-    assert!(seed(&path, &plan).unwrap_err().to_string().contains("holds users already"));
+    assert!(seed(&path, &plan).unwrap_err().to_string().contains("already holds users"));
     let more = seed(&path, &SeedPlan { allow_existing: true, ..plan.clone() }).unwrap();
     assert_eq!(more.users[0].1, "user00026", "taken names are passed over");
     assert_eq!(number(&path, "SELECT count(*) FROM users"), 50);
