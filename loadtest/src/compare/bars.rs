@@ -1,4 +1,4 @@
-//! What pregon must reach against others, as data, and whether it did.
+//! The bars that pregon must reach against others, and whether it did.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::cells::Cell;
 use super::results::{Results, Sample};
 use super::statistics::Ratio;
 
-/// What of a measurement is compared.
+/// The figure that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -14,7 +14,7 @@ pub enum Measure {
     Cost(&'static str),
     /// The median latency of the deliveries in a cell.
     Latency(&'static str),
-    /// How much dearer a delivery is in the large cell than in the small one.
+    /// How much more a delivery costs in the large cell than in the small one.
     Growth { large: &'static str, small: &'static str },
 }
 
@@ -22,12 +22,12 @@ pub enum Measure {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bar {
     pub measure: Measure,
-    /// The server it is held against.
+    /// The server it is compared with.
     pub against: &'static str,
     pub ratio_max: f64,
 }
 
-/// Differences below this are noise of the machine: the upper end of the interval may lie so far above the bar.
+/// Smaller differences are noise of the machine, so the interval's upper end may exceed the bar by this.
 pub const TOLERANCE: f64 = 0.03;
 /// Fewer pairs decide nothing.
 pub const PAIRS_MIN: usize = 15;
@@ -49,7 +49,7 @@ pub const BARS: &[Bar] = &[
     Bar { measure: Measure::Growth { large: "room-10000", small: "room-100" }, against: "epoll", ratio_max: 1.1 },
 ];
 
-/// A bar and what was measured.
+/// A bar with its measured ratio.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     pub bar: Bar,
@@ -59,7 +59,7 @@ pub struct Verdict {
 }
 
 impl Bar {
-    /// Whether these loads and servers are the ones it needs.
+    /// Whether these loads and servers include those it needs.
     pub fn can_be_judged(&self, cells: &[Cell], servers: &[&str]) -> bool {
         let is_there = |name| cells.iter().any(|cell| cell.name == name);
         let has_cells = match self.measure {
@@ -69,7 +69,7 @@ impl Bar {
         has_cells && servers.contains(&self.against)
     }
 
-    /// None when its cells or the server it is held against were not measured.
+    /// `None` if its cells or the other server were not measured.
     pub fn judge(&self, server: &str, results: &Results) -> Option<Verdict> {
         let ours = self.measure.values(server, results)?;
         let theirs = self.measure.values(self.against, results)?;
@@ -80,7 +80,7 @@ impl Bar {
 }
 
 impl Measure {
-    /// One a round; none where something was missing.
+    /// One value per round; `None` where something is missing.
     fn values(&self, server: &str, results: &Results) -> Option<Vec<Option<f64>>> {
         let of = |cell: &str, figure: fn(&Sample) -> f64| {
             let samples = results.samples(cell, server)?;

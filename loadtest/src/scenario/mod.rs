@@ -1,4 +1,4 @@
-//! The scenarios, and what they share: their common options, the server under test, the connections.
+//! The scenarios, with the parts they share: common options, the server under test, the connections.
 
 pub mod chat;
 pub mod churn;
@@ -47,38 +47,38 @@ pub struct Run {
     pub server: Option<Watched>,
 }
 
-/// What a scenario with traffic does.
+/// The plan of a scenario with traffic.
 #[derive(Clone)]
 pub struct Plan {
     pub scenario: &'static str,
     pub kind: Kind,
     pub layout: Layout,
     pub pacing: Pacing,
-    /// Of the payload a member receives; for `chat` of the message's text.
+    /// The size of the payload that a member receives; for `chat` of the message's text.
     pub bytes: usize,
     pub warmup: Duration,
     pub seconds: Duration,
     pub drain: Duration,
     pub rounds: usize,
-    /// Members that do not send connect here instead.
+    /// The address for members that do not send.
     pub receivers: Option<SocketAddr>,
-    /// Durable events of many kinds in place of messages alone.
+    /// A mix of durable events instead of messages only.
     pub mix: Option<Mix>,
 }
 
 impl Run {
-    /// `size`: what is made over the REST API if there is no fixture.
+    /// `size` is what is created over the REST API if there is no fixture.
     pub fn new(common: &Common, size: Size) -> Result<Self> {
         Self::with(common, || setup::prepare(common, size))
     }
 
-    /// `count`: users that are made over the REST API if there is no fixture. Rooms are not wanted.
+    /// For a scenario without rooms; `count` users are created over the REST API if there is no fixture.
     pub fn with_users(common: &Common, count: usize) -> Result<Self> {
         Self::with(common, || setup::prepare_users(common, count))
     }
 
     fn with(common: &Common, fixture: impl FnOnce() -> Result<Fixture>) -> Result<Self> {
-        // What is wrong is told before a thousand users are made.
+        // Mistakes are reported before a thousand users are created.
         let server_address = resolve(&common.url)?;
         if let Some(core) = common.core {
             proc::pin(core)?;
@@ -97,14 +97,14 @@ impl Run {
 }
 
 impl Run {
-    /// Connections of all seats up to `total`, in rooms of `members`, to the one server.
+    /// The connections of all seats up to `total`, in rooms of `members`, to the one server.
     fn wanted(&self, members: usize, total: usize) -> Wanted {
         Wanted { server: self.server_address, elsewhere: None, members, total, under_way_max: CONNECTING_MAX }
     }
 }
 
 impl Default for Plan {
-    /// The empty plan that scenarios fill in.
+    /// The empty plan, which scenarios fill in.
     fn default() -> Self {
         Self {
             scenario: "",
@@ -132,7 +132,7 @@ impl Plan {
         Ok(self)
     }
 
-    /// Raises `bytes` to what the target's envelope needs for every sender; whether it had to.
+    /// Raises `bytes` to what the target's envelope needs for every sender. Returns whether it had to.
     pub fn fit_bytes(&mut self, target: &Target) -> bool {
         let layout = self.layout;
         let seats = (0..layout.sender_count())
@@ -170,7 +170,7 @@ fn progress() -> Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(style("{prefix} [{elapsed}] {pos}/{len} connected {wide_msg}")?))
 }
 
-/// A line of progress, cut to the terminal's width: one that wraps would be drawn anew below itself.
+/// A progress line, cut to the terminal's width, because a wrapped line would be redrawn below itself.
 pub fn style(template: &str) -> Result<ProgressStyle> {
     ProgressStyle::with_template(template).context("progress line")
 }
@@ -181,7 +181,7 @@ fn open_links(run: &Run, wanted: &Wanted) -> Result<(Links, ProgressBar)> {
     Ok((links, bar))
 }
 
-/// The same on links that are there; `look` hears the time and how many are admitted.
+/// The same on existing links; `look` is called with the time and the number of admitted connections.
 fn open_watched(
     run: &Run,
     wanted: &Wanted,
@@ -197,7 +197,7 @@ fn open_watched(
 }
 
 fn resolve(url: &str) -> Result<SocketAddr> {
-    let wrong = || format!("{url} is no address of sockets: wanted is something like ws://127.0.0.1:8000");
+    let wrong = || format!("{url} is not a WebSocket address: it must look like ws://127.0.0.1:8000");
     let host = url.strip_prefix("ws://").with_context(wrong)?;
     let host = host.trim_end_matches('/');
     let addresses: Vec<_> = host.to_socket_addrs().with_context(wrong)?.collect();

@@ -1,4 +1,4 @@
-//! `slow`: some readers stall; what the others notice of it, and what becomes of the stalled.
+//! `slow`: some readers stall; shows the effect on the others, and how the stalled ones end.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
@@ -22,9 +22,9 @@ use crate::round::{Round, median_round};
 use crate::setup::Size;
 use crate::target::Kind;
 
-/// What a stalled reader's kernel keeps: a small machine far away.
+/// The receive buffer of a stalled reader: a small, distant machine.
 const RECEIVE_BYTES: usize = 4096;
-/// The stalled read again for so long at the end of a round, to hear what the server said.
+/// How long the stalled ones read again at the end of a round, to learn what the server sent.
 const HEARING: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args, Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct SlowOptions {
     /// Share of the members that stop reading in every second round
     #[arg(long, default_value_t = 0.1)]
     pub stalled: f64,
-    /// Ephemeral messages (a server may drop them for the stalled) in place of stored ones
+    /// Ephemeral messages (a server may drop them for stalled readers) instead of stored ones
     #[arg(long)]
     pub ephemeral: bool,
     /// Text of a message
@@ -48,11 +48,11 @@ pub struct SlowOptions {
 #[derive(Serialize)]
 pub struct SlowReport {
     pub stalled: usize,
-    /// All members but the stalled, in the rounds in which everybody read.
+    /// All members except the stalled ones, in the rounds in which everybody reads.
     pub without: Option<Latency>,
     /// … in the rounds with stalled readers.
     pub with: Option<Latency>,
-    /// How often a stalled reader ended so, over all rounds.
+    /// How often a stalled reader ended in each way, over all rounds.
     pub endings: BTreeMap<String, u64>,
     pub traffic: TrafficReport,
 }
@@ -113,7 +113,7 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     Ok(SlowReport { stalled, without: quiet, with: noisy, endings, traffic: traffic.report(&plan, &run, rounds) })
 }
 
-/// The stalled read what has gathered, and hear how the server ended it, if it did.
+/// Lets the stalled ones read what has gathered, and notes how the server ended them, if it did.
 fn hear(traffic: &mut Traffic, links: &mut crate::client::Links, stalled: &[usize]) -> Result<()> {
     for link in stalled {
         links.resume(*link, traffic);

@@ -1,8 +1,8 @@
 //! A durable chat load of many kinds: messages, replies, typing, reads, reactions, edits, deletes.
 //!
-//! All of a member's durable actions are numbered in one row, and each event names its actor, so the
-//! oracle of plain messages judges them too: every member hears each actor's actions in order, and all
-//! durable events of a room in one order. Typing has a row of its own, and is not told to the typist.
+//! All durable actions of a member share one numbering, and each event names its actor, so the oracle of plain messages
+//! can judge them: every member gets each actor's actions in order, and all durable events of a room in one order.
+//! Typing has a numbering of its own, and is not sent to the typist.
 
 mod events;
 mod rooms;
@@ -30,17 +30,17 @@ use crate::round::Round;
 use crate::tag::{SENDERS_MAX, Tag};
 use crate::target::Target;
 
-/// A server that is this far behind an open loop will not catch up.
+/// A server this far behind an open loop will not catch up.
 const UNDER_WAY_MAX: u64 = 200_000;
 
-/// A member as one who acts.
+/// A member in its role as actor.
 #[derive(Default)]
 struct Actor {
     next: u32,
     flight: Flight,
     typing_next: u32,
     typing_flight: Flight,
-    /// Actions that it may do, or have done by others in its room, now.
+    /// Actions that it may do now, or let others in its room do.
     credits: u32,
     refused: u32,
 }
@@ -48,7 +48,7 @@ struct Actor {
 /// A durable action under way.
 struct Record {
     act: Act,
-    /// Whose credit it used.
+    /// The actor whose credit it used.
     owner: usize,
     target: Option<[u8; 36]>,
     key: Option<Key>,
@@ -63,13 +63,13 @@ struct KindStats {
 
 struct Mixed {
     layout: Layout,
-    /// The first so many members of a room write.
+    /// How many first members of a room write.
     writers: usize,
     pacing: Pacing,
     mix: Mix,
     random: fastrand::Rng,
     events: Events,
-    /// Links and actors have the same numbers.
+    /// A link and its actor have the same number.
     actors: Vec<Actor>,
     users: Vec<u64>,
     seats: HashMap<(usize, u64), usize>,
@@ -171,10 +171,11 @@ impl Mixed {
         }
     }
 
-    /// One action of the mix, on the credit of `writer`.
+    /// Performs one action of the mix, on the credit of `writer`.
     fn act(&mut self, links: &mut Links, writer: usize, stamp: u64) {
         let act = self.mix.at(self.random.f64());
-        let (room, members) = (writer / self.layout.members, self.layout.members);
+        let room = writer / self.layout.members;
+        let members = self.layout.members;
         let chosen = self.rooms[room].choose(act, writer % members, members, &mut self.random);
         let actor = room * members + chosen.member;
         if self.meter.is_measured() {
@@ -189,7 +190,7 @@ impl Mixed {
         links.send(actor, &frames::masked(frames::TEXT, payload.as_bytes()));
     }
 
-    /// Typing begins with an actor's first, and stops with the second.
+    /// An actor's first typing frame begins it, the second stops it, and so on.
     fn begin_typing(&mut self, actor: usize, stamp: u64) -> String {
         let others = self.layout.members as u32 - 1;
         let entry = &mut self.actors[actor];
@@ -274,7 +275,7 @@ impl Mixed {
         }
     }
 
-    /// The first copy of a durable event for this receiver; `new`: a message that can be acted on from now on.
+    /// The first copy of a durable event for this receiver; `new` is a message that can be acted on from now on.
     fn arrived(&mut self, link: usize, tag: Tag, new: Option<[u8; 36]>) {
         let sender = tag.sender as usize;
         let Some(passage) = self.actors[sender].flight.arrive(tag.seq) else { return };
@@ -331,7 +332,7 @@ impl Mixed {
         if sender == link {
             return self.typing.misdirected(link, "was told that it is typing itself");
         }
-        // Frames carry no number; that one was lost, doubled or out of place shows in the other value.
+        // These frames carry no number. If one was lost, doubled or out of order, the value is not the expected one.
         let expected = self.typing.expected(link, sender);
         let seq = expected + u32::from(is_typing != begins(expected));
         let tag = Tag { sender: sender as u32, seq };
@@ -342,7 +343,7 @@ impl Mixed {
             && let Some(passage) = self.actors[sender].typing_flight.arrive(seq)
         {
             self.count(Act::Typing, &passage, false);
-            // The typist hears nothing: the first of the others stands for it.
+            // The typist receives nothing; the first of the others stands for it.
             self.maybe_release(sender, &passage, passage.first);
         }
     }
@@ -382,7 +383,7 @@ impl Mixed {
     }
 }
 
-/// A typing frame's value by its number.
+/// Whether the typing frame with this number says "begins".
 fn begins(seq: u32) -> bool {
     seq.is_multiple_of(2)
 }
