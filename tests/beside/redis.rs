@@ -1,4 +1,4 @@
-//! A private Redis: nothing is kept on disk.
+//! A private Redis that stores nothing on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -31,12 +31,12 @@ impl Redis {
         format!("redis://127.0.0.1:{}/0", self.port())
     }
 
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// Ends it at once, with all it knew.
+    /// Kills it at once, with all its data.
     pub fn kill(&self) {
         self.service.end("KILL");
     }
@@ -46,7 +46,7 @@ impl Redis {
         self.service.start_again();
     }
 
-    /// It answers nobody until [`Self::resume`].
+    /// Lets it answer nobody until [`Self::resume`].
     pub fn pause(&self) {
         self.service.signal("STOP");
     }
@@ -57,8 +57,8 @@ impl Redis {
     }
 }
 
-/// The server's program, which is the check program's too: it asks for the name that it is called by. Debian's package of
-/// tools has it by the other name, and starts no server of its own.
+/// The server's program is the check program, too, and looks at the name by which it is called. Debian's package of
+/// tools contains it under the other name, and starts no server.
 fn program(folder: &Path) -> PathBuf {
     let server = Path::new("/usr/bin/redis-server");
     let checker = Path::new("/usr/bin/redis-check-rdb");

@@ -1,10 +1,10 @@
-//! What `/metrics` says of what has just been done.
+//! `/metrics` shows what has just been done.
 
 use reqwest::StatusCode;
 
 use crate::support::Server;
 
-/// The value of the series with this name and these labels, in whatever order.
+/// The value of the series with this name and these labels in any order.
 fn value(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     let is_it = |line: &&str| {

@@ -1,4 +1,4 @@
-//! Files on their way into a room: too large ones stay here, the others arrive whatever the person looks at meanwhile.
+//! Uploads into a room: too large files are not sent, the others arrive whatever the person looks at meanwhile.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::browser::{Tab, alone};
 use crate::feed::{PNG, TOO_LARGE_BYTES};
 use crate::support::Server;
 
-/// Would the browser ask before it leaves the page?
+/// Whether the browser would ask before it leaves the page.
 const ASKS: &str = "return !dispatchEvent(new Event('beforeunload', { cancelable: true }));";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The file itself: made, migrated, refused, seeded, copied, and its log kept short.
+//! The database file: created, migrated, refused, seeded, copied, and its log kept short.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(SqliteStore::open(SqliteOptions::new(path), Arc::new(Recorder::default()))?)
 }
 
-/// The sentence that refuses the file.
+/// The sentence of the refusal.
 fn refused(path: &Path) -> String {
     match open(path) {
         Ok(_) => panic!("{} was opened", path.display()),
@@ -40,7 +40,7 @@ fn a_migration_shows_its_plan_first_and_runs_once() {
     assert_eq!(number(&path, "SELECT count(*) FROM pregon_migrations"), done.len() as i64);
 }
 
-/// A file that the first steps alone were taken on, with two users who follow each other and columns that drifted.
+/// A file with only the first migrations, two users who follow each other, and counters that drifted.
 fn older_file(path: &Path) {
     let older = rusqlite::Connection::open(path).unwrap();
     older
@@ -207,7 +207,7 @@ async fn a_room_made_by_other_means_has_its_order_too() {
     assert_eq!(committed(&outcome).cursor.seq, 2);
 }
 
-/// Lists of people without pages end somewhere, the list of friends too.
+/// Lists of people without pages are bounded, also that of friends.
 #[tokio::test]
 async fn lists_of_people_are_bounded() {
     let sqlite = Sqlite::new();

@@ -1,5 +1,5 @@
-//! What one account cannot do to others in rooms over real HTTP: their lists stay small, their settings are theirs, whoever
-//! left is not dragged back, and what was deleted is gone.
+//! What one account cannot do to others in rooms, over real HTTP: their lists stay small, their settings are theirs,
+//! those who left are not added again and again, and deleted messages are gone.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0
 
 const CHATS: &str = "/api/messaging/chats/";
 
-/// A group that the first of them makes.
+/// A group that the first user creates.
 async fn group(server: &Server, users: &[usize]) -> Value {
     let others: Vec<Value> = users[1..].iter().map(|user| server.id(*user)).collect();
     let body = json!({"chat_type": "group", "name": "Equipo", "participant_ids": others});
@@ -100,7 +100,7 @@ async fn whoever_left_is_added_again_once_a_day() {
     server.done("POST", &at(&room, "leave/"), 1, None).await;
     assert_eq!(add(1).await, 409);
     assert_eq!(server.rest("GET", &at(&room, ""), 1, None).await.0, 404);
-    // Whom an admin removed did not leave.
+    // A user whom an admin removed did not leave.
     for _ in 0..2 {
         server.done("POST", &at(&room, "remove_participant/"), 0, Some(json!({"user_id": server.id(2)}))).await;
         assert_eq!(add(2).await, 200);
@@ -125,7 +125,7 @@ async fn an_owner_who_leaves_hands_over() {
     assert_eq!(owner(1).await, server.id(0));
     server.done("POST", &at(&room, "leave/"), 0, None).await;
     assert_eq!(owner(1).await, server.id(3), "the admin");
-    // With the rights of one.
+    // With a participant's rights.
     server.done("POST", &at(&room, "add_participant/"), 3, Some(json!({"user_id": server.id(0)}))).await;
     server.done("POST", &at(&room, "leave/"), 3, None).await;
     let heir = owner(1).await;
@@ -154,7 +154,7 @@ async fn groups_cost_their_maker_by_the_head() {
     assert_eq!(list["count"], made, "what is refused is not made");
 }
 
-/// Sent by socket, deleted, sent again by REST: the second is a message of its own.
+/// Sent by socket, deleted, sent again by REST: the second one is a new message.
 #[tokio::test]
 async fn a_deleted_message_is_nobodys_twin() {
     let server = Server::builder().seed(2, 1, 2).start().await;
@@ -191,7 +191,7 @@ async fn a_client_id_of_a_deleted_message_says_so() {
     server.done("POST", &at(&room, "send_message/"), 0, Some(body)).await;
 }
 
-/// A picture goes with its message, whichever way that is deleted.
+/// A picture is deleted with its message, whichever way the message is deleted.
 #[tokio::test]
 async fn a_deleted_messages_picture_is_served_no_more() {
     let server = Server::builder().on_file().seed(2, 1, 2).start().await;
@@ -217,7 +217,7 @@ async fn a_deleted_messages_picture_is_served_no_more() {
     assert_eq!(status(&kept).await, 200);
 }
 
-/// A header of 70 bytes can claim a picture that takes a browser gigabytes.
+/// A header of 70 bytes can claim a picture that would take a browser gigabytes.
 #[tokio::test]
 async fn a_picture_of_absurd_size_is_refused() {
     let server = Server::builder().seed(2, 1, 2).start().await;

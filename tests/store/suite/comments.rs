@@ -1,4 +1,4 @@
-//! Comments and replies: nested, counted, edited, liked, deleted with their answers.
+//! Comments and replies: nested, counted, edited, liked, deleted with their replies.
 
 use crate::support::{FIRST_PAGE, World, committed, post_change, post_event, refusal};
 use pregon::domain::feed::comment::{Comment, NewComment};
@@ -109,8 +109,8 @@ pub async fn deleting_a_comment_takes_its_answers(world: World) {
     assert_eq!((read.comments_count, contents(&read.comments)), (1, vec!["otra"]));
 }
 
-/// Wide, deep and mixed trees with more answers than one write deletes: each write takes some, nothing dangles, counters
-/// are right in between, and the comment itself goes last.
+/// Wide, deep and mixed trees with more replies than one write deletes. Each write deletes some, nothing dangles, the
+/// counters are right in between, and the comment itself is deleted last.
 pub async fn a_comment_with_many_answers_goes_in_several_writes(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
     let (post, most) = (world.publish(ana, "hola").await, limits::COMMENTS_DELETED_MAX);
@@ -167,7 +167,8 @@ pub async fn a_comment_with_many_answers_goes_in_several_writes(world: World) {
     }
 }
 
-/// What is one's own can be taken away though the post has become private; nothing else can be done or learned.
+/// Users can remove their own likes and comments from a post that has become private; they can do or learn nothing
+/// else.
 pub async fn ones_own_comes_back_from_a_private_post(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
     let post = world.publish(ana, "hola").await;

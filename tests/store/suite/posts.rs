@@ -1,4 +1,4 @@
-//! Publishing, listing, editing, deleting, reacting, sharing: each action, each refusal, and what others hear of it.
+//! Publishing, listing, editing, deleting, reacting, sharing: each action, each refusal, and its events.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -101,7 +101,7 @@ pub async fn lists_show_whose_posts_they_should(world: World) {
 pub async fn a_large_circle_is_listed_as_a_small_one(world: World) {
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
     world.feed(ana, Action::Follow { user: beto }).await;
-    // Above the limit another way through the rows is taken. Several share a time, so that ids decide.
+    // Above the limit the rows are read another way. Several share a time, so that ids decide.
     let total = limits::SORTED_POSTS_MAX + 10;
     let mut values = String::new();
     for number in 0..total {
@@ -206,7 +206,7 @@ pub async fn deleting_a_post_takes_all_with_it(world: World) {
     assert_eq!(refusal(&world.feed(ana, Action::DeletePost { post }).await), Refusal::NoSuchPost);
 }
 
-/// What a reaction's event tells.
+/// The contents of a reaction's event.
 fn reacted(outcome: &Outcome) -> (ReactionCounts, Option<PostReactionType>) {
     match post_change(committed(outcome)) {
         PostChange::Reacted { counts, reaction, .. } => {
@@ -236,7 +236,7 @@ pub async fn a_reaction_replaces_and_takes_back(world: World) {
     assert_eq!(refusal(&world.feed(beto, Action::Unreact { post }).await), Refusal::NoReaction);
     let read = whole(&world, None, post).await;
     assert_eq!((read.counts, read.updated_at), (counts(1, 0, 0), read.created_at), "no edit");
-    // Another program may have left two reactions of one user: both go.
+    // Another program may have left two reactions of one user: both are deleted.
     let text = format!(
         "INSERT INTO post_reactions (id, reaction_type, created_at, post_id, user_id) \
          VALUES ('{}', 'golazo', '2026-01-01 00:00:00.000000', '{}', '{}')",
@@ -260,7 +260,7 @@ pub async fn reactions_of_many_at_once_add_up(world: World) {
     let mut answers = Vec::new();
     for round in 0..60 {
         for (number, user) in users.iter().enumerate() {
-            // A fixed mixture in which same follows same often enough.
+            // A fixed mixture in which the same pairs meet often enough.
             let mixed = round * 31 + number * 17 + round * number;
             let (post, reaction) = (posts[mixed % 2], kinds[mixed / 2 % 5 % 3]);
             let action = if mixed % 7 == 0 { Action::Unreact { post } } else { Action::React { post, reaction } };
@@ -350,7 +350,7 @@ pub async fn a_post_shows_its_newest_reactions(world: World) {
     assert_eq!(read.counts.celebrations, users.len() as u64);
 }
 
-/// A post with more comments than one write deletes stays until they are gone, with counters that are right in between.
+/// A post with more comments than one write deletes stays until they are gone, with correct counters in between.
 pub async fn a_post_with_many_comments_goes_in_several_writes(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
     let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);

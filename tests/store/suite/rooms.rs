@@ -1,4 +1,4 @@
-//! Rooms: who is in them, who may change that, how they are made and listed.
+//! Rooms: their participants, who may change these, and how rooms are created and listed.
 
 use std::sync::Arc;
 use std::time::Duration;
