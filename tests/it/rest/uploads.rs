@@ -280,7 +280,7 @@ async fn files_go_when_nothing_names_them_any_more() {
     let reply = Form::new().text("content", "foto").text("parent", comment["id"].as_str().unwrap().to_owned());
     upload(&server, "POST", &at(&post, "comments/"), ANA, reply.part("image", file(PNG))).await;
     assert_eq!(files(&server), 5);
-    // Replaced or taken out of the list. An address that belongs to somebody else is nobody's file.
+    // A replaced file is removed. One that is taken out of the list stays while another post names it.
     let (_, edited) = upload(&server, "PATCH", &at(&post, ""), ANA, Form::new().part("video", file(MP4))).await;
     wait_for_files(&server, 5).await;
     assert_ne!(edited["video"], post["video"]);
