@@ -154,7 +154,8 @@ pub fn verify(password: &str, encoded: &str) -> bool {
 fn matches(password: &str, rest: &str) -> Option<bool> {
     let (iterations, rest) = rest.split_once('$')?;
     let (salt, hash) = rest.split_once('$')?;
-    let (iterations, hash) = (iterations.parse().ok()?, STANDARD.decode(hash).ok()?);
+    let iterations = iterations.parse().ok()?;
+    let hash = STANDARD.decode(hash).ok()?;
     // A truncated hash would be easier to match.
     if hash.len() != ring::digest::SHA256_OUTPUT_LEN {
         return None;
@@ -231,7 +232,8 @@ mod tests {
         let client = |number: u8| Some(IpAddr::from([10, 0, 0, number]));
         let waiting: Vec<_> = (0..limits::HASHES_WAITING_MAX)
             .map(|number| {
-                let (hasher, client) = (hasher.clone(), client(u8::try_from(number % 2).unwrap()));
+                let hasher = hasher.clone();
+                let client = client(u8::try_from(number % 2).unwrap());
                 tokio::spawn(async move { hasher.make(client, "x".into()).await })
             })
             .collect();

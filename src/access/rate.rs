@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn one_login_from_one_address_waits_after_ten_attempts() {
-        let (rates, ana) = (Rates::new(true), UserId::fresh());
+        let rates = Rates::new(true);
+        let ana = UserId::fresh();
         let client = Some("10.0.0.1".parse().unwrap());
         for _ in 0..limits::LOGIN_ATTEMPTS_MAX {
             rates.login(client, Login::Account(ana)).unwrap();
@@ -200,7 +201,8 @@ mod tests {
 
     #[test]
     fn to_hear_that_a_name_is_taken_costs_more() {
-        let (rates, client) = (Rates::new(true), Some("10.0.0.1".parse().unwrap()));
+        let rates = Rates::new(true);
+        let client = Some("10.0.0.1".parse().unwrap());
         let told = (0..100).take_while(|_| rates.registration(client).is_ok() && rates.taken(client).is_ok()).count();
         assert!((1..=8).contains(&told), "{told}");
         let other = Some("10.0.0.2".parse().unwrap());
@@ -210,7 +212,8 @@ mod tests {
 
     #[test]
     fn people_are_put_into_rooms_at_a_rate() {
-        let (rates, ana) = (Rates::new(true), UserId::fresh());
+        let rates = Rates::new(true);
+        let ana = UserId::fresh();
         rates.participants(ana, limits::ROOM_PARTICIPANTS_NEW_MAX).unwrap();
         assert!(rates.participants(ana, 2).is_err());
         rates.participants(UserId::fresh(), 2).unwrap();

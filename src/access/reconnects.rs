@@ -129,8 +129,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_a_second_for_each_user_and_room_and_the_rest_in_their_order() {
-        let (reconnects, [ana, beto]) = (Reconnects::new(true), [UserId::fresh(), UserId::fresh()]);
-        let (room, post) = (Topic::Room(RoomId::fresh()), Topic::Post(PostId::fresh()));
+        let reconnects = Reconnects::new(true);
+        let [ana, beto] = [UserId::fresh(), UserId::fresh()];
+        let room = Topic::Room(RoomId::fresh());
+        let post = Topic::Post(PostId::fresh());
         for (user, topic) in [(ana, room), (beto, room), (ana, post)] {
             assert!(matches!(reconnects.pass(user, topic), Pass::Now));
         }
@@ -142,7 +144,8 @@ mod tests {
         }
         assert!(matches!(reconnects.pass(ana, room), Pass::Never));
         // The ones in between give up.
-        let (first, last) = (held.remove(0), held.pop().unwrap());
+        let first = held.remove(0);
+        let last = held.pop().unwrap();
         drop(held);
         assert!(first.turn().await && began.elapsed() >= HANDSHAKE_EVERY);
         assert!(last.turn().await && began.elapsed() >= HANDSHAKE_EVERY * 2);
@@ -153,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_user_waits_at_a_bounded_number_of_doors_and_old_keys_go() {
-        let (reconnects, ana) = (Reconnects::new(true), UserId::fresh());
+        let reconnects = Reconnects::new(true);
+        let ana = UserId::fresh();
         let mut held = Vec::new();
         'rooms: loop {
             let room = Topic::Room(RoomId::fresh());

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_and_nothing_is_left_behind() {
-        let (sockets, [ana, beto]) = (Sockets::new(true), [UserId::fresh(), UserId::fresh()]);
+        let sockets = Sockets::new(true);
+        let [ana, beto] = [UserId::fresh(), UserId::fresh()];
         let key = |index: usize| SessionKey { shard: ShardId(1), index: u32::try_from(index).unwrap(), generation: 0 };
         let room = Topic::Room(RoomId::fresh());
         for (topic, most) in [(room, SOCKETS_PER_PLACE_MAX), (Topic::Feed(ana), SOCKETS_PER_LISTENER_MAX)] {

@@ -241,7 +241,8 @@ pub struct Refresh {
 fn check(claims: &Claims<'_>, token_type: &str, now: Timestamp) -> Result<Refresh, TokenError> {
     let seconds = now.seconds();
     let expires = whole(claims.exp).ok_or(TokenError::Invalid)?;
-    let (begins, issued) = (optional(claims.nbf)?, optional(claims.iat)?);
+    let begins = optional(claims.nbf)?;
+    let issued = optional(claims.iat)?;
     if expires <= seconds || begins.is_some_and(|begins| begins > seconds) {
         return Err(TokenError::Invalid);
     }

@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_password_change_spares_who_asked_and_who_comes_later() {
-        let (user, at) = (UserId::fresh(), Timestamp(1_769_941_800_123_456));
+        let user = UserId::fresh();
+        let at = Timestamp(1_769_941_800_123_456);
         let begun = |micros| FamilyId::begun(Timestamp(at.0 + micros));
         let asked = begun(-5_000_000);
         let end = LoginEnd { user, ended: Ended::AllBut(asked), at };

@@ -52,7 +52,8 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn new() -> Self {
-        let (poll, events) = (Poll::new().unwrap(), Events::with_capacity(256));
+        let poll = Poll::new().unwrap();
+        let events = Events::with_capacity(256);
         Self { seats: Vec::new(), faults: Vec::new(), poll, events, buffer: vec![0; 256 * 1024] }
     }
 
@@ -94,7 +95,8 @@ impl Fleet {
 
     /// Sends and listens until the condition holds. Stops early at the alarm, or when nothing more arrives.
     pub fn run(&mut self, alarm: &AtomicBool, until: impl Fn(&[Seat]) -> bool) -> Result<(), String> {
-        let (began, mut heard_at) = (Instant::now(), Instant::now());
+        let began = Instant::now();
+        let mut heard_at = Instant::now();
         while !until(&self.seats) {
             if alarm.load(Ordering::Relaxed) {
                 return Err(format!("stopped by the alarm after {:?}", began.elapsed()));

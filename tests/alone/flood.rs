@@ -57,7 +57,8 @@ async fn talk_meanwhile(ana: &mut Socket, beto: &mut Socket, floods: &[JoinHandl
 async fn who_floods_costs_little_and_without_reading_is_let_go() {
     let _turn = turn::mine().await;
     let server = Server::builder().seed(6, 1, 6).set("PREGON_SHARDS", 1).start().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     ana.until_pong().await;
     beto.until_pong().await;
     server.forget_peak();

@@ -182,7 +182,8 @@ async fn reactions_are_thinned_out_and_the_last_counts_are_those_of_the_table() 
     let server = seeded().await;
     let watched = "--reactors 10 --viewers 4 --followers 4 --connections 4";
     let hot = report(&server, &format!("reactions --fixture rooms.json {watched} --rate 200 {SHORT}"));
-    let (reacted, removed) = (hot["reacted"].as_u64().unwrap(), hot["removed"].as_u64().unwrap());
+    let reacted = hot["reacted"].as_u64().unwrap();
+    let removed = hot["removed"].as_u64().unwrap();
     assert!(reacted + removed > 100 && removed > 0, "{hot}");
     let frames = hot["frames_of_one_max"].as_u64().unwrap();
     assert!((5..=10 + 11 + 10 * hot["seconds"].as_f64().unwrap() as u64).contains(&frames), "{hot}");

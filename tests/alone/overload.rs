@@ -53,7 +53,8 @@ fn mixed(voice: &Arc<Voice>, sender: usize, count: usize) -> impl Iterator<Item 
 
 /// Texts that a user sends one after the other by REST during the load.
 fn by_rest(server: &Server, user: usize, path: &str, voice: &Arc<Voice>) -> JoinHandle<Result<(), String>> {
-    let (url, token) = (server.http(path), server.fixture.users[user].token.clone());
+    let url = server.http(path);
+    let token = server.fixture.users[user].token.clone();
     let voice = voice.clone();
     let send = async move {
         let client = reqwest::Client::new();
@@ -135,7 +136,9 @@ fn two_rooms_flooded_at_once_never_hear_each_other() {
         let opened = now(server.done("POST", &chat_with(&server, MEMBERS), 0, None));
         let watch = Watch::begin(&server, &private_path(&server, &opened, 0));
         for round in 0..3 {
-            let (mut fleet, mut stalled, mut sayings) = (Fleet::new(), Vec::new(), Vec::new());
+            let mut fleet = Fleet::new();
+            let mut stalled = Vec::new();
+            let mut sayings = Vec::new();
             for room in 0..2 {
                 let voice = Voice::new(room, 300);
                 let path = |place: usize| server.chat_path(room, server.fixture.rooms[room].members[place]);
@@ -225,7 +228,8 @@ struct ByRest {
 
 impl ByRest {
     fn run(&self, name: &str, server: Server) {
-        let (mut fleet, mut stalled) = (Fleet::new(), Vec::new());
+        let mut fleet = Fleet::new();
+        let mut stalled = Vec::new();
         let voices = [0, 1].map(|room| Voice::new(room, LONG_CHARS));
         for (room, voice) in voices.iter().enumerate() {
             let people = people(&server, room);
@@ -394,7 +398,8 @@ fn fifty_who_read_hardly_notice_a_hundred_and_fifty_who_do_not() {
     let server = now(Server::builder().seed(members, 1, members).set("PREGON_SHARDS", 1).start());
     let voice = Voice::new(0, LONG_CHARS);
     let mut crowd = Crowd::join(&server, 0..READERS);
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
+    let mut with = Vec::new();
     round(&mut crowd, 0);
     for pair in 0..PAIRS {
         without.push(round(&mut crowd, 2 * pair + 1));
@@ -409,6 +414,7 @@ fn fifty_who_read_hardly_notice_a_hundred_and_fifty_who_do_not() {
         times.sort_unstable();
     }
     // The machine's other work makes rounds slower, never faster, so the faster quarter is compared.
-    let (without, with) = (without[PAIRS / 4], with[PAIRS / 4]);
+    let without = without[PAIRS / 4];
+    let with = with[PAIRS / 4];
     assert!(with <= without * 2 + NOISE, "p99 {without:?} without, {with:?} with {STALLED} stalled readers");
 }

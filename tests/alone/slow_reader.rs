@@ -101,7 +101,8 @@ async fn a_stalled_reader_among_a_thousand_is_let_go_and_nobody_notices() {
         said += MESSAGES;
         (round(crowd, said - MESSAGES), said - MESSAGES)
     };
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
+    let mut with = Vec::new();
     next_round(&mut crowd);
     for pair in 1..=PAIRS {
         server.forget_peak();
@@ -123,7 +124,8 @@ async fn a_stalled_reader_among_a_thousand_is_let_go_and_nobody_notices() {
         assert_whole(socket, frames, first, stalled_at);
     }
     eprintln!("p99 without {without:?}, with {with:?}");
-    let (without, with) = (median(without), median(with));
+    let without = median(without);
+    let with = median(with);
     assert!(with <= without.mul_f64(1.25) + NOISE, "p99 {without:?} without, {with:?} with a stalled reader");
     server.wait_for_metric("pregon_sessions", |sessions| sessions == (MEMBERS - 1) as f64).await;
 }

@@ -157,7 +157,9 @@ impl Ear {
     fn check(&self, text: &[u8], is_durable: bool) -> Option<(usize, usize)> {
         let mut parts = text.splitn(4, |byte| *byte == b'.');
         let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<usize>().ok();
-        let (room, sender, number) = (number()?, number()?, number()?);
+        let room = number()?;
+        let sender = number()?;
+        let number = number()?;
         let filler = if is_durable { &self.voice.durable } else { &self.voice.signal };
         let rest = parts.next()?.strip_prefix(filler.as_bytes())?;
         let is_whole = rest.starts_with(b"\"") && rest.ends_with(b"}") && rest.len() < 4 * 1024 * 1024;

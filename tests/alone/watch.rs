@@ -59,18 +59,24 @@ impl Watch {
     pub fn begin(server: &Server, path: &str) -> Self {
         server.forget_peak();
         let socket = greeted(server, path);
-        let (alarm, is_over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let alarm = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::new(AtomicBool::new(false));
         let peak = Arc::new(AtomicU64::new(0));
         let pings = std::thread::spawn({
-            let (alarm, is_over) = (alarm.clone(), is_over.clone());
+            let alarm = alarm.clone();
+            let is_over = is_over.clone();
             move || ping(socket, &alarm, &is_over)
         });
         let answers = std::thread::spawn({
-            let (address, is_over) = (server.address().to_owned(), is_over.clone());
+            let address = server.address().to_owned();
+            let is_over = is_over.clone();
             move || ask(&address, &is_over)
         });
         let memory = std::thread::spawn({
-            let (pid, alarm, is_over, peak) = (server.pid(), alarm.clone(), is_over.clone(), peak.clone());
+            let pid = server.pid();
+            let alarm = alarm.clone();
+            let is_over = is_over.clone();
+            let peak = peak.clone();
             move || look_at_memory(pid, &alarm, &is_over, &peak)
         });
         Self { alarm, began: Instant::now(), is_over, peak, pings, answers, memory }
@@ -80,7 +86,8 @@ impl Watch {
     pub fn end(self, name: &str, server: &mut Server) -> Vec<String> {
         let took = self.began.elapsed();
         self.is_over.store(true, Ordering::Relaxed);
-        let (pings, answers) = (self.pings.join().unwrap(), self.answers.join().unwrap());
+        let pings = self.pings.join().unwrap();
+        let answers = self.answers.join().unwrap();
         self.memory.join().unwrap();
         let mut faults = Vec::new();
         // If the sockets of a process end, the process is about to end.
@@ -141,7 +148,8 @@ fn ping((socket, mut frames): (TcpStream, Frames), alarm: &AtomicBool, is_over: 
     let sent = Arc::new(Mutex::new(Vec::<Instant>::new()));
     let mut hand = socket.try_clone().unwrap();
     let sending = std::thread::spawn({
-        let (sent, is_over) = (sent.clone(), is_over.clone());
+        let sent = sent.clone();
+        let is_over = is_over.clone();
         move || {
             while !is_over.load(Ordering::Relaxed) {
                 let number = sent.lock().unwrap().len();

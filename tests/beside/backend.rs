@@ -36,7 +36,8 @@ impl Django {
     }
 
     async fn start_with(more: &[(&str, &str)]) -> Self {
-        let (database, redis) = (MariaDb::shared().new_database().await, Redis::start());
+        let database = MariaDb::shared().new_database().await;
+        let redis = Redis::start();
         let environment = environment(&database, &redis.url(), more);
         run(manage(&environment, &["migrate"]));
         let mut command = manage(&environment, &["serve"]);

@@ -44,7 +44,8 @@ impl Nginx {
         let folder = tempfile::tempdir().unwrap();
         let held = HeldPort::new();
         let port = held.number();
-        let (path, site) = (folder.path(), folder.path().join("site.conf"));
+        let path = folder.path();
+        let site = folder.path().join("site.conf");
         std::fs::write(&site, adapted(port, pregon, django, path)).unwrap();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|what| format!("{what}_temp_path {};\n", path.join(what).display()))
@@ -114,7 +115,8 @@ async fn json_of(url: String, token: &str) -> Value {
 async fn each_path_goes_to_its_server_and_sockets_pass() {
     let django = Django::start().await;
     django.pregon(&["migrate"]);
-    let (ana, beto) = (django.user("ana").await, django.user("beto").await);
+    let ana = django.user("ana").await;
+    let beto = django.user("beto").await;
     let server = django.pregon_server_with(&[&ana, &beto], &[("PREGON_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let nginx = Nginx::start(server.address(), django.address()).await;
     let token = ana["token"].as_str().unwrap();

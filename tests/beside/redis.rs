@@ -13,7 +13,8 @@ pub struct Redis {
 impl Redis {
     /// Starts one on a free port.
     pub fn start() -> Self {
-        let (folder, port) = (new_folder("redis"), HeldPort::new());
+        let folder = new_folder("redis");
+        let port = HeldPort::new();
         let arguments = [
             ("--port", port.number().to_string()),
             ("--bind", "127.0.0.1".to_owned()),
@@ -22,7 +23,8 @@ impl Redis {
             ("--appendonly", "no".to_owned()),
         ];
         let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        let (program, ready) = (program(&folder), "Ready to accept connections");
+        let program = program(&folder);
+        let ready = "Ready to accept connections";
         Self { service: Service::start(folder, &program, &arguments, ready), port }
     }
 

@@ -191,7 +191,8 @@ async fn what_a_server_makes_is_for_its_owner_alone() {
     let server = Server::builder().seed(2, 1, 2).start().await;
     said(&run(server.folder(), &["backup", "copy.db"], &[]));
     let mut folders = vec![server.folder().to_owned()];
-    let (mut files, mut others) = (0, Vec::new());
+    let mut files = 0;
+    let mut others = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in
             std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != "server.log")

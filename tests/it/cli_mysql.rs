@@ -213,7 +213,8 @@ async fn naive_times_are_shown_everywhere_where_they_are_asked_for() {
     let zone = "America/Bogota";
     let server = Server::builder().seed(2, 1, 2).set("PREGON_TIME_STYLE", "naive").set("PREGON_DB_ZONE", zone);
     let server = server.start().await;
-    let (user, room) = (&server.fixture.users[0], &server.fixture.rooms[0].id);
+    let user = &server.fixture.users[0];
+    let room = &server.fixture.rooms[0].id;
     let client = reqwest::Client::new();
     let messages = server.http(&format!("/api/messaging/chats/{room}/messages/"));
     let body = json!({"content": "hola"});

@@ -159,7 +159,8 @@ fn write_control(value: &Value, key: [u8; 4], out: &mut Vec<u8>) {
 }
 
 fn write_stream(sent: &[Sent], close: Option<&Value>) -> (Vec<u8>, Vec<Value>) {
-    let (mut bytes, mut values) = (Vec::new(), Vec::new());
+    let mut bytes = Vec::new();
+    let mut values = Vec::new();
     for sent in sent {
         write_sent(sent, &mut bytes, &mut values);
     }
@@ -392,8 +393,10 @@ proptest! {
         cuts.sort_unstable();
         cuts.push(payload.len());
         // The position of each payload byte in the stream.
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
-        let (mut opcode, mut start) = (Data::Text, 0);
+        let mut bytes = Vec::new();
+        let mut places = Vec::new();
+        let mut opcode = Data::Text;
+        let mut start = 0;
         for (n, cut) in cuts.iter().enumerate() {
             let part = &payload[start..*cut];
             frame(OpCode::Data(opcode), n + 1 == cuts.len(), [5, 6, 7, 8], part, &mut bytes);
@@ -428,7 +431,8 @@ proptest! {
         offset in 0..usize::MAX / 2,
     ) {
         let at = at.index(bytes.len() + 1);
-        let (mut fast, mut plain) = (bytes.clone(), bytes.clone());
+        let mut fast = bytes.clone();
+        let mut plain = bytes.clone();
         unmask(&mut fast[at..], key, offset);
         unmask_plain(&mut plain[at..], key, offset);
         prop_assert_eq!(&fast, &plain);

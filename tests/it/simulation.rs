@@ -57,7 +57,8 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let topics = (0..random.random_range(1..4)).map(|_| Topic::Room(RoomId::fresh())).collect();
         let sessions = (0..random.random_range(1..12)).map(|_| Shadow::default()).collect();
-        let (arena, registry) = (Arena::default(), Registry::default());
+        let arena = Arena::default();
+        let registry = Registry::default();
         Self { random, arena, single: OpenChunk::default(), registry, topics, sessions, number: 0 }
     }
 

@@ -17,7 +17,8 @@ async fn an_upload_goes_on_in_another_room_and_leaving_the_page_asks_first() {
 
 async fn uploads(server: Server, tab: Tab) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (small, large) = (folder.path().join("playa.png"), folder.path().join("enorme.png"));
+    let small = folder.path().join("playa.png");
+    let large = folder.path().join("enorme.png");
     std::fs::write(&small, PNG).expect("a picture can be written");
     std::fs::File::create(&large).and_then(|file| file.set_len(TOO_LARGE_BYTES)).expect("a file may have holes");
     tab.enter(&server, 0).await;

@@ -35,7 +35,8 @@ struct Way {
 impl Way {
     async fn to(server_port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, fate) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU8::new(0)));
+        let port = listener.local_addr().unwrap().port();
+        let fate = Arc::new(AtomicU8::new(0));
         let shared = Arc::clone(&fate);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -52,7 +53,8 @@ impl Way {
 }
 
 async fn carry(mut client: TcpStream, mut server: TcpStream, fate: Arc<AtomicU8>) {
-    let (mut question, mut answer) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut question = vec![0; 1 << 16];
+    let mut answer = vec![0; 1 << 16];
     loop {
         tokio::select! {
             read = client.read(&mut question) => {
@@ -104,7 +106,8 @@ impl Scene {
         let server_port = crate::support::private::MariaDb::shared().port();
         let way = Way::to(server_port).await;
         let url = direct.replace(&format!(":{server_port}/"), &format!(":{}/", way.port)) + "?prefer_socket=false";
-        let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+        let port = Arc::new(Recorder::default());
+        let clock = TestClock::new();
         let options = MysqlOptions { clock: clock.as_clock(), ..MysqlOptions::new(Link::parse(&url).unwrap()) };
         let store = MysqlStore::open(options, Arc::clone(&port) as _).await.unwrap();
         let world = World { backend: Box::new(backend.clone()), store: store as Arc<dyn Store>, port, clock };

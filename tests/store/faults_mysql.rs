@@ -21,7 +21,8 @@ use pregon::store::{RegisterError, Store, StoreError, Writes};
 
 /// A world whose store is known to be MySQL.
 async fn world(backend: Maria) -> (World, Arc<MysqlStore>) {
-    let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+    let port = Arc::new(Recorder::default());
+    let clock = TestClock::new();
     let store = backend.open_store(Arc::clone(&port), &clock).await;
     (World { backend: Box::new(backend), store: Arc::clone(&store) as _, port, clock }, store)
 }
@@ -193,7 +194,8 @@ async fn a_row_that_cannot_be_read_fails_those_alone_who_need_it() {
     let (world, store) = world(backend.clone()).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
     let message = sent(&world.write(users[0], room, send("hola")).await).id;
-    let (post, good) = (world.publish(users[0], "hola").await, world.publish(users[0], "otra").await);
+    let post = world.publish(users[0], "hola").await;
+    let good = world.publish(users[0], "otra").await;
     let mut other = backend.connect().await;
     other.query_drop("SET foreign_key_checks = 0").await.unwrap();
     other.query_drop("UPDATE messages SET sender_id = 'nobody'").await.unwrap();

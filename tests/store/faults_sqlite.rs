@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 
 /// A world whose store is known to be SQLite.
 async fn world() -> (World, Arc<SqliteStore>, RoomId, Vec<UserId>) {
-    let (backend, port, clock) = (Sqlite::new(), Arc::new(Recorder::default()), TestClock::new());
+    let backend = Sqlite::new();
+    let port = Arc::new(Recorder::default());
+    let clock = TestClock::new();
     let store = backend.open_store(Arc::clone(&port) as _, &clock);
     let world = World { backend: Box::new(backend), store: Arc::clone(&store) as _, port, clock };
     let (room, users) = world.room(&["ana", "beto"]).await;
@@ -116,7 +118,8 @@ async fn a_write_of_several_events_fails_as_a_whole() {
     let outcomes = all(answers.into()).await;
     assert_eq!(refusal(&outcomes[1]), Refusal::Unavailable);
     let seqs: Vec<_> = world.events().iter().map(|event| (event.topic, event.cursor.seq)).collect();
-    let (on_post, told) = (Topic::Post(post), Topic::Notifications(users[0]));
+    let on_post = Topic::Post(post);
+    let told = Topic::Notifications(users[0]);
     assert_eq!(seqs, [(on_post, 2), (told, 1), (on_post, 3), (told, 2)]);
     let read = world.store.post(None, post).await.unwrap().unwrap();
     assert_eq!((read.comments_count, read.comments.len()), (2, 2));

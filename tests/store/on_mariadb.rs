@@ -146,10 +146,13 @@ async fn rows_that_others_add_are_counted_where_their_columns_do_not_move() {
     let (world, _) = world(Maria::new(Ids::Char)).await;
     let [ana, beto] = world.users(["ana", "beto"]).await;
     let post = world.publish(ana, "hola").await;
-    let (top, reply) = (CommentId::fresh(), CommentId::fresh());
+    let top = CommentId::fresh();
+    let reply = CommentId::fresh();
     for (id, parent) in [(top, "NULL".to_owned()), (reply, format!("'{}'", top.hex()))] {
         let dated = "'2026-01-01 00:00:00'";
-        let (id, beto, post) = (id.hex(), beto.hex(), post.hex());
+        let id = id.hex();
+        let beto = beto.hex();
+        let post = post.hex();
         let row = format!("'{id}', 'de otro', NULL, 0, 0, 0, {dated}, {dated}, {parent}, '{beto}', '{post}'");
         world.backend.sql(&format!("INSERT INTO comments VALUES ({row})")).await;
     }
@@ -176,7 +179,8 @@ async fn rows_that_others_add_are_counted_where_their_columns_do_not_move() {
 async fn notifications_of_others_in_either_form_are_read() {
     let (world, _) = world(Maria::in_zone(Ids::Mixed, "America/Bogota")).await;
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (id, story) = (NotificationId::fresh(), uuid::Uuid::from_u128(9));
+    let id = NotificationId::fresh();
+    let story = uuid::Uuid::from_u128(9);
     let row = format!(
         "'{}', 'story_reply', NULL, NULL, 'hola', 0, '2026-02-01 05:30:00', NULL, '{}', '{}', NULL, '{story}'",
         id.0,
@@ -195,7 +199,8 @@ async fn notifications_of_others_in_either_form_are_read() {
 async fn a_page_costs_as_many_queries_however_long_it_is() {
     let (world, _) = world(Maria::on(Box::leak(Box::new(MariaDb::start())), Ids::Uuid)).await;
     let users = world.users(["ana", "beto", "caro"]).await;
-    let (mut posts, mut rooms) = (0, 0);
+    let mut posts = 0;
+    let mut rooms = 0;
     let mut costs = Vec::new();
     for length in [2, 16] {
         while posts < length {

@@ -143,7 +143,8 @@ async fn a_seeded_database_has_what_was_asked_for() {
 #[tokio::test]
 async fn a_copy_of_a_database_in_use_opens_and_begins_its_logs_anew() {
     let backend = Sqlite::new();
-    let (path, copy) = (backend.path(), backend.folder.path().join("copy.db"));
+    let path = backend.path();
+    let copy = backend.folder.path().join("copy.db");
     let world = World::new(Box::new(backend)).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
     for text in ["uno", "dos", "tres"] {
@@ -182,7 +183,8 @@ async fn closing_empties_the_log_and_keeps_everything() {
 #[tokio::test]
 async fn a_dropped_store_has_committed_what_was_queued() {
     let backend = Sqlite::new();
-    let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+    let port = Arc::new(Recorder::default());
+    let clock = TestClock::new();
     let store = backend.open(Arc::clone(&port), &clock).await;
     let world = World { backend: Box::new(backend), store, port, clock };
     let (room, users) = world.room(&["ana", "beto"]).await;
@@ -225,7 +227,8 @@ async fn lists_of_people_are_bounded() {
         assert_eq!(database.execute(sql, [&ana_hex]).unwrap(), many - 1);
     }
     let store = open(&path).unwrap();
-    let (friends, followers) = (store.friends(ana, ana).await.unwrap(), store.followers(ana, ana).await.unwrap());
+    let friends = store.friends(ana, ana).await.unwrap();
+    let followers = store.followers(ana, ana).await.unwrap();
     assert_eq!([friends.len(), followers.len()], [PEOPLE_LISTED_MAX as usize; 2]);
     store.close().await;
 }

@@ -31,7 +31,8 @@ async fn a_sweep_takes_what_is_old_and_beyond_the_newest_thousand() {
     let world = World::new(Box::new(Maria::new(Ids::Uuid))).await;
     // The clock stands still, so the sweep at the start finds nothing.
     let now = world.clock.now().0;
-    let (young, old) = (now, now - DAY_MICROS - 1);
+    let young = now;
+    let old = now - DAY_MICROS - 1;
     let id = "00000000000000000000000000000000";
     for (topic, count, created_at) in [
         ("all old", 2600, format!("{old}")),

@@ -166,7 +166,8 @@ impl Model {
     fn decide(&mut self, actor: UserId, action: &Action, outcome: &Outcome) -> Result<Expected, Expected> {
         match action {
             Action::Publish { post, new } => {
-                let (reactions, shares) = (BTreeMap::new(), BTreeSet::new());
+                let reactions = BTreeMap::new();
+                let shares = BTreeSet::new();
                 let post_row =
                     Post { author: actor, is_public: new.is_public, allows_comments: true, reactions, shares };
                 self.posts.insert(*post, post_row);
@@ -359,7 +360,8 @@ fn any_action(dice: &mut Dice, known: &Known) -> Action {
             Action::Publish { post: PostId::fresh(), new: Box::new(new) }
         }
         3 => {
-            let (is_public, allow_comments) = (Some(dice.roll(3) > 0), Some(dice.roll(3) > 0));
+            let is_public = Some(dice.roll(3) > 0);
+            let allow_comments = Some(dice.roll(3) > 0);
             Action::EditPost { post, patch: Box::new(PostPatch { is_public, allow_comments, ..PostPatch::default() }) }
         }
         4 => Action::DeletePost { post },
@@ -427,7 +429,8 @@ async fn compare_with_model(backend: Box<dyn Backend>, seed: u64, more: usize) {
         };
         let mut asked = Vec::new();
         for _ in 0..=dice.roll(more.max(1)) {
-            let (actor, action) = (dice.of(&users), any_action(&mut dice, &known));
+            let actor = dice.of(&users);
+            let action = any_action(&mut dice, &known);
             asked.push((actor, action.clone(), world.queue_feed(actor, action)));
         }
         for (actor, action, answer) in asked {

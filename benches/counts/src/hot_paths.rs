@@ -110,7 +110,8 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
     let session = Session::admitted(&entry, Seconds(0), 0);
     let frame = masked(json.as_bytes());
     let mut received = frame.clone();
-    let (mut decoder, mut reader) = (Decoder::new(), Reader::default());
+    let mut decoder = Decoder::new();
+    let mut reader = Reader::default();
     let mut out = Vec::with_capacity(8 * 1024);
     move || {
         received.copy_from_slice(&frame);

@@ -218,7 +218,9 @@ mod tests {
     fn does_what_the_plain_rule_does_through_commits_and_roll_backs() {
         for seed in 1..=256_u64 {
             let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
-            let (mut twins, mut plain, mut now) = (Twins::default(), Plain::default(), Timestamp(1_000_000_000));
+            let mut twins = Twins::default();
+            let mut plain = Plain::default();
+            let mut now = Timestamp(1_000_000_000);
             let mut absorbed = 0;
             for _ in 0..60 {
                 let before = plain.clone();
@@ -254,7 +256,8 @@ mod tests {
 
     #[test]
     fn nothing_is_a_twin_of_what_came_before_the_clock_was_put_back() {
-        let (mut twins, later) = (Twins::default(), Timestamp(10_000_000_000));
+        let mut twins = Twins::default();
+        let later = Timestamp(10_000_000_000);
         let socket = Candidate { transport: Transport::Socket, ..candidate("hola") };
         twins.enter(&socket, MessageId(uuid::Uuid::nil()), later);
         twins.keep(later);

@@ -198,7 +198,10 @@ pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Fault> {
 
 /// The depth of nesting of valid JSON.
 fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
+    let mut depth = 0_usize;
+    let mut deepest = 0;
+    let mut in_text = false;
+    let mut is_escaped = false;
     for byte in json.bytes() {
         match byte {
             _ if is_escaped => is_escaped = false,
@@ -383,7 +386,8 @@ mod tests {
             assert_eq!(parse(frame), Err(reason::BAD_JSON), "{frame:.20}");
         }
         let signal = |levels: usize| {
-            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            let open = "[".repeat(levels);
+            let close = "]".repeat(levels);
             format!(r#"{{"type":"signal","data":{open}"]\"["{close}}}"#)
         };
         assert_eq!(parse(&signal(JSON_DEPTH_MAX + 1)), Err(reason::BAD_JSON));

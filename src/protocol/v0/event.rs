@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn frames_read_as_the_backend_writes_them() {
-        let (ana, message) = (account(), MESSAGE.parse().unwrap());
+        let ana = account();
+        let message = MESSAGE.parse().unwrap();
         assert_eq!(
             payload(|out| typing_status(out, &ana, true)),
             format!(r#"{{"type":"typing_status","user_id":"{ANA}","username":"ana","is_typing":true}}"#)

@@ -175,7 +175,8 @@ fn images() -> String {
 fn frames(write: impl FnOnce(&mut Vec<u8>)) -> Vec<(String, usize)> {
     let mut out = Vec::new();
     write(&mut out);
-    let (mut rest, mut found) = (&out[..], Vec::new());
+    let mut rest = &out[..];
+    let mut found = Vec::new();
     while let [0x81, length, ..] = *rest {
         let (header, length) = match length {
             126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
@@ -196,7 +197,8 @@ fn client_id() -> String {
 }
 
 fn chat_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
-    let (id, username) = (MessageId(Uuid::nil()), || endless().into_boxed_str());
+    let id = MessageId(Uuid::nil());
+    let username = || endless().into_boxed_str();
     let account = Account { id: UserId(Uuid::nil()), username: username(), is_active: true };
     let user = account.id;
     let message = Arc::new(message());
@@ -223,7 +225,8 @@ fn chat_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
 }
 
 fn feed_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
-    let (author, id) = (UserId(Uuid::nil()), CommentId(Uuid::nil()));
+    let author = UserId(Uuid::nil());
+    let id = CommentId(Uuid::nil());
     let event = |change| PostEvent { post: PostId(Uuid::nil()), author, is_public: true, change };
     let on_feed = |change| frames(|out| feed_event::for_feeds(out, presenter, &event(change)));
     let on_post = |change| frames(|out| feed_event::for_post(out, presenter, &event(change)));

@@ -103,7 +103,8 @@ async fn greeted(server: &Server, path: &str) -> Socket {
 async fn a_message_of_pregons_is_the_same_to_djangos_orm() {
     for django in both_forms().await {
         django.pregon(&["migrate"]);
-        let (ana, beto) = (django.user("ana").await, django.user("beto").await);
+        let ana = django.user("ana").await;
+        let beto = django.user("beto").await;
         let room = django.act("room", json!({"members": ["ana", "beto"]})).await;
         let server = django.pregon_server(&[&ana, &beto]).await;
         let room_id = room["id"].as_str().unwrap();

@@ -27,7 +27,8 @@ async fn notify(django: &Django, message: &str, more: Value) -> Value {
 }
 
 async fn in_room(server: &Server, room: &Value, user: usize) -> Socket {
-    let (room, token) = (room["id"].as_str().unwrap(), &server.fixture.users[user].token);
+    let room = room["id"].as_str().unwrap();
+    let token = &server.fixture.users[user].token;
     let mut socket = Socket::open(server, &format!("/ws/chat/{room}/?token={token}")).await;
     socket.expect("connection_success").await;
     socket
@@ -53,11 +54,13 @@ async fn notifications_and_messages_of_the_orm_are_heard_once_on_two_nodes() {
     let users: Vec<&Value> = users.iter().collect();
     let room = django.act("room", json!({"members": ["ana", "beto"]})).await;
     notify(&django, "antes", json!({})).await;
-    let (one, other) = (django.pregon_server(&users).await, django.pregon_server(&users).await);
+    let one = django.pregon_server(&users).await;
+    let other = django.pregon_server(&users).await;
     let mut bells = [one.notifications(0).await, one.notifications(0).await, other.notifications(0).await];
     let mut chats = [in_room(&one, &room, 0).await, in_room(&other, &room, 1).await];
     for number in 0..5 {
-        let (text, began) = (format!("aviso {number}"), Instant::now());
+        let text = format!("aviso {number}");
+        let began = Instant::now();
         let row = notify(&django, &text, json!({})).await;
         for bell in &mut bells {
             let frame = bell.next_json().await;
@@ -93,7 +96,8 @@ async fn rows_of_long_transactions_are_found_and_pregons_own_are_not_told_twice(
     let room = django.act("room", json!({"members": ["ana", "beto"]})).await;
     let server = django.pregon_server(&users.iter().collect::<Vec<_>>()).await;
     let mut bell = server.notifications(0).await;
-    let (mut ana, mut beto) = (in_room(&server, &room, 0).await, in_room(&server, &room, 1).await);
+    let mut ana = in_room(&server, &room, 0).await;
+    let mut beto = in_room(&server, &room, 1).await;
     // The first look only learns which rows are old.
     notify(&django, "primero", json!({})).await;
     assert_eq!(bell.next_json().await["notification"]["message"], "primero");
@@ -152,7 +156,8 @@ async fn follows_friendships_and_deactivations_take_effect_on_open_sockets() {
     let mut bell = server.notifications(0).await;
     let post = django.act("post", json!({"author": "beto", "content": "adiós"})).await;
     let mut on_post = server.on_post(&post, 0).await;
-    let (mut chat, mut others) = (in_room(&server, &room, 0).await, in_room(&server, &room, 1).await);
+    let mut chat = in_room(&server, &room, 0).await;
+    let mut others = in_room(&server, &room, 1).await;
     // A socket less than a second old is left to the next look. These must be older, and only time makes them so.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let began = Instant::now();

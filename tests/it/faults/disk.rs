@@ -24,7 +24,8 @@ async fn say(socket: &mut Socket, content: &str) {
 #[tokio::test]
 async fn a_full_disk_is_told_to_senders_alone_and_forgotten_when_there_is_room() {
     let mut server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     say(&mut ana, "antes").await;
     let before = beto.expect("chat_message").await["message"].clone();
     ana.expect("chat_message").await;
@@ -71,7 +72,8 @@ async fn a_full_disk_is_told_to_senders_alone_and_forgotten_when_there_is_room()
 #[tokio::test]
 async fn a_disk_that_fills_up_under_load_keeps_exactly_what_was_echoed() {
     let mut server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     say(&mut ana, "0").await;
     ana.expect("chat_message").await;
     let mut wal = server.database().into_os_string();

@@ -58,7 +58,8 @@ async fn take_part(mut socket: Socket, label: String, user: String, is_sender: b
     let mut count = 0;
     while let Some(frame) = socket.try_next_json().await {
         let is_message = frame["type"] == "chat_message";
-        let (id, sender) = (frame["message"]["id"].clone(), frame["message"]["sender"]["id"].clone());
+        let id = frame["message"]["id"].clone();
+        let sender = frame["message"]["sender"]["id"].clone();
         let content = frame["message"]["content"].as_str().unwrap_or_default().to_owned();
         heard(frame);
         if !is_message {
@@ -189,7 +190,8 @@ async fn whatever_anybody_heard_survives_kill_9_once_and_in_its_order() {
             let Some(echoed) = messages.remove(id) else { continue };
             let fixed = |of: &Value| (of["created_at"].clone(), of["sender"]["id"].clone(), of["message_type"].clone());
             assert_eq!(fixed(&message), fixed(&echoed));
-            let (content, was_edited) = (message["content"].as_str().unwrap(), message["is_edited"] == true);
+            let content = message["content"].as_str().unwrap();
+            let was_edited = message["is_edited"] == true;
             let original = echoed["content"].as_str().unwrap();
             assert_eq!(content, if was_edited { format!("{original} editado") } else { original.to_owned() });
             assert!(edited.remove(id).is_none_or(|text| text == content), "an edit that was heard is lost");
@@ -227,7 +229,8 @@ async fn a_deletion_that_is_cut_off_leaves_what_adds_up() {
         ))
         .unwrap();
     let number = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    let (client, token) = (reqwest::Client::new(), server.fixture.users[0].token.clone());
+    let client = reqwest::Client::new();
+    let token = server.fixture.users[0].token.clone();
     let url = server.http(&format!("/api/posts/comments/{}/", root["id"].as_str().unwrap()));
     let asked = tokio::spawn(client.delete(url).bearer_auth(token).send());
     while number("SELECT comments_count FROM posts") > answers as i64 - 1000 {

@@ -34,7 +34,8 @@ async fn hear(socket: &mut Socket, contents: &[String]) {
 #[tokio::test]
 async fn a_lock_of_some_seconds_is_waited_for() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let lock = lock(&server);
     let contents: Vec<String> = (0..10).map(|number| format!("paciencia {number}")).collect();
     for content in &contents {
@@ -56,7 +57,8 @@ async fn a_lock_of_some_seconds_is_waited_for() {
 #[tokio::test]
 async fn a_lock_that_stays_is_told_to_senders_and_nothing_comes_of_it_later() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let lock = lock(&server);
     say(&mut ana, "en vano").await;
     assert_eq!(ana.expect("error").await["message"], NOT_STORED);
@@ -77,14 +79,17 @@ async fn a_lock_that_stays_is_told_to_senders_and_nothing_comes_of_it_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_lane_turns_senders_away_and_keeps_what_it_took() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let lock = lock(&server);
     // More than the queue and the batch that waits for the lock.
     let sent = LANE_WRITES_MAX + 1200;
     for number in 0..sent {
         say(&mut ana, &format!("{number}")).await;
     }
-    let (mut busy, mut failed, mut echoed) = (0, 0, Vec::new());
+    let mut busy = 0;
+    let mut failed = 0;
+    let mut echoed = Vec::new();
     assert_eq!(ana.expect("error").await["message"], BUSY, "told while the lane still waits");
     busy += 1;
     drop(lock);

@@ -18,7 +18,8 @@ async fn react(server: &Server, message: &Value) {
     let mut rows = Vec::new();
     for (round, kind) in ["like", "golazo"].into_iter().enumerate() {
         for (place, user) in server.fixture.users.iter().enumerate() {
-            let (id, user) = (uuid::Uuid::new_v4().simple(), user.id.replace('-', ""));
+            let id = uuid::Uuid::new_v4().simple();
+            let user = user.id.replace('-', "");
             rows.push(format!("('{id}', '{kind}', '2026-02-01 10:30:0{round}.{place:06}', '{message}', '{user}')"));
         }
     }

@@ -43,7 +43,8 @@ async fn assert_gone(server: &Server, room: &str, ana: &mut Socket, is_by_others
 async fn a_message_before_the_leaving_is_heard_and_none_after() {
     let server = server().await;
     let room = server.fixture.rooms[0].id.clone();
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     ana.send(json!({"type": "chat_message", "content": "adiós"})).await;
     beto.expect("chat_message").await;
     let began = Instant::now();
@@ -87,7 +88,8 @@ async fn an_owner_removes_a_member_of_a_group_from_all_devices() {
 async fn a_row_that_another_program_deletes_is_found_by_the_sweep() {
     let server = server().await;
     let room = server.fixture.rooms[0].id.clone();
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let ledger = Ledger::open(&server);
     let id = server.fixture.users[1].id.replace('-', "");
     assert_eq!(ledger.0.execute("DELETE FROM chat_participants WHERE user_id = ?", [id]).unwrap(), 1);

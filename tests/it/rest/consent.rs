@@ -36,7 +36,8 @@ async fn a_list_shows_a_few_of_many_and_a_room_shows_them_by_pages() {
     let small = group(&server, &[5, 6, 7]).await;
     let list = server.done("GET", CHATS, 5, None).await;
     let of = |room: &Value| list["results"].as_array().unwrap().iter().find(|one| one["id"] == *room).unwrap().clone();
-    let (listed, few) = (of(&large), of(&small));
+    let listed = of(&large);
+    let few = of(&small);
     assert_eq!((ids(&listed).len(), &listed["participants_count"]), (9, &json!(260)));
     assert!(ids(&listed).contains(&server.id(5)), "the viewer is one");
     assert_eq!((ids(&few).len(), &few["participants_count"]), (3, &json!(3)));
@@ -202,7 +203,9 @@ async fn a_deleted_messages_picture_is_served_no_more() {
         let request = request.multipart(Form::new().part("image", file)).bearer_auth(&server.fixture.users[0].token);
         request.send().await.unwrap().json::<Value>().await.unwrap()
     };
-    let (by_rest, by_socket, kept) = (send().await, send().await, send().await);
+    let by_rest = send().await;
+    let by_socket = send().await;
+    let kept = send().await;
     let status =
         async |message: &Value| reqwest::get(message["image"].as_str().unwrap()).await.unwrap().status().as_u16();
     assert_eq!((status(&by_rest).await, status(&by_socket).await), (200, 200));

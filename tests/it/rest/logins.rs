@@ -114,7 +114,8 @@ async fn a_password_change_ends_all_other_logins_with_their_sockets() {
     let api = Api::with(Server::builder().set("PREGON_SHARDS", 2)).await;
     let asks = api.register("ana").await;
     let beto = api.register("beto").await;
-    let (other, renewed) = (api.log_in("ana", "muy-secreta-9").await, api.renew(&asks).await);
+    let other = api.log_in("ana", "muy-secreta-9").await;
+    let renewed = api.renew(&asks).await;
     let others = api.renew(&other).await;
     let (_, opened) = api.post("/api/users/chat/beto/", Some(&asks.access), json!({})).await;
     let room = &opened["chat"]["id"];
@@ -171,7 +172,8 @@ async fn a_logout_ends_the_whole_family_and_nothing_else() {
     let other = api.log_in("ana", "muy-secreta-9").await;
     let second = api.renew(&first).await;
     let third = api.renew(&second).await;
-    let (mut feed, mut kept) = (api.feed(&first.access).await, api.feed(&other.access).await);
+    let mut feed = api.feed(&first.access).await;
+    let mut kept = api.feed(&other.access).await;
     let body = json!({"refresh_token": second.refresh});
     let done = (200, json!({"message": "Sesión cerrada exitosamente"}));
     assert_eq!(api.post("/api/auth/logout/", Some(&second.access), body).await, done);
@@ -204,7 +206,8 @@ async fn tokens_without_a_family_end_too() {
         );
         Login { access: pair.access, refresh: pair.refresh }
     };
-    let (old, older) = (of_second(now.seconds() - 10), of_second(now.seconds() - 20));
+    let old = of_second(now.seconds() - 10);
+    let older = of_second(now.seconds() - 20);
     let renewed = api.renew(&older).await;
     assert!(!api.is_over(&old).await && !api.is_over(&older).await);
     assert_eq!(api.post("/api/auth/logout/", Some(&older.access), json!({})).await.0, 200);
@@ -220,7 +223,9 @@ async fn sockets_of_logins_that_another_node_ended_close() {
     let ana = api.register("ana").await;
     let mut feed = api.feed(&ana.access).await;
     let access = Tokens::new(SECRET.as_bytes()).verify_access(&ana.access, Timestamp::now()).unwrap();
-    let (user, family, now) = (access.user.hex(), access.family.hex(), Timestamp::now().0);
+    let user = access.user.hex();
+    let family = access.family.hex();
+    let now = Timestamp::now().0;
     let sql = format!(
         "INSERT INTO pregon_ended_logins (user_id, goes_on, family, ended_at, expires) \
          VALUES ('{user}', 0, '{family}', {now}, {})",

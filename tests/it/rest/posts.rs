@@ -390,7 +390,8 @@ async fn ones_own_comes_back_from_a_private_post_without_counts() {
     let server = server().await;
     let post = publish(&server, ANA, json!({"content": "hola"})).await;
     let add = async |user| server.done("POST", &at(&post, "comments/"), user, Some(json!({"content": "x"}))).await;
-    let (mine, liked) = (add(BETO).await, add(ANA).await);
+    let mine = add(BETO).await;
+    let liked = add(ANA).await;
     for user in [ANA, BETO] {
         server.done("POST", &at_comment(&liked, "like/"), user, None).await;
         server.done("POST", &at(&post, "react/"), user, Some(json!({"reaction_type": "like"}))).await;

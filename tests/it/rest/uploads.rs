@@ -79,7 +79,9 @@ async fn uploads_are_stored_and_served_as_what_they_are() {
         (status, &post["content"], &post["images"][0]),
         (201, &json!("mira"), &json!("https://example.com/a.png"))
     );
-    let (image, video, thumbnail) = (&post["images"][1], &post["video"], &post["thumbnail"]);
+    let image = &post["images"][1];
+    let video = &post["video"];
+    let thumbnail = &post["thumbnail"];
     for (address, folder, kind, bytes) in [
         (image, "posts/images/", "image/png", PNG),
         (video, "posts/videos/", "video/mp4", MP4),
@@ -309,7 +311,8 @@ async fn parallel_edits_neither_lose_a_picture_nor_bring_one_back() {
     let (_, post) = upload(&server, "POST", "/api/posts/", ANA, picture()).await;
     let removed = post["images"][0].as_str().unwrap();
     let body = b"--b\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n";
-    let (body, end) = ([body, PNG].concat(), b"\r\n--b--\r\n");
+    let body = [body, PNG].concat();
+    let end = b"\r\n--b--\r\n";
     let head = format!(
         "PATCH {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\nconnection: close\r\n\
          content-type: multipart/form-data; boundary=b\r\n\r\n",

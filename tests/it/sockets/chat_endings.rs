@@ -46,7 +46,8 @@ async fn what_breaks_the_protocol_ends_with_its_code() {
 #[tokio::test]
 async fn who_leaves_is_shown_out_on_every_device() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let mut phone = server.join(0, 1).await;
     let path = format!("/api/messaging/chats/{}/leave/", server.fixture.rooms[0].id);
     let (status, body) = server.rest("POST", &path, 1, Some(json!({}))).await;
@@ -62,7 +63,8 @@ async fn who_leaves_is_shown_out_on_every_device() {
 #[tokio::test]
 async fn a_participant_row_that_others_delete_ends_the_session() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let id = server.fixture.users[1].id.replace('-', "");
     assert_eq!(server.execute("DELETE FROM chat_participants WHERE user_id = ?", &[&id]).await, 1);
     // Later writes of the removed user are refused, whatever the caches hold.
@@ -88,7 +90,8 @@ async fn a_session_ends_when_its_token_has() {
 #[tokio::test]
 async fn sigterm_tells_everybody_to_come_back_and_loses_nothing() {
     let mut server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     for number in 0..50 {
         ana.send(json!({"type": "chat_message", "content": format!("message {number}")})).await;
     }
@@ -260,7 +263,8 @@ async fn an_idle_connection_outlives_one_with_half_a_request() {
 #[tokio::test]
 async fn a_reader_that_stalls_is_let_go_with_whole_frames() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     // Beto takes little and then nothing: the smallest window that the system allows.
     let socket = socket2::SockRef::from(&*beto.tcp()).set_recv_buffer_size(4096);
     socket.unwrap();

@@ -128,7 +128,8 @@ async fn paths_and_requests_that_are_no_chat_socket() {
 #[tokio::test]
 async fn every_spelling_of_a_room_is_the_same_room() {
     let server = server().await;
-    let (room, token) = (&server.fixture.rooms[0].id, &server.fixture.users[1].token);
+    let room = &server.fixture.rooms[0].id;
+    let token = &server.fixture.users[1].token;
     let mut ana = server.join(0, 0).await;
     for spelling in [room.clone(), room.to_uppercase(), room.replace('-', "")] {
         for end in ["/", ""] {
@@ -220,7 +221,8 @@ async fn sockets_that_are_opened_in_a_loop_are_held_back_and_the_oldest_go() {
 #[tokio::test]
 async fn of_feeds_and_sockets_for_notifications_the_newest_32_stay() {
     let server = Server::builder().seed(1, 0, 0).set("PREGON_SHARDS", 2).set("PREGON_RATE_LIMITS", "on").start().await;
-    let (mut feeds, mut bells) = (Vec::new(), Vec::new());
+    let mut feeds = Vec::new();
+    let mut bells = Vec::new();
     for _ in 0..33 {
         feeds.push(server.feed(0).await);
         bells.push(server.notifications(0).await);
@@ -248,7 +250,8 @@ async fn a_bounded_number_of_handshakes_is_held_and_none_when_the_server_stops()
         connection
     };
     let began = std::time::Instant::now();
-    let (mut held, mut answer) = (Vec::new(), vec![0; 4096]);
+    let mut held = Vec::new();
+    let mut answer = vec![0; 4096];
     // The first one passes, and one more for each second that this takes.
     let mut refused = loop {
         let is_one_more = held.len() > 33;

@@ -20,7 +20,8 @@ async fn say(socket: &mut Socket, frame: Value) -> Value {
 #[tokio::test]
 async fn an_answer_keeps_nothing_of_a_message_that_was_deleted() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let secret = say(&mut ana, json!({"type": "chat_message", "content": "secreto"})).await;
     beto.expect("chat_message").await;
     let answer = say(&mut beto, json!({"type": "chat_message", "content": "sí", "reply_to": secret["id"]})).await;
@@ -47,7 +48,8 @@ async fn an_answer_keeps_nothing_of_a_message_that_was_deleted() {
 #[tokio::test]
 async fn a_message_is_told_with_the_name_its_sender_gave_it() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let named = |content: &str| json!({"type": "chat_message", "content": content, "client_id": "c-\"1\""});
     ana.send(named("uno")).await;
     let echo = ana.expect("chat_message").await;
@@ -96,7 +98,8 @@ async fn an_error_names_what_it_is_about() {
 #[tokio::test]
 async fn half_an_emoji_reaches_nobody() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     for frame in [
         r#"{"type":"signal","data":"\ud83d","echo":true}"#,
         r#"{"type":"signal","data":{"\ude00":[1]}}"#,

@@ -68,7 +68,8 @@ async fn followers_friends_and_the_author_hear_a_post_and_nobody_else_does() {
 async fn a_private_post_is_its_authors_alone() {
     for server in servers().await {
         server.follow(BETO, ANA).await;
-        let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
+        let mut ana = server.feed(ANA).await;
+        let mut beto = server.feed(BETO).await;
         let body = json!({"content": "para mí", "is_public": false});
         let post = server.done("POST", "/api/posts/", ANA, Some(body)).await;
         server.done("PATCH", &at(&post, ""), ANA, Some(json!({"content": "solo para mí"}))).await;
@@ -85,7 +86,8 @@ async fn a_private_post_is_its_authors_alone() {
 async fn a_post_that_changes_sides_goes_and_comes() {
     for server in servers().await {
         server.follow(BETO, ANA).await;
-        let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
+        let mut ana = server.feed(ANA).await;
+        let mut beto = server.feed(BETO).await;
         let post = server.publish(ANA, "hola").await;
         for is_public in [false, false, true] {
             server.done("PATCH", &at(&post, ""), ANA, Some(json!({"is_public": is_public}))).await;
@@ -117,7 +119,8 @@ async fn follows_take_effect_on_open_sockets() {
 #[tokio::test]
 async fn a_friend_who_also_follows_hears_until_both_are_over() {
     for server in servers().await {
-        let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
+        let mut ana = server.feed(ANA).await;
+        let mut beto = server.feed(BETO).await;
         befriend(&server, BETO, ANA).await;
         let first = server.publish(ANA, "friends").await;
         server.follow(BETO, ANA).await;
@@ -140,7 +143,8 @@ async fn a_feed_that_closes_leaves_nothing_behind() {
         server.follow(BETO, ANA).await;
         server.follow(BETO, CARO).await;
         for _ in 0..3 {
-            let (beto, second_tab) = (server.feed(BETO).await, server.feed(BETO).await);
+            let beto = server.feed(BETO).await;
+            let second_tab = server.feed(BETO).await;
             server.wait_for_metric("pregon_feed_sessions", |sessions| sessions == 2.0).await;
             // Two authors and the user's own feed, on one shard or on two.
             server.wait_for_metric("pregon_feed_subscriptions", |entries| entries == 3.0 || entries == 6.0).await;
@@ -159,11 +163,14 @@ async fn a_feed_that_closes_leaves_nothing_behind() {
 async fn a_deactivated_users_sockets_end() {
     let server =
         Server::builder().seed(3, 0, 0).set("PREGON_SHARDS", 2).set("PREGON_ACTIVE_CHECK_SECONDS", 1).start().await;
-    let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
-    let (mut beto_too, mut notifications) = (server.feed(BETO).await, server.notifications(BETO).await);
+    let mut ana = server.feed(ANA).await;
+    let mut beto = server.feed(BETO).await;
+    let mut beto_too = server.feed(BETO).await;
+    let mut notifications = server.notifications(BETO).await;
     let post = server.publish(ANA, "hola").await;
     heard(&mut ana, &[("new_post", &post)]).await;
-    let (mut on_post, mut anas_on_post) = (server.on_post(&post, BETO).await, server.on_post(&post, ANA).await);
+    let mut on_post = server.on_post(&post, BETO).await;
+    let mut anas_on_post = server.on_post(&post, ANA).await;
     let id = server.fixture.users[BETO].id.replace('-', "");
     assert_eq!(server.execute("UPDATE users SET is_active = 0 WHERE id = ?", &[&id]).await, 1);
     for socket in [&mut beto, &mut beto_too, &mut notifications, &mut on_post] {

@@ -170,7 +170,8 @@ async fn a_burst_of_reactions_is_thinned_out_and_right_in_the_end() {
     let likes = (2..people + 2).map(|user| server.done("POST", &path, user, like()));
     futures_util::future::join_all(likes).await;
     for socket in [&mut beto, &mut on_post] {
-        let (mut frames, mut last) = (0, 0);
+        let mut frames = 0;
+        let mut last = 0;
         while last < people as u64 {
             let frame = socket.expect("post_reaction").await;
             let likes = frame["reaction_data"]["likes_count"].as_u64().unwrap();
@@ -215,7 +216,8 @@ async fn nothing_committed_after_the_greeting_is_missed() {
     for shards in [1, 4] {
         let server = Server::builder().seed(400, 0, 0).set("PREGON_SHARDS", shards).start().await;
         server.seed_follows((1..=FEEDS).flat_map(|user| (0..400).map(move |other| (user, other)))).await;
-        let (begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let begun = AtomicUsize::new(0);
+        let is_over = AtomicBool::new(false);
         let publish = async {
             // The last one is begun after all were greeted.
             let mut is_last = false;
@@ -226,7 +228,8 @@ async fn nothing_committed_after_the_greeting_is_missed() {
             }
             begun.load(Ordering::SeqCst)
         };
-        let (server, begun) = (&server, &begun);
+        let server = &server;
+        let begun = &begun;
         let open = async {
             let feeds = (1..=FEEDS).map(|user| async move {
                 let feed = server.feed(user).await;

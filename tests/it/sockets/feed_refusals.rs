@@ -37,7 +37,8 @@ async fn raw_answer(server: &Server, path: &str) -> String {
 async fn a_token_that_is_wrong_in_any_way_is_403_before_the_socket() {
     let server = server().await;
     let tokens = Tokens::new(SECRET.as_bytes());
-    let (now, ana) = (Timestamp::now(), server.fixture.users[ANA].id.parse().unwrap());
+    let now = Timestamp::now();
+    let ana = server.fixture.users[ANA].id.parse().unwrap();
     let expired = tokens.issue_access(ana, now.plus_seconds(-4000));
     let foreign = Tokens::new(b"some other secret, as long as it is").issue_access(ana, now);
     let unknown = tokens.issue_access(UserId::fresh(), now);
@@ -106,7 +107,8 @@ async fn every_spelling_of_a_path_is_the_same_socket() {
     let server = server().await;
     server.follow(BETO, ANA).await;
     let post = server.publish(ANA, "hola").await;
-    let (id, token) = (post["id"].as_str().unwrap(), &server.fixture.users[BETO].token);
+    let id = post["id"].as_str().unwrap();
+    let token = &server.fixture.users[BETO].token;
     let mut sockets = Vec::new();
     for spelling in [id.to_owned(), id.to_uppercase(), id.replace('-', "")] {
         for end in ["/", ""] {
@@ -159,7 +161,8 @@ async fn an_expired_token_ends_sockets_on_posts_alone() {
             .await;
         let post = server.publish(ANA, "hola").await;
         let tokens = Tokens::new(SECRET.as_bytes());
-        let (user, now) = (server.fixture.users[ANA].id.parse().unwrap(), Timestamp::now());
+        let user = server.fixture.users[ANA].id.parse().unwrap();
+        let now = Timestamp::now();
         let token = tokens.issue_access_for(user, now, 3);
         let open = |what: String| {
             let path = format!("/ws/{what}/?token={token}");

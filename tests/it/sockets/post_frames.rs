@@ -19,7 +19,8 @@ async fn servers() -> Vec<Server> {
 /// A post of Ana's, with Ana and Beto on it.
 async fn open_post(server: &Server) -> (Value, Socket, Socket) {
     let post = server.publish(ANA, "hola").await;
-    let (ana, beto) = (server.on_post(&post, ANA).await, server.on_post(&post, BETO).await);
+    let ana = server.on_post(&post, ANA).await;
+    let beto = server.on_post(&post, BETO).await;
     (post, ana, beto)
 }
 
@@ -96,7 +97,8 @@ async fn the_post_as_it_is_comes_a_while_behind_the_comment_that_changed_it() {
         let mut feed = server.feed(ANA).await;
         for number in 1..=3 {
             let body = json!({"content": format!("comment {number}")});
-            let (path, comment) = (at(&post, "comments/"), ana.expect("new_comment"));
+            let path = at(&post, "comments/");
+            let comment = ana.expect("new_comment");
             tokio::join!(server.done("POST", &path, CARO, Some(body)), comment);
             let came = std::time::Instant::now();
             let count = ana.expect("post_updated").await["post"]["comments_count"].clone();
@@ -142,7 +144,8 @@ async fn a_deleted_post_does_not_come_back() {
     for server in servers().await {
         for _ in 0..10 {
             let post = server.publish(ANA, "brief").await;
-            let (mut beto, mut feed) = (server.on_post(&post, BETO).await, server.feed(ANA).await);
+            let mut beto = server.on_post(&post, BETO).await;
+            let mut feed = server.feed(ANA).await;
             for _ in 0..2 {
                 server.done("POST", &at(&post, "comments/"), BETO, Some(json!({"content": "x"}))).await;
             }

@@ -97,7 +97,8 @@ pub async fn nobody_is_told_of_their_own_doing(world: World) {
 
 pub async fn reactions_are_told_once_an_hour(world: World) {
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let react = async |user, post, reaction| {
         committed(&world.feed(user, Action::React { post, reaction }).await);
         told(&world).len()
@@ -126,7 +127,8 @@ async fn shown(world: &World, user: UserId) -> (Vec<NotificationType>, u64) {
 pub async fn what_is_told_of_a_reaction_follows_it(world: World) {
     use NotificationType::{Golazo, Like};
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let react = async |user, post, reaction| drop(world.feed(user, Action::React { post, reaction }).await);
     react(beto, post, PostReactionType::Like).await;
     react(caro, post, PostReactionType::Like).await;
@@ -166,7 +168,8 @@ pub async fn what_is_told_of_a_reaction_follows_it(world: World) {
 pub async fn what_is_told_goes_with_what_it_tells_of(world: World) {
     use NotificationType::{Comment, Reply};
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let kept = world.comment(beto, other, None, "otro").await;
     let first = world.comment(beto, post, None, "uno").await;
     let second = world.comment(caro, post, Some(first), "dos").await;

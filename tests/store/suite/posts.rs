@@ -105,7 +105,8 @@ pub async fn a_large_circle_is_listed_as_a_small_one(world: World) {
     let total = limits::SORTED_POSTS_MAX + 10;
     let mut values = String::new();
     for number in 0..total {
-        let (comma, author) = (if number == 0 { "" } else { "," }, if number % 3 == 0 { caro } else { beto });
+        let comma = if number == 0 { "" } else { "," };
+        let author = if number % 3 == 0 { caro } else { beto };
         let _ = write!(
             values,
             "{comma}('{:032x}', '{number}', '[]', '', '', 'text', '', 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, \
@@ -167,7 +168,8 @@ pub async fn edits_are_the_authors_alone(world: World) {
 
 pub async fn deleting_a_post_takes_all_with_it(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (post, kept) = (world.publish(ana, "hola").await, world.publish(ana, "queda").await);
+    let post = world.publish(ana, "hola").await;
+    let kept = world.publish(ana, "queda").await;
     for post in [post, kept] {
         let comment = world.comment(beto, post, None, "uno").await;
         let reply = world.comment(ana, post, Some(comment), "dos").await;
@@ -262,12 +264,14 @@ pub async fn reactions_of_many_at_once_add_up(world: World) {
         for (number, user) in users.iter().enumerate() {
             // A fixed mixture in which the same pairs meet often enough.
             let mixed = round * 31 + number * 17 + round * number;
-            let (post, reaction) = (posts[mixed % 2], kinds[mixed / 2 % 5 % 3]);
+            let post = posts[mixed % 2];
+            let reaction = kinds[mixed / 2 % 5 % 3];
             let action = if mixed % 7 == 0 { Action::Unreact { post } } else { Action::React { post, reaction } };
             answers.push((post, world.queue_feed(*user, action)));
         }
     }
-    let (mut last, mut taken_back) = (BTreeMap::new(), 0);
+    let mut last = BTreeMap::new();
+    let mut taken_back = 0;
     for (post, answer) in answers {
         match answer.await.unwrap() {
             Outcome::Refused(Refusal::NoReaction) => {}
@@ -353,9 +357,11 @@ pub async fn a_post_shows_its_newest_reactions(world: World) {
 /// A post with more comments than one write deletes stays until they are gone, with correct counters in between.
 pub async fn a_post_with_many_comments_goes_in_several_writes(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let kept = world.comment(beto, other, None, "sigue").await;
-    let (most, mut all) = (limits::COMMENTS_DELETED_MAX, Vec::new());
+    let most = limits::COMMENTS_DELETED_MAX;
+    let mut all = Vec::new();
     for index in 0..2 * most + 50 {
         let parent = all.get(index / 2).copied().filter(|_| index % 3 > 0);
         all.push(world.comment([ana, beto][index % 2], post, parent, "x").await);

@@ -93,7 +93,8 @@ impl Maria {
 
     pub async fn open_store(&self, port: Arc<Recorder>, clock: &TestClock) -> Arc<MysqlStore> {
         let link = Link::parse(&self.url().await).unwrap();
-        let (zone, clock) = (self.zone.parse().unwrap(), clock.as_clock());
+        let zone = self.zone.parse().unwrap();
+        let clock = clock.as_clock();
         MysqlStore::open(MysqlOptions { lanes: self.lanes, zone, clock, ..MysqlOptions::new(link) }, port)
             .await
             .unwrap()

@@ -134,7 +134,8 @@ pub const SESSION: SessionKey = SessionKey { shard: ShardId(0), index: 7, genera
 
 impl World {
     pub async fn new(backend: Box<dyn Backend>) -> Self {
-        let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+        let port = Arc::new(Recorder::default());
+        let clock = TestClock::new();
         let store = backend.open(Arc::clone(&port), &clock).await;
         Self { backend, store, port, clock }
     }

@@ -53,7 +53,8 @@ impl MariaDb {
     }
 
     fn start_with(settings: &[&str]) -> Self {
-        let (folder, held) = (new_folder("mariadb"), HeldPort::new());
+        let folder = new_folder("mariadb");
+        let held = HeldPort::new();
         let port = held.number();
         let data = folder.join("data");
         must(Command::new("cp").arg("-a").arg(template()).arg(&data));

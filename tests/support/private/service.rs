@@ -57,7 +57,8 @@ impl Service {
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (sender, lines) = channel();
-        let (said, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let kept = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in said.lines().map_while(Result::ok) {
                 kept.lock().unwrap().push(line.clone());

@@ -17,7 +17,8 @@ fn check(json: &str) -> bool {
             Err(error) => panic!("{json}: simd-json took it, serde_json says {error}"),
         };
         for (simd, serde) in values(by_simd).into_iter().zip(values(&by_serde)) {
-            let (text, plain) = (simd.and_then(Value::text), serde.and_then(Value::text));
+            let text = simd.and_then(Value::text);
+            let plain = serde.and_then(Value::text);
             assert_eq!(text, plain, "{json}");
             assert_eq!(simd.map(Value::flag), serde.map(Value::flag), "{json}");
             assert_eq!(simd.map(Value::is_null), serde.map(Value::is_null), "{json}");
