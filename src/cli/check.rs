@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 
-use crate::cli::{database, say};
+use crate::cli::database;
+use crate::cli::output::say;
 use crate::clock::Timestamp;
 use crate::config::{Database, Settings};
 use crate::django::Mode;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::cli::say;
+use crate::cli::output::say;
 use crate::clock::Zone;
 use crate::config::{Database, Settings};
 use crate::ids::UserId;

@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod database;
 mod logging;
+mod output;
 mod seed;
 mod token;
 
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::arguments::{Command, Flags};
+use crate::cli::output::say;
 use crate::config::Settings;
 
 /// Runs the command. An error is printed as one sentence on standard error.
@@ -49,9 +51,4 @@ fn act(flags: Flags, command: Option<Command>) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints one line on standard output.
-fn say(line: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{line}")
 }

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 
 use crate::access::token::Tokens;
-use crate::cli::{database, say};
+use crate::cli::database;
+use crate::cli::output::say;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use chrono::DateTime;
+
 use super::{Timestamp, Zone};
 
 /// The form of every time in frames and REST answers.
@@ -24,7 +26,7 @@ impl JsonTimes {
         *CURRENT.get_or_init(|| self) == self
     }
 
-    pub(super) fn current() -> Self {
+    fn current() -> Self {
         CURRENT.get().copied().unwrap_or_default()
     }
 
@@ -40,11 +42,26 @@ impl JsonTimes {
     }
 
     /// The moment of a naive text that a client sent; `wall` is that text read as UTC.
-    pub(super) fn moment(self, wall: Timestamp) -> Timestamp {
+    fn moment(self, wall: Timestamp) -> Timestamp {
         match self {
             Self::Utc => wall,
             Self::Naive(zone) => zone.moment(wall),
         }
+    }
+}
+
+impl Timestamp {
+    /// Reads a time that a client sent: RFC 3339 with any offset, or a naive text in the zone in which times are shown.
+    pub fn from_client_text(text: &str) -> Option<Self> {
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(moment) => Some(Self(moment.timestamp_micros())),
+            Err(_) => Self::from_database_text(text).map(|wall| JsonTimes::current().moment(wall)),
+        }
+    }
+
+    /// The form in which this process shows times to clients.
+    pub fn json(self) -> JsonTime {
+        JsonTimes::current().text(self)
     }
 }
 

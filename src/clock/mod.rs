@@ -46,19 +46,6 @@ impl Timestamp {
         Self::parse(text, "%Y-%m-%d %H:%M:%S%.f").or_else(|| Self::parse(text, "%Y-%m-%dT%H:%M:%S%.f"))
     }
 
-    /// Reads a time that a client sent: RFC 3339 with any offset, or a naive text in the zone in which times are shown.
-    pub fn from_client_text(text: &str) -> Option<Self> {
-        match DateTime::parse_from_rfc3339(text) {
-            Ok(moment) => Some(Self(moment.timestamp_micros())),
-            Err(_) => Self::from_database_text(text).map(|wall| JsonTimes::current().moment(wall)),
-        }
-    }
-
-    /// The form in which this process shows times to clients.
-    pub fn json(self) -> JsonTime {
-        JsonTimes::current().text(self)
-    }
-
     /// RFC 3339 in UTC with six digits and `Z`. Written by hand because each message has two of these.
     fn rfc3339(self) -> [u8; 27] {
         let mut text = *b"0000-00-00T00:00:00.000000Z";
@@ -77,10 +64,13 @@ impl Timestamp {
     pub fn civil(self) -> Civil {
         const DAY_MICROS: i64 = 86_400_000_000;
         let moment = self.0.clamp(-62_167_219_200_000_000, 253_402_300_799_999_999);
-        let (days, rest) = (moment.div_euclid(DAY_MICROS), moment.rem_euclid(DAY_MICROS));
+        let days = moment.div_euclid(DAY_MICROS);
+        let rest = moment.rem_euclid(DAY_MICROS);
         let (year, month, day) = civil(days);
         let seconds = rest / 1_000_000;
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let hour = seconds / 3600;
+        let minute = seconds / 60 % 60;
+        let second = seconds % 60;
         Civil { year, month, day, hour, minute, second, micros: rest % 1_000_000 }
     }
 
@@ -89,7 +79,9 @@ impl Timestamp {
         let narrow = |number: i64| u32::try_from(number).ok();
         let year = i32::try_from(civil.year).ok()?;
         let date = chrono::NaiveDate::from_ymd_opt(year, narrow(civil.month)?, narrow(civil.day)?)?;
-        let (hour, minute, second) = (narrow(civil.hour)?, narrow(civil.minute)?, narrow(civil.second)?);
+        let hour = narrow(civil.hour)?;
+        let minute = narrow(civil.minute)?;
+        let second = narrow(civil.second)?;
         let moment = date.and_hms_micro_opt(hour, minute, second, narrow(civil.micros)?)?;
         Some(Self(moment.and_utc().timestamp_micros()))
     }
@@ -127,7 +119,8 @@ pub struct Civil {
 /// algorithms").
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;

@@ -108,7 +108,8 @@ mod tests {
         for zone in ["Europe/Madrid", "America/Bogota", "UTC", "Australia/Lord_Howe"] {
             let zone: Zone = zone.parse().unwrap();
             // Every hour of a year, and in between some events that follow each other at once.
-            let (mut last, start) = (time("2026-01-01 00:00:00"), time("2026-01-01 00:30:00"));
+            let mut last = time("2026-01-01 00:00:00");
+            let start = time("2026-01-01 00:30:00");
             for hour in 0..24 * 365 {
                 for micros in [0, 0, 1, 1_799_999_999] {
                     let now = Timestamp(start.plus_seconds(hour * 3600).0 + micros);

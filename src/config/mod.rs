@@ -1,17 +1,18 @@
 //! Settings: a file, the environment and flags become checked values, or one sentence that names the mistake.
 
 mod database;
+mod error;
 mod raw;
 mod secret;
 mod setting;
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 pub use database::Database;
+pub use error::ConfigError;
 pub use raw::Raw;
 pub use secret::Secret;
 pub use setting::{Setting, documentation};
@@ -27,18 +28,6 @@ use crate::fanout::publish::PostUpdates;
 use crate::limits;
 use crate::rest::site::Site;
 use crate::store::mysql::{self, PlanLine};
-
-/// One sentence: the setting, its value, and a valid example.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(String);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
