@@ -12,7 +12,7 @@ use crate::access::token::{Access, TokenError};
 use crate::clock::Timestamp;
 use crate::domain::user::Account;
 use crate::ids::UserId;
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Unauthorized};
 use crate::store::Accounts;
 

@@ -12,8 +12,10 @@ use tokio::time::timeout;
 use crate::domain::text;
 use crate::limits;
 use crate::rest::error::{Error, Result};
-use crate::rest::form::NO_FILE;
 use crate::rest::uploads::disposition::Disposition;
+
+/// The answer to a file in a field that takes none. If it were silently ignored, the user would notice too late.
+pub const NO_FILE: &str = "Este campo no admite archivos.";
 
 /// The fields of a body by name. Values of a form are texts; a repeated field is a list.
 #[derive(Debug, Default)]

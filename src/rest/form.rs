@@ -15,14 +15,13 @@ use tokio::time::{Instant, timeout};
 use crate::ids::UserId;
 use crate::limits;
 use crate::rest::error::{Error, Result};
-use crate::rest::fields::{Fields, media_type, rejected, too_slow};
+use crate::rest::fields::{Fields, NO_FILE, media_type, rejected, too_slow};
 use crate::rest::uploads::disposition::Disposition;
-use crate::rest::uploads::upload::{Incoming, MediaDir, Slot, Stored};
+use crate::rest::uploads::slots::Slot;
+use crate::rest::uploads::upload::{Incoming, MediaDir, Stored};
 
 /// The answer to a second file in a field.
 const ONE_FILE: &str = "Este campo admite un solo archivo.";
-/// The answer to a file in a field that takes none. If it were silently ignored, the user would notice too late.
-pub const NO_FILE: &str = "Este campo no admite archivos.";
 
 /// Fields and files. Dropping the form deletes the files that are not stored.
 #[derive(Debug)]
@@ -168,7 +167,7 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rest::uploads::upload;
+    use crate::rest::uploads::slots;
 
     /// A part's headers are collected before the user has a turn to upload, so they are cut off early, however long the
     /// body is.
@@ -189,7 +188,7 @@ mod tests {
             let mut request =
                 Request::builder().header("content-type", "multipart/form-data; boundary=b").body(body).unwrap();
             DefaultBodyLimit::max(64 * 1024 * 1024).apply(&mut request);
-            let read = Form::read(&media, UserId::fresh(), upload::MESSAGE, request).await;
+            let read = Form::read(&media, UserId::fresh(), slots::MESSAGE, request).await;
             assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))), "{begins:?}: {read:?}");
             assert!(taken.load(Ordering::Relaxed) < 256, "{begins:?}: {taken:?} KiB were read");
         }
@@ -206,7 +205,7 @@ mod tests {
         }
         body.push_str("--b--\r\n");
         let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
-        let read = Form::read(&media, UserId::fresh(), upload::MESSAGE, request.body(body.into()).unwrap()).await;
+        let read = Form::read(&media, UserId::fresh(), slots::MESSAGE, request.body(body.into()).unwrap()).await;
         assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))));
     }
 }

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 
-use crate::rest::App;
+use crate::rest::app::App;
 
 /// Keys whose values are addresses of files.
 const FILES: [&str; 10] = [

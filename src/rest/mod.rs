@@ -11,6 +11,8 @@ pub mod site;
 pub mod system;
 pub mod uploads;
 
+mod answer;
+mod app;
 mod cors;
 mod fields;
 mod form;
@@ -18,73 +20,22 @@ mod media_host;
 mod notifications;
 mod page;
 mod paging;
+mod site_info;
 mod write_answer;
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
-use crate::access::client_address::Network;
-use crate::access::lifecycle::Lifecycle;
-use crate::access::logins::Logins;
-use crate::access::origin::Rules;
-use crate::access::password::Hasher;
-use crate::access::rate::Rates;
-use crate::access::token::Tokens;
+pub use app::App;
+
 use crate::limits;
-use crate::protocol::v0::object::Presenter;
-use crate::rest::assets::Assets;
 use crate::rest::error::Error;
-use crate::rest::site::Site;
-use crate::rest::uploads::upload::MediaDir;
-use crate::store::Store;
-
-/// Everything that REST needs from the rest of the server.
-pub struct App {
-    /// The database.
-    pub store: Arc<dyn Store>,
-    /// Makes and checks tokens.
-    pub tokens: Arc<Tokens>,
-    /// Ends logins.
-    pub logins: Logins,
-    /// Makes and checks password hashes.
-    pub hasher: Hasher,
-    /// Writes the JSON objects of answers.
-    pub presenter: Arc<Presenter>,
-    /// Where uploads are.
-    pub media: Arc<MediaDir>,
-    /// The flags and menu of the pages.
-    pub site: Site,
-    /// The page's files.
-    pub page: Assets,
-    /// Starting, ready or draining.
-    pub lifecycle: Arc<Lifecycle>,
-    /// The pages that may read answers.
-    pub origins: Rules,
-    /// The proxies whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: Vec<Network>,
-    /// The rate limits.
-    pub rates: Rates,
-    /// May everybody read `/metrics`?
-    pub metrics_public: bool,
-    /// Prometheus' text.
-    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Whether Redis answers; `None` if it is not needed.
-    pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
-}
-
-impl fmt::Debug for App {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").finish_non_exhaustive()
-    }
-}
 
 /// All routes except those of WebSockets.
 pub fn router(app: App) -> Router {
@@ -115,7 +66,8 @@ fn auth_routes() -> Router<Arc<App>> {
     let files = limits::AVATAR_BYTES_MAX + limits::COVER_BYTES_MAX + limits::BODY_BYTES_MAX;
     let upload = |bytes_max| DefaultBodyLimit::max(bytes_max + limits::BODY_BYTES_MAX);
     let changed = patch(auth::profile::edit).put(auth::profile::edit).layer(DefaultBodyLimit::max(files));
-    let (avatar, cover) = (upload(limits::AVATAR_BYTES_MAX), upload(limits::COVER_BYTES_MAX));
+    let avatar = upload(limits::AVATAR_BYTES_MAX);
+    let cover = upload(limits::COVER_BYTES_MAX);
     routes([
         ("/auth/login", post(auth::account::login)),
         ("/auth/register", post(auth::account::register)),
@@ -216,9 +168,9 @@ fn notification_routes() -> Router<Arc<App>> {
 /// The routes that pages need beside people, posts and rooms.
 fn site_routes() -> Router<Arc<App>> {
     routes([
-        ("", get(site::root)),
-        ("/site-settings", get(site::flags)),
-        ("/site-settings/menu/enabled", get(site::menu)),
+        ("", get(site_info::root)),
+        ("/site-settings", get(site_info::flags)),
+        ("/site-settings/menu/enabled", get(site_info::menu)),
         ("/media/albums", get(uploads::albums::list)),
     ])
     .route("/api/media/albums/{*path}", get(uploads::albums::show))
@@ -283,11 +235,6 @@ fn method_label(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     }
-}
-
-/// An answer from JSON that is already written.
-fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
 }
 
 #[cfg(test)]

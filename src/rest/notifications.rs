@@ -14,10 +14,12 @@ use crate::domain::notification::Notification;
 use crate::ids::NotificationId;
 use crate::limits;
 use crate::protocol::v0::json::Object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
 use crate::rest::paging::Listing;
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::write_answer;
 use crate::store::Position;
 
 fn missing() -> Error {

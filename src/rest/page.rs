@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::assets::{self, Asset, Encoding};
 
 const NOWHERE: &str = "<!doctype html>\n<html lang=\"es\">\n<title>No encontrado</title>\n<h1>No encontrado</h1>\n\

@@ -12,8 +12,8 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::protocol::v0::json::{self, Object};
 use crate::protocol::v0::object::Presenter;
+use crate::rest::answer::json_response;
 use crate::rest::error::{Error, Result};
-use crate::rest::json_response;
 use crate::store::{PageOf, PageRequest, Position};
 
 /// The query parameter of a position.

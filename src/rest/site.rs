@@ -1,21 +1,13 @@
-//! `/api/` and `/api/site-settings/`: describes the server, with the flags and menu of the pages. Needs no token.
+//! The flags and menu of the pages, with an operator's changes.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-
-use crate::rest::{App, json_response};
 
 /// The flags and menu, as they are answered.
 #[derive(Debug, Clone)]
 pub struct Site {
-    flags: Vec<u8>,
-    menu: Vec<u8>,
+    pub(super) flags: Vec<u8>,
+    pub(super) menu: Vec<u8>,
 }
 
 /// An operator's file. Settings that it does not name keep their defaults.
@@ -121,34 +113,6 @@ impl Site {
         flags.extend(file.settings);
         Ok(Self::of(&flags, menu))
     }
-}
-
-/// `GET /api/`
-pub async fn root(State(app): State<Arc<App>>) -> Json<Value> {
-    let link = |path: &str| format!("{}{path}", app.presenter.public_url);
-    Json(json!({
-        "name": "pregon",
-        "version": env!("CARGO_PKG_VERSION"),
-        "links": {
-            "auth": link("/api/auth/"),
-            "users": link("/api/users/"),
-            "posts": link("/api/posts/"),
-            "messaging": link("/api/messaging/chats/"),
-            "notifications": link("/api/notifications/"),
-            "site-settings": link("/api/site-settings/"),
-            "health": link("/health/"),
-        },
-    }))
-}
-
-/// `GET /api/site-settings/`
-pub async fn flags(State(app): State<Arc<App>>) -> Response {
-    json_response(StatusCode::OK, app.site.flags.clone())
-}
-
-/// `GET /api/site-settings/menu/enabled/`
-pub async fn menu(State(app): State<Arc<App>>) -> Response {
-    json_response(StatusCode::OK, app.site.menu.clone())
 }
 
 #[cfg(test)]

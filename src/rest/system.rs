@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::access::client_address::PeerAddr;
 use crate::access::lifecycle::Phase;
 use crate::limits;
-use crate::rest::App;
+use crate::rest::app::App;
 
 /// `GET /healthz`: the process is alive.
 pub async fn alive() -> &'static str {

@@ -18,13 +18,14 @@ use crate::domain::write::Outcome;
 use crate::ids::{FamilyId, UserId};
 use crate::limits;
 use crate::protocol::v0::json::Object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::auth::registration::{self, PASSWORD_CHARS};
 use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Client;
 use crate::rest::extract::{Caller, bearer_of};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
 use crate::rest::uploads::defaults;
-use crate::rest::{App, json_response};
 use crate::store::RegisterError;
 
 /// Every new user follows this user, if it exists.
@@ -131,7 +132,7 @@ pub async fn register(State(app): State<Arc<App>>, Client(client): Client, field
 
 /// Gives a new user the operator's default pictures. If that fails, the user stays registered.
 async fn give_pictures(app: &App, user: UserId, username: &str) {
-    let [avatar, cover_photo] = defaults::give(&app.media, username).await;
+    let [avatar, cover_photo] = defaults::give(app.media.root(), username).await;
     let patch = ProfilePatch { avatar, cover_photo, ..ProfilePatch::default() };
     if patch != ProfilePatch::default()
         && let Err(error) = app.store.change_profile(user, patch).await
@@ -203,7 +204,8 @@ pub async fn change_password(
     let new = fields.required("new_password", length, &mut faults);
     let again = fields.optional("new_password_confirm", up_to(PASSWORD_CHARS), &mut faults);
     faults.result()?;
-    let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+    let old = old.unwrap_or_default();
+    let new = new.unwrap_or_default();
     let mut faults = Faults::default();
     registration::check_strength("new_password", &new, &mut faults);
     if again.is_some_and(|again| !again.is_empty() && again != new) {

@@ -8,16 +8,18 @@ use axum::response::Response;
 
 use crate::domain::user::{PicturePatch, ProfilePatch, UserProfile};
 use crate::protocol::v0::json::Object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::auth::profile_fields;
 use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Caller;
 use crate::rest::form::Form;
 use crate::rest::people::profiles::profile_response;
-use crate::rest::uploads::upload::{self, Slot, Stored};
-use crate::rest::{App, json_response};
+use crate::rest::uploads::slots::{self, Slot};
+use crate::rest::uploads::upload::Stored;
 
-const AVATAR_ALONE: &[Slot] = &[upload::AVATAR];
-const COVER_ALONE: &[Slot] = &[upload::COVER];
+const AVATAR_ALONE: &[Slot] = &[slots::AVATAR];
+const COVER_ALONE: &[Slot] = &[slots::COVER];
 
 /// `GET profile/`, also as `users/profile/`
 pub async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
@@ -31,11 +33,11 @@ async fn own(app: &App, caller: &Caller) -> Result<Arc<UserProfile>> {
 
 /// `PATCH` and `PUT profile/`: fields that are not named stay.
 pub async fn edit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
-    let mut form = Form::read(&app.media, caller.id(), upload::PROFILE, request).await?;
+    let mut form = Form::read(&app.media, caller.id(), slots::PROFILE, request).await?;
     let before = own(&app, &caller).await?;
     let mut patch = profile_fields::patch(&form.fields, &before, &app.presenter)?;
-    let avatar = form.store(&app.media, upload::AVATAR.field).await?;
-    let cover = form.store(&app.media, upload::COVER.field).await?;
+    let avatar = form.store(&app.media, slots::AVATAR.field).await?;
+    let cover = form.store(&app.media, slots::COVER.field).await?;
     if let Some(file) = &avatar {
         patch.avatar = PicturePatch::Replace(file.path().to_owned());
     }
@@ -51,7 +53,8 @@ pub async fn edit(State(app): State<Arc<App>>, caller: Caller, request: Request)
 /// Writes the patch, and keeps the new files only if that succeeds. It runs in a task of its own, so that a dropped
 /// request cannot leave a committed profile without its pictures.
 async fn write(app: &Arc<App>, caller: &Caller, patch: ProfilePatch, files: [Option<Stored>; 2]) -> Result<()> {
-    let (app, user) = (Arc::clone(app), caller.id());
+    let app = Arc::clone(app);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let left = app.store.change_profile(user, patch).await?.ok_or(Unauthorized::NoUser)?;
         files.into_iter().flatten().for_each(Stored::keep);

@@ -27,7 +27,8 @@ pub fn patch(fields: &Fields, before: &UserProfile, presenter: &Presenter) -> Re
             faults.add(name, "Este campo no se puede cambiar.");
         }
     }
-    let (avatar, cover) = (presenter.avatar(before), before.cover_photo.as_deref());
+    let avatar = presenter.avatar(before);
+    let cover = before.cover_photo.as_deref();
     let cover = cover.and_then(|path| presenter.media(path)).unwrap_or_default();
     let patch = ProfilePatch {
         display_name: fields.0.contains_key("display_name").then(|| display_name(fields, &mut faults)),

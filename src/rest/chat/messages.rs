@@ -15,13 +15,14 @@ use crate::domain::chat::write::Action;
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{MessageId, RoomId};
 use crate::limits;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::chat::rooms::{require_participant, room_id};
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::paging::Listing;
 use crate::rest::posts::new_post::Draft;
-use crate::rest::{App, json_response};
 use crate::store::Position;
 
 /// `GET chats/<id>/messages/`; with `?since=` only later messages.
@@ -69,7 +70,8 @@ pub async fn send(
     let draft = Draft::read(&app.media, caller.id(), request).await?;
     let (message, file) = draft.finish(&app.media).await?;
     // In a task of its own, so that a dropped request cannot leave a committed message without its file.
-    let (store, user) = (Arc::clone(&app.store), caller.id());
+    let store = Arc::clone(&app.store);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let outcome = store.write(user, room, Action::Send(message)).await;
         if let (Outcome::Committed(_), Some(file)) = (&outcome, file) {

@@ -15,11 +15,12 @@ use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::protocol::v0::json::Object;
 use crate::protocol::v0::object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::paging::{Listing, no_such_page};
-use crate::rest::{App, json_response};
 use crate::store::{NewRoomError, PageRequest};
 
 /// The room id of a path.

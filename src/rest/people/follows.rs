@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::domain::feed::write::Action;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
 use crate::rest::people::profiles::{by_name, people_response};
-use crate::rest::{App, write_answer};
+use crate::rest::write_answer;
 
 /// `POST users/follow/<username>/`, also as `users/<username>/follow/`
 pub async fn follow(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {

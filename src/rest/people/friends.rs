@@ -12,11 +12,13 @@ use crate::domain::feed::write::Action;
 use crate::domain::people::{FriendRequest, RequestStatus};
 use crate::ids::RequestId;
 use crate::protocol::v0::json::{self, Object};
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Caller;
 use crate::rest::fields::Fields;
 use crate::rest::people::profiles::{by_name, people_response};
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::write_answer;
 
 /// `GET users/friends/`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {

@@ -9,10 +9,11 @@ use axum::response::Response;
 use crate::domain::user::{Person, UserProfile};
 use crate::limits;
 use crate::protocol::v0::json::{self, Object};
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::paging::Listing;
-use crate::rest::{App, json_response};
 use crate::store::PageOf;
 
 /// `GET users/` and `GET users/search/?q=`

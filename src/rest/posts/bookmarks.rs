@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
-use crate::rest::posts::post::{post_id, require_visible};
+use crate::rest::posts::paths::{post_id, require_visible};
 
 /// `POST posts/<id>/bookmark/`, for a post that the caller may see.
 pub async fn add(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {

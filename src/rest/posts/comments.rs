@@ -12,25 +12,18 @@ use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::{CommentId, PostId};
 use crate::limits;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::form::Form;
 use crate::rest::paging::Listing;
 use crate::rest::posts::deletion;
-use crate::rest::posts::post::{post_id, require_visible};
-use crate::rest::uploads::upload::{self, Stored};
-use crate::rest::{App, json_response, write_answer};
-
-/// The comment that a path names, with its post.
-///
-/// # Errors
-/// 404, and the store's errors.
-pub async fn locate(app: &App, comment: &str) -> Result<(PostId, CommentId)> {
-    let comment = comment.parse().map_err(|_| NOT_FOUND)?;
-    let head = app.store.comment_head(comment).await?.ok_or(NOT_FOUND)?;
-    Ok((head.post, comment))
-}
+use crate::rest::posts::paths::{locate, post_id, require_visible};
+use crate::rest::uploads::slots;
+use crate::rest::uploads::upload::Stored;
+use crate::rest::write_answer;
 
 /// The pictures of a comment and of the replies shown with it.
 pub fn files_of(comment: &Comment) -> Vec<String> {
@@ -76,12 +69,13 @@ pub async fn create(
     let post = post_id(&post)?;
     // Checked before the body is read, so that nobody uploads for a post they may not see.
     require_visible(&app, &caller, post).await?;
-    let mut form = Form::read(&app.media, caller.id(), upload::COMMENT, request).await?;
+    let mut form = Form::read(&app.media, caller.id(), slots::COMMENT, request).await?;
     let mut new = new_comment(post, &form.fields)?;
     let image = form.store(&app.media, "image").await?;
     new.image = image.as_ref().map(|image| image.path().to_owned());
     // In a task of its own, so that a dropped request cannot leave a committed comment without its file.
-    let (store, user) = (Arc::clone(&app.store), caller.id());
+    let store = Arc::clone(&app.store);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let outcome = store.write_feed(user, Action::Comment(new)).await;
         if let (Outcome::Committed(_), Some(image)) = (&outcome, image) {

@@ -9,8 +9,9 @@ use crate::domain::feed::write::Action;
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::UserId;
 use crate::limits::{DELETION_PATIENCE, DELETION_WRITES_MAX};
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
-use crate::rest::{App, write_answer};
+use crate::rest::write_answer;
 
 /// The pause after a temporarily refused write.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -41,7 +42,8 @@ async fn again<W: Future<Output = Outcome>>(
     is_whole: impl Fn(&PostChange) -> bool,
     pause: Duration,
 ) -> Result<()> {
-    let (mut has_begun, mut refused_since) = (false, None);
+    let mut has_begun = false;
+    let mut refused_since = None;
     for _ in 0..DELETION_WRITES_MAX {
         let outcome = write().await;
         if let Outcome::Refused(refusal) = &outcome

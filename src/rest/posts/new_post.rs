@@ -11,7 +11,8 @@ use crate::rest::auth::registration::address;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::form::Form;
-use crate::rest::uploads::upload::{self, Kind, MediaDir, Stored};
+use crate::rest::uploads::slots::{self, Kind};
+use crate::rest::uploads::upload::{MediaDir, Stored};
 
 /// The body of `send_message/`.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Draft {
     /// # Errors
     /// 400, 408, 413 or 415 for a bad body; 503 if too many uploads are running.
     pub async fn read(media: &MediaDir, user: UserId, request: Request) -> Result<Self> {
-        Form::read(media, user, upload::MESSAGE, request).await.map(Self)
+        Form::read(media, user, slots::MESSAGE, request).await.map(Self)
     }
 
     /// Checks the fields and moves the file to its place. The file is deleted again unless it is kept.

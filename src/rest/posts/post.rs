@@ -9,38 +9,25 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::domain::event::Committed;
 use crate::domain::feed::event::PostChange;
-use crate::domain::feed::post::{Post, PostHead, PostList, PostPatch};
+use crate::domain::feed::post::{Post, PostList, PostPatch};
 use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::PostId;
 use crate::limits;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::form::Form;
 use crate::rest::paging::Listing;
 use crate::rest::people::profiles::by_name;
+use crate::rest::posts::paths::post_id;
 use crate::rest::posts::{comments, deletion, fields};
-use crate::rest::uploads::orphans;
-use crate::rest::uploads::upload::{self, Stored};
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::uploads::litter;
+use crate::rest::uploads::slots;
+use crate::rest::uploads::upload::Stored;
+use crate::rest::write_answer;
 use crate::store::Position;
-
-/// The post id of a path.
-///
-/// # Errors
-/// 404, like Django's path converter.
-pub fn post_id(text: &str) -> Result<PostId> {
-    text.parse().map_err(|_| NOT_FOUND)
-}
-
-/// The rights and audience of a post that the caller may see.
-///
-/// # Errors
-/// 404 if there is no such post, 403 for somebody else's private post.
-pub async fn require_visible(app: &App, caller: &Caller, post: PostId) -> Result<PostHead> {
-    let head = app.store.post_head(post).await?.ok_or(NOT_FOUND)?;
-    if head.is_visible_to(caller.id()) { Ok(head) } else { Err(FORBIDDEN) }
-}
 
 /// `GET posts/?friends_only=`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
@@ -133,7 +120,8 @@ async fn write(
     left: Vec<String>,
     turn: Option<Turn>,
 ) -> Result<Option<Arc<Committed>>> {
-    let (app, user) = (Arc::clone(app), caller.id());
+    let app = Arc::clone(app);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let outcome = app.store.write_feed(user, action).await;
         drop(turn);
@@ -165,7 +153,7 @@ async fn own(app: &App, caller: &Caller, id: PostId) -> Result<Post> {
 /// The files of a post and of the comments shown with it; the sweep finds the files of other comments.
 fn files_of(post: &Post) -> Vec<String> {
     let own = [&post.video, &post.thumbnail].into_iter().flatten().cloned();
-    own.chain(orphans::addresses(&post.images)).chain(post.comments.iter().flat_map(comments::files_of)).collect()
+    own.chain(litter::addresses(&post.images)).chain(post.comments.iter().flat_map(comments::files_of)).collect()
 }
 
 /// The files that the post no longer names after the patch.
@@ -174,15 +162,15 @@ fn files_left(before: &Post, patch: &PostPatch) -> Vec<String> {
     let mut left: Vec<String> =
         replaced.iter().filter_map(|(old, new)| old.as_ref().filter(|_| new.is_some())).cloned().collect();
     if let Some(images) = &patch.images {
-        let kept = orphans::addresses(images);
-        left.extend(orphans::addresses(&before.images).into_iter().filter(|image| !kept.contains(image)));
+        let kept = litter::addresses(images);
+        left.extend(litter::addresses(&before.images).into_iter().filter(|image| !kept.contains(image)));
     }
     left
 }
 
 /// `POST posts/`
 pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
-    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
+    let form = Form::read(&app.media, caller.id(), slots::POST, request).await?;
     let mut new = fields::new_post(&form.fields)?;
     if form.has_file("image") {
         fields::check_room(&new.images)?;
@@ -212,7 +200,7 @@ pub async fn edit(
     let id = post_id(&post)?;
     // Checked before the body is read, so that nobody uploads for a foreign post.
     own(&app, &caller, id).await?;
-    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
+    let form = Form::read(&app.media, caller.id(), slots::POST, request).await?;
     let mut patch: PostPatch = fields::patch(&form.fields)?;
     // Reading the body may take minutes, so the post is read again.
     let turn = turn(id).await;

@@ -14,12 +14,13 @@ use crate::domain::feed::post::PostReactionType;
 use crate::domain::feed::write::Action;
 use crate::protocol::v0::json::Object;
 use crate::protocol::v0::post::{five_counts, three_counts};
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
-use crate::rest::posts::comments::locate;
-use crate::rest::posts::post::post_id;
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::posts::paths::{locate, post_id};
+use crate::rest::write_answer;
 
 /// The longest message of a share, in characters.
 const SHARE_CHARS_MAX: usize = 200;

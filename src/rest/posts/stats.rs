@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::error::Result;
 use crate::rest::extract::Caller;
 use crate::rest::people::profiles::by_name;

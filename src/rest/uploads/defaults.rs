@@ -2,12 +2,11 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::domain::user::PicturePatch;
-use crate::rest::uploads::upload::{MediaDir, Passing, WAITING_ROOM};
+use crate::rest::uploads::passing::{Passing, WAITING_ROOM};
 
 /// A picture that may exist, and the names of its copies.
 struct Gift {
@@ -24,11 +23,12 @@ const GIFTS: [Gift; 2] = [
     Gift { original: "defaults/default-cover.png", folder: "covers/covers", ending: "_cover.png" },
 ];
 
-/// A new user's avatar and cover. `None` for one that does not exist or cannot be copied: users without pictures get a
+/// A new user's avatar and cover, in the media folder `root`. `None` for one that does not exist or cannot be copied: users without pictures get a
 /// drawing.
-pub async fn give(media: &Arc<MediaDir>, username: &str) -> [PicturePatch; 2] {
-    let (media, username) = (Arc::clone(media), username.to_owned());
-    let copied = tokio::task::spawn_blocking(move || GIFTS.map(|gift| copy(media.root(), &gift, &username)));
+pub async fn give(root: &Path, username: &str) -> [PicturePatch; 2] {
+    let root = root.to_owned();
+    let username = username.to_owned();
+    let copied = tokio::task::spawn_blocking(move || GIFTS.map(|gift| copy(&root, &gift, &username)));
     copied.await.unwrap_or_default()
 }
 
@@ -76,14 +76,15 @@ mod tests {
     #[tokio::test]
     async fn what_the_operator_has_not_given_nobody_gets() {
         let folder = tempfile::tempdir().unwrap();
-        let media = Arc::new(MediaDir::open(folder.path().to_owned()).unwrap());
-        assert_eq!(give(&media, "ana").await, [PicturePatch::Keep, PicturePatch::Keep]);
-        std::fs::create_dir(media.root().join("defaults")).unwrap();
-        std::fs::write(media.root().join("defaults/default-cover.png"), b"cover").unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join(WAITING_ROOM)).unwrap();
+        assert_eq!(give(root, "ana").await, [PicturePatch::Keep, PicturePatch::Keep]);
+        std::fs::create_dir(root.join("defaults")).unwrap();
+        std::fs::write(root.join("defaults/default-cover.png"), b"cover").unwrap();
         let path = "covers/covers/ana_cover.png";
-        assert_eq!(give(&media, "ana").await, [PicturePatch::Keep, PicturePatch::Replace(path.to_owned())]);
-        assert_eq!(std::fs::read(media.root().join(path)).unwrap(), b"cover");
-        assert_eq!(std::fs::read_dir(media.root().join(WAITING_ROOM)).unwrap().count(), 0);
+        assert_eq!(give(root, "ana").await, [PicturePatch::Keep, PicturePatch::Replace(path.to_owned())]);
+        assert_eq!(std::fs::read(root.join(path)).unwrap(), b"cover");
+        assert_eq!(std::fs::read_dir(root.join(WAITING_ROOM)).unwrap().count(), 0);
     }
 
     #[test]

@@ -82,7 +82,9 @@ fn text(bytes: &[u8]) -> String {
 fn decoded(value: &[u8]) -> Option<String> {
     let value = std::str::from_utf8(value).ok()?;
     let mut parts = value.splitn(3, '\'');
-    let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    let charset = parts.next()?;
+    let _language = parts.next()?;
+    let encoded = parts.next()?;
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(encoded).collect();
     (charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("iso-8859-1")).then(|| text(&bytes))
 }

@@ -132,7 +132,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_who_hold_all_turns_give_way() {
-        let (turns, mut held) = (Turns::default(), Vec::new());
+        let turns = Turns::default();
+        let mut held = Vec::new();
         for _ in 0..limits::UPLOADS_MAX / limits::USER_UPLOADS_MAX {
             let user = UserId::fresh();
             held.extend((0..limits::USER_UPLOADS_MAX).map(|_| turns.take(user).unwrap()));

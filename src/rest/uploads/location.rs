@@ -167,7 +167,9 @@ impl Picture<'_> {
     }
 
     fn checksum(&self, at: u64, length: u64) -> io::Result<()> {
-        let (mut hasher, mut piece, mut left) = (crc32fast::Hasher::new(), vec![0; PIECE_BYTES], length);
+        let mut hasher = crc32fast::Hasher::new();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut left = length;
         while left > 0 {
             let some = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
             self.file.read_exact_at(&mut piece[..some], at + length - left)?;

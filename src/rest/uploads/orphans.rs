@@ -8,94 +8,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-
-use tokio::sync::Notify;
-use uuid::Uuid;
 
 use crate::ids::MessageId;
 use crate::limits;
-use crate::rest::uploads::defaults;
-use crate::rest::uploads::upload::{self, MediaDir};
+use crate::rest::uploads::litter::{Left, is_upload};
+use crate::rest::uploads::slots::{self, swept_folders};
+use crate::rest::uploads::upload::MediaDir;
 use crate::store::{FileTable, Housekeeping, NamedFiles, StoreError};
 
-/// Where orphaned files may be.
-#[derive(Debug, Default)]
-struct Left {
-    /// Paths below the media root, of posts and comments.
-    paths: BTreeSet<String>,
-    /// Deleted messages.
-    messages: BTreeSet<MessageId>,
-}
-
-/// Collects files that may be orphaned.
-#[derive(Debug, Default)]
-pub struct Litter {
-    left: Mutex<Left>,
-    /// Whether somebody removes the files. If not, nothing is collected.
-    is_collected: AtomicBool,
-    came: Notify,
-}
-
-impl Litter {
-    /// Reports files that a committed write no longer names: paths below the media root, or addresses. Files that are
-    /// not our uploads are ignored; those beyond the limit are left to the sweep.
-    pub fn leave<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        if !self.is_collected.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = limits::LITTER_MAX.saturating_sub(left.paths.len());
-        left.paths.extend(names.into_iter().filter_map(path_of).map(str::to_owned).take(room));
-        if !left.paths.is_empty() {
-            self.came.notify_one();
-        }
-    }
-
-    /// Reports that a committed write deleted this message.
-    pub fn leave_of(&self, message: MessageId) {
-        if !self.is_collected.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if left.messages.len() < limits::LITTER_MAX {
-            left.messages.insert(message);
-            self.came.notify_one();
-        }
-    }
-
-    fn take(&self) -> Left {
-        std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The addresses in a post's `images`.
-pub fn addresses(images: &str) -> Vec<String> {
-    serde_json::from_str(images).unwrap_or_default()
-}
-
-/// The path below the media root of an upload for a post, comment or user; `name` is that path or an address of it.
-fn path_of(name: &str) -> Option<&str> {
-    let path = name.split_once("/media/").map_or(name, |(_, path)| path);
-    let (folder, file) = path.rsplit_once('/')?;
-    let is_ours = upload::swept_folders().any(|swept| swept == folder);
-    ((is_ours && is_upload(file)) || defaults::is_copy(path)).then_some(path)
-}
-
-/// Whether the name is `<uuid>.<extension>`, as [`MediaDir::store`] names files.
-fn is_upload(file: &str) -> bool {
-    file.split_once('.').is_some_and(|(id, extension)| {
-        let is_id = Uuid::try_parse(id).is_ok_and(|found| found.hyphenated().to_string() == id);
-        is_id && (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
-}
+pub use crate::rest::uploads::litter::Litter;
 
 /// Removes reported files as they come in and, with sweeps, searches the folders regularly. The first sweep is not at
 /// the start, so that an operator who configured the wrong database or folder has time to notice.
 pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_every: Option<Duration>) {
-    media.litter().is_collected.store(true, Ordering::Relaxed);
+    media.litter().begin_collecting();
     let every = sweep_every.unwrap_or(limits::MEDIA_SWEEP);
     let mut sweeps = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -103,12 +31,13 @@ pub async fn collect(store: Arc<dyn Housekeeping>, media: Arc<MediaDir>, sweep_e
     loop {
         let is_sweep = tokio::select! {
             _ = sweeps.tick(), if sweep_every.is_some() => true,
-            () = media.litter().came.notified() => false,
+            () = media.litter().came() => false,
         };
         let began = Instant::now();
         let Left { mut paths, messages } = media.litter().take();
         if is_sweep {
-            let (root, after) = (media.root().to_owned(), std::mem::take(&mut swept_to));
+            let root = media.root().to_owned();
+            let after = std::mem::take(&mut swept_to);
             match tokio::task::spawn_blocking(move || old_uploads(&root, &after)).await {
                 Ok(Ok((old, last))) => {
                     paths.extend(old);
@@ -149,7 +78,7 @@ async fn remove_of_messages(
 
 fn is_of_message(path: &str) -> bool {
     path.rsplit_once('/')
-        .is_some_and(|(folder, file)| is_upload(file) && upload::MESSAGE.iter().any(|slot| slot.folder() == folder))
+        .is_some_and(|(folder, file)| is_upload(file) && slots::MESSAGE.iter().any(|slot| slot.folder() == folder))
 }
 
 async fn remove(media: &MediaDir, paths: Vec<String>) {
@@ -191,8 +120,9 @@ async fn unnamed(store: &dyn Housekeeping, paths: BTreeSet<String>) -> Result<Ve
 /// value is the path to continue from; it is empty at the end.
 fn old_uploads(root: &Path, after: &str) -> io::Result<(BTreeSet<String>, String)> {
     let old = SystemTime::now().checked_sub(limits::MEDIA_SWEEP_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
-    let (mut found, mut is_cut) = (BTreeSet::new(), false);
-    for folder in upload::swept_folders() {
+    let mut found = BTreeSet::new();
+    let mut is_cut = false;
+    for folder in swept_folders() {
         for entry in std::fs::read_dir(root.join(folder))? {
             let entry = entry?;
             let Ok(file) = entry.file_name().into_string() else { continue };
@@ -225,42 +155,7 @@ mod tests {
     const FILE: &str = "0a0b9502-c454-481e-8985-e9e7f96c1dcb.png";
 
     #[test]
-    fn only_uploads_for_posts_comments_and_users_are_ours() {
-        let path = format!("posts/images/{FILE}");
-        for path in [&*format!("avatars/{FILE}"), &format!("covers/{FILE}"), "avatars/avatars/ana_avatar.png"] {
-            assert_eq!(path_of(path), Some(path));
-        }
-        for name in [path.clone(), format!("http://localhost:8000/media/{path}"), format!("/media/{path}")] {
-            assert_eq!(path_of(&name), Some(path.as_str()));
-        }
-        for folder in
-            ["avatars/avatars", "messages/images", "", "posts", "posts/images/..", "/posts/images", "../posts/images"]
-        {
-            assert_eq!(path_of(&format!("{folder}/{FILE}")), None, "{folder}");
-        }
-        for file in
-            ["foto.png", "..", ".png", "0a0b9502c454481e8985e9e7f96c1dcb.png", &FILE[..36], &format!("{FILE}/..")]
-        {
-            assert_eq!(path_of(&format!("posts/images/{file}")), None, "{file}");
-        }
-        assert_eq!(addresses("[\"a\",\"b\"]"), ["a", "b"]);
-        assert!(addresses("nonsense").is_empty());
-    }
-
-    #[test]
-    fn what_nobody_collects_is_not_gathered() {
-        let litter = Litter::default();
-        let path = format!("posts/images/{FILE}");
-        litter.leave([path.as_str()]);
-        litter.leave_of(MessageId::fresh());
-        let Left { paths, messages } = litter.take();
-        assert!(paths.is_empty() && messages.is_empty());
-        litter.is_collected.store(true, Ordering::Relaxed);
-        litter.leave([path.as_str()]);
-        let message = MessageId::fresh();
-        litter.leave_of(message);
-        let Left { paths, messages } = litter.take();
-        assert_eq!((Vec::from_iter(paths), Vec::from_iter(messages)), (vec![path], vec![message]));
+    fn only_uploads_of_messages_are_removed_with_them() {
         assert!(is_of_message(&format!("messages/images/{FILE}")));
         for other in ["posts/images", "messages", "messages/images/..", "../messages/images", ""] {
             assert!(!is_of_message(&format!("{other}/{FILE}")), "{other}");

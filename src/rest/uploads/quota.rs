@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_days_worth_is_used_up_by_any_number_of_files() {
-        let (quota, ana) = (Quota::of(1), UserId::fresh());
+        let quota = Quota::of(1);
+        let ana = UserId::fresh();
         let mut bill = quota.bill(ana).unwrap();
         for bytes in (0..=8 * UNIT).step_by(1000) {
             bill.charge(bytes).unwrap();

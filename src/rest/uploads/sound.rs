@@ -14,7 +14,8 @@ pub fn extension(head: &[u8]) -> Option<&'static str> {
 /// Whether it is a frame's sync word of MPEG 1, 2 or 2.5 with a valid bit rate and sampling rate (ISO 11172-3
 /// §2.4.2.3).
 fn is_layer_3(second: u8, third: u8) -> bool {
-    let (version, layer) = ((second >> 3) & 3, (second >> 1) & 3);
+    let version = (second >> 3) & 3;
+    let layer = (second >> 1) & 3;
     second >= 0xE0 && version != 1 && layer == 1 && third >> 4 != 15 && (third >> 2) & 3 != 3
 }
 
