@@ -6,49 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::clock::Timestamp;
 use crate::domain::chat::twin::Twins;
 use crate::domain::write::{Intent, Outcome, Refusal, Write};
-use crate::ids::{MessageId, RoomId, Topic, UserId};
-use crate::limits;
+use crate::ids::Topic;
 use crate::store::rules;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 use crate::store::writer::Batch;
 
-/// The last place taken in a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopicState {
-    /// The log.
-    pub epoch: u32,
-    /// The number of its last event; 0 when it has none.
-    pub seq: u64,
-    /// That event's time.
-    pub last_at: Timestamp,
-}
-
-/// The rest of a `mark_as_read` of more than `limits::READ_ALL_ROWS_MAX` messages; idle moments write its rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnreadRest {
-    /// Where.
-    pub room: RoomId,
-    /// The reader.
-    pub user: UserId,
-    /// The participant's `last_read_at` before.
-    pub after: Timestamp,
-    /// The oldest message that already has its row.
-    pub before: Timestamp,
-    /// When it was read.
-    pub at: Timestamp,
-}
-
-impl UnreadRest {
-    /// The rest after these messages got their rows, newest first; `None` if these were all.
-    pub fn after_these(self, done: &[(MessageId, Timestamp)]) -> Option<Self> {
-        let (_, before) = *done.last().filter(|_| done.len() == limits::READ_ALL_ROWS_MAX)?;
-        Some(Self { before, ..self })
-    }
-}
+pub use crate::store::sql::chat_rows::UnreadRest;
 
 /// Why a run over a batch failed.
 pub enum Failure<E> {
@@ -131,7 +97,8 @@ async fn one_by_one<D: LaneSql>(
     let mut done = Batch::default();
     for write in batch {
         let mark = twins.mark();
-        let (saved, events) = (rows.save().await?, done.events.len());
+        let saved = rows.save().await?;
+        let events = done.events.len();
         let mut result = rules::apply(rows, twins, &mut done.events, now, write).await;
         if result.is_ok()
             && let Err(error) = rows.release().await

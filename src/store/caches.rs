@@ -195,7 +195,9 @@ mod tests {
 
     #[test]
     fn what_was_read_before_the_clock_was_put_back_is_old() {
-        let (sizes, now, room) = (Remembered::new(), Timestamp(10_000_000_000), RoomId::fresh());
+        let sizes = Remembered::new();
+        let now = Timestamp(10_000_000_000);
+        let room = RoomId::fresh();
         sizes.put(sizes.before(), room, 3, now);
         assert_eq!(sizes.get(&room, now.plus_seconds(4)), Some(3));
         assert_eq!(sizes.get(&room, now.plus_seconds(5)), None);

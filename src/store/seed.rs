@@ -124,7 +124,8 @@ async fn insert_room<D: LaneSql>(
     members: &[usize],
     users: &[(UserId, String)],
 ) -> Result<RoomId, D::Error> {
-    let (id, now) = (RoomId::fresh(), view.now);
+    let id = RoomId::fresh();
+    let now = view.now;
     let new = NewRoom {
         creator: users[members[0]].0,
         chat_type: ChatType::Group,

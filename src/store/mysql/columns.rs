@@ -42,7 +42,8 @@ fn known(migrations: &str) -> BTreeMap<&str, BTreeSet<&str>> {
 /// Tables that do not exist are ignored.
 pub fn complaint(found: &Columns, tables: &[&str], migrations: &str) -> String {
     let known = known(migrations);
-    let (mut missing, mut unknown) = (Vec::new(), Vec::new());
+    let mut missing = Vec::new();
+    let mut unknown = Vec::new();
     for table in tables {
         let (Some(found), Some(known)) = (found.get(*table), known.get(table)) else { continue };
         let lacks = known.iter().filter(|column| !found.contains_key(**column));

@@ -22,7 +22,8 @@ use crate::store::sql::Unexpected;
 /// The comments are code: `/*M!` is for MariaDB alone, whose unit is a second; `/*!80000` is for MySQL alone, whose
 /// unit is a millisecond and which limits reads only. MariaDB ignores `/*!` with numbers from 50700 to 99999.
 fn session_settings() -> [String; 2] {
-    let (lock, statement) = (limits::LOCK_WAIT.as_secs(), limits::STATEMENT_TIMEOUT);
+    let lock = limits::LOCK_WAIT.as_secs();
+    let statement = limits::STATEMENT_TIMEOUT;
     let idle = limits::IDLE_TIMEOUT.as_secs();
     [
         format!(

@@ -8,9 +8,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::mysql::Shared;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::Driver;
+use crate::store::mysql::shared::Shared;
 
 /// The pool. A connection belongs to the event loop that opened it, so a pool serves one event loop.
 pub struct Direct {
@@ -32,7 +32,8 @@ pub struct Loan<'a> {
 impl Direct {
     /// At most `count` connections; none is open yet.
     pub fn new(shared: Arc<Shared>, count: usize) -> Self {
-        let (idle, free) = (Mutex::default(), Semaphore::new(count.max(1)));
+        let idle = Mutex::default();
+        let free = Semaphore::new(count.max(1));
         Self { shared, idle, free, waiting: AtomicUsize::new(0) }
     }
 

@@ -5,10 +5,10 @@ use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::store::StoreError;
-use crate::store::mysql::Shared;
 use crate::store::mysql::columns::{self, Columns};
 use crate::store::mysql::connection::{Link, MysqlError};
 use crate::store::mysql::driver::View;
+use crate::store::mysql::shared::Shared;
 
 struct Migration {
     number: u32,
@@ -319,7 +319,8 @@ async fn take(view: &mut View<'_>, plan: &[PlanLine], form: IdForm) -> Result<()
          name varchar(64) NOT NULL, applied_at char(26) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
     )
     .await?;
-    let (id, table) = (id_type(view, form).await?, table_options(view).await?);
+    let id = id_type(view, form).await?;
+    let table = table_options(view).await?;
     for migration in &MIGRATIONS {
         if !plan.iter().any(|line| line.number == migration.number && line.step == Step::ToDo) {
             continue;

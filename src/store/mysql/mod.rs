@@ -9,91 +9,25 @@ mod deferred;
 mod direct;
 mod driver;
 mod lane;
+mod lane_driver;
 mod literal;
 mod migrate;
 mod prefetched;
 mod seed;
+mod shared;
 mod store;
-
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 pub use self::connection::Link;
 pub use self::migrate::{IdForm, PlanLine, Step, characters_to_change, is_anothers, migrate, plan};
 pub use self::seed::seed;
+pub use self::shared::MysqlOptions;
 pub use self::store::MysqlStore;
 
-use self::connection::MysqlError;
-use self::driver::{Driver, View};
-use crate::clock::{Timestamp, Zone};
+use self::shared::Shared;
+use crate::clock::Timestamp;
 use crate::ids::UserId;
-use crate::limits;
-use crate::store::caches::Caches;
+use crate::store::StoreError;
 use crate::store::sql::people;
-use crate::store::{Clock, StoreError};
-
-/// The options for opening the database.
-#[derive(Clone)]
-pub struct MysqlOptions {
-    /// Where it is.
-    pub link: Link,
-    /// Connections that write, each with a thread; 1 to [`limits::WRITE_LANES_MAX`].
-    pub lanes: usize,
-    /// Connections that read, and that write what belongs to no topic.
-    pub connections: usize,
-    /// The zone of the database's times.
-    pub zone: Zone,
-    /// Returns the current time.
-    pub clock: Clock,
-    /// How many of its newest reactions a post shows.
-    pub shown_reactions: u32,
-}
-
-impl MysqlOptions {
-    /// Default numbers, times in UTC, and the system's clock.
-    pub fn new(link: Link) -> Self {
-        Self {
-            link,
-            lanes: limits::WRITE_LANES,
-            connections: limits::DIRECT_CONNECTIONS,
-            zone: Zone::Utc,
-            clock: Arc::new(Timestamp::now),
-            shown_reactions: limits::POST_REACTIONS_SHOWN,
-        }
-    }
-}
-
-/// State shared by lanes and readers.
-struct Shared {
-    link: Link,
-    caches: Caches,
-    zone: Zone,
-    clock: Clock,
-    shown_reactions: u32,
-}
-
-impl Shared {
-    /// For a caller without lanes: migrations, seeds.
-    fn alone(link: Link) -> Self {
-        let MysqlOptions { link, clock, shown_reactions, .. } = MysqlOptions::new(link);
-        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
-    }
-
-    /// A new connection.
-    async fn open(&self) -> Result<Driver, MysqlError> {
-        Ok(Driver::new(self.link.open().await?, self.zone))
-    }
-
-    /// The same at a program's start, where the error tells the operator what to do.
-    async fn open_at_start(&self) -> Result<Driver, StoreError> {
-        self.open().await.map_err(|error| self.link.opening(&error))
-    }
-
-    fn view<'a>(&'a self, driver: &'a mut Driver, now: Timestamp) -> View<'a> {
-        let Self { caches, shown_reactions, .. } = self;
-        View { driver, caches, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
-    }
-}
 
 /// Refuses a database that lacks a migration.
 ///

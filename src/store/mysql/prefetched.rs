@@ -9,13 +9,12 @@ use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::domain::chat::write::Action;
 use crate::domain::write::{Intent, Write};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
-use crate::store::batch::TopicState;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::Driver;
 use crate::store::mysql::literal::{filled, list, row};
-use crate::store::sql::chat_rows::{MEMBER, member_of_row};
+use crate::store::sql::member::{MEMBER, member_of_row};
 use crate::store::sql::messages::MessageHead;
-use crate::store::sql::topics::state_of_row;
+use crate::store::sql::topics::{TopicState, state_of_row};
 use crate::store::sql::{Columns, Known, LaneSql, Name, Parameters, Unexpected};
 
 /// The keys to read.

@@ -2,8 +2,8 @@
 
 use crate::clock::{Timestamp, Zone};
 use crate::store::StoreError;
-use crate::store::mysql::Shared;
 use crate::store::mysql::connection::Link;
+use crate::store::mysql::shared::Shared;
 use crate::store::seed::{self, SeedPlan, Seeded};
 use crate::store::sql::LaneSql;
 

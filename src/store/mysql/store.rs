@@ -12,7 +12,8 @@ use crate::store::mysql::connection::{MysqlError, Remedy};
 use crate::store::mysql::direct::Direct;
 use crate::store::mysql::driver::{Driver, View};
 use crate::store::mysql::lane::{self, MysqlLane, Number};
-use crate::store::mysql::{MysqlOptions, Shared, migrate};
+use crate::store::mysql::migrate;
+use crate::store::mysql::shared::{MysqlOptions, Shared};
 use crate::store::writer::Lane;
 use crate::store::{LanePort, StoreError};
 

@@ -1,28 +1,38 @@
 //! A lane's queries and changes of rooms and messages.
 
-use std::sync::Arc;
-
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::domain::chat::write::Transport;
 use crate::domain::event::Committed;
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
-use crate::store::batch::UnreadRest;
 use crate::store::event_log::LogLine;
-use crate::store::sql::{Columns, Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
+use crate::store::sql::member::{MEMBER, member_of_row};
+use crate::store::sql::{Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
 
-/// A participant row with the values that decide on its rights.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// The user and the room are active.
-    pub is_active: bool,
-    /// `owner` or `admin`.
-    pub is_admin: bool,
-    /// Whether the room is private, so that nobody is added or removed.
-    pub is_private: bool,
-    /// The user's name, for frames.
-    pub username: Arc<str>,
+pub use crate::store::sql::member::Member;
+
+/// The rest of a `mark_as_read` of more than `limits::READ_ALL_ROWS_MAX` messages; idle moments write its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadRest {
+    /// Where.
+    pub room: RoomId,
+    /// The reader.
+    pub user: UserId,
+    /// The participant's `last_read_at` before.
+    pub after: Timestamp,
+    /// The oldest message that already has its row.
+    pub before: Timestamp,
+    /// When it was read.
+    pub at: Timestamp,
+}
+
+impl UnreadRest {
+    /// The rest after these messages got their rows, newest first; `None` if these were all.
+    pub fn after_these(self, done: &[(MessageId, Timestamp)]) -> Option<Self> {
+        let (_, before) = *done.last().filter(|_| done.len() == limits::READ_ALL_ROWS_MAX)?;
+        Some(Self { before, ..self })
+    }
 }
 
 /// A new message.
@@ -68,21 +78,6 @@ pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transpo
         &event.at.0,
     ];
     driver.insert(Table::Events, &values).await
-}
-
-/// The columns of [`member_of_row`], after its room and its user.
-pub const MEMBER: &str = "SELECT p.chat_room_id, p.user_id, r.is_active AND u.is_active, p.role IN ('owner', 'admin'), \
-    r.chat_type = 'private', u.username FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
-    JOIN users u ON u.id = p.user_id WHERE ";
-
-/// A row of [`MEMBER`].
-pub fn member_of_row(row: Columns<'_>) -> Result<Member, Unexpected> {
-    Ok(Member {
-        is_active: row.flag(2)?,
-        is_admin: row.flag(3)?,
-        is_private: row.flag(4)?,
-        username: row.str(5)?.into(),
-    })
 }
 
 /// A participant with its rights.

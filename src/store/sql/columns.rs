@@ -81,7 +81,8 @@ macro_rules! word_columns {
                 static IS_TOLD: AtomicBool = AtomicBool::new(false);
                 Self::from_text(word).or_else(|| Self::from_text(&word.to_ascii_lowercase())).unwrap_or_else(|| {
                     if !IS_TOLD.swap(true, Ordering::Relaxed) {
-                        let (kind, taken_for) = (stringify!($name), Self::$plainest.as_str());
+                        let kind = stringify!($name);
+                        let taken_for = Self::$plainest.as_str();
                         tracing::warn!(kind, word, taken_for, "unknown word in the database (logged once)");
                     }
                     Self::$plainest

@@ -2,8 +2,8 @@
 
 use crate::ids::{CommentId, PostId};
 use crate::limits::{DELETED_LEVELS_MAX, LIST_KEYS_MAX};
-use crate::store::sql::rows::Told;
-use crate::store::sql::{Sql, View, each, marks, padded, told};
+use crate::store::sql::told::{self, Told};
+use crate::store::sql::{Sql, View, each, marks, padded};
 
 /// What was deleted.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
-use crate::store::batch::TopicState;
-use crate::store::sql::chat_rows::Member;
+use crate::store::sql::member::Member;
 use crate::store::sql::messages::MessageHead;
+use crate::store::sql::topics::TopicState;
 
 /// A client's name for a message.
 pub type Name = (UserId, RoomId, String);

@@ -127,7 +127,8 @@ pub async fn page<C: Sql>(
          ORDER BY m.created_at DESC, m.id DESC",
         behind(page, "", "id DESC")
     );
-    let (after, from) = (Behind::of(page), offset(page));
+    let after = Behind::of(page);
+    let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &room, &since];
     parameters.extend(after.parameters());
     parameters.extend([&page.size as &dyn ToColumn, &from]);
@@ -293,7 +294,8 @@ async fn newest_reactions<C: Sql>(
         let shown = &MESSAGE_REACTIONS_SHOWN as &dyn ToColumn;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, shown]).collect();
         let read = |row: Columns<'_>| {
-            let (id, user) = (row.id::<Id>(0)?.0, Arc::default());
+            let id = row.id::<Id>(0)?.0;
+            let user = Arc::default();
             let reaction = Reaction { id, user, reaction_type: row.kind(3)?, created_at: row.time(4)? };
             Ok((row.id(1)?, row.id(2)?, reaction))
         };

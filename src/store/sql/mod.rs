@@ -15,6 +15,7 @@ mod dialect;
 mod known;
 mod lane_sql;
 pub mod logins;
+pub mod member;
 pub mod messages;
 pub mod new_rooms;
 pub mod notifications;

@@ -28,7 +28,8 @@ pub async fn page<C: Sql>(
         "{NOTIFICATION} WHERE recipient_id = ?{} ORDER BY created_at DESC, {ties} LIMIT ? OFFSET ?",
         behind(page, "", &ties)
     );
-    let (after, from) = (Behind::of(page), offset(page));
+    let after = Behind::of(page);
+    let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&user];
     parameters.extend(after.parameters());
     parameters.extend([&page.size as &dyn ToColumn, &from]);
@@ -82,7 +83,8 @@ pub async fn friend_requests<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Re
     let sql = "SELECT id, sender_id, receiver_id, status, created_at FROM friend_requests \
         WHERE (sender_id = ? OR receiver_id = ?) AND status = 'pending' ORDER BY created_at DESC, id LIMIT ?";
     let read = |row: Columns<'_>| {
-        let (sender, receiver) = (Arc::default(), Arc::default());
+        let sender = Arc::default();
+        let receiver = Arc::default();
         let request =
             FriendRequest { id: row.id(0)?, sender, receiver, status: row.kind(3)?, created_at: row.time(4)? };
         Ok((row.id(1)?, row.id(2)?, request))

@@ -149,7 +149,8 @@ async fn newest_reactions<C: Sql>(
         let shown = view.shown_reactions;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]).collect();
         let read = |row: Columns<'_>| {
-            let (id, user) = (row.id::<Id>(0)?.0, Arc::default());
+            let id = row.id::<Id>(0)?.0;
+            let user = Arc::default();
             let reaction = PostReaction { id, user, reaction_type: row.kind(3)?, created_at: row.time(4)? };
             Ok((row.id(1)?, row.id(2)?, reaction))
         };
@@ -206,7 +207,8 @@ pub async fn page<C: Sql>(
         POST.of(C::DIALECT),
         behind(page, "p.", &ties)
     );
-    let (after, from) = (Behind::of(page), offset(page));
+    let after = Behind::of(page);
+    let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];
     parameters.extend(of);
     parameters.extend(after.parameters());

@@ -26,7 +26,8 @@ pub async fn search<C: Sql>(
     page: PageRequest,
 ) -> Result<PageOf<Person>, C::Error> {
     const SHOWN: &str = "WHERE u.is_active = 1 AND u.id <> ?";
-    let (mut words, from) = (words(text), offset(page));
+    let mut words = words(text);
+    let from = offset(page);
     // The longest word first, because candidates are looked up by it.
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     words.truncate(SEARCH_WORDS_MAX);

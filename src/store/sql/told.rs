@@ -6,8 +6,29 @@
 use crate::domain::notification::NotificationType;
 use crate::ids::{CommentId, NotificationId, PostId, UserId};
 use crate::limits;
-use crate::store::sql::rows::{Telling, Told};
 use crate::store::sql::{Columns, Sql, ToColumn, Unexpected, View, each, marks, padded};
+
+/// A notification that somebody may already have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telling {
+    /// The user who caused it.
+    pub sender: UserId,
+    /// The user who was notified.
+    pub recipient: UserId,
+    /// The possible kinds; a kind may be repeated.
+    pub kinds: [NotificationType; 3],
+    /// The post it is about; `None` if it is about no post.
+    pub post: Option<PostId>,
+}
+
+/// A notification with its recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The notification.
+    pub notification: NotificationId,
+    /// The user who was notified.
+    pub recipient: UserId,
+}
 
 /// How far the clock may have been set back between a cause and its notification, in seconds.
 const CLOCKS_DIFFER_SECONDS: i64 = 2 * 3600;
@@ -39,7 +60,8 @@ pub async fn of_comments<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId])
         let mut senders: Vec<UserId> = rows.iter().map(|row| row.0).collect();
         senders.sort_unstable();
         senders.dedup();
-        let (senders, since) = (padded(&senders), oldest.plus_seconds(-CLOCKS_DIFFER_SECONDS));
+        let senders = padded(&senders);
+        let since = oldest.plus_seconds(-CLOCKS_DIFFER_SECONDS);
         let sql = format!(
             "SELECT id, recipient_id FROM notifications WHERE sender_id IN ({}) AND post_id = ? AND created_at >= ? \
              AND comment_id IN ({})",

@@ -3,8 +3,18 @@
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
 use crate::ids::{EventId, Topic};
-use crate::store::batch::TopicState;
 use crate::store::sql::{Columns, Sql, ToColumn, Unexpected, View};
+
+/// The last place taken in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicState {
+    /// The log.
+    pub epoch: u32,
+    /// The number of its last event; 0 when it has none.
+    pub seq: u64,
+    /// That event's time.
+    pub last_at: Timestamp,
+}
 
 /// `topic, epoch, seq, last_at`
 pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {

@@ -41,7 +41,8 @@ pub async fn recall<C: Sql>(view: &mut View<'_, C>, is_ours: impl Fn(RoomId) -> 
         recent.extend(view.rows(&sql, &values, recent_of_row).await?);
     }
     recent.sort_unstable_by_key(|recent| (recent.at, recent.message));
-    let (mut twins, named) = (Twins::default(), named(view, since).await?);
+    let mut twins = Twins::default();
+    let named = named(view, since).await?;
     for recent in recent.into_iter().filter(|recent| !named.contains(&recent.message)) {
         let Some(transport) = transports.get(&recent.message) else { continue };
         let candidate = Candidate {

@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn a_database_that_is_written_all_the_time_is_copied_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+        let from = folder.path().join("from.db");
+        let to = folder.path().join("to.db");
         migrate(&from, false).unwrap();
         let writer = connection::open(&from, connection::Role::Writer).unwrap();
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
@@ -100,7 +101,8 @@ mod tests {
         });
         let (done, copied) = mpsc::channel();
         std::thread::spawn({
-            let (from, to) = (from.clone(), to.clone());
+            let from = from.clone();
+            let to = to.clone();
             move || done.send(backup(&from, &to))
         });
         let result = copied.recv_timeout(Duration::from_secs(20));
@@ -115,7 +117,8 @@ mod tests {
     #[test]
     fn a_damaged_database_makes_no_backup() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+        let from = folder.path().join("from.db");
+        let to = folder.path().join("to.db");
         migrate(&from, false).unwrap();
         let writer = connection::open(&from, connection::Role::Writer).unwrap();
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \

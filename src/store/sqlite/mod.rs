@@ -96,7 +96,8 @@ impl SqliteStore {
         migrate(&path, false)?;
         let caches = Arc::new(Caches::default());
         let wal = Arc::new(Wal::default());
-        let (lane_caches, lane_clock) = (Arc::clone(&caches), Arc::clone(&clock));
+        let lane_caches = Arc::clone(&caches);
+        let lane_clock = Arc::clone(&clock);
         let lane = lane::open(path.clone(), lane_caches, lane_clock, Arc::clone(&wal), shown_reactions)?;
         let readers = Readers::start(&path, "reader", readers, limits::READS_WAITING_MAX)?;
         let searches = Readers::start(&path, "search", 1, limits::SEARCHES_WAITING_MAX)?;
@@ -124,7 +125,9 @@ impl SqliteStore {
         T: Send + 'static,
         W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, rusqlite::Connection> + Send + 'static,
     {
-        let (caches, now, shown_reactions) = (Arc::clone(&self.caches), self.now(), self.shown_reactions);
+        let caches = Arc::clone(&self.caches);
+        let now = self.now();
+        let shown_reactions = self.shown_reactions;
         let run = move |driver: &mut rusqlite::Connection| {
             at_once(query(&mut View { driver, caches: &caches, now, shown_reactions, changed: BTreeSet::new() }))
         };

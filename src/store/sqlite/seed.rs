@@ -20,7 +20,9 @@ pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     migrate::migrate(path, false)?;
     let mut connection = connection::open(path, connection::Role::Writer)?;
     statement(&connection, "BEGIN IMMEDIATE")?;
-    let (caches, now, changed) = (Caches::default(), Timestamp::now(), BTreeSet::new());
+    let caches = Caches::default();
+    let now = Timestamp::now();
+    let changed = BTreeSet::new();
     let mut view = View { driver: &mut connection, caches: &caches, now, shown_reactions: 0, changed };
     let taken = at_once(seed::taken(&mut view))?;
     plan.check_names(&taken, &path.display().to_string())?;

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 pub use self::chat::ReadAll;
 pub use self::comments::GoneComments;
-pub use self::notifications::{ReadNotifications, Telling, Told};
+pub use self::notifications::ReadNotifications;
+pub use crate::store::sql::told::{Telling, Told};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::write::Transport;
@@ -22,7 +23,8 @@ use crate::domain::event::{Committed, Cursor};
 use crate::domain::user::UserProfile;
 use crate::domain::write::Write;
 use crate::ids::{RoomId, Topic, UserId};
-use crate::store::batch::{TopicState, UnreadRest};
+use crate::store::sql::chat_rows::UnreadRest;
+use crate::store::sql::topics::TopicState;
 use crate::store::sql::{Known, LaneSql, Table, View, chat_rows, people as accounts, topics};
 
 /// A place in a topic's order, taken by one event.
@@ -60,7 +62,8 @@ pub struct Saved {
 impl<'a, D: LaneSql> BatchRows<'a, D> {
     /// No transaction has begun yet: queries see the committed state.
     pub fn new(view: View<'a, D>, known: &'a mut Known, rests: &'a mut VecDeque<UnreadRest>) -> Self {
-        let (active, last_reads) = (BTreeMap::new(), BTreeMap::new());
+        let active = BTreeMap::new();
+        let last_reads = BTreeMap::new();
         Self { view, known, rests, touched: BTreeSet::new(), active, last_reads }
     }
 

@@ -9,7 +9,8 @@ use crate::domain::notification::{Notification, NotificationType};
 use crate::ids::{NotificationId, PostId, Topic, UserId};
 use crate::limits;
 use crate::store::sql::rows::{BatchRows, Place};
-use crate::store::sql::{Id, LaneSql, each, marks, notifications, padded, told};
+use crate::store::sql::told::{self, Telling, Told};
+use crate::store::sql::{Id, LaneSql, each, marks, notifications, padded};
 
 /// Notifications that a user read in one write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,28 +19,6 @@ pub struct ReadNotifications {
     pub count: u64,
     /// The newest of them, at most [`limits::READ_ALL_FRAMES_MAX`], newest first.
     pub newest: Vec<NotificationId>,
-}
-
-/// A notification that somebody may already have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Telling {
-    /// The user who caused it.
-    pub sender: UserId,
-    /// The user who was notified.
-    pub recipient: UserId,
-    /// The possible kinds; a kind may be repeated.
-    pub kinds: [NotificationType; 3],
-    /// The post it is about; `None` if it is about no post.
-    pub post: Option<PostId>,
-}
-
-/// A notification with its recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
-    /// The notification.
-    pub notification: NotificationId,
-    /// The user who was notified.
-    pub recipient: UserId,
 }
 
 impl<D: LaneSql> BatchRows<'_, D> {

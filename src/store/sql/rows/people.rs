@@ -62,7 +62,8 @@ impl<D: LaneSql> BatchRows<'_, D> {
     /// The open friend request between two users, in either direction.
     pub async fn pending_request(&mut self, one: UserId, other: UserId) -> Result<Option<RequestHead>, D::Error> {
         // The two may ask each other at the same time in two lanes: the second one waits here for the first.
-        let (least, greatest) = (one.min(other), one.max(other));
+        let least = one.min(other);
+        let greatest = one.max(other);
         let both = format!("SELECT id FROM users WHERE id IN (?, ?) ORDER BY id {}", D::DIALECT.locked());
         self.view.rows(&both, &[&least, &greatest], |_| Ok(())).await?;
         let sql = "sender_id = ? AND receiver_id = ? AND status = 'pending' LIMIT 1";
