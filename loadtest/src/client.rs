@@ -250,7 +250,8 @@ impl Links {
         self.woke_at = self.now();
         for event in &events {
             let data = event.data.u64();
-            let (link, life) = ((data & 0xffff_ffff) as usize, (data >> 32) as u32);
+            let link = (data & 0xffff_ffff) as usize;
+            let life = (data >> 32) as u32;
             if self.links[link].life != life {
                 continue;
             }
@@ -454,7 +455,8 @@ fn upgrade_answer(bytes: &[u8]) -> Result<Option<usize>, Ending> {
 fn close_reason(payload: &[u8]) -> Ending {
     match payload.split_first_chunk::<2>() {
         Some((code, reason)) => {
-            let (code, reason) = (u16::from_be_bytes(*code), String::from_utf8_lossy(reason));
+            let code = u16::from_be_bytes(*code);
+            let reason = String::from_utf8_lossy(reason);
             Ending { code: Some(code), text: format!("closed by the server with {code} {reason}") }
         }
         None => Ending::new("closed by the server without a code"),

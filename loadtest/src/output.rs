@@ -90,7 +90,8 @@ mod tests {
     fn a_file_is_kept_until_it_is_written_and_a_new_one_goes_if_it_never_is() {
         let folder = std::env::temp_dir().join(format!("loadtest-output-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let (old, new) = (folder.join("old.json"), folder.join("new.json"));
+        let old = folder.join("old.json");
+        let new = folder.join("new.json");
         std::fs::write(&old, "yesterday's").expect("a file");
         drop((Sink::open(&old).expect("writable"), Sink::open(&new).expect("writable")));
         assert_eq!(std::fs::read_to_string(&old).expect("it is there"), "yesterday's");

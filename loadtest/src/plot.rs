@@ -207,13 +207,17 @@ pub fn svg(plot: &Plot) -> String {
     // Writing to a String cannot fail.
     let _ = write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
     for (from, to) in &plot.shaded {
-        let (from, to, height) = (at_x(*from), at_x(*to), HEIGHT - TOP - BOTTOM);
+        let from = at_x(*from);
+        let to = at_x(*to);
+        let height = HEIGHT - TOP - BOTTOM;
         let width = to - from;
         let _ =
             write!(out, "<rect class=\"shade\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>");
     }
     for mark in &y.marks {
-        let (place, end, text) = (at_y(*mark), WIDTH - RIGHT, shown(*mark));
+        let place = at_y(*mark);
+        let end = WIDTH - RIGHT;
+        let text = shown(*mark);
         let _ = write!(
             out,
             "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{place:.1}\" y2=\"{place:.1}\"/>\
@@ -224,7 +228,8 @@ pub fn svg(plot: &Plot) -> String {
     }
     let evenly = x.marks.iter().map(|mark| (*mark, shown(*mark))).filter(|_| plot.x_marks.is_empty());
     for (mark, text) in plot.x_marks.iter().cloned().chain(evenly).filter(|(mark, _)| *mark <= x.high) {
-        let (place, y) = (at_x(mark), HEIGHT - BOTTOM + 14.0);
+        let place = at_x(mark);
+        let y = HEIGHT - BOTTOM + 14.0;
         let _ = write!(
             out,
             "<text x=\"{place:.1}\" y=\"{y}\" text-anchor=\"{}\">{}</text>",
@@ -237,7 +242,8 @@ pub fn svg(plot: &Plot) -> String {
     let _ = write!(out, "<text x=\"{middle}\" y=\"{foot}\" text-anchor=\"middle\">{}</text>", plot.x_name);
     for (number, line) in plot.lines.iter().enumerate() {
         if let [(px, py)] = line.points[..] {
-            let (px, py) = (at_x(px), at_y(py));
+            let px = at_x(px);
+            let py = at_y(py);
             let _ = write!(out, "<circle style=\"fill:var(--c{number})\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"3\"/>");
             continue;
         }

@@ -48,7 +48,8 @@ pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
     fixture.check_size(size.rooms, size.members)?;
     let used = used(&fixture, size);
     if size.is_distinct && used.len() < size.rooms * size.members {
-        let (there, wanted) = (used.len(), size.rooms * size.members);
+        let there = used.len();
+        let wanted = size.rooms * size.members;
         bail!(
             "the first {} rooms of the fixture have {there} different users, and {wanted} are wanted: make one with: \
              pregon seed --users {wanted} --rooms {} --members {} --out FILE, or let one user have many connections \

@@ -249,7 +249,8 @@ fn run_against(fault: Fault, scenario: &str) -> Output {
     }));
     std::thread::spawn(move || {
         for socket in listener.incoming() {
-            let (socket, state) = (socket.expect("a client"), Arc::clone(&state));
+            let socket = socket.expect("a client");
+            let state = Arc::clone(&state);
             std::thread::spawn(move || serve(socket, &state));
         }
     });

@@ -1,37 +1,12 @@
-//! The bars that pregon must reach against others, and whether it did.
-
-use serde::Serialize;
+//! The bars that pregon must reach against others, and their judging.
 
 use super::cells::Cell;
 use super::results::{Results, Sample};
-use super::statistics::Ratio;
-
-/// The figure that is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// The server's CPU time per delivery in a cell.
-    Cost(&'static str),
-    /// The median latency of the deliveries in a cell.
-    Latency(&'static str),
-    /// How much more a delivery costs in the large cell than in the small one.
-    Growth { large: &'static str, small: &'static str },
-}
-
-/// pregon's figure ÷ the other's.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Bar {
-    pub measure: Measure,
-    /// The server it is compared with.
-    pub against: &'static str,
-    pub ratio_max: f64,
-}
+use super::statistics::{Ratio, paired};
+use super::verdict::{Bar, Measure, PAIRS_MIN, Verdict};
 
 /// Smaller differences are noise of the machine, so the interval's upper end may exceed the bar by this.
 pub const TOLERANCE: f64 = 0.03;
-/// Fewer pairs decide nothing.
-pub const PAIRS_MIN: usize = 15;
-
 const fn cost(cell: &'static str, against: &'static str, ratio_max: f64) -> Bar {
     Bar { measure: Measure::Cost(cell), against, ratio_max }
 }
@@ -49,13 +24,13 @@ pub const BARS: &[Bar] = &[
     Bar { measure: Measure::Growth { large: "room-10000", small: "room-100" }, against: "epoll", ratio_max: 1.1 },
 ];
 
-/// A bar with its measured ratio.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
-    pub bar: Bar,
-    pub server: String,
-    pub ratio: Ratio,
-    pub is_met: bool,
+impl Results {
+    /// Compares every pregon with every bar that was measured.
+    pub fn judge(&mut self) {
+        let servers = self.contenders.iter().filter(|contender| contender.is_pregon);
+        let verdicts = servers.flat_map(|server| BARS.iter().filter_map(|bar| bar.judge(&server.name, self)));
+        self.verdicts = verdicts.collect();
+    }
 }
 
 impl Bar {
@@ -97,41 +72,6 @@ impl Measure {
             }
         }
     }
-}
-
-impl std::fmt::Display for Measure {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Cost(cell) => write!(out, "{cell}: CPU per delivery"),
-            Self::Latency(cell) => write!(out, "{cell}: p50"),
-            Self::Growth { large, small } => write!(out, "{large} against {small}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { bar, server, ratio, is_met } = self;
-        let verdict = match is_met {
-            true => "met",
-            false if ratio.pairs < PAIRS_MIN => "undecided: fewer than 15 pairs",
-            false => "MISSED",
-        };
-        write!(
-            out,
-            "{:34}{:28}{:>8.2}{:>22}  {verdict}",
-            bar.measure.to_string(),
-            format!("{server} ÷ {}", bar.against),
-            bar.ratio_max,
-            format!("{:.3} [{:.3}–{:.3}]", ratio.median, ratio.low, ratio.high),
-        )
-    }
-}
-
-/// The ratios of the rounds in which both have a figure.
-pub fn paired(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<f64> {
-    let both = ours.iter().zip(theirs).filter_map(|(ours, theirs)| Some((*ours)? / (*theirs)?));
-    both.filter(|ratio| ratio.is_finite()).collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod results;
 mod servers;
 mod statistics;
 mod tables;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::bars::{BARS, Verdict as Bar, paired};
 use super::cells::Cell;
-use super::statistics::{Ratio, Spread};
+use super::statistics::{Ratio, Spread, paired};
+use super::verdict::Verdict as Bar;
 use crate::latency::median;
 use crate::report::{Report, Verdict};
 
@@ -104,13 +104,6 @@ impl Results {
         let mut rows: Vec<Row<'_>> = results.samples.iter().enumerate().filter_map(row).collect();
         rows.sort_by(|one, other| one.cost.median.total_cmp(&other.cost.median));
         rows
-    }
-
-    /// Compares every pregon with every bar that was measured.
-    pub fn judge(&mut self) {
-        let servers = self.contenders.iter().filter(|contender| contender.is_pregon);
-        let verdicts = servers.flat_map(|server| BARS.iter().filter_map(|bar| bar.judge(&server.name, self)));
-        self.verdicts = verdicts.collect();
     }
 }
 

@@ -10,6 +10,12 @@ const TAIL: f64 = 0.05;
 /// Fixed, so that the same measurements always give the same interval.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// The ratios of the rounds in which both have a figure.
+pub fn paired(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<f64> {
+    let both = ours.iter().zip(theirs).filter_map(|(ours, theirs)| Some((*ours)? / (*theirs)?));
+    both.filter(|ratio| ratio.is_finite()).collect()
+}
+
 /// The median of paired ratios with its 90 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {

@@ -88,7 +88,8 @@ fn pump(load: &mut impl Load, links: &mut Links, time: Duration, bar: &ProgressB
         load.after_read(links);
         let (now, busy) = links.now_and_busy();
         load.meter().away(busy);
-        let (under_way, bad) = (load.under_way(), load.violations());
+        let under_way = load.under_way();
+        let bad = load.violations();
         if let Some(sample) = load.meter().tick(now)? {
             let p99 = sample.p99_ms.map_or(String::new(), |p99| format!(", p99 {p99:.1} ms"));
             let server = sample.server_cores.zip(sample.server_rss_mib);

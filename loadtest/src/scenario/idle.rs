@@ -128,7 +128,8 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     };
     let cpu_empty = cpu()?;
     let own_empty = proc::own_cpu_ns();
-    let (mut links, bar) = (Links::new()?, progress()?);
+    let mut links = Links::new()?;
+    let bar = progress()?;
     let began = links.now();
     let mut watch = Watch::new(run.server, began);
     let wanted = run.wanted(options.members, options.connections);
@@ -211,7 +212,8 @@ impl Display for IdleReport {
             Some(false) => ", of users who may have several",
             None => "",
         };
-        let (all, room) = (counted(self.connections, "connection"), self.members);
+        let all = counted(self.connections, "connection");
+        let room = self.members;
         writeln!(out, "idle on {}: {all} in rooms of {room}{users}", self.url)?;
         writeln!(
             out,

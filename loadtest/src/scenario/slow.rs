@@ -76,7 +76,8 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     let (mut links, bar) = open_links(&run, &wanted)?;
     let mut traffic = Traffic::new(&plan, &run)?;
     let last: Vec<usize> = (members - stalled..members).collect();
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
+    let mut with = Vec::new();
     let mut endings = BTreeMap::new();
     for pair in 1..=plan.rounds {
         without.extend(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, all read"))?);
@@ -107,7 +108,8 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     bar.finish_and_clear();
     links.close_all();
     let median = |rounds: &[Round]| median_round(rounds).and_then(|round| round.delivery);
-    let (quiet, noisy) = (median(&without), median(&with));
+    let quiet = median(&without);
+    let noisy = median(&with);
     let mut stalled_rounds = with.into_iter();
     let rounds = without.into_iter().flat_map(|all_read| [Some(all_read), stalled_rounds.next()]).flatten().collect();
     Ok(SlowReport { stalled, without: quiet, with: noisy, endings, traffic: traffic.report(&plan, &run, rounds) })

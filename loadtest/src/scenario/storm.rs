@@ -221,7 +221,8 @@ fn one(
     }
     let rss = |run: &Run| run.server.and_then(|server| server.rss_kib().ok()).map(|kib| kib as f64 / 1024.0);
     let cpu = |run: &Run| run.server.map(|server| server.cpu_us()).transpose();
-    let (cpu_before, rss_before) = (cpu(run)?, rss(run));
+    let cpu_before = cpu(run)?;
+    let rss_before = rss(run);
     let mut peak = rss_before;
     (0..connections).for_each(|link| links.drop_link(link));
     storm.begin(links.now());
@@ -237,7 +238,8 @@ fn one(
         let now = links.now();
         // The last sample shows the result.
         if now - sampled_at >= SAMPLE_EVERY_NS || is_over(&storm) && now > sampled_at {
-            let (used, memory) = (cpu(run)?, rss(run));
+            let used = cpu(run)?;
+            let memory = rss(run);
             peak = larger(peak, memory);
             let cores = sampled_cpu.zip(used).map(|(from, to)| (to - from) as f64 * 1e3 / (now - sampled_at) as f64);
             let seconds = (now - storm.began) as f64 / 1e9;

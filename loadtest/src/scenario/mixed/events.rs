@@ -201,7 +201,8 @@ mod tests {
     const TAG: Tag = Tag { sender: 3, seq: 9 };
 
     fn message(events: &Events, kind: &str) -> String {
-        let (text, edited) = (events.text(TAG), kind == "message_edited");
+        let text = events.text(TAG);
+        let edited = kind == "message_edited";
         format!(
             r#"{{"type":"{kind}","message":{{"id":"{MESSAGE}","chat_room":"{ANA}","sender":{{"id":"{ANA}","bio":""}},"content":"{text}","reply_to":{{"id":"{ANA}","content":"other"}},"is_edited":{edited},"is_deleted":false,"reactions":[]}}}}"#
         )

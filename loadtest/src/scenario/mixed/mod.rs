@@ -152,7 +152,8 @@ impl Mixed {
     /// The writers take turns, room by room.
     fn next_writer(&mut self) -> usize {
         let rooms = self.layout.rooms;
-        let (member, room) = (self.turn / rooms, self.turn % rooms);
+        let member = self.turn / rooms;
+        let room = self.turn % rooms;
         self.turn = (self.turn + 1) % (rooms * self.writers);
         room * self.layout.members + member
     }
@@ -247,7 +248,8 @@ impl Mixed {
             return;
         }
         let Some(record) = self.records.get(&tag) else { return };
-        let (is_edit, target) = (record.act == Act::Edit, record.target);
+        let is_edit = record.act == Act::Edit;
+        let target = record.target;
         if is_edit != edited || edited && target != Some(id) {
             return self.oracle.damaged(link, &format!("{tag} came as another message's text"));
         }
@@ -280,7 +282,10 @@ impl Mixed {
         let sender = tag.sender as usize;
         let Some(passage) = self.actors[sender].flight.arrive(tag.seq) else { return };
         let Some(Record { act, owner, target, key }) = self.records.get(&tag) else { return };
-        let (act, owner, target, key) = (*act, *owner, *target, *key);
+        let act = *act;
+        let owner = *owner;
+        let target = *target;
+        let key = *key;
         let room = &mut self.rooms[sender / self.layout.members];
         if let Some(id) = new.filter(|_| passage.first) {
             room.learn(id, sender % self.layout.members);
@@ -352,7 +357,8 @@ impl Mixed {
         self.meter.refused.count(reason);
         self.actors[link].refused += 1;
         self.under_way = self.under_way.saturating_sub(1);
-        let (room, member) = (link / self.layout.members, link % self.layout.members);
+        let room = link / self.layout.members;
+        let member = link % self.layout.members;
         self.release(room * self.layout.members + member % self.writers);
     }
 
@@ -395,7 +401,8 @@ impl Load for Mixed {
         match self.pacing {
             Pacing::Each { window, .. } => {
                 for number in 0..self.layout.rooms * self.writers {
-                    let (room, member) = (number / self.writers, number % self.writers);
+                    let room = number / self.writers;
+                    let member = number % self.writers;
                     (0..window).for_each(|_| self.grant(room * self.layout.members + member));
                 }
             }
