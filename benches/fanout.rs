@@ -8,7 +8,7 @@ use support::rooms::Room;
 
 mod support;
 
-/// Frames that gather before the members are visited: their ranges grow, the visits stay as many.
+/// Frames that gather before the members are visited. Each adds to the ranges, not to the number of visits.
 const GATHERED: u32 = 16;
 
 fn fan_out(criterion: &mut Criterion) {

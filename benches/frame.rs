@@ -13,11 +13,11 @@ mod support;
 
 const SIZES: [(&str, usize); 3] = [("64 B", 64), ("1 KB", 1024), ("16 KB", 16 * 1024)];
 
-/// Header, unmasking in place, UTF-8: the whole way from a read buffer to a `&mut str`.
+/// Header, unmasking in place, UTF-8: all steps from a read buffer to a `&mut str`.
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("frame/decode");
     for (name, bytes) in SIZES {
-        // Decoded again it is masked again; the key keeps ASCII what it is, so it is text each time.
+        // Decoding it again masks it again. With this key ASCII stays ASCII, so it is text each time.
         let mut frame = support::frames::masked(&support::frames::ascii(bytes));
         let mut decoder = Decoder::new();
         group.throughput(Throughput::Bytes(bytes as u64));
@@ -51,7 +51,7 @@ fn unmasking(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A payload that is known, and one that is written behind the place of its header.
+/// A payload that is complete, and one that is written after the space for its header.
 fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("frame/encode");
     for (name, bytes) in SIZES {

@@ -1,4 +1,4 @@
-//! Each client frame from its JSON to the command it stands for, by the reader in use and by each of three libraries alone.
+//! Parses each client frame's JSON into its command, with the reader in use and with each of three libraries alone.
 
 use std::hint::black_box;
 

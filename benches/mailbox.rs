@@ -1,4 +1,4 @@
-//! What it costs to tell a shard something: the queue alone, and the hop to a thread that sleeps.
+//! The cost of a message to a shard: the queue alone, and the hop to a sleeping thread.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn publication() -> Arc<Publication> {
     })
 }
 
-/// Into the inbox and out of it on one thread: what a message costs when the shard is awake.
+/// Into the inbox and out of it on one thread: the cost of a message while the shard is awake.
 fn queue(criterion: &mut Criterion) {
     let inbox = Inbox::default();
     let publication = publication();
@@ -34,7 +34,7 @@ fn queue(criterion: &mut Criterion) {
     });
 }
 
-/// There and back between two shards' runtimes, both asleep until the message comes; halved, it is one hop.
+/// There and back between two shards' runtimes that both sleep until the message comes; half of it is one hop.
 fn hop(criterion: &mut Criterion) {
     let inboxes = [Arc::new(Inbox::default()), Arc::new(Inbox::default())];
     let echo = std::thread::spawn({
@@ -66,7 +66,7 @@ fn hop(criterion: &mut Criterion) {
     echo.join().expect("the other thread ends when it is told to drain");
 }
 
-/// What a shard runs on.
+/// The runtime of a shard.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }

@@ -11,7 +11,7 @@ fn registry(criterion: &mut Criterion) {
     for (name, rooms) in [("10", 10_u64), ("1 k", 1_000), ("100 k", 100_000), ("1 M", 1_000_000)] {
         let (mut registry, _) = registry_of(rooms);
         let mut group = criterion.benchmark_group(format!("room/{name}"));
-        // Steps that have no divisor in common with the numbers of rooms visit them all, in no order of memory.
+        // The step has no common divisor with the number of rooms, so it visits all of them in a scattered order.
         let mut number = 0;
         let mut next = move || {
             number = (number + 7_919) % rooms;

@@ -70,7 +70,7 @@ impl World {
         self.store.submit(Box::new(write)).expect("the lane's queue has room");
     }
 
-    /// The time of one batch of exactly `writes` messages. A message before them holds the lane until all are queued.
+    /// The time of one batch of exactly `writes` messages. An earlier message holds the lane until all are queued.
     fn batch(&self, writes: u64) -> Duration {
         let (is_held, held): (Sender<()>, Receiver<()>) = mpsc::channel();
         let (go, gate): (Sender<()>, Receiver<()>) = mpsc::channel();
@@ -101,7 +101,7 @@ fn new_user(name: &str) -> NewUser {
 }
 
 fn batches(criterion: &mut Criterion) {
-    // Below the target folder: a folder for temporary files may be memory, where nothing is synced.
+    // Below the target folder, because a folder for temporary files may be in memory, where nothing is synced.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let world = runtime.block_on(World::new(folder.path()));

@@ -1,4 +1,5 @@
-//! Starts what all tests of a run share, says where it is, and ends it when its standard input ends: `tests/run` calls it.
+//! Starts the services that all tests of a run share, prints their addresses, and stops them when its standard input
+//! ends: `tests/run` calls it.
 
 #[path = "support/private/mod.rs"]
 mod private;

@@ -3,9 +3,9 @@
 import { accessExpiry, endSession, saveSession, session } from './session.js';
 
 const TIMEOUT_MS = 10_000;
-/** A password is slow to check by design, and others may be before it. */
+/** Checking a password is slow by design, and others may be checked first. */
 const PASSWORD_TIMEOUT_MS = 30_000;
-/** Renew this long before the token's end, so that it does not expire on its way. */
+/** Renew the token this long before its end, so that it does not expire during the request. */
 const RENEW_BEFORE_S = 30;
 
 /** A refusal or failure; `status` is 0 when no answer came, `fields` maps a form field to its texts. */
@@ -50,7 +50,7 @@ async function call(method, path, { json, token, timeoutMs = TIMEOUT_MS } = {}) 
   return body;
 }
 
-/** A call in the name of the signed-in person. */
+/** A call as the signed-in person. */
 export async function authorized(method, path, json) {
   const token = session()?.access;
   try {
@@ -65,7 +65,7 @@ export async function authorized(method, path, json) {
 
 let renewal = null;
 
-/** Gets a new access token; a refused refresh token ends the session. */
+/** Gets a new access token. If the refresh token is refused, the session ends. */
 export function renew() {
   renewal ??= call('POST', '/api/auth/refresh/', { json: { refresh: session()?.refresh } })
     .then(({ access, refresh }) => saveSession(refresh ? { access, refresh } : { access }))
@@ -82,7 +82,7 @@ export function renew() {
   return renewal;
 }
 
-/** An access token good for at least the next half minute. */
+/** An access token that is valid for at least the next half minute. */
 export async function freshAccess() {
   if (accessExpiry() - Date.now() / 1000 < RENEW_BEFORE_S) await renew();
   return session().access;
@@ -98,7 +98,7 @@ export async function register(fields) {
   saveSession({ ...tokens, user });
 }
 
-/** Tells the server, but does not wait for it to be reachable: the tab forgets the person either way. */
+/** Tells the server, but does not wait for the answer: the tab forgets the person in any case. */
 export function logout() {
   const { access, refresh } = session();
   call('POST', '/api/auth/logout/', { json: { refresh_token: refresh }, token: access }).catch(() => {});
@@ -115,22 +115,22 @@ export const openChat = async (username) =>
 export const createGroup = (name, ids) =>
   authorized('POST', '/api/messaging/chats/', { name, chat_type: 'group', participant_ids: ids });
 
-/** People whose name matches; a page of results and a plain list both count as an answer. */
+/** People whose name matches. The answer may be a page of results or a plain list. */
 export async function searchUsers(text) {
   const answer = await authorized('GET', `/api/users/search/?q=${encodeURIComponent(text)}`);
   return Array.isArray(answer) ? answer : (answer.results ?? answer.users ?? []);
 }
 
-/** Sends a file; `onProgress` hears a share between 0 and 1. Resolves to the stored message. */
+/** Sends a file; `onProgress` gets a share between 0 and 1. Resolves to the stored message. */
 export const upload = (roomId, fields, onProgress, signal) =>
   sendForm('POST', `/api/messaging/chats/${roomId}/send_message/`, fields, onProgress, signal);
 
 let transfers = 0;
 
-/** Is a form under way? */
+/** Whether a form is being sent. */
 export const isSending = () => transfers > 0;
 
-/** Sends fields and files as a form; `onProgress` hears a share between 0 and 1. Resolves to the answer. */
+/** Sends fields and files as a form; `onProgress` gets a share between 0 and 1. Resolves to the answer. */
 export async function sendForm(method, path, fields, onProgress, signal) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {

@@ -1,4 +1,4 @@
-// Starts the page: the way in for strangers, the chats for whoever is signed in.
+// Starts the page: the login for visitors, the chats for the signed-in person.
 
 import { authView } from './auth_view.js';
 import { toast } from './dom.js';

@@ -1,4 +1,4 @@
-// The way in: log in or create an account.
+// The entrance: log in or create an account.
 
 import { login, register } from './api.js';
 import { h } from './dom.js';
@@ -12,7 +12,7 @@ export function authView({ onSignedIn }) {
 
   function show(mode) {
     card.replaceChildren(tabs(mode), mode === 'login' ? loginForm() : registerForm());
-    // On a phone focus would open the keyboard over the page at once.
+    // On a phone, focus would open the keyboard over the page at once.
     if (matchMedia('(hover: hover)').matches) queueMicrotask(() => card.querySelector('input').focus());
   }
 
@@ -115,7 +115,7 @@ function passwordField(autocomplete, hint) {
   return element;
 }
 
-/** Fills `target` from `source` as long as nobody typed there. */
+/** Copies `source` to `target` until somebody types there. */
 function suggest(source, target, make) {
   let touched = false;
   target.input.addEventListener('input', (event) => {

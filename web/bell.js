@@ -1,4 +1,4 @@
-// The bell: what happened to one's posts and comments, how much of it is unread, and reading it.
+// The bell: notifications about the user's posts and comments, the number of unread ones, and marking them as read.
 
 import * as feedApi from './feed_api.js';
 import { h, reconcile, toast } from './dom.js';
@@ -8,9 +8,9 @@ import { avatar } from './media.js';
 import { LiveSocket } from './socket.js';
 import { agoLabel, fullLabel } from './time.js';
 
-/** Where types that have no post of their own lead. */
+/** Where a notification without a post leads, by type. */
 const PEOPLE_TYPES = ['follow', 'friend_accept'];
-/** What a notification says of its sender, in the fields of a profile. */
+/** The notification's sender, in the fields of a profile. */
 const FRIEND_STATES = {
   friend_request: { friend_request_status: 'received' },
   friend_accept: { is_friend: true, friend_request_status: null },
@@ -18,8 +18,8 @@ const FRIEND_STATES = {
 
 export class Bell {
   /**
-   * `onPerson(username)` shows somebody; `onCount()` hears that the badge changed; `onFriend(username, fields)` hears
-   * what a friend request has come to.
+   * `onPerson(username)` shows somebody; `onCount()` is called when the badge changes; `onFriend(username, fields)` is
+   * called with the new state of a friend request.
    */
   constructor({ onPerson, onFriend, onCount }) {
     this.onPerson = onPerson;
@@ -61,14 +61,14 @@ export class Bell {
   }
 
   entered(state) {
-    // What came between two connections was told to nobody.
+    // Notifications that came between two connections were sent to no socket.
     if (state.name !== 'live') return;
     if (this.wasLive) this.load();
     this.wasLive = true;
   }
 
   async load() {
-    // What frames tell while the list is on its way is newer than the list.
+    // Frames that arrive while the list is loading are newer than the list.
     const heard = (this.heard = { added: [], read: new Set() });
     try {
       const { results, next } = await feedApi.notifications();
@@ -90,7 +90,7 @@ export class Bell {
     if (!this.closed) this.draw();
   }
 
-  /** The page behind the last one, wherever that is now: what is known already is passed over. */
+  /** The page behind the last one. Known notifications are skipped. */
   async showMore() {
     this.more.disabled = true;
     const { heard } = this;
@@ -111,7 +111,7 @@ export class Bell {
     this.draw();
   }
 
-  /** A request that was answered elsewhere, or withdrawn, offers no buttons any more. */
+  /** A request that was answered elsewhere, or withdrawn, has no buttons any more. */
   async lookAtRequests() {
     try {
       const open = new Set((await feedApi.friendRequests()).map((request) => request.id));
@@ -120,7 +120,7 @@ export class Bell {
       }
       if (!this.closed) this.draw();
     } catch {
-      // The buttons stay; an answer that comes too late is told then.
+      // The buttons stay; if the answer comes too late, the user is told then.
     }
   }
 
@@ -133,7 +133,7 @@ export class Bell {
     else if (frame.type === 'notification_deleted') this.gone(frame.notification_id, frame.unread_count);
   }
 
-  /** It tells of something else now, or is in the list again. Of one that is not shown the list knows more. */
+  /** The notification has new content, or is back in the list. If it is not shown, the list is loaded again. */
   changed(notification) {
     const place = this.list.findIndex((one) => one.id === notification.id);
     if (place < 0) return this.load();
@@ -141,7 +141,7 @@ export class Bell {
     this.draw();
   }
 
-  /** What it told of is no more. */
+  /** The notification was deleted. */
   gone(id, unread) {
     if (this.heard) this.heard.added = this.heard.added.filter((one) => one.id !== id);
     this.list = this.list.filter((one) => one.id !== id);
@@ -159,7 +159,7 @@ export class Bell {
     this.draw();
   }
 
-  /** What is on a page that is not shown counts all the same. */
+  /** Notifications on pages that are not shown count, too. */
   readElsewhere(id) {
     const isHidden = this.next !== null && !this.heard.read.has(id) && !this.list.some((one) => one.id === id);
     this.heard?.read.add(id);
@@ -210,7 +210,7 @@ export class Bell {
     this.panel.hidePopover();
   }
 
-  /** Over the socket, whose answer marks it in every tab; by REST where there is no socket just now. */
+  /** Over the socket, whose answer marks it in every tab; by REST if there is no live socket. */
   async markRead(one) {
     if (one.is_read || this.socket.send({ type: 'mark_read', notification_id: one.id })) return;
     try {
@@ -249,7 +249,7 @@ export class Bell {
   }
 }
 
-/** In the reader's language by type; a type that is not known here says what the server wrote. */
+/** The text in the reader's language, by type; for an unknown type the server's text. */
 function textOf(one) {
   const known = ['like', 'celebration', 'golazo', 'comment', 'reply', 'share', 'follow', 'friend_request', 'friend_accept'];
   return known.includes(one.notification_type) ? t(`n_${one.notification_type}`, { name: one.sender.display_name }) : one.message;

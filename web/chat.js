@@ -1,4 +1,4 @@
-// One open room: joins its socket, timeline and outbox, and tells the view when something changed.
+// An open room: connects its socket, timeline and outbox, and tells the view about changes.
 
 import * as api from './api.js';
 import { errorText, serverText, t } from './i18n.js';
@@ -10,23 +10,25 @@ import { Timeline } from './timeline.js';
 import { toast } from './dom.js';
 
 const PAGE_SIZE = 20;
-/** After an absence the newest page may not reach back to what is here; so many pages are tried before starting anew. */
+/**
+ * After an absence the newest page may not reach the known messages. This many pages are tried before starting over.
+ */
 const CATCH_UP_PAGES = 5;
-/** Pages that one look at what is in sight asks for; a window shows a few dozen messages. */
+/** The most pages that one check of the visible messages loads; a window shows a few dozen messages. */
 const FRESHEN_PAGES = 10;
-/** How far back a click on a quote leads: a thousand messages. */
+/** How far back a click on a quote may load: a thousand messages. */
 const REACH_PAGES = 50;
 const REFRESH_AGAIN_MS = 3_000;
 const ECHO_WITHIN_MS = 15_000;
 const TYPING_EVERY_MS = 2_000;
 const TYPING_ENDS_MS = 3_000;
-/** Somebody whose "stopped typing" got lost does not type for ever. */
+/** If "stopped typing" gets lost, the indicator ends after this time. */
 const TYPING_FORGOTTEN_MS = 6_000;
 
 export class Chat {
   /**
-   * `onChange(kind)`: what changed, `messages`, `people` or `state`. `onActivity()`: the room list should look again.
-   * `onDeleted(id)`: a message is gone.
+   * `onChange(kind)` is called after a change of `messages`, `people` or `state`; `onActivity()` when the room list
+   * should be loaded again; `onDeleted(id)` after a message was deleted.
    */
   constructor(room, { onChange, onActivity, onDeleted }) {
     this.room = room;
@@ -49,7 +51,7 @@ export class Chat {
     });
   }
 
-  /** Leaves the room; a file on its way still goes through. */
+  /** Leaves the room. A file being uploaded is still sent. */
   close() {
     this.closed = true;
     this.uploads.onStored = null;
@@ -81,7 +83,7 @@ export class Chat {
     this.changed('state');
   }
 
-  /** Fetches the newest page, and more of them while they do not reach what is already here. */
+  /** Loads the newest page, and more of them until they reach the known messages. */
   async refresh() {
     if (this.refreshing) {
       this.refreshAgain = true;
@@ -115,8 +117,8 @@ export class Chat {
   }
 
   /**
-   * After an absence: asks anew about the messages in sight that the newest pages did not hold. `inSight()` says the ids
-   * of the first and the last. What is further up is asked about once somebody scrolls there.
+   * After an absence: checks the visible messages that the newest pages did not hold. `inSight()` returns the ids of
+   * the first and the last one. Messages further up are checked once somebody scrolls there.
    */
   async freshen(inSight) {
     if (this.freshening || this.refreshing || !this.socket.live || !this.timeline.hasDoubt) return;
@@ -129,13 +131,16 @@ export class Chat {
         this.changed('messages');
       }
     } catch {
-      // No answer: the next scrolling or connection asks again.
+      // No answer. The next scroll or connection tries again.
     } finally {
       this.freshening = false;
     }
   }
 
-  /** Its page, counted from what is here; deletions may have moved it to another one, so the message itself is asked for then. */
+  /**
+   * The page of a message, counted from the known messages. After deletions it may be on another page; then the message
+   * itself is loaded.
+   */
   async askAgain(message) {
     const number = Math.floor(this.timeline.newerThan(message) / PAGE_SIZE) + 1;
     try {
@@ -156,11 +161,11 @@ export class Chat {
   }
 
   async fetchOlder() {
-    // The caller notes that this is under way before anything is drawn.
+    // Lets the caller store `loadingOlder` before anything is drawn.
     await null;
     this.changed('messages');
     try {
-      // New messages push older ones on to later pages, so the page follows from how many are here.
+      // New messages push older ones to later pages, so the page number follows from the number of known messages.
       const number = Math.floor(this.timeline.list().length / PAGE_SIZE) + 1;
       const page = await api.messages(this.room.id, number);
       this.timeline.merge(page.results);
@@ -173,7 +178,7 @@ export class Chat {
     this.changed('messages');
   }
 
-  /** Loads older messages until this one is here; else resolves to the reason why it is not. */
+  /** Loads older messages until this one is here. Otherwise resolves to the reason why it is not. */
   async reach(id) {
     try {
       await api.message(this.room.id, id);
@@ -225,7 +230,10 @@ export class Chat {
     this.onActivity();
   }
 
-  /** An error frame may name the message it refuses; else it means an edit under way, or the oldest message under way. */
+  /**
+   * An error frame may name the message that it refuses. If not, it means a running edit, or else the oldest message
+   * under way.
+   */
   refused(frame) {
     const shown = serverText(frame.message ?? frame.error);
     if (frame.client_id === undefined && this.editing) this.editing.fail(shown);
@@ -265,7 +273,7 @@ export class Chat {
     this.changed('messages');
   }
 
-  /** Sends whatever waits, in the order in which it was written. */
+  /** Sends everything that waits, in the order in which it was written. */
   flush() {
     for (const entry of this.outbox.entries.filter((one) => one.status === 'waiting')) {
       const frame = { type: 'chat_message', content: entry.content, message_type: 'text', reply_to: entry.replyTo?.id ?? null, client_id: entry.key };
@@ -274,7 +282,7 @@ export class Chat {
     }
   }
 
-  /** An echo may be lost on its way: the text is sent again, and stored once. */
+  /** The echo may have been lost. The text is sent again, and the server stores it once. */
   checkEchoes() {
     const isLate = (entry) => entry.status === 'sent' && Date.now() - entry.sentAt > ECHO_WITHIN_MS;
     if (!this.outbox.entries.some(isLate)) return;
@@ -307,7 +315,7 @@ export class Chat {
     });
   }
 
-  /** Called on each key: says so at most every two seconds, and that it ended three seconds after the last. */
+  /** Called on each key. Reports typing at most every two seconds, and its end three seconds after the last key. */
   keyPressed() {
     clearTimeout(this.typingTimer);
     this.typingTimer = setTimeout(() => this.stopTyping(), TYPING_ENDS_MS);
@@ -322,13 +330,13 @@ export class Chat {
     this.socket.send({ type: 'typing', is_typing: false });
   }
 
-  /** One message that came into sight. */
+  /** A message came into sight. */
   seen(message) {
     if (message.is_read || message.sender.id === this.me.id) return;
     if (this.socket.send({ type: 'read_message', message_id: message.id })) message.is_read = true;
   }
 
-  /** Everything that arrived while nobody looked, in one request instead of a frame a message. */
+  /** Marks everything that arrived meanwhile as read, in one request instead of one frame per message. */
   readHistory() {
     const unread = this.timeline.list().filter((message) => !message.is_read && message.sender.id !== this.me.id);
     if (unread.length === 0) return;

@@ -20,9 +20,9 @@ export class ChatView {
   constructor(room, { onActivity }) {
     this.room = room;
     this.newBelow = 0;
-    /** The newest message stays in sight, whatever changes around it. */
+    /** Whether the newest message stays in sight, whatever changes around it. */
     this.sticky = true;
-    /** A smooth way to the bottom is not over yet. */
+    /** A smooth scroll to the bottom has not ended yet. */
     this.gliding = false;
     this.lastId = null;
     this.title = h('div', { class: 'chat-title' });
@@ -63,7 +63,7 @@ export class ChatView {
     }
     addEventListener('pregon:uploads', () => this.draw('messages'), { signal });
     document.addEventListener('visibilitychange', () => document.hidden || this.chat.readHistory(), { signal });
-    // A keyboard sliding in, or a growing composer, must not push the newest message out of sight.
+    // When a keyboard slides in or the composer grows, the newest message stays in sight.
     this.sizes = new ResizeObserver(() => this.settle());
     this.sizes.observe(this.log);
     this.sizes.observe(this.rows);
@@ -72,7 +72,7 @@ export class ChatView {
       event.preventDefault();
       this.composer.attach(event.dataTransfer.files[0]);
     });
-    // On a touch screen a tap on a bubble opens what a pointer finds by hovering.
+    // On a touch screen, a tap on a bubble opens what a pointer opens by hovering.
     this.rows.addEventListener('click', (event) => {
       if (!matchMedia('(hover: none)').matches || event.target.closest('button, a, video, audio')) return;
       event.target.closest('.bubble')?.parentElement.querySelector('.smile-button')?.click();
@@ -91,7 +91,7 @@ export class ChatView {
     this.chat.socket.retryNow();
   }
 
-  /** On a phone focus would open the keyboard over what one came to read. */
+  /** On a phone, focus would open the keyboard over the messages. */
   focus() {
     if (matchMedia('(hover: hover)').matches) this.composer.focus();
     this.toBottom();
@@ -122,7 +122,7 @@ export class ChatView {
     const { online, typing, me, socket } = this.chat;
     const others = this.room.participants.map((one) => one.user).filter((user) => user.id !== me.id);
     const present = others.filter((user) => online.has(user.id)).length;
-    // Presence is told of a room: whoever is not in this one may well be elsewhere.
+    // Presence is known per room: a user who is not in this room may be in another.
     const status = !socket.live ? 'unknown' : present > 0 ? 'online' : 'absent';
     this.presence.dataset.status = status;
     const single = this.room.other_user;
@@ -146,11 +146,11 @@ export class ChatView {
   drawMessages() {
     const { timeline, outbox, uploads, loaded, loadError, loadingOlder, hasOlder } = this.chat;
     const list = timeline.list();
-    // A scrolling whose event has not come yet counts, too.
+    // A scroll whose event has not come yet counts, too.
     this.noticeScrolling();
     const fromBottom = this.log.scrollHeight - this.log.scrollTop;
     const grewAbove = list[0]?.id !== this.firstId && this.firstId !== undefined;
-    // Older messages are no news to a screen reader.
+    // Screen readers must not announce older messages as new.
     this.log.setAttribute('aria-live', this.lastId === null || loadingOlder || grewAbove ? 'off' : 'polite');
     reconcile(this.rows, [...this.messageRows(list), ...this.unsentRows(list.at(-1))]);
     this.top.textContent = loadError ? t('loadFailed') : !loaded || loadingOlder ? t('loadOlder') : hasOlder ? '' : t('start');
@@ -184,7 +184,7 @@ export class ChatView {
     return rows;
   }
 
-  /** What is not stored yet looks as it will once it is, so that nothing moves then. */
+  /** A message that is not stored yet looks as it will then, so that nothing moves. */
   unsentRows(last) {
     const { outbox, uploads, me } = this.chat;
     const goesOn = last?.sender.id === me.id && Date.now() - last.at <= RUN_MS;
@@ -250,8 +250,8 @@ export class ChatView {
   }
 
   /**
-   * Only the person's own scrolling decides whether the view sticks to the newest message. Where the window or the
-   * messages have another size than when the view was settled, it is the browser that moved what is seen.
+   * Only the person's own scrolling decides whether the view sticks to the newest message. If the window or the
+   * messages changed their size since the view was settled, it was the browser that scrolled.
    */
   noticeScrolling() {
     const { scrollTop, scrollHeight, clientHeight } = this.log;
@@ -268,9 +268,9 @@ export class ChatView {
     return `${this.log.scrollHeight} ${this.log.clientHeight}`;
   }
 
-  /** Called when sizes may have changed: the newest message comes back into sight if the person was there. */
+  /** Called when sizes may have changed: returns to the newest message if the person was there. */
   settle() {
-    // A smooth way that is not over yet gets its new end.
+    // A smooth scroll that has not ended gets its new target.
     if (this.sticky) this.toBottom(this.gliding);
     this.settledSizes = this.sizesOf();
     this.down.hidden = this.sticky;
@@ -283,7 +283,7 @@ export class ChatView {
     if (this.newBelow > 0) this.setNewBelow(0);
   }
 
-  /** To the quoted message, however far up it is. */
+  /** Scrolls to the quoted message, however far up it is. */
   async jump(id) {
     const problem = this.chat.timeline.get(id) ? '' : await this.chat.reach(id);
     if (problem) return toast(problem);

@@ -1,4 +1,4 @@
-// Where messages are written: text, answers, edits and files; what is typed stays until it is on its way.
+// The composer: text, replies, edits and files. Typed text stays until it is sent.
 
 import { h, isComposing, toast } from './dom.js';
 import { t } from './i18n.js';
@@ -69,7 +69,7 @@ export class Composer {
     }
   }
 
-  /** For a room one was removed from; the draft stays readable. */
+  /** For a room from which the user was removed; the draft stays readable. */
   setClosed(closed) {
     this.closed = closed;
     this.text.disabled = closed;
@@ -95,14 +95,14 @@ export class Composer {
     this.focus();
   }
 
-  /** What one answers or edits is gone; a text begun stays. */
+  /** The answered or edited message is gone; a typed text stays. */
   messageDeleted(id) {
     if (this.mode?.message.id !== id || this.busy) return;
     toast(t('deletedText'));
     this.cancel();
   }
 
-  /** Leaves answer, edit or file; a text begun before an edit comes back. */
+  /** Ends a reply, an edit or a file; a text typed before an edit comes back. */
   cancel() {
     if (this.mode?.kind === 'edit') this.text.value = this.mode.before;
     if (!this.mode) this.setFile(null);
@@ -156,7 +156,7 @@ export class Composer {
       h('button', { type: 'button', class: 'icon-button', 'aria-label': label, onclick }, icon('close')));
   }
 
-  /** Grows with the text and shows how much of it still fits. */
+  /** Grows with the text, and shows how many characters are left. */
   resized() {
     this.text.style.height = 'auto';
     this.text.style.height = `${Math.min(this.text.scrollHeight, innerHeight * 0.3)}px`;

@@ -1,4 +1,4 @@
-// The label that says whether a socket is live, and when it tries again.
+// The label that shows whether a socket is live, and when it reconnects.
 
 import { h, fill } from './dom.js';
 import { serverText, t } from './i18n.js';

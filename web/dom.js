@@ -24,7 +24,7 @@ function present(children) {
   return children.flat().filter((child) => child !== null && child !== undefined && child !== false);
 }
 
-/** Makes `container` show `rows` in order, keeping every element whose key and signature did not change. */
+/** Makes `container` show `rows` in order, and keeps every element whose key and signature did not change. */
 export function reconcile(container, rows) {
   const previous = new Map([...container.children].map((element) => [element.rowKey, element]));
   let next = container.firstElementChild;
@@ -50,14 +50,14 @@ export function reconcile(container, rows) {
 }
 
 /**
- * Does this key still belong to the input method? Safari ends a composition first and sends its Enter then, with the
- * key code of a key that the method took.
+ * Whether this key still belongs to the input method. Safari ends a composition first and sends its Enter then, with
+ * the key code of a key that the input method took.
  */
 export function isComposing(event) {
   return event.isComposing || event.keyCode === 229;
 }
 
-/** A short note that leaves by itself. */
+/** A short note that disappears by itself. */
 export function toast(text) {
   const box = document.getElementById('toasts');
   const note = h('div', { class: 'toast' }, text);

@@ -1,22 +1,24 @@
-// The feed as data: newest posts first, kept in step with the server by one socket.
+// The feed as data: newest posts first, kept up to date by one socket.
 
 import * as feedApi from './feed_api.js';
 import { REACTIONS } from './reactions.js';
 import { session } from './session.js';
 import { LiveSocket } from './socket.js';
 
-/** The reactions to posts by the names that are stored, and where their counts stand. A golazo is a cheer, as in a chat. */
+/**
+ * The reactions to posts under their stored names, with the fields of their counts. A golazo is a cheer, as in a chat.
+ */
 export const POST_REACTIONS = {
   like: { emoji: REACTIONS.like, count: 'likes_count' },
   celebration: { emoji: '🎉', count: 'celebrations_count' },
   golazo: { emoji: REACTIONS.golazo, count: 'golazos_count' },
 };
-/** Posts call the viewer's own reaction by the names of an older front end, frames by the stored ones. */
+/** Posts name the viewer's own reaction as an older front end did; frames use the stored names. */
 const STORED_NAMES = { laugh: 'celebration', dislike: 'golazo' };
 const COUNTS = ['likes_count', 'celebrations_count', 'golazos_count'];
 
 export class Feed {
-  /** `onChange()` draws; `onArrival(post)` hears of posts by others that came live. */
+  /** `onChange()` draws; `onArrival(post)` is called for live posts by others. */
   constructor({ onChange, onArrival }) {
     this.onChange = onChange;
     this.onArrival = onArrival;
@@ -43,7 +45,7 @@ export class Feed {
   }
 
   entered(state) {
-    // What happened between two connections was told to nobody: the newest page is looked at again.
+    // Changes between two connections were sent to no socket, so the newest page is loaded again.
     if (state.name === 'live') {
       if (this.wasLive) this.load();
       this.wasLive = true;
@@ -55,7 +57,7 @@ export class Feed {
     return this.next !== null;
   }
 
-  /** The newest page; what it shows replaces what was known of it, except for what frames told meanwhile. */
+  /** The newest page. It replaces what was known of its posts, except for changes by frames that arrived meanwhile. */
   async load() {
     const before = new Set(this.list.map((one) => one.id));
     this.removed = new Set();
@@ -100,7 +102,7 @@ export class Feed {
     else if (frame.type === 'post_reaction') this.reacted(frame.post_id, frame.reaction_data);
   }
 
-  /** Posts only their author sees are no part of the feed: among them those whose files are still on their way. */
+  /** Posts that only their author sees are not part of the feed, such as those whose files are still being uploaded. */
   arrived(post) {
     if (!post.is_public || this.get(post.id)) return;
     this.add([post]);
@@ -134,7 +136,7 @@ export class Feed {
   }
 }
 
-/** `post_updated` comes without a viewer: what the viewer did stays. */
+/** `post_updated` has no viewer, so the viewer's own reaction stays. */
 export function replace(known, post) {
   const { user_reaction: reaction, is_bookmarked: bookmarked } = known;
   Object.assign(known, post, { user_reaction: reaction, is_bookmarked: bookmarked });
@@ -151,7 +153,7 @@ export function ownReaction({ user_reaction: name }) {
   return STORED_NAMES[name] ?? name ?? null;
 }
 
-/** Shows the reaction at once and takes it back when the server refuses; `draw()` after each step. */
+/** Shows the reaction at once, and takes it back if the server refuses; `draw()` is called after each step. */
 export async function toggleReaction(post, type, draw) {
   const before = { user_reaction: post.user_reaction, ...Object.fromEntries(COUNTS.map((count) => [count, post[count]])) };
   const was = ownReaction(post);

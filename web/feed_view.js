@@ -1,4 +1,4 @@
-// The feed as it is seen: composer, posts, and people to follow beside them.
+// Draws the feed: composer, posts, and people to follow beside them.
 
 import { ConnectionLabel } from './connection.js';
 import { Feed } from './feed.js';
@@ -10,7 +10,7 @@ import { postCard, postSignature } from './post_card.js';
 import { PostComposer } from './post_composer.js';
 
 export class FeedView {
-  /** `onArrival(post)` hears of others' posts that came live. */
+  /** `onArrival(post)` is called for live posts by others. */
   constructor({ onArrival }) {
     this.onArrival = onArrival;
     this.composer = new PostComposer({ onPublished: (post) => this.feed.arrived(post) });
@@ -20,7 +20,7 @@ export class FeedView {
     this.rows = h('div', { class: 'posts', role: 'feed', id: 'posts', 'aria-label': t('feed'), 'aria-busy': 'true' });
     this.note = h('div', { class: 'feed-note', role: 'status' });
     this.more = h('button', { type: 'button', class: 'plain more', id: 'more-posts', hidden: true, onclick: () => this.showMore() }, t('morePosts'));
-    // Said to screen readers; the posts themselves would be read over and over as their counts change.
+    // For screen readers. The posts themselves would be read again whenever their counts change.
     this.announcer = h('p', { class: 'hidden-label', role: 'status' });
     this.scroller = h('div', { class: 'feed-scroll' },
       h('div', { class: 'feed-columns' },
@@ -42,7 +42,7 @@ export class FeedView {
     this.connection.close();
   }
 
-  /** Back from elsewhere: where it was left, since a removed element forgets its place. */
+  /** Restores the scroll position, which a removed element forgets. */
   shown() {
     this.scroller.scrollTop = this.top ?? 0;
   }
@@ -62,7 +62,7 @@ export class FeedView {
     const first = this.rows.firstElementChild;
     const before = first?.getBoundingClientRect().top;
     reconcile(this.rows, list.map((post) => ({ key: post.id, signature: postSignature(post), render: () => this.card(post) })));
-    // Posts that arrive above do not move what is being read.
+    // Posts that arrive above do not move the visible ones.
     if (first?.isConnected && this.scroller.scrollTop > 0) this.scroller.scrollTop += first.getBoundingClientRect().top - before;
     this.rows.setAttribute('aria-busy', String(!loaded));
     this.more.hidden = !hasMore;

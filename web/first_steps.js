@@ -1,4 +1,4 @@
-// What somebody without a single chat is told to do.
+// Instructions for a person without any chat.
 
 import { h } from './dom.js';
 import { t } from './i18n.js';

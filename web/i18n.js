@@ -92,21 +92,21 @@ function pick(wanted) {
 }
 
 /**
- * The text of a key, with `{name}` places filled in. What people wrote may run from right to left: it stands between
- * U+2068 and U+2069, so that the sentence around it keeps its order.
+ * The text of a key, with its `{name}` places filled in. A user's text may run from right to left, so it stands between
+ * U+2068 and U+2069, which keeps the order of the sentence around it.
  */
 export function t(key, values = {}) {
   const filled = (name) => (typeof values[name] === 'string' ? `\u2068${values[name]}\u2069` : values[name]);
   return (TEXTS[language][key] ?? FEED_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => filled(name));
 }
 
-/** What the server said, in the reader's language where it is known; `fallback` when it said nothing. */
+/** The server's text, in the reader's language if it is known; `fallback` if there is none. */
 export function serverText(text, fallback = t('failed')) {
   if (!text) return fallback;
   return language === 'en' ? inEnglish(text) : text;
 }
 
-/** What to tell a person about a failed call. */
+/** The text for a failed call. */
 export function errorText(error) {
   return error.status === 0 ? t('noAnswer') : serverText(error.message);
 }

@@ -1,6 +1,6 @@
 // The page's icons, drawn as stroked SVG paths on a 24 by 24 grid.
 
-/** The address of the sign, of the same version as this file. */
+/** The logo's address, with the same version as this file. */
 export const LOGO = new URL('logo.svg', import.meta.url).pathname;
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -1,4 +1,4 @@
-// Pictures of people and files of messages: which address to load, and initials where there is none.
+// Addresses of people's pictures and messages' files, and initials for people without a picture.
 
 import { h } from './dom.js';
 import { icon } from './icons.js';
@@ -6,8 +6,8 @@ import { icon } from './icons.js';
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
 /**
- * The address to load for a URL the server sent, or null if it is not one a page should load. A server on this machine
- * may call itself `localhost` while the page was opened as `127.0.0.1`; both are the page's own origin.
+ * The address to load for a URL from the server, or null if a page should not load it. A server on this machine may
+ * call itself `localhost` while the page was opened as `127.0.0.1`; both are the page's own origin.
  */
 export function mediaAddress(url) {
   if (!url) return null;
@@ -26,7 +26,7 @@ function tryUrl(url) {
   }
 }
 
-/** A round picture; the drawn default avatar of the API is drawn here instead of being fetched from elsewhere. */
+/** A round picture. The API's generated default avatar is drawn here instead of being loaded from another site. */
 export function avatar(user, size = '') {
   const face = disc(user.id, size, initials(user));
   const address = mediaAddress(user.avatar_url ?? user.avatar);
@@ -54,7 +54,7 @@ function disc(id, size, content) {
 
 function initials(user) {
   const name = [user?.display_name, user?.username].find((text) => /[\p{L}\p{N}\p{P}\p{S}]/u.test(text ?? '')) ?? '?';
-  // What shows nothing (spaces, control and format characters) begins no word.
+  // Characters that show nothing (spaces, control and format characters) begin no word.
   const words = String(name).split(/[\p{Z}\p{C}]+/u).filter(Boolean);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
   return letters.map((word) => [...word][0].toLocaleUpperCase()).join('');

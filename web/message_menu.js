@@ -1,4 +1,4 @@
-// What opens on top of a message: its menu of reactions and actions, the question before deleting, the large photo.
+// Overlays on a message: the menu of reactions and actions, the question before deleting, the large photo.
 
 import { h, openDialog, toast } from './dom.js';
 import { t } from './i18n.js';
@@ -41,7 +41,9 @@ export function openMenu(message, anchor, me, on) {
   menu.querySelector('button').focus();
 }
 
-/** Above the anchor if there is room, and always inside the window; on a phone the style sheet makes it a bottom sheet. */
+/**
+ * Above the anchor if there is room, and always inside the window. On a phone the style sheet makes it a bottom sheet.
+ */
 function place(menu, anchor) {
   if (matchMedia('(max-width: 719px)').matches) return;
   const at = anchor.getBoundingClientRect();

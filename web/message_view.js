@@ -1,4 +1,4 @@
-// One bubble: a stored message, a text still on its way, or a file being uploaded.
+// One bubble: a stored message, an unconfirmed text, or a file being uploaded.
 
 import { h } from './dom.js';
 import { t } from './i18n.js';
@@ -11,7 +11,7 @@ import { countReactions } from './timeline.js';
 
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Component}|\s){1,12}$/u;
 
-/** `first`: begins a run of the same sender; `group`: names are shown; `on`: the actions of the view. */
+/** `first`: starts a run of the same sender; `group`: names are shown; `on`: the actions of the view. */
 export function messageView(message, { me, first, group, on }) {
   const own = message.sender.id === me.id;
   const item = h('li', {
@@ -82,7 +82,7 @@ function attachment(message) {
   return parts;
 }
 
-/** Addresses become links; everything else stays the text it is. */
+/** Addresses become links; everything else stays text. */
 export function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]}'])/).map((part, index) =>
     index % 2 ? h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part);
@@ -102,7 +102,7 @@ function reactionRow(message, me, on) {
   }));
 }
 
-/** A text between Enter and its echo, or one that needs a decision. */
+/** A text between Enter and its echo, or one that the user must decide about. */
 export function pendingView(entry, { first, onRetry, onDiscard }) {
   const failed = entry.status === 'failed';
   const label = failed ? entry.error || t('notSent') : entry.status === 'waiting' ? t('waitingToSend') : t('sending');

@@ -1,4 +1,4 @@
-// What was typed but not yet confirmed, room by room; survives a reload, so nothing typed is lost.
+// Texts that were typed but are not confirmed, by room; they survive a reload, so no typed text is lost.
 
 import { read, readObject, write } from './storage.js';
 
@@ -9,9 +9,9 @@ const REPEATABLE_MS = 23 * 3_600_000;
 
 /**
  * Entries: `{ key, content, replyTo, status, error, at, sentAt }`. `waiting` is sent as soon as there is a connection,
- * `sent` awaits its echo, `failed` waits for the person's decision. The key goes along as `client_id`: the server stores
- * a text once however often it comes, so whatever was under way when a connection broke is simply sent again.
- * `at` is when it was written; `sentAt` when it last went out, 0 if it never did.
+ * `sent` awaits its echo, `failed` awaits the user's decision. The key is sent as `client_id`: the server stores a text
+ * once, however often it comes, so a text that was under way when a connection broke is simply sent again. `at` is when
+ * it was written; `sentAt` when it was last sent, 0 if never.
  */
 export class Outbox {
   constructor(roomId) {
@@ -34,7 +34,7 @@ export class Outbox {
     this.save();
   }
 
-  /** The person wants it sent after all; a text that was refused is a new message. */
+  /** The user wants it sent after all; a refused text becomes a new message. */
   retry(entry) {
     Object.assign(entry, { key: uniqueId(), at: Date.now(), sentAt: 0 });
     this.mark(entry, 'waiting');
@@ -51,8 +51,8 @@ export class Outbox {
   }
 
   /**
-   * An own message arrived. Its frame says the name it was sent under, if this page or another one gave it any; from a
-   * server that says no names, each message confirms the oldest entry with its text, once.
+   * The user's own message arrived. Its frame has the name under which this or another page sent it, if any. If a
+   * server returns no names, each message confirms the oldest entry with its text, once.
    */
   confirm(message, clientId) {
     if (clientId !== undefined) this.saysNames = true;
@@ -65,7 +65,7 @@ export class Outbox {
     this.remove(entry);
   }
 
-  /** No echo will come any more for what is under way: it is sent again, or left to the person if that is too late. */
+  /** No echo will come any more for sent texts: they are sent again or, if it is too late, left to the user. */
   again() {
     for (const entry of this.entries.filter((one) => one.status === 'sent')) {
       entry.status = Date.now() - entry.at < REPEATABLE_MS ? 'waiting' : 'failed';
@@ -73,7 +73,10 @@ export class Outbox {
     this.save();
   }
 
-  /** The server refused the text of this name; one that says no name means the oldest under way, for it answers in order. */
+  /**
+   * The server refused the text of this name. Without a name it is the oldest one under way, because answers come in
+   * order.
+   */
   refuse(clientId, text) {
     const isMeant = clientId === undefined ? (one) => one.status === 'sent' : (one) => one.key === clientId;
     const entry = this.entries.find(isMeant);
@@ -86,12 +89,12 @@ export class Outbox {
   }
 }
 
-/** A name that nobody else gives; `crypto.randomUUID` is missing where a page comes without TLS. */
+/** A unique name. `crypto.randomUUID` does not exist on pages without TLS. */
 export function uniqueId() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** How many messages of a room still wait here. */
+/** The number of messages of a room that still wait here. */
 export function unsentCount(roomId) {
   return readObject(prefix + roomId)?.length ?? 0;
 }

@@ -1,4 +1,4 @@
-// People to follow: a search, and what joins the reader with each one found.
+// People to follow: a search, with the relation between the reader and each person found.
 
 import { searchUsers } from './api.js';
 import * as feedApi from './feed_api.js';
@@ -11,10 +11,10 @@ import { session } from './session.js';
 const SEARCH_AFTER_MS = 250;
 
 export class PeopleView {
-  /** `onFollowed()` hears when someone was followed or left. */
+  /** `onFollowed()` is called after somebody was followed or unfollowed. */
   constructor({ onFollowed }) {
     this.onFollowed = onFollowed;
-    /** What is shown, by username: `{ user, draw }`. */
+    /** The shown people, by username: `{ user, draw }`. */
     this.rows = new Map();
     this.input = h('input', { type: 'search', id: 'people-search', dir: 'auto', autocomplete: 'off', placeholder: t('findPeople'), 'aria-label': t('findPeople'), 'aria-describedby': 'people-hint' });
     this.input.addEventListener('input', () => this.typed());
@@ -68,7 +68,7 @@ export class PeopleView {
     fill(this.found, people.map((user) => this.row(user)));
   }
 
-  /** The bell heard of somebody: a request came, or was accepted. */
+  /** The bell got news of a person: a friend request came, or was accepted. */
   changed(username, fields) {
     const row = this.rows.get(username);
     if (!row) return;
@@ -110,7 +110,7 @@ export class PeopleView {
   }
 }
 
-/** Friends, a request under way, or the button that makes one. */
+/** Friends, an open request, or the button to send one. */
 function friendship(user, draw) {
   const requests = { sent: 'requestSent', received: 'requestReceived' };
   const state = user.is_friend ? 'friends' : requests[user.friend_request_status];

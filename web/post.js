@@ -1,17 +1,17 @@
-// One post with its comments as data, kept in step with the server by a socket of its own.
+// One post with its comments as data, kept up to date by its own socket.
 
 import { applyReaction, replace } from './feed.js';
 import * as feedApi from './feed_api.js';
 import { session } from './session.js';
 import { LiveSocket } from './socket.js';
 
-/** Answers below this depth stand beside what they answer: the server shows that many levels. */
+/** Replies below this depth are shown beside the comment they answer: the server shows this many levels. */
 const DEPTH_MAX = 2;
-/** From a deletion that only the server can count to the question how many replies are left. */
+/** The delay between a deletion that only the server can count and the query for the number of replies. */
 const RECOUNT_AFTER_MS = 500;
 
 export class PostThread {
-  /** `onChange()` draws; `onComment(comment)` hears of comments by others that came live. */
+  /** `onChange()` draws; `onComment(comment)` is called for live comments by others. */
   constructor(id, { onChange, onComment }) {
     this.id = id;
     this.onChange = onChange;
@@ -37,7 +37,7 @@ export class PostThread {
     return this.socket?.state ?? { name: 'connecting' };
   }
 
-  /** The socket comes after the post: without a right to the post there is nothing to listen to. */
+  /** The socket is opened after the post was loaded: without a right to the post there is nothing to receive. */
   async start() {
     await this.load();
     if (this.closed || this.problem || this.socket) return;
@@ -48,7 +48,7 @@ export class PostThread {
   }
 
   entered(state) {
-    // Also the first time: what happened between the first look and the open socket was told to nobody.
+    // Also the first time: changes between loading and the open socket were sent to nobody.
     if (state.name === 'live') this.load();
     if (state.name === 'closed') this.problem = 'hidden';
     this.onChange();
@@ -83,7 +83,7 @@ export class PostThread {
     this.onChange();
   }
 
-  /** The next replies to a comment. The first page holds some that are shown already. */
+  /** The next replies to a comment. The first page holds some that are already shown. */
   async moreReplies(comment) {
     const page = this.replyPages.get(comment.id) ?? 1;
     const removed = this.removed;
@@ -98,7 +98,7 @@ export class PostThread {
     this.onChange();
   }
 
-  /** Keeps a comment and the replies inside it, each by its id. */
+  /** Stores a comment and the replies inside it, each by its id. */
   take(comment, removed) {
     if (removed.has(comment.id)) return;
     const { replies, ...fields } = comment;
@@ -106,7 +106,7 @@ export class PostThread {
     for (const reply of replies ?? []) this.take(reply, removed);
   }
 
-  /** Comments below `parent` (null: those on the post itself), oldest first. */
+  /** Comments below `parent` (null: on the post itself), oldest first. */
   below(parent) {
     const found = [...this.comments.values()].filter((one) => (one.parent ?? null) === parent);
     return found.sort((a, b) => a.created_at.localeCompare(b.created_at) || a.id.localeCompare(b.id));
@@ -136,7 +136,7 @@ export class PostThread {
     if (comment.user.id !== this.me.id) this.onComment(comment);
   }
 
-  /** Frames have no viewer: whether the reader likes it is known here alone. */
+  /** Frames have no viewer, so only this page knows whether the reader likes it. */
   edited(comment) {
     const known = this.comments.get(comment.id);
     if (known) this.take({ ...comment, replies: [], is_liked: known.is_liked }, new Set());
@@ -153,7 +153,7 @@ export class PostThread {
     this.comments.delete(id);
   }
 
-  /** A reply went that was never loaded: which comment has one less is not known here. */
+  /** A reply was deleted that was never loaded, so it is not known which comment has one less. */
   recountSoon() {
     this.recounting ??= setTimeout(() => {
       this.recounting = null;
@@ -169,7 +169,7 @@ export class PostThread {
         for (const comment of results) this.take(comment, removed);
       }
     } catch {
-      // There are fewer pages now, or no connection: whoever comes back reads anew.
+      // There are fewer pages now, or no connection; a returning reader loads everything again.
     }
     if (!this.closed) this.onChange();
   }
@@ -184,7 +184,7 @@ export class PostThread {
     this.socket?.close();
   }
 
-  /** Stores a comment and shows it even where the socket is not there to tell. */
+  /** Stores a comment, and shows it even if the socket is down. */
   async comment(content, answered) {
     const parent = answered && this.depth(answered) >= DEPTH_MAX ? answered.parent : answered?.id;
     const comment = await feedApi.addComment(this.id, content, parent);

@@ -1,4 +1,4 @@
-// One post as the feed and the post view show it.
+// One post, as the feed and the post view show it.
 
 import { ownReaction, toggleReaction, POST_REACTIONS } from './feed.js';
 import { changePost, deletePost, share } from './feed_api.js';
@@ -13,7 +13,7 @@ import { agoLabel, fullLabel } from './time.js';
 
 const POST_LENGTH_MAX = 2000;
 
-/** What of a post is drawn, so that one that did not change keeps its element. */
+/** The drawn parts of a post; if they did not change, the post keeps its element. */
 export function postSignature(post) {
   const { updated_at: updated, likes_count: likes, celebrations_count: celebrations, golazos_count: golazos } = post;
   const at = agoLabel(Date.parse(post.created_at));
@@ -42,7 +42,7 @@ export function postCard(post, { draw, onDeleted, single = false }) {
       h('div', { class: 'post-links' }, shareButton(post, own, draw), single ? null : commentsLink(post))));
 }
 
-/** One's own share counts once, and cannot be taken back. */
+/** The user's own share counts once, and cannot be taken back. */
 function shareButton(post, own, draw) {
   const count = post.shares_count;
   const press = async () => {
@@ -110,7 +110,7 @@ function askEdit(post, draw) {
   });
 }
 
-/** Another text for what is one's own; `save(text)` may fail, and then nothing closes. */
+/** Edits the user's own text. `save(text)` may fail; then nothing closes. */
 export function editText({ label, text, max, mayBeEmpty = false }, save) {
   const area = h('textarea', { class: 'edit-text', dir: 'auto', 'aria-label': label, rows: 5, value: text, data: { testid: 'edit-text' } });
   const counter = h('span', { class: 'counter', 'aria-live': 'polite' });
@@ -141,7 +141,7 @@ export function editText({ label, text, max, mayBeEmpty = false }, save) {
   area.focus();
 }
 
-/** A question before what cannot be undone; `act()` may fail, and then nothing closes. */
+/** Asks before an action that cannot be undone. `act()` may fail; then nothing closes. */
 export function ask(question, act) {
   const sure = h('button', { type: 'button', class: 'primary danger', data: { testid: 'sure' } }, t('delete'));
   const no = h('button', { type: 'button', class: 'plain', onclick: () => dialog.close() }, t('cancel'));

@@ -17,7 +17,7 @@ export class PostComposer {
   /** `onPublished(post)` is called once the post is out. */
   constructor({ onPublished }) {
     this.onPublished = onPublished;
-    /** A post with several files is its author's alone until all of them are there. */
+    /** A post with several files is private until all of them are uploaded. */
     this.hidden = null;
     this.text = h('textarea', { id: 'post-text', rows: 2, dir: 'auto', placeholder: t('compose'), 'aria-label': t('compose'), 'aria-describedby': 'post-counter' });
     this.text.value = read(DRAFT_KEY) ?? '';
@@ -38,7 +38,7 @@ export class PostComposer {
 
   listen() {
     this.listeners = new AbortController();
-    // Nobody comes back to finish a post whose files were left behind with the page.
+    // If the page is left with unsent files, nobody can finish the post.
     addEventListener('pagehide', (event) => event.persisted || this.dropHidden(), { signal: this.listeners.signal });
     this.element.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -113,14 +113,14 @@ export class PostComposer {
     this.changed();
   }
 
-  /** The published post; null when a file has to be looked at first. */
+  /** The published post; null if the user must look at a file first. */
   async send(content) {
     const { pending } = this.uploads;
     if (!this.hidden && pending.length === 0) return feedApi.publish({ content }, () => {}, new AbortController().signal);
     if (!this.hidden && pending.length === 1 && this.uploads.items.length === 1) {
       return this.uploads.run(pending[0], (file, ...rest) => feedApi.publish({ content, ...file }, ...rest));
     }
-    // One after the other: each adds its picture to those that are there, in the order they were chosen.
+    // One after the other, because each adds its picture to the existing ones, in the chosen order.
     for (const item of pending) {
       if (!this.uploads.items.includes(item)) continue;
       const sent = await this.uploads.run(item, (file, ...rest) =>

@@ -1,4 +1,4 @@
-// One post and its comments as they are seen: answering, liking, and what others write while one reads.
+// Draws one post with its comments: replies, likes, and live comments by others.
 
 import { ConnectionLabel } from './connection.js';
 import { h, fill, isComposing, reconcile, toast } from './dom.js';
@@ -137,7 +137,7 @@ export class PostView {
     location.hash = '#/feed';
   }
 
-  /** Each comment is followed by its replies, one step further in. */
+  /** Each comment is followed by its replies, indented one step further. */
   commentRows(parent, depth) {
     return this.thread.below(parent).flatMap((comment) => {
       const { id, content, likes_count: likes, is_liked: liked, is_edited: edited, replies_count: replies } = comment;

@@ -1,4 +1,4 @@
-// Files on their way into rooms: they go on while another room is shown.
+// Uploads into rooms; they continue while another room is shown.
 
 import * as api from './api.js';
 import { toast } from './dom.js';
@@ -7,30 +7,30 @@ import { uniqueId } from './outbox.js';
 
 const rooms = new Map();
 
-/** The uploads of a room, the same whoever asks. */
+/** The uploads of a room; every caller gets the same object. */
 export function uploadsOf(roomId) {
   if (!rooms.has(roomId)) rooms.set(roomId, new RoomUploads(roomId));
   return rooms.get(roomId);
 }
 
-/** Would leaving the page lose a file that did not arrive yet? */
+/** Whether leaving the page would lose a file that has not arrived yet. */
 export function hasUploads() {
   return [...rooms.values()].some((uploads) => uploads.list.length > 0);
 }
 
-/** For whoever leaves for good: what is under way ends. */
+/** For a user who signs out: ends running uploads. */
 export function stopUploads() {
   for (const uploads of rooms.values()) for (const upload of [...uploads.list]) uploads.discard(upload);
   rooms.clear();
 }
 
-/** Each change is told to all by the event `pregon:uploads`. */
+/** Each change fires the event `pregon:uploads`. */
 class RoomUploads {
   constructor(roomId) {
     this.roomId = roomId;
     /** `{ key, file, kind, caption, status, share, error, preview }`; the status is `sending` or `failed`. */
     this.list = [];
-    /** Hears the stored message while the room is shown. */
+    /** Is called with the stored message while the room is shown. */
     this.onStored = null;
   }
 
@@ -42,7 +42,7 @@ class RoomUploads {
     this.start(upload);
   }
 
-  /** Also once more, after a failure: the key keeps a file that did arrive from being stored twice. */
+  /** Also used again after a failure: the key prevents a file that did arrive from being stored twice. */
   async start(upload) {
     Object.assign(upload, { status: 'sending', share: 0, error: '', abort: new AbortController() });
     changed();

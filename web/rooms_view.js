@@ -1,4 +1,4 @@
-// The list of rooms with what is new in each, and the search that starts a chat.
+// The list of rooms with the news in each, and the search that starts a chat.
 
 import * as api from './api.js';
 import { h, fill, reconcile, toast } from './dom.js';
@@ -141,7 +141,7 @@ function preview({ last_message: last, chat_type: type }) {
   return type === 'private' ? shown : [h('span', null, h('bdi', null, last.sender.display_name), ':'), shown];
 }
 
-/** What of a room is still here alone: files on their way, or something that did not get away. */
+/** What only this page has of a room: files being uploaded, or texts that were not sent. */
 function unsentLabel(roomId) {
   const { list } = uploadsOf(roomId);
   if (unsentCount(roomId) > 0 || list.some((upload) => upload.status === 'failed')) return t('unsent');

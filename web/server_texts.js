@@ -1,4 +1,4 @@
-// The server's Spanish texts that a person can meet here, in English.
+// English versions of the server's Spanish texts that a person can see here.
 
 const TEXTS = {
   'Credenciales inválidas.': 'Wrong username or password.',
@@ -39,14 +39,14 @@ const TEXTS = {
   'Notificación no encontrada': 'This notification is no longer there.',
 };
 
-/** Texts with a number in them. */
+/** Texts that contain a number. */
 const PATTERNS = [
   [/^Solicitud fue regulada.* (\d+) segundos?\.$/, 'Too many attempts; try again in $1 s.'],
   [/^El archivo supera el máximo de (\d+) MB\.$/, 'The file is larger than $1 MB.'],
   [/^Asegúrese de que este campo no tenga más de (\d+) caracteres\.$/, 'At most $1 characters.'],
 ];
 
-/** The English text, or the text itself where there is none. */
+/** The English text, or the text itself if there is none. */
 export function inEnglish(text) {
   const pattern = PATTERNS.find(([spanish]) => spanish.test(text));
   return TEXTS[text] ?? (pattern ? text.replace(...pattern) : text);

@@ -1,4 +1,4 @@
-// Who is signed in: kept per tab, so that two tabs can be two people.
+// The signed-in person, stored per tab, so that two tabs can be two people.
 
 import { forget, readObject, write } from './storage.js';
 
@@ -17,7 +17,7 @@ export function saveSession(fields) {
   write(KEY, JSON.stringify(current));
 }
 
-/** Forgets the person and everything the tab kept for them, drafts included. */
+/** Forgets the person and everything that the tab stored for them, drafts included. */
 export function endSession() {
   current = null;
   forget('pregon.');

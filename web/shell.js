@@ -1,4 +1,4 @@
-// The page's frame once signed in: sections, bell, room list, and the chat, feed or post that the address names.
+// The page's frame after login: sections, bell, room list, and the chat, feed or post that the address names.
 
 import * as api from './api.js';
 import { Bell } from './bell.js';
@@ -16,7 +16,7 @@ import { session } from './session.js';
 
 const POLL_MS = 5_000;
 const POLL_HIDDEN_MS = 20_000;
-/** Several frames in a row ask for one look at the room list. */
+/** Several frames in a row cause one reload of the room list. */
 const SOON_MS = 400;
 
 export class Shell {
@@ -36,7 +36,7 @@ export class Shell {
     document.addEventListener('visibilitychange', () => document.hidden || this.poll(), { signal });
     addEventListener('online', () => this.poll(), { signal });
     addEventListener('pregon:uploads', () => this.roomsView.draw(), { signal });
-    // A file on its way would be lost: the browser asks first.
+    // The upload would be lost, so the browser asks first.
     addEventListener('beforeunload', (event) => (api.isSending() || hasUploads()) && event.preventDefault(), { signal });
     this.poll();
     this.route();
@@ -54,12 +54,12 @@ export class Shell {
     stopUploads();
   }
 
-  /** Sections of the page; each is one item of the list, its badge included. */
+  /** The sections of the page; each is one item of the list, with its badge. */
   rail() {
     const { user } = session();
     this.sections = [['chats', '#/'], ['feed', '#/feed']].map(([name, href]) =>
       h('a', { href, class: 'section', id: `section-${name}` }, icon(name), h('span', null, t(name))));
-    // Posts that arrived while something else was shown.
+    // Posts that arrived while another section was shown.
     this.feedDot = h('span', { class: 'dot', role: 'img', 'aria-label': t('newPosts'), hidden: true, data: { testid: 'feed-dot' } });
     this.sections[1].append(this.feedDot);
     const leave = h('button', { type: 'button', class: 'icon-button', id: 'logout', 'aria-label': t('logout'), title: t('logout') }, icon('leave'));
@@ -82,7 +82,9 @@ export class Shell {
     else location.hash = hash;
   }
 
-  /** Shows what the address says, so that Back leads from a chat to the list on a phone, and from a post to the feed. */
+  /**
+   * Shows what the address names, so that Back leads from a chat to the list on a phone, and from a post to the feed.
+   */
   route() {
     const [, section, id] = location.hash.match(/^#\/(chat|post|feed)(?:\/([0-9a-f-]+))?$/) ?? [];
     const place = section === 'feed' || id ? section : 'chats';
@@ -111,7 +113,7 @@ export class Shell {
     this.post = null;
   }
 
-  /** Once made it stays and hears of posts while other things are shown. */
+  /** Created once, it stays and receives posts while other sections are shown. */
   showFeed() {
     this.feed ??= new FeedView({ onArrival: () => (this.feedDot.hidden = this.feed?.element.isConnected === true) });
     this.pane.replaceChildren(this.feed.element);
@@ -167,11 +169,11 @@ export class Shell {
     try {
       const { results, next, count } = await api.rooms();
       if (this.closed || turn !== this.turn) return;
-      // A room that new ones pushed off the first page is still there, only older.
+      // A room that newer ones pushed off the first page still exists.
       this.older = next === null ? [] : without(results, [...this.newest, ...this.older]);
       this.newest = results;
       this.count = count;
-      // The server answers again: no need to sit out the rest of a long back-off.
+      // The server answers again, so waiting for the rest of a long back-off is unnecessary.
       if (this.unreachable) for (const part of [this.chat, this.feed, this.post, this.bell]) part?.retryNow();
       this.unreachable = false;
       this.showRooms();
@@ -191,7 +193,7 @@ export class Shell {
     return this.count > this.rooms.length;
   }
 
-  /** The next page of rooms; only the first one is looked at again by itself, and what new rooms push down overlaps. */
+  /** The next page of rooms. Only the first page is reloaded automatically; rooms that new ones push down overlap. */
   async more() {
     try {
       const { results } = await api.rooms(this.nextPage);
@@ -217,7 +219,7 @@ export class Shell {
     document.title = unread > 0 ? `(${unread}) pregon` : 'pregon';
   }
 
-  /** No room open: how to get to the first one, or a hint to choose. */
+  /** No room is open: shows how to get to the first one, or a hint to choose one. */
   showEmpty() {
     const kind = this.rooms.length === 0 ? 'first' : 'pick';
     if (this.pane.firstElementChild?.dataset.empty === kind) return;

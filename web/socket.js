@@ -1,14 +1,14 @@
-// Sockets that are kept open: each says what state it is in and comes back when it can.
+// Sockets that stay open: each reports its state, and reconnects when it can.
 
 import { freshAccess, renew } from './api.js';
 import { session } from './session.js';
 
 const DELAYS_S = [1, 2, 4, 8, 16, 30];
-/** A connection that lived this long was a good one: the next failure starts at the first delay again. */
+/** A connection that lived this long was good: the next failure starts again with the first delay. */
 const GOOD_AFTER_MS = 10_000;
 const PING_EVERY_MS = 25_000;
 const PONG_WITHIN_MS = 10_000;
-/** A handshake that is not answered by then is tried anew: browsers wait for minutes. */
+/** A handshake without an answer by then is tried again; browsers would wait for minutes. */
 const ANSWER_WITHIN_MS = 10_000;
 
 const REFUSED = 1000;
@@ -19,7 +19,7 @@ const REMOVED = 4003;
 
 /**
  * A socket below `/ws/`. States: `connecting`, `live`, `waiting` (with `until`, ms), `offline`, and the final `closed`
- * (with `removed`, `text`). `live` begins with the server's greeting, or as soon as it is open where none is sent.
+ * (with `removed`, `text`). `live` begins with the server's greeting, or when the socket opens if there is none.
  */
 export class LiveSocket {
   constructor(path, { onFrame, onState, greeting = null }) {
@@ -42,14 +42,14 @@ export class LiveSocket {
     return this.state.name === 'live';
   }
 
-  /** Sends a frame; false when there is no live connection to send it on. */
+  /** Sends a frame; false if there is no live connection. */
   send(frame) {
     if (!this.live || this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(JSON.stringify(frame));
     return true;
   }
 
-  /** Leaves for good. */
+  /** Closes for good. */
   close() {
     this.stopped = true;
     this.listeners.abort();
@@ -61,7 +61,7 @@ export class LiveSocket {
     this.connect();
   }
 
-  /** Whatever is under way began without this network. */
+  /** The current attempt began without this network. */
   networkCame() {
     if (!this.stopped && !['live', 'closed'].includes(this.state.name)) this.connect();
   }
@@ -118,7 +118,7 @@ export class LiveSocket {
     this.enter({ name: 'live' });
   }
 
-  /** The browser does not tell when a network silently died; a server that answered pings before must do so again. */
+  /** The browser does not report a network that silently died. A server that has answered pings must answer again. */
   ping() {
     const sentAt = Date.now();
     this.send({ type: 'ping', timestamp: sentAt });
@@ -153,7 +153,7 @@ export class LiveSocket {
     this.wait(code === RESTART ? 300 + Math.random() * 1200 : this.backoffMs());
   }
 
-  /** A refused handshake does not tell why: the token is tried anew once, then it waits like any other failure. */
+  /** A refused handshake does not say why: the token is renewed once, then it waits as after any failure. */
   tokenRefused(code) {
     return code === HANDSHAKE_FAILED && !this.opened;
   }
@@ -162,7 +162,7 @@ export class LiveSocket {
     return false;
   }
 
-  /** Jitter of a fifth either way keeps a thousand pages from coming back in the same instant. */
+  /** A jitter of a fifth in both directions keeps a thousand pages from reconnecting at the same instant. */
   backoffMs() {
     const seconds = DELAYS_S[Math.min(this.failures, DELAYS_S.length - 1)];
     this.failures += 1;
@@ -198,7 +198,7 @@ export class LiveSocket {
   }
 }
 
-/** One room's chat. A refused socket opens as well, only to say why it closes. */
+/** One room's chat. A refused socket opens, too, but only to say why it closes. */
 export class RoomSocket extends LiveSocket {
   constructor(roomId, { onFrame, onState }) {
     super(`/ws/chat/${roomId}/`, { onFrame, onState, greeting: 'connection_success' });

@@ -1,6 +1,9 @@
-// What this tab keeps over a reload; where the browser lets nothing be kept, it lasts as long as the page.
+// Stores what a tab keeps over a reload. If the browser allows no storage, it lasts as long as the page.
 
-/** What could not be stored: cookies are blocked, or the storage is full. It wins over an older stored value. */
+/**
+ * Values that could not be stored, because cookies are blocked or the storage is full. They win over older stored
+ * values.
+ */
 const unstored = new Map();
 
 export function read(key) {
@@ -12,7 +15,7 @@ export function read(key) {
   }
 }
 
-/** Keeps a text under a key; null removes it. */
+/** Stores a text under a key; null removes it. */
 export function write(key, text) {
   unstored.delete(key);
   try {
@@ -23,7 +26,7 @@ export function write(key, text) {
   }
 }
 
-/** The stored object, or null where there is none that can be read. */
+/** The stored object, or null if there is none or it cannot be read. */
 export function readObject(key) {
   try {
     return JSON.parse(read(key));

@@ -1,4 +1,4 @@
-// Dates as people read them, in the browser's zone and the page's language.
+// Dates in words, in the browser's zone and the page's language.
 
 import { language, t } from './i18n.js';
 

@@ -1,4 +1,4 @@
-// The messages of one room in order, and what each frame changes about them; touches neither network nor page.
+// The messages of one room in order, and the changes that frames make to them; uses neither network nor page.
 
 export class Timeline {
   constructor(myId) {
@@ -36,12 +36,16 @@ export class Timeline {
     return this.sorted.some((message) => message.inDoubt);
   }
 
-  /** Nobody told what happened meanwhile: edits, reactions and deletions of all messages here are in doubt. */
+  /**
+   * Changes made meanwhile were sent to nobody, so edits, reactions and deletions of all messages here are in doubt.
+   */
   doubt() {
     for (const message of this.sorted) message.inDoubt = true;
   }
 
-  /** Takes one page of the history. What is in doubt, lies within the page and is not on it was deleted. */
+  /**
+   * Takes one page of the history. A message in doubt that lies within the page's range but is not on it was deleted.
+   */
   mergePage({ results, next }, isNewest) {
     this.merge(results);
     const ids = new Set(results.map((message) => message.id));
@@ -54,19 +58,19 @@ export class Timeline {
     }
   }
 
-  /** The newest message in doubt of those between two, these included. */
+  /** The newest message in doubt between two messages, including these. */
   inDoubt(oldestId, newestId) {
     const from = this.sorted.indexOf(this.byId.get(oldestId));
     const to = this.sorted.indexOf(this.byId.get(newestId));
     return from < 0 ? undefined : this.sorted.slice(from, to + 1).findLast((message) => message.inDoubt);
   }
 
-  /** How many newer messages are here. */
+  /** The number of newer messages here. */
   newerThan(message) {
     return this.sorted.length - 1 - this.sorted.indexOf(message);
   }
 
-  // ── What frames tell ──────────────────────────────────────────────────────────────────────────
+  // ── Changes by frames ─────────────────────────────────────────────────────────────────────────
 
   /** Applies a frame; true if it changed anything here. */
   apply(frame) {
@@ -96,7 +100,7 @@ export class Timeline {
     return true;
   }
 
-  /** A deleted message is in no list of the server, so it does not stay here either; answers to it say what became of it. */
+  /** The server lists no deleted messages, so they are not kept here either; replies to one say that it was deleted. */
   remove(id) {
     let isChanged = this.byId.delete(id);
     if (isChanged) this.sorted = this.sorted.filter((message) => message.id !== id);
@@ -109,7 +113,7 @@ export class Timeline {
     return isChanged;
   }
 
-  /** Frames are made for no viewer in particular, so `is_read` never goes back, nor does the readers' count. */
+  /** Frames have no viewer, so `is_read` and the number of readers never go back. */
   replace(known, message) {
     Object.assign(known, message, {
       is_read: known.is_read || message.is_read,
@@ -136,12 +140,12 @@ function read(message, userId, myId) {
   }
 }
 
-/** A frame has no viewer: what it says of the viewer's own reaction is nothing. */
+/** A frame has no viewer, so it says nothing about the viewer's own reaction. */
 function unseen({ user_reaction: _, ...message }) {
   return message;
 }
 
-/** Of many reactions the message lists the newest alone: those that it does not list are in the counts. */
+/** A message lists only its newest reactions; the others are in the counts. */
 function react(message, { user_id, username, reaction_type, added }, myId) {
   const others = message.reactions.filter((one) => one.user.id !== user_id || one.reaction_type !== reaction_type);
   const wasListed = others.length < message.reactions.length;
@@ -166,7 +170,10 @@ export function ownReactions(message, myId) {
   return new Set(message.user_reaction ? [...listed, message.user_reaction] : listed);
 }
 
-/** Reactions by type, in the order they first appear: `[{ type, count, mine, names }]`; of many not all have names. */
+/**
+ * Reactions by type, in the order in which they first appear: `[{ type, count, mine, names }]`. If there are many, not
+ * all have names.
+ */
 export function countReactions(message, myId) {
   const mine = ownReactions(message, myId);
   const types = new Set([...message.reactions.map((one) => one.reaction_type), ...Object.keys(message.reaction_counts)]);

@@ -1,19 +1,19 @@
-// Files chosen for a post: each with its preview, its progress and, where something is wrong, what to do about it.
+// Files chosen for a post: each with a preview, its progress and, if something is wrong, what to do about it.
 
 import { h, reconcile } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
 
 const MEGABYTE = 1024 * 1024;
-/** As the server has it. */
+/** The same limit as on the server. */
 export const UPLOAD_BYTES_MAX = 25 * MEGABYTE;
 export const PHOTOS_MAX = 20;
 
 let made = 0;
 
-/** Statuses of a file: `ready`, `sending`, `done`, `failed` (may be tried again), `unfit` (has to go). */
+/** Statuses of a file: `ready`, `sending`, `done`, `failed` (can be tried again), `unfit` (must be removed). */
 export class UploadList {
-  /** `onChange()` hears whenever a file's status changed. */
+  /** `onChange()` is called when a file's status changes. */
   constructor({ onChange }) {
     this.onChange = onChange;
     this.items = [];
@@ -40,7 +40,7 @@ export class UploadList {
     for (const item of [...this.items]) this.remove(item);
   }
 
-  /** What has to be sent yet. */
+  /** The files that still have to be sent. */
   get pending() {
     return this.items.filter((item) => item.status === 'ready' || item.status === 'failed');
   }
@@ -53,7 +53,7 @@ export class UploadList {
     return this.items.some((item) => item.status === 'failed');
   }
 
-  /** Sends one file with `send(fields, onProgress, signal)`; resolves to the answer, or null when it failed. */
+  /** Sends one file with `send(fields, onProgress, signal)`; resolves to the answer, or null if it failed. */
   async run(item, send) {
     item.status = 'sending';
     item.share = 0;
@@ -108,7 +108,7 @@ export class UploadList {
   }
 }
 
-/** Why a file cannot be sent with those before it; the server would say so only after the whole transfer. */
+/** Why a file cannot be sent with those before it; the server would only say so after the whole transfer. */
 function problemOf({ file, kind }, taken) {
   if (kind !== 'image' && kind !== 'video') return t('fileWrongKind');
   const tooLarge = tooLargeText(file);
@@ -118,13 +118,13 @@ function problemOf({ file, kind }, taken) {
   return '';
 }
 
-/** What to say of a file that the server would refuse once it had come whole; empty for one that it takes. */
+/** What to say about a file that the server would refuse after its transfer; empty if it is accepted. */
 export function tooLargeText(file) {
   if (file.size <= UPLOAD_BYTES_MAX) return '';
   return t('fileTooLarge', { size: megabytes(file.size, Math.ceil), max: UPLOAD_BYTES_MAX / MEGABYTE });
 }
 
-/** With one digit behind the point; rounded up where it is told against a limit. */
+/** With one decimal; rounded up when it is compared with a limit. */
 function megabytes(bytes, round = Math.round) {
   return Math.max(0.1, round((bytes / MEGABYTE) * 10) / 10);
 }

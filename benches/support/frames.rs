@@ -1,11 +1,11 @@
-//! Frames as clients send them, in the sizes that the figures are given for.
+//! Frames as clients send them, in the sizes of the published figures.
 
 const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
 
-/// A masking key under which ASCII stays ASCII, so that a buffer can be unmasked again and again and is text each time.
+/// With this masking key ASCII stays ASCII, so that a buffer can be unmasked again and again and is text each time.
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
-/// Each kind of frame with the JSON that asks for it.
+/// Each kind of frame with the JSON of its command.
 pub fn client_frames() -> Vec<(&'static str, String)> {
     let plain = "La reunión empieza a las diez en la sala grande, no llegues tarde. ".replace('ó', "o");
     let spanish = "¿Mañana jugamos? Sí, a las 18:00 — ¡qué ilusión! 🎉 ";

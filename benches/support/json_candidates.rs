@@ -13,17 +13,17 @@ use serde_json::value::RawValue;
 use simd_json::{Buffers, Node, StaticNode, Tape};
 use sonic_rs::LazyValue;
 
-/// A value of a frame as a library hands it over.
+/// A value as a library provides it.
 trait Value<'a> {
     /// The text, if it is one.
     fn text(&self) -> Option<Cow<'a, str>>;
-    /// True or false, if it is that.
+    /// The boolean, if it is one.
     fn flag(&self) -> Option<bool>;
     /// It is null.
     fn is_null(&self) -> bool;
 }
 
-/// What a frame asks for, but for the JSON that is passed on.
+/// A frame's command, without the JSON that is passed on.
 #[expect(dead_code, reason = "it is made, and thrown away")]
 pub enum Heard<'a> {
     /// All kinds that pass nothing on.
@@ -84,7 +84,7 @@ impl<V> Fields<V> {
     }
 }
 
-/// The judgement of `protocol/v0/command.rs`, for frames that are in order: `None` stands for each kind of refusal.
+/// The decisions of `protocol/v0/command.rs` for valid frames; `None` stands for every kind of refusal.
 fn heard<'a, V: Value<'a>>(fields: &Fields<V>, json: impl Fn(&V) -> Cow<'a, str>) -> Option<Heard<'a>> {
     let text = |value: &Option<V>| value.as_ref().and_then(Value::text);
     let message = || text(&fields.message_id).and_then(|id| id.parse::<MessageId>().ok());
@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for SerdeFields<'de> {
     }
 }
 
-/// By serde_json: values stay the bytes they are.
+/// By serde_json, which keeps the bytes of values.
 pub fn serde(text: &str) -> Option<Heard<'_>> {
     let SerdeFields(fields) = serde_json::from_str(text).ok()?;
     heard(&fields, |value| Cow::Borrowed(value.get()))
@@ -204,7 +204,7 @@ impl<'a> Value<'a> for LazyValue<'a> {
     }
 }
 
-/// By sonic-rs: values stay the bytes they are. (What follows the object is not looked at: in its favour.)
+/// By sonic-rs, which keeps the bytes of values. (It does not check what follows the object, which favours it.)
 pub fn sonic(text: &str) -> Option<Heard<'_>> {
     let mut fields = Fields::default();
     for entry in sonic_rs::to_object_iter(text) {
@@ -214,7 +214,7 @@ pub fn sonic(text: &str) -> Option<Heard<'_>> {
     heard(&fields, LazyValue::as_raw_cow)
 }
 
-/// A value on simd-json's tape: its place.
+/// The position of a value on simd-json's tape.
 #[derive(Clone, Copy)]
 struct OnTape<'t, 'a> {
     tape: &'t [Node<'a>],
@@ -241,7 +241,7 @@ impl<'a> Value<'a> for OnTape<'_, 'a> {
     }
 }
 
-/// What simd-json works in, used again for each frame.
+/// simd-json's buffers, reused for each frame.
 pub struct Scratch {
     bytes: Vec<u8>,
     buffers: Buffers,
@@ -254,8 +254,8 @@ impl Default for Scratch {
     }
 }
 
-/// By simd-json, on a copy, as it changes what it reads. It keeps no place in the text, so what is passed on would
-/// have to be written anew; that cost is left out here, in its favour.
+/// By simd-json, on a copy, because it changes its input. It does not keep a value's bytes, so JSON that is passed on
+/// would have to be serialised again; that cost is left out here, which favours it.
 pub fn simd(text: &str, scratch: &mut Scratch) -> Option<bool> {
     let Scratch { bytes, buffers, tape } = scratch;
     bytes.clear();

@@ -1,4 +1,4 @@
-//! A room whose members have outboxes: what a shard does for an event, without its sockets.
+//! A room whose members have outboxes: a shard's work on an event, without its sockets.
 
 use pregon::engine::session::outbox::{Class, Outbox, Slices};
 use pregon::engine::topics::chunks::Arena;
@@ -22,7 +22,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// A room of `members` sessions for which nothing waits.
+    /// A room of `members` sessions with empty outboxes.
     pub fn of(members: u32) -> Self {
         let mut registry = Registry::default();
         let mut room = 0;
@@ -42,7 +42,7 @@ impl Room {
         }
     }
 
-    /// Visits each member as if its socket took all that waits. Bytes taken.
+    /// Visits each member as if its socket took everything. Returns the number of bytes taken.
     pub fn walk(&mut self) -> usize {
         let mut bytes = 0;
         for stretch in self.outboxes.chunks_mut(STRETCH_VISITS_MIN) {
@@ -58,7 +58,7 @@ impl Room {
     }
 }
 
-/// A registry in which each of `rooms` rooms has one member.
+/// A registry of `rooms` rooms with one member each.
 pub fn registry_of(rooms: u64) -> (Registry, Vec<Seat>) {
     let mut registry = Registry::default();
     let seats = (0..rooms).map(|number| registry.join(topic(number), 0).0).collect();

@@ -1,10 +1,9 @@
-//! The bare reference: a one-threaded epoll room server that does nothing but what a room needs.
+//! The bare reference: a one-threaded epoll room server with nothing but what a room needs.
 //!
-//! Any text message goes to every member of the room its path names, the sender too. What one
-//! `epoll_wait` returned is read first; then each member gets one `send` that carries all the
-//! frames its room gathered in that turn (coalescing; `--no-coalesce`: one `send` per message and
-//! member). No tokens, no JSON, no timers, no limits: what a real server costs above this is its
-//! own work, what it costs below is its cleverness.
+//! Any text message goes to every member of the room in its path, including the sender. The server first reads
+//! everything that one `epoll_wait` returned; then each member gets one `send` with all frames that its room gathered
+//! in that turn (coalescing; `--no-coalesce`: one `send` per message and member). It has no tokens, JSON, timers or
+//! limits: whatever a real server costs beyond this is its own work, and whatever it costs less is its cleverness.
 #![allow(clippy::print_stdout, reason = "the listening line is the program's output")]
 
 mod protocol;
@@ -31,9 +30,9 @@ struct Conn {
     socket: OwnedFd,
     /// Once upgraded.
     seat: Option<Seat>,
-    /// The start of a frame or handshake whose rest has not come yet.
+    /// The start of a frame or handshake whose end has not arrived.
     partial: Vec<u8>,
-    /// What the kernel did not take; while it is not empty, everything queues here.
+    /// Bytes that the kernel did not take. While it is not empty, everything queues here.
     unsent: Vec<u8>,
 }
 
@@ -124,7 +123,7 @@ impl Server {
         }
     }
 
-    /// One `recv` into the shared buffer, behind what was left of the last one.
+    /// One `recv` into the shared buffer, after the rest of the last one.
     fn read(&mut self, id: u32) {
         let mut buffer = std::mem::take(&mut self.buffer);
         if let Some(conn) = self.conns[id as usize].as_mut() {
@@ -157,7 +156,7 @@ impl Server {
         }
     }
 
-    /// Handshake, then frames; how many bytes were used, or `None` when the socket must go.
+    /// Handles the handshake, then frames. Returns the number of bytes used, or `None` if the socket must be closed.
     fn input(&mut self, id: u32, bytes: &mut [u8]) -> Option<usize> {
         let seat = self.conns[id as usize].as_ref()?.seat;
         let (room, mut used) = match seat {
@@ -191,7 +190,7 @@ impl Server {
         self.rooms.gather(room, masked, mask);
     }
 
-    /// Each member of each room with news gets one `send` of all of it.
+    /// Sends everything that is new to each member of each room, in one `send`.
     fn walk(&mut self) {
         while let Some((number, room)) = self.rooms.take_dirty() {
             for &id in &room.members {

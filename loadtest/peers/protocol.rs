@@ -1,4 +1,4 @@
-//! What the bare loops share: the handshake, frames, and rooms that gather a turn's frames.
+//! Code that the bare servers share: the handshake, frames, and rooms that gather a turn's frames.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use clap::Parser;
 use sha1::{Digest, Sha1};
 
-/// A room server that does nothing but what a room needs.
+/// A room server with nothing but what a room needs.
 #[derive(Parser)]
 pub struct Options {
     /// Where to listen: 127.0.0.1:9000
@@ -31,7 +31,7 @@ impl Options {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seat {
     pub room: u32,
-    /// In the room's list of members.
+    /// The index in the room's list of members.
     place: u32,
 }
 
@@ -51,7 +51,7 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// The path's room is made when it is not there.
+    /// Joins the path's room, which is created if it does not exist.
     pub fn join(&mut self, id: u32, path: &[u8]) -> Seat {
         let room = match self.of_path.get(path) {
             Some(&room) => room,
@@ -67,7 +67,7 @@ impl Rooms {
         Seat { room, place: members.len() as u32 - 1 }
     }
 
-    /// Who moved into the free place, and where it sits now.
+    /// Leaves a room. Returns the member that moved into the free place, and its new seat.
     pub fn leave(&mut self, seat: Seat) -> Option<(u32, Seat)> {
         let members = &mut self.rooms[seat.room as usize].members;
         members.swap_remove(seat.place as usize);
@@ -87,20 +87,20 @@ impl Rooms {
         !self.rooms[room as usize].turn.is_empty()
     }
 
-    /// A room with news, taken out until it is given back.
+    /// A room with new frames, taken out until it is given back.
     pub fn take_dirty(&mut self) -> Option<(u32, Room)> {
         let room = self.dirty.pop()?;
         Some((room, std::mem::take(&mut self.rooms[room as usize])))
     }
 
-    /// After its members were served.
+    /// Gives a room back after its members were served.
     pub fn give_back(&mut self, number: u32, mut room: Room) {
         room.turn.clear();
         self.rooms[number as usize] = room;
     }
 }
 
-/// The path a request names and the answer that upgrades it; `head`: up to the empty line.
+/// The path of an upgrade request, and the answer to it; `head` ends with the empty line.
 pub fn upgrade(head: &[u8]) -> Option<(&[u8], String)> {
     let head = std::str::from_utf8(head).ok()?;
     let path = head.strip_prefix("GET ")?.split([' ', '?']).next()?;
@@ -119,7 +119,7 @@ pub fn upgrade(head: &[u8]) -> Option<(&[u8], String)> {
     Some((path.as_bytes(), answer))
 }
 
-/// A client's frame: where its payload is, still masked.
+/// A client's frame: the position of its payload, which is still masked.
 pub struct Frame {
     pub opcode: u8,
     pub header: usize,
@@ -128,7 +128,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The next whole frame; a fragmented or unmasked one comes out as opcode 0, which ends the connection.
+    /// The next whole frame. A fragmented or unmasked one is returned with opcode 0, which ends the connection.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
         let (length, extended) = match second & 0x7f {

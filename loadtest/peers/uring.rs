@@ -1,8 +1,8 @@
-//! The bare reference on io_uring: the same room server as `epoll.rs`, all sends of a turn submitted together.
+//! The bare reference on io_uring: the same room server as `epoll.rs`, with all sends of a turn submitted together.
 //!
-//! Sends carry `MSG_DONTWAIT | MSG_WAITALL` and skip the completion of success: the kernel has taken the bytes when the
-//! submission returns, and only a short or refused send is heard of. So a turn's frames lie in one buffer per room
-//! that is free again after the submission. `--no-coalesce`: one send per message and member.
+//! Sends carry `MSG_DONTWAIT | MSG_WAITALL` and skip the completion on success: the kernel has taken the bytes when the
+//! submission returns, and only a short or refused send is reported. So a turn's frames lie in one buffer per room,
+//! which is free again after the submission. `--no-coalesce`: one send per message and member.
 #![allow(clippy::print_stdout, reason = "the listening line is the program's output")]
 #![allow(unsafe_code, reason = "io_uring takes pointers: each push says why its buffer outlives the operation")]
 
@@ -35,14 +35,14 @@ const DONT_WAIT: i32 = 0x40;
 /// The kernel has no io_uring, or forbids it.
 const FORBIDDEN: u8 = 3;
 
-/// What an operation was; its connection is in the low half of the user data.
+/// The kind of an operation. The low half of the user data holds its connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Task {
     Accept,
     Receive,
-    /// Of a turn: heard of only when short or refused.
+    /// Part of a turn; only reported if short or refused.
     Send,
-    /// Of what the kernel did not take; waits for room.
+    /// The rest of a short send; waits until the socket has room.
     Rest,
     Provide,
 }
@@ -57,11 +57,11 @@ fn user_data(task: Task, id: u32) -> u64 {
 struct Conn {
     socket: OwnedFd,
     seat: Option<Seat>,
-    /// The start of a frame or handshake whose rest has not come yet.
+    /// The start of a frame or handshake whose end has not arrived.
     partial: Vec<u8>,
-    /// Being sent by the kernel: not touched until it says so.
+    /// Bytes that the kernel is sending; not touched until it reports their completion.
     under_way: Vec<u8>,
-    /// What comes after it.
+    /// Bytes to send after those.
     unsent: Vec<u8>,
     is_receiving: bool,
     is_closing: bool,
@@ -70,7 +70,7 @@ struct Conn {
 struct Server {
     ring: IoUring,
     listener: TcpListener,
-    /// Handed to the kernel, which fills one per receipt; never moved.
+    /// Buffers given to the kernel, which fills one per receipt. They are never moved.
     buffers: Box<[u8]>,
     conns: Vec<Option<Conn>>,
     free: Vec<u32>,
@@ -78,7 +78,7 @@ struct Server {
     coalesce: bool,
     /// Rooms whose sends are being submitted.
     walking: Vec<(u32, Room)>,
-    /// Taken from the ring, not handled yet.
+    /// Completions taken from the ring, not handled yet.
     arrived: Vec<cqueue::Entry>,
 }
 
@@ -131,7 +131,7 @@ impl Server {
         }
         self.accept_on()?;
         loop {
-            // What a walk took from the ring is still to be handled.
+            // A walk may have taken completions from the ring that are still to be handled.
             self.submit(usize::from(self.arrived.is_empty()))?;
             self.collect();
             for completion in std::mem::take(&mut self.arrived) {
@@ -160,8 +160,8 @@ impl Server {
     /// Every pointer in `entry` must stay valid until the operation is complete.
     fn push(&mut self, entry: &squeue::Entry) -> Result<()> {
         loop {
-            // SAFETY: the callers see to it: receive buffers are never moved; a turn's frames are kept in `walking`
-            // until the submission has returned; `under_way` is not touched until its completion.
+            // SAFETY: the callers make sure that receive buffers are never moved, that a turn's frames are kept in
+            // `walking` until the submission has returned, and that `under_way` is not touched until its completion.
             if unsafe { self.ring.submission().push(entry) }.is_ok() {
                 return Ok(());
             }
@@ -183,7 +183,7 @@ impl Server {
         self.push(&entry.user_data(user_data(Task::Receive, id)))
     }
 
-    /// Hands a receive buffer (back) to the kernel.
+    /// Gives a receive buffer (back) to the kernel.
     fn provide(&mut self, buffer: u16) -> Result<()> {
         let start = self.buffers[usize::from(buffer) * RECEIVE_BYTES..].as_mut_ptr();
         let entry = opcode::ProvideBuffers::new(start, RECEIVE_BYTES as i32, 1, BUFFER_GROUP, buffer).build();
@@ -209,7 +209,7 @@ impl Server {
     }
 
     fn admit(&mut self, descriptor: i32) -> Result<()> {
-        // SAFETY: the completion of an accept hands over a descriptor that nobody else owns.
+        // SAFETY: the completion of an accept passes a descriptor that nobody else owns.
         let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
         let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
         let conn = Conn {
@@ -277,7 +277,7 @@ impl Server {
         Ok(true)
     }
 
-    /// Handshake, then frames; how many bytes were used, or `None` when the socket must go.
+    /// Handles the handshake, then frames. Returns the number of bytes used, or `None` if the socket must be closed.
     fn input(&mut self, id: u32, bytes: &[u8]) -> Result<Option<usize>> {
         let Some(conn) = self.conns[id as usize].as_mut() else {
             return Ok(None);
@@ -319,7 +319,7 @@ impl Server {
         Ok(Some(used))
     }
 
-    /// One send to each member of each room with news, submitted together.
+    /// Submits one send to each member of each room with news, all together.
     fn walk(&mut self) -> Result<()> {
         while let Some((number, room)) = self.rooms.take_dirty() {
             for &id in &room.members {
@@ -340,7 +340,7 @@ impl Server {
         }
         self.submit(0)?;
         self.collect();
-        // Short and refused sends at once: what is not sent is in the frames that are about to be cleared.
+        // Short and refused sends are handled at once, because the frames that they still need are about to be cleared.
         let is_short = |entry: &cqueue::Entry| entry.user_data() >> 32 == Task::Send as u64;
         let (short, others) = std::mem::take(&mut self.arrived).into_iter().partition(is_short);
         self.arrived = others;
@@ -360,7 +360,7 @@ impl Server {
         Ok(())
     }
 
-    /// Of the turn being walked, from a completion that is no success; whether the connection may stay.
+    /// Handles a completion of the current turn that is not a success. Returns whether the connection may stay.
     fn keep_rest(&mut self, id: u32, result: i32) -> bool {
         let Some(conn) = self.conns[id as usize].as_mut() else {
             return true;
@@ -377,7 +377,7 @@ impl Server {
         true
     }
 
-    /// What is left, as soon as the socket has room.
+    /// Sends the rest as soon as the socket has room.
     fn send_rest(&mut self, id: u32) -> Result<()> {
         let Some(conn) = self.conns[id as usize].as_mut() else {
             return Ok(());
@@ -417,12 +417,12 @@ impl Server {
             true => rustix::net::send(&conn.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).unwrap_or(0),
             false => 0,
         };
-        // A broken socket's error comes with the next receipt.
+        // The error of a broken socket comes with the next receipt.
         conn.unsent.extend_from_slice(&bytes[taken..]);
         self.send_rest(id)
     }
 
-    /// Out of its room; the slot is free when the kernel has finished with it.
+    /// Removes it from its room. The slot is free when the kernel has finished with it.
     fn close(&mut self, id: u32) {
         let Some(conn) = self.conns[id as usize].as_mut() else {
             return;
@@ -447,7 +447,7 @@ impl Server {
     }
 }
 
-/// All of `bytes` or an answer.
+/// A send that reports back unless it takes all of `bytes`.
 fn send(socket: &OwnedFd, bytes: &[u8], flags: i32) -> squeue::Entry {
     opcode::Send::new(types::Fd(socket.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32)
         .flags(WAIT_ALL | NO_SIGNAL | flags)

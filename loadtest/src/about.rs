@@ -1,4 +1,4 @@
-//! What surrounds a report: when, where and how it was made.
+//! The circumstances of a report: when, where and how it was made.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::options::Common;
 use crate::target::TargetKind;
 
-/// What follows one of these is nobody else's business.
+/// Flags whose values are secret.
 const SECRET_FLAGS: [&str; 1] = ["--secret"];
 
-/// The version is not worth more waiting.
+/// The longest wait for the server's version, which is not worth more.
 const METRICS_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Serialize)]
@@ -22,25 +22,25 @@ pub struct About {
     pub machine: String,
     pub kernel: String,
     pub loadtest_version: &'static str,
-    /// As the server's metrics say it; none where they do not.
+    /// The version in the server's metrics; `None` if they do not have it.
     pub server_version: Option<String>,
     pub command: String,
 }
 
-/// A report with what surrounds it.
+/// A report with its circumstances.
 #[derive(Serialize)]
 pub struct Told<'a, R> {
     pub about: &'a About,
-    /// The run was ended before its time: the figures are of what was measured until then.
+    /// The run was cut short: the figures cover the time until then.
     pub cut_off: bool,
-    /// What the figures come to, in a sentence.
+    /// The report's result in a sentence.
     pub answer: String,
     #[serde(flatten)]
     pub report: &'a R,
 }
 
 impl About {
-    /// Of this process and machine, now.
+    /// The circumstances of this process, now.
     pub fn now() -> Self {
         let system = rustix::system::uname();
         let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
@@ -55,7 +55,7 @@ impl About {
         }
     }
 
-    /// With the version that the server under test tells.
+    /// Adds the version that the server under test reports.
     pub fn with_server(mut self, common: &Common) -> Self {
         if common.target == TargetKind::Pregon {
             self.server_version = metrics(&format!("{}/metrics", common.api_url().trim_end_matches('/')))
@@ -81,7 +81,7 @@ fn machine() -> String {
     format!("{cores} cores of {model}")
 }
 
-/// As it could be typed again, without secrets.
+/// The command line, ready to be typed again, without secrets.
 fn command(arguments: impl Iterator<Item = String>) -> String {
     let mut words = Vec::new();
     let mut is_secret = false;
@@ -107,7 +107,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// The label `version` of Prometheus' customary `…_build_info`.
+/// The label `version` of Prometheus' conventional `…_build_info`.
 fn build_version(metrics: &str) -> Option<String> {
     let line = metrics.lines().find(|line| line.starts_with("pregon_build_info{"))?;
     let (_, rest) = line.split_once("version=\"")?;

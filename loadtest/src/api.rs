@@ -1,4 +1,4 @@
-//! The server's REST API, as far as a run's users and rooms need it.
+//! The server's REST API, as far as a run needs it for users and rooms.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::interrupt;
 
-/// Requests under way at a time: the server hashes two passwords at once.
+/// Requests at a time: the server hashes two passwords at once.
 const WORKERS: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Consecutive answers "later" to one request before it is given up.
+/// The number of consecutive "later" answers after which a request is given up.
 const WAITS_MAX: usize = 30;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A post with all its reactions has some hundred bytes for each of them.
@@ -36,7 +36,7 @@ impl Api {
         &self.url
     }
 
-    /// Does `count` things, a few at a time and with progress; the first failure ends it.
+    /// Runs `count` jobs, a few at a time and with progress. The first failure ends it.
     pub fn each<T: Send>(
         &self,
         what: &str,
@@ -78,7 +78,7 @@ impl Api {
         std::mem::take(&mut *locked(&done)).into_iter().collect::<Option<_>>().context("all were done")
     }
 
-    /// Posts JSON; waits as long as the server says when it is at a limit (429, 503).
+    /// Posts JSON. If the server is at a limit (429, 503), waits as long as it says.
     pub fn post<T: DeserializeOwned>(&self, path: &str, token: Option<&str>, body: &Value) -> Result<T> {
         let what = format!("POST {}{path}", self.url);
         let text = self.ask(&what, &[], |url| {
@@ -99,7 +99,7 @@ impl Api {
         serde_json::from_str(&text).with_context(|| format!("{what} was answered with something else"))
     }
 
-    /// The same for a DELETE, whose answer's body says nothing. What is not there (400 or 404) need not be deleted.
+    /// The same for a DELETE, whose body is ignored. Something that does not exist (400 or 404) need not be deleted.
     pub fn delete(&self, path: &str, token: &str) -> Result<()> {
         let what = format!("DELETE {}{path}", self.url);
         self.ask(&what, &[400, 404], |url| {
@@ -108,7 +108,7 @@ impl Api {
         Ok(())
     }
 
-    /// The body of a good answer. `what`: the method and the URL; `also`: statuses that are good, too.
+    /// The body of a good answer. `what` is the method and URL; the statuses in `also` are good, too.
     fn ask(
         &self,
         what: &str,

@@ -1,7 +1,7 @@
 //! Client connections on one epoll: connecting, upgrading, reading frames, answering pings.
 //!
-//! Everything runs on the calling thread and shares one receive buffer; an idle connection owns a
-//! socket and two empty vectors. What frames mean is the `Handler`'s business.
+//! Everything runs on the calling thread and shares one receive buffer; an idle connection owns a socket and two empty
+//! vectors. The `Handler` interprets the frames.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -24,11 +24,11 @@ const EVENTS_PER_TURN: usize = 1024;
 
 const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
-/// The key of RFC 6455's own example, so that the answer is known without hashing.
+/// The key of RFC 6455's own example, whose answer is known without hashing.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// What becomes of connections and their frames.
+/// Receives the events of connections and their frames.
 pub trait Handler {
     /// The upgrade succeeded.
     fn opened(&mut self, _link: usize) {}
@@ -42,14 +42,14 @@ pub trait Handler {
     /// The connection ended, not by us.
     fn closed(&mut self, link: usize, ending: &Ending);
 
-    /// One socket was read: the moment to send what its frames released.
+    /// One socket has been read completely: the moment to send what its frames released.
     fn after_read(&mut self, _links: &mut Links) {}
 }
 
-/// How a connection ended that we did not end.
+/// How a connection ended that the server closed.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// The close code, or below 1000 the HTTP status that the upgrade was answered with.
+    /// The close code or, below 1000, the HTTP status of the answer to the upgrade.
     pub code: Option<u16>,
     pub text: String,
 }
@@ -59,7 +59,7 @@ impl Ending {
         Self { code: None, text: text.into() }
     }
 
-    /// The server said that it has reached a limit: an outcome, not a fault.
+    /// Whether the server said that it has reached a limit, which is an outcome and not a fault.
     pub fn is_limit(&self) -> bool {
         matches!(self.code, Some(429 | 503 | 1013 | 4029))
     }
@@ -71,10 +71,10 @@ impl std::fmt::Display for Ending {
     }
 }
 
-/// What a link carries.
+/// What a connection is used for.
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
-    /// The upgrade was asked for.
+    /// The upgrade was requested.
     Upgrading,
     Frames,
     /// Requests and answers, one after the other.
@@ -83,16 +83,16 @@ enum Phase {
 
 struct Link {
     socket: Option<OwnedFd>,
-    /// Tells the events of a socket from those of an earlier one in its place.
+    /// Tells events of this socket from those of an earlier one in the same slot.
     life: u32,
-    /// What comes is left to the kernel.
+    /// Nothing is read; arriving bytes stay in the kernel.
     paused: bool,
     phase: Phase,
-    /// The start of a frame or answer whose rest has not come yet.
+    /// The start of a frame or answer whose end has not arrived.
     partial: Vec<u8>,
-    /// What the kernel did not take yet.
+    /// Bytes that the kernel did not take yet.
     unsent: Vec<u8>,
-    /// Why it took nothing: told once, to whoever touches the socket first.
+    /// Why it took none. Reported once, to whoever next reads the socket.
     failure: Option<Errno>,
 }
 
@@ -124,20 +124,20 @@ impl Links {
         self.start.elapsed().as_nanos() as u64
     }
 
-    /// The same, and the ns since the last wait ended: how long the loop has been away from its sockets.
+    /// The same, and the ns since the last wait ended, that is, how long the loop has not looked at its sockets.
     pub fn now_and_busy(&self) -> (u64, u64) {
         let now = self.now();
         (now, now.saturating_sub(self.woke_at))
     }
 
-    /// Starts a connection; `opened` or `closed` follows. Links are numbered from 0.
+    /// Starts a connection; `opened` or `closed` is called later. Links are numbered from 0.
     pub fn open(&mut self, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<usize> {
         let number = self.add();
         self.reopen(number, server, source, path)?;
         Ok(number)
     }
 
-    /// Starts a connection for requests of HTTP/1.1, of which one at a time is under way.
+    /// Starts a connection for HTTP/1.1 requests, one at a time.
     pub fn open_http(&mut self, server: SocketAddr, source: Option<Ipv4Addr>) -> Result<usize> {
         let number = self.add();
         self.reopen_http(number, server, source)?;
@@ -206,17 +206,17 @@ impl Links {
         Ok(())
     }
 
-    /// Closes one without a word, as when its network goes away.
+    /// Closes one without a goodbye, as if its network had gone away.
     pub fn drop_link(&mut self, link: usize) {
         self.links[link].socket = None;
     }
 
-    /// Says goodbye on one (1000); the server's answer ends it.
+    /// Sends a close frame (1000); the server's answer ends the connection.
     pub fn say_goodbye(&mut self, link: usize) {
         self.send(link, &frames::masked(frames::CLOSE, &1000_u16.to_be_bytes()));
     }
 
-    /// From now on nothing is read from it, and the kernel keeps only so much of what comes.
+    /// Stops reading from it, and limits what the kernel keeps of arriving bytes.
     pub fn pause(&mut self, link: usize, receive_bytes: usize) -> Result<()> {
         let link = &mut self.links[link];
         link.paused = true;
@@ -226,14 +226,14 @@ impl Links {
         }
     }
 
-    /// Reads again, first what has gathered, with a kernel buffer that lets the rest come quickly.
+    /// Reads again, first everything that has gathered, with a kernel buffer that lets the rest arrive quickly.
     pub fn resume(&mut self, link: usize, handler: &mut impl Handler) {
         if let Some(socket) = &self.links[link].socket {
-            // Without it the rest only comes more slowly.
+            // If this fails the rest only arrives more slowly.
             let _ = socket2::SockRef::from(socket).set_recv_buffer_size(RESUMED_BYTES);
         }
         if std::mem::replace(&mut self.links[link].paused, false) {
-            // The end may be there already: its edge has passed.
+            // The end may have arrived already; its edge has passed.
             while self.read(link, handler) {}
         }
     }
@@ -250,7 +250,8 @@ impl Links {
         self.woke_at = self.now();
         for event in &events {
             let data = event.data.u64();
-            let (link, life) = ((data & 0xffff_ffff) as usize, (data >> 32) as u32);
+            let link = (data & 0xffff_ffff) as usize;
+            let life = (data >> 32) as u32;
             if self.links[link].life != life {
                 continue;
             }
@@ -263,7 +264,7 @@ impl Links {
                 continue;
             }
             if ending || flags.contains(EventFlags::IN) {
-                // An end that came together with data makes no edge of its own.
+                // An end that arrives together with data makes no edge of its own.
                 while self.read(link, handler) || ending && self.links[link].socket.is_some() {}
                 handler.after_read(self);
             }
@@ -272,7 +273,7 @@ impl Links {
         Ok(())
     }
 
-    /// Sends, or queues what the kernel does not take. A failed socket shows when it is read next.
+    /// Sends, or queues what the kernel does not take. A failed socket is noticed at its next read.
     pub fn send(&mut self, link: usize, bytes: &[u8]) {
         let Link { socket, unsent, failure, .. } = &mut self.links[link];
         let Some(socket) = socket else { return };
@@ -292,7 +293,7 @@ impl Links {
         unsent.extend_from_slice(&bytes[taken..]);
     }
 
-    /// Says goodbye (1000) and closes all.
+    /// Sends a close frame (1000) on all and closes them.
     pub fn close_all(&mut self) {
         let goodbye = frames::masked(frames::CLOSE, &1000_u16.to_be_bytes());
         for link in 0..self.links.len() {
@@ -310,8 +311,8 @@ impl Links {
         }
     }
 
-    /// One `recv` behind what was left over; whether there may be more now. (When it did not fill
-    /// the buffer there is not: what comes later is a new edge.)
+    /// One `recv` after what was left over. Returns whether there may be more now. (If it did not fill the buffer there
+    /// is not: later bytes make a new edge.)
     fn read(&mut self, link: usize, handler: &mut impl Handler) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
         let Link { socket, partial, .. } = &mut self.links[link];
@@ -340,7 +341,7 @@ impl Links {
         filled && ended.is_none()
     }
 
-    /// The server said nothing at the end.
+    /// The ending when the server sent no close frame.
     fn silent_end(&mut self, link: usize) -> Ending {
         let Link { failure, phase, .. } = &mut self.links[link];
         match (failure.take(), phase) {
@@ -351,7 +352,7 @@ impl Links {
         }
     }
 
-    /// The upgrade's answer, then frames; why the connection must end, if it must.
+    /// Reads the upgrade's answer, then frames. Returns the ending if the connection must end.
     fn input(&mut self, link: usize, bytes: &[u8], handler: &mut impl Handler) -> Option<Ending> {
         let mut used = 0;
         if self.links[link].phase == Phase::Http {
@@ -394,7 +395,7 @@ impl Links {
         None
     }
 
-    /// Whole answers to requests; why the connection must end, if it must.
+    /// Reads whole answers to requests. Returns the ending if the connection must end.
     fn answers(&mut self, link: usize, bytes: &[u8], handler: &mut impl Handler) -> Option<Ending> {
         let now = self.now();
         let mut used = 0;
@@ -454,7 +455,8 @@ fn upgrade_answer(bytes: &[u8]) -> Result<Option<usize>, Ending> {
 fn close_reason(payload: &[u8]) -> Ending {
     match payload.split_first_chunk::<2>() {
         Some((code, reason)) => {
-            let (code, reason) = (u16::from_be_bytes(*code), String::from_utf8_lossy(reason));
+            let code = u16::from_be_bytes(*code);
+            let reason = String::from_utf8_lossy(reason);
             Ending { code: Some(code), text: format!("closed by the server with {code} {reason}") }
         }
         None => Ending::new("closed by the server without a code"),

@@ -1,9 +1,8 @@
-//! From a received text to the message it carries, byte-checked against what its sender sent.
+//! Reads the message in a received text, and compares every byte with what its sender sent.
 //!
-//! Two ways, same answer. The fast one knows what a frame of this target looks like and compares
-//! bytes (some ten ns); the slow one parses the JSON and serves every frame that looks different,
-//! be it another event, a legal other spelling, or damage. A sender's own copy of a durable message
-//! always takes the slow way too.
+//! There are two ways with the same result. The fast one knows the frames of this target and compares bytes (some ten
+//! ns); the slow one parses the JSON and serves every other frame: another event, a different legal spelling, or
+//! damage. A sender's own copy of a durable message always takes the slow way, too.
 
 use memchr::memmem;
 use serde::Deserialize;
@@ -14,16 +13,16 @@ use crate::target::{Kind, Message};
 
 const CHAT_MESSAGE: &str = "chat_message";
 
-/// What a text frame turned out to be.
+/// The kind of a text frame.
 #[derive(Debug, PartialEq)]
 pub enum Reading {
-    /// A message of ours, whole. `id` is a digest of the server's message id (0: it has none).
+    /// One of our messages, undamaged. `id` is a digest of the server's message id (0 if it has none).
     Delivery { tag: Tag, id: u64 },
     /// Another event: presence, typing and the like.
     Other,
-    /// The server refused something, in its words.
+    /// The server refused something, with its text.
     Refusal(String),
-    /// A message that is not what was sent.
+    /// A message that differs from what was sent.
     Damaged(String),
 }
 
@@ -91,7 +90,7 @@ impl Reader {
         }
     }
 
-    /// The tag sits at the same distance from the end in all of them; the rest is compared.
+    /// The tag has the same distance from the end in all of them; the rest is compared.
     fn whole_payload(&self, text: &[u8]) -> Option<(Tag, u64)> {
         const BEHIND_TAG: usize = b"\"}}".len();
         let hole = text.len().checked_sub(BEHIND_TAG + TAG_BYTES)?;
@@ -105,7 +104,7 @@ impl Reader {
         same.then_some((tag, 0))
     }
 
-    /// The message's id comes first, its text somewhere behind.
+    /// The message's id comes first, its text somewhere after it.
     fn chat_message(&self, text: &[u8]) -> Option<(Tag, u64)> {
         let rest = text.strip_prefix(b"{\"type\":\"chat_message\",\"message\":{\"id\":\"")?;
         let (id, rest) = rest.split_first_chunk::<36>()?;
@@ -177,7 +176,7 @@ fn damaged(what: &str, text: &[u8]) -> Reading {
     Reading::Damaged(format!("{what}: {}", excerpt(text)))
 }
 
-/// What an error frame says.
+/// The text of an error frame.
 pub fn error_text(text: &[u8]) -> String {
     #[derive(Deserialize)]
     struct ErrorEvent {
@@ -191,7 +190,7 @@ pub fn excerpt(text: &[u8]) -> String {
     format!("{shown} ({} bytes)", text.len())
 }
 
-/// 64 bits of an id, enough to tell two messages apart; never 0.
+/// 64 bits of an id, enough to tell messages apart; never 0.
 pub fn digest(id: &[u8]) -> u64 {
     let mut digest = 0x9e37_79b9_7f4a_7c15_u64;
     for chunk in id.chunks(8) {

@@ -1,4 +1,4 @@
-//! `find-max`: raises the rate of a scenario until a stated objective breaks.
+//! `find-max`: raises a scenario's rate until a given objective breaks.
 
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
@@ -14,20 +14,20 @@ use crate::round::figure;
 use crate::scenario::traffic_report::TrafficReport;
 use crate::scenario::{chat, room};
 
-/// Less than this share of the asked rate and the server did not keep up, whatever the objective says.
+/// With a smaller share of the requested rate the server did not keep up, whatever the objective says.
 const KEPT_UP: f64 = 0.95;
 /// Doublings and halvings together.
 const STEPS_MAX: usize = 40;
 
 #[derive(clap::Args, Debug)]
 pub struct FindMaxOptions {
-    /// What must hold: p50, p90, p99 or max of delivery in ms; loss, refused, violations as counts
+    /// The bounds: p50, p90, p99 or max of delivery in ms; loss, refused, violations as counts
     #[arg(long, default_value = "p99<=50ms,loss=0,refused=0")]
     pub objective: Objective,
-    /// The first rate, messages a second; it is doubled until the objective breaks
+    /// The first rate in messages per second; it is doubled until the objective breaks
     #[arg(long, default_value_t = 100.0)]
     pub start: f64,
-    /// How near the result must be: the last rate that held and the first that broke differ by less
+    /// The precision of the result: the relative difference between the last rate that held and the first that broke
     #[arg(long, default_value_t = 0.1)]
     pub precision: f64,
     #[command(subcommand)]
@@ -53,7 +53,7 @@ impl Searched {
         }
     }
 
-    /// One run at this rate; the users and rooms of the first serve all.
+    /// One run at this rate. All runs use the same users and rooms.
     fn run(&self, per_second: f64) -> Result<TrafficReport> {
         match self {
             Self::Room(options) => {
@@ -96,7 +96,7 @@ const FIGURES: [(&str, Figure); 7] = [
     ("violations", Figure::Violations),
 ];
 
-/// Bounds on figures of a run.
+/// Bounds on a run's figures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective(Vec<(Figure, f64)>);
 
@@ -105,7 +105,7 @@ impl FromStr for Objective {
 
     fn from_str(text: &str) -> Result<Self> {
         let bound = |part: &str| -> Result<(Figure, f64)> {
-            let wrong = || format!("{part}: wanted is FIGURE<=BOUND as in p99<=50ms, or loss=0");
+            let wrong = || format!("{part}: must be FIGURE<=BOUND, as in p99<=50ms or loss=0");
             let (name, bound) = part.split_once("<=").or_else(|| part.split_once('=')).with_context(wrong)?;
             let Some((_, figure)) = FIGURES.iter().find(|(known, _)| *known == name.trim()) else { bail!(wrong()) };
             let bound = bound.trim().trim_end_matches("ms").trim().parse::<f64>().with_context(wrong)?;
@@ -117,7 +117,7 @@ impl FromStr for Objective {
 }
 
 impl Objective {
-    /// What broke, in words.
+    /// The broken bounds, in words.
     fn broken_by(&self, report: &TrafficReport, per_second: f64) -> Option<String> {
         let median = report.median.as_ref();
         let Some((round, delivery)) = median.and_then(|round| Some((round, round.delivery?))) else {
@@ -139,7 +139,7 @@ impl Objective {
             }
         }
         let deliveries = per_second * report.members as f64 * KEPT_UP;
-        // Of a mixed load not every action reaches everybody: its shortfall shows in the latencies.
+        // In a mixed load some actions do not reach everybody; there a shortfall shows in the latencies.
         (report.mix.is_none() && round.deliveries_per_second < deliveries)
             .then(|| format!("only {:.0} deliveries/s of {per_second:.0} messages/s", round.deliveries_per_second))
     }
@@ -174,9 +174,9 @@ pub struct Step {
     pub refused: u64,
     pub server_cores: Option<f64>,
     pub load_cores: f64,
-    /// The load itself was a limit in this step.
+    /// Whether the load itself was a limit in this step.
     pub generator_limited: bool,
-    /// Why the objective does not hold; none: it does.
+    /// Why the objective does not hold; `None` if it does.
     pub broken_by: Option<String>,
 }
 
@@ -185,18 +185,18 @@ pub struct FindMaxReport {
     pub scenario: &'static str,
     pub url: String,
     pub objective: Objective,
-    /// In the order of trying.
+    /// In the order of the attempts.
     pub steps: Vec<Step>,
     /// The highest rate at which the objective held.
     pub best: Option<Step>,
     pub first_broken: Option<Step>,
-    /// Other violations than loss, which is the objective's affair.
+    /// Violations other than loss, which the objective covers.
     pub violations: u64,
 }
 
 pub fn find_max(options: &FindMaxOptions) -> Result<FindMaxReport> {
-    ensure!(options.start > 0.0 && options.start.is_finite(), "--start {} is no rate", options.start);
-    ensure!(options.precision > 0.0, "--precision {} is no precision", options.precision);
+    ensure!(options.start > 0.0 && options.start.is_finite(), "--start {} is not a rate", options.start);
+    ensure!(options.precision > 0.0, "--precision {} is not a precision", options.precision);
     let scenario = &options.scenario;
     ensure!(
         scenario.common().fixture.is_some() || scenario.common().target == crate::target::TargetKind::Plain,
@@ -215,7 +215,7 @@ pub fn find_max(options: &FindMaxOptions) -> Result<FindMaxReport> {
     while report.steps.len() < STEPS_MAX {
         let Some(mut step) = report.attempt(options, rate)? else { break };
         if step.broken_by.is_some() {
-            // A neighbour's hiccup is no limit: a rate counts as broken when it breaks twice.
+            // A short disturbance from elsewhere is not a limit, so a rate only counts as broken if it breaks twice.
             let Some(again) = report.attempt(options, rate)? else { break };
             step = again;
         }
@@ -236,7 +236,7 @@ pub fn find_max(options: &FindMaxOptions) -> Result<FindMaxReport> {
 }
 
 impl FindMaxReport {
-    /// None: it was cut off, and half a step says nothing.
+    /// `None` if it was cut off, because half a step says nothing.
     fn attempt(&mut self, options: &FindMaxOptions, per_second: f64) -> Result<Option<Step>> {
         let run = match options.scenario.run(per_second) {
             Err(_) if interrupt::is_asked() => return Ok(None),
@@ -300,7 +300,7 @@ impl Report for FindMaxReport {
     }
 
     fn plots(&self) -> Vec<Plot> {
-        // Of a rate that was tried twice the second time counts.
+        // If a rate was tried twice, the second attempt counts.
         let mut steps: Vec<&Step> = self.steps.iter().rev().collect();
         steps.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
         steps.dedup_by(|later, kept| later.per_second == kept.per_second);

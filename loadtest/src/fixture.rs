@@ -1,4 +1,4 @@
-//! The fixture file: users with their tokens, and rooms with their members, as `pregon seed` writes it.
+//! The fixture file: users with their tokens, and rooms with their members, in the format of `pregon seed`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Fixture {
     pub users: Vec<User>,
     pub rooms: Vec<Room>,
-    /// Of all users, where this program made them: it can log them in again.
+    /// The password of all users, if this program made them; used to log them in again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
 }
@@ -45,7 +45,7 @@ impl Fixture {
         Ok(fixture)
     }
 
-    /// Whether it could be saved there; what is there stays.
+    /// Checks that it could be saved there. An existing file keeps its content.
     pub fn check_writable(path: &Path) -> Result<()> {
         let is_new = !path.exists();
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -56,7 +56,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// For this user's eyes only: it holds tokens.
+    /// Only this user may read the file, because it holds tokens.
     pub fn save(&self, path: &Path) -> Result<()> {
         let unwritable = || format!("cannot write the fixture {}", path.display());
         let mut options = OpenOptions::new();
@@ -66,7 +66,7 @@ impl Fixture {
         file.write_all(&json).with_context(unwritable)
     }
 
-    /// Whether `rooms` rooms of `members` members can be had.
+    /// Checks that it has `rooms` rooms of `members` members.
     pub fn check_size(&self, rooms: usize, members: usize) -> Result<()> {
         let fit = self.rooms.iter().take(rooms);
         let fit = fit.filter(|room| room.members.len() >= members).count();

@@ -1,7 +1,7 @@
-//! WebSocket bytes, as much as a client needs: reading unmasked server frames, building masked ones.
+//! WebSocket bytes for a client: reads unmasked server frames, builds masked ones.
 
-/// The key every frame of ours is masked with. A constant is legal for a load tester, costs the
-/// server the same work as a random one, and lets a sequence number be patched in place.
+/// The mask of all our frames. A constant is legal for a load tester, costs the server as much as a random one, and
+/// lets a sequence number be patched in place.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 pub const TEXT: u8 = 1;
@@ -18,15 +18,15 @@ pub struct Frame<'a> {
 
 #[derive(Debug, PartialEq)]
 pub enum Parsed<'a> {
-    /// A frame, and how many bytes it took.
+    /// A frame, and the number of its bytes.
     Whole(Frame<'a>, usize),
     /// More bytes are needed.
     Partial,
-    /// What a server must not send.
+    /// The server sent something that it must not.
     Broken(&'static str),
 }
 
-/// Looks at the start of `bytes`; copies nothing.
+/// Parses the start of `bytes`; copies nothing.
 pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else {
         return Parsed::Partial;
@@ -84,7 +84,7 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A text frame built once, in which a few bytes change from message to message.
+/// A text frame built once, of which a few bytes change from message to message.
 pub struct Stencil {
     frame: Vec<u8>,
     header: usize,
@@ -92,7 +92,7 @@ pub struct Stencil {
 }
 
 impl Stencil {
-    /// `hole`: where in `payload` the changing bytes start.
+    /// `hole` is the position in `payload` where the changing bytes start.
     pub fn new(payload: &[u8], hole: usize) -> Self {
         let frame = masked(TEXT, payload);
         let header = frame.len() - payload.len();

@@ -1,4 +1,4 @@
-//! The report as one self-contained page: the answer, the plots and the table, no script, light or dark.
+//! The report as one self-contained page: answer, plots and table, without scripts, light or dark.
 
 use anyhow::{Context, Result};
 use askama::Template;

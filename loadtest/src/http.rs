@@ -1,8 +1,8 @@
-//! HTTP/1.1 bytes, as much as requests of the load itself need: building requests, reading answers.
+//! HTTP/1.1 bytes for the load's own requests: builds requests, reads answers.
 
 use std::net::SocketAddr;
 
-/// Bytes that the head of an answer may have.
+/// The most bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 16_384;
 const HEADERS_MAX: usize = 64;
 
@@ -13,7 +13,7 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// A POST of JSON as somebody; the connection stays open for the next.
+/// A POST of JSON with a token. The connection stays open for the next one.
 pub fn post(server: SocketAddr, path: &str, token: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -23,10 +23,10 @@ pub fn post(server: SocketAddr, path: &str, token: &str, body: &str) -> Vec<u8> 
     .into_bytes()
 }
 
-/// The answer at the start of `bytes` and how many of them it took; `None` while it is incomplete.
+/// The answer at the start of `bytes`, and the number of its bytes; `None` while it is incomplete.
 ///
 /// # Errors
-/// What no server may send, or what this tester does not read.
+/// The answer is invalid, or has a form that this tester does not read.
 pub fn parse_answer(bytes: &[u8]) -> Result<Option<(Answer<'_>, usize)>, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut headers);

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the run stops measuring and tells what it has. A second one ends it at once.
+//! Ctrl-C and SIGTERM: the run stops measuring and reports what it has. A second signal ends it at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,7 @@ use signal_hook::flag;
 /// Exit code of a run that was cut off.
 pub const EXIT_CUT_OFF: u8 = 3;
 
-/// One look at the flag at least so often while waiting.
+/// The longest time between two checks of the flag while waiting.
 const LOOK: Duration = Duration::from_millis(50);
 
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
@@ -19,19 +19,19 @@ static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// Listens from now on.
 pub fn listen() -> Result<()> {
     for signal in [SIGINT, SIGTERM] {
-        // In this order: only the second signal finds the flag set.
+        // In this order, so that only the second signal finds the flag set.
         flag::register_conditional_shutdown(signal, EXIT_CUT_OFF.into(), Arc::clone(&ASKED)).context("a signal")?;
         flag::register(signal, Arc::clone(&ASKED)).context("a signal")?;
     }
     Ok(())
 }
 
-/// Is the run to stop?
+/// Whether the run should stop.
 pub fn is_asked() -> bool {
     ASKED.load(Ordering::Relaxed)
 }
 
-/// An error where there is nothing to tell of yet.
+/// Fails if the run should stop, for steps before there is anything to report.
 pub fn check(what: &str) -> Result<()> {
     if is_asked() {
         bail!("cut off while {what}: nothing was measured yet");
@@ -39,7 +39,7 @@ pub fn check(what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sleeps, but not beyond the signal.
+/// Sleeps, but wakes at the signal.
 pub fn sleep(time: Duration) {
     let until = Instant::now() + time;
     while !is_asked() {

@@ -1,4 +1,4 @@
-//! Latencies as a report shows them, and medians.
+//! Latencies as reports show them, and medians.
 
 use std::fmt::{Display, Formatter};
 
@@ -15,7 +15,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// None of nothing: a latency of 0 would look like a very good one.
+    /// `None` without values: a latency of 0 would look very good.
     pub fn of(ns: &Histogram<u64>) -> Option<Self> {
         let ms = |value: u64| value as f64 / 1e6;
         (!ns.is_empty()).then(|| Self {
@@ -38,7 +38,7 @@ impl Latency {
         })
     }
 
-    /// The four columns of a table; dashes for what was not measured.
+    /// The four columns of a table; dashes if nothing was measured.
     pub fn columns(latency: Option<&Self>) -> String {
         latency.map_or_else(|| format!("{0:>8} {0:>8} {0:>8} {0:>8}", "-"), ToString::to_string)
     }
@@ -51,7 +51,7 @@ impl Display for Latency {
     }
 }
 
-/// The middle value; of an even number the mean of the two in the middle.
+/// The middle value; the mean of the two in the middle for an even number.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;

@@ -1,7 +1,7 @@
-//! The load tester: drives a real-time server, checks every delivery, and says what each cost.
+//! The load tester: drives a real-time server, checks every delivery, and reports what each one cost.
 //!
-//! `scenario` decides who sends when; `client` moves the bytes of all connections on one thread;
-//! `target` and `delivery` know a server's messages; `oracle` judges; `report` tells.
+//! `scenario` decides who sends when; `client` moves the bytes of all connections on one thread; `target` and
+//! `delivery` know a server's messages; `oracle` judges; `report` presents.
 #![allow(clippy::print_stdout, reason = "the report is this program's output; progress goes to stderr")]
 
 mod about;
@@ -41,10 +41,10 @@ use output::Output;
 use report::{Report, Verdict};
 use scenario::{chat, churn, feed, idle, reactions, room, slow, storm};
 
-/// Drives a real-time server, checks every delivery, and says what each cost.
+/// Drives a real-time server, checks every delivery, and reports what each one cost.
 ///
-/// Ends with 0 when every delivery was right, 1 when one was not, 2 when the run could not be made or measured nothing,
-/// 3 when it was cut off (Ctrl-C, SIGTERM): then the report is of what was measured until then.
+/// Exits with 0 if every delivery was right, 1 if one was not, 2 if the run could not be made or measured nothing, 3 if
+/// it was cut off (Ctrl-C, SIGTERM): then the report covers what was measured until then.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -62,13 +62,13 @@ enum Scenario {
     Chat(chat::ChatOptions),
     /// Posts of one author to the feeds of all followers
     Feed(feed::FeedOptions),
-    /// Many react to one post that many watch
+    /// Reactions of many users to one post that many watch
     Reactions(reactions::ReactionsOptions),
     /// Fan-out from senders on one address to receivers on another
     Cluster(room::ClusterOptions),
-    /// Clients come and leave at a rate
+    /// Clients arrive and leave at a rate
     Churn(churn::ChurnOptions),
-    /// All connections drop at once and come back
+    /// All connections drop at once and reconnect
     Storm(storm::StormOptions),
     /// Some readers stall
     Slow(slow::SlowOptions),
@@ -76,7 +76,7 @@ enum Scenario {
     FindMax(find_max::FindMaxOptions),
     /// Many connections that do nothing
     Idle(idle::IdleOptions),
-    /// Servers in turns, the same load on all: pregon, the bare loops, others
+    /// Servers in turns under the same load: pregon, the bare loops, others
     Compare(compare::CompareOptions),
 }
 
@@ -111,7 +111,7 @@ fn run(scenario: &Scenario) -> Result<u8> {
     }
 }
 
-/// Makes a report and tells it; the files it goes to are opened first.
+/// Makes a report and prints it. Its files are opened first.
 fn told<R: Report>(common: &Common, make: impl FnOnce() -> Result<R>) -> Result<u8> {
     let output = Output::open(common.json.as_deref(), common.html.as_deref())?;
     let about = About::now();
@@ -119,7 +119,7 @@ fn told<R: Report>(common: &Common, make: impl FnOnce() -> Result<R>) -> Result<
     finish(output, &report, &about.with_server(common))
 }
 
-/// The exit code that the report deserves.
+/// The exit code for the report.
 fn finish(output: Output, report: &impl Report, about: &About) -> Result<u8> {
     let is_cut_off = interrupt::is_asked();
     output.tell(report, about, is_cut_off)?;

@@ -1,4 +1,4 @@
-//! What is measured while load runs: counters, latencies, a time series, and how the generator itself kept up.
+//! The measurements of a running load: counters, latencies, a time series, and how well the generator kept up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::latency::Latency;
 use crate::proc::{self, OwnThread, Watched};
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
-/// Different reasons that are told apart; the rest are counted together.
+/// The number of different reasons; the rest are counted together.
 const REASONS_MAX: usize = 16;
 
 pub type Ns = Histogram<u64>;
 
-/// 1 µs to 100 s, to 1 %: small enough to stay in the cache.
+/// 1 µs to 100 s with 1 % precision: small enough to stay in the cache.
 pub fn histogram() -> Result<Ns> {
     Ok(Histogram::new_with_bounds(1_000, 100_000_000_000, 2)?)
 }
 
-/// What the server refused because of a limit or a rule: neither delivered nor lost.
+/// Messages that the server refused because of a limit or rule: neither delivered nor lost.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Refused {
     pub total: u64,
-    /// By the server's own words.
+    /// By the server's own text.
     pub reasons: BTreeMap<String, u64>,
 }
 
@@ -54,21 +54,21 @@ pub struct Sample {
     pub server_us_per_delivery: Option<f64>,
     pub server_rss_mib: Option<f64>,
     pub load_cores: f64,
-    /// The latest that a message went out behind its time; 0 in a closed loop.
+    /// The longest delay of a message behind its schedule; 0 in a closed loop.
     pub late_max_ms: f64,
 }
 
-/// How the generator itself did in a stretch.
+/// How well the generator kept up in a stretch.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Generator {
-    /// From the time a message was due to when it was written, p99; none in a closed loop, where none is due.
+    /// From the scheduled time of a message to its writing, p99; `None` in a closed loop, which has no schedule.
     pub late_p99_ms: Option<f64>,
     pub late_max_ms: Option<f64>,
-    /// How long the loop served what one wait had brought, p99: so much may a delivery's stamp be late.
+    /// How long the loop handled what one wait had returned, p99: a delivery's time stamp may be late by this.
     pub away_p99_ms: f64,
-    /// Share of the time that its thread could have run and had no core.
+    /// The share of the time in which its thread was ready to run but had no core.
     pub run_queue_share: f64,
-    /// How often its thread was put off its core, a second.
+    /// How often per second its thread was taken off its core.
     pub preemptions_per_second: f64,
 }
 
@@ -101,10 +101,10 @@ impl Spread {
         [&mut self.echo, &mut self.delivery, &mut self.late, &mut self.away]
     }
 
-    /// Takes the other's values over and empties it.
+    /// Takes the other's values and empties it.
     fn absorb(&mut self, other: &mut Self) {
         for (mine, theirs) in self.each().into_iter().zip(other.each()) {
-            // Same bounds, so nothing can be out of range.
+            // Both have the same bounds, so nothing can be out of range.
             let _ = mine.add(&*theirs);
             theirs.reset();
         }
@@ -124,7 +124,7 @@ pub struct Meter {
     pub series: Vec<Sample>,
     /// Deliveries of all measured rounds, for the percentile curve.
     pub all: Ns,
-    /// Of the running sample, absorbed into the round's when it ends.
+    /// The running sample; it is added to the round when it ends.
     current: Spread,
     round: Spread,
     measured: bool,
@@ -152,7 +152,7 @@ impl Meter {
         })
     }
 
-    /// A copy arrived, `latency` ns after its message was sent or should have been.
+    /// A copy arrived, `latency` ns after its message was sent or scheduled.
     pub fn arrived(&mut self, latency: u64, echo: bool) {
         self.current.delivery.saturating_record(latency);
         if echo {
@@ -161,7 +161,7 @@ impl Meter {
         }
     }
 
-    /// The server answered a request `latency` ns after it was sent or should have been.
+    /// The server answered a request `latency` ns after it was sent or scheduled.
     pub fn answered(&mut self, latency: u64) {
         self.echoes += 1;
         self.current.echo.saturating_record(latency.max(1));
@@ -171,12 +171,12 @@ impl Meter {
         self.measured
     }
 
-    /// A message was written `ns` after its time.
+    /// A message was written `ns` after its scheduled time.
     pub fn late(&mut self, ns: u64) {
         self.current.late.saturating_record(ns.max(1));
     }
 
-    /// The loop was away from its sockets for `ns`.
+    /// The loop did not look at its sockets for `ns`.
     pub fn away(&mut self, ns: u64) {
         self.current.away.saturating_record(ns.max(1));
     }
@@ -193,7 +193,7 @@ impl Meter {
         })
     }
 
-    /// From here on latencies count.
+    /// Starts to count latencies.
     pub fn begin_round(&mut self, now: u64) -> Result<Mark> {
         self.sample(now)?;
         self.round.reset();
@@ -201,7 +201,7 @@ impl Meter {
         self.mark(now)
     }
 
-    /// Latencies of the round (echo, delivery), and how the generator kept up since `begin`.
+    /// The round's latencies (echo, delivery), and how well the generator has kept up since `begin`.
     pub fn end_round(&mut self, begin: &Mark, end: &Mark) -> Result<(Option<Latency>, Option<Latency>, Generator)> {
         self.sample(end.at)?;
         self.measured = false;
@@ -219,7 +219,7 @@ impl Meter {
         Ok((Latency::of(&self.round.echo), Latency::of(&self.round.delivery), generator))
     }
 
-    /// Ends a sample when it is time; the sample that ended.
+    /// Ends the sample if its time is over, and returns it.
     pub fn tick(&mut self, now: u64) -> Result<Option<&Sample>> {
         if now < self.last.at + SAMPLE_EVERY.as_nanos() as u64 && self.begin.is_some() {
             return Ok(None);

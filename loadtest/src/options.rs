@@ -11,26 +11,26 @@ pub struct Common {
     /// The server: ws://host:port
     #[arg(long, default_value = "ws://127.0.0.1:8000")]
     pub url: String,
-    /// What kind of server it is
+    /// The kind of server
     #[arg(long, value_enum, default_value = "pregon")]
     pub target: TargetKind,
-    /// Users, tokens and rooms, made by `pregon seed … --out FILE` [default: made over the REST API]
+    /// Users, tokens and rooms, made by `pregon seed … --out FILE` [default: created over the REST API]
     #[arg(long)]
     pub fixture: Option<PathBuf>,
     /// The REST API [default: http:// of --url]
     #[arg(long, value_name = "URL")]
     pub api: Option<String>,
-    /// Users to make over the REST API [default: as many as a room has members; all rooms share them]
+    /// Users to create over the REST API [default: as many as a room has members; all rooms share them]
     #[arg(long, conflicts_with = "fixture")]
     pub users: Option<usize>,
-    /// Keep the users and rooms of this run in FILE, for --fixture
+    /// Save the users and rooms of this run in FILE, for --fixture
     #[arg(long, value_name = "FILE")]
     pub save_fixture: Option<PathBuf>,
     /// The server's secret: signs fresh tokens for the fixture's users. PREGON_JWT_SECRET in the environment does so
     /// for tokens that have expired
     #[arg(long)]
     pub secret: Option<String>,
-    /// The server's process, to read its CPU time and memory (same machine)
+    /// The server's process id, to read its CPU time and memory (same machine)
     #[arg(long)]
     pub server_pid: Option<u32>,
     /// Run the load on this core only
@@ -57,18 +57,18 @@ pub struct Timing {
     /// Length of a round
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// Load before each round that is not counted
+    /// Seconds of load before each round that are not counted
     #[arg(long, default_value_t = 2.0)]
     pub warmup: f64,
     /// Rounds to measure; the last line is the median of each column
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
-    /// After sending stops, wait at most so long for what is still missing
+    /// After sending stops, the longest wait for missing deliveries, in seconds
     #[arg(long, default_value_t = 10.0)]
     pub drain: f64,
 }
 
-/// What every load with messages needs: against whom, for how long, how fast.
+/// The options of every load with messages: server, duration, rate.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TrafficOptions {
     #[command(flatten)]
@@ -79,7 +79,7 @@ pub struct TrafficOptions {
     pub pacing: PacingOptions,
 }
 
-/// Many rooms, and who is in them.
+/// Many rooms and their members.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Crowd {
     /// Rooms

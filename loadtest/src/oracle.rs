@@ -1,4 +1,4 @@
-//! The judge: every delivery is checked for loss, duplication and order, for each receiver and sender.
+//! The judge: checks every delivery for loss, duplication and order, for each receiver and sender.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,18 +9,18 @@ use crate::tag::Tag;
 
 const SAMPLES_MAX: usize = 8;
 
-/// What went wrong, counted.
+/// The violations, counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Violations {
     pub lost: u64,
     pub duplicated: u64,
     pub reordered: u64,
     pub damaged: u64,
-    /// Receivers that saw a room's messages in another order than its other members, or under other ids.
+    /// Receivers that saw a room's messages in another order than its other members, or with other ids.
     pub order_differs: u64,
     pub foreign_room: u64,
     pub disconnected: u64,
-    /// Told to somebody whom it does not concern.
+    /// Delivered to a receiver that must not get it.
     pub misdirected: u64,
     /// The first few, in words.
     pub samples: Vec<String>,
@@ -58,8 +58,8 @@ impl Violations {
     }
 }
 
-/// How rooms, members and senders are numbered: receivers and senders room by room, each room's
-/// first members being its senders.
+/// The numbering of rooms, members and senders: receivers and senders are numbered room by room, and the first members
+/// of each room are its senders.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     pub rooms: usize,
@@ -85,13 +85,13 @@ impl Layout {
         sender / self.senders
     }
 
-    /// The connection a sender sends and receives on.
+    /// The connection on which a sender sends and receives.
     pub fn receiver_of_sender(&self, sender: usize) -> usize {
         self.room_of_sender(sender) * self.members + sender % self.senders
     }
 }
 
-/// A room's messages in the order that the first receiver to get there saw.
+/// A room's messages in the order in which the first receiver saw each position.
 #[derive(Default)]
 struct RoomOrder {
     seen: Vec<(Tag, u64)>,
@@ -101,25 +101,25 @@ struct RoomOrder {
 #[derive(Clone, Copy, Default)]
 struct Place {
     next: u32,
-    /// Something was lost or out of place: positions say nothing any more.
+    /// Something was lost or out of place, so positions can no longer be compared.
     off: bool,
 }
 
 pub struct Oracle {
     layout: Layout,
-    /// Per receiver and sender of its room: the sequence number that must come next.
+    /// For each receiver and each sender of its room: the next sequence number.
     expected: Vec<u32>,
-    /// Gaps not filled yet, by the same position.
+    /// Open gaps, by the same index.
     gaps: HashMap<usize, Vec<Range<u32>>>,
-    /// Kept only when the order must be the same for all.
+    /// Only kept if the order must be the same for all.
     orders: Vec<RoomOrder>,
     places: Vec<Place>,
     pub violations: Violations,
 }
 
 impl Oracle {
-    /// `one_order`: all members must see a room's messages in one order (what durable messages
-    /// promise), not only each sender's in theirs.
+    /// `one_order`: all members must see a room's messages in one order (which durable messages promise), not only each
+    /// sender's messages in order.
     pub fn new(layout: Layout, one_order: bool) -> Self {
         let rooms = if one_order { layout.rooms } else { 0 };
         Self {
@@ -132,7 +132,7 @@ impl Oracle {
         }
     }
 
-    /// A delivery arrived; whether it counts (the first copy of a message of this room).
+    /// A delivery arrived. Returns whether it counts (the first copy of a message of this room).
     pub fn observe(&mut self, receiver: usize, tag: Tag, id: u64) -> bool {
         let sender = tag.sender as usize;
         let room = self.layout.room_of_receiver(receiver);
@@ -155,7 +155,7 @@ impl Oracle {
         counts
     }
 
-    /// Ahead leaves a gap behind; late fills one (reordered) or comes twice (duplicated).
+    /// A message ahead of the sequence leaves a gap; a late one fills a gap (reordered) or repeats (duplicated).
     #[cold]
     fn out_of_line(&mut self, receiver: usize, slot: usize, tag: Tag) -> bool {
         if let Some(place) = self.places.get_mut(receiver) {
@@ -221,18 +221,18 @@ impl Oracle {
         self.violations.sample(|| format!("receiver {receiver}: {what}"));
     }
 
-    /// The sequence number of a sender that a receiver must see next.
+    /// The next sequence number that a receiver must see from a sender.
     pub fn expected(&self, receiver: usize, sender: usize) -> u32 {
         self.expected[receiver * self.layout.senders + sender % self.layout.senders]
     }
 
-    /// This message does not concern the receiver.
+    /// The receiver does not get this message.
     pub fn skip(&mut self, receiver: usize, tag: Tag) {
         let slot = receiver * self.layout.senders + tag.sender as usize % self.layout.senders;
         self.expected[slot] = tag.seq + 1;
     }
 
-    /// A receiver that was away begins anew with `next` of each sender of its room.
+    /// A receiver that was away starts anew with `next` for each sender of its room.
     pub fn rejoin(&mut self, receiver: usize, next: impl Iterator<Item = u32>) {
         for (local, next) in next.enumerate() {
             let slot = receiver * self.layout.senders + local;
@@ -244,8 +244,8 @@ impl Oracle {
         }
     }
 
-    /// At the end: what never came. `sent`: messages of each sender; `refused`: those of them that the
-    /// server would not take, in order; `excused`: receivers of whom nothing is expected.
+    /// Counts at the end what never arrived. `sent`: the messages of each sender; `refused`: those of them that the
+    /// server refused, in order; `excused`: receivers from which nothing is expected.
     pub fn finish(&mut self, sent: &[u32], refused: &[Vec<u32>], excused: impl Fn(usize) -> bool) {
         for receiver in (0..self.layout.receivers()).filter(|receiver| !excused(*receiver)) {
             let room = self.layout.room_of_receiver(receiver);
@@ -262,7 +262,8 @@ impl Oracle {
                     }
                     self.violations.lost += u64::from(lost);
                     self.violations.sample(|| {
-                        let (first, last) = (gap.start, gap.end - 1);
+                        let first = gap.start;
+                        let last = gap.end - 1;
                         format!("receiver {receiver} never got messages {first} to {last} of sender {sender}")
                     });
                 }

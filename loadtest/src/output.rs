@@ -1,4 +1,4 @@
-//! Where a report goes: the table to stdout, JSON and the page to files that can be written before the run begins.
+//! Writes a report: the table to stdout, JSON and the page to files that are opened before the run begins.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,11 +10,11 @@ use crate::about::{About, Told};
 use crate::html;
 use crate::report::Report;
 
-/// A file that a report goes to; opened before the run, so that hours of measuring are not lost to a wrong path.
+/// A file for a report. It is opened before the run, so that hours of measuring are not lost to a wrong path.
 struct Sink {
     path: PathBuf,
     file: File,
-    /// It was not there before: nothing empty is left behind.
+    /// The file is new, so it is removed if it stays empty.
     is_new: bool,
     is_written: bool,
 }
@@ -23,14 +23,14 @@ impl Sink {
     fn open(path: &Path) -> Result<Self> {
         let is_new = !path.exists();
         let mut options = OpenOptions::new();
-        // What is there stays until there is something better.
+        // An existing file keeps its content until there is a report.
         let file = options.write(true).create(true).truncate(false).open(path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path: path.to_owned(), file, is_new, is_written: false })
     }
 
     fn write(&mut self, text: &str) -> Result<()> {
-        // A pipe or a device has no length to cut.
+        // A pipe or device cannot be truncated.
         let _ = self.file.set_len(0);
         self.is_written = true;
         self.file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", self.path.display()))
@@ -45,7 +45,7 @@ impl Drop for Sink {
     }
 }
 
-/// What `--json` and `--html` ask for.
+/// The destinations of `--json` and `--html`.
 pub struct Output {
     is_json_to_stdout: bool,
     json: Option<Sink>,
@@ -53,14 +53,14 @@ pub struct Output {
 }
 
 impl Output {
-    /// Fails where a file cannot be written.
+    /// Fails if a file cannot be written.
     pub fn open(json: Option<&Path>, html: Option<&Path>) -> Result<Self> {
         let is_json_to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
         let json = json.filter(|_| !is_json_to_stdout).map(Sink::open).transpose()?;
         Ok(Self { is_json_to_stdout, json, html: html.map(Sink::open).transpose()? })
     }
 
-    /// The table first: whatever becomes of the files, it is told.
+    /// Prints the table first, so that it is shown even if a file fails.
     pub fn tell(mut self, report: &impl Report, about: &About, cut_off: bool) -> Result<()> {
         let told = Told { about, cut_off, answer: report.answer(), report };
         let json = serde_json::to_string_pretty(&told).context("the report as JSON")? + "\n";
@@ -90,7 +90,8 @@ mod tests {
     fn a_file_is_kept_until_it_is_written_and_a_new_one_goes_if_it_never_is() {
         let folder = std::env::temp_dir().join(format!("loadtest-output-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let (old, new) = (folder.join("old.json"), folder.join("new.json"));
+        let old = folder.join("old.json");
+        let new = folder.join("new.json");
         std::fs::write(&old, "yesterday's").expect("a file");
         drop((Sink::open(&old).expect("writable"), Sink::open(&new).expect("writable")));
         assert_eq!(std::fs::read_to_string(&old).expect("it is there"), "yesterday's");

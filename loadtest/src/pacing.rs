@@ -1,15 +1,15 @@
-//! When the next message is sent: in a closed loop by what has arrived, in an open loop by the clock.
+//! Decides when the next message is sent: in a closed loop by what has arrived, in an open loop by the clock.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// What lets the next message go.
+/// What releases the next message.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Release {
-    /// The sender has its own copy of one under way.
+    /// The sender has received its own copy of one that is under way.
     Sender,
-    /// Everybody in the room has one under way.
+    /// Everybody in the room has received one that is under way.
     All,
 }
 
@@ -18,45 +18,45 @@ pub enum Release {
 pub enum Pacing {
     /// Every sender has `window` messages under way.
     Each { window: u32, release: Release },
-    /// All senders together have `window` under way and take turns.
+    /// All senders together have `window` messages under way, and take turns.
     Together { window: u32, release: Release },
-    /// So many messages a second over all senders, whatever the server does.
+    /// This many messages per second over all senders, whatever the server does.
     Rate { per_second: f64 },
 }
 
-/// How a scenario is paced: open loop unless a closed one is asked for.
+/// A scenario's pace: an open loop unless a closed one is requested.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PacingOptions {
-    /// Open loop: messages a second of all senders together, whatever the server does
-    /// [default: as many as make 20,000 deliveries/s]
+    /// Open loop: messages per second of all senders together, whatever the server does [default: as many as make
+    /// 20,000 deliveries/s]
     #[arg(long, conflicts_with_all = ["closed", "window", "window_each", "release_when"])]
     pub rate: Option<f64>,
-    /// Closed loop: the next message when the last has arrived
+    /// Closed loop: send the next message when the last one has arrived
     #[arg(long)]
     pub closed: bool,
-    /// Closed loop with so many messages under way (room and chat: of each sender; rooms: of all together,
+    /// Closed loop with this many messages under way (room and chat: of each sender; rooms: of all senders together,
     /// taking turns)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub window: Option<u32>,
-    /// Closed loop with so many messages of each sender under way
+    /// Closed loop with this many messages of each sender under way
     #[arg(long, conflicts_with = "window", value_parser = clap::value_parser!(u32).range(1..))]
     pub window_each: Option<u32>,
-    /// Closed loop: the next message goes when the sender has its own copy, or when everybody has theirs
+    /// Closed loop: send the next message when the sender has its own copy, or when everybody has theirs
     #[arg(long, value_enum)]
     pub release_when: Option<Release>,
 }
 
-/// Deliveries a second of an open loop whose rate was not said: about a tenth of a core's work.
+/// Deliveries per second of an open loop without a given rate: about a tenth of a core's work.
 const DELIVERIES_PER_SECOND: f64 = 20_000.0;
 
 impl PacingOptions {
-    /// `members`: receivers of one message. `closed`: what `--closed` alone means here.
+    /// `members` is the number of receivers of one message; `closed` is the default of `--closed`.
     pub fn pacing(&self, members: usize, closed: Pacing) -> anyhow::Result<Pacing> {
         let is_closed =
             self.closed || self.window.is_some() || self.window_each.is_some() || self.release_when.is_some();
         if !is_closed {
             let per_second = self.rate.unwrap_or(DELIVERIES_PER_SECOND / members.max(1) as f64);
-            anyhow::ensure!(per_second.is_finite() && per_second > 0.0, "--rate {per_second} is no rate");
+            anyhow::ensure!(per_second.is_finite() && per_second > 0.0, "--rate {per_second} is not a rate");
             return Ok(Pacing::Rate { per_second });
         }
         Ok(match (closed, self.window_each) {
@@ -92,8 +92,8 @@ impl Schedule {
         self.start + (self.taken as f64 * self.interval_ns) as u64
     }
 
-    /// The scheduled time of a message that is due, once each. Latency counts from it even when the
-    /// message goes out late: no coordinated omission.
+    /// The scheduled time of a message that is due; each is returned once. Latency counts from it even if the message
+    /// is sent late, which avoids coordinated omission.
     pub fn take(&mut self, now: u64) -> Option<u64> {
         let due = self.due();
         (due <= now).then(|| {

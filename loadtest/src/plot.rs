@@ -11,9 +11,9 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 30.0;
 const TICKS: f64 = 5.0;
-/// About the width of a character of a label.
+/// The approximate width of a label's character.
 const LABEL_CHARACTER: f64 = 7.0;
-/// So many colours are there.
+/// The number of available colours.
 pub const LINES_MAX: usize = 4;
 
 /// One plot: lines over one axis.
@@ -22,12 +22,12 @@ pub struct Plot {
     pub title: String,
     /// Of the y axis.
     pub unit: &'static str,
-    /// What the x axis is.
+    /// The name of the x axis.
     pub x_name: &'static str,
     pub is_logarithmic: bool,
-    /// Where the x axis is marked, if not evenly.
+    /// The marks of the x axis, if they are not even.
     pub x_marks: Vec<(f64, String)>,
-    /// Stretches that were not measured: warm-up and draining.
+    /// Unmeasured stretches: warm-up and draining.
     pub shaded: Vec<(f64, f64)>,
     pub lines: Vec<Line>,
 }
@@ -44,7 +44,7 @@ impl Line {
     }
 }
 
-/// Throughput, latency, CPU and memory over the time of a run.
+/// Throughput, latency, CPU and memory over a run's time.
 pub fn series_plots(series: &[Sample]) -> Vec<Plot> {
     let line = |name: &str, value: fn(&Sample) -> Option<f64>| {
         let points = series.iter().filter_map(|sample| Some((sample.seconds, value(sample)?))).collect();
@@ -97,7 +97,7 @@ pub fn series_plots(series: &[Sample]) -> Vec<Plot> {
     ]
 }
 
-/// The percentile curve: the tail stretched, each step to the right a tenth of the rest.
+/// The percentile curve with a stretched tail: each step to the right covers a tenth of the remaining share.
 pub fn curve_plot(curve: &[(f64, f64)]) -> Plot {
     let place = |quantile: f64| -(1.0 - quantile).max(3e-6).log10();
     let marks = [(0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %"), (1.0, "max")];
@@ -127,7 +127,7 @@ fn shaded(series: &[Sample]) -> Vec<(f64, f64)> {
     found
 }
 
-/// From values to places on one axis.
+/// Converts values to positions on one axis.
 struct Scale {
     low: f64,
     high: f64,
@@ -171,7 +171,7 @@ fn round_step(step: f64) -> f64 {
 }
 
 impl Plot {
-    /// Is there anything to draw?
+    /// Whether there is anything to draw.
     pub fn has_points(&self) -> bool {
         self.lines.iter().any(|line| !line.points.is_empty())
     }
@@ -197,7 +197,7 @@ impl Plot {
     }
 }
 
-/// The plot as a figure: its title with unit and key, then the drawing.
+/// The plot as a figure: title with unit and key, then the drawing.
 pub fn svg(plot: &Plot) -> String {
     let (x, y) = plot.scales();
     let at_x = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
@@ -207,13 +207,17 @@ pub fn svg(plot: &Plot) -> String {
     // Writing to a String cannot fail.
     let _ = write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
     for (from, to) in &plot.shaded {
-        let (from, to, height) = (at_x(*from), at_x(*to), HEIGHT - TOP - BOTTOM);
+        let from = at_x(*from);
+        let to = at_x(*to);
+        let height = HEIGHT - TOP - BOTTOM;
         let width = to - from;
         let _ =
             write!(out, "<rect class=\"shade\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>");
     }
     for mark in &y.marks {
-        let (place, end, text) = (at_y(*mark), WIDTH - RIGHT, shown(*mark));
+        let place = at_y(*mark);
+        let end = WIDTH - RIGHT;
+        let text = shown(*mark);
         let _ = write!(
             out,
             "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{place:.1}\" y2=\"{place:.1}\"/>\
@@ -224,7 +228,8 @@ pub fn svg(plot: &Plot) -> String {
     }
     let evenly = x.marks.iter().map(|mark| (*mark, shown(*mark))).filter(|_| plot.x_marks.is_empty());
     for (mark, text) in plot.x_marks.iter().cloned().chain(evenly).filter(|(mark, _)| *mark <= x.high) {
-        let (place, y) = (at_x(mark), HEIGHT - BOTTOM + 14.0);
+        let place = at_x(mark);
+        let y = HEIGHT - BOTTOM + 14.0;
         let _ = write!(
             out,
             "<text x=\"{place:.1}\" y=\"{y}\" text-anchor=\"{}\">{}</text>",
@@ -232,11 +237,13 @@ pub fn svg(plot: &Plot) -> String {
             escaped(&text)
         );
     }
-    let (middle, foot) = (f64::midpoint(LEFT, WIDTH), HEIGHT - 3.0);
+    let middle = f64::midpoint(LEFT, WIDTH);
+    let foot = HEIGHT - 3.0;
     let _ = write!(out, "<text x=\"{middle}\" y=\"{foot}\" text-anchor=\"middle\">{}</text>", plot.x_name);
     for (number, line) in plot.lines.iter().enumerate() {
         if let [(px, py)] = line.points[..] {
-            let (px, py) = (at_x(px), at_y(py));
+            let px = at_x(px);
+            let py = at_y(py);
             let _ = write!(out, "<circle style=\"fill:var(--c{number})\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"3\"/>");
             continue;
         }
@@ -263,7 +270,7 @@ fn caption(out: &mut String, plot: &Plot) {
     out.push_str("</figcaption>");
 }
 
-/// A label is centred below its mark, unless it would reach over the edge.
+/// A label is centred below its mark unless it would cross the edge.
 fn anchor(place: f64, text: &str) -> &'static str {
     let half = text.chars().count() as f64 * LABEL_CHARACTER / 2.0;
     match place {
@@ -282,7 +289,7 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// No more digits than needed.
+/// With no more digits than needed.
 fn short(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,4 +1,4 @@
-//! What the kernel says of a process: its CPU time and its resident memory; and our own.
+//! The kernel's figures for a process: CPU time and resident memory; also for our own thread.
 
 use anyhow::{Context, Result, bail};
 use procfs::process::Process;
@@ -14,13 +14,13 @@ pub struct Watched {
 
 impl Watched {
     pub fn new(pid: u32) -> Result<Self> {
-        let watched = Self { pid: pid.try_into().with_context(|| format!("--server-pid {pid} is no process"))? };
+        let watched = Self { pid: pid.try_into().with_context(|| format!("--server-pid {pid} is not a process"))? };
         watched.cpu_us()?;
         Ok(watched)
     }
 
-    /// User and system time since it started, in µs. Steps of one clock tick (10 ms usually), so
-    /// a window of some seconds is needed.
+    /// User and system time since its start, in µs. The resolution is one clock tick (usually 10 ms), so a window of
+    /// some seconds is needed.
     pub fn cpu_us(&self) -> Result<u64> {
         let stat = self.process().and_then(|process| process.stat()).with_context(|| self.gone())?;
         Ok((stat.utime + stat.stime) * 1_000_000 / procfs::ticks_per_second())
@@ -40,23 +40,23 @@ impl Watched {
     }
 }
 
-/// CPU time of the calling thread, in ns; the whole load runs on it.
+/// CPU time of the calling thread, on which the whole load runs, in ns.
 pub fn own_cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// What the kernel says of the calling thread, on which the whole load runs.
+/// The kernel's figures for the calling thread, on which the whole load runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnThread {
     pub cpu_ns: u64,
-    /// Time that it could have run and had no core.
+    /// Time in which it was ready to run but had no core.
     pub waited_ns: u64,
-    /// How often it was put off its core.
+    /// How often it was taken off its core.
     pub preemptions: u64,
 }
 
-/// Waiting and preemptions are 0 where the kernel does not count them.
+/// Waiting and preemptions are 0 if the kernel does not count them.
 pub fn own_thread() -> OwnThread {
     let thread = rustix::thread::gettid().as_raw_nonzero().get();
     let task = Process::myself().and_then(|process| process.task_from_tid(thread)).ok();
@@ -69,17 +69,17 @@ pub fn own_thread() -> OwnThread {
     }
 }
 
-/// Pins the calling thread, and what it starts from now on, to one core.
+/// Pins the calling thread, and everything it starts later, to one core.
 pub fn pin(core: usize) -> Result<()> {
     if core >= CpuSet::MAX_CPU {
-        bail!("--core {core} is no core number");
+        bail!("--core {core} is not a core number");
     }
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
 }
 
-/// Raises the limit of open files as far as it may, and says so when that is not enough.
+/// Raises the limit of open files as far as allowed, and says if that is not enough.
 pub fn raise_file_limit(sockets: usize) -> Result<()> {
     let needed = sockets as u64 + 64;
     let limit = getrlimit(Resource::Nofile);

@@ -1,4 +1,4 @@
-//! What every result can do: show itself as a table, be judged, be drawn.
+//! The trait of all results: a table, a verdict, plots.
 
 use std::fmt::{Display, Formatter};
 
@@ -13,12 +13,12 @@ use crate::plot::Plot;
 pub enum Verdict {
     Right,
     Wrong,
-    /// There was nothing that could have been right or wrong.
+    /// Nothing was checked.
     Nothing,
 }
 
 impl Verdict {
-    /// Of so many things that were looked at.
+    /// The verdict over this many checks.
     pub fn of(is_wrong: bool, checked: u64) -> Self {
         match (is_wrong, checked) {
             (true, _) => Self::Wrong,
@@ -28,20 +28,20 @@ impl Verdict {
     }
 }
 
-/// A result that can be shown and judged.
+/// A result that can be presented and judged.
 pub trait Report: Display + Serialize {
     fn verdict(&self) -> Verdict;
 
-    /// What the figures come to, in a sentence or two.
+    /// The result in a sentence or two.
     fn answer(&self) -> String;
 
-    /// What `--html` shows beside the table.
+    /// The plots that `--html` shows beside the table.
     fn plots(&self) -> Vec<Plot> {
         Vec::new()
     }
 }
 
-/// What the server would not take, by its own words.
+/// Writes what the server refused, by its own texts.
 pub fn write_refused(out: &mut Formatter<'_>, refused: &Refused) -> std::fmt::Result {
     if refused.total == 0 {
         return Ok(());

@@ -1,15 +1,15 @@
-//! The figures of one measured stretch, and what they say of the load itself.
+//! The figures of one measured stretch, and whether the load itself limited them.
 
 use serde::Serialize;
 
 use crate::latency::{Latency, median};
 use crate::meter::Generator;
 
-/// Above this share of its core the load, not the server, sets the pace.
+/// Above this share of its core the load sets the pace, not the server.
 const LOAD_BUSY: f64 = 0.95;
-/// Above this share of the time without a core the load is not alone on its core.
+/// Above this share of time without a core, the load shares its core with others.
 const LOAD_WAITED: f64 = 0.05;
-/// Messages that go out this late are in the latencies, and it is not the server's doing.
+/// Messages that are sent this late distort the latencies, and not because of the server.
 const LATE_MS: f64 = 2.0;
 
 /// One measured stretch.
@@ -20,11 +20,11 @@ pub struct Round {
     pub deliveries_per_second: f64,
     /// Counted by the sender's own copy.
     pub messages_per_second: f64,
-    /// Messages that the server would not take.
+    /// Messages that the server refused.
     pub refused: u64,
-    /// None, like all that is counted per delivery, where nothing was delivered.
+    /// `None`, like all figures per delivery, if nothing was delivered.
     pub bytes_per_delivery: Option<f64>,
-    /// User and system time; none without `--server-pid`.
+    /// User and system time; `None` without `--server-pid`.
     pub server_us_per_delivery: Option<f64>,
     pub server_cores: Option<f64>,
     pub load_us_per_delivery: Option<f64>,
@@ -36,7 +36,7 @@ pub struct Round {
     pub generator: Generator,
 }
 
-/// A figure of a table, with so many digits; a dash where it was not measured.
+/// A figure of a table with this many digits; a dash if it was not measured.
 pub fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
 }
@@ -68,7 +68,7 @@ pub fn median_round(rounds: &[Round]) -> Option<Round> {
     })
 }
 
-/// Where the load itself was the limit, in words.
+/// The limits of the load itself, in words.
 pub fn bottlenecks(round: &Round) -> Vec<String> {
     let busy = |cores: f64| format!("{:.0} %", cores * 100.0);
     let load = busy(round.load_cores);

@@ -1,4 +1,4 @@
-//! Users, rooms and tokens for a run: from a fixture file, or made over the server's REST API.
+//! Provides a run's users, rooms and tokens: from a fixture file, or created over the server's REST API.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,25 +13,25 @@ use crate::api::Api;
 use crate::fixture::{Fixture, Room, User};
 use crate::options::Common;
 
-/// A token with less time left than this is replaced before the run.
+/// A token with less time left is replaced before the run.
 const TOKEN_LEFT_SECONDS: i64 = 300;
-/// Life of tokens that are signed here.
+/// The lifetime of tokens that are signed here.
 const MINTED_SECONDS: i64 = 24 * 3600;
-/// The server makes groups of at least three and pairs only once: smaller rooms are groups with a
-/// participant who does not connect.
+/// The server creates groups of at least three, and pairs only once. Smaller rooms are groups with a participant who
+/// does not connect.
 const PARTICIPANTS_MIN: usize = 3;
 
-/// Rooms and members that a scenario wants.
+/// The rooms and members of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     pub rooms: usize,
     pub members: usize,
-    /// No user sits in two of the rooms.
+    /// Whether no user may sit in two of the rooms.
     pub is_distinct: bool,
 }
 
 impl Size {
-    /// Rooms that may share their users.
+    /// Rooms that may share users.
     pub fn shared(rooms: usize, members: usize) -> Self {
         Self { rooms, members, is_distinct: false }
     }
@@ -48,7 +48,8 @@ pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
     fixture.check_size(size.rooms, size.members)?;
     let used = used(&fixture, size);
     if size.is_distinct && used.len() < size.rooms * size.members {
-        let (there, wanted) = (used.len(), size.rooms * size.members);
+        let there = used.len();
+        let wanted = size.rooms * size.members;
         bail!(
             "the first {} rooms of the fixture have {there} different users, and {wanted} are wanted: make one with: \
              pregon seed --users {wanted} --rooms {} --members {} --out FILE, or let one user have many connections \
@@ -80,7 +81,7 @@ pub fn prepare_users(common: &Common, count: usize) -> Result<Fixture> {
     renew(common, &api, fixture, &used)
 }
 
-/// Users cost the server a hash each: a file that cannot be written is told of before they are made.
+/// Each user costs the server a password hash, so an unwritable file is reported before they are created.
 fn check_save(common: &Common) -> Result<()> {
     match &common.save_fixture {
         Some(path) => Fixture::check_writable(path),
@@ -93,7 +94,7 @@ pub fn api(common: &Common) -> Api {
     Api::new(&common.api_url())
 }
 
-/// Sees to valid tokens of the users at `used`, and keeps the fixture if asked to.
+/// Makes sure that the users at `used` have valid tokens, and saves the fixture if requested.
 fn renew(common: &Common, api: &Api, mut fixture: Fixture, used: &[usize]) -> Result<Fixture> {
     let environment = std::env::var("PREGON_JWT_SECRET").ok();
     if let Some(secret) = &common.secret {
@@ -110,7 +111,7 @@ fn renew(common: &Common, api: &Api, mut fixture: Fixture, used: &[usize]) -> Re
     Ok(fixture)
 }
 
-/// New users and rooms with names of this run; all rooms share the users, each begins with the next.
+/// Creates users and rooms with names of this run. All rooms share the users; each room begins with the next user.
 fn make(api: &Api, size: Size, users: Option<usize>) -> Result<Fixture> {
     let members = size.members.max(PARTICIPANTS_MIN);
     let least = if size.is_distinct { members * size.rooms } else { members };
@@ -172,7 +173,7 @@ fn open_room(api: &Api, name: &str, users: &[User], members: Vec<usize>) -> Resu
     Ok(Room { id: made.id, members })
 }
 
-/// Users of the first rooms.
+/// The users of the first rooms.
 fn used(fixture: &Fixture, size: Size) -> Vec<usize> {
     let rooms = fixture.rooms.iter().take(size.rooms);
     let mut used: Vec<usize> = rooms.flat_map(|room| room.members.iter().take(size.members).copied()).collect();
@@ -181,13 +182,14 @@ fn used(fixture: &Fixture, size: Size) -> Vec<usize> {
     used
 }
 
-/// Those at `used` whose tokens are over, or nearly.
+/// Those at `used` whose tokens have expired or soon will.
 fn stale(fixture: &Fixture, used: &[usize]) -> Result<Vec<usize>> {
     let now = now_seconds();
     let mut stale = Vec::new();
     for &user in used {
         let user_of = &fixture.users[user];
-        let end = token_end(&user_of.token).with_context(|| format!("the token of {} is none", user_of.username))?;
+        let end =
+            token_end(&user_of.token).with_context(|| format!("the token of {} is not valid", user_of.username))?;
         if end < now + TOKEN_LEFT_SECONDS {
             stale.push(user);
         }
@@ -231,7 +233,7 @@ fn mint(fixture: &mut Fixture, secret: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fresh tokens for a fixture that this program made, with the password in it.
+/// Gets fresh tokens for a fixture that this program made, with the password in it.
 fn log_in(api: &Api, fixture: &mut Fixture, used: &[usize]) -> Result<()> {
     let stale = stale(fixture, used)?;
     let Some(password) = fixture.password.clone() else {

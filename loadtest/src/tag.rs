@@ -1,7 +1,7 @@
-//! The eight bytes that name a message inside its payload: who sent it, and which of theirs it is.
+//! The eight bytes that identify a message inside its payload: its sender and number.
 
-/// 3 + 5 characters of 6 bits: 262,144 senders, 2³⁰ messages each. No send time travels: sender
-/// and receivers are one process, which remembers it.
+/// 3 + 5 characters of 6 bits: 262,144 senders with 2³⁰ messages each. The send time is not included: sender and
+/// receivers share a process, which remembers it.
 pub const TAG_BYTES: usize = 8;
 pub const SENDERS_MAX: u32 = 1 << 18;
 pub const SEQ_MAX: u32 = 1 << 30;

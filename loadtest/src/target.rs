@@ -1,5 +1,4 @@
-//! What differs between servers: where a socket connects, what a message looks like going out, and
-//! what its members must receive.
+//! The differences between servers: a socket's path, the form of a sent message, and what members must receive.
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -8,7 +7,7 @@ use serde::Serialize;
 use crate::fixture::{Fixture, User};
 use crate::tag::TAG_BYTES;
 
-/// A chat message's text may have this many characters.
+/// The most characters of a chat message.
 const CONTENT_BYTES_MAX: usize = 2000;
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize)]
@@ -16,7 +15,7 @@ const CONTENT_BYTES_MAX: usize = 2000;
 pub enum TargetKind {
     /// pregon: sockets carry a token, messages are JSON events.
     Pregon,
-    /// A plain room server: any text goes to all members of the path's room, the sender too.
+    /// A plain room server: any text goes to all members of the path's room, including the sender.
     Plain,
 }
 
@@ -43,7 +42,7 @@ pub struct Seat {
     pub member: usize,
 }
 
-/// One sender's message, with eight bytes left open for the tag.
+/// One sender's message, with a hole of eight bytes for the tag.
 pub struct Message {
     /// What the client sends.
     pub sent: Vec<u8>,
@@ -51,7 +50,7 @@ pub struct Message {
     /// What a member receives: the whole payload for `Ephemeral`, the text (`content`) for `Durable`.
     pub received: Vec<u8>,
     pub received_hole: usize,
-    /// Who a member must be told it is from, where the server says so.
+    /// The sender that members must be told, if the server names it.
     pub user_id: String,
     pub username: String,
 }
@@ -59,7 +58,7 @@ pub struct Message {
 const HOLE: &str = "--------";
 
 impl Target {
-    /// Checks that so many rooms and members can be had.
+    /// Checks that the target can have this many rooms and members.
     pub fn check_size(&self, rooms: usize, members: usize) -> Result<()> {
         match self {
             Self::Pregon(fixture) => fixture.check_size(rooms, members),
@@ -78,7 +77,7 @@ impl Target {
         }
     }
 
-    /// The start of the frame that says a new socket is admitted; `None`: the 101 says it.
+    /// The start of the frame that admits a new socket; `None`: the 101 admits it.
     pub fn greeting(&self) -> Option<&'static [u8]> {
         match self {
             Self::Pregon(_) => Some(b"{\"type\":\"connection_success\""),
@@ -95,8 +94,8 @@ impl Target {
         }
     }
 
-    /// This sender's message; `bytes`: of the payload that members receive (`Durable` on pregon: of
-    /// the text inside it).
+    /// This sender's message; `bytes` is the size of the payload that members receive (`Durable` on pregon: of the text
+    /// inside it).
     pub fn message(&self, kind: Kind, seat: Seat, bytes: usize) -> Result<Message> {
         let least = self.bytes_min(kind, seat);
         if bytes < least {
@@ -128,7 +127,7 @@ impl Target {
 
 impl Message {
     fn new(sent: String, received: String, user: &User) -> Self {
-        // The hole is the last run of dashes: ids in front of it have single ones.
+        // The hole is the last run of dashes; ids before it contain single dashes.
         let hole = |text: &str| text.rfind(HOLE).unwrap_or_default();
         Self {
             sent_hole: hole(&sent),
@@ -154,7 +153,7 @@ fn signal_received(user: &User, pad: &str) -> String {
     )
 }
 
-/// Ends as a `signal` does, so that both are read by the same code.
+/// Ends like a `signal`, so that the same code reads both.
 fn plain(pad: &str) -> String {
     format!("{{\"data\":{}}}", signal_data(pad))
 }

@@ -1,4 +1,4 @@
-//! How a run ends and what it leaves: cut off, refused before it began, nothing measured, and what its page shows.
+//! Tests how a run ends: cut off, refused before it began, nothing measured, and the content of its page.
 
 mod support;
 
@@ -13,12 +13,12 @@ use serde_json::Value;
 use support::{admit, json, loadtest, peer};
 
 const MEMBERS: usize = 2;
-/// Of a payload, hence of a frame of 6 bytes more on its way in and 2 on its way out.
+/// The payload; its frame has 6 bytes more when sent and 2 more when received.
 const BYTES: usize = 100;
 /// Messages after which the tester is told to stop.
 const MESSAGES: usize = 8_000;
 
-/// A folder of a test's own, removed at its end.
+/// A test's own folder, removed at its end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -39,7 +39,7 @@ impl Drop for Folder {
     }
 }
 
-/// A room in which everybody hears the first member; `heard` is called with the number of each message.
+/// A room in which everybody receives the first member's messages; `heard` is called with the number of each.
 fn serve(listener: &TcpListener, mut heard: impl FnMut(usize)) {
     let mut members: Vec<TcpStream> = (0..MEMBERS).map(|_| admit(listener)).collect();
     let mut frame = [0; 6 + BYTES];
@@ -51,7 +51,7 @@ fn serve(listener: &TcpListener, mut heard: impl FnMut(usize)) {
         let text = masked.iter().enumerate().map(|(at, byte)| byte ^ header[2 + at % 4]);
         let sent: Vec<u8> = [0x81, BYTES as u8].into_iter().chain(text).collect();
         for socket in &mut members {
-            // The tester hangs up when it is done.
+            // This fails when the tester hangs up at its end.
             let _ = socket.write_all(&sent);
         }
         heard(number);
@@ -131,7 +131,7 @@ fn what_cannot_be_is_told_before_the_server_hears_of_it() {
             "compare --cells w1 --peer epoll,epoll --json /no/such/folder/report.json".to_owned(),
             "/no/such/folder/report.json",
         ),
-        (format!("room --url http://{address}"), "wanted is something like ws://"),
+        (format!("room --url http://{address}"), "it must look like ws://"),
     ];
     for (arguments, told) in cases {
         let output = loadtest(&arguments);
@@ -155,7 +155,7 @@ fn a_port_where_nobody_listens_refuses() {
 #[test]
 fn what_was_not_measured_is_null_with_a_note_and_a_dash() {
     let peer = peer();
-    // The only message goes out as the warm-up begins.
+    // The only message is sent when the warm-up begins.
     let run = format!("room --target plain --url {} --members 2 --rate 0.1 --warmup 0.2 --seconds 0.2", peer.1);
     let report = {
         let output = loadtest(&format!("{run} --json -"));
@@ -185,7 +185,7 @@ fn idle_storm_and_churn_are_drawn_and_speak_in_words() {
             "20 connections cost the server",
         ),
         ("storm --rooms 2 --members 5 --back-off none --settle 0.1", 0, 3, "as fast as they can"),
-        // The peer ends without a close frame, and who leaves takes offence.
+        // The peer closes without a close frame, which the leaving client counts as a violation.
         ("churn --rate 50 --stay 0.1 --seconds 0.6 --warmup 0.1", 1, 4, "clients a second were admitted"),
     ];
     for (scenario, code, drawn, words) in scenarios {
@@ -218,7 +218,7 @@ fn idle_wants_a_user_for_each_connection_unless_told_otherwise() {
     let stderr = |arguments: &str| String::from_utf8_lossy(&loadtest(arguments).stderr).into_owned();
     let refused = stderr(&run);
     assert!(refused.contains("4 different users, and 6 are wanted"), "{refused}");
-    // With shared users the next thing that is wrong is the token.
+    // With shared users the next fault is the token.
     let shared = stderr(&format!("{run} --distinct-users false"));
     assert!(shared.contains("the token of u"), "{shared}");
 }

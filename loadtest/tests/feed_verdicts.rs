@@ -1,4 +1,4 @@
-//! `feed` and `reactions` end to end: a right server passes, each kind of fault is named and ends with 1.
+//! Tests `feed` and `reactions` end to end: a right server passes, each kind of fault is named and exits with 1.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,35 +14,35 @@ const FOLLOWERS: usize = 3;
 const KINDS: [&str; 3] = ["like", "celebration", "golazo"];
 const POST: &str = "fb349c61-b203-43fa-a906-000000000000";
 
-/// What the server does wrong, from the fifth post or reaction on.
+/// The server's fault, from the fifth post or reaction on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     None,
-    /// User 1 does not hear of it.
+    /// User 1 does not receive it.
     Miss,
-    /// Somebody who does not follow hears of it.
+    /// A user who does not follow receives it.
     Stranger,
-    /// User 1 hears of it after the next.
+    /// User 1 receives it after the next one.
     Swap,
-    /// User 1 hears of it twice.
+    /// User 1 receives it twice.
     Double,
-    /// User 1 reads something else.
+    /// User 1 receives another content.
     Content,
     /// The author is told another id.
     OtherId,
     /// The author's request fails.
     Error,
-    /// The server has had enough.
+    /// The server refuses it as too busy.
     Busy,
-    /// Frames say one like too many.
+    /// Frames show one like too many.
     Counts,
     /// The post itself does.
     Table,
-    /// Frames say nothing of the last reactions.
+    /// Frames do not show the last reactions.
     Stale,
 }
 
-/// One server with all it knows.
+/// One server's state.
 struct State {
     fault: Fault,
     follows: BTreeSet<usize>,
@@ -106,7 +106,7 @@ impl State {
             }
             let hears = *user == 0 || self.follows.contains(user) || fault == Fault::Stranger;
             if hears {
-                // The tester hangs up when it is done.
+                // This fails when the tester hangs up at its end.
                 let _ = socket.write_all(&out);
             }
         }
@@ -172,7 +172,7 @@ impl State {
     }
 }
 
-/// One connection: requests one after the other, or a socket from the upgrade on.
+/// One connection: requests one after the other, or a socket after its upgrade.
 fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     let mut reader = BufReader::new(socket.try_clone().expect("a second handle"));
     loop {
@@ -207,7 +207,7 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
                 state.watchers.push(socket.try_clone().expect("a third handle"));
             }
             drop(state);
-            // What the tester says on it is only its goodbye.
+            // The tester only sends its goodbye here.
             let _ = reader.read_to_end(&mut Vec::new());
             return;
         }
@@ -225,7 +225,7 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     }
 }
 
-/// A folder of this test's own, gone with its value.
+/// A test's own folder, removed when dropped.
 struct Folder(PathBuf);
 
 impl Drop for Folder {
@@ -249,7 +249,8 @@ fn run_against(fault: Fault, scenario: &str) -> Output {
     }));
     std::thread::spawn(move || {
         for socket in listener.incoming() {
-            let (socket, state) = (socket.expect("a client"), Arc::clone(&state));
+            let socket = socket.expect("a client");
+            let state = Arc::clone(&state);
             std::thread::spawn(move || serve(socket, &state));
         }
     });
@@ -289,7 +290,7 @@ fn each_fault_of_a_feed_is_named() {
             assert_eq!(output.status.code(), Some(0), "{report}");
             let posts = report["posts"].as_u64().expect("a number");
             assert!((10..=21).contains(&posts), "{report}");
-            // The first goes out before the round begins; the author's own feed hears them, too.
+            // The first one is sent before the round begins; the author's own feed receives them, too.
             assert_eq!(traffic["checked"], (posts + 1) * (FOLLOWERS as u64 + 1), "{report}");
             assert!(report["last_after_request"]["p50"].as_f64() > Some(0.0), "{report}");
             continue;

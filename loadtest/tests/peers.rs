@@ -1,4 +1,4 @@
-//! The bare peers under the oracle's eye, and with a member that does not read for a while.
+//! Tests the bare peers with the oracle, and with a member that does not read for a while.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How a peer says that this kernel has no io_uring.
+/// A peer's exit code if the kernel has no io_uring.
 const FORBIDDEN: i32 = 3;
 
 const PEERS: [(&str, &[&str]); 4] = [
@@ -31,7 +31,7 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// None where the kernel forbids io_uring, as the peer itself must say.
+    /// `None` if the kernel forbids io_uring, which the peer itself must report.
     fn start(program: &str, flags: &[&str]) -> Option<Self> {
         let mut command = Command::new(program);
         command.arg("127.0.0.1:0").args(flags).stdout(Stdio::piped());
@@ -97,7 +97,7 @@ const FRAME_BYTES: u16 = 12_000;
 fn client_frame(number: u32) -> Vec<u8> {
     let mut frame = vec![0x81, 0x80 | 126];
     frame.extend_from_slice(&FRAME_BYTES.to_be_bytes());
-    // A mask of zeros leaves the payload as it is.
+    // A mask of zeros leaves the payload unchanged.
     frame.extend_from_slice(&[0; 4]);
     frame.extend_from_slice(format!("{number:08}").repeat(usize::from(FRAME_BYTES) / 8).as_bytes());
     frame
@@ -128,7 +128,7 @@ fn who_stops_reading_gets_the_rest_later_and_holds_up_nobody() {
         expect_all(&mut reader);
         sending.join().expect("all sent");
         expect_all(&mut stalled);
-        // A member that leaves in the middle takes nobody along.
+        // A member that leaves in the middle does not affect the others.
         drop(stalled);
         reader.write_all(&client_frame(0)).expect("sent");
         reader.read_exact(&mut vec![0; 4 + usize::from(FRAME_BYTES)]).expect("its own copy");

@@ -1,4 +1,4 @@
-//! The tester end to end: a right server passes, each kind of fault is named and ends with 1.
+//! Tests the tester end to end: a right server passes, each kind of fault is named and exits with 1.
 
 mod support;
 
@@ -20,13 +20,13 @@ enum Fault {
     Swap,
     Damage,
     HangUp,
-    /// Nobody gets it; the sender gets an error frame instead.
+    /// Nobody gets it; the sender gets an error frame.
     Refuse,
-    /// As a server that has reached a limit.
+    /// The server closes as one that has reached a limit.
     Limit,
 }
 
-/// One room, served one message after the other, with one fault at the fifth.
+/// Serves one room, one message after the other, with one fault at the fifth.
 fn serve(listener: &TcpListener, fault: Fault) {
     let mut members: Vec<TcpStream> = (0..MEMBERS).map(|_| admit(listener)).collect();
     let mut held = Vec::new();
@@ -60,7 +60,7 @@ fn serve(listener: &TcpListener, fault: Fault) {
             } else if member == 1 {
                 out.append(&mut held);
             }
-            // The tester hangs up when it is done.
+            // This fails when the tester hangs up at its end.
             let _ = socket.write_all(&out);
         }
     }

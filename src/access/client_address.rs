@@ -1,22 +1,22 @@
-//! Who is calling, also through proxies: addresses, networks, and whom to believe.
+//! Finds the client's address, also behind trusted proxies.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::HeaderMap;
 
-/// The other end of the connection. The connection layer puts it among a request's extensions.
+/// The peer's address. The connection layer adds it to each request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// An IP address with the number of its leading bits that count.
+/// An IP network: an address and the number of leading bits that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
     bits: u8,
 }
 
-/// A text that is neither an address nor a network.
+/// The text is neither an address nor a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotANetwork;
 
@@ -34,7 +34,7 @@ impl FromStr for Network {
 }
 
 impl Network {
-    /// Is `address` in it? An IPv4 address in IPv6 clothes counts as IPv4.
+    /// Whether `address` is in the network. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => self.same(own.to_bits().into(), other.to_bits().into(), 32),
@@ -49,7 +49,8 @@ impl Network {
     }
 }
 
-/// The client's address: the peer's or, where the peer is a trusted proxy, the last one in `X-Forwarded-For` that is not.
+/// The client's address. It is the peer's; if the peer is a trusted proxy, it is the last untrusted one in
+/// `X-Forwarded-For`.
 pub fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.ip().to_canonical();
@@ -67,7 +68,7 @@ pub fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> IpA
     client
 }
 
-/// An address as proxies write it: with a port or without, IPv6 in brackets or bare, with a zone that is passed over.
+/// Reads an address as proxies write it: with or without a port, IPv6 bare or in brackets, a zone being ignored.
 fn forwarded(name: &str) -> Option<IpAddr> {
     let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
     let (address, port) = match name.strip_prefix('[') {
@@ -85,12 +86,12 @@ fn forwarded(name: &str) -> Option<IpAddr> {
     }
 }
 
-/// What a rate is counted for: an IPv4 address, or the /64 that one IPv6 customer has at least.
+/// The key that rates are counted by: the IPv4 address, or the /64, which every IPv6 customer has at least.
 pub fn rate_key(client: IpAddr) -> IpAddr {
     shortened(client, 64)
 }
 
-/// The larger networks that one IPv6 customer may have all of, smallest first. An IPv4 customer has an address.
+/// The larger IPv6 networks that a single customer may own, smallest first. For IPv4 there are none.
 pub fn wider_networks(client: IpAddr) -> &'static [u32] {
     match client {
         IpAddr::V4(_) => &[],
@@ -98,7 +99,7 @@ pub fn wider_networks(client: IpAddr) -> &'static [u32] {
     }
 }
 
-/// The most that one customer has: an IPv4 address, or an IPv6 /48.
+/// The largest network that one customer has: an IPv4 address, or an IPv6 /48.
 pub fn site(client: IpAddr) -> IpAddr {
     shortened(client, 48)
 }

@@ -1,4 +1,4 @@
-//! The cryptography of tokens: jsonwebtoken's HMAC, computed by ring, which does passwords, too.
+//! The cryptography of tokens: jsonwebtoken's HMAC, computed by ring, which also hashes passwords.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -18,7 +18,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Gives jsonwebtoken its cryptography. It has one for the whole process: a second call changes nothing.
+/// Installs the cryptography that jsonwebtoken uses in the whole process. A second call changes nothing.
 pub(crate) fn install() {
     let _ = PROVIDER.install_default();
 }
@@ -30,7 +30,7 @@ struct Hmac {
 
 impl Hmac {
     /// # Errors
-    /// The algorithm is no HMAC, or the key is not one for it (`secret` is `None`).
+    /// The algorithm is not an HMAC, or the key does not fit it (`secret` is `None`).
     fn new(algorithm: Algorithm, secret: Option<&[u8]>) -> Result<Self> {
         let hash = match algorithm {
             Algorithm::HS256 => hmac::HMAC_SHA256,
@@ -84,7 +84,8 @@ mod tests {
         let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQo\
                        gImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let right = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let (encoding, decoding) = (EncodingKey::from_secret(&secret), DecodingKey::from_secret(&secret));
+        let encoding = EncodingKey::from_secret(&secret);
+        let decoding = DecodingKey::from_secret(&secret);
         let signed = jsonwebtoken::crypto::sign(message.as_bytes(), &encoding, Algorithm::HS256);
         assert_eq!(signed.unwrap(), right);
         let verified = |signature: &str, algorithm| {

@@ -1,4 +1,4 @@
-//! Who may come in: token, user, participant row or post, from caches where they are fresh.
+//! Decides who may open a socket, by token, user, and participant row or post; fresh cache entries save the query.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::protocol::v0::reason;
 use crate::store::{Store, StoreError};
 
-/// The gate before all shards.
+/// The gate in front of all shards.
 pub(crate) struct Door {
     pub store: Arc<dyn Store>,
     pub tokens: Arc<Tokens>,
@@ -31,14 +31,14 @@ pub(crate) struct Door {
     pub sockets: Sockets,
 }
 
-/// What a session is admitted on.
+/// The settings by which sessions are admitted.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
-    /// From a token's end to the end of its sockets.
+    /// How long sockets outlive their token.
     pub token_grace: Duration,
-    /// Participants up to which a room sends presence frames.
+    /// Rooms with more participants send no presence frames.
     pub presence_room_max: u32,
-    /// Sockets for feeds and notifications, too, end with their token.
+    /// Whether sockets for feeds and notifications also end with their token.
     pub strict_tokens: bool,
 }
 
@@ -96,7 +96,7 @@ impl Gate for Door {
     }
 }
 
-/// Judges who has shown a token.
+/// Judges the bearer of a token.
 struct Judge {
     store: Arc<dyn Store>,
     terms: Terms,
@@ -169,7 +169,7 @@ fn decide_chat(
     Ok(Entry { account, endpoint, family: access.family, token_ends: terms.token_ends(access) })
 }
 
-/// `head`: of the post that is wanted, if one is; there may be no such post.
+/// `head` is that of the wanted post, if a post is wanted; `None` if it does not exist.
 fn decide_listener(
     terms: Terms,
     wanted: Wanted,
@@ -187,7 +187,7 @@ fn decide_listener(
     Ok(Entry { account, endpoint, family: access.family, token_ends })
 }
 
-/// An active user whose login is not over.
+/// The bearer's account, if it is active and its login has not ended.
 fn known(bearer: &Bearer) -> Option<Arc<Account>> {
     bearer.account.clone().filter(|account| account.is_active && !bearer.is_over)
 }
@@ -198,7 +198,7 @@ impl Terms {
     }
 }
 
-/// Chat sockets are opened and hear why they end; all others are refused with 403.
+/// A refused chat socket is opened, told the reason and closed. Every other refusal is a 403.
 fn denied(wanted: Wanted, text: &'static str) -> Denied {
     match wanted {
         Wanted::Chat(_) => Denied::Inside(Refused { text, goodbye: reason::REFUSED }),

@@ -1,19 +1,19 @@
-//! Where the server is in its life: whether it takes what comes.
+//! The server's phase of life, which tells whether it still takes work.
 
 use tokio::sync::watch;
 
-/// Where a server is in its life.
+/// The phases of a server's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Not yet all there.
     Starting,
     /// Takes everything.
     Ready,
-    /// Finishes what it has and takes nothing new.
+    /// It finishes its work and takes nothing new.
     Draining,
 }
 
-/// The phase, which `server` moves on and everybody may read.
+/// The current phase. `server` sets it, everybody may read it.
 #[derive(Debug)]
 pub struct Lifecycle(watch::Sender<Phase>);
 
@@ -39,7 +39,7 @@ impl Lifecycle {
         *self.0.borrow()
     }
 
-    /// Waits until nothing new is taken.
+    /// Waits until the server takes nothing new.
     pub async fn draining(&self) {
         drop(self.0.subscribe().wait_for(|phase| *phase == Phase::Draining).await);
     }

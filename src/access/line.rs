@@ -1,4 +1,4 @@
-//! A line whose clients take turns: whoever asks for much waits behind themselves, not before others.
+//! A queue whose clients take turns: a client with many requests delays its own, not those of others.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// The line is full, and nobody in it asks for more than the newcomer.
+/// The line is full, and no client in it has more requests than the newcomer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// A few turns at the same time, and a bounded line for them.
+/// A few turns at the same time, and a bounded queue for them.
 pub struct Line<K: Hash + Eq + Clone> {
     state: Arc<Mutex<State<K>>>,
     waiting_max: usize,
@@ -32,24 +32,24 @@ impl<K: Hash + Eq + Clone> Clone for Line<K> {
 struct State<K: Hash + Eq + Clone> {
     free: usize,
     waiting: HashMap<K, VecDeque<oneshot::Sender<Turn<K>>>>,
-    /// Everybody who waits, once: whose turn is next.
+    /// Each waiting client once; the front one is next.
     order: VecDeque<K>,
 }
 
-/// A turn, until it is dropped.
+/// A turn. Dropping it ends it.
 pub struct Turn<K: Hash + Eq + Clone>(Option<Arc<Mutex<State<K>>>>);
 
 impl<K: Hash + Eq + Clone> Line<K> {
-    /// So many at a time, and so many in line.
+    /// A line with `at_a_time` turns and `waiting_max` places.
     pub fn new(at_a_time: usize, waiting_max: usize) -> Self {
         let state = State { free: at_a_time, waiting: HashMap::new(), order: VecDeque::new() };
         Self { state: Arc::new(Mutex::new(state)), waiting_max }
     }
 
-    /// Waits for a turn of this client's.
+    /// Waits for this client's turn.
     ///
     /// # Errors
-    /// There is no room in the line, or somebody who asks for less needed this place.
+    /// The line is full, or a client with fewer requests took this place.
     pub async fn turn(&self, client: K) -> Result<Turn<K>, Full> {
         let (sender, turn) = oneshot::channel();
         {
@@ -68,7 +68,7 @@ impl<K: Hash + Eq + Clone> Line<K> {
         turn.await.map_err(|_| Full)
     }
 
-    /// How many wait.
+    /// How many requests wait.
     #[cfg(test)]
     pub fn waiting(&self) -> usize {
         lock(&self.state).waiting.values().map(VecDeque::len).sum()
@@ -76,7 +76,8 @@ impl<K: Hash + Eq + Clone> Line<K> {
 }
 
 impl<K: Hash + Eq + Clone> State<K> {
-    /// Room for one more of this client's: those who gave up leave, then the last of whoever has most in line.
+    /// Makes room for one more request of this client. First it drops requests that were given up, then the last
+    /// request of the client that has the most.
     fn make_room(&mut self, client: &K, waiting_max: usize) -> Result<(), Full> {
         let count = |state: &Self| state.waiting.values().map(VecDeque::len).sum::<usize>();
         if count(self) < waiting_max {
@@ -94,14 +95,14 @@ impl<K: Hash + Eq + Clone> State<K> {
         let own = self.waiting.get(client).map_or(0, VecDeque::len);
         let most = self.waiting.values_mut().max_by_key(|waiting| waiting.len());
         match most {
-            // It has another one left, so that it stays in the order.
+            // The client has another request left, so it stays in the order.
             Some(most) if most.len() > own + 1 => drop(most.pop_back()),
             _ => return Err(Full),
         }
         Ok(())
     }
 
-    /// The next one's place, and its client's next one at the end of the order.
+    /// Takes the next request. If its client has more, the client goes to the end of the order.
     fn next(&mut self) -> Option<oneshot::Sender<Turn<K>>> {
         let client = self.order.pop_front()?;
         let waiting = self.waiting.get_mut(&client)?;
@@ -122,7 +123,8 @@ impl<K: Hash + Eq + Clone> Drop for Turn<K> {
         while let Some(next) = state.next() {
             match next.send(Turn(Some(Arc::clone(&line)))) {
                 Ok(()) => return,
-                // Nobody waits there any more: the turn that comes back is no turn, or it would be given on from within.
+                // The waiter is gone. The returned turn must not be dropped as one, or it would pass itself on while
+                // the lock is held.
                 Err(mut back) => back.0 = None,
             }
         }
@@ -151,7 +153,7 @@ mod tests {
         turn
     }
 
-    /// What came of the first of them that waits no more.
+    /// The result of the first request of the crowd that no longer waits.
     fn served(crowd: &mut Vec<Waits>) -> Option<Result<Turn<u8>, Full>> {
         let (place, outcome) =
             crowd.iter_mut().enumerate().find_map(|(place, one)| Some((place, one.now_or_never()?)))?;
@@ -187,7 +189,7 @@ mod tests {
         drop(waiting.remove(1));
         waiting.push(wait(&line, 1));
         assert_eq!(line.waiting(), 3);
-        // One was given a turn and gave up before looking at it.
+        // One waiter got a turn but gave up before it noticed.
         drop(held);
         drop(waiting.remove(0));
         let turns: Vec<_> = waiting.iter_mut().map(|one| one.as_mut().now_or_never().unwrap().unwrap()).collect();

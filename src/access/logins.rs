@@ -1,4 +1,4 @@
-//! How logins end: by a logout, a password change, or a refresh token that comes a second time.
+//! Ends logins: after a logout, a password change, or the second use of a refresh token.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::domain::login::{Ended, LoginEnd};
 use crate::limits::REFRESH_TOKEN_SECONDS;
 use crate::store::{PasswordChange, Store, StoreError};
 
-/// What the operator wants.
+/// The operator's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginTerms {
-    /// A password change ends the user's other logins, a logout its own. Otherwise, as in Django, a logout takes back the
-    /// refresh token that comes along, and nothing else ends.
+    /// True: a password change ends the user's other logins, and a logout ends its own. False, as in Django: a logout
+    /// revokes the refresh token sent with it, and nothing else ends.
     pub end: bool,
-    /// A refresh token is good for one use; whoever uses it again ends the login.
+    /// True: a refresh token may be used once. A second use ends the login.
     pub rotate: bool,
 }
 
-/// Ends logins, and rings for those who close their sockets.
+/// Ends logins, and wakes the task that closes their sockets.
 pub struct Logins {
     store: Arc<dyn Store>,
     terms: LoginTerms,
@@ -28,15 +28,15 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// Rings `bell` for each end.
+    /// `bell` rings once for each end.
     pub fn new(store: Arc<dyn Store>, terms: LoginTerms, bell: Arc<Notify>) -> Self {
         Self { store, terms, bell }
     }
 
-    /// Logs out whoever shows `access`, and the login of a refresh token that comes along.
+    /// Logs out the login of `access`, and the login of the refresh token sent with it.
     ///
     /// # Errors
-    /// The database did not take it.
+    /// The database did not accept it.
     pub async fn log_out(&self, access: &Access, refresh: Option<&Refresh>) -> Result<(), StoreError> {
         if self.terms.end {
             self.end(access).await?;
@@ -51,10 +51,10 @@ impl Logins {
         }
     }
 
-    /// The login of a token is over: what was renewed from it, and what it was renewed from.
+    /// Ends the login of a token, with every token of that login.
     async fn end(&self, token: &Access) -> Result<(), StoreError> {
         let at = Timestamp::now();
-        // What was renewed just now lives as long as this; a token of another's making may live longer.
+        // Tokens renewed just now live until `expires`; a token that another program made may live longer.
         let expires = at.plus_seconds(REFRESH_TOKEN_SECONDS).max(Timestamp(0).plus_seconds(token.expires));
         let end = LoginEnd { user: token.user, ended: Ended::Only(token.family), at };
         self.store.end_logins(end, expires).await?;
@@ -62,10 +62,10 @@ impl Logins {
         Ok(())
     }
 
-    /// Replaces the password of whoever shows `access`; false when another change was faster.
+    /// Replaces the password of the user of `access`. Returns false when another change was faster.
     ///
     /// # Errors
-    /// The database did not take it.
+    /// The database did not accept it.
     pub async fn change_password(
         &self,
         access: &Access,
@@ -79,7 +79,7 @@ impl Logins {
         Ok(is_done)
     }
 
-    /// May this refresh token be used now? Its login is not over.
+    /// Whether this refresh token may be used now: its login has not ended.
     ///
     /// # Errors
     /// The database did not answer.

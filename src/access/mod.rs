@@ -1,4 +1,4 @@
-//! Who may come in, and how often: tokens, passwords, origins, addresses, rates, and the gate before the shards.
+//! Access control: tokens, passwords, origins, addresses, rates, and the gate in front of the shards.
 
 pub mod client_address;
 pub(crate) mod crypto;

@@ -1,31 +1,31 @@
-//! Which web pages may call: the rule on `Origin`, for sockets and for CORS.
+//! The rule on `Origin`: which web pages may call, by socket or across origins (CORS).
 
 /// One allowed place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
     /// `*`
     Any,
-    /// A host name, whatever the scheme and port.
+    /// A host name, with any scheme and port.
     Host(String),
-    /// `.example.com`: the domain and everything below it.
+    /// `.example.com`: the domain and all its subdomains.
     Below(String),
     /// Scheme, host and port must all match.
     Exact { scheme: String, host: String, port: u16 },
 }
 
-/// What an `Origin` is compared with.
+/// The rules for `Origin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Without a list: the host that the request names.
+    /// The allowed origins. `None` allows the host that the request names.
     entries: Option<Vec<Entry>>,
-    /// Without a list, and only there: localhost, 127.0.0.1 and [::1].
+    /// Whether localhost, 127.0.0.1 and [::1] are allowed. Only used when there is no list.
     loopback: bool,
-    /// A missing `Origin` is refused, too.
+    /// Whether a request without `Origin` is refused.
     required: bool,
 }
 
 impl Rules {
-    /// No list: pages of the host itself and, when the server `listens_on_loopback`, of this machine.
+    /// No list: allows pages of the same host and, if the server `listens_on_loopback`, pages of this machine.
     pub fn same_host(listens_on_loopback: bool) -> Self {
         Self { entries: None, loopback: listens_on_loopback, required: false }
     }
@@ -33,20 +33,20 @@ impl Rules {
     /// A list as in Django's `ALLOWED_HOSTS`: `example.com`, `.example.com`, `https://example.com:8443`, `*`.
     ///
     /// # Errors
-    /// The entry that is none.
+    /// The entry that cannot be read.
     pub fn list<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
         let entries = entries.into_iter().map(|text| Entry::parse(text).ok_or(text)).collect::<Result<_, _>>()?;
         Ok(Self { entries: Some(entries), loopback: false, required: false })
     }
 
-    /// Whether a request without `Origin` is refused. Browsers always send one; other programs rarely do.
+    /// Sets whether a request without `Origin` is refused. Browsers always send one; other programs rarely do.
     #[must_use]
     pub fn require(mut self, required: bool) -> Self {
         self.required = required;
         self
     }
 
-    /// May a page of `origin` call the server that it knows as `host` (the request's `Host`)?
+    /// Whether a page of `origin` may call this server, which the request names `host` (in its `Host` header).
     pub fn allows(&self, origin: Option<&str>, host: &str) -> bool {
         let Some(origin) = origin else { return !self.required };
         if self.entries.as_ref().is_some_and(|entries| entries.contains(&Entry::Any)) {
@@ -60,23 +60,23 @@ impl Rules {
     }
 }
 
-/// Which names a server answers to: the rule on `Host`. A page whose name its owner points at 127.0.0.1 would otherwise be of
-/// the same origin as a server on the visitor's own machine.
+/// The rule on `Host`: the names that this server answers to. Without it, an attacker who points a domain at 127.0.0.1
+/// would share the origin of a server on the visitor's own machine (DNS rebinding).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts(Option<Rules>);
 
 impl Hosts {
-    /// Any name: behind a proxy it is the proxy that knows its names.
+    /// Allows any name: a proxy in front knows its own names.
     pub fn any() -> Self {
         Self(None)
     }
 
-    /// This machine's own names, and those of allowed origins.
+    /// Allows this machine's own names and those of allowed origins.
     pub fn of_this_machine(origins: Rules) -> Self {
         Self(Some(origins))
     }
 
-    /// Is a request for `host` for this server? One without comes from no browser.
+    /// Whether a request to `host` is meant for this server. A request without `Host` does not come from a browser.
     pub fn allow(&self, host: Option<&str>) -> bool {
         let (Some(rules), Some(host)) = (&self.0, host) else { return true };
         let name = host_name(host);
@@ -129,7 +129,7 @@ impl Entry {
 struct Origin {
     scheme: String,
     host: String,
-    /// The scheme's own where none is written; `None` for schemes that have none.
+    /// The written port, or the scheme's default; `None` for schemes without a default.
     port: Option<u16>,
 }
 
@@ -157,7 +157,7 @@ impl Origin {
     }
 }
 
-/// `authority` without its port, lower-case; an IPv6 address keeps its brackets.
+/// `authority` without its port, in lower case. An IPv6 address keeps its brackets.
 fn host_name(authority: &str) -> String {
     let end = match port_text(authority) {
         Some(port) => authority.len() - port.len() - 1,
@@ -166,7 +166,7 @@ fn host_name(authority: &str) -> String {
     authority[..end].trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// What follows the last colon outside brackets.
+/// The text after the last colon outside brackets.
 fn port_text(authority: &str) -> Option<&str> {
     let (_, port) = authority.rsplit_once(':')?;
     (!port.contains(']')).then_some(port)

@@ -1,4 +1,4 @@
-//! Passwords as Django stores them, hashed off the async threads, a bounded number at a time.
+//! Passwords as Django stores them. They are hashed on blocking threads, a bounded number at a time.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,20 +15,20 @@ use crate::access::client_address;
 use crate::access::line::{Full, Line};
 use crate::limits;
 
-/// What Django 5.0 writes.
+/// The number that Django 5.0 writes.
 pub const ITERATIONS: u32 = 720_000;
-/// Django's salt: 22 of 62 characters are 128 bits and more.
+/// Django's salt: 22 of 62 characters hold more than 128 bits.
 const SALT_CHARS: usize = 22;
 const SCHEME: &str = "pbkdf2_sha256";
 
-/// Django 5.0's list, without what is shorter than a password may be. Sorted, one a line, lower-case.
+/// Django 5.0's list of common passwords, without those that are too short anyway. Sorted, lower-case, one per line.
 static COMMON: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
 /// Why a new password is refused, in Django's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weakness {
-    /// It is on the list.
+    /// It is on the list of common passwords.
     Common,
     /// Nothing but digits.
     Numeric,
@@ -44,7 +44,7 @@ impl Weakness {
     }
 }
 
-/// Everything that is wrong with a password of sufficient length.
+/// All weaknesses of a password that is long enough.
 pub fn weaknesses(password: &str) -> Vec<Weakness> {
     let common = COMMON.contains(password.trim().to_lowercase().as_str());
     let numeric = !password.is_empty() && password.chars().all(char::is_numeric);
@@ -54,12 +54,12 @@ pub fn weaknesses(password: &str) -> Vec<Weakness> {
         .collect()
 }
 
-/// Too many are waiting for a hash already: come back in a second.
+/// Too many callers already wait for a hash. The client should retry in a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// Computes hashes on blocking threads: `limits::HASHES_MAX` at a time, `limits::HASHES_WAITING_MAX` in line, in which
-/// clients take turns.
+/// Computes hashes on blocking threads: `limits::HASHES_MAX` at a time, and `limits::HASHES_WAITING_MAX` in a line in
+/// which clients take turns.
 #[derive(Debug, Clone)]
 pub struct Hasher {
     line: Line<IpAddr>,
@@ -73,13 +73,14 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// New hashes get `iterations`; tests choose few.
+    /// New hashes use `iterations`; tests use few.
     pub fn new(iterations: u32) -> Self {
         assert!(iterations > 0, "a hash has at least one iteration");
         Self { line: Line::new(limits::HASHES_MAX, limits::HASHES_WAITING_MAX), iterations }
     }
 
-    /// Is `password` the one that `encoded` was made from? Without `encoded` (no such user) it takes as long and says no.
+    /// Whether `password` matches the hash `encoded`. Without `encoded` (no such user) it takes as long and returns
+    /// false.
     ///
     /// # Errors
     /// The line is full.
@@ -111,7 +112,7 @@ impl Hasher {
     ) -> Result<T, Busy> {
         let client = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), client_address::site);
         let turn = self.line.turn(client).await.map_err(|Full| Busy)?;
-        // The turn goes with the work: a request that is given up does not make room for another before its hash ends.
+        // The task owns the turn. If the request is dropped, the turn still lasts until the hash is done.
         let handle = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(turn);
@@ -121,10 +122,10 @@ impl Hasher {
     }
 }
 
-/// Whose turn it is; nothing where the connection layer did not say.
+/// The client that takes turns; `None` if the connection layer did not name it.
 type Client = Option<IpAddr>;
 
-/// Blocks for as long as the hash takes.
+/// Computes a hash; blocks for as long as that takes.
 pub fn encode(password: &str, iterations: u32) -> String {
     let salt: String = rand::rng().sample_iter(Alphanumeric).take(SALT_CHARS).map(char::from).collect();
     encode_with(password, &salt, NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN))
@@ -136,7 +137,7 @@ fn encode_with(password: &str, salt: &str, iterations: NonZeroU32) -> String {
     format!("{SCHEME}${iterations}${salt}${}", STANDARD.encode(hash))
 }
 
-/// Blocks for as long as the hash takes. The iterations are those of the string.
+/// Checks a hash with its own number of iterations; blocks for as long as that takes.
 pub fn verify(password: &str, encoded: &str) -> bool {
     let (scheme, rest) = encoded.split_once('$').unwrap_or((encoded, ""));
     if scheme != SCHEME {
@@ -149,12 +150,13 @@ pub fn verify(password: &str, encoded: &str) -> bool {
     matches(password, rest).unwrap_or(false)
 }
 
-/// `None`: what follows the scheme is no hash.
+/// `None` if the text after the scheme is not a hash.
 fn matches(password: &str, rest: &str) -> Option<bool> {
     let (iterations, rest) = rest.split_once('$')?;
     let (salt, hash) = rest.split_once('$')?;
-    let (iterations, hash) = (iterations.parse().ok()?, STANDARD.decode(hash).ok()?);
-    // A hash that was cut off would be easier to meet.
+    let iterations = iterations.parse().ok()?;
+    let hash = STANDARD.decode(hash).ok()?;
+    // A truncated hash would be easier to match.
     if hash.len() != ring::digest::SHA256_OUTPUT_LEN {
         return None;
     }
@@ -230,7 +232,8 @@ mod tests {
         let client = |number: u8| Some(IpAddr::from([10, 0, 0, number]));
         let waiting: Vec<_> = (0..limits::HASHES_WAITING_MAX)
             .map(|number| {
-                let (hasher, client) = (hasher.clone(), client(u8::try_from(number % 2).unwrap()));
+                let hasher = hasher.clone();
+                let client = client(u8::try_from(number % 2).unwrap());
                 tokio::spawn(async move { hasher.make(client, "x".into()).await })
             })
             .collect();

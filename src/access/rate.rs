@@ -1,4 +1,4 @@
-//! How often one may: attempts to log in, and requests of one user.
+//! Rate limits: on attempts to log in or register, and on the requests of one user.
 
 use std::fmt;
 use std::hash::Hash;
@@ -12,7 +12,7 @@ use crate::access::client_address;
 use crate::ids::UserId;
 use crate::limits;
 
-/// All limiters, or none of them.
+/// All limiters; `None` when limits are off.
 pub struct Rates(Option<Limiters>);
 
 struct Limiters {
@@ -23,12 +23,12 @@ struct Limiters {
     participants: DefaultKeyedRateLimiter<UserId>,
 }
 
-/// What attempts to log in are counted for.
+/// The key that login attempts are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Login {
-    /// An account, by whichever of its names.
+    /// An account, under any of its names.
     Account(UserId),
-    /// A name that is nobody's.
+    /// A name that belongs to no account.
     Name(String),
 }
 
@@ -43,7 +43,7 @@ const fn at_least_one(number: u32) -> NonZeroU32 {
 }
 
 impl Rates {
-    /// On, or off as on a machine of one's own.
+    /// Turns all limits on, or off as on a developer's machine.
     pub fn new(on: bool) -> Self {
         let users = Quota::per_second(at_least_one(limits::USER_REQUESTS_PER_SECOND))
             .allow_burst(at_least_one(limits::USER_REQUESTS_MAX));
@@ -58,64 +58,66 @@ impl Rates {
         }))
     }
 
-    /// An attempt to log in from an address, before it is known as whom.
+    /// Counts an attempt to log in from an address, before the name is looked up.
     ///
     /// # Errors
-    /// When the rate is used up.
+    /// The rate is used up.
     pub fn attempt(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
         limiters.attempts.check(client, 1)
     }
 
-    /// An attempt to log in with this login, after [`Self::attempt`]: so nobody can fill this table with names of their own
-    /// making.
+    /// Counts an attempt to log in to `login`. It is called after [`Self::attempt`], so that nobody can fill this table
+    /// with invented names.
     ///
     /// # Errors
-    /// When the rate is used up.
+    /// The rate is used up.
     pub fn login(&self, client: Option<IpAddr>, login: Login) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
         check(&limiters.logins, &(client_address::rate_key(client), login))
     }
 
-    /// An attempt to register from an address.
+    /// Counts an attempt to register from an address.
     ///
     /// # Errors
-    /// When the rate is used up.
+    /// The rate is used up.
     pub fn registration(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
         limiters.registrations.check(client, 1)
     }
 
-    /// Whoever tries to register is to hear that an address or a name is taken, which costs some attempts more.
+    /// Counts a registration that is told that its address or name is taken. It costs extra attempts, because it
+    /// reveals who is registered.
     ///
     /// # Errors
-    /// When the rate is used up: then nothing is to be said.
+    /// The rate is used up: the answer must not reveal it.
     pub fn taken(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
         limiters.registrations.check(client, limits::TAKEN_COST)
     }
 
-    /// A request of a user.
+    /// Counts a request of a user.
     ///
     /// # Errors
-    /// When the rate is used up.
+    /// The rate is used up.
     pub fn request(&self, user: UserId) -> Result<(), TooMany> {
         self.0.as_ref().map_or(Ok(()), |limiters| check(&limiters.users, &user))
     }
 
-    /// A user puts so many others into a room.
+    /// Counts `count` users that a user adds to a room.
     ///
     /// # Errors
-    /// When the rate is used up.
+    /// The rate is used up.
     pub fn participants(&self, user: UserId, count: usize) -> Result<(), TooMany> {
         let Some(limiters) = &self.0 else { return Ok(()) };
-        // The largest room takes the whole burst.
+        // A room of the largest size takes the whole burst.
         let cost = u32::try_from(count).unwrap_or(u32::MAX).clamp(1, limits::PARTICIPANTS_AT_ONCE);
         check_some(&limiters.participants, &user, cost)
     }
 }
 
-/// A rate for each address; of IPv6 also for the networks that one customer may have all of, each twice as high.
+/// A rate for each address. For IPv6 there is also a rate for each larger network that one customer may own, twice as
+/// high at each step.
 struct Addresses {
     narrow: DefaultKeyedRateLimiter<IpAddr>,
     wide: Vec<DefaultKeyedRateLimiter<IpAddr>>,
@@ -139,7 +141,7 @@ impl Addresses {
 /// The rate is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany {
-    /// From now until one more is allowed, rounded up.
+    /// The time until one more is allowed, rounded up.
     pub retry_after_seconds: u64,
 }
 
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn one_login_from_one_address_waits_after_ten_attempts() {
-        let (rates, ana) = (Rates::new(true), UserId::fresh());
+        let rates = Rates::new(true);
+        let ana = UserId::fresh();
         let client = Some("10.0.0.1".parse().unwrap());
         for _ in 0..limits::LOGIN_ATTEMPTS_MAX {
             rates.login(client, Login::Account(ana)).unwrap();
@@ -179,7 +182,7 @@ mod tests {
         assert!((0..=limits::ADDRESS_ATTEMPTS_MAX).any(|_| rates.attempt(client).is_err()));
     }
 
-    /// Attempts until the rate is used up, each from another place of a network.
+    /// The number of attempts until the rate is used up, each from another address of a network.
     fn attempts(place: impl Fn(u16) -> String) -> u32 {
         let rates = Rates::new(true);
         let is_taken = |number: &u16| rates.attempt(Some(place(*number).parse().unwrap())).is_ok();
@@ -198,7 +201,8 @@ mod tests {
 
     #[test]
     fn to_hear_that_a_name_is_taken_costs_more() {
-        let (rates, client) = (Rates::new(true), Some("10.0.0.1".parse().unwrap()));
+        let rates = Rates::new(true);
+        let client = Some("10.0.0.1".parse().unwrap());
         let told = (0..100).take_while(|_| rates.registration(client).is_ok() && rates.taken(client).is_ok()).count();
         assert!((1..=8).contains(&told), "{told}");
         let other = Some("10.0.0.2".parse().unwrap());
@@ -208,7 +212,8 @@ mod tests {
 
     #[test]
     fn people_are_put_into_rooms_at_a_rate() {
-        let (rates, ana) = (Rates::new(true), UserId::fresh());
+        let rates = Rates::new(true);
+        let ana = UserId::fresh();
         rates.participants(ana, limits::ROOM_PARTICIPANTS_NEW_MAX).unwrap();
         assert!(rates.participants(ana, 2).is_err());
         rates.participants(UserId::fresh(), 2).unwrap();

@@ -1,4 +1,5 @@
-//! How often a user may open sockets on one room or post: clients that reconnect in a loop are held back, not refused.
+//! Limits how often a user may open sockets on one room or post. Clients that reconnect in a loop are delayed, not
+//! refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,25 +14,25 @@ use crate::limits::{
     HANDSHAKE_EVERY, HANDSHAKE_HELD_MAX, HANDSHAKES_HELD_KEY_MAX, HANDSHAKES_HELD_USER_MAX, RATE_KEYS_MAX,
 };
 
-/// The pace of handshakes, or none.
+/// The rate of handshakes; `None` when it is unlimited.
 pub(crate) struct Reconnects(Option<Arc<Turnstiles>>);
 
 struct Turnstiles {
     of_keys: DashMap<(UserId, Topic), Arc<Turnstile>>,
-    /// Handshakes that wait, by user.
+    /// The number of waiting handshakes of each user.
     held: DashMap<UserId, usize>,
-    /// At so many keys those that nobody has used for a while are dropped.
+    /// When the table reaches this size, keys that nobody has used for a while are dropped.
     sweep_at: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Turnstile {
-    /// When the last one passed. Who waits for the lock is served in the order of coming.
+    /// When the last handshake passed. The lock serves its waiters in the order of arrival.
     passed: Mutex<Option<Instant>>,
     held: AtomicUsize,
 }
 
-/// What becomes of a handshake.
+/// The decision about a handshake.
 pub(crate) enum Pass {
     /// It goes on.
     Now,
@@ -41,7 +42,7 @@ pub(crate) enum Pass {
     Never,
 }
 
-/// A handshake that waits. Dropped, it gives up its place.
+/// A handshake that waits. Dropping it gives up its place.
 pub(crate) struct Held {
     turnstiles: Arc<Turnstiles>,
     turnstile: Arc<Turnstile>,
@@ -67,7 +68,7 @@ impl Reconnects {
             return Pass::Now;
         }
         let is_crowded = |before: usize, most| before >= most;
-        // Both are counted before either is judged, and given back together.
+        // Both counters are raised before either is checked, and lowered together.
         let of_key = turnstile.held.fetch_add(1, Ordering::Relaxed);
         let of_user = {
             let mut held = turnstiles.held.entry(user).or_default();
@@ -96,7 +97,7 @@ impl Turnstiles {
 }
 
 impl Held {
-    /// Waits for its turn. False when that does not come in time.
+    /// Waits for its turn. Returns false if that takes too long.
     pub async fn turn(self) -> bool {
         let turn = async {
             let mut passed = self.turnstile.passed.lock().await;
@@ -128,8 +129,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_a_second_for_each_user_and_room_and_the_rest_in_their_order() {
-        let (reconnects, [ana, beto]) = (Reconnects::new(true), [UserId::fresh(), UserId::fresh()]);
-        let (room, post) = (Topic::Room(RoomId::fresh()), Topic::Post(PostId::fresh()));
+        let reconnects = Reconnects::new(true);
+        let [ana, beto] = [UserId::fresh(), UserId::fresh()];
+        let room = Topic::Room(RoomId::fresh());
+        let post = Topic::Post(PostId::fresh());
         for (user, topic) in [(ana, room), (beto, room), (ana, post)] {
             assert!(matches!(reconnects.pass(user, topic), Pass::Now));
         }
@@ -140,8 +143,9 @@ mod tests {
             held.push(one);
         }
         assert!(matches!(reconnects.pass(ana, room), Pass::Never));
-        // Those in between give up.
-        let (first, last) = (held.remove(0), held.pop().unwrap());
+        // The ones in between give up.
+        let first = held.remove(0);
+        let last = held.pop().unwrap();
         drop(held);
         assert!(first.turn().await && began.elapsed() >= HANDSHAKE_EVERY);
         assert!(last.turn().await && began.elapsed() >= HANDSHAKE_EVERY * 2);
@@ -152,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_user_waits_at_a_bounded_number_of_doors_and_old_keys_go() {
-        let (reconnects, ana) = (Reconnects::new(true), UserId::fresh());
+        let reconnects = Reconnects::new(true);
+        let ana = UserId::fresh();
         let mut held = Vec::new();
         'rooms: loop {
             let room = Topic::Room(RoomId::fresh());

@@ -1,4 +1,4 @@
-//! How many sockets a user has on each topic: beyond a bound the oldest is to go.
+//! Counts each user's sockets on each topic; above a bound the oldest one must go.
 
 use dashmap::{DashMap, Entry};
 use smallvec::SmallVec;
@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 use crate::ids::{SessionKey, Topic, UserId};
 use crate::limits::{SOCKETS_PER_LISTENER_MAX, SOCKETS_PER_PLACE_MAX};
 
-/// Every user's sockets over all shards, oldest first; or none, where nobody counts. Touched when a socket comes and goes.
+/// Every user's sockets over all shards, oldest first; `None` when they are not counted. Changed when a socket opens or
+/// closes.
 #[derive(Default)]
 pub(crate) struct Sockets(Option<DashMap<(UserId, Topic), OldestFirst>>);
 
@@ -17,7 +18,7 @@ impl Sockets {
         Self(is_on.then(DashMap::new))
     }
 
-    /// A socket came. The one that has to go for it, which is counted no more.
+    /// A socket opened. Returns the oldest one if it must go; that one is no longer counted.
     pub fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<SessionKey> {
         let most = match topic {
             Topic::Room(_) | Topic::Post(_) => SOCKETS_PER_PLACE_MAX,
@@ -47,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_and_nothing_is_left_behind() {
-        let (sockets, [ana, beto]) = (Sockets::new(true), [UserId::fresh(), UserId::fresh()]);
+        let sockets = Sockets::new(true);
+        let [ana, beto] = [UserId::fresh(), UserId::fresh()];
         let key = |index: usize| SessionKey { shard: ShardId(1), index: u32::try_from(index).unwrap(), generation: 0 };
         let room = Topic::Room(RoomId::fresh());
         for (topic, most) in [(room, SOCKETS_PER_PLACE_MAX), (Topic::Feed(ana), SOCKETS_PER_LISTENER_MAX)] {

@@ -1,4 +1,4 @@
-//! Access and refresh tokens: made and checked as SimpleJWT makes and checks them.
+//! Access and refresh tokens, made and checked as SimpleJWT does.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,26 +13,26 @@ use crate::clock::Timestamp;
 use crate::ids::{FamilyId, UserId};
 use crate::limits;
 
-/// `{"alg":"HS256","typ":"JWT"}`, the only header we write and the one that nearly all tokens have.
+/// `{"alg":"HS256","typ":"JWT"}`: the only header we write, and the header of nearly all tokens.
 const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
 /// A token that passed every check that needs no database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// Whose it is. Whether the user exists and is active is the store's to say.
+    /// The token's user. Only the store knows whether the user exists and is active.
     pub user: UserId,
-    /// First second, since 1970, at which it is no longer valid.
+    /// The first second, since 1970, at which the token is no longer valid.
     pub expires: i64,
     /// Its own name.
     pub jti: String,
-    /// The login that it goes back to.
+    /// The login that the token descends from.
     pub family: FamilyId,
 }
 
-/// An access token with the refresh token that outlives it.
+/// An access token and the refresh token that renews it.
 #[derive(Clone, Serialize)]
 pub struct Pair {
-    /// For the next 30 days.
+    /// Valid for the next 30 days.
     pub refresh: String,
     /// For the next hour.
     pub access: String,
@@ -44,18 +44,18 @@ impl fmt::Debug for Pair {
     }
 }
 
-/// Why a token is not taken. The client's next step is the same for all: log in or refresh.
+/// Why a token is refused. The client's next step is always the same: log in or refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
-    /// No token of ours, a signature of somebody else's, or past its end.
+    /// It is not a token, has a wrong signature, or has expired.
     Invalid,
-    /// Refresh in place of access, or the other way round.
+    /// A refresh token where an access token is needed, or the reverse.
     WrongType,
     /// No `token_type`.
     NoType,
     /// No `jti`.
     NoId,
-    /// No `user_id` that is one.
+    /// It has no valid `user_id`.
     NoUser,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Display for TokenError {
 
 impl std::error::Error for TokenError {}
 
-/// Claims in the order in which SimpleJWT writes them.
+/// The claims in the order in which SimpleJWT writes them.
 #[derive(Serialize)]
 struct NewClaims<'a> {
     token_type: &'a str,
@@ -91,7 +91,7 @@ struct NewClaims<'a> {
     family: FamilyId,
 }
 
-/// What is looked at. Numbers may come with a fraction (RFC 7519 §2, NumericDate).
+/// The claims that are checked. Numbers may have a fraction (RFC 7519 §2, NumericDate).
 #[derive(Deserialize)]
 struct Claims<'a> {
     #[serde(borrow)]
@@ -105,7 +105,7 @@ struct Claims<'a> {
     family: Option<serde_json::Value>,
 }
 
-/// Makes and checks tokens with one secret. HS256 is fixed here: what a token's header says can only make it fail.
+/// Makes and checks tokens with one secret. The algorithm is always HS256; a token's header cannot choose another.
 pub struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -118,34 +118,34 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// The secret's bytes as they are, Django's `JWT_SECRET_KEY`.
+    /// `secret` is used as it is, like Django's `JWT_SECRET_KEY`.
     pub fn new(secret: &[u8]) -> Self {
         crate::access::crypto::install();
         Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
     }
 
-    /// An access token of the usual life.
+    /// An access token of the usual lifetime.
     pub fn issue_access(&self, user: UserId, now: Timestamp) -> String {
         self.issue_access_for(user, now, limits::ACCESS_TOKEN_SECONDS)
     }
 
-    /// An access token of `seconds`, for development and load tests.
+    /// An access token that lives `seconds`, for development and load tests.
     pub fn issue_access_for(&self, user: UserId, now: Timestamp, seconds: i64) -> String {
         let whose = Whose { user, family: FamilyId::begun(now) };
         self.sign("access", whose, now.seconds(), now.seconds().saturating_add(seconds))
     }
 
-    /// What a login hands out that began now.
+    /// The tokens of a login that begins now.
     pub fn issue_pair(&self, user: UserId, now: Timestamp) -> Pair {
         self.issue_pair_of(user, FamilyId::begun(now), now)
     }
 
-    /// What a login hands out that began a while ago.
+    /// The tokens of a login that began earlier.
     pub fn issue_pair_of(&self, user: UserId, family: FamilyId, now: Timestamp) -> Pair {
         self.pair_since(Whose { user, family }, now, now.seconds())
     }
 
-    /// What a refresh hands out for a checked refresh token: the access token keeps its `iat`, as Django's does.
+    /// New tokens for a checked refresh token. The access token keeps its `iat`, as in Django.
     pub fn renew(&self, refresh: &Refresh, now: Timestamp) -> Pair {
         let Access { user, family, .. } = refresh.token;
         self.pair_since(Whose { user, family }, now, refresh.issued)
@@ -154,7 +154,7 @@ impl Tokens {
     /// Checks an access token. Called once for each request and connection.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first check that failed.
     pub fn verify_access(&self, token: &str, now: Timestamp) -> Result<Access, TokenError> {
         self.verify(token, "access", now).map(|refresh| refresh.token)
     }
@@ -162,7 +162,7 @@ impl Tokens {
     /// Checks a refresh token.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first check that failed.
     pub fn verify_refresh(&self, token: &str, now: Timestamp) -> Result<Refresh, TokenError> {
         self.verify(token, "refresh", now)
     }
@@ -204,7 +204,7 @@ impl Tokens {
             Ok(false) | Err(_) => return Err(TokenError::Invalid),
         }
         let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Invalid)?;
-        // An array would be read as the claims in their order.
+        // serde would read an array as the claims in order.
         if !json.trim_ascii_start().starts_with(b"{") {
             return Err(TokenError::Invalid);
         }
@@ -213,14 +213,15 @@ impl Tokens {
     }
 }
 
-/// Whose tokens, and of which login.
+/// The user and the login of a token.
 #[derive(Clone, Copy)]
 struct Whose {
     user: UserId,
     family: FamilyId,
 }
 
-/// HS256 in other words than ours. A header that demands what we do not do (RFC 7515 §4.1.11, `crit`) is none of ours.
+/// Whether this header also means HS256, written differently. A header with a `crit` claim (RFC 7515 §4.1.11) demands
+/// extensions that we lack, so it is refused.
 fn is_known_header(header: &str) -> bool {
     let Ok(json) = URL_SAFE_NO_PAD.decode(header) else { return false };
     let Ok(fields) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json) else { return false };
@@ -230,17 +231,18 @@ fn is_known_header(header: &str) -> bool {
 /// A refresh token that passed the checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
-    /// Whose, until when, and its name.
+    /// Its user, end and name.
     pub token: Access,
-    /// Its `iat`, which access tokens made from it inherit.
+    /// Its `iat`, which access tokens renewed from it inherit.
     pub issued: i64,
 }
 
-/// In SimpleJWT's order, so that a token with two faults gets the same text.
+/// Checks in SimpleJWT's order, so that a token with two faults gets the same text.
 fn check(claims: &Claims<'_>, token_type: &str, now: Timestamp) -> Result<Refresh, TokenError> {
     let seconds = now.seconds();
     let expires = whole(claims.exp).ok_or(TokenError::Invalid)?;
-    let (begins, issued) = (optional(claims.nbf)?, optional(claims.iat)?);
+    let begins = optional(claims.nbf)?;
+    let issued = optional(claims.iat)?;
     if expires <= seconds || begins.is_some_and(|begins| begins > seconds) {
         return Err(TokenError::Invalid);
     }
@@ -253,20 +255,21 @@ fn check(claims: &Claims<'_>, token_type: &str, now: Timestamp) -> Result<Refres
     let user_id = claims.user_id.as_ref().and_then(serde_json::Value::as_str);
     let user = user_id.and_then(|text| text.parse().ok()).ok_or(TokenError::NoUser)?;
     let named = claims.family.as_ref().and_then(serde_json::Value::as_str).and_then(|text| text.parse().ok());
-    // Django's tokens and those of older servers name none: what was issued to a user within one second is one then.
+    // Tokens of Django and of older servers name no login. All tokens issued to a user within one second then count as
+    // one login.
     let family = named.filter(FamilyId::is_known).unwrap_or_else(|| FamilyId::issued(issued.unwrap_or(0)));
     let token = Access { user, expires, jti: jti.to_owned(), family };
     Ok(Refresh { token, issued: issued.unwrap_or(seconds) })
 }
 
-/// A claim that need not be there, but must be a moment if it is.
+/// A claim that may be missing, but must be a valid time if present.
 fn optional(date: Option<f64>) -> Result<Option<i64>, TokenError> {
     date.map(|date| whole(Some(date)).ok_or(TokenError::Invalid)).transpose()
 }
 
-/// The second a NumericDate falls in, if it is a sensible one.
+/// The whole second of a NumericDate, if it is in range.
 fn whole(date: Option<f64>) -> Option<i64> {
-    /// 2^53: every whole number below it is exact in an f64.
+    /// 2^53: an f64 holds every whole number below it exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let date = date.filter(|date| date.is_finite() && date.abs() < EXACT)?;
     #[expect(clippy::cast_possible_truncation, reason = "finite and below 2^53")]
@@ -314,7 +317,7 @@ mod tests {
         }
     }
 
-    /// Python's hmac, hashlib and json made it from SimpleJWT's claims.
+    /// This token was made by Python's hmac, hashlib and json from SimpleJWT's claims.
     #[test]
     fn a_token_made_by_python_is_taken() {
         let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoiYWNjZXNzIiwiZXhwIjoxNzY5OTQ1NDAwLCJpYXQiOjE3Njk5NDE4MDAsImp0aSI6IjVhMWRmYjljM2Q3ZjRkMGJhMWIwYjVhOGMyZjBlN2QxIiwidXNlcl9pZCI6ImMyOWUxNDYwLTI0MzgtNGM0MC1hMjI5LTdjMjEwYzcwMWIxYyJ9.Nq4FcHc4jhmZUBI1nNxyeVQR3UjSWt55k6vuEwsLe3k";
@@ -375,7 +378,7 @@ mod tests {
         };
         let of_iat = FamilyId::issued(1_769_941_000);
         assert_eq!(of_iat.began_ms(), 1_769_941_000_000);
-        // None, and what is none of ours: a v4, no text.
+        // No family, and families that are not ours: a v4 UUID, a value that is not a text.
         for more in ["", r#","family":"6ba7b810-9dad-41d1-80b4-00c04fd430c8""#, r#","family":7"#, r#","family":null"#] {
             assert_eq!(hs256(&claims(more)).unwrap().family, of_iat, "{more}");
         }

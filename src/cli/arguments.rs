@@ -1,4 +1,4 @@
-//! The arguments, as clap reads them.
+//! The command line's arguments, parsed by clap.
 
 use std::path::PathBuf;
 
@@ -17,35 +17,35 @@ struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve (what happens without a command, too)
+    /// Run the server (also the default without a command)
     Serve,
-    /// Bring the database to this version's tables
+    /// Create or update this version's tables in the database
     Migrate {
-        /// Only say what would be done
+        /// Only show what would be done
         #[arg(long)]
         dry_run: bool,
     },
-    /// Check database, Redis, secret, file limit and clock, and say what to do about what is wrong
+    /// Check the database, Redis, secret, file limit and clock, and say how to fix each problem
     Check,
     /// Print an access token for development
     Token {
         /// A username or a user's id
         #[arg(long, value_name = "NAME_OR_ID")]
         user: String,
-        /// How long it is valid
+        /// How many hours it is valid
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
         hours: u32,
     },
-    /// Make users, rooms and follows in bulk, for demonstrations and load tests
+    /// Create users, rooms and follows in bulk, for demonstrations and load tests
     Seed(SeedArguments),
-    /// Copy the database, also while it is in use
+    /// Copy the database, even while it is in use
     Backup {
         /// A new file
         file: PathBuf,
     },
 }
 
-/// What to make in bulk.
+/// The size of the data to create.
 #[derive(Debug, Args)]
 pub struct SeedArguments {
     /// Users
@@ -54,44 +54,44 @@ pub struct SeedArguments {
     /// Rooms
     #[arg(long, default_value_t = 10)]
     pub rooms: usize,
-    /// Members of each room [default: 100, or all users where they are fewer]
+    /// Members of each room [default: 100, or all users if there are fewer]
     #[arg(long)]
     pub members: Option<usize>,
     /// How many others each user follows
     #[arg(long, default_value_t = 0)]
     pub follows: usize,
-    /// How long the tokens are valid
+    /// How many hours the tokens are valid
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
     pub token_hours: u32,
     /// Everybody's password
     #[arg(long, default_value = "pregon-demo")]
     pub password: String,
-    /// Go ahead in a database that holds other users
+    /// Allow a database that already holds other users
     #[arg(long)]
     pub allow_existing: bool,
-    /// Where ids and tokens are written, as JSON, for its owner's eyes only
+    /// The JSON file for ids and tokens, readable only by its owner
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
-/// The settings that were given as flags.
+/// The settings given as flags.
 #[derive(Debug, Default)]
 pub struct Flags(Vec<(Setting, String)>);
 
 impl Flags {
-    /// The flags that were given, a command's own last.
+    /// The settings given as flags. Those after the command come last.
     pub fn texts(self) -> Vec<(Setting, String)> {
         self.0
     }
 }
 
-/// The arguments of this process. Prints help or a usage error and exits where clap would.
+/// Parses this process's arguments. Prints help or a usage error and exits in the cases in which clap does.
 pub fn parse() -> (Flags, Option<Command>) {
     let matches = command().get_matches();
     read(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// All commands. Each takes every setting as a flag, but only `pregon --help` lists them.
+/// All commands. Each accepts every setting as a flag, but only `pregon --help` lists them.
 fn command() -> clap::Command {
     let command = Arguments::command().after_help("Settings are flags, too: `pregon --help` lists them.");
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();

@@ -1,23 +1,24 @@
-//! `pregon check`: one line for each thing that serving needs, and what to do about what is wrong.
+//! `pregon check`: one line for each thing that the server needs, with advice where it is missing.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 
-use crate::cli::{database, say};
+use crate::cli::database;
+use crate::cli::output::say;
 use crate::clock::Timestamp;
 use crate::config::{Database, Settings};
 use crate::django::Mode;
 use crate::engine::net::send::{Io, Sender};
 use crate::limits::STRETCH_VISITS_MAX;
 
-/// Below this a server takes some hundred connections and then fails in odd ways.
+/// With fewer, a server takes some hundred connections and then fails in odd ways.
 const FILES_MIN: u64 = 4096;
-/// A day before this program was written.
+/// A date before this program was written.
 const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
 
-/// Success only when every line is.
+/// Prints all lines. It succeeds only if each check does.
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let findings = [
         ("database", tables(settings)),
@@ -51,13 +52,13 @@ fn tables(settings: &Settings) -> Result<String, String> {
         return Err(sentence);
     }
     match (to_do, place) {
-        (0, _) => Ok(format!("{place} has this version's tables")),
-        (to_do, Database::Sqlite(_)) => {
-            Ok(format!("{place} gets {to_do} migration(s) when the server starts, or now with pregon migrate"))
-        }
-        (to_do, Database::Mysql(_)) => {
-            Err(format!("{place} lacks {to_do} migration(s): see them with pregon migrate --dry-run, then run it"))
-        }
+        (0, _) => Ok(format!("{place} is up to date")),
+        (to_do, Database::Sqlite(_)) => Ok(format!(
+            "{place} needs {to_do} migration(s): the server applies them at its start, or pregon migrate does now"
+        )),
+        (to_do, Database::Mysql(_)) => Err(format!(
+            "{place} lacks {to_do} migration(s): show them with pregon migrate --dry-run, then run pregon migrate"
+        )),
     }
 }
 
@@ -65,7 +66,7 @@ fn redis(settings: &Settings) -> Result<String, String> {
     let Some(address) = &settings.redis else {
         return Ok(match (&settings.database, settings.django) {
             (Database::Mysql(_), Mode::Auto | Mode::On) => {
-                "not configured: beside Django, its posts, reactions and comments are not seen live".to_owned()
+                "not configured: open pages do not see Django's posts, reactions and comments live".to_owned()
             }
             _ => "not configured: one node".to_owned(),
         });
@@ -77,7 +78,7 @@ fn redis(settings: &Settings) -> Result<String, String> {
         .block_on(address.ping());
     match answered {
         Ok(()) => Ok(format!("{address} answers")),
-        Err(error) => Err(format!("{address} does not answer ({error}): start it, or mend PREGON_REDIS_URL")),
+        Err(error) => Err(format!("{address} does not answer ({error}): start it, or correct PREGON_REDIS_URL")),
     }
 }
 
@@ -85,7 +86,7 @@ fn secret(settings: &Settings) -> Result<String, String> {
     if settings.jwt_secret.is_some() {
         return Ok("set".to_owned());
     }
-    settings.secret().map(|_| "kept beside the database".to_owned()).map_err(|error| error.to_string())
+    settings.secret().map(|_| "stored beside the database".to_owned()).map_err(|error| error.to_string())
 }
 
 fn media(settings: &Settings) -> Result<String, String> {
@@ -97,13 +98,13 @@ fn media(settings: &Settings) -> Result<String, String> {
     match tried {
         Ok(()) => Ok(format!("{} takes files", path.display())),
         Err(error) => {
-            Err(format!("{} takes no files ({error}): make it writable or set PREGON_MEDIA_DIR", path.display()))
+            Err(format!("{} is not writable ({error}): make it writable or set PREGON_MEDIA_DIR", path.display()))
         }
     }
 }
 
 fn file_limit() -> Result<String, String> {
-    // The server raises its own limit to the hard one, so that is the one that counts.
+    // The server raises its own limit to the hard limit, so the hard limit counts.
     match getrlimit(Resource::Nofile).maximum {
         None => Ok("none".to_owned()),
         Some(most) if most >= FILES_MIN => Ok(format!("{most} open files")),
@@ -116,16 +117,18 @@ fn file_limit() -> Result<String, String> {
 
 fn network(io: Io) -> Result<String, String> {
     match Sender::new(io, STRETCH_VISITS_MAX).map(|sender| sender.io()) {
-        Ok(Io::Uring) => Ok("frames leave by io_uring".to_owned()),
-        Ok(_) if io == Io::Auto => Ok("frames leave one by one: this kernel or container gives no io_uring".to_owned()),
-        Ok(_) => Ok("frames leave one by one, as PREGON_IO says".to_owned()),
-        Err(error) => Err(format!("this kernel or container gives no io_uring ({error}): set PREGON_IO=auto")),
+        Ok(Io::Uring) => Ok("frames are sent by io_uring".to_owned()),
+        Ok(_) if io == Io::Auto => {
+            Ok("frames are sent one by one: this kernel or container does not allow io_uring".to_owned())
+        }
+        Ok(_) => Ok("frames are sent one by one, as PREGON_IO says".to_owned()),
+        Err(error) => Err(format!("this kernel or container does not allow io_uring ({error}): set PREGON_IO=auto")),
     }
 }
 
 fn clock(now: Timestamp) -> Result<String, String> {
     if now < EARLIEST {
-        return Err(format!("it is not {now}: set the system's clock, since tokens and messages go by it"));
+        return Err(format!("it cannot be {now}: set the system's clock, because tokens and messages depend on it"));
     }
     Ok(now.to_string())
 }

@@ -1,18 +1,18 @@
-//! What commands do with either database.
+//! The commands that work on the database, SQLite or MySQL.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::cli::say;
+use crate::cli::output::say;
 use crate::clock::Zone;
 use crate::config::{Database, Settings};
 use crate::ids::UserId;
 use crate::store::mysql::{self, IdForm, Step};
 use crate::store::sqlite::{self, SeedPlan, Seeded};
 
-/// Runs what a server answers to, on an event loop of its own.
+/// Runs a server's asynchronous code on an event loop of its own.
 fn block_on<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T>
 where
     E: Into<anyhow::Error>,
@@ -21,7 +21,7 @@ where
     runtime.block_on(work).map_err(Into::into)
 }
 
-/// Takes the plan's steps, unless it is a dry run, and shows where that leaves them.
+/// Applies the migrations, unless it is a dry run, and prints the plan afterwards.
 pub fn migrate(settings: &Settings, dry_run: bool) -> Result<()> {
     match &settings.database {
         Database::Sqlite(file) => {
@@ -31,7 +31,7 @@ pub fn migrate(settings: &Settings, dry_run: bool) -> Result<()> {
             sqlite::migrate(file, true)?.iter().try_for_each(|line| say(&line.to_string()))?;
         }
         Database::Mysql(link) => {
-            // Whose database it is shows before the first step alone.
+            // Only before the first migration do the tables show which program made them.
             let zone_to_set = settings.zone_to_set(&block_on(mysql::plan(link))?);
             if !dry_run {
                 block_on(mysql::migrate(link, IdForm::Fitting))?;
@@ -44,7 +44,7 @@ pub fn migrate(settings: &Settings, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-/// How many steps are to be taken, and what else to do before the database is served.
+/// The number of pending migrations, and other work that is needed before the database can be served.
 pub fn steps_to_do(settings: &Settings) -> Result<(usize, Option<String>)> {
     Ok(match &settings.database {
         Database::Sqlite(file) => {
@@ -57,7 +57,7 @@ pub fn steps_to_do(settings: &Settings) -> Result<(usize, Option<String>)> {
     })
 }
 
-/// What to do about texts that the database cannot hold.
+/// What to do about columns that cannot store all characters.
 pub fn characters_to_change(settings: &Settings) -> Result<Option<String>> {
     match &settings.database {
         Database::Sqlite(_) => Ok(None),
@@ -65,7 +65,7 @@ pub fn characters_to_change(settings: &Settings) -> Result<Option<String>> {
     }
 }
 
-/// The user behind a username or an id.
+/// The user with this username or id.
 pub fn find_user(database: &Database, user: &str) -> Result<Option<UserId>> {
     match database {
         Database::Sqlite(file) => find_in_file(file, user),
@@ -75,7 +75,7 @@ pub fn find_user(database: &Database, user: &str) -> Result<Option<UserId>> {
 
 fn find_in_file(database: &Path, user: &str) -> Result<Option<UserId>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || format!("{} cannot be read: start the server once, or run pregon migrate", database.display());
+    let open = || format!("cannot read {}: start the server once, or run pregon migrate", database.display());
     let connection = Connection::open_with_flags(database, flags).with_context(open)?;
     let id = user.parse::<UserId>().map_or_else(|_| String::new(), UserId::hex);
     let found: Option<String> = connection
@@ -96,7 +96,7 @@ pub fn seed(database: &Database, zone: Zone, plan: &SeedPlan) -> Result<Seeded> 
     }
 }
 
-/// A copy in a new file.
+/// Copies the database into a new file.
 pub fn backup(database: &Database, to: &Path) -> Result<()> {
     match database {
         Database::Sqlite(file) => Ok(sqlite::backup(file, to)?),

@@ -1,4 +1,4 @@
-//! Where log lines go, and how they look.
+//! Sets up the log: its destination and format.
 
 use std::io::IsTerminal;
 
@@ -7,11 +7,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 
-/// To standard error, from now on.
+/// From now on the log goes to standard error.
 pub fn start(settings: &Settings) -> Result<()> {
     let filter = settings.log_level.parse::<EnvFilter>().context("PREGON_LOG_LEVEL")?;
-    // A line that cannot be written (the log's disk is full) is lost. Otherwise the subscriber would complain on standard
-    // error with `eprintln!`, which panics, and take the thread along that had something to say.
+    // A line that cannot be written (the log's disk is full) is dropped. Without this the subscriber would report the
+    // failure with `eprintln!`, which panics and ends the thread that logged.
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let started = match settings.log_format {

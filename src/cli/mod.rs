@@ -1,9 +1,10 @@
-//! The command line: arguments become settings and one thing to do.
+//! The command line: turns arguments into settings and runs one command.
 
 mod arguments;
 mod check;
 mod database;
 mod logging;
+mod output;
 mod seed;
 mod token;
 
@@ -13,11 +14,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::arguments::{Command, Flags};
+use crate::cli::output::say;
 use crate::config::Settings;
 
-/// Does what the arguments say. An error is one sentence on standard error.
+/// Runs the command. An error is printed as one sentence on standard error.
 pub fn run() -> ExitCode {
-    // What is made from here on is for its owner alone: the database with its journal, backups, uploads, their folders.
+    // Only the owner may read the files made from here on: the database with its journal, backups, uploads and their
+    // folders.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let (flags, command) = arguments::parse();
     match act(flags, command) {
@@ -48,9 +51,4 @@ fn act(flags: Flags, command: Option<Command>) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// One line on standard output.
-fn say(line: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{line}")
 }

@@ -1,4 +1,4 @@
-//! `pregon seed`: users and rooms in bulk, with their tokens in a file for demonstrations and load tests.
+//! `pregon seed`: creates users and rooms in bulk, and writes their tokens to a file for demonstrations and load tests.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{BufWriter, Write};
@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::access::password;
 use crate::access::token::Tokens;
 use crate::cli::arguments::SeedArguments;
-use crate::cli::{database, say};
+use crate::cli::database;
+use crate::cli::output::say;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::ids::{RoomId, UserId};
@@ -35,13 +36,14 @@ struct FixtureRoom<'a> {
     members: &'a [usize],
 }
 
-/// Of a room, where nothing else is said and there are as many users.
+/// The members of a room if none are given and there are enough users.
 const MEMBERS: usize = 100;
 
-/// Makes them and writes `{"users":[{"id","username","token"}],"rooms":[{"id","members"}]}`.
+/// Creates the data and writes `{"users":[{"id","username","token"}],"rooms":[{"id","members"}]}`.
 pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
     let tokens = Tokens::new(settings.secret()?.bytes());
-    // First the file: nothing is made when there is nowhere to tell of it. An earlier one keeps its content until then.
+    // The file is opened first, so that nothing is created if it cannot be written. An existing file keeps its content
+    // for now.
     let is_new = !plan.out.exists();
     let unwritable = || format!("{} cannot be written", plan.out.display());
     let mut options = OpenOptions::new();
@@ -70,7 +72,8 @@ pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
         users: users.collect(),
         rooms: seeded.rooms.iter().map(|(id, members)| FixtureRoom { id: *id, members }).collect(),
     };
-    // Only now: the tokens of a database that refused to be filled again are still in it.
+    // Only now is the old content removed: if the database refused the data, the file still holds the tokens of the
+    // earlier run.
     if file.metadata().with_context(unwritable)?.is_file() {
         file.set_len(0).and_then(|()| file.set_permissions(Permissions::from_mode(0o600))).with_context(unwritable)?;
     }

@@ -3,14 +3,15 @@
 use anyhow::{Result, bail};
 
 use crate::access::token::Tokens;
-use crate::cli::{database, say};
+use crate::cli::database;
+use crate::cli::output::say;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 
 /// Prints the token of a user who exists.
 pub fn run(settings: &Settings, user: &str, hours: u32) -> Result<()> {
     let Some(id) = database::find_user(&settings.database, user)? else {
-        bail!("{user:?} is no user of {}: give a username or an id", settings.database);
+        bail!("{user:?} is not a user of {}: give a username or an id", settings.database);
     };
     let tokens = Tokens::new(settings.secret()?.bytes());
     say(&tokens.issue_access_for(id, Timestamp::now(), i64::from(hours) * 3600))?;

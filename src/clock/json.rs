@@ -1,6 +1,8 @@
-//! How times look in JSON: one form for a whole process.
+//! How times look in JSON: one form for the whole process.
 
 use std::sync::OnceLock;
+
+use chrono::DateTime;
 
 use super::{Timestamp, Zone};
 
@@ -10,21 +12,21 @@ pub enum JsonTimes {
     /// RFC 3339 in UTC with six digits and `Z`: `2026-02-01T10:30:00.000000Z`.
     #[default]
     Utc,
-    /// What a clock in the zone shows, without saying where it hangs; no fraction when it is zero: `2026-02-01T05:30:00`.
-    /// As Django does it with `USE_TZ = False`.
+    /// The wall clock of a zone, without the zone's name, and without a fraction if it is zero: `2026-02-01T05:30:00`.
+    /// Django writes this with `USE_TZ = False`.
     Naive(Zone),
 }
 
-/// Set once, before the first time is shown: a style that travelled with every value would cost each of them.
+/// Set once, before the first time is written. Carrying the style in every value would cost memory in each of them.
 static CURRENT: OnceLock<JsonTimes> = OnceLock::new();
 
 impl JsonTimes {
-    /// Makes this the form of the process; false when another was chosen before.
+    /// Sets this form for the process. Returns false if another one was set before.
     pub fn choose(self) -> bool {
         *CURRENT.get_or_init(|| self) == self
     }
 
-    pub(super) fn current() -> Self {
+    fn current() -> Self {
         CURRENT.get().copied().unwrap_or_default()
     }
 
@@ -39,8 +41,8 @@ impl JsonTimes {
         }
     }
 
-    /// The moment of a naive text that a client sent, read as if it were of UTC.
-    pub(super) fn moment(self, wall: Timestamp) -> Timestamp {
+    /// The moment of a naive text that a client sent; `wall` is that text read as UTC.
+    fn moment(self, wall: Timestamp) -> Timestamp {
         match self {
             Self::Utc => wall,
             Self::Naive(zone) => zone.moment(wall),
@@ -48,7 +50,22 @@ impl JsonTimes {
     }
 }
 
-/// A time's text, where it was made.
+impl Timestamp {
+    /// Reads a time that a client sent: RFC 3339 with any offset, or a naive text in the zone in which times are shown.
+    pub fn from_client_text(text: &str) -> Option<Self> {
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(moment) => Some(Self(moment.timestamp_micros())),
+            Err(_) => Self::from_database_text(text).map(|wall| JsonTimes::current().moment(wall)),
+        }
+    }
+
+    /// The form in which this process shows times to clients.
+    pub fn json(self) -> JsonTime {
+        JsonTimes::current().text(self)
+    }
+}
+
+/// A time's text, kept on the stack.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonTime {
     text: [u8; 27],

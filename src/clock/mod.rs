@@ -1,4 +1,4 @@
-//! Time as a value: microseconds since 1970, handed to whoever needs it.
+//! Time as a value: microseconds since 1970, passed to those who need it.
 
 mod json;
 mod zone;
@@ -17,7 +17,7 @@ pub use zone::{UnknownZone, Zone};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment of the call by the system's clock.
+    /// The current time of the system's clock.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
@@ -28,38 +28,25 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// This moment moved by `seconds`, which may be negative.
+    /// This moment plus `seconds`, which may be negative.
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
-    /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, always 26 characters: sorts as text as it does in time. A message is stored
-    /// with three of these; on them chrono's formatter spent 13,000 instructions, a ninth of what the write lane did.
+    /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, always 26 characters, so that texts sort like times. Each stored message
+    /// has three of these; chrono's formatter spent 13,000 instructions on them, a ninth of the write lane's work.
     pub fn database_text(self) -> String {
         let mut text = self.rfc3339();
         text[10] = b' ';
         std::str::from_utf8(&text[..26]).unwrap_or_default().to_owned()
     }
 
-    /// Reads [`Self::database_text`], with or without a fraction, with a blank or a `T` between.
+    /// Reads [`Self::database_text`], with or without a fraction, with a blank or a `T` in the middle.
     pub fn from_database_text(text: &str) -> Option<Self> {
         Self::parse(text, "%Y-%m-%d %H:%M:%S%.f").or_else(|| Self::parse(text, "%Y-%m-%dT%H:%M:%S%.f"))
     }
 
-    /// Reads a time a client sent: RFC 3339 with any offset, or naive and then of the zone in which times are shown.
-    pub fn from_client_text(text: &str) -> Option<Self> {
-        match DateTime::parse_from_rfc3339(text) {
-            Ok(moment) => Some(Self(moment.timestamp_micros())),
-            Err(_) => Self::from_database_text(text).map(|wall| JsonTimes::current().moment(wall)),
-        }
-    }
-
-    /// As this process shows times to clients.
-    pub fn json(self) -> JsonTime {
-        JsonTimes::current().text(self)
-    }
-
-    /// RFC 3339 in UTC with six digits and `Z`. Two of these are in every message, so no format string is read for them.
+    /// RFC 3339 in UTC with six digits and `Z`. Written by hand because each message has two of these.
     fn rfc3339(self) -> [u8; 27] {
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         let Civil { year, month, day, hour, minute, second, micros } = self.civil();
@@ -73,23 +60,28 @@ impl Timestamp {
         text
     }
 
-    /// Calendar and clock in UTC, for years of four digits; what is outside was never a time of ours.
+    /// Calendar and clock in UTC, for years of four digits; the server never makes other times.
     pub fn civil(self) -> Civil {
         const DAY_MICROS: i64 = 86_400_000_000;
         let moment = self.0.clamp(-62_167_219_200_000_000, 253_402_300_799_999_999);
-        let (days, rest) = (moment.div_euclid(DAY_MICROS), moment.rem_euclid(DAY_MICROS));
+        let days = moment.div_euclid(DAY_MICROS);
+        let rest = moment.rem_euclid(DAY_MICROS);
         let (year, month, day) = civil(days);
         let seconds = rest / 1_000_000;
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let hour = seconds / 3600;
+        let minute = seconds / 60 % 60;
+        let second = seconds % 60;
         Civil { year, month, day, hour, minute, second, micros: rest % 1_000_000 }
     }
 
-    /// The moment of a calendar and a clock in UTC; `None` where there is no such day or time, as in `0000-00-00`.
+    /// The moment of a calendar and clock in UTC; `None` if there is no such day or time, as in `0000-00-00`.
     pub fn from_civil(civil: Civil) -> Option<Self> {
         let narrow = |number: i64| u32::try_from(number).ok();
         let year = i32::try_from(civil.year).ok()?;
         let date = chrono::NaiveDate::from_ymd_opt(year, narrow(civil.month)?, narrow(civil.day)?)?;
-        let (hour, minute, second) = (narrow(civil.hour)?, narrow(civil.minute)?, narrow(civil.second)?);
+        let hour = narrow(civil.hour)?;
+        let minute = narrow(civil.minute)?;
+        let second = narrow(civil.second)?;
         let moment = date.and_hms_micro_opt(hour, minute, second, narrow(civil.micros)?)?;
         Some(Self(moment.and_utc().timestamp_micros()))
     }
@@ -103,7 +95,7 @@ impl Timestamp {
     }
 }
 
-/// Calendar and clock: what a `datetime(6)` column holds.
+/// Calendar and clock, as in a `datetime(6)` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Civil {
     /// 0 to 9999.
@@ -122,11 +114,13 @@ pub struct Civil {
     pub micros: i64,
 }
 
-/// Year, month and day of a day counted from 1970-01-01, by shifting the year to begin in March, so that the odd day
-/// comes last; 719,468 days lie between 0000-03-01 and 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Year, month and day of a day counted from 1970-01-01. The year is shifted to begin in March, so that the leap day
+/// comes last; 719,468 days lie between 0000-03-01 and 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date
+/// algorithms").
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
@@ -135,7 +129,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-/// Writes `number` into the whole of `place`, with leading zeros.
+/// Fills all of `place` with `number`, with leading zeros.
 fn digits(place: &mut [u8], mut number: i64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
@@ -175,10 +169,10 @@ mod tests {
     fn the_fast_text_is_chronos() {
         let ends =
             [Timestamp(-62_167_219_200_000_000), Timestamp(253_402_300_799_999_999), Timestamp(0), Timestamp(-1)];
-        // 11 days and a bit, so that every day of the year and every hour comes by.
+        // Steps of a little more than 11 days meet every day of the year and every hour.
         let steps = (-200_000..200_000_i64).map(|step| Timestamp(step * 987_654_321_013));
         for moment in ends.into_iter().chain(steps) {
-            // Years of four digits, as texts have them.
+            // Texts have years of four digits.
             if (ends[0]..=ends[1]).contains(&moment) {
                 assert_eq!(Timestamp::from_civil(moment.civil()), Some(moment));
             }

@@ -1,4 +1,4 @@
-//! The zone of wall clocks: databases that Django made hold local times without saying of where.
+//! The zone of wall clocks: databases that Django made may hold local times without naming the zone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use chrono_tz::Tz;
 
 use super::Timestamp;
 
-/// Where a wall clock hangs.
+/// The zone of a wall clock.
 ///
-/// A wall time is a [`Timestamp`] here, too: that of the moment at which a clock in UTC shows the same.
+/// A wall time is a [`Timestamp`], too: the moment at which a clock in UTC shows the same digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Zone {
     /// No shift.
@@ -21,7 +21,7 @@ pub enum Zone {
 }
 
 impl Zone {
-    /// What the wall clock shows at `moment`.
+    /// The wall time at `moment`.
     pub fn wall(self, moment: Timestamp) -> Timestamp {
         match self {
             Self::Utc => moment,
@@ -29,13 +29,14 @@ impl Zone {
         }
     }
 
-    /// The moment at which the wall clock shows `wall`. Of an hour that comes twice it is the first; of one that is left
-    /// out, as if the clock had not been put forward: where summer time is kept, two hours a year cannot be told for sure.
+    /// The moment at which the wall clock shows `wall`. An hour that comes twice (end of summer time) means its first
+    /// pass; a skipped hour (start of summer time) is read as if the clock had not been put forward. So two hours a
+    /// year are ambiguous.
     pub fn moment(self, wall: Timestamp) -> Timestamp {
         let Self::Named(zone) = self else { return wall };
         let seconds = match zone.from_local_datetime(&wall.utc().naive_utc()) {
             MappedLocalTime::Single(local) | MappedLocalTime::Ambiguous(local, _) => local.offset().fix(),
-            // A few hours before, the clock had not been put forward yet.
+            // A few hours earlier the clock had not been put forward yet.
             MappedLocalTime::None => {
                 zone.offset_from_utc_datetime(&wall.plus_seconds(-26 * 3600).utc().naive_utc()).fix()
             }
@@ -44,8 +45,8 @@ impl Zone {
         wall.plus_seconds(-i64::from(seconds))
     }
 
-    /// The moment for what happens `now`, after something that happened at `last`: later by the wall clock, and one that
-    /// is read back as it was written. While an hour comes for the second time, it is a moment of the first.
+    /// The moment to store for an event at `now`, after an event at `last`. It is later by the wall clock, and reads
+    /// back as it was written. During the second pass of an hour it is a moment of the first pass.
     pub fn next(self, last: Timestamp, now: Timestamp) -> Timestamp {
         match self {
             Self::Utc => now.max(Timestamp(last.0 + 1)),
@@ -58,7 +59,7 @@ fn offset_seconds(zone: Tz, moment: Timestamp) -> i64 {
     i64::from(zone.offset_from_utc_datetime(&moment.utc().naive_utc()).fix().local_minus_utc())
 }
 
-/// No zone of that name.
+/// There is no zone of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownZone;
 
@@ -106,8 +107,9 @@ mod tests {
     fn what_comes_later_is_later_on_the_wall_and_reads_back() {
         for zone in ["Europe/Madrid", "America/Bogota", "UTC", "Australia/Lord_Howe"] {
             let zone: Zone = zone.parse().unwrap();
-            // Every hour of a year, and in between some that follow each other at once.
-            let (mut last, start) = (time("2026-01-01 00:00:00"), time("2026-01-01 00:30:00"));
+            // Every hour of a year, and in between some events that follow each other at once.
+            let mut last = time("2026-01-01 00:00:00");
+            let start = time("2026-01-01 00:30:00");
             for hour in 0..24 * 365 {
                 for micros in [0, 0, 1, 1_799_999_999] {
                     let now = Timestamp(start.plus_seconds(hour * 3600).0 + micros);
@@ -120,7 +122,7 @@ mod tests {
             }
         }
         let madrid: Zone = "Europe/Madrid".parse().unwrap();
-        // The last of the hour that comes twice: nothing of its second coming fits behind it.
+        // The last moment of the hour that comes twice: no moment of the second pass comes after it on the wall clock.
         let last = time("2026-10-25 00:59:59.999999");
         assert_eq!(madrid.next(last, time("2026-10-25 01:10:00")), time("2026-10-25 02:00:00"));
     }

@@ -1,4 +1,4 @@
-//! Which database, and what goes with it: its writers, the zone of its clock, and who else writes it.
+//! The database's settings: its address, writers, clock zone, and the other programs that write to it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const SQLITE_EXAMPLE: &str = "sqlite://data/pregon.db";
 const REDIS_EXAMPLE: &str = "redis://127.0.0.1:6379/0";
 const MYSQL_EXAMPLE: &str = "mysql://user:password@127.0.0.1:3306/social";
 
-/// Where what must last is kept.
+/// The database that holds everything durable.
 #[derive(Debug, Clone)]
 pub enum Database {
     /// A file.
@@ -24,7 +24,7 @@ pub enum Database {
 }
 
 impl fmt::Display for Database {
-    /// The file, or the database with its server; never a password.
+    /// The file, or the database with its server; never the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
@@ -34,7 +34,7 @@ impl fmt::Display for Database {
 }
 
 impl Database {
-    /// The file, if it is one.
+    /// The file, for SQLite.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(path) => Some(path),
@@ -49,7 +49,7 @@ impl Database {
             (None, None) => SQLITE_EXAMPLE.to_owned(),
         };
         if url.starts_with("mysql://") || url.starts_with("mariadb://") {
-            // A password may be in it, so the value is not repeated.
+            // The value may contain a password, so the sentence does not repeat it.
             let wrong = |what| {
                 ConfigError(format!(
                     "PREGON_DATABASE_URL {what}, but must be right as in PREGON_DATABASE_URL={MYSQL_EXAMPLE}."
@@ -97,13 +97,13 @@ impl Database {
             Self::Sqlite(_) if is_naive || zone == Zone::Utc => Ok((Zone::Utc, times)),
             Self::Sqlite(_) => Err(Setting::DbZone.wrong(
                 raw.get(Setting::DbZone).unwrap_or_default(),
-                "SQLite holds UTC, so that it must be so, unless PREGON_TIME_STYLE=naive shows local times",
+                "must be UTC with SQLite, unless PREGON_TIME_STYLE=naive shows local times",
                 "UTC",
             )),
         }
     }
 
-    /// The Redis of Django's channel layer, and whether there is a Django.
+    /// The Redis of Django's channel layer, and whether Django runs beside pregon.
     pub(super) fn neighbours(&self, raw: &Raw) -> Result<(Option<Address>, Mode), ConfigError> {
         let mode = match raw.one_of(Setting::Django, &["auto", "on", "off"])? {
             "on" => Mode::On,
@@ -113,7 +113,7 @@ impl Database {
         let url = raw.get(Setting::RedisUrl);
         if let Self::Sqlite(_) = self {
             if mode == Mode::On {
-                let must = format!("beside Django its database is needed: PREGON_DATABASE_URL={MYSQL_EXAMPLE}");
+                let must = format!("needs Django's database: PREGON_DATABASE_URL={MYSQL_EXAMPLE}");
                 return Err(Setting::Django.wrong("on", &must, "off"));
             }
             if url.is_some() {

@@ -1,17 +1,18 @@
-//! Settings: a file, the environment and flags become values that cannot be wrong, or one sentence that says what is.
+//! Settings: a file, the environment and flags become checked values, or one sentence that names the mistake.
 
 mod database;
+mod error;
 mod raw;
 mod secret;
 mod setting;
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 pub use database::Database;
+pub use error::ConfigError;
 pub use raw::Raw;
 pub use secret::Secret;
 pub use setting::{Setting, documentation};
@@ -28,104 +29,93 @@ use crate::limits;
 use crate::rest::site::Site;
 use crate::store::mysql::{self, PlanLine};
 
-/// One sentence: the setting, its value, and a right example.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(String);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-/// How a log line looks.
+/// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Everything that can be set, checked.
+/// All settings, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to listen; at least one. Port 0 lets the system choose.
+    /// The addresses to listen on; at least one. Port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
-    /// Where what must last is kept.
+    /// The database that holds everything durable.
     pub database: Database,
-    /// Where the clock of the database's times hangs.
+    /// The zone of the times in the database.
     pub zone: Zone,
-    /// The zone was set; where it was not, [`Self::zone`] is only what is usual.
+    /// Whether the zone was set. If not, [`Self::zone`] is only the default.
     pub is_zone_given: bool,
-    /// How times look in JSON.
+    /// The form of times in JSON.
     pub json_times: JsonTimes,
     /// The Redis of Django's channel layer.
     pub redis: Option<Address>,
-    /// Is there a Django beside pregon?
+    /// Whether Django runs beside pregon.
     pub django: Mode,
-    /// What tokens are signed with; `None` means the one kept beside the database (see [`Settings::secret`]).
+    /// The secret that signs tokens; `None` means the one stored beside the database (see [`Settings::secret`]).
     pub jwt_secret: Option<Secret>,
     /// Engine threads, 1 to 64.
     pub shards: usize,
-    /// Threads that write to the database, 1 to [`limits::WRITE_LANES_MAX`]. SQLite has one writer.
+    /// The number of threads that write to the database, 1 to [`limits::WRITE_LANES_MAX`]. SQLite has one writer.
     pub write_lanes: usize,
-    /// How frames leave.
+    /// How frames are sent.
     pub io: Io,
     /// This node's name in logs and metrics.
     pub node: String,
-    /// Which web pages may call.
+    /// The web pages that may call.
     pub origins: Rules,
-    /// Are requests and frames limited in rate?
+    /// Whether requests and frames are rate-limited.
     pub rate_limits: bool,
-    /// From SIGTERM to the last connection's end.
+    /// The time from SIGTERM to the end of the last connection.
     pub drain: Duration,
-    /// From a token's end to the end of its sockets (close code 4001).
+    /// The time from a token's end to the end of its sockets (close code 4001).
     pub token_grace: Duration,
-    /// When a post's whole object is sent after its counters have moved.
+    /// When a post's whole object is sent after its counters changed.
     pub post_updates: PostUpdates,
-    /// Do sockets for feeds and notifications, too, end with their token?
+    /// Whether sockets for feeds and notifications also end with their token.
     pub strict_tokens: bool,
     /// How logins end.
     pub logins: LoginTerms,
-    /// How often the users behind open feed, post and notification sockets are looked at.
+    /// How often the users behind open feed, post and notification sockets are checked.
     pub active_check: Duration,
-    /// Participants up to which a room sends `user_status` frames; joins cost the square of it.
+    /// The largest room that sends `user_status` frames; the cost of joins grows with its square.
     pub presence_room_max: u32,
-    /// Reactions that a post shows, the newest; each brings a whole profile.
+    /// How many of its newest reactions a post shows; each brings a whole profile.
     pub post_reactions_shown: u32,
-    /// Where clients reach this server, without a slash at the end; `None` means the first listen address.
+    /// The address at which clients reach this server, without a slash at the end; `None` means the first listen
+    /// address.
     pub public_url: Option<String>,
     /// Where uploads are kept.
     pub media_dir: PathBuf,
-    /// The folder that the page's files are read from; `None` means the binary.
+    /// The folder from which the page's files are read; `None` means those in the binary.
     pub web_dir: Option<PathBuf>,
-    /// What an uploaded file may take, however small; beyond it, a least speed counts.
+    /// How long any uploaded file may take. A file that takes longer must reach a minimum speed.
     pub upload_grace: Duration,
-    /// What one user may upload a day, in MiB; 0: as much as they like.
+    /// How much one user may upload per day, in MiB; 0 means without limit.
     pub upload_quota_mb: u32,
-    /// Is the media folder this database's alone, and looked through for uploads that no row names?
+    /// Whether the media folder belongs to this database alone, so that uploads which no row names are removed.
     pub media_sweep: bool,
-    /// Flags and menu of pages.
+    /// The flags and menu of the pages.
     pub site: Site,
-    /// Pictures keep where they were made.
+    /// Whether pictures keep the place where they were taken.
     pub keep_location: bool,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Is `/metrics` open to everybody? Otherwise only to this machine.
+    /// Whether everybody may read `/metrics`. Otherwise only this machine may.
     pub metrics_public: bool,
-    /// Are e-mail addresses and telephone numbers hidden from others unless their owner shows them?
+    /// Whether e-mail addresses and telephone numbers are hidden from others unless their owner shows them.
     pub mask_contacts: bool,
-    /// How a log line looks.
+    /// The form of a log line.
     pub log_format: LogFormat,
-    /// What is logged, as `tracing` writes it: `info`, `pregon=debug`.
+    /// The log filter in `tracing`'s syntax: `info`, `pregon=debug`.
     pub log_level: String,
 }
 
 impl Settings {
-    /// The settings of this process: `flags` over the environment over the file.
+    /// The settings of this process. `flags` win over the environment, which wins over the file.
     ///
     /// # Errors
     /// The sentence to print.
@@ -135,7 +125,7 @@ impl Settings {
         Self::check(&raw)
     }
 
-    /// Settings from raw values.
+    /// Checks raw values.
     ///
     /// # Errors
     /// The sentence to print.
@@ -201,8 +191,8 @@ impl Settings {
         })
     }
 
-    /// What to do about a database of another program's that took `plan`, when nobody has said by which clock that program
-    /// writes its times: hours off, every list would be in a wrong order.
+    /// Advice for a database whose tables another program made, when no setting says in which zone that program writes
+    /// its times. With times that are hours off, every list would be in the wrong order.
     pub fn zone_to_set(&self, plan: &[PlanLine]) -> Option<String> {
         (!self.is_zone_given && mysql::is_anothers(plan)).then(|| {
             format!(
@@ -214,12 +204,13 @@ impl Settings {
         })
     }
 
-    /// Is this machine the only one that can connect?
+    /// Whether only this machine can connect.
     pub fn listens_on_loopback(&self) -> bool {
         self.listen.iter().all(|address| address.ip().is_loopback())
     }
 
-    /// Which names requests may call this server by: its machine's own, where nothing says that a proxy sends others there.
+    /// The names under which requests may call this server: this machine's own names, unless a setting shows that a
+    /// proxy forwards others.
     pub fn hosts(&self) -> Hosts {
         if self.listens_on_loopback() && self.public_url.is_none() && self.trusted_proxies.is_empty() {
             Hosts::of_this_machine(self.origins.clone())
@@ -228,10 +219,10 @@ impl Settings {
         }
     }
 
-    /// What tokens are signed with: as set, or the one kept beside a database file, made on first use.
+    /// The secret that signs tokens: the one that was set, or the one stored beside a database file, made on first use.
     ///
     /// # Errors
-    /// The kept secret can be neither read nor made, or there is no file to keep it beside.
+    /// The stored secret can be neither read nor made, or there is no file to store it beside.
     pub fn secret(&self) -> Result<Secret, ConfigError> {
         match (&self.jwt_secret, self.database.file()) {
             (Some(secret), _) => Ok(secret.clone()),
@@ -245,13 +236,14 @@ impl Settings {
         }
     }
 
-    /// What stands before paths of files and lists in answers; empty where only a request knows by which name this server
-    /// is reached.
+    /// The prefix of the paths of files and lists in answers. It is empty if only the request knows under which name
+    /// this server is reached.
     pub fn media_base(&self, bound: SocketAddr) -> String {
         if self.public_url.is_none() && bound.ip().is_unspecified() { String::new() } else { self.public_url(bound) }
     }
 
-    /// Where clients reach a server that listens on `bound`, its first address with the port that the system chose.
+    /// The address at which clients reach a server that listens on `bound`, its first address with the port that the
+    /// system chose.
     pub fn public_url(&self, bound: SocketAddr) -> String {
         self.public_url.clone().unwrap_or_else(|| match bound.ip() {
             ip if ip.is_unspecified() => format!("http://localhost:{}", bound.port()),
@@ -260,7 +252,7 @@ impl Settings {
     }
 }
 
-/// What this version does not do must not look as if it did.
+/// Settings that this version does not serve are refused, so that nobody believes they work.
 fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
     for (setting, why) in [
         (Setting::TlsCert, "this version leaves TLS to a proxy in front of it: remove it"),
@@ -372,7 +364,7 @@ fn log_format(raw: &Raw) -> Result<LogFormat, ConfigError> {
 
 fn log_level(raw: &Raw) -> Result<String, ConfigError> {
     let text = raw.or_usual(Setting::LogLevel);
-    // A word alone is to be a level: as a target, which it could be too, it would silence everything else.
+    // A single word must be a level. tracing would read any other word as a target and silence everything else.
     let is_level =
         |word: &str| word.contains(['=', '[']) || tracing_subscriber::filter::LevelFilter::from_str(word).is_ok();
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());

@@ -1,4 +1,4 @@
-//! Settings as texts: where they come from, and which source wins.
+//! Settings as texts, from the file, the environment and the flags.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,15 +11,16 @@ use toml::{Table, Value};
 
 use crate::config::{ConfigError, Setting};
 
-/// Texts by setting, from the source that wins. Not printable, since the secret is among them.
+/// The text of each setting, from the winning source. It has no `Debug`, because it holds the secret.
 #[derive(Default)]
 pub struct Raw(BTreeMap<Setting, String>);
 
 impl Raw {
-    /// The file (`PREGON_CONFIG`, or `pregon.toml` if there is one), then `environment`, then `flags`.
+    /// Reads the file (`PREGON_CONFIG`, or `pregon.toml` if it exists), then `environment`, then `flags`; later ones
+    /// win.
     ///
     /// # Errors
-    /// The file is named but missing, is no TOML, or holds a name that is no setting's.
+    /// The named file is missing, is not TOML, or holds an unknown name.
     pub fn gather(
         environment: impl IntoIterator<Item = (String, OsString)>,
         flags: Vec<(Setting, String)>,
@@ -41,7 +42,7 @@ impl Raw {
         }
         if let Some(name) = environment.keys().find(|name| name.starts_with("PREGON_") && !is_of_kubernetes(name)) {
             return Err(ConfigError(format!(
-                "{name} is set, which is no setting's name: see docs/operations.md, or remove it."
+                "{name} is set, but there is no such setting: see docs/operations.md, or remove it."
             )));
         }
         for (setting, value) in flags {
@@ -50,7 +51,8 @@ impl Raw {
         Ok(raw)
     }
 
-    /// One text over what was there. A secret and the file of a secret replace each other; an empty text is as good as none.
+    /// Replaces an earlier text. A secret and the file of that secret replace each other; an empty text counts as not
+    /// set.
     pub fn set(&mut self, setting: Setting, value: String) {
         match setting {
             Setting::JwtSecret => self.0.remove(&Setting::JwtSecretFile),
@@ -71,7 +73,7 @@ impl Raw {
         let text = std::fs::read_to_string(path).map_err(|error| {
             ConfigError(format!("PREGON_CONFIG is {named:?}, but that file cannot be read: {error}."))
         })?;
-        // The parser's own words may quote the file, in which a secret may stand: only the place is told.
+        // The parser's message may quote the file, which may hold a secret, so only the position is reported.
         let values: Table = toml::from_str(&text).map_err(|error| {
             let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.split('\n').count());
             let line = line.map_or_else(String::new, |line| format!(" in line {line}"));
@@ -79,7 +81,7 @@ impl Raw {
         })?;
         for (key, value) in values {
             let setting = Setting::ALL.iter().find(|setting| setting.key() == key).ok_or_else(|| {
-                ConfigError(format!("The configuration file {named} sets {key:?}, which is no setting's name."))
+                ConfigError(format!("The configuration file {named} sets {key:?}, but there is no such setting."))
             })?;
             let text = text_of(&value).ok_or_else(|| {
                 ConfigError(format!(
@@ -92,22 +94,22 @@ impl Raw {
         Ok(())
     }
 
-    /// The text, if it is set.
+    /// The text, if it was set.
     pub fn get(&self, setting: Setting) -> Option<&str> {
         self.untrimmed(setting).map(str::trim)
     }
 
-    /// The text, or the one that holds without it: empty where that depends on something else.
+    /// The text, or the default; empty if the default depends on something else.
     pub(super) fn or_usual(&self, setting: Setting) -> &str {
         self.get(setting).or_else(|| setting.usual()).unwrap_or_default()
     }
 
-    /// The text to the last blank: a secret's bytes are its own.
+    /// The text with trailing blanks: every byte of a secret counts.
     pub(super) fn untrimmed(&self, setting: Setting) -> Option<&str> {
         self.0.get(&setting).map(String::as_str)
     }
 
-    /// A number within a range; `usual` where the table of settings has no default for it.
+    /// A number within a range; `usual` is the default if the table of settings has none.
     pub(super) fn number_or<T>(&self, setting: Setting, usual: T, range: RangeInclusive<T>) -> Result<T, ConfigError>
     where
         T: FromStr + PartialOrd + Display,
@@ -131,7 +133,7 @@ impl Raw {
         }
     }
 
-    /// `on` or `off`, in the usual spellings.
+    /// `on` or `off`, in any common spelling.
     pub(super) fn on_off(&self, setting: Setting) -> Result<bool, ConfigError> {
         match self.or_usual(setting) {
             "on" | "true" | "1" | "yes" => Ok(true),
@@ -149,15 +151,15 @@ impl Raw {
         Err(setting.wrong(text, &format!("must be {}", words.join(" or ")), setting.usual().unwrap_or(words[0])))
     }
 
-    /// Values separated by commas. `must` and `example` are for the sentence on a wrong one.
+    /// Values separated by commas. `must` and `example` complete the sentence about a wrong value.
     pub(super) fn list<T: FromStr>(&self, setting: Setting, must: &str, example: &str) -> Result<Vec<T>, ConfigError> {
         let values = self.or_usual(setting).split(',').map(str::trim).filter(|one| !one.is_empty());
         values.map(|one| one.parse().map_err(|_| setting.wrong(one, must, example))).collect()
     }
 }
 
-/// What Kubernetes sets for services whose names begin with pregon, such as `PREGON_SERVICE_HOST`, `PREGON_PORT` and
-/// `PREGON_CHAT_PORT_8000_TCP`.
+/// Whether Kubernetes set this variable for a service whose name begins with pregon, such as `PREGON_SERVICE_HOST`,
+/// `PREGON_PORT` and `PREGON_CHAT_PORT_8000_TCP`.
 fn is_of_kubernetes(name: &str) -> bool {
     name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_")
 }

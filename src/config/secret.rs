@@ -1,4 +1,4 @@
-//! The secret that tokens are signed with: given, read from a file, or made once and kept.
+//! The secret that signs tokens: set, read from a file, or made once and stored.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{ConfigError, Raw, Setting};
 
-/// Below this a secret can be guessed.
+/// A shorter secret can be guessed.
 const BYTES_MIN: usize = 16;
 const EXAMPLE: &str = "PREGON_JWT_SECRET=$(openssl rand -hex 32)";
 
-/// A text that never prints itself.
+/// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The bytes, for the one who signs with them.
+    /// The bytes, for signing.
     pub fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -51,7 +51,7 @@ pub(super) fn given(raw: &Raw) -> Result<Option<Secret>, ConfigError> {
         .map(Some)
 }
 
-/// The secret in `<database>.jwt-secret`, which only its owner can read; made when there is none.
+/// The secret in `<database>.jwt-secret`, readable only by its owner. It is made if there is none.
 pub(super) fn kept_beside(database: &Path) -> Result<Secret, ConfigError> {
     let path = PathBuf::from(format!("{}.jwt-secret", database.display()));
     read_or_make(&path).map_err(|error| {
@@ -76,7 +76,7 @@ fn read_or_make(path: &Path) -> std::io::Result<Secret> {
             std::fs::create_dir_all(folder)?;
         }
         let made: String = (0..32).map(|_| format!("{:02x}", rand::random::<u8>())).collect();
-        // Written whole under another name and linked, so that of two first starts both use the same one.
+        // Written whole under another name and then linked, so that two first starts at once end with the same secret.
         let draft = path.with_extension(format!("draft-{}", std::process::id()));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(made.as_bytes())?;

@@ -1,17 +1,17 @@
-//! The settings, each declared once: its names, what it takes, its default, and what help and documentation say of it.
+//! The settings, each declared once with its names, values, default, help and documentation.
 
 use crate::config::ConfigError;
 
-/// What holds where a setting is not given.
+/// The value of a setting that is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usual {
-    /// This text, as if it had been given.
+    /// This text, as if it were given.
     Is(&'static str),
-    /// What the server finds out by itself, in words.
+    /// A value that the server finds out; described in words.
     Depends(&'static str),
 }
 
-/// All there is to say of a setting.
+/// Everything that is known about a setting.
 struct Declaration {
     key: &'static str,
     takes: &'static str,
@@ -43,15 +43,15 @@ macro_rules! settings {
 
 use Usual::{Depends, Is};
 
-// Name, key in the file, what it takes, its default; then what --help says, and what docs/operations.md adds to that.
+// Name, key in the file, accepted values, default; then the text of --help, and the addition in docs/operations.md.
 settings! {
     Listen "listen" "ADDRESSES" Is("127.0.0.1:8000,[::1]:8000"),
         "Addresses to listen on, separated by commas",
         "Port 0 lets the system choose. Beyond loopback a token secret is required.";
     DatabaseUrl "database_url" "URL" Is("sqlite://data/pregon.db"),
         "The database: sqlite://FILE, or mysql://USER:PASSWORD@HOST:PORT/NAME",
-        "A file's folder is made; a database on a server is prepared by `pregon migrate`. Others on the machine can see flags, so a password \
-         belongs in the environment or in a file.";
+        "The folder of an SQLite file is created; a MySQL database needs `pregon migrate`. Everybody on the machine can see flags, so a \
+         password belongs in the environment or in a file.";
     DatabaseUrlFile "database_url_file" "FILE" Depends("none"),
         "A file that holds the database's URL, since a password may be in it", "";
     WriteLanes "write_lanes" "N" Depends("4 on MySQL, 1 on SQLite"),
@@ -59,60 +59,60 @@ settings! {
         "SQLite has one writer.";
     DbZone "db_zone" "ZONE" Is("UTC"),
         "The zone of the times in a MySQL database, such as America/Bogota",
-        "It must be set where Django made the tables: Django's `TIME_ZONE`, or `UTC` where it has `USE_TZ = True`.";
+        "Set it if Django made the tables: to Django's `TIME_ZONE`, or to `UTC` if Django has `USE_TZ = True`.";
     TimeStyle "time_style" "STYLE" Is("utc"),
         "How times look in JSON: utc or naive",
         "`naive`: local times of `PREGON_DB_ZONE` without a suffix, as Django writes them with `USE_TZ = False`.";
     Django "django" "WHETHER" Is("auto"),
-        "Is there a Django beside pregon? auto, on or off",
+        "Whether Django runs beside pregon: auto, on or off",
         "`auto`: yes if the database has the table `django_migrations`.";
     RedisUrl "redis_url" "URL" Depends("none"),
         "The Redis of Django's channel layer: redis://[USER:PASSWORD@]HOST:PORT/DATABASE",
-        "Without it, open pages do not see posts, comments and reactions that Django writes until they are loaded again.";
+        "Without it, open pages show Django's posts, comments and reactions only after a reload.";
     JwtSecret "jwt_secret" "TEXT" Depends("made on the first start, beside an SQLite file"),
-        "What tokens are signed with, at least 16 bytes",
+        "The secret that signs tokens, at least 16 bytes",
         "Required when listening beyond loopback, and on MySQL. Beside Django it is the key that Django signs tokens with \
          (`JWT_SECRET_KEY`, else `SECRET_KEY`).";
     JwtSecretFile "jwt_secret_file" "FILE" Depends("none"),
-        "A file that holds what tokens are signed with", "";
+        "A file that holds the secret that signs tokens", "";
     Shards "shards" "N" Depends("one per core"),
         "Engine threads, 1 to 64",
         "They are pinned within the process's affinity mask.";
     Io "io" "NAME" Is("auto"),
-        "How frames leave: auto, uring or epoll",
-        "`uring`: frames for many sockets leave in one system call (needs Linux 6.0; the server does not start without it); `epoll`: one by \
-         one; `auto`: `uring` where the kernel allows it, else `epoll`.";
+        "How frames are sent: auto, uring or epoll",
+        "`uring`: one system call sends frames to many sockets (needs Linux 6.0; the server does not start without it); `epoll`: one by \
+         one; `auto`: `uring` if the kernel allows it, else `epoll`.";
     AllowedOrigins "allowed_origins" "ORIGINS" Depends("the same host; on loopback also localhost, 127.0.0.1, [::1], any port"),
         "Which pages may call: host names, .domains, origins with scheme and port, or *", "";
     RequireOrigin "require_origin" "ON_OFF" Is("off"),
-        "Refuse sockets without an Origin, too", "";
+        "Also refuse sockets without an Origin", "";
     RateLimits "rate_limits" "ON_OFF" Is("on"),
         "Limit requests, logins and handshakes by rate; off only on loopback",
-        "`/metrics` shows it. One user's handshakes on one room or post are let through once a second; the rest wait for up to 15 s. One \
-         user has at most 8 sockets on one room or post, 32 feed sockets and 32 notification sockets; the oldest goes with 1013.";
+        "`/metrics` shows whether they are on. One user may open one socket per second on the same room or post; further handshakes wait for up to 15 s. One \
+         user has at most 8 sockets on one room or post, 32 feed sockets and 32 notification sockets; beyond that the oldest is closed with 1013.";
     DrainSeconds "drain_seconds" "SECONDS" Is("2"),
-        "From SIGTERM to the last session's goodbye, at most 3600",
-        "Longer is of use only where other nodes take over.";
+        "Time from SIGTERM to the end of the last session, at most 3600",
+        "A longer time only helps if other nodes take over.";
     TokenGraceSeconds "token_grace_seconds" "SECONDS" Is("60"),
-        "From a token's end to the end of its sockets", "";
+        "Time from a token's end to the end of its sockets", "";
     PostUpdates "post_updates" "WHEN" Is("coalesced"),
-        "When a post's whole object is sent after its counters moved: coalesced or always",
+        "When a post's whole object is sent after its counters changed: coalesced or always",
         "`coalesced`: `post_updated` after comments and shares, at most one per post in 250 ms; `always`: after every change of a counter, \
          reactions too.";
     StrictTokens "strict_tokens" "ON_OFF" Is("off"),
         "Feed and notification sockets end with their token, like others",
-        "Otherwise they live up to 24 h while their user is active.";
+        "With `off` they live up to 24 h while their user is active.";
     ActiveCheckSeconds "active_check_seconds" "SECONDS" Is("60"),
-        "How often users behind open feed, post and notification sockets are looked at",
-        "Deactivated ones hear 4001, as do sockets of logins that another node ended.";
+        "How often users behind open feed, post and notification sockets are checked",
+        "Sockets of deactivated users are closed with 4001, and so are sockets of logins that another node ended.";
     EndLogins "end_logins" "ON_OFF" Is("on"),
         "A password change ends the user's other logins, a logout its own, with their tokens and sockets",
-        "A login is all tokens that were renewed from it or that it was renewed from; its sockets hear 4001. On this node at once; on other nodes \
-         REST refuses within 5 s, and open sockets end at the next look (`PREGON_ACTIVE_CHECK_SECONDS`). `off`, as in Django: a logout takes back \
-         the refresh token that comes along, and nothing else ends.";
+        "A login is the chain of tokens that were renewed from one another; its sockets are closed with 4001. On this node that happens at once; on \
+         other nodes REST refuses within 5 s, and open sockets end at the next check (`PREGON_ACTIVE_CHECK_SECONDS`). `off`, as in Django: a logout \
+         revokes the refresh token sent with it, and nothing else ends.";
     RotateRefresh "rotate_refresh" "ON_OFF" Is("off"),
-        "A refresh token is good for one use, and whoever uses it again ends its login",
-        "Only for clients that keep the new one; the app's page does not.";
+        "A refresh token may be used once; a second use ends its login",
+        "Only for clients that store the new refresh token; the app's page does not.";
     PresenceRoomMax "presence_room_max" "N" Is("200"),
         "The largest room with user_status frames", "";
     PostReactionsShown "post_reactions_shown" "N" Is("10"),
@@ -120,37 +120,37 @@ settings! {
         "At most 16, so that one frame of a post never makes a reader too slow.";
     PublicUrl "public_url" "URL" Depends("the first listen address"),
         "Where clients reach this server; the base of media URLs",
-        "A server that listens on `0.0.0.0` or `[::]` without it says so at the start: REST names files by the host of each request (if pages \
-         of that host may call), frames by paths such as `/media/…`.";
+        "Without it, a server that listens on `0.0.0.0` or `[::]` warns at the start: REST then names files by each request's host (if pages \
+         of that host may call), and frames by paths such as `/media/…`.";
     MediaDir "media_dir" "FOLDER" Depends("`media`, beside the database"),
-        "Where uploads are kept",
+        "Where uploads are stored",
         "New users get copies of `defaults/default-avatar.png` and `defaults/default-cover.png` in it, if you put them there.";
     WebDir "web_dir" "FOLDER" Depends("the binary"),
         "For work on the page: read its files from this folder (web) at each request",
         "A reload then shows a change without a build.";
     UploadGraceSeconds "upload_grace_seconds" "SECONDS" Is("60"),
         "How long any uploaded file may take",
-        "A file that takes longer must have come at 32 KiB/s or more on average.";
+        "A file that takes longer must arrive at 32 KiB/s or more on average.";
     UploadQuotaMb "upload_quota_mb" "MIB" Is("1024"),
         "MiB that one user may upload at once; 0: no quota",
-        "As much comes back over 24 h. Beyond it 429. A restart forgets what was used.";
+        "It refills over 24 h. Uploads beyond it get 429. A restart resets it.";
     KeepLocation "keep_location" "ON_OFF" Is("off"),
-        "Pictures keep where they were taken",
-        "Otherwise GPS, maker's notes, XMP and IPTC are blanked in JPEG, PNG and WebP; orientation and colour profile stay. Other formats are \
-         stored as they come.";
+        "Pictures keep the place where they were taken",
+        "With `off`, GPS, maker's notes, XMP and IPTC are blanked in JPEG, PNG and WebP; orientation and colour profile stay. Other formats are \
+         stored unchanged.";
     MediaSweep "media_sweep" "ON_OFF" Is("off"),
         "Remove uploads that no row names, once an hour",
-        "The first time is an hour after the start. Removed are files from `posts/`, `comments/`, `avatars/` and `covers/` that are older than an \
-         hour, are named `<uuid>.<extension>`, and are named by no post, no comment and no user of this database: uploads that a crash cut off, pictures of comments \
-         that went with a long thread. Turn it on only where the media folder belongs to this database alone; files of another database (a \
-         restored copy, a second server, another program) would be removed. Files that a deletion or an edit leaves are removed in either \
-         case. On MySQL no file is ever removed, since another program's rows may name it.";
+        "The first sweep is an hour after the start. It removes files from `posts/`, `comments/`, `avatars/` and `covers/` that are older than an \
+         hour, are named `<uuid>.<extension>`, and are named by no post, comment or user of this database: uploads that a crash cut off, and \
+         pictures of comments that were deleted with a long thread. Turn it on only if the media folder belongs to this database alone; files of \
+         another database (a restored copy, a second server, another program) would be removed. Files that a deletion or an edit orphans are \
+         removed in either case. On MySQL no file is ever removed, because another program's rows may name it.";
     SiteFile "site_file" "FILE" Depends("none"),
-        "A file of JSON for /api/site-settings/: its flags and the entries of its menu",
+        "A JSON file for /api/site-settings/ with flags and menu entries",
         "`{\"settings\": {\"maintenance_mode\": true}, \"menu\": [{\"route_key\": \"feed\", \"label\": \"Inicio\", \"path\": \"/feed\", \"icon\": \"Home\", \
-         \"order\": 1}]}`, at most 256 KiB. `settings` are laid over the usual flags; `menu` replaces the five usual entries.";
+         \"order\": 1}]}`, at most 256 KiB. `settings` override the default flags; `menu` replaces the five default entries.";
     TrustedProxies "trusted_proxies" "NETWORKS" Depends("none"),
-        "Proxies whose X-Forwarded-For is believed", "";
+        "Proxies whose X-Forwarded-For is trusted", "";
     Metrics "metrics" "WHO" Is("loopback"),
         "Who may read /metrics: loopback or public", "";
     MaskContacts "mask_contacts" "ON_OFF" Is("on"),
@@ -162,9 +162,9 @@ settings! {
     LogLevel "log_level" "LEVEL" Is("info"),
         "What is logged: a level or a filter, such as info,pregon=debug", "";
     TlsCert "tls_cert" "FILE" Depends("none"),
-        "Not served yet: a proxy in front of pregon does TLS", "";
+        "Not supported yet: a proxy in front of pregon handles TLS", "";
     TlsKey "tls_key" "FILE" Depends("none"),
-        "Not served yet: a proxy in front of pregon does TLS", "";
+        "Not supported yet: a proxy in front of pregon handles TLS", "";
 }
 
 impl Setting {
@@ -173,28 +173,28 @@ impl Setting {
         self.declaration().key
     }
 
-    /// Its name in the environment, by which errors call it.
+    /// Its name in the environment, which errors use.
     pub fn environment(self) -> String {
         format!("PREGON_{}", self.key().to_ascii_uppercase())
     }
 
-    /// Its flag, without the dashes; `None` for a secret, since arguments are seen by everybody on a machine, and for what
-    /// this version does not serve.
+    /// Its flag, without the dashes. `None` for a secret, because everybody on a machine can see arguments, and for
+    /// settings that this version does not serve.
     pub fn flag(self) -> Option<String> {
         (self != Self::JwtSecret && self.is_served()).then(|| self.key().replace('_', "-"))
     }
 
-    /// Does this version do what it sets?
+    /// Whether this version serves the setting.
     fn is_served(self) -> bool {
         !matches!(self, Self::TlsCert | Self::TlsKey)
     }
 
-    /// What stands for its value in the help.
+    /// The placeholder for its value in the help.
     pub fn takes(self) -> &'static str {
         self.declaration().takes
     }
 
-    /// The text that holds where it is not given; `None` if that depends.
+    /// The default text; `None` if the default depends on something else.
     pub(super) fn usual(self) -> Option<&'static str> {
         match self.declaration().usual {
             Is(text) => Some(text),
@@ -211,7 +211,7 @@ impl Setting {
         }
     }
 
-    /// The sentence on a wrong value.
+    /// The sentence about a wrong value.
     pub fn wrong(self, value: &str, must: &str, example: &str) -> ConfigError {
         let name = self.environment();
         ConfigError(format!("{name} is {value:?}, but {must}, for example {name}={example}."))

@@ -1,4 +1,4 @@
-//! Which source wins, and the sentence on each wrong value.
+//! Tests which source wins, and the sentence about each wrong value.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -79,7 +79,7 @@ fn a_file_with_faults_is_named_and_never_quoted() {
     std::fs::write(&file, "shards = 3\n\njwt_secret = \"hunter2").unwrap();
     assert!(error().contains("not valid TOML in line 3") && !error().contains("hunter2"), "{}", error());
     std::fs::write(&file, "shard = 3").unwrap();
-    assert!(error().contains("\"shard\", which is no setting's name"), "{}", error());
+    assert!(error().contains("\"shard\", but there is no such setting"), "{}", error());
     std::fs::write(&file, "[shards]\na = 3").unwrap();
     assert!(error().contains("neither text"), "{}", error());
 }
@@ -101,7 +101,7 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("DATABASE_URL", "postgres://root:hunter2@db/x", "must begin with sqlite://, mysql:// or mariadb://"),
         ("DATABASE_URL_FILE", "/does/not/exist", "cannot be read"),
         ("REDIS_URL", "redis://:hunter2@db", "needs Redis only beside Django"),
-        ("DJANGO", "on", "beside Django its database is needed"),
+        ("DJANGO", "on", "needs Django's database"),
         ("DJANGO", "perhaps", "must be auto or on or off, for example PREGON_DJANGO=auto"),
         ("TLS_CERT", "x.pem", "proxy"),
         ("DB_ZONE", "America/Bogota", "SQLite holds UTC"),
@@ -142,7 +142,7 @@ fn a_server_has_lanes_a_zone_and_a_secret_that_is_given() {
     assert_eq!((full.zone, full.json_times, full.write_lanes), (bogota, JsonTimes::Naive(bogota), 8));
     assert_eq!(full.secret().unwrap().bytes(), SECRET.as_bytes());
     assert!(settings(&[url, ("WRITE_LANES", "33")]).unwrap_err().contains("from 1 to 32"));
-    // On SQLite it is the zone of what is shown alone.
+    // With SQLite the zone only affects how times are shown.
     let shown = settings(&[zone, ("TIME_STYLE", "naive")]).unwrap();
     assert_eq!((shown.zone, shown.json_times), (Zone::Utc, JsonTimes::Naive(bogota)));
 }

@@ -1,29 +1,29 @@
-//! A durable event after its commit: what happened, and its place in its topic's order.
+//! A durable event after its commit, and its place in its topic's order.
 
 use crate::clock::Timestamp;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::feed::event::FeedEvent;
 use crate::ids::{EventId, SessionKey, Topic};
 
-/// A place in a topic's order. Epochs grow when a log starts anew; sequences have no holes within one.
+/// A place in a topic's order. The epoch grows when a log starts anew; the sequence has no gaps within an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
-    /// Which log.
+    /// The log.
     pub epoch: u32,
-    /// The event's number in it, from 1.
+    /// The event's number in this epoch, from 1.
     pub seq: u64,
 }
 
-/// An event that is safe on disk and may be shown.
+/// An event that is stored on disk and may be shown.
 #[derive(Debug)]
 pub struct Committed {
-    /// What it is ordered in.
+    /// The topic that orders it.
     pub topic: Topic,
-    /// Its place there.
+    /// Its place in the topic.
     pub cursor: Cursor,
-    /// Recognises a retry. Of several events of one write the first has the write's.
+    /// Recognises a retry. If one write makes several events, the first one has the write's id.
     pub event_id: EventId,
-    /// When, by the topic's own never-repeating clock.
+    /// The time of the event. Within a topic no two events have the same time.
     pub at: Timestamp,
     /// The session that asked for it.
     pub origin: Option<SessionKey>,
@@ -36,12 +36,12 @@ pub struct Committed {
 pub enum Event {
     /// In a chat room.
     Chat(ChatEvent),
-    /// With posts, people or notifications.
+    /// About posts, people or notifications.
     Feed(FeedEvent),
 }
 
 impl Committed {
-    /// What happened in a chat room, if it did there.
+    /// The event, if it happened in a chat room.
     pub fn chat(&self) -> Option<&ChatEvent> {
         match &self.event {
             Event::Chat(event) => Some(event),
@@ -49,7 +49,7 @@ impl Committed {
         }
     }
 
-    /// What happened with posts, people or notifications, if it did there.
+    /// The event, if it is about posts, people or notifications.
     pub fn feed(&self) -> Option<&FeedEvent> {
         match &self.event {
             Event::Feed(event) => Some(event),

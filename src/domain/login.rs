@@ -1,4 +1,4 @@
-//! Logins that are over, and whose tokens go with them.
+//! Logins that have ended, together with their tokens.
 
 use std::sync::Arc;
 
@@ -6,28 +6,28 @@ use crate::clock::Timestamp;
 use crate::domain::user::Account;
 use crate::ids::{FamilyId, UserId};
 
-/// Which of a user's logins are over.
+/// The ended logins of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ended {
-    /// This one: somebody logged out.
+    /// This login: the user logged out.
     Only(FamilyId),
-    /// All that had begun, save this one: it changed the password.
+    /// Every login that had begun except this one, which changed the password.
     AllBut(FamilyId),
 }
 
 /// The end of some of a user's logins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LoginEnd {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// Which.
+    /// The ended logins.
     pub ended: Ended,
-    /// When.
+    /// The time of the end.
     pub at: Timestamp,
 }
 
 impl LoginEnd {
-    /// Is this login of the user's one of them?
+    /// Whether this login of the user is one of them.
     pub fn ends(&self, family: FamilyId) -> bool {
         match self.ended {
             Ended::Only(ended) => family == ended,
@@ -36,7 +36,7 @@ impl LoginEnd {
     }
 }
 
-/// Who shows a token.
+/// The bearer of a token.
 #[derive(Debug, Clone)]
 pub struct Bearer {
     /// The user; `None` when no such user exists.
@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_password_change_spares_who_asked_and_who_comes_later() {
-        let (user, at) = (UserId::fresh(), Timestamp(1_769_941_800_123_456));
+        let user = UserId::fresh();
+        let at = Timestamp(1_769_941_800_123_456);
         let begun = |micros| FamilyId::begun(Timestamp(at.0 + micros));
         let asked = begun(-5_000_000);
         let end = LoginEnd { user, ended: Ended::AllBut(asked), at };

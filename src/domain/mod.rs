@@ -1,6 +1,6 @@
 //! The nouns and rules of people, rooms, posts and notifications: plain values and plain functions, no I/O.
 //!
-//! [`mod@write`] and [`event`] are the two ends of every write lane: what is asked to be kept, and what was.
+//! [`mod@write`] goes into every write lane: what a caller wants stored. [`event`] comes out: what was stored.
 
 pub mod chat;
 pub mod event;

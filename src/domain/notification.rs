@@ -1,4 +1,4 @@
-//! What users are told of: the kinds of notifications, who gets which, and their words.
+//! The kinds of notifications, who receives which, and their texts.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ texts! {
 }
 
 impl NotificationType {
-    /// What is told of a reaction.
+    /// The notification for a reaction.
     pub fn of_reaction(reaction: PostReactionType) -> Self {
         match reaction {
             PostReactionType::Like => Self::Like,
@@ -50,7 +50,7 @@ impl NotificationType {
         }
     }
 
-    /// The words, of somebody with this display name.
+    /// The text, about a sender with this display name.
     pub fn text(self, display_name: &str) -> String {
         let what = match self {
             Self::Like => "le dio me gusta a tu publicación",
@@ -70,7 +70,7 @@ impl NotificationType {
     }
 }
 
-/// What a notification refers to. The rows may be gone.
+/// The rows a notification refers to. They may have been deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct References {
     /// A post.
@@ -84,16 +84,16 @@ pub struct References {
 /// A notification to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notice {
-    /// Who is told.
+    /// The user who is notified.
     pub recipient: UserId,
-    /// Of what.
+    /// The kind of notification.
     pub notification_type: NotificationType,
-    /// With these references.
+    /// The rows it refers to.
     pub references: References,
 }
 
-/// Who is told of a comment, and how: the author of the answered comment of a reply, the author of the post of a
-/// comment; each person once, and nobody of what they did themselves.
+/// Who is notified of a comment: the author of the post and, for a reply, the author of the answered comment. Each
+/// person is notified once, and nobody of their own comment.
 pub fn told_of_comment(
     actor: UserId,
     post_author: UserId,
@@ -109,22 +109,22 @@ pub fn told_of_comment(
     told
 }
 
-/// A notification row.
+/// A notification row with its sender.
 #[derive(Debug, Clone)]
 pub struct Notification {
     /// The notification's id.
     pub id: NotificationId,
-    /// Whose it is.
+    /// The user who was notified.
     pub recipient: UserId,
-    /// Who caused it.
+    /// The user who caused it.
     pub sender: Arc<UserProfile>,
     /// What it is about.
     pub notification_type: NotificationType,
     /// What it refers to.
     pub references: References,
-    /// The words.
+    /// The text.
     pub message: String,
-    /// Seen by its recipient.
+    /// Whether its recipient has seen it.
     pub is_read: bool,
     /// The order key of lists.
     pub created_at: Timestamp,
@@ -132,7 +132,7 @@ pub struct Notification {
     pub read_at: Option<Timestamp>,
 }
 
-/// How long ago something was, in words.
+/// How long ago `at` was, in Spanish words.
 pub fn time_ago(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 60 * MINUTE;

@@ -1,4 +1,4 @@
-//! What joins two users: follows, friend requests, friendships.
+//! Relations between two users: follows, friend requests, friendships.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use crate::domain::user::UserProfile;
 use crate::ids::{RequestId, UserId};
 
 texts! {
-    /// How far a friend request has come.
+    /// The state of a friend request.
     RequestStatus {
-        /// Nobody answered.
+        /// The receiver has not answered.
         Pending = "pending",
         /// The two are friends.
         Accepted = "accepted",
-        /// The receiver does not want to.
+        /// The receiver refused.
         Rejected = "rejected",
     }
 }
@@ -24,39 +24,39 @@ texts! {
 pub struct FriendRequest {
     /// The row's id.
     pub id: RequestId,
-    /// Who asks.
+    /// The user who asks.
     pub sender: Arc<UserProfile>,
-    /// Who is asked.
+    /// The user who is asked.
     pub receiver: Arc<UserProfile>,
-    /// How far it has come.
+    /// Its state.
     pub status: RequestStatus,
-    /// When it was asked.
+    /// When it was sent.
     pub created_at: Timestamp,
 }
 
-/// What a rule must know of a friend request.
+/// The part of a friend request that the rules need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestHead {
     /// The row's id.
     pub id: RequestId,
-    /// Who asks.
+    /// The user who asks.
     pub sender: UserId,
-    /// Who is asked.
+    /// The user who is asked.
     pub receiver: UserId,
-    /// How far it has come.
+    /// Its state.
     pub status: RequestStatus,
 }
 
-/// What changed between a user and another.
+/// A change between a user and another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// The user follows the other.
     Followed,
-    /// The user follows the other no more.
+    /// The user no longer follows the other.
     Unfollowed,
     /// The two are friends.
     Befriended,
-    /// The two are friends no more.
+    /// The two are no longer friends.
     Unfriended,
     /// A friend request between the two was made, withdrawn or refused.
     Requested,

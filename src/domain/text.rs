@@ -1,21 +1,21 @@
-//! What a text must be that people write, the same by socket and by REST: trimmed, without NUL, short enough, and with
-//! something to see.
+//! The rules for texts that people write, the same for sockets and REST: trimmed, no NUL, short enough, and with at
+//! least one visible character.
 
 use crate::limits::CLIENT_ID_BYTES_MAX;
 
-/// Why a text is not taken.
+/// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It holds the character NUL, which many programs take for a text's end.
+    /// It contains NUL, which many programs take for the end of a text.
     Nul,
-    /// It has more characters than it may have.
+    /// It has too many characters.
     TooLong,
 }
 
-/// The trimmed text; empty where there is nothing to see in it.
+/// The trimmed text; empty if nothing in it is visible.
 ///
 /// # Errors
-/// The text is not taken.
+/// The text contains NUL or is too long.
 pub fn taken(text: &str, chars_max: usize) -> Result<&str, Fault> {
     let trimmed = text.trim();
     if trimmed.contains('\0') {
@@ -24,25 +24,26 @@ pub fn taken(text: &str, chars_max: usize) -> Result<&str, Fault> {
     if !has_visible(trimmed) {
         return Ok("");
     }
-    // A character has one byte at least: most texts need not be counted.
+    // Each character has at least one byte, so most texts need no counting.
     if trimmed.len() > chars_max && trimmed.chars().count() > chars_max {
         return Err(Fault::TooLong);
     }
     Ok(trimmed)
 }
 
-/// Can this be a client's own name for a message?
+/// Whether a client may use this text as its own name for a message.
 pub fn is_client_id(text: &str) -> bool {
     (1..=CLIENT_ID_BYTES_MAX).contains(&text.len()) && !text.contains('\0')
 }
 
-/// Is there a character that people can see? Spaces, control characters and characters without a shape are none.
+/// Whether the text has a visible character. Spaces, control characters and characters without a shape are not visible.
 pub fn has_visible(text: &str) -> bool {
     text.chars().any(|letter| letter.is_ascii_graphic() || (!letter.is_ascii() && !is_invisible(letter)))
 }
 
-/// Blank, a control character, or without a shape of its own: Unicode's `White_Space`, `Cc` and
-/// `Default_Ignorable_Code_Point`, what `Cf` has beside them that is not drawn, and the empty Braille pattern.
+/// A blank, a control character, or a character without a shape of its own: Unicode's `White_Space`, `Cc`,
+/// `Default_Ignorable_Code_Point`, the characters of `Cf` beyond these that are not drawn, and the empty Braille
+/// pattern.
 fn is_invisible(letter: char) -> bool {
     letter.is_whitespace()
         || letter.is_control()
@@ -53,19 +54,19 @@ fn is_invisible(letter: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Without the mark that some programs put before a text to say that it is UTF-8.
+/// Removes the byte order mark that some programs put before UTF-8 text.
 pub fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Does valid JSON escape half a character (`\ud83d` without what belongs to it)? No program can show it, and strict
-/// ones refuse whatever holds it.
+/// Whether valid JSON escapes a lone surrogate (`\ud83d` without its second half). No program can show it, and strict
+/// parsers refuse the whole JSON.
 pub fn has_half(json: &str) -> bool {
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         let escape = &rest[at..];
         let Some(unit) = unit(escape) else {
-            // Two bytes at least: a backslash and an ASCII letter, as JSON has it.
+            // At least two bytes follow: a backslash and an ASCII letter, because the JSON is valid.
             rest = escape.get(2..).unwrap_or_default();
             continue;
         };
@@ -79,7 +80,7 @@ pub fn has_half(json: &str) -> bool {
     false
 }
 
-/// The code unit that an escape of six bytes at the beginning names.
+/// The code unit of the `\uXXXX` escape at the start of the text.
 fn unit(escape: &str) -> Option<u16> {
     u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }

@@ -1,11 +1,11 @@
-//! Who a user is, as others see it.
+//! A user, as others see them.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::clock::Timestamp;
 use crate::ids::UserId;
 
-/// What a session must know of its user: enough to check a right and to name the user in a frame.
+/// The part of a user that a session needs: enough to check rights and to name the user in a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The user's id.
@@ -16,10 +16,10 @@ pub struct Account {
     pub is_active: bool,
 }
 
-/// May this user come into this room, and how large is the room?
+/// Whether a user may enter a room, and how large the room is.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// The user; `None` when no such user exists.
+    /// The user; `None` if there is no such user.
     pub account: Option<Arc<Account>>,
     /// The user has a participant row in the room, and the room is active.
     pub is_participant: bool,
@@ -27,7 +27,7 @@ pub struct Admission {
     pub participants: u32,
 }
 
-/// A user's row with its live counts: the source of the 28-key profile.
+/// A user's row with live counts: the source of the 28-key profile.
 #[derive(Debug, Default)]
 pub struct UserProfile {
     /// The user's id.
@@ -36,7 +36,7 @@ pub struct UserProfile {
     pub email: String,
     /// Unique, lower-case.
     pub username: String,
-    /// What people read.
+    /// The name shown to people.
     pub display_name: String,
     /// First name, often empty.
     pub first_name: String,
@@ -76,7 +76,7 @@ pub struct UserProfile {
     pub is_active: bool,
     /// When the account was made.
     pub created_at: Timestamp,
-    /// When the row was last saved whole.
+    /// When the whole row was last saved.
     pub last_active: Timestamp,
     /// `user` or `enterprise`.
     pub account_type: String,
@@ -86,7 +86,7 @@ pub struct UserProfile {
     pub industry: String,
     /// For enterprises.
     pub website: String,
-    /// The profile as JSON for viewers who are nobody in particular, made once on first use by `wire`.
+    /// The profile as JSON for viewers without special rights. `protocol` writes it on first use.
     pub public_json: OnceLock<Box<str>>,
 }
 
@@ -96,7 +96,7 @@ impl Default for UserId {
     }
 }
 
-/// A user in lists of people: picked by search, friends, followers. Counts are the row's own columns.
+/// A user in lists of people, found by search or listed as friend or follower. The counts are the row's own columns.
 #[derive(Debug)]
 pub struct Person {
     /// Who.
@@ -111,11 +111,11 @@ pub struct Person {
     pub is_following: bool,
     /// The viewer and this user have a `friendships` row.
     pub is_friend: bool,
-    /// `sent` or `received`, when a friend request is open between the two.
+    /// `sent` or `received` if a friend request between the two is open.
     pub friend_request: Option<&'static str>,
 }
 
-/// What registration writes; every field is already checked.
+/// The row of a new user; every field has been validated.
 #[derive(Debug, Clone, Default)]
 pub struct NewUser {
     /// Lower-case.
@@ -144,7 +144,7 @@ pub struct NewUser {
     pub website: String,
 }
 
-/// Which fields of a user to change; `None` leaves a field as it is. Every field is already checked.
+/// Changes to a user; `None` leaves a field as it is. Every field has been validated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfilePatch {
     /// Trimmed, 2 to 100 characters.
@@ -179,31 +179,31 @@ pub struct ProfilePatch {
     pub industry: Option<String>,
     /// For enterprises.
     pub website: Option<String>,
-    /// What becomes of the picture.
+    /// The change of the avatar.
     pub avatar: PicturePatch,
-    /// What becomes of the picture.
+    /// The change of the cover photo.
     pub cover_photo: PicturePatch,
 }
 
-/// What becomes of a user's picture.
+/// A change of a user's picture.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum PicturePatch {
-    /// It stays.
+    /// The picture stays.
     #[default]
     Keep,
-    /// The user has none.
+    /// The picture is removed.
     Remove,
-    /// The path of a stored file below the media root.
+    /// The picture becomes the stored file at this path below the media root.
     Replace(String),
 }
 
 impl PicturePatch {
-    /// Does the user's row change?
+    /// Whether the user's row changes.
     pub fn is_change(&self) -> bool {
         *self != Self::Keep
     }
 
-    /// What the row holds after a change.
+    /// The column's value after the change.
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Replace(path) => Some(path),

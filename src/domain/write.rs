@@ -1,4 +1,4 @@
-//! One durable intention, with every way it can come out.
+//! A durable write, and every way it can end.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,34 +11,35 @@ use crate::domain::event::Committed;
 use crate::domain::feed;
 use crate::ids::{EventId, MessageId, NotificationId, RoomId, SessionKey, Topic, UserId};
 
-/// One durable intention, checked for form; rights and outcome are decided in its transaction.
+/// A durable write whose form has been checked. Its transaction checks rights and decides the outcome.
 #[derive(Debug)]
 pub struct Write {
     /// Recognises a retry.
     pub event_id: EventId,
-    /// Who wants it.
+    /// The user who wants it.
     pub actor: UserId,
-    /// Which way it came.
+    /// The transport it came over.
     pub transport: Transport,
-    /// What.
+    /// What is to be written.
     pub intent: Intent,
-    /// Who hears how it came out.
+    /// Who receives the outcome.
     pub answer: AnswerTo,
 }
 
-/// What is wanted, and where.
+/// What is to be written, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
-    /// Something in a chat room.
+    /// A write in a chat room.
     Chat {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// What.
+        /// The write.
         action: Action,
     },
-    /// Something with posts, people or notifications.
+    /// A write about posts, people or notifications.
     Feed(feed::write::Action),
-    /// A row that another program added gets its place in its topic's order. Nobody wants it: the actor is not looked at.
+    /// Gives a row that another program added its place in its topic's order. No user asks for it, so the actor is
+    /// ignored.
     Adopt(Addition),
 }
 
@@ -47,16 +48,16 @@ pub enum Intent {
 pub enum Addition {
     /// A chat message.
     Message {
-        /// In which room.
+        /// The room.
         room: RoomId,
-        /// Which.
+        /// The message.
         message: MessageId,
     },
     /// A notification.
     Notification {
-        /// Whose.
+        /// The user notified.
         recipient: UserId,
-        /// Which.
+        /// The notification.
         notification: NotificationId,
     },
 }
@@ -70,7 +71,7 @@ impl Addition {
         }
     }
 
-    /// What it is ordered in.
+    /// The topic that orders it.
     pub fn topic(self) -> Topic {
         match self {
             Self::Message { room, .. } => Topic::Room(room),
@@ -80,8 +81,8 @@ impl Addition {
 }
 
 impl Write {
-    /// What this write is ordered in: writes of one topic are done one after the other. It may take places in other
-    /// topics too (a notification's recipient).
+    /// The topic that orders this write: writes of one topic run one after the other. A write may also take places in
+    /// other topics (such as a recipient's notifications).
     pub fn topic(&self) -> Topic {
         match &self.intent {
             Intent::Chat { room, .. } => Topic::Room(*room),
@@ -92,7 +93,7 @@ impl Write {
 }
 
 impl Intent {
-    /// A name for the log: contents stay out of it.
+    /// A name for the log, without any content.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Chat { action, .. } => action.kind(),
@@ -101,7 +102,7 @@ impl Intent {
         }
     }
 
-    /// The actor's own name for what is asked, if there is one.
+    /// The name that the actor's client gave this write, if there is one.
     pub fn client_id(&self) -> Option<&str> {
         match self {
             Self::Chat { action: Action::Send(message), .. } => message.client_id.as_deref(),
@@ -109,7 +110,8 @@ impl Intent {
         }
     }
 
-    /// Sockets hear nothing of an edit, a deletion or a read that names nothing of theirs: clients try them blindly.
+    /// Whether a socket hears nothing of this refusal. Clients try edits, deletions and reads blindly, so those that
+    /// name another user's message or none are ignored.
     pub fn is_silent_about(&self, refusal: Refusal) -> bool {
         match self {
             Self::Chat { action: Action::Edit { .. } | Action::Delete { .. } | Action::Read { .. }, .. } => {
@@ -121,11 +123,11 @@ impl Intent {
     }
 }
 
-/// Who hears how a write came out.
+/// Who receives the outcome of a write.
 pub enum AnswerTo {
-    /// A session: it hears of refusals and repetitions; success is the echo of the event itself.
+    /// A session. It hears of refusals and repetitions; the event's own echo means success.
     Session(SessionKey),
-    /// A REST request: it hears everything, after the event went to the fan-out.
+    /// A REST request. It hears every outcome, after the event went to the fan-out.
     Caller(Box<dyn FnOnce(Outcome) + Send>),
 }
 
@@ -138,29 +140,29 @@ impl fmt::Debug for AnswerTo {
     }
 }
 
-/// How a write came out, after its batch is safe on disk.
+/// The outcome of a write, once its batch is stored on disk.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// A new event is in the log.
     Committed(Arc<Committed>),
-    /// The other transport had brought the same message: here it is, nothing new was written.
+    /// The other transport had already brought this message. Nothing new was written.
     Twin(Arc<Message>),
-    /// The same `client_id` had come before: here is its message, nothing new was written.
+    /// The same `client_id` had come before, with this message. Nothing new was written.
     Repeated(Arc<Message>),
-    /// It already was so: nothing was written and nobody is told.
+    /// The state was already as wanted. Nothing was written and nobody is told.
     Unchanged,
     /// Nothing was written.
     Refused(Refusal),
 }
 
-/// Why nothing was written. Variants say who acts next.
+/// Why nothing was written. Each variant says who acts next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// Stay away: the actor has no participant row, is inactive, or the room is gone or inactive.
     NotParticipant,
     /// Fix the request: no such message in this room (or deleted).
     NoSuchMessage,
-    /// Stay away: the message of this `client_id` was sent and deleted.
+    /// Stay away: the message with this `client_id` was sent and has since been deleted.
     Deleted,
     /// Fix the request: somebody else's message.
     NotAuthor,
@@ -170,9 +172,9 @@ pub enum Refusal {
     ReplyElsewhere,
     /// Fix the request: the actor is neither owner nor admin.
     NotAdmin,
-    /// Fix the request: nobody leaves the private room of two.
+    /// Fix the request: nobody can leave a private room of two.
     PrivateRoom,
-    /// Retry another day: the user left the room, and was added again within a day.
+    /// Retry another day: the user left the room, and was already added again once within the last day.
     HasLeft,
     /// Fix the request: no such user.
     NoSuchUser,
@@ -192,7 +194,7 @@ pub enum Refusal {
     NoReaction,
     /// Fix the request: there is no like to take back.
     NoLike,
-    /// Fix the request: one does not follow or befriend oneself.
+    /// Fix the request: users cannot follow or befriend themselves.
     Oneself,
     /// Fix the request: there is no follow to take back.
     NotFollowing,
@@ -202,14 +204,14 @@ pub enum Refusal {
     NotFriends,
     /// Fix the request: a friend request between the two is open already.
     AlreadyRequested,
-    /// Fix the request: no such open friend request of the actor's.
+    /// Fix the request: the actor has no such open friend request.
     NoSuchRequest,
-    /// Fix the request: no such notification of the actor's.
+    /// Fix the request: the actor has no such notification.
     NoSuchNotification,
-    /// Fix the request: the database's columns do not hold its characters.
+    /// Fix the request: the database's columns cannot store its characters.
     Characters,
     /// Retry later: the lane's queue is full.
     Busy,
-    /// Retry later: the database did not take it (full, read-only, away). Nothing is half-written.
+    /// Retry later: the database did not accept it (full, read-only, unreachable). Nothing was half-written.
     Unavailable,
 }

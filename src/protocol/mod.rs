@@ -1,4 +1,4 @@
-//! What goes over a socket: RFC 6455 frames, and the JSON that clients say and hear.
+//! The protocols on a socket: RFC 6455 frames, and the JSON inside them.
 
 pub mod v0;
 pub mod ws;

@@ -1,16 +1,17 @@
-//! The page: plain HTML, style and ES modules, built into the binary by `build.rs` or read from a folder while one works on them.
+//! The page's files: plain HTML, style and ES modules, built into the binary by `build.rs` or read from a folder during
+//! development.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// What the page is allowed to load, and from where: itself, and sockets to its own host.
+/// The sources that the page may load from: itself, and sockets to its own host.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
     img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; \
     form-action 'self'; frame-ancestors 'none'";
 
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// One file of `web/`, as the build left it.
+/// One file of `web/`, as it was built in.
 struct Embedded {
     name: &'static str,
     /// Changes with the content.
@@ -20,7 +21,7 @@ struct Embedded {
     gzip: &'static [u8],
 }
 
-/// How a body is compressed, by its name in `Content-Encoding`.
+/// A body's compression, named as in `Content-Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// Not at all.
@@ -32,7 +33,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The header's value; none for a body as it is.
+    /// The header's value; `None` for an uncompressed body.
     pub fn name(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
@@ -41,7 +42,7 @@ impl Encoding {
         }
     }
 
-    /// The smallest that a client takes, by its `Accept-Encoding`.
+    /// The smallest encoding that a client accepts, by its `Accept-Encoding`.
     pub fn accepted(header: &str) -> Self {
         let takes = |name: &str| {
             header.split(',').any(|item| {
@@ -62,27 +63,27 @@ impl Encoding {
 pub struct Asset {
     /// The `Content-Type` header.
     pub content_type: &'static str,
-    /// The body, in the encoding that was asked for.
+    /// The body in the requested encoding.
     pub body: Cow<'static, [u8]>,
     /// Of the body.
     pub encoding: Encoding,
-    /// The `ETag` header, quotes included; none for a file that may change at any time.
+    /// The `ETag` header, with quotes; `None` for a file that may change at any time.
     pub etag: Option<String>,
-    /// The path names this very content, so nobody need ask again.
+    /// Whether the path contains the content's version, so that clients may cache it for ever.
     pub is_immutable: bool,
 }
 
-/// Where the page's files are.
+/// Where the page's files are read from.
 #[derive(Clone, Debug)]
 pub enum Assets {
     /// In the binary.
     Embedded,
-    /// In a folder, read at each request.
+    /// A folder, read at each request.
     Folder(PathBuf),
 }
 
 impl Assets {
-    /// The file served at `path`: `/`, or one below `/page/`, with or without a version between.
+    /// The file at `path`: `/`, or a file below `/page/`, with or without a version in between.
     pub async fn asset(&self, path: &str, encoding: Encoding) -> Option<Asset> {
         let (version, name) = split(path)?;
         let content_type = content_type(name)?;
@@ -96,7 +97,8 @@ impl Assets {
     }
 }
 
-/// A file's version, if its path has one, and its name. Names hold no slash, so that nothing outside the folder has one.
+/// Splits a path into the file's version, if it has one, and name. A name holds no slash, so it cannot lead out of the
+/// folder.
 fn split(path: &str) -> Option<(Option<&str>, &str)> {
     if path == "/" {
         return Some((None, "index.html"));
@@ -117,7 +119,8 @@ fn content_type(name: &str) -> Option<&'static str> {
     }
 }
 
-/// A version that is not ours belongs to another release, behind the same proxy or in an old tab: it gets what is here, for now.
+/// An unknown version belongs to another release, behind the same proxy or in an old tab. It gets the current file
+/// without a long cache time.
 fn embedded(version: Option<&str>, name: &str, content_type: &'static str, encoding: Encoding) -> Option<Asset> {
     let file = EMBEDDED.iter().find(|file| file.name == name)?;
     let body = match encoding {
@@ -145,7 +148,7 @@ mod tests {
         Assets::Embedded.asset(path, Encoding::Identity).await
     }
 
-    /// The parts of `text` that stand between `before` and the next quote.
+    /// The parts of `text` between `before` and the next quote.
     fn quoted<'t>(text: &'t str, before: &str, quote: char) -> Vec<&'t str> {
         text.split(before).skip(1).filter_map(|rest| rest.split(quote).next()).collect()
     }

@@ -1,4 +1,4 @@
-//! Answers that pages of allowed origins may read.
+//! CORS: lets pages of allowed origins read the answers.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::rest::App;
+use crate::rest::app::App;
 
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, OPTIONS, PATCH, POST, PUT");
 const HEADERS: HeaderValue = HeaderValue::from_static(
@@ -15,7 +15,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
-/// Answers preflights, and marks every other answer for the origin that asked.
+/// Answers preflights, and adds the CORS headers to every other answer for the origin that asked.
 pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let allowed = allowed_origin(&app, request.headers());
     let is_preflight =

@@ -1,4 +1,4 @@
-//! Every way a request can fail, each with its status and the text that clients know; the detail goes to the log.
+//! Every way a request can fail, with its status and the text that clients know. The detail goes to the log.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,10 @@ use crate::protocol::v0::reason;
 use crate::protocol::v0::reason::CHARACTERS;
 use crate::store::StoreError;
 
-/// What a handler answers in place of a result.
+/// A handler's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Variants say who acts next.
+/// The variants say who acts next.
 #[derive(Debug)]
 pub enum Error {
     /// Fix the fields: 400, texts by field.
@@ -33,33 +33,33 @@ pub enum Error {
     TooMany(u64),
     /// Retry in a second: 503.
     Unavailable,
-    /// A defect of ours: 500. The detail is for the log.
+    /// A defect of the server: 500. The detail goes to the log.
     Internal(String),
 }
 
-/// Who the caller is could not be told.
+/// The caller could not be authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unauthorized {
-    /// No header, or another scheme.
+    /// No header, or a different scheme.
     Missing,
     /// `Bearer` without a value, or with several.
     Malformed,
-    /// An access token that is none.
+    /// The access token is not valid.
     Access(TokenError),
-    /// A refresh token that is none.
+    /// The refresh token is not valid.
     Refresh(TokenError),
-    /// The token's user is gone.
+    /// The token's user does not exist any more.
     NoUser,
     /// The token's user was deactivated.
     Inactive,
 }
 
-/// Said to whoever adds somebody to a group who has left it more than once.
+/// The answer to adding somebody to a group that they have left more than once.
 const HAS_LEFT: &str =
     "Esta persona salió del grupo y ya se la volvió a agregar hoy: espera un día o pídele que hable contigo";
-/// 404 as REST Framework says it.
+/// 404 in REST Framework's words.
 pub const NOT_FOUND: Error = Error::Detail(StatusCode::NOT_FOUND, Cow::Borrowed("No encontrado."));
-/// 403 as REST Framework says it.
+/// 403 in REST Framework's words.
 pub const FORBIDDEN: Error =
     Error::Detail(StatusCode::FORBIDDEN, Cow::Borrowed("Usted no tiene permiso para realizar esta acción."));
 
@@ -74,18 +74,18 @@ impl Error {
         Self::Fields(Map::from_iter([(name.to_owned(), json!([text.into()]))]))
     }
 
-    /// 400 about the request as a whole.
+    /// 400 for the request as a whole.
     pub fn whole(text: &str) -> Self {
         Self::field("non_field_errors", text)
     }
 }
 
-/// The answer to a refused write, where the endpoint has no text of its own.
+/// The default answer to a refused write, for endpoints without a text of their own.
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotParticipant | Refusal::NotAdmin | Refusal::NotAuthor | Refusal::NotVisible => FORBIDDEN,
-            // Deactivated since the token was looked at.
+            // The user was deactivated after the token was checked.
             Refusal::NotActive => Unauthorized::Inactive.into(),
             Refusal::NoSuchMessage | Refusal::NoSuchPost | Refusal::NoSuchComment => NOT_FOUND,
             Refusal::HasLeft => Self::hand(StatusCode::CONFLICT, HAS_LEFT),
@@ -129,7 +129,7 @@ impl From<StoreError> for Error {
                 Self::Unavailable
             }
             StoreError::Characters(detail) => {
-                tracing::warn!(%detail, "a text does not fit: pregon check names the tables");
+                tracing::warn!(%detail, "the database cannot store a text's characters: pregon check names the tables");
                 Refusal::Characters.into()
             }
             StoreError::Broken(detail) => Self::Internal(detail),

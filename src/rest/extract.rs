@@ -1,4 +1,4 @@
-//! Who is calling: the bearer token of a request, checked down to the user's row.
+//! The caller of a request: its bearer token, checked against the user's row.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -12,16 +12,16 @@ use crate::access::token::{Access, TokenError};
 use crate::clock::Timestamp;
 use crate::domain::user::Account;
 use crate::ids::UserId;
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Unauthorized};
 use crate::store::Accounts;
 
-/// A request's user, who exists and is active.
+/// The request's user, who exists and is active.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The user.
     pub account: Arc<Account>,
-    /// The token that said so.
+    /// The token of the request.
     pub access: Access,
 }
 
@@ -44,10 +44,10 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-/// The account of a token's user; `None` when the token's login is over.
+/// The account of a token's user; `None` if the token's login has ended.
 ///
 /// # Errors
-/// 401 when the user is gone or was deactivated.
+/// 401 if the user is gone or was deactivated.
 pub async fn bearer_of(store: &dyn Accounts, access: &Access) -> Result<Option<Arc<Account>>, Error> {
     let bearer = match store.cached_bearer(access.user, access.family) {
         Some(bearer) => bearer,
@@ -60,7 +60,7 @@ pub async fn bearer_of(store: &dyn Accounts, access: &Access) -> Result<Option<A
     }
 }
 
-/// The one value after `Bearer`, which Django spells with a capital.
+/// The single value after `Bearer`; like Django, it requires the capital B.
 fn bearer(headers: &HeaderMap) -> Result<&str, Unauthorized> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = value.split_ascii_whitespace();
@@ -92,7 +92,7 @@ mod tests {
     }
 }
 
-/// A request's [`client_address::client`]; nothing where the connection layer did not say.
+/// The request's [`client_address::client`]; `None` if the connection layer did not provide it.
 #[derive(Debug, Clone, Copy)]
 pub struct Client(pub Option<IpAddr>);
 

@@ -1,4 +1,4 @@
-//! A request's fields, from JSON or a form, checked as REST Framework checks them and with its words.
+//! A request's fields, from JSON or a form, checked as REST Framework does and with its texts.
 
 use std::borrow::Cow;
 
@@ -12,19 +12,21 @@ use tokio::time::timeout;
 use crate::domain::text;
 use crate::limits;
 use crate::rest::error::{Error, Result};
-use crate::rest::form::NO_FILE;
 use crate::rest::uploads::disposition::Disposition;
 
-/// A body's fields by name. A form's values are texts; a field that comes several times is a list.
+/// The answer to a file in a field that takes none. If it were silently ignored, the user would notice too late.
+pub const NO_FILE: &str = "Este campo no admite archivos.";
+
+/// The fields of a body by name. Values of a form are texts; a repeated field is a list.
 #[derive(Debug, Default)]
 pub struct Fields(pub Map<String, Value>);
 
-/// Texts by field, gathered so that all faults are told at once.
+/// The faults of each field, collected so that all are reported at once.
 #[derive(Debug, Default)]
 pub struct Faults(Map<String, Value>);
 
 impl Faults {
-    /// One more text for a field.
+    /// Adds a text to a field's faults.
     pub fn add(&mut self, name: &str, text: impl Into<String>) {
         let texts = self.0.entry(name).or_insert_with(|| json!([]));
         if let Value::Array(texts) = texts {
@@ -32,20 +34,20 @@ impl Faults {
         }
     }
 
-    /// Nothing, if there were none.
+    /// Fails if there are any faults.
     pub fn result(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Fields(self.0)) }
     }
 }
 
-/// How long a text may be, in characters.
+/// The allowed length of a text, in characters.
 #[derive(Debug, Clone, Copy)]
 pub struct Length {
-    /// With [`Length::min_text`] or REST Framework's own.
+    /// The minimum. A shorter text is refused with [`Length::min_text`] or REST Framework's own text.
     pub min: usize,
     /// The most.
     pub max: usize,
-    /// Said when it is too short.
+    /// The text for one that is too short.
     pub min_text: Option<&'static str>,
 }
 
@@ -55,17 +57,17 @@ pub const fn up_to(max: usize) -> Length {
 }
 
 impl Fields {
-    /// The value of a field that need not be there: null is as if it were not.
+    /// The value of an optional field; null counts as missing.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// Is there a value that is not null?
+    /// Whether there is a value that is not null.
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// A trimmed text that must be there and not blank.
+    /// A required text, trimmed and not blank.
     pub fn required(&self, name: &str, length: Length, faults: &mut Faults) -> Option<String> {
         match self.0.get(name) {
             None => faults.add(name, "Este campo es requerido."),
@@ -88,7 +90,7 @@ impl Fields {
         }
     }
 
-    /// True, false, or nothing when it is missing or null.
+    /// A boolean; `None` if it is missing or null.
     pub fn flag(&self, name: &str, faults: &mut Faults) -> Option<bool> {
         let found = match self.value(name)? {
             Value::Bool(flag) => Some(*flag),
@@ -107,7 +109,7 @@ impl Fields {
         found
     }
 
-    /// A whole number that is not negative; nothing when it is missing, null or blank.
+    /// A whole number that is not negative; `None` if it is missing, null or blank.
     pub fn count(&self, name: &str, faults: &mut Faults) -> Option<u32> {
         let number = match self.value(name)? {
             Value::String(text) if text.trim().is_empty() => return None,
@@ -123,7 +125,7 @@ impl Fields {
         None
     }
 
-    /// A list's values. A form's single value is a list of one.
+    /// A list's values. A single value of a form is a list of one.
     pub fn list(&self, name: &str) -> Result<&[Value]> {
         match self.value(name) {
             None => Ok(&[]),
@@ -139,7 +141,7 @@ impl Fields {
         }
     }
 
-    /// A list as JSON, as JSON in a form's text, or as several values of a form; nothing when it is missing or null.
+    /// A list as JSON, as JSON in a form's text, or as a repeated form field; `None` if it is missing or null.
     pub fn json_list(&self, name: &str, faults: &mut Faults) -> Option<Vec<Value>> {
         let value = self.value(name)?;
         let list = match value {
@@ -163,7 +165,7 @@ impl Fields {
         }
     }
 
-    /// A patch's trimmed text; nothing when it is missing or null. Blank is a text, too: it empties the field.
+    /// The trimmed text of a patch; `None` if it is missing or null. A blank text empties the field.
     pub fn patched(&self, name: &str, most: usize, faults: &mut Faults) -> Option<String> {
         self.has(name).then(|| self.optional(name, up_to(most), faults)).flatten()
     }
@@ -260,7 +262,7 @@ async fn whole_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes
 }
 
 fn from_json(body: &[u8]) -> Result<Fields> {
-    // Some programs put a mark before a text to say that it is UTF-8.
+    // Some programs put a byte order mark before UTF-8 text.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.is_empty() {
         return Ok(Fields::default());
@@ -272,7 +274,7 @@ fn from_json(body: &[u8]) -> Result<Fields> {
             Err(Error::whole(&format!("Datos inválidos. Se esperaba un diccionario pero es un {kind}.")))
         }
         Err(error) => {
-            // The parser's words and place only: serde_json never quotes what it read.
+            // The message holds only the parser's words and the position: serde_json never quotes its input.
             let text = format!("JSON parse error - {error}");
             Err(Error::Detail(StatusCode::BAD_REQUEST, text.into()))
         }
@@ -305,7 +307,7 @@ fn from_pairs(pairs: Vec<(String, String)>) -> Fields {
 }
 
 impl Fields {
-    /// One more value of a form.
+    /// Adds a value of a form.
     pub fn push(&mut self, name: String, value: String) {
         let value = Value::String(value);
         match self.0.get_mut(&name) {
@@ -316,7 +318,7 @@ impl Fields {
     }
 }
 
-/// A body that could not be read, by the status that the reader gave it.
+/// The error for a body that could not be read, by the reader's status.
 pub fn rejected(status: StatusCode) -> Error {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => {
@@ -326,7 +328,7 @@ pub fn rejected(status: StatusCode) -> Error {
     }
 }
 
-/// A body that did not come in time.
+/// The error for a body that did not arrive in time.
 pub fn too_slow() -> Error {
     Error::hand(StatusCode::REQUEST_TIMEOUT, "La solicitud tardó demasiado en llegar.")
 }

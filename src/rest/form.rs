@@ -1,4 +1,4 @@
-//! A body that may bring files beside its fields.
+//! Reads a body that may hold files beside its fields.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,21 +15,20 @@ use tokio::time::{Instant, timeout};
 use crate::ids::UserId;
 use crate::limits;
 use crate::rest::error::{Error, Result};
-use crate::rest::fields::{Fields, media_type, rejected, too_slow};
+use crate::rest::fields::{Fields, NO_FILE, media_type, rejected, too_slow};
 use crate::rest::uploads::disposition::Disposition;
-use crate::rest::uploads::upload::{Incoming, MediaDir, Slot, Stored};
+use crate::rest::uploads::slots::Slot;
+use crate::rest::uploads::upload::{Incoming, MediaDir, Stored};
 
-/// Said of a second file in a field.
+/// The answer to a second file in a field.
 const ONE_FILE: &str = "Este campo admite un solo archivo.";
-/// Said of a file that nobody asked for: dropped without a word, it would be missed too late.
-pub const NO_FILE: &str = "Este campo no admite archivos.";
 
-/// Fields and files. Files that are not stored go when the form is dropped.
+/// Fields and files. Dropping the form deletes the files that are not stored.
 #[derive(Debug)]
 pub struct Form {
-    /// What is no file.
+    /// The fields that are not files.
     pub fields: Fields,
-    /// At most one a slot, whole and of the slot's kind, in the waiting room.
+    /// At most one file per slot, complete and of the slot's kind, in the waiting room.
     pub files: Vec<Incoming>,
 }
 
@@ -37,10 +36,10 @@ impl Form {
     /// Reads a user's body; files for `slots` go to the media folder's waiting room.
     ///
     /// # Errors
-    /// 400, 408, 413, 415 as the body deserves; 503 when too many upload.
+    /// 400, 408, 413 or 415 for a bad body; 503 if too many uploads are running.
     pub async fn read(media: &MediaDir, user: UserId, slots: &'static [Slot], mut request: Request) -> Result<Self> {
         if media_type(&request) != "multipart/form-data" {
-            // The route's limit is for files: JSON of that length takes many times as much memory.
+            // The route's limit is meant for files; JSON of that length would take many times as much memory.
             DefaultBodyLimit::max(limits::BODY_BYTES_MAX).apply(&mut request);
             return Ok(Self { fields: Fields::from_request(request, &()).await?, files: Vec::new() });
         }
@@ -72,15 +71,15 @@ impl Form {
         }
     }
 
-    /// Did a file come in this field?
+    /// Whether this field brought a file.
     pub fn has_file(&self, field: &str) -> bool {
         self.files.iter().any(|file| file.slot().field == field)
     }
 
-    /// Moves the file of one field to its place, if there is one. It goes again unless it is kept.
+    /// Moves the file of one field to its place, if there is one. The file is deleted again unless it is kept.
     ///
     /// # Errors
-    /// 503 when the file cannot be stored.
+    /// 503 if the file cannot be stored.
     pub async fn store(&mut self, media: &MediaDir, field: &str) -> Result<Option<Stored>> {
         match self.files.iter().position(|file| file.slot().field == field) {
             Some(place) => media.store(self.files.swap_remove(place)).await.map(Some),
@@ -89,7 +88,7 @@ impl Form {
     }
 }
 
-/// What stands before a part's content is too long.
+/// The headers of a part are too long.
 #[derive(Debug)]
 struct TooLong;
 
@@ -101,7 +100,8 @@ impl std::fmt::Display for TooLong {
 
 impl std::error::Error for TooLong {}
 
-/// How much of a body may be read until it is said anew: what stands before a part's content is gathered in memory.
+/// How many more bytes of the body may be read. Renewed for each part, because a part's headers are collected in
+/// memory.
 #[derive(Clone, Default)]
 struct Meter(Arc<AtomicUsize>);
 
@@ -113,7 +113,7 @@ impl Meter {
     fn measured(&self, body: Body) -> Body {
         let start = (body.into_data_stream(), Arc::clone(&self.0));
         Body::from_stream(futures_util::stream::unfold(start, async |(mut pieces, left)| {
-            // The reader gathers all that there is before it looks at any of it: so it is handed one piece at a time.
+            // The parser collects everything available before it looks at it, so it is given one piece at a time.
             tokio::task::yield_now().await;
             let piece = pieces.next().await?;
             let length = piece.as_ref().map_or(0, Bytes::len);
@@ -123,17 +123,17 @@ impl Meter {
         }))
     }
 
-    /// The error that a failed reading deserves.
+    /// The error for a failed read.
     fn blame(&self, status: StatusCode) -> Error {
         let is_used_up = self.0.load(Ordering::Relaxed) == 0;
         rejected(if is_used_up { StatusCode::PAYLOAD_TOO_LARGE } else { status })
     }
 }
 
-/// What a form's names and texts have taken together: many small ones must not add up to for ever, nor to an upload.
+/// The total size and time of a form's names and texts. Many small ones must not take for ever or add up to an upload.
 struct Texts {
     bytes: usize,
-    /// Of the time for all of them.
+    /// The time left for all of them.
     left: Duration,
 }
 
@@ -167,9 +167,10 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rest::uploads::upload;
+    use crate::rest::uploads::slots;
 
-    /// What stands before a part is gathered before anybody has a turn to upload: it ends early, however long the body is.
+    /// A part's headers are collected before the user has a turn to upload, so they are cut off early, however long the
+    /// body is.
     #[tokio::test]
     async fn what_stands_before_a_part_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
@@ -187,7 +188,7 @@ mod tests {
             let mut request =
                 Request::builder().header("content-type", "multipart/form-data; boundary=b").body(body).unwrap();
             DefaultBodyLimit::max(64 * 1024 * 1024).apply(&mut request);
-            let read = Form::read(&media, UserId::fresh(), upload::MESSAGE, request).await;
+            let read = Form::read(&media, UserId::fresh(), slots::MESSAGE, request).await;
             assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))), "{begins:?}: {read:?}");
             assert!(taken.load(Ordering::Relaxed) < 256, "{begins:?}: {taken:?} KiB were read");
         }
@@ -204,7 +205,7 @@ mod tests {
         }
         body.push_str("--b--\r\n");
         let request = Request::builder().header("content-type", "multipart/form-data; boundary=b");
-        let read = Form::read(&media, UserId::fresh(), upload::MESSAGE, request.body(body.into()).unwrap()).await;
+        let read = Form::read(&media, UserId::fresh(), slots::MESSAGE, request.body(body.into()).unwrap()).await;
         assert!(matches!(read, Err(Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _))));
     }
 }

@@ -1,7 +1,7 @@
-//! Addresses of this server's own in answers, where only the request knows by which name it is reached.
+//! Adds the server's host to addresses in answers when only the request knows it.
 //!
-//! A server that listens on every address and was told no public one writes its addresses as paths, which its own page
-//! resolves, also those in frames. In REST answers they get the host that the request named.
+//! A server that listens on every address and has no public address writes its own addresses as paths. Its page
+//! resolves them, also those in frames. In REST answers they get the host that the request named.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 
-use crate::rest::App;
+use crate::rest::app::App;
 
 /// Keys whose values are addresses of files.
 const FILES: [&str; 10] = [
@@ -38,13 +38,13 @@ pub async fn complete(State(app): State<Arc<App>>, request: Request, next: Next)
         response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/json");
     let Some(base) = base.filter(|_| is_json) else { return response };
     let (mut parts, body) = response.into_parts();
-    // The body is in memory already: nothing waits, and nothing fails.
+    // The body is already in memory, so this neither waits nor fails.
     let body = body.collect().await.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(with_base(&body, &base)))
 }
 
-/// The scheme and the host that a request calls this server by, if pages of that host may call.
+/// The scheme and host by which a request calls this server, if pages of that host may call.
 fn base(app: &App, headers: &HeaderMap) -> Option<String> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
@@ -56,8 +56,8 @@ fn base(app: &App, headers: &HeaderMap) -> Option<String> {
     (!host.is_empty() && host.chars().all(is_name) && app.origins.allows(Some(&base), host)).then_some(base)
 }
 
-/// The same JSON, with `base` before the paths that are values of our keys. No text of anybody's can look like a key: its
-/// quotes are escaped.
+/// The same JSON, with `base` before the paths in the values of known keys. A user's text cannot look like a key,
+/// because its quotes are escaped.
 fn with_base(json: &[u8], base: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() + json.len() / 8);
     let mut rest = json;
@@ -79,7 +79,7 @@ fn with_base(json: &[u8], base: &str) -> Vec<u8> {
     out
 }
 
-/// One address, or a list of them: what is left behind it.
+/// One address, or a list of them. Returns the rest of the JSON.
 fn files<'a>(mut rest: &'a [u8], base: &str, out: &mut Vec<u8>) -> &'a [u8] {
     let is_list = rest.first() == Some(&b'[');
     if is_list {
@@ -103,7 +103,7 @@ fn files<'a>(mut rest: &'a [u8], base: &str, out: &mut Vec<u8>) -> &'a [u8] {
     rest
 }
 
-/// Where a text that has begun ends, its quote included.
+/// The end of a text that has begun, after its closing quote.
 fn text_end(text: &[u8]) -> Option<usize> {
     let mut is_escaped = false;
     let end = text.iter().position(|byte| {

@@ -1,4 +1,4 @@
-//! REST: who may ask for what, one resource a file.
+//! REST: the handlers, one resource per file.
 
 pub mod assets;
 pub mod auth;
@@ -11,6 +11,8 @@ pub mod site;
 pub mod system;
 pub mod uploads;
 
+mod answer;
+mod app;
 mod cors;
 mod fields;
 mod form;
@@ -18,75 +20,24 @@ mod media_host;
 mod notifications;
 mod page;
 mod paging;
+mod site_info;
 mod write_answer;
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
-use crate::access::client_address::Network;
-use crate::access::lifecycle::Lifecycle;
-use crate::access::logins::Logins;
-use crate::access::origin::Rules;
-use crate::access::password::Hasher;
-use crate::access::rate::Rates;
-use crate::access::token::Tokens;
+pub use app::App;
+
 use crate::limits;
-use crate::protocol::v0::object::Presenter;
-use crate::rest::assets::Assets;
 use crate::rest::error::Error;
-use crate::rest::site::Site;
-use crate::rest::uploads::upload::MediaDir;
-use crate::store::Store;
 
-/// Everything that REST needs of the rest of the server.
-pub struct App {
-    /// The database.
-    pub store: Arc<dyn Store>,
-    /// Makes and checks tokens.
-    pub tokens: Arc<Tokens>,
-    /// Ends logins.
-    pub logins: Logins,
-    /// Makes and checks password hashes.
-    pub hasher: Hasher,
-    /// Writes the objects of answers.
-    pub presenter: Arc<Presenter>,
-    /// Where uploads are.
-    pub media: Arc<MediaDir>,
-    /// Flags and menu of the pages.
-    pub site: Site,
-    /// The page's files.
-    pub page: Assets,
-    /// Starting, ready or draining.
-    pub lifecycle: Arc<Lifecycle>,
-    /// Which pages may read answers.
-    pub origins: Rules,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<Network>,
-    /// How often one may.
-    pub rates: Rates,
-    /// May everybody read `/metrics`?
-    pub metrics_public: bool,
-    /// Prometheus' text.
-    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Is Redis there? `None`: it is not needed.
-    pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
-}
-
-impl fmt::Debug for App {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").finish_non_exhaustive()
-    }
-}
-
-/// All routes except the WebSockets'.
+/// All routes except those of WebSockets.
 pub fn router(app: App) -> Router {
     let app = Arc::new(app);
     Router::new()
@@ -115,7 +66,8 @@ fn auth_routes() -> Router<Arc<App>> {
     let files = limits::AVATAR_BYTES_MAX + limits::COVER_BYTES_MAX + limits::BODY_BYTES_MAX;
     let upload = |bytes_max| DefaultBodyLimit::max(bytes_max + limits::BODY_BYTES_MAX);
     let changed = patch(auth::profile::edit).put(auth::profile::edit).layer(DefaultBodyLimit::max(files));
-    let (avatar, cover) = (upload(limits::AVATAR_BYTES_MAX), upload(limits::COVER_BYTES_MAX));
+    let avatar = upload(limits::AVATAR_BYTES_MAX);
+    let cover = upload(limits::COVER_BYTES_MAX);
     routes([
         ("/auth/login", post(auth::account::login)),
         ("/auth/register", post(auth::account::register)),
@@ -150,7 +102,7 @@ fn message_routes() -> Router<Arc<App>> {
 }
 
 fn people_routes() -> Router<Arc<App>> {
-    // A first word of these is no user's name: `auth::registration` refuses it.
+    // `auth::registration` reserves the first words of these paths, so that no username collides with them.
     routes([
         ("/users", get(people::profiles::search)),
         ("/users/search", get(people::profiles::search)),
@@ -176,7 +128,7 @@ fn people_routes() -> Router<Arc<App>> {
 
 fn post_routes() -> Router<Arc<App>> {
     let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
-    // A film and its thumbnail, or a picture.
+    // Room for a film and its thumbnail, or a picture.
     let uploads = DefaultBodyLimit::max(3 * limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
     let one = get(posts::post::show).delete(posts::post::delete);
     let one = one.merge(patch(posts::post::edit).put(posts::post::edit).layer(uploads));
@@ -213,19 +165,19 @@ fn notification_routes() -> Router<Arc<App>> {
     ])
 }
 
-/// What pages ask for beside people, posts and rooms.
+/// The routes that pages need beside people, posts and rooms.
 fn site_routes() -> Router<Arc<App>> {
     routes([
-        ("", get(site::root)),
-        ("/site-settings", get(site::flags)),
-        ("/site-settings/menu/enabled", get(site::menu)),
+        ("", get(site_info::root)),
+        ("/site-settings", get(site_info::flags)),
+        ("/site-settings/menu/enabled", get(site_info::menu)),
         ("/media/albums", get(uploads::albums::list)),
     ])
     .route("/api/media/albums/{*path}", get(uploads::albums::show))
 }
 
-/// Each path below `/api`, with and without a slash at the end. Not nested: that would hide `/api` from the handlers,
-/// which name themselves in `next` and `previous`.
+/// Each path below `/api`, with and without a slash at the end. They are not nested, because nesting would hide `/api`
+/// from the handlers, which write their own address in `next` and `previous`.
 fn routes<const N: usize>(routes: [(&str, MethodRouter<Arc<App>>); N]) -> Router<Arc<App>> {
     routes.into_iter().fold(Router::new(), |router, (path, handlers)| {
         router.route(&format!("/api{path}"), handlers.clone()).route(&format!("/api{path}/"), handlers)
@@ -249,7 +201,7 @@ async fn not_allowed(request: Request) -> Error {
     Error::Detail(StatusCode::METHOD_NOT_ALLOWED, text.into())
 }
 
-/// Counts and logs route and status, never what was asked or answered, and sets what every answer carries.
+/// Counts and logs route and status, never the contents of the request or answer, and sets the headers of every answer.
 async fn log_and_harden(request: Request, next: Next) -> Response {
     let start = std::time::Instant::now();
     let method = request.method().clone();
@@ -271,7 +223,7 @@ async fn log_and_harden(request: Request, next: Next) -> Response {
     response
 }
 
-/// The method as a metric's label. A client may send any word, and each would be a series of its own.
+/// The method as a metric's label. Unknown methods share one label, because each label makes a series of its own.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -285,14 +237,9 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// An answer whose JSON is already written.
-fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
-}
-
 #[cfg(test)]
 mod tests {
-    /// The first words of the routes below `/users` and what stands beside a name in them.
+    /// Compares the words that may stand in place of a username in the routes below `/users` with the reserved names.
     #[test]
     fn words_of_routes_are_no_users_names() {
         let routes =

@@ -1,4 +1,4 @@
-//! `/api/notifications/`: one's own notifications, read and taken away.
+//! `/api/notifications/`: lists, reads and deletes the caller's notifications.
 
 use std::sync::Arc;
 
@@ -14,10 +14,12 @@ use crate::domain::notification::Notification;
 use crate::ids::NotificationId;
 use crate::limits;
 use crate::protocol::v0::json::Object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
 use crate::rest::paging::Listing;
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::write_answer;
 use crate::store::Position;
 
 fn missing() -> Error {
@@ -57,7 +59,7 @@ pub async fn mark_read(State(app): State<Arc<App>>, caller: Caller, Path(id): Pa
     Ok(json_response(StatusCode::OK, out))
 }
 
-/// How many notifications a write changed.
+/// Runs a write, and returns how many notifications it changed.
 async fn changed(app: &App, caller: &Caller, action: Action) -> Result<u64> {
     match write_answer::event(app.store.write_feed(caller.id(), action).await)? {
         Some(event) => write_answer::notifications_changed(&event),
@@ -65,10 +67,10 @@ async fn changed(app: &App, caller: &Caller, action: Action) -> Result<u64> {
     }
 }
 
-/// 100,000 notifications a call; what is beyond is left to the next.
+/// 100,000 notifications per call; the rest is left to the next call.
 const ROUNDS_MAX: usize = 200;
 
-/// The same write until nothing is left to change: one transaction takes a bounded number of rows.
+/// Repeats a write until nothing is left to change, because one transaction takes a bounded number of rows.
 async fn all_changed(app: &App, caller: &Caller, action: Action) -> Result<u64> {
     let mut total = 0;
     for _ in 0..ROUNDS_MAX {

@@ -1,4 +1,4 @@
-//! The page, and what is said where nothing is.
+//! Serves the page, and the 404 for all other paths.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::assets::{self, Asset, Encoding};
 
 const NOWHERE: &str = "<!doctype html>\n<html lang=\"es\">\n<title>No encontrado</title>\n<h1>No encontrado</h1>\n\
     <p>No hay nada en esta dirección.</p>\n</html>\n";
 
-/// A file of the page, or 404 in HTML.
+/// A file of the page, or a 404 in HTML.
 pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Response {
     let encoding = Encoding::accepted(&text(request.headers(), &header::ACCEPT_ENCODING));
     match (app.page.asset(request.uri().path(), encoding).await, request.method()) {
@@ -23,7 +23,7 @@ pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Response {
     }
 }
 
-/// All lines of a header as one list.
+/// All lines of a header, joined to one list.
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
 }

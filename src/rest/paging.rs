@@ -1,4 +1,4 @@
-//! Lists by pages: `?page=N`, and where the pages before and after are.
+//! Lists in pages: `?page=N`, with the addresses of the previous and next page.
 
 use axum::extract::Query;
 use axum::http::{StatusCode, Uri};
@@ -12,27 +12,27 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::protocol::v0::json::{self, Object};
 use crate::protocol::v0::object::Presenter;
+use crate::rest::answer::json_response;
 use crate::rest::error::{Error, Result};
-use crate::rest::json_response;
 use crate::store::{PageOf, PageRequest, Position};
 
-/// The name of a position in a query.
+/// The query parameter of a position.
 const AFTER: &str = "after";
 
-/// A request's path and query.
+/// The path and query of a request for a list.
 #[derive(Debug)]
 pub struct Listing {
     path: String,
     pairs: Vec<(String, String)>,
-    /// Which rows are asked for.
+    /// The requested rows.
     pub page: PageRequest,
 }
 
 impl Listing {
-    /// Pages of the usual size.
+    /// A request with the default page size.
     ///
     /// # Errors
-    /// 404 when `page` is no number of a page.
+    /// 404 if `page` is not a page number.
     pub fn of(uri: &Uri) -> Result<Self> {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
         let number = match value(&pairs, "page") {
@@ -44,7 +44,7 @@ impl Listing {
         Ok(Self { path: uri.path().to_owned(), pairs, page })
     }
 
-    /// Pages whose size `page_size` may choose.
+    /// A request that may choose its size by `page_size`.
     ///
     /// # Errors
     /// As [`Self::of`].
@@ -55,12 +55,12 @@ impl Listing {
         Ok(listing)
     }
 
-    /// The first value of a name in the query.
+    /// The first value of a query parameter.
     pub fn value(&self, name: &str) -> Option<&str> {
         value(&self.pairs, name)
     }
 
-    /// The page as clients know it.
+    /// The page in the form that clients know.
     ///
     /// # Errors
     /// 404 for a page after the last.
@@ -80,8 +80,8 @@ impl Listing {
         self.write(presenter, found, next.as_deref(), write)
     }
 
-    /// The same of a list by time, the newest first: `next` carries the position of the page's last row, and what comes
-    /// meanwhile does not move the rows behind it.
+    /// The page of a list by time, newest first. `next` carries the position of the page's last row, so that new rows
+    /// do not shift the following page.
     ///
     /// # Errors
     /// 404 for a page after the last.
@@ -97,7 +97,7 @@ impl Listing {
         if after.is_none() && number > 1 && before >= found.count {
             return Err(no_such_page());
         }
-        // Behind a position nobody counts: a page that is full may be the last, and one that is empty follows it.
+        // After a position nothing is counted. A full page may be the last one; an empty page then follows it.
         let is_full = found.rows.len() >= size as usize;
         let has_next = is_full && (after.is_some() || before + u64::from(size) < found.count);
         let last = found.rows.last().map(position);
@@ -124,7 +124,7 @@ impl Listing {
         Ok(json_response(StatusCode::OK, out))
     }
 
-    /// The same list at another page; the first has no number, as in Django.
+    /// The address of another page of this list; the first page has no number, as in Django.
     fn address(&self, presenter: &Presenter, number: u32, after: Option<Position>) -> String {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let others = self.pairs.iter().filter(|(name, _)| name != "page" && name != AFTER);
@@ -141,7 +141,7 @@ impl Listing {
     }
 }
 
-/// A position as [`Listing::address`] writes it. Nobody else makes one.
+/// Reads a position that [`Listing::address`] wrote. Nothing else makes one.
 fn position(text: &str) -> Option<Position> {
     let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
     let (at, id) = bytes.split_at(8);
@@ -153,7 +153,7 @@ fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-/// 404 as REST Framework says it of a page.
+/// 404 in REST Framework's words for pages.
 pub fn no_such_page() -> Error {
     Error::Detail(StatusCode::NOT_FOUND, "Página inválida.".into())
 }

@@ -1,24 +1,16 @@
-//! `/api/` and `/api/site-settings/`: what the server is, and the flags and the menu that pages go by. No token is needed.
+//! The flags and menu of the pages, with an operator's changes.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::rest::{App, json_response};
-
-/// Flags and menu, as they are answered.
+/// The flags and menu, as they are answered.
 #[derive(Debug, Clone)]
 pub struct Site {
-    flags: Vec<u8>,
-    menu: Vec<u8>,
+    pub(super) flags: Vec<u8>,
+    pub(super) menu: Vec<u8>,
 }
 
-/// An operator's file: what it does not name is as usual.
+/// An operator's file. Settings that it does not name keep their defaults.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -50,7 +42,7 @@ fn yes() -> bool {
     true
 }
 
-/// The pages that pregon can serve with what they ask for.
+/// The pages that work with what pregon serves.
 fn usual_menu() -> Vec<Entry> {
     let entries = [
         ("feed", "Inicio", "/feed", "Home"),
@@ -72,7 +64,7 @@ fn usual_menu() -> Vec<Entry> {
     (1..).zip(entries).map(entry).collect()
 }
 
-/// What belongs to parts of the app that pregon does not serve is off.
+/// Flags of app features that pregon does not serve are off.
 fn usual_flags() -> Map<String, Value> {
     let flags = json!({
         "site_name": "pregon",
@@ -105,12 +97,13 @@ impl Site {
         Self { flags: json(serde_json::to_vec(flags)), menu: json(serde_json::to_vec(&menu)) }
     }
 
-    /// An operator's file: `{"settings": {…}, "menu": [{"route_key", "label", "path", …}]}`.
+    /// Reads an operator's file: `{"settings": {…}, "menu": [{"route_key", "label", "path", …}]}`.
     ///
     /// # Errors
-    /// What is wrong with it, to stand behind "it".
+    /// What is wrong with the file, as the end of a sentence that begins with "it".
     pub fn parse(text: &str) -> Result<Self, String> {
-        let file: File = serde_json::from_str(text).map_err(|error| format!("is not as it must be: {error}"))?;
+        let file: File =
+            serde_json::from_str(text).map_err(|error| format!("does not have the right form: {error}"))?;
         let menu = file.menu.unwrap_or_else(usual_menu);
         let is_path = |path: &str| path.starts_with('/') || path.starts_with("https://") || path.starts_with("http://");
         if let Some(entry) = menu.iter().find(|entry| !is_path(&entry.path)) {
@@ -120,34 +113,6 @@ impl Site {
         flags.extend(file.settings);
         Ok(Self::of(&flags, menu))
     }
-}
-
-/// `GET /api/`
-pub async fn root(State(app): State<Arc<App>>) -> Json<Value> {
-    let link = |path: &str| format!("{}{path}", app.presenter.public_url);
-    Json(json!({
-        "name": "pregon",
-        "version": env!("CARGO_PKG_VERSION"),
-        "links": {
-            "auth": link("/api/auth/"),
-            "users": link("/api/users/"),
-            "posts": link("/api/posts/"),
-            "messaging": link("/api/messaging/chats/"),
-            "notifications": link("/api/notifications/"),
-            "site-settings": link("/api/site-settings/"),
-            "health": link("/health/"),
-        },
-    }))
-}
-
-/// `GET /api/site-settings/`
-pub async fn flags(State(app): State<Arc<App>>) -> Response {
-    json_response(StatusCode::OK, app.site.flags.clone())
-}
-
-/// `GET /api/site-settings/menu/enabled/`
-pub async fn menu(State(app): State<Arc<App>>) -> Response {
-    json_response(StatusCode::OK, app.site.menu.clone())
 }
 
 #[cfg(test)]
@@ -184,8 +149,8 @@ mod tests {
     #[test]
     fn a_wrong_file_is_told() {
         for (text, expected) in [
-            ("", "is not as it must be"),
-            ("[]", "is not as it must be"),
+            ("", "does not have the right form"),
+            ("[]", "does not have the right form"),
             (r#"{"menus": []}"#, "menus"),
             (r#"{"menu": [{"route_key": "a", "label": "A"}]}"#, "path"),
             (r#"{"menu": [{"route_key": "a", "label": "A", "path": "javascript:x"}]}"#, "neither / nor https://"),

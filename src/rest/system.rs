@@ -1,4 +1,4 @@
-//! Is the server alive, ready, and how is it doing?
+//! The health, readiness and metrics of the server.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use tokio::time::timeout;
 use crate::access::client_address::PeerAddr;
 use crate::access::lifecycle::Phase;
 use crate::limits;
-use crate::rest::App;
+use crate::rest::app::App;
 
-/// `GET /healthz`: the process answers.
+/// `GET /healthz`: the process is alive.
 pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: send clients here.
+/// `GET /readyz`: the server may receive clients.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let unready =
         |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response();
@@ -42,12 +42,12 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// `GET /health/`, as the older backend's probes know it.
+/// `GET /health/`, for probes written for the older backend.
 pub async fn healthy() -> Json<serde_json::Value> {
     Json(json!({"status": "healthy", "message": "El servidor está funcionando correctamente"}))
 }
 
-/// `GET /metrics`: to programs on this machine that come without a proxy, or to everybody where that is set.
+/// `GET /metrics`: for programs on this machine that do not come through a proxy, or for everybody if so set.
 pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
     let peer = request.extensions().get::<PeerAddr>();
     let is_local = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());

@@ -1,4 +1,4 @@
-//! What a write's outcome is to a request: an event, nothing new, or an error.
+//! Turns a write's outcome into a handler's result: an event, nothing new, or an error.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use crate::domain::feed::event::{FeedEvent, NotificationChange, PostChange, Post
 use crate::domain::write::Outcome;
 use crate::rest::error::{Error, Result};
 
-/// The event; `None` when it was so already.
+/// The event; `None` if nothing changed.
 ///
 /// # Errors
-/// The refusal's.
+/// The refusal's error.
 pub fn event(outcome: Outcome) -> Result<Option<Arc<Committed>>> {
     match outcome {
         Outcome::Committed(event) => Ok(Some(event)),
@@ -20,10 +20,10 @@ pub fn event(outcome: Outcome) -> Result<Option<Arc<Committed>>> {
     }
 }
 
-/// What happened to which post.
+/// The event as a post's event.
 ///
 /// # Errors
-/// 500: it is something else.
+/// 500 for any other event.
 pub fn post_event(event: &Committed) -> Result<&PostEvent> {
     match event.feed() {
         Some(FeedEvent::Post(event)) => Ok(event),
@@ -31,18 +31,18 @@ pub fn post_event(event: &Committed) -> Result<&PostEvent> {
     }
 }
 
-/// What happened to a post.
+/// The change of a post.
 ///
 /// # Errors
-/// 500: it is something else.
+/// 500 for any other event.
 pub fn post_change(event: &Committed) -> Result<&PostChange> {
     Ok(&post_event(event)?.change)
 }
 
-/// What happened between people.
+/// The change between two users.
 ///
 /// # Errors
-/// 500: it is something else.
+/// 500 for any other event.
 pub fn relation(event: &Committed) -> Result<RelationEvent> {
     match event.feed() {
         Some(FeedEvent::Relation(event)) => Ok(*event),
@@ -50,10 +50,10 @@ pub fn relation(event: &Committed) -> Result<RelationEvent> {
     }
 }
 
-/// To how many notifications it happened.
+/// The number of notifications that changed.
 ///
 /// # Errors
-/// 500: it is something else.
+/// 500 for any other event.
 pub fn notifications_changed(event: &Committed) -> Result<u64> {
     match event.feed() {
         Some(FeedEvent::Notification { change: NotificationChange::Read { count, .. }, .. }) => Ok(*count),
@@ -64,7 +64,7 @@ pub fn notifications_changed(event: &Committed) -> Result<u64> {
     }
 }
 
-/// A defect: a write became what it never should.
+/// A defect: a write committed an event that it never should.
 pub fn unexpected(event: &Committed) -> Error {
-    Error::Internal(format!("a write became {event:?}"))
+    Error::Internal(format!("a write committed {event:?}"))
 }

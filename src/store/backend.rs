@@ -1,4 +1,4 @@
-//! What a database brings to be a store. What is asked and changed through it stands once, in [`crate::store::subjects`].
+//! The trait that each database implements; [`crate::store::subjects`] builds the whole store on it.
 
 use futures_util::future::BoxFuture;
 
@@ -8,30 +8,30 @@ use crate::store::StoreError;
 use crate::store::caches::Caches;
 use crate::store::sql::{Sql, View};
 
-/// What a query over a driver `D` gives.
+/// The result of a query over a driver `D`.
 pub type Answer<'v, T, D> = BoxFuture<'v, Result<T, <D as Sql>::Error>>;
 
 /// A database with its connections and lanes.
 ///
-/// A query that is handed over owns what it needs: it may run on another thread, and a copy of it runs again when a
-/// connection was lost.
+/// A query owns everything it needs, because it may run on another thread, and a copy runs again after a lost
+/// connection.
 pub trait Backend: Send + Sync + 'static {
     /// A connection.
     type Driver: Sql + Send;
 
-    /// What all connections remember.
+    /// The caches that all connections share.
     fn caches(&self) -> &Caches;
 
-    /// What the time is.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
     /// Hands a write to its topic's lane. Never blocks.
     ///
     /// # Errors
-    /// The write comes back when the lane's queue is full or the store is closing.
+    /// The write comes back if the lane's queue is full or the store is closing.
     fn queue(&self, write: Box<Write>) -> Result<(), Box<Write>>;
 
-    /// Reads.
+    /// Runs a reading query.
     ///
     /// # Errors
     /// The query failed, too many reads wait, or the store is closing.
@@ -44,7 +44,7 @@ pub trait Backend: Send + Sync + 'static {
             + Sync
             + 'static;
 
-    /// Reads what may be slow, by connections of its own: nothing else waits for it.
+    /// Runs a possibly slow reading query on connections of its own, so that nothing else waits for it.
     ///
     /// # Errors
     /// As for [`Self::read`].
@@ -57,11 +57,11 @@ pub trait Backend: Send + Sync + 'static {
             + Sync
             + 'static;
 
-    /// Writes what has no topic, in a transaction of its own. It may run more than once: after a deadlock, after another's
-    /// row took its key, after a lost connection. By the ids that it owns it finds what an earlier run has written.
+    /// Runs a write that belongs to no topic, in a transaction of its own. It may run more than once: after a deadlock,
+    /// after a key conflict, after a lost connection. It recognises the rows of an earlier run by the ids that it owns.
     ///
     /// # Errors
-    /// The change failed, too much waits, or the store is closing.
+    /// The change failed, too many wait, or the store is closing.
     fn change<T, W>(&self, change: W) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
@@ -71,12 +71,12 @@ pub trait Backend: Send + Sync + 'static {
             + Sync
             + 'static;
 
-    /// Do all lanes take writes?
+    /// Checks that all lanes take writes.
     ///
     /// # Errors
-    /// One does not.
+    /// A lane does not.
     fn probe(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes no more writes, commits what is queued, answers everybody, closes.
+    /// Takes no more writes, commits those in the queue, answers their callers, and closes the database.
     fn shut(&self) -> impl Future<Output = ()> + Send;
 }

@@ -1,66 +1,32 @@
-//! A batch's writes one after the other inside their transaction, the same for every database.
+//! Runs a batch's writes one after the other inside their transaction, the same for every database.
 //!
-//! The usual batch runs without savepoints. Only when a single write's statement fails is the batch rolled back and
-//! run again with a savepoint around each write, so that this write alone is answered as failed: what hardly ever
-//! happens costs nothing when it does not.
+//! A batch usually runs without savepoints. If a statement fails because of a single write, the batch is rolled back
+//! and run again with a savepoint around each write, so that only that write is answered as failed. The savepoints cost
+//! nothing in the usual case.
 
 use std::collections::BTreeSet;
 
-use crate::clock::Timestamp;
 use crate::domain::chat::twin::Twins;
 use crate::domain::write::{Intent, Outcome, Refusal, Write};
-use crate::ids::{MessageId, RoomId, Topic, UserId};
-use crate::limits;
+use crate::ids::Topic;
 use crate::store::rules;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 use crate::store::writer::Batch;
 
-/// The last place taken in a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopicState {
-    /// Which log.
-    pub epoch: u32,
-    /// The number of its last event; 0 when it has none.
-    pub seq: u64,
-    /// That event's time.
-    pub last_at: Timestamp,
-}
+pub use crate::store::sql::chat_rows::UnreadRest;
 
-/// The rest of a `mark_as_read` of more than `limits::READ_ALL_ROWS_MAX` messages: its rows follow in idle moments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnreadRest {
-    /// Where.
-    pub room: RoomId,
-    /// Who read.
-    pub user: UserId,
-    /// The participant's `last_read_at` before.
-    pub after: Timestamp,
-    /// The oldest message that has its row.
-    pub before: Timestamp,
-    /// When it was read.
-    pub at: Timestamp,
-}
-
-impl UnreadRest {
-    /// What is left when these have their rows, newest first; nothing when they were all.
-    pub fn after_these(self, done: &[(MessageId, Timestamp)]) -> Option<Self> {
-        let (_, before) = *done.last().filter(|_| done.len() == limits::READ_ALL_ROWS_MAX)?;
-        Some(Self { before, ..self })
-    }
-}
-
-/// How a run over a batch failed.
+/// Why a run over a batch failed.
 pub enum Failure<E> {
-    /// By one write's own statement: run again with savepoints.
+    /// One write's own statement failed: run again with savepoints.
     OneWrite,
-    /// As a whole, nothing was written.
+    /// Everything failed, and nothing was written.
     All(E),
-    /// In COMMIT: it may be on disk.
+    /// COMMIT failed: the batch may be on disk.
     Unknown(Batch, E),
 }
 
-/// All of the batch in one transaction.
+/// Runs the whole batch in one transaction.
 pub async fn run<D: LaneSql>(
     mut rows: BatchRows<'_, D>,
     twins: &mut Twins,
@@ -75,7 +41,7 @@ pub async fn run<D: LaneSql>(
     } else {
         BTreeSet::new()
     };
-    // One by one, nothing is read ahead: a row that is not what is expected fails with the write that asks for it.
+    // The second run reads nothing ahead, so that a corrupt row only fails the write that reads it.
     rows.begin(&topics, if with_savepoints { &[] } else { writes }).await.map_err(alone)?;
     let done =
         if with_savepoints { one_by_one(rows, twins, writes).await } else { together(rows, twins, writes).await };
@@ -88,7 +54,7 @@ pub async fn run<D: LaneSql>(
     }
 }
 
-/// The topics that are locked before the batch begins.
+/// The topics to lock before the batch begins.
 async fn foretold<D: LaneSql>(rows: &mut BatchRows<'_, D>, writes: &[Write]) -> Result<BTreeSet<Topic>, D::Error> {
     let mut topics = BTreeSet::new();
     for write in writes {
@@ -96,7 +62,7 @@ async fn foretold<D: LaneSql>(rows: &mut BatchRows<'_, D>, writes: &[Write]) -> 
             Intent::Chat { .. } | Intent::Adopt(_) => drop(topics.insert(write.topic())),
             Intent::Feed(_) => match rules::topics(rows, write).await {
                 Ok(foretold) => topics.extend(foretold),
-                // A row that is not what the code expects: the write meets it again, and fails alone.
+                // A corrupt row: the write will read it again and fail alone.
                 Err(error) if D::is_own_fault(&error) => drop(topics.insert(write.topic())),
                 Err(error) => return Err(error),
             },
@@ -105,7 +71,7 @@ async fn foretold<D: LaneSql>(rows: &mut BatchRows<'_, D>, writes: &[Write]) -> 
     Ok(topics)
 }
 
-/// All of the batch, or the first statement that failed.
+/// Runs the whole batch up to the first statement that fails.
 async fn together<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     twins: &mut Twins,
@@ -120,7 +86,8 @@ async fn together<D: LaneSql>(
     Ok(done)
 }
 
-/// The same with a savepoint around each write: whose statement fails by its own fault is answered so, alone.
+/// Runs the batch with a savepoint around each write. A write whose own statement fails is answered so; the others go
+/// on.
 async fn one_by_one<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     twins: &mut Twins,
@@ -130,7 +97,8 @@ async fn one_by_one<D: LaneSql>(
     let mut done = Batch::default();
     for write in batch {
         let mark = twins.mark();
-        let (saved, events) = (rows.save().await?, done.events.len());
+        let saved = rows.save().await?;
+        let events = done.events.len();
         let mut result = rules::apply(rows, twins, &mut done.events, now, write).await;
         if result.is_ok()
             && let Err(error) = rows.release().await
@@ -141,7 +109,7 @@ async fn one_by_one<D: LaneSql>(
             Ok(outcome) => done.outcomes.push(outcome),
             Err(error) if D::is_own_fault(&error) => {
                 let refusal = if D::is_of_characters(&error) { Refusal::Characters } else { Refusal::Unavailable };
-                tracing::error!(%error, action = write.intent.kind(), "a write failed alone");
+                tracing::error!(%error, action = write.intent.kind(), "a single write failed");
                 rows.back_to(saved).await?;
                 twins.back_to(mark);
                 done.events.truncate(events);

@@ -1,6 +1,7 @@
-//! Bounded memories of what is asked all the time: accounts, participants, room sizes, profiles.
+//! Bounded caches of values that are read all the time: accounts, participants, room sizes, profiles.
 //!
-//! Our own writes forget what they change; what others change is believed for [`limits::ADMISSION_CACHE_SECONDS`].
+//! Our own writes remove the values they change. Changes by other programs show after at most
+//! [`limits::ADMISSION_CACHE_SECONDS`].
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::domain::user::{Account, Admission, UserProfile};
 use crate::ids::{FamilyId, PostId, RoomId, Topic, UserId};
 use crate::limits;
 
-/// A value and when it was read.
+/// A value with the time at which it was read.
 #[derive(Debug, Clone)]
 struct Aged<T> {
     value: T,
@@ -30,11 +31,11 @@ struct Aged<T> {
 #[derive(Debug)]
 pub struct Remembered<K, T> {
     cache: Cache<K, Aged<T>>,
-    /// Grows with each forgotten entry: a reader that was overtaken by a write must not bring the old value back.
+    /// Grows with each removal, so that a reader which a write overtook cannot put the old value back.
     generation: AtomicU64,
 }
 
-/// Taken before a value is read from the database.
+/// The cache's generation before a value was read from the database.
 #[derive(Debug, Clone, Copy)]
 pub struct Before(u64);
 
@@ -43,20 +44,20 @@ impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
         Self { cache: Cache::new(limits::CACHE_ENTRIES), generation: AtomicU64::new(0) }
     }
 
-    /// What was read no longer than `limits::ADMISSION_CACHE_SECONDS` before `now`. What was read far ahead of it is old, too: the
-    /// clock was put back since, and nobody knows when that was.
+    /// A value that was read less than `limits::ADMISSION_CACHE_SECONDS` before `now`. A value from the far future is
+    /// too old, too: the clock was set back, and its age is unknown.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<T> {
         let aged = self.cache.get(key)?;
         let age = now.0.abs_diff(aged.at.0);
         (age < limits::ADMISSION_CACHE_SECONDS.unsigned_abs() * 1_000_000).then_some(aged.value)
     }
 
-    /// To be called before the database is asked.
+    /// Must be called before the database is asked.
     pub fn before(&self) -> Before {
         Before(self.generation.load(Ordering::SeqCst))
     }
 
-    /// Remembers what was read, unless something was forgotten meanwhile.
+    /// Caches a value, unless something was removed since [`Self::before`].
     pub fn put(&self, before: Before, key: K, value: T, now: Timestamp) {
         self.cache.insert(key, Aged { value, at: now });
         if self.generation.load(Ordering::SeqCst) != before.0 {
@@ -64,24 +65,24 @@ impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
         }
     }
 
-    /// Forgets what a committed write changed.
+    /// Removes a value that a committed write changed.
     pub fn forget(&self, key: &K) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.cache.remove(key);
     }
 }
 
-/// Whose reactions to which posts were taken back lately, and whether what was told of them had been read.
+/// Reactions that users recently took back, and whether the post's author had read the notification.
 #[derive(Debug)]
 pub struct TakenBack(Cache<(PostId, UserId), Aged<bool>>);
 
 impl TakenBack {
-    /// A reaction was taken back.
+    /// Notes that a reaction was taken back.
     pub fn note(&self, key: (PostId, UserId), is_read: bool, now: Timestamp) {
         self.0.insert(key, Aged { value: is_read, at: now });
     }
 
-    /// One was, within [`limits::NOTICE_WINDOW`]: had it been read?
+    /// Whether the notification had been read, if a reaction was taken back within [`limits::NOTICE_WINDOW`].
     pub fn recall(&self, key: &(PostId, UserId), now: Timestamp) -> Option<bool> {
         let window = i64::try_from(limits::NOTICE_WINDOW.as_secs()).unwrap_or(i64::MAX);
         let aged = self.0.get(key)?;
@@ -92,21 +93,21 @@ impl TakenBack {
 /// All of them.
 #[derive(Debug)]
 pub struct Caches {
-    /// Accounts by user; `None`: there is no such user.
+    /// Accounts by user; `None` if there is no such user.
     pub accounts: Remembered<UserId, Option<Arc<Account>>>,
-    /// Has the user a participant row in the room, and is the room active?
+    /// Whether the user has a participant row in the room and the room is active.
     pub participants: Remembered<(RoomId, UserId), bool>,
-    /// By user: the last password change that ended logins.
+    /// Each user's last password change that ended logins.
     pub password_changes: Remembered<UserId, Option<LoginEnd>>,
-    /// Is this login of the user's over by itself?
+    /// Whether this login of the user ended on its own.
     pub ended_logins: Remembered<(UserId, FamilyId), bool>,
     /// Participant rows by room.
     pub room_sizes: Remembered<RoomId, u32>,
     /// Profiles by user.
     pub profiles: Remembered<UserId, Arc<UserProfile>>,
-    /// What decides on a post's rights; `None`: there is no such post.
+    /// The rights of posts; `None` if there is no such post.
     pub post_heads: Remembered<PostId, Option<PostHead>>,
-    /// What need not be told again at once.
+    /// Reactions whose notification is not repeated at once.
     pub taken_back: TakenBack,
 }
 
@@ -126,7 +127,7 @@ impl Default for Caches {
 }
 
 impl Caches {
-    /// The whole admission, if all its parts are remembered. Three short locks, no I/O.
+    /// The whole admission, if all its parts are cached. Takes three short locks and does no I/O.
     pub fn admission(&self, room: RoomId, user: UserId, now: Timestamp) -> Option<Admission> {
         let account = self.accounts.get(&user, now)?;
         let is_participant = self.participants.get(&(room, user), now)?;
@@ -134,13 +135,13 @@ impl Caches {
         Some(Admission { account, is_participant, participants })
     }
 
-    /// A participant row came or went.
+    /// A participant row was added or removed.
     pub fn forget_participant(&self, room: RoomId, user: UserId) {
         self.participants.forget(&(room, user));
         self.room_sizes.forget(&room);
     }
 
-    /// Logins of a user's ended.
+    /// Some of a user's logins ended.
     pub fn forget_logins(&self, user: UserId, ended: Ended) {
         match ended {
             Ended::Only(family) => self.ended_logins.forget(&(user, family)),
@@ -148,13 +149,13 @@ impl Caches {
         }
     }
 
-    /// A user's row changed, or what is counted for it.
+    /// A user's row or its counts changed.
     pub fn forget_user(&self, user: UserId) {
         self.accounts.forget(&user);
         self.profiles.forget(&user);
     }
 
-    /// What a committed event changed is read anew.
+    /// Removes everything that a committed event changed.
     pub fn forget_changed(&self, event: &Committed) {
         match (event.topic, &event.event) {
             (Topic::Room(room), Event::Chat(ChatEvent::Joined { user } | ChatEvent::Left { user })) => {
@@ -165,7 +166,7 @@ impl Caches {
         }
     }
 
-    /// Whose counts are shown in profiles, and which posts are seen by others, may have changed.
+    /// Removes profiles whose counts, and posts whose visibility, may have changed.
     fn forget_feed(&self, event: &FeedEvent) {
         match event {
             FeedEvent::Post(event) => match event.change {
@@ -194,7 +195,9 @@ mod tests {
 
     #[test]
     fn what_was_read_before_the_clock_was_put_back_is_old() {
-        let (sizes, now, room) = (Remembered::new(), Timestamp(10_000_000_000), RoomId::fresh());
+        let sizes = Remembered::new();
+        let now = Timestamp(10_000_000_000);
+        let room = RoomId::fresh();
         sizes.put(sizes.before(), room, 3, now);
         assert_eq!(sizes.get(&room, now.plus_seconds(4)), Some(3));
         assert_eq!(sizes.get(&room, now.plus_seconds(5)), None);

@@ -1,4 +1,4 @@
-//! What a store offers beside another program that writes the same tables: rows as that program left them.
+//! Queries for running beside another program that writes to the same tables: they read rows as that program left them.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::domain::write::Addition;
 use crate::ids::{CommentId, MessageId, PostId, Topic, UserId};
 use crate::store::StoreError;
 
-/// A row that has its place in its topic's order, whoever gave it that.
+/// A row that has its place in its topic's order, given by this server or another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adopted {
     /// The row.
@@ -25,40 +25,40 @@ pub struct Adopted {
     pub at: Timestamp,
 }
 
-/// A sum over all whom a user hears: another one means that somebody came or went.
+/// A checksum of the authors a user hears. It changes when an author is added or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct HearingMark {
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Of what the rows say.
+    /// The sum over the rows' values.
     pub sum: u64,
 }
 
-/// Questions that only a store with a neighbour is asked.
+/// Queries that are only used when another program writes to the database.
 #[async_trait]
 pub trait Beside: Send + Sync + 'static {
-    /// Did Django make this database?
+    /// Whether Django made this database.
     async fn has_django(&self) -> Result<bool, StoreError>;
-    /// A post as frames show it with its reactions and comments counted, and how a user reacted to it. Not cached.
+    /// A post as frames show it, with counted reactions and comments, and the user's reaction to it. Not cached.
     async fn look_at_post(
         &self,
         post: PostId,
         reacted: Option<UserId>,
     ) -> Result<Option<(Arc<Post>, Option<PostReactionType>)>, StoreError>;
-    /// A comment as frames show it with its likes counted. Not cached.
+    /// A comment as frames show it, with counted likes. Not cached.
     async fn look_at_comment(&self, comment: CommentId) -> Result<Option<Arc<Comment>>, StoreError>;
-    /// What decides on a post's rights. Not cached.
+    /// The rights of a post. Not cached.
     async fn look_at_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError>;
-    /// What is remembered of what decides on a post's rights, is so no longer.
+    /// Removes a post's rights from the cache, because they have changed.
     fn forget_head(&self, post: PostId);
     /// A message as frames show it, unless it is deleted. Not cached.
     async fn look_at_message(&self, message: MessageId) -> Result<Option<Arc<Message>>, StoreError>;
-    /// Rows of `topics` with this time or a later one that pregon did not write itself, each with its time.
+    /// Rows of `topics` at `since` or later that pregon did not write, each with its time.
     async fn additions(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError>;
-    /// Which of these rows have their place.
+    /// Those of these rows that have their place.
     async fn adopted(&self, rows: &[Uuid]) -> Result<Vec<Adopted>, StoreError>;
-    /// Forgets what was adopted before then, some of it at a time: how much that was.
+    /// Forgets adopted rows older than `before`, a part at a time. Returns how many.
     async fn forget_adopted(&self, before: Timestamp) -> Result<u64, StoreError>;
-    /// The sums of users; who hears nobody may be missing.
+    /// The checksums of users; users who hear nobody may be missing.
     async fn hearing_marks(&self, users: &[UserId]) -> Result<Vec<(UserId, HearingMark)>, StoreError>;
 }

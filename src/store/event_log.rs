@@ -1,4 +1,4 @@
-//! Events as rows of `pregon_events`: what another reader needs to tell them again.
+//! Events as rows of `pregon_events`, with what a reader of the log needs to send them again.
 
 use std::fmt::{Display, Write as _};
 
@@ -11,9 +11,9 @@ use crate::ids::UserId;
 /// An event as columns.
 pub struct LogLine {
     pub kind: &'static str,
-    /// What it is about: a message, a comment, a notification, another user.
+    /// The message, comment, notification or other user concerned.
     pub subject: Option<uuid::Uuid>,
-    /// Whose doing it is.
+    /// The user who caused it.
     pub user: UserId,
     pub detail: Option<String>,
 }

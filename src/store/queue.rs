@@ -1,10 +1,10 @@
-//! A bounded queue between async callers, who never wait, and a thread that does.
+//! A bounded queue between async callers, which never wait, and a thread, which does.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a taker found.
+/// The result of [`Queue::take`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// At least one item.
@@ -27,7 +27,8 @@ pub struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     is_closed: bool,
-    /// Takers asleep: waking is a system call, and under load nobody sleeps.
+    /// Threads that sleep in `take`. Waking one is a system call, which is skipped if none sleeps, as is usual under
+    /// load.
     sleepers: usize,
 }
 
@@ -41,7 +42,7 @@ impl<T> Queue<T> {
     /// Adds an item.
     ///
     /// # Errors
-    /// The item comes back when the queue is full or closed.
+    /// The item comes back if the queue is full or closed.
     pub fn push(&self, item: T) -> Result<(), T> {
         let mut state = self.lock();
         if state.is_closed || state.items.len() >= self.capacity {
@@ -56,7 +57,7 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Moves up to `most` items into `into`, waiting for the first one no longer than `wait`.
+    /// Moves up to `most` items into `into`. Waits at most `wait` for the first one.
     pub fn take(&self, into: &mut Vec<T>, most: usize, wait: Duration) -> Taken {
         let deadline = Instant::now() + wait;
         let mut state = self.lock();
@@ -82,7 +83,7 @@ impl<T> Queue<T> {
         self.lock().items.len()
     }
 
-    /// Takes no more items; what is in may still be taken.
+    /// Takes no more items. Those in the queue can still be taken.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.came.notify_all();

@@ -1,4 +1,4 @@
-//! What demonstrations and load tests fill a database with.
+//! The data that demonstrations and load tests fill a database with.
 
 use std::collections::HashSet;
 
@@ -9,31 +9,31 @@ use crate::store::StoreError;
 use crate::store::sql::accounts::user_row;
 use crate::store::sql::{Id, LaneSql, Sql, Table, View, new_rooms};
 
-/// What to make.
+/// The size of the data.
 #[derive(Debug, Clone, Default)]
 pub struct SeedPlan {
-    /// Users, named `user00001` and so on; numbers that are taken are passed over.
+    /// Users, named `user00001` and so on; numbers that are taken are skipped.
     pub users: usize,
     /// Rooms.
     pub rooms: usize,
-    /// Members of each room: consecutive users, wrapping round.
+    /// Members of each room: consecutive users, starting over at the end.
     pub members: usize,
-    /// How many others each user follows: those after it.
+    /// How many of the users after it each user follows.
     pub follows: usize,
-    /// Everybody's password, as Django writes it.
+    /// The password of all users, as Django stores it.
     pub password_hash: String,
-    /// The database may hold users already.
+    /// Whether the database may hold users already.
     pub allow_existing: bool,
 }
 
 impl SeedPlan {
-    /// A database that holds users is not filled by mistake.
+    /// Refuses a database that holds users, so that it is not filled by mistake.
     pub(super) fn check_names(&self, taken: &Taken, place: &str) -> Result<(), StoreError> {
         if taken.is_empty || self.allow_existing {
             return Ok(());
         }
         Err(StoreError::Unavailable(format!(
-            "{place} holds users already: name a new database, or add to them with --allow-existing"
+            "{place} already holds users: name a new database, or add to them with --allow-existing"
         )))
     }
 
@@ -56,31 +56,31 @@ impl SeedPlan {
     }
 }
 
-/// What was made.
+/// The data that was made.
 #[derive(Debug, Clone, Default)]
 pub struct Seeded {
     /// Ids and usernames.
     pub users: Vec<(UserId, String)>,
-    /// Rooms with the places of their members in `users`. The first is the owner.
+    /// Rooms, with their members as indexes into `users`. The first is the owner.
     pub rooms: Vec<(RoomId, Vec<usize>)>,
 }
 
-/// What a database holds before.
+/// The relevant content of the database beforehand.
 pub struct Taken {
     /// No users at all.
     is_empty: bool,
-    /// Names like those that are given, in lower case.
+    /// Usernames in the reserved form, in lower case.
     names: HashSet<String>,
 }
 
-/// Looks what the database holds.
+/// Reads the content of the database.
 pub async fn taken<C: Sql>(view: &mut View<'_, C>) -> Result<Taken, C::Error> {
     let is_empty = !view.is_there("SELECT 1 FROM users LIMIT 1", &[]).await?;
     let names = view.rows("SELECT lower(username) FROM users WHERE username LIKE 'user%'", &[], |row| row.text(0));
     Ok(Taken { is_empty, names: names.await?.into_iter().collect() })
 }
 
-/// Makes all of `plan` in a transaction that is under way.
+/// Inserts all of `plan` in the current transaction.
 pub async fn fill<D: LaneSql>(view: &mut View<'_, D>, plan: &SeedPlan, taken: &Taken) -> Result<Seeded, D::Error> {
     let names = (1_usize..).map(|number| (number, format!("user{number:05}")));
     let mut names = names.filter(|(_, name)| !taken.names.contains(name));
@@ -124,7 +124,8 @@ async fn insert_room<D: LaneSql>(
     members: &[usize],
     users: &[(UserId, String)],
 ) -> Result<RoomId, D::Error> {
-    let (id, now) = (RoomId::fresh(), view.now);
+    let id = RoomId::fresh();
+    let now = view.now;
     let new = NewRoom {
         creator: users[members[0]].0,
         chat_type: ChatType::Group,

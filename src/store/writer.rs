@@ -233,7 +233,8 @@ impl<B: BatchStore> Body<B> {
         };
         let took = started.elapsed();
         if took > SLOW_BATCH {
-            let (writes, millis) = (writes.len(), took.as_millis());
+            let writes = writes.len();
+            let millis = took.as_millis();
             tracing::warn!(writes, millis, "a slow batch: is the database's disk or server busy?");
         }
         self.meters.batch_size.record(as_f64(writes.len()));
@@ -242,7 +243,8 @@ impl<B: BatchStore> Body<B> {
     }
 
     fn attempt(&mut self, writes: &[Write]) -> Result<Batch, String> {
-        let (mut pause, started) = (PAUSE_MIN, Instant::now());
+        let mut pause = PAUSE_MIN;
+        let started = Instant::now();
         for attempt in 1.. {
             let detail = match self.commit_once(writes) {
                 Ok(batch) => return Ok(batch),

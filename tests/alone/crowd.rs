@@ -1,4 +1,5 @@
-//! Many members of a room who listen on one thread, with as little work as can be: bytes are cut into frames and counted.
+//! Many members of a room that listen on one thread with as little work as possible: bytes are cut into frames and
+//! counted.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use crate::support::{PATIENCE, Server};
 const TEXT: u8 = 1;
 const PING: u8 = 9;
 
-/// Cuts what a server sends into frames: its answer's head first, then opcode and payload, whole or not at all.
+/// Cuts a server's bytes into frames: first the answer's head, then opcode and payload of each whole frame.
 #[derive(Default)]
 pub struct Frames {
     bytes: Vec<u8>,
@@ -46,7 +47,7 @@ impl Frames {
         Some((first & 0x0F, payload))
     }
 
-    /// Nothing of a frame that has begun is left.
+    /// Whether no part of an unfinished frame is left.
     pub fn is_at_a_boundary(&self) -> bool {
         self.taken == self.bytes.len()
     }
@@ -71,7 +72,8 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Connects a socket and asks for the upgrade; the answer is not awaited. `prepare` sees the socket before it connects.
+/// Connects a socket and requests the upgrade, without waiting for the answer. `prepare` gets the socket before it
+/// connects.
 pub fn upgrade(server: &Server, path: &str, prepare: impl FnOnce(&socket2::Socket)) -> std::net::TcpStream {
     let address: SocketAddr = server.address().parse().unwrap();
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
@@ -102,7 +104,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Users of room 0 by their places in the fixture, all greeted.
+    /// The users of room 0 with these indexes in the fixture, all greeted.
     pub fn join(server: &Server, users: std::ops::Range<usize>) -> Self {
         let poll = Poll::new().unwrap();
         let mut members = Vec::new();
@@ -118,17 +120,17 @@ impl Crowd {
         crowd
     }
 
-    /// The first member says it; for each member, how long it took until it was there.
+    /// The first member sends a text; records how long it took to reach each member.
     pub fn say(&mut self, text: &str, latencies: &mut Vec<Duration>) {
         let heard = self.members[0].heard;
         let frame = masked(TEXT, text.as_bytes());
         let began = Instant::now();
-        // A message fits the socket's buffer: whoever sends it has taken all that came.
+        // A message fits the socket's buffer, because its sender has read everything that arrived.
         self.members[0].socket.write_all(&frame).unwrap();
         self.listen_until(heard + 1, |now| latencies.push(now - began));
     }
 
-    /// Listens until everybody has heard so many frames.
+    /// Listens until everybody has received `heard` frames.
     fn listen_until(&mut self, heard: usize, mut arrived: impl FnMut(Instant)) {
         let mut missing = self.members.iter().filter(|member| member.heard < heard).count();
         let mut buffer = [0; 16 * 1024];

@@ -1,4 +1,4 @@
-//! Sockets that flood, listen or stall: all that listen are read by one thread, with every frame looked at as it comes.
+//! Sockets that flood, listen or stall. One thread reads all that listen, and checks every frame as it arrives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -15,9 +15,9 @@ use crate::voice::{Ear, Saying, Voice};
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
-/// What one sender hands to its socket before the others get their turn.
+/// The bytes that one sender writes to its socket before the others get their turn.
 const TURN_BYTES: usize = 256 * 1024;
-/// Nothing comes any more, though something should.
+/// After this time without a frame, nothing more is expected.
 const QUIET: Duration = Duration::from_secs(8);
 
 /// A socket that is read.
@@ -29,7 +29,7 @@ pub struct Seat {
     pub sent: usize,
     /// How many of its own frames may be on their way at once, if it waits for them.
     pub window: Option<usize>,
-    /// Why it is there no more.
+    /// Why it ended.
     pub ended: Option<String>,
     socket: mio::net::TcpStream,
     frames: Frames,
@@ -43,7 +43,7 @@ pub struct Seat {
 /// The sockets that are read.
 pub struct Fleet {
     pub seats: Vec<Seat>,
-    /// What was wrong with frames.
+    /// The faults found in frames.
     pub faults: Vec<String>,
     poll: Poll,
     events: Events,
@@ -52,7 +52,8 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn new() -> Self {
-        let (poll, events) = (Poll::new().unwrap(), Events::with_capacity(256));
+        let poll = Poll::new().unwrap();
+        let events = Events::with_capacity(256);
         Self { seats: Vec::new(), faults: Vec::new(), poll, events, buffer: vec![0; 256 * 1024] }
     }
 
@@ -86,15 +87,16 @@ impl Fleet {
         self.run(&never, |seats| seats.iter().all(|seat| seat.ear.others > 0)).unwrap();
     }
 
-    /// What a socket says from now on.
+    /// The texts that a socket sends from now on.
     pub fn say(&mut self, seat: usize, sender: usize, sayings: impl Iterator<Item = Saying> + 'static) {
         self.seats[seat].sender = Some(sender);
         self.seats[seat].more = Some(Box::new(sayings));
     }
 
-    /// Sends and listens until the condition holds; stops early at the alarm, or when nothing comes any more.
+    /// Sends and listens until the condition holds. Stops early at the alarm, or when nothing more arrives.
     pub fn run(&mut self, alarm: &AtomicBool, until: impl Fn(&[Seat]) -> bool) -> Result<(), String> {
-        let (began, mut heard_at) = (Instant::now(), Instant::now());
+        let began = Instant::now();
+        let mut heard_at = Instant::now();
         while !until(&self.seats) {
             if alarm.load(Ordering::Relaxed) {
                 return Err(format!("stopped by the alarm after {:?}", began.elapsed()));
@@ -124,14 +126,14 @@ impl Fleet {
         format!("{} of {} gone, durable frames heard: {least:?} to {most:?}", self.endings().len(), self.seats.len())
     }
 
-    /// Why those are gone that are.
+    /// How sockets ended, for those that did.
     pub fn endings(&self) -> Vec<String> {
         self.seats.iter().filter_map(|seat| seat.ended.clone()).collect()
     }
 }
 
 impl Seat {
-    /// Hands some of what it says to the socket; whether there is more that the socket may take.
+    /// Writes some of its texts to the socket. Returns whether there is more that the socket may take.
     fn send(&mut self) -> bool {
         let mut handed = 0;
         while self.can_write && handed < TURN_BYTES {
@@ -192,7 +194,7 @@ impl Seat {
         }
     }
 
-    /// All that it had to say is sent, and each of its durable frames was heard by itself or refused.
+    /// Whether all its texts are sent, and each of its durable frames came back or was refused.
     fn is_answered(&self) -> bool {
         let Some(sender) = self.sender else { return true };
         let heard = self.ear.counts.get(sender).copied().unwrap_or_default();
@@ -200,19 +202,19 @@ impl Seat {
     }
 }
 
-/// How many durable frames were accepted of all that was sent, once that is known.
+/// How many durable frames of all senders were accepted, once that is known.
 pub fn accepted(seats: &[Seat]) -> Option<usize> {
     let known = seats.iter().filter(|seat| seat.ended.is_none()).all(Seat::is_answered);
     known.then(|| seats.iter().map(|seat| seat.sent - seat.ear.refused.min(seat.sent)).sum())
 }
 
-/// Everybody who is still there has heard everything that was accepted.
+/// Whether everybody who is still connected has received everything that was accepted.
 pub fn is_settled(seats: &[Seat]) -> bool {
     accepted(seats).is_some_and(|all| seats.iter().all(|seat| seat.ended.is_some() || seat.ear.durable >= all))
 }
 
-/// What is wrong with readers of one room when `all` durable frames were said: each must be there, and must have heard
-/// everything once, in one order.
+/// The faults of one room's readers after `all` durable frames: each must be connected, and must have received every
+/// frame once, in one order.
 pub fn faults_of(seats: &[Seat], all: usize) -> Vec<String> {
     let mut faults = Vec::new();
     let gone: Vec<_> = seats.iter().filter_map(|seat| seat.ended.as_deref()).collect();
@@ -233,8 +235,8 @@ pub fn faults_of(seats: &[Seat], all: usize) -> Vec<String> {
     faults
 }
 
-/// A socket that is greeted and then not read, with the buffers of a small machine far away: the kernels hold little of
-/// what is sent to it.
+/// A socket that is greeted and then not read, with the buffers of a small distant machine, so that the kernels hold
+/// little of what is sent to it.
 pub struct Stalled {
     pub ear: Ear,
     socket: TcpStream,
@@ -256,11 +258,12 @@ impl Stalled {
         Self { ear: Ear::new(voice), socket, frames }
     }
 
-    /// Reads what was kept for it, to the answer of a ping, to the goodbye or to the end. What was wrong with it.
+    /// Reads everything that waited for it, up to the answer of a ping, the goodbye or the end. Returns the fault, if
+    /// any.
     pub fn read_at_last(&mut self) -> Result<&'static str, String> {
         socket2::SockRef::from(&self.socket).set_recv_buffer_size(4 * 1024 * 1024).unwrap();
         self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        // Gone already: what is left in the kernel is read all the same.
+        // The connection may be gone; what is left in the kernel is read all the same.
         let _ = self.socket.write_all(&masked(TEXT, br#"{"type":"ping","timestamp":0}"#));
         let mut buffer = vec![0; 64 * 1024];
         loop {

@@ -1,4 +1,5 @@
-//! Clients that send as fast as they can: whoever reads no answer is let go, the memory is bounded, others talk on.
+//! Clients that send as fast as they can: those that read no answer are disconnected, memory stays bounded, others can
+//! still talk.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,13 +12,13 @@ use crate::turn;
 use pregon::limits::{MESSAGE_BYTES_MAX, OUTBOX_OWED_BYTES_MAX};
 use serde_json::json;
 
-/// Beyond the debts: chunks kept for reuse, the allocator, answers to what one look takes from each socket.
+/// Memory beyond the debts: chunks kept for reuse, the allocator, and answers to one read of each socket.
 const ELSEWHERE_BYTES: usize = 12 * 1024 * 1024;
-/// How long somebody else may wait for a frame meanwhile, in a build without optimisation on a machine that the floods
-/// keep busy as well.
+/// How long another user may wait for a frame during the flood, in an unoptimised build on a machine that the floods
+/// keep busy, too.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What each kind of flood sends again and again.
+/// The bytes that each kind of flood repeats.
 fn floods() -> [(&'static str, Vec<u8>); 3] {
     let stamp = "x".repeat(MESSAGE_BYTES_MAX - 100);
     let ping = json!({"type": "ping", "timestamp": stamp}).to_string();
@@ -28,7 +29,7 @@ fn floods() -> [(&'static str, Vec<u8>); 3] {
     ]
 }
 
-/// Sends until it is let go.
+/// Sends until the server disconnects it.
 fn flood(mut socket: TcpStream, name: &str, bytes: &[u8]) {
     let began = Instant::now();
     while socket.write_all(bytes).is_ok() {
@@ -37,7 +38,7 @@ fn flood(mut socket: TcpStream, name: &str, bytes: &[u8]) {
     eprintln!("{name}: ended after {:?}", began.elapsed());
 }
 
-/// Two members talk until the floods are over; the longest that a frame took.
+/// Two members talk until the floods are over. Returns the longest time that a frame took.
 async fn talk_meanwhile(ana: &mut Socket, beto: &mut Socket, floods: &[JoinHandle<()>]) -> Duration {
     let mut longest = Duration::ZERO;
     let mut number = 0;
@@ -56,12 +57,13 @@ async fn talk_meanwhile(ana: &mut Socket, beto: &mut Socket, floods: &[JoinHandl
 async fn who_floods_costs_little_and_without_reading_is_let_go() {
     let _turn = turn::mine().await;
     let server = Server::builder().seed(6, 1, 6).set("PREGON_SHARDS", 1).start().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     ana.until_pong().await;
     beto.until_pong().await;
     server.forget_peak();
     let before = server.peak_bytes();
-    // One reads all that it gets, as fast as it can: nothing is wrong with it, and it costs no more memory.
+    // One client reads everything as fast as it can. It does nothing wrong, and costs no more memory.
     let reader = upgrade(&server, &server.chat_path(0, 5), |_| {});
     let mut ear = reader.try_clone().unwrap();
     let hand = reader.try_clone().unwrap();

@@ -1,4 +1,5 @@
-//! The load tester's scenarios against the real server, each for a moment: they end with a clean verdict and true figures.
+//! The load tester's scenarios against the real server, each for a moment: they must end with a clean verdict and true
+//! figures.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +9,7 @@ use crate::support::{SECRET, Server};
 use crate::turn;
 use serde_json::{Value, json};
 
-/// The load tester of this build, made when it is not there yet.
+/// The load tester of this build; built first if it does not exist.
 fn loadtest() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -34,7 +35,7 @@ fn run(server: &Server, arguments: &str) -> Output {
     command.args(["--url", &ws(server)]).output().unwrap()
 }
 
-/// The report of a run that must be clean.
+/// The report of a run, which must be clean.
 fn report(server: &Server, arguments: &str) -> Value {
     let output = run(server, &format!("{arguments} --json - --server-pid {}", server.pid()));
     assert_eq!(output.status.code(), Some(0), "{arguments}: {output:?}");
@@ -171,7 +172,7 @@ async fn every_follower_hears_each_post_and_nobody_else_does() {
         assert!(feed["last_after_request"]["p99"].as_f64() > Some(0.0), "{feed}");
         assert!(std::fs::read_to_string(server.folder().join("feed.html")).unwrap().contains("<polyline"));
     }
-    // User 3 follows since the first run: as an outsider it follows no more.
+    // User 3 has followed since the first run; as an outsider it must stop following.
     report(&server, &format!("feed --fixture rooms.json --followers 2 --outsiders 3 --rate 20 {SHORT}"));
 }
 
@@ -181,7 +182,8 @@ async fn reactions_are_thinned_out_and_the_last_counts_are_those_of_the_table() 
     let server = seeded().await;
     let watched = "--reactors 10 --viewers 4 --followers 4 --connections 4";
     let hot = report(&server, &format!("reactions --fixture rooms.json {watched} --rate 200 {SHORT}"));
-    let (reacted, removed) = (hot["reacted"].as_u64().unwrap(), hot["removed"].as_u64().unwrap());
+    let reacted = hot["reacted"].as_u64().unwrap();
+    let removed = hot["removed"].as_u64().unwrap();
     assert!(reacted + removed > 100 && removed > 0, "{hot}");
     let frames = hot["frames_of_one_max"].as_u64().unwrap();
     assert!((5..=10 + 11 + 10 * hot["seconds"].as_f64().unwrap() as u64).contains(&frames), "{hot}");

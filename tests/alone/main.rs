@@ -1,5 +1,5 @@
-//! Loads that measure: what runs beside them would be in their latencies and in the memory, so they run one at a time, and
-//! cargo runs no other file meanwhile.
+//! Load tests that measure. Anything beside them would affect their latencies and memory, so they run one at a time,
+//! and cargo runs no other test file meanwhile.
 
 mod crowd;
 mod fleet;

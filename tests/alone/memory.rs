@@ -1,4 +1,4 @@
-//! What the system says of a server's memory.
+//! Reads a server's memory use from the system.
 
 use crate::support::Server;
 

@@ -1,5 +1,5 @@
-//! Rooms and feeds that are flooded beside readers who stall: the server lives, nobody hears a stranger's bytes, memory and
-//! turns stay bounded, and who reads does not notice.
+//! Rooms and feeds that are flooded beside readers who stall. The server survives, nobody receives foreign bytes,
+//! memory and loop turns stay bounded, and those who read do not notice.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,13 +13,13 @@ use crate::voice::{Saying, Voice};
 use crate::watch::Watch;
 use serde_json::{Value, json};
 
-/// How many shards each load meets.
+/// The numbers of shards that each load is run with.
 const SHARDS: [usize; 2] = [1, 2];
 /// Members of a room, unless its load says otherwise.
 const MEMBERS: usize = 4;
-/// Characters of a message, four bytes each: the longest there are.
+/// Characters of a message, four bytes each: the longest message.
 const LONG_CHARS: usize = 2000;
-/// Messages of the loads that go by REST: within a user's burst.
+/// Messages of the loads that use REST: within a user's burst.
 const BY_REST: usize = 170;
 /// How long signals are flooded.
 const FLOOD: Duration = Duration::from_secs(4);
@@ -28,32 +28,33 @@ fn now<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-/// Two rooms that share nobody.
+/// Two rooms without common members.
 fn two_rooms(shards: usize, members: usize) -> Server {
     let builder = Server::builder().seed(2 * members, 2, members).set("PREGON_SHARDS", shards);
     now(builder.set("PREGON_RATE_LIMITS", "off").start())
 }
 
-/// The ids of those in a seeded room.
+/// The ids of a seeded room's users.
 fn people(server: &Server, room: usize) -> Vec<String> {
     server.fixture.rooms[room].members.iter().map(|user| server.fixture.users[*user].id.clone()).collect()
 }
 
-/// The first so many messages of a sender.
+/// A sender's first `count` messages.
 fn chats(voice: &Arc<Voice>, sender: usize, count: usize) -> impl Iterator<Item = Saying> + 'static {
     let voice = voice.clone();
     (0..count).map(move |number| voice.chat(sender, number))
 }
 
-/// Messages and signals in turn.
+/// Messages and signals alternating.
 fn mixed(voice: &Arc<Voice>, sender: usize, count: usize) -> impl Iterator<Item = Saying> + 'static {
     let voice = voice.clone();
     (0..count).flat_map(move |number| [voice.chat(sender, number), voice.signal(sender, number)])
 }
 
-/// Texts that a user sends one after the other by REST, meanwhile.
+/// Texts that a user sends one after the other by REST during the load.
 fn by_rest(server: &Server, user: usize, path: &str, voice: &Arc<Voice>) -> JoinHandle<Result<(), String>> {
-    let (url, token) = (server.http(path), server.fixture.users[user].token.clone());
+    let url = server.http(path);
+    let token = server.fixture.users[user].token.clone();
     let voice = voice.clone();
     let send = async move {
         let client = reqwest::Client::new();
@@ -70,16 +71,16 @@ fn by_rest(server: &Server, user: usize, path: &str, voice: &Arc<Voice>) -> Join
     std::thread::spawn(move || now(send))
 }
 
-/// Ends a load: everything that was wrong with it at once.
+/// Ends a load, and reports all its faults at once.
 fn conclude(name: &str, mut server: Server, watch: Watch, seats: usize, mut faults: Vec<String>) {
     faults.extend(watch.end(name, &mut server));
     faults.truncate(12);
     assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
-    // Who stalled was let go, and nobody else was.
+    // The stalled readers were disconnected, and nobody else was.
     now(server.wait_for_metric("pregon_sessions", |sessions| sessions == seats as f64));
 }
 
-/// Reads what stalled readers find at last. Each is of a room of its own voice; their durable frames have no gap.
+/// Lets stalled readers read. Each has a room with a voice of its own; their durable frames must have no gap.
 fn read_all_at_last(stalled: &mut [Stalled]) -> Vec<String> {
     let mut faults = Vec::new();
     for reader in stalled {
@@ -94,7 +95,8 @@ fn read_all_at_last(stalled: &mut [Stalled]) -> Vec<String> {
 #[test]
 fn one_who_does_not_read_and_one_who_floods_do_not_end_the_server() {
     let _turn = turn::mine_blocking();
-    // As fast as the socket takes them, and each when the one before has come back: then each turn of the shard brings one.
+    // Once as fast as the socket takes them, and once each only after the last one came back, so that each turn of the
+    // shard brings one.
     for (shards, window) in [(1, Some(1)), (1, None), (2, Some(1)), (2, None)] {
         let server = two_rooms(shards, 2);
         let [voice, elsewhere] = [Voice::new(0, 100), Voice::new(1, 100)];
@@ -130,11 +132,13 @@ fn two_rooms_flooded_at_once_never_hear_each_other() {
     let _turn = turn::mine_blocking();
     for shards in SHARDS {
         let server = two_rooms(shards, MEMBERS);
-        // Watched from a room of its own: it has no part in the load.
+        // Watched from a room of its own, which has no part in the load.
         let opened = now(server.done("POST", &chat_with(&server, MEMBERS), 0, None));
         let watch = Watch::begin(&server, &private_path(&server, &opened, 0));
         for round in 0..3 {
-            let (mut fleet, mut stalled, mut sayings) = (Fleet::new(), Vec::new(), Vec::new());
+            let mut fleet = Fleet::new();
+            let mut stalled = Vec::new();
+            let mut sayings = Vec::new();
             for room in 0..2 {
                 let voice = Voice::new(room, 300);
                 let path = |place: usize| server.chat_path(room, server.fixture.rooms[room].members[place]);
@@ -167,7 +171,7 @@ fn two_rooms_flooded_at_once_never_hear_each_other() {
     }
 }
 
-/// Where a user opens a private room with another.
+/// The path at which a user opens a private room with another.
 fn chat_with(server: &Server, other: usize) -> String {
     format!("/api/users/chat/{}/", server.fixture.users[other].username)
 }
@@ -197,7 +201,7 @@ fn posts_beside_stuck_feeds_reach_the_others() {
     let _turn = turn::mine_blocking();
     for shards in SHARDS {
         let server = two_rooms(shards, MEMBERS);
-        // The first of each room is an author, the others of the room follow.
+        // The first user of each room is an author, and the others follow.
         for author in [0, MEMBERS] {
             now(server.seed_follows((author + 1..author + MEMBERS).map(|user| (user, author))));
         }
@@ -214,7 +218,8 @@ fn send_path(server: &Server, room: usize) -> String {
     format!("/api/messaging/chats/{}/send_message/", server.fixture.rooms[room].id)
 }
 
-/// The first of both rooms send by REST at the same time, beside four stuck and four reading sockets of one account each.
+/// The first users of both rooms send by REST at the same time, beside four stuck and four reading sockets for each
+/// account.
 struct ByRest {
     listeners: [String; 2],
     targets: [String; 2],
@@ -223,7 +228,8 @@ struct ByRest {
 
 impl ByRest {
     fn run(&self, name: &str, server: Server) {
-        let (mut fleet, mut stalled) = (Fleet::new(), Vec::new());
+        let mut fleet = Fleet::new();
+        let mut stalled = Vec::new();
         let voices = [0, 1].map(|room| Voice::new(room, LONG_CHARS));
         for (room, voice) in voices.iter().enumerate() {
             let people = people(&server, room);
@@ -250,22 +256,22 @@ impl ByRest {
     }
 }
 
-/// What one room has to bear while another is watched.
+/// The load on one room while another is watched.
 struct Crowded {
     shards: usize,
     /// Sockets that never read.
     stalled: usize,
     /// Sockets that read.
     readers: usize,
-    /// How many of those that read also send, and what.
+    /// How many of the readers also send.
     senders: usize,
     messages: usize,
-    /// A signal after each message.
+    /// Whether a signal follows each message.
     with_signals: bool,
 }
 
 impl Crowded {
-    /// In a room of the server's, at the addresses that its accounts have.
+    /// Runs it in an existing room, at the paths of its accounts.
     fn run(&self, name: &str, server: Server, paths: &[String], watched: &str) {
         let voice = Voice::new(0, LONG_CHARS);
         let mut fleet = Fleet::new();
@@ -293,7 +299,7 @@ impl Crowded {
         drop(stalled);
     }
 
-    /// In a group of some accounts.
+    /// Runs it in a new group of some accounts.
     fn run_in_a_group(&self, name: &str) {
         let server = two_rooms(self.shards, MEMBERS);
         let paths: Vec<_> = (0..MEMBERS).map(|user| server.chat_path(0, user)).collect();
@@ -341,7 +347,7 @@ fn edits_of_a_message_with_many_reactions_make_nobody_too_slow() {
     let _turn = turn::mine_blocking();
     for shards in SHARDS {
         let server = two_rooms(shards, READERS);
-        // An edit is a hundred bytes: 30 KB come in.
+        // Each edit is a hundred bytes, but its frame is 30 KB.
         let voice = Voice::new(0, 40);
         let message = now(server.done("POST", &send_path(&server, 0), 0, Some(json!({"content": "¿te gusta?"}))));
         let id = message["id"].as_str().unwrap().to_owned();
@@ -366,7 +372,7 @@ fn edits_of_a_message_with_many_reactions_make_nobody_too_slow() {
     }
 }
 
-/// Says a round's messages; the 99th percentile of what every member waited for each.
+/// Sends a round's messages. Returns the 99th percentile of every member's waits.
 fn round(crowd: &mut Crowd, first: usize) -> Duration {
     const MESSAGES: usize = 150;
     let filler = "😀".repeat(1900);
@@ -384,15 +390,16 @@ fn fifty_who_read_hardly_notice_a_hundred_and_fifty_who_do_not() {
     const READERS: usize = 50;
     const STALLED: usize = 150;
     const PAIRS: usize = 8;
-    /// A noisy machine's allowance beside the factor.
+    /// Allowance for a noisy machine beside the factor.
     const NOISE: Duration = Duration::from_millis(3);
     let _turn = turn::mine_blocking();
-    // Too many for presence, which would be among what is heard.
+    // Too many for presence frames, which would otherwise be counted.
     let members = READERS + STALLED + 1;
     let server = now(Server::builder().seed(members, 1, members).set("PREGON_SHARDS", 1).start());
     let voice = Voice::new(0, LONG_CHARS);
     let mut crowd = Crowd::join(&server, 0..READERS);
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
+    let mut with = Vec::new();
     round(&mut crowd, 0);
     for pair in 0..PAIRS {
         without.push(round(&mut crowd, 2 * pair + 1));
@@ -406,7 +413,8 @@ fn fifty_who_read_hardly_notice_a_hundred_and_fifty_who_do_not() {
     for times in [&mut without, &mut with] {
         times.sort_unstable();
     }
-    // What else the machine does makes rounds slower, never faster: those of the quicker quarter are compared.
-    let (without, with) = (without[PAIRS / 4], with[PAIRS / 4]);
+    // The machine's other work makes rounds slower, never faster, so the faster quarter is compared.
+    let without = without[PAIRS / 4];
+    let with = with[PAIRS / 4];
     assert!(with <= without * 2 + NOISE, "p99 {without:?} without, {with:?} with {STALLED} stalled readers");
 }

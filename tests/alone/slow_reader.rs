@@ -1,4 +1,5 @@
-//! One member of a thousand stops reading: it is let go with whole frames, the others and the memory do not notice.
+//! One member of a thousand stops reading: it is disconnected after whole frames, and the others and the memory do not
+//! notice.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -11,16 +12,16 @@ use pregon::limits::{CHUNK_BYTES, CLOSE_TIMEOUT, OUTBOX_OWED_BYTES_MAX, OUTBOX_S
 use serde_json::{Value, json};
 
 const MEMBERS: usize = 1000;
-/// Pairs of rounds, one without and one with a stalled reader.
+/// Pairs of rounds: one without and one with a stalled reader.
 const PAIRS: usize = 5;
-/// Messages of a round: with some 8 KB each, more than a debt of [`OUTBOX_OWED_BYTES_MAX`] and what the kernel holds.
+/// Messages of a round. With some 8 KB each they exceed a debt of [`OUTBOX_OWED_BYTES_MAX`] and the kernel's buffers.
 const MESSAGES: usize = 150;
-/// A noisy machine's allowance beside the quarter: the medians differ by as much when both rounds are the same.
+/// Allowance for a noisy machine beside the quarter: the medians differ by as much between two equal rounds.
 const NOISE: Duration = Duration::from_millis(2);
-/// What the allocator and SQLite may take meanwhile.
+/// Memory that the allocator and SQLite may take in addition.
 const ELSEWHERE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Says a round's messages; the 99th percentile of what every member waited for each.
+/// Sends a round's messages. Returns the 99th percentile of every member's waits.
 fn round(crowd: &mut Crowd, first: usize) -> Duration {
     let filler = "😀".repeat(1900);
     let mut latencies = Vec::with_capacity(MESSAGES * MEMBERS);
@@ -37,8 +38,8 @@ fn median(mut values: Vec<Duration>) -> Duration {
     values[values.len() / 2]
 }
 
-/// A socket that is greeted and then not read, with the buffers of a small machine far away: little more than the debt
-/// must be sent to see it let go.
+/// A socket that is greeted and then not read, with the buffers of a small distant machine, so that little more than
+/// the debt must be sent before it is disconnected.
 fn stall(server: &Server, user: usize) -> (TcpStream, Frames) {
     let mut socket = upgrade(server, &server.chat_path(0, user), |socket| {
         socket.set_recv_buffer_size(2048).unwrap();
@@ -53,10 +54,10 @@ fn stall(server: &Server, user: usize) -> (TcpStream, Frames) {
     (socket, frames)
 }
 
-/// What the stalled reader finds when it reads at last: whole messages from the round's first on, without a gap; then
-/// 4008, or a reset if it took the goodbye too late, which came after `stalled_at`.
+/// What the stalled reader finds when it reads at last: whole messages without a gap, starting with the round's first;
+/// then 4008, or a reset if it read the goodbye too late, which was sent after `stalled_at`.
 fn assert_whole(mut socket: TcpStream, mut frames: Frames, first: usize, stalled_at: Instant) {
-    // What the kernels hold is to be through before the reset.
+    // The kernels' buffers must be read before the reset arrives.
     socket2::SockRef::from(&socket).set_recv_buffer_size(4 * 1024 * 1024).unwrap();
     let is_in_time = stalled_at.elapsed() + Duration::from_secs(2) < CLOSE_TIMEOUT;
     let mut next = first;
@@ -79,13 +80,13 @@ fn assert_whole(mut socket: TcpStream, mut frames: Frames, first: usize, stalled
             assert_eq!(content.split(' ').next(), Some(next.to_string().as_str()), "in order, without a gap");
             next += 1;
         }
-        // As a client would: it answers the goodbye by going.
+        // Like a real client, it answers the goodbye by closing.
         if code.is_some() {
             break false;
         }
     };
     assert!(was_reset || frames.is_at_a_boundary(), "a torn frame");
-    // After a torn frame the goodbye would be taken for the rest of it, and only the reset would end the wait.
+    // After a torn frame the goodbye would be read as the rest of that frame, and only the reset would end the wait.
     assert!(code == Some(4008) || (was_reset && !is_in_time), "{code:?} after {:?}", stalled_at.elapsed());
     assert!(next < first + MESSAGES, "it was let go before the end");
 }
@@ -100,7 +101,8 @@ async fn a_stalled_reader_among_a_thousand_is_let_go_and_nobody_notices() {
         said += MESSAGES;
         (round(crowd, said - MESSAGES), said - MESSAGES)
     };
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
+    let mut with = Vec::new();
     next_round(&mut crowd);
     for pair in 1..=PAIRS {
         server.forget_peak();
@@ -114,15 +116,16 @@ async fn a_stalled_reader_among_a_thousand_is_let_go_and_nobody_notices() {
         let peak = server.peak_bytes();
         let said = Instant::now();
         server.wait_for_metric("pregon_sessions_too_slow_total", |count| count >= pair as f64).await;
-        // Not only at the next ping: debts are looked at, and told to the metrics, a few times a second.
+        // Not only at the next ping: debts are checked and written to the metrics several times a second.
         assert!(said.elapsed() < Duration::from_secs(3), "let go {:?} after the last message", said.elapsed());
-        // The debt's buffer doubles: while it moves, the old one and the new one are there.
+        // The debt's buffer doubles: while it is copied, the old and the new one exist.
         let allowed = 3 * OUTBOX_OWED_BYTES_MAX + OUTBOX_SHARED_BYTES_MAX + CHUNK_BYTES + ELSEWHERE_BYTES;
         assert!(peak <= quiet + allowed as u64, "{quiet} bytes without, {peak} with a stalled reader");
         assert_whole(socket, frames, first, stalled_at);
     }
     eprintln!("p99 without {without:?}, with {with:?}");
-    let (without, with) = (median(without), median(with));
+    let without = median(without);
+    let with = median(with);
     assert!(with <= without.mul_f64(1.25) + NOISE, "p99 {without:?} without, {with:?} with a stalled reader");
     server.wait_for_metric("pregon_sessions", |sessions| sessions == (MEMBERS - 1) as f64).await;
 }

@@ -1,4 +1,4 @@
-//! One load at a time, however many threads run tests.
+//! Runs one load at a time, however many threads run tests.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Mutex, MutexGuard};
@@ -12,7 +12,7 @@ pub async fn mine() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// The same outside of a runtime.
+/// The same outside a runtime.
 pub fn mine_blocking() -> MutexGuard<'static, ()> {
     let turn = TURN.blocking_lock();
     open_many_files();

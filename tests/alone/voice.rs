@@ -1,4 +1,5 @@
-//! What a test says in a room, and what a socket of that room hears: each text names its room, sender and number.
+//! The texts that a test sends in a room, and a check of what its sockets receive. Each text names its room, sender and
+//! number.
 
 use std::sync::Arc;
 
@@ -6,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::crowd::masked;
 
-/// One for each room, so that foreign bytes are seen: four bytes of UTF-8.
+/// One for each room, so that foreign bytes are noticed: four bytes of UTF-8.
 const FACES: [&str; 4] = ["😀", "🐙", "🌵", "🎈"];
-/// The same for what is not stored.
+/// The same for ephemeral frames.
 const LETTERS: [&str; 4] = ["a", "b", "c", "d"];
-/// The `data` of a signal, just below the bound.
+/// The size of a signal's `data`, just below the limit.
 const SIGNAL_BYTES: usize = 3900;
 
-/// What is said in a room, or by an author.
+/// The texts of a room or an author.
 pub struct Voice {
     pub room: usize,
     durable: String,
@@ -27,7 +28,7 @@ pub struct Saying {
 }
 
 impl Voice {
-    /// Messages of so many characters, four bytes each.
+    /// Messages of `chars` characters, four bytes each.
     pub fn new(room: usize, chars: usize) -> Arc<Self> {
         Arc::new(Self { room, durable: FACES[room].repeat(chars - 16), signal: LETTERS[room].repeat(SIGNAL_BYTES) })
     }
@@ -47,7 +48,7 @@ impl Voice {
         Saying { frame: masked(1, message.to_string().as_bytes()), is_durable: true }
     }
 
-    /// A reaction is stored, but is no text: it is not counted among those that were sent.
+    /// A reaction is stored but is not a text, so it is not counted among those sent.
     pub fn reaction(message_id: &str, kind: &str) -> Saying {
         let message = json!({"type": "react_message", "message_id": message_id, "reaction_type": kind});
         Saying { frame: masked(1, message.to_string().as_bytes()), is_durable: false }
@@ -60,7 +61,7 @@ impl Voice {
     }
 }
 
-/// Frames that carry what was said: how they begin, what stands before the text, and whether they are stored.
+/// Frames that carry a text: their beginning, the bytes before the text, and whether they are durable.
 const KINDS: [(&[u8], &[u8], bool); 4] = [
     (br#"{"type":"chat_message""#, br#""content":""#, true),
     (br#"{"type":"message_edited""#, br#""content":""#, true),
@@ -68,32 +69,32 @@ const KINDS: [(&[u8], &[u8], bool); 4] = [
     (br#"{"type":"signal""#, br#""data":""#, false),
 ];
 
-/// What one socket has heard. Of each sender the numbers must rise: nothing comes twice or in another order.
+/// What one socket has received. The numbers of each sender must rise, so that nothing comes twice or out of order.
 pub struct Ear {
     voice: Arc<Voice>,
-    /// Every frame is read as JSON, and whoever it names must be one of these.
+    /// If set, every frame is parsed as JSON, and may only name these users.
     people: Option<Vec<String>>,
-    /// Where texts began in frames before: to look for them in each would be most of a crowd's work.
+    /// The positions of texts in earlier frames. Searching for them in each frame would be most of a crowd's work.
     offsets: Vec<usize>,
-    /// The number that may come next, by sender, of what is not stored and of what is.
+    /// The next possible number of each sender, for ephemeral and for durable frames.
     next: [Vec<usize>; 2],
-    /// Frames of both kinds by sender.
+    /// Frames of both kinds, by sender.
     pub heard: Vec<usize>,
     /// Durable frames by sender.
     pub counts: Vec<usize>,
     /// Durable frames.
     pub durable: usize,
-    /// Durable frames that must have been there before one that was heard.
+    /// Durable frames that are missing before a received one.
     pub gaps: usize,
-    /// Frames that are not stored.
+    /// Ephemeral frames.
     pub ephemeral: usize,
-    /// Errors: a write was refused.
+    /// Errors, each for a refused write.
     pub refused: usize,
     /// Reactions to messages.
     pub reactions: usize,
     /// All other frames.
     pub others: usize,
-    /// All durable frames in their order, as one number.
+    /// A hash of all durable frames in their order.
     pub order: u64,
 }
 
@@ -116,12 +117,12 @@ impl Ear {
         }
     }
 
-    /// From now on every frame is read whole.
+    /// From now on parses every frame as JSON.
     pub fn be_strict(&mut self, people: &[String]) {
         self.people = Some(people.to_vec());
     }
 
-    /// Takes a text frame; what is wrong with it.
+    /// Checks a text frame.
     pub fn hear(&mut self, payload: &[u8]) -> Result<(), String> {
         if let Some(people) = &self.people {
             check_whole(payload, people)?;
@@ -152,11 +153,13 @@ impl Ear {
         Some(&payload[offset + before.len()..])
     }
 
-    /// Sender and number of a text that is this room's, whole to its end.
+    /// The sender and number of a text, if it is this room's and complete.
     fn check(&self, text: &[u8], is_durable: bool) -> Option<(usize, usize)> {
         let mut parts = text.splitn(4, |byte| *byte == b'.');
         let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<usize>().ok();
-        let (room, sender, number) = (number()?, number()?, number()?);
+        let room = number()?;
+        let sender = number()?;
+        let number = number()?;
         let filler = if is_durable { &self.voice.durable } else { &self.voice.signal };
         let rest = parts.next()?.strip_prefix(filler.as_bytes())?;
         let is_whole = rest.starts_with(b"\"") && rest.ends_with(b"}") && rest.len() < 4 * 1024 * 1024;
@@ -187,7 +190,7 @@ impl Ear {
     }
 }
 
-/// A frame is JSON and names nobody from elsewhere.
+/// Checks that a frame is JSON and names no foreign user.
 fn check_whole(payload: &[u8], people: &[String]) -> Result<(), String> {
     let frame: Value = serde_json::from_slice(payload).map_err(|error| shown(&format!("{error}:"), payload))?;
     let named = [&frame["user_id"], &frame["message"]["sender"]["id"], &frame["post"]["user"]["id"]];

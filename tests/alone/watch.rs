@@ -1,4 +1,4 @@
-//! Watches a server through a load: another room's pongs, its health and metrics, its memory, its life.
+//! Watches a server during a load: another room's pongs, its health and metrics, its memory, and whether it lives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -13,13 +13,13 @@ use serde_json::Value;
 use crate::crowd::{Frames, masked, upgrade};
 use crate::support::Server;
 
-/// Resident memory that no load may need.
+/// Resident memory that no load may exceed.
 pub const MEMORY_BYTES_MAX: u64 = 400_000_000;
-/// Where a load is stopped: it has failed, and the machine is to live.
+/// At this size a load is stopped: it has failed, and the machine must survive.
 const ALARM_BYTES: u64 = 2_500_000_000;
-/// Another room's 99th percentile. A build without optimisation shares two cores with its clients and what else runs.
+/// The 99th percentile in another room. An unoptimised build shares two cores with its clients and other programs.
 pub const PONG_MAX: Duration = if cfg!(debug_assertions) { Duration::from_secs(1) } else { Duration::from_millis(200) };
-/// The longest that `/healthz` and `/metrics` may take.
+/// The longest time that `/healthz` and `/metrics` may take.
 pub const ANSWER_MAX: Duration = if cfg!(debug_assertions) { Duration::from_secs(4) } else { Duration::from_secs(1) };
 const PING_EVERY: Duration = Duration::from_millis(20);
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The threads that watch.
 pub struct Watch {
-    /// The load has failed and ends.
+    /// Set when the load has failed and must end.
     pub alarm: Arc<AtomicBool>,
     began: Instant,
     is_over: Arc<AtomicBool>,
@@ -39,14 +39,14 @@ pub struct Watch {
     memory: JoinHandle<()>,
 }
 
-/// What pings in another room met with.
+/// The results of pings in another room.
 #[derive(Default)]
 struct Pings {
     latencies: Vec<Duration>,
     fault: Option<String>,
 }
 
-/// What requests met with.
+/// The results of requests.
 #[derive(Default)]
 struct Answers {
     count: usize,
@@ -59,31 +59,38 @@ impl Watch {
     pub fn begin(server: &Server, path: &str) -> Self {
         server.forget_peak();
         let socket = greeted(server, path);
-        let (alarm, is_over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let alarm = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::new(AtomicBool::new(false));
         let peak = Arc::new(AtomicU64::new(0));
         let pings = std::thread::spawn({
-            let (alarm, is_over) = (alarm.clone(), is_over.clone());
+            let alarm = alarm.clone();
+            let is_over = is_over.clone();
             move || ping(socket, &alarm, &is_over)
         });
         let answers = std::thread::spawn({
-            let (address, is_over) = (server.address().to_owned(), is_over.clone());
+            let address = server.address().to_owned();
+            let is_over = is_over.clone();
             move || ask(&address, &is_over)
         });
         let memory = std::thread::spawn({
-            let (pid, alarm, is_over, peak) = (server.pid(), alarm.clone(), is_over.clone(), peak.clone());
+            let pid = server.pid();
+            let alarm = alarm.clone();
+            let is_over = is_over.clone();
+            let peak = peak.clone();
             move || look_at_memory(pid, &alarm, &is_over, &peak)
         });
         Self { alarm, began: Instant::now(), is_over, peak, pings, answers, memory }
     }
 
-    /// Ends the watch, prints what was seen; what was wrong.
+    /// Ends the watch, prints the results, and returns the faults.
     pub fn end(self, name: &str, server: &mut Server) -> Vec<String> {
         let took = self.began.elapsed();
         self.is_over.store(true, Ordering::Relaxed);
-        let (pings, answers) = (self.pings.join().unwrap(), self.answers.join().unwrap());
+        let pings = self.pings.join().unwrap();
+        let answers = self.answers.join().unwrap();
         self.memory.join().unwrap();
         let mut faults = Vec::new();
-        // A process whose sockets end is about to end.
+        // If the sockets of a process end, the process is about to end.
         let broken_at = Instant::now();
         while pings.fault.is_some() && server.ended().is_none() && broken_at.elapsed() < Duration::from_secs(5) {
             std::thread::yield_now();
@@ -118,7 +125,7 @@ impl Watch {
 }
 
 impl Server {
-    /// How the process ended, if it did.
+    /// The process's exit status, if it ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
@@ -136,12 +143,13 @@ fn greeted(server: &Server, path: &str) -> (TcpStream, Frames) {
     (socket, frames)
 }
 
-/// Pings at a steady pace, whether or not the last was answered; what is never answered counts as its age.
+/// Pings at a steady pace, whether or not the last one was answered. For one that is never answered its age counts.
 fn ping((socket, mut frames): (TcpStream, Frames), alarm: &AtomicBool, is_over: &Arc<AtomicBool>) -> Pings {
     let sent = Arc::new(Mutex::new(Vec::<Instant>::new()));
     let mut hand = socket.try_clone().unwrap();
     let sending = std::thread::spawn({
-        let (sent, is_over) = (sent.clone(), is_over.clone());
+        let sent = sent.clone();
+        let is_over = is_over.clone();
         move || {
             while !is_over.load(Ordering::Relaxed) {
                 let number = sent.lock().unwrap().len();
@@ -193,7 +201,7 @@ fn ping((socket, mut frames): (TcpStream, Frames), alarm: &AtomicBool, is_over: 
     pings
 }
 
-/// Asks for health and metrics in turn, each by a connection of its own.
+/// Requests health and metrics in turn, each on a connection of its own.
 fn ask(address: &str, is_over: &AtomicBool) -> Answers {
     let mut answers = Answers::default();
     while !is_over.load(Ordering::Relaxed) {
@@ -223,10 +231,10 @@ fn get(address: &str, path: &str) -> Result<(), String> {
     if first == b"HTTP/1.1 200 OK" { Ok(()) } else { Err(format!("{:?}", String::from_utf8_lossy(first))) }
 }
 
-/// Follows the memory; a load that needs far too much is stopped.
+/// Follows the memory, and stops a load that needs far too much.
 fn look_at_memory(pid: u32, alarm: &AtomicBool, is_over: &AtomicBool, peak: &AtomicU64) {
     loop {
-        // After the process's end the lines are not there: what was seen before stays.
+        // After the process's end these lines are missing; earlier values stay.
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());

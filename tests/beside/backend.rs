@@ -16,7 +16,7 @@ use crate::redis::Redis;
 use crate::support::private::MariaDb;
 use crate::support::{PATIENCE, SECRET, Server, User};
 
-/// A running Django with a database of its own. Ended when dropped.
+/// A running Django with its own database. Stopped when dropped.
 pub struct Django {
     child: Child,
     address: String,
@@ -25,7 +25,7 @@ pub struct Django {
 }
 
 impl Django {
-    /// Real migrations in an empty database, then pregon's beside them.
+    /// Runs the real migrations in an empty database, then pregon's.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
@@ -36,7 +36,8 @@ impl Django {
     }
 
     async fn start_with(more: &[(&str, &str)]) -> Self {
-        let (database, redis) = (MariaDb::shared().new_database().await, Redis::start());
+        let database = MariaDb::shared().new_database().await;
+        let redis = Redis::start();
         let environment = environment(&database, &redis.url(), more);
         run(manage(&environment, &["migrate"]));
         let mut command = manage(&environment, &["serve"]);
@@ -58,7 +59,7 @@ impl Django {
         MariaDb::shared().url(&self.database)
     }
 
-    /// What pregon is started with beside this Django.
+    /// The settings of a pregon beside this Django.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("PREGON_DATABASE_URL", self.database_url()),
@@ -67,7 +68,7 @@ impl Django {
         ]
     }
 
-    /// `pregon migrate` as an operator calls it.
+    /// Runs a `pregon` command as an operator would.
     pub fn pregon(&self, arguments: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let settings: Vec<(String, String)> =
@@ -77,7 +78,7 @@ impl Django {
         run(command)
     }
 
-    /// A pregon beside it, whose users are `users`. The database has pregon's own tables.
+    /// A pregon beside it with these users. The database has pregon's own tables.
     pub async fn pregon_server(&self, users: &[&Value]) -> Server {
         self.pregon_server_with(users, &[]).await
     }
@@ -99,7 +100,7 @@ impl Django {
         server
     }
 
-    /// Has something done by the ORM, as `social/actions.py` does it.
+    /// Performs an action of `social/actions.py` with the ORM.
     pub async fn act(&self, action: &str, arguments: Value) -> Value {
         let url = format!("http://{}/fixture/{action}/", self.address);
         let response = reqwest::Client::new().post(url).json(&arguments).timeout(PATIENCE).send().await.unwrap();
@@ -114,13 +115,13 @@ impl Django {
         self.act("make_user", json!({"username": username})).await
     }
 
-    /// The number that Redis answers a command with.
+    /// The number in Redis's answer to a command.
     pub async fn redis_number(&self, command: &str) -> i64 {
         let answer = self.redis(command).await;
         answer.trim_start_matches(':').parse().unwrap_or_else(|_| panic!("{command}: {answer}"))
     }
 
-    /// The first line of what Redis answers.
+    /// The first line of Redis's answer.
     async fn redis(&self, command: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.redis.port())).await.unwrap();
         stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
@@ -139,14 +140,14 @@ impl Django {
         assert_eq!(self.redis("FLUSHALL").await, "+OK");
     }
 
-    /// All processes in pregon's ledger were last heard of long ago.
+    /// Makes all entries in pregon's ledger of processes look old.
     pub async fn redis_age_ledger(&self) {
         let script = "local found = redis.call('ZRANGE','asgi:pregon:queues',0,-1) \
             for _, queue in ipairs(found) do redis.call('ZADD','asgi:pregon:queues',1,queue) end return #found";
         assert_eq!(self.redis_number(&format!("EVAL \"{script}\" 0")).await, 8);
     }
 
-    /// Throws elements that are none into all queues; how many.
+    /// Puts invalid elements into all queues. Returns how many.
     pub async fn redis_throw_garbage(&self, each: i64) -> i64 {
         let script = format!(
             "local found = redis.call('ZRANGE','asgi:pregon:queues',0,-1) \
@@ -157,7 +158,7 @@ impl Django {
         self.redis_number(&format!("EVAL \"{script}\" 0")).await
     }
 
-    /// Waits until so many processes are in a group of the channel layer.
+    /// Waits until `members` processes are in a group of the channel layer.
     pub async fn wait_for_group(&self, group: &str, members: i64) {
         let began = Instant::now();
         loop {
@@ -178,7 +179,7 @@ impl Drop for Django {
     }
 }
 
-/// A user that `make_user` made, as the server's fixture has users.
+/// A user from `make_user`, in the form of the server's fixture.
 pub fn user_of(user: &Value) -> User {
     let text = |key: &str| user[key].as_str().unwrap().to_owned();
     User { id: text("id"), username: text("username"), token: text("token") }
@@ -209,7 +210,7 @@ fn manage(environment: &[(String, String)], arguments: &[&str]) -> Command {
     command
 }
 
-/// The interpreter of an environment with the packages that `requirements.txt` pins, made where it is missing.
+/// The Python interpreter of an environment with the packages that `requirements.txt` pins; created if missing.
 pub fn python() -> PathBuf {
     let requirements = std::fs::read_to_string(project().join("requirements.txt")).unwrap();
     let sum = requirements.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));

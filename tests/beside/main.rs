@@ -1,4 +1,4 @@
-//! The server beside others' programs: a real Django with its channel layer on one database, and nginx before both.
+//! The server beside other programs: a real Django with its channel layer on one database, and nginx in front of both.
 
 mod backend;
 mod django;

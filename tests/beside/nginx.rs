@@ -1,4 +1,4 @@
-//! deploy/nginx.conf as it is, in Debian's nginx, before a real pregon and a real Django.
+//! Tests deploy/nginx.conf unchanged, in Debian's nginx, in front of a real pregon and a real Django.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::support::private::service::HeldPort;
 use crate::support::{PATIENCE, Socket};
 use serde_json::{Value, json};
 
-/// A running nginx. Ended when dropped.
+/// A running nginx. Stopped when dropped.
 struct Nginx {
     child: Child,
     folder: tempfile::TempDir,
@@ -18,7 +18,7 @@ struct Nginx {
     _held: HeldPort,
 }
 
-/// The file with this machine's ports and paths in the places of an operator's.
+/// The file with this machine's ports and paths in place of an operator's.
 fn adapted(port: u16, pregon: &str, django: &str, folder: &Path) -> String {
     let mut text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/nginx.conf")).unwrap();
     for (from, to) in [
@@ -44,7 +44,8 @@ impl Nginx {
         let folder = tempfile::tempdir().unwrap();
         let held = HeldPort::new();
         let port = held.number();
-        let (path, site) = (folder.path(), folder.path().join("site.conf"));
+        let path = folder.path();
+        let site = folder.path().join("site.conf");
         std::fs::write(&site, adapted(port, pregon, django, path)).unwrap();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|what| format!("{what}_temp_path {};\n", path.join(what).display()))
@@ -76,7 +77,7 @@ impl Nginx {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// All that it has written, whatever the file.
+    /// Everything that it logged, in all files.
     fn logs(&self) -> String {
         let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         ["access.log", "sockets.log", "error.log"].map(read).concat()
@@ -94,7 +95,7 @@ impl Drop for Nginx {
     }
 }
 
-/// An attempt to log in from one of this machine's addresses; the status.
+/// Tries to log in from one of this machine's addresses. Returns the status.
 async fn attempt(url: &str, from: &str, claimed: Option<&str>) -> u16 {
     let client = reqwest::Client::builder().local_address(from.parse::<IpAddr>().unwrap()).build().unwrap();
     let mut request = client.post(url).json(&json!({"login": "ana", "password": "equivocada"}));
@@ -114,7 +115,8 @@ async fn json_of(url: String, token: &str) -> Value {
 async fn each_path_goes_to_its_server_and_sockets_pass() {
     let django = Django::start().await;
     django.pregon(&["migrate"]);
-    let (ana, beto) = (django.user("ana").await, django.user("beto").await);
+    let ana = django.user("ana").await;
+    let beto = django.user("beto").await;
     let server = django.pregon_server_with(&[&ana, &beto], &[("PREGON_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let nginx = Nginx::start(server.address(), django.address()).await;
     let token = ana["token"].as_str().unwrap();
@@ -134,7 +136,7 @@ async fn each_path_goes_to_its_server_and_sockets_pass() {
     chat.send(json!({"type": "chat_message", "content": "hola"})).await;
     assert_eq!(chat.expect("chat_message").await["message"]["content"], "hola");
     django.wait_for_group(&format!("feed_{}", ana["id"].as_str().unwrap()), 1).await;
-    // A post by the page's own way: Django's REST behind the proxy, the frame from pregon behind the same proxy.
+    // A post the way the page makes it: Django's REST behind the proxy, the frame from pregon behind the same proxy.
     let post = reqwest::Client::new()
         .post(nginx.http("/api/posts/"))
         .bearer_auth(token)
@@ -156,7 +158,7 @@ async fn each_path_goes_to_its_server_and_sockets_pass() {
     assert!(!nginx.access_log().contains("token") && !nginx.access_log().contains(token), "{}", nginx.access_log());
 }
 
-/// Where nobody listens, every attempt of every client is an error to nginx.
+/// If nobody listens upstream, nginx logs an error for every attempt of every client.
 #[tokio::test]
 async fn a_token_is_in_no_log_when_pregon_is_away() {
     let held = HeldPort::new();
@@ -180,7 +182,7 @@ async fn the_proxy_alone_says_where_clients_come_from() {
     let ana = django.user("ana").await;
     let more = [("PREGON_TRUSTED_PROXIES", "127.0.0.1"), ("PREGON_RATE_LIMITS", "on")];
     let server = django.pregon_server_with(&[&ana], &more).await;
-    // Logins are Django's behind this proxy; here they go to pregon, whose limits tell clients apart.
+    // Behind this proxy, logins go to Django. Here they go to pregon, whose limits distinguish clients.
     let nginx = Nginx::start(server.address(), server.address()).await;
     let login = nginx.http("/api/auth/login/");
     let mut tries = 0;

@@ -1,4 +1,4 @@
-//! A private Redis: nothing is kept on disk.
+//! A private Redis that stores nothing on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ pub struct Redis {
 impl Redis {
     /// Starts one on a free port.
     pub fn start() -> Self {
-        let (folder, port) = (new_folder("redis"), HeldPort::new());
+        let folder = new_folder("redis");
+        let port = HeldPort::new();
         let arguments = [
             ("--port", port.number().to_string()),
             ("--bind", "127.0.0.1".to_owned()),
@@ -22,7 +23,8 @@ impl Redis {
             ("--appendonly", "no".to_owned()),
         ];
         let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        let (program, ready) = (program(&folder), "Ready to accept connections");
+        let program = program(&folder);
+        let ready = "Ready to accept connections";
         Self { service: Service::start(folder, &program, &arguments, ready), port }
     }
 
@@ -31,12 +33,12 @@ impl Redis {
         format!("redis://127.0.0.1:{}/0", self.port())
     }
 
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// Ends it at once, with all it knew.
+    /// Kills it at once, with all its data.
     pub fn kill(&self) {
         self.service.end("KILL");
     }
@@ -46,7 +48,7 @@ impl Redis {
         self.service.start_again();
     }
 
-    /// It answers nobody until [`Self::resume`].
+    /// Lets it answer nobody until [`Self::resume`].
     pub fn pause(&self) {
         self.service.signal("STOP");
     }
@@ -57,8 +59,8 @@ impl Redis {
     }
 }
 
-/// The server's program, which is the check program's too: it asks for the name that it is called by. Debian's package of
-/// tools has it by the other name, and starts no server of its own.
+/// The server's program is the check program, too, and looks at the name by which it is called. Debian's package of
+/// tools contains it under the other name, and starts no server.
 fn program(folder: &Path) -> PathBuf {
     let server = Path::new("/usr/bin/redis-server");
     let checker = Path::new("/usr/bin/redis-check-rdb");

@@ -1,4 +1,4 @@
-//! The commands beside `serve`: what they make, what they say, and how they fail.
+//! The commands other than `serve`: what they create, what they print, and how they fail.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The one sentence of a failure.
+/// The single sentence of a failure.
 fn complaint(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     let text = String::from_utf8(output.stderr.clone()).unwrap();
@@ -50,7 +50,7 @@ fn seeded_users_have_tokens_that_count() {
         let access = tokens.verify_access(token.trim(), Timestamp::now()).unwrap();
         assert_eq!(access.user.to_string(), first.id);
     }
-    assert!(complaint(&run(here, &["token", "--user", "nadie"], &[])).contains("is no user of"));
+    assert!(complaint(&run(here, &["token", "--user", "nadie"], &[])).contains("is not a user of"));
 
     said(&run(here, &["backup", "copy.db"], &[]));
     let copy = format!("sqlite://{}", here.join("copy.db").display());
@@ -66,9 +66,9 @@ fn a_refused_seed_leaves_the_tokens_of_the_one_before() {
     let plan = ["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"];
     said(&run(here, &plan, &[]));
     let before = std::fs::read(here.join("fixture.json")).unwrap();
-    assert!(complaint(&run(here, &plan, &[])).contains("holds users already"));
+    assert!(complaint(&run(here, &plan, &[])).contains("already holds users"));
     assert_eq!(std::fs::read(here.join("fixture.json")).unwrap(), before);
-    // What is longer than the new fixture leaves no rest, and what everybody could read no longer is.
+    // A longer old file leaves no rest, and a file that everybody could read becomes private.
     std::fs::write(here.join("old.json"), "x".repeat(100_000)).unwrap();
     std::fs::set_permissions(here.join("old.json"), std::fs::Permissions::from_mode(0o644)).unwrap();
     said(&run(here, &[&plan[..7], &["--out", "old.json", "--allow-existing"]].concat(), &[]));
@@ -143,7 +143,7 @@ fn a_wrong_setting_stops_everything_with_one_sentence() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
 }
 
-/// Nobody need be there to hear that the server is ready.
+/// The server serves even if nobody reads its ready message.
 #[test]
 fn a_server_that_cannot_say_that_it_is_ready_serves() {
     use std::io::{BufRead, BufReader};
@@ -191,7 +191,8 @@ async fn what_a_server_makes_is_for_its_owner_alone() {
     let server = Server::builder().seed(2, 1, 2).start().await;
     said(&run(server.folder(), &["backup", "copy.db"], &[]));
     let mut folders = vec![server.folder().to_owned()];
-    let (mut files, mut others) = (0, Vec::new());
+    let mut files = 0;
+    let mut others = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in
             std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != "server.log")
@@ -233,7 +234,7 @@ fn what_makes_no_sense_is_said() {
     assert!(sentence.contains("line 3") && !sentence.contains("hunter2"), "{sentence}");
 }
 
-/// A few users are enough for what stands in the manual, and Kubernetes may name a service after the server.
+/// A few users are enough for the examples in the manual, and Kubernetes may name a service after the server.
 #[test]
 fn what_makes_sense_is_done() {
     let folder = tempfile::tempdir().unwrap();

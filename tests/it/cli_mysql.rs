@@ -1,4 +1,4 @@
-//! The commands on a server's database: what they make, what they leave alone, and how they refuse.
+//! The commands on a MySQL database: what they create, what they leave alone, and what they refuse.
 
 use std::path::Path;
 use std::process::Output;
@@ -26,7 +26,7 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The one sentence of a failure.
+/// The single sentence of a failure.
 fn complaint(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let text = String::from_utf8(output.stderr.clone()).unwrap();
@@ -64,7 +64,7 @@ async fn statements(name: &str, statements: &[&str]) {
     connection.disconnect().await.unwrap();
 }
 
-/// Migrations of a database on a server.
+/// The number of migrations.
 const STEPS: usize = 6;
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
     assert_eq!(done.matches("applied").count(), STEPS, "{done}");
     assert_eq!(schema(&name).await, made);
     let checked = String::from_utf8(run(here, &url, &["check"]).stdout).unwrap();
-    assert!(checked.contains("has this version's tables"), "{checked}");
+    assert!(checked.contains("is up to date"), "{checked}");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn an_interrupted_migration_goes_on() {
     let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
     said(&run(folder.path(), &url, &["migrate"]));
     let whole = schema(&name).await;
-    // As if the power had gone after some tables of the third step.
+    // As if the power had failed after some tables of the third migration.
     statements(
         &name,
         &[
@@ -118,7 +118,8 @@ async fn another_programs_tables_are_left_as_they_are() {
     let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
     let here = folder.path();
     said(&run(here, &url, &["migrate"]));
-    // What stays is what another program would have made; with a column, an index and a table of its own.
+    // The remaining tables are those that another program would have made, with a column, an index and a table of its
+    // own.
     let own = [
         "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked, pregon_adopted, \
          pregon_ended_logins, pregon_left_rooms, pregon_words, pregon_named",
@@ -134,7 +135,7 @@ async fn another_programs_tables_are_left_as_they_are() {
     assert_eq!(schema(&name).await, before, "nothing of theirs has changed");
     said(&run(here, &url, &["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"]));
 
-    // By which clock the other program writes is not guessed.
+    // The zone of the other program's times is not guessed.
     let zone = "set it to Django's TIME_ZONE, for example PREGON_DB_ZONE=America/Bogota";
     assert!(complaint(&run(here, &url, &["serve"])).contains(zone));
     assert!(plan.contains(zone), "{plan}");
@@ -142,7 +143,7 @@ async fn another_programs_tables_are_left_as_they_are() {
     assert!(String::from_utf8_lossy(&checked.stdout).contains(zone), "{checked:?}");
     let settings = [("PREGON_DATABASE_URL".to_owned(), url.clone()), ("PREGON_DB_ZONE".to_owned(), "UTC".to_owned())];
     let checked = pregon(&settings, here).arg("check").output().unwrap();
-    assert!(String::from_utf8_lossy(&checked.stdout).contains("has this version's tables"), "{checked:?}");
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("is up to date"), "{checked:?}");
 
     let columns = ["ALTER TABLE posts DROP COLUMN views_count, ADD COLUMN mood varchar(9) NOT NULL, ADD COLUMN n int"];
     statements(&name, &columns).await;
@@ -167,7 +168,7 @@ async fn seeds_and_tokens_are_made_and_backups_are_others_work() {
         let access = Tokens::new(SECRET.as_bytes()).verify_access(token.trim(), Timestamp::now()).unwrap();
         assert_eq!(access.user.to_string(), first.id);
     }
-    assert!(complaint(&run(here, &url, &["token", "--user", "nadie"])).contains("is no user of"));
+    assert!(complaint(&run(here, &url, &["token", "--user", "nadie"])).contains("is not a user of"));
     assert!(complaint(&run(here, &url, &["backup", "copy.db"])).contains("mariadb-dump"));
 }
 
@@ -177,19 +178,19 @@ async fn a_database_that_cannot_be_used_is_one_sentence_without_a_password() {
     let wrong = [
         (url.replace("pregon:pregon", "pregon:hunter2"), "refuses the user or its password"),
         (url.replace(&format!("/{name}"), "/nowhere"), "CREATE DATABASE"),
-        ("mysql://pregon:hunter2@127.0.0.1:1/x".to_owned(), "start it, or mend PREGON_DATABASE_URL"),
+        ("mysql://pregon:hunter2@127.0.0.1:1/x".to_owned(), "start it, or correct PREGON_DATABASE_URL"),
     ];
     for (url, part) in wrong {
         let sentence = complaint(&run(folder.path(), &url, &["migrate"]));
         assert!(sentence.contains(part) && !sentence.contains("hunter2"), "{sentence}");
     }
-    // Where several programs check the same tokens, none may be made up.
+    // If several programs check the same tokens, no secret may be invented.
     let settings = [("PREGON_DATABASE_URL".to_owned(), url), ("PREGON_JWT_SECRET".to_owned(), String::new())];
     let output = pregon(&settings, folder.path()).arg("serve").output().unwrap();
     assert!(complaint(&output).contains("PREGON_JWT_SECRET is not set"));
 }
 
-/// The keys of every object below `value` that hold times.
+/// The keys of all objects in `value` that hold times.
 fn times(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -212,7 +213,8 @@ async fn naive_times_are_shown_everywhere_where_they_are_asked_for() {
     let zone = "America/Bogota";
     let server = Server::builder().seed(2, 1, 2).set("PREGON_TIME_STYLE", "naive").set("PREGON_DB_ZONE", zone);
     let server = server.start().await;
-    let (user, room) = (&server.fixture.users[0], &server.fixture.rooms[0].id);
+    let user = &server.fixture.users[0];
+    let room = &server.fixture.rooms[0].id;
     let client = reqwest::Client::new();
     let messages = server.http(&format!("/api/messaging/chats/{room}/messages/"));
     let body = json!({"content": "hola"});
@@ -228,10 +230,10 @@ async fn naive_times_are_shown_everywhere_where_they_are_asked_for() {
     assert!(shown.iter().all(|text| !text.ends_with('Z') && (text.len() == 26 || text.len() == 19)), "{shown:?}");
     let text = sent["created_at"].as_str().unwrap_or_else(|| panic!("{sent}"));
     let wall = Timestamp::from_database_text(text).unwrap();
-    // Five hours behind UTC all the year.
+    // Five hours behind UTC all year round.
     let moment = wall.plus_seconds(5 * 3600);
     assert!(before <= moment && moment <= Timestamp::now(), "{text}");
-    // What a client sends back in the same form names the same moment.
+    // A time that a client sends back in the same form means the same moment.
     let since = format!("{messages}?since={text}");
     let newer: Value = client.get(&since).bearer_auth(&user.token).send().await.unwrap().json().await.unwrap();
     assert_eq!(newer["count"], 0, "{newer}");

@@ -1,4 +1,4 @@
-//! The WebSocket codec against tungstenite, byte streams cut anywhere, and streams that are broken.
+//! The WebSocket codec against tungstenite, with byte streams cut anywhere, and with broken streams.
 
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use tungstenite::protocol::{Role, WebSocket};
 
 const MESSAGE_BYTES_MAX: usize = 80_000;
 
-/// One thing that travels, in either direction.
+/// An item of a stream, in either direction.
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Text(String),
@@ -53,9 +53,9 @@ impl From<tungstenite::Message> for Value {
     }
 }
 
-// What is generated.
+// The generated streams.
 
-/// A message, the places where it is fragmented, and what stands between the fragments.
+/// A message, the places at which it is fragmented, and the control frames between the fragments.
 #[derive(Clone, Debug)]
 struct Sent {
     value: Value,
@@ -111,15 +111,14 @@ fn pieces() -> impl Strategy<Value = Vec<usize>> {
     vec(prop_oneof![1..4_usize, 1..200_usize, 1..100_000_usize], 1..12)
 }
 
-// How it travels.
+// Encoding and transport.
 
 fn frame(opcode: OpCode, fin: bool, key: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
     let header = FrameHeader { is_final: fin, opcode, mask: Some(key), ..FrameHeader::default() };
     Frame::from_payload(header, payload.to_vec().into()).format(out).expect("a Vec takes all");
 }
 
-/// Writes a value with tungstenite's encoder, as a client does; `values` gets what a server must
-/// see, in order.
+/// Encodes a value with tungstenite, as a client does. `values` gets what a server must see, in order.
 fn write_sent(sent: &Sent, out: &mut Vec<u8>, values: &mut Vec<Value>) {
     let (opcode, payload) = match &sent.value {
         Value::Text(text) => (Data::Text, text.as_bytes()),
@@ -160,7 +159,8 @@ fn write_control(value: &Value, key: [u8; 4], out: &mut Vec<u8>) {
 }
 
 fn write_stream(sent: &[Sent], close: Option<&Value>) -> (Vec<u8>, Vec<Value>) {
-    let (mut bytes, mut values) = (Vec::new(), Vec::new());
+    let mut bytes = Vec::new();
+    let mut values = Vec::new();
     for sent in sent {
         write_sent(sent, &mut bytes, &mut values);
     }
@@ -208,7 +208,7 @@ fn decode(bytes: &[u8], lengths: &[usize]) -> Outcome {
     outcome
 }
 
-/// A socket that gives what the server wrote in pieces, and swallows what the client writes.
+/// A socket that returns the server's bytes in pieces, and discards the client's.
 struct Socket<'a, I: Iterator<Item = &'a [u8]>> {
     pieces: I,
     piece: &'a [u8],
@@ -294,7 +294,7 @@ fn wild_frames() -> impl Strategy<Value = Vec<u8>> {
     vec(frame, 0..12).prop_map(|frames| frames.concat())
 }
 
-/// Streams of every degree of brokenness.
+/// Streams that are more or less broken.
 fn broken_stream() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         1 => vec(any::<u8>(), 0..300),
@@ -307,7 +307,7 @@ fn broken_stream() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Bytes that are text for the most part.
+/// Bytes that are mostly text.
 fn almost_text() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         12 => any::<char>().prop_map(|c| c.to_string().into_bytes()),
@@ -392,9 +392,11 @@ proptest! {
             fragments.iter().map(|cut| cut.index(payload.len() + 1)).collect();
         cuts.sort_unstable();
         cuts.push(payload.len());
-        // Where in the stream each byte of the payload stands.
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
-        let (mut opcode, mut start) = (Data::Text, 0);
+        // The position of each payload byte in the stream.
+        let mut bytes = Vec::new();
+        let mut places = Vec::new();
+        let mut opcode = Data::Text;
+        let mut start = 0;
         for (n, cut) in cuts.iter().enumerate() {
             let part = &payload[start..*cut];
             frame(OpCode::Data(opcode), n + 1 == cuts.len(), [5, 6, 7, 8], part, &mut bytes);
@@ -403,7 +405,7 @@ proptest! {
         }
         let refused_at = match (first_bad_byte(&payload), std::str::from_utf8(&payload)) {
             (Some(bad), _) => Some(places[bad]),
-            // Cut inside a character: seen when the message ends.
+            // Cut inside a character: noticed at the message's end.
             (None, Err(_)) => Some(bytes.len() - 1),
             (None, Ok(_)) => None,
         };
@@ -429,7 +431,8 @@ proptest! {
         offset in 0..usize::MAX / 2,
     ) {
         let at = at.index(bytes.len() + 1);
-        let (mut fast, mut plain) = (bytes.clone(), bytes.clone());
+        let mut fast = bytes.clone();
+        let mut plain = bytes.clone();
         unmask(&mut fast[at..], key, offset);
         unmask_plain(&mut plain[at..], key, offset);
         prop_assert_eq!(&fast, &plain);

@@ -1,7 +1,7 @@
-//! The server from outside, quickly: sockets, REST, commands and faults that need nothing beside it; the codec and the
-//! simulation that need no server.
+//! Fast tests of the server from outside: sockets, REST, commands and faults that need no other program; also the codec
+//! and the simulation, which need no server.
 //!
-//! `tests/run` names modules of this file: `sockets` and `faults` are run on io_uring and on epoll, `sockets` and `rest` on
+//! `tests/run` names modules of this file: `sockets` and `faults` run on io_uring and on epoll, `sockets` and `rest` on
 //! SQLite and on MariaDB.
 
 mod cli;

@@ -1,10 +1,10 @@
-//! What `/metrics` says of what has just been done.
+//! `/metrics` shows what has just been done.
 
 use reqwest::StatusCode;
 
 use crate::support::Server;
 
-/// The value of the series with this name and these labels, in whatever order.
+/// The value of the series with this name and these labels in any order.
 fn value(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     let is_it = |line: &&str| {
@@ -19,7 +19,8 @@ async fn requests_are_counted_by_route_and_status() {
     let server = Server::builder().seed(1, 0, 0).start().await;
     let text = async || reqwest::get(server.http("/metrics")).await.unwrap().text().await.unwrap();
     let profile = "/api/users/profile/{name}";
-    let (user, client) = (&server.fixture.users[0], reqwest::Client::new());
+    let user = &server.fixture.users[0];
+    let client = reqwest::Client::new();
     for (path, expected) in [(user.username.as_str(), 200), ("user00001", 200), ("nobody", 404), ("nobody", 404)] {
         let request = client.get(server.http(&format!("/api/users/profile/{path}/"))).bearer_auth(&user.token);
         assert_eq!(request.send().await.unwrap().status(), expected);

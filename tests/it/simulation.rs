@@ -1,12 +1,13 @@
 //! Seeded simulation of sessions, rooms and outboxes against a shadow model that keeps plain lists of frames.
 //!
-//! A shadow socket takes as many bytes as chance says, or none for as long as it is stalled. Whatever it took must always be a
-//! prefix of whole frames that the model allows: every durable frame, in order, once; ephemeral frames in order, at most
-//! once; nothing of a topic that the session is not in. While a range is given to the members of a topic, any of them may take
-//! bytes, fall behind, be cut or end: memory that a reader gives back in the midst of the loop must not be given to anybody.
+//! A shadow socket takes a random number of bytes, or none while it is stalled. What it took must always be a prefix of
+//! whole frames that the model allows: every durable frame once, in order; ephemeral frames at most once, in order;
+//! nothing of a topic that the session is not in. While a range is given to the members of a topic, any of them may
+//! take bytes, fall behind, be cut or end: memory that a reader returns during the loop must not be given to anybody
+//! else.
 //!
-//! `engine/shard/sim` simulates whole shards. This one stays beside it for what no shard does today: it disturbs readers between any
-//! two pushes of one publication, and its bounds are those of the real server.
+//! `engine/shard/sim` simulates whole shards. This simulation stays because it does what no shard does today: it
+//! disturbs readers between any two pushes of one publication. Its limits are those of the real server.
 
 use pregon::engine::session::outbox::{Class, Outbox, Slices};
 use pregon::engine::topics::chunks::{Arena, OpenChunk};
@@ -28,11 +29,11 @@ struct Frame {
 #[derive(Default)]
 struct Shadow {
     seat: Option<(usize, Seat)>,
-    /// All frames ever meant for the session.
+    /// All frames ever sent to the session.
     meant: Vec<Frame>,
     /// All bytes its socket took.
     taken: Vec<u8>,
-    /// Whole frames among the taken bytes were found in the list of the meant ones up to here.
+    /// Up to here the taken bytes were found to be whole frames of the `meant` list.
     checked_bytes: usize,
     checked_frames: usize,
     is_cut: bool,
@@ -56,7 +57,8 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let topics = (0..random.random_range(1..4)).map(|_| Topic::Room(RoomId::fresh())).collect();
         let sessions = (0..random.random_range(1..12)).map(|_| Shadow::default()).collect();
-        let (arena, registry) = (Arena::default(), Registry::default());
+        let arena = Arena::default();
+        let registry = Registry::default();
         Self { random, arena, single: OpenChunk::default(), registry, topics, sessions, number: 0 }
     }
 
@@ -178,7 +180,7 @@ impl World {
         }
     }
 
-    /// What the socket took is whole frames of the model's list, in order, and the beginning of one more.
+    /// Checks that the taken bytes are whole frames of the model's list, in order, and the start of one more.
     fn check(&mut self, session: usize) {
         let shadow = &mut self.sessions[session];
         loop {
@@ -198,7 +200,7 @@ impl World {
         }
     }
 
-    /// Everything that waits goes out: nothing durable is left over, no chunk is held.
+    /// Lets everything waiting go out: no durable frame is left, and no chunk is held.
     fn finish(&mut self) {
         for session in 0..self.sessions.len() {
             self.sessions[session].is_stalled = false;
@@ -217,7 +219,7 @@ impl World {
 }
 
 impl Shadow {
-    /// The socket takes what is offered, or a part of it.
+    /// The socket takes all offered bytes, or a part of them.
     fn take(&mut self, random: &mut StdRng, arena: &mut Arena) {
         let mut slices = Slices::new();
         let wanted = self.outbox.slices(arena, &mut slices).expect("no range outlives its chunk");
@@ -231,8 +233,8 @@ impl Shadow {
     }
 }
 
-/// What may happen to a member while a range is given to the others. Says who is to leave when the loop is over, and whether
-/// with a goodbye.
+/// Something happens to a member while a range is given to the others. Returns who is to leave after the loop, and
+/// whether with a goodbye.
 fn disturb(random: &mut StdRng, shadow: &mut Shadow, member: usize, arena: &mut Arena) -> Option<(usize, bool)> {
     match random.random_range(0..6) {
         0 | 1 => shadow.outbox.fall_behind(arena).unwrap(),

@@ -1,11 +1,11 @@
-//! What the page makes up for after it was cut off: changes it missed, messages under way, handshakes without an answer.
+//! What the page catches up on after it was cut off: missed changes, messages under way, unanswered handshakes.
 
 use serde_json::{Value, json};
 
 use crate::browser::{ENTER, PATIENCE, Tab, alone};
 use crate::support::{Server, Socket};
 
-/// More than the server's newest page, twice.
+/// More than twice the server's newest page.
 const MESSAGES: usize = 50;
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn missed_changes(mut server: Server, tab: Tab) {
     tab.until(&format!("document.getElementById('log').scrollTop = 0; return document.querySelectorAll('[data-testid=message]').length === {MESSAGES};")).await;
     tab.shows_text(&text(3)).await;
 
-    // While the server is away its database changes: far up, where the person looks, and further down.
+    // While the server is down its database changes: far up, where the person looks, and further down.
     server.kill();
     tab.shows("[data-testid=connection]:not([data-state=live])").await;
     let id = |number: usize| ids[number - 1].replace('-', "");
@@ -38,7 +38,7 @@ async fn missed_changes(mut server: Server, tab: Tab) {
     tab.shows("[data-testid=connection][data-state=live]").await;
     tab.shows_text("otra cosa").await;
     tab.until(&gone(4)).await;
-    // What nobody looked at is asked for once somebody does.
+    // Parts that nobody looked at are requested once somebody does.
     tab.run("document.getElementById('log').scrollTop = 1e9;", vec![]).await;
     tab.shows_text("casi la última").await;
     tab.run("[...document.querySelectorAll('[data-testid=text]')].find((one) => one.textContent === arguments[0])?.scrollIntoView();", vec![json!(text(26))]).await;
@@ -55,7 +55,7 @@ async fn a_message_under_way_at_a_kill_is_sent_again_by_itself_and_stored_once()
 async fn killed(mut server: Server, tab: Tab) {
     tab.enter(&server, 0).await;
     tab.open_room(&server, 0).await;
-    // Stored or not: the page cannot know of either when the server goes.
+    // The page cannot know whether they were stored when the server goes down.
     tab.run("WebSocket.prototype.send = ((send) => function (text) { window.sent = (window.sent ?? '') + text; return send.call(this, text); })(WebSocket.prototype.send);", vec![]).await;
     tab.fill("#composer-text", &format!("antes{ENTER}")).await;
     tab.shows("[data-testid=message] [data-testid=tick]").await;
@@ -73,7 +73,7 @@ async fn killed(mut server: Server, tab: Tab) {
     tab.until("return document.querySelectorAll('[data-testid=message]').length === 3 && !document.querySelector('[data-testid=pending]');").await;
     assert_eq!(history(&server).await, ["antes", "en camino", "después"]);
 
-    // A text that was stored, whose echo got lost, is not stored twice.
+    // A text that was stored, but whose echo was lost, is not stored twice.
     let stored = tab.run("return JSON.parse(sessionStorage.getItem('pregon.session')).user.username", vec![]).await;
     assert_eq!(stored, json!(server.fixture.users[0].username));
     tab.run(
@@ -88,8 +88,8 @@ async fn killed(mut server: Server, tab: Tab) {
     assert_eq!(history(&server).await, ["antes", "en camino", "después"]);
 }
 
-/// Sockets to which nobody answers, as long as they are there. Those of the room are counted: the bell has one, too, which
-/// comes back at a time of its own.
+/// Makes sockets that nobody answers, for as long as this is active. It counts the room's sockets: the bell's reconnects at a
+/// time of its own.
 const SILENCE: &str = "window.Real ??= WebSocket; window.tried = 0;
     window.WebSocket = class { constructor(address) { window.tried += address.includes('/ws/chat/'); this.readyState = 0; } send() {} close() {} };";
 const SPEECH: &str = "window.WebSocket = window.Real;";
@@ -121,7 +121,7 @@ async fn unanswered(server: Server, tab: Tab) {
     tab.run(&format!("{SILENCE}{BREAK}"), vec![]).await;
     tab.until("return window.tried > 0;").await;
     tab.run(&format!("states.length = 0; {SPEECH}"), vec![]).await;
-    // Given up by itself, then as after any other failure.
+    // The page gives up on its own, and then goes on as after any other failure.
     tab.shows("[data-testid=connection][data-state=live]").await;
     assert_eq!(tab.run("return states.includes('waiting');", vec![]).await, json!(true));
 }
@@ -135,7 +135,7 @@ fn gone(number: usize) -> String {
     format!("return [...document.querySelectorAll('[data-testid=text]')].every((one) => one.textContent !== '{text}');")
 }
 
-/// Messages of a user in the first room, one after the other; their ids.
+/// Writes messages of a user in the first room, one after the other. Returns their ids.
 pub async fn write(server: &Server, user: usize, numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
     let mut socket = server.join(0, user).await;
     let mut ids = Vec::new();
@@ -145,7 +145,7 @@ pub async fn write(server: &Server, user: usize, numbers: std::ops::RangeInclusi
     ids
 }
 
-/// Sends a message and waits for its echo; its id.
+/// Sends a message and waits for its echo. Returns its id.
 pub async fn say(socket: &mut Socket, frame: Value) -> String {
     socket.send(frame).await;
     let within = tokio::time::timeout(PATIENCE, socket.expect("chat_message")).await.expect("an echo");

@@ -1,4 +1,4 @@
-//! A real browser for tests of the page: one driver, any number of tabs that are people of their own.
+//! A real browser for tests of the page: one driver, and any number of tabs with separate users.
 
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use crate::support::Server;
 
-/// Generous, since a busy machine may start two browsers slowly; every wait ends as soon as its condition holds.
+/// Generous, because a busy machine may start two browsers slowly; every wait ends as soon as its condition holds.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub const ENTER: &str = "\u{e007}";
 pub const ARROW_UP: &str = "\u{e013}";
 
-/// Runs what two people do, and closes both browsers even when it panics.
+/// Runs a story of two people, and closes both browsers even if it panics.
 pub async fn together(ana: Tab, beto: Tab, driver: Driver, both: impl Future<Output = ()> + Send + 'static) {
     let outcome = tokio::spawn(both).await;
     for tab in [ana, beto] {
@@ -32,7 +32,7 @@ pub async fn together(ana: Tab, beto: Tab, driver: Driver, both: impl Future<Out
     }
 }
 
-/// Runs what one person sees of a server, and closes the browser even when it panics.
+/// Runs a story of one person, and closes the browser even if it panics.
 pub async fn alone<Story: Future<Output = ()> + Send + 'static>(
     server: Server,
     preferences: Value,
@@ -125,7 +125,7 @@ impl Tab {
         self.find(Locator::XPath(&format!("//*[@data-testid='{testid}'][contains(., \"{text}\")]"))).await
     }
 
-    /// How many elements match just now.
+    /// The number of elements that match now.
     pub async fn count(&self, selector: &str) -> usize {
         self.client.find_all(Locator::Css(selector)).await.expect("the page can be asked").len()
     }
@@ -147,7 +147,7 @@ impl Tab {
         text.map_or_else(|error| error.to_string(), |text| text.to_string())
     }
 
-    /// The page may be replacing the element just now, so a refused click is repeated on a fresh one.
+    /// The page may be replacing the element, so a refused click is repeated on a fresh one.
     pub async fn click(&self, selector: &str) {
         let clicked = async { while self.shows(selector).await.click().await.is_err() {} };
         let in_time = tokio::time::timeout(PATIENCE, clicked).await;
@@ -169,7 +169,7 @@ impl Tab {
     }
 }
 
-/// A headless Chromium that speaks to nobody but the server under test.
+/// A headless Chromium that only talks to the server under test.
 fn capabilities(preferences: &Value) -> serde_json::Map<String, Value> {
     let arguments = [
         "--headless=new",
@@ -182,7 +182,7 @@ fn capabilities(preferences: &Value) -> serde_json::Map<String, Value> {
         "--disable-component-update",
         "--disable-sync",
         "--window-size=1280,800",
-        // A machine without a mouse would get what the page does for touch screens.
+        // Without these flags a machine without a mouse would get the touch-screen version of the page.
         "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
     ];
     let options = json!({
@@ -196,7 +196,7 @@ fn capabilities(preferences: &Value) -> serde_json::Map<String, Value> {
     ])
 }
 
-/// The path of the first of these programs that is installed; a missing browser fails the test, it does not skip it.
+/// The path of the first of these programs that is installed. A missing browser fails the test instead of skipping it.
 fn program(names: &[&str]) -> String {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates =
@@ -207,11 +207,11 @@ fn program(names: &[&str]) -> String {
     )
 }
 
-/// A chromedriver of this test's own, on a port that it chose.
+/// A test's own chromedriver, on a port that it chose.
 pub struct Driver {
     process: Child,
     address: String,
-    /// Kept open: chromedriver would end at its next line if nobody held the other end.
+    /// Kept open, because chromedriver would end at its next line if the other end were closed.
     _output: BufReader<ChildStdout>,
 }
 

@@ -1,4 +1,4 @@
-//! Two people in two real browsers talk through the page, and each sees the other live.
+//! Two people in two real browsers talk through the page, and see each other live.
 
 use crate::browser::{ARROW_UP, Driver, ENTER, Tab, together};
 use crate::support::Server;
@@ -32,14 +32,14 @@ async fn conversation(ana: Tab, beto: Tab) {
     }
     ana.shows("[data-testid=tick][data-read=true]").await;
 
-    // Typing comes before the message, and ends with it.
+    // The typing indicator comes before the message, and ends with it.
     beto.fill("#composer-text", "Sí, qué final").await;
     ana.shows(".typing.shown").await;
     beto.fill("#composer-text", ENTER).await;
     ana.shows_text("Sí, qué final").await;
     ana.shows(".typing:not(.shown)").await;
 
-    // What looks like markup is text.
+    // Text that looks like markup stays text.
     beto.fill("#composer-text", &format!("<b>gol</b>{ENTER}")).await;
     ana.shows_text("<b>gol</b>").await;
 
@@ -53,7 +53,7 @@ async fn conversation(ana: Tab, beto: Tab) {
     beto.shows_text("¿Viste el partido? ¡Golazo!").await;
     beto.shows("[data-testid=edited]").await;
 
-    // A reload keeps the person, the room and the history.
+    // A reload keeps the user, the room and the history.
     beto.client.refresh().await.expect("the page reloads");
     beto.shows_text("¿Viste el partido? ¡Golazo!").await;
     beto.shows("[data-testid=connection][data-state=live]").await;

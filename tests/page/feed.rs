@@ -52,7 +52,7 @@ async fn shared_feed(ana: Tab, beto: Tab, pictures: Pictures) {
     follow(&beto, &ana).await;
     publish_with_pictures(&ana, &pictures).await;
 
-    // Beto sees the post as soon as it is whole, and only once.
+    // Beto sees the post as soon as it is complete, and only once.
     beto.shows_part("post-text", "Tarde de playa").await;
     beto.shows("[data-testid=post-image]:nth-of-type(2)").await;
     assert_eq!(beto.count("[data-testid=post]").await, 1);
@@ -64,7 +64,7 @@ async fn shared_feed(ana: Tab, beto: Tab, pictures: Pictures) {
     read_the_bell(&ana).await;
     more_replies(&ana, &beto).await;
 
-    // What is deleted is gone for both.
+    // A deleted post is gone for both.
     ana.click("#back-to-feed").await;
     ana.click("[data-testid=delete-post]").await;
     ana.click("[data-testid=sure]").await;
@@ -80,7 +80,7 @@ async fn follow(beto: &Tab, ana: &Tab) {
     ana.shows_part("bell-badge", "1").await;
 }
 
-/// What is too large or no picture says what to do, and holds nothing else up.
+/// A file that is too large or not a picture shows what to do, and does not block the others.
 async fn publish_with_pictures(ana: &Tab, pictures: &Pictures) {
     ana.fill("#post-text", "Tarde de playa").await;
     ana.choose("#post-files", &pictures.too_large).await;
@@ -108,13 +108,13 @@ async fn publish_with_pictures(ana: &Tab, pictures: &Pictures) {
 async fn react(ana: &Tab, beto: &Tab) {
     beto.click("[data-testid=post-reaction][data-type=like]").await;
     ana.shows("[data-testid=post-reaction][data-type=like][data-count='1'][aria-pressed=false]").await;
-    // Another reaction takes the first one's place; the same again takes it back.
+    // Another reaction replaces the first one; the same one again takes it back.
     beto.click("[data-testid=post-reaction][data-type=celebration][aria-pressed=false]").await;
     ana.shows("[data-testid=post-reaction][data-type=celebration][data-count='1']").await;
     ana.shows("[data-testid=post-reaction][data-type=like][data-count='0']").await;
     beto.click("[data-testid=post-reaction][data-type=celebration][aria-pressed=true]").await;
     ana.shows("[data-testid=post-reaction][data-type=celebration][data-count='0']").await;
-    // A golazo is a cheer here as in a chat, and after a reload, too.
+    // A golazo is a cheer here as in a chat, also after a reload.
     beto.click("[data-testid=post-reaction][data-type=golazo][aria-label='Golazo: 0']").await;
     ana.shows("[data-testid=post-reaction][data-type=golazo][data-count='1']").await;
     beto.client.refresh().await.expect("the page reloads");
@@ -138,7 +138,7 @@ async fn edit_and_share(ana: &Tab, beto: &Tab) {
     }
 }
 
-/// More replies than a comment brings with it; the bell has more than a page by then.
+/// More replies than a comment brings with it; by then the bell has more than a page.
 async fn more_replies(ana: &Tab, beto: &Tab) {
     for number in 1..=23 {
         beto.click("[data-testid=comment-reply]").await;
@@ -190,7 +190,7 @@ async fn comment(ana: &Tab, beto: &Tab) {
     beto.shows("#comments > :last-child:not(.depth-1)").await;
 }
 
-/// A follower, a reaction and a comment, each read in its own way.
+/// A follower, a reaction and a comment, each read in a different way.
 async fn read_the_bell(ana: &Tab) {
     ana.client.refresh().await.expect("the page reloads");
     let unread: u32 = ana.shows("[data-testid=bell-badge]:not([hidden])").await.text().await.unwrap().parse().unwrap();

@@ -1,11 +1,11 @@
-//! What people type: input methods, scripts that run from right to left, browsers that let nothing be kept.
+//! Typing: input methods, right-to-left scripts, browsers without storage.
 
 use serde_json::{Value, json};
 
 use crate::browser::{ENTER, Tab, alone};
 use crate::support::Server;
 
-/// Safari's Enter that ends a composition; true if the page left it alone.
+/// Safari's Enter that ends a composition; true if the page ignored it.
 const LAST_ENTER: &str =
     "const event = new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, bubbles: true, cancelable: true });
     return document.querySelector(arguments[0]).dispatchEvent(event) && event.keyCode === 229;";

@@ -1,4 +1,4 @@
-//! What the page says of other people: who is here, and who is a friend.
+//! What the page shows of other people: their presence and friendship.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ async fn only_whoever_is_in_the_room_is_said_to_be_there_and_of_others_nothing_i
     alone(server, json!({ "intl.accept_languages": "en-US" }), presence).await;
 }
 
-/// The room is too large for presence frames: a message says that its sender was there, not that they stay.
+/// The room is too large for presence frames. A message shows that its sender was there, not that they stay.
 async fn presence(server: Server, tab: Tab) {
     tab.enter(&server, 0).await;
     tab.open_room(&server, 0).await;

@@ -1,4 +1,4 @@
-//! What somebody who reads sees: the newest message stays in sight, quotes lead to what they quote, what is deleted is gone.
+//! What a reader sees: the newest message stays in sight, quotes lead to their message, deleted ones are gone.
 
 use serde_json::json;
 
@@ -6,14 +6,14 @@ use crate::absence::{say, write};
 use crate::browser::{ENTER, Tab, alone};
 use crate::support::Server;
 
-/// From the last message's end to the end of what can be seen.
+/// The distance from the last message's end to the end of the visible part.
 const BELOW: &str = "const log = document.getElementById('log'); return Math.round(log.scrollHeight - log.clientHeight - log.scrollTop);";
 
 async fn below(tab: &Tab) -> i64 {
     tab.run(BELOW, vec![]).await.as_i64().expect("a number")
 }
 
-/// Waits until the newest message is in sight: the browser measures anew once it has drawn.
+/// Waits until the newest message is in sight: the browser lays out again after drawing.
 async fn is_in_sight(tab: &Tab) {
     tab.until(&format!("const below = (() => {{ {BELOW} }})(); return below === 0;")).await;
 }
@@ -32,7 +32,7 @@ async fn in_sight(server: Server, tab: Tab) {
     tab.shows_text("mensaje 30").await;
     is_in_sight(&tab).await;
 
-    // A bubble on its way is as high as it will be once it is stored: nothing moves, and nobody looks elsewhere.
+    // A message under way has the height that it will have once it is stored, so that nothing moves.
     let heights = "window.heights = new Set(); const log = document.getElementById('log');
         new MutationObserver(() => heights.add(log.scrollHeight)).observe(document.getElementById('messages'), { childList: true });";
     tab.run(heights, vec![]).await;
@@ -47,7 +47,7 @@ async fn in_sight(server: Server, tab: Tab) {
         );
     }
 
-    // A phone's keyboard: the window is shorter, in the same moment in which the browser has something else to tell.
+    // A phone's keyboard: the window gets shorter at the moment when the browser reports something else.
     let keyboard = "const log = document.getElementById('log'); log.dispatchEvent(new Event('scroll'));";
     for height in [556, 900, 556] {
         tab.client.set_window_size(900, height).await.expect("the window takes a size");
@@ -55,14 +55,14 @@ async fn in_sight(server: Server, tab: Tab) {
         tab.run(keyboard, vec![]).await;
         is_in_sight(&tab).await;
     }
-    // The log shrinks and tells of a scroll before anybody has measured it again, as when a keyboard slides in.
+    // The log shrinks and reports a scroll before anything has measured it again, as when a keyboard slides in.
     let shrink = "const log = document.getElementById('log'); log.parentElement.style.flex = '0 0 150px'; log.dispatchEvent(new Event('scroll'));";
     tab.run(shrink, vec![]).await;
     is_in_sight(&tab).await;
     tab.run("document.getElementById('log').parentElement.style.flex = '';", vec![]).await;
     is_in_sight(&tab).await;
 
-    // Who scrolls up stays there, whatever arrives.
+    // A reader who scrolled up stays there, whatever arrives.
     tab.run("document.getElementById('log').scrollTop -= 300;", vec![]).await;
     let place = below(&tab).await;
     assert!(place > 200, "{place}");
@@ -97,7 +97,7 @@ async fn quotes(server: Server, tab: Tab) {
     tab.click(&format!("{} ~ * [data-testid=quote]:not([disabled])", row(&ids[69]))).await;
     tab.shows(&format!("{}.found", row(&ids[0]))).await;
 
-    // Deleted: for everybody, now and after a reload.
+    // Deleted for everybody, now and after a reload.
     let path = format!("/api/messaging/chats/{}/messages/{doomed}/", server.fixture.rooms[0].id);
     tab.run("document.getElementById('log').scrollTop = 1e9;", vec![]).await;
     server.done("DELETE", &path, 1, None).await;

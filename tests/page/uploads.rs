@@ -1,4 +1,4 @@
-//! Files on their way into a room: too large ones stay here, the others arrive whatever the person looks at meanwhile.
+//! Uploads into a room: too large files are not sent, the others arrive whatever the person looks at meanwhile.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::browser::{Tab, alone};
 use crate::feed::{PNG, TOO_LARGE_BYTES};
 use crate::support::Server;
 
-/// Would the browser ask before it leaves the page?
+/// Whether the browser would ask before it leaves the page.
 const ASKS: &str = "return !dispatchEvent(new Event('beforeunload', { cancelable: true }));";
 
 #[tokio::test]
@@ -17,7 +17,8 @@ async fn an_upload_goes_on_in_another_room_and_leaving_the_page_asks_first() {
 
 async fn uploads(server: Server, tab: Tab) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (small, large) = (folder.path().join("playa.png"), folder.path().join("enorme.png"));
+    let small = folder.path().join("playa.png");
+    let large = folder.path().join("enorme.png");
     std::fs::write(&small, PNG).expect("a picture can be written");
     std::fs::File::create(&large).and_then(|file| file.set_len(TOO_LARGE_BYTES)).expect("a file may have holes");
     tab.enter(&server, 0).await;

@@ -1,4 +1,4 @@
-//! `kill -9` of the process that writes: what was acknowledged is there, once, and the log has no hole.
+//! `kill -9` of the writing process: everything acknowledged is stored, once, and the log has no gap.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write as _};
@@ -18,7 +18,7 @@ const FILE: &str = "PREGON_CRASH_TEST_FILE";
 const PAIRS: &str = "PREGON_CRASH_TEST_PAIRS";
 const ROUNDS: usize = 5;
 
-/// Writes down each message's text once it is committed.
+/// Prints each message's text once it is committed.
 struct Acknowledge;
 
 impl LanePort for Acknowledge {
@@ -35,7 +35,7 @@ impl LanePort for Acknowledge {
     fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }
 
-/// The child: it writes until it is killed.
+/// The child process: writes until it is killed.
 fn write_until_killed(path: &str, pairs: &str) {
     let pairs: Vec<(RoomId, UserId)> = pairs
         .split(',')
@@ -83,7 +83,7 @@ async fn a_killed_writer_loses_nothing_it_acknowledged() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Killed after a number of acknowledgements that differs from round to round, in the middle of a batch.
+        // Killed in the middle of a batch, after a number of acknowledgements that differs from round to round.
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let enough = acknowledged.len() + 500 + round * 777;
         while acknowledged.len() < enough {
@@ -94,7 +94,7 @@ async fn a_killed_writer_loses_nothing_it_acknowledged() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        // What it had written down before it died counts, too; the last line may be torn.
+        // Lines printed before its death count, too; the last one may be torn.
         let rest: Vec<String> = lines.map_while(Result::ok).collect();
         let whole = rest.len().saturating_sub(1);
         acknowledged.extend(rest[..whole].iter().filter_map(|line| line.strip_prefix("ack ").map(str::to_owned)));

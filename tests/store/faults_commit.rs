@@ -1,4 +1,4 @@
-//! A COMMIT whose answer is lost: written or not, its messages come out once.
+//! A COMMIT whose answer is lost: whether or not it was written, its messages are answered once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,15 +18,15 @@ use tokio::net::{TcpListener, TcpStream};
 enum Fate {
     /// It is answered.
     Passes = 0,
-    /// The server gets it, and its answer is lost.
+    /// The server gets it, but its answer is lost.
     AnswerLost = 1,
     /// The server never gets it.
     Lost = 2,
-    /// The server gets it, and the client is cut off before there is an answer.
+    /// The server gets it, and the client is cut off before the answer.
     CutOff = 3,
 }
 
-/// Between the store and the server.
+/// The proxy between the store and the server.
 struct Way {
     port: u16,
     fate: Arc<AtomicU8>,
@@ -35,7 +35,8 @@ struct Way {
 impl Way {
     async fn to(server_port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, fate) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU8::new(0)));
+        let port = listener.local_addr().unwrap().port();
+        let fate = Arc::new(AtomicU8::new(0));
         let shared = Arc::clone(&fate);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -52,7 +53,8 @@ impl Way {
 }
 
 async fn carry(mut client: TcpStream, mut server: TcpStream, fate: Arc<AtomicU8>) {
-    let (mut question, mut answer) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut question = vec![0; 1 << 16];
+    let mut answer = vec![0; 1 << 16];
     loop {
         tokio::select! {
             read = client.read(&mut question) => {
@@ -64,7 +66,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, fate: Arc<AtomicU8>
                         0 => {}
                         1 => {
                             server.write_all(part).await.unwrap();
-                            // The server works off what it has, and then sees that nothing more comes.
+                            // The server finishes what it has, and then sees the end of the stream.
                             server.shutdown().await.unwrap();
                             while server.read(&mut answer).await.is_ok_and(|count| count > 0) {}
                             return;
@@ -104,7 +106,8 @@ impl Scene {
         let server_port = crate::support::private::MariaDb::shared().port();
         let way = Way::to(server_port).await;
         let url = direct.replace(&format!(":{server_port}/"), &format!(":{}/", way.port)) + "?prefer_socket=false";
-        let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+        let port = Arc::new(Recorder::default());
+        let clock = TestClock::new();
         let options = MysqlOptions { clock: clock.as_clock(), ..MysqlOptions::new(Link::parse(&url).unwrap()) };
         let store = MysqlStore::open(options, Arc::clone(&port) as _).await.unwrap();
         let world = World { backend: Box::new(backend.clone()), store: store as Arc<dyn Store>, port, clock };
@@ -116,7 +119,7 @@ impl Scene {
         self.backend.connect().await
     }
 
-    /// One message before and one after; the one between meets `fate`.
+    /// Sends one message before, one that meets `fate`, and one after.
     async fn meets(fate: Fate) {
         let scene = Self::new().await;
         let actor = scene.world.store.participants(&[scene.room]).await.unwrap()[0].1;
@@ -146,7 +149,7 @@ async fn what_never_came_to_the_server_is_written_again() {
 async fn what_the_server_still_works_at_is_waited_for() {
     let scene = Scene::new().await;
     let actor = scene.world.store.participants(&[scene.room]).await.unwrap()[0].1;
-    // The lane's last trip gets stuck behind this lock, after the client is cut off from it.
+    // The lane's last round trip blocks on this lock after the client is cut off from it.
     let mut other = scene.connect().await;
     other.query_drop("START TRANSACTION").await.unwrap();
     let lock = format!("SELECT 1 FROM chat_rooms WHERE id = '{}' FOR UPDATE", scene.room.hex());
@@ -154,7 +157,8 @@ async fn what_the_server_still_works_at_is_waited_for() {
     scene.way.next(Fate::CutOff);
     let answer = scene.world.queue(actor, scene.room, Transport::Socket, send("hola"));
     let topic = format!("room:{}", scene.room.0.simple());
-    // The first transaction waits for the room, the look-up for the topic that it holds. Neither can go on by itself.
+    // The first transaction waits for the room; the look-up waits for the topic that the first one holds. Neither can
+    // go on by itself.
     let waiting = "SELECT count(*) FROM information_schema.processlist WHERE db = database() \
         AND id <> connection_id() AND (info LIKE 'INSERT INTO messages%' OR info LIKE '%pregon_topics%FOR UPDATE')";
     while scene.world.backend.number(waiting).await < 2 {

@@ -1,4 +1,4 @@
-//! What a database server's failures do to writes: nothing that was acknowledged is lost, nothing is written twice.
+//! The effects of a database server's failures on writes: nothing acknowledged is lost, and nothing is written twice.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,17 +21,18 @@ use pregon::store::{RegisterError, Store, StoreError, Writes};
 
 /// A world whose store is known to be MySQL.
 async fn world(backend: Maria) -> (World, Arc<MysqlStore>) {
-    let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+    let port = Arc::new(Recorder::default());
+    let clock = TestClock::new();
     let store = backend.open_store(Arc::clone(&port), &clock).await;
     (World { backend: Box::new(backend), store: Arc::clone(&store) as _, port, clock }, store)
 }
 
-/// A server of the test's own, which ends with the test process.
+/// A server for this test alone, which ends with the test process.
 fn own_server() -> &'static MariaDb {
     Box::leak(Box::new(MariaDb::start()))
 }
 
-/// Holds a topic's lane until the sender is dropped, so that what is queued meanwhile is one batch.
+/// Holds a topic's lane until the sender is dropped, so that writes queued meanwhile form one batch.
 async fn hold(store: &Arc<MysqlStore>, topic: Topic) -> std::sync::mpsc::Sender<()> {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (entered, has_entered) = tokio::sync::oneshot::channel();
@@ -39,7 +40,7 @@ async fn hold(store: &Arc<MysqlStore>, topic: Topic) -> std::sync::mpsc::Sender<
     tokio::spawn(async move {
         let wait = move || {
             entered.send(()).unwrap();
-            // Ends with an error when the sender is dropped.
+            // Returns an error when the sender is dropped.
             let _ = released.recv();
         };
         store.on_lane(topic, wait).await.unwrap();
@@ -48,13 +49,13 @@ async fn hold(store: &Arc<MysqlStore>, topic: Topic) -> std::sync::mpsc::Sender<
     release
 }
 
-/// Rooms with one who writes in each, one message after the other.
+/// Rooms with one writer each, who writes one message after the other.
 struct Load {
     writers: Vec<tokio::task::JoinHandle<Written>>,
     stop: Arc<AtomicBool>,
 }
 
-/// What one writer had acknowledged, in order.
+/// The acknowledged messages of one writer, in order.
 struct Written {
     room: RoomId,
     acknowledged: Vec<MessageId>,
@@ -76,7 +77,7 @@ impl Load {
         load
     }
 
-    /// Waits until so many messages are in the log, as another connection sees it.
+    /// Waits until `more` messages are in the log, as seen by another connection.
     async fn reaches(&self, world: &World, more: i64) {
         let count = "SELECT count(*) FROM pregon_events";
         let before = world.backend.number(count).await;
@@ -85,7 +86,7 @@ impl Load {
         }
     }
 
-    /// Ends the writers and compares what they were told with what is stored.
+    /// Stops the writers, and compares what they were told with what is stored.
     async fn check(self, world: &World, backend: &Maria) -> Report {
         self.stop.store(true, Ordering::Relaxed);
         let mut report = Report::default();
@@ -133,11 +134,11 @@ async fn write(store: Arc<dyn Store>, room: RoomId, user: UserId, stop: Arc<Atom
             break;
         }
         let text = format!("mensaje {number}");
-        // What is refused is sent again under the same name.
+        // A refused message is sent again under the same name.
         let message = loop {
             match store.write(user, room, named(&text, &number.to_string())).await {
                 Outcome::Refused(Refusal::Unavailable) => written.refused += 1,
-                // Somebody else has filled the lane.
+                // Another writer has filled the lane.
                 Outcome::Refused(Refusal::Busy) => tokio::task::yield_now().await,
                 Outcome::Repeated(message) => break message.id,
                 outcome => break sent(&outcome).id,
@@ -159,7 +160,7 @@ async fn ids(backend: &Maria, sql: &str) -> Vec<MessageId> {
 async fn a_write_that_fails_alone_is_answered_alone() {
     let (world, store) = world(Maria::new(Ids::Uuid)).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
-    // The event's row fails after the message's is written: the savepoint must take both back.
+    // The insert of the event's row fails after that of the message's row: the savepoint must undo both.
     let poison = "CREATE TRIGGER poison BEFORE INSERT ON pregon_events FOR EACH ROW \
         IF (SELECT content FROM messages WHERE id = NEW.message_id) LIKE 'veneno%' \
         THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poisoned'; END IF";
@@ -168,7 +169,7 @@ async fn a_write_that_fails_alone_is_answered_alone() {
     let texts = ["uno", "veneno", "dos", "veneno otra vez", "tres"];
     let mut answers: Vec<_> =
         texts.iter().map(|text| world.queue(users[0], room, Transport::Socket, send(text))).collect();
-    // The twin of a message that failed is no twin; nor is its client_id taken.
+    // A second transport's copy of a failed message is no twin, and the failed client_id is free.
     answers.push(world.queue(users[0], room, Transport::Rest, send("dos")));
     answers.push(world.queue(users[0], room, Transport::Socket, named("veneno con nombre", "k")));
     answers.push(world.queue(users[0], room, Transport::Socket, named("cuatro", "k")));
@@ -193,7 +194,8 @@ async fn a_row_that_cannot_be_read_fails_those_alone_who_need_it() {
     let (world, store) = world(backend.clone()).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
     let message = sent(&world.write(users[0], room, send("hola")).await).id;
-    let (post, good) = (world.publish(users[0], "hola").await, world.publish(users[0], "otra").await);
+    let post = world.publish(users[0], "hola").await;
+    let good = world.publish(users[0], "otra").await;
     let mut other = backend.connect().await;
     other.query_drop("SET foreign_key_checks = 0").await.unwrap();
     other.query_drop("UPDATE messages SET sender_id = 'nobody'").await.unwrap();
@@ -219,7 +221,7 @@ async fn a_server_that_has_become_read_only_is_left_for_the_one_that_takes_write
     let (world, _store) = world(backend.clone()).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
     sent(&world.write(users[0], room, send("hola")).await);
-    // For the connections that are there, the server is the old primary; for later ones, the new.
+    // For existing connections the server is the old primary; for later ones the new one.
     let mut other = backend.connect().await;
     let last: u64 = other.query_first("SELECT connection_id()").await.unwrap().unwrap();
     for table in ["pregon_events", "users"] {
@@ -241,8 +243,8 @@ async fn a_deadlock_is_tried_again() {
     let backend = Maria::new(Ids::Char);
     let (world, store) = world(backend.clone()).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
-    // Somebody holds the room's row and wants its topic's; the lane holds the topic's and wants the room's. Who has
-    // changed more is spared: the other is given up by the server.
+    // Another program holds the room's row and waits for its topic's; the lane holds the topic's and waits for the
+    // room's. The server aborts the transaction that has changed less.
     let mut other = backend.connect().await;
     other.query_drop("CREATE TABLE ballast (n int)").await.unwrap();
     other.query_drop("START TRANSACTION").await.unwrap();
@@ -321,7 +323,7 @@ async fn locked_tables_hold_writes_up_and_a_full_lane_gives_them_back() {
         assert!(queued.len() <= limits::LANE_WRITES_MAX + limits::BATCH_WRITES_MAX + 1);
     };
     drop(full);
-    // Each of the four other writers may have one in the same lane.
+    // Each of the four other writers may have one write in the same lane.
     assert!(queued.len() >= limits::LANE_WRITES_MAX - 4, "{}", queued.len());
     assert!(locked_at.elapsed() < Duration::from_secs(9), "the lane filled while the tables were locked");
     let left = Duration::from_secs(10).saturating_sub(locked_at.elapsed()).as_secs_f64();

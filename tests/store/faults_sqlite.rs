@@ -1,4 +1,4 @@
-//! What SQLite's failures do to a batch: real errors, provoked on the lane's own connection.
+//! The effects of SQLite's failures on a batch: real errors, provoked on the lane's own connection.
 
 use std::sync::Arc;
 
@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 
 /// A world whose store is known to be SQLite.
 async fn world() -> (World, Arc<SqliteStore>, RoomId, Vec<UserId>) {
-    let (backend, port, clock) = (Sqlite::new(), Arc::new(Recorder::default()), TestClock::new());
+    let backend = Sqlite::new();
+    let port = Arc::new(Recorder::default());
+    let clock = TestClock::new();
     let store = backend.open_store(Arc::clone(&port) as _, &clock);
     let world = World { backend: Box::new(backend), store: Arc::clone(&store) as _, port, clock };
     let (room, users) = world.room(&["ana", "beto"]).await;
@@ -26,7 +28,7 @@ async fn on_writer(store: &SqliteStore, sql: &'static str) {
     store.on_writer(move |connection| connection.execute_batch(sql)).await.unwrap();
 }
 
-/// Holds the lane in a job until the sender is dropped, so that what is queued meanwhile is one batch.
+/// Holds the lane in a job until the sender is dropped, so that writes queued meanwhile form one batch.
 fn hold(store: &Arc<SqliteStore>) -> std::sync::mpsc::Sender<()> {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (entered, has_entered) = std::sync::mpsc::channel();
@@ -34,7 +36,7 @@ fn hold(store: &Arc<SqliteStore>) -> std::sync::mpsc::Sender<()> {
     tokio::spawn(async move {
         let wait = move |_: &rusqlite::Connection| {
             entered.send(()).unwrap();
-            // Ends with an error when the sender is dropped.
+            // Returns an error when the sender is dropped.
             let _ = released.recv();
             Ok(())
         };
@@ -59,7 +61,7 @@ async fn holes(world: &World) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_fails_alone_is_answered_alone() {
     let (world, store, room, users) = world().await;
-    // The event's row fails after the message's is written: the savepoint must take both back.
+    // The insert of the event's row fails after that of the message's row: the savepoint must undo both.
     on_writer(
         &store,
         "CREATE TEMP TRIGGER poison BEFORE INSERT ON main.pregon_events \
@@ -75,7 +77,7 @@ async fn a_write_that_fails_alone_is_answered_alone() {
     let texts = ["uno", "veneno", "dos", "veneno otra vez", "tres"];
     let mut answers: Vec<_> =
         texts.iter().map(|text| world.queue(users[0], room, Transport::Socket, send(text))).collect();
-    // The twin of a message that failed is no twin; nor is its client_id taken.
+    // A second transport's copy of a failed message is no twin, and the failed client_id is free.
     answers.push(world.queue(users[0], room, Transport::Rest, send("dos")));
     answers.push(world.queue(users[0], room, Transport::Socket, named("veneno con nombre", "k")));
     answers.push(world.queue(users[0], room, Transport::Socket, named("cuatro", "k")));
@@ -116,7 +118,8 @@ async fn a_write_of_several_events_fails_as_a_whole() {
     let outcomes = all(answers.into()).await;
     assert_eq!(refusal(&outcomes[1]), Refusal::Unavailable);
     let seqs: Vec<_> = world.events().iter().map(|event| (event.topic, event.cursor.seq)).collect();
-    let (on_post, told) = (Topic::Post(post), Topic::Notifications(users[0]));
+    let on_post = Topic::Post(post);
+    let told = Topic::Notifications(users[0]);
     assert_eq!(seqs, [(on_post, 2), (told, 1), (on_post, 3), (told, 2)]);
     let read = world.store.post(None, post).await.unwrap().unwrap();
     assert_eq!((read.comments_count, read.comments.len()), (2, 2));
@@ -172,7 +175,7 @@ async fn a_read_only_database_refuses_and_answers_reads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_commit_refuses_its_batch_and_leaves_nothing() {
     let (world, store, room, users) = world().await;
-    // A foreign key that is checked at COMMIT: every statement succeeds, and then the transaction cannot end.
+    // A foreign key that is checked at COMMIT: every statement succeeds, but the transaction cannot end.
     on_writer(
         &store,
         "CREATE TEMP TABLE parent (id int PRIMARY KEY); \
@@ -194,7 +197,7 @@ async fn a_failing_commit_refuses_its_batch_and_leaves_nothing() {
         assert_eq!(refusal(&outcome), Refusal::Unavailable);
     }
     assert_eq!(contents(&world.history(users[1], room).await)[..2], ["antes", "antes"]);
-    // What the batch staged is gone with it: its messages absorb no twins.
+    // The batch's provisional twins are gone: its messages absorb none.
     let after = world.write(users[0], room, send("uno")).await;
     assert_eq!(committed(&after).cursor.seq, before as u64 + 1);
     assert_eq!(world.events().len(), before + 1);

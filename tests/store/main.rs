@@ -1,4 +1,4 @@
-//! Stores from their own side, without a server: one suite for all, plain models, and each database's faults.
+//! Tests of the stores without a server: one suite for all, plain models, and each database's faults.
 
 mod crash;
 mod faults_commit;

@@ -1,4 +1,4 @@
-//! What a database that others share asks of its store: their zone, their collation, their rows and their missing tables.
+//! What a shared database demands of its store: its zone, its collation, foreign rows and missing tables.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use pregon::store::mysql::{self, Link};
 use pregon::store::sqlite::SeedPlan;
 use pregon::store::{RegisterError, StoreError};
 
-/// A world with its database still known to be MariaDB's.
+/// A world whose database is known to be MariaDB.
 async fn world(maria: Maria) -> (World, Maria) {
     (World::new(Box::new(maria.clone())).await, maria)
 }
@@ -35,20 +35,20 @@ async fn times_hang_in_the_databases_zone() {
     let (room, users) = world.room(&["ana", "beto"]).await;
     let first = sent(&world.write(users[0], room, send("hola")).await);
     let stored = maria.texts(&format!("SELECT created_at FROM messages WHERE id = '{}'", first.id.hex())).await;
-    // Five hours behind UTC all the year.
+    // Five hours behind UTC all year round.
     let expected = first.created_at.plus_seconds(-5 * 3600).database_text();
     assert_eq!(stored, [expected]);
     world.clock.advance(Duration::from_secs(1));
     let second = sent(&world.write(users[0], room, send("otra")).await);
     let since = world.store.messages(users[1], room, Some(first.created_at), FIRST_PAGE).await.unwrap();
     assert_eq!((since.count, since.rows[0].id, since.rows[0].created_at), (1, second.id, second.created_at));
-    // Any moment may be asked for.
+    // A client may ask for any moment.
     for (since, count) in [("-262142-01-01 00:00:00", 2), ("0000-01-01 00:00:00", 2), ("+262141-01-01 00:00:00", 0)] {
         let since = Timestamp::from_client_text(since).unwrap();
         let page = world.store.messages(users[1], room, Some(since), FIRST_PAGE).await.unwrap();
         assert_eq!(page.count, count, "{since}");
     }
-    // What another program wrote by its own clock is read as the moment it meant.
+    // A time that another program wrote in its own zone is read as the moment it meant.
     let sql = format!("UPDATE messages SET created_at = '2026-02-01 05:30:00.000001' WHERE id = '{}'", first.id.hex());
     world.backend.sql(&sql).await;
     let read = world.store.message(users[1], room, first.id).await.unwrap().unwrap();
@@ -100,7 +100,7 @@ async fn tables_that_others_need_not_have_are_not_missed() {
     let read = world.store.message(users[1], room, message.id).await.unwrap().unwrap();
     let preview = read.story.unwrap();
     assert_eq!((read.story_id, preview.id, &*preview.media, preview.user.id), (Some(story), story, "m.png", users[1]));
-    // With other columns they are as good as not there.
+    // Tables with other columns are treated as missing.
     for tables in [
         [
             "ALTER TABLE stories CHANGE COLUMN media film text",
@@ -146,10 +146,13 @@ async fn rows_that_others_add_are_counted_where_their_columns_do_not_move() {
     let (world, _) = world(Maria::new(Ids::Char)).await;
     let [ana, beto] = world.users(["ana", "beto"]).await;
     let post = world.publish(ana, "hola").await;
-    let (top, reply) = (CommentId::fresh(), CommentId::fresh());
+    let top = CommentId::fresh();
+    let reply = CommentId::fresh();
     for (id, parent) in [(top, "NULL".to_owned()), (reply, format!("'{}'", top.hex()))] {
         let dated = "'2026-01-01 00:00:00'";
-        let (id, beto, post) = (id.hex(), beto.hex(), post.hex());
+        let id = id.hex();
+        let beto = beto.hex();
+        let post = post.hex();
         let row = format!("'{id}', 'de otro', NULL, 0, 0, 0, {dated}, {dated}, {parent}, '{beto}', '{post}'");
         world.backend.sql(&format!("INSERT INTO comments VALUES ({row})")).await;
     }
@@ -176,7 +179,8 @@ async fn rows_that_others_add_are_counted_where_their_columns_do_not_move() {
 async fn notifications_of_others_in_either_form_are_read() {
     let (world, _) = world(Maria::in_zone(Ids::Mixed, "America/Bogota")).await;
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (id, story) = (NotificationId::fresh(), uuid::Uuid::from_u128(9));
+    let id = NotificationId::fresh();
+    let story = uuid::Uuid::from_u128(9);
     let row = format!(
         "'{}', 'story_reply', NULL, NULL, 'hola', 0, '2026-02-01 05:30:00', NULL, '{}', '{}', NULL, '{story}'",
         id.0,
@@ -195,7 +199,8 @@ async fn notifications_of_others_in_either_form_are_read() {
 async fn a_page_costs_as_many_queries_however_long_it_is() {
     let (world, _) = world(Maria::on(Box::leak(Box::new(MariaDb::start())), Ids::Uuid)).await;
     let users = world.users(["ana", "beto", "caro"]).await;
-    let (mut posts, mut rooms) = (0, 0);
+    let mut posts = 0;
+    let mut rooms = 0;
     let mut costs = Vec::new();
     for length in [2, 16] {
         while posts < length {
@@ -215,7 +220,7 @@ async fn a_page_costs_as_many_queries_however_long_it_is() {
             rooms += 1;
         }
         world.settle().await;
-        // Nobody is remembered, so that all are looked up.
+        // The caches have expired, so that everybody is looked up.
         world.clock.advance(cache_seconds());
         let before = statements(&world).await;
         let listed = world.store.posts(users[0], PostList::Everybody, FIRST_PAGE).await.unwrap().rows;
@@ -228,12 +233,12 @@ async fn a_page_costs_as_many_queries_however_long_it_is() {
         costs.push((between - before, statements(&world).await - between));
     }
     let [few, many] = costs[..] else { unreachable!() };
-    // The store's housekeeping may come in between.
+    // The store's housekeeping may run in between.
     assert!(many.0 <= few.0 + 3 && many.1 <= few.1 + 3, "{few:?} {many:?}");
     assert!((5..=10).contains(&few.0) && (5..=10).contains(&few.1), "{few:?}");
 }
 
-/// Prepared statements that the server has executed, over all its connections.
+/// The number of prepared statements that the server has executed, over all its connections.
 async fn statements(world: &World) -> i64 {
     let sql = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'COM_STMT_EXECUTE'";
     world.backend.number(sql).await
@@ -282,13 +287,13 @@ async fn seeded_people_are_listed_though_no_one_query_takes_them_all() {
 async fn what_comes_in_an_hour_that_comes_twice_stays_in_order() {
     let (world, _) = world(Maria::in_zone(Ids::Uuid, "Europe/Madrid")).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
-    // 02:50 on the wall, for the first time.
+    // 02:50 on the wall clock, for the first time.
     let before = Timestamp::from_client_text("2027-10-31T00:50:00Z").unwrap();
     let ahead = u64::try_from(before.0 - world.clock.now().0).unwrap();
     world.clock.advance(Duration::from_micros(ahead));
     let first = sent(&world.write(users[0], room, send("antes")).await);
     world.write(users[1], room, Action::ReadAll).await;
-    // 02:10, for the second time; then 02:55, and 03:10.
+    // 02:10 for the second time; then 02:55, and 03:10.
     let mut later = Vec::new();
     for minutes in [20, 45, 15] {
         world.clock.advance(Duration::from_secs(minutes * 60));
@@ -331,7 +336,7 @@ async fn texts_that_the_tables_cannot_hold_are_refused_and_found_nowhere() {
     }
     let said = mysql::characters_to_change(&link).await.unwrap().unwrap();
     assert!(said.contains("texts of messages, users in utf8mb3"), "{said}");
-    // One such text is refused, and what came in the same batch is not.
+    // One such text is refused; the others in its batch are not.
     let party = world.queue(users[0], room, Transport::Rest, send("fiesta 🎉"));
     let plain = world.queue(users[1], room, Transport::Rest, send("fiesta"));
     assert_eq!(refusal(&party.await.unwrap()), Refusal::Characters);
@@ -345,7 +350,7 @@ async fn texts_that_the_tables_cannot_hold_are_refused_and_found_nowhere() {
     }
     let register = world.store.register(NewUser { display_name: "🎉🎉".into(), ..new_user("fiesta") }).await;
     assert!(matches!(register, Err(RegisterError::Store(StoreError::Characters(_)))), "{register:?}");
-    // The named change mends it.
+    // The suggested change solves it.
     let alters = said.split_once("run: ").unwrap().1;
     for statement in alters.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
         connection.query_drop(statement).await.unwrap();

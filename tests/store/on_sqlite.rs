@@ -1,4 +1,4 @@
-//! The file itself: made, migrated, refused, seeded, copied, and its log kept short.
+//! The database file: created, migrated, refused, seeded, copied, and its log kept short.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ fn open(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(SqliteStore::open(SqliteOptions::new(path), Arc::new(Recorder::default()))?)
 }
 
-/// The sentence that refuses the file.
+/// The sentence of the refusal.
 fn refused(path: &Path) -> String {
     match open(path) {
         Ok(_) => panic!("{} was opened", path.display()),
@@ -40,7 +40,7 @@ fn a_migration_shows_its_plan_first_and_runs_once() {
     assert_eq!(number(&path, "SELECT count(*) FROM pregon_migrations"), done.len() as i64);
 }
 
-/// A file that the first steps alone were taken on, with two users who follow each other and columns that drifted.
+/// A file with only the first migrations, two users who follow each other, and counters that drifted.
 fn older_file(path: &Path) {
     let older = rusqlite::Connection::open(path).unwrap();
     older
@@ -86,7 +86,7 @@ fn a_file_that_cannot_be_used_is_refused_with_what_to_do() {
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("text"), "not a database, and long enough to be read as a page of one".repeat(99)).unwrap();
     assert!(refused(&at("text")).contains("is not a SQLite database"));
-    assert!(refused(&at("text").join("pregon.db")).contains("cannot be made"));
+    assert!(refused(&at("text").join("pregon.db")).contains("cannot create"));
     assert!(refused(folder.path()).contains("cannot be opened"));
 
     let other = rusqlite::Connection::open(at("other")).unwrap();
@@ -129,7 +129,7 @@ async fn a_seeded_database_has_what_was_asked_for() {
     assert_eq!(committed(&outcome).cursor.seq, 1);
     store.close().await;
 
-    assert!(seed(&path, &plan).unwrap_err().to_string().contains("holds users already"));
+    assert!(seed(&path, &plan).unwrap_err().to_string().contains("already holds users"));
     let more = seed(&path, &SeedPlan { allow_existing: true, ..plan.clone() }).unwrap();
     assert_eq!(more.users[0].1, "user00026", "taken names are passed over");
     assert_eq!(number(&path, "SELECT count(*) FROM users"), 50);
@@ -143,7 +143,8 @@ async fn a_seeded_database_has_what_was_asked_for() {
 #[tokio::test]
 async fn a_copy_of_a_database_in_use_opens_and_begins_its_logs_anew() {
     let backend = Sqlite::new();
-    let (path, copy) = (backend.path(), backend.folder.path().join("copy.db"));
+    let path = backend.path();
+    let copy = backend.folder.path().join("copy.db");
     let world = World::new(Box::new(backend)).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
     for text in ["uno", "dos", "tres"] {
@@ -182,7 +183,8 @@ async fn closing_empties_the_log_and_keeps_everything() {
 #[tokio::test]
 async fn a_dropped_store_has_committed_what_was_queued() {
     let backend = Sqlite::new();
-    let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+    let port = Arc::new(Recorder::default());
+    let clock = TestClock::new();
     let store = backend.open(Arc::clone(&port), &clock).await;
     let world = World { backend: Box::new(backend), store, port, clock };
     let (room, users) = world.room(&["ana", "beto"]).await;
@@ -207,7 +209,7 @@ async fn a_room_made_by_other_means_has_its_order_too() {
     assert_eq!(committed(&outcome).cursor.seq, 2);
 }
 
-/// Lists of people without pages end somewhere, the list of friends too.
+/// Lists of people without pages are bounded, also that of friends.
 #[tokio::test]
 async fn lists_of_people_are_bounded() {
     let sqlite = Sqlite::new();
@@ -225,7 +227,8 @@ async fn lists_of_people_are_bounded() {
         assert_eq!(database.execute(sql, [&ana_hex]).unwrap(), many - 1);
     }
     let store = open(&path).unwrap();
-    let (friends, followers) = (store.friends(ana, ana).await.unwrap(), store.followers(ana, ana).await.unwrap());
+    let friends = store.friends(ana, ana).await.unwrap();
+    let followers = store.followers(ana, ana).await.unwrap();
     assert_eq!([friends.len(), followers.len()], [PEOPLE_LISTED_MAX as usize; 2]);
     store.close().await;
 }

@@ -1,4 +1,4 @@
-//! What may be forgotten on a server's database goes in the lanes' idle moments, and nothing else does.
+//! On a MySQL database, expired rows are deleted in the lanes' idle moments, and no others.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use pregon::limits;
 
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
-/// Waits until a count is what it must become. A sweep that was under way when the rows came may have passed some of
-/// them by: the next one comes when the clock says so.
+/// Waits until a count becomes `expected`. A sweep that was running when the rows were inserted may have missed some;
+/// the next one comes when the clock says so.
 async fn becomes(world: &World, query: &str, expected: i64) {
     let started = Instant::now();
     let mut next_sweep = Duration::from_secs(3);
@@ -29,9 +29,10 @@ async fn becomes(world: &World, query: &str, expected: i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_takes_what_is_old_and_beyond_the_newest_thousand() {
     let world = World::new(Box::new(Maria::new(Ids::Uuid))).await;
-    // Everything is kept by the clock that stands: the sweep of the start finds nothing.
+    // The clock stands still, so the sweep at the start finds nothing.
     let now = world.clock.now().0;
-    let (young, old) = (now, now - DAY_MICROS - 1);
+    let young = now;
+    let old = now - DAY_MICROS - 1;
     let id = "00000000000000000000000000000000";
     for (topic, count, created_at) in [
         ("all old", 2600, format!("{old}")),

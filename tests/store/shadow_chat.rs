@@ -1,4 +1,4 @@
-//! A room after random writes is what a plain model says it is, for many seeds.
+//! Random writes in a room, compared with a plain model, for many seeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,16 +39,16 @@ struct Row {
     reads: BTreeSet<UserId>,
 }
 
-/// One room as one would describe it, and the outcome that each write should have.
+/// A plain model of one room, with the expected outcome of each write.
 #[derive(Default)]
 struct Model {
     members: BTreeMap<UserId, bool>,
     rows: Vec<Row>,
-    /// Rows from here on came after the user's `last_read_at`.
+    /// Rows from here on are newer than the user's `last_read_at`.
     read_up_to: BTreeMap<UserId, usize>,
     names: BTreeMap<(UserId, String), MessageId>,
     twins: Vec<(UserId, String, MessageType, Transport, MessageId)>,
-    /// Who left by themselves, and whether somebody added them again: the whole run is within a day.
+    /// Users who left on their own, and whether somebody added them again; the whole run is within a day.
     left: BTreeMap<UserId, bool>,
     events: u64,
 }
@@ -154,7 +154,7 @@ impl Model {
                 }
             }
         }
-        // The id is the store's to choose.
+        // The store chooses the id.
         let Outcome::Committed(event) = outcome else { return Expected::Event };
         let Some(ChatEvent::Sent(message)) = event.chat() else { return Expected::Event };
         match &new.client_id {
@@ -240,7 +240,7 @@ async fn rooms_are_what_the_plain_model_says(backend: Box<dyn Backend>) {
             let known: Vec<MessageId> = model.rows.iter().map(|row| row.id).collect();
             let mut asked = Vec::new();
             for _ in 0..=dice.roll(12) {
-                // The owner stays, or soon nobody could write.
+                // The owner stays, because otherwise soon nobody could write.
                 let actor = dice.of(&users);
                 let action = match any_action(&mut dice, &users, &known) {
                     Action::Leave if actor == users[0] => Action::ReadAll,

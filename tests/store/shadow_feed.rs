@@ -1,4 +1,4 @@
-//! Posts, people and notifications after random writes are what a plain model says they are, for many seeds.
+//! Random writes about posts, people and notifications, compared with a plain model, for many seeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
 
 const SEEDS: u64 = 40;
-/// A round trip for each question makes a seed on a server cost more.
+/// On a server a seed costs more, because each query is a round trip.
 const SEEDS_ON_SERVER: u64 = 12;
 const ROUNDS: usize = 16;
 const KINDS: [PostReactionType; 3] = [PostReactionType::Like, PostReactionType::Celebration, PostReactionType::Golazo];
@@ -59,9 +59,9 @@ struct Model {
     follows: BTreeSet<(UserId, UserId)>,
     friends: BTreeSet<(UserId, UserId)>,
     requests: BTreeMap<RequestId, (UserId, UserId)>,
-    /// Oldest first, with whether it is read.
+    /// The notifications, oldest first, and whether each is read.
     told: BTreeMap<UserId, Vec<(Told, bool)>>,
-    /// What was told of reactions that were taken back, by who reacted to what: was it read?
+    /// Whether the notification of a reaction that was taken back had been read, by post and user.
     taken_back: BTreeMap<(UserId, PostId), bool>,
 }
 
@@ -97,7 +97,7 @@ impl Model {
         self.comments.get_mut(&id).filter(|comment| comment.post == post).ok_or(Refused(Refusal::NoSuchComment))
     }
 
-    /// The same for taking away what is one's own: as `is_own` says, it need not be visible any more.
+    /// The same for removing one's own like or reaction: if `is_own` says so, the post need not be visible any more.
     fn ones_own(
         &mut self,
         actor: UserId,
@@ -114,7 +114,7 @@ impl Model {
         }
     }
 
-    /// The clock stands still: nothing that is still there was told an hour ago.
+    /// The clock stands still, so no existing notification is an hour old.
     fn tell_once(&mut self, recipient: UserId, told: Told) {
         let key = |told: &Told| (told.0, told.1, told.2);
         let known = self.told.get(&recipient).into_iter().flatten();
@@ -123,7 +123,7 @@ impl Model {
         }
     }
 
-    /// What a post's author was told of somebody's reaction to it.
+    /// The notification of a post's author about somebody's reaction.
     fn told_of_reaction(&mut self, author: UserId, actor: UserId, post: PostId) -> Option<usize> {
         use NotificationType::{Celebration, Golazo, Like};
         let told = self.told.entry(author).or_default();
@@ -147,7 +147,7 @@ impl Model {
         }
     }
 
-    /// What was told of what is gone goes, too.
+    /// Removes the notifications of deleted rows.
     fn forget(&mut self, is_gone: impl Fn(Option<PostId>, Option<CommentId>) -> bool) {
         for told in self.told.values_mut() {
             told.retain(|((_, _, post, comment, _), _)| !is_gone(*post, *comment));
@@ -166,7 +166,8 @@ impl Model {
     fn decide(&mut self, actor: UserId, action: &Action, outcome: &Outcome) -> Result<Expected, Expected> {
         match action {
             Action::Publish { post, new } => {
-                let (reactions, shares) = (BTreeMap::new(), BTreeSet::new());
+                let reactions = BTreeMap::new();
+                let shares = BTreeSet::new();
                 let post_row =
                     Post { author: actor, is_public: new.is_public, allows_comments: true, reactions, shares };
                 self.posts.insert(*post, post_row);
@@ -247,7 +248,7 @@ impl Model {
             Some(Some(parent)) if parent.post == new.post => Some(parent.author),
             Some(_) => return Err(Refused(Refusal::ParentElsewhere)),
         };
-        // The id is the store's to choose.
+        // The store chooses the id.
         let Outcome::Committed(event) = outcome else { return Ok(()) };
         let PostChange::Commented { comment, .. } = post_change(event) else { return Ok(()) };
         let row = Comment { post: new.post, parent: new.parent, author: actor, likes: BTreeSet::new() };
@@ -325,7 +326,7 @@ impl Model {
                 }
             }
             Action::ClearNotifications => {
-                // With the rows goes the memory of who was told of whose reactions.
+                // With the rows, the memory of taken-back reactions is lost.
                 if std::mem::take(self.told.entry(actor).or_default()).is_empty() {
                     return Unchanged;
                 }
@@ -337,7 +338,7 @@ impl Model {
     }
 }
 
-/// What there was before the round.
+/// What existed before the round.
 struct Known {
     users: Vec<UserId>,
     posts: Vec<PostId>,
@@ -359,7 +360,8 @@ fn any_action(dice: &mut Dice, known: &Known) -> Action {
             Action::Publish { post: PostId::fresh(), new: Box::new(new) }
         }
         3 => {
-            let (is_public, allow_comments) = (Some(dice.roll(3) > 0), Some(dice.roll(3) > 0));
+            let is_public = Some(dice.roll(3) > 0);
+            let allow_comments = Some(dice.roll(3) > 0);
             Action::EditPost { post, patch: Box::new(PostPatch { is_public, allow_comments, ..PostPatch::default() }) }
         }
         4 => Action::DeletePost { post },
@@ -368,12 +370,12 @@ fn any_action(dice: &mut Dice, known: &Known) -> Action {
         11 => Action::Share { post, message: String::new() },
         12..=15 => Action::Comment(NewComment { post, parent: None, content: "x".into(), image: None }),
         16..=18 => {
-            // Now and then a parent on another post.
+            // Sometimes the parent is on another post.
             let post = if dice.roll(8) == 0 { post } else { of };
             Action::Comment(NewComment { post, parent: Some(comment), content: "x".into(), image: None })
         }
         19..=22 => {
-            // Now and then on another post.
+            // Sometimes on another post.
             let post = if dice.roll(6) == 0 { post } else { of };
             match dice.roll(4) {
                 0 => Action::DeleteComment { post, comment },
@@ -405,13 +407,13 @@ async fn posts_and_people_are_what_the_plain_model_says() {
 #[tokio::test]
 async fn posts_and_people_are_what_the_plain_model_says_on_mariadb() {
     for seed in 1..=SEEDS_ON_SERVER {
-        // Of one lane, which keeps the order of writes to different topics. Of several, with one write at a time.
+        // With one lane, which keeps the order of writes to different topics; with several lanes, one write at a time.
         compare_with_model(Box::new(Maria::new(Ids::Uuid).with_lanes(1)), seed, 12).await;
         compare_with_model(Box::new(Maria::new(Ids::Char)), seed + SEEDS_ON_SERVER, 0).await;
     }
 }
 
-/// Random writes, up to `more` beside one at the same time.
+/// Makes random writes, up to `more` beside another one at the same time.
 async fn compare_with_model(backend: Box<dyn Backend>, seed: u64, more: usize) {
     let mut world = World::new(backend).await;
     let users = world.users(["ana", "beto", "caro", "dani"]).await;
@@ -427,7 +429,8 @@ async fn compare_with_model(backend: Box<dyn Backend>, seed: u64, more: usize) {
         };
         let mut asked = Vec::new();
         for _ in 0..=dice.roll(more.max(1)) {
-            let (actor, action) = (dice.of(&users), any_action(&mut dice, &known));
+            let actor = dice.of(&users);
+            let action = any_action(&mut dice, &known);
             asked.push((actor, action.clone(), world.queue_feed(actor, action)));
         }
         for (actor, action, answer) in asked {

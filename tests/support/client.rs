@@ -1,4 +1,4 @@
-//! A WebSocket client that waits for what must come and never for time to pass.
+//! A WebSocket client that waits for frames, never for time to pass.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -18,12 +18,12 @@ impl Socket {
         Self::try_open(server, path, &[]).await.unwrap()
     }
 
-    /// Tries a handshake with further headers; the status when it is refused.
+    /// Tries a handshake with further headers. Returns the status if it is refused.
     pub async fn try_open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         Self::try_open_at(server.address(), path, headers).await
     }
 
-    /// The same by another way than the server's own address: `host:port` of a proxy.
+    /// The same through a proxy at `host:port` instead of the server's own address.
     pub async fn try_open_at(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
@@ -72,7 +72,7 @@ impl Socket {
                 }
             }
         };
-        // Over all of it: a server that only pings would be waited for without an end.
+        // One limit for everything, because a server that only pings would be waited for without end.
         tokio::time::timeout(PATIENCE, next).await.expect("nothing comes")
     }
 
@@ -88,7 +88,7 @@ impl Socket {
         }
     }
 
-    /// The next frame of a type; presence frames before it are passed over, anything else is an error.
+    /// The next frame of a type. Presence frames before it are ignored; anything else is an error.
     pub async fn expect(&mut self, kind: &str) -> Value {
         loop {
             let frame = self.next_json().await;
@@ -99,7 +99,7 @@ impl Socket {
         }
     }
 
-    /// Everything up to the answer of an application ping: what the server had to say until now.
+    /// Everything up to the answer of an application ping: all that the server sent until now.
     pub async fn until_pong(&mut self) -> Vec<Value> {
         let mark = uuid::Uuid::new_v4().to_string();
         self.send(serde_json::json!({"type": "ping", "timestamp": mark})).await;
@@ -113,7 +113,7 @@ impl Socket {
         }
     }
 
-    /// Waits for the close frame; its code.
+    /// Waits for the close frame, and returns its code.
     pub async fn closed(&mut self) -> u16 {
         loop {
             match self.next().await {

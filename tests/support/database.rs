@@ -1,5 +1,5 @@
-//! The database behind a test's server: a file of SQLite's or, with `PREGON_TEST_DATABASE=mariadb`, one of the private
-//! MariaDB's.
+//! The database of a test's server: an SQLite file or, with `PREGON_TEST_DATABASE=mariadb`, a database of the private
+//! MariaDB.
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ use super::{PATIENCE, Server};
 pub enum Database {
     /// In the server's folder.
     File(PathBuf),
-    /// On the server that the tests of this process share, by this name.
+    /// The database of this name on the server that the tests of this process share.
     Mariadb(String),
 }
 
 impl Database {
-    /// The one that belongs to a folder: made, but empty.
+    /// A folder's database: created, but empty.
     pub async fn of(folder: &Path) -> Self {
         match std::env::var("PREGON_TEST_DATABASE").as_deref() {
             Ok("mariadb") => Self::mariadb().await,
@@ -28,17 +28,17 @@ impl Database {
         }
     }
 
-    /// An empty one on MariaDB, whatever is asked for.
+    /// An empty database on MariaDB, whatever the run asks for.
     pub async fn mariadb() -> Self {
         Self::Mariadb(MariaDb::shared().new_database().await)
     }
 
-    /// SQLite, whatever is asked for.
+    /// SQLite, whatever the run asks for.
     pub fn file(folder: &Path) -> Self {
         Self::File(folder.join("pregon.db"))
     }
 
-    /// What the server is told.
+    /// The URL for the server's settings.
     pub fn url(&self) -> String {
         match self {
             Self::File(path) => format!("sqlite://{}", path.display()),
@@ -46,8 +46,8 @@ impl Database {
         }
     }
 
-    /// Runs statements beside the server, as another program would; of the last one, the rows that it met. Each `?` is
-    /// a text.
+    /// Runs statements beside the server, as another program would. Returns the number of rows that the last one
+    /// matched. Each `?` is a text.
     pub async fn execute(&self, sql: &str, parameters: &[&str]) -> u64 {
         match self {
             Self::File(path) => {
@@ -86,7 +86,8 @@ impl Database {
 }
 
 impl Server {
-    /// Runs a statement beside the server, as another program would: how many rows it met. Each `?` is a text.
+    /// Runs a statement beside the server, as another program would. Returns the number of rows that it matched. Each
+    /// `?` is a text.
     pub async fn execute(&self, sql: &str, parameters: &[&str]) -> u64 {
         self.database.execute(sql, parameters).await
     }

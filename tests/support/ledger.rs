@@ -1,10 +1,10 @@
-//! What the database must look like whatever happened: every event in its place, nothing half-written.
+//! Invariants of the database after any fault: every event in its place, nothing half-written.
 
 use rusqlite::Connection;
 
 use super::{PATIENCE, Server};
 
-/// Each query counts rows that must not be there.
+/// Each query counts rows that must not exist.
 const FAULTS: [(&str, &str); 11] = [
     (
         "a place in a topic is missing",
@@ -53,7 +53,7 @@ const FAULTS: [(&str, &str); 11] = [
     ("a reference leads nowhere", "SELECT count(*) FROM pragma_foreign_key_check"),
 ];
 
-/// A look into a server's database from another process.
+/// A connection to a server's database from another process.
 pub struct Ledger(pub Connection);
 
 impl Ledger {

@@ -1,4 +1,4 @@
-//! What integration tests stand on: the real binary on a free port with a folder of its own, and clients for it.
+//! Helpers of the integration tests: the real binary on a free port with its own folder, and clients for it.
 #![allow(clippy::needless_pass_by_value, reason = "values read better than references")]
 
 pub mod client;
@@ -22,11 +22,11 @@ use serde_json::{Value, json};
 pub use client::Socket;
 pub use database::Database;
 
-/// How long a test waits for what must come.
+/// How long a test waits for something that must come.
 pub const PATIENCE: Duration = Duration::from_secs(40);
-/// How often a server is asked whether it has come.
+/// How often a server is asked whether it is ready.
 const POLL: Duration = Duration::from_millis(10);
-/// What all tests' servers sign tokens with.
+/// The secret with which all tests' servers sign tokens.
 pub const SECRET: &str = "a secret of the tests, long enough";
 
 /// A user of a seeded database.
@@ -41,18 +41,18 @@ pub struct User {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Room {
     pub id: String,
-    /// Places in the fixture's users.
+    /// Indexes of the fixture's users.
     pub members: Vec<usize>,
 }
 
-/// What `pregon seed` says it made.
+/// The output of `pregon seed`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Fixture {
     pub users: Vec<User>,
     pub rooms: Vec<Room>,
 }
 
-/// How to start a server.
+/// The options for starting a server.
 pub struct Builder {
     seed: Option<(usize, usize, usize)>,
     settings: Vec<(String, String)>,
@@ -65,6 +65,7 @@ pub struct Builder {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     File,
+    #[allow(dead_code, reason = "tests/alone plays on both databases")]
     Mariadb,
 }
 
@@ -80,7 +81,7 @@ pub struct Server {
 }
 
 impl Builder {
-    /// Seeds users, rooms and members a room before the start.
+    /// Seeds users, and rooms with `members` members each, before the start.
     pub fn seed(mut self, users: usize, rooms: usize, members: usize) -> Self {
         self.seed = Some((users, rooms, members));
         self
@@ -92,13 +93,14 @@ impl Builder {
         self
     }
 
-    /// SQLite behind the server, whatever the run asks for: the test opens the file itself.
+    /// SQLite, whatever the run asks for, because the test opens the file itself.
     pub fn on_file(mut self) -> Self {
         self.database = Some(Kind::File);
         self
     }
 
     /// MariaDB behind the server, whatever the run asks for.
+    #[allow(dead_code, reason = "tests/alone plays on both databases")]
     pub fn on_mariadb(mut self) -> Self {
         self.database = Some(Kind::Mariadb);
         self
@@ -113,7 +115,7 @@ impl Builder {
         };
         self.settings.insert(0, ("PREGON_DATABASE_URL".to_owned(), database.url()));
         if matches!(database, Database::Mariadb(_)) {
-            // Only a file is brought to this program's schema by starting it.
+            // The start migrates only a file.
             let output = pregon(&self.settings, self.folder.path()).arg("migrate").output().unwrap();
             assert!(output.status.success(), "migrate: {}", String::from_utf8_lossy(&output.stderr));
         }
@@ -122,7 +124,7 @@ impl Builder {
             Some((users, rooms, members)) => seed(&self.settings, self.folder.path(), users, rooms, members),
         };
         let (child, address) = launch(&self.settings, self.folder.path());
-        // Each request has a connection of its own: a test may make them in one runtime after another.
+        // Each request has a connection of its own, because a test may make them in several runtimes.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
         Server { child, settings: self.settings, database, folder: self.folder, address, http, fixture }
     }
@@ -203,7 +205,7 @@ impl Server {
         socket
     }
 
-    /// A user's socket on a post: there is no greeting, so a ping tells that it is there.
+    /// A user's socket on a post. There is no greeting, so a ping shows that it is there.
     pub async fn on_post(&self, post: &Value, user: usize) -> Socket {
         let path = format!("post/{}", post["id"].as_str().unwrap());
         let mut socket = Socket::open(self, &self.socket_path(&path, user)).await;
@@ -228,13 +230,13 @@ impl Server {
         self.done("POST", "/api/posts/", user, Some(json!({"content": content}))).await
     }
 
-    /// One user follows another, by REST.
+    /// A user follows another, by REST.
     pub async fn follow(&self, user: usize, other: usize) {
         let path = format!("/api/users/follow/{}/", self.fixture.users[other].username);
         self.done("POST", &path, user, None).await;
     }
 
-    /// Pairs of follower and followed, past the server.
+    /// Inserts follows, given as pairs of follower and followed, without the server.
     pub async fn seed_follows(&self, pairs: impl Iterator<Item = (usize, usize)>) {
         let pairs: Vec<_> = pairs.filter(|(user, other)| user != other).collect();
         for some in pairs.chunks(5000) {
@@ -249,13 +251,13 @@ impl Server {
         }
     }
 
-    /// One user follows another no more, by REST.
+    /// A user stops following another, by REST.
     pub async fn unfollow(&self, user: usize, other: usize) {
         let path = format!("/api/users/unfollow/{}/", self.fixture.users[other].username);
         self.done("DELETE", &path, user, None).await;
     }
 
-    /// All that the server has logged.
+    /// Everything that the server has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
     }
@@ -280,14 +282,14 @@ impl Server {
         (self.child, self.address) = launch(&self.settings, self.folder.path());
     }
 
-    /// Starts it again where clients look for it.
+    /// Starts it again at the same address.
     pub fn restart_in_place(&mut self) {
         let address = self.address.clone();
         self.settings.push(("PREGON_LISTEN".to_owned(), address));
         self.restart();
     }
 
-    /// The command that would start it once more, beside the one that runs.
+    /// The command that would start a second server beside the running one.
     pub fn command(&self) -> Command {
         pregon(&self.settings, self.folder.path())
     }
@@ -337,7 +339,7 @@ impl Server {
         assert!(status.success());
     }
 
-    /// One metric's value, summed over its labels; 0 when it is not there.
+    /// A metric's value, summed over its labels; 0 if it does not exist.
     pub async fn metric(&self, name: &str) -> f64 {
         let answer = self.http.get(self.http("/metrics")).send().await.unwrap();
         let text = answer.text().await.unwrap();
@@ -384,7 +386,7 @@ impl Drop for Server {
     }
 }
 
-/// A command of the real binary with the tests' settings and nothing of the caller's.
+/// A command of the real binary with the tests' settings and without the caller's environment.
 pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pregon"));
     command.current_dir(folder).env_clear();
@@ -395,7 +397,8 @@ pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
     command.env("PREGON_RATE_LIMITS", "off");
     command.env("PREGON_DRAIN_SECONDS", "1");
     command.env("RUST_BACKTRACE", "1");
-    // Which way frames leave: tests that use sockets run on both. And a page that one works on is tried without a build.
+    // How frames are sent: tests with sockets run on both ways. And the page's folder, so that a changed page is tried
+    // without a build.
     for name in ["PREGON_IO", "PREGON_WEB_DIR"] {
         if let Ok(value) = std::env::var(name) {
             command.env(name, value);

@@ -1,4 +1,4 @@
-//! The hot paths whose instructions are counted, each ready to be run again and again.
+//! The hot paths whose instructions are counted, each ready to run any number of times.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::support::frames::{ascii, client_frames, masked, signal};
 use crate::support::rooms::{Room, registry_of, topic};
 
-/// Makes a path ready: what comes out does it once each time it is called.
+/// Prepares a path; each call of the returned function runs it once.
 type Prepare = Box<dyn FnOnce() -> Box<dyn FnMut()>>;
 
 /// The names under which counts are stored.
@@ -37,7 +37,7 @@ pub fn names() -> Vec<String> {
     hot_paths().into_iter().map(|(name, _)| name).collect()
 }
 
-/// A path by its name, made ready.
+/// The path with this name, prepared.
 pub fn hot_path(name: &str) -> Option<Box<dyn FnMut()>> {
     hot_paths().into_iter().find(|(of, _)| of == name).map(|(_, prepare)| prepare())
 }
@@ -71,7 +71,7 @@ fn path<Run: FnMut() + 'static>(name: &str, prepare: impl FnOnce() -> Run + 'sta
     (name.into(), Box::new(|| Box::new(prepare())))
 }
 
-/// One client's frame; decoded twice it is masked twice, and both are text (see [`masked`]).
+/// One client's frame. Decoding it twice masks it twice, and both results are text (see [`masked`]).
 fn decode(bytes: usize) -> impl FnMut() {
     let mut frame = masked(&ascii(bytes));
     let mut decoder = Decoder::new();
@@ -98,7 +98,7 @@ fn encode(bytes: usize) -> impl FnMut() {
     }
 }
 
-/// What a shard does with a frame before its fan-out: decode, session, command, event.
+/// The work of a shard on a frame before its fan-out: decode, session, command, event.
 fn inbound(json: &str) -> impl FnMut() + use<> {
     let account = Arc::new(Account { id: user(), username: "ana".into(), is_active: true });
     let entry = Entry {
@@ -110,7 +110,8 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
     let session = Session::admitted(&entry, Seconds(0), 0);
     let frame = masked(json.as_bytes());
     let mut received = frame.clone();
-    let (mut decoder, mut reader) = (Decoder::new(), Reader::default());
+    let mut decoder = Decoder::new();
+    let mut reader = Reader::default();
     let mut out = Vec::with_capacity(8 * 1024);
     move || {
         received.copy_from_slice(&frame);

@@ -1,8 +1,8 @@
 //! Counts the instructions of the hot paths under callgrind and compares them with the stored counts.
 //!
-//! `cargo run --profile counts -p counts` compares, with `-- --update` behind it stores. Instructions do not
-//! depend on what else the machine does, and hardly on the machine: valgrind shows every x86-64 machine with AVX2 the
-//! same processor, so that the libraries that look at it choose the same code.
+//! `cargo run --profile counts -p counts` compares; with `-- --update` at the end it stores. Instruction counts do not
+//! depend on the machine's other work, and hardly on the machine: valgrind shows the same processor on every x86-64
+//! machine with AVX2, so that libraries which check the processor choose the same code.
 
 #![allow(clippy::print_stdout, reason = "a command says what it found")]
 
@@ -17,20 +17,20 @@ mod hot_paths;
 #[path = "../../support/mod.rs"]
 mod support;
 
-/// What to type to store the counts anew.
+/// The command that stores the counts anew.
 const UPDATE: &str = "cargo run --profile counts -p counts -- --update";
-/// Two runs differ by up to 1 % (where memory lies, and how hash maps are seeded, is chance).
+/// Two runs differ by up to 1 % (memory addresses and the seeds of hash maps are random).
 const TOLERANCE_PERCENT: f64 = 3.0;
-/// Another compiler, C library or valgrind counts otherwise; a gross mistake is still seen.
+/// With another compiler, C library or valgrind the counts differ; a gross mistake is still seen.
 const TOLERANCE_ELSEWHERE_PERCENT: f64 = 20.0;
-/// Before the counting begins: buffers have grown, processors' features were looked up.
+/// Runs before the counting begins, in which buffers grow and processor features are looked up.
 const RUNS_UNCOUNTED: u32 = 20;
 const RUNS_COUNTED: u32 = 200;
 
 /// `counts.json`.
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    /// What the counts were made with.
+    /// The tools that the counts were made with.
     tools: BTreeMap<String, String>,
     /// Instructions of one run, by the path's name.
     instructions: BTreeMap<String, u64>,
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What callgrind looks into: it starts to count when this is entered and stops when it is left.
+/// callgrind starts counting when this function is entered, and stops when it returns.
 #[inline(never)]
 fn counted(path: &mut dyn FnMut()) {
     for _ in 0..RUNS_COUNTED {
@@ -116,7 +116,7 @@ fn compare() -> Result<(), String> {
     ))
 }
 
-/// Every path in a process of its own, as many at once as there are processors.
+/// Counts every path in a process of its own, as many at once as there are processors.
 fn count_all() -> Result<BTreeMap<String, u64>, String> {
     let waiting = Mutex::new(hot_paths::names());
     let counts = Mutex::new(Ok(BTreeMap::new()));
@@ -156,7 +156,7 @@ fn count(name: &str) -> Result<u64, String> {
     }
 }
 
-/// What the counts depend on beside the code.
+/// The tools that the counts depend on.
 fn tools() -> Result<BTreeMap<String, String>, String> {
     let commands = [("rustc", "--version"), ("valgrind", "--version"), ("getconf", "GNU_LIBC_VERSION")];
     let version = |(command, argument): (&str, &str)| {

@@ -1,37 +1,12 @@
-//! What pregon must reach against others, as data, and whether it did.
-
-use serde::Serialize;
+//! The bars that pregon must reach against others, and their judging.
 
 use super::cells::Cell;
 use super::results::{Results, Sample};
-use super::statistics::Ratio;
+use super::statistics::{Ratio, paired};
+use super::verdict::{Bar, Measure, PAIRS_MIN, Verdict};
 
-/// What of a measurement is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// The server's CPU time per delivery in a cell.
-    Cost(&'static str),
-    /// The median latency of the deliveries in a cell.
-    Latency(&'static str),
-    /// How much dearer a delivery is in the large cell than in the small one.
-    Growth { large: &'static str, small: &'static str },
-}
-
-/// pregon's figure ÷ the other's.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Bar {
-    pub measure: Measure,
-    /// The server it is held against.
-    pub against: &'static str,
-    pub ratio_max: f64,
-}
-
-/// Differences below this are noise of the machine: the upper end of the interval may lie so far above the bar.
+/// Smaller differences are noise of the machine, so the interval's upper end may exceed the bar by this.
 pub const TOLERANCE: f64 = 0.03;
-/// Fewer pairs decide nothing.
-pub const PAIRS_MIN: usize = 15;
-
 const fn cost(cell: &'static str, against: &'static str, ratio_max: f64) -> Bar {
     Bar { measure: Measure::Cost(cell), against, ratio_max }
 }
@@ -49,17 +24,17 @@ pub const BARS: &[Bar] = &[
     Bar { measure: Measure::Growth { large: "room-10000", small: "room-100" }, against: "epoll", ratio_max: 1.1 },
 ];
 
-/// A bar and what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
-    pub bar: Bar,
-    pub server: String,
-    pub ratio: Ratio,
-    pub is_met: bool,
+impl Results {
+    /// Compares every pregon with every bar that was measured.
+    pub fn judge(&mut self) {
+        let servers = self.contenders.iter().filter(|contender| contender.is_pregon);
+        let verdicts = servers.flat_map(|server| BARS.iter().filter_map(|bar| bar.judge(&server.name, self)));
+        self.verdicts = verdicts.collect();
+    }
 }
 
 impl Bar {
-    /// Whether these loads and servers are the ones it needs.
+    /// Whether these loads and servers include those it needs.
     pub fn can_be_judged(&self, cells: &[Cell], servers: &[&str]) -> bool {
         let is_there = |name| cells.iter().any(|cell| cell.name == name);
         let has_cells = match self.measure {
@@ -69,7 +44,7 @@ impl Bar {
         has_cells && servers.contains(&self.against)
     }
 
-    /// None when its cells or the server it is held against were not measured.
+    /// `None` if its cells or the other server were not measured.
     pub fn judge(&self, server: &str, results: &Results) -> Option<Verdict> {
         let ours = self.measure.values(server, results)?;
         let theirs = self.measure.values(self.against, results)?;
@@ -80,7 +55,7 @@ impl Bar {
 }
 
 impl Measure {
-    /// One a round; none where something was missing.
+    /// One value per round; `None` where something is missing.
     fn values(&self, server: &str, results: &Results) -> Option<Vec<Option<f64>>> {
         let of = |cell: &str, figure: fn(&Sample) -> f64| {
             let samples = results.samples(cell, server)?;
@@ -97,41 +72,6 @@ impl Measure {
             }
         }
     }
-}
-
-impl std::fmt::Display for Measure {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Cost(cell) => write!(out, "{cell}: CPU per delivery"),
-            Self::Latency(cell) => write!(out, "{cell}: p50"),
-            Self::Growth { large, small } => write!(out, "{large} against {small}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { bar, server, ratio, is_met } = self;
-        let verdict = match is_met {
-            true => "met",
-            false if ratio.pairs < PAIRS_MIN => "undecided: fewer than 15 pairs",
-            false => "MISSED",
-        };
-        write!(
-            out,
-            "{:34}{:28}{:>8.2}{:>22}  {verdict}",
-            bar.measure.to_string(),
-            format!("{server} ÷ {}", bar.against),
-            bar.ratio_max,
-            format!("{:.3} [{:.3}–{:.3}]", ratio.median, ratio.low, ratio.high),
-        )
-    }
-}
-
-/// The ratios of the rounds in which both have a figure.
-pub fn paired(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<f64> {
-    let both = ours.iter().zip(theirs).filter_map(|(ours, theirs)| Some((*ours)? / (*theirs)?));
-    both.filter(|ratio| ratio.is_finite()).collect()
 }
 
 #[cfg(test)]

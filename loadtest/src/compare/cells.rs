@@ -1,4 +1,4 @@
-//! The loads that servers are compared under.
+//! The loads under which servers are compared.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::pacing::{Pacing, Release};
 use crate::scenario::Plan;
 use crate::target::Kind;
 
-/// One load: who is in which room, and when the next message goes.
+/// One load: the rooms, and when the next message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cell {
     pub name: &'static str,
@@ -18,7 +18,7 @@ pub struct Cell {
     pub is_small: bool,
 }
 
-/// A room's window is its only sender's.
+/// The window of a room's only sender.
 const fn window(window: u32, release: Release) -> Pacing {
     Pacing::Each { window, release }
 }
@@ -39,7 +39,7 @@ const fn small(name: &'static str, rooms: usize, members: usize, pacing: Pacing)
     Cell { name, rooms, members, pacing, is_small: true }
 }
 
-/// All of them; those with the same rooms stand together, because they share their servers.
+/// All cells. Those with the same rooms are adjacent, because they share their servers.
 pub const CELLS: &[Cell] = &[
     cell("w1", 1, 1000, window(1, Release::Sender)),
     cell("w1-all", 1, 1000, window(1, Release::All)),
@@ -59,7 +59,7 @@ pub const CELLS: &[Cell] = &[
     small("rooms-200", 200, 10, together(Release::All)),
 ];
 
-/// Measured when no others are named.
+/// Measured if no others are named.
 pub const DEFAULT: &[&str] = &["w1", "w1-all", "w16", "w16-all", "open"];
 
 impl Cell {
@@ -106,7 +106,7 @@ impl Cell {
     }
 }
 
-/// The named ones in the order of `CELLS`; all of them for `all`. The error names the one that is not there.
+/// The named cells in the order of `CELLS`; all of them for `all`. The error names the unknown one.
 pub fn chosen(names: &[String]) -> Result<Vec<Cell>, String> {
     if let Some(wrong) = names.iter().find(|name| *name != "all" && CELLS.iter().all(|cell| cell.name != **name)) {
         let known: Vec<&str> = CELLS.iter().map(|cell| cell.name).collect();

@@ -1,4 +1,4 @@
-//! `compare`: servers taking turns on one core, the load on another.
+//! `compare`: measures servers in turns on one core, with the load on another.
 
 mod bars;
 mod cells;
@@ -6,6 +6,7 @@ mod results;
 mod servers;
 mod statistics;
 mod tables;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use servers::{Home, Running, Server};
 
 #[derive(clap::Args, Debug)]
 pub struct CompareOptions {
-    /// The pregon binary; without it the first peer is what the others are held against
+    /// The pregon binary; without it the others are compared with the first peer
     #[arg(long)]
     pub pregon: Option<PathBuf>,
     /// Network back ends of pregon, each measured as a server of its own: uring,epoll [default: pregon's own choice]
@@ -33,32 +34,32 @@ pub struct CompareOptions {
     /// Other servers, by name (README) or path [default: epoll; twice without --pregon, which shows the noise]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub peer: Vec<String>,
-    /// Where `loadtest/peers/install` put the peers that are not built here
+    /// The folder into which `loadtest/peers/install` put the peers that are not built here
     #[arg(long, value_name = "FOLDER", default_value = "target/peers")]
     pub peers_dir: PathBuf,
     /// Loads, by name (README), or all [default: w1,w1-all,w16,w16-all,open]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub cells: Vec<String>,
-    /// Rounds; in each one every server is measured once in every cell
+    /// Rounds; each one measures every server once in every cell
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     pub pairs: u16,
     /// Length of one measurement
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
-    /// Load before each measurement that is not counted
+    /// Seconds of load before each measurement that are not counted
     #[arg(long, default_value_t = 0.5)]
     pub warmup: f64,
-    /// Payload of the frame that members receive
+    /// Size of the frame that members receive, in bytes
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
     #[arg(long, default_value_t = 0)]
     pub server_core: usize,
     #[arg(long, default_value_t = 1)]
     pub load_core: usize,
-    /// Hold pregon against its bars; a bar that is missed, or undecided below 15 pairs, ends with 1
+    /// Check pregon against its bars; a missed bar, or an undecided one with fewer than 15 pairs, exits with 1
     #[arg(long, requires = "pregon")]
     pub check: bool,
-    /// Put the table between the marks of this Markdown file
+    /// Write the table between the marks of this Markdown file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// Write the report as JSON to FILE; `-`: to stdout, instead of the table
@@ -66,7 +67,7 @@ pub struct CompareOptions {
     pub json: Option<PathBuf>,
 }
 
-/// Where pregon's databases live during the comparison; removed at the end.
+/// The folder of pregon's databases during the comparison; removed at the end.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -83,11 +84,11 @@ struct Comparison<'a> {
     results: Results,
 }
 
-/// Measures every server in every cell, round by round. An error when pregon itself cannot be measured; a peer that
-/// cannot is left out and noted.
+/// Measures every server in every cell, round by round. Fails if pregon itself cannot be measured; a peer that cannot
+/// is left out and noted.
 pub fn compare(options: &CompareOptions) -> Result<Results> {
     let cells = cells::chosen(&options.cells).map_err(anyhow::Error::msg)?;
-    // Before the hours of measuring, not behind them.
+    // Checked before the hours of measuring, not after.
     if let Some(file) = &options.write {
         tables::marks(file)?;
     }
@@ -110,7 +111,7 @@ pub fn compare(options: &CompareOptions) -> Result<Results> {
     if options.check {
         results.judge();
     }
-    // A table that others read is only replaced by a whole one.
+    // Only a complete run replaces a table that others read.
     if let Some(file) = options.write.as_ref().filter(|_| !interrupt::is_asked()) {
         let about = About::now();
         let machine = format!("{}, {}", about.machine, about.kernel);
@@ -173,8 +174,8 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// One round of the cells that share their rooms. Fresh processes: a lucky or unlucky memory layout is not carried
-    /// through all rounds.
+    /// One round of the cells that share their rooms. It uses fresh processes, so that a lucky or unlucky memory layout
+    /// does not affect all rounds.
     fn measure_group(&mut self, round: usize, group: &[Cell]) -> Result<()> {
         let mut running: Vec<Option<Running>> = Vec::new();
         proc::pin(self.options.server_core)?;
@@ -184,7 +185,7 @@ impl<'a> Comparison<'a> {
         proc::pin(self.options.load_core)?;
         for (turn, cell) in group.iter().enumerate() {
             eprintln!("round {}/{}: {}", round + 1, self.options.pairs, cell.name);
-            // Whoever is first would otherwise always meet the machine in the same state.
+            // Rotated, because otherwise the same server would always meet the machine in the same state.
             let count = self.servers.len();
             for server in (0..count).map(|place| (place + round + turn) % count) {
                 let is_wanted = self.servers[server].can(cell) && !interrupt::is_asked();
@@ -200,7 +201,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// None: a peer that cannot take part.
+    /// `None` for a peer that cannot take part.
     fn start(&mut self, server: usize, group: &[Cell]) -> Result<Option<Running>> {
         let server = &self.servers[server];
         if !group.iter().any(|cell| server.can(cell)) {
@@ -214,7 +215,8 @@ impl<'a> Comparison<'a> {
 
     fn sample(&mut self, server: usize, cell: &Cell, running: &Running) -> Result<Option<Sample>> {
         let contender = &self.results.contenders[server];
-        let (is_pregon, what) = (contender.is_pregon, format!("{} in {}", contender.name, cell.name));
+        let is_pregon = contender.is_pregon;
+        let what = format!("{} in {}", contender.name, cell.name);
         let bytes = self.results.cells.iter().find(|results| results.cell.name == cell.name);
         let bytes = bytes.map_or(self.options.bytes, |results| results.bytes);
         let measured = measure(&self.plan(cell, bytes)?, running);
@@ -237,7 +239,7 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// A failure of pregon's ends the comparison, one of a peer's is noted.
+    /// A failure of pregon ends the comparison; one of a peer is noted.
     fn unless_pregon<T>(&mut self, is_pregon: bool, what: &str, result: Result<T>) -> Result<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
@@ -249,7 +251,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Once each: a peer that fails every round is told of once.
+    /// Notes each text once, even if a peer fails in every round.
     fn note(&mut self, note: String) {
         eprintln!("{note}");
         if !self.results.notes.contains(&note) {

@@ -1,10 +1,10 @@
-//! What was measured, server by server and round by round, and the rows that are told of it.
+//! The measurements by server and round, and the table rows made from them.
 
 use serde::Serialize;
 
-use super::bars::{BARS, Verdict as Bar, paired};
 use super::cells::Cell;
-use super::statistics::{Ratio, Spread};
+use super::statistics::{Ratio, Spread, paired};
+use super::verdict::Verdict as Bar;
 use crate::latency::median;
 use crate::report::{Report, Verdict};
 
@@ -13,7 +13,7 @@ use crate::report::{Report, Verdict};
 pub struct Sample {
     /// User and system time per delivery, in µs.
     pub server_us: f64,
-    /// How busy the load's own thread was.
+    /// How many cores the load's own thread used.
     pub load_cores: f64,
     pub deliveries_per_second: f64,
     /// From sending to each member's copy, in ms.
@@ -24,9 +24,9 @@ pub struct Sample {
 #[derive(Serialize)]
 pub struct CellResults {
     pub cell: Cell,
-    /// Payload of the frame members receive.
+    /// Size of the frame that members receive.
     pub bytes: usize,
-    /// By server, then by round; none where a measurement failed.
+    /// By server, then by round; `None` where a measurement failed.
     pub samples: Vec<Vec<Option<Sample>>>,
 }
 
@@ -43,7 +43,7 @@ pub struct Contender {
 pub struct Results {
     pub contenders: Vec<Contender>,
     pub cells: Vec<CellResults>,
-    /// Servers that could not take part, measurements that failed, and why.
+    /// Servers that could not take part and measurements that failed, with the reasons.
     pub notes: Vec<String>,
     pub violations: u64,
     /// The bars and whether they were met; empty unless asked for.
@@ -60,13 +60,13 @@ pub struct Row<'a> {
     pub p99_ms: f64,
     pub deliveries_per_second: f64,
     pub load_cores: f64,
-    /// The base's cost ÷ this one's; none for the base itself.
+    /// The base's cost divided by this one's; `None` for the base itself.
     pub ratio: Option<Ratio>,
     pub rounds: usize,
 }
 
 impl Results {
-    /// By round; none when the server or the cell was not there at all.
+    /// By round; `None` if the server or cell is missing.
     pub fn samples(&self, cell: &str, server: &str) -> Option<&[Option<Sample>]> {
         let at = self.contenders.iter().position(|contender| contender.name == server)?;
         let results = self.cells.iter().find(|results| results.cell.name == cell)?;
@@ -74,7 +74,7 @@ impl Results {
         samples.iter().any(Option::is_some).then_some(samples)
     }
 
-    /// The server whose cost is divided by the others': the first pregon, else the first of all.
+    /// The server whose cost is divided by the others': the first pregon, else the first server.
     pub fn base(&self) -> usize {
         self.contenders.iter().position(|contender| contender.is_pregon).unwrap_or(0)
     }
@@ -104,13 +104,6 @@ impl Results {
         let mut rows: Vec<Row<'_>> = results.samples.iter().enumerate().filter_map(row).collect();
         rows.sort_by(|one, other| one.cost.median.total_cmp(&other.cost.median));
         rows
-    }
-
-    /// Holds every pregon against every bar that was measured.
-    pub fn judge(&mut self) {
-        let servers = self.contenders.iter().filter(|contender| contender.is_pregon);
-        let verdicts = servers.flat_map(|server| BARS.iter().filter_map(|bar| bar.judge(&server.name, self)));
-        self.verdicts = verdicts.collect();
     }
 }
 

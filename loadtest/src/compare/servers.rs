@@ -1,4 +1,4 @@
-//! The servers that can be compared: where their programs are, how they start and end.
+//! The servers that can be compared: where their programs are, and how they start and stop.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use crate::target::Target;
 /// A Python server takes two seconds on a quiet machine.
 const START: Duration = Duration::from_secs(30);
 
-/// A room server that this repository brings along or installs.
+/// A room server that this repository contains or installs.
 struct Known {
     name: &'static str,
     title: &'static str,
     language: &'static str,
     place: Place,
-    /// Needs so much per delivery that only the small cells make sense.
+    /// It needs so long per delivery that only the small cells make sense.
     is_slow: bool,
 }
 
@@ -78,7 +78,7 @@ enum Launch {
     Pregon { program: PathBuf, io: Option<String> },
 }
 
-/// A server process of ours, ended with its value.
+/// A server process that is ended when this is dropped.
 pub struct Running {
     child: Child,
     pub run: Run,
@@ -134,12 +134,12 @@ impl Server {
         })
     }
 
-    /// Whether the server can be asked to do this.
+    /// Whether the server supports this cell.
     pub fn can(&self, cell: &Cell) -> bool {
         cell.is_small || !self.is_slow
     }
 
-    /// Starts it on the core this thread is pinned to and waits until it accepts.
+    /// Starts it on this thread's core and waits until it accepts connections.
     pub fn start(&self, cell: &Cell, scratch: &Path) -> Result<Running> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let (command, target) = match &self.launch {
@@ -186,7 +186,7 @@ impl Home {
         command
     }
 
-    /// Makes the users and rooms the cell wants; everybody is in one room.
+    /// Creates the users and rooms of the cell; every user is in one room.
     pub fn seed(&self, server: &Server, cell: &Cell) -> Result<()> {
         let Launch::Pregon { program, .. } = &server.launch else {
             return Ok(());
@@ -207,7 +207,7 @@ impl Home {
 
 fn start(mut command: Command, address: SocketAddr, target: Target) -> Result<Running> {
     let program = command.get_program().display().to_string();
-    // The pipe ends with this process: a helper of the server's (its Redis) reads it and ends then, too.
+    // The pipe closes when this process ends. A helper of the server (its Redis) reads it and then ends, too.
     let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
     let child = child.with_context(|| format!("cannot run {program}"))?;
     let watched = Watched::new(child.id());
@@ -226,7 +226,7 @@ fn start(mut command: Command, address: SocketAddr, target: Target) -> Result<Ru
     Ok(running)
 }
 
-/// A slip of the pen is no server that could not be installed.
+/// Tells a misspelt name from a server that could not be installed.
 pub fn check_name(name: &str) -> Result<()> {
     let known: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
     let is_known = known.contains(&name) || name.contains('/');

@@ -1,16 +1,22 @@
-//! How sure a ratio is: medians and the bootstrap interval of paired measurements.
+//! The certainty of a ratio: medians and the bootstrap interval of paired measurements.
 
 use serde::Serialize;
 
 use crate::latency::median;
 
 const RESAMPLES: usize = 4000;
-/// The interval's ends: 90 % lie between.
+/// The share outside the interval at each end: 90 % lie inside.
 const TAIL: f64 = 0.05;
 /// Fixed, so that the same measurements always give the same interval.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The median of paired ratios and where it lies with 90 % certainty.
+/// The ratios of the rounds in which both have a figure.
+pub fn paired(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<f64> {
+    let both = ours.iter().zip(theirs).filter_map(|(ours, theirs)| Some((*ours)? / (*theirs)?));
+    both.filter(|ratio| ratio.is_finite()).collect()
+}
+
+/// The median of paired ratios with its 90 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     pub median: f64,
@@ -19,7 +25,7 @@ pub struct Ratio {
     pub pairs: usize,
 }
 
-/// What a set of measurements looks like.
+/// The distribution of a set of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
     pub median: f64,
@@ -39,8 +45,8 @@ impl Spread {
 }
 
 impl Ratio {
-    /// The percentile bootstrap of the median: as many ratios drawn with replacement as there are, 4000 times over.
-    /// None of no ratios.
+    /// The percentile bootstrap of the median: 4000 times, as many ratios as there are are drawn with replacement.
+    /// `None` if there are no ratios.
     pub fn of(ratios: &[f64]) -> Option<Self> {
         let middle = median(ratios.to_vec())?;
         let mut state = SEED;
@@ -77,7 +83,7 @@ mod tests {
     #[test]
     fn the_interval_is_that_of_order_statistics() {
         // Of 15 values the median lies between the 5th and the 11th with 88 % certainty and between the 4th and the
-        // 12th with 96 %: the bootstrap's ends must be there.
+        // 12th with 96 %, so the bootstrap's ends must lie there.
         let values: Vec<f64> = (1..=15).map(f64::from).collect();
         let ratio = Ratio::of(&values).expect("ratios");
         assert_eq!(ratio.median, 8.0);

@@ -1,4 +1,4 @@
-//! The results as a table for the terminal and as one for docs/performance.md.
+//! The results as a table for the terminal and for docs/performance.md.
 
 use std::fmt::{Display, Formatter, Write as _};
 use std::path::Path;
@@ -57,7 +57,7 @@ impl Display for Results {
     }
 }
 
-/// The table of docs/performance.md. `command`: how it was made.
+/// The table of docs/performance.md. `command` is the command that made it.
 pub fn markdown(results: &Results, command: &str, machine: &str) -> String {
     let mut out = format!(
         "{BEGIN}\n\n```sh\n{command}\n```\n\n{machine}. {} rounds of {} s in each cell, the servers in turns, the first one another each time.\n",
@@ -87,7 +87,8 @@ pub fn markdown(results: &Results, command: &str, machine: &str) -> String {
 
 fn markdown_row(out: &mut String, row: &Row<'_>) {
     let Row { contender, cost, p50_ms, p99_ms, .. } = row;
-    let (title, language) = (&contender.title, contender.language);
+    let title = &contender.title;
+    let language = contender.language;
     let name = if contender.is_pregon { format!("**{title}**") } else { title.clone() };
     let (ratio, interval) = row.ratio.map_or((String::new(), String::new()), |ratio| {
         (format!("{:.2}", ratio.median), format!("{:.2}–{:.2}", ratio.low, ratio.high))
@@ -102,13 +103,13 @@ fn markdown_row(out: &mut String, row: &Row<'_>) {
     );
 }
 
-/// Puts the table between the two marks of `file`, in place of what was there.
+/// Replaces the text between the two marks of `file` by the table.
 pub fn write_between_marks(file: &Path, table: &str) -> Result<()> {
     let (before, after) = marks(file)?;
     std::fs::write(file, format!("{before}{table}{after}")).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// What stands before the first mark and behind the second.
+/// The text before the first mark and after the second.
 pub fn marks(file: &Path) -> Result<(String, String)> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
@@ -116,7 +117,7 @@ pub fn marks(file: &Path) -> Result<(String, String)> {
     Ok((before.to_owned(), after.to_owned()))
 }
 
-/// Three digits that mean something.
+/// Rounded to three significant digits.
 fn micros(value: f64) -> String {
     let digits = match value {
         value if value >= 100.0 => 0,

@@ -1,4 +1,4 @@
-//! `chat`: durable messages in many rooms and what goes with them; what a sender gets back has been stored.
+//! `chat`: durable messages and related actions in many rooms. A message that comes back to its sender has been stored.
 
 use anyhow::Result;
 
@@ -20,7 +20,7 @@ pub struct ChatOptions {
     /// Members of each room that send
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
-    /// Text of a message (the frame around it is larger)
+    /// Size of a message's text in bytes (the frame around it is larger)
     #[arg(long, default_value_t = 64)]
     pub bytes: usize,
     /// Shares of all actions: messages, replies, typing, reads, reactions, edits, deletes
@@ -30,7 +30,7 @@ pub struct ChatOptions {
     pub mix: Option<Mix>,
 }
 
-/// Each sender waits for its own copy, which says that the message is stored.
+/// Each sender waits for its own copy, which shows that the message is stored.
 const CLOSED: Pacing = Pacing::Each { window: 1, release: Release::Sender };
 
 pub fn chat(options: &ChatOptions) -> Result<TrafficReport> {

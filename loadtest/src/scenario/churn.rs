@@ -1,4 +1,4 @@
-//! `churn`: clients come and leave at a rate, whatever the server does.
+//! `churn`: clients arrive and leave at a rate, whatever the server does.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -24,7 +24,7 @@ use crate::round::{Round, figure, median_round};
 use crate::setup::Size;
 use crate::target::{Seat, Target};
 
-/// A server that has not answered a goodbye after this never will.
+/// If the server has not answered a goodbye after this time, it never will.
 const GOODBYE_MAX: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args, Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct ChurnOptions {
     pub common: Common,
     #[command(flatten)]
     pub timing: Timing,
-    /// Clients that come, a second
+    /// Clients that arrive per second
     #[arg(long, default_value_t = 200.0)]
     pub rate: f64,
     /// Seconds that each stays
@@ -46,7 +46,7 @@ pub struct ChurnOptions {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Free,
-    /// Since it should have come.
+    /// Holds the time at which it should have arrived.
     Connecting(u64),
     Staying,
     /// Since it said goodbye.
@@ -62,9 +62,9 @@ struct Churn<'a> {
     members: usize,
     phases: Vec<Phase>,
     free: Vec<usize>,
-    /// Which visitor sits on a link now.
+    /// The visitor that uses each link now.
     visits: Vec<u32>,
-    /// When which visitor leaves, and on which link.
+    /// The time at which each visitor leaves, with its link.
     leaves: BinaryHeap<Reverse<(u64, usize, u32)>>,
     schedule: Option<Schedule>,
     next_seat: usize,
@@ -84,7 +84,7 @@ pub struct ChurnReport {
     pub url: String,
     pub rate: f64,
     pub stay_seconds: f64,
-    /// Their `deliveries` are admissions; `echo` and `delivery` the time from when a client should have come to its
+    /// Their `deliveries` are admissions; `echo` and `delivery` are the time from a client's scheduled arrival to its
     /// admission.
     pub rounds: Vec<Round>,
     pub median: Option<Round>,
@@ -92,9 +92,9 @@ pub struct ChurnReport {
     /// From a client's close frame to the server's.
     pub goodbye: Option<Latency>,
     pub refused: Refused,
-    /// Connections that were not made, by why.
+    /// Failed connections, by reason.
     pub failed: BTreeMap<String, u64>,
-    /// Connections that ended otherwise than they should, by how.
+    /// Connections that ended in an unexpected way, by how they ended.
     pub violations: BTreeMap<String, u64>,
     pub rss_mib: Option<(f64, f64)>,
     pub notes: Vec<String>,
@@ -162,12 +162,13 @@ impl<'a> Churn<'a> {
     }
 
     fn come(&mut self, links: &mut Links, stamp: u64) -> Result<()> {
-        // Seats of different rooms follow each other.
+        // Consecutive seats are in different rooms.
         let seat = self.next_seat;
         self.next_seat = (seat + 1) % self.seats;
         let rooms = self.seats / self.members;
         let seat = Seat { room: seat % rooms, member: seat / rooms };
-        let (server, path) = (self.run.server_address, self.target.path(seat));
+        let server = self.run.server_address;
+        let path = self.target.path(seat);
         let link = match self.free.pop() {
             Some(link) => {
                 links.reopen(link, server, connect::source(server, link), &path)?;

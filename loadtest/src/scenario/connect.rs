@@ -1,4 +1,4 @@
-//! Opening many connections, a bounded number at a time, until each is admitted.
+//! Opens many connections, a bounded number at a time, until each is admitted.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::frames::Frame;
 use crate::interrupt;
 use crate::target::{Seat, Target};
 
-/// Nothing was admitted for so long: the server hangs.
+/// After this time without an admission the server counts as hanging.
 const STALL_NS: u64 = 20_000_000_000;
 
-/// Connections per source address; a pair of addresses has about 28,000 ports.
+/// Connections per source address; between two addresses there are about 28,000 ports.
 const PER_SOURCE: usize = 500;
 
 pub struct Wanted {
     pub server: SocketAddr,
-    /// Where all but the first so many members of each room connect instead.
+    /// The number of members of each room that connect to the first server, and the address for all others.
     pub elsewhere: Option<(usize, SocketAddr)>,
     pub members: usize,
-    /// The last room may be cut short.
+    /// The last room may be incomplete.
     pub total: usize,
     pub under_way_max: usize,
 }
@@ -41,9 +41,9 @@ impl Wanted {
     }
 }
 
-/// Counts admissions; sees no other frame.
+/// Counts admissions; ignores all other frames.
 struct Door<'a> {
-    /// What each link is greeted with; `None`: the 101 admits it.
+    /// The greeting of each link; `None`: the 101 admits it.
     greeting: &'a dyn Fn(usize) -> Option<&'static [u8]>,
     admitted: Vec<bool>,
     count: usize,
@@ -83,8 +83,8 @@ impl Handler for Door<'_> {
     }
 }
 
-/// Connects room by room; link numbers are `room * members + member`. Any failure ends it. `look` hears the time and how
-/// many are admitted, often.
+/// Connects room by room; the number of a link is `room * members + member`. Any failure ends it. `look` is often
+/// called with the time and the number of admitted connections.
 pub fn connect(
     links: &mut Links,
     target: &Target,
@@ -101,7 +101,7 @@ pub fn connect(
     connect_watched(links, &places, bar, look)
 }
 
-/// Where links number 0 to `total` go, and how each is told that it is admitted.
+/// The addresses of links 0 to `total`, and the greeting that admits each.
 pub struct Places<'a> {
     pub total: usize,
     pub under_way_max: usize,
@@ -148,7 +148,7 @@ fn connect_watched(
     Ok(())
 }
 
-/// Connects these links anew; the others stay as they are.
+/// Reconnects these links; the others stay.
 pub fn reconnect(links: &mut Links, target: &Target, wanted: &Wanted, again: &[usize]) -> Result<()> {
     let mut admitted = vec![true; wanted.total];
     for link in again {
@@ -172,7 +172,7 @@ pub fn reconnect(links: &mut Links, target: &Target, wanted: &Wanted, again: &[u
     Ok(())
 }
 
-/// On loopback the sources are spread over 127.0.0.0/8, so that ports do not run out.
+/// On loopback the source addresses are spread over 127.0.0.0/8, so that ports do not run out.
 pub fn source(server: SocketAddr, number: usize) -> Option<Ipv4Addr> {
     match server.ip() {
         IpAddr::V4(address) if address.is_loopback() => {

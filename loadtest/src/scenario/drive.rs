@@ -1,4 +1,4 @@
-//! Running a load: warm-up, measured rounds, draining; the same for every kind of traffic.
+//! Runs a load: warm-up, measured rounds, draining; the same for every kind of traffic.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::interrupt;
 use crate::meter::{Mark, Meter};
 use crate::round::Round;
 
-/// At most so long between two looks at the clock.
+/// The longest time between two looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
-/// A round that ended sooner, and in which nothing arrived, says nothing.
+/// A shorter round in which nothing arrived has no result.
 const MEASURED_MIN: Duration = Duration::from_millis(50);
-/// A second copy of the last messages would come within this.
+/// A second copy of the last messages would arrive within this time.
 const AFTER_DRAIN: Duration = Duration::from_millis(20);
-/// A halted load waits for what is under way to those who are left, but not for long.
+/// The longest wait of a halted load for deliveries to the remaining receivers.
 const HALTED_DRAIN: Duration = Duration::from_secs(1);
 
 /// Traffic that can be started and stopped.
@@ -26,13 +26,13 @@ pub trait Load: Handler {
     fn start(&mut self, links: &mut Links);
     /// Sends no more.
     fn stop(&mut self);
-    /// When the next message must go, in an open loop.
+    /// When the next message must be sent, in an open loop.
     fn due(&self) -> Option<u64>;
     fn meter(&mut self) -> &mut Meter;
-    /// Messages that somebody has not received yet.
+    /// Messages that not everybody has received yet.
     fn under_way(&self) -> u64;
     fn violations(&self) -> u64;
-    /// Something happened after which going on makes no sense.
+    /// Whether something happened that makes going on pointless.
     fn is_halted(&self) -> bool;
 }
 
@@ -49,7 +49,8 @@ pub fn rounds(load: &mut impl Load, plan: &Plan, links: &mut Links, bar: &Progre
     Ok(rounds)
 }
 
-/// One round with its warm-up; at its end everything has arrived, or is given up. None if it ended before it began.
+/// One round with its warm-up. At its end every delivery has arrived or is given up. `None` if it ended before it
+/// began.
 pub fn round(
     load: &mut impl Load,
     plan: &Plan,
@@ -87,7 +88,8 @@ fn pump(load: &mut impl Load, links: &mut Links, time: Duration, bar: &ProgressB
         load.after_read(links);
         let (now, busy) = links.now_and_busy();
         load.meter().away(busy);
-        let (under_way, bad) = (load.under_way(), load.violations());
+        let under_way = load.under_way();
+        let bad = load.violations();
         if let Some(sample) = load.meter().tick(now)? {
             let p99 = sample.p99_ms.map_or(String::new(), |p99| format!(", p99 {p99:.1} ms"));
             let server = sample.server_cores.zip(sample.server_rss_mib);
@@ -103,7 +105,7 @@ fn pump(load: &mut impl Load, links: &mut Links, time: Duration, bar: &ProgressB
     }
 }
 
-/// Until everybody has everything, or `time` is over.
+/// Runs until everybody has everything, or `time` is over.
 fn drain(load: &mut impl Load, links: &mut Links, time: Duration) -> Result<()> {
     let time = if load.is_halted() { time.min(HALTED_DRAIN) } else { time };
     let deadline = links.now() + time.as_nanos() as u64;

@@ -7,14 +7,14 @@ pub struct Flight {
     /// The sequence number of the first entry.
     first: u32,
     entries: VecDeque<Entry>,
-    /// Behind the last message that everybody got.
+    /// The sequence number after the last message that everybody got.
     complete_end: u32,
-    /// Messages of which nobody got a copy although everybody got a later one.
+    /// Messages that nobody got although everybody got a later one.
     passed_over: Vec<u32>,
 }
 
 struct Entry {
-    /// When it was sent, or should have been.
+    /// When it was sent or scheduled.
     stamp: u64,
     receivers: u32,
     waiting: u32,
@@ -35,7 +35,7 @@ impl Flight {
         self.entries.push_back(Entry { stamp, receivers, waiting: receivers });
     }
 
-    /// `None` for a message that nobody waits for.
+    /// Counts a copy; `None` for a message that nobody waits for.
     pub fn arrive(&mut self, seq: u32) -> Option<Passage> {
         let at = seq.checked_sub(self.first)? as usize;
         let entry = self.entries.get_mut(at)?;
@@ -49,8 +49,8 @@ impl Flight {
         Some(passage)
     }
 
-    /// What is over at the front goes. Every receiver hears a sender's messages in order, so what
-    /// nobody has when a later one is complete was refused, or lost as a whole.
+    /// Removes finished messages at the front. Every receiver gets a sender's messages in order, so a message that
+    /// nobody has when a later one is complete was refused or lost as a whole.
     fn clear(&mut self) {
         while let Some(entry) = self.entries.front() {
             match entry {
@@ -65,7 +65,7 @@ impl Flight {
         }
     }
 
-    /// At the end: the messages that nobody got, in order.
+    /// The messages that nobody got, in order; called at the end.
     pub fn unheard(&self) -> Vec<u32> {
         let waiting = self.entries.iter().enumerate().filter(|(_, entry)| entry.waiting == entry.receivers);
         let waiting = waiting.map(|(at, _)| self.first + at as u32);
@@ -97,13 +97,13 @@ mod tests {
     fn what_nobody_got_is_told_from_what_some_got() {
         let mut flight = Flight::default();
         (0..5).for_each(|stamp| flight.depart(stamp, 2));
-        // 0 reaches one, 1 nobody, 2 both, 3 nobody, 4 one.
+        // Message 0 reaches one receiver, 1 nobody, 2 both, 3 nobody, 4 one.
         for seq in [0, 2, 2, 4] {
             assert!(flight.arrive(seq).is_some());
         }
         assert_eq!(flight.unheard(), [1, 3]);
         assert!(flight.arrive(0).is_some_and(|passage| passage.complete));
         assert_eq!(flight.unheard(), [1, 3]);
-        assert_eq!(flight.first, 3, "what was passed over takes no room");
+        assert_eq!(flight.first, 3, "skipped messages take no memory");
     }
 }

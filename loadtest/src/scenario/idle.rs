@@ -1,4 +1,4 @@
-//! `idle`: many admitted connections that do nothing; what they cost the server to make and to keep.
+//! `idle`: many admitted connections that do nothing, and their cost to the server.
 
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
@@ -19,44 +19,44 @@ use crate::report::{Report, Verdict, counted};
 use crate::setup::Size;
 use crate::target::Target;
 
-/// At most so long between two looks at the clock.
+/// The longest time between two looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
-/// Who was held for less says nothing of what holding costs.
+/// A shorter hold says nothing about the cost of holding.
 const HELD_SECONDS_MIN: f64 = 0.05;
 
 #[derive(clap::Args, Debug)]
 pub struct IdleOptions {
     #[command(flatten)]
     pub common: Common,
-    /// How many
+    /// Number of connections
     #[arg(long, default_value_t = 15_000)]
     pub connections: usize,
     /// Members of each room
     #[arg(long, default_value_t = 10)]
     pub members: usize,
-    /// Each connection is of a user of its own; `false`: the rooms share their users, as far as the fixture has them so
+    /// Each connection belongs to a different user; `false`: rooms share users, as far as the fixture's rooms do
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub distinct_users: bool,
-    /// How long to hold them
+    /// Seconds to hold them
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// Wait after connecting, and after disconnecting, before memory is read (presence has a grace
-    /// of some seconds)
+    /// Seconds to wait after connecting, and after disconnecting, before memory is read (presence has a grace of some
+    /// seconds)
     #[arg(long, default_value_t = 8.0)]
     pub settle: f64,
-    /// At the end disconnect all and read the server's memory again
+    /// Disconnect all at the end, and read the server's memory again
     #[arg(long)]
     pub disconnect: bool,
 }
 
-/// What idle connections cost.
+/// The cost of idle connections.
 #[derive(Default, Serialize)]
 pub struct IdleReport {
     pub scenario: &'static str,
     pub url: String,
     pub connections: usize,
     pub members: usize,
-    /// None where the server knows no users.
+    /// `None` if the server has no users.
     pub distinct_users: Option<bool>,
     pub connect_seconds: f64,
     pub load_us_per_connection: f64,
@@ -66,10 +66,10 @@ pub struct IdleReport {
     pub rss_kib_left: Option<u64>,
     /// Against the empty server.
     pub bytes_per_connection: Option<f64>,
-    /// Against the server that had them and lost them again.
+    /// Compared with the server after it lost them again.
     pub bytes_per_connection_returned: Option<f64>,
     pub idle_server_cores: Option<f64>,
-    /// Frames that came while nothing should happen; none where they were not held.
+    /// Frames that arrived although nothing should have happened; `None` if they were not held.
     pub idle_frames: Option<u64>,
     pub disconnected: u64,
     pub disconnected_why: Option<String>,
@@ -90,7 +90,7 @@ impl IdleReport {
     }
 }
 
-/// Counts what idle connections are sent.
+/// Counts the frames that idle connections receive.
 #[derive(Default)]
 struct Idlers {
     total: usize,
@@ -128,7 +128,8 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     };
     let cpu_empty = cpu()?;
     let own_empty = proc::own_cpu_ns();
-    let (mut links, bar) = (Links::new()?, progress()?);
+    let mut links = Links::new()?;
+    let bar = progress()?;
     let began = links.now();
     let mut watch = Watch::new(run.server, began);
     let wanted = run.wanted(options.members, options.connections);
@@ -152,7 +153,7 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
             cpu_settled.zip(cpu()?).map(|(before, after)| (after - before) as f64 / 1e6 / seconds);
         report.rss_kib_holding = rss()?;
     } else {
-        report.notes.push("they were not held: there is nothing to say of what they cost".to_owned());
+        report.notes.push("they were not held, so their cost is not known".to_owned());
     }
     report.disconnected = idlers.lost;
     report.disconnected_why = idlers.why.take();
@@ -168,7 +169,7 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     Ok(report.with_differences())
 }
 
-/// So long, or until the run is cut off; how long it was.
+/// Waits this long, or until the run is cut off. Returns how long it was.
 fn hold(links: &mut Links, seconds: f64, idlers: &mut Idlers, watch: &mut Watch) -> Result<f64> {
     let began = links.now();
     let until = began + (seconds.max(0.0) * 1e9) as u64;
@@ -211,7 +212,8 @@ impl Display for IdleReport {
             Some(false) => ", of users who may have several",
             None => "",
         };
-        let (all, room) = (counted(self.connections, "connection"), self.members);
+        let all = counted(self.connections, "connection");
+        let room = self.members;
         writeln!(out, "idle on {}: {all} in rooms of {room}{users}", self.url)?;
         writeln!(
             out,

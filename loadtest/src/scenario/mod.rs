@@ -1,4 +1,4 @@
-//! The scenarios, and what they share: their common options, the server under test, the connections.
+//! The scenarios, and running one that sends messages.
 
 pub mod chat;
 pub mod churn;
@@ -7,10 +7,12 @@ mod drive;
 pub mod feed;
 mod flight;
 pub mod idle;
+mod links;
 pub mod mixed;
 pub mod reactions;
 mod requests;
 pub mod room;
+mod run;
 mod shares;
 pub mod slow;
 pub mod storm;
@@ -18,131 +20,14 @@ pub mod traffic;
 pub mod traffic_report;
 mod watch;
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::time::Duration;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::client::Links;
-use crate::fixture::Fixture;
-use crate::options::{Common, Timing};
 use crate::oracle::Layout;
-use crate::pacing::Pacing;
-use crate::proc::{self, Watched};
-use crate::setup::{self, Size};
-use crate::target::{Kind, Seat, Target, TargetKind};
 use connect::Wanted;
-use shares::Mix;
 use traffic_report::TrafficReport;
 
-/// Handshakes under way at a time.
-const CONNECTING_MAX: usize = 256;
-
-/// A server under test.
-pub struct Run {
-    pub server_address: SocketAddr,
-    pub url: String,
-    pub target: Target,
-    pub server: Option<Watched>,
-}
-
-/// What a scenario with traffic does.
-#[derive(Clone)]
-pub struct Plan {
-    pub scenario: &'static str,
-    pub kind: Kind,
-    pub layout: Layout,
-    pub pacing: Pacing,
-    /// Of the payload a member receives; for `chat` of the message's text.
-    pub bytes: usize,
-    pub warmup: Duration,
-    pub seconds: Duration,
-    pub drain: Duration,
-    pub rounds: usize,
-    /// Members that do not send connect here instead.
-    pub receivers: Option<SocketAddr>,
-    /// Durable events of many kinds in place of messages alone.
-    pub mix: Option<Mix>,
-}
-
-impl Run {
-    /// `size`: what is made over the REST API if there is no fixture.
-    pub fn new(common: &Common, size: Size) -> Result<Self> {
-        Self::with(common, || setup::prepare(common, size))
-    }
-
-    /// `count`: users that are made over the REST API if there is no fixture. Rooms are not wanted.
-    pub fn with_users(common: &Common, count: usize) -> Result<Self> {
-        Self::with(common, || setup::prepare_users(common, count))
-    }
-
-    fn with(common: &Common, fixture: impl FnOnce() -> Result<Fixture>) -> Result<Self> {
-        // What is wrong is told before a thousand users are made.
-        let server_address = resolve(&common.url)?;
-        if let Some(core) = common.core {
-            proc::pin(core)?;
-        }
-        let target = match common.target {
-            TargetKind::Pregon => Target::Pregon(fixture()?),
-            TargetKind::Plain => Target::Plain,
-        };
-        Ok(Self {
-            server_address,
-            url: common.url.clone(),
-            target,
-            server: common.server_pid.map(Watched::new).transpose()?,
-        })
-    }
-}
-
-impl Run {
-    /// Connections of all seats up to `total`, in rooms of `members`, to the one server.
-    fn wanted(&self, members: usize, total: usize) -> Wanted {
-        Wanted { server: self.server_address, elsewhere: None, members, total, under_way_max: CONNECTING_MAX }
-    }
-}
-
-impl Default for Plan {
-    /// The empty plan that scenarios fill in.
-    fn default() -> Self {
-        Self {
-            scenario: "",
-            kind: Kind::Ephemeral,
-            layout: Layout { rooms: 0, members: 0, senders: 0 },
-            pacing: Pacing::Rate { per_second: 1.0 },
-            bytes: 0,
-            warmup: Duration::ZERO,
-            seconds: Duration::ZERO,
-            drain: Duration::from_secs(10),
-            rounds: 1,
-            receivers: None,
-            mix: None,
-        }
-    }
-}
-
-impl Plan {
-    pub fn with_timing(mut self, timing: Timing) -> Result<Self> {
-        let duration = |seconds| Duration::try_from_secs_f64(seconds).context("a length of time");
-        self.seconds = duration(timing.seconds.max(0.1))?;
-        self.warmup = duration(timing.warmup)?;
-        self.drain = duration(timing.drain)?;
-        self.rounds = timing.rounds.into();
-        Ok(self)
-    }
-
-    /// Raises `bytes` to what the target's envelope needs for every sender; whether it had to.
-    pub fn fit_bytes(&mut self, target: &Target) -> bool {
-        let layout = self.layout;
-        let seats = (0..layout.sender_count())
-            .map(|sender| Seat { room: layout.room_of_sender(sender), member: sender % layout.senders });
-        let least = seats.map(|seat| target.bytes_min(self.kind, seat)).max();
-        let asked = self.bytes;
-        self.bytes = asked.max(least.unwrap_or(0));
-        self.bytes > asked
-    }
-}
+pub use links::{open_links, open_watched, progress};
+pub use run::{CONNECTING_MAX, Plan, Run, resolve};
 
 /// Connects everybody and runs the plan.
 pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
@@ -164,75 +49,4 @@ pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
         report.notes.push(note);
     }
     Ok(report)
-}
-
-fn progress() -> Result<ProgressBar> {
-    Ok(ProgressBar::new(0).with_style(style("{prefix} [{elapsed}] {pos}/{len} connected {wide_msg}")?))
-}
-
-/// A line of progress, cut to the terminal's width: one that wraps would be drawn anew below itself.
-pub fn style(template: &str) -> Result<ProgressStyle> {
-    ProgressStyle::with_template(template).context("progress line")
-}
-
-fn open_links(run: &Run, wanted: &Wanted) -> Result<(Links, ProgressBar)> {
-    let (mut links, bar) = (Links::new()?, progress()?);
-    open_watched(run, wanted, &mut links, &bar, &mut |_, _| Ok(()))?;
-    Ok((links, bar))
-}
-
-/// The same on links that are there; `look` hears the time and how many are admitted.
-fn open_watched(
-    run: &Run,
-    wanted: &Wanted,
-    links: &mut Links,
-    bar: &ProgressBar,
-    look: &mut dyn FnMut(u64, usize) -> Result<()>,
-) -> Result<()> {
-    proc::raise_file_limit(wanted.total)?;
-    bar.set_prefix("connecting");
-    connect::connect(links, &run.target, wanted, bar, look)?;
-    bar.set_position(wanted.total as u64);
-    Ok(())
-}
-
-fn resolve(url: &str) -> Result<SocketAddr> {
-    let wrong = || format!("{url} is no address of sockets: wanted is something like ws://127.0.0.1:8000");
-    let host = url.strip_prefix("ws://").with_context(wrong)?;
-    let host = host.trim_end_matches('/');
-    let addresses: Vec<_> = host.to_socket_addrs().with_context(wrong)?.collect();
-    let v4 = addresses.iter().find(|address| address.is_ipv4());
-    v4.or(addresses.first()).copied().with_context(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use indicatif::{InMemoryTerm, ProgressDrawTarget};
-
-    use super::*;
-
-    #[test]
-    fn a_line_of_progress_fits_the_terminal_and_is_drawn_in_its_place() {
-        let terminal = InMemoryTerm::new(6, 80);
-        let bar = progress().expect("a template");
-        bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
-        bar.set_prefix("round 1/3 warm-up");
-        bar.set_length(1000);
-        for number in 0..3 {
-            let message = format!("{number}0000 deliveries/s, p99 12.3 ms, server 0.97 cores 120 MiB, load 0.51 cores");
-            bar.set_message(message.repeat(2));
-            bar.tick();
-        }
-        let shown = terminal.contents();
-        assert!(!shown.contains('\n') && shown.chars().count() <= 80, "{shown}");
-        assert!(shown.contains("round 1/3 warm-up") && shown.contains("20000 deliveries/s"), "{shown}");
-    }
-
-    #[test]
-    fn urls_become_addresses() {
-        assert!(resolve("ws://127.0.0.1:8000/").is_ok_and(|address| address.port() == 8000));
-        for wrong in ["http://127.0.0.1:8000", "wss://127.0.0.1:1", "127.0.0.1:8000", "ws://127.0.0.1"] {
-            assert!(resolve(wrong).is_err(), "{wrong}");
-        }
-    }
 }

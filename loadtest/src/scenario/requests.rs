@@ -1,4 +1,4 @@
-//! Requests of the load itself over connections that stay open, on the same thread as the sockets.
+//! The load's own HTTP requests, over open connections on the same thread as the sockets.
 
 use std::net::SocketAddr;
 
@@ -9,12 +9,12 @@ use crate::client::Links;
 use crate::options::Common;
 
 struct Slot<J> {
-    /// What its request is about.
+    /// The caller's note about its request.
     job: Option<J>,
     is_open: bool,
 }
 
-/// Connections for requests, each with at most one under way. `J`: what the caller remembers of one.
+/// Connections for requests, each with at most one under way. `J` is the caller's note about a request.
 pub struct Pool<J> {
     server: SocketAddr,
     /// The number of its first link; the others follow.
@@ -24,7 +24,7 @@ pub struct Pool<J> {
 }
 
 impl<J> Pool<J> {
-    /// `count` connections, from the next link number on.
+    /// `count` connections, starting with the next link number.
     pub fn open(links: &mut Links, server: SocketAddr, count: usize) -> Result<Self> {
         let mut first = None;
         for _ in 0..count {
@@ -48,7 +48,7 @@ impl<J> Pool<J> {
         self.server
     }
 
-    /// Sends a request on a connection that is free; the server may have closed it meanwhile.
+    /// Sends a request on a free connection, which the server may have closed in the meantime.
     pub fn send(&mut self, links: &mut Links, request: &[u8], job: J) -> Result<()> {
         let slot = self.free.pop().context("a free connection")?;
         let link = self.first + slot;
@@ -60,7 +60,7 @@ impl<J> Pool<J> {
         Ok(())
     }
 
-    /// What the answered request was about.
+    /// The note of the answered request.
     pub fn answered(&mut self, link: usize) -> Option<J> {
         let slot = link.checked_sub(self.first)?;
         let job = self.slots.get_mut(slot)?.job.take();
@@ -70,7 +70,7 @@ impl<J> Pool<J> {
         job
     }
 
-    /// The connection ended: `None` if it is none of these, else the request that was not answered.
+    /// A connection ended. `None` if it is not one of these, else the note of the unanswered request, if any.
     pub fn closed(&mut self, link: usize) -> Option<Option<J>> {
         let slot = link.checked_sub(self.first)?;
         self.slots.get_mut(slot)?.is_open = false;
@@ -78,7 +78,7 @@ impl<J> Pool<J> {
     }
 }
 
-/// Where the REST API of the server under test listens.
+/// The address of the tested server's REST API.
 pub fn api_address(common: &Common) -> Result<SocketAddr> {
     match &common.api {
         Some(url) => resolve(&url.replacen("http://", "ws://", 1)).with_context(|| format!("--api {url}")),

@@ -20,7 +20,7 @@ pub struct RoomOptions {
     /// Members that send
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
-    /// Payload of the frame that members receive
+    /// Size of the frame that members receive, in bytes
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
 }
@@ -37,7 +37,7 @@ pub struct RoomsOptions {
     /// Members of each room that send
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
-    /// Payload of the frame that members receive
+    /// Size of the frame that members receive, in bytes
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
 }
@@ -46,7 +46,7 @@ pub struct RoomsOptions {
 pub struct ClusterOptions {
     #[command(flatten)]
     pub traffic: TrafficOptions,
-    /// Where the members that do not send connect: another node, or another address of the same server
+    /// The address for members that do not send: another node, or another address of the same server
     #[arg(long, value_name = "URL")]
     pub receiver_url: String,
     #[command(flatten)]
@@ -54,17 +54,17 @@ pub struct ClusterOptions {
     /// Members of each room that send, all on --url
     #[arg(long, default_value_t = 1)]
     pub senders: usize,
-    /// Stored chat messages in place of ephemeral ones
+    /// Stored chat messages instead of ephemeral ones
     #[arg(long)]
     pub durable: bool,
-    /// Payload of the frame that members receive; with --durable of the text in it
+    /// Size of the frame that members receive, in bytes; with --durable of the text in it
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
 }
 
-/// One message at a time, the next when all have it.
+/// One message at a time; the next one when all have it.
 const CLOSED: Pacing = Pacing::Each { window: 1, release: Release::All };
-/// Many rooms share a window, so that the server always has something to do.
+/// The rooms share a window, so that the server always has work.
 const CLOSED_TOGETHER: Pacing = Pacing::Together { window: 64, release: Release::All };
 
 pub fn room(options: &RoomOptions) -> Result<TrafficReport> {

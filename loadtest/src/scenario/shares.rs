@@ -1,4 +1,4 @@
-//! What a mixed load consists of: kinds of actions and the share of each.
+//! The composition of a mixed load: kinds of actions and their shares.
 
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
@@ -34,7 +34,7 @@ impl Act {
     }
 }
 
-/// Shares of all actions; they need not sum to anything.
+/// The shares of all actions; their sum does not matter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
     shares: [f64; ACTS.len()],
@@ -47,7 +47,7 @@ impl Mix {
         self.shares[1..].iter().all(|share| *share == 0.0)
     }
 
-    /// The act at `point` (0 to 1) of all shares side by side.
+    /// The action at `point` (0 to 1) of all shares laid side by side.
     pub fn at(&self, point: f64) -> Act {
         let mut left = point * self.shares.iter().sum::<f64>();
         for (act, share) in ACTS.into_iter().zip(self.shares) {
@@ -60,8 +60,8 @@ impl Mix {
     }
 }
 
-/// Two typing frames a message (begins, stops), each message read by one or two who did not have the
-/// room open, a reaction to every fourth or fifth, one in fifteen edited, one in forty deleted.
+/// Two typing frames per message (begin, stop); each message is read by one or two members who did not have the room
+/// open; a reaction to every fourth or fifth; one in fifteen edited, one in forty deleted.
 impl Default for Mix {
     fn default() -> Self {
         Self { shares: [20.0, 3.0, 40.0, 30.0, 5.0, 1.5, 0.5] }
@@ -74,13 +74,13 @@ impl FromStr for Mix {
     fn from_str(text: &str) -> Result<Self> {
         let mut shares = [0.0; ACTS.len()];
         for part in text.split(',') {
-            let wrong = || format!("{part}: wanted is KIND=SHARE, as in {}", Self::default());
+            let wrong = || format!("{part}: must be KIND=SHARE, as in {}", Self::default());
             let (name, share) = part.split_once('=').with_context(wrong)?;
             let Some(at) = ACTS.iter().position(|act| act.name() == name.trim()) else { bail!(wrong()) };
             shares[at] = share.trim().parse().with_context(wrong)?;
             ensure!((0.0..1e9).contains(&shares[at]), wrong());
         }
-        ensure!(shares[0] > 0.0, "a mix needs messages, which all else is about");
+        ensure!(shares[0] > 0.0, "a mix needs messages, because all other actions refer to them");
         Ok(Self { shares })
     }
 }

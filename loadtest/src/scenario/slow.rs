@@ -1,4 +1,4 @@
-//! `slow`: some readers stall; what the others notice of it, and what becomes of the stalled.
+//! `slow`: some readers stall; shows the effect on the others, and how the stalled ones end.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
@@ -22,9 +22,9 @@ use crate::round::{Round, median_round};
 use crate::setup::Size;
 use crate::target::Kind;
 
-/// What a stalled reader's kernel keeps: a small machine far away.
+/// The receive buffer of a stalled reader: a small, distant machine.
 const RECEIVE_BYTES: usize = 4096;
-/// The stalled read again for so long at the end of a round, to hear what the server said.
+/// How long the stalled ones read again at the end of a round, to learn what the server sent.
 const HEARING: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args, Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct SlowOptions {
     /// Share of the members that stop reading in every second round
     #[arg(long, default_value_t = 0.1)]
     pub stalled: f64,
-    /// Ephemeral messages (a server may drop them for the stalled) in place of stored ones
+    /// Ephemeral messages (a server may drop them for stalled readers) instead of stored ones
     #[arg(long)]
     pub ephemeral: bool,
     /// Text of a message
@@ -48,11 +48,11 @@ pub struct SlowOptions {
 #[derive(Serialize)]
 pub struct SlowReport {
     pub stalled: usize,
-    /// All members but the stalled, in the rounds in which everybody read.
+    /// All members except the stalled ones, in the rounds in which everybody reads.
     pub without: Option<Latency>,
     /// … in the rounds with stalled readers.
     pub with: Option<Latency>,
-    /// How often a stalled reader ended so, over all rounds.
+    /// How often a stalled reader ended in each way, over all rounds.
     pub endings: BTreeMap<String, u64>,
     pub traffic: TrafficReport,
 }
@@ -76,7 +76,8 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     let (mut links, bar) = open_links(&run, &wanted)?;
     let mut traffic = Traffic::new(&plan, &run)?;
     let last: Vec<usize> = (members - stalled..members).collect();
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
+    let mut with = Vec::new();
     let mut endings = BTreeMap::new();
     for pair in 1..=plan.rounds {
         without.extend(drive::round(&mut traffic, &plan, &mut links, &bar, &format!("pair {pair}, all read"))?);
@@ -107,13 +108,14 @@ pub fn slow(options: &SlowOptions) -> Result<SlowReport> {
     bar.finish_and_clear();
     links.close_all();
     let median = |rounds: &[Round]| median_round(rounds).and_then(|round| round.delivery);
-    let (quiet, noisy) = (median(&without), median(&with));
+    let quiet = median(&without);
+    let noisy = median(&with);
     let mut stalled_rounds = with.into_iter();
     let rounds = without.into_iter().flat_map(|all_read| [Some(all_read), stalled_rounds.next()]).flatten().collect();
     Ok(SlowReport { stalled, without: quiet, with: noisy, endings, traffic: traffic.report(&plan, &run, rounds) })
 }
 
-/// The stalled read what has gathered, and hear how the server ended it, if it did.
+/// Lets the stalled ones read what has gathered, and notes how the server ended them, if it did.
 fn hear(traffic: &mut Traffic, links: &mut crate::client::Links, stalled: &[usize]) -> Result<()> {
     for link in stalled {
         links.resume(*link, traffic);

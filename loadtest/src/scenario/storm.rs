@@ -1,4 +1,4 @@
-//! `storm`: all connections drop at once and come back as the front end's clients do.
+//! `storm`: all connections drop at once and reconnect as the front end's clients do.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -36,16 +36,16 @@ pub struct StormOptions {
     pub common: Common,
     #[command(flatten)]
     pub crowd: Crowd,
-    /// How clients come back
+    /// How clients reconnect
     #[arg(long, value_enum, default_value = "chat")]
     pub back_off: BackOff,
-    /// Storms, one after the other
+    /// Number of storms, one after the other
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
-    /// Quiet before each storm, in seconds
+    /// Seconds of quiet before each storm
     #[arg(long, default_value_t = 1.0)]
     pub settle: f64,
-    /// Who is not back after so many seconds counts as lost
+    /// A client that is not back after this many seconds counts as lost
     #[arg(long, default_value_t = 90.0)]
     pub patience: f64,
 }
@@ -54,7 +54,7 @@ pub struct StormOptions {
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackOff {
-    /// After 2, 4, 8, 16 and 30 s, 5 times; counted anew once a socket opened
+    /// After 2, 4, 8, 16 and 30 s, 5 times; counted anew after a socket opened
     Chat,
     /// After 1, 2, 4, 8 and 16 s, 5 times; never after close code 1000
     Feed,
@@ -76,7 +76,7 @@ impl Display for BackOff {
 }
 
 impl BackOff {
-    /// The wait before try number `tries` (from 0); `None`: it gives up.
+    /// The wait before attempt `tries` (from 0); `None` if it gives up.
     fn wait(self, tries: u32, code: Option<u16>) -> Option<Duration> {
         let doubling = |first: u64| Duration::from_secs((first << tries.min(10)).min(30));
         match self {
@@ -123,7 +123,7 @@ struct Storm {
 pub struct StormRound {
     /// From the drop until everybody was admitted again.
     pub all_live_seconds: Option<f64>,
-    /// From the drop to a client's admission, the client's own waiting included.
+    /// From the drop to a client's admission, including the client's own wait.
     pub back: Option<Latency>,
     /// From a client's connect to its admission.
     pub handshake: Option<Latency>,
@@ -135,9 +135,9 @@ pub struct StormRound {
     pub rss_mib_before: Option<f64>,
     pub rss_mib_peak: Option<f64>,
     pub refused: Refused,
-    /// Attempts that ended otherwise, by how.
+    /// Attempts that failed, by reason.
     pub failed: BTreeMap<String, u64>,
-    /// The run was ended before all were back.
+    /// The run was cut off before all were back.
     pub cut_off: bool,
     pub series: Vec<StormSample>,
 }
@@ -148,7 +148,7 @@ pub struct StormSample {
     /// Since the drop.
     pub seconds: f64,
     pub live: usize,
-    /// None, like the memory, without `--server-pid`.
+    /// `None`, like the memory, without `--server-pid`.
     pub server_cores: Option<f64>,
     pub server_rss_mib: Option<f64>,
 }
@@ -160,7 +160,7 @@ pub struct StormReport {
     pub connections: usize,
     pub back_off: BackOff,
     pub rounds: Vec<StormRound>,
-    /// Of the messages sent through all rooms after the last storm.
+    /// Checked deliveries of the messages sent through all rooms after the last storm.
     pub checked: u64,
     pub violations: Violations,
 }
@@ -221,22 +221,25 @@ fn one(
     }
     let rss = |run: &Run| run.server.and_then(|server| server.rss_kib().ok()).map(|kib| kib as f64 / 1024.0);
     let cpu = |run: &Run| run.server.map(|server| server.cpu_us()).transpose();
-    let (cpu_before, rss_before) = (cpu(run)?, rss(run));
+    let cpu_before = cpu(run)?;
+    let rss_before = rss(run);
     let mut peak = rss_before;
     (0..connections).for_each(|link| links.drop_link(link));
     storm.begin(links.now());
     let deadline = storm.began + (options.patience * 1e9) as u64;
     let begun = StormSample { seconds: 0.0, live: 0, server_cores: None, server_rss_mib: rss_before };
     let mut series = vec![begun];
-    let (mut sampled_at, mut sampled_cpu) = (storm.began, cpu_before);
+    let mut sampled_at = storm.began;
+    let mut sampled_cpu = cpu_before;
     let is_over = |storm: &Storm| storm.live + storm.gave_up >= connections || interrupt::is_asked();
     while !is_over(&storm) && links.now() < deadline {
         storm.open_due(run, links, options.crowd.members)?;
         links.turn(storm.patience(links.now()), &mut storm)?;
         let now = links.now();
-        // The last look is at what came of it.
+        // The last sample shows the result.
         if now - sampled_at >= SAMPLE_EVERY_NS || is_over(&storm) && now > sampled_at {
-            let (used, memory) = (cpu(run)?, rss(run));
+            let used = cpu(run)?;
+            let memory = rss(run);
             peak = larger(peak, memory);
             let cores = sampled_cpu.zip(used).map(|(from, to)| (to - from) as f64 * 1e3 / (now - sampled_at) as f64);
             let seconds = (now - storm.began) as f64 / 1e9;

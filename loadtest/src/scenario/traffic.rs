@@ -1,5 +1,5 @@
-//! The machinery of the scenarios that send one kind of message: senders with a window or a
-//! schedule, receivers under the oracle's eye.
+//! Runs the scenarios that send one kind of message: senders with a window or schedule, and receivers that the oracle
+//! checks.
 
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
@@ -18,14 +18,14 @@ use crate::round::Round;
 use crate::tag::{SENDERS_MAX, Tag};
 use crate::target::{Kind, Seat};
 
-/// A server that is this far behind an open loop will not catch up; the rest of the run is called off.
+/// A server this far behind an open loop will not catch up, so the run is aborted.
 const UNDER_WAY_MAX: u64 = 200_000;
 
 struct Sender {
     link: usize,
     stencil: Stencil,
     next: u32,
-    /// Messages it may send now.
+    /// Messages that it may send now.
     credits: u32,
     flight: Flight,
     refused: u32,
@@ -39,21 +39,21 @@ pub struct Traffic {
     senders: Vec<Sender>,
     /// Senders with credits.
     due: Vec<u32>,
-    /// The next sender when they take turns.
+    /// The next sender if they take turns.
     turn: u32,
     schedule: Option<Schedule>,
     sending: bool,
-    /// Something happened after which going on makes no sense.
+    /// Why going on would be pointless.
     halted: Option<String>,
-    /// Messages that somebody has not received yet.
+    /// Messages that not everybody has received yet.
     under_way: u64,
     now: u64,
     scratch: Vec<u8>,
     meter: Meter,
-    /// Receivers of whom nothing is expected now, as they do not read.
+    /// Receivers from which nothing is expected now, because they do not read.
     excused: Vec<bool>,
     excused_of_room: Vec<u32>,
-    /// What became of them.
+    /// How they ended.
     pub endings: Vec<(usize, Ending)>,
 }
 
@@ -110,14 +110,14 @@ impl Traffic {
         })
     }
 
-    /// From the next message on nothing is expected of this receiver, and its end is no fault.
+    /// From the next message on nothing is expected from this receiver, and its end is not a fault.
     pub fn excuse(&mut self, receiver: usize) {
         if !std::mem::replace(&mut self.excused[receiver], true) {
             self.excused_of_room[self.layout.room_of_receiver(receiver)] += 1;
         }
     }
 
-    /// It reads again on a new connection; expected is what is sent from now on.
+    /// It reads again on a new connection; messages sent from now on are expected.
     pub fn rejoin(&mut self, receiver: usize) {
         let room = self.layout.room_of_receiver(receiver);
         if std::mem::replace(&mut self.excused[receiver], false) {
@@ -135,11 +135,12 @@ impl Traffic {
         entry.credits += 1;
     }
 
-    /// The senders take turns, room by room.
+    /// Gives the next sender a credit, room by room.
     fn grant_next(&mut self) {
         let rooms = self.layout.rooms as u32;
         let count = self.senders.len() as u32;
-        let (round, room) = (self.turn / rooms, self.turn % rooms);
+        let round = self.turn / rooms;
+        let room = self.turn % rooms;
         self.turn = (self.turn + 1) % count;
         self.grant(room * self.layout.senders as u32 + round);
     }
@@ -155,7 +156,7 @@ impl Traffic {
         }
     }
 
-    /// Sends as many as the sender has credits for, in one write.
+    /// Sends as many messages as the sender has credits for, in one write.
     fn send(&mut self, links: &mut Links, number: u32, stamp: u64) {
         let sender = &mut self.senders[number as usize];
         let room = self.layout.room_of_sender(number as usize);
@@ -207,10 +208,11 @@ impl Traffic {
         }
     }
 
-    /// The server would not take a message of this link's; the next one may go.
+    /// The server refused a message of this link, so the next one may be sent.
     fn refused(&mut self, link: usize, reason: &str) {
         self.meter.refused.count(reason);
-        let (room, member) = (link / self.layout.members, link % self.layout.members);
+        let room = link / self.layout.members;
+        let member = link % self.layout.members;
         if member < self.layout.senders {
             let sender = room * self.layout.senders + member;
             self.senders[sender].refused += 1;
@@ -237,8 +239,8 @@ impl Traffic {
     }
 }
 
-/// Which of a sender's messages count as refused: those that nobody got, as many as there were
-/// refusals. What is beyond that is lost.
+/// The sender's messages that count as refused: those that nobody got, as many as there were refusals. Any beyond that
+/// are lost.
 fn refused_of(sender: &Sender) -> Vec<u32> {
     if sender.refused == 0 {
         return Vec::new();
@@ -330,7 +332,7 @@ impl Handler for Traffic {
             return;
         }
         if ending.is_limit() {
-            // What it did not get any more is the limit's doing.
+            // What it did not receive afterwards is due to the limit.
             self.meter.refused.count(&ending.text);
             self.excuse(link);
         } else {

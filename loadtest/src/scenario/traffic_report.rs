@@ -1,4 +1,4 @@
-//! What a run with traffic found: figures per round and the oracle's verdict.
+//! The result of a run with traffic: figures per round and the oracle's verdict.
 
 use std::fmt::{Display, Formatter};
 
@@ -25,7 +25,7 @@ pub struct KindLine {
     /// In the measured rounds.
     pub sent_per_second: f64,
     pub deliveries: u64,
-    /// None where nothing of it was delivered.
+    /// `None` if nothing of it was delivered.
     pub delivery: Option<Latency>,
 }
 
@@ -49,10 +49,10 @@ pub struct TrafficReport {
     pub refused: Refused,
     pub checked: u64,
     pub violations: Violations,
-    /// The load, not the server, set the pace or a part of the latencies.
+    /// Whether the load, not the server, set the pace or caused a part of the latencies.
     pub generator_limited: bool,
     pub notes: Vec<String>,
-    /// Delivery latency in ms by quantile, all rounds together.
+    /// Delivery latency in ms by quantile, over all rounds.
     pub curve: Vec<(f64, f64)>,
     pub series: Vec<Sample>,
 }

@@ -1,4 +1,4 @@
-//! What connections cost while they come, stay and go: a look at the server several times a second.
+//! Watches the server several times a second while connections come, stay and go.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,12 +11,12 @@ const EVERY_NS: u64 = 250_000_000;
 /// A quarter of a second.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Look {
-    /// Since the first connection was asked for.
+    /// Seconds since the first connection was requested.
     pub seconds: f64,
     pub connections: usize,
-    /// They are to stay as they are now: the measured part.
+    /// Whether the connections are held: the measured part.
     pub is_held: bool,
-    /// None, like the cores, without `--server-pid`.
+    /// `None`, like the cores, without `--server-pid`.
     pub server_rss_mib: Option<f64>,
     pub server_cores: Option<f64>,
 }
@@ -34,7 +34,7 @@ impl Watch {
         Self { server, last: None, began: now, is_held: false, looks: Vec::new() }
     }
 
-    /// Looks if it is time.
+    /// Takes a sample if it is time.
     pub fn look(&mut self, now: u64, connections: usize) -> Result<()> {
         if self.last.is_some_and(|(at, _)| now < at + EVERY_NS) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What tests of the whole tester stand on: its program, the bare peer, and the first half of a handshake.
+//! Helpers for tests of the whole tester: its program, the bare peer, and the server's side of a handshake.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// Accepts one socket and answers its upgrade; the tester's key never changes.
+/// Accepts one socket and answers its upgrade. The tester's key never changes.
 pub fn admit(listener: &TcpListener) -> TcpStream {
     let (mut socket, _) = listener.accept().expect("a client");
     let mut reader = BufReader::new(socket.try_clone().expect("a second handle"));
@@ -29,7 +29,7 @@ pub fn admit(listener: &TcpListener) -> TcpStream {
     socket
 }
 
-/// The bare peer, ended with its value.
+/// The bare peer, ended when dropped.
 pub struct Peer(pub Child, pub String);
 
 impl Drop for Peer {

@@ -1,4 +1,4 @@
-//! What can happen in a room and is kept.
+//! The durable events of a chat room.
 
 use std::sync::Arc;
 
@@ -14,43 +14,43 @@ pub enum ChatEvent {
     Edited(Arc<Message>),
     /// A message was deleted softly.
     Deleted {
-        /// Which.
+        /// The deleted message.
         message: MessageId,
-        /// By whom.
+        /// The author, who deleted it.
         user: UserId,
     },
-    /// Messages were read for the first time by a user: one frame each.
+    /// A user read messages for the first time. Each message makes one frame.
     Read {
-        /// Which; at most 50, the newest.
+        /// The messages read: the newest, at most 50.
         messages: Vec<MessageId>,
-        /// How many rows were new in all.
+        /// How many messages were read in all.
         count: u64,
-        /// By whom.
+        /// The reader.
         user: UserId,
         /// The reader's name.
         username: Box<str>,
     },
-    /// A reaction came or went.
+    /// A reaction was added or taken back.
     Reacted {
-        /// On which message.
+        /// The message reacted to.
         message: MessageId,
-        /// By whom.
+        /// The user who reacted.
         user: UserId,
         /// The user's name.
         username: Box<str>,
-        /// Which.
+        /// The kind of reaction.
         reaction: ReactionType,
-        /// Came (true) or went.
+        /// True when it was added, false when it was taken back.
         added: bool,
     },
-    /// A participant row is there. No frame of its own.
+    /// A user became a participant. Makes no frame.
     Joined {
-        /// Whose.
+        /// The new participant.
         user: UserId,
     },
-    /// A participant row is gone: the user's sessions leave the room. No frame of its own.
+    /// A user is no longer a participant, so their sessions leave the room. Makes no frame.
     Left {
-        /// Whose.
+        /// The former participant.
         user: UserId,
     },
 }

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::user::UserProfile;
 use crate::ids::{MessageId, RoomId};
 
-/// An enum whose cases are texts in columns and frames.
+/// Defines an enum whose variants have a fixed text in columns and frames.
 macro_rules! texts {
     ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -62,7 +62,7 @@ texts! {
 }
 
 texts! {
-    /// How one may react to a message.
+    /// The reactions to a message.
     ReactionType {
         /// 👍
         Like = "like",
@@ -105,7 +105,7 @@ pub struct ReplyPreview {
     pub sender_username: String,
     /// Its author's display name.
     pub sender_display_name: String,
-    /// Its whole content, empty where it was deleted; wire forms cut it to 100 characters.
+    /// Its whole content, empty if it was deleted. Frames and answers cut it to 100 characters.
     pub content: String,
     /// Its kind.
     pub message_type: MessageType,
@@ -122,7 +122,7 @@ pub struct StoryPreview {
     pub media: String,
     /// `image` or `video`.
     pub media_type: String,
-    /// Whose story.
+    /// The story's author.
     pub user: Arc<UserProfile>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -130,7 +130,7 @@ pub struct StoryPreview {
     pub expires_at: Timestamp,
 }
 
-/// A message row with what belongs to it.
+/// A message row with its author, reactions and answered message.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The message's id.
@@ -149,11 +149,11 @@ pub struct Message {
     pub video: Option<String>,
     /// Path below the media root.
     pub audio: Option<String>,
-    /// For files.
+    /// Set for files.
     pub file_url: String,
-    /// For files.
+    /// Set for files.
     pub file_name: String,
-    /// Bytes, for files.
+    /// In bytes, set for files.
     pub file_size: Option<u32>,
     /// The answered message.
     pub reply_to: Option<ReplyPreview>,
@@ -165,20 +165,21 @@ pub struct Message {
     pub created_at: Timestamp,
     /// Last edit or deletion.
     pub updated_at: Timestamp,
-    /// The newest, as many as are shown; among them the oldest first, ties by id.
+    /// The newest reactions, as many as are shown, oldest first; equal times are ordered by id.
     pub reactions: Vec<Reaction>,
-    /// How many there are of each type, shown or not. What nobody reacted with is not in it.
+    /// The number of reactions of each type, whether they are shown or not. Types that nobody used are missing.
     pub reaction_counts: BTreeMap<ReactionType, u64>,
-    /// The newest of the viewer's reactions, shown or not; `None` in frames, which have no viewer.
+    /// The viewer's newest reaction, whether it is shown or not; `None` in frames, which have no viewer.
     pub user_reaction: Option<ReactionType>,
-    /// The viewer has a read row; false in frames.
+    /// Whether the viewer has a read row; false in frames.
     pub is_read: bool,
-    /// Read rows.
+    /// The number of read rows.
     pub read_by_count: u64,
     /// The answered story's id.
     pub story_id: Option<Uuid>,
     /// The answered story, where it still exists.
     pub story: Option<StoryPreview>,
-    /// The sender's own name for it, in what tells of its making; `None` wherever it is read later.
+    /// The name that the sender's client gave the message. Set only in the event of its creation; `None` in later
+    /// reads.
     pub client_id: Option<Box<str>>,
 }

@@ -40,7 +40,7 @@ impl ChatType {
 /// A participant's own settings of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoomSettings {
-    /// What this participant calls the other one (private rooms).
+    /// The participant's nickname for the other user (private rooms).
     pub other_user_nickname: String,
     /// Colour or picture name, ≤ 20 characters.
     pub chat_background: String,
@@ -57,7 +57,7 @@ pub struct RoomSettings {
 }
 
 impl Default for RoomSettings {
-    /// As in a new row.
+    /// The settings of a new row.
     fn default() -> Self {
         Self {
             other_user_nickname: String::new(),
@@ -86,11 +86,11 @@ pub struct Participant {
     pub joined_at: Timestamp,
     /// Messages up to here are read.
     pub last_read_at: Timestamp,
-    /// Others' messages after `last_read_at` that are not deleted; in lists the viewer's alone are counted.
+    /// The number of messages by others after `last_read_at` that are not deleted. Lists count it for the viewer only.
     pub unread_count: u64,
 }
 
-/// A room as one viewer, who is among the participants, sees it.
+/// A room as one of its participants sees it.
 #[derive(Debug, Clone)]
 pub struct ChatRoom {
     /// The room's id.
@@ -113,18 +113,18 @@ pub struct ChatRoom {
     pub last_activity: Timestamp,
     /// Some of them, oldest first; the viewer is one.
     pub participants: Vec<Participant>,
-    /// How many there are.
+    /// The number of all participants.
     pub participants_count: u64,
     /// The newest message that is not deleted.
     pub last_message: Option<Arc<Message>>,
-    /// Whose view this is.
+    /// The participant whose view this is.
     pub viewer: UserId,
 }
 
-/// What making a room writes; every field is already checked for form.
+/// The row of a new room; every field has been validated.
 #[derive(Debug, Clone)]
 pub struct NewRoom {
-    /// Who makes it and takes part in it.
+    /// The user who creates the room and takes part in it.
     pub creator: UserId,
     /// Kind.
     pub chat_type: ChatType,
@@ -132,11 +132,11 @@ pub struct NewRoom {
     pub name: String,
     /// Free text.
     pub description: String,
-    /// The others, without the creator or repetitions.
+    /// The other participants, without the creator and without duplicates.
     pub others: Vec<UserId>,
 }
 
-/// Which of a viewer's settings of a room to change; `None` leaves a field as it is.
+/// Changes to a viewer's settings of a room; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsPatch {
     /// ≤ 50 characters.

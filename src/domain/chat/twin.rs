@@ -1,7 +1,8 @@
-//! Twin suppression: the same message that comes over both transports is one message.
+//! Twin suppression: a message that arrives over both transports is stored once.
 //!
-//! The chat page of the front end sends each text twice, as a frame and as a POST, at the same time. A text whose twin
-//! came by the *other* transport within [`limits::TWIN_WINDOW`] is that twin; each message absorbs at most one.
+//! The chat page of the front end sends each text twice at the same time, as a frame and as a POST. If the same text
+//! came over the *other* transport within [`limits::TWIN_WINDOW`], the second one is its twin. A message absorbs at
+//! most one twin.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,23 +15,23 @@ use crate::domain::chat::write::Transport;
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 
-/// A message as far as twins go. Attachments and messages with a `client_id` never are twins.
+/// The parts of a message that decide whether it is a twin. Messages with attachments or a `client_id` never are.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Where.
+    /// The room.
     pub room: RoomId,
-    /// By whom.
+    /// The author.
     pub sender: UserId,
     /// Trimmed.
     pub content: &'a str,
     /// Kind.
     pub message_type: MessageType,
-    /// The way it came.
+    /// The transport it came over.
     pub transport: Transport,
 }
 
-/// Two candidates with one key differ in their transport alone. The content's hash keeps an entry small: a
-/// collision within ten seconds could only cost the sender a message of the sender's own making.
+/// Two candidates with the same key differ only in their transport. The key holds a hash of the content to stay small:
+/// a collision within ten seconds could only drop a message that the sender wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     room: RoomId,
@@ -62,26 +63,26 @@ struct Single {
     at: Timestamp,
 }
 
-/// What a change must be taken back by.
+/// What is needed to undo a change.
 #[derive(Debug)]
 enum Undo {
     Entered(Key),
     Absorbed(Key, usize, Single),
 }
 
-/// The messages of the last seconds that have not met their twin.
+/// The messages of the last seconds whose twin has not come.
 ///
-/// Changes are provisional until [`Self::keep`]: a batch sees its own, and a batch that is rolled back takes them back.
+/// Changes are provisional until [`Self::keep`]. A batch sees its own changes and undoes them if it is rolled back.
 #[derive(Debug, Default)]
 pub struct Twins {
     singles: HashMap<Key, SmallVec<[Single; 1]>>,
-    /// Every entry, oldest first, absorbed ones too: what is popped here leaves `singles`.
+    /// Every entry, absorbed ones too, oldest first. An entry popped here also leaves `singles`.
     order: VecDeque<(Key, MessageId, Timestamp)>,
     undo: Vec<Undo>,
 }
 
 impl Twins {
-    /// The message whose twin `candidate` is; that message will absorb no other.
+    /// Finds the message whose twin `candidate` is. That message will absorb no other.
     pub fn absorb(&mut self, candidate: &Candidate<'_>, now: Timestamp) -> Option<MessageId> {
         let key = Key::of(candidate);
         let singles = self.singles.get_mut(&key)?;
@@ -101,12 +102,12 @@ impl Twins {
         self.undo.push(Undo::Entered(key));
     }
 
-    /// How far the provisional changes go; for [`Self::back_to`].
+    /// The number of provisional changes so far, to be given to [`Self::back_to`].
     pub fn mark(&self) -> usize {
         self.undo.len()
     }
 
-    /// Takes back every change since `mark`.
+    /// Undoes every change since `mark`.
     pub fn back_to(&mut self, mark: usize) {
         while self.undo.len() > mark {
             match self.undo.pop() {
@@ -122,7 +123,7 @@ impl Twins {
         }
     }
 
-    /// Makes the changes final, and forgets what is too old or too much.
+    /// Makes the changes final, and drops entries that are too old or too many.
     pub fn keep(&mut self, now: Timestamp) {
         self.undo.clear();
         while let Some(&(key, message, at)) = self.order.front() {
@@ -150,7 +151,7 @@ impl Twins {
     }
 }
 
-/// A moment that is far ahead is as old as one that is far behind: the clock was put back.
+/// A time far in the future counts as too old, like one far in the past: the clock was set back.
 fn is_in_window(at: Timestamp, now: Timestamp) -> bool {
     u128::from(now.0.abs_diff(at.0)) <= limits::TWIN_WINDOW.as_micros()
 }
@@ -171,7 +172,7 @@ mod tests {
         is_paired: bool,
     }
 
-    /// The rule as one would tell it: a list of all messages, searched from the start.
+    /// The rule in its plainest form: a list of all messages, searched from the start.
     #[derive(Clone, Default)]
     struct Plain(Vec<Row>);
 
@@ -217,7 +218,9 @@ mod tests {
     fn does_what_the_plain_rule_does_through_commits_and_roll_backs() {
         for seed in 1..=256_u64 {
             let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
-            let (mut twins, mut plain, mut now) = (Twins::default(), Plain::default(), Timestamp(1_000_000_000));
+            let mut twins = Twins::default();
+            let mut plain = Plain::default();
+            let mut now = Timestamp(1_000_000_000);
             let mut absorbed = 0;
             for _ in 0..60 {
                 let before = plain.clone();
@@ -253,7 +256,8 @@ mod tests {
 
     #[test]
     fn nothing_is_a_twin_of_what_came_before_the_clock_was_put_back() {
-        let (mut twins, later) = (Twins::default(), Timestamp(10_000_000_000));
+        let mut twins = Twins::default();
+        let later = Timestamp(10_000_000_000);
         let socket = Candidate { transport: Transport::Socket, ..candidate("hola") };
         twins.enter(&socket, MessageId(uuid::Uuid::nil()), later);
         twins.keep(later);

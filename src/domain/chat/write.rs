@@ -1,9 +1,9 @@
-//! What a participant wants written in a room.
+//! The writes that a participant may ask for in a room.
 
 use crate::domain::chat::message::{MessageType, ReactionType};
 use crate::ids::{MessageId, UserId};
 
-/// The way a write came in. Twins are one message that came both ways.
+/// The transport that a write came over. Twins are one message that came over both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// A frame on a socket.
@@ -22,53 +22,53 @@ impl Transport {
     }
 }
 
-/// The thing wanted in a room.
+/// A write in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// A new message.
     Send(NewMessage),
     /// New text for one's own text message.
     Edit {
-        /// Which.
+        /// The message to edit.
         message: MessageId,
         /// Trimmed, 1 to 2000 characters.
         content: String,
     },
     /// Soft deletion of one's own message.
     Delete {
-        /// Which.
+        /// The message to delete.
         message: MessageId,
     },
-    /// The toggle on (message, user, type).
+    /// Toggles the reaction (message, user, type).
     React {
-        /// Which.
+        /// The message to react to.
         message: MessageId,
-        /// How.
+        /// The kind of reaction.
         reaction: ReactionType,
     },
     /// One message was seen.
     Read {
-        /// Which.
+        /// The message that was seen.
         message: MessageId,
     },
-    /// Everything up to now was seen (at most 500 rows a transaction).
+    /// The user has seen everything up to now (at most 500 rows per transaction).
     ReadAll,
-    /// The actor's own participant row goes.
+    /// The actor leaves: their participant row is deleted.
     Leave,
-    /// An owner or admin takes somebody's participant row away.
+    /// An owner or admin removes a participant.
     Remove {
-        /// Whose.
+        /// The user to remove.
         user: UserId,
     },
-    /// An owner or admin adds somebody.
+    /// An owner or admin adds a participant.
     Add {
-        /// Whom.
+        /// The user to add.
         user: UserId,
     },
 }
 
 impl Action {
-    /// A name for the log: contents stay out of it.
+    /// A name for the log, without any content.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Send(_) => "send",
@@ -93,15 +93,15 @@ pub struct NewMessage {
     pub message_type: MessageType,
     /// The answered message, if any.
     pub reply_to: Option<MessageId>,
-    /// True: a reply to a message of another room is refused (REST). False: it is stored without reply (sockets).
+    /// True: a reply to a message of another room is refused (REST). False: it is stored as no reply (sockets).
     pub reply_is_strict: bool,
-    /// The client's own name for this message, ≤ 64 bytes: the same name again within 24 h is the same message.
+    /// The client's own name for this message, ≤ 64 bytes. The same name again within 24 hours means the same message.
     pub client_id: Option<String>,
     /// Path of a stored upload below the media root, in the column that `message_type` names.
     pub attachment: Option<String>,
-    /// For files elsewhere.
+    /// Set for files stored elsewhere.
     pub file_url: String,
-    /// For files elsewhere.
+    /// Set for files stored elsewhere.
     pub file_name: String,
     /// Bytes.
     pub file_size: Option<u32>,

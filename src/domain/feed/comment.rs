@@ -31,13 +31,13 @@ pub struct Comment {
     pub created_at: Timestamp,
     /// Last edit.
     pub updated_at: Timestamp,
-    /// The first, oldest first.
+    /// The first replies, oldest first.
     pub replies: Vec<Comment>,
-    /// The viewer likes it; false in frames, which have no viewer.
+    /// Whether the viewer likes it; false in frames, which have no viewer.
     pub is_liked: bool,
 }
 
-/// What decides on a comment's rights.
+/// The part of a comment that decides who may change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommentHead {
     /// Whose comment.
@@ -48,10 +48,10 @@ pub struct CommentHead {
     pub parent: Option<CommentId>,
 }
 
-/// A comment to be written; checked for form.
+/// A comment to be written; every field has been validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewComment {
-    /// On which post.
+    /// The post commented on.
     pub post: PostId,
     /// The comment it answers, which must be on the same post.
     pub parent: Option<CommentId>,

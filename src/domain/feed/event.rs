@@ -1,4 +1,4 @@
-//! What can happen with posts, people and notifications and is kept, with all that a frame and its audience need.
+//! The durable events of posts, people and notifications, with everything their frames and audience need.
 
 use std::sync::Arc;
 
@@ -11,151 +11,153 @@ use crate::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
 /// What happened.
 #[derive(Debug)]
 pub enum FeedEvent {
-    /// To a post; ordered in `Topic::Post`.
+    /// A post changed; ordered in `Topic::Post`.
     Post(PostEvent),
-    /// To one user's notifications; ordered in `Topic::Notifications`.
+    /// A user's notifications changed; ordered in `Topic::Notifications`.
     Notification {
-        /// Whose.
+        /// The owner of the notifications.
         user: UserId,
-        /// What.
+        /// The change.
         change: NotificationChange,
     },
-    /// Between a user and another; ordered in `Topic::Feed` of the first. A friendship is two events, one each.
+    /// A relation between two users changed; ordered in the first user's `Topic::Feed`. A friendship makes one event
+    /// for each user.
     Relation(RelationEvent),
 }
 
-/// What happened to a post.
+/// A change of a post.
 ///
-/// Who hears of it: sockets on the post, and for [some changes](PostChange::is_for_feeds) the feeds of the author, of
-/// the author's followers and of the author's friends. Where `is_public` is false: the author's sockets alone.
+/// Sockets on the post receive it. [Some changes](PostChange::is_for_feeds) also go to the feeds of the author and of
+/// the author's followers and friends. If `is_public` is false, only the author's sockets receive it.
 #[derive(Debug)]
 pub struct PostEvent {
-    /// Which.
+    /// The post.
     pub post: PostId,
-    /// Whose post.
+    /// The post's author.
     pub author: UserId,
-    /// As the post is after the change.
+    /// Whether the post is public after the change.
     pub is_public: bool,
-    /// What.
+    /// The change.
     pub change: PostChange,
 }
 
 impl PostEvent {
-    /// Everybody may see the post, or it is the user's own.
+    /// True if everybody may see the post, or if it is this user's own.
     pub fn is_visible_to(&self, user: UserId) -> bool {
         self.is_public || self.author == user
     }
 }
 
-/// A change of a post. All counts are those after the change.
+/// The kinds of change. All counts are those after the change.
 #[derive(Debug)]
 pub enum PostChange {
-    /// It is new. Its pictures are there.
+    /// The post is new, and its pictures are stored.
     Created(Arc<Post>),
     /// Its author changed it.
     Edited {
-        /// As it now is, without a viewer.
+        /// The post after the change, without a viewer.
         post: Arc<Post>,
-        /// As it was before: who saw it and may not any more must lose it, who may now must get it.
+        /// Whether it was public before. Users who lose sight of it must drop it; users who gain sight of it must get
+        /// it.
         was_public: bool,
     },
-    /// It is gone with all that belongs to it.
+    /// The post was deleted with everything that belongs to it.
     Deleted,
-    /// A reaction came, was replaced, or went.
+    /// A reaction was added, replaced or taken back.
     Reacted {
-        /// Final.
+        /// The counts after the change.
         counts: ReactionCounts,
-        /// Whose reaction.
+        /// The user who reacted.
         user: UserId,
-        /// What it is now; `None`: it went.
+        /// The reaction after the change; `None` if it was taken back.
         reaction: Option<PostReaction>,
     },
     /// A new comment or reply.
     Commented {
-        /// Without a viewer.
+        /// The new comment, without a viewer.
         comment: Arc<Comment>,
-        /// All comments of the post.
+        /// The post's comments after the change.
         comments_count: u64,
     },
     /// A comment has new text.
     CommentEdited(Arc<Comment>),
-    /// A comment went with all answers to it, or some of the answers went that go before it, or some of the comments that
-    /// go before their post.
+    /// Comments were deleted: a comment with all its replies, or a part of them. A large tree is deleted in parts,
+    /// replies first; so are the comments of a deleted post.
     CommentsDeleted {
-        /// Each before those that answer it; at most [`crate::limits::COMMENTS_DELETED_MAX`].
+        /// The deleted comments, each before its replies; at most [`crate::limits::COMMENTS_DELETED_MAX`].
         comments: Vec<CommentId>,
-        /// Who deleted them.
+        /// The user who deleted them.
         user: UserId,
-        /// All comments of the post.
+        /// The post's comments after the change.
         comments_count: u64,
     },
-    /// A like of a comment came or went.
+    /// A like of a comment was added or taken back.
     CommentLiked {
-        /// Which comment.
+        /// The comment.
         comment: CommentId,
-        /// Whose like.
+        /// The user who liked it.
         user: UserId,
-        /// Final.
+        /// The likes after the change.
         likes_count: u64,
-        /// Came (true) or went.
+        /// True when it was added, false when it was taken back.
         is_liked: bool,
     },
-    /// Somebody shared it. No frame but `post_updated`.
+    /// Somebody shared the post. The only frame is `post_updated`.
     Shared {
-        /// Who.
+        /// The user who shared it.
         user: UserId,
-        /// Final.
+        /// The shares after the change.
         shares_count: u64,
     },
 }
 
 impl PostChange {
-    /// Feeds hear of it, not only sockets on the post.
+    /// Whether feeds receive it too, not only sockets on the post.
     pub fn is_for_feeds(&self) -> bool {
         matches!(self, Self::Created(_) | Self::Edited { .. } | Self::Deleted | Self::Reacted { .. })
     }
 
-    /// Counters that `post_updated` carries changed, and no frame of this event carries them.
+    /// Whether it changes counters of `post_updated` that no frame of this event carries.
     pub fn moves_counters(&self) -> bool {
         matches!(self, Self::Commented { .. } | Self::CommentsDeleted { .. } | Self::Shared { .. })
     }
 }
 
-/// What happened to a user's notifications.
+/// A change of a user's notifications.
 #[derive(Debug, Clone)]
 pub enum NotificationChange {
     /// A new one.
     Came(Arc<Notification>),
-    /// Some were seen: one frame each.
+    /// Notifications were read. Each makes one frame.
     Read {
-        /// Which; at most 50, the newest.
+        /// The notifications read: the newest, at most 50.
         notifications: Vec<NotificationId>,
-        /// How many in all.
+        /// How many were read in all.
         count: u64,
     },
-    /// One tells of something else now, or is there again. Nothing new for the bell.
+    /// A notification has other content, or was restored. The bell does not ring again.
     Changed(Arc<Notification>),
-    /// Some are gone: one frame each.
+    /// Notifications were deleted. Each makes one frame.
     Gone {
-        /// Which: at most [`crate::limits::READ_ALL_ROWS_MAX`]. Of more than [`crate::limits::READ_ALL_FRAMES_MAX`] the rest
-        /// has no frames.
+        /// The deleted notifications, at most [`crate::limits::READ_ALL_ROWS_MAX`]. Those beyond
+        /// [`crate::limits::READ_ALL_FRAMES_MAX`] make no frame.
         notifications: Vec<NotificationId>,
-        /// How many are unread then.
+        /// The number of unread notifications after the change.
         unread_count: u64,
     },
 }
 
-/// What happened between a user and another.
+/// A change between two users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelationEvent {
-    /// Whose feed changes.
+    /// The user whose feed changes.
     pub user: UserId,
-    /// With respect to whom.
+    /// The other user.
     pub other: UserId,
-    /// What.
+    /// The change.
     pub relation: Relation,
-    /// After it, the user hears of the other's public posts: as a follower or as a friend.
+    /// Whether the user receives the other's public posts after the change, as a follower or friend.
     pub hears: bool,
-    /// The friend request it is about, if it is about one.
+    /// The friend request concerned, if there is one.
     pub request: Option<RequestId>,
 }

@@ -29,9 +29,9 @@ texts! {
 }
 
 texts! {
-    /// What a post is about.
+    /// The subject of a post.
     Category {
-        /// Not said.
+        /// None was chosen.
         Unset = "",
         /// Football.
         Football = "football",
@@ -55,7 +55,7 @@ texts! {
 }
 
 texts! {
-    /// How one may react to a post, as columns and frames spell it. One reaction a user and post.
+    /// The reactions to a post, as columns and frames spell them. A user has at most one reaction per post.
     PostReactionType {
         /// A like.
         Like = "like",
@@ -91,14 +91,14 @@ impl PostReactionType {
 pub struct ReactionCounts {
     /// Likes.
     pub likes: u64,
-    /// Celebrations, which are the laughs too.
+    /// Celebrations; clients also show them as laughs.
     pub celebrations: u64,
-    /// Golazos, which are the dislikes too.
+    /// Golazos; clients also show them as dislikes.
     pub golazos: u64,
 }
 
 impl ReactionCounts {
-    /// By how much likes, celebrations and golazos move when reactions are taken away and one is added.
+    /// How far the counts of likes, celebrations and golazos move when `taken` are deleted and `added` is inserted.
     pub fn moves(taken: &[PostReactionType], added: Option<PostReactionType>) -> [i64; 3] {
         [PostReactionType::Like, PostReactionType::Celebration, PostReactionType::Golazo].map(|kind| {
             let gone = taken.iter().filter(|taken| **taken == kind).count();
@@ -120,12 +120,12 @@ pub struct PostReaction {
     pub created_at: Timestamp,
 }
 
-/// What decides on rights and audience.
+/// The part of a post that decides rights and audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PostHead {
     /// Whose post.
     pub author: UserId,
-    /// Private posts are seen by their author alone.
+    /// Private posts are visible only to their author.
     pub is_public: bool,
     /// New comments are taken.
     pub allow_comments: bool,
@@ -138,7 +138,7 @@ impl PostHead {
     }
 }
 
-/// A post row with what belongs to it.
+/// A post row with its author, reactions and comments.
 #[derive(Debug, Clone)]
 pub struct Post {
     /// The post's id.
@@ -167,43 +167,43 @@ pub struct Post {
     pub counts: ReactionCounts,
     /// Comment rows, replies included.
     pub comments_count: u64,
-    /// Share rows.
+    /// The number of share rows.
     pub shares_count: u64,
-    /// Kept, counted elsewhere.
+    /// Stored here, counted by the backend.
     pub views_count: u64,
     /// Its author put it first.
     pub is_pinned: bool,
     /// New comments are taken.
     pub allow_comments: bool,
-    /// Private posts are seen by their author alone.
+    /// Private posts are visible only to their author.
     pub is_public: bool,
     /// The order key of lists.
     pub created_at: Timestamp,
-    /// Last change of content; counters do not move it.
+    /// The last change of content. Counters do not move it.
     pub updated_at: Timestamp,
-    /// The newest, as many as the setting shows, newest first.
+    /// The newest reactions, newest first, as many as the setting shows.
     pub reactions: Vec<PostReaction>,
     /// The first top-level comments, oldest first.
     pub comments: Vec<Comment>,
     /// The viewer's reaction; `None` in frames, which have no viewer.
     pub user_reaction: Option<PostReactionType>,
-    /// The viewer has a bookmark; false in frames.
+    /// Whether the viewer has bookmarked it; false in frames.
     pub is_bookmarked: bool,
 }
 
 impl Post {
-    /// What decides on rights and audience.
+    /// The part that decides rights and audience.
     pub fn head(&self) -> PostHead {
         PostHead { author: self.user.id, is_public: self.is_public, allow_comments: self.allow_comments }
     }
 }
 
-/// A post to be written; every field is already checked for form, files are stored.
+/// A post to be written; every field has been validated and its files are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPost {
     /// Trimmed, ≤ 2000 characters.
     pub content: String,
-    /// A JSON array of addresses, an uploaded picture's among them.
+    /// A JSON array of addresses, including that of an uploaded picture.
     pub images: String,
     /// Path of a stored upload below the media root.
     pub video: Option<String>,
@@ -219,12 +219,12 @@ pub struct NewPost {
     pub category: Category,
     /// New comments are taken.
     pub allow_comments: bool,
-    /// Seen by others.
+    /// Whether others may see it.
     pub is_public: bool,
 }
 
 impl NewPost {
-    /// A public post of words that takes comments.
+    /// A public text post that takes comments.
     pub fn text(content: String) -> Self {
         Self {
             content,
@@ -241,7 +241,7 @@ impl NewPost {
     }
 }
 
-/// Which fields of a post to change; `None` leaves a field as it is.
+/// Changes to a post; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostPatch {
     /// Trimmed, ≤ 2000 characters.
@@ -262,34 +262,34 @@ pub struct PostPatch {
     pub category: Option<Category>,
     /// New comments are taken.
     pub allow_comments: Option<bool>,
-    /// Seen by others.
+    /// Whether others may see it.
     pub is_public: Option<bool>,
-    /// Put first by its author.
+    /// Whether its author pinned it.
     pub is_pinned: Option<bool>,
 }
 
-/// Whose posts a list shows. Private posts are in none but their author's own.
+/// The posts that a list shows. Private posts appear only in their author's own list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostList {
     /// Public posts of the viewer, of those the viewer follows, and of the viewer's friends.
     Circle,
     /// All public posts.
     Everybody,
-    /// One author's public posts; the author sees the private ones, too.
+    /// One author's public posts; the author also sees the private ones.
     Of(UserId),
 }
 
-/// What an author's posts are and have got, added up.
+/// Totals over an author's posts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostStats {
-    /// How many posts there are of each kind, the most frequent first; kinds without a post are not in it.
+    /// The number of posts of each kind, largest first; kinds without a post are missing.
     pub by_type: Vec<(PostType, u64)>,
-    /// Reactions to all of them.
+    /// Reactions to all posts.
     pub counts: ReactionCounts,
-    /// Comments on all of them.
+    /// Comments on all posts.
     pub comments: u64,
-    /// How often they were shared.
+    /// How often the posts were shared.
     pub shares: u64,
-    /// How often they were seen.
+    /// How often the posts were seen.
     pub views: u64,
 }

@@ -1,132 +1,133 @@
-//! What a user wants written about posts, people and notifications.
+//! The writes that a user may ask for about posts, people and notifications.
 
 use crate::domain::feed::comment::NewComment;
 use crate::domain::feed::post::{NewPost, PostPatch, PostReactionType};
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, Topic, UserId};
 
-/// The thing wanted. What names a comment names its post too: all that happens to a post is ordered in it.
+/// A write. If it names a comment it also names the post, because the post's topic orders everything that happens to
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// A new post.
     Publish {
-        /// Its id, given before, so that the write has a place to be ordered in.
+        /// The new post's id. It is chosen before the write, because the id names the topic that orders the write.
         post: PostId,
-        /// What.
+        /// The post's content.
         new: Box<NewPost>,
     },
-    /// Other fields for one's own post.
+    /// Changes fields of one's own post.
     EditPost {
-        /// Which.
+        /// The post.
         post: PostId,
-        /// What changes.
+        /// The changes.
         patch: Box<PostPatch>,
     },
-    /// One's own post goes, with all that belongs to it.
+    /// Deletes one's own post with everything that belongs to it.
     DeletePost {
-        /// Which.
+        /// The post.
         post: PostId,
     },
-    /// The same type again takes the reaction back; another type replaces it.
+    /// Sets a reaction. The same type again takes it back; another type replaces it.
     React {
-        /// To which post.
+        /// The post.
         post: PostId,
-        /// How.
+        /// The kind of reaction.
         reaction: PostReactionType,
     },
     /// Takes the reaction back, whatever its type.
     Unreact {
-        /// From which post.
+        /// The post.
         post: PostId,
     },
     /// A new comment or reply.
     Comment(NewComment),
-    /// New text for one's own comment.
+    /// Changes the text of one's own comment.
     EditComment {
         /// Its post.
         post: PostId,
-        /// Which.
+        /// The comment.
         comment: CommentId,
         /// Trimmed, 1 to 500 characters.
         content: String,
     },
-    /// One's own comment goes, with all answers to it.
+    /// Deletes one's own comment with all its replies.
     DeleteComment {
         /// Its post.
         post: PostId,
-        /// Which.
+        /// The comment.
         comment: CommentId,
     },
-    /// A like for a comment; no toggle.
+    /// Likes a comment. Liking it again changes nothing.
     LikeComment {
         /// Its post.
         post: PostId,
-        /// Which.
+        /// The comment.
         comment: CommentId,
     },
     /// Takes the like back.
     UnlikeComment {
         /// Its post.
         post: PostId,
-        /// Which.
+        /// The comment.
         comment: CommentId,
     },
     /// Shares a post, once.
     Share {
-        /// Which.
+        /// The post.
         post: PostId,
         /// Trimmed, ≤ 200 characters.
         message: String,
     },
     /// Follows somebody.
     Follow {
-        /// Whom.
+        /// The user to follow.
         user: UserId,
     },
-    /// Follows somebody no more.
+    /// Stops following somebody.
     Unfollow {
-        /// Whom.
+        /// The user to unfollow.
         user: UserId,
     },
     /// Asks somebody to be friends.
     RequestFriend {
-        /// Whom.
+        /// The user to ask.
         user: UserId,
     },
-    /// Answers somebody's request.
+    /// Answers a friend request.
     AnswerRequest {
-        /// Which.
+        /// The request.
         request: RequestId,
-        /// Yes or no.
+        /// True to accept, false to reject.
         accept: bool,
     },
     /// Withdraws one's own request.
     CancelRequest {
-        /// Which.
+        /// The request.
         request: RequestId,
     },
     /// Ends a friendship.
     RemoveFriend {
-        /// With whom.
+        /// The friend.
         user: UserId,
     },
-    /// One's own notification was seen.
+    /// Marks one's own notification as read.
     ReadNotification {
-        /// Which.
+        /// The notification.
         notification: NotificationId,
     },
-    /// All one's own notifications were seen (at most 500 rows a transaction, the newest).
+    /// Marks all one's own notifications as read (the newest first, at most 500 rows per transaction).
     ReadAllNotifications,
-    /// One's own notification goes.
+    /// Deletes one's own notification.
     DeleteNotification {
-        /// Which.
+        /// The notification.
         notification: NotificationId,
     },
-    /// All one's own notifications go (at most 500 rows a transaction).
+    /// Deletes all one's own notifications (at most 500 rows per transaction).
     ClearNotifications,
 }
 
 impl Action {
-    /// What it is ordered in when `actor` wants it.
+    /// The topic that orders this write of `actor`.
     pub fn topic(&self, actor: UserId) -> Topic {
         match self {
             Self::Publish { post, .. }
@@ -153,7 +154,7 @@ impl Action {
         }
     }
 
-    /// A name for the log: contents stay out of it.
+    /// A name for the log, without any content.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Publish { .. } => "publish",

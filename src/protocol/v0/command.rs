@@ -1,4 +1,4 @@
-//! What a client of a chat socket says, read from its JSON into values that cannot be wrong.
+//! The commands of a chat socket, read from JSON into values that cannot be wrong.
 
 use std::borrow::Cow;
 
@@ -12,38 +12,38 @@ use crate::limits::{CONTENT_CHARS_MAX, JSON_DEPTH_MAX, SIGNAL_BYTES_MAX};
 use crate::protocol::v0::fields::{Fields, Reader, Value};
 use crate::protocol::v0::reason;
 
-/// What a client wants.
+/// A client's command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// To be written.
     Write(Action),
-    /// To be told to the other users of the room.
+    /// Passed on to the other users of the room.
     Typing {
-        /// Has begun (true) or stopped.
+        /// True when typing began, false when it stopped.
         is_typing: bool,
     },
-    /// An application's event, to be told to the room and forgotten.
+    /// An application's event, passed on to the room and not stored.
     Signal {
         /// JSON, as it came.
         data: &'a str,
-        /// The sender's socket hears it too.
+        /// Whether the sender's own socket receives it too.
         echo: bool,
     },
-    /// To be answered on this socket.
+    /// A ping, answered on this socket.
     Ping {
-        /// JSON to be sent back; `null` if there was none.
+        /// JSON to send back; `null` if the client sent none.
         timestamp: &'a str,
     },
-    /// Nothing: unknown types, empty texts, missing ids.
+    /// Ignored: unknown types, empty texts, missing ids.
     Nothing,
 }
 
-/// A frame that deserves an error.
+/// A frame that gets an error.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What is wrong.
+    /// The text of the error.
     pub text: &'static str,
-    /// The sender's own name for what was refused, if it is a right one.
+    /// The sender's own name for the refused message, if it is valid.
     pub client_id: Option<String>,
 }
 
@@ -53,13 +53,13 @@ impl From<&'static str> for Refused {
     }
 }
 
-/// What is wrong with a frame, told by the text for the error frame.
+/// The text for the error frame.
 type Fault = &'static str;
 
 /// Reads one text frame of a chat socket.
 ///
 /// # Errors
-/// What the error frame says.
+/// The content of the error frame.
 pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refused> {
     let text = text::without_mark(text);
     if !is_passed_on(text) {
@@ -80,7 +80,8 @@ pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refu
     command.map_err(|fault| refused(fault, &fields))
 }
 
-/// By serde_json, which lets half characters pass: nobody is to hear them.
+/// Reads with serde_json. serde_json accepts lone surrogates, so they are looked for here: other clients must not
+/// receive them.
 fn whole(text: &str) -> Result<Fields<'_, RawValue>, Fault> {
     let fields = Fields::raw(text).map_err(|_| reason::BAD_JSON)?;
     if text::has_half(text) { Err(reason::HALF_CHARACTER) } else { Ok(fields) }
@@ -94,13 +95,13 @@ fn kind<'f, V: Value + ?Sized>(fields: &Fields<'f, V>) -> Option<Cow<'f, str>> {
     fields.kind.and_then(Value::text)
 }
 
-/// Whether it begins as what must be passed on in the bytes it came in. A wrong guess costs time, nothing else.
+/// Whether the text looks like a command whose bytes are passed on unchanged. A wrong guess only costs time.
 fn is_passed_on(text: &str) -> bool {
     let kind = text.strip_prefix("{\"type\":").map(str::trim_start);
     kind.is_some_and(|kind| kind.starts_with("\"signal\"") || kind.starts_with("\"ping\""))
 }
 
-/// What the kinds ask for that pass nothing on.
+/// Reads the commands that pass nothing on unchanged.
 fn command<V: Value + ?Sized>(kind: Option<&str>, fields: &Fields<'_, V>) -> Result<Command<'static>, Fault> {
     match kind {
         Some("chat_message") => chat_message(fields),
@@ -128,7 +129,8 @@ fn chat_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'st
     Ok(Command::Write(Action::Send(message)))
 }
 
-/// The sender's own name for a message. One that is not right is an error: passed over, a repetition would be stored twice.
+/// The sender's own name for a message. An invalid one is an error: if it were ignored, a repetition would be stored
+/// twice.
 fn client_id<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<String>, Fault> {
     let Some(value) = fields.client_id else { return Ok(None) };
     match value.text() {
@@ -187,16 +189,19 @@ fn delete_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'
     })
 }
 
-/// JSON that goes out as it came in: `null` if there was none, refused when it is nested deeper than parsers like.
+/// JSON that is sent on unchanged: `null` if there is none; refused if it is nested too deeply for common parsers.
 pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Fault> {
     let json = raw.map_or("null", RawValue::get);
-    // A level costs two bytes at least: short texts need no look.
+    // A level takes at least two bytes, so short texts need no check.
     if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
 }
 
-/// How deep valid JSON is nested.
+/// The depth of nesting of valid JSON.
 fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0_usize, 0, false, false);
+    let mut depth = 0_usize;
+    let mut deepest = 0;
+    let mut in_text = false;
+    let mut is_escaped = false;
     for byte in json.bytes() {
         match byte {
             _ if is_escaped => is_escaped = false,
@@ -213,7 +218,7 @@ fn depth(json: &str) -> usize {
     deepest
 }
 
-/// The trimmed content; `None` when there is nothing to see in it.
+/// The trimmed content; `None` if nothing in it is visible.
 fn content<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<String>, Fault> {
     let Some(value) = fields.content else { return Ok(None) };
     match text::taken(&text(value)?, CONTENT_CHARS_MAX) {
@@ -314,7 +319,7 @@ mod tests {
             assert_eq!(parse(&frame), Ok(Command::Nothing), "{frame}");
         }
         assert_eq!(parse(r#"{"type":null,"content":"a"}"#), Ok(Command::Nothing));
-        // What must be there is not null.
+        // A required field may not be null.
         let reaction = format!(r#"{{"type":"react_message","message_id":"{ID}","reaction_type":null}}"#);
         assert_eq!(parse(&reaction), Err(reason::BAD_FIELD));
         assert_eq!(parse(r#"{"type":"chat_message","content":null}"#), Err(reason::BAD_FIELD));
@@ -381,7 +386,8 @@ mod tests {
             assert_eq!(parse(frame), Err(reason::BAD_JSON), "{frame:.20}");
         }
         let signal = |levels: usize| {
-            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            let open = "[".repeat(levels);
+            let close = "]".repeat(levels);
             format!(r#"{{"type":"signal","data":{open}"]\"["{close}}}"#)
         };
         assert_eq!(parse(&signal(JSON_DEPTH_MAX + 1)), Err(reason::BAD_JSON));

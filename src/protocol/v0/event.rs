@@ -1,4 +1,4 @@
-//! What a chat socket hears: each event as whole WebSocket frames, encoded once for all who hear it.
+//! The frames of a chat socket: each event becomes whole WebSocket frames, encoded once for all recipients.
 
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::protocol::ws::frame::begin_text;
 /// Sent when a socket is admitted.
 pub const GREETING: &str = r#"{"type":"connection_success","message":"Conectado exitosamente al chat"}"#;
 
-/// Appends a text frame whose payload `write` appends.
+/// Appends a text frame; `write` appends its payload.
 pub fn text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = begin_text(out);
     write(out);
@@ -26,7 +26,7 @@ pub fn greeting(out: &mut Vec<u8>) {
     text_frame(out, |out| out.extend_from_slice(GREETING.as_bytes()));
 }
 
-/// An error frame: the text under both keys that clients read, and the sender's own name for what was refused.
+/// An error frame: the text under both keys that clients read, and the sender's own name for the refused message.
 pub fn error(out: &mut Vec<u8>, text: &str, client_id: Option<&str>) {
     text_frame(out, |out| {
         out.extend_from_slice(br#"{"type":"error","message":"#);
@@ -76,7 +76,7 @@ pub fn signal(out: &mut Vec<u8>, user: &Account, data: &str) {
     });
 }
 
-/// The frames of a committed event; none for events that only change who listens.
+/// The frames of a committed event; none for events that only change who receives.
 pub fn durable(out: &mut Vec<u8>, presenter: &Presenter, event: &ChatEvent) {
     match event {
         ChatEvent::Sent(message) => chat_message(out, presenter, message),
@@ -128,7 +128,7 @@ fn message_frame(out: &mut Vec<u8>, presenter: &Presenter, kind: &str, message: 
     });
 }
 
-/// `,"client_id":"…"`, where there is one.
+/// `,"client_id":"…"`, if there is one.
 fn client_id_key(out: &mut Vec<u8>, client_id: Option<&str>) {
     if let Some(client_id) = client_id {
         out.extend_from_slice(br#","client_id":"#);
@@ -143,7 +143,7 @@ fn user_keys(out: &mut Vec<u8>, user: UserId, username: &str) {
     json_text(out, within(username, chars::USERNAME));
 }
 
-/// `"key":"…"`; all ids have one spelling.
+/// `"key":"…"`. Ids have only one spelling.
 fn id_key(out: &mut Vec<u8>, key: &str, id: Uuid) {
     out.push(b'"');
     out.extend_from_slice(key.as_bytes());
@@ -154,7 +154,7 @@ fn id_key(out: &mut Vec<u8>, key: &str, id: Uuid) {
 
 /// A JSON string with its quotes.
 fn json_text(out: &mut Vec<u8>, text: &str) {
-    // Writing to memory cannot fail, nor can serialising a str.
+    // Neither writing to memory nor serialising a str can fail.
     let _ = serde_json::to_writer(out, text);
 }
 
@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn frames_read_as_the_backend_writes_them() {
-        let (ana, message) = (account(), MESSAGE.parse().unwrap());
+        let ana = account();
+        let message = MESSAGE.parse().unwrap();
         assert_eq!(
             payload(|out| typing_status(out, &ana, true)),
             format!(r#"{{"type":"typing_status","user_id":"{ANA}","username":"ana","is_typing":true}}"#)

@@ -1,4 +1,5 @@
-//! What feed, post and notification sockets hear: each event as whole WebSocket frames, encoded once for all who hear it.
+//! The frames of feed, post and notification sockets: each event becomes whole WebSocket frames, encoded once for all
+//! recipients.
 
 use crate::domain::feed::event::{NotificationChange, PostChange, PostEvent};
 use crate::domain::feed::post::{Post, PostReactionType, ReactionCounts};
@@ -21,7 +22,7 @@ pub fn greeting(out: &mut Vec<u8>, greeting: &str) {
     text_frame(out, |out| out.extend_from_slice(greeting.as_bytes()));
 }
 
-/// The frames that feeds hear of an event whose post they may see; none for what only sockets on the post hear.
+/// The frames for the feeds that may see the event's post; none for events that only sockets on the post receive.
 pub fn for_feeds(out: &mut Vec<u8>, presenter: &Presenter, event: &PostEvent) {
     match &event.change {
         PostChange::Created(post) => post_frame(out, presenter, "new_post", post),
@@ -39,7 +40,7 @@ pub fn for_feeds(out: &mut Vec<u8>, presenter: &Presenter, event: &PostEvent) {
     }
 }
 
-/// The frames that sockets on the post hear of an event. A new post has no sockets yet.
+/// The frames for the sockets on the post. A new post has no sockets yet.
 pub fn for_post(out: &mut Vec<u8>, presenter: &Presenter, event: &PostEvent) {
     match &event.change {
         PostChange::Created(_) | PostChange::Shared { .. } => {}
@@ -68,24 +69,24 @@ pub fn for_post(out: &mut Vec<u8>, presenter: &Presenter, event: &PostEvent) {
     }
 }
 
-/// `new_post`, also for those to whom an older post becomes visible.
+/// `new_post`, also for users who gain sight of an older post.
 pub fn new_post(out: &mut Vec<u8>, presenter: &Presenter, post: &Post) {
     post_frame(out, presenter, "new_post", post);
 }
 
-/// `post_updated`: the post without a viewer, its counters as they now are.
+/// `post_updated`: the post without a viewer, with its current counters.
 pub fn post_updated(out: &mut Vec<u8>, presenter: &Presenter, post: &Post) {
     post_frame(out, presenter, "post_updated", post);
 }
 
-/// `post_deleted`, also for those who may not see it any more.
+/// `post_deleted`, also for users who lose sight of the post.
 pub fn post_deleted(out: &mut Vec<u8>, post: PostId) {
     text_frame(out, |out| {
         Object::open(out).text("type", "post_deleted").id("post_id", post).close();
     });
 }
 
-/// `post_reaction`; feeds hear which post, sockets on the post know.
+/// `post_reaction`. Feeds are told which post; sockets on the post know it.
 pub fn post_reaction(
     out: &mut Vec<u8>,
     post: PostId,
@@ -119,7 +120,7 @@ pub fn post_reaction(
 /// The frames of a change of one user's notifications.
 pub fn for_notifications(out: &mut Vec<u8>, presenter: &Presenter, change: &NotificationChange) {
     match change {
-        // It is shown as it is made: its own time is now.
+        // It is sent when it is made, so "now" is its own time.
         NotificationChange::Came(notification) => notification_frame(out, presenter, "notification", notification),
         NotificationChange::Changed(notification) => {
             notification_frame(out, presenter, "notification_updated", notification);

@@ -1,8 +1,8 @@
-//! A client frame's JSON as the values of the keys we know.
+//! The values of the known keys in a client frame's JSON.
 //!
-//! Two libraries read it. simd-json is the faster one, but changes what it reads (so it works on a copy) and keeps no
-//! place in the text; serde_json keeps each value as the bytes it came in. What simd-json refuses is for serde_json to
-//! judge, so that both accept the same: half characters, numbers beyond 64 bits and deep nesting are JSON too.
+//! Two libraries read it. simd-json is faster, but it changes its input (so it works on a copy) and does not keep a
+//! value's place in the text; serde_json keeps the original bytes of each value. serde_json judges whatever simd-json
+//! refuses, so that both accept the same: lone surrogates, numbers beyond 64 bits and deep nesting are valid JSON too.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,8 +15,8 @@ use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded
 
 use crate::limits::{JSON_DEPTH_MAX, MESSAGE_BYTES_MAX};
 
-/// The values of the keys we know. Of a repeated key the last counts, as in Python and JavaScript. Where a key need
-/// not be there, null is as if it were not.
+/// The values of the known keys. If a key is repeated the last one counts, as in Python and JavaScript. In an optional
+/// key null means that it is absent.
 pub struct Fields<'a, V: ?Sized> {
     pub(super) kind: Option<&'a V>,
     pub(super) content: Option<&'a V>,
@@ -32,17 +32,17 @@ pub struct Fields<'a, V: ?Sized> {
     pub(super) notification_id: Option<&'a V>,
 }
 
-/// A value as a library hands it over: one word or two, as a larger one costs a short frame more than its reading.
+/// A value as a library provides it. It is one word or two; a larger value made reading a short frame slower.
 pub trait Value {
-    /// The text, if it is one and has no half characters.
+    /// The text, if it is one and has no lone surrogates.
     fn text(&self) -> Option<Cow<'_, str>>;
-    /// True or false, if it is one of them.
+    /// The boolean, if it is one.
     fn flag(&self) -> Option<bool>;
     /// It is null.
     fn is_null(&self) -> bool;
 }
 
-/// The bytes it came in.
+/// The value's original bytes.
 impl Value for RawValue {
     fn text(&self) -> Option<Cow<'_, str>> {
         if !self.get().starts_with('"') {
@@ -64,7 +64,7 @@ impl Value for RawValue {
     }
 }
 
-/// On simd-json's tape, where it begins.
+/// The value's first node on simd-json's tape.
 impl Value for Node<'_> {
     fn text(&self) -> Option<Cow<'_, str>> {
         match self {
@@ -126,17 +126,17 @@ impl<'a, V: Value + ?Sized> Fields<'a, V> {
 }
 
 impl<'a> Fields<'a, RawValue> {
-    /// By serde_json. It recurses nowhere, however deep the values are nested.
+    /// Reads with serde_json. It does not recurse, however deeply the values are nested.
     ///
     /// # Errors
-    /// It is no JSON object.
+    /// The text is not a JSON object.
     pub fn raw(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 }
 
 impl<'t, 'a> Fields<'t, Node<'a>> {
-    /// From simd-json's tape; `None` if it holds no object.
+    /// Reads from simd-json's tape; `None` if it holds no object.
     fn of_tape(nodes: &'t [Node<'a>]) -> Option<Self> {
         let Some(&Node::Object { len, .. }) = nodes.first() else { return None };
         let mut fields = Self::default();
@@ -176,8 +176,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a, RawValue> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// What simd-json works in, used again for each frame. It grows to what the largest frame needed: a frame of
-/// `MESSAGE_BYTES_MAX` leaves 4 MB at most.
+/// simd-json's buffers, reused for each frame. They grow to the size that the largest frame needed: 4 MB at most after
+/// a frame of `MESSAGE_BYTES_MAX`.
 pub struct Reader {
     copy: Vec<u8>,
     buffers: Buffers,
@@ -191,8 +191,8 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// By simd-json: what `judge` makes of the fields. `None` where it is no object or simd-json cannot tell: ask
-    /// [`Fields::raw`].
+    /// Reads with simd-json and returns `judge`'s result. `None` if the text is not an object or simd-json cannot tell;
+    /// the caller then asks [`Fields::raw`].
     pub fn read<T>(&mut self, text: &str, judge: impl FnOnce(&Fields<'_, Node<'_>>) -> Option<T>) -> Option<T> {
         if text.len() > MESSAGE_BYTES_MAX {
             return None;

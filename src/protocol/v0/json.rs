@@ -1,10 +1,10 @@
-//! Compact JSON written straight into a buffer, key by key.
+//! Writes compact JSON straight into a buffer, key by key.
 
 use std::fmt;
 
 use crate::clock::Timestamp;
 
-/// An object being written. The keys are ours: they need no escaping.
+/// An object being written. The keys are constants that need no escaping.
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
@@ -33,7 +33,7 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// A text, or its first characters where it has more than `chars_max`.
+    /// A text, cut to `chars_max` characters.
     pub fn text_within(&mut self, key: &'static str, value: &str, chars_max: usize) -> &mut Self {
         self.text(key, within(value, chars_max))
     }
@@ -80,13 +80,13 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// A value that `write` writes.
+    /// A value that `write` appends.
     pub fn value(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
         write(self.key(key));
         self
     }
 
-    /// An array whose elements `write` writes.
+    /// An array; `write` appends each element.
     pub fn array<T>(
         &mut self,
         key: &'static str,
@@ -108,7 +108,7 @@ pub fn text(out: &mut Vec<u8>, value: &str) {
     serde_json::to_writer(out, value).expect("a Vec takes everything");
 }
 
-/// The first `chars_max` characters of a text, which may be all.
+/// The first `chars_max` characters of a text.
 pub fn within(value: &str, chars_max: usize) -> &str {
     if value.len() <= chars_max {
         return value;
@@ -116,13 +116,13 @@ pub fn within(value: &str, chars_max: usize) -> &str {
     value.char_indices().nth(chars_max).map_or(value, |(at, _)| &value[..at])
 }
 
-/// A quoted text that has nothing to escape, such as an id.
+/// A quoted text that needs no escaping, such as an id.
 pub fn id(out: &mut Vec<u8>, value: impl fmt::Display) {
     use std::io::Write;
     write!(out, "\"{value}\"").expect("a Vec takes everything");
 }
 
-/// An array whose elements `write` writes.
+/// An array; `write` appends each element.
 pub fn array<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
     for (place, element) in elements.into_iter().enumerate() {

@@ -1,25 +1,25 @@
-//! What a client of a feed, post or notification socket says; whatever is not understood is nothing.
+//! The commands of a feed, post or notification socket; anything else is ignored.
 
 use crate::domain::text;
 use crate::ids::NotificationId;
 use crate::protocol::v0::command::passed_on;
 use crate::protocol::v0::fields::{Fields, Value};
 
-/// What a client wants.
+/// A client's command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ListenerCommand<'a> {
-    /// To be answered on this socket.
+    /// A ping, answered on this socket.
     Ping {
-        /// JSON to be sent back; `null` if there was none.
+        /// JSON to send back; `null` if the client sent none.
         timestamp: &'a str,
     },
-    /// A notification was seen. Only notification sockets take it.
+    /// Marks a notification as read. Only notification sockets accept it.
     MarkRead(NotificationId),
-    /// Nothing: no JSON, no object, unknown types, missing or malformed ids.
+    /// Ignored: not JSON, not an object, unknown types, missing or malformed ids.
     Nothing,
 }
 
-/// Reads one text frame of a socket that is there to listen.
+/// Reads one text frame of a feed, post or notification socket.
 pub fn parse(text: &str) -> ListenerCommand<'_> {
     let text = text::without_mark(text);
     let Ok(fields) = Fields::raw(text) else { return ListenerCommand::Nothing };

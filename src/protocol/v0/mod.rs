@@ -1,4 +1,4 @@
-//! Our protocol: what clients say and hear, as JSON.
+//! Our protocol: the JSON that clients and the server exchange.
 
 pub mod command;
 pub mod event;

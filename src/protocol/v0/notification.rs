@@ -10,7 +10,7 @@ use crate::protocol::v0::json::{self, Object};
 use crate::protocol::v0::object::Presenter;
 
 impl Presenter {
-    /// The 11-key notification, as old as it is at `now`.
+    /// The 11-key notification, with its age at `now`.
     pub fn notification(&self, out: &mut Vec<u8>, notification: &Notification, now: Timestamp) {
         let references = notification.references;
         Object::open(out)
@@ -31,8 +31,8 @@ impl Presenter {
             .close();
     }
 
-    /// A friend request with both its users. Only open ones are shown, which nobody has changed since they were made; words
-    /// of the sender's are not kept.
+    /// A friend request with both users. Only open requests are shown, so it has not changed since it was made. The
+    /// sender's message is not stored.
     pub fn friend_request(&self, out: &mut Vec<u8>, request: &FriendRequest) {
         Object::open(out)
             .id("id", request.id)

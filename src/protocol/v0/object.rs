@@ -1,4 +1,4 @@
-//! The JSON objects that frames and REST answers share, key for key as clients know them.
+//! The JSON objects that frames and REST answers share, with the exact keys that clients know.
 
 use std::borrow::Cow;
 
@@ -14,39 +14,39 @@ use crate::limits::frames::{ADDRESS_JSON_BYTES_MAX, JSON_CHAR_BYTES, PROFILE_JSO
 use crate::limits::{CONTENT_CHARS_MAX, REPLY_CHARS_SHOWN};
 use crate::protocol::v0::json::{self, Object};
 
-/// RFC 3986 §2.3: what needs no encoding anywhere.
+/// RFC 3986 §2.3: the characters that never need encoding.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// What Django's `filepath_to_uri` leaves alone.
+/// The characters that Django's `filepath_to_uri` does not encode.
 const PATH: &AsciiSet = &COMPONENT.remove(b'/').remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
 
 /// Whom a profile is written for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ProfileFor {
-    /// Who may change it: nothing is left out.
+    /// The profile's owner, who may change it: nothing is left out.
     Owner,
-    /// Everybody else: texts are as long as pregon takes them.
+    /// Everybody else: texts are cut to the longest that pregon accepts.
     Others,
-    /// The same without the lists, which are too long.
+    /// Everybody else, without the lists, because they are too long.
     OthersInShort,
 }
 
-/// Writes objects as one deployment's clients see them.
+/// Writes objects in the form that one deployment's clients know.
 #[derive(Debug, Clone)]
 pub struct Presenter {
-    /// Where this server is reached, without a slash at the end: the base of media addresses.
+    /// This server's address without a slash at the end: the base of media addresses.
     pub public_url: String,
-    /// E-mail addresses and telephone numbers are shown to others only when their owner says so.
+    /// Whether e-mail addresses and telephone numbers are hidden from others unless their owner shows them.
     pub mask_contacts: bool,
 }
 
 impl Presenter {
-    /// A base without a slash at the end, and contacts masked or, as the older backend did it, not.
+    /// `public_url` has no slash at the end. Without `mask_contacts` contacts are shown as the older backend did.
     pub fn new(public_url: &str, mask_contacts: bool) -> Self {
         Self { public_url: public_url.trim_end_matches('/').to_owned(), mask_contacts }
     }
 
-    /// The 28-key profile. Its owner sees all of it. For everybody else it is masked, has at most
-    /// [`PROFILE_JSON_BYTES_MAX`], and is written once and kept.
+    /// The 28-key profile. Its owner sees all of it. For others it is masked, has at most [`PROFILE_JSON_BYTES_MAX`]
+    /// bytes, and is written once and kept.
     pub fn profile(&self, out: &mut Vec<u8>, user: &UserProfile, viewer: Option<UserId>) {
         if viewer == Some(user.id) {
             return self.write_profile(out, user, ProfileFor::Owner);
@@ -124,7 +124,7 @@ impl Presenter {
             .flag("is_verified", user.is_verified);
     }
 
-    /// A user in a list of people, with what joins the viewer and that user.
+    /// A user in a list of people, with the relation between the viewer and that user.
     pub fn person(&self, out: &mut Vec<u8>, person: &Person) {
         let mut object = Object::open(out);
         self.basic_keys(&mut object, &person.profile);
@@ -143,11 +143,12 @@ impl Presenter {
 
     /// The 24-key message of a frame, which has no viewer.
     pub fn message(&self, out: &mut Vec<u8>, message: &Message) {
-        // Of messages that answer a story only their making is ever a frame, so its time is the frame's.
+        // Only the creation of a message that answers a story makes a frame, so the frame's time is the message's.
         self.message_for(out, message, None, message.created_at);
     }
 
-    /// The 24-key message as `viewer` sees it at `now`: whole, while a frame has texts as long as pregon takes them.
+    /// The 24-key message as `viewer` sees it at `now`, uncut. In frames texts are cut to the longest that pregon
+    /// accepts.
     pub fn message_for(&self, out: &mut Vec<u8>, message: &Message, viewer: Option<UserId>, now: Timestamp) {
         let media = |path: &Option<String>| path.as_deref().and_then(|path| self.address(path));
         let within = |chars_max| if viewer.is_none() { chars_max } else { usize::MAX };
@@ -259,7 +260,7 @@ impl Presenter {
             .close();
     }
 
-    /// What others call the viewer, and what they have read or muted, is theirs to know: the keys stay.
+    /// A participant. The nicknames, read times and muting of others are private: their keys stay, without values.
     fn participant(&self, out: &mut Vec<u8>, one: &Participant, viewer: UserId) {
         let is_own = one.user.id == viewer;
         let nobodys = RoomSettings::default();
@@ -278,7 +279,7 @@ impl Presenter {
         object.close();
     }
 
-    /// The avatar's address; a drawing of the name for users without one.
+    /// The avatar's address; users without one get a generated drawing of their name.
     pub fn avatar(&self, user: &UserProfile) -> String {
         user.avatar.as_deref().and_then(|path| self.address(path)).unwrap_or_else(|| {
             let name = utf8_percent_encode(json::within(&user.display_name, chars::DISPLAY_NAME), COMPONENT);
@@ -286,7 +287,7 @@ impl Presenter {
         })
     }
 
-    /// The address of a path below the media root; an address stays what it is, an empty column is none.
+    /// The address of a path below the media root. A full address is returned as it is; an empty column gives `None`.
     pub fn media(&self, path: &str) -> Option<String> {
         match path {
             "" => None,
@@ -295,7 +296,7 @@ impl Presenter {
         }
     }
 
-    /// The same, unless it is longer than what is shown.
+    /// The same, or `None` if the address is too long to be shown.
     pub(super) fn address(&self, path: &str) -> Option<String> {
         self.media(path).filter(|address| {
             address.len() * JSON_CHAR_BYTES <= ADDRESS_JSON_BYTES_MAX || {
@@ -364,7 +365,7 @@ fn write_names(out: &mut Vec<u8>, username: &str, display_name: &str) {
         .close();
 }
 
-/// A JSON array as a column holds it; what is none, or longer, is the empty array, so that a bad row cannot spoil a frame.
+/// A column's JSON array; the empty array if it is invalid or too long, so that a bad row cannot spoil a frame.
 pub(super) fn stored_array(out: &mut Vec<u8>, column: &str, bytes_max: usize) {
     match serde_json::from_str::<&RawValue>(if column.len() > bytes_max { "" } else { column }) {
         Ok(array) if array.get().starts_with('[') => out.extend_from_slice(array.get().as_bytes()),

@@ -9,7 +9,8 @@ use crate::protocol::v0::json::{self, Object};
 use crate::protocol::v0::object::{Presenter, stored_array};
 
 impl Presenter {
-    /// The 28-key post: whole for a viewer, while a frame, which has none, has texts as long as pregon takes them.
+    /// The 28-key post: uncut for a viewer. A frame has no viewer, and its texts are cut to the longest that pregon
+    /// accepts.
     pub fn post(&self, out: &mut Vec<u8>, post: &Post, viewer: Option<UserId>) {
         let media = |path: &Option<String>| path.as_deref().and_then(|path| self.address(path));
         let within = |most| if viewer.is_none() { most } else { usize::MAX };
@@ -53,7 +54,7 @@ impl Presenter {
             .close();
     }
 
-    /// The 11-key comment and, beside them, which post and which comment it belongs to.
+    /// The 11-key comment, with the ids of its post and parent comment.
     pub fn comment(&self, out: &mut Vec<u8>, comment: &Comment, viewer: Option<UserId>) {
         let content_chars_max = if viewer.is_none() { COMMENT_CHARS_MAX } else { usize::MAX };
         Object::open(out)

@@ -1,4 +1,4 @@
-//! Why a session hears an error or ends: close codes of our own and the texts clients know.
+//! Why a session gets an error or ends: our close codes, and the texts that clients know.
 
 use crate::domain::write::Refusal;
 
@@ -11,65 +11,65 @@ pub struct Goodbye {
     pub reason: &'static str,
 }
 
-/// A refusal: do not come back with the same request.
+/// Refused: the client should not repeat the same request.
 pub const REFUSED: Goodbye = Goodbye { code: 1000, reason: "" };
-/// The session reached its longest life: come back.
+/// The session reached its maximum age: the client should reconnect.
 pub const TOO_OLD: Goodbye = Goodbye { code: 1001, reason: "session life over, connect again" };
-/// The server restarts: come back.
+/// The server restarts: the client should reconnect.
 pub const RESTART: Goodbye = Goodbye { code: 1012, reason: "server restarts, connect again" };
-/// The server cannot serve this now: come back later.
+/// The server cannot serve this now: the client should reconnect later.
 pub const OVERLOAD: Goodbye = Goodbye { code: 1013, reason: "try again later" };
-/// The user has opened too many sockets on the same, and this one is the oldest.
+/// The user has too many sockets on this topic, and this one is the oldest.
 pub const CROWDED: Goodbye = Goodbye { code: 1013, reason: "too many sockets, the oldest goes" };
-/// The token has expired or was revoked: come back with a fresh one.
+/// The token has expired or was revoked: the client should reconnect with a fresh one.
 pub const TOKEN_OVER: Goodbye = Goodbye { code: 4001, reason: "token expired" };
-/// Somebody logged out or changed the password: log in again.
+/// The user logged out or changed the password: the client should log in again.
 pub const LOGIN_OVER: Goodbye = Goodbye { code: 4001, reason: "session ended, log in again" };
-/// The user was deactivated or is gone: what the token was for is over.
+/// The user was deactivated or deleted.
 pub const INACTIVE: Goodbye = Goodbye { code: 4001, reason: "user no longer active" };
 /// The post became private.
 pub const HIDDEN: Goodbye = Goodbye { code: 4003, reason: "post no longer visible" };
 /// The user is no longer a participant.
 pub const REMOVED: Goodbye = Goodbye { code: 4003, reason: "no longer a participant" };
-/// The client reads too slowly: come back and refetch.
+/// The client reads too slowly: it should reconnect and refetch.
 pub const TOO_SLOW: Goodbye = Goodbye { code: 4008, reason: "too slow, connect again" };
 
 /// No token in the query.
 pub const NO_TOKEN: &str = "Token no proporcionado";
-/// A token that is wrong in any way.
+/// The token is invalid for whatever reason.
 pub const BAD_TOKEN: &str = "Token inválido";
-/// Not a participant, or no such room.
+/// The user is not a participant, or there is no such room.
 pub const NOT_PARTICIPANT: &str = "No eres participante de este chat";
-/// The path's id is no UUID.
+/// The path's id is not a UUID.
 pub const BAD_ROOM_ID: &str = "Error de autenticación: el identificador del chat no es un UUID válido";
-/// Not JSON, not an object, or a binary frame.
+/// The frame is not JSON, not an object, or binary.
 pub const BAD_JSON: &str = "Formato JSON inválido";
-/// A field has another JSON type than it should have.
+/// A field has the wrong JSON type.
 pub const BAD_FIELD: &str = "Un campo del mensaje tiene un tipo incorrecto";
-/// A text escapes half a character.
+/// A text escapes a lone surrogate.
 pub const HALF_CHARACTER: &str = "El mensaje contiene un carácter incompleto";
 /// A text holds NUL.
 pub const NUL: &str = "No se permiten caracteres nulos.";
-/// The database's columns do not hold a text's characters.
+/// The database's columns cannot store the text's characters.
 pub const CHARACTERS: &str = "El texto contiene caracteres que la base de datos no admite, como los emojis: quítalos";
-/// A `client_id` that cannot be one.
+/// A `client_id` that is not valid.
 pub const BAD_CLIENT_ID: &str = "client_id debe ser un texto de 1 a 64 bytes";
 /// Content above the limit.
 pub const TOO_LONG: &str = "El mensaje no puede tener más de 2000 caracteres";
-/// A message type that sockets do not take.
+/// A message type that sockets do not accept.
 pub const BAD_MESSAGE_TYPE: &str = "Tipo de mensaje inválido: usa text o emoji; los archivos se envían por REST";
 /// A reaction that does not exist.
 pub const BAD_REACTION: &str = "Tipo de reacción inválido";
-/// A `signal` above its limit.
+/// The data of a `signal` is too long.
 pub const SIGNAL_TOO_LONG: &str = "El campo data de signal no puede superar 4 KiB";
-/// The database could not be asked at the handshake.
+/// The database did not answer at the handshake.
 pub const TRY_LATER: &str = "El servicio no está disponible en este momento, inténtalo de nuevo";
 
-/// A `client_id` whose message its author has deleted.
+/// The author has deleted the message of this `client_id`.
 pub const DELETED: &str =
     "El mensaje con este client_id ya se envió y fue eliminado: usa otro client_id para enviarlo de nuevo";
 
-/// The text of a refused write, or `None` where the contract wants silence.
+/// The text of a refused write, or `None` where the contract demands silence.
 pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::NotParticipant => Some(NOT_PARTICIPANT),
@@ -84,7 +84,7 @@ pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
         Refusal::Characters => Some(CHARACTERS),
         Refusal::Busy => Some("El servidor está ocupado, inténtalo de nuevo en unos segundos"),
         Refusal::Unavailable => Some("No se pudo guardar, inténtalo de nuevo"),
-        // Sockets do not write about posts and people.
+        // Sockets cannot write about posts and people.
         Refusal::NotActive
         | Refusal::HasLeft
         | Refusal::NoSuchPost

@@ -1,4 +1,4 @@
-//! Every kind of frame with everything in it longer than any column should be, against what the limits say of it.
+//! Every kind of frame, with every field longer than any column should hold, against its size limit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use crate::limits::{
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, feed_event, reason};
 
-/// Of what costs most: six bytes a character.
+/// The most expensive text: six bytes per character.
 fn endless() -> String {
     "\u{1}".repeat(5000)
 }
 
-/// As long as is shown, and costs most.
+/// The longest address that is shown, in its most expensive form.
 fn address() -> String {
     format!("http{}", "\u{1}".repeat(255))
 }
@@ -111,7 +111,7 @@ fn message() -> Message {
     }
 }
 
-/// A comment with as many replies as are shown, so many levels deep.
+/// A comment with the most replies that are shown, `levels` deep.
 fn comment(levels: u32) -> Comment {
     let replies = if levels == 0 { Vec::new() } else { vec![comment(levels - 1); REPLIES_SHOWN as usize] };
     Comment {
@@ -166,16 +166,17 @@ fn post(images: String) -> Post {
     }
 }
 
-/// A list that is just as long as is shown.
+/// A list of exactly the longest size that is shown.
 fn images() -> String {
     format!("[\"{}\"]", "x".repeat(POST_IMAGES_JSON_BYTES_MAX - 4))
 }
 
-/// What was written, as the lengths of frames by their `type`, in order.
+/// The lengths of the written frames by their `type`, in order.
 fn frames(write: impl FnOnce(&mut Vec<u8>)) -> Vec<(String, usize)> {
     let mut out = Vec::new();
     write(&mut out);
-    let (mut rest, mut found) = (&out[..], Vec::new());
+    let mut rest = &out[..];
+    let mut found = Vec::new();
     while let [0x81, length, ..] = *rest {
         let (header, length) = match length {
             126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
@@ -190,13 +191,14 @@ fn frames(write: impl FnOnce(&mut Vec<u8>)) -> Vec<(String, usize)> {
     found
 }
 
-/// The longest, in letters that JSON escapes.
+/// The longest name, in letters that JSON escapes.
 fn client_id() -> String {
     "\u{1f}".repeat(CLIENT_ID_BYTES_MAX)
 }
 
 fn chat_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
-    let (id, username) = (MessageId(Uuid::nil()), || endless().into_boxed_str());
+    let id = MessageId(Uuid::nil());
+    let username = || endless().into_boxed_str();
     let account = Account { id: UserId(Uuid::nil()), username: username(), is_active: true };
     let user = account.id;
     let message = Arc::new(message());
@@ -223,7 +225,8 @@ fn chat_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
 }
 
 fn feed_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
-    let (author, id) = (UserId(Uuid::nil()), CommentId(Uuid::nil()));
+    let author = UserId(Uuid::nil());
+    let id = CommentId(Uuid::nil());
     let event = |change| PostEvent { post: PostId(Uuid::nil()), author, is_public: true, change };
     let on_feed = |change| frames(|out| feed_event::for_feeds(out, presenter, &event(change)));
     let on_post = |change| frames(|out| feed_event::for_post(out, presenter, &event(change)));

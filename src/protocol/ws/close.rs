@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A close status code, RFC 6455 §7.4. Any number can be named; what a peer may send is judged by
-/// [`may_be_received`](Self::may_be_received).
+/// A close status code, RFC 6455 §7.4. It may hold any number; [`may_be_received`](Self::may_be_received) judges what a
+/// peer may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CloseCode(pub u16);
 
@@ -12,17 +12,17 @@ impl CloseCode {
     pub const NORMAL: Self = Self(1000);
     /// 1001: the endpoint goes away (a page is left, a server stops).
     pub const GOING_AWAY: Self = Self(1001);
-    /// 1002: the peer broke the protocol.
+    /// 1002: the peer violated the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// 1003: a type of data the endpoint does not take (binary where text is spoken).
+    /// 1003: a type of data that the endpoint does not accept (binary where only text is allowed).
     pub const UNSUPPORTED: Self = Self(1003);
-    /// 1007: data that contradict their type, such as text that is not UTF-8.
+    /// 1007: data that do not match their type, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
     /// 1008: a rule of the application was broken.
     pub const POLICY: Self = Self(1008);
     /// 1009: a message too big to process.
     pub const TOO_BIG: Self = Self(1009);
-    /// 1011: the server met a condition it did not expect.
+    /// 1011: the server hit an unexpected condition.
     pub const INTERNAL: Self = Self(1011);
     /// 1012: the service restarts; the client may come back (IANA registry).
     pub const RESTART: Self = Self(1012);
@@ -44,12 +44,12 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// What the peer broke: the connection must be failed (RFC 6455 §7.1.7) with this code.
+/// A violation by the peer: the connection must be failed (RFC 6455 §7.1.7) with this code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The code for the Close frame that the server sends.
     pub code: CloseCode,
-    /// One short sentence without the peer's data; fits into a Close frame.
+    /// One short sentence without the peer's data. It fits into a Close frame.
     pub reason: &'static str,
 }
 

@@ -1,8 +1,8 @@
-//! The frame layout of RFC 6455 §5.2: headers of clients read, frames of the server written.
+//! The frame layout of RFC 6455 §5.2: reads clients' headers, writes the server's frames.
 
 use super::close::{CloseCode, Violation};
 
-/// The payload of a control frame ends here, RFC 6455 §5.5. Bytes.
+/// The longest payload of a control frame, RFC 6455 §5.5, in bytes.
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 
 /// The longest header a client can send: two bytes, a 64-bit length, the masking key.
@@ -16,7 +16,7 @@ const LENGTH_16: u8 = 126;
 /// The length bits that announce a 64-bit length after them.
 const LENGTH_64: u8 = 127;
 
-/// What a frame is, RFC 6455 §5.2; the reserved numbers have no name.
+/// The kind of a frame, RFC 6455 §5.2. Reserved numbers have no variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Opcode {
@@ -30,7 +30,7 @@ pub enum Opcode {
     Close = 0x8,
     /// Asks for a Pong with the same payload.
     Ping = 0x9,
-    /// Answers a Ping, or comes unasked.
+    /// Answers a Ping, or comes unsolicited.
     Pong = 0xa,
 }
 
@@ -55,14 +55,14 @@ impl Opcode {
     }
 }
 
-/// The header of a client's frame, found to be well-formed.
+/// The well-formed header of a client's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClientHeader {
     /// Whether the message ends with this frame.
     pub(super) fin: bool,
     pub(super) opcode: Opcode,
     pub(super) key: [u8; 4],
-    /// As announced; nothing has been compared with what the receiver is ready to take.
+    /// As announced. It has not been checked against any limit yet.
     pub(super) payload_bytes: u64,
     /// 6, 8 or 14.
     pub(super) header_bytes: usize,
@@ -103,8 +103,8 @@ pub(super) fn parse_client_header(bytes: &[u8]) -> Result<Option<ClientHeader>, 
     Ok(Some(ClientHeader { fin: first & FIN != 0, opcode, key, payload_bytes, header_bytes }))
 }
 
-/// The one place that judges RSV bits: an extension that gives RSV1 a meaning (RFC 7692 §6, on the
-/// first frame of a message) is to be let through here.
+/// The only place that judges RSV bits. An extension that gives RSV1 a meaning (RFC 7692 §6, on a message's first
+/// frame) must be allowed here.
 #[inline]
 fn judge_first_byte(first: u8) -> Result<Opcode, Violation> {
     if first & RSV_BITS != 0 {
@@ -119,7 +119,7 @@ fn judge_first_byte(first: u8) -> Result<Opcode, Violation> {
     Ok(opcode)
 }
 
-/// The payload length, given its seven bits and the bytes after them, and what follows it.
+/// The payload length, from its seven bits and the bytes after them, and the remaining bytes.
 #[inline]
 fn parse_length(length: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
     const NOT_MINIMAL: Violation = Violation::protocol("a length that is not minimal");
@@ -158,7 +158,7 @@ pub fn encode_text(payload: &[u8], out: &mut Vec<u8>) {
     encode(Opcode::Text, payload, out);
 }
 
-/// Appends a whole frame of any kind but a continuation: the server does not fragment.
+/// Appends a whole frame of any kind except a continuation, because the server does not fragment.
 ///
 /// # Panics
 ///
@@ -194,8 +194,8 @@ pub fn encode_pong(payload: &[u8], out: &mut Vec<u8>) {
     encode(Opcode::Pong, payload, out);
 }
 
-/// Appends a Close frame, RFC 6455 §5.5.1. A reason of more than 123 bytes is cut at a character.
-/// (A Close without code is `encode(Opcode::Close, b"", out)`.)
+/// Appends a Close frame, RFC 6455 §5.5.1. A reason of more than 123 bytes is cut at a character. (For a Close without
+/// a code call `encode(Opcode::Close, b"", out)`.)
 pub fn encode_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     debug_assert!(code.may_be_received(), "close code {code} must not be sent");
     let reason = &reason[..reason.floor_char_boundary(CONTROL_PAYLOAD_BYTES_MAX - 2)];
@@ -205,8 +205,8 @@ pub fn encode_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(reason.as_bytes());
 }
 
-/// Room left for the header by [`begin_text`]: that of payloads from 126 to 65,535 bytes, which is
-/// most events; others are moved by a few bytes when they are finished.
+/// Space that [`begin_text`] leaves for the header: that of payloads from 126 to 65,535 bytes, which most events have.
+/// `finish` moves other payloads by a few bytes.
 const HEADER_BYTES_LIKELY: usize = 4;
 
 /// A text frame whose payload is being written to the end of a buffer.
@@ -216,9 +216,8 @@ pub struct UnfinishedText {
     start: usize,
 }
 
-/// Begins a text frame whose payload is then written straight to the end of `out`, for payloads
-/// whose length is known only once they are written. To give it up instead of finishing it,
-/// truncate `out` to the length it had before.
+/// Begins a text frame whose payload is written straight to the end of `out`, for payloads whose length is not known
+/// beforehand. To abandon the frame instead of finishing it, truncate `out` to its earlier length.
 pub fn begin_text(out: &mut Vec<u8>) -> UnfinishedText {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES_LIKELY]);
@@ -226,9 +225,8 @@ pub fn begin_text(out: &mut Vec<u8>) -> UnfinishedText {
 }
 
 impl UnfinishedText {
-    /// Ends the frame: everything in `out` after its beginning is the payload, which must be UTF-8.
-    /// The header is put directly before it; payloads below 126 bytes or above 65,535 are moved for
-    /// that.
+    /// Ends the frame: everything in `out` after its beginning is the payload, which must be UTF-8. The header is
+    /// written directly before it; payloads below 126 bytes or above 65,535 are moved for that.
     ///
     /// # Panics
     ///
@@ -237,15 +235,14 @@ impl UnfinishedText {
         let payload_at = self.start + HEADER_BYTES_LIKELY;
         assert!(out.len() >= payload_at, "the buffer lost the frame's beginning");
         let header = ServerHeader::new(Opcode::Text, out.len() - payload_at);
-        // Replacing 4 bytes by 2, 4 or 10 moves what follows only where the length differs.
+        // `splice` moves the payload only if the header's length differs from 4.
         out.splice(self.start..payload_at, header.as_bytes().iter().copied());
     }
 }
 
-/// The first frame boundary at or after `position` in a buffer of whole server (unmasked) frames
-/// that starts at a boundary; `None` if the buffer ends before it. With it a writer that stopped at
-/// `position` finishes the frame under way and tears none. Time grows with the number of frames
-/// before `position`.
+/// The first frame boundary at or after `position`; `None` if the buffer ends before it. The buffer holds whole server
+/// (unmasked) frames and starts at a boundary. A writer that stopped at `position` uses it to finish the frame under
+/// way. The time grows with the number of frames before `position`.
 pub fn frame_boundary_at_or_after(frames: &[u8], position: usize) -> Option<usize> {
     let mut boundary = 0;
     while boundary < position {
@@ -254,7 +251,7 @@ pub fn frame_boundary_at_or_after(frames: &[u8], position: usize) -> Option<usiz
     (boundary <= frames.len()).then_some(boundary)
 }
 
-/// Bytes of the server frame whose header starts `bytes`, or `None` if the header is cut.
+/// The length in bytes of the server frame that starts `bytes`; `None` if the header is cut.
 fn server_frame_bytes(bytes: &[u8]) -> Option<usize> {
     let (&[_, second], rest) = bytes.split_first_chunk::<2>()?;
     debug_assert_eq!(second & MASKED, 0, "a server frame is never masked");
@@ -410,7 +407,7 @@ mod tests {
         encode_close(CloseCode::NORMAL, "bye", &mut out);
         assert_eq!(out, b"\x88\x05\x03\xe8bye");
         out.clear();
-        // 122 bytes, then a character of two: 124 do not fit, half a character may not be sent.
+        // 122 bytes, then a character of two: 124 do not fit, and half a character may not be sent.
         let long = format!("{}\u{e9}", "x".repeat(122));
         encode_close(CloseCode::GOING_AWAY, &long, &mut out);
         assert_eq!(out[..4], [0x88, 124, 0x03, 0xe9]);

@@ -1,15 +1,15 @@
-//! The opening handshake of RFC 6455 §4.2: an upgrade request's headers judged and answered.
+//! The opening handshake of RFC 6455 §4.2: judges an upgrade request's headers and answers it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha1::{Digest, Sha1};
 
-/// The protocol version that is spoken, RFC 6455 §4.1.
+/// The supported protocol version, RFC 6455 §4.1.
 pub const VERSION: &str = "13";
 
-/// What a request says about upgrading. Header values are as received; a header may come in several
-/// lines, so lists are given as iterators over its lines.
+/// The parts of a request that decide on an upgrade. Header values are as received. A header may come in several lines,
+/// so lists are iterators over lines.
 #[derive(Debug)]
 pub struct UpgradeRequest<'a, C, U> {
     /// The request's method, upper case.
@@ -31,13 +31,13 @@ pub struct UpgradeRequest<'a, C, U> {
 pub enum Refusal {
     /// Not a GET.
     Method,
-    /// Not HTTP/1.1: HTTP/1.0 has no upgrade, HTTP/2 another way to it (RFC 8441).
+    /// Not HTTP/1.1: HTTP/1.0 has no upgrade, and HTTP/2 upgrades differently (RFC 8441).
     HttpVersion,
     /// An ordinary request: `Connection` or `Upgrade` do not ask for a WebSocket.
     NoUpgrade,
     /// Not version 13 of the protocol.
     ProtocolVersion,
-    /// The key is missing, or not 16 bytes in base64.
+    /// The key is missing or is not base64 of 16 bytes.
     Key,
 }
 
@@ -51,7 +51,7 @@ impl Refusal {
         }
     }
 
-    /// The headers that the status asks for: RFC 9110 §15.5.6 and §15.5.22, RFC 6455 §4.4.
+    /// The headers that the status requires: RFC 9110 §15.5.6 and §15.5.22, RFC 6455 §4.4.
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Method => &[("allow", "GET")],
@@ -102,21 +102,21 @@ where
     }
 }
 
-/// The proof that the server read the key, 28 characters: RFC 6455 §4.2.2, step 5.4. The key is
-/// taken as it stands in its header, without blanks around it.
+/// The proof that the server read the key, 28 characters: RFC 6455 §4.2.2, step 5.4. `key` is the header's value
+/// without surrounding blanks.
 pub fn accept_key(key: &str) -> String {
     const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let hash = Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize();
     STANDARD.encode(hash)
 }
 
-/// The subprotocols a client offers, in its order of preference, from all `Sec-WebSocket-Protocol`
-/// lines (RFC 6455 §4.1, item 10). Names are case-sensitive.
+/// The subprotocols that a client offers, in its order of preference, from all `Sec-WebSocket-Protocol` lines (RFC 6455
+/// §4.1, item 10). Names are case-sensitive.
 pub fn protocols<'a>(lines: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
     lines.into_iter().flat_map(|line| line.split(',')).map(trim_blanks).filter(|t| !t.is_empty())
 }
 
-/// Whether one of a list's elements is `token`, in any case.
+/// Whether one of a list's elements is `token`, ignoring case.
 fn has_token<'a>(lines: impl IntoIterator<Item = &'a str>, token: &str) -> bool {
     protocols(lines).any(|element| element.eq_ignore_ascii_case(token))
 }
@@ -127,16 +127,16 @@ fn trim_blanks(element: &str) -> &str {
 
 /// Whether `key` is base64 of 16 bytes.
 fn is_key(key: &str) -> bool {
-    // The bits after the sixteenth byte may be anything: in RFC 6455's own example (§4.1, "…EC==")
-    // they are not zero, and clients have copied it.
+    // The bits after the sixteenth byte may have any value: in RFC 6455's own example (§4.1, "…EC==") they are not
+    // zero, and clients have copied it.
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         GeneralPurposeConfig::new()
             .with_decode_allow_trailing_bits(true)
             .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
     );
-    // Room for whole groups, as the decoder asks: 24 characters are six of three bytes. A longer
-    // key does not fit and fails.
+    // The decoder needs space for whole groups: 24 characters are six groups of three bytes. A longer key does not fit
+    // and fails.
     let mut decoded = [0; 18];
     LENIENT.decode_slice(key, &mut decoded) == Ok(16)
 }

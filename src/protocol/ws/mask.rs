@@ -1,12 +1,12 @@
 //! Masking of client payloads, RFC 6455 §5.3: XOR with a key of four bytes.
 
-/// XORs `payload` in place with `key`; `offset` is the number of payload bytes of the same frame
-/// that came before (only its remainder by four matters). Masks and unmasks alike.
+/// XORs `payload` in place with `key`. `offset` is the number of earlier payload bytes of the same frame; only its
+/// remainder by four matters. Masks and unmasks alike.
 #[inline]
 pub fn unmask(payload: &mut [u8], key: [u8; 4], offset: usize) {
     let key: [u8; 4] = std::array::from_fn(|i| key[(offset + i) & 3]);
     let key16 = u128::from_ne_bytes(std::array::from_fn(|i| key[i & 3]));
-    // Words of 16 bytes let the compiler use vector registers, several words a turn.
+    // Words of 16 bytes let the compiler use vector registers, several words per step.
     let (words, tail) = payload.as_chunks_mut::<16>();
     for word in words {
         *word = (u128::from_ne_bytes(*word) ^ key16).to_ne_bytes();
@@ -15,7 +15,7 @@ pub fn unmask(payload: &mut [u8], key: [u8; 4], offset: usize) {
     unmask_plain(tail, key, 0);
 }
 
-/// The definition in RFC 6455 §5.3, byte by byte: what [`unmask`] must equal.
+/// The definition in RFC 6455 §5.3, byte by byte: [`unmask`] must equal it.
 #[inline]
 pub fn unmask_plain(payload: &mut [u8], key: [u8; 4], offset: usize) {
     for (i, byte) in payload.iter_mut().enumerate() {

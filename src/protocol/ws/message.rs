@@ -1,4 +1,4 @@
-//! The decoder: a client's byte stream in, whole messages and control frames out.
+//! The decoder: takes a client's byte stream, returns whole messages and control frames.
 
 use std::ops::ControlFlow;
 
@@ -7,19 +7,19 @@ use super::frame::{CLIENT_HEADER_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, ClientHea
 use super::mask::unmask;
 use super::utf8::{TextBuffer, whole_text};
 
-/// Frames of one message, at most: without it a message of empty fragments would never end.
+/// The most frames of one message. Without this limit a message of empty fragments would never end.
 pub const MESSAGE_FRAGMENTS_MAX: u32 = 65_536;
 
-/// What a client sent. The borrow lasts for the callback; copy what must live longer.
+/// One item that a client sent. It is borrowed for the callback; the callback copies whatever it keeps.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
     /// A whole text message, valid UTF-8 (RFC 6455 §5.6).
     Text(&'a mut str),
     /// A whole binary message.
     Binary(&'a mut [u8]),
-    /// To be answered with a Pong of the same payload, at most 125 bytes (§5.5.2).
+    /// A Ping. The caller answers with a Pong of the same payload, at most 125 bytes (§5.5.2).
     Ping(&'a [u8]),
-    /// An answer to a Ping, or unasked (§5.5.3).
+    /// An answer to a Ping, or unsolicited (§5.5.3).
     Pong(&'a [u8]),
     /// The client's last frame, with its code if it gave one, and its reason (§5.5.1).
     Close(Option<CloseCode>, &'a str),
@@ -27,8 +27,8 @@ pub enum Incoming<'a> {
 
 /// Decodes the bytes of one client, in pieces cut anywhere.
 ///
-/// Owns heap memory only while a frame or a message is partial; this memory grows with the bytes
-/// received, never with a length that was only announced.
+/// It owns heap memory only while a frame or message is partial. This memory grows with the bytes received, never with
+/// an announced length.
 #[derive(Debug, Default)]
 pub struct Decoder {
     partial: Option<Box<Partial>>,
@@ -44,18 +44,17 @@ impl Decoder {
         Self::default()
     }
 
-    /// Takes all of `bytes`, which are changed (unmasked in place), and calls `on` for each whole
-    /// message and control frame, in the order of the stream.
+    /// Takes all of `bytes`, unmasking them in place, and calls `on` for each whole message and control frame, in the
+    /// order of the stream.
     ///
-    /// The stream ends after a Close frame, when `on` breaks, and after a violation: whatever
-    /// follows, in this call or a later one, is discarded (RFC 6455 §1.4, §7.1.7).
+    /// The stream ends after a Close frame, after `on` breaks, and after a violation: all later bytes, of this call or
+    /// another, are discarded (RFC 6455 §1.4, §7.1.7).
     ///
     /// # Errors
     ///
-    /// What the client broke, found at the first byte that shows it, after all that came before was
-    /// handed to `on`: 1002 for framing (§5), 1007 for text that is not UTF-8 (§8.1), 1008 for more
-    /// than [`MESSAGE_FRAGMENTS_MAX`] fragments, 1009 for a message of more than
-    /// `message_bytes_max` bytes, judged from the headers.
+    /// The client's violation, found at the first byte that shows it, after `on` got everything before it: 1002 for
+    /// framing (§5), 1007 for text that is not UTF-8 (§8.1), 1008 for more than [`MESSAGE_FRAGMENTS_MAX`] fragments,
+    /// 1009 for a message of more than `message_bytes_max` bytes, judged from the headers.
     #[inline]
     pub fn decode(
         &mut self,
@@ -79,12 +78,12 @@ impl Decoder {
         }
     }
 
-    /// Whether nothing is partial: no frame under way, no message that waits for its next fragment.
+    /// Whether nothing is partial: no unfinished frame, and no message that waits for its next fragment.
     pub fn is_idle(&self) -> bool {
         self.partial.is_none()
     }
 
-    /// Heap bytes held for what is partial; 0 when idle.
+    /// Heap bytes held for partial frames and messages; 0 when idle.
     pub fn heap_bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| partial.heap_bytes())
     }
@@ -109,9 +108,9 @@ impl Decoder {
 
 type On<'a> = &'a mut dyn FnMut(Incoming<'_>) -> ControlFlow<()>;
 
-/// Why no further byte is looked at.
+/// Why the decoder reads no further.
 enum Stop {
-    /// A Close frame has come, or the caller has enough.
+    /// A Close frame came, or the caller broke off.
     Done,
     Broken(Violation),
 }
@@ -131,8 +130,8 @@ fn hand(on: On<'_>, incoming: Incoming<'_>) -> Result<(), Stop> {
     }
 }
 
-/// The hot path: hands on messages of one whole frame and whole control frames straight from the
-/// read buffer. Returns the rest, which starts with anything else.
+/// The hot path: passes on single-frame messages and control frames straight from the read buffer. Returns the
+/// remaining bytes, which start with anything else.
 #[inline]
 fn decode_whole<'b>(mut bytes: &'b mut [u8], message_bytes_max: usize, on: On<'_>) -> Result<&'b mut [u8], Stop> {
     while let Some(header) = parse_client_header(bytes)? {
@@ -141,7 +140,7 @@ fn decode_whole<'b>(mut bytes: &'b mut [u8], message_bytes_max: usize, on: On<'_
         if !whole || header.payload_bytes > received {
             break;
         }
-        // Fits: it is not more than what lies in `bytes`.
+        // The cast is exact: the payload is not longer than `bytes`.
         let payload_bytes = header.payload_bytes as usize;
         if payload_bytes > message_bytes_max && !header.opcode.is_control() {
             return Err(TOO_BIG.into());
@@ -174,13 +173,13 @@ fn hand_control(on: On<'_>, opcode: Opcode, payload: &[u8]) -> Result<(), Stop> 
 const TOO_BIG: Violation = Violation { code: CloseCode::TOO_BIG, reason: "a message above the size limit" };
 const TOO_MANY_FRAGMENTS: Violation = Violation { code: CloseCode::POLICY, reason: "a message of too many fragments" };
 
-/// What has arrived of a header, a frame, a message.
+/// The part that has arrived of a header, a frame, a message.
 #[derive(Debug, Default)]
 struct Partial {
     header: [u8; CLIENT_HEADER_BYTES_MAX],
     header_bytes: usize,
     frame: Option<Frame>,
-    /// The payload of a control frame under way, which may stand between two fragments.
+    /// The payload of an unfinished control frame, which may stand between two fragments.
     control: Vec<u8>,
     message: Option<Message>,
 }
@@ -214,7 +213,7 @@ enum Data {
 }
 
 impl Partial {
-    /// Takes bytes up to the end of the frame under way, at most, and returns the rest.
+    /// Takes bytes up to the end of the current frame, at most, and returns the rest.
     fn take<'b>(
         &mut self,
         mut bytes: &'b mut [u8],
@@ -225,7 +224,7 @@ impl Partial {
             let taken = self.take_header(bytes, message_bytes_max)?;
             bytes = &mut bytes[taken..];
         }
-        // After the header: a frame without payload is complete with it.
+        // A frame without payload is complete with its header.
         let Some(frame) = &mut self.frame else {
             return Ok(bytes);
         };
@@ -245,7 +244,7 @@ impl Partial {
         Ok(rest)
     }
 
-    /// Takes bytes of a header, and opens its frame when it is whole. Returns how many were taken.
+    /// Takes bytes of a header, and opens its frame once the header is whole. Returns how many bytes it took.
     fn take_header(&mut self, bytes: &[u8], message_bytes_max: usize) -> Result<usize, Violation> {
         let before = self.header_bytes;
         let copied = bytes.len().min(CLIENT_HEADER_BYTES_MAX - before);
@@ -263,7 +262,7 @@ impl Partial {
         }
     }
 
-    /// Judges a frame's place in the message and the message's size, RFC 6455 §5.4.
+    /// Checks a frame's place in the message and the message's size, RFC 6455 §5.4.
     fn open_frame(&mut self, header: &ClientHeader, message_bytes_max: usize) -> Result<(), Violation> {
         let (kind, bytes_max) = if header.opcode.is_control() {
             (FrameKind::Control(header.opcode), CONTROL_PAYLOAD_BYTES_MAX)

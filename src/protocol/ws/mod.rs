@@ -1,12 +1,12 @@
 //! The WebSocket protocol, RFC 6455, as pure functions: bytes in, values out.
 //!
-//! No I/O, clock, threads or randomness, and no noun of chat: the caller reads and writes sockets.
-//! In the order in which a connection meets them:
+//! It has no I/O, clock, threads, randomness or chat noun: the caller reads and writes the sockets. The parts, in the
+//! order in which a connection meets them:
 //!
 //! - [`handshake`]: the upgrade request's headers → the accept key, or a refusal with its status;
-//! - [`message`]: [`Decoder`], a client's byte stream → messages and control frames;
-//!   it uses [`frame`] for headers, [`mask`] for payloads, `utf8` for text;
-//! - [`frame`]: what the server sends, appended to a buffer, and where its frames end;
+//! - [`message`]: [`Decoder`], a client's byte stream → messages and control frames; it uses [`frame`] for headers,
+//!   [`mask`] for payloads, `utf8` for text;
+//! - [`frame`]: appends the server's frames to a buffer, and finds where frames end;
 //! - [`close`]: close codes and the [`Violation`] that ends a connection.
 
 pub mod close;

@@ -1,8 +1,8 @@
-//! Text of a message: checked at once where it is whole, as it arrives where it is not.
+//! Checks that a message's text is UTF-8: at once if it is whole, as it arrives if it is not.
 
 use super::close::Violation;
 
-/// The one answer to bytes that are no text (RFC 6455 §8.1).
+/// The answer to all bytes that are not text (RFC 6455 §8.1).
 const NOT_UTF8: Violation = Violation::payload("text that is not UTF-8");
 
 /// Checks a whole message.
@@ -15,14 +15,13 @@ pub(super) fn whole_text(bytes: &mut [u8]) -> Result<&mut str, Violation> {
     simdutf8::basic::from_utf8_mut(bytes).map_err(|_| NOT_UTF8)
 }
 
-/// Text that arrives in pieces cut anywhere, also inside a character.
+/// Text that arrives in pieces cut anywhere, even inside a character.
 ///
-/// Refuses at the first byte after which no valid text can follow. Its memory grows with the bytes
-/// received.
+/// It refuses at the first byte after which no valid text can follow. Its memory grows with the bytes received.
 #[derive(Debug, Default)]
 pub(super) struct TextBuffer {
     text: String,
-    /// The beginning of a character whose end has not arrived.
+    /// The start of a character whose end has not arrived.
     cut: [u8; 4],
     cut_bytes: u8,
 }
@@ -97,7 +96,7 @@ impl TextBuffer {
 mod tests {
     use super::*;
 
-    /// The index of the byte that is refused, or `None`; `pieces` bytes are given at a time.
+    /// The index of the refused byte, or `None`. The text is given in pieces of `pieces` bytes.
     fn refused_at(bytes: &[u8], pieces: usize) -> Option<usize> {
         let mut buffer = TextBuffer::default();
         for (n, piece) in bytes.chunks(pieces).enumerate() {

@@ -1,4 +1,4 @@
-//! `/api/auth/`: register, log in, refresh, log out, and who one is.
+//! `/api/auth/`: register, log in, refresh, log out, and the current user.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,16 +18,17 @@ use crate::domain::write::Outcome;
 use crate::ids::{FamilyId, UserId};
 use crate::limits;
 use crate::protocol::v0::json::Object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::auth::registration::{self, PASSWORD_CHARS};
 use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Client;
 use crate::rest::extract::{Caller, bearer_of};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
 use crate::rest::uploads::defaults;
-use crate::rest::{App, json_response};
 use crate::store::RegisterError;
 
-/// Everybody new follows this user, if there is one.
+/// Every new user follows this user, if it exists.
 const FOLLOWED_BY_ALL: &str = "sos";
 
 /// `POST login/`
@@ -36,7 +37,7 @@ pub async fn login(State(app): State<Arc<App>>, Client(client): Client, fields: 
     let login = fields.required("login", up_to(254), &mut faults);
     let password = fields.required("password", up_to(PASSWORD_CHARS), &mut faults);
     let (Some(login), Some(password)) = (login, password) else { return Err(faults.result().err().unwrap_or(wrong())) };
-    // Before the password is looked up: a change that comes meanwhile ends this login, too.
+    // Taken before the password is looked up, so that a password change in the meantime also ends this login.
     let family = FamilyId::begun(Timestamp::now());
     let Checked { user, hash } = check_password(&app, client, &login, password).await?;
     if app.store.credentials(&login.to_lowercase()).await?.is_none_or(|found| found.password_hash != hash) {
@@ -51,14 +52,14 @@ pub async fn login(State(app): State<Arc<App>>, Client(client): Client, fields: 
     Ok(json_response(StatusCode::OK, out))
 }
 
-/// Who gave the right password.
+/// A user who gave the right password.
 struct Checked {
     user: UserId,
-    /// What it was checked against.
+    /// The hash that the password matched.
     hash: String,
 }
 
-/// Every attempt is counted, and one that fails is logged: whence it came, not as whom.
+/// Counts every attempt. A failed one is logged with its address, but without the name.
 async fn check_password(app: &App, client: Option<IpAddr>, login: &str, password: String) -> Result<Checked> {
     let checked = try_password(app, client, login, password).await;
     let outcome = match &checked {
@@ -129,27 +130,27 @@ pub async fn register(State(app): State<Arc<App>>, Client(client): Client, field
     Ok(json_response(StatusCode::CREATED, out))
 }
 
-/// Everybody new gets the pictures that the operator has put there. The user is there, whatever becomes of it.
+/// Gives a new user the operator's default pictures. If that fails, the user stays registered.
 async fn give_pictures(app: &App, user: UserId, username: &str) {
-    let [avatar, cover_photo] = defaults::give(&app.media, username).await;
+    let [avatar, cover_photo] = defaults::give(app.media.root(), username).await;
     let patch = ProfilePatch { avatar, cover_photo, ..ProfilePatch::default() };
     if patch != ProfilePatch::default()
         && let Err(error) = app.store.change_profile(user, patch).await
     {
-        tracing::warn!(%error, "a new user does not get the pictures of new users");
+        tracing::warn!(%error, "cannot copy the default pictures for a new user");
     }
 }
 
-/// Everybody new follows [`FOLLOWED_BY_ALL`], as by following on one's own. The user is there, whatever becomes of it.
+/// Makes a new user follow [`FOLLOWED_BY_ALL`], like an ordinary follow. If that fails, the user stays registered.
 async fn follow_the_helpers(app: &App, user: UserId) {
     let helpers = match app.store.profile_by_name(FOLLOWED_BY_ALL).await {
         Ok(helpers) => helpers.filter(|helpers| helpers.is_active && helpers.id != user),
-        Err(error) => return tracing::warn!(%error, "a new user does not follow {FOLLOWED_BY_ALL}"),
+        Err(error) => return tracing::warn!(%error, "cannot make a new user follow {FOLLOWED_BY_ALL}"),
     };
     if let Some(helpers) = helpers
         && let Outcome::Refused(refusal) = app.store.write_feed(user, Action::Follow { user: helpers.id }).await
     {
-        tracing::warn!(?refusal, "a new user does not follow {FOLLOWED_BY_ALL}");
+        tracing::warn!(?refusal, "cannot make a new user follow {FOLLOWED_BY_ALL}");
     }
 }
 
@@ -178,7 +179,7 @@ pub async fn verify(State(app): State<Arc<App>>, caller: Caller) -> Result<Respo
     Ok(json_response(StatusCode::OK, out))
 }
 
-/// `POST logout/`: the caller's login ends, and that of a refresh token of the caller's that comes along.
+/// `POST logout/`: ends the caller's login, and that of the refresh token in the request if it is the caller's.
 pub async fn logout(State(app): State<Arc<App>>, caller: Caller, fields: Fields) -> Result<Response> {
     let token = ["refresh_token", "refresh"].iter().find_map(|name| fields.value(name)?.as_str());
     let refresh = token.and_then(|token| app.tokens.verify_refresh(token.trim(), Timestamp::now()).ok());
@@ -188,7 +189,7 @@ pub async fn logout(State(app): State<Arc<App>>, caller: Caller, fields: Fields)
 }
 
 /// `POST change-password/` with `current_password` or `old_password`, `new_password` and, if the client asks twice,
-/// `new_password_confirm`. Faults go by the name that came.
+/// `new_password_confirm`. Faults use the name that the client sent.
 pub async fn change_password(
     State(app): State<Arc<App>>,
     Client(client): Client,
@@ -203,7 +204,8 @@ pub async fn change_password(
     let new = fields.required("new_password", length, &mut faults);
     let again = fields.optional("new_password_confirm", up_to(PASSWORD_CHARS), &mut faults);
     faults.result()?;
-    let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+    let old = old.unwrap_or_default();
+    let new = new.unwrap_or_default();
     let mut faults = Faults::default();
     registration::check_strength("new_password", &new, &mut faults);
     if again.is_some_and(|again| !again.is_empty() && again != new) {
@@ -217,14 +219,14 @@ pub async fn change_password(
         Ok(_) | Err(_) => return Err(is_wrong()),
     };
     let new_hash = app.hasher.make(client, new).await?;
-    // Of two at the same time one is first, and the old password is no longer the other's to give.
+    // If two changes run at once, the second one fails here, because its old password is no longer right.
     if !app.logins.change_password(&caller.access, old_hash, new_hash).await? {
         return Err(is_wrong());
     }
     Ok(Json(json!({"message": "Contraseña cambiada exitosamente"})).into_response())
 }
 
-/// The caller's own profile under `user`.
+/// Writes the caller's own profile under `user`.
 async fn write_user(app: &App, object: &mut Object<'_>, user: UserId) -> Result<()> {
     let profile = app.store.profile(user).await?.ok_or(Unauthorized::NoUser)?;
     object.value("user", |out| app.presenter.profile(out, &profile, Some(user)));

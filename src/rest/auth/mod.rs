@@ -1,4 +1,4 @@
-//! Accounts: registering, logging in, tokens, one's own profile.
+//! Accounts: registration, login, tokens and the caller's own profile.
 
 pub mod account;
 pub mod profile;

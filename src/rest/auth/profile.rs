@@ -1,4 +1,4 @@
-//! `/api/auth/profile/`, `upload-avatar/` and `upload-cover/`: one's own profile, read and changed.
+//! `/api/auth/profile/`, `upload-avatar/` and `upload-cover/`: shows and changes the caller's own profile.
 
 use std::sync::Arc;
 
@@ -8,16 +8,18 @@ use axum::response::Response;
 
 use crate::domain::user::{PicturePatch, ProfilePatch, UserProfile};
 use crate::protocol::v0::json::Object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::auth::profile_fields;
 use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Caller;
 use crate::rest::form::Form;
 use crate::rest::people::profiles::profile_response;
-use crate::rest::uploads::upload::{self, Slot, Stored};
-use crate::rest::{App, json_response};
+use crate::rest::uploads::slots::{self, Slot};
+use crate::rest::uploads::upload::Stored;
 
-const AVATAR_ALONE: &[Slot] = &[upload::AVATAR];
-const COVER_ALONE: &[Slot] = &[upload::COVER];
+const AVATAR_ALONE: &[Slot] = &[slots::AVATAR];
+const COVER_ALONE: &[Slot] = &[slots::COVER];
 
 /// `GET profile/`, also as `users/profile/`
 pub async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
@@ -29,13 +31,13 @@ async fn own(app: &App, caller: &Caller) -> Result<Arc<UserProfile>> {
     Ok(app.store.profile(caller.id()).await?.ok_or(Unauthorized::NoUser)?)
 }
 
-/// `PATCH` and `PUT profile/`: what is not named stays.
+/// `PATCH` and `PUT profile/`: fields that are not named stay.
 pub async fn edit(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
-    let mut form = Form::read(&app.media, caller.id(), upload::PROFILE, request).await?;
+    let mut form = Form::read(&app.media, caller.id(), slots::PROFILE, request).await?;
     let before = own(&app, &caller).await?;
     let mut patch = profile_fields::patch(&form.fields, &before, &app.presenter)?;
-    let avatar = form.store(&app.media, upload::AVATAR.field).await?;
-    let cover = form.store(&app.media, upload::COVER.field).await?;
+    let avatar = form.store(&app.media, slots::AVATAR.field).await?;
+    let cover = form.store(&app.media, slots::COVER.field).await?;
     if let Some(file) = &avatar {
         patch.avatar = PicturePatch::Replace(file.path().to_owned());
     }
@@ -48,10 +50,11 @@ pub async fn edit(State(app): State<Arc<App>>, caller: Caller, request: Request)
     show(State(app), caller).await
 }
 
-/// Writes, and keeps the files only when that succeeded. In a task of its own: a request that is given up must not leave a
-/// committed profile without its pictures.
+/// Writes the patch, and keeps the new files only if that succeeds. It runs in a task of its own, so that a dropped
+/// request cannot leave a committed profile without its pictures.
 async fn write(app: &Arc<App>, caller: &Caller, patch: ProfilePatch, files: [Option<Stored>; 2]) -> Result<()> {
-    let (app, user) = (Arc::clone(app), caller.id());
+    let app = Arc::clone(app);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let left = app.store.change_profile(user, patch).await?.ok_or(Unauthorized::NoUser)?;
         files.into_iter().flatten().for_each(Stored::keep);
@@ -80,7 +83,7 @@ pub async fn upload_cover(State(app): State<Arc<App>>, caller: Caller, request: 
     Ok(picture_response(&app, &user, message, "cover_photo_url", &address))
 }
 
-/// Stores the file of the one slot, and makes it the user's.
+/// Stores the file sent for the one slot, and makes it the user's picture.
 async fn take_picture(
     app: &Arc<App>,
     caller: &Caller,
@@ -99,7 +102,7 @@ async fn take_picture(
     write(app, caller, patch, [Some(file), None]).await
 }
 
-/// What these endpoints say of a bad file: `{"error": text}`, also of one that is too large.
+/// The form in which these endpoints report a bad or too large file: `{"error": text}`.
 fn in_one_text(error: Error, slot: &Slot) -> Error {
     match error {
         Error::Hand(StatusCode::PAYLOAD_TOO_LARGE, _) => match slot.too_large() {

@@ -1,4 +1,4 @@
-//! What a user's own profile may become: the fields of a patch, all faults at once.
+//! Checks the fields of a profile patch, and reports all faults at once.
 
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ const NAME_CHARS: usize = 150;
 /// Characters of one interest, or of one text of a link.
 const LIST_TEXT_CHARS: usize = 200;
 
-/// What the fields say; what they do not name stays. A client may send the whole profile back as it got it: what is not to
-/// be changed here is passed over where it is the same.
+/// Reads a patch; fields that are not named stay. A client may send back the whole profile as it received it, so fields
+/// that cannot be changed here are ignored if they are the same.
 ///
 /// # Errors
 /// 400 with every fault.
@@ -27,7 +27,8 @@ pub fn patch(fields: &Fields, before: &UserProfile, presenter: &Presenter) -> Re
             faults.add(name, "Este campo no se puede cambiar.");
         }
     }
-    let (avatar, cover) = (presenter.avatar(before), before.cover_photo.as_deref());
+    let avatar = presenter.avatar(before);
+    let cover = before.cover_photo.as_deref();
     let cover = cover.and_then(|path| presenter.media(path)).unwrap_or_default();
     let patch = ProfilePatch {
         display_name: fields.0.contains_key("display_name").then(|| display_name(fields, &mut faults)),
@@ -62,7 +63,7 @@ fn name(fields: &Fields, name: &str, faults: &mut Faults) -> Option<String> {
     Some(text)
 }
 
-/// A list as its column holds it.
+/// A list as the JSON that its column stores.
 fn list(fields: &Fields, name: &str, is_right: fn(&Value) -> bool, faults: &mut Faults) -> Option<String> {
     let list = fields.json_list(name, faults)?;
     if !list.iter().all(is_right) {
@@ -86,8 +87,8 @@ fn is_short_text(text: &str) -> bool {
     text.chars().count() <= LIST_TEXT_CHARS && !text.chars().any(char::is_control)
 }
 
-/// An address of the web, or an object of short texts: what looks like an address in it is one of the web, too. Pages make
-/// links of them, and a link must not run anything.
+/// A web address, or an object of short texts in which everything that looks like an address is a web address. Pages
+/// turn them into links, and a link must not run a script.
 fn is_link(value: &Value) -> bool {
     let is_safe = |text: &str| is_short_text(text) && (!has_scheme(text) || is_web_address(text));
     match value {
@@ -99,7 +100,7 @@ fn is_link(value: &Value) -> bool {
     }
 }
 
-/// Would a browser take it for an address with a scheme, such as `javascript:`? It passes over blanks before it.
+/// Whether a browser would read it as an address with a scheme, such as `javascript:`. Browsers skip blanks before it.
 fn has_scheme(text: &str) -> bool {
     let scheme = text.split_once(':').map(|(scheme, _)| scheme.trim_start());
     scheme.is_some_and(|scheme| {
@@ -108,7 +109,7 @@ fn has_scheme(text: &str) -> bool {
     })
 }
 
-/// A picture that comes without a file: null or blank takes it away.
+/// A picture field without a file: null or blank removes the picture.
 fn picture(fields: &Fields, name: &str, current: &str, faults: &mut Faults) -> PicturePatch {
     match fields.0.get(name) {
         None => PicturePatch::Keep,

@@ -1,4 +1,4 @@
-//! What a new user must be: the fields of `register/`, all faults at once.
+//! Checks the fields of `register/`, and reports all faults at once.
 
 use crate::access::password;
 use crate::access::rate::TooMany;
@@ -7,7 +7,7 @@ use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Faults, Fields, Length, up_to};
 use crate::store::Accounts;
 
-/// More than anybody types; bounds what is hashed.
+/// Longer than any real password; bounds the work of hashing.
 pub const PASSWORD_CHARS: usize = 1024;
 
 const USERNAME: Length =
@@ -16,7 +16,7 @@ const DISPLAY_NAME: Length =
     Length { min: 2, max: 100, min_text: Some("El nombre para mostrar debe tener al menos 2 caracteres.") };
 const PASSWORD: Length = Length { min: 8, max: PASSWORD_CHARS, min_text: None };
 
-/// What stands in paths where users' names may stand, and what belongs to the house: nobody registers as one of these.
+/// Names that nobody may register: words that occur in paths in place of a username, and names that look official.
 const RESERVED: &[&str] = &[
     "admin",
     "api",
@@ -43,15 +43,15 @@ const RESERVED: &[&str] = &[
     "users",
 ];
 
-/// Is this name, in small letters, not to be had?
+/// Whether this lower-case name is reserved.
 pub fn is_reserved(username: &str) -> bool {
     RESERVED.contains(&username)
 }
 
-/// The new user without a password hash, and the password. `pay`: for the answer that an address or a name is taken.
+/// The new user without a password hash, and the password. `pay` counts the answer that an address or a name is taken.
 ///
 /// # Errors
-/// 400 with every fault, or what `pay` says.
+/// 400 with every fault, or the error of `pay`.
 pub async fn check(
     store: &dyn Accounts,
     fields: &Fields,
@@ -86,7 +86,7 @@ pub async fn check(
         faults.add("username", USERNAME_TAKEN);
     }
     faults.result()?;
-    // As in Django, fields are compared with each other only when each is right by itself.
+    // As in Django, fields are compared with each other only if each is valid by itself.
     let mut faults = Faults::default();
     if password != again {
         faults.add("password_confirm", "Las contraseñas no coinciden.");
@@ -178,7 +178,7 @@ pub fn address(fields: &Fields, name: &str, faults: &mut Faults) -> String {
     String::new()
 }
 
-/// `http`, `https` or `ftp`, as Django allows; never `javascript:`.
+/// `http`, `https` or `ftp`, as in Django; never `javascript:`.
 pub(super) fn is_web_address(text: &str) -> bool {
     let rest = text
         .split_once("://")
@@ -188,7 +188,7 @@ pub(super) fn is_web_address(text: &str) -> bool {
         && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>'))
 }
 
-/// Django's rule in short: a local part, one `@`, and a domain with a dot.
+/// Django's rule, simplified: a local part, one `@`, and a domain with a dot.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let local_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-.".contains(c);

@@ -1,4 +1,4 @@
-//! `/api/messaging/chats/<id>/messages/`: history, sending, edits, deletion, reactions and reads.
+//! `/api/messaging/chats/<id>/messages/`: lists, sends, edits and deletes messages, reacts to them and marks them read.
 
 use std::sync::Arc;
 
@@ -15,16 +15,17 @@ use crate::domain::chat::write::Action;
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{MessageId, RoomId};
 use crate::limits;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::chat::rooms::{require_participant, room_id};
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::paging::Listing;
 use crate::rest::posts::new_post::Draft;
-use crate::rest::{App, json_response};
 use crate::store::Position;
 
-/// `GET chats/<id>/messages/`, with `?since=` only what came later.
+/// `GET chats/<id>/messages/`; with `?since=` only later messages.
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>, uri: Uri) -> Result<Response> {
     let listing = Listing::of(&uri)?;
     let room = room_id(&room)?;
@@ -43,12 +44,12 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<
     })
 }
 
-/// A `+` that was not encoded arrives as a blank.
+/// Reads `since`. An unencoded `+` arrives as a blank.
 fn since(text: &str) -> Option<Timestamp> {
     Timestamp::from_client_text(text).or_else(|| Timestamp::from_client_text(&text.replace(' ', "+")))
 }
 
-/// Where reading is refused, a room is not told from none.
+/// When reading is refused, the answer is the same as for a room that does not exist.
 fn hidden(error: Error) -> Error {
     match error {
         Error::Detail(StatusCode::FORBIDDEN, _) => NOT_FOUND,
@@ -64,12 +65,13 @@ pub async fn send(
     request: Request,
 ) -> Result<Response> {
     let room = room_id(&room)?;
-    // Before the body: nobody uploads into a room that is not theirs.
+    // Checked before the body is read, so that nobody uploads into a foreign room.
     require_participant(&app, &caller, room).await?;
     let draft = Draft::read(&app.media, caller.id(), request).await?;
     let (message, file) = draft.finish(&app.media).await?;
-    // In a task of its own: a request that is given up must not leave a committed message without its file.
-    let (store, user) = (Arc::clone(&app.store), caller.id());
+    // In a task of its own, so that a dropped request cannot leave a committed message without its file.
+    let store = Arc::clone(&app.store);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let outcome = store.write(user, room, Action::Send(message)).await;
         if let (Outcome::Committed(_), Some(file)) = (&outcome, file) {
@@ -80,12 +82,12 @@ pub async fn send(
     match written.await.map_err(|error| Error::Internal(error.to_string()))? {
         Outcome::Committed(committed) => match committed.chat() {
             Some(ChatEvent::Sent(message)) => Ok(message_response(&app, StatusCode::CREATED, &caller, message)),
-            _ => Err(Error::Internal(format!("a message became {committed:?}"))),
+            _ => Err(Error::Internal(format!("sending a message committed {committed:?}"))),
         },
         Outcome::Twin(message) | Outcome::Repeated(message) => {
             Ok(message_response(&app, StatusCode::CREATED, &caller, &message))
         }
-        Outcome::Unchanged => Err(Error::Internal("a message changed nothing".to_owned())),
+        Outcome::Unchanged => Err(Error::Internal("sending a message changed nothing".to_owned())),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }
 }
@@ -96,7 +98,7 @@ fn message_response(app: &App, status: StatusCode, caller: &Caller, message: &Me
     json_response(status, out)
 }
 
-/// The room and the message that a path names.
+/// The room and message ids of a path.
 fn ids(room: &str, message: &str) -> Result<(RoomId, MessageId)> {
     Ok((room_id(room)?, message.parse().map_err(|_| NOT_FOUND)?))
 }
@@ -112,13 +114,13 @@ pub async fn show(
     current(&app, &caller, room, message).await
 }
 
-/// The message as it now is, in the caller's view.
+/// The message's current state, as the caller sees it.
 async fn current(app: &App, caller: &Caller, room: RoomId, message: MessageId) -> Result<Response> {
     let message = app.store.message(caller.id(), room, message).await?.ok_or(NOT_FOUND)?;
     Ok(message_response(app, StatusCode::OK, caller, &message))
 }
 
-/// `PATCH` and `PUT chats/<id>/messages/<mid>/`: new text for one's own text message.
+/// `PATCH` and `PUT chats/<id>/messages/<mid>/`: changes the text of the caller's own text message.
 pub async fn edit(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -156,7 +158,7 @@ pub async fn delete(
     }
 }
 
-/// `POST chats/<id>/messages/<mid>/react/`. Clients compare the texts.
+/// `POST chats/<id>/messages/<mid>/react/`. Clients compare the answer's texts.
 pub async fn react(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -177,7 +179,7 @@ pub async fn react(
             Some(ChatEvent::Reacted { added: false, .. }) => {
                 Ok(Json(json!({"message": "Reacción eliminada", "reacted": false})).into_response())
             }
-            _ => Err(Error::Internal(format!("a reaction became {committed:?}"))),
+            _ => Err(Error::Internal(format!("a reaction committed {committed:?}"))),
         },
         Outcome::Refused(refusal) => Err(refusal.into()),
         other => Err(Error::Internal(format!("a reaction ended as {other:?}"))),
@@ -188,12 +190,12 @@ pub async fn react(
 pub async fn mark_as_read(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Result<Response> {
     let room = room_id(&room)?;
     let mut total = 0;
-    // One transaction takes a bounded number of rows; more than a few rounds are left to the next call.
+    // One transaction takes a bounded number of rows. After a few rounds the rest is left to the next call.
     for _ in 0..READ_ROUNDS_MAX {
         let count = match app.store.write(caller.id(), room, Action::ReadAll).await {
             Outcome::Committed(committed) => match committed.chat() {
                 Some(ChatEvent::Read { count, .. }) => *count,
-                _ => return Err(Error::Internal(format!("a read became {committed:?}"))),
+                _ => return Err(Error::Internal(format!("marking as read committed {committed:?}"))),
             },
             Outcome::Refused(refusal) => return Err(refusal.into()),
             _ => 0,

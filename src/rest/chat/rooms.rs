@@ -1,4 +1,4 @@
-//! `/api/messaging/chats/`: rooms, their participants, and one's own settings of them.
+//! `/api/messaging/chats/`: rooms, their participants, and the caller's own settings of a room.
 
 use std::sync::Arc;
 
@@ -15,17 +15,18 @@ use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::protocol::v0::json::Object;
 use crate::protocol::v0::object;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::paging::{Listing, no_such_page};
-use crate::rest::{App, json_response};
 use crate::store::{NewRoomError, PageRequest};
 
-/// A room's id in a path.
+/// The room id of a path.
 ///
 /// # Errors
-/// 404, as Django's path converter.
+/// 404, like Django's path converter.
 pub fn room_id(text: &str) -> Result<RoomId> {
     text.parse().map_err(|_| NOT_FOUND)
 }
@@ -50,7 +51,7 @@ fn chat_type_of(text: &str) -> Result<ChatType> {
     ChatType::from_text(text).ok_or_else(|| Error::field("chat_type", format!("\"{text}\" no es una elección válida.")))
 }
 
-/// `GET chats/<id>/`, of large rooms with `?participants_page=`
+/// `GET chats/<id>/`; large rooms are paged by `?participants_page=`
 pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>, uri: Uri) -> Result<Response> {
     let listing = Listing::of(&uri)?;
     let number = match listing.value("participants_page").filter(|text| !text.is_empty()) {
@@ -79,7 +80,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, fields: Fields)
         "avatar": null,
     });
     let made = match (room.chat_type, room.others.as_slice()) {
-        // A pair has one private room, also when both open it at once.
+        // Two users have one private room, even if both open it at once.
         (ChatType::Private, &[other]) => {
             let account = app.store.account(other).await?.filter(|account| account.is_active);
             account.ok_or_else(unknown_users)?;
@@ -215,7 +216,8 @@ fn required_user(fields: &Fields) -> Result<UserId> {
     user_id("user_id", value)
 }
 
-/// A change of participants. That it was so already is no fault: the retry of a lost answer succeeds.
+/// Changes the participants. If the state was already as wanted that is no error, so that a retry after a lost answer
+/// succeeds.
 async fn change(app: &App, caller: &Caller, room: &str, action: Action, done: &str) -> Result<Response> {
     match app.store.write(caller.id(), room_id(room)?, action).await {
         Outcome::Refused(refusal) => Err(refusal.into()),
@@ -223,10 +225,10 @@ async fn change(app: &App, caller: &Caller, room: &str, action: Action, done: &s
     }
 }
 
-/// Is the caller a participant of an active room?
+/// Requires the caller to be a participant of an active room.
 ///
 /// # Errors
-/// 403, and those of the store.
+/// 403, and the store's errors.
 pub async fn require_participant(app: &App, caller: &Caller, room: RoomId) -> Result<()> {
     let admission = app.store.admission(room, caller.id()).await?;
     if admission.is_participant { Ok(()) } else { Err(FORBIDDEN) }

@@ -1,4 +1,4 @@
-//! `/api/users/follow/` and its kin: following, unfollowing, and who follows whom.
+//! `/api/users/follow/` and related paths: follows, unfollows, and lists of both.
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::domain::feed::write::Action;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
 use crate::rest::people::profiles::{by_name, people_response};
-use crate::rest::{App, write_answer};
+use crate::rest::write_answer;
 
 /// `POST users/follow/<username>/`, also as `users/<username>/follow/`
 pub async fn follow(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
@@ -29,7 +30,7 @@ pub async fn follow(State(app): State<Arc<App>>, caller: Caller, Path(name): Pat
     }
 }
 
-/// `DELETE users/unfollow/<username>/`. Somebody who was deactivated may be left, too.
+/// `DELETE users/unfollow/<username>/`. It also works on a deactivated user.
 pub async fn unfollow(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
     let user = app.store.profile_by_name(&name).await?;
     let user = user.ok_or_else(|| Error::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"))?;

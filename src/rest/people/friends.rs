@@ -1,4 +1,4 @@
-//! `/api/users/friends/` and `/api/users/friend-requests/`: friends, and how one becomes and ceases to be one.
+//! `/api/users/friends/` and `/api/users/friend-requests/`: lists, makes and ends friendships.
 
 use std::sync::Arc;
 
@@ -12,11 +12,13 @@ use crate::domain::feed::write::Action;
 use crate::domain::people::{FriendRequest, RequestStatus};
 use crate::ids::RequestId;
 use crate::protocol::v0::json::{self, Object};
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result, Unauthorized};
 use crate::rest::extract::Caller;
 use crate::rest::fields::Fields;
 use crate::rest::people::profiles::{by_name, people_response};
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::write_answer;
 
 /// `GET users/friends/`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
@@ -31,7 +33,7 @@ pub async fn list_of(State(app): State<Arc<App>>, caller: Caller, Path(name): Pa
     Ok(people_response(&app, &found))
 }
 
-/// `DELETE users/friends/<username>/`. Somebody who was deactivated may be left, too.
+/// `DELETE users/friends/<username>/`. It also works on a deactivated user.
 pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
     let user = app.store.profile_by_name(&name).await?;
     let user = user.ok_or_else(|| Error::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"))?;
@@ -39,7 +41,7 @@ pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Path(name): Pat
     Ok(Json(json!({"message": "Amistad eliminada"})).into_response())
 }
 
-/// `GET users/friend-requests/`: the open ones, to and from the caller.
+/// `GET users/friend-requests/`: the open requests to and from the caller.
 pub async fn requests(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
     let found = app.store.friend_requests(caller.id()).await?;
     let mut out = Vec::with_capacity(512 * (found.len() + 1));
@@ -89,7 +91,7 @@ pub async fn respond(
     Ok(Json(json!({"message": text})).into_response())
 }
 
-/// `DELETE users/friend-requests/<id>/`: one's own, withdrawn.
+/// `DELETE users/friend-requests/<id>/`: withdraws the caller's own request.
 pub async fn cancel(State(app): State<Arc<App>>, caller: Caller, Path(request): Path<String>) -> Result<Response> {
     let action = Action::CancelRequest { request: request_id(&request)? };
     write_answer::event(app.store.write_feed(caller.id(), action).await)?;

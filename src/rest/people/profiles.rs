@@ -1,4 +1,4 @@
-//! `/api/users/`: finding people, and opening a chat with somebody.
+//! `/api/users/`: finds people, and opens a chat with somebody.
 
 use std::sync::Arc;
 
@@ -9,17 +9,18 @@ use axum::response::Response;
 use crate::domain::user::{Person, UserProfile};
 use crate::limits;
 use crate::protocol::v0::json::{self, Object};
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::paging::Listing;
-use crate::rest::{App, json_response};
 use crate::store::PageOf;
 
 /// `GET users/` and `GET users/search/?q=`
 pub async fn search(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
     let listing = Listing::sized(&uri)?;
     let text = listing.value("q").or_else(|| listing.value("search")).unwrap_or_default();
-    // People write names as they mention them.
+    // People type names with an @, as in mentions.
     let text = text.trim().trim_start_matches('@').trim_start();
     let text: String = text.chars().take(limits::SEARCH_CHARS_MAX).collect();
     let found = app.store.search_people(caller.id(), &text, listing.page).await?;
@@ -47,10 +48,10 @@ pub async fn profile(State(app): State<Arc<App>>, caller: Caller, Path(name): Pa
     profile_response(&app, &caller, &user).await
 }
 
-/// A profile by itself: with both names, and what joins the caller and the user.
+/// A single profile: with both names, and the relation between the caller and the user.
 ///
 /// # Errors
-/// Those of the store.
+/// The store's errors.
 pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) -> Result<Response> {
     let person = match user.id == caller.id() {
         true => None,
@@ -58,7 +59,7 @@ pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) ->
     };
     let mut out = Vec::with_capacity(1024);
     app.presenter.profile(&mut out, user, Some(caller.id()));
-    // The profile is an object already: its last brace makes room for five keys more.
+    // The profile is already a whole object. Removing its closing brace makes room for five more keys.
     out.pop();
     out.push(b',');
     let mut more = Vec::with_capacity(256);
@@ -73,7 +74,7 @@ pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) ->
     Ok(json_response(StatusCode::OK, out))
 }
 
-/// `POST users/chat/<username>/`: the private room of the two, made if there is none.
+/// `POST users/chat/<username>/`: the private room of the two, made if it does not exist.
 pub async fn open_chat(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Response> {
     let other = by_name(&app, &name).await?;
     if other.id == caller.id() {
@@ -91,10 +92,10 @@ pub async fn open_chat(State(app): State<Arc<App>>, caller: Caller, Path(name): 
     Ok(json_response(if created { StatusCode::CREATED } else { StatusCode::OK }, out))
 }
 
-/// Somebody active.
+/// The active user with this name.
 ///
 /// # Errors
-/// 404, and those of the store.
+/// 404, and the store's errors.
 pub async fn by_name(app: &App, name: &str) -> Result<Arc<UserProfile>> {
     let found = app.store.profile_by_name(name).await?.filter(|user| user.is_active);
     found.ok_or_else(|| Error::hand(StatusCode::NOT_FOUND, "Usuario no encontrado"))

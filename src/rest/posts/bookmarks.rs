@@ -1,4 +1,4 @@
-//! `/api/posts/<id>/bookmark/`: posts that one wants to find again.
+//! `/api/posts/<id>/bookmark/`: adds and removes bookmarks.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
-use crate::rest::posts::post::{post_id, require_visible};
+use crate::rest::posts::paths::{post_id, require_visible};
 
-/// `POST posts/<id>/bookmark/`: of a post that one may see.
+/// `POST posts/<id>/bookmark/`, for a post that the caller may see.
 pub async fn add(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
     let post = post_id(&post)?;
     require_visible(&app, &caller, post).await?;
@@ -23,7 +23,7 @@ pub async fn add(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<S
     }
 }
 
-/// `DELETE posts/<id>/bookmark/`: one's own, also of a post that has become private.
+/// `DELETE posts/<id>/bookmark/`. It also works if the post has become private.
 pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
     match app.store.unbookmark(caller.id(), post_id(&post)?).await? {
         true => Ok(Json(json!({"message": "Post eliminado de favoritos"})).into_response()),

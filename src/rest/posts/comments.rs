@@ -12,27 +12,20 @@ use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::{CommentId, PostId};
 use crate::limits;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::form::Form;
 use crate::rest::paging::Listing;
 use crate::rest::posts::deletion;
-use crate::rest::posts::post::{post_id, require_visible};
-use crate::rest::uploads::upload::{self, Stored};
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::posts::paths::{locate, post_id, require_visible};
+use crate::rest::uploads::slots;
+use crate::rest::uploads::upload::Stored;
+use crate::rest::write_answer;
 
-/// A comment that a path names, with its post.
-///
-/// # Errors
-/// 404, and those of the store.
-pub async fn locate(app: &App, comment: &str) -> Result<(PostId, CommentId)> {
-    let comment = comment.parse().map_err(|_| NOT_FOUND)?;
-    let head = app.store.comment_head(comment).await?.ok_or(NOT_FOUND)?;
-    Ok((head.post, comment))
-}
-
-/// The pictures of a comment and of the replies that are shown with it.
+/// The pictures of a comment and of the replies shown with it.
 pub fn files_of(comment: &Comment) -> Vec<String> {
     comment.image.iter().cloned().chain(comment.replies.iter().flat_map(files_of)).collect()
 }
@@ -74,14 +67,15 @@ pub async fn create(
     request: Request,
 ) -> Result<Response> {
     let post = post_id(&post)?;
-    // Before the body: nobody uploads for a post that is hidden from them.
+    // Checked before the body is read, so that nobody uploads for a post they may not see.
     require_visible(&app, &caller, post).await?;
-    let mut form = Form::read(&app.media, caller.id(), upload::COMMENT, request).await?;
+    let mut form = Form::read(&app.media, caller.id(), slots::COMMENT, request).await?;
     let mut new = new_comment(post, &form.fields)?;
     let image = form.store(&app.media, "image").await?;
     new.image = image.as_ref().map(|image| image.path().to_owned());
-    // In a task of its own: a request that is given up must not leave a committed comment without its file.
-    let (store, user) = (Arc::clone(&app.store), caller.id());
+    // In a task of its own, so that a dropped request cannot leave a committed comment without its file.
+    let store = Arc::clone(&app.store);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let outcome = store.write_feed(user, Action::Comment(new)).await;
         if let (Outcome::Committed(_), Some(image)) = (&outcome, image) {
@@ -90,7 +84,7 @@ pub async fn create(
         outcome
     });
     let written = write_answer::event(written.await.map_err(|error| Error::Internal(error.to_string()))?)?;
-    let event = written.ok_or_else(|| Error::Internal("a comment changed nothing".to_owned()))?;
+    let event = written.ok_or_else(|| Error::Internal("writing a comment changed nothing".to_owned()))?;
     match write_answer::post_change(&event)? {
         PostChange::Commented { comment, .. } => Ok(comment_response(&app, StatusCode::CREATED, &caller, comment)),
         _ => Err(write_answer::unexpected(&event)),
@@ -134,7 +128,7 @@ pub async fn edit(
     let (post, comment) = locate(&app, &comment).await?;
     let mut faults = Faults::default();
     let content = fields.required("content", up_to(limits::COMMENT_CHARS_MAX), &mut faults);
-    // Who may not is told so, and not what is wrong with it.
+    // A caller who may not edit is told so, rather than what is wrong with the text.
     let is_own = app.store.comment_head(comment).await?.is_some_and(|head| head.author == caller.id());
     if is_own {
         faults.result()?;

@@ -1,4 +1,4 @@
-//! Deletions that take several writes: one transaction takes a bounded number of comments.
+//! Deletions that need several writes, because one transaction takes a bounded number of comments.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use crate::domain::feed::write::Action;
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::UserId;
 use crate::limits::{DELETION_PATIENCE, DELETION_WRITES_MAX};
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
-use crate::rest::{App, write_answer};
+use crate::rest::write_answer;
 
-/// From a write that was refused for the moment to the next try.
+/// The pause after a temporarily refused write.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The same write until `is_whole` of what it did; `left` is what no row names then. In a task of its own: a request that
-/// is given up leaves nothing half deleted.
+/// Repeats a write until `is_whole` accepts its event; `left` then returns the files that no row names any more. It
+/// runs in a task of its own, so that a dropped request leaves nothing half deleted.
 ///
 /// # Errors
-/// The refusal's; 503 also when it could not go on.
+/// The refusal's error; also 503 if it could not go on.
 pub async fn whole(
     app: Arc<App>,
     user: UserId,
@@ -35,20 +36,21 @@ pub async fn whole(
     tokio::spawn(deletion).await.map_err(|error| Error::Internal(error.to_string()))?
 }
 
-/// What has begun is not abandoned because the database is busy, or away for a moment.
+/// Retries a write. A deletion that has begun is not abandoned because the database is briefly busy or unreachable.
 async fn again<W: Future<Output = Outcome>>(
     mut write: impl FnMut() -> W,
     is_whole: impl Fn(&PostChange) -> bool,
     pause: Duration,
 ) -> Result<()> {
-    let (mut has_begun, mut refused_since) = (false, None);
+    let mut has_begun = false;
+    let mut refused_since = None;
     for _ in 0..DELETION_WRITES_MAX {
         let outcome = write().await;
         if let Outcome::Refused(refusal) = &outcome
             && has_begun
         {
             match refusal {
-                // Another deletion was quicker, or an answer to ours was lost.
+                // Another deletion was faster, or the answer to ours was lost.
                 Refusal::NoSuchPost | Refusal::NoSuchComment => return Ok(()),
                 Refusal::Busy | Refusal::Unavailable => {
                     let since = *refused_since.get_or_insert_with(Instant::now);
@@ -94,7 +96,7 @@ mod tests {
         committed(PostChange::CommentsDeleted { comments: Vec::new(), user: UserId::fresh(), comments_count: 0 })
     }
 
-    /// How the deletion ended, and how many outcomes it did not ask for.
+    /// How the deletion ended, and how many of the prepared outcomes it did not use.
     async fn run(outcomes: Vec<Outcome>) -> (Result<()>, usize) {
         let mut outcomes = outcomes.into_iter();
         let is_whole = |change: &PostChange| matches!(change, PostChange::Deleted);

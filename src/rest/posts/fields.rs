@@ -1,4 +1,4 @@
-//! What a post must be: the fields of `posts/`, all faults at once.
+//! Checks the fields of `posts/`, and reports all faults at once.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::rest::auth::registration::address;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Faults, Fields, up_to};
 
-/// What the fields say; what they do not name is `None`. A post's new fields and a patch are read alike.
+/// Reads the fields; those that are not named are `None`. New posts and patches are read alike.
 ///
 /// # Errors
 /// 400 with every fault.
@@ -60,7 +60,7 @@ pub fn new_post(fields: &Fields) -> Result<NewPost> {
     Ok(new)
 }
 
-/// The post as the patch leaves it must add up, too.
+/// Checks that the post is still consistent after the patch.
 ///
 /// # Errors
 /// 400.
@@ -113,7 +113,7 @@ fn too_many_images() -> String {
     format!("Asegúrese de que este campo no tenga más de {most} elementos.")
 }
 
-/// On the web, or on this server; nothing that could run.
+/// Whether it is an address on the web or on this server. It must not run a script.
 fn is_image_address(text: &str) -> bool {
     let has_place = ["http://", "https://", "/"].iter().any(|start| text.starts_with(start));
     has_place && text.chars().count() <= chars::IMAGE && !text.contains(|c: char| c.is_whitespace() || c.is_control())
@@ -123,10 +123,10 @@ fn stored_list(images: &str) -> Result<Vec<Value>> {
     serde_json::from_str(images).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// The stored list must have room for one more address.
+/// Checks that the stored list has room for one more address.
 ///
 /// # Errors
-/// 400 when it is full; 500: the list is none.
+/// 400 if it is full; 500 if it is not a list.
 pub fn check_room(images: &str) -> Result<()> {
     let is_full = stored_list(images)?.len() >= limits::POST_IMAGES_MAX;
     if is_full { Err(Error::field("images", too_many_images())) } else { Ok(()) }
@@ -135,7 +135,7 @@ pub fn check_room(images: &str) -> Result<()> {
 /// The stored list with one more address.
 ///
 /// # Errors
-/// 500: the list is none.
+/// 500 if it is not a list.
 pub fn with_image(images: &str, address: String) -> Result<String> {
     let mut list = stored_list(images)?;
     list.push(Value::String(address));

@@ -5,6 +5,7 @@ pub mod comments;
 pub mod deletion;
 pub mod fields;
 pub mod new_post;
+pub mod paths;
 pub mod post;
 pub mod reactions;
 pub mod stats;

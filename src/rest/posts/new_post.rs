@@ -1,4 +1,4 @@
-//! A message that comes by REST: its fields and its file, until it is ready to be written.
+//! Reads a message sent by REST, its fields and file, until it is ready to be written.
 
 use axum::extract::Request;
 
@@ -11,9 +11,10 @@ use crate::rest::auth::registration::address;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::{Faults, Fields, up_to};
 use crate::rest::form::Form;
-use crate::rest::uploads::upload::{self, Kind, MediaDir, Stored};
+use crate::rest::uploads::slots::{self, Kind};
+use crate::rest::uploads::upload::{MediaDir, Stored};
 
-/// What `send_message/` got.
+/// The body of `send_message/`.
 #[derive(Debug)]
 pub struct Draft(Form);
 
@@ -21,15 +22,15 @@ impl Draft {
     /// Reads a user's body; files go to the media folder's waiting room.
     ///
     /// # Errors
-    /// 400, 408, 413, 415 as the body deserves; 503 when too many upload.
+    /// 400, 408, 413 or 415 for a bad body; 503 if too many uploads are running.
     pub async fn read(media: &MediaDir, user: UserId, request: Request) -> Result<Self> {
-        Form::read(media, user, upload::MESSAGE, request).await.map(Self)
+        Form::read(media, user, slots::MESSAGE, request).await.map(Self)
     }
 
-    /// Checks the fields and moves the file to its place. The file goes again unless it is kept.
+    /// Checks the fields and moves the file to its place. The file is deleted again unless it is kept.
     ///
     /// # Errors
-    /// 400 with every fault; 503 when the file cannot be stored.
+    /// 400 with every fault; 503 if the file cannot be stored.
     pub async fn finish(self, media: &MediaDir) -> Result<(NewMessage, Option<Stored>)> {
         let Self(Form { fields, mut files }) = self;
         let mut message = check(&fields, files.first().map(|file| file.slot().kind))?;
@@ -72,7 +73,8 @@ fn check(fields: &Fields, attached: Option<Kind>) -> Result<NewMessage> {
     Ok(message)
 }
 
-/// The sender's own name for a message. One that is not right is a fault: passed over, a repetition would be stored twice.
+/// The sender's own name for a message. An invalid one is a fault: if it were ignored, a repetition would be stored
+/// twice.
 fn client_id(fields: &Fields, faults: &mut Faults) -> Option<String> {
     let value = fields.value("client_id")?;
     let name = value.as_str().filter(|name| text::is_client_id(name));
@@ -83,7 +85,7 @@ fn client_id(fields: &Fields, faults: &mut Faults) -> Option<String> {
     name.map(str::to_owned)
 }
 
-/// As sent; a file says what a message is where the client does not. Some kinds only the backend writes.
+/// The type that the client sent, or else the type of the file. Some types only the backend may write.
 fn message_type(fields: &Fields, attached: Option<Kind>, faults: &mut Faults) -> MessageType {
     let text = fields.optional("message_type", up_to(15), faults).unwrap_or_default();
     match MessageType::from_text(if text.is_empty() { "text" } else { &text }) {

@@ -1,4 +1,4 @@
-//! `/api/posts/`: posts listed, published, shown, edited, deleted.
+//! `/api/posts/`: lists, publishes, shows, edits and deletes posts.
 
 use std::sync::Arc;
 
@@ -9,38 +9,25 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::domain::event::Committed;
 use crate::domain::feed::event::PostChange;
-use crate::domain::feed::post::{Post, PostHead, PostList, PostPatch};
+use crate::domain::feed::post::{Post, PostList, PostPatch};
 use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::PostId;
 use crate::limits;
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::form::Form;
 use crate::rest::paging::Listing;
 use crate::rest::people::profiles::by_name;
+use crate::rest::posts::paths::post_id;
 use crate::rest::posts::{comments, deletion, fields};
-use crate::rest::uploads::orphans;
-use crate::rest::uploads::upload::{self, Stored};
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::uploads::litter;
+use crate::rest::uploads::slots;
+use crate::rest::uploads::upload::Stored;
+use crate::rest::write_answer;
 use crate::store::Position;
-
-/// A post's id in a path.
-///
-/// # Errors
-/// 404, as Django's path converter.
-pub fn post_id(text: &str) -> Result<PostId> {
-    text.parse().map_err(|_| NOT_FOUND)
-}
-
-/// What decides on rights, of a post that the caller may see.
-///
-/// # Errors
-/// 404 when there is none, 403 for somebody else's private post.
-pub async fn require_visible(app: &App, caller: &Caller, post: PostId) -> Result<PostHead> {
-    let head = app.store.post_head(post).await?.ok_or(NOT_FOUND)?;
-    if head.is_visible_to(caller.id()) { Ok(head) } else { Err(FORBIDDEN) }
-}
 
 /// `GET posts/?friends_only=`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
@@ -50,7 +37,7 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Resu
     answer_list(&app, &caller, &listing, which).await
 }
 
-/// `GET users/<username>/posts/`: the public ones; one's own are all shown to oneself.
+/// `GET users/<username>/posts/`: the public posts; authors also see their private ones.
 pub async fn list_of(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -96,7 +83,7 @@ async fn shown(app: &App, caller: &Caller, id: PostId) -> Result<Response> {
     Ok(post_response(app, StatusCode::OK, caller, &post))
 }
 
-/// Files in their places. They go again unless they are kept.
+/// Stored files. They are deleted again unless they are kept.
 #[derive(Default)]
 struct Files {
     image: Option<Stored>,
@@ -117,14 +104,14 @@ impl Files {
         [self.image, self.video, self.thumbnail].into_iter().flatten().for_each(Stored::keep);
     }
 
-    /// The picture's address, as a post's `images` hold it.
+    /// The picture's address, in the form of a post's `images`.
     fn image_address(&self, app: &App) -> Option<String> {
         self.image.as_ref().and_then(|image| app.presenter.media(image.path()))
     }
 }
 
-/// Writes, and keeps the files only when that succeeded; `left` is what the post names no more then. In a task of its own:
-/// a request that is given up must not leave a committed post without its files.
+/// Writes, and keeps the new files only if that succeeds; `left` are the files that the post then no longer names. It
+/// runs in a task of its own, so that a dropped request cannot leave a committed post without its files.
 async fn write(
     app: &Arc<App>,
     caller: &Caller,
@@ -133,7 +120,8 @@ async fn write(
     left: Vec<String>,
     turn: Option<Turn>,
 ) -> Result<Option<Arc<Committed>>> {
-    let (app, user) = (Arc::clone(app), caller.id());
+    let app = Arc::clone(app);
+    let user = caller.id();
     let written = tokio::spawn(async move {
         let outcome = app.store.write_feed(user, action).await;
         drop(turn);
@@ -146,8 +134,8 @@ async fn write(
     write_answer::event(written.await.map_err(|error| Error::Internal(error.to_string()))?)
 }
 
-/// Edits of a post wait for each other from their look at the post to their commit: what an edit keeps of the list of
-/// pictures is what the one before it left. Posts share turns by their ids.
+/// Edits of one post run one at a time, from reading the post to the commit, so that each edit keeps the pictures that
+/// the one before it left. Several posts share a lock, chosen by their ids.
 static TURNS: [Mutex<()>; 64] = [const { Mutex::const_new(()) }; 64];
 
 type Turn = MutexGuard<'static, ()>;
@@ -156,33 +144,33 @@ async fn turn(post: PostId) -> Turn {
     TURNS[usize::from(post.0.as_bytes()[15]) % TURNS.len()].lock().await
 }
 
-/// The post, if it is the caller's.
+/// The post, if it belongs to the caller.
 async fn own(app: &App, caller: &Caller, id: PostId) -> Result<Post> {
     let post = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
     if post.user.id == caller.id() { Ok(post) } else { Err(FORBIDDEN) }
 }
 
-/// The files of a post and of the comments that are shown with it; others are found by the sweep.
+/// The files of a post and of the comments shown with it; the sweep finds the files of other comments.
 fn files_of(post: &Post) -> Vec<String> {
     let own = [&post.video, &post.thumbnail].into_iter().flatten().cloned();
-    own.chain(orphans::addresses(&post.images)).chain(post.comments.iter().flat_map(comments::files_of)).collect()
+    own.chain(litter::addresses(&post.images)).chain(post.comments.iter().flat_map(comments::files_of)).collect()
 }
 
-/// What a post will not name any more once it is patched.
+/// The files that the post no longer names after the patch.
 fn files_left(before: &Post, patch: &PostPatch) -> Vec<String> {
     let replaced = [(&before.video, &patch.video), (&before.thumbnail, &patch.thumbnail)];
     let mut left: Vec<String> =
         replaced.iter().filter_map(|(old, new)| old.as_ref().filter(|_| new.is_some())).cloned().collect();
     if let Some(images) = &patch.images {
-        let kept = orphans::addresses(images);
-        left.extend(orphans::addresses(&before.images).into_iter().filter(|image| !kept.contains(image)));
+        let kept = litter::addresses(images);
+        left.extend(litter::addresses(&before.images).into_iter().filter(|image| !kept.contains(image)));
     }
     left
 }
 
 /// `POST posts/`
 pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response> {
-    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
+    let form = Form::read(&app.media, caller.id(), slots::POST, request).await?;
     let mut new = fields::new_post(&form.fields)?;
     if form.has_file("image") {
         fields::check_room(&new.images)?;
@@ -195,7 +183,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     new.thumbnail = files.thumbnail.as_ref().map(|thumbnail| thumbnail.path().to_owned());
     let action = Action::Publish { post: PostId::fresh(), new: Box::new(new) };
     let written = write(&app, &caller, action, files, Vec::new(), None).await?;
-    let event = written.ok_or_else(|| Error::Internal("a post changed nothing".to_owned()))?;
+    let event = written.ok_or_else(|| Error::Internal("publishing a post changed nothing".to_owned()))?;
     match write_answer::post_change(&event)? {
         PostChange::Created(post) => Ok(post_response(&app, StatusCode::CREATED, &caller, post)),
         _ => Err(write_answer::unexpected(&event)),
@@ -210,11 +198,11 @@ pub async fn edit(
     request: Request,
 ) -> Result<Response> {
     let id = post_id(&post)?;
-    // Before the body: nobody uploads for a post that is not theirs.
+    // Checked before the body is read, so that nobody uploads for a foreign post.
     own(&app, &caller, id).await?;
-    let form = Form::read(&app.media, caller.id(), upload::POST, request).await?;
+    let form = Form::read(&app.media, caller.id(), slots::POST, request).await?;
     let mut patch: PostPatch = fields::patch(&form.fields)?;
-    // A body may take minutes, and the post another shape meanwhile.
+    // Reading the body may take minutes, so the post is read again.
     let turn = turn(id).await;
     let before = own(&app, &caller, id).await?;
     fields::check_patched(&before, &patch)?;

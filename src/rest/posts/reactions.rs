@@ -1,4 +1,4 @@
-//! `/api/posts/…/react/`, `share/` and `comments/…/like/`: what one does to others' posts and comments.
+//! `/api/posts/…/react/`, `share/` and `comments/…/like/`: reactions to posts and comments.
 
 use std::sync::Arc;
 
@@ -14,24 +14,25 @@ use crate::domain::feed::post::PostReactionType;
 use crate::domain::feed::write::Action;
 use crate::protocol::v0::json::Object;
 use crate::protocol::v0::post::{five_counts, three_counts};
+use crate::rest::answer::json_response;
+use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
-use crate::rest::posts::comments::locate;
-use crate::rest::posts::post::post_id;
-use crate::rest::{App, json_response, write_answer};
+use crate::rest::posts::paths::{locate, post_id};
+use crate::rest::write_answer;
 
-/// A share's words, in characters.
+/// The longest message of a share, in characters.
 const SHARE_CHARS_MAX: usize = 200;
-/// Clients compare this text to learn that a reaction is off.
+/// Clients compare this text to see that a reaction was removed.
 const REACTION_REMOVED: &str = "Reacción eliminada";
 
-/// Writes and hands over what happened; `None` when it was so already.
+/// Writes, and returns the event; `None` if nothing changed.
 async fn write(app: &App, caller: &Caller, action: Action) -> Result<Option<Arc<Committed>>> {
     write_answer::event(app.store.write_feed(caller.id(), action).await)
 }
 
-/// The same for what always changes something.
+/// The same for writes that always change something.
 async fn change(app: &App, caller: &Caller, action: Action) -> Result<Arc<Committed>> {
     let kind = action.kind();
     write(app, caller, action).await?.ok_or_else(|| Error::Internal(format!("{kind} changed nothing")))
@@ -68,7 +69,7 @@ pub async fn react(
     Ok(json_response(if reaction.is_some() { StatusCode::CREATED } else { StatusCode::OK }, out))
 }
 
-/// `DELETE posts/<id>/react/`. Of a post that has become private the caller learns no counts.
+/// `DELETE posts/<id>/react/`. If the post has become private, the answer has no counts.
 pub async fn unreact(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<String>) -> Result<Response> {
     let event = change(&app, &caller, Action::Unreact { post: post_id(&post)? }).await?;
     let post = write_answer::post_event(&event)?;
@@ -123,7 +124,7 @@ pub async fn like_comment(
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-/// `DELETE posts/comments/<id>/like/`. Of a post that has become private the caller learns no count.
+/// `DELETE posts/comments/<id>/like/`. If the post has become private, the answer has no count.
 pub async fn unlike_comment(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `/api/users/<username>/posts/stats/` and `/api/posts/my-reactions-count/`: what is added up over posts.
+//! `/api/users/<username>/posts/stats/` and `/api/posts/my-reactions-count/`: totals over posts.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::rest::App;
+use crate::rest::app::App;
 use crate::rest::error::Result;
 use crate::rest::extract::Caller;
 use crate::rest::people::profiles::by_name;
@@ -35,7 +35,7 @@ pub async fn of_author(State(app): State<Arc<App>>, caller: Caller, Path(name): 
     Ok(Json(body).into_response())
 }
 
-/// `GET posts/my-reactions-count/`: those that the caller has given.
+/// `GET posts/my-reactions-count/`: the reactions that the caller has given.
 pub async fn given(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
     let given = app.store.reactions_given(caller.id()).await?;
     let body = json!({

@@ -1,4 +1,4 @@
-//! `/api/media/albums/`: pregon keeps no albums, and says so in the shape that pages of albums read.
+//! `/api/media/albums/`: pregon stores no albums, and answers in the form that album pages read.
 
 use axum::Json;
 use axum::extract::Path;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::rest::extract::Caller;
 
-/// Characters of a name that are said back.
+/// The longest name that is repeated in an answer, in characters.
 const NAME_CHARS: usize = 100;
 
 /// `GET media/albums/`: none.
@@ -14,7 +14,7 @@ pub async fn list(_caller: Caller) -> Json<Value> {
     Json(json!([]))
 }
 
-/// `GET media/albums/…/<name>/`: an album of this name, with nothing in it.
+/// `GET media/albums/…/<name>/`: an empty album of this name.
 pub async fn show(_caller: Caller, Path(path): Path<String>) -> Json<Value> {
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let name: String = name.chars().take(NAME_CHARS).collect();

@@ -1,21 +1,20 @@
-//! Pictures that the operator gives to new users: copied from the media folder's `defaults`, a copy for each user.
+//! The operator's default pictures: copied from the media folder's `defaults` for each new user.
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::domain::user::PicturePatch;
-use crate::rest::uploads::upload::{MediaDir, Passing, WAITING_ROOM};
+use crate::rest::uploads::passing::{Passing, WAITING_ROOM};
 
-/// A picture that may be there, and what copies of it are called.
+/// A picture that may exist, and the names of its copies.
 struct Gift {
     /// Below the media root.
     original: &'static str,
-    /// Where copies are: a folder within the one of uploads, as the older backend has it.
+    /// The folder of the copies within the one of uploads, as in the older backend.
     folder: &'static str,
-    /// The end of a copy's name, behind the user's.
+    /// The end of a copy's name, after the username.
     ending: &'static str,
 }
 
@@ -24,11 +23,12 @@ const GIFTS: [Gift; 2] = [
     Gift { original: "defaults/default-cover.png", folder: "covers/covers", ending: "_cover.png" },
 ];
 
-/// A new user's avatar and cover. One that is not there, or cannot be copied, is none: users without pictures have a
+/// A new user's avatar and cover, in the media folder `root`. `None` for one that does not exist or cannot be copied: users without pictures get a
 /// drawing.
-pub async fn give(media: &Arc<MediaDir>, username: &str) -> [PicturePatch; 2] {
-    let (media, username) = (Arc::clone(media), username.to_owned());
-    let copied = tokio::task::spawn_blocking(move || GIFTS.map(|gift| copy(media.root(), &gift, &username)));
+pub async fn give(root: &Path, username: &str) -> [PicturePatch; 2] {
+    let root = root.to_owned();
+    let username = username.to_owned();
+    let copied = tokio::task::spawn_blocking(move || GIFTS.map(|gift| copy(&root, &gift, &username)));
     copied.await.unwrap_or_default()
 }
 
@@ -38,13 +38,13 @@ fn copy(root: &Path, gift: &Gift, username: &str) -> PicturePatch {
         Ok(()) => PicturePatch::Replace(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => PicturePatch::Keep,
         Err(error) => {
-            tracing::warn!(%error, original = gift.original, "a new user does not get the picture of new users");
+            tracing::warn!(%error, original = gift.original, "cannot copy a default picture for a new user");
             PicturePatch::Keep
         }
     }
 }
 
-/// The copy is there at once or not at all.
+/// Copies a file. The copy appears whole or not at all.
 fn copy_to(root: &Path, original: &str, path: &str) -> io::Result<()> {
     let waiting = root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
     let place = root.join(path);
@@ -61,7 +61,7 @@ fn copy_to(root: &Path, original: &str, path: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Is this path below the media root the name of such a copy?
+/// Whether this path below the media root is the name of such a copy.
 pub fn is_copy(path: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -76,14 +76,15 @@ mod tests {
     #[tokio::test]
     async fn what_the_operator_has_not_given_nobody_gets() {
         let folder = tempfile::tempdir().unwrap();
-        let media = Arc::new(MediaDir::open(folder.path().to_owned()).unwrap());
-        assert_eq!(give(&media, "ana").await, [PicturePatch::Keep, PicturePatch::Keep]);
-        std::fs::create_dir(media.root().join("defaults")).unwrap();
-        std::fs::write(media.root().join("defaults/default-cover.png"), b"cover").unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join(WAITING_ROOM)).unwrap();
+        assert_eq!(give(root, "ana").await, [PicturePatch::Keep, PicturePatch::Keep]);
+        std::fs::create_dir(root.join("defaults")).unwrap();
+        std::fs::write(root.join("defaults/default-cover.png"), b"cover").unwrap();
         let path = "covers/covers/ana_cover.png";
-        assert_eq!(give(&media, "ana").await, [PicturePatch::Keep, PicturePatch::Replace(path.to_owned())]);
-        assert_eq!(std::fs::read(media.root().join(path)).unwrap(), b"cover");
-        assert_eq!(std::fs::read_dir(media.root().join(WAITING_ROOM)).unwrap().count(), 0);
+        assert_eq!(give(root, "ana").await, [PicturePatch::Keep, PicturePatch::Replace(path.to_owned())]);
+        assert_eq!(std::fs::read(root.join(path)).unwrap(), b"cover");
+        assert_eq!(std::fs::read_dir(root.join(WAITING_ROOM)).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! What a form's part is called, and whether it is a file, from its Content-Disposition as programs write it.
+//! Reads a form part's Content-Disposition, as different programs write it: its name, and whether it is a file.
 
 use axum::http::{HeaderMap, header};
 
-/// The two parameters that count.
+/// The two parameters that matter.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Disposition {
     /// The field.
     pub name: String,
-    /// The file's name: a part with one is a file. Empty where a form's file input was left empty.
+    /// The file's name. A part that has one is a file. It is empty if a form's file input was left empty.
     pub file_name: Option<String>,
 }
 
 impl Disposition {
-    /// From a part's headers. Parameters come in any order and case; `filename*` (RFC 8187) counts before `filename`.
+    /// Reads a part's headers. Parameters come in any order and case; `filename*` (RFC 8187) wins over `filename`.
     pub fn of(headers: &HeaderMap) -> Self {
         let bytes = headers.get(header::CONTENT_DISPOSITION).map(|value| value.as_bytes()).unwrap_or_default();
         let mut found = Self::default();
@@ -33,7 +33,7 @@ impl Disposition {
     }
 }
 
-/// The first parameter's name in small letters, its value without quotes, and what comes behind the next semicolon.
+/// The first parameter's name in lower case, its value without quotes, and the text after the next semicolon.
 fn parameter(bytes: &[u8]) -> (String, Vec<u8>, &[u8]) {
     let end = bytes.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(bytes.len());
     let name = String::from_utf8_lossy(&bytes[..end]).trim().to_ascii_lowercase();
@@ -45,7 +45,7 @@ fn parameter(bytes: &[u8]) -> (String, Vec<u8>, &[u8]) {
     if let Some(mut quoted) = rest.strip_prefix(b"\"") {
         loop {
             match quoted {
-                // Browsers escape quotes alone; a backslash before anything else is part of a path.
+                // Browsers escape only quotes; a backslash before anything else is part of a path.
                 [b'\\', escaped @ (b'"' | b'\\'), left @ ..] => {
                     value.push(*escaped);
                     quoted = left;
@@ -73,7 +73,7 @@ fn parameter(bytes: &[u8]) -> (String, Vec<u8>, &[u8]) {
     (name, value, rest)
 }
 
-/// UTF-8, or Latin-1 where it is none.
+/// Decodes UTF-8, or else Latin-1.
 fn text(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
 }
@@ -82,7 +82,9 @@ fn text(bytes: &[u8]) -> String {
 fn decoded(value: &[u8]) -> Option<String> {
     let value = std::str::from_utf8(value).ok()?;
     let mut parts = value.splitn(3, '\'');
-    let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    let charset = parts.next()?;
+    let _language = parts.next()?;
+    let encoded = parts.next()?;
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(encoded).collect();
     (charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("iso-8859-1")).then(|| text(&bytes))
 }

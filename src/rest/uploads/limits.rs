@@ -1,4 +1,4 @@
-//! Turns to upload: few at the same time, fewer of one user, and none for ever.
+//! Turns to upload: few at the same time, fewer for one user, and none for ever.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -13,32 +13,32 @@ use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::too_slow;
 
-/// The uploads that each user has under way, oldest first; who has none is not in it.
+/// The running uploads of each user, oldest first. Users without one are not in it.
 #[derive(Debug, Default)]
 pub struct Turns(Mutex<HashMap<UserId, VecDeque<Arc<Notify>>>>);
 
-/// One upload under way, until it is dropped.
+/// One running upload. Dropping it ends the turn.
 #[derive(Debug)]
 pub struct Turn<'a> {
     turns: &'a Turns,
     user: UserId,
-    /// Rung when somebody who has less needs this turn.
+    /// Notified when a user with fewer uploads needs this turn.
     lost: Arc<Notify>,
 }
 
 impl Turns {
-    /// One more upload of a user. Where all turns are taken, the oldest upload of whoever has most gives way to whoever has
-    /// less.
+    /// Starts one more upload of a user. If all turns are taken, the user with the most uploads loses the oldest one to
+    /// a user with fewer.
     ///
     /// # Errors
-    /// 503 when the user's turns are taken, or all are and nobody has more.
+    /// 503 if the user's turns are taken, or if all are and nobody has more.
     pub fn take(&self, user: UserId) -> Result<Turn<'_>> {
         let mut taken = self.lock();
         let own = taken.get(&user).map_or(0, VecDeque::len);
         if own >= limits::USER_UPLOADS_MAX {
             return Err(Error::Unavailable);
         }
-        // At most as many entries as turns, so looking through them is nothing beside an upload.
+        // There are at most as many entries as turns, so scanning them costs little beside an upload.
         if taken.values().map(VecDeque::len).sum::<usize>() >= limits::UPLOADS_MAX {
             let most = taken.values_mut().max_by_key(|uploads| uploads.len());
             let oldest = most.filter(|most| most.len() > own + 1).and_then(VecDeque::pop_front);
@@ -55,10 +55,10 @@ impl Turns {
 }
 
 impl Turn<'_> {
-    /// Waits for what comes next of the upload.
+    /// Waits for the upload's next step.
     ///
     /// # Errors
-    /// 503 when somebody else has this turn now.
+    /// 503 if another user got this turn in the meantime.
     pub async fn keep<T>(&self, next: impl Future<Output = T>) -> Result<T> {
         tokio::select! {
             biased;
@@ -79,7 +79,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// How fast an upload must come: no piece may be long in coming, nor may many small ones add up to for ever.
+/// The minimum speed of an upload: no piece may take long, and many small ones may not add up to for ever.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     began: Instant,
@@ -87,15 +87,15 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Of an upload that begins now and has this time, however small it is.
+    /// The pace of an upload that begins now and may take `grace`, however small it is.
     pub fn starting(grace: Duration) -> Self {
         Self { began: Instant::now(), grace }
     }
 
-    /// Waits for the next piece of an upload of which so many bytes have come.
+    /// Waits for the next piece of an upload of which `came_bytes` have arrived.
     ///
     /// # Errors
-    /// 408 when it does not come in time.
+    /// 408 if it does not arrive in time.
     pub async fn keep<T>(self, came_bytes: usize, piece: impl Future<Output = T>) -> Result<T> {
         let due = self.due(came_bytes).min(Instant::now() + limits::BODY_TIMEOUT);
         timeout_at(due, piece).await.map_err(|_| too_slow())
@@ -132,7 +132,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_who_hold_all_turns_give_way() {
-        let (turns, mut held) = (Turns::default(), Vec::new());
+        let turns = Turns::default();
+        let mut held = Vec::new();
         for _ in 0..limits::UPLOADS_MAX / limits::USER_UPLOADS_MAX {
             let user = UserId::fresh();
             held.extend((0..limits::USER_UPLOADS_MAX).map(|_| turns.take(user).unwrap()));

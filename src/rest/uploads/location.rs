@@ -1,19 +1,19 @@
-//! Where a picture was taken goes out of it, in place: the file keeps its length, its orientation and its colours.
+//! Removes the place where a picture was taken, in place: the file keeps its length, orientation and colours.
 //!
-//! What cameras write beside a picture is found by its structure and blanked: the GPS part of EXIF, the maker's notes, XMP,
-//! IPTC, and whatever follows the picture's end (another picture with an EXIF of its own, a film). A picture that is broken
-//! before its end is left as it is from there.
+//! The metadata that cameras write is found by the picture's structure and blanked: the GPS part of EXIF, the maker's
+//! notes, XMP, IPTC, and everything after the picture's end (a second picture with its own EXIF, a film). A damaged
+//! picture is left unchanged from the damage on.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Metadata of more than this is blanked as a whole: it is never read into memory.
+/// A larger block of metadata is blanked as a whole, so that it is never read into memory.
 const BLOCK_BYTES_MAX: u64 = 256 * 1024;
-/// Bytes that are looked through at a time.
+/// The number of bytes searched at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Takes out of a picture with this extension where it was made.
+/// Removes the place from a picture with this extension.
 ///
 /// # Errors
 /// The disk failed.
@@ -43,7 +43,7 @@ impl Picture<'_> {
         Ok(bytes)
     }
 
-    /// Blanks `length` bytes, as many of them as there are.
+    /// Blanks `length` bytes, or as many as the file has.
     fn fill(&self, mut at: u64, length: u64, byte: u8) -> io::Result<()> {
         let end = at.saturating_add(length).min(self.length);
         let blank = [byte; 4096];
@@ -55,12 +55,12 @@ impl Picture<'_> {
         Ok(())
     }
 
-    /// Blanks what lies behind the picture's end.
+    /// Blanks everything after the picture's end.
     fn end_at(&self, end: u64) -> io::Result<()> {
         self.fill(end, self.length.saturating_sub(end), 0)
     }
 
-    /// EXIF, which is a TIFF file: without GPS, maker's notes, XMP and IPTC.
+    /// EXIF, which is a TIFF file: removes GPS, maker's notes, XMP and IPTC.
     fn exif(&self, at: u64, length: u64) -> io::Result<()> {
         if length > BLOCK_BYTES_MAX {
             return self.fill(at, length, 0);
@@ -101,16 +101,16 @@ impl Picture<'_> {
         self.file.read_exact_at(&mut name[..named], at)?;
         match marker {
             0xe1 if name.starts_with(b"Exif\0\0") => self.exif(at + 6, length - 6),
-            // A colour profile; Adobe's word on how colours are coded; JFIF.
+            // A colour profile, Adobe's marker for the coding of colours, and JFIF.
             0xe2 if name.starts_with(b"ICC_PROFILE") => Ok(()),
             0xe0 | 0xee => Ok(()),
-            // XMP, IPTC, lists of further pictures, and what else applications keep.
+            // XMP, IPTC, lists of further pictures, and other data of applications.
             0xe1..=0xef => self.fill(at, length, 0),
             _ => Ok(()),
         }
     }
 
-    /// The first marker behind a scan's data, in which `ff 00` and restarts are no markers.
+    /// The first marker after a scan's data. Inside the data, `ff 00` and restarts are not markers.
     fn scan_end(&self, mut at: u64) -> io::Result<u64> {
         let mut piece = vec![0; PIECE_BYTES];
         let mut was_ff = false;
@@ -135,14 +135,15 @@ impl Picture<'_> {
         loop {
             let length = u64::from(u32::from_be_bytes(self.read(at)?));
             let kind: [u8; 4] = self.read(at + 4)?;
-            let (data, end) = (at + 8, at + 12 + length);
+            let data = at + 8;
+            let end = at + 12 + length;
             match &kind {
                 b"eXIf" => {
                     self.exif(data, length)?;
                     self.checksum(at + 4, length + 4)?;
                 }
                 b"tEXt" | b"zTXt" | b"iTXt" if self.is_about_places(data, length)? => {
-                    // A chunk of a type that nobody knows, of nothing.
+                    // Turns it into an empty chunk of an unknown type.
                     self.file.write_all_at(b"noNe", at + 4)?;
                     self.fill(data, length, 0)?;
                     self.checksum(at + 4, length + 4)?;
@@ -154,7 +155,7 @@ impl Picture<'_> {
         }
     }
 
-    /// Does the keyword of a text say that it is XMP, EXIF or IPTC, or a place?
+    /// Whether the keyword of a text chunk announces XMP, EXIF, IPTC or a place.
     fn is_about_places(&self, at: u64, length: u64) -> io::Result<bool> {
         let mut head = vec![0; usize::try_from(length.min(80)).unwrap_or(0)];
         self.file.read_exact_at(&mut head, at)?;
@@ -166,7 +167,9 @@ impl Picture<'_> {
     }
 
     fn checksum(&self, at: u64, length: u64) -> io::Result<()> {
-        let (mut hasher, mut piece, mut left) = (crc32fast::Hasher::new(), vec![0; PIECE_BYTES], length);
+        let mut hasher = crc32fast::Hasher::new();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut left = length;
         while left > 0 {
             let some = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
             self.file.read_exact_at(&mut piece[..some], at + length - left)?;
@@ -176,7 +179,7 @@ impl Picture<'_> {
         self.file.write_all_at(&hasher.finalize().to_be_bytes(), at + length)
     }
 
-    /// RIFF: chunks of type, length and data, of which each begins at an even place.
+    /// RIFF: chunks of type, length and data, each at an even offset.
     fn webp(&self) -> io::Result<()> {
         let whole = 8 + u64::from(u32::from_le_bytes(self.read(4)?));
         let mut at = 12;
@@ -196,13 +199,13 @@ impl Picture<'_> {
     }
 }
 
-/// TIFF 6.0 §2 in memory.
+/// A TIFF 6.0 §2 file in memory.
 struct Tiff<'a> {
     block: &'a mut [u8],
     is_little: bool,
 }
 
-/// One field of a directory.
+/// A field of a directory.
 struct Entry {
     tag: u16,
     /// Where its value is.
@@ -213,10 +216,10 @@ struct Entry {
 impl Tiff<'_> {
     const EXIF: u16 = 0x8769;
     const GPS: u16 = 0x8825;
-    /// XMP, IPTC, Photoshop's blocks, a maker's notes.
+    /// XMP, IPTC, Photoshop's blocks and maker's notes.
     const BLANKED: [u16; 4] = [0x02bc, 0x83bb, 0x8649, 0x927c];
 
-    /// False: it is no TIFF, and may hold anything.
+    /// Returns false if the block is not a TIFF and may hold anything.
     fn blank_places(block: &mut [u8]) -> bool {
         let is_little = match block.get(..4) {
             Some(b"II*\0") => true,
@@ -224,7 +227,7 @@ impl Tiff<'_> {
             _ => return false,
         };
         let mut tiff = Tiff { block, is_little };
-        // The picture's directory, and its thumbnail's.
+        // The picture's directory, then that of its thumbnail.
         let mut next = tiff.number(4);
         for _ in 0..2 {
             let Some(directory) = next.filter(|at| *at > 0) else { break };
@@ -233,7 +236,7 @@ impl Tiff<'_> {
         true
     }
 
-    /// Blanks what a directory says of places; where the next directory is.
+    /// Blanks the places in a directory, and returns the offset of the next directory.
     fn blank_in(&mut self, directory: usize, depth: u32) -> Option<usize> {
         let entries = self.entries(directory)?;
         let next = self.number(directory + 2 + entries.len() * 12);
@@ -256,7 +259,7 @@ impl Tiff<'_> {
         next
     }
 
-    /// Leaves a directory without fields.
+    /// Removes all fields of a directory.
     fn blank_all(&mut self, directory: usize) {
         let Some(entries) = self.entries(directory) else { return };
         let fields = entries.len() * 12;
@@ -274,7 +277,7 @@ impl Tiff<'_> {
     }
 
     fn entries(&self, directory: usize) -> Option<Vec<Entry>> {
-        /// Bytes of a value of each type.
+        /// The size in bytes of a value of each type.
         const SIZES: [usize; 13] = [1, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
         let count = usize::from(self.short(directory)?);
         let mut entries = Vec::new();

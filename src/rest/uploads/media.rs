@@ -1,4 +1,4 @@
-//! `/media/`: uploaded files, as what they are and nothing else.
+//! `/media/`: serves uploaded files, with the type they have and no other.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
@@ -8,14 +8,14 @@ use tower_http::services::ServeDir;
 
 use crate::rest::uploads::upload::MediaDir;
 
-/// A file on its own may show itself but run nothing, whatever its bytes are.
+/// A file that is opened by itself may be shown but may run nothing, whatever it contains.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
 );
-/// Stored names are never used again.
+/// The name of a stored file is never reused.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// Serves the file that the path below `/media` names, or a range of it. Folders and dot files are not there.
+/// Serves the file at the path below `/media`, or a range of it. Folders and dot files are answered as missing.
 pub async fn serve(media: &MediaDir, request: Request<Body>) -> Response {
     let path = request.uri().path();
     let hidden =
@@ -34,8 +34,8 @@ pub async fn serve(media: &MediaDir, request: Request<Body>) -> Response {
     response
 }
 
-/// The whole file or the range that is asked for, as RFC 9110 §14 has it where the library has it otherwise: what is no range of
-/// bytes is passed over, the last 500 bytes of 70 are all 70, and a range of another version is none.
+/// Serves the whole file or the requested range, by RFC 9110 §14 where the library differs: a range in another unit is
+/// ignored, the last 500 bytes of a file of 70 are all 70, and `If-Range` with another version asks for the whole file.
 async fn in_ranges(media: &MediaDir, mut request: Request<Body>) -> Response {
     let range =
         request.headers().get(header::RANGE).map(|range| range.to_str().unwrap_or_default().to_ascii_lowercase());
@@ -47,7 +47,7 @@ async fn in_ranges(media: &MediaDir, mut request: Request<Body>) -> Response {
         return file(media, request).await;
     }
     if let Ok(range) = HeaderValue::from_str(&range) {
-        // The library knows the unit in small letters alone.
+        // The library knows the unit only in lower case.
         request.headers_mut().insert(header::RANGE, range);
     }
     let version = request.headers_mut().remove(header::IF_RANGE);
@@ -81,13 +81,13 @@ fn is_byte_range(range: &str) -> bool {
     range.strip_prefix("bytes=").is_some_and(|list| list.split(',').all(is_one))
 }
 
-/// Is it the end of a file that has something, but less than that?
+/// Whether the range asks for the end of a non-empty file that is shorter than the range.
 fn asks_for_all(range: &str, headers: &HeaderMap) -> bool {
     let length = headers
         .get(header::CONTENT_RANGE)
         .and_then(|value| value.to_str().ok()?.strip_prefix("bytes */")?.parse::<u64>().ok());
     let asked = range.strip_prefix("bytes=-").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    // More digits than fit are more than any file has.
+    // A number with too many digits to parse exceeds the length of any file.
     let asked = asked.map(|digits| digits.parse::<u64>().unwrap_or(u64::MAX));
     matches!((asked, length), (Some(asked), Some(length)) if length > 0 && asked > length)
 }

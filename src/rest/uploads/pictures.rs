@@ -1,13 +1,13 @@
-//! What a picture's header says of its size: what nobody could show is refused.
+//! Reads a picture's size from its header, and refuses pictures that no browser could show.
 
 use std::path::PathBuf;
 
 use crate::limits::{PICTURE_PIXELS_MAX, PICTURE_SIDE_MAX};
 
-/// Said of a picture that nobody could show.
+/// The answer to a picture that no browser could show.
 pub const TOO_LARGE: &str = "La imagen tiene demasiados píxeles: redúcela y vuelve a subirla.";
 
-/// Could a browser show it? A picture whose size the header does not say is left to browsers.
+/// Whether a browser could show it. If the header does not tell the size, browsers decide.
 pub async fn is_showable(path: PathBuf) -> bool {
     let size = tokio::task::spawn_blocking(move || imagesize::size(path).ok()).await.ok().flatten();
     size.is_none_or(|size| is_sane(size.width, size.height))

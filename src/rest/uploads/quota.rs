@@ -1,4 +1,4 @@
-//! How much one user may upload: a day's worth at once, which comes back over a day.
+//! Limits how much one user may upload: a day's quota at once, which refills over a day.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -25,7 +25,7 @@ impl fmt::Debug for Quota {
     }
 }
 
-/// What one upload has cost.
+/// The bytes that one upload has used.
 pub struct Bill<'a> {
     quota: &'a Quota,
     user: UserId,
@@ -33,7 +33,7 @@ pub struct Bill<'a> {
 }
 
 impl Quota {
-    /// So many MiB a day; 0 is none.
+    /// A quota in MiB per day; 0 means no quota.
     pub fn of(megabytes: u32) -> Self {
         let units = NonZeroU32::new(megabytes.saturating_mul(UNITS_PER_MEGABYTE));
         let rate = units.and_then(|units| {
@@ -43,10 +43,10 @@ impl Quota {
         Self(rate.map(RateLimiter::keyed))
     }
 
-    /// An upload begins.
+    /// Begins an upload.
     ///
     /// # Errors
-    /// 429 when nothing of the quota is left.
+    /// 429 if nothing of the quota is left.
     pub fn bill(&self, user: UserId) -> Result<Bill<'_>> {
         let mut bill = Bill { quota: self, user, units: 0 };
         bill.charge(0)?;
@@ -55,10 +55,10 @@ impl Quota {
 }
 
 impl Bill<'_> {
-    /// So much has come.
+    /// Counts received bytes.
     ///
     /// # Errors
-    /// 429 when the quota is used up.
+    /// 429 if the quota is used up.
     pub fn charge(&mut self, bytes: usize) -> Result<()> {
         let Some(limiter) = &self.quota.0 else { return Ok(()) };
         let units = 1 + bytes / UNIT;
@@ -73,7 +73,7 @@ impl Bill<'_> {
             Ok(Err(not_until)) => {
                 Err(Error::TooMany(not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1))
             }
-            // More than a day's worth in one piece.
+            // A single piece larger than a whole day's quota.
             Err(_) => Err(Error::TooMany(24 * 3600)),
         }
     }
@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_days_worth_is_used_up_by_any_number_of_files() {
-        let (quota, ana) = (Quota::of(1), UserId::fresh());
+        let quota = Quota::of(1);
+        let ana = UserId::fresh();
         let mut bill = quota.bill(ana).unwrap();
         for bytes in (0..=8 * UNIT).step_by(1000) {
             bill.charge(bytes).unwrap();

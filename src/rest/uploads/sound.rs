@@ -1,6 +1,6 @@
-//! What a recording's first bytes say, where the library that tells files apart knows less than phones and encoders write.
+//! Recognises sound files by their first bytes, in forms of phones and encoders that the `infer` library does not know.
 
-/// The extension by which such a recording is served as what browsers play.
+/// The extension under which browsers play such a file.
 pub fn extension(head: &[u8]) -> Option<&'static str> {
     match head {
         [b'O', b'g', b'g', b'S', ..] if head.get(28..36) == Some(b"OpusHead") => Some("ogg"),
@@ -11,13 +11,15 @@ pub fn extension(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A frame's sync word, of MPEG 1, 2 or 2.5, with a bit rate and a sampling rate that exist (ISO 11172-3 §2.4.2.3).
+/// Whether it is a frame's sync word of MPEG 1, 2 or 2.5 with a valid bit rate and sampling rate (ISO 11172-3
+/// §2.4.2.3).
 fn is_layer_3(second: u8, third: u8) -> bool {
-    let (version, layer) = ((second >> 3) & 3, (second >> 1) & 3);
+    let version = (second >> 3) & 3;
+    let layer = (second >> 1) & 3;
     second >= 0xE0 && version != 1 && layer == 1 && third >> 4 != 15 && (third >> 2) & 3 != 3
 }
 
-/// By the major brand or any compatible one (ISO 14496-12 §4.3). Pictures live in such files, too.
+/// Whether the major brand or a compatible brand is MP4 (ISO 14496-12 §4.3). Pictures use this container, too.
 fn is_mp4(head: &[u8]) -> bool {
     let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
     let brands = head.get(8..length.clamp(16, head.len().max(16)).min(head.len())).unwrap_or_default();
@@ -31,7 +33,7 @@ fn is_mp4(head: &[u8]) -> bool {
             || brand.starts_with(b"3g2")
             || brand.starts_with(b"F4")
     };
-    // Between the major brand and the compatible ones stands a version.
+    // A version stands between the major brand and the compatible brands.
     let compatible = rest.get(4..).unwrap_or_default();
     !is_picture(major) && (is_sound(major) || compatible.chunks_exact(4).any(is_sound))
 }
@@ -52,7 +54,7 @@ mod tests {
 
     #[test]
     fn what_phones_and_encoders_write_is_sound() {
-        // Rates of 44.1, 24 and 11.025 kHz; with a checksum and without.
+        // Sampling rates of 44.1, 24 and 11.025 kHz, with and without a checksum.
         for second in [0xFB, 0xFA, 0xF3, 0xF2, 0xE3, 0xE2] {
             assert_eq!(extension(&[0xFF, second, 0x90, 0x64]), Some("mp3"), "{second:x}");
         }

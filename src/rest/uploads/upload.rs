@@ -1,4 +1,4 @@
-//! Uploaded files: received beside, checked by content, moved to their place, and gone again if nobody keeps them.
+//! Receives uploaded files into a waiting room, checks their content, and stores those that are kept.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,221 +11,22 @@ use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use uuid::Uuid;
 
-use crate::domain::chat::message::MessageType;
 use crate::ids::UserId;
 use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::rejected;
 use crate::rest::uploads::limits::{Pace, Turns};
+use crate::rest::uploads::litter::Litter;
 use crate::rest::uploads::location;
-use crate::rest::uploads::orphans::Litter;
+use crate::rest::uploads::passing::{Passing, WAITING_ROOM};
 use crate::rest::uploads::pictures;
 use crate::rest::uploads::quota::Quota;
-use crate::rest::uploads::sound;
+use crate::rest::uploads::slots::{COMMENT, Kind, MESSAGE, POST, PROFILE, Slot};
 
-/// Bytes by which a file's type is told.
+/// The number of leading bytes that tell a file's type.
 const HEAD_BYTES: usize = 8 * 1024;
-/// Where files are until they are whole. Never served: its name begins with a dot.
-pub(super) const WAITING_ROOM: &str = ".incoming";
 
-/// Said of what phones take and most browsers do not show.
-const HEIC: &str = "Los navegadores no muestran fotos HEIC: conviértela a JPEG y envíala de nuevo (en el iPhone: Ajustes, \
-    Cámara, Formatos, Más compatible).";
-
-/// What may be attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A picture.
-    Image,
-    /// A picture that stands for a person: of the kinds that every program shows.
-    Portrait,
-    /// A film.
-    Video,
-    /// A recording.
-    Audio,
-}
-
-impl Kind {
-    /// By the kind of message that needs it.
-    pub fn of_message(message_type: MessageType) -> Option<Self> {
-        match message_type {
-            MessageType::Image => Some(Self::Image),
-            MessageType::Video => Some(Self::Video),
-            MessageType::Audio => Some(Self::Audio),
-            _ => None,
-        }
-    }
-
-    /// The kind of message it makes.
-    pub fn message_type(self) -> MessageType {
-        match self {
-            Self::Image | Self::Portrait => MessageType::Image,
-            Self::Video => MessageType::Video,
-            Self::Audio => MessageType::Audio,
-        }
-    }
-
-    /// Said when a message of this kind comes without its file.
-    pub fn missing(self) -> &'static str {
-        match self {
-            Self::Image | Self::Portrait => "Los mensajes de imagen requieren un archivo de imagen.",
-            Self::Video => "Los mensajes de video requieren un archivo de video.",
-            Self::Audio => "Los mensajes de audio requieren un archivo de audio.",
-        }
-    }
-
-    /// The extension of a file that begins with `head`, if it is of this kind.
-    ///
-    /// Only what browsers show and what cannot carry script: no SVG, no HTML. Browsers record sound into WebM and MP4,
-    /// whose beginnings do not tell it from film.
-    fn extension(self, head: &[u8]) -> Option<&'static str> {
-        if self == Self::Audio
-            && let Some(extension) = sound::extension(head)
-        {
-            return Some(extension);
-        }
-        let found = infer::get(head)?.mime_type();
-        let known: &[(&str, &str)] = match self {
-            Self::Image => &[
-                ("image/jpeg", "jpg"),
-                ("image/png", "png"),
-                ("image/gif", "gif"),
-                ("image/webp", "webp"),
-                ("image/avif", "avif"),
-            ],
-            Self::Portrait => &[("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")],
-            Self::Video => &[
-                ("video/mp4", "mp4"),
-                ("video/x-m4v", "m4v"),
-                ("video/webm", "webm"),
-                ("video/quicktime", "mov"),
-                ("video/x-matroska", "mkv"),
-            ],
-            Self::Audio => &[
-                ("audio/mpeg", "mp3"),
-                ("audio/m4a", "m4a"),
-                ("audio/aac", "aac"),
-                ("audio/ogg", "ogg"),
-                ("audio/x-flac", "flac"),
-                ("audio/x-wav", "wav"),
-                ("audio/amr", "amr"),
-                ("video/webm", "weba"),
-                ("video/mp4", "m4a"),
-                ("video/x-matroska", "weba"),
-            ],
-        };
-        known.iter().find(|(mime, _)| *mime == found).map(|(_, extension)| *extension)
-    }
-}
-
-/// A form's field that may hold a file, and where such files are kept.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// The field's name.
-    pub field: &'static str,
-    /// What the file must be.
-    pub kind: Kind,
-    /// Below the media root.
-    folder: &'static str,
-    /// The most that the file may have.
-    bytes_max: usize,
-}
-
-/// Files of messages.
-pub const MESSAGE: &[Slot] = &[
-    Slot::new("image", Kind::Image, "messages/images"),
-    Slot::new("video", Kind::Video, "messages/videos"),
-    Slot::new("audio", Kind::Audio, "messages/audios"),
-];
-/// Files of posts.
-pub const POST: &[Slot] = &[
-    Slot::new("image", Kind::Image, "posts/images"),
-    Slot::new("video", Kind::Video, "posts/videos"),
-    Slot::new("thumbnail", Kind::Image, "posts/thumbnails"),
-];
-/// Files of comments.
-pub const COMMENT: &[Slot] = &[Slot::new("image", Kind::Image, "comments/images")];
-/// A user's picture.
-pub const AVATAR: Slot = Slot::new("avatar", Kind::Portrait, "avatars").up_to(limits::AVATAR_BYTES_MAX);
-/// The picture at the head of a user's profile.
-pub const COVER: Slot = Slot::new("cover_photo", Kind::Portrait, "covers").up_to(limits::COVER_BYTES_MAX);
-/// Files of users.
-pub const PROFILE: &[Slot] = &[AVATAR, COVER];
-
-/// Folders whose files go when no row names them any more.
-pub fn swept_folders() -> impl Iterator<Item = &'static str> {
-    POST.iter().chain(COMMENT).chain(PROFILE).map(|slot| slot.folder)
-}
-
-impl Slot {
-    const fn new(field: &'static str, kind: Kind, folder: &'static str) -> Self {
-        Self { field, kind, folder, bytes_max: limits::UPLOAD_BYTES_MAX }
-    }
-
-    const fn up_to(self, bytes_max: usize) -> Self {
-        Self { bytes_max, ..self }
-    }
-
-    /// Where its files are, below the media root.
-    pub fn folder(&self) -> &'static str {
-        self.folder
-    }
-
-    /// Said of a file that is too large.
-    pub fn too_large(&self) -> Error {
-        let megabytes = self.bytes_max / (1024 * 1024);
-        Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
-    }
-
-    /// The extension of a file that begins with `head`.
-    fn extension(&self, head: &[u8]) -> Result<&'static str> {
-        let found = self.kind.extension(head);
-        if found.is_none()
-            && matches!(self.kind, Kind::Image | Kind::Portrait)
-            && infer::get(head).is_some_and(|of| of.mime_type() == "image/heif")
-        {
-            return Err(Error::field(self.field, HEIC));
-        }
-        found.ok_or_else(|| self.wrong())
-    }
-
-    /// Said of a file that is something else.
-    fn wrong(&self) -> Error {
-        let text = match self.kind {
-            Kind::Image => "Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.",
-            Kind::Portrait => "Tipo de archivo no permitido. Usa JPG, PNG o WebP.",
-            Kind::Video => "El archivo no es un video válido.",
-            Kind::Audio => "El archivo no es un audio válido.",
-        };
-        Error::field(self.field, text)
-    }
-}
-
-/// A file that goes when it is dropped.
-#[derive(Debug)]
-pub(super) struct Passing(Option<PathBuf>);
-
-impl Passing {
-    pub(super) fn at(path: PathBuf) -> Self {
-        Self(Some(path))
-    }
-
-    /// It stays, or is somewhere else by now.
-    pub(super) fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        let Some(path) = &self.0 else { return };
-        if let Err(error) = std::fs::remove_file(path) {
-            tracing::warn!(%error, "an upload that nobody keeps could not be removed");
-        }
-    }
-}
-
-/// A whole file in the waiting room.
+/// A complete file in the waiting room.
 #[derive(Debug)]
 pub struct Incoming {
     slot: &'static Slot,
@@ -234,13 +35,13 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The field it came in.
+    /// The field that brought it.
     pub fn slot(&self) -> &'static Slot {
         self.slot
     }
 }
 
-/// A file in its place, that goes again unless it is kept.
+/// A stored file. It is deleted again unless it is kept.
 #[derive(Debug)]
 pub struct Stored {
     path: String,
@@ -266,13 +67,13 @@ pub struct MediaDir {
     turns: Turns,
     quota: Quota,
     grace: Duration,
-    /// Pictures are stored as they come, with where they were made.
+    /// Whether pictures keep the place where they were taken.
     keeps_location: bool,
     litter: Arc<Litter>,
 }
 
 impl MediaDir {
-    /// Makes the folders and empties the waiting room.
+    /// Creates the folders and empties the waiting room.
     ///
     /// # Errors
     /// The folder cannot be made or read.
@@ -280,7 +81,7 @@ impl MediaDir {
         let waiting = root.join(WAITING_ROOM);
         std::fs::create_dir_all(&waiting)?;
         for slot in [MESSAGE, POST, COMMENT, PROFILE].into_iter().flatten() {
-            std::fs::create_dir_all(root.join(slot.folder))?;
+            std::fs::create_dir_all(root.join(slot.folder()))?;
         }
         for entry in std::fs::read_dir(waiting)? {
             std::fs::remove_file(entry?.path())?;
@@ -295,51 +96,51 @@ impl MediaDir {
         })
     }
 
-    /// With another time that every upload has, however small.
+    /// Sets the time that every upload has, however small.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
     }
 
-    /// With another quota of each user, in MiB a day; 0 is none.
+    /// Sets each user's quota in MiB per day; 0 means no quota.
     #[must_use]
     pub fn with_quota(self, megabytes: u32) -> Self {
         Self { quota: Quota::of(megabytes), ..self }
     }
 
-    /// With pictures as they come, or without where they were made.
+    /// Sets whether pictures keep the place where they were taken.
     #[must_use]
     pub fn with_location_kept(self, keeps_location: bool) -> Self {
         Self { keeps_location, ..self }
     }
 
-    /// What an upload's texts may take together.
+    /// The time for all texts of a form together.
     pub fn texts_timeout(&self) -> Duration {
         self.grace.min(limits::BODY_TIMEOUT)
     }
 
-    /// Gathers what may be nobody's there.
+    /// Sets the collector of orphaned files.
     #[must_use]
     pub fn with_litter(self, litter: Arc<Litter>) -> Self {
         Self { litter, ..self }
     }
 
-    /// Where files are left that a committed write ceased to name.
+    /// The collector to which a committed write reports the files it no longer names.
     pub fn litter(&self) -> &Litter {
         &self.litter
     }
 
-    /// The folder that `/media/` shows.
+    /// The folder that `/media/` serves.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Streams one field of a user's form into the waiting room. Nothing, where a file without a name has no content, as
-    /// browsers send of an input that was left empty.
+    /// Streams one field of a user's form into the waiting room. `None` if the file has neither name nor content:
+    /// browsers send this for a file input that was left empty.
     ///
     /// # Errors
-    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 when the user's quota is used up, 503 when the disk is
-    /// full or too many upload.
+    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 if the user's quota is used up, 503 if the disk is
+    /// full or too many uploads are running.
     pub async fn receive(
         &self,
         user: UserId,
@@ -355,7 +156,9 @@ impl MediaDir {
         let mut writer = BufWriter::with_capacity(256 * 1024, opened);
         let place = path.clone();
         let file = Passing::at(path);
-        let (mut head, mut size, mut extension) = (Vec::new(), 0, None);
+        let mut head = Vec::new();
+        let mut size = 0;
+        let mut extension = None;
         loop {
             let piece = turn.keep(pace.keep(size, field.chunk())).await??;
             let Some(piece) = piece.map_err(|error| match error.status() {
@@ -401,32 +204,32 @@ impl MediaDir {
         Ok(Some(Incoming { slot, extension, file }))
     }
 
-    /// Moves a whole file to its place, safely on disk.
+    /// Moves a complete file to its place and syncs it to disk.
     ///
     /// # Errors
-    /// 503 when the disk does not take it.
+    /// 503 if the disk does not accept it.
     pub async fn store(&self, incoming: Incoming) -> Result<Stored> {
-        let folder = self.root.join(incoming.slot.folder);
+        let folder = self.root.join(incoming.slot.folder());
         let name = format!("{}.{}", Uuid::new_v4(), incoming.extension);
-        let path = format!("{}/{name}", incoming.slot.folder);
-        // In one piece: whoever gives up waiting for it leaves a file that goes when it is there.
+        let path = format!("{}/{name}", incoming.slot.folder());
+        // One blocking task does the whole move. If the request is dropped meanwhile, the moved file is deleted when
+        // the task's result is dropped.
         let moved = tokio::task::spawn_blocking(move || move_to(incoming, &folder, &name, path)).await;
         moved.map_err(|error| Error::Internal(error.to_string()))?.map_err(disk)
     }
 }
 
-fn move_to(mut incoming: Incoming, folder: &Path, name: &str, path: String) -> io::Result<Stored> {
+fn move_to(incoming: Incoming, folder: &Path, name: &str, path: String) -> io::Result<Stored> {
     let place = folder.join(name);
-    let whole = incoming.file.0.as_ref().expect("only here is it taken");
-    std::fs::rename(whole, &place)?;
-    incoming.file.0 = None;
+    std::fs::rename(incoming.file.path(), &place)?;
+    incoming.file.keep();
     let stored = Stored { path, file: Passing::at(place) };
-    // The name is on disk only when its folder is.
+    // A new name is only durable once its folder is synced.
     std::fs::File::open(folder)?.sync_all()?;
     Ok(stored)
 }
 
-/// The detail stays here; the client may try again.
+/// The client may try again; only the log gets the detail.
 #[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
 fn disk(error: io::Error) -> Error {
     tracing::error!(%error, "an upload could not be stored");
@@ -438,32 +241,6 @@ mod tests {
     use super::*;
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
-
-    #[test]
-    fn a_type_is_told_by_content() {
-        assert_eq!(Kind::Image.extension(PNG), Some("png"));
-        assert_eq!(Kind::Video.extension(PNG), None);
-        assert_eq!(Kind::Image.extension(b"\xff\xd8\xff\xe0\0\x10JFIF"), Some("jpg"));
-        assert_eq!(Kind::Image.extension(b"GIF89a\x01\0"), Some("gif"));
-        assert_eq!(Kind::Portrait.extension(PNG), Some("png"));
-        assert_eq!(Kind::Portrait.extension(b"GIF89a\x01\0"), None);
-        assert_eq!(Kind::Audio.extension(b"OggS\0\x02\0\0"), Some("ogg"));
-        assert_eq!(Kind::Audio.extension(b"ID3\x04\0\0"), Some("mp3"));
-        for bad in [
-            &b"<svg xmlns=\"http://www.w3.org/2000/svg\">"[..],
-            b"<?xml version=\"1.0\"?><svg>",
-            b"<!DOCTYPE html><script>",
-            b"%PDF-1.7",
-            b"MZ\x90\0",
-            b"PK\x03\x04",
-            b"hola",
-            b"",
-        ] {
-            for kind in [Kind::Image, Kind::Portrait, Kind::Video, Kind::Audio] {
-                assert_eq!(kind.extension(bad), None, "{bad:?}");
-            }
-        }
-    }
 
     #[tokio::test]
     async fn a_file_goes_unless_it_is_kept() {
@@ -484,7 +261,7 @@ mod tests {
         drop(refused);
         assert!(!place.exists());
         let given_up = incoming("c");
-        let place = given_up.file.0.clone().unwrap();
+        let place = given_up.file.path().to_owned();
         drop(given_up);
         assert!(!place.exists());
         std::fs::write(media.root().join(WAITING_ROOM).join("left"), PNG).unwrap();
@@ -492,7 +269,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(media.root().join(WAITING_ROOM)).unwrap().count(), 0);
     }
 
-    /// Whoever gives up while the file is being moved leaves none, in whichever folder it is by then.
+    /// A request that is dropped while its file is being moved leaves no file, whichever folder it had reached.
     #[tokio::test]
     async fn a_request_that_is_given_up_while_its_file_is_moved_leaves_none() {
         let folder = tempfile::tempdir().unwrap();
@@ -508,7 +285,7 @@ mod tests {
                 _ = &mut stored => {}
                 () = std::future::ready(()) => {}
             }
-            // Every other one is given up when the file has just left the waiting room.
+            // Every other request is dropped just after its file has left the waiting room.
             while number % 2 == 0 && count(WAITING_ROOM) > 0 {
                 std::thread::yield_now();
             }

@@ -1,4 +1,4 @@
-//! What the store offers beside a Django that writes the same tables.
+//! The queries for running beside a Django that writes to the same tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::View;
 use crate::store::sql::{Columns, Id, Parameters, comments, each, marks, messages, padded, posts};
 
-/// The version of a row's id, whichever way the column writes it. pregon's own are of version 7, Django's of version 4.
+/// The version digit of a row's id in either column format. pregon writes version 7, Django writes version 4.
 const IS_FOREIGN: &str = "SUBSTRING(REPLACE(id, '-', ''), 13, 1) <> '7'";
 
 #[async_trait]
@@ -108,7 +108,7 @@ async fn look_at_comment(view: &mut View<'_>, comment: CommentId) -> Result<Opti
     Ok(Some(Arc::new(found)))
 }
 
-/// Columns of counters are moved by Django after it has announced the change, and drift: rows are counted instead.
+/// Django changes the counter columns after it has announced a change, and they drift. So the rows are counted instead.
 async fn look_at_post(
     view: &mut View<'_>,
     post: PostId,
@@ -116,7 +116,7 @@ async fn look_at_post(
 ) -> Result<Option<(Arc<Post>, Option<PostReactionType>)>, MysqlError> {
     let Some(mut found) = posts::whole(view, None, post).await? else { return Ok(None) };
     let sql = "SELECT reaction_type, count(*) FROM post_reactions WHERE post_id = ? GROUP BY reaction_type";
-    // Kinds that this program does not know are counted nowhere.
+    // Reaction types that this program does not know are not counted.
     let counted = view.rows(sql, &[&post], |row| Ok((row.kind::<PostReactionType>(0).ok(), row.count(1)?))).await?;
     found.counts = ReactionCounts::default();
     for (kind, count) in counted {
@@ -138,7 +138,7 @@ async fn look_at_post(
     Ok(Some((Arc::new(found), reaction)))
 }
 
-/// By topic and time, as both tables are indexed.
+/// Filtered by topic and time, because both tables are indexed so.
 async fn additions(
     view: &mut View<'_>,
     topics: &[Topic],
@@ -181,7 +181,7 @@ fn added(topic: &str, table: &str, and: &str, keys: usize) -> String {
     )
 }
 
-/// Sums over rows that only an index need be read for; no list leaves the database.
+/// Sums that the database computes from an index alone, so that no list is sent.
 async fn hearing_marks(view: &mut View<'_>, users: &[UserId]) -> Result<Vec<(UserId, HearingMark)>, MysqlError> {
     let keys = padded(users);
     let parameters: Vec<_> = each(&keys).collect();
@@ -199,7 +199,8 @@ async fn hearing_marks(view: &mut View<'_>, users: &[UserId]) -> Result<Vec<(Use
         for (user, rows, sum) in view.rows(&sql, &parameters, row).await? {
             let mark = found.entry(user).or_default();
             mark.rows += rows;
-            // Who is followed no more and a friend instead, is still heard: another sum does no harm.
+            // A followed author who becomes a friend instead is still heard, but changes the sum. That only costs a
+            // reload.
             mark.sum = mark.sum.wrapping_add(sum.wrapping_mul(kind));
         }
     }

@@ -1,14 +1,14 @@
-//! The columns of another program's tables beside those that pregon knows: what is missing, and what it could not fill.
+//! Compares another program's tables with the columns that pregon knows: which are missing, and which it cannot fill.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::View;
 
-/// Table by table, its columns; true where an INSERT must name the column.
+/// The columns of each table; true if an INSERT must name the column.
 pub type Columns = BTreeMap<String, BTreeMap<String, bool>>;
 
-/// The columns of every table that is there.
+/// The columns of every existing table.
 pub async fn of_database(view: &mut View<'_>) -> Result<Columns, MysqlError> {
     let sql = "SELECT table_name, column_name, is_nullable = 'NO' AND column_default IS NULL \
         AND extra NOT LIKE '%auto_increment%' AND extra NOT LIKE '%GENERATED%' \
@@ -21,7 +21,7 @@ pub async fn of_database(view: &mut View<'_>) -> Result<Columns, MysqlError> {
     Ok(columns)
 }
 
-/// The columns of the tables that `migrations` make: one a line, four spaces from the left.
+/// The columns of the tables that `migrations` make: one per line, indented by four spaces.
 fn known(migrations: &str) -> BTreeMap<&str, BTreeSet<&str>> {
     const NO_COLUMNS: [&str; 6] = ["KEY", "UNIQUE", "CONSTRAINT", "PRIMARY", "FOREIGN", "CHECK"];
     let mut tables: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -38,11 +38,12 @@ fn known(migrations: &str) -> BTreeMap<&str, BTreeSet<&str>> {
     tables
 }
 
-/// What of `tables` is not as `migrations` make it so that pregon cannot work with it, in words; empty when all is well.
-/// Tables that are not there are not spoken of.
+/// Says in words how `tables` differ from `migrations` so that pregon cannot work with them; empty if they do not.
+/// Tables that do not exist are ignored.
 pub fn complaint(found: &Columns, tables: &[&str], migrations: &str) -> String {
     let known = known(migrations);
-    let (mut missing, mut unknown) = (Vec::new(), Vec::new());
+    let mut missing = Vec::new();
+    let mut unknown = Vec::new();
     for table in tables {
         let (Some(found), Some(known)) = (found.get(*table), known.get(table)) else { continue };
         let lacks = known.iter().filter(|column| !found.contains_key(**column));

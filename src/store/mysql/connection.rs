@@ -1,4 +1,4 @@
-//! Connections: how they are opened and set up, and what their errors mean.
+//! Opens and sets up connections, and classifies their errors.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,18 +10,20 @@ use crate::limits;
 use crate::store::StoreError;
 use crate::store::sql::Unexpected;
 
-/// What a session is set to, whatever the server's defaults are. Zone and mode decide what a statement writes.
+/// The settings of each session, whatever the server's defaults are. Zone and mode affect what a statement writes.
 ///
-/// READ COMMITTED: what a write is decided by is behind the lock of its topic, so nothing more need stand still; each
-/// statement sees what others have committed, and no gap between rows is locked, in which lanes that add neighbouring
-/// rows would wait for each other in circles. (Where a binary log is kept, its format must be ROW or MIXED for it.)
+/// READ COMMITTED is enough, because a topic's lock protects everything that decides on a write in it. Each statement
+/// sees what others have committed, and no gaps between rows are locked; with gap locks, lanes that insert neighbouring
+/// rows would deadlock. (If the server keeps a binary log, its format must be ROW or MIXED.)
 ///
-/// Who is cut off from the server within a transaction leaves its locks behind until the server notices: soon, therefore.
+/// A client that loses its connection within a transaction leaves its locks until the server notices. The timeouts make
+/// that happen soon.
 ///
-/// The comments are code: `/*M!` for MariaDB alone, whose unit is a second, `/*!80000` for MySQL alone, whose unit is a
-/// millisecond and which limits reads only. MariaDB passes over `/*!` of the numbers from 50700 to 99999.
+/// The comments are code: `/*M!` is for MariaDB alone, whose unit is a second; `/*!80000` is for MySQL alone, whose
+/// unit is a millisecond and which limits reads only. MariaDB ignores `/*!` with numbers from 50700 to 99999.
 fn session_settings() -> [String; 2] {
-    let (lock, statement) = (limits::LOCK_WAIT.as_secs(), limits::STATEMENT_TIMEOUT);
+    let lock = limits::LOCK_WAIT.as_secs();
+    let statement = limits::STATEMENT_TIMEOUT;
     let idle = limits::IDLE_TIMEOUT.as_secs();
     [
         format!(
@@ -36,10 +38,10 @@ fn session_settings() -> [String; 2] {
     ]
 }
 
-/// Statements that a connection keeps prepared: more than there are texts of SQL.
+/// Statements that a connection keeps prepared: more than there are SQL texts.
 const STATEMENTS_MAX: usize = 512;
 
-/// Where the database is, and how to come in. Never printed: the password is in it.
+/// The database's address and credentials. Never printed, because it holds the password.
 #[derive(Clone)]
 pub struct Link {
     opts: Opts,
@@ -50,12 +52,12 @@ impl Link {
     /// Reads `mysql://user:password@host:port/name` or `mariadb://…`.
     ///
     /// # Errors
-    /// What is wrong with it; the URL is not repeated, since a password may be in it.
+    /// What is wrong with the URL, without repeating it, because it may hold a password.
     pub fn parse(url: &str) -> Result<Self, String> {
         let rest = url.strip_prefix("mariadb://").or_else(|| url.strip_prefix("mysql://"));
         let rest = rest.ok_or("must begin with mysql:// or mariadb://")?;
         let opts = Opts::from_url(&format!("mysql://{rest}")).map_err(|error| match error {
-            // Not by its name: behind a `?` in a password stands the rest of it.
+            // The parameter is not named: after an unescaped `?` it may be the rest of the password.
             mysql_async::UrlError::UnknownParameter { .. } => {
                 "has an unknown parameter (write a ? in the password as %3F)".to_owned()
             }
@@ -71,9 +73,9 @@ impl Link {
             .init(session_settings().to_vec())
             .stmt_cache_size(STATEMENTS_MAX)
             .tcp_keepalive(Some(Duration::from_secs(60)))
-            // The path that a server names its socket by is of its own machine: on this one, it may be another server's.
+            // A server reports its socket's path on its own machine; on this machine that path may be another server's.
             .prefer_socket(false)
-            // An UPDATE tells how many rows it met, also those that already were so.
+            // An UPDATE reports how many rows matched, even if they already had the new values.
             .client_found_rows(true);
         Ok(Self { opts: opts.into(), place })
     }
@@ -88,23 +90,23 @@ impl Link {
         self.opts.db_name().unwrap_or_default()
     }
 
-    /// A new connection, set up.
+    /// Opens and sets up a connection.
     ///
     /// # Errors
-    /// The server cannot be reached within [`limits::CONNECT_TIMEOUT`], or does not let us in.
+    /// The server cannot be reached within [`limits::CONNECT_TIMEOUT`], or refuses the connection.
     pub async fn open(&self) -> Result<Conn, MysqlError> {
         timed(limits::CONNECT_TIMEOUT, Conn::new(self.opts.clone())).await
     }
 
-    /// One sentence for whoever starts the server, with what to do.
+    /// One sentence for the operator who starts the server, with what to do.
     pub fn opening(&self, error: &MysqlError) -> StoreError {
         let place = &self.place;
         StoreError::Unavailable(match error.code() {
-            Some(1045 | 1698) => format!("{place} refuses the user or its password: mend PREGON_DATABASE_URL"),
-            Some(1044) => format!("{place} does not let this user in: GRANT it ALL on that database"),
-            Some(1049) => format!("there is no {place}: make it with CREATE DATABASE … CHARACTER SET utf8mb4"),
-            Some(1142 | 1143) => format!("{place} does not allow this user enough ({error}): GRANT it the right"),
-            _ => format!("{place} cannot be used ({error}): start it, or mend PREGON_DATABASE_URL"),
+            Some(1045 | 1698) => format!("{place} refuses the user or its password: correct PREGON_DATABASE_URL"),
+            Some(1044) => format!("{place} denies this user access: GRANT it ALL on that database"),
+            Some(1049) => format!("there is no {place}: create it with CREATE DATABASE … CHARACTER SET utf8mb4"),
+            Some(1142 | 1143) => format!("{place} denies this user a right ({error}): GRANT it"),
+            _ => format!("{place} cannot be used ({error}): start it, or correct PREGON_DATABASE_URL"),
         })
     }
 }
@@ -115,32 +117,32 @@ impl fmt::Debug for Link {
     }
 }
 
-/// A query did not do what it should.
+/// A failed query.
 #[derive(Debug)]
 pub enum MysqlError {
-    /// The server or the way to it.
+    /// The server or the connection failed.
     Driver(mysql_async::Error),
-    /// No answer in time. The connection may not be used again: the answer may still come.
+    /// No answer in time. The connection may not be used again, because the answer may still arrive.
     Late(Duration),
-    /// Rows are not what the code expects.
+    /// The rows are not what the code expects.
     Unexpected(String),
 }
 
-/// What an error calls for.
+/// How to react to an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The statement asked for what cannot be: only the write that asked fails.
+    /// The statement is invalid: only the write that made it fails.
     Refuse,
-    /// The transaction must begin anew, and then may succeed: a deadlock, a lock that did not come free.
+    /// The transaction must be repeated, and may then succeed: after a deadlock or lock timeout.
     Again,
-    /// The connection is gone: on a new one it may succeed.
+    /// The connection is gone: it may succeed on a new one.
     Reconnect,
     /// The server takes no writes: its disk is full, or it is read-only.
     Wait,
 }
 
 impl MysqlError {
-    /// The server's number of the error.
+    /// The server's error number.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Driver(mysql_async::Error::Server(error)) => Some(error.code),
@@ -148,56 +150,57 @@ impl MysqlError {
         }
     }
 
-    /// No such table: databases need not have those that pregon only reads.
+    /// The table does not exist. Tables that pregon only reads are optional.
     pub fn is_no_table(&self) -> bool {
         self.code() == Some(1146)
     }
 
-    /// No such table, or not with the columns that pregon asks for. For those that are another program's own affair: they are
-    /// as good as empty, and a line in the log says so once.
+    /// The table, or a column of it, does not exist. If the table belongs to another program it is treated as empty,
+    /// and the log says so once.
     pub fn is_of_another_schema(&self) -> bool {
         const NO_COLUMN: u16 = 1054;
         static IS_TOLD: AtomicBool = AtomicBool::new(false);
         let is_other = self.code() == Some(NO_COLUMN);
         if is_other && !IS_TOLD.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error = %self, "a table of another program has other columns: it is passed over (said once)");
+            tracing::warn!(error = %self, "a table of another program has other columns: it is ignored (logged once)");
         }
         is_other || self.is_no_table()
     }
 
-    /// The columns are in a character set that lacks what a text holds: `utf8mb3` has no emoji.
+    /// A column's character set cannot store a text: `utf8mb3` has no emoji.
     pub fn is_of_characters(&self) -> bool {
         match self {
-            // "Incorrect string value": other values that do not fit have the same number.
+            // "Incorrect string value". Other values that do not fit have the same error number.
             Self::Driver(mysql_async::Error::Server(error)) if error.code == 1366 => {
                 error.message.contains("string value")
             }
-            // An illegal mix of collations, and a conversion that is not possible.
+            // An illegal mix of collations, or an impossible conversion.
             _ => matches!(self.code(), Some(1267 | 1270 | 1271 | 3854 | 3988)),
         }
     }
 
-    /// Is the connection of no more use? Also to a server that has become read-only: after a failover, the one that takes
-    /// writes is found by connecting anew.
+    /// Whether the connection must be replaced. That includes a server that has become read-only: after a failover, a
+    /// new connection reaches the server that takes writes.
     pub fn ends_connection(&self) -> bool {
         const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
         self.remedy() == Remedy::Reconnect || self.code().is_some_and(|code| READ_ONLY.contains(&code))
     }
 
-    /// What is to be done about it.
+    /// How to react to the error.
     pub fn remedy(&self) -> Remedy {
         let Some(code) = self.code() else {
             return if matches!(self, Self::Unexpected(_)) { Remedy::Refuse } else { Remedy::Reconnect };
         };
         match code {
             // Deadlock, lock wait timeout, row changed since read, statement must be prepared anew, statement killed or
-            // too slow, lock wait that was not to wait.
+            // too slow, NOWAIT lock taken.
             1213 | 1205 | 1020 | 1615 | 1317 | 1969 | 3024 | 3058 | 3572 => Remedy::Again,
-            // Too many connections, server shutdown, aborted or killed connection, no rights (yet), unknown host's limits.
+            // Too many connections, server shutdown, aborted or killed connection, no rights (yet), limits for an
+            // unknown host.
             1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1184 | 1203 | 1226 | 1927 | 2006 | 2013 | 4031 => {
                 Remedy::Reconnect
             }
-            // Disk full, error from the engine, table read-only or full, server or transaction read-only, no memory, log full.
+            // Disk full, engine error, table read-only or full, server or transaction read-only, no memory, log full.
             1021 | 1026 | 1030 | 1036 | 1037 | 1041 | 1114 | 1206 | 1290 | 1792 | 1836 => Remedy::Wait,
             _ => Remedy::Refuse,
         }
@@ -239,7 +242,7 @@ impl From<MysqlError> for StoreError {
     }
 }
 
-/// What `work` answers, or [`MysqlError::Late`].
+/// The result of `work`, or [`MysqlError::Late`].
 pub async fn timed<T, E: Into<MysqlError>>(
     wait: Duration,
     work: impl Future<Output = Result<T, E>>,

@@ -1,16 +1,17 @@
-//! Changes of a batch that wait to be written together: nobody needs to see them before the batch's end.
+//! Changes of a batch that are written together at its end, because no one needs to see them earlier.
 
 use crate::clock::Zone;
 use crate::limits;
 use crate::store::mysql::literal::{filled, row};
 use crate::store::sql::{Dialect, Parameters, Table};
 
-/// What waits, in the order in which it is written: table by table first what others refer to, then the changes.
+/// The deferred changes in the order in which they are written: first the rows, referenced tables before their
+/// referrers, then the changes.
 #[derive(Debug, Default)]
 pub struct Pending {
-    /// Rows, written out, by [`Table`].
+    /// Rows as SQL text, by [`Table`].
     rows: [String; Table::COUNT],
-    /// Statements that must keep their order.
+    /// Statements that keep their order.
     changes: String,
 }
 
@@ -24,18 +25,18 @@ impl Pending {
         row(rows, zone, values);
     }
 
-    /// A statement whose outcome nobody waits for.
+    /// Adds a statement whose result is not needed.
     pub fn change(&mut self, zone: Zone, sql: &str, values: Parameters<'_>) {
         filled(&mut self.changes, zone, sql, values);
         self.changes.push(';');
     }
 
-    /// Does more wait than one trip should carry?
+    /// Whether this is more than one round trip should carry.
     pub fn is_long(&self) -> bool {
         self.rows.iter().map(String::len).sum::<usize>() + self.changes.len() > limits::TRIP_BYTES_MAX
     }
 
-    /// The statements for all that waits.
+    /// The statements for everything deferred.
     pub fn take(&mut self) -> String {
         let Self { rows, changes } = std::mem::take(self);
         let mut sql = String::new();
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn rows_of_a_table_are_one_statement_and_written_once() {
-        let (zone, mut pending) = (Zone::Utc, Pending::default());
+        let zone = Zone::Utc;
+        let mut pending = Pending::default();
         assert_eq!(pending.take(), "");
         pending.change(zone, "UPDATE t SET a = ?", &[&1_u32]);
         pending.row(zone, Table::Topics, &[&1_u32]);

@@ -1,4 +1,4 @@
-//! Connections that read, and that write what has no topic: opened when they are needed, kept, bounded.
+//! A bounded pool of connections for reads, and for writes that belong to no topic.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::mysql::Shared;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::Driver;
+use crate::store::mysql::shared::Shared;
 
-/// The pool. Connections belong to the event loop on which they were opened: one pool, one event loop.
+/// The pool. A connection belongs to the event loop that opened it, so a pool serves one event loop.
 pub struct Direct {
     shared: Arc<Shared>,
     idle: Mutex<Vec<Driver>>,
@@ -20,26 +20,28 @@ pub struct Direct {
     waiting: AtomicUsize,
 }
 
-/// A connection on loan; [`Self::give_back`] returns it, dropping it closes it.
+/// A connection on loan. [`Self::give_back`] returns it; dropping it closes it.
 pub struct Loan<'a> {
     pub driver: Driver,
-    /// It was used before: the server may have closed it meanwhile.
+    /// It was used before, so the server may have closed it since.
     pub is_used: bool,
     pool: &'a Direct,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Direct {
-    /// At most `count` connections, none of them open yet.
+    /// At most `count` connections; none is open yet.
     pub fn new(shared: Arc<Shared>, count: usize) -> Self {
-        let (idle, free) = (Mutex::default(), Semaphore::new(count.max(1)));
+        let idle = Mutex::default();
+        let free = Semaphore::new(count.max(1));
         Self { shared, idle, free, waiting: AtomicUsize::new(0) }
     }
 
-    /// A connection, as soon as one is free.
+    /// Lends a connection as soon as one is free.
     ///
     /// # Errors
-    /// Too many wait, none is free within [`limits::CONNECT_TIMEOUT`], the store is closed, or the server cannot be reached.
+    /// Too many callers wait, none came free within [`limits::CONNECT_TIMEOUT`], the store is closed, or the server
+    /// cannot be reached.
     pub async fn lend(&self) -> Result<Loan<'_>, StoreError> {
         self.lend_within(limits::CONNECT_TIMEOUT).await
     }
@@ -62,12 +64,12 @@ impl Direct {
         Ok(Loan { driver, is_used, pool: self, _permit: permit })
     }
 
-    /// After a lost connection: the others were lost with it, most likely.
+    /// Closes the idle connections after one was lost, because they were most likely lost with it.
     pub fn forget_idle(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Lends nothing more and closes what is not on loan.
+    /// Lends no more, and closes the idle connections.
     pub async fn close(&self) {
         self.free.close();
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
@@ -78,7 +80,7 @@ impl Direct {
 }
 
 impl Loan<'_> {
-    /// Returns the connection, unless `error` says that it is of no more use.
+    /// Returns the connection, unless `error` made it unusable.
     pub fn give_back(self, error: Option<&MysqlError>) {
         if error.is_none_or(|error| !error.ends_connection()) {
             self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.driver);
@@ -86,7 +88,7 @@ impl Loan<'_> {
     }
 }
 
-/// One of those that wait, for as long as it does.
+/// Counts a waiting caller.
 struct Waiting<'a> {
     count: &'a AtomicUsize,
     before: usize,

@@ -1,41 +1,34 @@
-//! The driver of [`Sql`] on a connection to MySQL or MariaDB: prepared statements, and statements written out in one trip.
-
-use std::collections::BTreeSet;
+//! The [`Sql`] driver for MySQL and MariaDB: prepared statements, and several plain statements in one round trip.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
 use crate::clock::{Civil, Timestamp, Zone};
-use crate::domain::write::Write;
-use crate::ids::Topic;
 use crate::limits;
-use crate::store::mysql::connection::{MysqlError, Remedy, timed};
+use crate::store::mysql::connection::{MysqlError, timed};
 use crate::store::mysql::deferred::Pending;
-use crate::store::mysql::prefetched;
-use crate::store::sql::{
-    self, Cell, Cells, Columns, Dialect, Known, LaneSql, Parameter, Parameters, Sql, Table, Unexpected,
-};
+use crate::store::sql::{self, Cell, Cells, Columns, Dialect, LaneSql, Parameter, Parameters, Sql, Unexpected};
 
-/// A connection, and how its database writes times.
+/// A connection, with the zone of its times.
 ///
 /// Ids are `char(32)` or native `uuid`, and one database may mix both. They are written in one spelling, 32 lower-case
 /// hexadecimal digits, and read in either, so that no statement needs to know a column's form. Tried on MariaDB 10.11:
-/// a native column takes that spelling in INSERT, and in `=`, `IN` and ORs of ANDs finds it by the index (EXPLAIN: const,
-/// ref and range, as a text and as a parameter). The other spelling would not do: `char(32)` = a hyphenated text finds
-/// nothing. Joins of columns of the two forms give the right rows, but from a `uuid` to a `char(32)` without the index; a
-/// foreign key's two columns always have one form, and pregon joins along foreign keys alone.
-/// What does differ is the order of ids: `char(32)` is ordered by its digits, a native column by other bytes first where
-/// an id is no UUIDv7. Nothing may depend on it but that ties come in one order.
+/// a native column takes that spelling in INSERT, and `=`, `IN` and ORs of ANDs find it by the index (EXPLAIN: const,
+/// ref and range, as a text and as a parameter). The other spelling does not work: `char(32)` = a hyphenated text finds
+/// nothing. Joins of columns of the two forms give the right rows, but from a `uuid` to a `char(32)` they do not use
+/// the index; the two columns of a foreign key always have one form, and pregon joins only along foreign keys. The
+/// order of ids does differ: `char(32)` is ordered by its digits, and a native column compares other bytes first if an
+/// id is not a UUIDv7. Nothing may depend on that order except that ties have a fixed one.
 pub struct Driver {
-    /// In a transaction or not.
+    /// The connection, in a transaction or not.
     pub connection: Conn,
-    /// Where the clock of its `datetime(6)` columns hangs.
+    /// The zone of its `datetime(6)` columns.
     pub zone: Zone,
-    /// What a lane puts off.
-    pending: Pending,
+    /// The changes that a lane deferred.
+    pub(super) pending: Pending,
 }
 
-/// A connection with what is needed beside it.
+/// A connection with its caches and settings.
 pub type View<'a> = sql::View<'a, Driver>;
 
 impl Sql for Driver {
@@ -80,71 +73,13 @@ impl Sql for Driver {
     }
 }
 
-impl LaneSql for Driver {
-    async fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write], known: &mut Known) -> Result<(), MysqlError> {
-        self.forget();
-        if prefetched::open(self, topics, writes, known).await? {
-            return Ok(());
-        }
-        // New topics get their rows outside of any transaction: within, they would be locked out of order.
-        self.run("ROLLBACK").await?;
-        prefetched::make(self, topics).await?;
-        match prefetched::open(self, topics, writes, known).await? {
-            true => Ok(()),
-            false => Err(MysqlError::Unexpected("a topic's row is gone that was just made".into())),
-        }
-    }
-
-    async fn run(&mut self, sql: &str) -> Result<(), MysqlError> {
-        timed(limits::ANSWER_TIMEOUT, self.connection.query_drop(sql)).await
-    }
-
-    async fn insert(&mut self, into: Table, row: Parameters<'_>) -> Result<(), MysqlError> {
-        self.pending.row(self.zone, into, row);
-        if self.pending.is_long() { self.flush().await } else { Ok(()) }
-    }
-
-    async fn put_off(&mut self, sql: &str, values: Parameters<'_>) -> Result<(), MysqlError> {
-        self.pending.change(self.zone, sql, values);
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), MysqlError> {
-        let sql = self.pending.take();
-        if sql.is_empty() { Ok(()) } else { self.run(&sql).await }
-    }
-
-    /// In one trip.
-    async fn commit(&mut self) -> Result<(), MysqlError> {
-        let sql = self.pending.take() + "COMMIT";
-        self.run(&sql).await
-    }
-
-    fn forget(&mut self) {
-        self.pending = Pending::default();
-    }
-
-    fn time_after(&self, last: Timestamp, now: Timestamp) -> Timestamp {
-        self.zone.next(last, now)
-    }
-
-    fn is_own_fault(error: &MysqlError) -> bool {
-        error.remedy() == Remedy::Refuse
-    }
-
-    /// The connection is gone, and the server may have done it all the same.
-    fn may_be_committed(&self, error: &MysqlError) -> bool {
-        error.remedy() == Remedy::Reconnect
-    }
-}
-
 impl Driver {
-    /// On a connection that was just opened.
+    /// Wraps a connection that was just opened.
     pub fn new(connection: Conn, zone: Zone) -> Self {
         Self { connection, zone, pending: Pending::default() }
     }
 
-    /// The rows of statements written out, statement by statement, in one trip.
+    /// Runs plain statements in one round trip, and returns the rows of each.
     ///
     /// # Errors
     /// One of them failed.
@@ -170,7 +105,7 @@ impl Driver {
 }
 
 impl View<'_> {
-    /// Statements written out, in one trip, up to the first that fails.
+    /// Runs plain statements in one round trip, up to the first that fails.
     ///
     /// # Errors
     /// One of them failed.
@@ -179,7 +114,7 @@ impl View<'_> {
     }
 }
 
-/// A parameter as a prepared statement takes it.
+/// A parameter of a prepared statement.
 fn value(zone: Zone, parameter: Parameter<'_>) -> Value {
     match parameter {
         Parameter::Null => Value::NULL,
@@ -191,7 +126,7 @@ fn value(zone: Zone, parameter: Parameter<'_>) -> Value {
     }
 }
 
-/// A `datetime(6)`: what a clock in the database's zone shows.
+/// A `datetime(6)`: the wall time in the database's zone.
 fn datetime(zone: Zone, moment: Timestamp) -> Value {
     let Civil { year, month, day, hour, minute, second, micros } = zone.wall(moment).civil();
     let small = |number: i64| u8::try_from(number).unwrap_or(0);
@@ -206,7 +141,7 @@ fn datetime(zone: Zone, moment: Timestamp) -> Value {
     )
 }
 
-/// Prepared statements bring numbers and times, plain ones their texts.
+/// Prepared statements return numbers and times, plain ones return their texts.
 impl Cells for Row {
     fn cell(&self, index: usize) -> Cell<'_> {
         match self.as_ref(index) {

@@ -1,14 +1,14 @@
-//! Statements written out with their values, so that many make one trip to the server.
+//! Statements written out with their values, so that many make one round trip to the server.
 //!
-//! A prepared statement has one number of rows and one trip of its own; a batch has any number, and its trips are what
-//! costs. Values are quoted as the session's `sql_mode` reads them: no other mode is ever set.
+//! A prepared statement has a fixed number of rows and needs a round trip of its own, while a batch has any number of
+//! rows, and the round trips are its main cost. Values are quoted for the session's `sql_mode`, which never changes.
 
 use std::fmt::Write as _;
 
 use crate::clock::Zone;
 use crate::store::sql::{Parameter, Parameters, ToColumn};
 
-/// Writes a value as SQL reads it.
+/// Appends a value as an SQL literal.
 pub fn literal(sql: &mut String, zone: Zone, value: Parameter<'_>) {
     // Writing to a text cannot fail.
     let _ = match value {
@@ -54,7 +54,7 @@ pub fn row(sql: &mut String, zone: Zone, values: Parameters<'_>) {
     sql.push(')');
 }
 
-/// `text` with a value for each `?`.
+/// Appends `text` with a value in place of each `?`.
 pub fn filled(sql: &mut String, zone: Zone, text: &str, values: Parameters<'_>) {
     let mut values = values.iter();
     for (index, part) in text.split('?').enumerate() {
@@ -67,7 +67,7 @@ pub fn filled(sql: &mut String, zone: Zone, text: &str, values: Parameters<'_>) 
     }
 }
 
-/// `IN (…)` of at least one key.
+/// Appends `IN (…)` with at least one key.
 pub fn list<T: ToColumn>(sql: &mut String, zone: Zone, keys: impl IntoIterator<Item = T>) {
     let mut before = " IN (";
     for key in keys {
@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn values_are_quoted_and_nothing_breaks_out() {
-        let (zone, mut sql) = (Zone::Utc, String::new());
+        let zone = Zone::Utc;
+        let mut sql = String::new();
         let none: Option<String> = None;
         let text = "'; DROP TABLE users; -- \\' \0 ñ🙂\n\"";
         row(&mut sql, zone, &[&7_u32, &-1_i64, &none, &text, &Timestamp(0), &true]);

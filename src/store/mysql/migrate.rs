@@ -1,18 +1,19 @@
-//! The schema's steps: which there are, which a database has had, which are another program's, and taking the others.
+//! The schema's migrations: which exist, which a database has had, which belong to another program, and running the
+//! rest.
 
 use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::store::StoreError;
-use crate::store::mysql::Shared;
 use crate::store::mysql::columns::{self, Columns};
 use crate::store::mysql::connection::{Link, MysqlError};
 use crate::store::mysql::driver::View;
+use crate::store::mysql::shared::Shared;
 
 struct Migration {
     number: u32,
     name: &'static str,
-    /// Tables that the backend's own migrations make, too: left alone where they are there.
+    /// Whether the backend's own migrations make these tables, too. Existing ones are left alone.
     is_shared: bool,
     sql: &'static str,
 }
@@ -37,10 +38,10 @@ const MIGRATIONS: [Migration; 6] = migrations! {
     8 "0008_people_search" false,
 };
 
-/// The type of ids where the server has one for them.
+/// The native type of ids, if the server has one.
 const NATIVE: &str = "uuid";
 
-/// What another program's database must have.
+/// The tables that another program's database must have.
 const NEEDED: [&str; 15] = [
     "users",
     "user_follows",
@@ -59,25 +60,25 @@ const NEEDED: [&str; 15] = [
     "notifications",
 ];
 
-/// What a step is for this database.
+/// The state of a migration in this database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// The database took it then.
+    /// It was applied at this time.
     Applied(String),
     /// To be taken.
     ToDo,
-    /// The tables are another program's: nothing is changed.
+    /// The tables belong to another program: nothing is changed.
     LeftAlone,
 }
 
-/// A step of the plan.
+/// A migration in the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanLine {
     /// From 1.
     pub number: u32,
     /// The file's name in `migrations/mysql`, without `.sql`.
     pub name: &'static str,
-    /// What it is for this database.
+    /// Its state in this database.
     pub step: Step,
 }
 
@@ -91,21 +92,21 @@ impl fmt::Display for PlanLine {
     }
 }
 
-/// Were the tables that others make, too, made by another program? Then its clock's zone cannot be told from here.
+/// Whether another program made the shared tables. If so, the zone of its times is unknown.
 pub fn is_anothers(plan: &[PlanLine]) -> bool {
     plan.iter().any(|line| line.step == Step::LeftAlone)
 }
 
-/// How ids are stored in tables that are made.
+/// How new tables store ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdForm {
-    /// As the database's tables have it already, else native where the server has that type.
+    /// As the database's tables do already, else native if the server has that type.
     Fitting,
     /// `char(32)`, whatever the server has. For tests.
     Text,
 }
 
-/// What there is to do, without doing it.
+/// The plan, without applying it.
 ///
 /// # Errors
 /// The database cannot be used, lacks tables of the program it belongs to, or has a newer schema.
@@ -119,7 +120,7 @@ pub async fn plan(link: &Link) -> Result<Vec<PlanLine>, StoreError> {
     plan
 }
 
-/// What to do about tables whose texts hold no emoji, in one sentence.
+/// One sentence about tables whose texts cannot store emoji, with what to do.
 ///
 /// # Errors
 /// The database cannot be used.
@@ -127,7 +128,7 @@ pub async fn characters_to_change(link: &Link) -> Result<Option<String>, StoreEr
     let shared = Shared::alone(link.clone());
     let mut driver = shared.open_at_start().await?;
     let mut view = shared.view(&mut driver, Timestamp::now());
-    // Not ids: InnoDB refuses to change a column under a foreign key (error 1833), and ids are ASCII.
+    // Ids are left out: they are ASCII, and InnoDB refuses to change a column under a foreign key (error 1833).
     let sql = "SELECT table_name, column_name, column_type, collation_name, is_nullable = 'YES', column_default \
         FROM information_schema.columns AS c \
         WHERE table_schema = database() AND character_set_name IN ('utf8', 'utf8mb3') AND column_type <> 'char(32)' \
@@ -151,7 +152,7 @@ pub async fn characters_to_change(link: &Link) -> Result<Option<String>, StoreEr
     Ok(alteration(link.place(), &found))
 }
 
-/// A column of text in a character set that has no emoji.
+/// A text column whose character set has no emoji.
 struct NarrowColumn {
     table: String,
     name: String,
@@ -163,13 +164,13 @@ struct NarrowColumn {
 }
 
 impl NarrowColumn {
-    /// Its definition in `utf8mb4`, and otherwise as it is.
+    /// Its definition with `utf8mb4`, otherwise unchanged.
     fn widened(&self) -> String {
         let rest = self.collation.split_once('_').map_or("unicode_ci", |(_, rest)| rest);
         let null = if self.is_nullable { "NULL" } else { "NOT NULL" };
         let default = match self.default.as_deref() {
             None | Some("NULL") => String::new(),
-            // MariaDB tells a text in quotation marks, MySQL without.
+            // MariaDB reports a text in quotation marks, MySQL without.
             Some(text) if text.starts_with('\'') => format!(" DEFAULT {text}"),
             Some(text) => format!(" DEFAULT '{}'", text.replace('\'', "''")),
         };
@@ -188,7 +189,7 @@ fn alteration(place: &str, found: &[NarrowColumn]) -> Option<String> {
     });
     (!names.is_empty()).then(|| {
         format!(
-            "{place} keeps texts of {} in utf8mb3, which holds no emoji: such messages are refused. With a backup and both \
+            "{place} stores texts of {} in utf8mb3, which has no emoji: such messages are refused. With a backup and both \
              programs stopped, run: {}",
             names.join(", "),
             alters.collect::<Vec<_>>().join(" ")
@@ -196,8 +197,8 @@ fn alteration(place: &str, found: &[NarrowColumn]) -> Option<String> {
     })
 }
 
-/// Takes the steps of [`plan`], one program at a time. A step that was interrupted is taken again: each of its statements
-/// passes over what is there. (MySQL commits each by itself.)
+/// Applies the pending migrations of [`plan`], one program at a time. An interrupted migration is repeated: each of its
+/// statements skips what already exists. (MySQL commits each statement by itself.)
 ///
 /// # Errors
 /// As [`plan`].
@@ -209,34 +210,34 @@ pub async fn migrate(link: &Link, form: IdForm) -> Result<Vec<PlanLine>, StoreEr
     let lock: String = lock.chars().take(64).collect();
     let is_ours = view.row("SELECT get_lock(?, 10)", &[&lock], |row| row.flag(0)).await;
     if is_ours.map_err(|error| link.opening(&error))? != Some(true) {
-        return Err(StoreError::Unavailable(format!("another program migrates {}: wait for it", link.place())));
+        return Err(StoreError::Unavailable(format!("another program is migrating {}: wait for it", link.place())));
     }
     let plan = look(&mut view).await.map_err(|error| link.opening(&error))?.plan(link.place())?;
     take(&mut view, &plan, form).await.map_err(|error| link.opening(&error))?;
-    // The lock goes with the connection.
+    // The lock ends with the connection.
     drop(driver.connection.disconnect().await);
     Ok(plan)
 }
 
-/// Refuses to serve a database that lacks a step.
+/// Refuses to serve a database that lacks a migration.
 pub(super) async fn require(view: &mut View<'_>, link: &Link) -> Result<(), StoreError> {
     let plan = look(view).await.map_err(|error| link.opening(&error))?.plan(link.place())?;
     match plan.iter().find(|line| line.step == Step::ToDo) {
         None => Ok(()),
         Some(line) => Err(StoreError::Unavailable(format!(
-            "{} lacks the step {}: run pregon migrate (with --dry-run first, it only says what it would do)",
+            "{} lacks the migration {}: run pregon migrate (first with --dry-run, which only shows what it would do)",
             link.place(),
             line.name
         ))),
     }
 }
 
-/// What is there.
+/// What the database contains.
 #[derive(Default)]
 struct Found {
     tables: Vec<String>,
     columns: Columns,
-    /// Steps that were begun, and when each ended.
+    /// The migrations that were begun, and when each one ended.
     ledger: Vec<(u32, Option<String>)>,
 }
 
@@ -257,18 +258,18 @@ impl Found {
         self.tables.iter().any(|has| has == table)
     }
 
-    /// Are the tables that others make, too, another program's?
+    /// Whether another program made the shared tables.
     fn is_foreign(&self) -> bool {
         let is_ours =
             MIGRATIONS.iter().any(|step| step.is_shared && self.ledger.iter().any(|(had, _)| *had == step.number));
         !is_ours && NEEDED.iter().any(|table| self.has(table))
     }
 
-    /// Refuses tables that another program has made or changed so that they cannot be read or written.
+    /// Refuses tables that another program made or changed so that they cannot be read or written.
     fn require_columns(&self, place: &str) -> Result<(), StoreError> {
         let is_done = |step: &&Migration| self.ledger.iter().any(|(had, when)| *had == step.number && when.is_some());
         if !self.is_foreign() && !MIGRATIONS.iter().all(|step| is_done(&step)) {
-            // The steps to come may make what is missing.
+            // The pending migrations may add what is missing.
             return Ok(());
         }
         let shared: String = MIGRATIONS.iter().filter(|step| step.is_shared).map(|step| step.sql).collect();
@@ -318,15 +319,16 @@ async fn take(view: &mut View<'_>, plan: &[PlanLine], form: IdForm) -> Result<()
          name varchar(64) NOT NULL, applied_at char(26) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
     )
     .await?;
-    let (id, table) = (id_type(view, form).await?, table_options(view).await?);
+    let id = id_type(view, form).await?;
+    let table = table_options(view).await?;
     for migration in &MIGRATIONS {
         if !plan.iter().any(|line| line.number == migration.number && line.step == Step::ToDo) {
             continue;
         }
-        // Said before the first table: whoever finds that one after an interruption knows whose it is.
+        // Recorded before the first table is made. If this is interrupted, the record shows that the table is ours.
         let sql = "INSERT IGNORE INTO pregon_migrations (number, name, applied_at) VALUES (?, ?, NULL)";
         view.execute(sql, &[&migration.number, &migration.name]).await?;
-        // Beside another program's columns, whatever their collation: ASCII fits all.
+        // ASCII fits beside another program's columns, whatever their collation.
         let own = if id == NATIVE { NATIVE } else { "char(32) CHARACTER SET ascii COLLATE ascii_bin" };
         let sql = migration.sql.replace("{uuid}", id).replace("{own_uuid}", own).replace("{table}", table);
         for statement in sql.split(";\n").filter(|statement| statement.contains("CREATE TABLE")) {
@@ -360,7 +362,8 @@ fn has_native_ids(version: &str) -> bool {
     version.contains("MariaDB") && (major, minor) >= (10, 7)
 }
 
-/// The database's own character set and collation where they are right, so that later tables of others fit.
+/// The database's own character set and collation if they are suitable, so that they match later tables of other
+/// programs.
 async fn table_options(view: &mut View<'_>) -> Result<&'static str, MysqlError> {
     let set = view.row("SELECT @@character_set_database", &[], |row| row.text(0)).await?;
     Ok(if set.as_deref() == Some("utf8mb4") { " ENGINE=InnoDB" } else { " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4" })
@@ -397,7 +400,7 @@ mod tests {
             column("users", "username", "utf8_unicode_ci", Some("it's")),
         ];
         let said = alteration("x", &found).unwrap();
-        assert!(said.starts_with("x keeps texts of messages, users in utf8mb3"), "{said}");
+        assert!(said.starts_with("x stores texts of messages, users in utf8mb3"), "{said}");
         assert_eq!(
             said.split_once("run: ").unwrap().1,
             "ALTER TABLE messages MODIFY content varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NULL, \
@@ -416,7 +419,8 @@ mod tests {
         };
         let steps =
             |found: Found| found.plan("x").map(|plan| plan.into_iter().map(|line| line.step).collect::<Vec<_>>());
-        let (to_do, alone) = (Step::ToDo, Step::LeftAlone);
+        let to_do = Step::ToDo;
+        let alone = Step::LeftAlone;
         let all_to_do = [(); 6].map(|()| to_do.clone());
         assert_eq!(steps(found(&[], &[])).unwrap(), all_to_do);
         assert_eq!(steps(found(&["django_migrations"], &[])).unwrap()[0], to_do);
@@ -425,7 +429,7 @@ mod tests {
         assert_eq!(steps(found(&NEEDED, &[])).unwrap(), foreign);
         let error = steps(found(&["users", "posts"], &[])).unwrap_err().to_string();
         assert!(error.contains("lacks user_follows, friendships, chat_rooms"), "{error}");
-        // Interrupted after its first table: it is ours, and goes on.
+        // Interrupted after its first table: the table is ours, so the migration goes on.
         assert_eq!(steps(found(&["users"], &[(1, None)])).unwrap(), all_to_do);
         let done = found(&NEEDED, &[(2, Some("then"))]);
         let on = [&[alone.clone(), Step::Applied("then".into()), alone][..], &own].concat();

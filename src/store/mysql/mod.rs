@@ -1,6 +1,6 @@
-//! MySQL and MariaDB: connections that write, each a lane's, and others that read.
+//! The store on MySQL and MariaDB: one connection per lane for writing, and others for reading.
 //!
-//! The queries of `store/sql` serve both sides: REST's reads, and the lanes inside their transactions.
+//! The queries of `store/sql` serve both: REST's reads, and the lanes inside their transactions.
 
 mod beside;
 mod columns;
@@ -9,96 +9,30 @@ mod deferred;
 mod direct;
 mod driver;
 mod lane;
+mod lane_driver;
 mod literal;
 mod migrate;
 mod prefetched;
 mod seed;
+mod shared;
 mod store;
-
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 pub use self::connection::Link;
 pub use self::migrate::{IdForm, PlanLine, Step, characters_to_change, is_anothers, migrate, plan};
 pub use self::seed::seed;
+pub use self::shared::MysqlOptions;
 pub use self::store::MysqlStore;
 
-use self::connection::MysqlError;
-use self::driver::{Driver, View};
-use crate::clock::{Timestamp, Zone};
+use self::shared::Shared;
+use crate::clock::Timestamp;
 use crate::ids::UserId;
-use crate::limits;
-use crate::store::caches::Caches;
+use crate::store::StoreError;
 use crate::store::sql::people;
-use crate::store::{Clock, StoreError};
 
-/// How to open the database.
-#[derive(Clone)]
-pub struct MysqlOptions {
-    /// Where it is.
-    pub link: Link,
-    /// Connections that write, each with a thread; 1 to [`limits::WRITE_LANES_MAX`].
-    pub lanes: usize,
-    /// Connections that read, and write what has no topic.
-    pub connections: usize,
-    /// Where the clock of its times hangs.
-    pub zone: Zone,
-    /// What the time is.
-    pub clock: Clock,
-    /// Reactions that a post shows, the newest.
-    pub shown_reactions: u32,
-}
-
-impl MysqlOptions {
-    /// The usual numbers, times in UTC, and the system's clock.
-    pub fn new(link: Link) -> Self {
-        Self {
-            link,
-            lanes: limits::WRITE_LANES,
-            connections: limits::DIRECT_CONNECTIONS,
-            zone: Zone::Utc,
-            clock: Arc::new(Timestamp::now),
-            shown_reactions: limits::POST_REACTIONS_SHOWN,
-        }
-    }
-}
-
-/// What lanes and readers share.
-struct Shared {
-    link: Link,
-    caches: Caches,
-    zone: Zone,
-    clock: Clock,
-    shown_reactions: u32,
-}
-
-impl Shared {
-    /// For one who works alone: migrations, seeds.
-    fn alone(link: Link) -> Self {
-        let MysqlOptions { link, clock, shown_reactions, .. } = MysqlOptions::new(link);
-        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
-    }
-
-    /// A new connection.
-    async fn open(&self) -> Result<Driver, MysqlError> {
-        Ok(Driver::new(self.link.open().await?, self.zone))
-    }
-
-    /// The same for one who starts a program, and is told what to do.
-    async fn open_at_start(&self) -> Result<Driver, StoreError> {
-        self.open().await.map_err(|error| self.link.opening(&error))
-    }
-
-    fn view<'a>(&'a self, driver: &'a mut Driver, now: Timestamp) -> View<'a> {
-        let Self { caches, shown_reactions, .. } = self;
-        View { driver, caches, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
-    }
-}
-
-/// Refuses a database that lacks a step.
+/// Refuses a database that lacks a migration.
 ///
 /// # Errors
-/// It does, or cannot be used.
+/// A migration is missing, or the database cannot be used.
 pub async fn require_migrated(link: &Link) -> Result<(), StoreError> {
     let shared = Shared::alone(link.clone());
     let mut driver = shared.open_at_start().await?;
@@ -107,7 +41,7 @@ pub async fn require_migrated(link: &Link) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The user behind a username or an id, for commands.
+/// The user with this username or id, for commands.
 ///
 /// # Errors
 /// The database cannot be used or is not migrated.

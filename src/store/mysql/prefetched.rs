@@ -1,4 +1,4 @@
-//! What a batch's chat writes will ask, asked for all of them in one trip, together with the locks of their topics.
+//! Reads in one round trip everything that a batch's chat writes will need, together with the locks of their topics.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -9,16 +9,15 @@ use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::domain::chat::write::Action;
 use crate::domain::write::{Intent, Write};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
-use crate::store::batch::TopicState;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::Driver;
 use crate::store::mysql::literal::{filled, list, row};
-use crate::store::sql::chat_rows::{MEMBER, member_of_row};
+use crate::store::sql::member::{MEMBER, member_of_row};
 use crate::store::sql::messages::MessageHead;
-use crate::store::sql::topics::state_of_row;
+use crate::store::sql::topics::{TopicState, state_of_row};
 use crate::store::sql::{Columns, Known, LaneSql, Name, Parameters, Unexpected};
 
-/// Which keys to ask for.
+/// The keys to read.
 #[derive(Debug, Default)]
 struct Wanted {
     members: HashSet<(RoomId, UserId)>,
@@ -36,14 +35,15 @@ const NAMES: &str = "SELECT user_id, room_id, client_id, message_id, created_at 
 const READS: &str = "SELECT message_id, user_id FROM message_reads WHERE ";
 const REACTIONS: &str = "SELECT message_id, user_id, reaction_type FROM message_reactions WHERE ";
 
-/// The primary key, so that no row is locked but those that are named, and these in the keys' order.
+/// By the primary key, so that only the named rows are locked, in the keys' order.
 const TOPICS: &str = "SELECT topic, epoch, seq, last_at FROM pregon_topics FORCE INDEX (PRIMARY) WHERE topic";
 
 impl Wanted {
     fn of(writes: &[Write]) -> Self {
         let mut wanted = Self::default();
         for write in writes {
-            let (Intent::Chat { room, action }, actor) = (&write.intent, write.actor) else { continue };
+            let Intent::Chat { room, action } = &write.intent else { continue };
+            let actor = write.actor;
             wanted.members.insert((*room, actor));
             match action {
                 Action::Send(new) => {
@@ -65,7 +65,7 @@ impl Wanted {
         wanted
     }
 
-    /// The statements after the topics', in the order in which [`Known::read`] takes their rows.
+    /// The statements after the one for topics, in the order in which [`Known::read`] takes their rows.
     fn statements(&self, sql: &mut String, zone: Zone) {
         let members = self.members.iter().map(|(room, user)| (room, user));
         any(sql, zone, MEMBER, "(p.chat_room_id = ? AND p.user_id = ?)", members, |(room, user), add| {
@@ -89,7 +89,7 @@ impl Wanted {
     }
 }
 
-/// `head one OR one OR …;`, or nothing without keys.
+/// `head one OR one OR …;`, or nothing if there are no keys.
 fn any<K>(
     sql: &mut String,
     zone: Zone,
@@ -109,7 +109,7 @@ fn any<K>(
     }
 }
 
-/// Rows for those of `topics` that have none, in the keys' order.
+/// Inserts rows for those of `topics` that have none, in the keys' order.
 pub async fn make(driver: &mut Driver, topics: &BTreeSet<Topic>) -> Result<(), MysqlError> {
     let mut names: Vec<String> = topics.iter().map(Topic::to_string).collect();
     names.sort_unstable();
@@ -123,8 +123,8 @@ pub async fn make(driver: &mut Driver, topics: &BTreeSet<Topic>) -> Result<(), M
     driver.run(&sql).await
 }
 
-/// Begins the transaction, locks the topics and reads what the chat writes among `writes` will ask, in one trip; false
-/// when some topics have no row yet.
+/// In one round trip: begins the transaction, locks the topics, and reads what the chat writes among `writes` will
+/// need. Returns false if some topics have no row yet.
 pub async fn open(
     driver: &mut Driver,
     topics: &BTreeSet<Topic>,
@@ -163,7 +163,7 @@ fn columns(row: &Row, zone: Zone) -> Columns<'_> {
 }
 
 impl Wanted {
-    /// Enters what was found, and what was not.
+    /// Records what was found, and what was not.
     fn read(self, known: &mut Known, sets: impl Iterator<Item = Vec<Row>>, zone: Zone) -> Result<(), Unexpected> {
         let wanted = self;
         let mut sets = sets;

@@ -1,16 +1,16 @@
-//! Users, rooms and follows in bulk, for demonstrations and load tests.
+//! Inserts users, rooms and follows in bulk, for demonstrations and load tests.
 
 use crate::clock::{Timestamp, Zone};
 use crate::store::StoreError;
-use crate::store::mysql::Shared;
 use crate::store::mysql::connection::Link;
+use crate::store::mysql::shared::Shared;
 use crate::store::seed::{self, SeedPlan, Seeded};
 use crate::store::sql::LaneSql;
 
-/// Makes all of `plan` in one transaction, in a database that has been migrated.
+/// Inserts all of `plan` in one transaction, into a migrated database.
 ///
 /// # Errors
-/// The plan does not add up, the database holds users already, or it failed. Nothing is written then.
+/// The plan is inconsistent, the database already holds users, or the insertion failed. Nothing is written then.
 pub async fn seed(link: &Link, zone: Zone, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     plan.check()?;
     let shared = Shared { zone, ..Shared::alone(link.clone()) };
@@ -18,7 +18,7 @@ pub async fn seed(link: &Link, zone: Zone, plan: &SeedPlan) -> Result<Seeded, St
     let mut view = shared.view(&mut driver, Timestamp::now());
     let taken = seed::taken(&mut view).await?;
     plan.check_names(&taken, link.place())?;
-    // Without a COMMIT the connection's end takes everything back.
+    // Without a COMMIT, closing the connection rolls everything back.
     view.run("START TRANSACTION").await?;
     let seeded = seed::fill(&mut view, plan, &taken).await?;
     view.driver.commit().await?;

@@ -1,4 +1,4 @@
-//! The store on MySQL: lanes by topic, and direct connections for everything else.
+//! The store on MySQL: lanes by topic, and direct connections for the rest.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::store::mysql::connection::{MysqlError, Remedy};
 use crate::store::mysql::direct::Direct;
 use crate::store::mysql::driver::{Driver, View};
 use crate::store::mysql::lane::{self, MysqlLane, Number};
-use crate::store::mysql::{MysqlOptions, Shared, migrate};
+use crate::store::mysql::migrate;
+use crate::store::mysql::shared::{MysqlOptions, Shared};
 use crate::store::writer::Lane;
 use crate::store::{LanePort, StoreError};
 
@@ -21,18 +22,18 @@ pub struct MysqlStore {
     pub(super) shared: Arc<Shared>,
     lanes: Arc<[Lane<MysqlLane>]>,
     direct: Direct,
-    /// Connections for what may be slow, so that nothing else waits for it.
+    /// Connections for slow queries, so that nothing else waits for them.
     searches: Direct,
 }
 
-/// May a direct write that failed so succeed when it begins anew?
+/// Whether a direct write that failed with this error may succeed if it is repeated.
 fn may_succeed(error: &MysqlError) -> bool {
     const DUPLICATE_KEY: u16 = 1062;
     matches!(error.remedy(), Remedy::Again | Remedy::Reconnect) || error.code() == Some(DUPLICATE_KEY)
 }
 
 impl MysqlStore {
-    /// Looks at the database and starts the lanes.
+    /// Checks the database and starts the lanes.
     ///
     /// The `metrics` recorder must be installed before.
     ///
@@ -50,17 +51,17 @@ impl MysqlStore {
         let lane = |number| {
             let lane = lane::new(Arc::clone(&shared), Number { lane: number, of: lanes })?;
             Lane::start(number, lane, Arc::clone(&port))
-                .map_err(|error| StoreError::Unavailable(format!("no thread for a write lane: {error}")))
+                .map_err(|error| StoreError::Unavailable(format!("cannot start the thread of a write lane: {error}")))
         };
         let lanes = (0..lanes).map(lane).collect::<Result<Vec<_>, _>>()?;
         drop(driver.connection.disconnect().await);
         Ok(Arc::new(Self { shared, lanes: lanes.into(), direct, searches }))
     }
 
-    /// On a connection of a pool. One that was closed by the server while it was idle is replaced, once.
+    /// Runs a query on a connection of a pool. A connection that the server closed while idle is replaced, once.
     ///
-    /// A page's statements do not see one state of the database, as they do on SQLite: that would cost a transaction's
-    /// two trips each, and what it avoids is a count that is one off.
+    /// Unlike on SQLite, a page's statements do not see one state of the database: a transaction would cost two more
+    /// round trips, and would only avoid a count that is off by one.
     async fn read_by<T, W>(&self, pool: &Direct, query: W) -> Result<T, StoreError>
     where
         W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, Driver> + Clone + Send + Sync,
@@ -75,7 +76,7 @@ impl MysqlStore {
                 }
                 Err(error) => error,
             };
-            // Who has waited for an answer in vain does not wait twice.
+            // A caller that waited in vain for an answer does not wait a second time.
             let is_late = matches!(error, MysqlError::Late(_));
             let is_stale = loan.is_used && error.remedy() == Remedy::Reconnect && !is_late;
             loan.give_back(Some(&error));
@@ -86,7 +87,7 @@ impl MysqlStore {
         }
     }
 
-    /// Runs `work` on the thread of a topic's lane, between two batches. For tests, which hold lanes up with it.
+    /// Runs `work` on the thread of a topic's lane, between two batches. Tests use it to hold a lane up.
     ///
     /// # Errors
     /// The lane's queue is full or closed.
@@ -101,7 +102,7 @@ impl MysqlStore {
 }
 
 impl Drop for MysqlStore {
-    /// A store that was not closed commits what is queued all the same. It blocks: call `Backend::shut` first.
+    /// A store that was not closed still commits its queue here, which blocks: call `Backend::shut` first.
     fn drop(&mut self) {
         stop(&self.lanes);
     }
@@ -186,7 +187,7 @@ impl Backend for MysqlStore {
     }
 
     async fn shut(&self) {
-        // Joining the threads waits for the database, which is no async thread's work.
+        // Joining the threads waits for the database, so it must not run on an async thread.
         let lanes = Arc::clone(&self.lanes);
         drop(tokio::task::spawn_blocking(move || stop(&lanes)).await);
         self.direct.close().await;

@@ -1,4 +1,4 @@
-//! Accounts: registration, logins, passwords, revoked tokens. Writes come in transactions of their own.
+//! Accounts: registration, logins, passwords, revoked tokens. Each write has a transaction of its own.
 
 use crate::clock::Timestamp;
 use crate::domain::user::{NewUser, ProfilePatch};
@@ -6,16 +6,16 @@ use crate::ids::UserId;
 use crate::store::Credentials;
 use crate::store::sql::{Columns, Id, Sql, Table, ToColumn, View, search};
 
-/// What came of a registration.
+/// The result of a registration.
 pub enum Registration {
     /// The user is there.
     Done,
-    /// Somebody has the address or the name.
+    /// The address or the name is taken.
     Taken { email: bool, username: bool },
 }
 
-/// Makes the user `id`. The unique keys decide between two who come at the same time: the database's own comparison,
-/// whatever its collation makes equal. The same `id` again is a repetition after an answer was lost.
+/// Inserts the user `id`. The unique keys decide between two registrations at once, by the database's own comparison of
+/// texts. A second call with the same `id` repeats one whose answer was lost.
 pub async fn register<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser) -> Result<Registration, C::Error> {
     if view.is_there("SELECT 1 FROM users WHERE id = ?", &[&id]).await? {
         return Ok(Registration::Done);
@@ -41,7 +41,7 @@ async fn insert_user<C: Sql>(view: &mut View<'_, C>, id: UserId, user: &NewUser)
     search::index(view, id, &search::names(&user.username, &user.display_name, "", "")).await
 }
 
-/// The columns of a new user who follows so many others and is followed by as many.
+/// The columns of a new user with these numbers of followed users and followers.
 pub fn user_row<'a>(
     id: &'a UserId,
     user: &'a NewUser,
@@ -89,7 +89,7 @@ pub fn user_row<'a>(
     ]
 }
 
-/// A follow row with both counters; false when it was there.
+/// Inserts a follow row and raises both counters; false if it existed.
 pub async fn insert_follow<C: Sql>(
     view: &mut View<'_, C>,
     follower: UserId,
@@ -107,7 +107,8 @@ pub async fn insert_follow<C: Sql>(
     Ok(true)
 }
 
-/// By e-mail if `login` contains `@`, else or on a miss by username. The database compares: case does not count.
+/// Looks up by e-mail if `login` contains `@`, otherwise or if that fails by username. The database compares, ignoring
+/// case.
 pub async fn credentials<C: Sql>(view: &mut View<'_, C>, login: &str) -> Result<Option<Credentials>, C::Error> {
     if login.contains('@')
         && let Some(found) = find(view, "email", login).await?
@@ -122,26 +123,25 @@ async fn find<C: Sql>(view: &mut View<'_, C>, column: &str, login: &str) -> Resu
     let read =
         |row: Columns<'_>| Ok(Credentials { user: row.id(0)?, password_hash: row.text(1)?, is_active: row.flag(2)? });
     match view.row(&sql, &[&login], read).await {
-        // Nobody is called so whose name the column could not hold.
+        // A name that the column cannot store belongs to nobody.
         Err(error) if C::is_of_characters(&error) => Ok(None),
         found => found,
     }
 }
 
-/// The refresh token may not be used again.
+/// Revokes a refresh token.
 pub async fn revoke<C: Sql>(view: &mut View<'_, C>, jti: &str, expires: Timestamp) -> Result<(), C::Error> {
     let latest = C::DIALECT.keep_greatest("jti", "expires");
     let sql = format!("INSERT INTO pregon_revoked (jti, expires) VALUES (?, ?) {latest}");
     view.execute(&sql, &[&jti, &expires.0]).await.map(drop)
 }
 
-/// Was the refresh token revoked?
+/// Whether the refresh token was revoked.
 pub async fn is_revoked<C: Sql>(view: &mut View<'_, C>, jti: &str) -> Result<bool, C::Error> {
     view.is_there("SELECT 1 FROM pregon_revoked WHERE jti = ?", &[&jti]).await
 }
 
-/// Changes a user's row. What comes back are the paths of pictures that the row named before and names no more; `None`
-/// when there is no such user.
+/// Changes a user's row. Returns the paths of pictures that the row no longer names; `None` if there is no such user.
 pub async fn change_profile<C: Sql>(
     view: &mut View<'_, C>,
     user: UserId,

@@ -1,6 +1,4 @@
-//! What a lane asks and changes of rooms and messages, and of its own log.
-
-use std::sync::Arc;
+//! A lane's queries and changes of rooms and messages.
 
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType};
@@ -8,21 +6,33 @@ use crate::domain::chat::write::Transport;
 use crate::domain::event::Committed;
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
-use crate::store::batch::UnreadRest;
 use crate::store::event_log::LogLine;
-use crate::store::sql::{Columns, Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
+use crate::store::sql::member::{MEMBER, member_of_row};
+use crate::store::sql::{Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
 
-/// A participant row with what decides on its rights.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// The user and the room are active.
-    pub is_active: bool,
-    /// `owner` or `admin`.
-    pub is_admin: bool,
-    /// The room is private: nobody is added or removed.
-    pub is_private: bool,
-    /// The user's name, for frames.
-    pub username: Arc<str>,
+pub use crate::store::sql::member::Member;
+
+/// The rest of a `mark_as_read` of more than `limits::READ_ALL_ROWS_MAX` messages; idle moments write its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadRest {
+    /// Where.
+    pub room: RoomId,
+    /// The reader.
+    pub user: UserId,
+    /// The participant's `last_read_at` before.
+    pub after: Timestamp,
+    /// The oldest message that already has its row.
+    pub before: Timestamp,
+    /// When it was read.
+    pub at: Timestamp,
+}
+
+impl UnreadRest {
+    /// The rest after these messages got their rows, newest first; `None` if these were all.
+    pub fn after_these(self, done: &[(MessageId, Timestamp)]) -> Option<Self> {
+        let (_, before) = *done.last().filter(|_| done.len() == limits::READ_ALL_ROWS_MAX)?;
+        Some(Self { before, ..self })
+    }
 }
 
 /// A new message.
@@ -70,28 +80,13 @@ pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transpo
     driver.insert(Table::Events, &values).await
 }
 
-/// The columns of [`member_of_row`], after its room and its user.
-pub const MEMBER: &str = "SELECT p.chat_room_id, p.user_id, r.is_active AND u.is_active, p.role IN ('owner', 'admin'), \
-    r.chat_type = 'private', u.username FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
-    JOIN users u ON u.id = p.user_id WHERE ";
-
-/// A row of [`MEMBER`].
-pub fn member_of_row(row: Columns<'_>) -> Result<Member, Unexpected> {
-    Ok(Member {
-        is_active: row.flag(2)?,
-        is_admin: row.flag(3)?,
-        is_private: row.flag(4)?,
-        username: row.str(5)?.into(),
-    })
-}
-
-/// A participant with what decides on its rights.
+/// A participant with its rights.
 pub async fn member<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<Option<Member>, C::Error> {
     let sql = format!("{MEMBER}p.chat_room_id = ? AND p.user_id = ?");
     view.row(&sql, &[&room, &user], member_of_row).await
 }
 
-/// The message that its client named so, and when.
+/// The message to which its client gave this name, and when.
 pub async fn named<C: Sql>(
     view: &mut View<'_, C>,
     user: UserId,
@@ -103,7 +98,7 @@ pub async fn named<C: Sql>(
     view.row(sql, &[&user, &room, &name], |row| Ok((row.id(0)?, Timestamp(row.number(1)?)))).await
 }
 
-/// Has the user reacted to the message so?
+/// Whether the user has this reaction to the message.
 pub async fn has_reacted<C: Sql>(
     view: &mut View<'_, C>,
     message: MessageId,
@@ -114,27 +109,27 @@ pub async fn has_reacted<C: Sql>(
     view.is_there(sql, &[&message, &user, &reaction]).await
 }
 
-/// Has the user read the message?
+/// Whether the user has read the message.
 pub async fn has_read<C: Sql>(view: &mut View<'_, C>, message: MessageId, user: UserId) -> Result<bool, C::Error> {
     view.is_there("SELECT 1 FROM message_reads WHERE message_id = ? AND user_id = ?", &[&message, &user]).await
 }
 
-/// Has the user a row in the room?
+/// Whether the user has a row in the room.
 pub async fn is_participant<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<bool, C::Error> {
     view.is_there("SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?", &[&room, &user]).await
 }
 
-/// Takes a participant's row away; false when there is none.
+/// Deletes a participant's row; false if there is none.
 pub async fn delete_member<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<bool, C::Error> {
     let sql = "DELETE FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
     Ok(view.execute(sql, &[&room, &user]).await? > 0)
 }
 
-/// Until when a participant has read.
+/// The time up to which a participant has read.
 pub async fn last_read<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<Timestamp, C::Error> {
     let sql = "SELECT last_read_at FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
     let found = view.row(sql, &[&room, &user], |row| row.time(0)).await?;
-    found.ok_or_else(|| Unexpected("a participant is gone".into()).into())
+    found.ok_or_else(|| Unexpected("a participant's row is missing".into()).into())
 }
 
 const UNREAD: &str = "FROM messages m WHERE m.chat_room_id = ? AND m.is_deleted = 0 AND m.created_at > ? \
@@ -154,13 +149,13 @@ pub async fn newest_unread<C: Sql>(
     view.rows(&sql, &[&room, &after, &before, &user, &user], |row| Ok((row.id(0)?, row.time(1)?))).await
 }
 
-/// How many unread messages `rest` has.
+/// The number of unread messages in `rest`.
 pub async fn count_unread<C: Sql>(view: &mut View<'_, C>, rest: UnreadRest) -> Result<u64, C::Error> {
     let UnreadRest { room, user, after, before, .. } = rest;
     view.count(&format!("SELECT count(*) {UNREAD}"), &[&room, &after, &before, &user, &user]).await
 }
 
-/// Read rows for the newest unread messages of `rest`: which, with their times.
+/// Inserts read rows for the newest unread messages of `rest`. Returns these with their times.
 pub async fn insert_unread<D: LaneSql>(
     view: &mut View<'_, D>,
     rest: UnreadRest,

@@ -1,4 +1,4 @@
-//! Rows on their way out of a database, column by column: ids, times, kinds, numbers, texts.
+//! Reads a row's columns: ids, times, kinds, numbers, texts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,30 +14,30 @@ use crate::domain::people::RequestStatus;
 use crate::ids::{CommentId, EventId, FamilyId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 use crate::store::sql::Id;
 
-/// What a column holds.
+/// The value of a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
     /// No value.
     Null,
     /// A number.
     Number(i64),
-    /// A text; also the digits of a number, where the database was asked without parameters.
+    /// A text, or the digits of a number if the statement had no parameters.
     Text(&'a [u8]),
-    /// What a clock in the database's zone shows.
+    /// A wall time in the database's zone.
     Clock(Civil),
-    /// What no column of ours holds.
+    /// A type that none of our columns has.
     Other,
 }
 
-/// A row as its driver has it.
+/// A driver's row.
 pub trait Cells {
-    /// What the column holds; [`Cell::Null`] where there is no such column.
+    /// The column's value; [`Cell::Null`] if there is no such column.
     fn cell(&self, index: usize) -> Cell<'_>;
-    /// The column's name, for a complaint.
+    /// The column's name, for an error.
     fn name(&self, index: usize) -> String;
 }
 
-/// A row does not hold what its reader expects. Names the column, and never its content.
+/// A row does not hold what its reader expects. The text names the column, never its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unexpected(pub String);
 
@@ -49,9 +49,9 @@ impl fmt::Display for Unexpected {
 
 impl std::error::Error for Unexpected {}
 
-/// An id that a column may hold.
+/// An id type that a column may hold.
 pub trait FromId {
-    /// Gives the bare number its type.
+    /// Wraps the bare number.
     fn from_id(uuid: Uuid) -> Self;
 }
 
@@ -67,10 +67,10 @@ macro_rules! id_columns {
 
 id_columns! { Id UserId RoomId MessageId PostId CommentId NotificationId RequestId EventId FamilyId }
 
-/// A kind: one of a few words. The database enforces none of them, and another program may know more.
+/// An enum stored as one of a few words. The database does not enforce them, and another program may write more.
 pub trait FromWord: Sized {
-    /// The kind that is called so, in any case: the database may compare words without it. A word of another program's
-    /// own is the plainest of the kinds, so that its row is shown with the others; a line in the log says so once.
+    /// The variant for a word in any case, because the database may ignore case. An unknown word of another program
+    /// becomes the plainest variant, so that its row is still shown; the log says so once.
     fn from_word(word: &str) -> Self;
 }
 
@@ -81,8 +81,9 @@ macro_rules! word_columns {
                 static IS_TOLD: AtomicBool = AtomicBool::new(false);
                 Self::from_text(word).or_else(|| Self::from_text(&word.to_ascii_lowercase())).unwrap_or_else(|| {
                     if !IS_TOLD.swap(true, Ordering::Relaxed) {
-                        let (kind, taken_for) = (stringify!($name), Self::$plainest.as_str());
-                        tracing::warn!(kind, word, taken_for, "a word in the database is not known (said once)");
+                        let kind = stringify!($name);
+                        let taken_for = Self::$plainest.as_str();
+                        tracing::warn!(kind, word, taken_for, "unknown word in the database (logged once)");
                     }
                     Self::$plainest
                 })
@@ -96,7 +97,7 @@ word_columns! {
     NotificationType Mention, RequestStatus Rejected,
 }
 
-/// A row, column by column from 0. Rows that others wrote may hold anything: nothing here panics.
+/// A row's columns, from 0. Nothing here panics, because other programs may write anything.
 #[derive(Clone, Copy)]
 pub struct Columns<'a> {
     row: &'a dyn Cells,
@@ -104,7 +105,7 @@ pub struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// A row of a database whose clock hangs in `zone`.
+    /// A row of a database whose times are in `zone`.
     pub fn new(row: &'a dyn Cells, zone: Zone) -> Self {
         Self { row, zone }
     }
@@ -123,7 +124,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// A moment, which is written as a clock in the database's zone shows it.
+    /// A moment, stored as the wall time of the database's zone.
     pub fn time(self, index: usize) -> Result<Timestamp, Unexpected> {
         self.present(index, self.optional_time(index)?)
     }
@@ -136,7 +137,7 @@ impl<'a> Columns<'a> {
             Cell::Text(text) => std::str::from_utf8(text).ok().and_then(Timestamp::from_database_text),
             Cell::Number(_) | Cell::Other => None,
         };
-        // What is no time may be the year zero of an old database.
+        // An invalid time may be the year zero of an old database.
         wall.map(|wall| Some(self.zone.moment(wall))).ok_or_else(|| self.unexpected(index, "a time"))
     }
 
@@ -150,22 +151,22 @@ impl<'a> Columns<'a> {
         Ok(self.borrowed(index)?.map(str::to_owned))
     }
 
-    /// A text where it lies.
+    /// A text, borrowed from the row.
     pub fn str(self, index: usize) -> Result<&'a str, Unexpected> {
         self.present(index, self.borrowed(index)?)
     }
 
-    /// One of a few words, or what [`FromWord`] takes another one for.
+    /// One of a few words; [`FromWord`] replaces unknown ones.
     pub fn kind<T: FromWord>(self, index: usize) -> Result<T, Unexpected> {
         Ok(T::from_word(self.str(index)?))
     }
 
-    /// One of a few words or NULL.
+    /// One of a few words, or NULL.
     pub fn optional_kind<T: FromWord>(self, index: usize) -> Result<Option<T>, Unexpected> {
         Ok(self.borrowed(index)?.map(T::from_word))
     }
 
-    /// True unless 0; NULL, as of a comparison with NULL, is false.
+    /// True unless 0. NULL, such as the result of a comparison with NULL, is false.
     pub fn flag(self, index: usize) -> Result<bool, Unexpected> {
         Ok(self.optional_number(index)?.unwrap_or(0) != 0)
     }

@@ -1,4 +1,4 @@
-//! Comments as read: with their first replies, level by level.
+//! Reads comments with their first replies, level by level.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ static COMMENT: Text = Text::new(|dialect| {
     )
 });
 
-/// What decides on a comment's rights.
+/// The rights of a comment.
 pub async fn head<C: Sql>(view: &mut View<'_, C>, comment: CommentId) -> Result<Option<CommentHead>, C::Error> {
     view.row("SELECT user_id, post_id, parent_id FROM comments WHERE id = ?", &[&comment], |row| {
         Ok(CommentHead { author: row.id(0)?, post: row.id(1)?, parent: row.optional_id(2)? })
@@ -28,7 +28,7 @@ pub async fn head<C: Sql>(view: &mut View<'_, C>, comment: CommentId) -> Result<
     .await
 }
 
-/// A comment with its first replies, as the viewer or nobody in particular sees it.
+/// A comment with its first replies, for the viewer or, without one, for frames.
 pub async fn one<C: Sql>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,
@@ -80,13 +80,13 @@ async fn paged<C: Sql>(
     Ok(PageOf { count, rows: threads.look_up(view).await? })
 }
 
-/// A comment whose author and replies are still to be looked up.
+/// A comment whose author and replies are not looked up yet.
 struct Found {
     comment: Comment,
     author: UserId,
 }
 
-/// Comments and their first replies as they were read: the comments, the replies to these, and so on.
+/// Comments and their first replies by level: the comments, their replies, and so on.
 pub struct Threads(Vec<Vec<Found>>);
 
 impl Threads {
@@ -105,7 +105,7 @@ impl Threads {
         Self::below(view, viewer, found, limits::POST_REPLY_LEVELS_SHOWN).await
     }
 
-    /// So many levels of replies below comments.
+    /// Reads `levels` levels of replies below comments.
     async fn below<C: Sql>(
         view: &mut View<'_, C>,
         viewer: Option<UserId>,
@@ -127,7 +127,7 @@ impl Threads {
         Ok(Self(threads))
     }
 
-    /// Whose comments these are.
+    /// The comments' authors.
     pub fn people(&self) -> impl Iterator<Item = UserId> {
         self.0.iter().flatten().map(|found| found.author)
     }
@@ -146,7 +146,7 @@ impl Threads {
         Ok(self.whole(&profiles(view, people).await?)?)
     }
 
-    /// The comments in the order they were read in, each with its replies: from the deepest level up.
+    /// The comments in the order in which they were read, each with its replies; built from the deepest level up.
     fn whole(self, people: &Profiles) -> Result<Vec<Comment>, Unexpected> {
         let mut replies: HashMap<CommentId, Vec<Comment>> = HashMap::new();
         let mut whole = Vec::new();
@@ -166,7 +166,7 @@ impl Threads {
     }
 }
 
-/// The first comments of each key, oldest first: `branch` takes a key and how many.
+/// The first comments of each key, oldest first. `branch` takes a key and the number of comments.
 async fn first<C: Sql, T: ToColumn>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,

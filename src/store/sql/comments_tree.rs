@@ -1,25 +1,25 @@
-//! Comments taken away: foreign keys are looked at row by row, so the deepest answers go first.
+//! Deletes comments with their replies. Foreign keys are checked row by row, so replies go before what they answer.
 
 use crate::ids::{CommentId, PostId};
 use crate::limits::{DELETED_LEVELS_MAX, LIST_KEYS_MAX};
-use crate::store::sql::rows::Told;
-use crate::store::sql::{Sql, View, each, marks, padded, told};
+use crate::store::sql::told::{self, Told};
+use crate::store::sql::{Sql, View, each, marks, padded};
 
-/// What went.
+/// What was deleted.
 #[derive(Default)]
 pub struct Gone {
-    /// Answers before what they answer.
+    /// The deleted comments, replies before what they answer.
     pub comments: Vec<CommentId>,
-    /// What was told of them.
+    /// The deleted notifications about them.
     pub told: Vec<Told>,
 }
 
-/// Deletes `root` and the answers to it, with their likes and what was told of them, answers before what they answer; at
-/// most `most` rows. The root is the last of them when everything went.
+/// Deletes `root` and all its replies with their likes and notifications, replies first; at most `most` rows. The root
+/// is the last one, once everything else is gone.
 ///
-/// Most threads are small and go level by level. Of a large one answer by answer: what is deeper than
-/// [`DELETED_LEVELS_MAX`] becomes an answer to the root, which is to go anyway, so that no chain of answers is walked down
-/// again and again. Counters of answers that stay are right after every call.
+/// Most threads are small and are deleted level by level. A large thread is deleted reply by reply. Replies deeper than
+/// [`DELETED_LEVELS_MAX`] are first attached to the root, which will be deleted anyway, so that long chains are not
+/// walked again and again. The counters of the remaining replies are right after every call.
 pub async fn take_answers_first<C: Sql>(
     view: &mut View<'_, C>,
     root: CommentId,
@@ -31,13 +31,14 @@ pub async fn take_answers_first<C: Sql>(
     }
 }
 
-/// The thread level by level, if it has no more than `most` comments.
+/// The thread's levels, if it has no more than `most` comments.
 async fn small_thread<C: Sql>(
     view: &mut View<'_, C>,
     root: CommentId,
     most: usize,
 ) -> Result<Option<Vec<Vec<CommentId>>>, C::Error> {
-    let (mut levels, mut found) = (vec![vec![root]], 1);
+    let mut levels = vec![vec![root]];
+    let mut found = 1;
     while let Some(parents) = levels.last().filter(|level| !level.is_empty()) {
         let answers = answers_to(view, parents, most - found + 1).await?;
         found += answers.len();
@@ -49,19 +50,19 @@ async fn small_thread<C: Sql>(
     Ok(Some(levels))
 }
 
-/// A comment on the way from the root to where rows are deleted, with the answers to it that are still to be looked at.
+/// A comment on the path from the root to the rows being deleted, with its replies that are still to be visited.
 struct Level {
     comment: CommentId,
-    /// The newest first: the next one is the last.
+    /// Newest first, so that `pop` returns the next one.
     answers: Vec<CommentId>,
-    /// There are more than were read.
+    /// Whether there are more replies than were read.
     has_more: bool,
 }
 
 async fn take_one_by_one<C: Sql>(view: &mut View<'_, C>, root: CommentId, most: usize) -> Result<Gone, C::Error> {
     let mut gone = Gone::default();
     let mut way = vec![read_level(view, root, most).await?];
-    // Each row costs a few statements, whether it goes or moves.
+    // Each row costs a few statements, whether it is deleted or moved.
     let mut left = most;
     while left > 0
         && let Some(mut level) = way.pop()
@@ -78,7 +79,7 @@ async fn take_one_by_one<C: Sql>(view: &mut View<'_, C>, root: CommentId, most: 
                 way.push(read_level(view, answer, left).await?);
             }
         } else if level.has_more {
-            // Those that were read are gone: here are the next.
+            // The replies read so far are gone; read the next ones.
             way.push(read_level(view, level.comment, left).await?);
         } else {
             gone.told.extend(delete_rows(view, &[level.comment]).await?);
@@ -119,7 +120,7 @@ async fn count_answer<C: Sql>(view: &mut View<'_, C>, comment: CommentId, is_mor
     view.execute(sql, &[&comment]).await.map(drop)
 }
 
-/// All comments on a post. What was told of them, which went with them.
+/// Deletes all comments on a post. Returns the notifications that were deleted with them.
 pub async fn delete_all<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<Vec<Told>, C::Error> {
     let sql = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL";
     let mut levels = vec![view.rows(sql, &[&post], |row| row.id::<CommentId>(0)).await?];
@@ -130,7 +131,7 @@ pub async fn delete_all<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<
     Ok(delete_levels(view, &levels).await?.told)
 }
 
-/// Answers to any of `parents`, at most so many.
+/// Up to `most` replies to any of `parents`.
 async fn answers_to<C: Sql>(
     view: &mut View<'_, C>,
     parents: &[CommentId],

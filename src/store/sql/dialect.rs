@@ -1,27 +1,27 @@
-//! What the databases write differently.
+//! The parts of SQL that the databases write differently.
 
 use std::sync::OnceLock;
 
 use crate::limits;
 
-/// Whose SQL it is. The rest of the SQL is read by all of them.
+/// The database's dialect. All of them read the rest of the SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// SQLite, inside this process and written by pregon alone.
+    /// SQLite, inside this process; only pregon writes to it.
     Sqlite,
-    /// MySQL and MariaDB, which another program may write beside pregon.
+    /// MySQL and MariaDB, to which another program may write.
     Mysql,
 }
 
 impl Dialect {
-    /// May several connections write at one time? Then a topic's row is locked before a place is taken in it.
+    /// Whether several connections write at once. If so, a topic's row is locked before a place in it is taken.
     pub fn has_many_writers(self) -> bool {
         self == Self::Mysql
     }
 
-    /// The number of some rows. Where pregon alone writes, the column says it: every write that adds or takes away a row
-    /// moves it in its transaction. Where another program writes too, the rows are counted, unless the column says that
-    /// they are more than can be counted at each look.
+    /// The number of some rows. If only pregon writes, that is the column, because every write that adds or deletes a
+    /// row changes it in the same transaction. If another program writes too, the rows are counted, unless the column
+    /// says that there are too many to count each time.
     pub fn live(self, column: &str, rows: &str) -> String {
         let believed = limits::LIVE_COUNT_MAX;
         match self {
@@ -30,7 +30,7 @@ impl Dialect {
         }
     }
 
-    /// The same for a column that another program does not move at all.
+    /// The same for a column that another program never updates.
     pub fn counted(self, column: &str, rows: &str) -> String {
         match self {
             Self::Sqlite => column.to_owned(),
@@ -38,7 +38,7 @@ impl Dialect {
         }
     }
 
-    /// In which order rows of one moment come, newest first: as in the index that they are read by.
+    /// The order of rows with the same time, newest first: that of the index by which they are read.
     pub fn ties(self, id: &str) -> String {
         match self {
             Self::Sqlite => format!("{id} DESC"),
@@ -46,7 +46,8 @@ impl Dialect {
         }
     }
 
-    /// The end of a SELECT whose rows nobody else may change before the transaction ends. SQLite has one who writes.
+    /// The end of a SELECT whose rows stay locked until the transaction ends. SQLite has a single writer and needs
+    /// none.
     pub fn locked(self) -> &'static str {
         match self {
             Self::Sqlite => "",
@@ -54,7 +55,7 @@ impl Dialect {
         }
     }
 
-    /// A count moved by a parameter, in an UPDATE; never below none. MySQL's counts may be unsigned.
+    /// A count changed by a parameter in an UPDATE, never below zero. MySQL's counts may be unsigned.
     pub fn moved(self, column: &str) -> String {
         match self {
             Self::Sqlite => format!("{column} = max({column} + ?, 0)"),
@@ -62,7 +63,7 @@ impl Dialect {
         }
     }
 
-    /// Equal, or both without a value.
+    /// Equal, or both NULL.
     pub fn is(self) -> &'static str {
         match self {
             Self::Sqlite => "IS",
@@ -70,7 +71,7 @@ impl Dialect {
         }
     }
 
-    /// The end of an INSERT: of two rows of one `key`, the greater `column` stays.
+    /// The end of an INSERT that keeps the greater `column` of two rows with the same `key`.
     pub fn keep_greatest(self, key: &str, column: &str) -> String {
         match self {
             Self::Sqlite => format!("ON CONFLICT ({key}) DO UPDATE SET {column} = max({column}, excluded.{column})"),
@@ -78,8 +79,8 @@ impl Dialect {
         }
     }
 
-    /// The beginning of an INSERT of clients' names. SQLite's rows leave in the order in which they came: a name that is
-    /// given again gets a new row there.
+    /// The start of an INSERT of clients' names. SQLite deletes the oldest rows by rowid, so there a name that is given
+    /// again gets a new row.
     pub fn replacing_names(self) -> &'static str {
         match self {
             Self::Sqlite => {
@@ -109,8 +110,8 @@ impl Dialect {
         }
     }
 
-    /// Deletes the oldest rows of a table whose `column`, a time, is no later than the parameter, at most `most` of them.
-    /// SQLite has no index of it: its rows came in the order of their rowid, and the scan ends at `most`.
+    /// Deletes up to `most` of the oldest rows whose `column`, a time, is no later than the parameter. SQLite has no
+    /// index on it: its rows were inserted in the order of their rowid, and the scan ends at `most`.
     pub fn delete_first(self, table: &str, column: &str, most: usize) -> String {
         match self {
             Self::Sqlite => format!(
@@ -121,7 +122,7 @@ impl Dialect {
         }
     }
 
-    /// The same for a table of a few rows, whose `key` SQLite finds them by.
+    /// The same for a small table, in which SQLite finds the rows by `key`.
     pub fn delete_some(self, table: &str, key: &str, column: &str, most: usize) -> String {
         match self {
             Self::Sqlite => format!(
@@ -131,8 +132,8 @@ impl Dialect {
         }
     }
 
-    /// So many times a query with its own ORDER BY and LIMIT, as a table that still wants a name. UNION makes one row
-    /// of what a repeated key brings twice.
+    /// `count` copies of a query with its own ORDER BY and LIMIT, as a table that still needs a name. UNION removes the
+    /// duplicates that a repeated key brings.
     pub fn union_of(self, branch: &str, count: usize) -> String {
         match count {
             1 => format!("({branch})"),
@@ -140,7 +141,7 @@ impl Dialect {
         }
     }
 
-    /// So many times a query with its own ORDER BY and LIMIT, with all rows of each.
+    /// `count` copies of a query with its own ORDER BY and LIMIT, with all rows of each.
     pub fn union_all(self, branch: &str, count: usize) -> String {
         self.branches(branch, count).join(" UNION ALL ")
     }
@@ -154,19 +155,19 @@ impl Dialect {
     }
 }
 
-/// A text of SQL that is put together once for each dialect.
+/// An SQL text that is built once for each dialect.
 pub struct Text {
     make: fn(Dialect) -> String,
     made: [OnceLock<String>; 2],
 }
 
 impl Text {
-    /// A text as `make` puts it together.
+    /// A text that `make` builds.
     pub const fn new(make: fn(Dialect) -> String) -> Self {
         Self { make, made: [const { OnceLock::new() }; 2] }
     }
 
-    /// As a dialect has it.
+    /// The text for a dialect.
     pub fn of(&self, dialect: Dialect) -> &str {
         self.made[dialect as usize].get_or_init(|| (self.make)(dialect))
     }

@@ -1,4 +1,4 @@
-//! What a lane knows without asking.
+//! The answers that a lane already has, so that it need not query.
 
 use std::collections::HashMap;
 
@@ -6,20 +6,20 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
-use crate::store::batch::TopicState;
-use crate::store::sql::chat_rows::Member;
+use crate::store::sql::member::Member;
 use crate::store::sql::messages::MessageHead;
+use crate::store::sql::topics::TopicState;
 
 /// A client's name for a message.
 pub type Name = (UserId, RoomId, String);
 
-/// Answers, those that are "no such row" too. What is not here was not asked for.
+/// Known rows, including those known not to exist. Keys that are missing here were not queried.
 ///
-/// The batch's own changes are entered as they are made. Where others write too, the topics are locked, so nobody else of
-/// pregon's changes these rows, and what another program changes meanwhile comes after.
+/// The batch's own changes are entered as they are made. If other programs write too, the topics are locked, so that no
+/// other lane changes these rows; changes by another program count as later.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// The state of the database that this is true of, where a database tells it.
+    /// The database version for which this holds, if the database has one.
     pub version: i64,
     /// The last places taken.
     pub topics: HashMap<Topic, TopicState>,
@@ -29,22 +29,22 @@ pub struct Known {
     pub heads: HashMap<MessageId, Option<(RoomId, MessageHead)>>,
     /// Messages as replies show them, with their rooms.
     pub replies: HashMap<MessageId, Option<(RoomId, ReplyPreview)>>,
-    /// What clients have named so, and when.
+    /// Messages by their clients' names, and when they were named.
     pub names: HashMap<Name, Option<(MessageId, Timestamp)>>,
-    /// Who has read what.
+    /// Whether a user has read a message.
     pub reads: HashMap<(MessageId, UserId), bool>,
-    /// Who has reacted to what, and how.
+    /// Whether a user has a reaction to a message.
     pub reactions: HashMap<(MessageId, UserId, ReactionType), bool>,
 }
 
 impl Known {
-    /// Forgets what was asked of rows; the places stay.
+    /// Forgets the rows; keeps the topics' places.
     pub fn forget_rows(&mut self) {
         self.members.clear();
         self.forget_messages();
     }
 
-    /// What one who alone writes a database knows beyond the batch: topics and participants, not every message.
+    /// Keeps topics and participants, which a database's only writer knows beyond the batch, but forgets messages.
     pub fn forget_messages(&mut self) {
         self.heads.clear();
         self.replies.clear();
@@ -59,7 +59,7 @@ impl Known {
         self.forget_rows();
     }
 
-    /// Begins anew when too much is known.
+    /// Starts over when too much is known.
     pub fn stay_bounded(&mut self) {
         if self.topics.len() > limits::CACHE_ENTRIES || self.members.len() > limits::CACHE_ENTRIES {
             self.clear();

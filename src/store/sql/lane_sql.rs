@@ -1,4 +1,5 @@
-//! What a lane's connection does beyond queries: it reads ahead what a batch will ask, and puts off what nobody waits for.
+//! The operations of a lane's connection beyond queries: it reads ahead for a batch, and defers changes whose result is
+//! not needed.
 
 use std::collections::BTreeSet;
 
@@ -7,39 +8,39 @@ use crate::domain::write::Write;
 use crate::ids::Topic;
 use crate::store::sql::{Known, Parameters, Sql, Table};
 
-/// A connection that a lane writes by. Each way to a server and back is what costs there; inside this process nothing is
-/// read ahead and nothing waits.
+/// A connection that a lane writes on. Over a network the round trips are the main cost; a database in this process
+/// neither reads ahead nor defers.
 pub trait LaneSql: Sql {
-    /// Begins a transaction behind the locks of `topics`, and enters what `writes` will ask into `known`.
+    /// Begins a transaction, locks `topics`, and enters into `known` what `writes` will need.
     async fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write], known: &mut Known)
     -> Result<(), Self::Error>;
 
-    /// Statements without parameters, such as SAVEPOINT.
+    /// Runs statements without parameters, such as SAVEPOINT.
     async fn run(&mut self, sql: &str) -> Result<(), Self::Error>;
 
-    /// One row more, which may wait.
+    /// Inserts a row; may be deferred.
     async fn insert(&mut self, into: Table, row: Parameters<'_>) -> Result<(), Self::Error>;
 
-    /// A change whose outcome nobody waits for: it may wait too, and comes after the rows that wait.
+    /// A change whose result is not needed. It may be deferred, and then runs after the deferred rows.
     async fn put_off(&mut self, sql: &str, values: Parameters<'_>) -> Result<(), Self::Error>;
 
-    /// Writes what waits, so that the next statement sees it.
+    /// Writes everything deferred, so that the next statement sees it.
     async fn flush(&mut self) -> Result<(), Self::Error>;
 
-    /// Writes what waits, and commits.
+    /// Writes everything deferred, and commits.
     async fn commit(&mut self) -> Result<(), Self::Error>;
 
-    /// Forgets what waits: the transaction went back to where it did not.
+    /// Drops everything deferred, because the transaction was rolled back.
     fn forget(&mut self);
 
-    /// The time of what happens `now`, after something that happened at `last`: later, and read back as it was written.
+    /// The time of an event at `now`, after an event at `last`: it is later, and reads back as it was written.
     fn time_after(&self, last: Timestamp, now: Timestamp) -> Timestamp {
         now.max(Timestamp(last.0 + 1))
     }
 
-    /// Did the statement fail by what it was asked to do (and not by the state of database, disk or locks)?
+    /// Whether the statement failed because of its own content (and not because of database, disk or locks).
     fn is_own_fault(error: &Self::Error) -> bool;
 
-    /// May the transaction whose COMMIT failed so be on disk all the same?
+    /// Whether the transaction may be on disk although its COMMIT failed.
     fn may_be_committed(&self, error: &Self::Error) -> bool;
 }

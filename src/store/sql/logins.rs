@@ -1,4 +1,4 @@
-//! Logins that are over: written, looked up for a token, found by those who close sockets.
+//! Ended logins: writes them, looks them up for a token, and lists them for closing sockets.
 
 use std::sync::Arc;
 
@@ -11,14 +11,15 @@ use crate::store::PasswordChange;
 use crate::store::caches::Caches;
 use crate::store::sql::{Columns, Sql, Unexpected, View};
 
-/// What the caches say, if they have all of it.
+/// The cached answer, if the caches hold all of it.
 pub fn remembered(caches: &Caches, user: UserId, family: FamilyId, now: Timestamp) -> Option<Bearer> {
     let account = caches.accounts.get(&user, now)?;
-    let (changed, ended) = (caches.password_changes.get(&user, now)?, caches.ended_logins.get(&(user, family), now)?);
+    let changed = caches.password_changes.get(&user, now)?;
+    let ended = caches.ended_logins.get(&(user, family), now)?;
     Some(Bearer { account, is_over: ended || changed.is_some_and(|changed| changed.ends(family)) })
 }
 
-/// The user of a token, and whether the token's login is over: one query.
+/// The user of a token, and whether the token's login has ended, in one query.
 pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: FamilyId) -> Result<Bearer, C::Error> {
     let caches = view.caches;
     if let Some(bearer) = remembered(caches, user, family, view.now) {
@@ -39,10 +40,10 @@ pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: Family
         Ok((account, changed, row.flag(4)?))
     };
     let Some((mut account, changed, ended)) = view.row(sql, &[&user, &family, &user, &user], read).await? else {
-        return Err(Unexpected("no answer to a question about one user".into()).into());
+        return Err(Unexpected("a query about one user returned no row".into()).into());
     };
     match caches.accounts.get(&user, view.now) {
-        // All sessions of a user share one.
+        // All sessions of a user share one account.
         Some(known) => account = known,
         None => caches.accounts.put(before.0, user, account.clone(), view.now),
     }
@@ -51,8 +52,8 @@ pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: Family
     Ok(Bearer { account, is_over: ended || changed.is_some_and(|changed| changed.ends(family)) })
 }
 
-/// Writes that logins are over. Of a user's password changes the last one says all: who asked for it was not ended by those
-/// before.
+/// Records that logins have ended. Only the last of a user's password changes is kept: the login that it spares had
+/// survived all earlier ones.
 pub async fn end<C: Sql>(view: &mut View<'_, C>, end: LoginEnd, expires: Timestamp) -> Result<(), C::Error> {
     let (goes_on, family) = match end.ended {
         Ended::Only(family) => (false, family),
@@ -68,7 +69,7 @@ pub async fn end<C: Sql>(view: &mut View<'_, C>, end: LoginEnd, expires: Timesta
     view.execute(&sql, &[&end.user, &goes_on, &family, &end.at.0, &expires.0]).await.map(drop)
 }
 
-/// What has ended since then, at most [`limits::ENDED_LOGINS_MAX`], the newest first.
+/// The ends since `since`, newest first; at most [`limits::ENDED_LOGINS_MAX`].
 pub async fn ended_since<C: Sql>(view: &mut View<'_, C>, since: Timestamp) -> Result<Vec<LoginEnd>, C::Error> {
     let sql = "SELECT user_id, goes_on, family, ended_at FROM pregon_ended_logins WHERE ended_at >= ? \
         ORDER BY ended_at DESC LIMIT ?";
@@ -80,24 +81,24 @@ pub async fn ended_since<C: Sql>(view: &mut View<'_, C>, since: Timestamp) -> Re
     .await
 }
 
-/// Replaces a password hash, and ends all of the user's logins but the one that asked, if it is to; false when the old hash
-/// is no longer the user's.
+/// Replaces a password hash and, if wanted, ends all of the user's logins except the one that asked. False if the old
+/// hash is no longer the user's.
 pub async fn change_password<C: Sql>(view: &mut View<'_, C>, change: &PasswordChange) -> Result<bool, C::Error> {
     let PasswordChange { user, old_hash, new_hash, spared } = change;
     let now = view.now;
-    // The new one is there when an answer was lost.
+    // A repetition after a lost answer finds the new hash.
     let sql = "UPDATE users SET password = ?, updated_at = ? WHERE id = ? AND password IN (?, ?)";
     if view.execute(sql, &[new_hash, &now, user, old_hash, new_hash]).await? == 0 {
         return Ok(false);
     }
     if let Some(spared) = *spared {
-        // For ever: one row a user, and a token may have been made for any time.
+        // Kept for ever: it is one row per user, and a token may have been issued at any time.
         end(view, LoginEnd { user: *user, ended: Ended::AllBut(spared), at: now }, Timestamp(i64::MAX)).await?;
     }
     Ok(true)
 }
 
-/// The refresh token is used up; false when it was already.
+/// Marks the refresh token as used; false if it already was.
 pub async fn use_up<C: Sql>(view: &mut View<'_, C>, jti: &str, expires: Timestamp) -> Result<bool, C::Error> {
     if view.is_there("SELECT 1 FROM pregon_revoked WHERE jti = ?", &[&jti]).await? {
         return Ok(false);

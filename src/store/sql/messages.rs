@@ -1,4 +1,4 @@
-//! Messages as read: whole, in pages, as replies show them.
+//! Reads messages: whole, in pages, and as replies show them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::store::sql::{
 };
 use crate::store::{PageOf, PageRequest};
 
-/// What the rules must know of a message.
+/// The part of a message that the rules need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageHead {
     /// Its author.
@@ -36,13 +36,13 @@ const MESSAGE: &str = "SELECT m.id, m.chat_room_id, m.sender_id, m.content, m.me
     r.is_deleted FROM messages m \
     LEFT JOIN messages r ON r.id = m.reply_to_id LEFT JOIN users u ON u.id = r.sender_id";
 
-/// A message whose people are still to be looked up.
+/// A message whose people are not looked up yet.
 struct Found {
     message: Message,
     sender: UserId,
 }
 
-/// One message, deleted or not, as `viewer` (or nobody in particular) sees it.
+/// One message, deleted or not, for `viewer` or, without one, for frames.
 pub async fn whole<C: Sql>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,
@@ -52,7 +52,7 @@ pub async fn whole<C: Sql>(
     Ok(complete(view, viewer, found.into_iter().collect()).await?.pop())
 }
 
-/// Messages by their ids, in no order.
+/// Messages by their ids, in no particular order.
 pub async fn wholes<C: Sql>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,
@@ -78,7 +78,7 @@ pub async fn reply<C: Sql>(
     view.row(sql, &[&message, &room], |row| reply_of_row(row, 0)).await
 }
 
-/// What decides on the rights to a message of the room, deleted or not.
+/// The rights of a message of the room, deleted or not.
 pub async fn head<C: Sql>(
     view: &mut View<'_, C>,
     room: RoomId,
@@ -91,7 +91,7 @@ pub async fn head<C: Sql>(
     .await
 }
 
-/// Paths of the files of those of the messages that are deleted.
+/// The paths of the files of those of the messages that are deleted.
 pub async fn files_of_deleted<C: Sql>(view: &mut View<'_, C>, messages: &[MessageId]) -> Result<Vec<String>, C::Error> {
     let mut found = Vec::new();
     for keys in messages.chunks(KEYS_MAX).map(padded) {
@@ -104,7 +104,7 @@ pub async fn files_of_deleted<C: Sql>(view: &mut View<'_, C>, messages: &[Messag
     Ok(found)
 }
 
-/// A page of a room's history, newest first. Empty for who is no participant.
+/// A page of a room's history, newest first. Empty if the viewer is not a participant.
 pub async fn page<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -113,7 +113,7 @@ pub async fn page<C: Sql>(
     page: PageRequest,
 ) -> Result<PageOf<Message>, C::Error> {
     const SHOWN: &str = "FROM messages WHERE chat_room_id = ? AND is_deleted = 0 AND created_at > ?";
-    // Nothing is older than the clock that times are counted by.
+    // No message is older than the zero of timestamps.
     let since = since.unwrap_or_default();
     let sql = format!(
         "SELECT count(*) {SHOWN} AND EXISTS (SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ?)"
@@ -127,7 +127,8 @@ pub async fn page<C: Sql>(
          ORDER BY m.created_at DESC, m.id DESC",
         behind(page, "", "id DESC")
     );
-    let (after, from) = (Behind::of(page), offset(page));
+    let after = Behind::of(page);
+    let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &room, &since];
     parameters.extend(after.parameters());
     parameters.extend([&page.size as &dyn ToColumn, &from]);
@@ -135,7 +136,7 @@ pub async fn page<C: Sql>(
     Ok(PageOf { count, rows: complete(view, Some(viewer), found).await? })
 }
 
-/// One message of the room that is not deleted. `None` for who is no participant.
+/// One message of the room that is not deleted. `None` if the viewer is not a participant.
 pub async fn one<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -193,8 +194,9 @@ fn reply_of_row(row: Columns<'_>, first: usize) -> Result<ReplyPreview, Unexpect
     })
 }
 
-/// Adds what is not in the messages' own rows, in the order given: stories, people, and reactions of those that have any.
-/// A page without either costs two queries, any page five and one for each further [`BRANCHES_MAX`] with reactions.
+/// Adds the parts that are not in the messages' own rows: stories, people, and reactions, in the given order. A page
+/// without stories and reactions costs two queries, any other page five, and one more for each further [`BRANCHES_MAX`]
+/// messages with reactions.
 async fn complete<C: Sql>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,
@@ -220,10 +222,10 @@ async fn complete<C: Sql>(
     Ok(messages)
 }
 
-/// What is to be shown of a message's reactions.
+/// The shown reactions of a message.
 #[derive(Default)]
 struct Reactions {
-    /// The newest, the oldest of them first, with whose they are.
+    /// The newest reactions with their users, oldest first.
     newest: Vec<(UserId, Reaction)>,
     counts: BTreeMap<ReactionType, u64>,
     /// The viewer's newest.
@@ -236,8 +238,8 @@ impl Reactions {
     }
 }
 
-/// Reactions of those messages that have any. Counts come from an
-/// index. A backend's own tables have none of who reacted when: its server sorts a message's rows, and sends the newest.
+/// The reactions of those messages that have any. Counts come from an index. A backend's own tables have no index by
+/// time, so the server sorts each message's rows and returns the newest.
 async fn reactions<C: Sql>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,
@@ -252,7 +254,7 @@ async fn reactions<C: Sql>(
         );
         let read = |row: Columns<'_>| Ok((row.id(0)?, row.kind(1)?, row.count(2)?));
         for (message, reaction, count) in view.rows(&sql, &each(&keys).collect::<Vec<_>>(), read).await? {
-            // Added up: words that are not known are taken for one that is.
+            // Added up, because unknown words count as a known type.
             *by_message.entry(message).or_default().counts.entry(reaction).or_default() += count;
         }
     }
@@ -274,14 +276,14 @@ async fn reactions<C: Sql>(
     Ok(by_message)
 }
 
-/// The newest reactions of so many messages, by an index where there is one.
+/// The newest reactions of several messages, by an index if there is one.
 pub fn newest_reactions_of(dialect: Dialect, messages: usize) -> String {
     const BRANCH: &str = "SELECT id, message_id, user_id, reaction_type, created_at FROM message_reactions \
         WHERE message_id = ? ORDER BY created_at DESC, id DESC LIMIT ?";
     format!("SELECT * FROM {} newest ORDER BY created_at, id", dialect.union_of(BRANCH, messages))
 }
 
-/// As many as are shown of each message, the oldest of them first.
+/// The newest reactions of each message, as many as are shown, oldest first.
 async fn newest_reactions<C: Sql>(
     view: &mut View<'_, C>,
     messages: &[MessageId],
@@ -292,7 +294,8 @@ async fn newest_reactions<C: Sql>(
         let shown = &MESSAGE_REACTIONS_SHOWN as &dyn ToColumn;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, shown]).collect();
         let read = |row: Columns<'_>| {
-            let (id, user) = (row.id::<Id>(0)?.0, Arc::default());
+            let id = row.id::<Id>(0)?.0;
+            let user = Arc::default();
             let reaction = Reaction { id, user, reaction_type: row.kind(3)?, created_at: row.time(4)? };
             Ok((row.id(1)?, row.id(2)?, reaction))
         };
@@ -301,7 +304,7 @@ async fn newest_reactions<C: Sql>(
     Ok(found)
 }
 
-/// The viewer's reactions to the messages, the newest of each last.
+/// The viewer's reactions to the messages; the newest one of each message comes last.
 async fn own_reactions<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -322,7 +325,7 @@ async fn own_reactions<C: Sql>(
 
 type Stories = HashMap<Uuid, (UserId, StoryPreview)>;
 
-/// The stories that are still there, where the table is.
+/// The stories that still exist, if the table does.
 async fn stories<C: Sql>(view: &mut View<'_, C>, stories: impl Iterator<Item = Uuid>) -> Result<Stories, C::Error> {
     let mut found = HashMap::new();
     let stories: Vec<Id> = stories.map(Id).collect();

@@ -1,10 +1,10 @@
-//! The SQL once: each query has one body, over a small driver that each database brings.
+//! The SQL queries, each written once over a small driver trait that each database implements.
 //!
-//! A body takes a [`View`] of any driver and is async. MySQL's futures wait for a server; SQLite's are ready when they
-//! are made, and [`at_once`] takes their value where they stand. What the databases write differently is in [`Dialect`],
-//! and what they do differently (read ahead, put off) is a property of the driver.
+//! A query takes a [`View`] of any driver and is async. MySQL's futures wait for a server; SQLite's are ready at once,
+//! and [`at_once`] takes their value. Differences in SQL are in [`Dialect`]; differences in behaviour (reading ahead,
+//! deferring) are in the driver.
 //!
-//! A statement may be a way to a server and back: what a page needs is asked for all its rows at once.
+//! A statement may be a round trip to a server, so a page's rows are completed by one query for all of them.
 
 pub mod accounts;
 pub mod chat_rows;
@@ -15,6 +15,7 @@ mod dialect;
 mod known;
 mod lane_sql;
 pub mod logins;
+pub mod member;
 pub mod messages;
 pub mod new_rooms;
 pub mod notifications;
@@ -46,17 +47,18 @@ pub use self::view::View;
 use crate::clock::Timestamp;
 use crate::store::{PageRequest, StoreError};
 
-/// One connection to a database, in a transaction or not.
+/// A connection to a database, in a transaction or not.
 ///
-/// Statements are prepared once a connection: their texts must be a few. A `?` stands for the next parameter.
+/// A connection prepares each statement once, so there should be few different texts. Each `?` stands for the next
+/// parameter.
 pub trait Sql {
-    /// How a statement fails; also when a row is not what its reader expects.
+    /// How a statement fails; also if a row is not what its reader expects.
     type Error: From<Unexpected> + Into<StoreError> + Display + Send;
 
-    /// What this database writes its own way.
+    /// This database's dialect.
     const DIALECT: Dialect;
 
-    /// Every row, read by `read`.
+    /// All rows, each converted by `read`.
     fn rows<T: Send>(
         &mut self,
         sql: &str,
@@ -72,25 +74,25 @@ pub trait Sql {
         read: impl FnOnce(Columns<'_>) -> Result<T, Unexpected> + Send,
     ) -> impl Future<Output = Result<Option<T>, Self::Error>> + Send;
 
-    /// A change: how many rows it met (an UPDATE also counts those that already were so).
+    /// Runs a change, and returns how many rows matched (an UPDATE also counts rows that already had the new values).
     fn execute(
         &mut self,
         sql: &str,
         parameters: Parameters<'_>,
     ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 
-    /// Does the error say that a table is not there, or not with the columns that pregon asks for? Those that are
-    /// another program's own affair are then as good as empty.
+    /// Whether the error says that a table or column that pregon asks for does not exist. Tables that belong to another
+    /// program are then treated as empty.
     fn is_of_another_schema(error: &Self::Error) -> bool;
 
-    /// Does the error say that a column cannot hold, nor be compared with, the characters of a text?
+    /// Whether the error says that a column cannot store a text's characters, or be compared with them.
     fn is_of_characters(error: &Self::Error) -> bool {
         let _ = error;
         false
     }
 }
 
-/// The rows of a table that need not be there.
+/// The rows of an optional table.
 ///
 /// # Errors
 /// The statement failed in another way.
@@ -101,13 +103,13 @@ pub fn or_none<C: Sql, T>(rows: Result<Vec<T>, C::Error>) -> Result<Vec<T>, C::E
     }
 }
 
-/// Rows before a page. Those before a position are left out by [`behind`].
+/// The number of rows before a page. If the page has a position, [`behind`] skips them instead.
 pub fn offset(page: PageRequest) -> u64 {
     if page.after.is_some() { 0 } else { u64::from(page.number.saturating_sub(1)) * u64::from(page.size) }
 }
 
-/// The end of a WHERE: of a list by time, the newest first, the rows behind a position. `ties` orders those of one moment.
-/// Its parameters are [`Behind`]'s.
+/// The end of a WHERE that selects the rows after a position in a list by time, newest first. `ties` orders rows with
+/// the same time. Its parameters are those of [`Behind`].
 pub fn behind(page: PageRequest, of: &str, ties: &str) -> String {
     let than = if ties.ends_with("DESC") { '<' } else { '>' };
     match page.after {
@@ -118,7 +120,7 @@ pub fn behind(page: PageRequest, of: &str, ties: &str) -> String {
     }
 }
 
-/// What stands for the `?` of [`behind`].
+/// The parameters of [`behind`].
 pub struct Behind(Option<(Timestamp, Id)>);
 
 impl Behind {
@@ -133,13 +135,13 @@ impl Behind {
     }
 }
 
-/// The value of a future that waits for nothing.
+/// The value of a future that never waits.
 ///
 /// # Panics
-/// It does wait: its driver is not one of a database inside this process.
+/// The future waits, because its driver is not that of a database inside this process.
 pub fn at_once<F: Future>(work: F) -> F::Output {
     match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => unreachable!("a database inside this process lets nobody wait"),
+        Poll::Pending => unreachable!("a database inside this process never waits"),
     }
 }

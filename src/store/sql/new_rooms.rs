@@ -1,4 +1,4 @@
-//! Rooms made, and one's own settings in them: direct writes.
+//! Creates rooms and changes a participant's own settings: direct writes.
 
 use crate::clock::Timestamp;
 use crate::domain::chat::room::{ChatType, NewRoom, SettingsPatch};
@@ -6,11 +6,11 @@ use crate::ids::{RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::sql::{Id, Sql, Table, ToColumn, View, each, marks, padded};
 
-/// Participants that one INSERT makes.
+/// The participants that one INSERT makes.
 const PARTICIPANTS_MAX: usize = 64;
 
-/// The private room of two users, `fresh` if there is none; true when it was made. Both users' rows are locked first, in
-/// one order, so that of two who ask at the same time the second finds the first one's room.
+/// The private room of two users; `fresh` is made, with true, if there is none. Both users' rows are locked first in a
+/// fixed order, so that the second of two callers at once finds the first one's room.
 pub async fn open_private<C: Sql>(
     view: &mut View<'_, C>,
     actor: UserId,
@@ -25,7 +25,7 @@ pub async fn open_private<C: Sql>(
         WHERE a.user_id = ? AND b.user_id = ? AND r.chat_type = 'private' AND r.is_active = 1 \
         ORDER BY r.last_activity DESC, r.id LIMIT 1";
     if let Some(room) = view.row(sql, &[&actor, &other], |row| row.id(0)).await? {
-        // Found after an answer was lost, it is the one that was made before it.
+        // After a lost answer, the found room is the one that the first run made.
         return Ok((room, room == fresh));
     }
     let new = NewRoom {
@@ -39,8 +39,8 @@ pub async fn open_private<C: Sql>(
     Ok((fresh, true))
 }
 
-/// Makes the room `fresh` with its participants; a private room that the two have already is that one. `None` when some
-/// of the others do not exist or are inactive.
+/// Creates the room `fresh` with its participants, or returns the private room that the two already have. `None` if
+/// some of the others do not exist or are inactive.
 pub async fn create<C: Sql>(view: &mut View<'_, C>, new: &NewRoom, fresh: RoomId) -> Result<Option<RoomId>, C::Error> {
     if view.is_there("SELECT 1 FROM chat_rooms WHERE id = ?", &[&fresh]).await? {
         return Ok(Some(fresh));
@@ -64,7 +64,7 @@ pub async fn create<C: Sql>(view: &mut View<'_, C>, new: &NewRoom, fresh: RoomId
     }
 }
 
-/// A room's row, its participants', and its topic's.
+/// Inserts a room's row, its participants' rows, and its topic's row.
 pub async fn insert<C: Sql>(view: &mut View<'_, C>, room: RoomId, new: &NewRoom) -> Result<(), C::Error> {
     let now = view.now;
     let row = room_row(&room, new, &now);
@@ -83,12 +83,13 @@ pub fn room_row<'a>(id: &'a RoomId, new: &'a NewRoom, now: &'a Timestamp) -> [&'
     [id, &new.name, &new.chat_type, &new.description, &None::<u32>, &true, now, now, now, &new.creator]
 }
 
-/// Its topic's. The topic's clock starts with the room's: every event is later than every `last_read_at`.
+/// The row of a room's topic. The topic's clock starts with the room's, so that every event is later than every
+/// `last_read_at`.
 pub fn topic_row<'a>(topic: &'a dyn ToColumn, now: &'a i64) -> [&'a dyn ToColumn; 4] {
     [topic, &1_u32, &0_u32, now]
 }
 
-/// A new participant's: notifications on, everything else off or empty.
+/// The row of a new participant: notifications on, everything else off or empty.
 pub fn participant_row<'a>(
     id: &'a Id,
     (user, role): &'a (UserId, &'static str),
@@ -98,7 +99,7 @@ pub fn participant_row<'a>(
     [id, role, &"", &"", &"", &"", &true, &true, &false, &false, at, at, user, room]
 }
 
-/// Participants, of whom none is there yet.
+/// Inserts participants, none of whom exists yet.
 pub async fn insert_participants<C: Sql>(
     view: &mut View<'_, C>,
     room: RoomId,
@@ -107,7 +108,7 @@ pub async fn insert_participants<C: Sql>(
 ) -> Result<(), C::Error> {
     let mut left = members;
     while !left.is_empty() {
-        // Powers of two: a handful of statements serves every number of rows.
+        // Powers of two, so that a handful of statements serves every number of rows.
         let (some, rest) = left.split_at((1 << left.len().ilog2()).min(PARTICIPANTS_MAX));
         let ids: Vec<Id> = some.iter().map(|_| Id::fresh()).collect();
         let rows = ids.iter().zip(some);
@@ -121,7 +122,7 @@ pub async fn insert_participants<C: Sql>(
     Ok(())
 }
 
-/// Changes a participant's own settings; false when there is no such participant.
+/// Changes a participant's own settings; false if there is no such participant.
 pub async fn change_settings<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,

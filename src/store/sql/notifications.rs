@@ -1,4 +1,4 @@
-//! Notifications and friend requests as read.
+//! Reads notifications and friend requests.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::store::{PageOf, PageRequest};
 const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_type, post_id, comment_id, \
     friend_request_id, message, is_read, created_at, read_at FROM notifications";
 
-/// A notification whose sender is still to be looked up.
+/// A notification whose sender is not looked up yet.
 type Found = (UserId, Notification);
 
 /// A page of a user's notifications, newest first.
@@ -28,7 +28,8 @@ pub async fn page<C: Sql>(
         "{NOTIFICATION} WHERE recipient_id = ?{} ORDER BY created_at DESC, {ties} LIMIT ? OFFSET ?",
         behind(page, "", &ties)
     );
-    let (after, from) = (Behind::of(page), offset(page));
+    let after = Behind::of(page);
+    let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&user];
     parameters.extend(after.parameters());
     parameters.extend([&page.size as &dyn ToColumn, &from]);
@@ -47,7 +48,7 @@ pub async fn one<C: Sql>(
     Ok(complete(view, found.into_iter().collect()).await?.pop())
 }
 
-/// How many of a user's notifications are unread.
+/// The number of a user's unread notifications.
 pub async fn unread<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<u64, C::Error> {
     view.count("SELECT count(*) FROM notifications WHERE recipient_id = ? AND is_read = 0", &[&user]).await
 }
@@ -77,12 +78,13 @@ async fn complete<C: Sql>(view: &mut View<'_, C>, found: Vec<Found>) -> Result<V
     found.into_iter().map(whole).collect()
 }
 
-/// Open friend requests to and from a user, newest first; none where the table is not.
+/// Open friend requests to and from a user, newest first; empty if the table does not exist.
 pub async fn friend_requests<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Vec<FriendRequest>, C::Error> {
     let sql = "SELECT id, sender_id, receiver_id, status, created_at FROM friend_requests \
         WHERE (sender_id = ? OR receiver_id = ?) AND status = 'pending' ORDER BY created_at DESC, id LIMIT ?";
     let read = |row: Columns<'_>| {
-        let (sender, receiver) = (Arc::default(), Arc::default());
+        let sender = Arc::default();
+        let receiver = Arc::default();
         let request =
             FriendRequest { id: row.id(0)?, sender, receiver, status: row.kind(3)?, created_at: row.time(4)? };
         Ok((row.id(1)?, row.id(2)?, request))

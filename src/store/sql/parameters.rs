@@ -1,4 +1,4 @@
-//! What stands for the `?` of a statement, and statements with as many `?` as there are keys.
+//! The parameters of a statement, and lists of `?` for any number of keys.
 
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use crate::domain::notification::NotificationType;
 use crate::domain::people::RequestStatus;
 use crate::ids::{CommentId, EventId, FamilyId, MessageId, NotificationId, PostId, RequestId, RoomId, UserId};
 
-/// A value on its way into a column. Each driver writes it as its database does.
+/// A value to be written to a column. Each driver converts it for its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parameter<'a> {
     /// No value.
@@ -27,9 +27,9 @@ pub enum Parameter<'a> {
     Time(Timestamp),
 }
 
-/// What can stand for a `?`.
+/// A value that can be a parameter.
 pub trait ToColumn: Sync {
-    /// As a value of a column.
+    /// The value for a column.
     fn to_column(&self) -> Parameter<'_>;
 }
 
@@ -43,11 +43,11 @@ pub fn marks(count: usize) -> String {
     marks
 }
 
-/// Keys of one `IN (…)`: longer lists are asked for piece by piece.
+/// The most keys of one `IN (…)`; longer lists are split.
 pub const KEYS_MAX: usize = 256;
 
-/// The keys of an `IN (…)`, filled up with the last one to a power of two: a handful of statements serves every length.
-/// No keys stay none, for which there is no SQL: do not ask then.
+/// The keys of an `IN (…)`, padded with the last one to a power of two, so that a handful of statements serves every
+/// length. No keys stay no keys; there is no SQL for that, so callers must not query.
 pub fn padded<T: Copy>(keys: &[T]) -> Vec<T> {
     let mut keys = keys.to_vec();
     if let Some(last) = keys.last().copied() {
@@ -56,7 +56,8 @@ pub fn padded<T: Copy>(keys: &[T]) -> Vec<T> {
     keys
 }
 
-/// Keys of one `UNION` with a branch for each: what is limited by key cannot be asked for with one `IN (…)`.
+/// The most branches of one `UNION`, one for each key. It is used where each key has a limit of its own, which `IN (…)`
+/// cannot express.
 pub const BRANCHES_MAX: usize = 32;
 
 /// Each of `keys` as a parameter.
@@ -64,7 +65,7 @@ pub fn each<T: ToColumn>(keys: &[T]) -> impl Iterator<Item = &dyn ToColumn> {
     keys.iter().map(|key| key as &dyn ToColumn)
 }
 
-/// Ids that have no type of their own: rows of participants and reactions, stories.
+/// An id without a type of its own: rows of participants and reactions, stories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id(pub Uuid);
 

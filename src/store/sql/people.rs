@@ -1,7 +1,7 @@
-//! Users as others see them: profiles, lists of people, friends.
+//! Reads users as others see them: profiles, lists of people, friends.
 //!
-//! What a page needs of its people is asked for at once. Profiles carry live counts where another program may write
-//! beside this one; lists of people show the columns, as it does.
+//! One query completes all people of a page. Profiles have live counts if another program may write to the database;
+//! lists of people show the columns, as that program does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -28,19 +28,19 @@ static PROFILE: Text = Text::new(|dialect| {
     )
 });
 
-/// The profiles of all to whom some rows refer.
+/// The profiles of all users that some rows refer to.
 #[derive(Default)]
 pub struct Profiles(HashMap<UserId, Arc<UserProfile>>);
 
 impl Profiles {
-    /// The profile of a user to whom a row refers: the reference says that there is one.
+    /// The profile of a user that a row refers to, so that it must exist.
     pub fn of(&self, user: UserId) -> Result<Arc<UserProfile>, Unexpected> {
         let found = self.0.get(&user).cloned();
-        found.ok_or_else(|| Unexpected(format!("a row refers to the user {user}, who is not there")))
+        found.ok_or_else(|| Unexpected(format!("a row refers to the user {user}, who does not exist")))
     }
 }
 
-/// Profiles of those of `users` who exist: from the cache, the others by one query.
+/// The profiles of those of `users` who exist: from the cache, or else by one query.
 pub async fn profiles<C: Sql>(
     view: &mut View<'_, C>,
     users: impl IntoIterator<Item = UserId>,
@@ -68,7 +68,7 @@ pub async fn profiles<C: Sql>(
     Ok(Profiles(found))
 }
 
-/// What the cache has of a user whose row the transaction has not changed.
+/// The cached profile of a user whose row the transaction has not changed.
 fn remembered<C>(view: &View<'_, C>, user: UserId) -> Option<Arc<UserProfile>> {
     view.caches.profiles.get(&user, view.now).filter(|_| !view.changed.contains(&user))
 }
@@ -81,7 +81,7 @@ pub async fn profile<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Opt
     }
 }
 
-/// The profile of a user to whom a row refers: the reference says that there is one.
+/// The profile of a user that a row refers to, so that it must exist.
 pub async fn known_profile<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Arc<UserProfile>, C::Error> {
     match remembered(view, user) {
         Some(profile) => Ok(profile),
@@ -123,7 +123,7 @@ fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, Unexpected> {
     })
 }
 
-/// A user's account, remembered whether it exists or not.
+/// A user's account. The answer is cached even if there is no such user.
 pub async fn account<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Option<Arc<Account>>, C::Error> {
     if let Some(account) = view.caches.accounts.get(&user, view.now) {
         return Ok(account);
@@ -137,7 +137,7 @@ pub async fn account<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Opt
     Ok(account)
 }
 
-/// Which of `users` exist and are active.
+/// Those of `users` who exist and are active.
 pub async fn active<C: Sql>(view: &mut View<'_, C>, users: &[UserId]) -> Result<Vec<UserId>, C::Error> {
     let mut found = Vec::with_capacity(users.len());
     for keys in users.chunks(KEYS_MAX).map(padded) {
@@ -148,16 +148,16 @@ pub async fn active<C: Sql>(view: &mut View<'_, C>, users: &[UserId]) -> Result<
     Ok(found)
 }
 
-/// The id behind a username, as the database compares names: whatever its case and accents.
+/// The id of a username, as the database compares names: ignoring case and accents.
 pub async fn id_of_name<C: Sql>(view: &mut View<'_, C>, username: &str) -> Result<Option<UserId>, C::Error> {
     match view.row("SELECT id FROM users WHERE username = ?", &[&username], |row| row.id(0)).await {
-        // Nobody is called so whose name the column could not hold.
+        // A name that the column cannot store belongs to nobody.
         Err(error) if C::is_of_characters(&error) => Ok(None),
         found => found,
     }
 }
 
-/// The profile of a username, whatever its case.
+/// The profile of a username, ignoring case.
 pub async fn profile_of_name<C: Sql>(
     view: &mut View<'_, C>,
     username: &str,
@@ -168,7 +168,7 @@ pub async fn profile_of_name<C: Sql>(
     }
 }
 
-/// One person as the viewer sees it.
+/// One person as the viewer sees them.
 pub async fn person<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Option<Person>, C::Error> {
     Ok(people(view, viewer, "WHERE u.id = ?", &[&of]).await?.pop())
 }
@@ -182,7 +182,7 @@ pub async fn friends<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId)
     people(view, viewer, listed, &[&of, &of, &limits::PEOPLE_LISTED_MAX]).await
 }
 
-/// Who follows `of`, newest first.
+/// The followers of `of`, newest first.
 pub async fn followers<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Vec<Person>, C::Error> {
     let listed = "JOIN (SELECT f.follower_id AS id, f.created_at AS since FROM user_follows f \
         JOIN users a ON a.id = f.follower_id AND a.is_active = 1 WHERE f.following_id = ? \
@@ -191,7 +191,7 @@ pub async fn followers<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserI
     people(view, viewer, listed, &[&of, &limits::PEOPLE_LISTED_MAX]).await
 }
 
-/// Whom `of` follows, newest first.
+/// The users whom `of` follows, newest first.
 pub async fn following<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserId) -> Result<Vec<Person>, C::Error> {
     let listed = "JOIN (SELECT f.following_id AS id, f.created_at AS since FROM user_follows f \
         JOIN users a ON a.id = f.following_id AND a.is_active = 1 WHERE f.follower_id = ? \
@@ -200,7 +200,7 @@ pub async fn following<C: Sql>(view: &mut View<'_, C>, viewer: UserId, of: UserI
     people(view, viewer, listed, &[&of, &limits::PEOPLE_LISTED_MAX]).await
 }
 
-/// Active users whom the viewer neither follows nor has as a friend, those first whom most others follow.
+/// Active users whom the viewer neither follows nor has as a friend, the most followed first.
 pub async fn suggested<C: Sql>(view: &mut View<'_, C>, viewer: UserId) -> Result<Vec<Person>, C::Error> {
     let listed = "WHERE u.is_active = 1 AND u.id <> ? \
         AND NOT EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id) \
@@ -210,7 +210,7 @@ pub async fn suggested<C: Sql>(view: &mut View<'_, C>, viewer: UserId) -> Result
     people(view, viewer, listed, &[&viewer, &viewer, &viewer, &viewer, &limits::SUGGESTED_MAX]).await
 }
 
-/// Whose public posts a user hears of: whom the user follows and is friends with, each once.
+/// The users whose public posts a user hears: those the user follows, and friends, each once.
 pub async fn feed_authors<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Vec<UserId>, C::Error> {
     let sql = "SELECT following_id FROM user_follows WHERE follower_id = ? \
         UNION SELECT user2_id FROM friendships WHERE user1_id = ? \
@@ -218,7 +218,7 @@ pub async fn feed_authors<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Resul
     view.rows(sql, &[&user, &user, &user], |row| row.id(0)).await
 }
 
-/// The users of a query that goes on after `FROM users u`, as the viewer sees them.
+/// The users of a query that continues `FROM users u`, as the viewer sees them.
 pub(super) async fn people<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -259,7 +259,7 @@ fn person_of_row(row: Columns<'_>) -> Result<Person, Unexpected> {
     })
 }
 
-/// With whom of `others` a friend request is open, and in which direction: `sent` or `received` by the viewer.
+/// Those of `others` with an open friend request, and its direction: `sent` or `received` by the viewer.
 async fn requests<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,

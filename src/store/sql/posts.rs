@@ -1,7 +1,7 @@
-//! Posts as read: whole, by pages, with their newest reactions and first comments.
+//! Reads posts: whole and in pages, with their newest reactions and first comments.
 //!
 //! A page of posts costs a fixed number of queries: its rows, their reactions, their first comments, the first replies
-//! to these, and the people of all.
+//! to these, and everybody's profiles.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::sql::{
 };
 use crate::store::{FileTable, NamedFiles, PageOf, PageRequest};
 
-/// What decides on a post's rights.
+/// The rights of a post.
 pub async fn head<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<Option<PostHead>, C::Error> {
     view.row("SELECT user_id, is_public, allow_comments FROM posts WHERE id = ?", &[&post], |row| {
         Ok(PostHead { author: row.id(0)?, is_public: row.flag(1)?, allow_comments: row.flag(2)? })
@@ -38,13 +38,13 @@ pub async fn known_head<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<
     Ok(head)
 }
 
-/// The post with a short id, as the database compares them: whatever its case.
+/// The post with a short id, as the database compares texts: ignoring case.
 pub async fn id_of_short<C: Sql>(view: &mut View<'_, C>, short_id: &str) -> Result<Option<PostId>, C::Error> {
     view.row("SELECT id FROM posts WHERE short_id = ?", &[&short_id], |row| row.id(0)).await
 }
 
-/// The columns of [`post_of_row`]; the first two `?` are the viewer, if there is one. Another program may not
-/// move the column of comments when it deletes some.
+/// The columns of [`post_of_row`]; the first two `?` are the viewer, if there is one. Another program may not update
+/// the column of comments when it deletes some.
 static POST: Text = Text::new(|dialect| {
     let comments = dialect.live("p.comments_count", "comments WHERE post_id = p.id");
     format!(
@@ -57,13 +57,13 @@ static POST: Text = Text::new(|dialect| {
     )
 });
 
-/// A post whose people are still to be looked up.
+/// A post whose people are not looked up yet.
 struct Found {
     post: Post,
     author: UserId,
 }
 
-/// A whole post, as the viewer or nobody in particular sees it.
+/// A whole post, for the viewer or, without one, for frames.
 pub async fn whole<C: Sql>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,
@@ -104,7 +104,7 @@ fn post_of_row(row: Columns<'_>) -> Result<Found, Unexpected> {
     Ok(Found { post, author: row.id(2)? })
 }
 
-/// Adds what is not in the posts' own rows, in the order given. What a count says is not there is not asked for.
+/// Adds the parts that are not in the posts' own rows, in the given order. Parts whose count is zero are not queried.
 async fn complete<C: Sql>(
     view: &mut View<'_, C>,
     viewer: Option<UserId>,
@@ -135,7 +135,7 @@ async fn complete<C: Sql>(
     Ok(posts)
 }
 
-/// Reactions by post, the newest first, as many as are shown, with whose they are.
+/// Each post's newest reactions with their users, newest first, as many as are shown.
 async fn newest_reactions<C: Sql>(
     view: &mut View<'_, C>,
     posts: &[PostId],
@@ -149,7 +149,8 @@ async fn newest_reactions<C: Sql>(
         let shown = view.shown_reactions;
         let parameters: Vec<&dyn ToColumn> = keys.iter().flat_map(|key| [key as &dyn ToColumn, &shown]).collect();
         let read = |row: Columns<'_>| {
-            let (id, user) = (row.id::<Id>(0)?.0, Arc::default());
+            let id = row.id::<Id>(0)?.0;
+            let user = Arc::default();
             let reaction = PostReaction { id, user, reaction_type: row.kind(3)?, created_at: row.time(4)? };
             Ok((row.id(1)?, row.id(2)?, reaction))
         };
@@ -160,12 +161,12 @@ async fn newest_reactions<C: Sql>(
     Ok(by_post)
 }
 
-/// Those whose public posts a viewer is shown: four times the viewer.
+/// The users whose public posts a viewer is shown; takes the viewer four times.
 const CIRCLE: &str = "SELECT id FROM users WHERE id = ? UNION SELECT following_id FROM user_follows WHERE follower_id = ? \
     UNION SELECT user2_id FROM friendships WHERE user1_id = ? UNION SELECT user1_id FROM friendships WHERE user2_id = ?";
 
-/// The posts of a viewer's circle. Few are gathered by author and sorted; of many, enough are among the newest of
-/// everybody. No database sees that by itself.
+/// The posts of a viewer's circle. A small circle is gathered by author and sorted; a large one is filtered from
+/// everybody's newest posts, which contain enough of it. No database chooses this by itself.
 fn of_circle(dialect: Dialect, are_many: bool) -> String {
     let of_authors =
         |index: &str| format!("posts p INDEXED BY {index} WHERE p.is_public = 1 AND p.user_id IN ({CIRCLE})");
@@ -206,7 +207,8 @@ pub async fn page<C: Sql>(
         POST.of(C::DIALECT),
         behind(page, "p.", &ties)
     );
-    let (after, from) = (Behind::of(page), offset(page));
+    let after = Behind::of(page);
+    let from = offset(page);
     let mut parameters: Vec<&dyn ToColumn> = vec![&viewer, &viewer];
     parameters.extend(of);
     parameters.extend(after.parameters());
@@ -215,7 +217,7 @@ pub async fn page<C: Sql>(
     Ok(PageOf { count, rows: complete(view, Some(viewer), found).await? })
 }
 
-/// What the next rows of a table name.
+/// The files that the next rows of a table name.
 pub async fn named_files<C: Sql>(
     view: &mut View<'_, C>,
     table: FileTable,
@@ -239,7 +241,7 @@ pub async fn named_files<C: Sql>(
     Ok(NamedFiles { texts: rows.into_iter().flat_map(|(_, texts)| texts).flatten().collect(), last })
 }
 
-/// What an author's posts are and have got: the public ones, or all.
+/// The totals over an author's posts: the public ones, or all.
 pub async fn stats<C: Sql>(view: &mut View<'_, C>, author: UserId, with_private: bool) -> Result<PostStats, C::Error> {
     let sql = "SELECT post_type, count(*), coalesce(sum(likes_count), 0), coalesce(sum(celebrations_count), 0), \
         coalesce(sum(golazos_count), 0), coalesce(sum(comments_count), 0), coalesce(sum(shares_count), 0), \
@@ -267,7 +269,7 @@ pub async fn stats<C: Sql>(view: &mut View<'_, C>, author: UserId, with_private:
     Ok(all)
 }
 
-/// How many reactions a user has given to posts.
+/// The number of reactions that a user has given to posts.
 pub async fn reactions_given<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<ReactionCounts, C::Error> {
     let sql = "SELECT reaction_type, count(*) FROM post_reactions WHERE user_id = ? GROUP BY reaction_type";
     let mut counts = ReactionCounts::default();
@@ -281,10 +283,10 @@ pub async fn reactions_given<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Re
     Ok(counts)
 }
 
-/// Remembers a post for a user; false when it was so already. `None`: there is no such post.
+/// Bookmarks a post for a user; false if it already was. `None` if there is no such post.
 pub async fn bookmark<C: Sql>(view: &mut View<'_, C>, user: UserId, post: PostId) -> Result<Option<bool>, C::Error> {
     let now = view.now;
-    // Whoever deletes the post takes its bookmarks along, and waits for this one.
+    // The lock makes a deletion of the post wait for this bookmark, and then delete it, too.
     if !view.is_there(&format!("SELECT 1 FROM posts WHERE id = ? {}", C::DIALECT.locked()), &[&post]).await? {
         return Ok(None);
     }
@@ -296,7 +298,7 @@ pub async fn bookmark<C: Sql>(view: &mut View<'_, C>, user: UserId, post: PostId
     Ok(Some(true))
 }
 
-/// Forgets a user's bookmark; false when there was none.
+/// Removes a user's bookmark; false if there was none.
 pub async fn unbookmark<C: Sql>(view: &mut View<'_, C>, user: UserId, post: PostId) -> Result<bool, C::Error> {
     let sql = "DELETE FROM post_bookmarks WHERE post_id = ? AND user_id = ?";
     Ok(view.execute(sql, &[&post, &user]).await? > 0)

@@ -1,11 +1,12 @@
-//! What may be forgotten goes, a small slice at a time.
+//! Deletes rows that have outlived their use, a small slice at a time.
 
 use crate::limits;
 use crate::store::sql::{Columns, Sql, View};
 
-/// `client_id`s, revoked tokens and ended logins whose time is over; how many rows went.
+/// Deletes expired `client_id`s, revoked tokens and ended logins. Returns the number of rows.
 pub async fn sweep_names<C: Sql>(view: &mut View<'_, C>) -> Result<u64, C::Error> {
-    let (now, most) = (view.now, limits::RETENTION_ROWS_MAX);
+    let now = view.now;
+    let most = limits::RETENTION_ROWS_MAX;
     let before = now.plus_seconds(-limits::CLIENT_ID_HOURS * 3600);
     let sql = C::DIALECT.delete_first("pregon_client_ids", "created_at", most);
     let names = view.execute(&sql, &[&before.0]).await?;
@@ -16,7 +17,8 @@ pub async fn sweep_names<C: Sql>(view: &mut View<'_, C>) -> Result<u64, C::Error
     Ok(names.max(tokens).max(logins))
 }
 
-/// Sweeps some topics after `after`, until a slice's rows are deleted. Where to go on; `None` after the last topic.
+/// Sweeps topics after `after` until a slice of rows is deleted. Returns where to continue; `None` after the last
+/// topic.
 pub async fn sweep_topics<C: Sql>(view: &mut View<'_, C>, after: &str) -> Result<Option<String>, C::Error> {
     let sql = format!(
         "SELECT topic, epoch, seq FROM pregon_topics WHERE topic > ? ORDER BY topic LIMIT {}",
@@ -26,7 +28,7 @@ pub async fn sweep_topics<C: Sql>(view: &mut View<'_, C>, after: &str) -> Result
     let mut done = None;
     for (topic, epoch, seq) in topics {
         if sweep_topic(view, &topic, epoch, seq).await? {
-            // Perhaps not all: the next slice begins with this topic.
+            // This topic may have more, so the next slice begins with it.
             return Ok(done.or_else(|| Some(after.to_owned())));
         }
         done = Some(topic);
@@ -34,8 +36,8 @@ pub async fn sweep_topics<C: Sql>(view: &mut View<'_, C>, after: &str) -> Result
     Ok(done)
 }
 
-/// Events beyond the newest [`limits::EVENTS_KEPT_MIN`] and older than [`limits::EVENTS_KEPT_HOURS`]; true when there may
-/// be more. The oldest come first in the key, and no more rows are looked at than a slice deletes.
+/// Deletes events beyond the newest [`limits::EVENTS_KEPT_MIN`] that are older than [`limits::EVENTS_KEPT_HOURS`]; true
+/// if there may be more. The key has the oldest first, so a slice reads no more rows than it deletes.
 async fn sweep_topic<C: Sql>(view: &mut View<'_, C>, topic: &str, epoch: u64, seq: u64) -> Result<bool, C::Error> {
     let before = view.now.plus_seconds(-limits::EVENTS_KEPT_HOURS * 3600);
     let last_to_go = seq.saturating_sub(limits::EVENTS_KEPT_MIN);

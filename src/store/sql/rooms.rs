@@ -16,7 +16,7 @@ use crate::store::sql::{
 };
 use crate::store::{PageOf, PageRequest};
 
-/// May `user` enter `room`? What the caches do not have comes by one query.
+/// Whether `user` may enter `room`. One query reads what the caches lack.
 pub async fn admission<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<Admission, C::Error> {
     let caches = view.caches;
     if let Some(admission) = caches.admission(room, user, view.now) {
@@ -35,10 +35,10 @@ pub async fn admission<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserI
         Ok(Admission { account, is_participant: row.flag(2)?, participants })
     };
     let Some(mut admission) = view.row(sql, &[&room, &user, &room, &user], read).await? else {
-        return Err(Unexpected("no answer to a question about one user".into()).into());
+        return Err(Unexpected("a query about one user returned no row".into()).into());
     };
     match caches.accounts.get(&user, view.now) {
-        // All sessions of a user share one.
+        // All sessions of a user share one account.
         Some(known) => admission.account = known,
         None => caches.accounts.put(before.0, user, admission.account.clone(), view.now),
     }
@@ -47,7 +47,7 @@ pub async fn admission<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserI
     Ok(admission)
 }
 
-/// Active participants of active rooms.
+/// The active participants of active rooms.
 pub async fn participants<C: Sql>(view: &mut View<'_, C>, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, C::Error> {
     let mut found = Vec::new();
     for keys in rooms.chunks(KEYS_MAX).map(padded) {
@@ -68,7 +68,7 @@ const ROOM: &str = "SELECT r.id, r.name, r.chat_type, r.description, r.avatar, r
     r.last_activity, (SELECT id FROM messages WHERE chat_room_id = r.id AND is_deleted = 0 \
     ORDER BY created_at DESC, id DESC LIMIT 1)";
 
-/// A room whose participants and newest message are still to be looked up.
+/// A room whose participants and newest message are not looked up yet.
 type Found = (ChatRoom, Option<MessageId>);
 
 /// The viewer's rooms, newest message first, rooms without messages last.
@@ -98,7 +98,7 @@ pub async fn list<C: Sql>(
     Ok(PageOf { count, rows: complete(view, viewer, found, Shown::Few).await? })
 }
 
-/// One active room of the viewer's, with a page of its participants.
+/// One active room of the viewer, with a page of its participants.
 pub async fn one<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -132,16 +132,16 @@ fn room_of_row(row: Columns<'_>, viewer: UserId) -> Result<Found, Unexpected> {
     Ok((room, row.optional_id(9)?))
 }
 
-/// Which participants are shown.
+/// The participants that are shown.
 #[derive(Clone, Copy)]
 enum Shown {
     /// The viewer and at most [`limits::PARTICIPANTS_LISTED_MAX`] others.
     Few,
-    /// The viewer, and a page of all.
+    /// The viewer, and a page of all participants.
     Page(PageRequest),
 }
 
-/// Adds participants and newest messages. A few queries, however many rooms.
+/// Adds participants and newest messages, with the same few queries for any number of rooms.
 async fn complete<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -164,7 +164,7 @@ async fn complete<C: Sql>(
     Ok(found.into_iter().map(whole).collect())
 }
 
-/// How many participants each room has.
+/// The number of participants of each room.
 async fn counts<C: Sql>(view: &mut View<'_, C>, rooms: &[RoomId]) -> Result<HashMap<RoomId, u64>, C::Error> {
     let mut found = HashMap::with_capacity(rooms.len());
     for keys in rooms.chunks(KEYS_MAX).map(padded) {
@@ -178,7 +178,7 @@ async fn counts<C: Sql>(view: &mut View<'_, C>, rooms: &[RoomId]) -> Result<Hash
     Ok(found)
 }
 
-/// Participants by room, oldest first, with what the viewer (in a page: each) has not read.
+/// The participants of each room, oldest first, with unread counts for the viewer (or, on a page, for everybody on it).
 async fn whole_participants<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -215,8 +215,7 @@ const PARTICIPANT: &str = "SELECT id, user_id, role, other_user_nickname, chat_b
 
 type FoundParticipant = (RoomId, UserId, Participant);
 
-/// Some others of each room, by an index: which does not depend on when they came, so that a large room costs no more than
-/// a small one.
+/// Some others of each room, found by an index and not by age, so that a large room costs no more than a small one.
 async fn some_others<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -270,8 +269,8 @@ fn participant_of_row(row: Columns<'_>) -> Result<FoundParticipant, Unexpected> 
     Ok((row.id(12)?, row.id(1)?, participant))
 }
 
-/// One look at each room's newest messages serves all who are counted: nobody's count goes beyond
-/// [`limits::UNREAD_COUNT_MAX`], and of what all have read nothing is asked for.
+/// One scan of each room's newest messages serves everybody who is counted: counts end at [`limits::UNREAD_COUNT_MAX`],
+/// and messages that all have read are left out.
 async fn count_unread<C: Sql>(
     view: &mut View<'_, C>,
     by_room: &mut HashMap<RoomId, Vec<Participant>>,
@@ -286,7 +285,7 @@ async fn count_unread<C: Sql>(
         by_room.iter().filter_map(|(room, all)| Some((*room, oldest_read(all)?))).collect();
     let mut newest_first: HashMap<RoomId, Vec<(Timestamp, UserId)>> = HashMap::new();
     for some in read.chunks(BRANCHES_MAX) {
-        // Filled up with a room that is not there, so that a handful of statements serves every length.
+        // Padded with a room that does not exist, so that a handful of statements serves every length.
         let mut some = some.to_vec();
         some.resize(some.len().next_power_of_two(), (RoomId(uuid::Uuid::nil()), Timestamp::default()));
         let sql = C::DIALECT.union_all(BRANCH, some.len());

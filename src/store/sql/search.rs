@@ -1,7 +1,7 @@
-//! Finding people: by the beginnings of the words in their names, whatever their case, accents and composition.
+//! Searches people by the beginnings of the words in their names, ignoring case, accents and Unicode composition.
 //!
-//! SQLite has an index of words that triggers keep. MySQL has a table of words: its collation compares them, and pregon
-//! writes it, since another program's table of users gets no trigger.
+//! SQLite has an index of words that triggers maintain. MySQL has a table of words, which its collation compares;
+//! pregon writes it, because another program's table of users gets no triggers.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ use crate::store::sql::people::people;
 use crate::store::sql::{Columns, Dialect, Sql, ToColumn, Unexpected, View, offset};
 use crate::store::{PageOf, PageRequest};
 
-/// A word's letters: as many as the column holds.
+/// The most letters of a word that the column holds.
 const WORD_CHARS_MAX: usize = 64;
-/// Words of one user: names of 430 letters have no more than are worth it.
+/// The most words of one user. Names have up to 430 letters, and more words are not worth indexing.
 const WORDS_MAX: usize = 32;
 
-/// Active users whose names have words that begin as those of `text`, without the viewer, by username; all when it is
-/// empty. At most [`SEARCH_FOUND_MAX`] are found, beside who is called exactly so.
+/// Active users whose names have words that begin like those of `text`, without the viewer, by username; all users if
+/// it is empty. At most [`SEARCH_FOUND_MAX`] are found, and the user with exactly that username.
 pub async fn search<C: Sql>(
     view: &mut View<'_, C>,
     viewer: UserId,
@@ -26,8 +26,9 @@ pub async fn search<C: Sql>(
     page: PageRequest,
 ) -> Result<PageOf<Person>, C::Error> {
     const SHOWN: &str = "WHERE u.is_active = 1 AND u.id <> ?";
-    let (mut words, from) = (words(text), offset(page));
-    // The longest first: by it candidates are looked up.
+    let mut words = words(text);
+    let from = offset(page);
+    // The longest word first, because candidates are looked up by it.
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     words.truncate(SEARCH_WORDS_MAX);
     let name = text.trim().trim_start_matches('@');
@@ -50,7 +51,7 @@ pub async fn search<C: Sql>(
     Ok(PageOf { count, rows: people(view, viewer, &listed, &parameters).await? })
 }
 
-/// The ids of who is called `?`, and of those of whose names each of so many words is the beginning of one.
+/// The ids of the user with the username `?`, and of users whose names match each of `words` prefixes.
 fn found(dialect: Dialect, words: usize) -> String {
     const NAMED: &str = "SELECT id FROM users WHERE username = ?";
     match dialect {
@@ -77,7 +78,7 @@ fn patterns(dialect: Dialect, words: &[String]) -> Vec<String> {
     }
 }
 
-/// The words of a text: runs of letters and digits, without marks that stand on letters.
+/// The words of a text: runs of letters and digits, without combining marks.
 fn words(text: &str) -> Vec<String> {
     let plain: String = text.chars().filter(|letter| !is_mark(*letter)).collect();
     let words = plain.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
@@ -88,25 +89,25 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// A mark that is composed with the letter before it.
+/// Whether it is a mark that combines with the letter before it.
 fn is_mark(letter: char) -> bool {
     matches!(letter,
         '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
         | '\u{fe20}'..='\u{fe2f}')
 }
 
-/// A user's names in one text.
+/// All names of a user in one text.
 pub fn names(username: &str, display_name: &str, first_name: &str, last_name: &str) -> String {
     [username, display_name, first_name, last_name].join(" ")
 }
 
-/// Makes a user found by these names and no others, where no trigger does.
+/// Makes a user findable by exactly these names, on databases without the triggers.
 pub async fn index<C: Sql>(view: &mut View<'_, C>, user: UserId, names: &str) -> Result<(), C::Error> {
     if C::DIALECT == Dialect::Sqlite {
         return Ok(());
     }
     view.execute("DELETE FROM pregon_words WHERE user_id = ?", &[&user]).await?;
-    // Some are one to the collation.
+    // The collation may treat some words as equal.
     for word in words(names) {
         view.execute("INSERT IGNORE INTO pregon_words (word, user_id) VALUES (?, ?)", &[&word, &user]).await?;
     }
@@ -114,7 +115,7 @@ pub async fn index<C: Sql>(view: &mut View<'_, C>, user: UserId, names: &str) ->
     view.execute(sql, &[&user, &names]).await.map(drop)
 }
 
-/// Indexes a user by the names that the row has now.
+/// Indexes a user by the current names of the row.
 pub async fn index_again<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<(), C::Error> {
     if C::DIALECT == Dialect::Sqlite {
         return Ok(());
@@ -132,20 +133,20 @@ fn names_of_row(row: Columns<'_>, first: usize) -> Result<String, Unexpected> {
 
 /// Some users in the order of their ids.
 pub struct Slice {
-    /// Those whose names are not those that they are found by.
+    /// Users whose names differ from the indexed names.
     pub changed: Vec<(UserId, String)>,
-    /// The last of all; `None`: there are no more.
+    /// The last user of the slice; `None` if there are no more.
     pub last: Option<UserId>,
 }
 
-/// Looks at the names of the users behind `after`.
+/// Checks the names of the users after `after`.
 pub async fn not_indexed<C: Sql>(view: &mut View<'_, C>, after: UserId) -> Result<Slice, C::Error> {
     let sql = "SELECT id, username, display_name, first_name, last_name FROM users WHERE id > ? ORDER BY id LIMIT ?";
     let read = |row: Columns<'_>| Ok((row.id::<UserId>(0)?, names_of_row(row, 1)?));
     let mut changed = view.rows(sql, &[&after, &NAMES_READ_MAX], read).await?;
     let Some(last) = changed.last().map(|(user, _)| *user) else { return Ok(Slice { changed, last: None }) };
     let is_full = changed.len() == NAMES_READ_MAX;
-    // No join: the columns of two programs need not be of one collation.
+    // Not a join, because the two programs' columns may have different collations.
     let sql = "SELECT user_id, names FROM pregon_named WHERE user_id > ? AND user_id <= ?";
     let read = |row: Columns<'_>| Ok((row.id::<UserId>(0)?, row.text(1)?));
     let known: HashMap<UserId, String> = view.rows(sql, &[&after, &last], read).await?.into_iter().collect();

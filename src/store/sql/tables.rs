@@ -1,34 +1,34 @@
-//! Tables that get many rows at once: the one text that each of their INSERTs begins with.
+//! Tables that get many rows at once, with the fixed text of their INSERT.
 
 use std::sync::OnceLock;
 
 use crate::store::sql::{Dialect, marks};
 
-/// A table, in the order in which a batch's rows are written: first what others refer to.
+/// The tables in the order in which a batch's rows are written: referenced tables first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// Everything that is known of a user.
+    /// Users.
     Users,
-    /// Who follows whom.
+    /// Follows.
     Follows,
     /// Rooms.
     Rooms,
-    /// Who is in which room, with what settings.
+    /// Participants of rooms, with their settings.
     Participants,
     /// Messages.
     Messages,
     /// The event log.
     Events,
-    /// Clients' own names for their messages; one that is given again names another message.
+    /// Clients' own names for their messages. A name that is given again names another message.
     Names,
-    /// Who has read which message, and when.
+    /// Read messages, by user and time.
     Reads,
     /// The last place of each topic.
     Topics,
 }
 
 impl Table {
-    /// How many there are.
+    /// The number of tables.
     pub const COUNT: usize = 9;
     /// All of them, in order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -43,7 +43,7 @@ impl Table {
         Self::Topics,
     ];
 
-    /// Up to the first row.
+    /// The text before the first row.
     pub fn head(self, dialect: Dialect) -> &'static str {
         match self {
             Self::Users => {
@@ -78,7 +78,7 @@ impl Table {
         }
     }
 
-    /// From the last row on.
+    /// The text after the last row.
     pub fn tail(self, dialect: Dialect) -> &'static str {
         match self {
             Self::Names => dialect.names_again(),
@@ -87,7 +87,7 @@ impl Table {
         }
     }
 
-    /// The statement for one row of so many columns, always the same number for one table.
+    /// The statement for one row. `columns` is always the same for one table.
     pub fn one_row(self, dialect: Dialect, columns: usize) -> &'static str {
         static TEXTS: [[OnceLock<String>; Table::COUNT]; 2] = [const { [const { OnceLock::new() }; Table::COUNT] }; 2];
         let make = || format!("{}({}){}", self.head(dialect), marks(columns), self.tail(dialect));

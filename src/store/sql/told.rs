@@ -1,22 +1,43 @@
-//! Notifications of what is no more, or has become something else: found by whoever caused them, and taken away.
+//! Finds and deletes notifications whose cause is gone or has changed, by the user who caused them.
 //!
-//! No table that another program made has an index from a post or comment to what was told of it. But what was told was
-//! told at the time of its cause, or later, and by its author: these have an index.
+//! In tables that another program made, there is no index from a post or comment to its notifications. But a
+//! notification is made at the time of its cause or later, and by its author, and these have an index.
 
 use crate::domain::notification::NotificationType;
 use crate::ids::{CommentId, NotificationId, PostId, UserId};
 use crate::limits;
-use crate::store::sql::rows::{Telling, Told};
 use crate::store::sql::{Columns, Sql, ToColumn, Unexpected, View, each, marks, padded};
 
-/// What a clock may have been put back between a cause and what was told of it, in seconds.
+/// A notification that somebody may already have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telling {
+    /// The user who caused it.
+    pub sender: UserId,
+    /// The user who was notified.
+    pub recipient: UserId,
+    /// The possible kinds; a kind may be repeated.
+    pub kinds: [NotificationType; 3],
+    /// The post it is about; `None` if it is about no post.
+    pub post: Option<PostId>,
+}
+
+/// A notification with its recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The notification.
+    pub notification: NotificationId,
+    /// The user who was notified.
+    pub recipient: UserId,
+}
+
+/// How far the clock may have been set back between a cause and its notification, in seconds.
 const CLOCKS_DIFFER_SECONDS: i64 = 2 * 3600;
 
 fn told_of_row(row: Columns<'_>) -> Result<Told, Unexpected> {
     Ok(Told { notification: row.id(0)?, recipient: row.id(1)? })
 }
 
-/// What was told of somebody's reactions to a post, the newest first.
+/// The notifications about somebody's reactions to a post, newest first.
 pub async fn of_reactions<C: Sql>(view: &mut View<'_, C>, telling: Telling) -> Result<Vec<Told>, C::Error> {
     let Telling { sender, recipient, kinds: [first, second, third], post } = telling;
     let sql = "SELECT id, recipient_id FROM notifications WHERE sender_id = ? AND post_id = ? AND recipient_id = ? \
@@ -25,7 +46,7 @@ pub async fn of_reactions<C: Sql>(view: &mut View<'_, C>, telling: Telling) -> R
     view.rows(sql, &[&sender, &post, &recipient, &first, &second, &third, &post], told_of_row).await
 }
 
-/// What was told of comments that are still there.
+/// The notifications about comments that still exist.
 pub async fn of_comments<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId]) -> Result<Vec<Told>, C::Error> {
     let mut told = Vec::new();
     for keys in comments.chunks(limits::LIST_KEYS_MAX).map(padded) {
@@ -39,7 +60,8 @@ pub async fn of_comments<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId])
         let mut senders: Vec<UserId> = rows.iter().map(|row| row.0).collect();
         senders.sort_unstable();
         senders.dedup();
-        let (senders, since) = (padded(&senders), oldest.plus_seconds(-CLOCKS_DIFFER_SECONDS));
+        let senders = padded(&senders);
+        let since = oldest.plus_seconds(-CLOCKS_DIFFER_SECONDS);
         let sql = format!(
             "SELECT id, recipient_id FROM notifications WHERE sender_id IN ({}) AND post_id = ? AND created_at >= ? \
              AND comment_id IN ({})",
@@ -52,8 +74,7 @@ pub async fn of_comments<C: Sql>(view: &mut View<'_, C>, comments: &[CommentId])
     Ok(told)
 }
 
-/// Takes away what the author of a post, which is still there, was told of it: the newest of that, at most
-/// [`limits::READ_ALL_ROWS_MAX`].
+/// Deletes the author's newest notifications about a post that still exists, at most [`limits::READ_ALL_ROWS_MAX`].
 pub async fn take_of_post<C: Sql>(view: &mut View<'_, C>, post: PostId, author: UserId) -> Result<Vec<Told>, C::Error> {
     const WHICH: &str = "FROM notifications WHERE recipient_id = ? AND post_id = ? \
         AND created_at >= (SELECT created_at FROM posts WHERE id = ?)";
@@ -75,7 +96,7 @@ pub async fn take<C: Sql>(view: &mut View<'_, C>, told: &[Told]) -> Result<(), C
     Ok(())
 }
 
-/// A notification is of something else now.
+/// Changes a notification's kind and text.
 pub async fn rephrase<C: Sql>(
     view: &mut View<'_, C>,
     notification: NotificationId,

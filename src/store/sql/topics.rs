@@ -1,10 +1,20 @@
-//! The rows that fix each topic's order: locked, looked up.
+//! The rows that fix each topic's order: locks them, and looks up events.
 
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
 use crate::ids::{EventId, Topic};
-use crate::store::batch::TopicState;
 use crate::store::sql::{Columns, Sql, ToColumn, Unexpected, View};
+
+/// The last place taken in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicState {
+    /// The log.
+    pub epoch: u32,
+    /// The number of its last event; 0 when it has none.
+    pub seq: u64,
+    /// That event's time.
+    pub last_at: Timestamp,
+}
 
 /// `topic, epoch, seq, last_at`
 pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {
@@ -12,7 +22,7 @@ pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {
     Ok(TopicState { epoch, seq: row.count(2)?, last_at: Timestamp(row.number(3)?) })
 }
 
-/// Locks one topic within a transaction. Where others write too, a row is needed for that.
+/// Locks one topic within a transaction. If several connections write, the topic needs a row for that.
 pub async fn lock<C: Sql>(view: &mut View<'_, C>, topic: Topic) -> Result<TopicState, C::Error> {
     let name = topic.to_string();
     let locked = C::DIALECT.locked();
@@ -26,11 +36,12 @@ pub async fn lock<C: Sql>(view: &mut View<'_, C>, topic: Topic) -> Result<TopicS
     let new = "INSERT IGNORE INTO pregon_topics (topic, epoch, seq, last_at) VALUES (?, 1, 0, 0)";
     view.execute(new, &[&name]).await?;
     let state = view.row(&sql, &[&name], state_of_row).await?;
-    state.ok_or_else(|| Unexpected("a topic's row is gone that was just made".into()).into())
+    state.ok_or_else(|| Unexpected("a topic's row disappeared just after it was made".into()).into())
 }
 
-/// Is this event in the log? It is found by its place, which no other event can have taken meanwhile. The lock waits for
-/// the end of a transaction whose connection was lost, which the server may not have noticed: until then, nothing is sure.
+/// Whether this event is in the log. It is found by its place, which no other event can have taken meanwhile. The lock
+/// waits for the end of a transaction whose connection was lost but is still open on the server; before that the answer
+/// is not certain.
 pub async fn is_logged<C: Sql>(view: &mut View<'_, C>, event: &Committed) -> Result<bool, C::Error> {
     lock(view, event.topic).await?;
     let sql = "SELECT event_id FROM pregon_events WHERE topic = ? AND epoch = ? AND seq = ?";

@@ -1,4 +1,4 @@
-//! What a lane remembers of twins across a restart: its rooms' messages of the last seconds.
+//! Restores a lane's twins after a restart, from its rooms' messages of the last seconds.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +19,9 @@ struct Recent {
     at: Timestamp,
 }
 
-/// Fills a new [`Twins`] from the tables, for the lane of the rooms of which `is_ours` is true. That a message had met its
-/// twin already is not stored: in the seconds after a restart it may absorb one more, which then is the same request
-/// repeated.
+/// Fills a new [`Twins`] from the tables, for the lane of the rooms for which `is_ours` is true. It is not stored
+/// whether a message has already met its twin, so in the seconds after a restart it may absorb one more; that one then
+/// repeats the same request.
 pub async fn recall<C: Sql>(view: &mut View<'_, C>, is_ours: impl Fn(RoomId) -> bool) -> Result<Twins, C::Error> {
     let window = i64::try_from(limits::TWIN_WINDOW.as_secs()).unwrap_or(i64::MAX);
     let since = view.now.plus_seconds(-window);
@@ -41,7 +41,8 @@ pub async fn recall<C: Sql>(view: &mut View<'_, C>, is_ours: impl Fn(RoomId) -> 
         recent.extend(view.rows(&sql, &values, recent_of_row).await?);
     }
     recent.sort_unstable_by_key(|recent| (recent.at, recent.message));
-    let (mut twins, named) = (Twins::default(), named(view, since).await?);
+    let mut twins = Twins::default();
+    let named = named(view, since).await?;
     for recent in recent.into_iter().filter(|recent| !named.contains(&recent.message)) {
         let Some(transport) = transports.get(&recent.message) else { continue };
         let candidate = Candidate {
@@ -68,14 +69,14 @@ fn recent_of_row(row: Columns<'_>) -> Result<Recent, Unexpected> {
     })
 }
 
-/// What its client named is no twin of anything.
+/// Messages that their client named are never twins.
 async fn named<C: Sql>(view: &mut View<'_, C>, since: Timestamp) -> Result<HashSet<MessageId>, C::Error> {
     let sql = "SELECT message_id FROM pregon_client_ids WHERE created_at >= ?";
     Ok(view.rows(sql, &[&since.0], |row| row.id(0)).await?.into_iter().collect())
 }
 
-/// The way in of the rooms' messages since then. A topic's times grow with its sequence: they are among its newest events,
-/// of which 500 are looked through, more than a room has in the window.
+/// The transport of each of the rooms' messages since `since`. A topic's times grow with its sequence, so they are
+/// among its newest events; 500 are searched, more than a room has in the window.
 async fn transports<C: Sql>(
     view: &mut View<'_, C>,
     rooms: &[String],

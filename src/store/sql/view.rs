@@ -1,4 +1,4 @@
-//! What every query needs, and the few ways to ask.
+//! A connection with its caches, and the few ways to query it.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use crate::ids::UserId;
 use crate::store::caches::Caches;
 use crate::store::sql::{Columns, Parameters, Sql, Unexpected};
 
-/// A connection with what is needed beside it.
+/// A connection with everything that queries need.
 pub struct View<'a, C> {
-    /// Any connection; inside a transaction it sees that.
+    /// Any connection. Inside a transaction, queries see its changes.
     pub driver: &'a mut C,
     /// Shared by all connections.
     pub caches: &'a Caches,
@@ -17,12 +17,12 @@ pub struct View<'a, C> {
     pub now: Timestamp,
     /// How many reactions a post shows.
     pub shown_reactions: u32,
-    /// Users whose rows the transaction has changed: what it sees of them is nobody else's to see yet.
+    /// Users whose rows the transaction has changed. Their profiles must not reach the cache before the commit.
     pub changed: BTreeSet<UserId>,
 }
 
 impl<C: Sql> View<'_, C> {
-    /// Every row, read by `read`.
+    /// All rows, each converted by `read`.
     ///
     /// # Errors
     /// The statement failed, or a row is not what `read` expects.
@@ -48,16 +48,16 @@ impl<C: Sql> View<'_, C> {
         self.driver.row(sql, parameters, read).await
     }
 
-    /// The first column of the only row, as of `SELECT count(*)`.
+    /// The first column of the only row, such as `SELECT count(*)`.
     ///
     /// # Errors
-    /// As [`Self::rows`]; also when there is no row.
+    /// As [`Self::rows`]; also if there is no row.
     pub async fn count(&mut self, sql: &str, parameters: Parameters<'_>) -> Result<u64, C::Error> {
         let count = self.driver.row(sql, parameters, |row| row.count(0)).await?;
-        count.ok_or_else(|| Unexpected("a count without a row".into()).into())
+        count.ok_or_else(|| Unexpected("a count returned no row".into()).into())
     }
 
-    /// Has `sql` a row?
+    /// Whether `sql` returns a row.
     ///
     /// # Errors
     /// As [`Self::rows`].
@@ -65,7 +65,7 @@ impl<C: Sql> View<'_, C> {
         Ok(self.driver.row(sql, parameters, |_| Ok(())).await?.is_some())
     }
 
-    /// A change: how many rows it met (an UPDATE also counts those that already were so).
+    /// Runs a change, and returns how many rows matched (an UPDATE also counts rows that already had the new values).
     ///
     /// # Errors
     /// The statement failed.

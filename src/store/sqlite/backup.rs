@@ -1,4 +1,4 @@
-//! A copy of a database in use.
+//! Copies a database that may be in use.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,24 +9,25 @@ use rusqlite::{Connection, OpenFlags};
 use crate::store::StoreError;
 use crate::store::sqlite::connection;
 
-/// All in one step: between two steps another connection's write would make the copy begin anew, and under steady
-/// writes it would never end. A reader of the write-ahead log keeps no writer waiting, however long it reads.
+/// Everything in one step: between two steps another connection's write would restart the copy, and under steady writes
+/// it would never end. A reader of the write-ahead log blocks no writer, however long it reads.
 const STEP_PAGES: i32 = i32::MAX;
 
 /// Copies the database `from`, which may be in use, to the new file `to`.
 ///
-/// The copy's logs begin anew (their epochs grow), since a place that the original goes on to fill must not be taken
-/// for the copy's: clients that come back with a cursor of the original start over.
+/// The copy's logs get new epochs, because the original goes on to give out the same places. A client that comes to the
+/// copy with a cursor of the original therefore starts over.
 ///
 /// # Errors
-/// There is no database, `to` exists or cannot be written, or the copy is damaged, since the original is. Nothing is left behind then.
+/// There is no database, `to` exists or cannot be written, or the copy is damaged because the original is. No copy is
+/// left then.
 pub fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     if !from.exists() {
         return Err(StoreError::Unavailable(format!("{} does not exist: name the database's file", from.display())));
     }
-    // Made here and now, so that no other program's file is overwritten.
+    // Created exclusively, so that no other program's file is overwritten.
     std::fs::OpenOptions::new().write(true).create_new(true).open(to).map_err(|error| {
-        StoreError::Unavailable(format!("{} cannot be made ({error}): name a new file", to.display()))
+        StoreError::Unavailable(format!("cannot create {} ({error}): name a new file", to.display()))
     })?;
     let result = copy(from, to).and_then(|()| verify(from, to));
     if result.is_err() {
@@ -40,14 +41,14 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     let source = Connection::open_with_flags(from, flags).map_err(|error| connection::opening(from, &error))?;
     let mut target = Connection::open(to).map_err(|error| connection::opening(to, &error))?;
     Backup::new(&source, &mut target)?.run_to_completion(STEP_PAGES, Duration::from_millis(5), None)?;
-    // A file of its own, without a log beside it.
+    // A single file, without a log beside it.
     target.pragma_update(None, "journal_mode", "DELETE")?;
     target.execute_batch("UPDATE pregon_topics SET epoch = epoch + 1, seq = 0")?;
     target.close().map_err(|(_, error)| error)?;
     Ok(())
 }
 
-/// Reads the whole copy once more, as whoever restores it will.
+/// Reads the whole copy once, as a restore will.
 fn verify(from: &Path, to: &Path) -> Result<(), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let written = Connection::open_with_flags(to, flags).map_err(|error| connection::opening(to, &error))?;
@@ -61,7 +62,7 @@ fn verify(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 fn damaged(from: &Path, how: &str) -> StoreError {
     StoreError::Broken(format!(
-        "{} is damaged, and so was its copy, which is removed ({}): restore an older backup, or save what can be read \
+        "{} is damaged, so its copy was removed ({}): restore an older backup, or save what can be read \
          with sqlite3's .recover",
         from.display(),
         how.lines().collect::<Vec<_>>().join("; ")
@@ -80,7 +81,8 @@ mod tests {
     #[test]
     fn a_database_that_is_written_all_the_time_is_copied_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+        let from = folder.path().join("from.db");
+        let to = folder.path().join("to.db");
         migrate(&from, false).unwrap();
         let writer = connection::open(&from, connection::Role::Writer).unwrap();
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
@@ -99,7 +101,8 @@ mod tests {
         });
         let (done, copied) = mpsc::channel();
         std::thread::spawn({
-            let (from, to) = (from.clone(), to.clone());
+            let from = from.clone();
+            let to = to.clone();
             move || done.send(backup(&from, &to))
         });
         let result = copied.recv_timeout(Duration::from_secs(20));
@@ -114,7 +117,8 @@ mod tests {
     #[test]
     fn a_damaged_database_makes_no_backup() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+        let from = folder.path().join("from.db");
+        let to = folder.path().join("to.db");
         migrate(&from, false).unwrap();
         let writer = connection::open(&from, connection::Role::Writer).unwrap();
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \

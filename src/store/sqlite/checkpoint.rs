@@ -1,9 +1,9 @@
-//! Moves the write-ahead log's pages into the file, on a thread and a connection of its own.
+//! Moves the write-ahead log's pages into the file, on a thread and connection of its own.
 //!
-//! A passive checkpoint never waits and never makes the lane wait, but under constant writes it never reaches the
-//! log's end either, and the log grows (tried: 1.4 GB in half a minute; waiting for the write lock is of no use, the
-//! lane takes it again within microseconds). Above [`limits::WAL_PAGES_MAX`] the lane is therefore asked to stand
-//! still between two batches while the last pages are copied; its next commit then starts the log anew.
+//! A passive checkpoint neither waits nor makes the lane wait. But under constant writes it never reaches the end of
+//! the log, and the log grows (measured: 1.4 GB in half a minute; waiting for the write lock does not help, because the
+//! lane takes it again within microseconds). So above [`limits::WAL_PAGES_MAX`] the lane is asked to pause between two
+//! batches while the last pages are copied; its next commit then restarts the log.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,19 +18,19 @@ use crate::limits;
 use crate::store::StoreError;
 use crate::store::sqlite::connection::{self, Role};
 
-/// After this long without a commit the log is emptied.
+/// After this time without a commit the log is emptied.
 const QUIET: Duration = Duration::from_secs(2);
-/// The lane stands still no longer than this, whatever the checkpointer does.
+/// The longest pause of the lane, whatever the checkpointer does.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What the lane and the checkpointer know of each other.
+/// The state shared by the lane and the checkpointer.
 #[derive(Debug, Default)]
 pub struct Wal {
-    /// The log's length, as the writing connection last saw it.
+    /// The log's length in pages, as last seen by the writing connection.
     pages: AtomicUsize,
-    /// Pages at which the checkpointer wants to be woken.
+    /// The length at which the checkpointer wants to be woken.
     wake_at: AtomicUsize,
-    /// The lane is asked to stand still. A copy of [`Wishes::pause`] that costs the lane no lock.
+    /// Whether the lane is asked to pause. A copy of [`Wishes::pause`] that the lane reads without a lock.
     is_pausing: AtomicBool,
     wishes: Mutex<Wishes>,
     changed: Condvar,
@@ -43,7 +43,7 @@ struct Wishes {
 }
 
 impl Wal {
-    /// Lets the writing connection tell the log's length after each commit.
+    /// Makes the writing connection report the log's length after each commit.
     pub fn watch(self: &Arc<Self>, connection: &mut Connection) -> Result<(), StoreError> {
         let wal = Arc::clone(self);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -57,7 +57,7 @@ impl Wal {
         Ok(())
     }
 
-    /// The lane calls this before a transaction: it stands still while the checkpointer needs it to.
+    /// Called by the lane before a transaction: waits while the checkpointer needs the lane to pause.
     pub fn stand_still(&self) {
         if !self.is_pausing.load(Ordering::Acquire) {
             return;
@@ -72,7 +72,7 @@ impl Wal {
         self.changed.notify_all();
     }
 
-    /// Waits until the log has `wake_at` pages, but not for long; true when it is time to stop.
+    /// Waits for a limited time until the log has `wake_at` pages; true when the thread should stop.
     fn wait(&self, wake_at: usize) -> bool {
         self.wake_at.store(wake_at, Ordering::Relaxed);
         let is_short = |wishes: &mut Wishes| !wishes.stop && self.pages.load(Ordering::Relaxed) < wake_at;
@@ -100,11 +100,11 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("checkpoints".into())
             .spawn(move || _ = crate::alarm::guard("the thread of checkpoints", || body.run()))
-            .map_err(|error| StoreError::Unavailable(format!("no thread for checkpoints: {error}")))?;
+            .map_err(|error| StoreError::Unavailable(format!("cannot start the thread of checkpoints: {error}")))?;
         Ok(Self { wal, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Empties the log and ends the thread. Blocks. To be called when the lane has ended.
+    /// Empties the log and ends the thread. Blocks. Must be called after the lane has ended.
     pub fn stop(&self) {
         self.wal.wishes().stop = true;
         self.wal.changed.notify_all();
@@ -117,7 +117,7 @@ impl Checkpointer {
 struct Body {
     connection: Connection,
     wal: Arc<Wal>,
-    /// Pages that are in the file already.
+    /// The pages that are already in the file.
     copied: usize,
 }
 
@@ -136,7 +136,7 @@ impl Body {
         }
     }
 
-    /// What a log of `pages` needs.
+    /// Does what a log of `pages` pages needs.
     fn turn(&mut self, pages: usize, is_quiet: bool) {
         if pages < self.copied {
             // The log began anew.
@@ -149,13 +149,13 @@ impl Body {
             }
         } else if pages > 0 && is_quiet && self.checkpoint(CheckpointMode::TRUNCATE) {
             self.copied = 0;
-            // A commit came meanwhile: then its number stays.
+            // If a commit came meanwhile, its number stays.
             let _ = self.wal.pages.compare_exchange(pages, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
     fn begin_anew(&mut self) {
-        // Once more, so that the lane stands still only for what came during the last one.
+        // Copies once more, so that the lane only pauses for the pages written during the last checkpoint.
         self.checkpoint(CheckpointMode::PASSIVE);
         self.wal.pause(true);
         if self.checkpoint(CheckpointMode::RESTART) {
@@ -165,7 +165,8 @@ impl Body {
         self.wal.pause(false);
     }
 
-    /// True when it was done. Busy: a later round does it. What else may fail shows in the lane as well.
+    /// Runs a checkpoint; true if it succeeded. If the database is busy, a later round does it. Other failures show in
+    /// the lane as well.
     fn checkpoint(&mut self, mode: CheckpointMode) -> bool {
         match self.connection.wal_checkpoint_v2(None::<&str>, mode) {
             Ok((_, copied)) => {

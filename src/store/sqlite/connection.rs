@@ -1,4 +1,4 @@
-//! Connections: how they are opened, and what their errors mean.
+//! Opens connections, and classifies their errors.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::store::StoreError;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The lane's: the only one that writes.
+    /// The lane's connection, the only one that writes.
     Writer,
     /// Answers reads.
     Reader,
@@ -18,8 +18,8 @@ pub enum Role {
     Checkpointer,
 }
 
-/// How long a connection waits for another's lock. The lane tries again a few times; the checkpointer must not hold it
-/// up for long.
+/// How long a connection waits for another's lock. The lane retries a few times; the checkpointer must not hold it up
+/// for long.
 fn busy_timeout(role: Role) -> Duration {
     match role {
         Role::Writer => Duration::from_secs(1),
@@ -28,13 +28,13 @@ fn busy_timeout(role: Role) -> Duration {
     }
 }
 
-/// Statements a connection keeps prepared: more than there are texts of SQL.
+/// Statements that a connection keeps prepared: more than there are SQL texts.
 const STATEMENTS_MAX: usize = 256;
 
-/// Opens a connection of an existing database.
+/// Opens a connection to an existing database.
 ///
 /// # Errors
-/// The file cannot be opened, or is no database: one sentence that says what to do.
+/// One sentence that says what to do, if the file cannot be opened or is not a database.
 pub fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| opening(path, &error))?;
@@ -43,7 +43,7 @@ pub fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Makes the folder and the file if they are not there, and switches the file to a write-ahead log.
+/// Creates the folder and the file if they do not exist, and switches the file to a write-ahead log.
 ///
 /// # Errors
 /// As [`open`].
@@ -51,7 +51,7 @@ pub fn create(path: &Path) -> Result<Connection, StoreError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| {
             StoreError::Unavailable(format!(
-                "the folder {} cannot be made ({error}): make it writable, or name another database file",
+                "cannot create the folder {} ({error}): make it writable, or name another database file",
                 folder.display()
             ))
         })?;
@@ -67,7 +67,7 @@ pub fn create(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// SQLite opens a file that this user may not write all the same, for reading alone.
+/// Refuses a file that this user may not write: SQLite would silently open it read-only.
 fn require_writable(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     match connection.is_readonly(rusqlite::MAIN_DB) {
         Ok(false) => Ok(()),
@@ -83,7 +83,7 @@ fn read_only(path: &Path) -> StoreError {
 fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     connection.busy_timeout(busy_timeout(role))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    // FULL: a commit is on the disk when it returns. Checkpoints belong to their own connection.
+    // FULL: a commit is on disk when it returns. Checkpoints are left to their own connection.
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0;",
     )?;
@@ -97,7 +97,7 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     }
 }
 
-/// One sentence for whoever starts the server.
+/// One sentence for the operator who starts the server.
 pub(super) fn opening(path: &Path, error: &rusqlite::Error) -> StoreError {
     if let Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) = error.sqlite_error_code() {
         return read_only(path);
@@ -119,8 +119,8 @@ pub(super) fn opening(path: &Path, error: &rusqlite::Error) -> StoreError {
     })
 }
 
-/// Did one statement fail by what it was asked to do (and not by the state of disk, file or locks)?
-/// Then only the write that asked for it fails.
+/// Whether one statement failed because of its own content, and not because of disk, file or locks. Then only the write
+/// that made it fails.
 pub fn is_own_fault(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         None => true,

@@ -1,4 +1,4 @@
-//! The driver of [`Sql`] on a SQLite connection: its futures are ready when they are made.
+//! The [`Sql`] driver for SQLite: its futures are always ready.
 
 use std::collections::BTreeSet;
 use std::future::ready;
@@ -14,7 +14,7 @@ use crate::store::sql::{
 };
 use crate::store::sqlite::connection;
 
-/// A connection, in a transaction or not, with what is needed beside it.
+/// A connection with its caches and settings, in a transaction or not.
 pub type View<'a> = sql::View<'a, Connection>;
 
 impl Sql for Connection {
@@ -66,8 +66,8 @@ impl Sql for Connection {
 }
 
 impl LaneSql for Connection {
-    /// Nobody else writes meanwhile: nothing is locked, and what is asked is there at once. What was known is, as long as
-    /// no other program has written the file.
+    /// There is no other writer, so nothing is locked, and every query is answered at once. Known rows stay valid until
+    /// another program writes to the file.
     async fn begin(&mut self, _: &BTreeSet<Topic>, _: &[Write], known: &mut Known) -> rusqlite::Result<()> {
         statement(self, "BEGIN IMMEDIATE")?;
         let version = self.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
@@ -111,7 +111,7 @@ impl LaneSql for Connection {
     }
 }
 
-/// A statement without parameters or rows.
+/// Runs a statement without parameters or rows.
 pub fn statement(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
@@ -136,7 +136,8 @@ impl ToSql for Parameter<'_> {
             Self::Count(number) => ToSqlOutput::Owned(Value::Integer(i64::try_from(*number).unwrap_or(i64::MAX))),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
             Self::Id(digits) => ToSqlOutput::Borrowed(ValueRef::Text(digits)),
-            // No time is written beyond the year 9999; the greatest one, "before all that is to come", has no text.
+            // No time after the year 9999 is written. The greatest one ("before everything to come") has no calendar
+            // text.
             Self::Time(Timestamp(i64::MAX)) => ToSqlOutput::Borrowed(ValueRef::Text(b"9999")),
             Self::Time(moment) => ToSqlOutput::Owned(Value::Text(moment.database_text())),
         })

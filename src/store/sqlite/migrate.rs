@@ -1,4 +1,4 @@
-//! The schema's steps: which there are, which a file has had, and taking the others.
+//! The schema's migrations: which exist, which a file has had, and running the rest.
 
 use std::fmt;
 use std::path::Path;
@@ -36,14 +36,14 @@ const MIGRATIONS: [Migration; 8] = migrations! {
     8 "0008_people_search",
 };
 
-/// A step of the plan.
+/// A migration in the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanLine {
     /// From 1.
     pub number: u32,
     /// The file's name in `migrations/sqlite`, without `.sql`.
     pub name: &'static str,
-    /// When the database took this step; `None`: it is still to be taken.
+    /// When the database got this migration; `None` if it is pending.
     pub applied: Option<String>,
 }
 
@@ -56,11 +56,11 @@ impl fmt::Display for PlanLine {
     }
 }
 
-/// Brings the file to this program's schema, making it if need be. The plan says what there was to do before;
-/// a `dry_run` does nothing else, and makes no file.
+/// Brings the file to this program's schema, and creates it if necessary. Returns the plan as it was before. A
+/// `dry_run` only returns the plan, and creates no file.
 ///
 /// # Errors
-/// The file cannot be used, is another program's, or has a newer schema.
+/// The file cannot be used, belongs to another program, or has a newer schema.
 pub fn migrate(path: &Path, dry_run: bool) -> Result<Vec<PlanLine>, StoreError> {
     if !dry_run {
         return apply(path, &mut connection::create(path)?);
@@ -73,7 +73,7 @@ pub fn migrate(path: &Path, dry_run: bool) -> Result<Vec<PlanLine>, StoreError> 
     Ok(plan_of(&applied(path, &looking)?))
 }
 
-/// Takes the steps that are missing, each in its own transaction.
+/// Applies the pending migrations, each in its own transaction.
 pub(super) fn apply(path: &Path, connection: &mut Connection) -> Result<Vec<PlanLine>, StoreError> {
     let plan = plan_of(&applied(path, connection)?);
     if plan.iter().any(|line| line.applied.is_none()) {
@@ -84,7 +84,7 @@ pub(super) fn apply(path: &Path, connection: &mut Connection) -> Result<Vec<Plan
 
 fn take_missing(connection: &mut Connection) -> rusqlite::Result<()> {
     for migration in &MIGRATIONS {
-        // Two programs may start at once: what is missing is asked again under the lock.
+        // Two programs may start at once, so the pending migrations are read again under the lock.
         let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         step.execute_batch(
             "CREATE TABLE IF NOT EXISTS pregon_migrations \

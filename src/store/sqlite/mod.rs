@@ -1,4 +1,4 @@
-//! The embedded database: one connection that writes, a few that read, one that checkpoints.
+//! The embedded database: one connection that writes, a few that read, and one for checkpoints.
 
 mod backup;
 mod checkpoint;
@@ -32,16 +32,16 @@ use crate::store::sql::at_once;
 use crate::store::writer::Lane;
 use crate::store::{LanePort, StoreError};
 
-/// How to open the database.
+/// The options for opening the database.
 #[derive(Clone)]
 pub struct SqliteOptions {
-    /// The file; it and its folder are made if they are not there.
+    /// The file. It and its folder are created if they do not exist.
     pub path: PathBuf,
     /// Connections that read, each with a thread.
     pub readers: usize,
-    /// What the time is.
+    /// Returns the current time.
     pub clock: Clock,
-    /// Reactions that a post shows, the newest.
+    /// How many of its newest reactions a post shows.
     pub shown_reactions: u32,
 }
 
@@ -68,13 +68,13 @@ pub struct SqliteStore {
 struct Threads {
     lane: Lane<SqliteLane>,
     readers: Readers,
-    /// Searches have one of their own.
+    /// A separate reader for searches.
     searches: Readers,
     checkpointer: Checkpointer,
 }
 
 impl Threads {
-    /// In the order in which each still needs the next. Blocks.
+    /// Ends the threads in the order in which they need each other. Blocks.
     fn stop(&self) {
         self.lane.close();
         self.lane.join();
@@ -96,18 +96,19 @@ impl SqliteStore {
         migrate(&path, false)?;
         let caches = Arc::new(Caches::default());
         let wal = Arc::new(Wal::default());
-        let (lane_caches, lane_clock) = (Arc::clone(&caches), Arc::clone(&clock));
+        let lane_caches = Arc::clone(&caches);
+        let lane_clock = Arc::clone(&clock);
         let lane = lane::open(path.clone(), lane_caches, lane_clock, Arc::clone(&wal), shown_reactions)?;
         let readers = Readers::start(&path, "reader", readers, limits::READS_WAITING_MAX)?;
         let searches = Readers::start(&path, "search", 1, limits::SEARCHES_WAITING_MAX)?;
         let checkpointer = Checkpointer::start(&path, wal)?;
         let lane = Lane::start(0, lane, port)
-            .map_err(|error| StoreError::Unavailable(format!("no thread for the write lane: {error}")))?;
+            .map_err(|error| StoreError::Unavailable(format!("cannot start the thread of the write lane: {error}")))?;
         let threads = Arc::new(Threads { lane, readers, searches, checkpointer });
         Ok(Arc::new(Self { threads, caches, clock, shown_reactions }))
     }
 
-    /// Runs `work` on the connection of the lane, between two batches. For tests, which provoke real errors with it.
+    /// Runs `work` on the lane's connection, between two batches. Tests use it to provoke real errors.
     ///
     /// # Errors
     /// The lane's queue is full or closed, or `work` failed.
@@ -124,7 +125,9 @@ impl SqliteStore {
         T: Send + 'static,
         W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, rusqlite::Connection> + Send + 'static,
     {
-        let (caches, now, shown_reactions) = (Arc::clone(&self.caches), self.now(), self.shown_reactions);
+        let caches = Arc::clone(&self.caches);
+        let now = self.now();
+        let shown_reactions = self.shown_reactions;
         let run = move |driver: &mut rusqlite::Connection| {
             at_once(query(&mut View { driver, caches: &caches, now, shown_reactions, changed: BTreeSet::new() }))
         };
@@ -133,7 +136,7 @@ impl SqliteStore {
 }
 
 impl Drop for SqliteStore {
-    /// A store that was not closed commits what is queued all the same. It blocks: call `Backend::shut` first.
+    /// A store that was not closed still commits its queue here, which blocks: call `Backend::shut` first.
     fn drop(&mut self) {
         self.threads.stop();
     }
@@ -170,7 +173,7 @@ impl Backend for SqliteStore {
         self.read_by(&self.threads.searches, query).await
     }
 
-    /// In its place among the batches.
+    /// Runs between two batches of the lane.
     async fn change<T, W>(&self, change: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -184,7 +187,7 @@ impl Backend for SqliteStore {
     }
 
     async fn shut(&self) {
-        // Joining the threads waits for the disk, which is no async thread's work.
+        // Joining the threads waits for the disk, so it must not run on an async thread.
         let threads = Arc::clone(&self.threads);
         drop(tokio::task::spawn_blocking(move || threads.stop()).await);
     }

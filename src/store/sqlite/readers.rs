@@ -21,7 +21,7 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Opens `count` connections of a migrated file, each on its thread. At most so many reads wait for them.
+    /// Opens `count` connections to a migrated file, each on its own thread. At most `waiting_max` reads wait for them.
     pub fn start(path: &Path, name: &str, count: usize, waiting_max: usize) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::new(waiting_max));
         let mut threads = Vec::new();
@@ -31,13 +31,13 @@ impl Readers {
             let thread = std::thread::Builder::new()
                 .name(format!("{name}-{number}"))
                 .spawn(move || _ = crate::alarm::guard("a thread of reads", || answer(&reads, &mut connection)))
-                .map_err(|error| StoreError::Unavailable(format!("no thread for reads: {error}")))?;
+                .map_err(|error| StoreError::Unavailable(format!("cannot start a thread of reads: {error}")))?;
             threads.push(thread);
         }
         Ok(Self { queue, threads: Mutex::new(threads) })
     }
 
-    /// Runs `read` on one of the connections, all its statements on one state of the database.
+    /// Runs `read` on one of the connections. All its statements see one state of the database.
     pub async fn run<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -57,7 +57,7 @@ impl Readers {
         result.await.unwrap_or_else(|_| Err(StoreError::Broken("a read panicked".into())))
     }
 
-    /// Answers what is queued, then ends the threads. Blocks.
+    /// Answers the queued reads, then ends the threads. Blocks.
     pub fn stop(&self) {
         self.queue.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,4 @@
-//! Users, rooms and follows in bulk, for demonstrations and load tests.
+//! Inserts users, rooms and follows in bulk, for demonstrations and load tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,16 +11,18 @@ use crate::store::sql::at_once;
 use crate::store::sqlite::driver::{View, statement};
 use crate::store::sqlite::{connection, migrate};
 
-/// Makes all of `plan` in one transaction, in a file that is made if need be.
+/// Inserts all of `plan` in one transaction. The file is created if necessary.
 ///
 /// # Errors
-/// The plan does not add up, the file holds users already, or the database failed. Nothing is written then.
+/// The plan is inconsistent, the file already holds users, or the database failed. Nothing is written then.
 pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     plan.check()?;
     migrate::migrate(path, false)?;
     let mut connection = connection::open(path, connection::Role::Writer)?;
     statement(&connection, "BEGIN IMMEDIATE")?;
-    let (caches, now, changed) = (Caches::default(), Timestamp::now(), BTreeSet::new());
+    let caches = Caches::default();
+    let now = Timestamp::now();
+    let changed = BTreeSet::new();
     let mut view = View { driver: &mut connection, caches: &caches, now, shown_reactions: 0, changed };
     let taken = at_once(seed::taken(&mut view))?;
     plan.check_names(&taken, &path.display().to_string())?;

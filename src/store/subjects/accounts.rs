@@ -1,4 +1,4 @@
-//! Accounts: who may log in and call itself so, passwords, revoked tokens.
+//! Accounts: credentials, profiles, passwords, logins, revoked tokens.
 
 use std::sync::Arc;
 
@@ -8,39 +8,15 @@ use crate::clock::Timestamp;
 use crate::domain::login::{Bearer, LoginEnd};
 use crate::domain::user::{Account, NewUser, ProfilePatch, UserProfile};
 use crate::ids::{FamilyId, UserId};
-use crate::store::StoreError;
 use crate::store::backend::Backend;
 use crate::store::sql::accounts::Registration;
 use crate::store::sql::{accounts, logins, people};
-
-/// Who logs in, with what to check the password against.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The user.
-    pub user: UserId,
-    /// Django's form, `pbkdf2_sha256$…`.
-    pub password_hash: String,
-    /// Deactivated users may not log in.
-    pub is_active: bool,
-}
-
-/// A user's new password.
-#[derive(Debug, Clone)]
-pub struct PasswordChange {
-    /// Whose.
-    pub user: UserId,
-    /// What the old password was checked against.
-    pub old_hash: String,
-    /// In Django's form.
-    pub new_hash: String,
-    /// The login that asked: all others end. `None`: none ends.
-    pub spared: Option<FamilyId>,
-}
+use crate::store::{Credentials, PasswordChange, StoreError};
 
 /// Why registration wrote nothing.
 #[derive(Debug)]
 pub enum RegisterError {
-    /// Somebody has this e-mail address, this username, or both.
+    /// The e-mail address, the username, or both are taken.
     Taken {
         /// The address is taken.
         email: bool,
@@ -51,41 +27,41 @@ pub enum RegisterError {
     Store(StoreError),
 }
 
-/// Accounts and what is known of them by id or name.
+/// Accounts, by id or name.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
     /// A user by id, for token checks. Cached like admissions.
     async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError>;
-    /// The answer of [`Self::account`] when it is in the cache: costs no thread hop.
+    /// The cached answer of [`Self::account`], without a thread hop.
     fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
-    /// Which of `users` exist and are active, for the sweep of open sockets.
+    /// Those of `users` who exist and are active, for the sweep of open sockets.
     async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError>;
-    /// By lower-cased e-mail if it contains `@`, else (or on a miss) by lower-cased username.
+    /// By lower-cased e-mail if it contains `@`, else (or if that fails) by lower-cased username.
     async fn credentials(&self, login: &str) -> Result<Option<Credentials>, StoreError>;
-    /// A profile by id. Cached, invalidated by our own writes.
+    /// A profile by id. Cached; our own writes invalidate it.
     async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError>;
-    /// A profile by username, whatever its case.
+    /// A profile by username, ignoring case.
     async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
     /// Makes a user.
     async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
-    /// Replaces a password hash; false when the old one is no longer the user's.
+    /// Replaces a password hash; false if the old one is no longer the user's.
     async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError>;
-    /// The user of a token, and whether the token's login is over. Cached like admissions.
+    /// The user of a token, and whether the token's login has ended. Cached like admissions.
     async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError>;
-    /// The answer of [`Self::bearer`] when it is in the cache: costs no thread hop.
+    /// The cached answer of [`Self::bearer`], without a thread hop.
     fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer>;
-    /// Logins are over. Remembered until `expires`, when none of their tokens is good any more.
+    /// Ends logins. The end is stored until `expires`, when none of their tokens is valid any more.
     async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError>;
-    /// Logins that ended since then; at most [`crate::limits::ENDED_LOGINS_MAX`], the newest.
+    /// The logins that ended since `since`, newest first; at most [`crate::limits::ENDED_LOGINS_MAX`].
     async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError>;
-    /// Remembers until `expires` that the refresh token `jti` was used; false when it was used before.
+    /// Stores until `expires` that the refresh token `jti` was used; false if it was used before.
     async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError>;
-    /// Remembers that the refresh token `jti` may not be used again, until it expires at `expires`.
+    /// Stores until `expires` that the refresh token `jti` is revoked.
     async fn revoke(&self, jti: String, expires: Timestamp) -> Result<(), StoreError>;
-    /// Was [`Self::revoke`] called for it?
+    /// Whether [`Self::revoke`] was called for this token.
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
-    /// Changes a user's row; forgets what caches hold of it. What comes back are the paths of pictures that the row names
-    /// no more; `None`: there is no such user.
+    /// Changes a user's row and removes it from the caches. Returns the paths of pictures that the row no longer names;
+    /// `None` if there is no such user.
     async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! Rooms and their messages: entered, made, listed.
+//! Rooms and their messages: admission, creation, lists.
 
 use async_trait::async_trait;
 
@@ -23,18 +23,20 @@ pub enum NewRoomError {
 /// Rooms and messages.
 #[async_trait]
 pub trait Chats: Send + Sync + 'static {
-    /// May `user` enter `room`? Cached for at most `limits::ADMISSION_CACHE_SECONDS`, invalidated by our own writes.
+    /// Whether `user` may enter `room`. Cached for at most `limits::ADMISSION_CACHE_SECONDS`; our own writes invalidate
+    /// it.
     async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError>;
-    /// The answer of [`Self::admission`] when it is in the cache: costs no thread hop.
+    /// The cached answer of [`Self::admission`], without a thread hop.
     fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission>;
-    /// The current participants of `rooms`, for the sweep that finds rows others deleted.
+    /// The current participants of `rooms`, for the sweep that finds rows deleted by other programs.
     async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError>;
 
-    /// The private room of two users, made if there is none; true when it was made. Races make one room.
+    /// The private room of two users, created if there is none; true if it was created. Concurrent calls create one
+    /// room.
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError>;
-    /// Makes a room with its participants.
+    /// Creates a room with its participants.
     async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError>;
-    /// Changes the viewer's own settings of a room; false when the viewer is no participant.
+    /// Changes the viewer's own settings of a room; false if the viewer is not a participant.
     async fn change_room_settings(
         &self,
         viewer: UserId,
@@ -49,12 +51,12 @@ pub trait Chats: Send + Sync + 'static {
         is_active: bool,
         page: PageRequest,
     ) -> Result<PageOf<ChatRoom>, StoreError>;
-    /// One active room of the viewer's, with its first participants.
+    /// One active room of the viewer, with its first participants.
     async fn room(&self, viewer: UserId, room: RoomId) -> Result<Option<ChatRoom>, StoreError> {
         let first = PageRequest::numbered(1, crate::limits::PARTICIPANTS_SHOWN_MAX);
         self.room_of_page(viewer, room, first).await
     }
-    /// One active room of the viewer's, with the viewer and a page of its participants, oldest first.
+    /// One active room of the viewer, with the viewer and a page of its participants, oldest first.
     async fn room_of_page(
         &self,
         viewer: UserId,

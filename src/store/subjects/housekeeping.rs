@@ -1,43 +1,23 @@
-//! What the server itself asks: is the database well, which files are named, and the end.
+//! The server's own queries: the database's health, the files that rows name, and closing.
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::ids::MessageId;
-use crate::store::StoreError;
 use crate::store::backend::Backend;
 use crate::store::sql::{messages, posts};
-
-/// Rows that name uploaded files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileTable {
-    /// Pictures, film, thumbnail, and the addresses of podcast and stream.
-    Posts,
-    /// Pictures.
-    Comments,
-    /// Pictures of themselves.
-    Users,
-}
-
-/// What some rows of a table name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NamedFiles {
-    /// Columns as they are: paths below the media root, addresses, and lists of addresses as JSON. In no order.
-    pub texts: Vec<String>,
-    /// The last row's id; `None`: there are no more rows.
-    pub last: Option<Uuid>,
-}
+use crate::store::{FileTable, NamedFiles, StoreError};
 
 /// The server's own affairs.
 #[async_trait]
 pub trait Housekeeping: Send + Sync + 'static {
-    /// What the first [`crate::limits::LITTER_ROWS`] rows of a table behind `after`, by id, name.
+    /// The files that the next [`crate::limits::LITTER_ROWS`] rows of a table after `after`, by id, name.
     async fn named_files(&self, table: FileTable, after: Option<Uuid>) -> Result<NamedFiles, StoreError>;
     /// The files of those of `messages` that are deleted.
     async fn files_of_deleted(&self, messages: &[MessageId]) -> Result<Vec<String>, StoreError>;
-    /// Does the database answer and take writes?
+    /// Whether the database answers and takes writes.
     async fn ping(&self) -> Result<(), StoreError>;
-    /// Takes no more writes, commits what is queued, answers everybody, closes.
+    /// Takes no more writes, commits those in the queue, answers their callers, and closes the database.
     async fn close(&self);
 }
 

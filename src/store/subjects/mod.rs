@@ -1,4 +1,4 @@
-//! What everything else asks of the store, by subject: each question with its one answer over any [`Backend`].
+//! The store's methods by subject, each implemented once over any [`Backend`].
 
 mod accounts;
 mod chats;
@@ -8,9 +8,9 @@ mod people;
 mod posts;
 mod writes;
 
-pub use self::accounts::{Accounts, Credentials, PasswordChange, RegisterError};
+pub use self::accounts::{Accounts, RegisterError};
 pub use self::chats::{Chats, NewRoomError};
-pub use self::housekeeping::{FileTable, Housekeeping, NamedFiles};
+pub use self::housekeeping::Housekeeping;
 pub use self::notifications::Notifications;
 pub use self::people::People;
 pub use self::posts::Posts;

@@ -19,7 +19,7 @@ pub trait Notifications: Send + Sync + 'static {
         user: UserId,
         notification: NotificationId,
     ) -> Result<Option<Notification>, StoreError>;
-    /// How many of a user's notifications are unread.
+    /// The number of a user's unread notifications.
     async fn unread_notifications(&self, user: UserId) -> Result<u64, StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! People as others see them: found, followed, befriended.
+//! People as others see them: search, profiles, follows, friends.
 
 use std::time::Duration;
 
@@ -14,30 +14,32 @@ use crate::store::sql::search::Slice;
 use crate::store::sql::{Dialect, Sql, notifications, people, search};
 use crate::store::{PageOf, PageRequest, StoreError};
 
-/// Between two slices of users whose names are looked at: others want the database, too.
+/// The pause between two slices of the search index, so that other queries get their turn.
 const SLICE_PAUSE: Duration = Duration::from_millis(20);
 
-/// People and what is between them.
+/// People and the relations between them.
 #[async_trait]
 pub trait People: Send + Sync + 'static {
-    /// Active users whose username, display name, first or last name have words that begin as those of `text`, whatever
-    /// their case and accents, without the viewer; all when it is empty. At most [`crate::limits::SEARCH_FOUND_MAX`].
+    /// Active users whose username, display name, first or last name has words that begin like those of `text`,
+    /// ignoring case and accents, without the viewer; all users if it is empty. At most
+    /// [`crate::limits::SEARCH_FOUND_MAX`].
     async fn search_people(&self, viewer: UserId, text: &str, page: PageRequest) -> Result<PageOf<Person>, StoreError>;
-    /// Makes people found by the names that other programs gave them, where no trigger does. May take long.
+    /// Makes people findable by the names that other programs gave them, on databases without the triggers. May take
+    /// long.
     async fn index_people(&self) -> Result<(), StoreError>;
-    /// One person as the viewer sees it.
+    /// One person as the viewer sees them.
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError>;
-    /// Active users whom the viewer neither follows nor has as a friend, those first whom most others follow; at most
+    /// Active users whom the viewer neither follows nor has as a friend, the most followed first; at most
     /// [`crate::limits::SUGGESTED_MAX`].
     async fn suggested_people(&self, viewer: UserId) -> Result<Vec<Person>, StoreError>;
     /// Friends of `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn friends(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
-    /// Who follows `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
+    /// The followers of `of`, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn followers(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
-    /// Whom `of` follows, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
+    /// The users whom `of` follows, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn following(&self, viewer: UserId, of: UserId) -> Result<Vec<Person>, StoreError>;
-    /// Whose public posts a user hears of, beside the user's own: whom the user follows and is friends with, each once,
-    /// in no order. 16 bytes each, and some follow thousands: not cached here.
+    /// The other users whose public posts a user hears: those the user follows, and friends, each once, in no
+    /// particular order. Not cached here, because each takes 16 bytes and some users follow thousands.
     async fn feed_authors(&self, user: UserId) -> Result<Vec<UserId>, StoreError>;
     /// Open friend requests to and from a user, newest first; at most [`crate::limits::PEOPLE_LISTED_MAX`].
     async fn friend_requests(&self, user: UserId) -> Result<Vec<FriendRequest>, StoreError>;
@@ -50,7 +52,7 @@ impl<B: Backend> People for B {
         self.search(move |view| Box::pin(async move { search::search(view, viewer, &text, page).await })).await
     }
 
-    /// Looks at all users once, slice by slice: what is done when the database fails is done.
+    /// Checks all users once, slice by slice. If the database fails, the finished slices stay.
     async fn index_people(&self) -> Result<(), StoreError> {
         if B::Driver::DIALECT == Dialect::Sqlite {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Posts and comments: whole, their rights alone, and in lists.
+//! Posts and comments: whole, their rights, and lists.
 
 use async_trait::async_trait;
 
@@ -12,29 +12,29 @@ use crate::store::{PageOf, PageRequest, StoreError};
 /// Posts and comments.
 #[async_trait]
 pub trait Posts: Send + Sync + 'static {
-    /// What decides on a post's rights. Cached like admissions.
+    /// The rights of a post. Cached like admissions.
     async fn post_head(&self, post: PostId) -> Result<Option<PostHead>, StoreError>;
-    /// The answer of [`Self::post_head`] when it is in the cache: costs no thread hop.
+    /// The cached answer of [`Self::post_head`], without a thread hop.
     fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>>;
-    /// A whole post; without a viewer as frames show it. Who may see it is the caller's to decide.
+    /// A whole post; without a viewer, as frames show it. The caller decides who may see it.
     async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError>;
-    /// The post with a short id, whatever its case.
+    /// The post with a short id, ignoring case.
     async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError>;
     /// Posts as the viewer sees them, newest first (ties by id).
     async fn posts(&self, viewer: UserId, list: PostList, page: PageRequest) -> Result<PageOf<Post>, StoreError>;
-    /// What an author's posts are and have got: the public ones, or all.
+    /// The totals over an author's posts: the public ones, or all.
     async fn post_stats(&self, author: UserId, with_private: bool) -> Result<PostStats, StoreError>;
-    /// How many reactions a user has given to posts.
+    /// The number of reactions that a user has given to posts.
     async fn reactions_given(&self, user: UserId) -> Result<ReactionCounts, StoreError>;
-    /// Remembers a post for a user; false when it was so already. `None`: there is no such post. Who may see it is the
-    /// caller's to decide.
+    /// Bookmarks a post for a user; false if it already was. `None` if there is no such post. The caller decides who
+    /// may see it.
     async fn bookmark(&self, user: UserId, post: PostId) -> Result<Option<bool>, StoreError>;
-    /// Forgets a user's bookmark; false when there was none.
+    /// Removes a user's bookmark; false if there was none.
     async fn unbookmark(&self, user: UserId, post: PostId) -> Result<bool, StoreError>;
 
-    /// What decides on a comment's rights.
+    /// The rights of a comment.
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError>;
-    /// A comment with its first replies. Who may see it is the caller's to decide.
+    /// A comment with its first replies. The caller decides who may see it.
     async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
     /// A post's top-level comments, oldest first (ties by id).
     async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;

@@ -1,4 +1,4 @@
-//! Writes of a topic: they go through its lane, where the rules decide.
+//! Writes that belong to a topic: they go through its lane, where the rules decide.
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -15,20 +15,20 @@ pub trait Writes: Send + Sync + 'static {
     /// Hands a write to its topic's lane. Never blocks.
     ///
     /// # Errors
-    /// The write comes back when the lane's queue is full or the store is closing: answer [`Refusal::Busy`].
+    /// The write comes back if the lane's queue is full or the store is closing; answer [`Refusal::Busy`].
     fn submit(&self, write: Box<Write>) -> Result<(), Box<Write>>;
 
-    /// A write in a room by REST, awaited.
+    /// Makes a chat write of REST, and waits for its outcome.
     async fn write(&self, actor: UserId, room: RoomId, action: Action) -> Outcome {
         self.request(actor, Intent::Chat { room, action }).await
     }
 
-    /// A write about posts, people or notifications by REST, awaited.
+    /// Makes a write about posts, people or notifications of REST, and waits for its outcome.
     async fn write_feed(&self, actor: UserId, action: feed::write::Action) -> Outcome {
         self.request(actor, Intent::Feed(action)).await
     }
 
-    /// Any write by REST, awaited.
+    /// Makes any write of REST, and waits for its outcome.
     async fn request(&self, actor: UserId, intent: Intent) -> Outcome {
         let (answer, outcome) = oneshot::channel();
         let write = Box::new(Write {

@@ -1,4 +1,5 @@
-//! A database that real Django migrations made: pregon changes nothing of it, and both read what the other writes.
+//! A database made by real Django migrations: pregon changes none of its tables, and each program reads what the other
+//! writes.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use crate::support::{Server, Socket};
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 
-/// Every table as the database shows it.
+/// The definition of every table.
 async fn tables(django: &Django) -> BTreeMap<String, String> {
     let mut connection = MariaDb::shared().connect(&django.database).await;
     let names: Vec<String> = connection.query("SHOW TABLES").await.unwrap();
@@ -16,7 +17,7 @@ async fn tables(django: &Django) -> BTreeMap<String, String> {
     for name in names {
         let row: Option<(String, String)> =
             connection.query_first(format!("SHOW CREATE TABLE `{name}`")).await.unwrap();
-        // Where the next row goes, is no part of a table's form.
+        // The next row's number is not part of a table's definition.
         let form = row.unwrap().1;
         let form = form.split(" AUTO_INCREMENT=").map(|part| part.trim_start_matches(char::is_numeric)).collect();
         found.insert(name, form);
@@ -67,7 +68,7 @@ async fn passwords_of_one_are_the_others() {
     assert_eq!(login("ana", "otra clave").await.0, 400);
     let (status, answer) = login("ana", "una clave larga").await;
     assert_eq!((status, &answer["user"]["id"]), (200, &ana["id"]), "{answer}");
-    // Django takes pregon's token, as pregon takes Django's: the fixture's tokens are Django's.
+    // Django accepts pregon's token, and pregon accepts Django's (the fixture's tokens are Django's).
     let profile = reqwest::Client::new()
         .get(format!("http://{}/api/auth/profile/", django.address()))
         .bearer_auth(answer["access"].as_str().unwrap())
@@ -86,7 +87,7 @@ async fn passwords_of_one_are_the_others() {
     assert_eq!(found["is_right"], false);
 }
 
-/// `2026-02-01T10:30:00.000000Z` as Bogotá's clocks show it, five hours less and without a zone.
+/// `2026-02-01T10:30:00.000000Z` as wall time in Bogotá: five hours less, and without a zone.
 fn in_bogota(moment: &Value) -> String {
     let moment: chrono::DateTime<chrono::Utc> = moment.as_str().unwrap().parse().unwrap();
     (moment.naive_utc() - chrono::Duration::hours(5)).format("%Y-%m-%dT%H:%M:%S%.6f").to_string()
@@ -102,7 +103,8 @@ async fn greeted(server: &Server, path: &str) -> Socket {
 async fn a_message_of_pregons_is_the_same_to_djangos_orm() {
     for django in both_forms().await {
         django.pregon(&["migrate"]);
-        let (ana, beto) = (django.user("ana").await, django.user("beto").await);
+        let ana = django.user("ana").await;
+        let beto = django.user("beto").await;
         let room = django.act("room", json!({"members": ["ana", "beto"]})).await;
         let server = django.pregon_server(&[&ana, &beto]).await;
         let room_id = room["id"].as_str().unwrap();
@@ -123,7 +125,7 @@ async fn a_message_of_pregons_is_the_same_to_djangos_orm() {
         assert_eq!((&reactions[0]["user_id"], &reactions[0]["reaction_type"]), (&ana["id"], &json!("fire")));
         let rooms = django.act("rows", json!({"table": "ChatRoom", "id": room_id})).await;
         assert_eq!(rooms[0]["last_activity"], row["created_at"], "the room moved with it");
-        // And the other way round: Django's row in pregon's list, at the same moment.
+        // The other direction: Django's row in pregon's list, at the same moment.
         let row = django.act("message", json!({"room": room_id, "sender": "beto", "content": "ñandú"})).await;
         let frame = socket.expect("chat_message").await;
         assert_eq!(row["created_at"], json!(in_bogota(&frame["message"]["created_at"])));

@@ -1,10 +1,10 @@
-//! What a real Django announces over its channel layer, as sockets hear it: each change once, to whom it concerns.
+//! What a real Django announces over its channel layer reaches sockets: each change once, and only those concerned.
 
 use crate::backend::Django;
 use crate::support::{Server, Socket};
 use serde_json::{Value, json};
 
-/// Ana's posts: beto follows her, caro is her friend, dina is a stranger. Users in that order.
+/// Ana's posts: beto follows her, caro is her friend, dina is a stranger. The users are in that order.
 struct Scene {
     django: Django,
     server: Server,
@@ -24,14 +24,14 @@ impl Scene {
         Self { django, server, ana: users.remove(0) }
     }
 
-    /// Feeds of all four; they are heard from here on.
+    /// The feeds of all four users, ready to receive.
     async fn feeds(&self) -> [Socket; 4] {
         let mut feeds = [None, None, None, None];
         for (user, feed) in feeds.iter_mut().enumerate() {
             *feed = Some(self.server.feed(user).await);
         }
         self.django.wait_for_group(&format!("feed_{}", self.ana["id"].as_str().unwrap()), 1).await;
-        // Beto's list of authors is worked off when his own group and ana's are joined: four feeds, four authors.
+        // Beto's list of authors is complete when his own group and ana's are joined: four feeds, four authors.
         self.server.wait_for_metric("pregon_django_groups", |groups| groups == 4.0).await;
         self.server.wait_for_metric("pregon_feed_subscriptions", |entries| entries == 7.0).await;
         feeds.map(Option::unwrap)
@@ -46,7 +46,7 @@ impl Scene {
     }
 }
 
-/// Who hears exactly this frame type next, and nothing else; the frame.
+/// Receives the next frame, of exactly this type, on `hearers` and on no other feed. Returns it.
 async fn hear(kind: &str, hearers: &mut [&mut Socket], others: &mut [&mut Socket]) -> Value {
     let mut heard = Value::Null;
     for socket in hearers {
@@ -133,7 +133,7 @@ async fn reactions_bring_the_counts_after_them_once_to_feeds_and_to_the_post() {
     let frame = hear("post_reaction", &mut [&mut ana, &mut beto, &mut caro, &mut on_post], &mut [&mut dina]).await;
     assert_eq!(frame["reaction_data"]["likes_count"], 0);
     assert_eq!(frame["reaction_data"]["golazos_count"], 1);
-    // Who takes a reaction back, nobody says: the post's counts come.
+    // Django does not say who takes a reaction back, so only the post's counts arrive.
     scene.act("unreact", json!({"post": id, "actor": "beto"})).await;
     let frame = hear("post_updated", &mut [&mut ana, &mut beto, &mut caro, &mut on_post], &mut [&mut dina]).await;
     assert_eq!(frame["post"]["golazos_count"], 0);

@@ -1,4 +1,4 @@
-//! What a Django on the same database does, and what the server makes of it.
+//! The effects of a Django on the same database.
 
 mod database;
 mod events;

@@ -15,14 +15,14 @@ fn group(user: &Value) -> String {
     format!("feed_{}", user["id"].as_str().unwrap())
 }
 
-/// A post by ana is heard by her feed.
+/// Ana publishes a post, and her feed receives it.
 async fn is_heard(django: &Django, feed: &mut Socket, content: &str) {
     let post = django.act("post", json!({"author": "ana", "content": content})).await;
     let frame = feed.next_json().await;
     assert_eq!((&frame["type"], &frame["post"]["id"]), (&json!("new_post"), &post["id"]));
 }
 
-/// Keys of pregon's in the channel layer's Redis: none but the group's own.
+/// The number of pregon's keys in the channel layer's Redis, without the group's own.
 async fn keys_left(django: &Django) -> i64 {
     django.redis_number("DBSIZE").await
 }
@@ -69,7 +69,7 @@ async fn redis_may_die_and_come_back_empty() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(cpu_seconds(&server) - used < 0.5, "it waits, and does not spin");
     assert_eq!(server.log().matches("Redis is away").count(), 1, "once");
-    // Chat and what else needs no Redis goes on.
+    // Everything that needs no Redis still works, such as chat.
     let (status, _) = server.rest("GET", "/api/notifications/", 0, None).await;
     assert_eq!(status, 200);
     django.redis.start_again();
@@ -105,7 +105,7 @@ async fn a_silent_redis_is_found_out() {
     is_heard(&django, &mut feed, "hola").await;
 }
 
-/// A figure that Redis gives of itself.
+/// A figure from Redis's INFO.
 async fn redis_says(django: &Django, section: &str, figure: &str) -> i64 {
     let script = format!("return tonumber(string.match(redis.call('INFO','{section}'),'{figure}(%d+)') or 0)");
     django.redis_number(&format!("EVAL \"{script}\" 0")).await
@@ -150,7 +150,7 @@ async fn what_a_killed_server_leaves_behind_is_cleared_away_by_another() {
     django.wait_for_group(&group(&ana), 1).await;
     killed.kill();
     django.wait_for_group(&group(&ana), 1).await;
-    // As if it had been dead for long.
+    // As if it had been dead for a long time.
     django.redis_age_ledger().await;
     let server = django.pregon_server(&[&ana]).await;
     django.wait_for_group(&group(&ana), 0).await;
@@ -179,7 +179,7 @@ async fn without_redis_it_says_what_will_not_be_seen() {
     assert!(said.contains("WRONG redis") && said.contains("does not answer"), "{said}");
 }
 
-/// Garbage in the queues harms nobody.
+/// Garbage in the queues does no harm.
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_in_the_queues_is_passed_over() {
     let django = Django::start().await;
@@ -192,7 +192,7 @@ async fn garbage_in_the_queues_is_passed_over() {
     is_heard(&django, &mut feed, "hola").await;
 }
 
-/// Processor time of the server so far.
+/// The server's CPU time so far.
 fn cpu_seconds(server: &Server) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! What a real Django writes and announces nowhere: it is seen all the same, in time, and once.
+//! Rows that a real Django writes without any announcement: they are still noticed, in time, and once.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use crate::backend::Django;
 use crate::support::{Server, Socket};
 use serde_json::{Value, json};
 
-/// What Django adds is heard within this.
+/// Rows that Django adds are announced within this time.
 const SOON: Duration = Duration::from_secs(1);
-/// What Django changes without a word takes effect within this.
+/// Rows that Django changes silently take effect within this time.
 const LATER: Duration = Duration::from_secs(5);
 
 async fn people(django: &Django) -> Vec<Value> {
@@ -27,15 +27,16 @@ async fn notify(django: &Django, message: &str, more: Value) -> Value {
 }
 
 async fn in_room(server: &Server, room: &Value, user: usize) -> Socket {
-    let (room, token) = (room["id"].as_str().unwrap(), &server.fixture.users[user].token);
+    let room = room["id"].as_str().unwrap();
+    let token = &server.fixture.users[user].token;
     let mut socket = Socket::open(server, &format!("/ws/chat/{room}/?token={token}")).await;
     socket.expect("connection_success").await;
     socket
 }
 
-/// Waits until every look that could find a row again has been taken, the far one too. A row with a time of long ago is
-/// found by a far look alone; what comes after it is heard is found by a later look. The looks take turns, and the bells are
-/// told what they find in order.
+/// Waits until every look that could find a row again has run, including the far one. A row with an old time is found
+/// only by a far look; once it is heard, a later look must find the row after it. The looks take turns, and announce
+/// what they find in order.
 async fn after_a_far_look(django: &Django, bells: &mut [Socket]) {
     for (text, late_seconds) in [("de hace un rato", 40), ("de ahora", 0)] {
         let row = notify(django, text, json!({"late_seconds": late_seconds})).await;
@@ -53,11 +54,13 @@ async fn notifications_and_messages_of_the_orm_are_heard_once_on_two_nodes() {
     let users: Vec<&Value> = users.iter().collect();
     let room = django.act("room", json!({"members": ["ana", "beto"]})).await;
     notify(&django, "antes", json!({})).await;
-    let (one, other) = (django.pregon_server(&users).await, django.pregon_server(&users).await);
+    let one = django.pregon_server(&users).await;
+    let other = django.pregon_server(&users).await;
     let mut bells = [one.notifications(0).await, one.notifications(0).await, other.notifications(0).await];
     let mut chats = [in_room(&one, &room, 0).await, in_room(&other, &room, 1).await];
     for number in 0..5 {
-        let (text, began) = (format!("aviso {number}"), Instant::now());
+        let text = format!("aviso {number}");
+        let began = Instant::now();
         let row = notify(&django, &text, json!({})).await;
         for bell in &mut bells {
             let frame = bell.next_json().await;
@@ -93,8 +96,9 @@ async fn rows_of_long_transactions_are_found_and_pregons_own_are_not_told_twice(
     let room = django.act("room", json!({"members": ["ana", "beto"]})).await;
     let server = django.pregon_server(&users.iter().collect::<Vec<_>>()).await;
     let mut bell = server.notifications(0).await;
-    let (mut ana, mut beto) = (in_room(&server, &room, 0).await, in_room(&server, &room, 1).await);
-    // The first look tells old rows from new ones.
+    let mut ana = in_room(&server, &room, 0).await;
+    let mut beto = in_room(&server, &room, 1).await;
+    // The first look only learns which rows are old.
     notify(&django, "primero", json!({})).await;
     assert_eq!(bell.next_json().await["notification"]["message"], "primero");
     let row = notify(&django, "tarde", json!({"late_seconds": 40, "open_seconds": 1})).await;
@@ -112,8 +116,8 @@ async fn rows_of_long_transactions_are_found_and_pregons_own_are_not_told_twice(
     assert_eq!((rows.as_array().unwrap().len(), &rows[0]["id"]), (1, &frame["message"]["id"]));
 }
 
-/// Has Django publish posts until ana's feed hears one, or hears none; how long that took. The author hears each of them,
-/// and on one shard all hear it at once.
+/// Django publishes posts until ana's feed receives one, or stops receiving. Returns how long that took. The author
+/// receives each of them, and on one shard all sockets receive at once.
 async fn until_heard(django: &Django, author: &mut Socket, feed: &mut Socket, is_heard: bool) -> Duration {
     let began = Instant::now();
     loop {
@@ -152,8 +156,9 @@ async fn follows_friendships_and_deactivations_take_effect_on_open_sockets() {
     let mut bell = server.notifications(0).await;
     let post = django.act("post", json!({"author": "beto", "content": "adiós"})).await;
     let mut on_post = server.on_post(&post, 0).await;
-    let (mut chat, mut others) = (in_room(&server, &room, 0).await, in_room(&server, &room, 1).await);
-    // Who came within the second is left to the next look: these are to be old sockets, and nothing but time makes them old.
+    let mut chat = in_room(&server, &room, 0).await;
+    let mut others = in_room(&server, &room, 1).await;
+    // A socket less than a second old is left to the next look. These must be older, and only time makes them so.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let began = Instant::now();
     django.act("set_active", json!({"username": "ana", "is_active": false})).await;

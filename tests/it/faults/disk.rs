@@ -1,4 +1,4 @@
-//! A disk without room, and a database that may not be written: senders are told, the server lives, nothing is half-written.
+//! A full disk, and a database that may not be written: senders are told, the server lives, nothing is half-written.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -19,12 +19,13 @@ async fn say(socket: &mut Socket, content: &str) {
     socket.send(json!({"type": "chat_message", "content": content})).await;
 }
 
-/// The limit on the size of files makes every write fail, wherever the tests run and whoever runs them; the log that
-/// standard error goes to is on the "full disk", too.
+/// The limit on file sizes makes every write fail, wherever the tests run and whoever runs them. The log of standard
+/// error is on the "full disk", too.
 #[tokio::test]
 async fn a_full_disk_is_told_to_senders_alone_and_forgotten_when_there_is_room() {
     let mut server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     say(&mut ana, "antes").await;
     let before = beto.expect("chat_message").await["message"].clone();
     ana.expect("chat_message").await;
@@ -38,7 +39,7 @@ async fn a_full_disk_is_told_to_senders_alone_and_forgotten_when_there_is_room()
     for number in 0..33 {
         assert_eq!(ana.expect("error").await["message"], NOT_STORED, "{number}");
     }
-    // What is not stored goes on, and so does everything that only reads.
+    // Ephemeral events still work, and so does everything that only reads.
     ana.send(json!({"type": "typing", "is_typing": true})).await;
     beto.expect("typing_status").await;
     ana.send(json!({"type": "signal", "data": 7})).await;
@@ -67,11 +68,12 @@ async fn a_full_disk_is_told_to_senders_alone_and_forgotten_when_there_is_room()
     assert_eq!(server.terminate(), Some(0));
 }
 
-/// The disk fills up between two writes, not before the first; what was echoed is there after a crash, the rest is not.
+/// The disk fills up between two writes, not before the first. After a crash, exactly the echoed messages are there.
 #[tokio::test]
 async fn a_disk_that_fills_up_under_load_keeps_exactly_what_was_echoed() {
     let mut server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     say(&mut ana, "0").await;
     ana.expect("chat_message").await;
     let mut wal = server.database().into_os_string();
@@ -101,7 +103,7 @@ async fn a_disk_that_fills_up_under_load_keeps_exactly_what_was_echoed() {
         assert_eq!(beto.expect("chat_message").await["message"]["content"], *content);
     }
     assert!(beto.until_pong().await.is_empty());
-    // Killed while the disk is full; the next start has room.
+    // Killed while the disk is full; at the next start there is space.
     server.kill();
     server.restart();
     let mut ana = server.join(0, 0).await;
@@ -113,7 +115,7 @@ async fn a_disk_that_fills_up_under_load_keeps_exactly_what_was_echoed() {
     assert_eq!(ledger.contents(&server.fixture.rooms[0].id), echoed);
 }
 
-/// A file that this user may not write: the start is refused with one sentence. Root may write everything, so a test
+/// The start is refused with one sentence if this user may not write the file. Root may write everything, so a test
 /// that runs as root starts the server as nobody.
 #[tokio::test]
 async fn a_database_that_may_not_be_written_stops_the_start_with_one_sentence() {
@@ -128,7 +130,7 @@ async fn a_database_that_may_not_be_written_stops_the_start_with_one_sentence() 
     };
     mode(server.folder(), 0o777);
     mode(&server.database(), 0o444);
-    // Where the binary was built, nobody may not come.
+    // The user nobody may not enter the folder in which the binary was built.
     let binary = server.folder().join("pregon");
     std::fs::copy(env!("CARGO_BIN_EXE_pregon"), &binary).unwrap();
     let own = server.command();

@@ -1,4 +1,5 @@
-//! `kill -9` under load: whatever any member heard is in the database, once, in the order in which it was heard.
+//! `kill -9` under load: every message that any member received is in the database, once, in the order in which it was
+//! received.
 
 use std::collections::HashMap;
 
@@ -11,19 +12,19 @@ const ROOMS: usize = 10;
 const MEMBERS: usize = 5;
 /// Members of each room who write; the others only react.
 const SENDERS: usize = 3;
-/// Messages of a sender that are not echoed yet.
+/// Unechoed messages of a sender.
 const WINDOW: usize = 6;
-/// Frames heard by all members together when the server is killed: soon, in full flow, later.
+/// The number of frames that all members have received when the server is killed: early, in full flow, later.
 const KILLED_AFTER: [usize; 4] = [60, 2_500, 900, 6_001];
 
-/// A durable frame that a member heard.
+/// A durable frame that a member received.
 struct Heard {
     room: usize,
     member: usize,
     frame: Value,
 }
 
-/// A durable event as frames and the log have it in common: kind, message, user, detail.
+/// The parts of a durable event that frames and the log share: kind, message, user, detail.
 type Event = (String, String, String, Option<String>);
 
 fn event(frame: &Value) -> Option<Event> {
@@ -42,7 +43,7 @@ fn event(frame: &Value) -> Option<Event> {
     })
 }
 
-/// One member: senders keep a window of messages under way and edit some; everybody reacts to some. Until the end.
+/// One member until the end: senders keep a window of messages under way and edit some; everybody reacts to some.
 async fn take_part(mut socket: Socket, label: String, user: String, is_sender: bool, heard: impl Fn(Value)) {
     let mut number = 0;
     let mut next = || {
@@ -57,7 +58,8 @@ async fn take_part(mut socket: Socket, label: String, user: String, is_sender: b
     let mut count = 0;
     while let Some(frame) = socket.try_next_json().await {
         let is_message = frame["type"] == "chat_message";
-        let (id, sender) = (frame["message"]["id"].clone(), frame["message"]["sender"]["id"].clone());
+        let id = frame["message"]["id"].clone();
+        let sender = frame["message"]["sender"]["id"].clone();
         let content = frame["message"]["content"].as_str().unwrap_or_default().to_owned();
         heard(frame);
         if !is_message {
@@ -82,7 +84,8 @@ async fn take_part(mut socket: Socket, label: String, user: String, is_sender: b
     }
 }
 
-/// Everybody in, all at it, killed after so many frames; what everybody heard until the end.
+/// Everybody takes part until the server is killed after `frames` frames. Returns what everybody received until the
+/// end.
 async fn run_until_killed(server: &mut Server, round: usize, enough: usize) -> Vec<Heard> {
     let mut sockets = Vec::new();
     for room in 0..ROOMS {
@@ -159,7 +162,7 @@ async fn whatever_anybody_heard_survives_kill_9_once_and_in_its_order() {
             for member in 0..MEMBERS {
                 let own = heard.iter().filter(|heard| (heard.room, heard.member) == (room, member));
                 let events: Vec<Event> = own.filter_map(|heard| event(&heard.frame)).collect();
-                // From the first event of this round on, without a gap, for as long as this member could hear.
+                // From this round's first event on, without a gap, for as long as this member could receive.
                 assert!(log.len() >= begins[room] + events.len(), "events that were heard are lost");
                 assert_eq!(events, log[begins[room]..][..events.len()], "round {round}, room {room}, member {member}");
             }
@@ -187,7 +190,8 @@ async fn whatever_anybody_heard_survives_kill_9_once_and_in_its_order() {
             let Some(echoed) = messages.remove(id) else { continue };
             let fixed = |of: &Value| (of["created_at"].clone(), of["sender"]["id"].clone(), of["message_type"].clone());
             assert_eq!(fixed(&message), fixed(&echoed));
-            let (content, was_edited) = (message["content"].as_str().unwrap(), message["is_edited"] == true);
+            let content = message["content"].as_str().unwrap();
+            let was_edited = message["is_edited"] == true;
             let original = echoed["content"].as_str().unwrap();
             assert_eq!(content, if was_edited { format!("{original} editado") } else { original.to_owned() });
             assert!(edited.remove(id).is_none_or(|text| text == content), "an edit that was heard is lost");
@@ -199,8 +203,8 @@ async fn whatever_anybody_heard_survives_kill_9_once_and_in_its_order() {
     ana.expect("chat_message").await;
 }
 
-/// A long deletion that is cut off between two of its writes leaves fewer answers, right counters and nothing that dangles;
-/// asked again, it goes on to the end.
+/// A long deletion that is cut off between two of its writes leaves fewer replies, correct counters and nothing
+/// dangling. A repeated request finishes it.
 #[tokio::test]
 async fn a_deletion_that_is_cut_off_leaves_what_adds_up() {
     let mut server = Server::builder().seed(2, 0, 0).start().await;
@@ -212,7 +216,7 @@ async fn a_deletion_that_is_cut_off_leaves_what_adds_up() {
     database.busy_timeout(crate::support::PATIENCE).unwrap();
     let user = server.fixture.users[1].id.replace('-', "");
     let answers = 20_000;
-    // Half of them answer the comment, half of them one another by fives.
+    // Half of them answer the comment, the other half answer one another in chains of five.
     let row = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) INSERT INTO comments \
         (id, content, image, likes_count, replies_count, is_edited, created_at, updated_at, parent_id, user_id, post_id) \
         SELECT printf('%032x', n), 'x', NULL, 0, 0, 0, '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000', \
@@ -225,7 +229,8 @@ async fn a_deletion_that_is_cut_off_leaves_what_adds_up() {
         ))
         .unwrap();
     let number = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    let (client, token) = (reqwest::Client::new(), server.fixture.users[0].token.clone());
+    let client = reqwest::Client::new();
+    let token = server.fixture.users[0].token.clone();
     let url = server.http(&format!("/api/posts/comments/{}/", root["id"].as_str().unwrap()));
     let asked = tokio::spawn(client.delete(url).bearer_auth(token).send());
     while number("SELECT comments_count FROM posts") > answers as i64 - 1000 {

@@ -1,4 +1,4 @@
-//! Another program holds the database's write lock: writes wait, then are refused; nothing is lost or there twice.
+//! Another program holds the database's write lock: writes wait, then are refused; nothing is lost or stored twice.
 
 use std::collections::HashSet;
 
@@ -34,7 +34,8 @@ async fn hear(socket: &mut Socket, contents: &[String]) {
 #[tokio::test]
 async fn a_lock_of_some_seconds_is_waited_for() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let lock = lock(&server);
     let contents: Vec<String> = (0..10).map(|number| format!("paciencia {number}")).collect();
     for content in &contents {
@@ -42,7 +43,7 @@ async fn a_lock_of_some_seconds_is_waited_for() {
     }
     ana.send(json!({"type": "signal", "data": 1})).await;
     beto.expect("signal").await;
-    // It takes some seconds to say so, and all that while the lane waits for the lock.
+    // The answers take some seconds, and all that time the lane waits for the lock.
     assert_eq!((server.status("/readyz").await, server.status("/healthz").await), (503, 200));
     drop(lock);
     hear(&mut ana, &contents).await;
@@ -56,13 +57,14 @@ async fn a_lock_of_some_seconds_is_waited_for() {
 #[tokio::test]
 async fn a_lock_that_stays_is_told_to_senders_and_nothing_comes_of_it_later() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let lock = lock(&server);
     say(&mut ana, "en vano").await;
     assert_eq!(ana.expect("error").await["message"], NOT_STORED);
     assert!(beto.until_pong().await.iter().all(|frame| frame["type"] == "user_status"));
     drop(lock);
-    // The same text again: what was refused is no twin of it.
+    // The same text again: it is not the twin of a refused one.
     say(&mut ana, "en vano").await;
     let contents = ["en vano".to_owned()];
     hear(&mut ana, &contents).await;
@@ -72,18 +74,22 @@ async fn a_lock_that_stays_is_told_to_senders_and_nothing_comes_of_it_later() {
     assert_eq!(ledger.contents(&server.fixture.rooms[0].id), contents);
 }
 
-/// What a lane holds is bounded: who comes later hears so at once and keeps the message, the others' are stored once.
+/// A lane's memory is bounded: later senders are told so at once and keep their message, the others' messages are
+/// stored once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_lane_turns_senders_away_and_keeps_what_it_took() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let lock = lock(&server);
-    // Beyond the queue, the batch that waits for the lock.
+    // More than the queue and the batch that waits for the lock.
     let sent = LANE_WRITES_MAX + 1200;
     for number in 0..sent {
         say(&mut ana, &format!("{number}")).await;
     }
-    let (mut busy, mut failed, mut echoed) = (0, 0, Vec::new());
+    let mut busy = 0;
+    let mut failed = 0;
+    let mut echoed = Vec::new();
     assert_eq!(ana.expect("error").await["message"], BUSY, "told while the lane still waits");
     busy += 1;
     drop(lock);
@@ -93,17 +99,17 @@ async fn a_full_lane_turns_senders_away_and_keeps_what_it_took() {
             match (frame["type"].as_str().unwrap(), frame["message"].as_str()) {
                 ("chat_message", _) => echoed.push(frame["message"]["content"].as_str().unwrap().to_owned()),
                 ("error", Some(BUSY)) => busy += 1,
-                // On a machine so slow that the first batch gave up before the lock was let go.
+                // On a slow machine the first batch may have given up before the lock was released.
                 ("error", Some(NOT_STORED)) => failed += 1,
                 other => panic!("{other:?}"),
             }
         }
         assert!(ana.until_pong().await.is_empty(), "one answer for each message");
-        // Beto knows when to stop.
+        // Tells beto when to stop.
         say(&mut ana, "fin").await;
         ana.expect("chat_message").await;
     };
-    // On a thread of its own: who reads thousands of messages too slowly is let go.
+    // On a thread of its own, because a slow reader of thousands of messages would be disconnected.
     let listen_beside = tokio::spawn(async move {
         let mut heard = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! What must not happen, made to happen: a server on SQLite lives on, or starts again, and has lost nothing.
+//! Provoked faults: a server on SQLite lives on, or restarts, and has lost nothing.
 
 mod disk;
 mod kill;

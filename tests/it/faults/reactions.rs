@@ -1,4 +1,5 @@
-//! A message that hundreds reacted to is edited again and again: its frames stay small, and nobody who reads is let go.
+//! A message with hundreds of reactions is edited again and again: its frames stay small, and no reader is
+//! disconnected.
 
 use crate::support::{Server, Socket};
 use pregon::limits::MESSAGE_REACTIONS_SHOWN;
@@ -8,16 +9,17 @@ use tokio_tungstenite::tungstenite::Message;
 const MEMBERS: usize = 240;
 const READERS: usize = 30;
 const EDITS: usize = 100;
-/// Two reactions of each member, of which ten are shown; one profile with 2 KB of words, ten times six keys.
+/// Each member has two reactions, of which ten are shown; a profile with 2 KB of text has ten times six keys.
 const FRAME_BYTES_MAX: usize = 12 * 1024;
 
-/// Two reactions of each member to the message, past the server: everybody's first, then everybody's second.
+/// Inserts two reactions of each member without the server: everybody's first one, then everybody's second one.
 async fn react(server: &Server, message: &Value) {
     let message = message["id"].as_str().unwrap().replace('-', "");
     let mut rows = Vec::new();
     for (round, kind) in ["like", "golazo"].into_iter().enumerate() {
         for (place, user) in server.fixture.users.iter().enumerate() {
-            let (id, user) = (uuid::Uuid::new_v4().simple(), user.id.replace('-', ""));
+            let id = uuid::Uuid::new_v4().simple();
+            let user = user.id.replace('-', "");
             rows.push(format!("('{id}', '{kind}', '2026-02-01 10:30:0{round}.{place:06}', '{message}', '{user}')"));
         }
     }
@@ -26,7 +28,7 @@ async fn react(server: &Server, message: &Value) {
     assert_eq!(server.execute(&sql, &[]).await, rows.len() as u64);
 }
 
-/// Reads up to the frame of the last edit: the longest frame in bytes, and the last.
+/// Reads up to the frame of the last edit. Returns the longest frame's size and the last frame.
 async fn read_all(mut socket: Socket) -> (usize, Value) {
     let mut longest = 0;
     loop {
@@ -69,7 +71,7 @@ async fn a_message_with_hundreds_of_reactions_is_edited_and_no_reader_is_let_go(
     }
     assert_eq!(server.metric("pregon_sessions_too_slow_total").await, 0.0);
 
-    // Whose reactions are not among the newest still sees the own one.
+    // Users whose reactions are not among the newest still see their own.
     let path = format!("/api/messaging/chats/{}/messages/", server.fixture.rooms[0].id);
     let listed = server.done("GET", &path, 3, None).await["results"][0].clone();
     assert_eq!((&listed["user_reaction"], &listed["reaction_counts"]), (&json!("golazo"), &counts));

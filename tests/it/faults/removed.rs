@@ -11,11 +11,11 @@ async fn server() -> Server {
     Server::builder().seed(4, 1, 3).set("PREGON_SHARDS", 2).start().await
 }
 
-/// Sooner than the sweep, which would find the row as well: the first one looks when the server starts, the next one
-/// five seconds later.
+/// Sooner than the sweep, which would find the row as well: its first round is at the server's start, the next one five
+/// seconds later.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// The room goes on without the one who went, who hears nothing of it and does not come in again.
+/// The room goes on without the removed user, who receives nothing of it and cannot come back in.
 async fn assert_gone(server: &Server, room: &str, ana: &mut Socket, is_by_others: bool) {
     let gone = 1;
     ana.until_pong().await;
@@ -30,7 +30,7 @@ async fn assert_gone(server: &Server, room: &str, ana: &mut Socket, is_by_others
             assert_eq!(again.closed().await, 1000);
             break;
         }
-        // When another program deleted the row, the gate may believe in it a little longer.
+        // After another program deleted the row, the gate may use its cache a little longer.
         let believed = Duration::from_secs(ADMISSION_CACHE_SECONDS.unsigned_abs() + 1);
         assert!(is_by_others && began.elapsed() < believed, "{answer}");
     }
@@ -43,7 +43,8 @@ async fn assert_gone(server: &Server, room: &str, ana: &mut Socket, is_by_others
 async fn a_message_before_the_leaving_is_heard_and_none_after() {
     let server = server().await;
     let room = server.fixture.rooms[0].id.clone();
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     ana.send(json!({"type": "chat_message", "content": "adiós"})).await;
     beto.expect("chat_message").await;
     let began = Instant::now();
@@ -82,18 +83,19 @@ async fn an_owner_removes_a_member_of_a_group_from_all_devices() {
     assert_eq!(caro.expect("chat_message").await["message"]["content"], "sin ti");
 }
 
-/// Nothing the removed one does leads to the row: the server looks by itself.
+/// Nothing that the removed user does reads the row: the server looks on its own.
 #[tokio::test]
 async fn a_row_that_another_program_deletes_is_found_by_the_sweep() {
     let server = server().await;
     let room = server.fixture.rooms[0].id.clone();
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let ledger = Ledger::open(&server);
     let id = server.fixture.users[1].id.replace('-', "");
     assert_eq!(ledger.0.execute("DELETE FROM chat_participants WHERE user_id = ?", [id]).unwrap(), 1);
     let began = Instant::now();
     assert_eq!(beto.closed().await, 4003);
-    // Five seconds between two looks, a second for whole seconds, the rest for a slow machine.
+    // Five seconds between two rounds, a second for rounding, the rest for a slow machine.
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     assert_gone(&server, &room, &mut ana, true).await;
 }

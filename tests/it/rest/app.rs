@@ -1,4 +1,4 @@
-//! What the app's pages ask for beside posts, people and rooms themselves: suggestions, statistics, bookmarks, flags, menu.
+//! What the app's pages need beside posts, people and rooms: suggestions, statistics, bookmarks, flags, menu.
 
 use crate::support::Server;
 use pregon::ids::PostId;
@@ -20,7 +20,7 @@ fn name(server: &Server, user: usize) -> &str {
     &server.fixture.users[user].username
 }
 
-/// What a request brings along.
+/// The credentials of a request.
 enum Brings {
     Nothing,
     Json(Value),
@@ -44,8 +44,8 @@ async fn ask(server: &Server, method: &str, path: &str, token: Option<&str>, bri
     (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
 }
 
-/// Every path that the app's pages ask for once: none is unknown, each wants a token unless it is said to want none, and
-/// none takes a method that is not its own.
+/// Every path that the app's pages call, once: each is known, needs a token unless it is listed as open, and refuses
+/// methods that it does not have.
 #[tokio::test]
 async fn the_app_finds_every_path_of_its_tour() {
     use Brings::{File, Json, Nothing};

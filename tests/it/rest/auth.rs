@@ -1,4 +1,4 @@
-//! `/api/auth/` over real HTTP: every answer and every refusal, to the letter.
+//! `/api/auth/` over real HTTP: the exact text of every answer and refusal.
 
 use crate::support::{SECRET, Server};
 use pregon::access::token::Tokens;
@@ -191,7 +191,7 @@ async fn registration_names_all_faults_at_once() {
         let answer = api.post("/api/auth/register/", &with(name, value)).await;
         assert_eq!(answer, (400, json!({field: [text]})), "{name} {value}");
     }
-    // Two at once: one user, and the other is told so.
+    // Two at once: one creates the user, the other is told that the name is taken.
     let body = ana("beto");
     let (one, other) = tokio::join!(api.post("/api/auth/register/", &body), api.post("/api/auth/register/", &body));
     let mut statuses = [one.0, other.0];
@@ -242,7 +242,7 @@ async fn a_deactivated_user_is_out() {
     let registered = api.register("ana").await;
     assert_eq!(api.server.execute("UPDATE users SET is_active = 0 WHERE username = 'ana'", &[]).await, 1);
     let inactive = json!({"detail": "El usuario está inactivo", "code": "user_inactive"});
-    // What is believed of an account is believed for a few seconds.
+    // Accounts are cached for a few seconds.
     let began = std::time::Instant::now();
     while api.get("/api/auth/verify/", text(&registered["tokens"]["access"])).await != (401, inactive.clone()) {
         assert!(began.elapsed() < crate::support::PATIENCE);
@@ -312,7 +312,7 @@ async fn a_password_is_changed_by_who_knows_it() {
     assert_eq!(api.post("/api/auth/login/", &login("muy-secreta-9")).await.0, 400);
 }
 
-/// As the app's page asks, with the faults under its names.
+/// In the app page's spelling, with the faults under its field names.
 #[tokio::test]
 async fn a_password_is_changed_in_the_spelling_of_the_app() {
     let api = Api::start().await;
@@ -341,7 +341,7 @@ async fn a_password_is_changed_in_the_spelling_of_the_app() {
     assert_eq!(api.post("/api/auth/login/", &login).await.0, 200);
 }
 
-/// Names that stand where a user's name may stand in a path, and those of the house.
+/// Names that may collide with a path that takes a username, and official names.
 #[tokio::test]
 async fn reserved_names_are_refused() {
     let api = Api::start().await;
@@ -357,7 +357,7 @@ async fn reserved_names_are_refused() {
     api.register("followers_1").await;
 }
 
-/// A name that shows nothing leaves a hole in every list, one with control characters worse.
+/// An invisible name leaves a hole in every list, and one with control characters is worse.
 #[tokio::test]
 async fn a_display_name_shows_something() {
     let api = Api::start().await;
@@ -381,7 +381,7 @@ async fn a_display_name_shows_something() {
 async fn guessing_is_slowed_down_by_address_and_login() {
     let api = Api::with(Server::builder().set("PREGON_RATE_LIMITS", "on")).await;
     let body = json!({"login": "ana", "password": "x"});
-    // At once, since waiting for hashes would earn new attempts.
+    // All at once, because waiting for hashes would earn new attempts.
     let send = || api.send(Method::POST, "/api/auth/login/", None, Some(&body));
     let answers = futures_util::future::join_all((0..12).map(|_| send())).await;
     let refused: Vec<_> = answers.into_iter().filter(|answer| answer.status() == 429).collect();

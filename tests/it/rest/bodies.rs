@@ -1,4 +1,4 @@
-//! Requests that are answered before their body has come.
+//! Requests that are answered before their body has arrived.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn head(length: usize) -> String {
     )
 }
 
-/// The head of an answer and its body.
+/// An answer's head and body.
 async fn answer(connection: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let whole = async {
@@ -38,8 +38,8 @@ async fn answer(connection: &mut TcpStream) -> String {
     tokio::time::timeout(PATIENCE, whole).await.expect("no answer comes")
 }
 
-/// A client that keeps its connections sends the head first, and the body when it has it. Nobody is logged in: the head is enough
-/// for a 401.
+/// A client with kept connections sends the head first, and the body when it has it. Nobody is logged in, so the head
+/// is enough for a 401.
 #[tokio::test]
 async fn a_body_that_comes_behind_its_refusal_does_not_end_the_connection() {
     let server = server().await;
@@ -47,7 +47,7 @@ async fn a_body_that_comes_behind_its_refusal_does_not_end_the_connection() {
     connection.set_nodelay(true).unwrap();
     for round in 0..5 {
         connection.write_all(head(13).as_bytes()).await.unwrap();
-        // What is tried is a body that is late.
+        // The test is about a late body.
         tokio::time::sleep(Duration::from_millis(20)).await;
         connection.write_all(br#"{"name":"foo"}"#.get(..13).unwrap()).await.unwrap();
         let answer = answer(&mut connection).await;
@@ -56,14 +56,15 @@ async fn a_body_that_comes_behind_its_refusal_does_not_end_the_connection() {
     }
 }
 
-/// A long one is not waited for: the answer says that the connection ends, and whoever goes on sending can still read it.
+/// A long body is not waited for: the answer says that the connection ends, and a client that goes on sending can still
+/// read it.
 #[tokio::test]
 async fn an_answer_before_a_long_body_ends_the_connection_and_is_read() {
     let server = server().await;
     let mut connection = TcpStream::connect(server.address()).await.unwrap();
     connection.write_all(head(10_000_000).as_bytes()).await.unwrap();
     connection.readable().await.unwrap();
-    // Behind the answer, and before it is read.
+    // After the answer was sent, and before it is read.
     for _ in 0..16 {
         connection.write_all(&[b' '; 16 * 1024]).await.unwrap();
     }

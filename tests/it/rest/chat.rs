@@ -15,7 +15,7 @@ fn room(server: &Server, number: usize, rest: &str) -> String {
     format!("/api/messaging/chats/{}/{rest}", server.fixture.rooms[number].id)
 }
 
-/// The first two members of a room, and somebody else.
+/// The first two members of a room, and a third user.
 fn people(server: &Server, number: usize) -> (usize, usize, usize) {
     let members = &server.fixture.rooms[number].members;
     let outsider = (0..6).find(|user| !members.contains(user)).unwrap();
@@ -255,7 +255,7 @@ fn files(server: &Server) -> usize {
 async fn a_picture_is_stored_and_served_as_what_it_is() {
     let server = server().await;
     let (ana, ..) = people(&server, 0);
-    // Without a caption; the name and type that the client says count for nothing.
+    // Without a caption. The name and type that the client gives are ignored.
     let (status, message) = upload(&server, ana, Form::new().part("image", file(PNG))).await;
     assert_eq!(
         (status, &message["message_type"], &message["content"]),
@@ -281,7 +281,7 @@ async fn a_picture_is_stored_and_served_as_what_it_is() {
     for path in
         ["", "messages/", "messages/images/", ".hidden", "%2ehidden", "..%2fbeside", "%2e%2e/beside", "nada.png"]
     {
-        // Written by hand, since clients tidy paths up.
+        // Written by hand, because clients normalise paths.
         let status = raw_status(&server, &format!("/media/{path}")).await;
         assert_eq!(status, 404, "{path}");
     }

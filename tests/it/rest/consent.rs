@@ -1,5 +1,5 @@
-//! What one account cannot do to others in rooms over real HTTP: their lists stay small, their settings are theirs, whoever
-//! left is not dragged back, and what was deleted is gone.
+//! What one account cannot do to others in rooms, over real HTTP: their lists stay small, their settings are theirs,
+//! those who left are not added again and again, and deleted messages are gone.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0
 
 const CHATS: &str = "/api/messaging/chats/";
 
-/// A group that the first of them makes.
+/// A group that the first user creates.
 async fn group(server: &Server, users: &[usize]) -> Value {
     let others: Vec<Value> = users[1..].iter().map(|user| server.id(*user)).collect();
     let body = json!({"chat_type": "group", "name": "Equipo", "participant_ids": others});
@@ -36,7 +36,8 @@ async fn a_list_shows_a_few_of_many_and_a_room_shows_them_by_pages() {
     let small = group(&server, &[5, 6, 7]).await;
     let list = server.done("GET", CHATS, 5, None).await;
     let of = |room: &Value| list["results"].as_array().unwrap().iter().find(|one| one["id"] == *room).unwrap().clone();
-    let (listed, few) = (of(&large), of(&small));
+    let listed = of(&large);
+    let few = of(&small);
     assert_eq!((ids(&listed).len(), &listed["participants_count"]), (9, &json!(260)));
     assert!(ids(&listed).contains(&server.id(5)), "the viewer is one");
     assert_eq!((ids(&few).len(), &few["participants_count"]), (3, &json!(3)));
@@ -100,7 +101,7 @@ async fn whoever_left_is_added_again_once_a_day() {
     server.done("POST", &at(&room, "leave/"), 1, None).await;
     assert_eq!(add(1).await, 409);
     assert_eq!(server.rest("GET", &at(&room, ""), 1, None).await.0, 404);
-    // Whom an admin removed did not leave.
+    // A user whom an admin removed did not leave.
     for _ in 0..2 {
         server.done("POST", &at(&room, "remove_participant/"), 0, Some(json!({"user_id": server.id(2)}))).await;
         assert_eq!(add(2).await, 200);
@@ -125,7 +126,7 @@ async fn an_owner_who_leaves_hands_over() {
     assert_eq!(owner(1).await, server.id(0));
     server.done("POST", &at(&room, "leave/"), 0, None).await;
     assert_eq!(owner(1).await, server.id(3), "the admin");
-    // With the rights of one.
+    // With a participant's rights.
     server.done("POST", &at(&room, "add_participant/"), 3, Some(json!({"user_id": server.id(0)}))).await;
     server.done("POST", &at(&room, "leave/"), 3, None).await;
     let heir = owner(1).await;
@@ -154,7 +155,7 @@ async fn groups_cost_their_maker_by_the_head() {
     assert_eq!(list["count"], made, "what is refused is not made");
 }
 
-/// Sent by socket, deleted, sent again by REST: the second is a message of its own.
+/// Sent by socket, deleted, sent again by REST: the second one is a new message.
 #[tokio::test]
 async fn a_deleted_message_is_nobodys_twin() {
     let server = Server::builder().seed(2, 1, 2).start().await;
@@ -191,7 +192,7 @@ async fn a_client_id_of_a_deleted_message_says_so() {
     server.done("POST", &at(&room, "send_message/"), 0, Some(body)).await;
 }
 
-/// A picture goes with its message, whichever way that is deleted.
+/// A picture is deleted with its message, whichever way the message is deleted.
 #[tokio::test]
 async fn a_deleted_messages_picture_is_served_no_more() {
     let server = Server::builder().on_file().seed(2, 1, 2).start().await;
@@ -202,7 +203,9 @@ async fn a_deleted_messages_picture_is_served_no_more() {
         let request = request.multipart(Form::new().part("image", file)).bearer_auth(&server.fixture.users[0].token);
         request.send().await.unwrap().json::<Value>().await.unwrap()
     };
-    let (by_rest, by_socket, kept) = (send().await, send().await, send().await);
+    let by_rest = send().await;
+    let by_socket = send().await;
+    let kept = send().await;
     let status =
         async |message: &Value| reqwest::get(message["image"].as_str().unwrap()).await.unwrap().status().as_u16();
     assert_eq!((status(&by_rest).await, status(&by_socket).await), (200, 200));
@@ -217,7 +220,7 @@ async fn a_deleted_messages_picture_is_served_no_more() {
     assert_eq!(status(&kept).await, 200);
 }
 
-/// A header of 70 bytes can claim a picture that takes a browser gigabytes.
+/// A header of 70 bytes can claim a picture that would take a browser gigabytes.
 #[tokio::test]
 async fn a_picture_of_absurd_size_is_refused() {
     let server = Server::builder().seed(2, 1, 2).start().await;

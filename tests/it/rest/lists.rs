@@ -1,4 +1,4 @@
-//! Pages that follow each other while rows come and go in between.
+//! Consecutive pages while rows come and go in between.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ fn ids(page: &Value) -> Vec<String> {
     page["results"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The path of a page that another names.
+/// The path of the next page, as a page names it.
 fn next(server: &Server, page: &Value) -> Option<String> {
     page["next"].as_str().map(|next| next.strip_prefix(&server.http("")).unwrap().to_owned())
 }
 
-/// Takes all messages, posts and notifications away.
+/// Deletes all messages, posts and notifications.
 async fn clear(server: &Server, room: &str) {
     for (list, one) in
         [(format!("{room}messages/"), format!("{room}messages/")), ("/api/posts/".into(), "/api/posts/".into())]
@@ -53,7 +53,7 @@ async fn pages_go_on_where_the_last_one_ended() {
         let third = server.done("GET", &format!("{path}?page=3"), ANA, None).await;
         let all: Vec<String> = [&before, &second, &third].into_iter().flat_map(ids).collect();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 45, "{path}");
-        // Three of each come, and one of the first page goes.
+        // Three of each are added, and one of the first page is deleted.
         for number in 0..3 {
             send(100 + number).await;
             publish(100 + number).await;
@@ -71,7 +71,7 @@ async fn pages_go_on_where_the_last_one_ended() {
             seen.extend(ids(&page));
         }
         assert_eq!(seen, all, "{path}: each once, and none left out");
-        // The number alone still counts from the newest.
+        // Without a position, the number still counts from the newest row.
         let second = server.done("GET", &format!("{path}?page=2"), ANA, None).await;
         assert_ne!(ids(&second), all[20..40], "{path}");
         assert_eq!(second["previous"], server.http(&path));

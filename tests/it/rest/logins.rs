@@ -1,4 +1,4 @@
-//! How logins end over real HTTP and on open sockets: by a logout, a password change, a refresh token that comes again.
+//! How logins end, over real HTTP and on open sockets: by a logout, a password change, or a reused refresh token.
 
 use pregon::access::token::Tokens;
 use pregon::clock::Timestamp;
@@ -114,7 +114,8 @@ async fn a_password_change_ends_all_other_logins_with_their_sockets() {
     let api = Api::with(Server::builder().set("PREGON_SHARDS", 2)).await;
     let asks = api.register("ana").await;
     let beto = api.register("beto").await;
-    let (other, renewed) = (api.log_in("ana", "muy-secreta-9").await, api.renew(&asks).await);
+    let other = api.log_in("ana", "muy-secreta-9").await;
+    let renewed = api.renew(&asks).await;
     let others = api.renew(&other).await;
     let (_, opened) = api.post("/api/users/chat/beto/", Some(&asks.access), json!({})).await;
     let room = &opened["chat"]["id"];
@@ -139,7 +140,7 @@ async fn a_password_change_ends_all_other_logins_with_their_sockets() {
     for socket in &mut kept {
         socket.until_pong().await;
     }
-    // Handshakes, too, are refused to what has ended.
+    // Handshakes with the ended login's token are refused, too.
     assert_eq!(Socket::try_open(&api.server, &format!("/ws/feed/?token={}", other.access), &[]).await.err(), Some(403));
     let path = format!("/ws/chat/{}/?token={}", room.as_str().unwrap(), other.access);
     assert_eq!(Socket::open(&api.server, &path).await.expect("error").await["message"], "Token inválido");
@@ -148,7 +149,7 @@ async fn a_password_change_ends_all_other_logins_with_their_sockets() {
     api.feed(&again.access).await;
 }
 
-/// Of those who change it at the same time one is first; the others' logins are over.
+/// If several change the password at the same time, one succeeds, and the others' logins end.
 #[tokio::test]
 async fn of_two_password_changes_one_counts() {
     let api = Api::start().await;
@@ -171,7 +172,8 @@ async fn a_logout_ends_the_whole_family_and_nothing_else() {
     let other = api.log_in("ana", "muy-secreta-9").await;
     let second = api.renew(&first).await;
     let third = api.renew(&second).await;
-    let (mut feed, mut kept) = (api.feed(&first.access).await, api.feed(&other.access).await);
+    let mut feed = api.feed(&first.access).await;
+    let mut kept = api.feed(&other.access).await;
     let body = json!({"refresh_token": second.refresh});
     let done = (200, json!({"message": "Sesión cerrada exitosamente"}));
     assert_eq!(api.post("/api/auth/logout/", Some(&second.access), body).await, done);
@@ -181,14 +183,14 @@ async fn a_logout_ends_the_whole_family_and_nothing_else() {
     assert_eq!(feed.closed().await, 4001);
     assert!(!api.is_over(&other).await);
     kept.until_pong().await;
-    // Somebody else's refresh token is not the caller's to end.
+    // Somebody else's refresh token cannot be ended.
     let beto = api.register("beto").await;
     let body = json!({"refresh_token": beto.refresh});
     assert_eq!(api.post("/api/auth/logout/", Some(&other.access), body).await, done);
     assert!(api.is_over(&other).await && !api.is_over(&beto).await);
 }
 
-/// Django's tokens, and those of older servers, name no family: what was issued in one second is one.
+/// Tokens of Django and of older servers name no family: those issued in one second form one.
 #[tokio::test]
 async fn tokens_without_a_family_end_too() {
     let api = Api::start().await;
@@ -204,7 +206,8 @@ async fn tokens_without_a_family_end_too() {
         );
         Login { access: pair.access, refresh: pair.refresh }
     };
-    let (old, older) = (of_second(now.seconds() - 10), of_second(now.seconds() - 20));
+    let old = of_second(now.seconds() - 10);
+    let older = of_second(now.seconds() - 20);
     let renewed = api.renew(&older).await;
     assert!(!api.is_over(&old).await && !api.is_over(&older).await);
     assert_eq!(api.post("/api/auth/logout/", Some(&older.access), json!({})).await.0, 200);
@@ -213,14 +216,16 @@ async fn tokens_without_a_family_end_too() {
     assert!(api.is_over(&old).await && !api.is_over(&asks).await);
 }
 
-/// What another node ended is found at the regular look.
+/// Logins that another node ended are found by the regular check.
 #[tokio::test]
 async fn sockets_of_logins_that_another_node_ended_close() {
     let api = Api::with(Server::builder().set("PREGON_ACTIVE_CHECK_SECONDS", 1)).await;
     let ana = api.register("ana").await;
     let mut feed = api.feed(&ana.access).await;
     let access = Tokens::new(SECRET.as_bytes()).verify_access(&ana.access, Timestamp::now()).unwrap();
-    let (user, family, now) = (access.user.hex(), access.family.hex(), Timestamp::now().0);
+    let user = access.user.hex();
+    let family = access.family.hex();
+    let now = Timestamp::now().0;
     let sql = format!(
         "INSERT INTO pregon_ended_logins (user_id, goes_on, family, ended_at, expires) \
          VALUES ('{user}', 0, '{family}', {now}, {})",
@@ -228,7 +233,7 @@ async fn sockets_of_logins_that_another_node_ended_close() {
     );
     assert_eq!(api.server.execute(&sql, &[]).await, 1);
     assert_eq!(feed.closed().await, 4001);
-    // What was remembered of the token is forgotten within seconds.
+    // The cached state of the token expires within seconds.
     let began = std::time::Instant::now();
     while api.is_good(&ana.access).await {
         assert!(began.elapsed() < crate::support::PATIENCE);
@@ -284,7 +289,7 @@ async fn logins_are_counted_and_failed_ones_logged() {
     assert!(!log.contains("ana@example.com") && !log.contains("nadie") && !log.contains("adivinada"), "no names");
 }
 
-/// Both names of one account are guessed at under one limit.
+/// Attempts on both names of one account count towards one limit.
 #[tokio::test]
 async fn an_account_has_one_limit_whatever_it_is_called() {
     let api = Api::with(Server::builder().set("PREGON_RATE_LIMITS", "on")).await;
@@ -300,7 +305,7 @@ async fn an_account_has_one_limit_whatever_it_is_called() {
     assert!((3..=4).contains(&refused), "{answers:?}");
 }
 
-/// Whoever asks which addresses have accounts is soon told to wait, and is told nothing then.
+/// A client that probes which addresses have accounts must soon wait, and then learns nothing.
 #[tokio::test]
 async fn which_addresses_are_taken_is_not_told_for_nothing() {
     let api = Api::with(Server::builder().set("PREGON_RATE_LIMITS", "on")).await;

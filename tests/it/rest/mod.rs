@@ -1,4 +1,4 @@
-//! REST over real HTTP, whatever the database.
+//! REST over real HTTP, with any database.
 
 mod app;
 mod auth;

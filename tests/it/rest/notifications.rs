@@ -1,4 +1,4 @@
-//! `/api/notifications/` over real HTTP: who is told of what, reading it, and taking it away.
+//! `/api/notifications/` over real HTTP: who is notified of what, reading and deleting.
 
 use crate::support::Server;
 use pregon::ids::NotificationId;
@@ -38,7 +38,7 @@ async fn what_others_do_is_told() {
     let comment = comment(&server, BETO, &post).await;
     let ana = &server.fixture.users[ANA].username;
     server.rest("POST", &format!("/api/users/follow/{ana}/"), BETO, None).await;
-    // One's own doing is not.
+    // Users are not notified of their own actions.
     server.rest("POST", &format!("/api/posts/{post}/react/"), ANA, like).await;
 
     let (status, list) = server.rest("GET", "/api/notifications/", ANA, None).await;

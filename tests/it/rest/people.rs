@@ -64,7 +64,8 @@ async fn one_follows_and_unfollows() {
 #[tokio::test]
 async fn friends_are_made_and_unmade() {
     let server = server().await;
-    let (ana, beto) = (name(&server, ANA), name(&server, BETO));
+    let ana = name(&server, ANA);
+    let beto = name(&server, BETO);
     let send = async |who, user: &str| {
         server.rest("POST", &format!("/api/users/friend-requests/send/{user}/"), who, None).await
     };
@@ -116,7 +117,8 @@ async fn friends_are_made_and_unmade() {
 #[tokio::test]
 async fn a_friend_request_is_withdrawn_or_refused() {
     let server = server().await;
-    let (ana, beto) = (name(&server, ANA), name(&server, BETO));
+    let ana = name(&server, ANA);
+    let beto = name(&server, BETO);
     let send = async |who, user: &str| {
         let path = format!("/api/users/friend-requests/send/{user}/");
         server.rest("POST", &path, who, None).await.1["friend_request"]["id"].as_str().unwrap().to_owned()

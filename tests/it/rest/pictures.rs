@@ -1,5 +1,5 @@
-//! Pictures as phones take them: without the place where they were taken, in forms that browsers show, at addresses that
-//! the page can reach.
+//! Pictures as phones take them: without the place where they were taken, in formats that browsers show, at addresses
+//! that the page can reach.
 
 use crate::support::{Server, Socket};
 use reqwest::multipart::{Form, Part};
@@ -15,7 +15,7 @@ fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
 
 /// One black pixel with a place in its XMP and in its EXIF.
 fn picture() -> Vec<u8> {
-    // A GPS directory at 26 with one field, whose value is at 44.
+    // A GPS directory at offset 26 with one field, whose value is at 44.
     let exif = b"MM\0*\0\0\0\x08\0\x01\x88\x25\0\x04\0\0\0\x01\0\0\0\x1a\0\0\0\0\0\x01\0\x02\0\x05\0\0\0\x03\0\0\0\x2c\0\0\0\0PLAZA-MAYOR-40N-----------";
     [
         b"\x89PNG\r\n\x1a\n".to_vec(),
@@ -82,11 +82,11 @@ async fn addresses_of_a_server_without_a_public_one_are_those_of_the_request() {
     let host = format!("127.0.0.1:{port}");
     let (_, other) = post(&server, picture(), Some(&host)).await;
     assert!(other["images"][0].as_str().unwrap().starts_with(&format!("http://{host}/media/")), "{other}");
-    // A frame goes to all alike: the page resolves the path.
+    // All recipients get the same frame; the page resolves the path.
     let heard = feed.expect("new_post").await;
     let path = heard["post"]["images"][0].as_str().unwrap();
     assert!(path.starts_with("/media/posts/images/") && address.ends_with(path), "{path}");
-    // The first picture is at the address of whoever asks, whatever was asked when it came.
+    // Each answer gives the picture's address on the host of that request, whatever host the upload used.
     let list = server.done("GET", "/api/posts/?friends_only=false", ANA, None).await;
     assert_eq!(list["results"][1]["images"][0], json!(address));
 }

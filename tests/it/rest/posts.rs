@@ -1,4 +1,4 @@
-//! `/api/posts/` over real HTTP: posts, reactions, comments, likes and shares, and who may not.
+//! `/api/posts/` over real HTTP: posts, reactions, comments, likes and shares, and their refusals.
 
 use crate::support::Server;
 use pregon::ids::{CommentId, PostId};
@@ -384,13 +384,14 @@ async fn replies_are_listed_by_pages() {
     assert_eq!(server.rest("GET", &path, ANA, None).await.0, 200);
 }
 
-/// Nothing new is shown to who takes back what is on a post that has become private.
+/// A user who takes back a reaction or like on a post that has become private learns nothing new.
 #[tokio::test]
 async fn ones_own_comes_back_from_a_private_post_without_counts() {
     let server = server().await;
     let post = publish(&server, ANA, json!({"content": "hola"})).await;
     let add = async |user| server.done("POST", &at(&post, "comments/"), user, Some(json!({"content": "x"}))).await;
-    let (mine, liked) = (add(BETO).await, add(ANA).await);
+    let mine = add(BETO).await;
+    let liked = add(ANA).await;
     for user in [ANA, BETO] {
         server.done("POST", &at_comment(&liked, "like/"), user, None).await;
         server.done("POST", &at(&post, "react/"), user, Some(json!({"reaction_type": "like"}))).await;

@@ -1,4 +1,4 @@
-//! One's own profile over real HTTP: edited, with pictures, and with those that the operator gives.
+//! The user's own profile over real HTTP: edited, with uploaded pictures, and with the operator's default pictures.
 
 use crate::support::Server;
 use reqwest::multipart::{Form, Part};
@@ -43,7 +43,7 @@ fn files(server: &Server, folder: &str) -> usize {
 #[tokio::test]
 async fn a_profile_is_edited_and_frames_carry_the_new_one() {
     let server = server().await;
-    // Everybody's caches know the old one.
+    // Everybody's caches hold the old profile.
     let mut room = server.join(0, BETO).await;
     let chat = format!("/api/messaging/chats/{}/send_message/", server.fixture.rooms[0].id);
     server.done("POST", &chat, ANA, Some(json!({"content": "antes"}))).await;
@@ -106,7 +106,7 @@ async fn a_bad_edit_is_refused_as_a_whole() {
     let form = Form::new().part("foto", file(PNG));
     let refused = json!({"foto": ["Este campo no admite archivos."]});
     assert_eq!(send(&server, reqwest::Method::PATCH, PROFILE, form).await, (400, refused));
-    // A file of one field does not stay when another is wrong.
+    // The file of one field is not kept if another field is wrong.
     let form = Form::new().part("avatar", file(PNG)).text("bio", "x".repeat(501));
     assert_eq!(send(&server, reqwest::Method::PATCH, PROFILE, form).await.0, 400);
     assert_eq!(files(&server, "avatars") + files(&server, ".incoming"), 0);
@@ -190,7 +190,7 @@ async fn new_users_get_the_operators_pictures() {
     assert_eq!(files(&server, ".incoming"), 0);
 }
 
-/// Where pregon alone writes: another program's rows could name them, too.
+/// Only if pregon alone writes: rows of another program could name the pictures, too.
 #[tokio::test]
 async fn a_picture_goes_when_nobody_names_it_any_more() {
     let server = Server::builder().seed(3, 0, 0).on_file().start().await;
@@ -201,14 +201,14 @@ async fn a_picture_goes_when_nobody_names_it_any_more() {
     assert_eq!(files(&server, "avatars"), 1);
     assert_eq!(reqwest::get(first["avatar_url"].as_str().unwrap()).await.unwrap().status(), 404);
     assert_eq!(reqwest::get(second["avatar_url"].as_str().unwrap()).await.unwrap().status(), 200);
-    // A post that shows it keeps it.
+    // A post that shows the picture keeps it.
     server.done("POST", "/api/posts/", BETO, Some(json!({"images": [second["avatar_url"]]}))).await;
     upload(&server, "cover", "cover_photo", PNG).await;
     edit(&server, json!({"avatar": null, "cover_photo": null})).await;
     removed(2.0).await;
     assert_eq!((files(&server, "avatars"), files(&server, "covers")), (1, 0));
 
-    // The operator's copies go likewise, but not those of others.
+    // Copies of the operator's pictures are removed, too, but not other users' copies.
     let copies = server.media().join("covers/covers");
     std::fs::create_dir_all(&copies).unwrap();
     for name in ["ana", "beto"] {

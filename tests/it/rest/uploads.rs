@@ -1,4 +1,5 @@
-//! Uploads of posts and comments over real HTTP: stored, refused, given up, too slow, and removed with what named them.
+//! Uploads for posts and comments over real HTTP: stored, refused, abandoned, too slow, and removed with the rows that
+//! name them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -78,7 +79,9 @@ async fn uploads_are_stored_and_served_as_what_they_are() {
         (status, &post["content"], &post["images"][0]),
         (201, &json!("mira"), &json!("https://example.com/a.png"))
     );
-    let (image, video, thumbnail) = (&post["images"][1], &post["video"], &post["thumbnail"]);
+    let image = &post["images"][1];
+    let video = &post["video"];
+    let thumbnail = &post["thumbnail"];
     for (address, folder, kind, bytes) in [
         (image, "posts/images/", "image/png", PNG),
         (video, "posts/videos/", "video/mp4", MP4),
@@ -115,7 +118,7 @@ async fn uploads_that_lie_are_refused_and_leave_nothing() {
     assert_eq!(upload(&server, "POST", "/api/posts/", ANA, form).await, (400, expected));
     let form = Form::new().part("image", file(PNG)).text("post_type", "podcast");
     assert_eq!(upload(&server, "POST", "/api/posts/", ANA, form).await.0, 400);
-    // Whole and stored, and then refused in the write.
+    // Completely stored, and then refused in the write.
     let form = Form::new().part("image", file(PNG)).text("content", "x");
     assert_eq!(upload(&server, "POST", &at(&closed, "comments/"), BETO, form).await.0, 403);
     let form = Form::new().part("image", file(PNG));
@@ -135,7 +138,7 @@ async fn too_large_an_upload_is_refused_and_leaves_nothing() {
     assert_eq!(files(&server), 0);
 }
 
-/// An upload that does not go on: the connection, with the picture's beginning sent.
+/// An upload that stops: the connection, after the picture's beginning was sent.
 async fn half_an_upload(server: &Server, user: usize) -> tokio::net::TcpStream {
     use tokio::io::AsyncWriteExt;
     let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
@@ -229,7 +232,7 @@ async fn uploaded_pictures_count_as_the_lists_do() {
     assert_eq!((status, fewer["images"].as_array().unwrap().len()), (200, 2));
 }
 
-/// Sends `piece` again and again, slowly, until the server answers; the answer's first line.
+/// Sends `piece` again and again, slowly, until the server answers. Returns the answer's first line.
 async fn trickle(mut stream: tokio::net::TcpStream, piece: &[u8]) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (mut reader, mut writer) = stream.split();
@@ -279,7 +282,7 @@ async fn files_go_when_nothing_names_them_any_more() {
     let reply = Form::new().text("content", "foto").text("parent", comment["id"].as_str().unwrap().to_owned());
     upload(&server, "POST", &at(&post, "comments/"), ANA, reply.part("image", file(PNG))).await;
     assert_eq!(files(&server), 5);
-    // Replaced, taken out of the list; somebody else's address is nobody's file.
+    // A replaced file is removed. One that is taken out of the list stays while another post names it.
     let (_, edited) = upload(&server, "PATCH", &at(&post, ""), ANA, Form::new().part("video", file(MP4))).await;
     wait_for_files(&server, 5).await;
     assert_ne!(edited["video"], post["video"]);
@@ -290,7 +293,7 @@ async fn files_go_when_nothing_names_them_any_more() {
     server.done("DELETE", &at_comment(&comment, ""), BETO, None).await;
     wait_for_files(&server, 3).await;
     assert_eq!(fetched(&shared["images"][0]).await.0, 200, "another post names it");
-    // Whose deletion is refused keeps everything.
+    // A refused deletion keeps everything.
     assert_eq!(server.rest("DELETE", &at(&post, ""), BETO, None).await, forbidden());
     server.done("DELETE", &at(&post, ""), ANA, None).await;
     wait_for_files(&server, 1).await;
@@ -308,7 +311,8 @@ async fn parallel_edits_neither_lose_a_picture_nor_bring_one_back() {
     let (_, post) = upload(&server, "POST", "/api/posts/", ANA, picture()).await;
     let removed = post["images"][0].as_str().unwrap();
     let body = b"--b\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n";
-    let (body, end) = ([body, PNG].concat(), b"\r\n--b--\r\n");
+    let body = [body, PNG].concat();
+    let end = b"\r\n--b--\r\n";
     let head = format!(
         "PATCH {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\nconnection: close\r\n\
          content-type: multipart/form-data; boundary=b\r\n\r\n",
@@ -337,7 +341,7 @@ async fn parallel_edits_neither_lose_a_picture_nor_bring_one_back() {
     assert_eq!((shown["images"].as_array().unwrap().len(), files(&server)), (8, 8), "each edit's picture is there");
 }
 
-/// What nobody names is not removed by itself: a mistyped path or a restored copy may share the folder.
+/// Orphaned files are not removed by default, because a mistyped path or a restored copy may share the folder.
 #[tokio::test]
 async fn what_a_crash_left_behind_is_found_where_sweeps_are_wanted() {
     let mut server = Server::builder().seed(4, 0, 0).on_file().start().await;
@@ -381,7 +385,7 @@ impl LanePort for Nobody {
     fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }
 
-/// A body as some program wrote it, byte by byte.
+/// A body exactly as some program wrote it.
 async fn upload_raw(server: &Server, path: &str, parts: &[(&[u8], &[u8])]) -> (u16, Value) {
     let mut body = Vec::new();
     for (disposition, content) in parts {
@@ -443,7 +447,7 @@ async fn a_file_that_would_be_dropped_is_refused() {
     assert_eq!(files(&server), 0);
 }
 
-/// However much of a form is there at once, only what stands before its parts is held short.
+/// However much of a form arrives at once, only the headers of its parts are limited.
 #[tokio::test]
 async fn a_large_file_that_comes_all_at_once_is_taken() {
     let server = server().await;

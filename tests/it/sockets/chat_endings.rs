@@ -1,4 +1,4 @@
-//! How sessions end: by the peer, by the server, by a lost right, by a silent or slow reader.
+//! How sessions end: by the peer, by the server, by a lost right, because of a silent or slow reader.
 
 use crate::support::{PATIENCE, Server};
 use serde_json::json;
@@ -36,7 +36,7 @@ async fn what_breaks_the_protocol_ends_with_its_code() {
         ana.tcp().write_all(&bytes).await.unwrap();
         assert_eq!(ana.closed().await, code, "{bytes:x?}");
         let said = tokio::time::Instant::now();
-        // The client answers when it reads on: what it finds is the end, and no reset.
+        // The client answers when it reads on. It finds the end of the stream, not a reset.
         assert!(ana.next_raw().await.is_none(), "{bytes:x?}");
         assert!(said.elapsed() < pregon::limits::CLOSE_TIMEOUT / 2, "{bytes:x?}: {:?}", said.elapsed());
     }
@@ -46,7 +46,8 @@ async fn what_breaks_the_protocol_ends_with_its_code() {
 #[tokio::test]
 async fn who_leaves_is_shown_out_on_every_device() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let mut phone = server.join(0, 1).await;
     let path = format!("/api/messaging/chats/{}/leave/", server.fixture.rooms[0].id);
     let (status, body) = server.rest("POST", &path, 1, Some(json!({}))).await;
@@ -62,10 +63,11 @@ async fn who_leaves_is_shown_out_on_every_device() {
 #[tokio::test]
 async fn a_participant_row_that_others_delete_ends_the_session() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let id = server.fixture.users[1].id.replace('-', "");
     assert_eq!(server.execute("DELETE FROM chat_participants WHERE user_id = ?", &[&id]).await, 1);
-    // What the removed one writes from now on is refused, whatever the caches believe.
+    // Later writes of the removed user are refused, whatever the caches hold.
     beto.send(json!({"type": "chat_message", "content": "still me?"})).await;
     assert_eq!(beto.expect("error").await["message"], "No eres participante de este chat");
     assert_eq!(beto.closed().await, 4003);
@@ -88,7 +90,8 @@ async fn a_session_ends_when_its_token_has() {
 #[tokio::test]
 async fn sigterm_tells_everybody_to_come_back_and_loses_nothing() {
     let mut server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     for number in 0..50 {
         ana.send(json!({"type": "chat_message", "content": format!("message {number}")})).await;
     }
@@ -119,20 +122,20 @@ async fn sigterm_tells_everybody_to_come_back_and_loses_nothing() {
 #[tokio::test]
 async fn requests_under_way_are_answered_before_the_server_stops() {
     let mut server = Server::builder().seed(2, 1, 2).set("PREGON_SHARDS", 1).start().await;
-    // Checking a password takes long enough for the signal to come in between.
+    // Checking a password takes long enough for the signal to arrive meanwhile.
     let body = json!({"login": server.fixture.users[0].username, "password": "pregon-demo"}).to_string();
     let request = format!(
         "POST /api/auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut connections = Vec::new();
-    // Two are being checked at a time, one waits.
+    // Two are checked at a time, one waits.
     for _ in 0..3 {
         let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
         connection.write_all(request.as_bytes()).await.unwrap();
         connections.push(connection);
     }
-    // Connections are accepted in their order: when this one is answered, those are all served.
+    // Connections are accepted in order: when this one is answered, those are all being served.
     reqwest::get(server.http("/healthz")).await.unwrap();
     server.signal("TERM");
     for mut connection in connections {
@@ -143,7 +146,8 @@ async fn requests_under_way_are_answered_before_the_server_stops() {
     assert_eq!(server.terminate(), Some(0));
 }
 
-/// A connection, and what it says until the answer's head and body have come or it ends.
+/// Sends a request on a connection. Returns what arrives until the answer's head and body are complete, or until it
+/// ends.
 async fn ask(connection: &mut tokio::net::TcpStream, head: &str) -> String {
     let mut answer = Vec::new();
     if connection.write_all(head.as_bytes()).await.is_ok() {
@@ -156,8 +160,8 @@ async fn ask(connection: &mut tokio::net::TcpStream, head: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// While the last sessions go, whoever comes is told to come again: on new connections, on those that were opened before, and
-/// on those that have asked before.
+/// While the last sessions end, every request is told to come again: on new connections, on open ones without a
+/// request, and on used ones.
 #[tokio::test]
 async fn until_the_listeners_close_every_request_is_answered() {
     let mut server =
@@ -185,7 +189,7 @@ async fn until_the_listeners_close_every_request_is_answered() {
         for (head, status) in [(ready, "503"), (&upgrade, "503"), (rest, "401")] {
             let answer = ask(&mut fresh, head).await;
             if answer.is_empty() && connect().await.is_err() {
-                // It came between the last look at the listener and its end.
+                // It came between the last check of the listener and its end.
                 break;
             }
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "after {asked}: {answer:?}");
@@ -204,7 +208,7 @@ async fn until_the_listeners_close_every_request_is_answered() {
     assert_eq!(server.exit_code(), Some(0));
 }
 
-/// A request that is under way for longer than peers have to take what they are sent: what it needs is there until the end.
+/// A request that takes longer than peers have to read their data: everything it needs is there until its end.
 #[tokio::test]
 async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
     let mut server = Server::builder().seed(1, 0, 0).set("PREGON_SHARDS", 1).start().await;
@@ -215,7 +219,7 @@ async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
     );
     let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
     connection.write_all(format!("{head}{}", &body[..10]).as_bytes()).await.unwrap();
-    // Connections are accepted in their order: when this one is answered, that one is served.
+    // Connections are accepted in order: when this one is answered, that one is being served.
     reqwest::get(server.http("/healthz")).await.unwrap();
     server.signal("TERM");
     server.wait_for_log("requests are still being answered").await;
@@ -255,12 +259,13 @@ async fn an_idle_connection_outlives_one_with_half_a_request() {
     assert!(ask(&mut idle, request).await.starts_with("HTTP/1.1 200"), "closed while it was idle");
 }
 
-/// A member who stops reading while durable messages pour in is let go; nobody else notices.
+/// A member who stops reading while durable messages pour in is disconnected; nobody else notices.
 #[tokio::test]
 async fn a_reader_that_stalls_is_let_go_with_whole_frames() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
-    // Beto takes little and then nothing: the smallest window the system gives.
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
+    // Beto takes little and then nothing: the smallest window that the system allows.
     let socket = socket2::SockRef::from(&*beto.tcp()).set_recv_buffer_size(4096);
     socket.unwrap();
     let long = "x".repeat(2000);
@@ -275,7 +280,7 @@ async fn a_reader_that_stalls_is_let_go_with_whole_frames() {
         }
         assert!(sent < 20_000, "a reader that takes nothing is never let go");
     }
-    // What Beto does take is whole frames in order, then 4008 or a reset.
+    // Beto receives whole frames in order, then 4008 or a reset.
     let mut next = None;
     loop {
         match beto.next_raw().await {

@@ -1,4 +1,4 @@
-//! Every frame of a chat socket, both ways, on one shard and on several.
+//! Every frame of a chat socket in both directions, on one shard and on several.
 
 use crate::support::{Server, Socket};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn servers() -> Vec<Server> {
     servers
 }
 
-/// Ana and Beto in room 0, each having seen the other come.
+/// Ana and Beto in room 0, after each has received the other's arrival.
 async fn two(server: &Server) -> (Socket, Socket) {
     let mut ana = server.join(0, 0).await;
     let mut beto = server.join(0, 1).await;
@@ -96,7 +96,7 @@ async fn replies_show_what_they_answer_and_bad_ones_are_no_replies() {
         assert_eq!(reply["reply_to"]["id"], first["id"]);
         assert_eq!(reply["reply_to"]["content"], format!("{}...", "é".repeat(100)));
         assert_eq!(reply["reply_to"]["sender"]["username"], server.fixture.users[0].username);
-        // A message of another room, an unknown one and nonsense.
+        // A message of another room, an unknown one, and an invalid id.
         let mut elsewhere = server.join(1, 1).await;
         let foreign = say(&mut elsewhere, "elsewhere").await;
         for bad in [foreign["id"].clone(), json!(uuid::Uuid::new_v4()), json!("nonsense"), json!(5)] {
@@ -181,7 +181,7 @@ async fn a_read_is_told_once_and_only_if_it_is_real() {
         assert_eq!(ana.expect("message_read").await, expected);
         assert_eq!(beto.expect("message_read").await, expected, "the reader hears it, too");
         beto.send(json!({"type": "read_message", "message_id": message["id"]})).await;
-        // The next durable event proves that the second read was silent.
+        // The next durable event proves that the second read made no frame.
         say(&mut beto, "mark").await;
         assert_eq!(ana.expect("chat_message").await["message"]["content"], "mark");
         beto.send(json!({"type": "read_message"})).await;
@@ -221,7 +221,7 @@ async fn of_a_message_that_is_not_there_only_a_reaction_is_answered() {
     }
     ana.send(json!({"type": "react_message", "message_id": unknown, "reaction_type": "like"})).await;
     assert_eq!(ana.expect("error").await["message"], "El mensaje no existe en este chat");
-    // The echo comes after all answers of the lane.
+    // The echo arrives after all answers of the lane.
     ana.send(json!({"type": "chat_message", "content": "mark"})).await;
     assert_eq!(ana.expect("chat_message").await["message"]["content"], "mark");
     assert!(ana.until_pong().await.is_empty(), "one error, and no more");
@@ -233,7 +233,7 @@ async fn edits_and_deletions_are_the_authors_own() {
         let (mut ana, mut beto) = two(&server).await;
         let message = say(&mut ana, "uno").await;
         beto.expect("chat_message").await;
-        // Somebody else's message: silence, and nothing changes.
+        // Somebody else's message: no answer, and nothing changes.
         beto.send(json!({"type": "edit_message", "message_id": message["id"], "content": "mío"})).await;
         beto.send(json!({"type": "delete_message", "message_id": message["id"]})).await;
         ana.send(json!({"type": "edit_message", "message_id": message["id"], "content": " dos "})).await;
@@ -292,7 +292,7 @@ async fn what_makes_no_sense_gets_an_error_and_the_socket_lives() {
         assert!(beto.until_pong().await.is_empty());
         ana.send(json!({"type": "chat_message", "content": "x", "message_type": "image"})).await;
         assert!(ana.expect("error").await["message"].as_str().unwrap().contains("REST"));
-        // The largest message is served, a larger one ends the session with 1009.
+        // The largest message is accepted; a larger one ends the session with 1009.
         let padding = "x".repeat(64 * 1024 - 30);
         ana.send_raw(Message::text(format!("{{\"type\":\"ping\",\"x\":\"{padding}\"}}"))).await;
         assert_eq!(ana.expect("pong").await["timestamp"], Value::Null);

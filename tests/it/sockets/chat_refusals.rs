@@ -1,4 +1,4 @@
-//! Who does not come in, and how each learns of it.
+//! Refused chat sockets, and how each learns of it.
 
 use crate::support::{SECRET, Server, Socket};
 use pregon::access::token::Tokens;
@@ -10,7 +10,7 @@ async fn server() -> Server {
     Server::builder().seed(4, 2, 2).set("PREGON_SHARDS", 2).start().await
 }
 
-/// The one error frame a refused socket hears, and its close code.
+/// The only frame of a refused socket, an error, and its close code.
 async fn refusal(server: &Server, path: &str) -> (String, u16) {
     let mut socket = Socket::open(server, path).await;
     let error = socket.next_json().await;
@@ -58,7 +58,7 @@ async fn an_outsider_leaves_no_trace_of_presence() {
     let mut ana = server.join(0, 0).await;
     refusal(&server, &chat(&server, &server.fixture.users[3].token)).await;
     let mut beto = server.join(0, 1).await;
-    // They come by the room's home shard, in their own time: the first of each is the only one.
+    // They arrive through the room's home shard at any time; the first of each kind is the only one.
     for (socket, other) in [(&mut ana, 1), (&mut beto, 0)] {
         assert_eq!(socket.expect("user_status").await["user_id"], server.fixture.users[other].id);
         assert_eq!(socket.until_pong().await, [serde_json::Value::Null; 0]);
@@ -128,7 +128,8 @@ async fn paths_and_requests_that_are_no_chat_socket() {
 #[tokio::test]
 async fn every_spelling_of_a_room_is_the_same_room() {
     let server = server().await;
-    let (room, token) = (&server.fixture.rooms[0].id, &server.fixture.users[1].token);
+    let room = &server.fixture.rooms[0].id;
+    let token = &server.fixture.users[1].token;
     let mut ana = server.join(0, 0).await;
     for spelling in [room.clone(), room.to_uppercase(), room.replace('-', "")] {
         for end in ["/", ""] {
@@ -156,7 +157,7 @@ async fn frames_in_the_handshakes_packet_are_heard() {
     let frame = br#"{"type":"chat_message","content":"early"}"#;
     packet.extend_from_slice(&[0x81, 0x80 | u8::try_from(frame.len()).unwrap(), 0, 0, 0, 0]);
     packet.extend_from_slice(frame);
-    // And the beginning of one more, whose end comes later.
+    // And the start of one more frame, which is finished later.
     let late = br#"{"type":"chat_message","content":"late"}"#;
     packet.extend_from_slice(&[0x81, 0x80 | u8::try_from(late.len()).unwrap(), 0, 0, 0, 0]);
     packet.extend_from_slice(&late[..20]);
@@ -196,7 +197,7 @@ async fn tokens_never_reach_the_log() {
     }
 }
 
-/// A page that opens sockets in a loop gets one a second and keeps the newest eight; nobody else waits for it.
+/// A page that opens sockets in a loop gets one per second and keeps the newest eight; nobody else waits for it.
 #[tokio::test]
 async fn sockets_that_are_opened_in_a_loop_are_held_back_and_the_oldest_go() {
     let server = Server::builder().seed(3, 1, 2).set("PREGON_SHARDS", 2).set("PREGON_RATE_LIMITS", "on").start().await;
@@ -220,7 +221,8 @@ async fn sockets_that_are_opened_in_a_loop_are_held_back_and_the_oldest_go() {
 #[tokio::test]
 async fn of_feeds_and_sockets_for_notifications_the_newest_32_stay() {
     let server = Server::builder().seed(1, 0, 0).set("PREGON_SHARDS", 2).set("PREGON_RATE_LIMITS", "on").start().await;
-    let (mut feeds, mut bells) = (Vec::new(), Vec::new());
+    let mut feeds = Vec::new();
+    let mut bells = Vec::new();
     for _ in 0..33 {
         feeds.push(server.feed(0).await);
         bells.push(server.notifications(0).await);
@@ -248,8 +250,9 @@ async fn a_bounded_number_of_handshakes_is_held_and_none_when_the_server_stops()
         connection
     };
     let began = std::time::Instant::now();
-    let (mut held, mut answer) = (Vec::new(), vec![0; 4096]);
-    // The first one passes, and some more with the seconds that this takes.
+    let mut held = Vec::new();
+    let mut answer = vec![0; 4096];
+    // The first one passes, and one more for each second that this takes.
     let mut refused = loop {
         let is_one_more = held.len() > 33;
         held.push(open().await);
@@ -272,7 +275,7 @@ async fn a_bounded_number_of_handshakes_is_held_and_none_when_the_server_stops()
     assert_eq!(server.exit_code(), Some(0));
 }
 
-/// A page of another name that leads to this machine is no page of this server's.
+/// A page from another name that points at this machine is not one of this server's pages.
 #[tokio::test]
 async fn a_server_on_this_machine_answers_to_its_own_names() {
     let server = server().await;

@@ -1,4 +1,4 @@
-//! What a message may say and be called, by socket and by REST, and what is left of one that was deleted.
+//! Which texts and names a message may have, by socket and by REST, and what remains of a deleted one.
 
 use crate::support::{Server, Socket};
 use serde_json::{Value, json};
@@ -20,7 +20,8 @@ async fn say(socket: &mut Socket, frame: Value) -> Value {
 #[tokio::test]
 async fn an_answer_keeps_nothing_of_a_message_that_was_deleted() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let secret = say(&mut ana, json!({"type": "chat_message", "content": "secreto"})).await;
     beto.expect("chat_message").await;
     let answer = say(&mut beto, json!({"type": "chat_message", "content": "sí", "reply_to": secret["id"]})).await;
@@ -47,13 +48,14 @@ async fn an_answer_keeps_nothing_of_a_message_that_was_deleted() {
 #[tokio::test]
 async fn a_message_is_told_with_the_name_its_sender_gave_it() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     let named = |content: &str| json!({"type": "chat_message", "content": content, "client_id": "c-\"1\""});
     ana.send(named("uno")).await;
     let echo = ana.expect("chat_message").await;
     assert_eq!(echo["client_id"], "c-\"1\"");
     assert_eq!(beto.expect("chat_message").await, echo, "one frame for all");
-    // Said again: only its sender hears, and knows which.
+    // Sent again: only its sender is told, with the name.
     ana.send(named("uno")).await;
     let again = ana.expect("chat_message").await;
     assert_eq!((&again["client_id"], &again["message"]["id"]), (&json!("c-\"1\""), &echo["message"]["id"]));
@@ -78,7 +80,7 @@ async fn an_error_names_what_it_is_about() {
         assert_eq!(error["client_id"], told, "{error}");
         assert_eq!(error.get("client_id").is_some(), !told.is_null());
     }
-    // What cannot be a name is an error, not a message without one: its repetition would be stored twice.
+    // An invalid name is an error and not a message without a name, whose repetition would be stored twice.
     for bad in [json!(5), json!(""), json!("ñ".repeat(33)), json!(["c"]), json!(true)] {
         ana.send(json!({"type": "chat_message", "content": "x", "client_id": bad})).await;
         let error = ana.expect("error").await;
@@ -87,7 +89,7 @@ async fn an_error_names_what_it_is_about() {
         let (status, answer) = server.rest("POST", &path(&server, "send_message/"), 0, body).await;
         assert_eq!(status, 400, "{bad}: {answer}");
     }
-    // A refusal that the database speaks.
+    // A refusal that comes from the database.
     server.execute("DELETE FROM chat_participants", &[]).await;
     ana.send(json!({"type": "chat_message", "content": "x", "client_id": "c-2"})).await;
     assert_eq!(ana.expect("error").await["client_id"], "c-2");
@@ -96,7 +98,8 @@ async fn an_error_names_what_it_is_about() {
 #[tokio::test]
 async fn half_an_emoji_reaches_nobody() {
     let server = server().await;
-    let (mut ana, mut beto) = (server.join(0, 0).await, server.join(0, 1).await);
+    let mut ana = server.join(0, 0).await;
+    let mut beto = server.join(0, 1).await;
     for frame in [
         r#"{"type":"signal","data":"\ud83d","echo":true}"#,
         r#"{"type":"signal","data":{"\ude00":[1]}}"#,
@@ -114,7 +117,7 @@ async fn half_an_emoji_reaches_nobody() {
     assert_eq!(notifications.until_pong().await, [Value::Null; 0]);
 }
 
-/// The same texts, by socket and by REST.
+/// The same texts by socket and by REST.
 #[tokio::test]
 async fn both_ways_take_the_same_texts() {
     let server = server().await;

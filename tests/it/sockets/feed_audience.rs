@@ -1,4 +1,4 @@
-//! Who hears of a post and who does not, and how that changes on open sockets.
+//! Who receives a post and who does not, and how that changes on open sockets.
 
 use crate::support::{Server, Socket};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn at(post: &Value, rest: &str) -> String {
     format!("/api/posts/{}/{rest}", post["id"].as_str().unwrap())
 }
 
-/// A socket that has heard nothing but what is named, in this order.
+/// Asserts that a socket received only these frames, in this order.
 async fn heard(socket: &mut Socket, expected: &[(&str, &Value)]) {
     let frames = socket.until_pong().await;
     let id =
@@ -49,7 +49,7 @@ async fn followers_friends_and_the_author_hear_a_post_and_nobody_else_does() {
             feeds.push(server.feed(user).await);
         }
         let mut second_tab = server.feed(BETO).await;
-        // Dora follows Beto, which says nothing about Ana.
+        // Dora follows Beto, which does not concern Ana.
         server.follow(DORA, BETO).await;
         let post = server.publish(ANA, "hola").await;
         for feed in &mut feeds[..3] {
@@ -57,7 +57,7 @@ async fn followers_friends_and_the_author_hear_a_post_and_nobody_else_does() {
         }
         heard(&mut second_tab, &[("new_post", &post)]).await;
         heard(&mut feeds[3], &[]).await;
-        // Caro befriended Ana: it goes both ways.
+        // Caro befriended Ana, in both directions.
         let answer = server.publish(CARO, "hola tú").await;
         heard(&mut feeds[0], &[("new_post", &answer)]).await;
         heard(&mut feeds[1], &[]).await;
@@ -68,7 +68,8 @@ async fn followers_friends_and_the_author_hear_a_post_and_nobody_else_does() {
 async fn a_private_post_is_its_authors_alone() {
     for server in servers().await {
         server.follow(BETO, ANA).await;
-        let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
+        let mut ana = server.feed(ANA).await;
+        let mut beto = server.feed(BETO).await;
         let body = json!({"content": "para mí", "is_public": false});
         let post = server.done("POST", "/api/posts/", ANA, Some(body)).await;
         server.done("PATCH", &at(&post, ""), ANA, Some(json!({"content": "solo para mí"}))).await;
@@ -80,12 +81,13 @@ async fn a_private_post_is_its_authors_alone() {
     }
 }
 
-/// Who saw it loses it, who may see it now gets it; its author's page keeps it all along.
+/// Users who lose sight of the post drop it, users who gain sight of it get it, and its author's page always keeps it.
 #[tokio::test]
 async fn a_post_that_changes_sides_goes_and_comes() {
     for server in servers().await {
         server.follow(BETO, ANA).await;
-        let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
+        let mut ana = server.feed(ANA).await;
+        let mut beto = server.feed(BETO).await;
         let post = server.publish(ANA, "hola").await;
         for is_public in [false, false, true] {
             server.done("PATCH", &at(&post, ""), ANA, Some(json!({"is_public": is_public}))).await;
@@ -117,7 +119,8 @@ async fn follows_take_effect_on_open_sockets() {
 #[tokio::test]
 async fn a_friend_who_also_follows_hears_until_both_are_over() {
     for server in servers().await {
-        let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
+        let mut ana = server.feed(ANA).await;
+        let mut beto = server.feed(BETO).await;
         befriend(&server, BETO, ANA).await;
         let first = server.publish(ANA, "friends").await;
         server.follow(BETO, ANA).await;
@@ -140,9 +143,10 @@ async fn a_feed_that_closes_leaves_nothing_behind() {
         server.follow(BETO, ANA).await;
         server.follow(BETO, CARO).await;
         for _ in 0..3 {
-            let (beto, second_tab) = (server.feed(BETO).await, server.feed(BETO).await);
+            let beto = server.feed(BETO).await;
+            let second_tab = server.feed(BETO).await;
             server.wait_for_metric("pregon_feed_sessions", |sessions| sessions == 2.0).await;
-            // Two authors and the user's own, on one shard or on two.
+            // Two authors and the user's own feed, on one shard or on two.
             server.wait_for_metric("pregon_feed_subscriptions", |entries| entries == 3.0 || entries == 6.0).await;
             beto.close().await;
             second_tab.close().await;
@@ -154,16 +158,19 @@ async fn a_feed_that_closes_leaves_nothing_behind() {
     }
 }
 
-/// The sockets of somebody who was deactivated end, though feeds outlive their token.
+/// The sockets of a deactivated user end, although feeds outlive their token.
 #[tokio::test]
 async fn a_deactivated_users_sockets_end() {
     let server =
         Server::builder().seed(3, 0, 0).set("PREGON_SHARDS", 2).set("PREGON_ACTIVE_CHECK_SECONDS", 1).start().await;
-    let (mut ana, mut beto) = (server.feed(ANA).await, server.feed(BETO).await);
-    let (mut beto_too, mut notifications) = (server.feed(BETO).await, server.notifications(BETO).await);
+    let mut ana = server.feed(ANA).await;
+    let mut beto = server.feed(BETO).await;
+    let mut beto_too = server.feed(BETO).await;
+    let mut notifications = server.notifications(BETO).await;
     let post = server.publish(ANA, "hola").await;
     heard(&mut ana, &[("new_post", &post)]).await;
-    let (mut on_post, mut anas_on_post) = (server.on_post(&post, BETO).await, server.on_post(&post, ANA).await);
+    let mut on_post = server.on_post(&post, BETO).await;
+    let mut anas_on_post = server.on_post(&post, ANA).await;
     let id = server.fixture.users[BETO].id.replace('-', "");
     assert_eq!(server.execute("UPDATE users SET is_active = 0 WHERE id = ?", &[&id]).await, 1);
     for socket in [&mut beto, &mut beto_too, &mut notifications, &mut on_post] {
@@ -173,8 +180,8 @@ async fn a_deactivated_users_sockets_end() {
     heard(&mut anas_on_post, &[]).await;
 }
 
-/// A feed that comes back within seconds asks SQLite for nothing, and misses nothing that changed meanwhile. Other
-/// databases are asked each time: others write there.
+/// A feed that reconnects within seconds does not query SQLite, and misses no change made meanwhile. Other databases
+/// are queried each time, because other programs write there.
 #[tokio::test]
 async fn a_feed_that_comes_back_asks_for_no_list_and_hears_whom_it_should() {
     for server in servers().await {

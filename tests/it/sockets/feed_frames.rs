@@ -12,7 +12,7 @@ const ANA: usize = 0;
 const BETO: usize = 1;
 const CARO: usize = 2;
 
-/// Beto follows Ana; Caro follows nobody. The behaviour is the same whatever the number of shards.
+/// Beto follows Ana; Caro follows nobody. The behaviour is the same for any number of shards.
 async fn servers() -> Vec<Server> {
     let mut servers = Vec::new();
     for shards in [1, 4] {
@@ -33,7 +33,7 @@ fn at(post: &Value, rest: &str) -> String {
     format!("/api/posts/{}/{rest}", post["id"].as_str().unwrap())
 }
 
-/// A post of Ana's that both feeds have heard of.
+/// A post of Ana that both feeds have received.
 async fn post_heard_by(server: &Server, feeds: &mut [&mut Socket]) -> Value {
     let post = server.publish(ANA, "hola").await;
     for feed in feeds {
@@ -120,7 +120,7 @@ async fn comments_and_shares_move_the_counters_of_the_whole_post() {
     }
 }
 
-/// Twenty comments as fast as they can be written: far fewer frames, the last of them with the final count.
+/// Twenty comments as fast as they can be written make far fewer frames, and the last one has the final count.
 #[tokio::test]
 async fn post_updated_is_thinned_out_and_right_in_the_end() {
     let server = Server::builder().seed(12, 0, 0).set("PREGON_SHARDS", 2).start().await;
@@ -153,8 +153,8 @@ async fn one_setting_brings_post_updated_after_reactions() {
     assert_eq!(ana.expect("post_updated").await["post"]["likes_count"], 1);
 }
 
-/// Many people react at once: the first ten are told at once, then one in a tenth of a second, and in the end the counts
-/// are right.
+/// Many people react at once: the first ten reactions are sent at once, then one per tenth of a second, and the final
+/// counts are right.
 #[tokio::test]
 async fn a_burst_of_reactions_is_thinned_out_and_right_in_the_end() {
     let people = 60;
@@ -170,7 +170,8 @@ async fn a_burst_of_reactions_is_thinned_out_and_right_in_the_end() {
     let likes = (2..people + 2).map(|user| server.done("POST", &path, user, like()));
     futures_util::future::join_all(likes).await;
     for socket in [&mut beto, &mut on_post] {
-        let (mut frames, mut last) = (0, 0);
+        let mut frames = 0;
+        let mut last = 0;
         while last < people as u64 {
             let frame = socket.expect("post_reaction").await;
             let likes = frame["reaction_data"]["likes_count"].as_u64().unwrap();
@@ -182,7 +183,7 @@ async fn a_burst_of_reactions_is_thinned_out_and_right_in_the_end() {
         assert_eq!(socket.until_pong().await, [Value::Null; 0]);
     }
     assert!(server.metric("pregon_frames_coalesced_total").await > 0.0);
-    // What Ana was not told at once she finds in her list.
+    // Notifications that Ana did not receive at once are in her list.
     let first = ana.expect("notification").await;
     assert_eq!(first["notification"]["notification_type"], "like");
     let unread = server.done("GET", "/api/notifications/unread-count/", ANA, None).await;
@@ -207,17 +208,18 @@ async fn pings_are_answered_and_everything_else_ignored() {
     }
 }
 
-/// Ana publishes one post after the other while feeds are being opened: whoever was greeted before a post was begun
-/// hears it, though whom the user hears is read only after the greeting.
+/// Ana publishes one post after the other while feeds are opened: a feed that was greeted before a post was begun
+/// receives it, although the user's authors are read only after the greeting.
 #[tokio::test]
 async fn nothing_committed_after_the_greeting_is_missed() {
     const FEEDS: usize = 60;
     for shards in [1, 4] {
         let server = Server::builder().seed(400, 0, 0).set("PREGON_SHARDS", shards).start().await;
         server.seed_follows((1..=FEEDS).flat_map(|user| (0..400).map(move |other| (user, other)))).await;
-        let (begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let begun = AtomicUsize::new(0);
+        let is_over = AtomicBool::new(false);
         let publish = async {
-            // The last one is begun when all have been greeted.
+            // The last one is begun after all were greeted.
             let mut is_last = false;
             while !is_last {
                 is_last = is_over.load(Ordering::SeqCst);
@@ -226,7 +228,8 @@ async fn nothing_committed_after_the_greeting_is_missed() {
             }
             begun.load(Ordering::SeqCst)
         };
-        let (server, begun) = (&server, &begun);
+        let server = &server;
+        let begun = &begun;
         let open = async {
             let feeds = (1..=FEEDS).map(|user| async move {
                 let feed = server.feed(user).await;

@@ -1,4 +1,4 @@
-//! Who does not get a feed, post or notification socket, and when those who have one must go.
+//! Refused feed, post and notification sockets, and when open ones must end.
 
 use crate::support::{SECRET, Server, Socket};
 use pregon::access::token::Tokens;
@@ -18,7 +18,7 @@ async fn private_post(server: &Server) -> Value {
     server.done("POST", "/api/posts/", ANA, Some(body)).await
 }
 
-/// The whole answer to a handshake: its head and what follows.
+/// The whole answer to a handshake: its head and all that follows.
 async fn raw_answer(server: &Server, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut socket = tokio::net::TcpStream::connect(server.address()).await.unwrap();
@@ -37,7 +37,8 @@ async fn raw_answer(server: &Server, path: &str) -> String {
 async fn a_token_that_is_wrong_in_any_way_is_403_before_the_socket() {
     let server = server().await;
     let tokens = Tokens::new(SECRET.as_bytes());
-    let (now, ana) = (Timestamp::now(), server.fixture.users[ANA].id.parse().unwrap());
+    let now = Timestamp::now();
+    let ana = server.fixture.users[ANA].id.parse().unwrap();
     let expired = tokens.issue_access(ana, now.plus_seconds(-4000));
     let foreign = Tokens::new(b"some other secret, as long as it is").issue_access(ana, now);
     let unknown = tokens.issue_access(UserId::fresh(), now);
@@ -57,13 +58,13 @@ async fn a_token_that_is_wrong_in_any_way_is_403_before_the_socket() {
     }
 }
 
-/// Nobody is turned away for good because the database did not answer.
+/// Nobody is refused for good because the database did not answer.
 #[tokio::test]
 async fn a_handshake_without_a_database_is_503_and_says_when_to_come_again() {
     let server = server().await;
     let post = server.publish(ANA, "hola").await;
     server.execute("ALTER TABLE users RENAME TO away", &[]).await;
-    // Nobody in a cache: not seen before.
+    // Users in no cache, because they were not seen before.
     for what in ["feed".to_owned(), "notifications".to_owned(), format!("post/{}", post["id"].as_str().unwrap())] {
         let path = server.socket_path(&what, BETO);
         let answer = raw_answer(&server, &path).await;
@@ -106,7 +107,8 @@ async fn every_spelling_of_a_path_is_the_same_socket() {
     let server = server().await;
     server.follow(BETO, ANA).await;
     let post = server.publish(ANA, "hola").await;
-    let (id, token) = (post["id"].as_str().unwrap(), &server.fixture.users[BETO].token);
+    let id = post["id"].as_str().unwrap();
+    let token = &server.fixture.users[BETO].token;
     let mut sockets = Vec::new();
     for spelling in [id.to_owned(), id.to_uppercase(), id.replace('-', "")] {
         for end in ["/", ""] {
@@ -146,8 +148,8 @@ async fn pages_of_other_origins_are_refused() {
     }
 }
 
-/// With no grace, sockets on posts end a few seconds after their token; feeds and notifications, whose pages cannot get a
-/// fresh one, live on, unless one setting says that they do not.
+/// Without grace, sockets on posts end a few seconds after their token. Feeds and notifications, whose pages cannot get
+/// a fresh one, live on unless a setting ends them, too.
 #[tokio::test]
 async fn an_expired_token_ends_sockets_on_posts_alone() {
     for strict in ["off", "on"] {
@@ -159,7 +161,8 @@ async fn an_expired_token_ends_sockets_on_posts_alone() {
             .await;
         let post = server.publish(ANA, "hola").await;
         let tokens = Tokens::new(SECRET.as_bytes());
-        let (user, now) = (server.fixture.users[ANA].id.parse().unwrap(), Timestamp::now());
+        let user = server.fixture.users[ANA].id.parse().unwrap();
+        let now = Timestamp::now();
         let token = tokens.issue_access_for(user, now, 3);
         let open = |what: String| {
             let path = format!("/ws/{what}/?token={token}");

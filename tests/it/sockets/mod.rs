@@ -1,4 +1,4 @@
-//! What sockets say and hear, whatever the database and whichever way frames leave.
+//! The frames of sockets, with any database and any way of sending.
 
 mod chat_endings;
 mod chat_frames;

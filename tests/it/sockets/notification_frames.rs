@@ -1,4 +1,4 @@
-//! Every frame of a notification socket, both ways, on one shard and on several.
+//! Every frame of a notification socket in both directions, on one shard and on several.
 
 use crate::support::{Server, Socket};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn servers() -> Vec<Server> {
     servers
 }
 
-/// The notification that Ana gets next, on both her tabs.
+/// The next notification of Ana, on both her tabs.
 async fn told(tabs: &mut [Socket]) -> Value {
     let mut told = Value::Null;
     for tab in tabs {
@@ -62,7 +62,7 @@ async fn what_concerns_a_user_is_told_to_all_the_users_tabs() {
         assert!(told(&mut tabs).await["message"].as_str().unwrap().ends_with("dijo ¡Golazo! a tu publicación"));
         server.done("POST", &path("share/"), BETO, Some(json!({}))).await;
         assert_eq!(told(&mut tabs).await["notification_type"], "share");
-        // What one does oneself is told to nobody, and who caused it hears nothing.
+        // Users are not notified of their own actions, and the user who caused a notification receives nothing.
         server.done("POST", &path("react/"), ANA, Some(json!({"reaction_type": "like"}))).await;
         for socket in tabs.iter_mut().chain([&mut beto]) {
             assert_eq!(socket.until_pong().await, [Value::Null; 0]);
@@ -78,7 +78,7 @@ async fn what_one_tab_reads_all_tabs_hear_of() {
         server.follow(BETO, ANA).await;
         let id = told(&mut tabs).await["id"].clone();
         let read = json!({"type": "mark_read", "notification_id": id});
-        // Somebody else's, an unknown one, and none at all.
+        // Somebody else's notification, an unknown one, and no id at all.
         beto.send(read.clone()).await;
         for bad in [json!(uuid::Uuid::new_v4()), json!("nonsense"), json!(5), Value::Null] {
             tabs[0].send(json!({"type": "mark_read", "notification_id": bad})).await;
@@ -91,7 +91,7 @@ async fn what_one_tab_reads_all_tabs_hear_of() {
         }
         let list = server.done("GET", "/api/notifications/", ANA, None).await;
         assert_eq!(list["results"][0]["is_read"], true);
-        // Once is enough; the other spelling is the same notification.
+        // Reading it once is enough; the other spelling names the same notification.
         tabs[1].send(read).await;
         let hex = id.as_str().unwrap().replace('-', "").to_uppercase();
         tabs[1].send(json!({"type": "mark_read", "notification_id": hex})).await;
@@ -149,7 +149,7 @@ async fn what_is_taken_back_leaves_the_bell() {
         let list = async || server.done("GET", "/api/notifications/", ANA, None).await;
         let unread =
             async || server.done("GET", "/api/notifications/unread-count/", ANA, None).await["unread_count"].clone();
-        // Another reaction is the same notification in other words.
+        // Another reaction changes the text of the same notification.
         react("golazo").await;
         for tab in &mut tabs {
             let changed = tab.expect("notification_updated").await["notification"].clone();
@@ -169,7 +169,7 @@ async fn what_is_taken_back_leaves_the_bell() {
             assert_eq!(tab.expect("notification_deleted").await, gone(&second["id"], 0));
         }
         assert_eq!((unread().await, list().await["count"].clone()), (json!(0), json!(0)));
-        // A post takes with it what was told of it.
+        // A deleted post takes its notifications with it.
         react("like").await;
         let again = server.done("GET", "/api/notifications/", ANA, None).await["results"][0]["id"].clone();
         tabs[0].expect("notification_updated").await;
@@ -192,7 +192,7 @@ async fn pings_are_answered_and_bad_frames_ignored() {
     }
 }
 
-/// Everybody new follows `sos`, who hears of it as of every follower.
+/// Every new user follows `sos`, who is notified as of any follower.
 #[tokio::test]
 async fn who_registers_follows_the_helpers_and_they_are_told() {
     let server = Server::builder().seed(2, 0, 0).start().await;

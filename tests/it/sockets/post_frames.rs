@@ -19,7 +19,8 @@ async fn servers() -> Vec<Server> {
 /// A post of Ana's, with Ana and Beto on it.
 async fn open_post(server: &Server) -> (Value, Socket, Socket) {
     let post = server.publish(ANA, "hola").await;
-    let (ana, beto) = (server.on_post(&post, ANA).await, server.on_post(&post, BETO).await);
+    let ana = server.on_post(&post, ANA).await;
+    let beto = server.on_post(&post, BETO).await;
     (post, ana, beto)
 }
 
@@ -31,7 +32,7 @@ fn at_comment(comment: &Value, rest: &str) -> String {
     format!("/api/posts/comments/{}/{rest}", comment["id"].as_str().unwrap())
 }
 
-/// The next frame of a type; `post_updated` may come between at any time.
+/// The next frame of a type; `post_updated` may come in between at any time.
 async fn next(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let frame = socket.next_json().await;
@@ -42,7 +43,7 @@ async fn next(socket: &mut Socket, kind: &str) -> Value {
     }
 }
 
-/// Both hear the same frame.
+/// Both receive the same frame.
 async fn both(ana: &mut Socket, beto: &mut Socket, kind: &str) -> Value {
     let frame = next(ana, kind).await;
     assert_eq!(next(beto, kind).await, frame);
@@ -78,7 +79,7 @@ async fn comments_come_are_edited_liked_and_go() {
             assert_eq!(both(&mut ana, &mut beto, "comment_deleted").await, expected, "parents first");
         }
         assert_eq!(elsewhere.until_pong().await, [Value::Null; 0], "another post's sockets hear nothing");
-        // Feeds hear of comments by the post's counters alone.
+        // Feeds learn of comments only by the post's counters.
         loop {
             let frame = feed.expect("post_updated").await;
             if frame["post"]["comments_count"] == 0 {
@@ -88,7 +89,7 @@ async fn comments_come_are_edited_liked_and_go() {
     }
 }
 
-/// A page that keeps the last frame alone must have had the time to look at the comment.
+/// A page that keeps only the last frame must have time to show the comment first.
 #[tokio::test]
 async fn the_post_as_it_is_comes_a_while_behind_the_comment_that_changed_it() {
     for server in servers().await {
@@ -96,7 +97,8 @@ async fn the_post_as_it_is_comes_a_while_behind_the_comment_that_changed_it() {
         let mut feed = server.feed(ANA).await;
         for number in 1..=3 {
             let body = json!({"content": format!("comment {number}")});
-            let (path, comment) = (at(&post, "comments/"), ana.expect("new_comment"));
+            let path = at(&post, "comments/");
+            let comment = ana.expect("new_comment");
             tokio::join!(server.done("POST", &path, CARO, Some(body)), comment);
             let came = std::time::Instant::now();
             let count = ana.expect("post_updated").await["post"]["comments_count"].clone();
@@ -136,20 +138,21 @@ async fn edits_counters_and_the_end() {
     }
 }
 
-/// Comments of a post that was deleted while its counters were being read bring it back to nobody.
+/// Comments on a post that is deleted while its counters are being read do not bring it back.
 #[tokio::test]
 async fn a_deleted_post_does_not_come_back() {
     for server in servers().await {
         for _ in 0..10 {
             let post = server.publish(ANA, "brief").await;
-            let (mut beto, mut feed) = (server.on_post(&post, BETO).await, server.feed(ANA).await);
+            let mut beto = server.on_post(&post, BETO).await;
+            let mut feed = server.feed(ANA).await;
             for _ in 0..2 {
                 server.done("POST", &at(&post, "comments/"), BETO, Some(json!({"content": "x"}))).await;
             }
             server.done("DELETE", &at(&post, ""), ANA, None).await;
             next(&mut feed, "post_deleted").await;
             while beto.next_json().await["type"] != "post_deleted" {}
-            // Whatever was under way has an answer by the time a later read has one.
+            // When a later read has its answer, every earlier one has, too.
             let mark = server.publish(ANA, "mark").await;
             server.done("POST", &at(&mark, "comments/"), BETO, Some(json!({"content": "x"}))).await;
             assert_eq!(feed.expect("new_post").await["post"]["id"], mark["id"]);
@@ -159,7 +162,7 @@ async fn a_deleted_post_does_not_come_back() {
     }
 }
 
-/// More comments than one write deletes go before their post, and nothing comes of it behind its end.
+/// A post with more comments than one write deletes is deleted after them, and no frame of it follows its end.
 #[tokio::test]
 async fn a_post_with_many_comments_goes_as_a_whole() {
     let server = Server::builder().seed(4, 0, 0).start().await;

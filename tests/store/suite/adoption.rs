@@ -1,4 +1,4 @@
-//! Rows that another program has added get their places in their topics' order, once.
+//! Rows that another program added get their places in their topics' order, once.
 
 use crate::support::{World, committed, sent};
 use pregon::domain::chat::event::ChatEvent;
@@ -13,7 +13,7 @@ async fn adopt(world: &World, row: Addition) -> Outcome {
     world.store.request(UserId::default(), Intent::Adopt(row)).await
 }
 
-/// To the rule a row is a row, whoever wrote it.
+/// The rule treats all rows alike, whoever wrote them.
 pub async fn a_row_that_is_there_gets_one_place(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
     let message = sent(&world.write(users[0], room, crate::support::send("hola")).await);
@@ -67,7 +67,7 @@ pub async fn what_is_gone_or_elsewhere_gets_none(world: World) {
     assert!(world.take_events().is_empty());
 }
 
-/// Many ask for many rows at once, each row more than once: as nodes do that find them at the same time.
+/// Many ask for many rows at once, each row more than once, as nodes that find them at the same time do.
 pub async fn of_many_who_ask_one_is_first(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! Comments and replies: nested, counted, edited, liked, deleted with their answers.
+//! Comments and replies: nested, counted, edited, liked, deleted with their replies.
 
 use crate::support::{FIRST_PAGE, World, committed, post_change, post_event, refusal};
 use pregon::domain::feed::comment::{Comment, NewComment};
@@ -35,7 +35,8 @@ pub async fn comments_are_nested_counted_and_paged(world: World) {
     assert_eq!(contents(&read.comments[1].replies), ["respuesta 0", "respuesta 1", "respuesta 2"], "the first three");
     assert_eq!((read.comments[1].replies_count, read.comments[0].replies_count), (4, 1));
     let depth = |comment: &Comment| {
-        let (mut shown, mut levels) = (comment, 0);
+        let mut shown = comment;
+        let mut levels = 0;
         while let [reply] = &shown.replies[..] {
             assert_eq!((reply.parent, reply.post, reply.user.id), (Some(shown.id), post, ana));
             (shown, levels) = (reply, levels + 1);
@@ -59,7 +60,8 @@ pub async fn comments_are_nested_counted_and_paged(world: World) {
 
 pub async fn a_comment_needs_an_open_post_and_a_parent_on_it(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let closed = NewPost { allow_comments: false, ..NewPost::text("x".into()) };
     let closed = world.publish_new(ana, closed).await;
     let elsewhere = world.comment(beto, other, None, "allí").await;
@@ -109,11 +111,12 @@ pub async fn deleting_a_comment_takes_its_answers(world: World) {
     assert_eq!((read.comments_count, contents(&read.comments)), (1, vec!["otra"]));
 }
 
-/// Wide, deep and mixed trees with more answers than one write deletes: each write takes some, nothing dangles, counters
-/// are right in between, and the comment itself goes last.
+/// Wide, deep and mixed trees with more replies than one write deletes. Each write deletes some, nothing dangles, the
+/// counters are right in between, and the comment itself is deleted last.
 pub async fn a_comment_with_many_answers_goes_in_several_writes(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (post, most) = (world.publish(ana, "hola").await, limits::COMMENTS_DELETED_MAX);
+    let post = world.publish(ana, "hola").await;
+    let most = limits::COMMENTS_DELETED_MAX;
     let wrong = "SELECT count(*) FROM comments AS one WHERE replies_count <> \
         (SELECT count(*) FROM comments WHERE parent_id = one.id)";
     let number = async |query: &str| world.backend.number(query).await as u64;
@@ -142,7 +145,8 @@ pub async fn a_comment_with_many_answers_goes_in_several_writes(world: World) {
         world.feed(ana, Action::LikeComment { post, comment: all[all.len() - 1] }).await;
         let kept = world.comment(beto, post, None, "otra").await;
         let before = number("SELECT count(*) FROM comments").await;
-        let (mut gone, mut writes) = (Vec::new(), 0);
+        let mut gone = Vec::new();
+        let mut writes = 0;
         while !gone.contains(&root) {
             let outcome = world.feed(ana, Action::DeleteComment { post, comment: root }).await;
             let PostChange::CommentsDeleted { comments, user, comments_count } = post_change(committed(&outcome))
@@ -167,11 +171,13 @@ pub async fn a_comment_with_many_answers_goes_in_several_writes(world: World) {
     }
 }
 
-/// What is one's own can be taken away though the post has become private; nothing else can be done or learned.
+/// Users can remove their own likes and comments from a post that has become private; they can do or learn nothing
+/// else.
 pub async fn ones_own_comes_back_from_a_private_post(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
     let post = world.publish(ana, "hola").await;
-    let (mine, liked) = (world.comment(beto, post, None, "mía").await, world.comment(ana, post, None, "suya").await);
+    let mine = world.comment(beto, post, None, "mía").await;
+    let liked = world.comment(ana, post, None, "suya").await;
     let unliked = world.comment(ana, post, None, "otra").await;
     for action in
         [Action::LikeComment { post, comment: liked }, Action::React { post, reaction: PostReactionType::Like }]
@@ -241,7 +247,8 @@ pub async fn comments_of_many_at_once_add_up(world: World) {
 
 pub async fn a_comment_is_edited_by_its_author(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let comment = world.comment(beto, post, None, "uno").await;
     let edit = |post| Action::EditComment { post, comment, content: "dos".into() };
     assert_eq!(refusal(&world.feed(ana, edit(post)).await), Refusal::NotAuthor);
@@ -257,7 +264,8 @@ pub async fn likes_of_comments_count_once(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
     let post = world.publish(ana, "hola").await;
     let comment = world.comment(beto, post, None, "uno").await;
-    let (like, unlike) = (Action::LikeComment { post, comment }, Action::UnlikeComment { post, comment });
+    let like = Action::LikeComment { post, comment };
+    let unlike = Action::UnlikeComment { post, comment };
     let told = |outcome: &Outcome| match post_change(committed(outcome)) {
         PostChange::CommentLiked { likes_count, is_liked, user, .. } => (*likes_count, *is_liked, *user),
         other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! What the lane promises: order, sequences, twins, repetitions, bounds, closing.
+//! The lane's promises: order, sequences, twins, repetitions, bounds, closing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,7 +130,7 @@ pub async fn sessions_hear_of_refusals_and_repetitions_only(world: World) {
     world.submit(users[0], room, Action::Read { message: message.id });
     world.submit(users[0], room, named("eco", "k"));
     world.submit(users[0], room, named("eco", "k"));
-    // Silence on what clients try blindly; a reaction to nothing is told.
+    // No answer to what clients try blindly; a reaction to an unknown message is answered.
     world.submit(users[1], room, Action::Delete { message: message.id });
     world.submit(users[1], room, Action::React { message: unknown_message(), reaction: ReactionType::Like });
     world.settle().await;
@@ -175,7 +175,7 @@ pub async fn sequences_have_no_holes_across_refusals_and_restarts(mut world: Wor
 
 pub async fn a_full_lane_gives_the_write_back(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
-    // Far more than the lane can take in a moment: some come back, and every one that did not is answered.
+    // Far more than the lane can take at once: some writes come back, and every other one is answered.
     let writes = limits::LANE_WRITES_MAX * 20;
     let (answers, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
     let mut returned = 0;

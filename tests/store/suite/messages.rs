@@ -162,7 +162,8 @@ pub async fn reactions_toggle(world: World) {
     assert_eq!(refusal(&world.write(users[1], room, nowhere).await), Refusal::NoSuchMessage);
 }
 
-/// The newest few with their users, and how many there are of each type; what a viewer did counts whether shown or not.
+/// The newest few reactions with their users, and the number of each type. A viewer's own reaction counts even if it is
+/// not shown.
 pub async fn a_message_shows_its_newest_reactions(world: World) {
     let names: Vec<String> = (0..limits::MESSAGE_REACTIONS_SHOWN + 2).map(|number| format!("user{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -207,7 +208,7 @@ pub async fn a_message_shows_its_newest_reactions(world: World) {
     let Some(ChatEvent::Edited(edited)) = committed(&outcome).chat() else { panic!("{outcome:?}") };
     check(edited, None);
 
-    // One of the newest goes: one that was not shown takes its place, and nobody is left out any more but one.
+    // One of the newest is removed: an older one takes its place, and only one is still not shown.
     react(others[0].0, others[0].1).await;
     let read = world.store.message(users[1], room, message.id).await.unwrap().unwrap();
     assert_eq!(read.reactions[0].reaction_type, ReactionType::Sad);
@@ -248,7 +249,7 @@ pub async fn a_read_is_told_once_and_never_goes_back(world: World) {
     assert!(matches!(world.write(users[1], room, read).await, Outcome::Unchanged));
     assert_eq!(unread(1).await.1, at);
 
-    // One's own and deleted messages may be read, too; unknown ones not.
+    // A user's own and deleted messages may be marked as read; unknown ones may not.
     let own = Action::Read { message: message.id };
     world.write(users[0], room, Action::Delete { message: message.id }).await;
     committed(&world.write(users[0], room, own).await);
@@ -280,7 +281,7 @@ pub async fn mark_as_read_tells_the_newest_and_writes_all(mut world: World) {
     assert!(!world.store.message(users[1], room, own.id).await.unwrap().unwrap().is_read);
     assert!(matches!(world.write(users[1], room, Action::ReadAll).await, Outcome::Unchanged));
 
-    // Closing does what is left, so that this test need not wait for an idle moment.
+    // Closing writes the rest, so that this test need not wait for an idle moment.
     world.reopen().await;
     assert_eq!(world.backend.number("SELECT count(*) FROM message_reads").await, total as i64 - 1);
 }

@@ -1,4 +1,4 @@
-//! What every store does, whatever its database: each backend is one line, each claim a function.
+//! The behaviour of every store, whatever its database: each backend is a line, each claim a function.
 
 mod adoption;
 mod comments;

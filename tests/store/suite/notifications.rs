@@ -1,4 +1,4 @@
-//! Who is told of what, once, and how notifications are read and go.
+//! Who is notified of what, once, and how notifications are read and deleted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use pregon::domain::write::{Outcome, Refusal};
 use pregon::ids::{NotificationId, Topic, UserId};
 use pregon::limits;
 
-/// What came since the last look: recipient, type, words.
+/// The notifications since the last call: recipient, type, text.
 fn told(world: &World) -> Vec<(UserId, NotificationType, String)> {
     let came = world.take_notifications();
     came.iter().map(|one| (one.recipient, one.notification_type, one.message.clone())).collect()
@@ -42,7 +42,7 @@ pub async fn each_rule_tells_whom_it_should(world: World) {
     let references = References { post: Some(post), comment: Some(comment), friend_request: None };
     assert_eq!((came.len(), came[0].references, came[0].sender.id), (1, references, beto));
     assert_eq!(came[0].message, "beto Pérez comentó tu publicación");
-    // A reply tells the author of what it answers, and of a comment the author of the post; each person once.
+    // A reply notifies the author of the answered comment, a comment the author of the post; each person once.
     world.comment(caro, post, Some(comment), "dos").await;
     let mut heard = told(&world);
     heard.sort_by_key(|(recipient, ..)| *recipient != beto);
@@ -86,7 +86,7 @@ pub async fn nobody_is_told_of_their_own_doing(world: World) {
     world.feed(ana, Action::Share { post, message: String::new() }).await;
     let comment = world.comment(ana, post, None, "uno").await;
     world.comment(ana, post, Some(comment), "dos").await;
-    // What is taken back, or not allowed, is not told either.
+    // Nothing is notified that is taken back or not allowed.
     world.feed(ana, Action::LikeComment { post, comment }).await;
     world.feed(beto, Action::Unreact { post }).await;
     world.feed(beto, Action::DeletePost { post }).await;
@@ -97,7 +97,8 @@ pub async fn nobody_is_told_of_their_own_doing(world: World) {
 
 pub async fn reactions_are_told_once_an_hour(world: World) {
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let react = async |user, post, reaction| {
         committed(&world.feed(user, Action::React { post, reaction }).await);
         told(&world).len()
@@ -115,7 +116,7 @@ pub async fn reactions_are_told_once_an_hour(world: World) {
     assert_eq!(react(beto, post, PostReactionType::Like).await, 1, "taken back an hour ago");
 }
 
-/// Types of a user's notifications, the newest first, and how many are unread.
+/// The types of a user's notifications, newest first, and the number of unread ones.
 async fn shown(world: &World, user: UserId) -> (Vec<NotificationType>, u64) {
     let rows = all(world, user).await;
     let unread = world.store.unread_notifications(user).await.unwrap();
@@ -126,14 +127,15 @@ async fn shown(world: &World, user: UserId) -> (Vec<NotificationType>, u64) {
 pub async fn what_is_told_of_a_reaction_follows_it(world: World) {
     use NotificationType::{Golazo, Like};
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let react = async |user, post, reaction| drop(world.feed(user, Action::React { post, reaction }).await);
     react(beto, post, PostReactionType::Like).await;
     react(caro, post, PostReactionType::Like).await;
     react(beto, other, PostReactionType::Like).await;
     let first = all(&world, ana).await.remove(2);
     assert_eq!(first.references.post, Some(post));
-    // Another reaction, also long after: the same notification in other words, as unread as it was.
+    // Another reaction, even much later, changes the text of the same notification, which stays unread.
     world.clock.advance(limits::NOTICE_WINDOW * 3);
     react(beto, post, PostReactionType::Golazo).await;
     let rows = all(&world, ana).await;
@@ -142,7 +144,7 @@ pub async fn what_is_told_of_a_reaction_follows_it(world: World) {
     assert_eq!(rows[2].message, "beto Pérez dijo ¡Golazo! a tu publicación");
     let changes = world.take_notification_changes();
     assert!(matches!(changes.last(), Some(NotificationChange::Changed(one)) if one.id == first.id), "{changes:?}");
-    // Taken back, in either way: it is gone, and only it.
+    // Taken back in either way, this notification is deleted and no other.
     world.feed(ana, Action::ReadNotification { notification: first.id }).await;
     react(beto, post, PostReactionType::Golazo).await;
     assert_eq!(shown(&world, ana).await, (vec![Like, Like], 2));
@@ -153,7 +155,7 @@ pub async fn what_is_told_of_a_reaction_follows_it(world: World) {
         matches!(changes.last(), Some(NotificationChange::Gone { notifications, unread_count: 1 }) if notifications.len() == 1),
         "{changes:?}"
     );
-    // Given again soon: it is there again as it was, and the bell does not ring.
+    // If the reaction is soon given again, the notification returns as it was, and the bell does not ring.
     react(beto, post, PostReactionType::Like).await;
     assert_eq!(shown(&world, ana).await, (vec![Like, Like], 1));
     assert!(all(&world, ana).await[0].is_read);
@@ -166,7 +168,8 @@ pub async fn what_is_told_of_a_reaction_follows_it(world: World) {
 pub async fn what_is_told_goes_with_what_it_tells_of(world: World) {
     use NotificationType::{Comment, Reply};
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let kept = world.comment(beto, other, None, "otro").await;
     let first = world.comment(beto, post, None, "uno").await;
     let second = world.comment(caro, post, Some(first), "dos").await;
@@ -181,7 +184,7 @@ pub async fn what_is_told_goes_with_what_it_tells_of(world: World) {
     assert_eq!(shown(&world, caro).await, (vec![], 0));
     let gone: usize = world.take_notification_changes().iter().map(gone).sum();
     assert_eq!(gone, 5, "three of Ana's, one of Beto's, one of Caro's");
-    // A post takes with it what everybody was told of it.
+    // A deleted post takes everybody's notifications about it along.
     let fifth = world.comment(beto, post, None, "cinco").await;
     world.comment(caro, post, Some(fifth), "seis").await;
     world.feed(caro, Action::React { post, reaction: PostReactionType::Like }).await;
@@ -246,7 +249,7 @@ pub async fn notifications_are_read_once_and_go(world: World) {
         assert_eq!(first.count, total as u64);
         first.rows.into_iter().map(|one| one.id).collect::<Vec<_>>()
     };
-    // Two tabs of one user: only the first of the two finds it unread.
+    // Two tabs of one user: only the first one finds it unread.
     let read = || Action::ReadNotification { notification: ids[0] };
     let [first, second] = [world.queue_feed(ana, read()), world.queue_feed(ana, read())];
     let outcome = first.await.unwrap();

@@ -51,7 +51,8 @@ pub async fn logins_find_mail_and_name(world: World) {
 }
 
 pub async fn logins_end(mut world: World) {
-    let (ana, beto) = (world.user("ana").await, world.user("beto").await);
+    let ana = world.user("ana").await;
+    let beto = world.user("beto").await;
     let now = world.clock.now();
     let [first, second] = [-10, -5].map(|seconds| FamilyId::begun(now.plus_seconds(seconds)));
     let over = async |world: &World, user, family| world.store.bearer(user, family).await.unwrap().is_over;
@@ -123,7 +124,7 @@ pub async fn people_are_found_by_any_name(world: World) {
     assert_eq!(search("").await, ["beto", "carla_r"]);
     assert_eq!(search("BET").await, ["beto"]);
     assert_eq!(search("Ibáñ").await, ["beto"]);
-    // Whatever the case, the accents, and how a letter is composed; words in any order, each by its beginning.
+    // Ignoring case, accents and composition; words in any order, each by its beginning.
     for text in ["IBANEZ", "ibáñez", "iba\u{301}n\u{303}ez", "ibañ pér", "perez BETO", "@beto", "Pe\u{301}rez ib"] {
         assert_eq!(search(text).await, ["beto"], "{text:?}");
     }
@@ -144,7 +145,8 @@ pub async fn friends_and_requests_show_in_people(world: World) {
     let dani = world.user("dani").await;
     users.sort_unstable();
     for (number, (one, two)) in [(0, 1), (0, 2)].into_iter().enumerate() {
-        let (one, two) = (users[one].hex(), users[two].hex());
+        let one = users[one].hex();
+        let two = users[two].hex();
         let text = format!(
             "INSERT INTO friendships (id, created_at, user1_id, user2_id) \
              VALUES ('{number:032x}', '2026-01-0{} 00:00:00.000000', '{one}', '{two}')",

@@ -1,4 +1,4 @@
-//! Publishing, listing, editing, deleting, reacting, sharing: each action, each refusal, and what others hear of it.
+//! Publishing, listing, editing, deleting, reacting, sharing: each action, each refusal, and its events.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -101,11 +101,12 @@ pub async fn lists_show_whose_posts_they_should(world: World) {
 pub async fn a_large_circle_is_listed_as_a_small_one(world: World) {
     let [ana, beto, caro] = world.users(["ana", "beto", "caro"]).await;
     world.feed(ana, Action::Follow { user: beto }).await;
-    // Above the limit another way through the rows is taken. Several share a time, so that ids decide.
+    // Above the limit the rows are read another way. Several share a time, so that ids decide.
     let total = limits::SORTED_POSTS_MAX + 10;
     let mut values = String::new();
     for number in 0..total {
-        let (comma, author) = (if number == 0 { "" } else { "," }, if number % 3 == 0 { caro } else { beto });
+        let comma = if number == 0 { "" } else { "," };
+        let author = if number % 3 == 0 { caro } else { beto };
         let _ = write!(
             values,
             "{comma}('{:032x}', '{number}', '[]', '', '', 'text', '', 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, \
@@ -167,7 +168,8 @@ pub async fn edits_are_the_authors_alone(world: World) {
 
 pub async fn deleting_a_post_takes_all_with_it(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (post, kept) = (world.publish(ana, "hola").await, world.publish(ana, "queda").await);
+    let post = world.publish(ana, "hola").await;
+    let kept = world.publish(ana, "queda").await;
     for post in [post, kept] {
         let comment = world.comment(beto, post, None, "uno").await;
         let reply = world.comment(ana, post, Some(comment), "dos").await;
@@ -206,7 +208,7 @@ pub async fn deleting_a_post_takes_all_with_it(world: World) {
     assert_eq!(refusal(&world.feed(ana, Action::DeletePost { post }).await), Refusal::NoSuchPost);
 }
 
-/// What a reaction's event tells.
+/// The contents of a reaction's event.
 fn reacted(outcome: &Outcome) -> (ReactionCounts, Option<PostReactionType>) {
     match post_change(committed(outcome)) {
         PostChange::Reacted { counts, reaction, .. } => {
@@ -236,7 +238,7 @@ pub async fn a_reaction_replaces_and_takes_back(world: World) {
     assert_eq!(refusal(&world.feed(beto, Action::Unreact { post }).await), Refusal::NoReaction);
     let read = whole(&world, None, post).await;
     assert_eq!((read.counts, read.updated_at), (counts(1, 0, 0), read.created_at), "no edit");
-    // Another program may have left two reactions of one user: both go.
+    // Another program may have left two reactions of one user: both are deleted.
     let text = format!(
         "INSERT INTO post_reactions (id, reaction_type, created_at, post_id, user_id) \
          VALUES ('{}', 'golazo', '2026-01-01 00:00:00.000000', '{}', '{}')",
@@ -260,14 +262,16 @@ pub async fn reactions_of_many_at_once_add_up(world: World) {
     let mut answers = Vec::new();
     for round in 0..60 {
         for (number, user) in users.iter().enumerate() {
-            // A fixed mixture in which same follows same often enough.
+            // A fixed mixture in which the same pairs meet often enough.
             let mixed = round * 31 + number * 17 + round * number;
-            let (post, reaction) = (posts[mixed % 2], kinds[mixed / 2 % 5 % 3]);
+            let post = posts[mixed % 2];
+            let reaction = kinds[mixed / 2 % 5 % 3];
             let action = if mixed % 7 == 0 { Action::Unreact { post } } else { Action::React { post, reaction } };
             answers.push((post, world.queue_feed(*user, action)));
         }
     }
-    let (mut last, mut taken_back) = (BTreeMap::new(), 0);
+    let mut last = BTreeMap::new();
+    let mut taken_back = 0;
     for (post, answer) in answers {
         match answer.await.unwrap() {
             Outcome::Refused(Refusal::NoReaction) => {}
@@ -350,12 +354,14 @@ pub async fn a_post_shows_its_newest_reactions(world: World) {
     assert_eq!(read.counts.celebrations, users.len() as u64);
 }
 
-/// A post with more comments than one write deletes stays until they are gone, with counters that are right in between.
+/// A post with more comments than one write deletes stays until they are gone, with correct counters in between.
 pub async fn a_post_with_many_comments_goes_in_several_writes(world: World) {
     let [ana, beto] = world.users(["ana", "beto"]).await;
-    let (post, other) = (world.publish(ana, "hola").await, world.publish(ana, "otra").await);
+    let post = world.publish(ana, "hola").await;
+    let other = world.publish(ana, "otra").await;
     let kept = world.comment(beto, other, None, "sigue").await;
-    let (most, mut all) = (limits::COMMENTS_DELETED_MAX, Vec::new());
+    let most = limits::COMMENTS_DELETED_MAX;
+    let mut all = Vec::new();
     for index in 0..2 * most + 50 {
         let parent = all.get(index / 2).copied().filter(|_| index % 3 > 0);
         all.push(world.comment([ana, beto][index % 2], post, parent, "x").await);

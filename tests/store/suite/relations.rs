@@ -1,4 +1,4 @@
-//! Follows and friendships: their counters, and who hears of whose posts.
+//! Follows and friendships: their counters, and who hears whose posts.
 
 use crate::support::{World, committed, refusal, relation};
 use pregon::domain::feed::write::Action;
@@ -13,7 +13,7 @@ async fn authors(world: &World, user: UserId) -> Vec<UserId> {
     authors
 }
 
-/// (followers, following) by the rows, in lists and in the profile.
+/// (followers, following) counted from the rows, in lists and in the profile.
 async fn counters(world: &World, user: UserId) -> [(u64, u64); 3] {
     let rows = async |column: &str| {
         let query = format!("SELECT count(*) FROM user_follows WHERE {column} = '{}'", user.hex());

@@ -1,4 +1,4 @@
-//! Rooms: who is in them, who may change that, how they are made and listed.
+//! Rooms: their participants, who may change these, and how rooms are created and listed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,8 @@ pub async fn only_active_participants_of_active_rooms_write(world: World) {
 pub async fn owners_and_admins_add_and_remove(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
     let caro = world.user("caro").await;
-    let (add, remove) = (Action::Add { user: caro }, Action::Remove { user: caro });
+    let add = Action::Add { user: caro };
+    let remove = Action::Remove { user: caro };
     assert_eq!(refusal(&world.write(users[1], room, add.clone()).await), Refusal::NotAdmin);
     let nobody = Action::Add { user: UserId::fresh() };
     assert_eq!(refusal(&world.write(users[0], room, nobody).await), Refusal::NoSuchUser);
@@ -73,7 +74,9 @@ pub async fn owners_and_admins_add_and_remove(world: World) {
 }
 
 pub async fn nobody_is_added_to_a_private_room(world: World) {
-    let (ana, beto, caro) = (world.user("ana").await, world.user("beto").await, world.user("caro").await);
+    let ana = world.user("ana").await;
+    let beto = world.user("beto").await;
+    let caro = world.user("caro").await;
     let (room, _) = world.store.open_private_room(ana, beto).await.unwrap();
     for action in [Action::Add { user: caro }, Action::Remove { user: beto }] {
         assert_eq!(refusal(&world.write(ana, room, action).await), Refusal::NotAdmin);
@@ -99,7 +102,8 @@ pub async fn whoever_leaves_writes_no_more(world: World) {
 }
 
 pub async fn a_private_room_is_made_once(world: World) {
-    let (ana, beto) = (world.user("ana").await, world.user("beto").await);
+    let ana = world.user("ana").await;
+    let beto = world.user("beto").await;
     let mut tasks = Vec::new();
     for number in 0..16 {
         let store = Arc::clone(&world.store);

@@ -1,4 +1,4 @@
-//! The store on the private MariaDB: a database for each test, with ids in any form of column.
+//! The store on the private MariaDB: a database for each test, with any form of id columns.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,19 +13,18 @@ use tokio::sync::OnceCell;
 use super::private::MariaDb;
 use super::{Backend, Recorder, TestClock};
 
-/// What ids are in.
+/// The form of id columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ids {
     /// Native columns everywhere, as our migrations make them here.
     Uuid,
     /// `char(32)` everywhere, as on MySQL 8, MariaDB before 10.7, or with Django before 5.
     Char,
-    /// `char(32)`, but native where no foreign key leads to a column or from it: an old database that newer programs
-    /// have added to.
+    /// `char(32)`, but native for columns without foreign keys: an old database that newer programs have extended.
     Mixed,
 }
 
-/// A database of MariaDB's, which stays in its server until that ends.
+/// A MariaDB database, which stays in its server until that ends.
 #[derive(Clone)]
 pub struct Maria {
     server: &'static MariaDb,
@@ -45,7 +44,7 @@ impl Maria {
         Self { server, database: Arc::default(), ids, zone: "UTC", lanes: limits::WRITE_LANES }
     }
 
-    /// A database whose times hang in a zone, as Django's do.
+    /// A database with its times in a zone, as Django's are.
     pub fn in_zone(ids: Ids, zone: &'static str) -> Self {
         Self { zone, ..Self::new(ids) }
     }
@@ -55,7 +54,7 @@ impl Maria {
         Self { lanes, ..self }
     }
 
-    /// The database's name. It is made on the first call, with the tables that another program would have made.
+    /// The database's name. The first call creates it, with the tables that another program would have made.
     pub async fn database(&self) -> &str {
         let made = async {
             let database = self.server.new_database().await;
@@ -94,7 +93,8 @@ impl Maria {
 
     pub async fn open_store(&self, port: Arc<Recorder>, clock: &TestClock) -> Arc<MysqlStore> {
         let link = Link::parse(&self.url().await).unwrap();
-        let (zone, clock) = (self.zone.parse().unwrap(), clock.as_clock());
+        let zone = self.zone.parse().unwrap();
+        let clock = clock.as_clock();
         MysqlStore::open(MysqlOptions { lanes: self.lanes, zone, clock, ..MysqlOptions::new(link) }, port)
             .await
             .unwrap()
@@ -121,7 +121,7 @@ impl Backend for Maria {
     }
 }
 
-/// The tables of our migrations as another program would have made them, in both forms.
+/// Our migrations' tables as another program would have made them, in both forms.
 fn anothers_tables() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/mysql");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();

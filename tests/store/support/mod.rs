@@ -1,4 +1,4 @@
-//! A store of its own for each test, with what the lane reports and a clock that stands still until it is moved.
+//! A store for each test, with a record of the lane's reports and a clock that tests move.
 
 mod mariadb;
 #[path = "../../support/private/mod.rs"]
@@ -53,7 +53,7 @@ pub struct TestClock(Arc<AtomicI64>);
 
 impl TestClock {
     pub fn new() -> Self {
-        // Ids are taken from the system's clock, and the twins' memory expects the two to be close.
+        // Ids use the system's clock, and the twins' memory expects the two to be close.
         Self(Arc::new(AtomicI64::new(Timestamp::now().0)))
     }
 
@@ -74,7 +74,7 @@ impl TestClock {
 /// Makes stores of one kind. Each kind runs the same suite.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// Opens the backend's database, which is there again after a close.
+    /// Opens the backend's database, which still has its contents after a close.
     async fn open(&self, port: Arc<Recorder>, clock: &TestClock) -> Arc<dyn Store>;
     /// Runs plain SQL beside the store, as another program would.
     async fn sql(&self, text: &str);
@@ -82,7 +82,7 @@ pub trait Backend: Send + Sync {
     async fn number(&self, query: &str) -> i64;
 }
 
-/// SQLite in a folder that goes with the test.
+/// SQLite in a folder that is removed with the test.
 pub struct Sqlite {
     pub folder: tempfile::TempDir,
 }
@@ -134,7 +134,8 @@ pub const SESSION: SessionKey = SessionKey { shard: ShardId(0), index: 7, genera
 
 impl World {
     pub async fn new(backend: Box<dyn Backend>) -> Self {
-        let (port, clock) = (Arc::new(Recorder::default()), TestClock::new());
+        let port = Arc::new(Recorder::default());
+        let clock = TestClock::new();
         let store = backend.open(Arc::clone(&port), &clock).await;
         Self { backend, store, port, clock }
     }
@@ -175,7 +176,7 @@ impl World {
         self.store.write(actor, room, action).await
     }
 
-    /// A write by a socket, whose outcome a test wants to see.
+    /// A write by a socket, with an outcome for the test.
     pub async fn frame(&self, actor: UserId, room: RoomId, action: Action) -> Outcome {
         self.queue(actor, room, Transport::Socket, action).await.unwrap()
     }
@@ -205,7 +206,7 @@ impl World {
         self.store.submit(Box::new(write)).unwrap();
     }
 
-    /// Waits until everything queued before is answered: a direct write takes its place behind it.
+    /// Waits until everything queued earlier is answered: a direct write takes its place after it.
     pub async fn settle(&self) {
         self.store.ping().await.unwrap();
     }
@@ -238,7 +239,7 @@ impl World {
         users
     }
 
-    /// A public post of words.
+    /// A public text post.
     pub async fn publish(&self, author: UserId, text: &str) -> PostId {
         self.publish_new(author, NewPost::text(text.into())).await
     }
@@ -268,12 +269,12 @@ impl World {
         committed(&self.feed(other, FeedAction::AnswerRequest { request, accept: true }).await);
     }
 
-    /// Everything that feeds may hear of since the events were looked at last.
+    /// All events for feeds since the last call.
     pub fn take_events(&self) -> Vec<Arc<Committed>> {
         std::mem::take(&mut *self.port.events.lock().unwrap())
     }
 
-    /// Notifications among the events since they were looked at last.
+    /// The new notifications among the events since the last call.
     pub fn take_notifications(&self) -> Vec<Arc<Notification>> {
         let events = self.take_events();
         let came = events.iter().filter_map(|event| match event.feed() {
@@ -283,7 +284,7 @@ impl World {
         came.collect()
     }
 
-    /// What happened to notifications since the events were looked at last.
+    /// The changes of notifications since the last call.
     pub fn take_notification_changes(&self) -> Vec<NotificationChange> {
         let events = self.take_events();
         let changes = events.iter().filter_map(|event| match event.feed() {
@@ -302,7 +303,7 @@ impl World {
     }
 }
 
-/// A write, and where its outcome will come.
+/// A write, and the receiver of its outcome.
 pub fn prepared(
     actor: UserId,
     room: RoomId,

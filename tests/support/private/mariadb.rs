@@ -1,4 +1,4 @@
-//! A private MariaDB: one for all tests of a run or of a process, and instances that a test may stop and kill.
+//! A private MariaDB: one for all tests of a run or process, and instances that a test may stop and kill.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use mysql_async::{Conn, Opts};
 
 use super::service::{HeldPort, Service, new_folder};
 
-/// The account of the tests, with a password as everywhere. The server takes one statement a line.
+/// The tests' account, with the same password everywhere. The server takes one statement per line.
 const ACCOUNT: &str = "CREATE USER IF NOT EXISTS 'pregon'@'127.0.0.1' IDENTIFIED BY 'pregon';\n\
     GRANT ALL ON *.* TO 'pregon'@'127.0.0.1';\n";
 
 /// A small log makes the template and its copies small.
 const LOG_SIZE: &str = "--innodb-log-file-size=16M";
 
-/// Nothing is forced to disk and all tables are in one file: tests that never stop the server lose nothing by it, and
-/// making thousands of tables is what they would spend most of their time in.
+/// Nothing is forced to disk, and all tables are in one file. Tests that never stop the server lose nothing by it, and
+/// would otherwise spend most of their time creating thousands of tables.
 const IN_HASTE: [&str; 4] = [
     "--innodb-file-per-table=0",
     "--innodb-flush-method=nosync",
@@ -26,19 +26,19 @@ const IN_HASTE: [&str; 4] = [
     "--debug-no-sync",
 ];
 
-/// A MariaDB server of the tests' own.
+/// A MariaDB server of the tests.
 pub struct MariaDb {
     port: u16,
-    /// The server, unless it is the run's.
+    /// The server, unless it belongs to the run.
     own: Option<(Service, HeldPort)>,
 }
 
 impl MariaDb {
-    /// Where the server of the whole run listens, if there is one: `tests/run` starts it (`tests/services.rs`).
+    /// The port of the whole run's server, if there is one: `tests/run` starts it (`tests/services.rs`).
     pub const RUNS_PORT: &str = "PREGON_TEST_MARIADB_PORT";
 
-    /// The one that all tests share, each with databases of its own: the run's, or else one of this process. Nobody may
-    /// stop it.
+    /// The server that all tests share, each with its own databases: the run's server, or else one of this process.
+    /// Nobody may stop it.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<MariaDb> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var(Self::RUNS_PORT) {
@@ -47,13 +47,14 @@ impl MariaDb {
         })
     }
 
-    /// One of a test's own, with the server's defaults: every commit is on disk before it is answered.
+    /// A server for one test, with default settings: every commit is on disk before it is answered.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
     fn start_with(settings: &[&str]) -> Self {
-        let (folder, held) = (new_folder("mariadb"), HeldPort::new());
+        let folder = new_folder("mariadb");
+        let held = HeldPort::new();
         let port = held.number();
         let data = folder.join("data");
         must(Command::new("cp").arg("-a").arg(template()).arg(&data));
@@ -88,7 +89,7 @@ impl MariaDb {
         format!("mysql://pregon:pregon@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -111,18 +112,19 @@ impl MariaDb {
         &self.own.as_ref().expect("the run's server is everybody's: a test ends and pauses its own").0
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it with `kill -9`.
     pub fn kill(&self) {
         self.service().end("KILL");
     }
 
-    /// Starts it again on the same files and port; returns when it takes connections.
+    /// Starts it again on the same files and port. Returns when it takes connections.
     pub fn start_again(&self) {
         self.service().start_again();
     }
 }
 
-/// Data files as a new server has them. Made once for each build folder: that takes seconds, a copy does not.
+/// The data files of a new server. They are created once per build folder, because that takes seconds and a copy does
+/// not.
 fn template() -> PathBuf {
     let version = must(Command::new(program("mariadbd")).args(["--no-defaults", "--version"])).stdout;
     let version: String = String::from_utf8_lossy(&version)
@@ -147,7 +149,7 @@ fn template() -> PathBuf {
     template
 }
 
-/// Where Debian keeps servers is not on everybody's path.
+/// Debian's folder of servers is not on everybody's path.
 fn program(name: &str) -> PathBuf {
     let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
     folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists()).unwrap_or_else(|| name.into())

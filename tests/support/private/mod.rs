@@ -1,4 +1,4 @@
-//! Servers of other kinds that tests start for themselves, each in a folder of its own.
+//! Servers of other programs that tests start, each in its own folder.
 #![allow(dead_code, reason = "tests/store stops and kills servers, others only use them")]
 
 mod mariadb;

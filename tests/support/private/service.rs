@@ -1,4 +1,4 @@
-//! A program that serves on a port of its own, and ends with the test process, whatever ends that.
+//! A program that serves on its own port, and ends with the test process, however that ends.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,9 +14,9 @@ use socket2::{Domain, Socket, Type};
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts and ends the server as its parent, so that an ended one is really gone. When the test process is, the pipe
-/// to it closes: the server is killed and its folder removed, also after a panic or `kill -9`. Nobody reads what the
-/// guard says then, so it says nothing: it would be ended by that itself.
+/// Starts and ends the server as its parent, so that an ended server is really gone. When the test process ends, the
+/// pipe to the guard closes; the guard then kills the server and removes its folder, also after a panic or `kill -9`.
+/// It prints nothing then, because nobody reads it and the failed write would end the guard.
 const GUARD: &str = r#"
 folder=$1
 shift
@@ -48,16 +48,17 @@ struct Guard {
 }
 
 impl Service {
-    /// Runs a program that says `ready` in a line when it serves. `folder` is removed when the service is dropped.
+    /// Runs a program that prints a line with `ready` when it serves. `folder` is removed when the service is dropped.
     pub fn start(folder: PathBuf, program: &Path, arguments: &[String], ready: &'static str) -> Self {
         let mut command = Command::new("sh");
         command.arg("-c").arg(GUARD).arg("guard").arg(&folder).arg(program).args(arguments);
-        // A terminal's Ctrl-C goes to the test process alone; the guard then sees it end.
+        // A terminal's Ctrl-C reaches only the test process; the guard then sees its end.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (sender, lines) = channel();
-        let (said, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let kept = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in said.lines().map_while(Result::ok) {
                 kept.lock().unwrap().push(line.clone());
@@ -72,7 +73,7 @@ impl Service {
         service
     }
 
-    /// Starts the ended server on the same folder and port; returns when it serves.
+    /// Starts the ended server on the same folder and port. Returns when it serves.
     pub fn start_again(&self) {
         let mut guard = self.guard.lock().unwrap();
         guard.lines.try_iter().for_each(drop);
@@ -86,7 +87,7 @@ impl Service {
         }
     }
 
-    /// Ends the server with a signal, `KILL` or `TERM`; returns when it is gone.
+    /// Ends the server with a signal, `KILL` or `TERM`. Returns when it is gone.
     pub fn end(&self, signal: &str) {
         assert_eq!(self.guard.lock().unwrap().order(&format!("end {signal}")), "ended");
     }
@@ -97,7 +98,7 @@ impl Service {
         assert!(Command::new("kill").args([&format!("-{signal}"), &server]).status().unwrap().success());
     }
 
-    /// All that the server has said.
+    /// Everything that the server has printed.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
@@ -124,9 +125,8 @@ pub fn new_folder(name: &str) -> PathBuf {
     tempfile::Builder::new().prefix(&format!("pregon-{name}-")).tempdir().unwrap().keep()
 }
 
-/// A port of 127.0.0.1 that the system gives to nobody else while this is there. A service may listen on it and, started
-/// again, listen on it once more: the socket that holds it is bound and does not listen, and both say that the address may
-/// be used again.
+/// A port of 127.0.0.1 that the system gives to nobody else while this exists. A service may listen on it, also again
+/// after a restart: the socket that holds it is bound but does not listen, and both allow the address to be reused.
 pub struct HeldPort(Socket);
 
 impl HeldPort {

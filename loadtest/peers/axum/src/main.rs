@@ -1,4 +1,4 @@
-//! A room server as axum's own chat example has it: a broadcast channel per room, two tasks per socket.
+//! A room server like axum's own chat example: a broadcast channel per room, two tasks per socket.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, Sender};
 
-/// Messages a room keeps for its slowest member, who is let go when it falls behind further.
+/// The messages that a room keeps for its slowest member. A member that falls further behind is disconnected.
 const BEHIND_MAX: usize = 1024;
 
 type Rooms = Arc<Mutex<HashMap<String, Sender<Message>>>>;
@@ -49,7 +49,7 @@ async fn serve(socket: WebSocket, room: Sender<Message>) {
     });
     while let Some(Ok(message)) = stream.next().await {
         if matches!(message, Message::Text(_)) {
-            // Refused only when nobody listens, this socket's own task included.
+            // `send` only fails if nobody listens, not even this socket's own task.
             let _ = room.send(message);
         }
     }

@@ -1,4 +1,4 @@
-//! The author who posts, and the feeds under the oracle's eye.
+//! The author who posts, and the feeds that the oracle checks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,28 +16,28 @@ use crate::scenario::drive::Load;
 use crate::scenario::requests::Pool;
 use crate::tag::Tag;
 
-/// An author who is this far behind an open loop will not catch up; the rest of the run is called off.
+/// An author this far behind an open loop will not catch up, so the run is aborted.
 const WAITING_MAX: usize = 10_000;
 
 /// How posts are made.
 pub enum Way {
-    /// Over REST, one request at a time: the order of commit is that of the posts.
+    /// Over REST, one request at a time, so that posts are committed in order.
     Rest { pool: Pool<u32>, token: String, pad: String },
     /// As a message on the author's own socket, to a plain server. The author's copy is the answer.
     Socket(Stencil),
 }
 
 struct Post {
-    /// When it was sent, or should have been.
+    /// When it was sent or scheduled.
     stamp: u64,
     answered: Option<u64>,
-    /// Feeds that have not heard of it.
+    /// The number of feeds that have not received it.
     missing: u32,
-    /// Frames that came before the answer.
+    /// Frames that arrived before the answer.
     early: u64,
     last: u64,
     id: Option<u64>,
-    /// The first frame that was read in full; the others must be the same.
+    /// The first frame that was parsed in full; the others must be equal.
     payload: Vec<u8>,
     measured: bool,
     is_void: bool,
@@ -45,7 +45,7 @@ struct Post {
 
 /// Latencies of the measured posts.
 pub struct Latencies {
-    /// From the answer to each feed's frame; frames before the answer count as nothing.
+    /// From the answer to each feed's frame; frames before the answer count as 0.
     pub each_after_answer: Ns,
     pub last_after_request: Ns,
     pub last_after_answer: Ns,
@@ -59,7 +59,7 @@ pub struct Feed {
     pacing: Pacing,
     schedule: Option<Schedule>,
     sending: bool,
-    /// When the posts that wait for the author's hands should have gone.
+    /// The scheduled times of posts that wait until the author can send.
     waiting: VecDeque<u64>,
     posts: Vec<Post>,
     not_taken: Vec<u32>,
@@ -72,7 +72,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Links 0 to `receivers` (the first is the author's own feed) hear every post; those behind them hear none.
+    /// Links 0 to `receivers` (the first is the author's own feed) receive every post; those after them receive none.
     pub fn new(way: Way, reader: Reader, receivers: usize, pacing: Pacing, server: Option<Watched>) -> Result<Self> {
         let layout = Layout { rooms: 1, members: receivers, senders: 1 };
         Ok(Self {
@@ -110,7 +110,7 @@ impl Feed {
         self.stop();
     }
 
-    /// Sends what waits, as far as the author's hands are free.
+    /// Sends waiting posts as far as the author can.
     fn send_waiting(&mut self, links: &mut Links) {
         while let Some(&stamp) = self.waiting.front() {
             let seq = self.posts.len() as u32;
@@ -156,7 +156,7 @@ impl Feed {
         }
     }
 
-    /// The answer to a post came: it is committed.
+    /// A post was answered, so it is committed.
     fn answered(&mut self, seq: u32, now: u64) {
         let post = &mut self.posts[seq as usize];
         post.answered = Some(now);
@@ -184,7 +184,7 @@ impl Feed {
         self.complete(seq, now);
     }
 
-    /// Everybody has it and the author knows?
+    /// Checks whether everybody has it and it was answered.
     fn complete(&mut self, seq: u32, now: u64) {
         let post = &mut self.posts[seq as usize];
         let Some(answered) = post.answered.filter(|_| post.missing == 0 && !post.is_void) else { return };
@@ -197,7 +197,7 @@ impl Feed {
         self.release(Release::All, now);
     }
 
-    /// Nobody will hear of it.
+    /// Nobody will receive it.
     fn void(&mut self, seq: u32, now: u64) {
         self.posts[seq as usize].is_void = true;
         self.not_taken.push(seq);

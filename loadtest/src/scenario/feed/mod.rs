@@ -1,4 +1,4 @@
-//! `feed`: one author's posts to the feeds of all followers, and to nobody else's.
+//! `feed`: one author's posts reach the feeds of all followers, and nobody else's.
 
 mod load;
 mod reader;
@@ -29,11 +29,11 @@ use crate::target::{Kind, Seat, Target};
 use load::{Feed, Way};
 use reader::Reader;
 
-/// What a feed socket is greeted with.
+/// The greeting of a feed socket.
 pub const GREETING: &[u8] = b"{\"type\":\"connection_established\"";
-/// A post's content may have this many characters.
+/// The most characters of a post's content.
 const CONTENT_BYTES_MAX: usize = 2000;
-/// One post at a time, the next when all have it.
+/// One post at a time; the next one when all have it.
 const CLOSED: Pacing = Pacing::Each { window: 1, release: Release::All };
 /// The author is the first user.
 const AUTHOR: usize = 0;
@@ -45,10 +45,10 @@ pub struct FeedOptions {
     /// Users with a feed socket who follow the author
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub followers: u32,
-    /// Users with a feed socket who do not: they must hear nothing
+    /// Users with a feed socket who do not follow the author: they must receive nothing
     #[arg(long, default_value_t = 5)]
     pub outsiders: u32,
-    /// Content of a post; for --target plain the whole message
+    /// Size of a post's content in bytes; for --target plain of the whole message
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
 }
@@ -59,21 +59,22 @@ pub struct FeedReport {
     pub outsiders: u32,
     /// Measured ones.
     pub posts: u64,
-    /// From the answer to the author's request (the post is committed) to each feed's frame; 0 for frames that were
-    /// there before it.
+    /// From the answer to the author's request (the post is committed) to each feed's frame; 0 for frames that arrived
+    /// before it.
     pub each_after_answer: Option<Latency>,
-    /// From the request (open loop: from when it should have gone) to the last feed's frame.
+    /// From the request (open loop: from its scheduled time) to the last feed's frame.
     pub last_after_request: Option<Latency>,
     pub last_after_answer: Option<Latency>,
-    /// Posts that were not made, by why.
+    /// Failed posts, by reason.
     pub failed: BTreeMap<String, u64>,
-    /// Its `echo` is the answer to the author's request, its `delivery` counts from the request.
+    /// Its `echo` is the answer to the author's request; its `delivery` counts from the request.
     pub traffic: TrafficReport,
 }
 
 pub fn feed(options: &FeedOptions) -> Result<FeedReport> {
-    let (followers, outsiders) = (options.followers as usize, options.outsiders as usize);
-    // The author's own feed hears the posts, too.
+    let followers = options.followers as usize;
+    let outsiders = options.outsiders as usize;
+    // The author's own feed receives the posts, too.
     let receivers = followers + 1;
     let run = Run::with_users(&options.traffic.common, receivers + outsiders)?;
     let plan = Plan {
@@ -124,7 +125,7 @@ pub fn feed(options: &FeedOptions) -> Result<FeedReport> {
     })
 }
 
-/// Where the socket of a link connects. On a plain server the outsiders are in another room.
+/// The path of a link's socket. On a plain server the outsiders are in another room.
 fn path(target: &Target, link: usize, receivers: usize) -> String {
     match target {
         Target::Pregon(fixture) => feed_path(fixture, link),
@@ -137,7 +138,7 @@ pub fn feed_path(fixture: &Fixture, user: usize) -> String {
     format!("/ws/feed/?token={}", fixture.users[user].token)
 }
 
-/// How posts are made, and how they are known again.
+/// How posts are made and recognised.
 fn way(options: &FeedOptions, target: &Target, links: &mut Links) -> Result<(Way, Reader)> {
     let bytes = options.bytes;
     let Target::Pregon(fixture) = target else {
@@ -159,7 +160,7 @@ fn way(options: &FeedOptions, target: &Target, links: &mut Links) -> Result<(Way
     Ok((Way::Rest { pool, token: author.token.clone(), pad }, reader))
 }
 
-/// Who follows an author, brought about over the REST API; who does already goes on.
+/// Makes users follow an author over the REST API; existing followers stay.
 pub struct Follows<'a> {
     pub fixture: &'a Fixture,
     pub author: usize,
@@ -210,7 +211,8 @@ impl Display for FeedReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         writeln!(out, "{}", self.traffic.to_string().trim_end())?;
         let Self { posts, followers, outsiders, .. } = self;
-        let (posts, followers) = (counted(*posts as usize, "post"), counted(*followers as usize, "follower"));
+        let posts = counted(*posts as usize, "post");
+        let followers = counted(*followers as usize, "follower");
         writeln!(out, "{posts} to {followers} and the author; others who listened: {outsiders}")?;
         writeln!(out, "ms:                                            p50      p90      p99      max")?;
         writeln!(

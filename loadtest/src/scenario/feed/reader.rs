@@ -1,4 +1,4 @@
-//! What a frame on a feed is: one of our author's posts, byte-checked against what was posted, or something else.
+//! Reads the frames of a feed: one of our author's posts, compared byte by byte, or another event.
 
 use std::borrow::Cow;
 
@@ -7,26 +7,26 @@ use serde::Deserialize;
 use crate::delivery::{digest, error_text, excerpt};
 use crate::tag::{TAG_BYTES, Tag};
 
-/// What a text frame turned out to be.
+/// The kind of a text frame.
 #[derive(Debug, PartialEq)]
 pub enum Reading {
-    /// A post of ours; `id` is a digest of the server's id (0: it has none).
+    /// One of our posts; `id` is a digest of the server's id (0 if it has none).
     Post { seq: u32, id: u64 },
-    /// Another event, or a post of somebody else.
+    /// Another event, or somebody else's post.
     Other,
-    /// The server refused something, in its words.
+    /// The server refused something, with its text.
     Refusal(String),
-    /// A post that is not what was posted.
+    /// A post that differs from what was posted.
     Damaged(String),
 }
 
 /// Reads the frames of one run.
 pub struct Reader {
-    /// The author's id; empty for a plain server, whose messages are the posts.
+    /// The author's id; empty for a plain server, where messages stand for posts.
     pub author: String,
-    /// What stands before the tag in a post's content, or in a plain message.
+    /// The text before the tag in a post's content or a plain message.
     pub before: Vec<u8>,
-    /// What stands behind it.
+    /// The text after it.
     pub behind: &'static [u8],
 }
 
@@ -83,18 +83,18 @@ impl Reader {
         match (self.seq(post.content.as_bytes()), is_id(&post.id)) {
             (Some(seq), true) => Reading::Post { seq, id: digest(post.id.as_bytes()) },
             (None, _) => damaged("another content than was posted", text),
-            (_, false) => damaged("a post whose id is none", text),
+            (_, false) => damaged("a post with an invalid id", text),
         }
     }
 
-    /// Which post's content this is.
+    /// The number of the post with this content.
     fn seq(&self, content: &[u8]) -> Option<u32> {
         let tag = content.strip_prefix(self.before.as_slice())?.strip_suffix(self.behind)?;
         let tag = Tag::decode(<&[u8; TAG_BYTES]>::try_from(tag).ok()?)?;
         (tag.sender == 0).then_some(tag.seq)
     }
 
-    /// The id in the answer to a post, if the answer is the post.
+    /// The id in the answer to a post, if the answer shows that post.
     pub fn answered_id(&self, body: &[u8], seq: u32) -> Option<u64> {
         #[derive(Deserialize)]
         struct Made<'a> {

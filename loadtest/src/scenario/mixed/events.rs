@@ -1,4 +1,4 @@
-//! From a received text to the event of a mixed load.
+//! Reads the event of a mixed load in a received text.
 
 use memchr::memmem;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::delivery::{digest, error_text, excerpt};
 use crate::tag::{TAG_BYTES, Tag};
 
-/// What tells one change of a message from another: message, user, and what is said of it.
+/// Identifies a change of a message: message, user, and the kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     pub message: u64,
@@ -18,16 +18,16 @@ pub struct Key {
 pub enum What {
     Read,
     Deleted,
-    /// The reaction's number, and whether it was added.
+    /// The reaction's index, and whether it was added.
     Reacted(u8, bool),
 }
 
 pub const REACTIONS: [&str; 8] = ["like", "love", "laugh", "wow", "sad", "angry", "fire", "golazo"];
 
-/// An event about which the oracle has something to say.
+/// An event that the oracle checks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A message came, or its new text. `id`: the message's.
+    /// A new message or its new text. `id` is the message's.
     Text {
         tag: Tag,
         edited: bool,
@@ -47,7 +47,7 @@ pub enum Event {
 /// Reads the frames of one run.
 pub struct Events {
     content: memmem::Finder<'static>,
-    /// In front of the tag in every text.
+    /// The text before the tag in every message.
     pad: String,
 }
 
@@ -66,7 +66,7 @@ struct Any<'a> {
     is_typing: Option<bool>,
 }
 
-/// A whole message event, for the thorough look at the actor's own copy.
+/// A whole message event, for the thorough check of the actor's own copy.
 #[derive(Deserialize)]
 struct Whole<'a> {
     #[serde(rename = "type")]
@@ -113,7 +113,7 @@ impl Events {
         }
     }
 
-    /// Messages have known places: ids first, the text somewhere behind.
+    /// Messages have a known layout: ids first, the text somewhere after them.
     fn message(&self, text: &[u8]) -> Option<Event> {
         let rest = text.strip_prefix(b"{\"type\":\"")?;
         let (rest, edited) = match rest.strip_prefix(b"chat_message") {
@@ -172,8 +172,8 @@ impl Events {
         Event::Changed(Key { message: digest(any.message_id.as_bytes()), user: digest(any.user_id.as_bytes()), what })
     }
 
-    /// What is wrong with a message that should read so, every field that matters looked at. (An edited
-    /// message answers what it answered before.)
+    /// What is wrong with a message that should have this text; checks every field that matters. (An edited message
+    /// keeps the message that it answers.)
     pub fn fault(&self, text: &[u8], tag: Tag, edited: bool, reply_to: Option<[u8; 36]>) -> Option<&'static str> {
         let Ok(whole) = serde_json::from_slice::<Whole<'_>>(text) else {
             return Some("is no whole message");
@@ -201,7 +201,8 @@ mod tests {
     const TAG: Tag = Tag { sender: 3, seq: 9 };
 
     fn message(events: &Events, kind: &str) -> String {
-        let (text, edited) = (events.text(TAG), kind == "message_edited");
+        let text = events.text(TAG);
+        let edited = kind == "message_edited";
         format!(
             r#"{{"type":"{kind}","message":{{"id":"{MESSAGE}","chat_room":"{ANA}","sender":{{"id":"{ANA}","bio":""}},"content":"{text}","reply_to":{{"id":"{ANA}","content":"other"}},"is_edited":{edited},"is_deleted":false,"reactions":[]}}}}"#
         )

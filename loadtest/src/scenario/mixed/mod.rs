@@ -1,8 +1,8 @@
 //! A durable chat load of many kinds: messages, replies, typing, reads, reactions, edits, deletes.
 //!
-//! All of a member's durable actions are numbered in one row, and each event names its actor, so the
-//! oracle of plain messages judges them too: every member hears each actor's actions in order, and all
-//! durable events of a room in one order. Typing has a row of its own, and is not told to the typist.
+//! All durable actions of a member share one numbering, and each event names its actor, so the oracle of plain messages
+//! can judge them: every member gets each actor's actions in order, and all durable events of a room in one order.
+//! Typing has a numbering of its own, and is not sent to the typist.
 
 mod events;
 mod rooms;
@@ -30,17 +30,17 @@ use crate::round::Round;
 use crate::tag::{SENDERS_MAX, Tag};
 use crate::target::Target;
 
-/// A server that is this far behind an open loop will not catch up.
+/// A server this far behind an open loop will not catch up.
 const UNDER_WAY_MAX: u64 = 200_000;
 
-/// A member as one who acts.
+/// A member in its role as actor.
 #[derive(Default)]
 struct Actor {
     next: u32,
     flight: Flight,
     typing_next: u32,
     typing_flight: Flight,
-    /// Actions that it may do, or have done by others in its room, now.
+    /// Actions that it may do now, or let others in its room do.
     credits: u32,
     refused: u32,
 }
@@ -48,7 +48,7 @@ struct Actor {
 /// A durable action under way.
 struct Record {
     act: Act,
-    /// Whose credit it used.
+    /// The actor whose credit it used.
     owner: usize,
     target: Option<[u8; 36]>,
     key: Option<Key>,
@@ -63,13 +63,13 @@ struct KindStats {
 
 struct Mixed {
     layout: Layout,
-    /// The first so many members of a room write.
+    /// How many first members of a room write.
     writers: usize,
     pacing: Pacing,
     mix: Mix,
     random: fastrand::Rng,
     events: Events,
-    /// Links and actors have the same numbers.
+    /// A link and its actor have the same number.
     actors: Vec<Actor>,
     users: Vec<u64>,
     seats: HashMap<(usize, u64), usize>,
@@ -152,7 +152,8 @@ impl Mixed {
     /// The writers take turns, room by room.
     fn next_writer(&mut self) -> usize {
         let rooms = self.layout.rooms;
-        let (member, room) = (self.turn / rooms, self.turn % rooms);
+        let member = self.turn / rooms;
+        let room = self.turn % rooms;
         self.turn = (self.turn + 1) % (rooms * self.writers);
         room * self.layout.members + member
     }
@@ -171,10 +172,11 @@ impl Mixed {
         }
     }
 
-    /// One action of the mix, on the credit of `writer`.
+    /// Performs one action of the mix, on the credit of `writer`.
     fn act(&mut self, links: &mut Links, writer: usize, stamp: u64) {
         let act = self.mix.at(self.random.f64());
-        let (room, members) = (writer / self.layout.members, self.layout.members);
+        let room = writer / self.layout.members;
+        let members = self.layout.members;
         let chosen = self.rooms[room].choose(act, writer % members, members, &mut self.random);
         let actor = room * members + chosen.member;
         if self.meter.is_measured() {
@@ -189,7 +191,7 @@ impl Mixed {
         links.send(actor, &frames::masked(frames::TEXT, payload.as_bytes()));
     }
 
-    /// Typing begins with an actor's first, and stops with the second.
+    /// An actor's first typing frame begins it, the second stops it, and so on.
     fn begin_typing(&mut self, actor: usize, stamp: u64) -> String {
         let others = self.layout.members as u32 - 1;
         let entry = &mut self.actors[actor];
@@ -246,7 +248,8 @@ impl Mixed {
             return;
         }
         let Some(record) = self.records.get(&tag) else { return };
-        let (is_edit, target) = (record.act == Act::Edit, record.target);
+        let is_edit = record.act == Act::Edit;
+        let target = record.target;
         if is_edit != edited || edited && target != Some(id) {
             return self.oracle.damaged(link, &format!("{tag} came as another message's text"));
         }
@@ -274,12 +277,15 @@ impl Mixed {
         }
     }
 
-    /// The first copy of a durable event for this receiver; `new`: a message that can be acted on from now on.
+    /// The first copy of a durable event for this receiver; `new` is a message that can be acted on from now on.
     fn arrived(&mut self, link: usize, tag: Tag, new: Option<[u8; 36]>) {
         let sender = tag.sender as usize;
         let Some(passage) = self.actors[sender].flight.arrive(tag.seq) else { return };
         let Some(Record { act, owner, target, key }) = self.records.get(&tag) else { return };
-        let (act, owner, target, key) = (*act, *owner, *target, *key);
+        let act = *act;
+        let owner = *owner;
+        let target = *target;
+        let key = *key;
         let room = &mut self.rooms[sender / self.layout.members];
         if let Some(id) = new.filter(|_| passage.first) {
             room.learn(id, sender % self.layout.members);
@@ -331,7 +337,7 @@ impl Mixed {
         if sender == link {
             return self.typing.misdirected(link, "was told that it is typing itself");
         }
-        // Frames carry no number; that one was lost, doubled or out of place shows in the other value.
+        // These frames carry no number. If one was lost, doubled or out of order, the value is not the expected one.
         let expected = self.typing.expected(link, sender);
         let seq = expected + u32::from(is_typing != begins(expected));
         let tag = Tag { sender: sender as u32, seq };
@@ -342,7 +348,7 @@ impl Mixed {
             && let Some(passage) = self.actors[sender].typing_flight.arrive(seq)
         {
             self.count(Act::Typing, &passage, false);
-            // The typist hears nothing: the first of the others stands for it.
+            // The typist receives nothing; the first of the others stands for it.
             self.maybe_release(sender, &passage, passage.first);
         }
     }
@@ -351,7 +357,8 @@ impl Mixed {
         self.meter.refused.count(reason);
         self.actors[link].refused += 1;
         self.under_way = self.under_way.saturating_sub(1);
-        let (room, member) = (link / self.layout.members, link % self.layout.members);
+        let room = link / self.layout.members;
+        let member = link % self.layout.members;
         self.release(room * self.layout.members + member % self.writers);
     }
 
@@ -382,7 +389,7 @@ impl Mixed {
     }
 }
 
-/// A typing frame's value by its number.
+/// Whether the typing frame with this number says "begins".
 fn begins(seq: u32) -> bool {
     seq.is_multiple_of(2)
 }
@@ -394,7 +401,8 @@ impl Load for Mixed {
         match self.pacing {
             Pacing::Each { window, .. } => {
                 for number in 0..self.layout.rooms * self.writers {
-                    let (room, member) = (number / self.writers, number % self.writers);
+                    let room = number / self.writers;
+                    let member = number % self.writers;
                     (0..window).for_each(|_| self.grant(room * self.layout.members + member));
                 }
             }

@@ -1,4 +1,4 @@
-//! What the members of a room may act on: its last messages, and who did what to them already.
+//! The messages of a room that its members may act on, and the actions so far.
 
 use std::collections::VecDeque;
 
@@ -9,14 +9,14 @@ use crate::scenario::shares::Act;
 /// Messages of a room that members still act on.
 const RECENT_MAX: usize = 64;
 
-/// A message that everybody may see, and what was done to it.
+/// A message that everybody has received, with the actions on it.
 struct Known {
     id: [u8; 36],
     author: usize,
-    /// Acts on it that are not over yet: it is not deleted meanwhile.
+    /// Actions on it that are not finished; it is not deleted meanwhile.
     under_way: u32,
     read_by: Vec<usize>,
-    /// Member, reaction, whether it is on now.
+    /// Member, reaction, and whether it is on now.
     reactions: Vec<(usize, u8, bool)>,
 }
 
@@ -25,13 +25,13 @@ pub struct Room {
     recent: VecDeque<Known>,
 }
 
-/// An act with all that must be said in it.
+/// An action with everything that its frame needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
     pub act: Act,
     /// Place in the room.
     pub member: usize,
-    /// The message it is about.
+    /// The message acted on.
     pub target: Option<[u8; 36]>,
     pub what: Option<What>,
 }
@@ -46,15 +46,15 @@ impl Room {
         self.recent.push_back(Known { id, author, under_way: 0, read_by: Vec::new(), reactions: Vec::new() });
     }
 
-    /// An act on a message is over.
+    /// An action on a message is finished.
     pub fn over(&mut self, target: u64) {
         if let Some(known) = self.recent.iter_mut().rev().find(|known| digest(&known.id) == target) {
             known.under_way -= 1;
         }
     }
 
-    /// Fills an act in. Where there is nothing to act on, a message is written instead. `writer`: who
-    /// writes; others read and react.
+    /// Completes an action. If there is no message to act on, a message is written instead, by `writer`; other members
+    /// read and react.
     pub fn choose(&mut self, act: Act, writer: usize, members: usize, random: &mut fastrand::Rng) -> Chosen {
         let chosen = match act {
             Act::Message => None,
@@ -79,7 +79,7 @@ impl Room {
         Some(Chosen { act: Act::Reply, member, target: Some(known.id), what: None })
     }
 
-    /// The newest of another's that the member has not read: a second read is not told to anybody.
+    /// The newest message of another member that this one has not read. A second read would make no event.
     fn read(&mut self, member: usize) -> Option<Chosen> {
         let is_unread = |known: &&mut Known| known.author != member && !known.read_by.contains(&member);
         let known = self.recent.iter_mut().rev().find(is_unread)?;
@@ -114,7 +114,7 @@ impl Room {
         Some(Chosen { act: Act::Edit, member, target: Some(known.id), what: None })
     }
 
-    /// The oldest of one's own that nobody acts on; nobody will from now on.
+    /// The member's oldest message on which no action is unfinished; no new ones will start.
     fn delete(&mut self, member: usize) -> Option<Chosen> {
         let at = self.recent.iter().position(|known| known.author == member && known.under_way == 0)?;
         let known = self.recent.remove(at)?;

@@ -1,4 +1,4 @@
-//! The three counts of a post's reactions: in frames, in answers, in the table, and as they must be.
+//! The three counts of a post's reactions, from frames, from answers and from the table.
 
 use std::collections::HashSet;
 use std::fmt::{Display, Formatter};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::excerpt;
 
-/// The kinds, by the names that requests and frames share.
+/// The kinds, named as in requests and frames.
 pub const KINDS: [&str; 3] = ["like", "celebration", "golazo"];
 
 /// How many reactions of each kind.
@@ -22,7 +22,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Of reactions by their places in [`KINDS`].
+    /// The counts of reactions given by their indexes in [`KINDS`].
     pub fn of(kinds: impl Iterator<Item = usize>) -> Self {
         let mut counts = [0; KINDS.len()];
         kinds.for_each(|kind| counts[kind] += 1);
@@ -42,7 +42,7 @@ impl Display for Counts {
     }
 }
 
-/// What a text frame on a feed or a post socket turned out to be.
+/// The kind of a text frame on a feed or post socket.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
     Reaction(Counts),
@@ -86,7 +86,7 @@ pub fn read(text: &[u8], post: &str) -> Reading {
     }
 }
 
-/// The counts that a write answered with.
+/// The counts in the answer to a write.
 pub fn answered(body: &[u8]) -> Option<Counts> {
     #[derive(Deserialize)]
     struct Answer {
@@ -95,7 +95,7 @@ pub fn answered(body: &[u8]) -> Option<Counts> {
     serde_json::from_slice::<Answer>(body).ok().map(|answer| answer.counts)
 }
 
-/// The post as the table has it: its counters, and its reactions counted one by one.
+/// The stored post: its counters, and its reactions counted one by one.
 #[derive(Deserialize)]
 pub struct Stored {
     #[serde(flatten)]
@@ -109,20 +109,20 @@ struct StoredReaction {
 }
 
 impl Stored {
-    /// Reactions counted one by one; `None` if not all of them are listed, or one is of no known kind.
+    /// The reactions counted one by one; `None` if not all are listed, or one has an unknown kind.
     pub fn counted(&self) -> Option<Counts> {
         let place = |reaction: &StoredReaction| KINDS.iter().position(|kind| *kind == reaction.reaction_type);
         let kinds: Option<Vec<usize>> = self.reactions.iter().map(place).collect();
         kinds.filter(|kinds| kinds.len() as i64 >= self.counts.total()).map(|kinds| Counts::of(kinds.into_iter()))
     }
 
-    /// Servers list the newest reactions of a post, as many as they are set to.
+    /// The number of listed reactions; servers list a configured number of the newest.
     pub fn listed(&self) -> usize {
         self.reactions.len()
     }
 }
 
-/// Which of `heard` no write left behind.
+/// The counts in `heard` that no write ever produced.
 pub fn never_true(heard: &HashSet<Counts>, answered: &HashSet<Counts>) -> Vec<Counts> {
     heard.difference(answered).copied().collect()
 }

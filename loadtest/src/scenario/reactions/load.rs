@@ -1,4 +1,4 @@
-//! Those who react, and those who watch.
+//! The users who react, and those who watch.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -14,19 +14,19 @@ use crate::proc::Watched;
 use crate::scenario::drive::Load;
 use crate::scenario::requests::Pool;
 
-/// A server that is this far behind will not catch up; the rest of the run is called off.
+/// A server this far behind will not catch up, so the run is aborted.
 const WAITING_MAX: usize = 20_000;
-/// A viewer is sent at most so many frames a second.
+/// The most frames per second that a viewer may get.
 pub const FRAMES_PER_SECOND_MAX: u64 = 10;
 const EVERY_NS: u64 = 1_000_000_000 / FRAMES_PER_SECOND_MAX;
-/// So many may come at once after a quiet time; the one more is for those that met on their way.
+/// How many may arrive at once after a pause. The extra one allows for frames that bunch up on the way.
 const BURST: u64 = 10 + 1;
-/// Different faults that are told apart.
+/// The number of different faults that are reported.
 const FAULTS_MAX: usize = 16;
 
 struct Reactor {
     token: String,
-    /// The place in [`KINDS`] of the reaction that stands.
+    /// The index in [`KINDS`] of the current reaction.
     stands: Option<usize>,
     is_busy: bool,
 }
@@ -42,7 +42,7 @@ pub struct Job {
 struct Viewer {
     last: Counts,
     frames: u64,
-    /// When one sent at the permitted pace would have earned the next frame.
+    /// When a sender at the permitted pace would have earned the next frame.
     earned_at: u64,
     is_over: bool,
 }
@@ -58,7 +58,7 @@ pub struct Reactions {
     waiting: VecDeque<u64>,
     requests: u64,
     random: fastrand::Rng,
-    /// The last frame that was parsed; the copies of others are the same.
+    /// The last frame that was parsed; other viewers' copies are equal to it.
     parsed: [(Vec<u8>, Counts); 2],
     pub heard: HashSet<Counts>,
     pub left_behind: HashSet<Counts>,
@@ -74,7 +74,7 @@ pub struct Reactions {
 }
 
 impl Reactions {
-    /// Links 0 to `viewers` watch `post`. `tokens`: of those who react.
+    /// Links 0 to `viewers` watch `post`. `tokens` are those of the users who react.
     pub fn new(
         pool: Pool<Job>,
         post: String,
@@ -108,17 +108,17 @@ impl Reactions {
         })
     }
 
-    /// The counts as they must be when nothing is under way.
+    /// The right counts while nothing is under way.
     pub fn expected(&self) -> Counts {
         Counts::of(self.reactors.iter().filter_map(|reactor| reactor.stands))
     }
 
-    /// Viewers whose last frame does not say `counts`.
+    /// The number of viewers whose last frame does not show `counts`.
     pub fn unlike(&self, counts: Counts) -> u64 {
         self.viewers.iter().filter(|viewer| viewer.last != counts).count() as u64
     }
 
-    /// Frames of all viewers, and of the one that got the most.
+    /// The frames of all viewers, and of the one that got the most.
     pub fn frames(&self) -> (u64, u64) {
         let frames = || self.viewers.iter().map(|viewer| viewer.frames);
         (frames().sum(), frames().max().unwrap_or_default())
@@ -134,7 +134,7 @@ impl Reactions {
         self.stop();
     }
 
-    /// The next in turn who has no request under way.
+    /// The next user in turn without a request under way.
     fn next_reactor(&mut self) -> Option<usize> {
         let count = self.reactors.len();
         let found = (0..count).map(|step| (self.next + step) % count).find(|at| !self.reactors[*at].is_busy)?;
@@ -162,7 +162,7 @@ impl Reactions {
         }
     }
 
-    /// 201: it stands now; 200: the same again took it away.
+    /// 201: the reaction stands; 200: the same reaction again removed it.
     fn answered(&mut self, job: &Job, answer: &Answer<'_>, now: u64) {
         let reactor = &mut self.reactors[job.reactor];
         let was = reactor.stands;
@@ -215,7 +215,7 @@ impl Load for Reactions {
         &mut self.meter
     }
 
-    /// Requests; when there are none, viewers that have not heard the final counts.
+    /// Requests or, if there are none, viewers that lack the final counts.
     fn under_way(&self) -> u64 {
         if self.requests > 0 || self.schedule.is_some() {
             return self.requests + self.waiting.len() as u64;

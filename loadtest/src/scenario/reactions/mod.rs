@@ -1,4 +1,5 @@
-//! `reactions`: many react to one post at a rate; who watches it hears the counts, not too often, and the last ones right.
+//! `reactions`: many users react to one post at a rate; its viewers must get the counts, not too often, and the last
+//! ones right.
 
 mod counts;
 mod load;
@@ -28,7 +29,7 @@ use crate::target::Target;
 use counts::{Counts, Stored, never_true};
 use load::{FRAMES_PER_SECOND_MAX, Reactions};
 
-/// The author is the first user; those who react, follow and watch are the next.
+/// The author is the first user; those who react, follow and watch come next.
 const AUTHOR: usize = 0;
 
 #[derive(clap::Args, Clone, Debug)]
@@ -37,10 +38,10 @@ pub struct ReactionsOptions {
     pub common: Common,
     #[command(flatten)]
     pub timing: Timing,
-    /// Reactions a second, whatever the server does
+    /// Reactions per second, whatever the server does
     #[arg(long, default_value_t = 1000.0)]
     pub rate: f64,
-    /// Users who react, in turns; the same reaction again takes it back
+    /// Users who react, in turns; the same reaction again removes it
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub reactors: u32,
     /// Sockets on the post
@@ -62,36 +63,36 @@ pub struct ReactionsReport {
     pub reactors: u32,
     pub viewers: u32,
     pub followers: u32,
-    /// Their `messages` are reactions, `echo` is from when one should have been sent to its answer; `deliveries` are
+    /// Their `messages` are reactions; `echo` is from a reaction's scheduled time to its answer; `deliveries` are
     /// frames at viewers and followers.
     pub rounds: Vec<Round>,
     pub median: Option<Round>,
-    /// CPU of the server for one reaction with all that follows from it.
+    /// The server's CPU time for one reaction with everything that follows from it.
     pub server_us_per_reaction: Option<f64>,
     pub reacted: u64,
     pub removed: u64,
-    /// Of all viewers and followers together, over the whole run.
+    /// All frames of viewers and followers over the whole run.
     pub frames: u64,
-    /// Of the one that got the most.
+    /// The frames of the viewer that got the most.
     pub frames_of_one_max: u64,
-    /// The time in which these came.
+    /// The seconds in which these arrived.
     pub seconds: f64,
-    /// From the last reaction's answer to the last viewer's final frame.
-    /// None where there was no reaction.
+    /// From the last reaction's answer to the last viewer's final frame. `None` if there was no reaction.
     pub settled: Option<Latency>,
     pub counts: Counts,
     pub refused: Refused,
     pub checked: u64,
-    /// What went wrong, by what.
+    /// The violations, by kind.
     pub violations: BTreeMap<String, u64>,
     pub notes: Vec<String>,
     pub series: Vec<Sample>,
 }
 
 pub fn reactions(options: &ReactionsOptions) -> Result<ReactionsReport> {
-    ensure!(options.rate.is_finite() && options.rate > 0.0, "--rate {} is no rate", options.rate);
-    let (viewers, followers) = (options.viewers as usize, options.followers as usize);
-    ensure!(viewers + followers > 0, "--viewers or --followers: somebody watches");
+    ensure!(options.rate.is_finite() && options.rate > 0.0, "--rate {} is not a rate", options.rate);
+    let viewers = options.viewers as usize;
+    let followers = options.followers as usize;
+    ensure!(viewers + followers > 0, "give --viewers or --followers: somebody must watch");
     let users = 1 + viewers.max(followers).max(options.reactors as usize);
     let run = Run::with_users(&options.common, users)?;
     let Target::Pregon(fixture) = &run.target else {
@@ -154,7 +155,7 @@ fn connect_viewers(
     )
 }
 
-/// What only the end shows: every frame was true once, and the last one is what the table says.
+/// The checks at the end: the counts of every frame were true at some time, and the last ones equal the table.
 fn judge(load: &mut Reactions, stored: &Stored) {
     for counts in never_true(&load.heard, &load.left_behind) {
         load.fault(&format!("frames with counts that no reaction left behind, the like of {counts}"));

@@ -1,4 +1,4 @@
-//! Frames of posts, comments and notifications, to the letter.
+//! The exact frames of posts, comments and notifications.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ const TIME: &str = "2026-02-01T10:30:00.000000Z";
 const AT: Timestamp = Timestamp(1_769_941_800_000_000);
 
 fn ana() -> Arc<UserProfile> {
-    let (username, display_name) = ("ana".to_owned(), "Ana Pérez".to_owned());
+    let username = "ana".to_owned();
+    let display_name = "Ana Pérez".to_owned();
     Arc::new(UserProfile { id: ANA.parse().unwrap(), username, display_name, ..UserProfile::default() })
 }
 
@@ -80,7 +81,8 @@ fn event(change: PostChange) -> PostEvent {
 
 /// The payloads of unmasked text frames.
 fn payloads(write: impl FnOnce(&mut Vec<u8>, &Presenter)) -> Vec<String> {
-    let (mut frames, mut payloads) = (Vec::new(), Vec::new());
+    let mut frames = Vec::new();
+    let mut payloads = Vec::new();
     write(&mut frames, &Presenter::new("http://localhost:8000", true));
     let mut rest = &frames[..];
     while let [0x81, length, ..] = *rest {
@@ -146,7 +148,8 @@ fn posts_are_whole_and_have_no_viewer() {
 
 #[test]
 fn a_reaction_has_the_counts_and_who_it_was() {
-    let (counts, user) = (ReactionCounts { likes: 1, celebrations: 0, golazos: 2 }, ANA.parse().unwrap());
+    let counts = ReactionCounts { likes: 1, celebrations: 0, golazos: 2 };
+    let user = ANA.parse().unwrap();
     let data = |reaction: &str| {
         format!(
             r#"{{"post_id":"{POST}","likes_count":1,"celebrations_count":0,"golazos_count":2,"laughs_count":0,"dislikes_count":2,"user_reaction":{{"user_id":"{ANA}","reaction_type":{reaction}}}}}"#
@@ -173,7 +176,8 @@ fn comments_are_heard_on_the_post_alone() {
         heard(&event(PostChange::CommentsDeleted { comments, user: UserId::fresh(), comments_count: 0 }));
     let deleted = |id: &str| format!(r#"{{"type":"comment_deleted","comment_id":"{id}"}}"#);
     assert_eq!((feeds.len(), on_post), (0, vec![deleted(COMMENT), deleted(ANA)]), "in their order");
-    let (comment, user) = (COMMENT.parse().unwrap(), ANA.parse().unwrap());
+    let comment = COMMENT.parse().unwrap();
+    let user = ANA.parse().unwrap();
     let liked = PostChange::CommentLiked { comment, user, likes_count: 3, is_liked: false };
     let [feeds, on_post] = heard(&event(liked));
     let frame = format!(r#"{{"type":"comment_like","comment_id":"{COMMENT}","likes_count":3}}"#);

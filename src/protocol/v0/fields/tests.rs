@@ -1,4 +1,4 @@
-//! What simd-json reads beside what serde_json reads: whatever the first accepts, the second accepts with the same meaning.
+//! simd-json against serde_json: the second accepts whatever the first accepts, with the same meaning.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -6,10 +6,10 @@ use proptest::sample::{Index, select};
 use super::*;
 use crate::protocol::v0::command::{Command, parse};
 
-/// Whether simd-json read it; if so, serde_json reads the same.
+/// Returns whether simd-json read it, and asserts that serde_json then reads the same.
 fn check(json: &str) -> bool {
     let mut reader = Reader::default();
-    // What an earlier frame left behind: texts, depth, an error in the middle.
+    // Leftovers of an earlier frame: texts, depth, an error in the middle.
     is_read(&mut reader, r#"{"type":"chat_message","content":["\u00f1\n","left",[[[{"behind":[1,2,3]}]]],"#);
     let compared = reader.read(json, |by_simd| {
         let by_serde = match Fields::raw(json) {
@@ -17,7 +17,8 @@ fn check(json: &str) -> bool {
             Err(error) => panic!("{json}: simd-json took it, serde_json says {error}"),
         };
         for (simd, serde) in values(by_simd).into_iter().zip(values(&by_serde)) {
-            let (text, plain) = (simd.and_then(Value::text), serde.and_then(Value::text));
+            let text = simd.and_then(Value::text);
+            let plain = serde.and_then(Value::text);
             assert_eq!(text, plain, "{json}");
             assert_eq!(simd.map(Value::flag), serde.map(Value::flag), "{json}");
             assert_eq!(simd.map(Value::is_null), serde.map(Value::is_null), "{json}");
@@ -143,7 +144,7 @@ fn what_is_kept_for_the_next_frame_is_bounded() {
     assert!(tape_bytes <= 4 * 1024 * 1024, "{tape_bytes}");
 }
 
-/// Wherever the end of a text falls in simd-json's blocks of 64 bytes, and whatever is left of an escape there.
+/// A text may end anywhere in simd-json's blocks of 64 bytes, with any part of an escape left over.
 #[test]
 fn a_text_ends_where_it_ends_wherever_it_lies() {
     for length in 0..140 {
@@ -196,7 +197,7 @@ const KEYS: [&str; 13] = [
     "other",
 ];
 
-/// Values as clients and their enemies write them.
+/// Values as clients and attackers write them.
 fn json_value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),

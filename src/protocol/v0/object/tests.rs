@@ -1,4 +1,4 @@
-//! The objects against the texts that clients were written for.
+//! The objects against the texts that existing clients expect.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::domain::chat::message::{MessageType, ReactionType};
 const ANA: &str = "c29e1460-2438-4c40-a229-7c210c701b1c";
 const BETO: &str = "a309761f-1711-4671-b12e-422be0c990ec";
 
-/// The example of the protocol's description, with times in UTC.
+/// The example from the protocol's description, with times in UTC.
 const ANA_JSON: &str = r#"{"id":"c29e1460-2438-4c40-a229-7c210c701b1c","email":"ana@example.com","username":"ana","display_name":"Ana Pérez","full_name":"Ana Pérez","avatar":"https://ui-avatars.com/api/?name=Ana%20P%C3%A9rez&background=00ff88&color=fff","avatar_url":"https://ui-avatars.com/api/?name=Ana%20P%C3%A9rez&background=00ff88&color=fff","cover_photo":null,"cover_photo_url":null,"bio":"","position":"","team":"","contact_number":"","interests":[],"social_links":[],"followers_count":1,"following_count":0,"posts_count":2,"is_verified":false,"is_private":false,"show_email":false,"show_phone":false,"created_at":"2026-11-21T18:02:35.916430Z","last_active":"2026-11-21T18:02:35.916471Z","account_type":"user","company_name":"","industry":"","website":""}"#;
 
 fn at(text: &str) -> Timestamp {

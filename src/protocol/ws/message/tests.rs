@@ -1,4 +1,4 @@
-//! What the decoder hands on, refuses and holds, in streams written by hand.
+//! The decoder's messages, refusals and memory, on streams written by hand.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What came out, as text: enough to compare, easy to read in a failure.
+/// The results as text: enough to compare, and easy to read in a failure.
 fn decode(decoder: &mut Decoder, bytes: &[u8]) -> (Vec<String>, Result<(), Violation>) {
     let mut seen = Vec::new();
     let result = decoder.decode(&mut bytes.to_vec(), 1000, |incoming| {
@@ -177,7 +177,7 @@ fn memory_is_held_only_for_what_was_received() {
 
 #[test]
 fn bad_text_is_refused_before_its_frame_is_whole() {
-    // Autobahn 6.4.3: the message would go on, the fault is already there.
+    // Autobahn 6.4.3: the message is not finished, but the fault has already arrived.
     let stream =
         [frame(0x01, b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"), frame(0x00, b"\xf4\x90\x80\x80")].concat();
     let offending = 6 + 11 + 6 + 1; // two headers, the first payload, the second byte after it

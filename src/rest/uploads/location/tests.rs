@@ -1,13 +1,13 @@
-//! Pictures as cameras write them, before and after.
+//! Tests pictures as cameras write them, before and after.
 
 use std::io::{Read, Seek, Write};
 
 use super::*;
 
-/// What must not be found: a maker's name for the place, and a latitude's three numbers.
+/// Must not be found afterwards: a maker's name for the place, and the three numbers of a latitude.
 const PLACE: &[u8] = b"Plaza Mayor";
 
-/// EXIF with orientation, GPS, and a maker's notes, in either order of bytes.
+/// EXIF with orientation, GPS and maker's notes, in either byte order.
 fn exif(is_little: bool) -> Vec<u8> {
     let short = |number: u16| if is_little { number.to_le_bytes() } else { number.to_be_bytes() };
     let long = |number: u32| if is_little { number.to_le_bytes() } else { number.to_be_bytes() };
@@ -54,7 +54,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// Nothing of the place is left, and the orientation is.
+/// Asserts that nothing of the place is left, but the orientation is.
 fn check(after: &[u8]) {
     for part in [PLACE, &0x1234_5678_u32.to_le_bytes(), &0x1234_5678_u32.to_be_bytes(), b"exif:GPS"] {
         assert!(!contains(after, part), "{part:?}");
@@ -167,7 +167,7 @@ fn what_is_broken_is_left_and_harms_nobody() {
         stripped(&whole[..length], "png");
         stripped(&whole[..length], "webp");
     }
-    // Every byte of the EXIF in turn is as wrong as it can be: directories that lead anywhere, counts without an end.
+    // Each byte of the EXIF in turn is made wrong: directories that lead anywhere, counts without an end.
     for place in 12..whole.len() {
         let mut wrong = whole.clone();
         wrong[place] = 0xff;
@@ -175,6 +175,6 @@ fn what_is_broken_is_left_and_harms_nobody() {
     }
     let no_tiff = [b"\xff\xd8".to_vec(), jpeg_segment(0xe1, b"Exif\0\0Plaza Mayor")].concat();
     assert!(!contains(&stripped(&no_tiff, "jpg"), PLACE));
-    // A gif is not looked at.
+    // Gifs are not changed.
     assert_eq!(stripped(b"GIF89a Plaza Mayor", "gif"), b"GIF89a Plaza Mayor");
 }

@@ -1,4 +1,4 @@
-//! Rooms and messages as a batch's transaction reads and changes them.
+//! A batch's reads and changes of rooms and messages, inside its transaction.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType, ReplyPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
-use crate::store::batch::UnreadRest;
-use crate::store::sql::chat_rows::{self, Member};
+use crate::store::sql::chat_rows::{self, UnreadRest};
+use crate::store::sql::member::Member;
 use crate::store::sql::messages::{self, MessageHead};
 use crate::store::sql::rows::BatchRows;
 use crate::store::sql::{Id, LaneSql, Table, new_rooms};
 
-/// Others' messages that a user read at one stroke.
+/// Messages of others that a user read in one write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadAll {
-    /// How many were new.
+    /// The number of newly read messages.
     pub count: u64,
     /// The newest of them, at most [`limits::READ_ALL_FRAMES_MAX`], newest first.
     pub newest: Vec<MessageId>,
@@ -38,7 +38,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
             Some(found) => *found,
             None => {
                 let found = messages::head(&mut self.view, room, message).await?.map(|head| (room, head));
-                // Nothing in this room is perhaps something in another.
+                // The message may exist in another room, which is not recorded here.
                 if found.is_some() {
                     self.known.heads.insert(message, found);
                 }
@@ -48,7 +48,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(found.filter(|(of, _)| *of == room).map(|(_, head)| head))
     }
 
-    /// A whole message as nobody in particular sees it.
+    /// A whole message, without a viewer.
     pub async fn message(&mut self, message: MessageId) -> Result<Option<Arc<Message>>, D::Error> {
         self.flush().await?;
         Ok(messages::whole(&mut self.view, None, message).await?.map(Arc::new))
@@ -63,7 +63,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         messages::reply(&mut self.view, room, message).await
     }
 
-    /// The message a client named so after `since`.
+    /// The message to which a client gave this name after `since`.
     pub async fn named_message(
         &mut self,
         user: UserId,
@@ -83,13 +83,13 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(found.filter(|(_, at)| *at > since).map(|(message, _)| message))
     }
 
-    /// A new message; the room's last activity moves with it.
+    /// Inserts a message, and updates the room's last activity.
     pub async fn insert_message(&mut self, message: &Message) -> Result<(), D::Error> {
         self.active.insert(message.room, message.created_at);
         chat_rows::insert_message(self.view.driver, message).await
     }
 
-    /// Remembers the client's name for a message.
+    /// Records the client's name for a message.
     pub async fn name_message(
         &mut self,
         user: UserId,
@@ -122,7 +122,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(())
     }
 
-    /// Removes the reaction if it is there, adds it if not; true when added.
+    /// Removes the reaction if it exists, else adds it; true if added.
     pub async fn toggle_reaction(
         &mut self,
         message: MessageId,
@@ -133,7 +133,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         let key = (message, user, reaction);
         let is_there = match self.known.reactions.get(&key) {
             Some(is_there) => *is_there,
-            // What was not asked for before, was not changed before: nothing that waits matters.
+            // A reaction that was not queried before was not changed before, so no deferred change matters.
             None => chat_rows::has_reacted(&mut self.view, message, user, reaction).await?,
         };
         if is_there {
@@ -148,7 +148,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(!is_there)
     }
 
-    /// A read row; false when there was one.
+    /// Inserts a read row; false if there was one.
     pub async fn insert_read(&mut self, message: MessageId, user: UserId, at: Timestamp) -> Result<bool, D::Error> {
         let is_there = match self.known.reads.get(&(message, user)) {
             Some(is_there) => *is_there,
@@ -164,13 +164,13 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(!is_there)
     }
 
-    /// Moves the participant's `last_read_at`, never backwards.
+    /// Moves the participant's `last_read_at`, but never backwards.
     pub fn move_last_read(&mut self, room: RoomId, user: UserId, at: Timestamp) {
         let last = self.last_reads.entry((room, user)).or_insert(at);
         *last = at.max(*last);
     }
 
-    /// Read rows for all others' messages after `last_read_at` that lack one.
+    /// Inserts the missing read rows for all messages of others after `last_read_at`.
     pub async fn read_all(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<ReadAll, D::Error> {
         self.flush().await?;
         let after = chat_rows::last_read(&mut self.view, room, user).await?;
@@ -188,7 +188,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(ReadAll { count, newest })
     }
 
-    /// A `member` row; false when there was a row.
+    /// Inserts a `member` row; false if there was one.
     pub async fn insert_member(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<bool, D::Error> {
         self.known.members.remove(&(room, user));
         if chat_rows::is_participant(&mut self.view, room, user).await? {
@@ -198,19 +198,19 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(true)
     }
 
-    /// Takes the participant row away; false when there was none.
+    /// Deletes the participant row; false if there was none.
     pub async fn delete_member(&mut self, room: RoomId, user: UserId) -> Result<bool, D::Error> {
         self.known.members.remove(&(room, user));
         chat_rows::delete_member(&mut self.view, room, user).await
     }
 
-    /// Is the participant the room's owner?
+    /// Whether the participant owns the room.
     pub async fn is_owner(&mut self, room: RoomId, user: UserId) -> Result<bool, D::Error> {
         let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ? AND role = 'owner'";
         self.view.is_there(sql, &[&room, &user]).await
     }
 
-    /// The room's oldest admin becomes its owner, else its oldest member, unless there is an owner.
+    /// Unless the room has an owner, makes its oldest admin, or else its oldest member, the owner.
     pub async fn hand_over(&mut self, room: RoomId) -> Result<(), D::Error> {
         let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND role = 'owner'";
         if self.view.is_there(sql, &[&room]).await? {
@@ -224,7 +224,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.execute(sql, &[&room, &heir]).await.map(drop)
     }
 
-    /// Remembers that a user left by themselves.
+    /// Records that a user left on their own.
     pub async fn note_leave(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<(), D::Error> {
         let latest = D::DIALECT.keep_greatest("room_id, user_id", "left_at");
         let sql =
@@ -232,13 +232,13 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.execute(&sql, &[&room, &user, &at.0]).await.map(drop)
     }
 
-    /// When somebody who had left by themselves was last added again; `None`: that never happened.
+    /// When a user who had left on their own was last added again; `None` if never.
     pub async fn added_again(&mut self, room: RoomId, user: UserId) -> Result<Option<Timestamp>, D::Error> {
         let sql = "SELECT added_at FROM pregon_left_rooms WHERE room_id = ? AND user_id = ? AND added_at > 0";
         self.view.row(sql, &[&room, &user], |row| Ok(Timestamp(row.number(0)?))).await
     }
 
-    /// Remembers that a user was added, if the user had left by themselves.
+    /// Records that a user was added, if they had left on their own.
     pub async fn note_return(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<(), D::Error> {
         let sql = "UPDATE pregon_left_rooms SET added_at = ? WHERE room_id = ? AND user_id = ?";
         self.view.execute(sql, &[&at.0, &room, &user]).await.map(drop)

@@ -1,4 +1,4 @@
-//! Comments as a batch's transaction reads and changes them, with their likes.
+//! A batch's reads and changes of comments and their likes, inside its transaction.
 
 use std::sync::Arc;
 
@@ -11,26 +11,26 @@ use crate::store::sql::{Id, LaneSql, comments, comments_tree};
 /// Comments that went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GoneComments {
-    /// Which, each before those that answer it.
+    /// The deleted comments, replies before what they answer.
     pub comments: Vec<CommentId>,
     /// The post's counter then.
     pub comments_count: u64,
-    /// What was told of them: it is gone, too.
+    /// The deleted notifications about them.
     pub told: Vec<Told>,
 }
 
 impl<D: LaneSql> BatchRows<'_, D> {
-    /// What decides on a comment's rights.
+    /// The rights of a comment.
     pub async fn comment_head(&mut self, comment: CommentId) -> Result<Option<CommentHead>, D::Error> {
         comments::head(&mut self.view, comment).await
     }
 
-    /// A comment with its first replies as nobody in particular sees it.
+    /// A comment with its first replies, without a viewer.
     pub async fn comment(&mut self, comment: CommentId) -> Result<Option<Arc<Comment>>, D::Error> {
         Ok(comments::one(&mut self.view, None, comment).await?.map(Arc::new))
     }
 
-    /// A new comment; the counters of its post and parent grow with it. The post's, then.
+    /// Inserts a comment, and raises the counters of its post and parent. Returns the post's new counter.
     pub async fn insert_comment(&mut self, comment: &Comment) -> Result<u64, D::Error> {
         let at = comment.created_at;
         self.view.execute(
@@ -62,21 +62,21 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.execute(sql, &[&content, &at, &comment]).await.map(drop)
     }
 
-    /// Has the post more than `most` comments?
+    /// Whether the post has more than `most` comments.
     pub async fn has_more_comments(&mut self, post: PostId, most: usize) -> Result<bool, D::Error> {
         let sql = "SELECT count(*) FROM (SELECT 1 FROM comments WHERE post_id = ? LIMIT ?) found";
         Ok(self.view.count(sql, &[&post, &(most + 1)]).await? > most as u64)
     }
 
-    /// The oldest comment on the post itself.
+    /// The oldest top-level comment of the post.
     pub async fn top_comment(&mut self, post: PostId) -> Result<Option<CommentId>, D::Error> {
         let sql = "SELECT id FROM comments WHERE post_id = ? AND parent_id IS NULL ORDER BY created_at LIMIT 1";
         self.view.row(sql, &[&post], |row| row.id(0)).await
     }
 
-    /// A comment goes with all answers to it and what was told of them, and the counters of its post and parent fall.
-    /// At most `most` go (at least 1), answers before what they answer: the comment itself goes with the last of them, or
-    /// stays. What stays is answered and counted as ever.
+    /// Deletes a comment with all its replies and their notifications, and lowers the counters of its post and parent.
+    /// At most `most` comments (at least 1) are deleted, replies first: the comment itself goes with the last of them,
+    /// or stays. Remaining comments keep correct counters.
     pub async fn delete_comments(
         &mut self,
         comment: CommentId,
@@ -96,7 +96,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(GoneComments { comments, comments_count, told })
     }
 
-    /// A like row, and the counter with it: what it is then. `None` when there was a row.
+    /// Inserts a like row, and raises the counter. Returns the new counter; `None` if there was a row.
     pub async fn insert_comment_like(
         &mut self,
         comment: CommentId,
@@ -117,7 +117,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.count("SELECT likes_count FROM comments WHERE id = ?", &[&comment]).await.map(Some)
     }
 
-    /// Takes the like row away, and the counter falls: what it is then. `None` when there was no row.
+    /// Deletes the like row, and lowers the counter. Returns the new counter; `None` if there was no row.
     pub async fn delete_comment_like(&mut self, comment: CommentId, user: UserId) -> Result<Option<u64>, D::Error> {
         let sql = "DELETE FROM comment_likes WHERE comment_id = ? AND user_id = ?";
         if self.view.execute(sql, &[&comment, &user]).await? == 0 {

@@ -1,7 +1,7 @@
-//! The rows as a batch's transaction sees them, its own changes included: small questions and small changes, by subject.
+//! The rows as a batch's transaction sees them, with its own changes: small queries and changes, by subject.
 //!
-//! What the rules do by them is the same for every database. How many of them make a way to the server of their own is
-//! the driver's affair: [`LaneSql`].
+//! The rules that use them are the same for every database. The driver ([`LaneSql`]) decides how many of them need a
+//! round trip of their own.
 
 mod chat;
 mod comments;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 pub use self::chat::ReadAll;
 pub use self::comments::GoneComments;
-pub use self::notifications::{ReadNotifications, Telling, Told};
+pub use self::notifications::ReadNotifications;
+pub use crate::store::sql::told::{Telling, Told};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::write::Transport;
@@ -22,7 +23,8 @@ use crate::domain::event::{Committed, Cursor};
 use crate::domain::user::UserProfile;
 use crate::domain::write::Write;
 use crate::ids::{RoomId, Topic, UserId};
-use crate::store::batch::{TopicState, UnreadRest};
+use crate::store::sql::chat_rows::UnreadRest;
+use crate::store::sql::topics::TopicState;
 use crate::store::sql::{Known, LaneSql, Table, View, chat_rows, people as accounts, topics};
 
 /// A place in a topic's order, taken by one event.
@@ -30,27 +32,27 @@ use crate::store::sql::{Known, LaneSql, Table, View, chat_rows, people as accoun
 pub struct Place {
     /// Epoch and sequence number.
     pub cursor: Cursor,
-    /// The topic's own time there.
+    /// The topic's own time of that event.
     pub at: Timestamp,
 }
 
-/// A batch's transaction under way.
+/// A batch's transaction.
 pub struct BatchRows<'a, D> {
-    /// Of users whose counters moved it remembers nothing. A savepoint that is rolled back leaves its own among them:
-    /// they are read once more.
+    /// It caches nothing of users whose counters changed. After a savepoint is rolled back, its users stay among them
+    /// and are read once more.
     pub view: View<'a, D>,
-    /// What needs no asking.
+    /// Rows that need no query.
     known: &'a mut Known,
     rests: &'a mut VecDeque<UnreadRest>,
     /// Topics in which places were taken, in the order in which every database locks them.
     touched: BTreeSet<Topic>,
-    /// Rooms with new messages, and the newest one's time.
+    /// Rooms with new messages, and the time of the newest one.
     active: BTreeMap<RoomId, Timestamp>,
-    /// Participants who have read, and until when. Many reads of one user are one change.
+    /// Participants who have read, and until when. Many reads of one user become one change.
     last_reads: BTreeMap<(RoomId, UserId), Timestamp>,
 }
 
-/// What a savepoint does not bring back by itself.
+/// The state that a savepoint's rollback does not restore by itself.
 pub struct Saved {
     topics: BTreeMap<Topic, TopicState>,
     active: BTreeMap<RoomId, Timestamp>,
@@ -58,13 +60,14 @@ pub struct Saved {
 }
 
 impl<'a, D: LaneSql> BatchRows<'a, D> {
-    /// No transaction yet: what is asked now sees what is committed.
+    /// No transaction has begun yet: queries see the committed state.
     pub fn new(view: View<'a, D>, known: &'a mut Known, rests: &'a mut VecDeque<UnreadRest>) -> Self {
-        let (active, last_reads) = (BTreeMap::new(), BTreeMap::new());
+        let active = BTreeMap::new();
+        let last_reads = BTreeMap::new();
         Self { view, known, rests, touched: BTreeSet::new(), active, last_reads }
     }
 
-    /// Begins the transaction behind the locks of `topics`; what `writes` will ask is read with them.
+    /// Begins the transaction, locks `topics`, and reads what `writes` will need.
     pub async fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write]) -> Result<(), D::Error> {
         self.view.driver.begin(topics, writes, self.known).await?;
         let is_remembered = |user: &UserId| self.view.caches.profiles.get(user, self.view.now).is_some();
@@ -75,7 +78,7 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
         Ok(())
     }
 
-    /// Hands over what is written once a batch: the topics' places, the rooms' last activity.
+    /// Writes the values that change once per batch: the topics' places and the rooms' last activity.
     pub async fn finish(&mut self) -> Result<(), D::Error> {
         self.put_off_reads().await?;
         for topic in &self.touched {
@@ -96,13 +99,13 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
         Ok(Saved { topics, active: self.active.clone(), rests: self.rests.len() })
     }
 
-    /// What was done since stays.
+    /// Keeps everything since the savepoint.
     pub async fn release(&mut self) -> Result<(), D::Error> {
         self.flush().await?;
         self.view.driver.run("RELEASE SAVEPOINT one").await
     }
 
-    /// Takes everything back since the savepoint, places too.
+    /// Undoes everything since the savepoint, including places.
     pub async fn back_to(&mut self, saved: Saved) -> Result<(), D::Error> {
         self.view.driver.forget();
         self.view.driver.run("ROLLBACK TO SAVEPOINT one").await?;
@@ -111,7 +114,7 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
         for topic in std::mem::take(&mut self.touched) {
             match saved.topics.get(&topic) {
                 Some(state) => drop(self.known.topics.insert(topic, *state)),
-                // Its row is as it was: it is read anew.
+                // Its row is unchanged, so it is read again when needed.
                 None => drop(self.known.topics.remove(&topic)),
             }
         }
@@ -122,7 +125,7 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
         Ok(())
     }
 
-    /// Writes what waits, so that the next statement sees it.
+    /// Writes everything deferred, so that the next statement sees it.
     async fn flush(&mut self) -> Result<(), D::Error> {
         self.put_off_reads().await?;
         self.view.driver.flush().await
@@ -141,23 +144,24 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
         if let Some(state) = self.known.topics.get(&topic) {
             return Ok(*state);
         }
-        // Where topics are locked, it was not foretold: what it was told by (a parent comment) came in this very batch.
-        // It comes out of order, so that a deadlock is possible; the batch then begins anew.
+        // The topic was not foretold, because the row that names it (a parent comment) was written in this batch. It is
+        // locked out of order, so a deadlock is possible; the batch is then repeated.
         let state = topics::lock(&mut self.view, topic).await?;
         self.known.topics.insert(topic, state);
         Ok(state)
     }
 
-    /// The time the topic's next event will have: later than all before it.
+    /// The time of the topic's next event: later than all before it.
     pub async fn next_time(&mut self, topic: Topic) -> Result<Timestamp, D::Error> {
         let state = self.topic(topic).await?;
         Ok(self.view.driver.time_after(state.last_at, self.view.now))
     }
 
-    /// Takes the topic's next place; its time is [`Self::next_time`]'s.
+    /// Takes the topic's next place, with the time of [`Self::next_time`].
     pub async fn take_place(&mut self, topic: Topic) -> Result<Place, D::Error> {
         let TopicState { epoch, seq, last_at } = self.topic(topic).await?;
-        let (seq, at) = (seq + 1, self.view.driver.time_after(last_at, self.view.now));
+        let seq = seq + 1;
+        let at = self.view.driver.time_after(last_at, self.view.now);
         self.known.topics.insert(topic, TopicState { epoch, seq, last_at: at });
         self.touched.insert(topic);
         Ok(Place { cursor: Cursor { epoch, seq }, at })
@@ -168,7 +172,7 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
         chat_rows::insert_event(self.view.driver, event, transport).await
     }
 
-    /// Does the user exist, and is active?
+    /// Whether the user exists and is active.
     pub async fn is_active_user(&mut self, user: UserId) -> Result<bool, D::Error> {
         Ok(accounts::account(&mut self.view, user).await?.is_some_and(|account| account.is_active))
     }
@@ -179,7 +183,7 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
     }
 }
 
-/// One less of what a row counts, but never less than none.
+/// One less of a row's count, but never below zero.
 fn one_less(table: &str, column: &str) -> String {
     format!("UPDATE {table} SET {column} = CASE WHEN {column} > 0 THEN {column} - 1 ELSE 0 END WHERE id = ?")
 }

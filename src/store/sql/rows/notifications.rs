@@ -1,4 +1,4 @@
-//! Notifications as a batch's transaction reads and changes them; and which rows of another program have their place.
+//! A batch's reads and changes of notifications and adopted rows, inside its transaction.
 
 use std::sync::Arc;
 
@@ -9,41 +9,20 @@ use crate::domain::notification::{Notification, NotificationType};
 use crate::ids::{NotificationId, PostId, Topic, UserId};
 use crate::limits;
 use crate::store::sql::rows::{BatchRows, Place};
-use crate::store::sql::{Id, LaneSql, each, marks, notifications, padded, told};
+use crate::store::sql::told::{self, Telling, Told};
+use crate::store::sql::{Id, LaneSql, each, marks, notifications, padded};
 
-/// Notifications that a user read at one stroke.
+/// Notifications that a user read in one write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadNotifications {
-    /// How many were unread.
+    /// The number that were unread.
     pub count: u64,
     /// The newest of them, at most [`limits::READ_ALL_FRAMES_MAX`], newest first.
     pub newest: Vec<NotificationId>,
 }
 
-/// What somebody may have been told already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Telling {
-    /// Who caused it.
-    pub sender: UserId,
-    /// Who was told.
-    pub recipient: UserId,
-    /// Of something of one of these kinds; some may be named several times.
-    pub kinds: [NotificationType; 3],
-    /// Of this post, or (`None`) of no post.
-    pub post: Option<PostId>,
-}
-
-/// A notification, and whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
-    /// Which.
-    pub notification: NotificationId,
-    /// Who was told.
-    pub recipient: UserId,
-}
-
 impl<D: LaneSql> BatchRows<'_, D> {
-    /// Is there such a notification that was made after `since`?
+    /// Whether there is such a notification made after `since`.
     pub async fn was_told(&mut self, telling: Telling, since: Timestamp) -> Result<bool, D::Error> {
         let Telling { sender, recipient, kinds: [first, second, third], post } = telling;
         let sql = format!(
@@ -54,12 +33,12 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.is_there(&sql, &[&sender, &since, &recipient, &post, &first, &second, &third]).await
     }
 
-    /// What was told of somebody's reactions to a post, the newest first.
+    /// The notifications about somebody's reactions to a post, newest first.
     pub async fn told_of_reactions(&mut self, telling: Telling) -> Result<Vec<Told>, D::Error> {
         told::of_reactions(&mut self.view, telling).await
     }
 
-    /// A notification is of something else now. Nothing else of it changes.
+    /// Changes only a notification's kind and text.
     pub async fn rephrase_notification(
         &mut self,
         notification: NotificationId,
@@ -74,18 +53,18 @@ impl<D: LaneSql> BatchRows<'_, D> {
         told::take(&mut self.view, told).await
     }
 
-    /// How many of a user's notifications are unread.
+    /// The number of a user's unread notifications.
     pub async fn unread_notifications(&mut self, user: UserId) -> Result<u64, D::Error> {
         notifications::unread(&mut self.view, user).await
     }
 
-    /// Somebody took back reactions to a post, of which its author was told. Remembered in memory: whoever forgets it tells
-    /// once more.
+    /// Notes that somebody took back reactions to a post, about which its author had been notified. It is only kept in
+    /// memory: after a restart the author may be notified once more.
     pub fn note_taken_back(&mut self, post: PostId, user: UserId, is_read: bool) {
         self.view.caches.taken_back.note((post, user), is_read, self.view.now);
     }
 
-    /// The same lately: had the author read what was told?
+    /// Whether that happened recently, and whether the author had read the notification.
     pub fn was_taken_back(&mut self, post: PostId, user: UserId) -> Option<bool> {
         self.view.caches.taken_back.recall(&(post, user), self.view.now)
     }
@@ -125,7 +104,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(notifications::one(&mut self.view, user, notification).await?.map(Arc::new))
     }
 
-    /// Marks a user's notification as read: false when it was; `None` when there is none.
+    /// Marks a user's notification as read; false if it already was, `None` if there is no such notification.
     pub async fn read_notification(
         &mut self,
         user: UserId,
@@ -140,9 +119,10 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(self.view.is_there(sql, &[&notification, &user]).await?.then_some(false))
     }
 
-    /// Marks the newest unread notifications of a user as read, at most [`crate::limits::READ_ALL_ROWS_MAX`].
+    /// Marks a user's newest unread notifications as read, at most [`crate::limits::READ_ALL_ROWS_MAX`].
     pub async fn read_all_notifications(&mut self, user: UserId, at: Timestamp) -> Result<ReadNotifications, D::Error> {
-        // No second key: an index has this order, so that a long list is not sorted. No two of a user's have one time.
+        // Ordered by time alone, as the index is, so that a long list is not sorted. No two notifications of a user
+        // have the same time.
         let sql = format!(
             "SELECT id FROM notifications WHERE recipient_id = ? AND is_read = 0 \
              ORDER BY created_at DESC LIMIT {}",
@@ -159,13 +139,13 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(ReadNotifications { count, newest })
     }
 
-    /// Takes a user's notification away; false when there is none.
+    /// Deletes a user's notification; false if there is none.
     pub async fn delete_notification(&mut self, user: UserId, notification: NotificationId) -> Result<bool, D::Error> {
         let sql = "DELETE FROM notifications WHERE id = ? AND recipient_id = ?";
         Ok(self.view.execute(sql, &[&notification, &user]).await? > 0)
     }
 
-    /// Takes a user's notifications away, at most [`crate::limits::READ_ALL_ROWS_MAX`]: which.
+    /// Deletes a user's notifications, at most [`crate::limits::READ_ALL_ROWS_MAX`], and returns their ids.
     pub async fn clear_notifications(&mut self, user: UserId) -> Result<Vec<NotificationId>, D::Error> {
         let most = limits::READ_ALL_ROWS_MAX;
         let sql = format!("SELECT id FROM notifications WHERE recipient_id = ? LIMIT {most} {}", D::DIALECT.locked());
@@ -179,7 +159,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(gone)
     }
 
-    /// Has a row of another program its place in its topic's order?
+    /// Whether a row of another program has its place in its topic's order.
     pub async fn is_adopted(&mut self, row: Uuid) -> Result<bool, D::Error> {
         self.view.is_there("SELECT 1 FROM pregon_adopted WHERE row_id = ?", &[&Id(row)]).await
     }

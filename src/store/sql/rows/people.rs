@@ -1,4 +1,4 @@
-//! Follows, friend requests and friendships as a batch's transaction reads and changes them.
+//! A batch's reads and changes of follows, friend requests and friendships, inside its transaction.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         people::known_profile(&mut self.view, user).await
     }
 
-    /// A follow row with both counters; false when there was one.
+    /// Inserts a follow row and raises both counters; false if there was one.
     pub async fn insert_follow(
         &mut self,
         follower: UserId,
@@ -27,7 +27,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         accounts::insert_follow(&mut self.view, follower, following, at).await
     }
 
-    /// Takes the follow row away, with both counters; false when there was none.
+    /// Deletes the follow row and lowers both counters; false if there was none.
     pub async fn delete_follow(&mut self, follower: UserId, following: UserId) -> Result<bool, D::Error> {
         self.view.changed.extend([follower, following]);
         let sql = "DELETE FROM user_follows WHERE follower_id = ? AND following_id = ?";
@@ -39,13 +39,13 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(true)
     }
 
-    /// Does the user hear of the other's public posts: as a follower or as a friend?
+    /// Whether the user hears the other's public posts, as a follower or friend.
     pub async fn hears(&mut self, user: UserId, other: UserId) -> Result<bool, D::Error> {
         let follows = "SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = ?";
         Ok(self.view.is_there(follows, &[&user, &other]).await? || self.are_friends(user, other).await?)
     }
 
-    /// Is there a friendship row?
+    /// Whether there is a friendship row.
     pub async fn are_friends(&mut self, one: UserId, other: UserId) -> Result<bool, D::Error> {
         let sql = "SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = ?";
         match self.view.is_there(sql, &[&one.min(other), &one.max(other)]).await {
@@ -59,10 +59,11 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.request("id = ?", &[&request]).await
     }
 
-    /// The open friend request between two users, whoever of them asks.
+    /// The open friend request between two users, in either direction.
     pub async fn pending_request(&mut self, one: UserId, other: UserId) -> Result<Option<RequestHead>, D::Error> {
-        // The two may ask each other at the same time, in two lanes: who comes second waits here for the first.
-        let (least, greatest) = (one.min(other), one.max(other));
+        // The two may ask each other at the same time in two lanes: the second one waits here for the first.
+        let least = one.min(other);
+        let greatest = one.max(other);
         let both = format!("SELECT id FROM users WHERE id IN (?, ?) ORDER BY id {}", D::DIALECT.locked());
         self.view.rows(&both, &[&least, &greatest], |_| Ok(())).await?;
         let sql = "sender_id = ? AND receiver_id = ? AND status = 'pending' LIMIT 1";
@@ -72,7 +73,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         }
     }
 
-    /// Opens a request: an older one of the same two is opened again. Its id.
+    /// Opens a request, or reopens an older one of the same two. Returns its id.
     pub async fn open_request(
         &mut self,
         sender: UserId,
@@ -101,7 +102,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.execute("UPDATE friend_requests SET status = ? WHERE id = ?", &[&status, &request]).await.map(drop)
     }
 
-    /// A friendship row; nothing when there is one.
+    /// Inserts a friendship row, unless there is one.
     pub async fn insert_friendship(&mut self, one: UserId, other: UserId, at: Timestamp) -> Result<(), D::Error> {
         if self.are_friends(one, other).await? {
             return Ok(());
@@ -115,7 +116,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
             .map(drop)
     }
 
-    /// Takes the friendship row away; false when there was none.
+    /// Deletes the friendship row; false if there was none.
     pub async fn delete_friendship(&mut self, one: UserId, other: UserId) -> Result<bool, D::Error> {
         let sql = "DELETE FROM friendships WHERE user1_id = ? AND user2_id = ?";
         match self.view.execute(sql, &[&one.min(other), &one.max(other)]).await {
@@ -124,7 +125,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         }
     }
 
-    /// The friend request of which `sql` is true; none in a database without any.
+    /// The friend request that fulfils `sql`; `None` if the database has no such table.
     async fn request(&mut self, sql: &str, values: Parameters<'_>) -> Result<Option<RequestHead>, D::Error> {
         let sql = format!("SELECT id, sender_id, receiver_id, status FROM friend_requests WHERE {sql}");
         match self.view.row(&sql, values, request_of_row).await {

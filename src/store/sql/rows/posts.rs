@@ -1,6 +1,6 @@
-//! Posts as a batch's transaction reads and changes them, with their reactions and shares.
+//! A batch's reads and changes of posts, reactions and shares, inside its transaction.
 //!
-//! Counters move by what is added and taken away, in the row itself: another program's changes are never overwritten.
+//! Counters are changed by differences in the row itself, so that another program's changes are never overwritten.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use crate::store::sql::rows::{BatchRows, Told, one_less};
 use crate::store::sql::{Columns, Dialect, Id, LaneSql, Unexpected, comments_tree, posts, told};
 
 impl<D: LaneSql> BatchRows<'_, D> {
-    /// What decides on a post's rights.
+    /// The rights of a post.
     pub async fn post_head(&mut self, post: PostId) -> Result<Option<PostHead>, D::Error> {
         posts::head(&mut self.view, post).await
     }
 
-    /// A whole post as nobody in particular sees it.
+    /// A whole post, without a viewer.
     pub async fn post(&mut self, post: PostId) -> Result<Option<Arc<Post>>, D::Error> {
         Ok(posts::whole(&mut self.view, None, post).await?.map(Arc::new))
     }
 
-    /// Is there a post with this short id?
+    /// Whether there is a post with this short id.
     pub async fn is_short_id_taken(&mut self, short_id: &str) -> Result<bool, D::Error> {
         self.view.is_there("SELECT 1 FROM posts WHERE short_id = ?", &[&short_id]).await
     }
 
-    /// A new post; its author's count grows with it.
+    /// Inserts a post, and raises its author's count.
     pub async fn insert_post(
         &mut self,
         post: PostId,
@@ -94,13 +94,13 @@ impl<D: LaneSql> BatchRows<'_, D> {
             .map(drop)
     }
 
-    /// The post and all that belongs to it; its author's count falls. What was told of it goes as well: which, at most
-    /// [`crate::limits::READ_ALL_ROWS_MAX`] of what its author was told.
+    /// Deletes the post with everything that belongs to it, and lowers its author's count. Its notifications are
+    /// deleted, too; at most [`crate::limits::READ_ALL_ROWS_MAX`] of the author's are returned.
     pub async fn delete_post(&mut self, post: PostId, author: UserId) -> Result<Vec<Told>, D::Error> {
         self.view.changed.insert(author);
         let mut gone = comments_tree::delete_all(&mut self.view, post).await?;
         gone.extend(told::take_of_post(&mut self.view, post, author).await?);
-        // Those that pregon does not write are another program's, and need not be there.
+        // Tables that pregon does not write belong to another program and may not exist.
         let others: &[&str] = match D::DIALECT {
             Dialect::Sqlite => &[],
             Dialect::Mysql => &["post_views", "post_reports"],
@@ -116,7 +116,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(gone)
     }
 
-    /// Takes away a user's reactions to a post: which there were.
+    /// Deletes a user's reactions to a post, and returns their types.
     pub async fn take_reactions(&mut self, post: PostId, user: UserId) -> Result<Vec<PostReactionType>, D::Error> {
         let locked = D::DIALECT.locked();
         let sql = format!("SELECT reaction_type FROM post_reactions WHERE post_id = ? AND user_id = ? {locked}");
@@ -127,7 +127,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(taken)
     }
 
-    /// A new reaction: its row's id.
+    /// Inserts a reaction, and returns its row's id.
     pub async fn insert_reaction(
         &mut self,
         post: PostId,
@@ -145,7 +145,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(id.0)
     }
 
-    /// Moves the counters by what was taken and what was added; what they are then.
+    /// Changes the counters by the deleted and added reactions, and returns the new counters.
     pub async fn move_reaction_counts(
         &mut self,
         post: PostId,
@@ -161,10 +161,10 @@ impl<D: LaneSql> BatchRows<'_, D> {
             Ok(ReactionCounts { likes: row.count(0)?, celebrations: row.count(1)?, golazos: row.count(2)? })
         };
         let counts = self.view.row(sql, &[&post], counts_of_row).await?;
-        counts.ok_or_else(|| Unexpected("a post is gone".into()).into())
+        counts.ok_or_else(|| Unexpected("a post's row is missing".into()).into())
     }
 
-    /// A share row, and the counter with it: what it is then. `None` when there was a row.
+    /// Inserts a share row, and raises the counter. Returns the new counter; `None` if there was a row.
     pub async fn insert_share(
         &mut self,
         post: PostId,

@@ -1,7 +1,7 @@
-//! Golden frames: each scenario beside this file is played against the real server, and what everybody hears must be what
-//! the file says.
+//! Golden frames: each scenario beside this file is played against the real server, and everybody must receive what the
+//! file says.
 //!
-//! `PREGON_GOLDEN=record` plays them and writes down what is heard instead; the changes are then in the files' diff.
+//! `PREGON_GOLDEN=record` plays them and records what is received; the changes then show in the files' diff.
 
 mod names;
 mod stage;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use stage::{Ends, Stage};
 
-/// A scenario's file, a value a line: what a client does, followed by what that brings.
+/// A scenario's file, one value per line: a client's action, followed by its effects.
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/sockets/golden/{name}.jsonl"))
 }

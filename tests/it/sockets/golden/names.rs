@@ -1,4 +1,4 @@
-//! Names for what differs from run to run: ids, tokens, times, the server's address.
+//! Names for values that differ from run to run: ids, tokens, times, the server's address.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use pregon::clock::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Names of values, and values of names. A name stands in angle brackets: `<room>`.
+/// The names of values, and the values of names. A name stands in angle brackets: `<room>`.
 #[derive(Default)]
 pub struct Names {
     by_value: BTreeMap<String, String>,
     by_name: BTreeMap<String, String>,
-    /// Ids of the server's that had no name when they were first seen.
+    /// The number of the server's ids that had no name when they were first seen.
     seen: usize,
 }
 
@@ -21,7 +21,7 @@ impl Names {
         self.by_name.insert(name.to_owned(), value.to_owned());
     }
 
-    /// A scenario's value with this run's ids in the place of names. `<hex:room>` and `<upper:room>` are other spellings,
+    /// A scenario's value with this run's ids in place of names. `<hex:room>` and `<upper:room>` are other spellings;
     /// `<new:1>` is an id that nobody has.
     pub fn filled(&mut self, value: &Value) -> Value {
         match value {
@@ -61,7 +61,7 @@ impl Names {
         self.by_name.get(name).cloned()
     }
 
-    /// What the server said, with names in the place of what differs from run to run.
+    /// The server's value, with names in place of values that differ from run to run.
     pub fn named(&mut self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.name(text)),

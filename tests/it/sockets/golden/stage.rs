@@ -1,4 +1,5 @@
-//! Plays a step of a scenario: a client connects, speaks, asks by REST or goes, and all that everybody hears is gathered.
+//! Plays a step of a scenario: a client connects, speaks, calls REST or leaves, and everything that clients receive is
+//! collected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,33 +11,33 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use super::names::Names;
 use crate::support::{Server, Socket};
 
-/// A recorder takes it that nothing more comes when nothing has come for so long: counters are told four times a second.
+/// After this time without a frame a recorder assumes that no more come: counters are sent four times a second.
 const QUIET: Duration = Duration::from_millis(700);
 
-/// When a step is over.
+/// When a step ends.
 pub enum Ends<'a> {
-    /// Everybody has heard as much as these lines say.
+    /// Everybody has received as much as these lines say.
     After(&'a [Value]),
     /// Nothing more comes.
     WhenQuiet,
 }
 
-/// A server with three people in it, of whom two share a private room, and what is said and done there.
+/// A server with the scenario's people, of whom two share a private room.
 pub struct Stage {
     server: Server,
     names: Names,
     sockets: BTreeMap<String, Socket>,
-    /// Who was here before.
+    /// Clients that have connected before.
     known: BTreeSet<String>,
-    /// Whether who comes and goes is a part of this step: it is where somebody comes for the first time. Whether somebody has
-    /// gone depends on the seconds that passed, which other tests are about.
+    /// Whether arrivals and departures are part of this step: they are if a client connects for the first time.
+    /// Departures depend on elapsed seconds, which other tests cover.
     has_presence: bool,
 }
 
 impl Stage {
-    /// Beto follows ana. Carla knows nobody but dina.
+    /// Beto follows ana. Carla knows only dina.
     pub async fn new() -> Self {
-        // On one shard all hear things at once, and a pong comes after what was told before the ping.
+        // On one shard all receive at once, and a pong comes after everything sent before the ping.
         let server = Server::builder().seed(4, 1, 2).set("PREGON_SHARDS", 1).start().await;
         let mut names = Names::default();
         for (user, name) in server.fixture.users.iter().zip(["ana", "beto", "carla", "dina"]) {
@@ -60,7 +61,7 @@ impl Stage {
         Self { server, names, sockets: BTreeMap::new(), known: BTreeSet::new(), has_presence: false }
     }
 
-    /// Does it; what it brings, by client: what each hears in order.
+    /// Plays the step. Returns its effects by client: what each receives, in order.
     pub async fn step(&mut self, line: &Value, ends: &Ends<'_>) -> Vec<Value> {
         let client = line["client"].as_str().unwrap();
         self.has_presence = self.known.insert(client.to_owned());
@@ -74,7 +75,7 @@ impl Stage {
         lines
     }
 
-    /// A client's part; the answer, if it has one.
+    /// A client's action. Returns the answer, if it has one.
     async fn act(&mut self, client: &str, does: &Value) -> Vec<Value> {
         let does = self.names.filled(does);
         let (what, with) = does.as_object().unwrap().iter().next().unwrap();
@@ -109,7 +110,7 @@ impl Stage {
         Vec::new()
     }
 
-    /// What a client hears: frames, and the code that ends it.
+    /// What a client receives: frames, and the code that closes it.
     async fn hear(&mut self, client: &str, ends: &Ends<'_>) -> Vec<Value> {
         let socket = self.sockets.get_mut(client).unwrap();
         let expected = |lines: &[Value]| {
@@ -119,7 +120,7 @@ impl Stage {
         loop {
             let next = match ends {
                 Ends::After(lines) if heard.len() == expected(lines) => {
-                    // Whatever was told until now comes before the pong.
+                    // Everything sent until now comes before the pong.
                     let more = socket.until_pong().await;
                     heard.extend(more.into_iter().filter(|frame| self.has_presence || frame["type"] != "user_status"));
                     return heard;

@@ -1,0 +1,57 @@
+//! Everything that the handlers share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::access::client_address::Network;
+use crate::access::lifecycle::Lifecycle;
+use crate::access::logins::Logins;
+use crate::access::origin::Rules;
+use crate::access::password::Hasher;
+use crate::access::rate::Rates;
+use crate::access::token::Tokens;
+use crate::protocol::v0::object::Presenter;
+use crate::rest::assets::Assets;
+use crate::rest::site::Site;
+use crate::rest::uploads::upload::MediaDir;
+use crate::store::Store;
+
+/// Everything that REST needs from the rest of the server.
+pub struct App {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Makes and checks tokens.
+    pub tokens: Arc<Tokens>,
+    /// Ends logins.
+    pub logins: Logins,
+    /// Makes and checks password hashes.
+    pub hasher: Hasher,
+    /// Writes the JSON objects of answers.
+    pub presenter: Arc<Presenter>,
+    /// Where uploads are.
+    pub media: Arc<MediaDir>,
+    /// The flags and menu of the pages.
+    pub site: Site,
+    /// The page's files.
+    pub page: Assets,
+    /// Starting, ready or draining.
+    pub lifecycle: Arc<Lifecycle>,
+    /// The pages that may read answers.
+    pub origins: Rules,
+    /// The proxies whose `X-Forwarded-For` is trusted.
+    pub trusted_proxies: Vec<Network>,
+    /// The rate limits.
+    pub rates: Rates,
+    /// May everybody read `/metrics`?
+    pub metrics_public: bool,
+    /// Prometheus' text.
+    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether Redis answers; `None` if it is not needed.
+    pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! The [`LaneSql`] of a MySQL connection: a batch is read ahead in one round trip, and written in another.
+
+use std::collections::BTreeSet;
+
+use mysql_async::prelude::Queryable;
+
+use crate::clock::Timestamp;
+use crate::domain::write::Write;
+use crate::ids::Topic;
+use crate::limits;
+use crate::store::mysql::connection::{MysqlError, Remedy, timed};
+use crate::store::mysql::deferred::Pending;
+use crate::store::mysql::driver::Driver;
+use crate::store::mysql::prefetched;
+use crate::store::sql::{Known, LaneSql, Parameters, Table};
+
+impl LaneSql for Driver {
+    async fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write], known: &mut Known) -> Result<(), MysqlError> {
+        self.forget();
+        if prefetched::open(self, topics, writes, known).await? {
+            return Ok(());
+        }
+        // Rows for new topics are inserted outside of any transaction. Inside one, they would be locked out of order.
+        self.run("ROLLBACK").await?;
+        prefetched::make(self, topics).await?;
+        match prefetched::open(self, topics, writes, known).await? {
+            true => Ok(()),
+            false => Err(MysqlError::Unexpected("a topic's row is gone that was just made".into())),
+        }
+    }
+
+    async fn run(&mut self, sql: &str) -> Result<(), MysqlError> {
+        timed(limits::ANSWER_TIMEOUT, self.connection.query_drop(sql)).await
+    }
+
+    async fn insert(&mut self, into: Table, row: Parameters<'_>) -> Result<(), MysqlError> {
+        self.pending.row(self.zone, into, row);
+        if self.pending.is_long() { self.flush().await } else { Ok(()) }
+    }
+
+    async fn put_off(&mut self, sql: &str, values: Parameters<'_>) -> Result<(), MysqlError> {
+        self.pending.change(self.zone, sql, values);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), MysqlError> {
+        let sql = self.pending.take();
+        if sql.is_empty() { Ok(()) } else { self.run(&sql).await }
+    }
+
+    /// In one trip.
+    async fn commit(&mut self) -> Result<(), MysqlError> {
+        let sql = self.pending.take() + "COMMIT";
+        self.run(&sql).await
+    }
+
+    fn forget(&mut self) {
+        self.pending = Pending::default();
+    }
+
+    fn time_after(&self, last: Timestamp, now: Timestamp) -> Timestamp {
+        self.zone.next(last, now)
+    }
+
+    fn is_own_fault(error: &MysqlError) -> bool {
+        error.remedy() == Remedy::Refuse
+    }
+
+    /// The connection is gone, but the server may have committed.
+    fn may_be_committed(&self, error: &MysqlError) -> bool {
+        error.remedy() == Remedy::Reconnect
+    }
+}

@@ -1,0 +1,40 @@
+//! Pages of lists.
+
+use crate::clock::Timestamp;
+
+/// One page of a list: `number` counts from 1, each page has `size` rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// From 1.
+    pub number: u32,
+    /// Rows a page.
+    pub size: u32,
+    /// If set, the page starts after this row instead of at `number`, so that new rows do not shift the next page.
+    /// Lists of people and rooms, whose order changes, use the number.
+    pub after: Option<Position>,
+}
+
+/// The position of a row in a list ordered by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The row's time.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: uuid::Uuid,
+}
+
+impl PageRequest {
+    /// A page by its number, from 1.
+    pub const fn numbered(number: u32, size: u32) -> Self {
+        Self { number, size, after: None }
+    }
+}
+
+/// The rows of one page, and the number of rows in the whole list.
+#[derive(Debug, Clone)]
+pub struct PageOf<T> {
+    /// Rows in all pages.
+    pub count: u64,
+    /// This page's rows; empty if the page is after the end.
+    pub rows: Vec<T>,
+}
