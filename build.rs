@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
 
-/// Most of the page's weight is in files of a few kilobytes: the best compression takes a fraction of a second for all.
+/// The page consists mostly of files of a few kilobytes, so that the best compression takes a fraction of a second for
+/// all.
 const BROTLI_QUALITY: u32 = 11;
 const BROTLI_WINDOW_BITS: u32 = 22;
 const BROTLI_BUFFER_BYTES: usize = 4096;
@@ -54,7 +55,8 @@ fn read(folder: &Path) -> Result<Files, Box<dyn std::error::Error>> {
     Ok(files)
 }
 
-/// The page itself: its files stand below the version, and modules are asked for at once instead of one import after another.
+/// The page itself: the paths of its files contain the version, and it requests all modules at once instead of one
+/// import after another.
 fn index(body: &[u8], version: &str, files: &[(String, Vec<u8>)]) -> Result<String, Box<dyn std::error::Error>> {
     let mut modules = String::new();
     for (name, _) in files.iter().filter(|(name, _)| name.ends_with(".js")) {

@@ -16,7 +16,7 @@ use pregon::ids::{EventId, RoomId, SessionKey, UserId};
 use pregon::store::sqlite::{SqliteOptions, SqliteStore};
 use pregon::store::{LanePort, Store};
 
-/// Nobody listens.
+/// A port that ignores everything.
 struct Nobody;
 
 impl LanePort for Nobody {

@@ -1,6 +1,8 @@
-//! Where a thread or task that has to last says that it cannot: the server then ends the process, with that reason.
+//! The alarm: a thread or task that must run for ever reports that it cannot, and the server then ends the process with
+//! that reason.
 //!
-//! One for the process, as its log is: whoever finds something broken beyond repair need not know who started it.
+//! There is one alarm per process, like the log, so that code which finds something broken beyond repair need not know
+//! who started it.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,10 +13,10 @@ use tokio::sync::watch;
 
 static REASONS: LazyLock<watch::Sender<Vec<String>>> = LazyLock::new(|| watch::Sender::new(Vec::new()));
 
-/// Reasons that are kept; the first is the one that counts.
+/// The most reasons that are kept; the first one is reported.
 const REASONS_MAX: usize = 16;
 
-/// The server cannot go on.
+/// Reports that the server cannot go on.
 pub fn raise(reason: &str) {
     tracing::error!(%reason, "the server cannot go on");
     REASONS.send_modify(|reasons| {
@@ -24,7 +26,7 @@ pub fn raise(reason: &str) {
     });
 }
 
-/// Waits until the server cannot go on; why.
+/// Waits until the server cannot go on, and returns the reason.
 pub async fn raised() -> String {
     let mut reasons = REASONS.subscribe();
     let raised = reasons.wait_for(|reasons| !reasons.is_empty()).await;
@@ -32,7 +34,7 @@ pub async fn raised() -> String {
     raised.ok().and_then(|reasons| reasons.first().cloned()).unwrap_or_default()
 }
 
-/// Does what a thread is for. It may end; it may not panic. True when it did not.
+/// Runs the body of a thread. It may end but may not panic. Returns true if it did not panic.
 pub fn guard(what: &str, body: impl FnOnce()) -> bool {
     let has_ended = catch_unwind(AssertUnwindSafe(body)).is_ok();
     if !has_ended {
@@ -41,14 +43,14 @@ pub fn guard(what: &str, body: impl FnOnce()) -> bool {
     has_ended
 }
 
-/// A task that may end, and may not panic.
+/// Runs a task that may end but may not panic.
 pub async fn watched(what: &'static str, task: impl Future<Output = ()>) {
     if AssertUnwindSafe(task).catch_unwind().await.is_err() {
         raise(&format!("{what} panicked"));
     }
 }
 
-/// Has somebody said this? For tests, which share one process.
+/// Whether this reason was reported. For tests, which share one process.
 #[cfg(test)]
 pub(crate) fn is_raised(reason: &str) -> bool {
     REASONS.borrow().iter().any(|known| known == reason)

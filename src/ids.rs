@@ -1,4 +1,4 @@
-//! The numbers and names things are known by, each its own type.
+//! The ids of things, each with its own type.
 
 use std::fmt;
 use std::str::FromStr;
@@ -62,15 +62,16 @@ uuid_ids! {
     MessageId
     /// A post's id.
     PostId
-    /// A comment's id, of a reply too.
+    /// The id of a comment or reply.
     CommentId
     /// A notification's id.
     NotificationId
     /// A friend request's id.
     RequestId
-    /// A durable event's id: makes a retry recognisable.
+    /// A durable event's id, by which a retry is recognised.
     EventId
-    /// A login with all tokens that were renewed from its own: its first 48 bits say in which millisecond it began.
+    /// A login, together with all tokens that were renewed from its first one. Its first 48 bits are the millisecond in
+    /// which it began.
     FamilyId
 }
 
@@ -86,13 +87,14 @@ impl FamilyId {
         Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &tail).into_uuid())
     }
 
-    /// Stands for the login of a token that names none, by the second in which it was issued. No UUID of any version.
+    /// The login of a token that names none, made from the second in which the token was issued. It is not a UUID of
+    /// any version.
     pub fn issued(seconds: i64) -> Self {
         let milliseconds = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000).min((1 << 48) - 1);
         Self(Uuid::from_u64_pair(milliseconds << 16, 0))
     }
 
-    /// Was it made here, in one of the two ways? Another's say nothing of when they began.
+    /// Whether this server made it, in one of the two ways. Other ids do not tell when their login began.
     pub fn is_known(&self) -> bool {
         self.0.get_version_num() == 7 || *self == Self::issued(self.began_ms() / 1000)
     }
@@ -103,7 +105,7 @@ impl FamilyId {
     }
 }
 
-/// A text that is no UUID in either of the two accepted spellings.
+/// The text is not a UUID in either of the two accepted spellings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAnId;
 
@@ -120,13 +122,13 @@ impl std::error::Error for NotAnId {}
 pub struct ShardId(pub u8);
 
 impl ShardId {
-    /// The shard's place in arrays of shards.
+    /// The shard's index in arrays of shards.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 }
 
-/// Names one session for as long as the process lives: a slot that is used again has another generation.
+/// Names one session as long as the process lives. A slot that is used again has another generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     /// The shard that owns the session.
@@ -137,16 +139,17 @@ pub struct SessionKey {
     pub generation: u32,
 }
 
-/// What events are ordered in and sessions listen to.
+/// A topic orders events, and sessions listen to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// A chat room.
     Room(RoomId),
-    /// A post with its reactions and comments. What happens to it is ordered here, also what feeds hear of it.
+    /// A post with its reactions and comments. It orders everything that happens to the post, including what feeds
+    /// receive.
     Post(PostId),
-    /// An author's public posts, as followers and friends hear of them. Listened to, but nothing is ordered in it.
+    /// An author's public posts, for followers and friends. Feeds listen to it, but it orders nothing.
     Author(UserId),
-    /// One user's own feed: whom the user follows and is friends with, and the user's own posts.
+    /// A user's own feed: the user's follows, friends and own posts.
     Feed(UserId),
     /// One user's notifications.
     Notifications(UserId),

@@ -4,13 +4,14 @@
 //!
 //! 1. [`access`] decides who may come in: token, user, membership, origin, rate.
 //! 2. [`engine`] owns the sockets, one shard a core: bytes come in, frames go out.
-//! 3. [`protocol`] turns bytes into frames and frames into what a client asks for, and back.
-//! 4. [`domain`] has the nouns: users, rooms, messages, posts, and what is asked to be kept.
+//! 3. [`protocol`] turns bytes into frames, and frames into commands and events, in both directions.
+//! 4. [`domain`] has the nouns: users, rooms, messages, posts, and the writes and events about them.
 //! 5. [`store`] makes it durable: write lanes, the order of each topic, SQLite and MySQL.
-//! 6. [`fanout`] brings what was committed to the shards with listeners.
+//! 6. [`fanout`] sends committed events to the shards with listeners.
 //!
-//! Around them: [`rest`] serves the same over HTTP, [`django`] hears what a Django beside us writes, [`server`] joins all
-//! parts, [`config`] reads settings and [`cli`] commands. [`ids`], [`limits`], [`clock`], [`alarm`] and [`telemetry`] serve everybody.
+//! Around them: [`rest`] serves the same over HTTP, [`django`] notices what a Django on the same database writes,
+//! [`server`] joins all parts, [`config`] reads settings and [`cli`] commands. [`ids`], [`limits`], [`clock`],
+//! [`alarm`] and [`telemetry`] serve everybody.
 
 pub mod access;
 pub mod alarm;

@@ -1,8 +1,8 @@
-//! Arguments become settings, settings become a server, the server becomes an exit code.
+//! The `pregon` program: runs the command line.
 
 use std::process::ExitCode;
 
-/// Gives a burst of handshakes back to the system: docs/performance.md has the figures against others.
+/// Returns the memory of a burst of handshakes to the system; docs/performance.md compares it with others.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -28,7 +28,7 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// One socket; an idle one owns no buffer.
 struct Conn {
     socket: OwnedFd,
-    /// Once upgraded.
+    /// Set once the connection is upgraded.
     seat: Option<Seat>,
     /// The start of a frame or handshake whose end has not arrived.
     partial: Vec<u8>,

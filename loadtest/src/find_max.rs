@@ -163,7 +163,7 @@ impl Serialize for Objective {
     }
 }
 
-/// One rate, tried.
+/// The result of one rate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
     pub per_second: f64,

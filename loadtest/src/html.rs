@@ -15,7 +15,7 @@ struct Page<'a> {
     verdict: &'a str,
     verdict_class: &'a str,
     about: &'a About,
-    /// SVG.
+    /// The plots as SVG.
     plots: Vec<String>,
     table: &'a str,
 }

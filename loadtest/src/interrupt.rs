@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Listens from now on.
+/// Starts to listen for the signals.
 pub fn listen() -> Result<()> {
     for signal in [SIGINT, SIGTERM] {
         // In this order, so that only the second signal finds the flag set.

@@ -42,12 +42,12 @@ impl Refused {
 pub struct Sample {
     /// Since the load began.
     pub seconds: f64,
-    /// Not warm-up, not draining.
+    /// False during warm-up and draining.
     pub measured: bool,
     pub deliveries_per_second: f64,
     pub messages_per_second: f64,
     pub refused_per_second: f64,
-    /// Of deliveries; none when there were none.
+    /// The median latency of deliveries; `None` if there were none.
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
     pub server_cores: Option<f64>,

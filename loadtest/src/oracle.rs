@@ -64,7 +64,7 @@ impl Violations {
 pub struct Layout {
     pub rooms: usize,
     pub members: usize,
-    /// Per room.
+    /// Senders per room.
     pub senders: usize,
 }
 

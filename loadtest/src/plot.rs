@@ -20,7 +20,7 @@ pub const LINES_MAX: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct Plot {
     pub title: String,
-    /// Of the y axis.
+    /// The unit of the y axis.
     pub unit: &'static str,
     /// The name of the x axis.
     pub x_name: &'static str,
@@ -153,7 +153,7 @@ impl Scale {
         Self { low: marks[0], high: marks[marks.len() - 1], is_logarithmic: true, marks }
     }
 
-    /// 0 to 1.
+    /// The position of a value, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let span = if self.is_logarithmic {
             (value.max(self.low) / self.low).ln() / (self.high / self.low).ln().max(1e-9)

@@ -197,7 +197,7 @@ fn stale(fixture: &Fixture, used: &[usize]) -> Result<Vec<usize>> {
     Ok(stale)
 }
 
-/// `exp` of a token.
+/// The `exp` of a token.
 fn token_end(token: &str) -> Option<i64> {
     #[derive(Deserialize)]
     struct Claims {

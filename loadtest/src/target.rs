@@ -35,7 +35,7 @@ pub enum Kind {
     Durable,
 }
 
-/// Where a connection sits.
+/// A connection's place: its room and member.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seat {
     pub room: usize,

@@ -36,7 +36,7 @@ enum Fault {
     Busy,
     /// Frames show one like too many.
     Counts,
-    /// The post itself does.
+    /// The post's stored counters are wrong.
     Table,
     /// Frames do not show the last reactions.
     Stale,

@@ -17,7 +17,7 @@ const PEERS: [(&str, &[&str]); 4] = [
     (env!("CARGO_BIN_EXE_peer-uring"), &["--no-coalesce"]),
 ];
 
-/// Ended with its value.
+/// A peer's process, ended when dropped.
 struct Peer {
     child: Child,
     address: String,

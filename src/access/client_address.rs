@@ -23,7 +23,7 @@ pub struct NotANetwork;
 impl FromStr for Network {
     type Err = NotANetwork;
 
-    /// `10.0.0.0/8`, `::1`.
+    /// Reads `10.0.0.0/8` or `::1`.
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;

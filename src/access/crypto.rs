@@ -50,7 +50,7 @@ impl Signer<Vec<u8>> for Hmac {
 }
 
 impl Verifier<Vec<u8>> for Hmac {
-    /// In constant time.
+    /// Compares in constant time.
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
         hmac::verify(&self.key, message, signature).map_err(|_| Error::new())
     }

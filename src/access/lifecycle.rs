@@ -5,9 +5,9 @@ use tokio::sync::watch;
 /// The phases of a server's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Not yet all there.
+    /// Not all parts are running yet.
     Starting,
-    /// Takes everything.
+    /// It takes work.
     Ready,
     /// It finishes its work and takes nothing new.
     Draining,
@@ -24,17 +24,17 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// Starting.
+    /// Begins with [`Phase::Starting`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Moves on.
+    /// Enters a later phase.
     pub fn enter(&self, phase: Phase) {
         self.0.send_replace(phase);
     }
 
-    /// Where it is.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         *self.0.borrow()
     }

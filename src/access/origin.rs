@@ -1,9 +1,9 @@
 //! The rule on `Origin`: which web pages may call, by socket or across origins (CORS).
 
-/// One allowed place.
+/// One allowed origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
-    /// `*`
+    /// `*`: any origin.
     Any,
     /// A host name, with any scheme and port.
     Host(String),

@@ -34,11 +34,11 @@ struct Turnstile {
 
 /// The decision about a handshake.
 pub(crate) enum Pass {
-    /// It goes on.
+    /// It may go on at once.
     Now,
-    /// It has to wait.
+    /// It must wait for its turn.
     Later(Held),
-    /// Too many wait already.
+    /// Too many are waiting already.
     Never,
 }
 

@@ -29,7 +29,7 @@ impl Sockets {
         (sockets.len() > most).then(|| sockets.remove(0))
     }
 
-    /// A socket went.
+    /// A socket closed.
     pub fn went(&self, user: UserId, topic: Topic, session: SessionKey) {
         let Some(sockets) = &self.0 else { return };
         if let Entry::Occupied(mut sockets) = sockets.entry((user, topic)) {

@@ -23,7 +23,7 @@ pub struct Access {
     pub user: UserId,
     /// The first second, since 1970, at which the token is no longer valid.
     pub expires: i64,
-    /// Its own name.
+    /// The token's own id.
     pub jti: String,
     /// The login that the token descends from.
     pub family: FamilyId,
@@ -34,7 +34,7 @@ pub struct Access {
 pub struct Pair {
     /// Valid for the next 30 days.
     pub refresh: String,
-    /// For the next hour.
+    /// Valid for the next hour.
     pub access: String,
 }
 

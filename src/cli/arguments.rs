@@ -14,7 +14,7 @@ struct Arguments {
     command: Option<Command>,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server (also the default without a command)

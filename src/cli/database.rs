@@ -85,7 +85,7 @@ fn find_in_file(database: &Path, user: &str) -> Result<Option<UserId>> {
     Ok(found.and_then(|text| text.parse().ok()))
 }
 
-/// Makes what `plan` says.
+/// Creates the data that `plan` describes.
 pub fn seed(database: &Database, zone: Zone, plan: &SeedPlan) -> Result<Seeded> {
     match database {
         Database::Sqlite(file) => Ok(sqlite::seed(file, plan)?),

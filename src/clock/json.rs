@@ -73,7 +73,7 @@ pub struct JsonTime {
 }
 
 impl JsonTime {
-    /// ASCII.
+    /// The text, which is ASCII.
     pub fn as_str(&self) -> &str {
         self.text.get(..self.length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }

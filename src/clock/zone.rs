@@ -13,7 +13,7 @@ use super::Timestamp;
 /// A wall time is a [`Timestamp`], too: the moment at which a clock in UTC shows the same digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Zone {
-    /// No shift.
+    /// UTC itself.
     #[default]
     Utc,
     /// A place of the time-zone database, such as `America/Bogota`.

@@ -17,9 +17,9 @@ const MYSQL_EXAMPLE: &str = "mysql://user:password@127.0.0.1:3306/social";
 /// The database that holds everything durable.
 #[derive(Debug, Clone)]
 pub enum Database {
-    /// A file.
+    /// An SQLite file.
     Sqlite(PathBuf),
-    /// A server.
+    /// A database on a MySQL or MariaDB server.
     Mysql(Link),
 }
 

@@ -88,7 +88,7 @@ pub struct Settings {
     /// The address at which clients reach this server, without a slash at the end; `None` means the first listen
     /// address.
     pub public_url: Option<String>,
-    /// Where uploads are kept.
+    /// The folder of uploads.
     pub media_dir: PathBuf,
     /// The folder from which the page's files are read; `None` means those in the binary.
     pub web_dir: Option<PathBuf>,

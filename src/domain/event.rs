@@ -27,11 +27,11 @@ pub struct Committed {
     pub at: Timestamp,
     /// The session that asked for it.
     pub origin: Option<SessionKey>,
-    /// What happened.
+    /// The event itself.
     pub event: Event,
 }
 
-/// What happened.
+/// The events of all topics.
 #[derive(Debug)]
 pub enum Event {
     /// In a chat room.

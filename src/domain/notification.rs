@@ -11,7 +11,7 @@ use crate::domain::user::UserProfile;
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
 
 texts! {
-    /// What a notification is about.
+    /// The kind of a notification.
     NotificationType {
         /// Somebody likes one's post.
         Like = "like",
@@ -118,9 +118,9 @@ pub struct Notification {
     pub recipient: UserId,
     /// The user who caused it.
     pub sender: Arc<UserProfile>,
-    /// What it is about.
+    /// Its kind.
     pub notification_type: NotificationType,
-    /// What it refers to.
+    /// The rows it refers to.
     pub references: References,
     /// The text.
     pub message: String,

@@ -99,7 +99,7 @@ impl Default for UserId {
 /// A user in lists of people, found by search or listed as friend or follower. The counts are the row's own columns.
 #[derive(Debug)]
 pub struct Person {
-    /// Who.
+    /// The user's profile.
     pub profile: Arc<UserProfile>,
     /// `users.followers_count`.
     pub followers_column: u64,

@@ -28,7 +28,7 @@ pub struct App {
     pub hasher: Hasher,
     /// Writes the JSON objects of answers.
     pub presenter: Arc<Presenter>,
-    /// Where uploads are.
+    /// The folder of uploads.
     pub media: Arc<MediaDir>,
     /// The flags and menu of the pages.
     pub site: Site,
@@ -42,9 +42,9 @@ pub struct App {
     pub trusted_proxies: Vec<Network>,
     /// The rate limits.
     pub rates: Rates,
-    /// May everybody read `/metrics`?
+    /// Whether everybody may read `/metrics`.
     pub metrics_public: bool,
-    /// Prometheus' text.
+    /// Renders the metrics as Prometheus' text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether Redis answers; `None` if it is not needed.
     pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,

@@ -14,7 +14,7 @@ include!(concat!(env!("OUT_DIR"), "/page.rs"));
 /// One file of `web/`, as it was built in.
 struct Embedded {
     name: &'static str,
-    /// Changes with the content.
+    /// A hash of the content.
     hash: &'static str,
     plain: &'static [u8],
     brotli: &'static [u8],
@@ -24,7 +24,7 @@ struct Embedded {
 /// A body's compression, named as in `Content-Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Not at all.
+    /// Uncompressed.
     Identity,
     /// Brotli.
     Brotli,
@@ -65,7 +65,7 @@ pub struct Asset {
     pub content_type: &'static str,
     /// The body in the requested encoding.
     pub body: Cow<'static, [u8]>,
-    /// Of the body.
+    /// The body's encoding.
     pub encoding: Encoding,
     /// The `ETag` header, with quotes; `None` for a file that may change at any time.
     pub etag: Option<String>,
@@ -76,7 +76,7 @@ pub struct Asset {
 /// Where the page's files are read from.
 #[derive(Clone, Debug)]
 pub enum Assets {
-    /// In the binary.
+    /// The files in the binary.
     Embedded,
     /// A folder, read at each request.
     Folder(PathBuf),

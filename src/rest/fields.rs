@@ -45,7 +45,7 @@ impl Faults {
 pub struct Length {
     /// The minimum. A shorter text is refused with [`Length::min_text`] or REST Framework's own text.
     pub min: usize,
-    /// The most.
+    /// The maximum.
     pub max: usize,
     /// The text for one that is too short.
     pub min_text: Option<&'static str>,

@@ -27,7 +27,7 @@ struct Aged<T> {
     at: Timestamp,
 }
 
-/// One kind of answers.
+/// A cache of one kind of value.
 #[derive(Debug)]
 pub struct Remembered<K, T> {
     cache: Cache<K, Aged<T>>,
@@ -90,7 +90,7 @@ impl TakenBack {
     }
 }
 
-/// All of them.
+/// All caches of a store.
 #[derive(Debug)]
 pub struct Caches {
     /// Accounts by user; `None` if there is no such user.

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// A row that has its place in its topic's order, given by this server or another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adopted {
-    /// The row.
+    /// The row's id.
     pub id: Uuid,
     /// Its place.
     pub cursor: Cursor,

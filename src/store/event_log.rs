@@ -110,7 +110,7 @@ fn of_relation(event: &RelationEvent) -> LogLine {
     LogLine::new(kind, Some(event.other.0), event.user).with(if event.hears { "hears" } else { "deaf" })
 }
 
-/// `<rows>:<id>,<id>,…`
+/// Formats `<rows>:<id>,<id>,…`.
 fn several(count: u64, ids: impl Iterator<Item = uuid::Uuid>) -> String {
     let mut detail = format!("{count}:");
     for (index, id) in ids.enumerate() {

@@ -7,9 +7,9 @@ use uuid::Uuid;
 pub enum FileTable {
     /// Pictures, film, thumbnail, and the addresses of podcast and stream.
     Posts,
-    /// Pictures.
+    /// Pictures of comments.
     Comments,
-    /// Pictures of themselves.
+    /// Avatars and covers.
     Users,
 }
 

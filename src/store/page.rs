@@ -5,9 +5,9 @@ use crate::clock::Timestamp;
 /// One page of a list: `number` counts from 1, each page has `size` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// From 1.
+    /// The page's number, from 1.
     pub number: u32,
-    /// Rows a page.
+    /// Rows per page.
     pub size: u32,
     /// If set, the page starts after this row instead of at `number`, so that new rows do not shift the next page.
     /// Lists of people and rooms, whose order changes, use the number.

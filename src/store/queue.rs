@@ -78,7 +78,7 @@ impl<T> Queue<T> {
         Taken::Some
     }
 
-    /// Items that wait.
+    /// The number of waiting items.
     pub fn len(&self) -> usize {
         self.lock().items.len()
     }
@@ -89,7 +89,7 @@ impl<T> Queue<T> {
         self.came.notify_all();
     }
 
-    /// Was [`Self::close`] called?
+    /// Whether [`Self::close`] was called.
     pub fn is_closed(&self) -> bool {
         self.lock().is_closed
     }

@@ -14,7 +14,7 @@ use crate::store::sql::{Id, LaneSql, Sql, Table, View, new_rooms};
 pub struct SeedPlan {
     /// Users, named `user00001` and so on; numbers that are taken are skipped.
     pub users: usize,
-    /// Rooms.
+    /// The number of rooms.
     pub rooms: usize,
     /// Members of each room: consecutive users, starting over at the end.
     pub members: usize,
@@ -37,7 +37,7 @@ impl SeedPlan {
         )))
     }
 
-    /// Does it add up?
+    /// Checks that the plan is consistent.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.rooms > 0 && !(1..=self.users).contains(&self.members) {
             return Err(StoreError::Unavailable(format!(
@@ -67,7 +67,7 @@ pub struct Seeded {
 
 /// The relevant content of the database beforehand.
 pub struct Taken {
-    /// No users at all.
+    /// Whether there are no users at all.
     is_empty: bool,
     /// Usernames in the reserved form, in lower case.
     names: HashSet<String>,

@@ -135,7 +135,7 @@ impl Django {
         assert_eq!(self.redis(&format!("CONFIG SET {setting} {value}")).await, "+OK");
     }
 
-    /// Redis forgets everything.
+    /// Empties Redis.
     pub async fn redis_flush(&self) {
         assert_eq!(self.redis("FLUSHALL").await, "+OK");
     }

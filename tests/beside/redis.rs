@@ -53,7 +53,7 @@ impl Redis {
         self.service.signal("STOP");
     }
 
-    /// It goes on.
+    /// Lets it answer again.
     pub fn resume(&self) {
         self.service.signal("CONT");
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::browser::{Driver, ENTER, Tab, together};
 use crate::support::Server;
 
-/// Two pixels.
+/// A PNG of two pixels.
 pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x02\0\0\0\x01\x08\x02\0\0\0{@\xe8\xdd\0\0\0\rIDATx\x9cc\xf8\xcf\0\x04\xff\x01\x07\0\x01\xff\xe2#\x9eY\0\0\0\0IEND\xaeB`\x82";
 pub const TOO_LARGE_BYTES: u64 = 25 * 1024 * 1024 + 1;
 

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// What happens to the next COMMIT that brings a message.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
-    /// It is answered.
+    /// The COMMIT and its answer pass.
     Passes = 0,
     /// The server gets it, but its answer is lost.
     AnswerLost = 1,

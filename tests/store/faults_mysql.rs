@@ -275,7 +275,7 @@ async fn killed_connections_lose_nothing() {
         load.reaches(&world, 20).await;
         let ids: Vec<u64> = other.query(connections).await.unwrap();
         for id in ids {
-            // Some are gone already.
+            // Some connections have ended already.
             let _ = other.query_drop(format!("KILL {id}")).await;
         }
     }

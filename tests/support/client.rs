@@ -133,7 +133,7 @@ impl Socket {
         while let Some(Ok(_)) = self.next_raw().await {}
     }
 
-    /// The TCP connection below.
+    /// The underlying TCP connection.
     pub fn tcp(&mut self) -> &mut TcpStream {
         self.stream.get_mut()
     }

@@ -9,10 +9,10 @@ use mysql_async::{Conn, Params, Value};
 use super::private::MariaDb;
 use super::{PATIENCE, Server};
 
-/// Where it is.
+/// A test server's database.
 #[derive(Debug, Clone)]
 pub enum Database {
-    /// In the server's folder.
+    /// A file in the server's folder.
     File(PathBuf),
     /// The database of this name on the server that the tests of this process share.
     Mariadb(String),

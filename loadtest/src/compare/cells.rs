@@ -71,7 +71,7 @@ impl Cell {
         (self.rooms, self.members) == (other.rooms, other.members)
     }
 
-    /// Without the times.
+    /// The cell's plan, without durations.
     pub fn plan(&self, bytes: usize) -> Plan {
         Plan {
             scenario: self.name,
@@ -83,7 +83,7 @@ impl Cell {
         }
     }
 
-    /// For people.
+    /// A description for people.
     pub fn title(&self) -> String {
         let rooms = match self.rooms {
             1 => format!("1 room of {}", self.members),

@@ -34,7 +34,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// None of no values.
+    /// `None` if there are no values.
     pub fn of(values: &[f64]) -> Option<Self> {
         Some(Self {
             median: median(values.to_vec())?,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::statistics::Ratio;
 
-/// Fewer pairs decide nothing.
+/// With fewer pairs a bar stays undecided.
 pub const PAIRS_MIN: usize = 15;
 
 /// The figure that is compared.

@@ -49,7 +49,7 @@ enum Phase {
     /// Holds the time at which it should have arrived.
     Connecting(u64),
     Staying,
-    /// Since it said goodbye.
+    /// Holds the time of its goodbye.
     Leaving(u64),
 }
 

@@ -22,9 +22,9 @@ const HALTED_DRAIN: Duration = Duration::from_secs(1);
 
 /// Traffic that can be started and stopped.
 pub trait Load: Handler {
-    /// Sends from now on.
+    /// Starts to send.
     fn start(&mut self, links: &mut Links);
-    /// Sends no more.
+    /// Stops sending.
     fn stop(&mut self);
     /// When the next message must be sent, in an open loop.
     fn due(&self) -> Option<u64>;

@@ -64,7 +64,7 @@ pub struct IdleReport {
     pub rss_kib_empty: Option<u64>,
     pub rss_kib_holding: Option<u64>,
     pub rss_kib_left: Option<u64>,
-    /// Against the empty server.
+    /// Compared with the empty server.
     pub bytes_per_connection: Option<f64>,
     /// Compared with the server after it lost them again.
     pub bytes_per_connection_returned: Option<f64>,

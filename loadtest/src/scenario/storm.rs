@@ -91,7 +91,7 @@ impl BackOff {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Waiting,
-    /// Since then.
+    /// Holds the time of its attempt.
     Connecting(u64),
     Live,
     GaveUp,
@@ -106,7 +106,7 @@ struct Storm {
     greeting: Option<&'static [u8]>,
     back_off: BackOff,
     clients: Vec<Client>,
-    /// When who tries next.
+    /// The time and client of each next attempt.
     due: BinaryHeap<Reverse<(u64, usize)>>,
     began: u64,
     now: u64,
@@ -145,7 +145,7 @@ pub struct StormRound {
 /// A tenth of a second of a storm.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct StormSample {
-    /// Since the drop.
+    /// Seconds since the drop.
     pub seconds: f64,
     pub live: usize,
     /// `None`, like the memory, without `--server-pid`.
@@ -340,7 +340,7 @@ impl Storm {
         Ok(())
     }
 
-    /// Until somebody is due.
+    /// The time until the next attempt is due.
     fn patience(&self, now: u64) -> Duration {
         let until = self.due.peek().map_or(u64::MAX, |Reverse((due, _))| due.saturating_sub(now));
         Duration::from_nanos(until).min(Duration::from_millis(50))

@@ -22,7 +22,7 @@ const QUANTILES: [f64; 12] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995
 #[derive(Clone, Debug, Serialize)]
 pub struct KindLine {
     pub kind: &'static str,
-    /// In the measured rounds.
+    /// Sent per second in the measured rounds.
     pub sent_per_second: f64,
     pub deliveries: u64,
     /// `None` if nothing of it was delivered.
@@ -39,12 +39,12 @@ pub struct TrafficReport {
     pub senders_per_room: usize,
     pub pacing: Pacing,
     pub bytes: usize,
-    /// Of a mixed load.
+    /// The mix, if the load is mixed.
     pub mix: Option<Mix>,
     pub rounds: Vec<Round>,
     /// The median of each column.
     pub median: Option<Round>,
-    /// Of a mixed load.
+    /// One line per kind, if the load is mixed.
     pub kinds: Vec<KindLine>,
     pub refused: Refused,
     pub checked: u64,

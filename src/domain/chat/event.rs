@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::ids::{MessageId, UserId};
 
-/// What happened in a room.
+/// An event in a chat room.
 #[derive(Debug)]
 pub enum ChatEvent {
     /// A new message.

@@ -40,7 +40,7 @@ macro_rules! texts {
 pub(crate) use texts;
 
 texts! {
-    /// What a message is.
+    /// The kind of a message.
     MessageType {
         /// Plain text.
         Text = "text",
@@ -88,9 +88,9 @@ texts! {
 pub struct Reaction {
     /// The row's id.
     pub id: Uuid,
-    /// Who reacted.
+    /// The user who reacted.
     pub user: Arc<UserProfile>,
-    /// How.
+    /// The kind of reaction.
     pub reaction_type: ReactionType,
     /// When.
     pub created_at: Timestamp,

@@ -76,7 +76,7 @@ impl Default for RoomSettings {
 pub struct Participant {
     /// The row's id (a UUID).
     pub id: uuid::Uuid,
-    /// Who.
+    /// The user.
     pub user: Arc<UserProfile>,
     /// `member`, `admin` or `owner`.
     pub role: String,

@@ -40,7 +40,7 @@ pub struct Comment {
 /// The part of a comment that decides who may change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommentHead {
-    /// Whose comment.
+    /// The comment's author.
     pub author: UserId,
     /// Its post.
     pub post: PostId,

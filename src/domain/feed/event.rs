@@ -8,7 +8,7 @@ use crate::domain::notification::Notification;
 use crate::domain::people::Relation;
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
 
-/// What happened.
+/// An event about posts, people or notifications.
 #[derive(Debug)]
 pub enum FeedEvent {
     /// A post changed; ordered in `Topic::Post`.

@@ -11,7 +11,7 @@ use crate::domain::user::UserProfile;
 use crate::ids::{PostId, UserId};
 
 texts! {
-    /// What a post is.
+    /// The kind of a post.
     PostType {
         /// Words alone.
         Text = "text",
@@ -86,7 +86,7 @@ impl PostReactionType {
     }
 }
 
-/// How many reactions of each kind a post has.
+/// The number of a post's reactions of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReactionCounts {
     /// Likes.
@@ -112,9 +112,9 @@ impl ReactionCounts {
 pub struct PostReaction {
     /// The row's id.
     pub id: Uuid,
-    /// Who reacted.
+    /// The user who reacted.
     pub user: Arc<UserProfile>,
-    /// How.
+    /// The kind of reaction.
     pub reaction_type: PostReactionType,
     /// When.
     pub created_at: Timestamp,
@@ -123,7 +123,7 @@ pub struct PostReaction {
 /// The part of a post that decides rights and audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PostHead {
-    /// Whose post.
+    /// The post's author.
     pub author: UserId,
     /// Private posts are visible only to their author.
     pub is_public: bool,
@@ -132,7 +132,7 @@ pub struct PostHead {
 }
 
 impl PostHead {
-    /// May this user see the post and what belongs to it?
+    /// Whether this user may see the post and everything that belongs to it.
     pub fn is_visible_to(&self, user: UserId) -> bool {
         self.is_public || self.author == user
     }
@@ -161,7 +161,7 @@ pub struct Post {
     pub streaming_url: String,
     /// Kind.
     pub post_type: PostType,
-    /// What it is about.
+    /// Its subject.
     pub category: Category,
     /// Reaction rows by kind.
     pub counts: ReactionCounts,
@@ -215,7 +215,7 @@ pub struct NewPost {
     pub streaming_url: String,
     /// Kind.
     pub post_type: PostType,
-    /// What it is about.
+    /// Its subject.
     pub category: Category,
     /// New comments are taken.
     pub allow_comments: bool,
@@ -258,7 +258,7 @@ pub struct PostPatch {
     pub streaming_url: Option<String>,
     /// Kind.
     pub post_type: Option<PostType>,
-    /// What it is about.
+    /// Its subject.
     pub category: Option<Category>,
     /// New comments are taken.
     pub allow_comments: Option<bool>,

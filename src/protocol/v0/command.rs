@@ -15,7 +15,7 @@ use crate::protocol::v0::reason;
 /// A client's command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// To be written.
+    /// A write.
     Write(Action),
     /// Passed on to the other users of the room.
     Typing {
@@ -24,7 +24,7 @@ pub enum Command<'a> {
     },
     /// An application's event, passed on to the room and not stored.
     Signal {
-        /// JSON, as it came.
+        /// The JSON, with its original bytes.
         data: &'a str,
         /// Whether the sender's own socket receives it too.
         echo: bool,

@@ -99,7 +99,7 @@ pub async fn check(
 const EMAIL_TAKEN: &str = "Ya existe Usuario con este Email.";
 const USERNAME_TAKEN: &str = "Ya existe Usuario con este Nombre de usuario.";
 
-/// Somebody was faster.
+/// The answer when another registration was faster.
 pub fn taken(email: bool, username: bool) -> Error {
     let mut faults = Faults::default();
     if email {
@@ -111,7 +111,7 @@ pub fn taken(email: bool, username: bool) -> Error {
     faults.result().err().unwrap_or(Error::Unavailable)
 }
 
-/// Common passwords and numbers.
+/// Refuses common passwords and passwords of digits only.
 pub fn check_strength(name: &str, password: &str, faults: &mut Faults) {
     for weakness in password::weaknesses(password) {
         faults.add(name, weakness.message());

@@ -208,5 +208,5 @@ pub async fn mark_as_read(State(app): State<Arc<App>>, caller: Caller, Path(room
     Ok(Json(json!({"message": "Mensajes marcados como leídos", "count": total})).into_response())
 }
 
-/// 10,000 messages a call.
+/// At most 10,000 messages per call.
 const READ_ROUNDS_MAX: usize = 20;

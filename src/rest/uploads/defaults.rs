@@ -10,7 +10,7 @@ use crate::rest::uploads::passing::{Passing, WAITING_ROOM};
 
 /// A picture that may exist, and the names of its copies.
 struct Gift {
-    /// Below the media root.
+    /// The path of the original below the media root.
     original: &'static str,
     /// The folder of the copies within the one of uploads, as in the older backend.
     folder: &'static str,

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 /// The two parameters that matter.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Disposition {
-    /// The field.
+    /// The field's name.
     pub name: String,
     /// The file's name. A part that has one is a file. It is empty if a form's file input was left empty.
     pub file_name: Option<String>,
@@ -78,7 +78,7 @@ fn text(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
 }
 
-/// `UTF-8''na%C3%AFve.png`
+/// Decodes `UTF-8''na%C3%AFve.png`.
 fn decoded(value: &[u8]) -> Option<String> {
     let value = std::str::from_utf8(value).ok()?;
     let mut parts = value.splitn(3, '\'');

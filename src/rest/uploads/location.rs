@@ -208,7 +208,7 @@ struct Tiff<'a> {
 /// A field of a directory.
 struct Entry {
     tag: u16,
-    /// Where its value is.
+    /// The offset of its value.
     value: usize,
     bytes: usize,
 }

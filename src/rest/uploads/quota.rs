@@ -11,11 +11,11 @@ use crate::ids::UserId;
 use crate::limits::RATE_KEYS_MAX;
 use crate::rest::error::{Error, Result};
 
-/// Bytes of one unit.
+/// The bytes of one unit of the quota.
 const UNIT: usize = 64 * 1024;
 const UNITS_PER_MEGABYTE: u32 = 16;
 
-/// Everybody's quota, or none.
+/// The users' quotas; `None` if there is no quota.
 #[derive(Default)]
 pub struct Quota(Option<DefaultKeyedRateLimiter<UserId>>);
 

@@ -104,7 +104,7 @@ pub struct Slot {
     pub field: &'static str,
     /// The required kind.
     pub kind: Kind,
-    /// Below the media root.
+    /// The folder below the media root.
     folder: &'static str,
     /// The maximum size in bytes.
     pub bytes_max: usize,

@@ -54,7 +54,7 @@ impl Stored {
         &self.path
     }
 
-    /// It stays.
+    /// The file stays.
     pub fn keep(self) {
         self.file.keep();
     }

@@ -16,7 +16,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// One row more.
+    /// Adds a row.
     pub fn row(&mut self, zone: Zone, into: Table, values: Parameters<'_>) {
         let rows = &mut self.rows[into as usize];
         if !rows.is_empty() {

@@ -48,7 +48,7 @@ impl LaneSql for Driver {
         if sql.is_empty() { Ok(()) } else { self.run(&sql).await }
     }
 
-    /// In one trip.
+    /// Sends the deferred changes and COMMIT in one round trip.
     async fn commit(&mut self) -> Result<(), MysqlError> {
         let sql = self.pending.take() + "COMMIT";
         self.run(&sql).await

@@ -43,7 +43,7 @@ fn quoted(sql: &mut String, text: &str) {
     sql.push('\'');
 }
 
-/// `(…, …)`
+/// Appends `(…, …)`.
 pub fn row(sql: &mut String, zone: Zone, values: Parameters<'_>) {
     let mut before = '(';
     for value in values {

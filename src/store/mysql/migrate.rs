@@ -65,7 +65,7 @@ const NEEDED: [&str; 15] = [
 pub enum Step {
     /// It was applied at this time.
     Applied(String),
-    /// To be taken.
+    /// Pending.
     ToDo,
     /// The tables belong to another program: nothing is changed.
     LeftAlone,
@@ -74,7 +74,7 @@ pub enum Step {
 /// A migration in the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanLine {
-    /// From 1.
+    /// Its number, from 1.
     pub number: u32,
     /// The file's name in `migrations/mysql`, without `.sql`.
     pub name: &'static str,
@@ -355,7 +355,7 @@ async fn id_type(view: &mut View<'_>, form: IdForm) -> Result<&'static str, Mysq
     Ok(if has_native_ids(&version) { NATIVE } else { TEXT })
 }
 
-/// MariaDB from 10.7 on.
+/// Whether the server has native ids: MariaDB from 10.7 on.
 fn has_native_ids(version: &str) -> bool {
     let mut numbers = version.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     let (major, minor): (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));

@@ -136,6 +136,7 @@ pub async fn open(
     let names: HashMap<String, Topic> = topics.iter().map(|topic| (topic.to_string(), *topic)).collect();
     let mut sql = "START TRANSACTION;".to_owned();
     sql.push_str(TOPICS);
+    // All lanes lock topics in one order, so that two batches never wait for each other in a circle.
     let mut sorted: Vec<&String> = names.keys().collect();
     sorted.sort_unstable();
     list(&mut sql, zone, sorted);

@@ -13,7 +13,7 @@ use crate::store::{Clock, StoreError};
 /// The options for opening the database.
 #[derive(Clone)]
 pub struct MysqlOptions {
-    /// Where it is.
+    /// The database's address.
     pub link: Link,
     /// Connections that write, each with a thread; 1 to [`limits::WRITE_LANES_MAX`].
     pub lanes: usize,
@@ -43,7 +43,7 @@ impl MysqlOptions {
 
 /// State shared by lanes and readers.
 pub struct Shared {
-    /// Where it is.
+    /// The database's address.
     pub link: Link,
     /// The caches of all connections.
     pub caches: Caches,
@@ -62,7 +62,7 @@ impl Shared {
         Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
     }
 
-    /// A new connection.
+    /// Opens a connection.
     pub async fn open(&self) -> Result<Driver, MysqlError> {
         Ok(Driver::new(self.link.open().await?, self.zone))
     }

@@ -8,7 +8,7 @@ use crate::store::sql::{Columns, Id, Sql, Table, ToColumn, View, search};
 
 /// The result of a registration.
 pub enum Registration {
-    /// The user is there.
+    /// The user was inserted.
     Done,
     /// The address or the name is taken.
     Taken { email: bool, username: bool },

@@ -15,7 +15,7 @@ pub use crate::store::sql::member::Member;
 /// The rest of a `mark_as_read` of more than `limits::READ_ALL_ROWS_MAX` messages; idle moments write its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnreadRest {
-    /// Where.
+    /// The room.
     pub room: RoomId,
     /// The reader.
     pub user: UserId,
@@ -35,7 +35,7 @@ impl UnreadRest {
     }
 }
 
-/// A new message.
+/// Inserts a message.
 pub async fn insert_message<D: LaneSql>(driver: &mut D, message: &Message) -> Result<(), D::Error> {
     let at = message.created_at;
     let no_time: Option<Timestamp> = None;
@@ -62,7 +62,7 @@ pub async fn insert_message<D: LaneSql>(driver: &mut D, message: &Message) -> Re
     driver.insert(Table::Messages, &values).await
 }
 
-/// A new event.
+/// Inserts an event.
 pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transport: Transport) -> Result<(), D::Error> {
     let LogLine { kind, subject, user, detail } = LogLine::of(&event.event);
     let values: [&dyn ToColumn; 10] = [

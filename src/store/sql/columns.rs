@@ -17,7 +17,7 @@ use crate::store::sql::Id;
 /// The value of a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {
-    /// No value.
+    /// NULL.
     Null,
     /// A number.
     Number(i64),

@@ -61,6 +61,7 @@ struct Level {
 
 async fn take_one_by_one<C: Sql>(view: &mut View<'_, C>, root: CommentId, most: usize) -> Result<Gone, C::Error> {
     let mut gone = Gone::default();
+    // A depth-first walk: `way` is the path from the root down, and its last level is visited next.
     let mut way = vec![read_level(view, root, most).await?];
     // Each row costs a few statements, whether it is deleted or moved.
     let mut left = most;
@@ -72,6 +73,7 @@ async fn take_one_by_one<C: Sql>(view: &mut View<'_, C>, root: CommentId, most: 
             let above = level.comment;
             way.push(level);
             if is_deep {
+                // It is visited later, among the root's further replies.
                 move_below(view, answer, above, root).await?;
                 way[0].has_more = true;
                 left -= 1;

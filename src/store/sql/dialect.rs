@@ -92,7 +92,7 @@ impl Dialect {
         }
     }
 
-    /// Its end.
+    /// The end of an INSERT of clients' names.
     pub fn names_again(self) -> &'static str {
         match self {
             Self::Sqlite => "",

@@ -21,7 +21,7 @@ pub type Name = (UserId, RoomId, String);
 pub struct Known {
     /// The database version for which this holds, if the database has one.
     pub version: i64,
-    /// The last places taken.
+    /// The last place taken in each topic.
     pub topics: HashMap<Topic, TopicState>,
     /// Participants.
     pub members: HashMap<(RoomId, UserId), Option<Member>>,
@@ -53,7 +53,7 @@ impl Known {
         self.reactions.clear();
     }
 
-    /// Forgets all.
+    /// Forgets everything.
     pub fn clear(&mut self) {
         self.topics.clear();
         self.forget_rows();

@@ -23,7 +23,7 @@ pub struct MessageHead {
     pub sender: UserId,
     /// Its kind.
     pub message_type: MessageType,
-    /// Deleted softly.
+    /// Whether it was softly deleted.
     pub is_deleted: bool,
 }
 
@@ -228,7 +228,7 @@ struct Reactions {
     /// The newest reactions with their users, oldest first.
     newest: Vec<(UserId, Reaction)>,
     counts: BTreeMap<ReactionType, u64>,
-    /// The viewer's newest.
+    /// The viewer's newest reaction.
     own: Option<ReactionType>,
 }
 

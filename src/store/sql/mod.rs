@@ -124,12 +124,12 @@ pub fn behind(page: PageRequest, of: &str, ties: &str) -> String {
 pub struct Behind(Option<(Timestamp, Id)>);
 
 impl Behind {
-    /// Those of a page.
+    /// The parameters for a page.
     pub fn of(page: PageRequest) -> Self {
         Self(page.after.map(|after| (after.at, Id(after.id))))
     }
 
-    /// Three, or none.
+    /// Three parameters, or none if the page has no position.
     pub fn parameters(&self) -> Vec<&dyn ToColumn> {
         self.0.iter().flat_map(|(at, id)| [at as &dyn ToColumn, at, id]).collect()
     }

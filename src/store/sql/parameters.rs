@@ -13,7 +13,7 @@ use crate::ids::{CommentId, EventId, FamilyId, MessageId, NotificationId, PostId
 /// A value to be written to a column. Each driver converts it for its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parameter<'a> {
-    /// No value.
+    /// NULL.
     Null,
     /// A number.
     Number(i64),
@@ -36,7 +36,7 @@ pub trait ToColumn: Sync {
 /// The parameters of a statement, in order.
 pub type Parameters<'a> = &'a [&'a dyn ToColumn];
 
-/// `?, ?, ?`
+/// Formats `?, ?, ?`.
 pub fn marks(count: usize) -> String {
     let mut marks = "?, ".repeat(count);
     marks.truncate(marks.len().saturating_sub(2));

@@ -27,7 +27,7 @@ pub async fn head<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<Option
     .await
 }
 
-/// The same, remembered.
+/// The same from the cache, if possible.
 pub async fn known_head<C: Sql>(view: &mut View<'_, C>, post: PostId) -> Result<Option<PostHead>, C::Error> {
     if let Some(head) = view.caches.post_heads.get(&post, view.now) {
         return Ok(head);

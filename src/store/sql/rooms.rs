@@ -1,4 +1,4 @@
-//! Rooms: listed, entered.
+//! Reads rooms, and checks who may enter.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -59,6 +59,7 @@ fn found(dialect: Dialect, words: usize) -> String {
             "{NAMED} UNION SELECT n.user_id FROM (SELECT rowid FROM pregon_names_index WHERE pregon_names_index MATCH ? \
              LIMIT {SEARCH_FOUND_MAX}) i JOIN pregon_names n ON n.row = i.rowid"
         ),
+        // The index finds users by the first, longest word; EXISTS checks the other words of these users.
         Dialect::Mysql => format!(
             "{NAMED} UNION (SELECT DISTINCT w.user_id FROM pregon_words w WHERE w.word LIKE ?{} LIMIT {SEARCH_FOUND_MAX})",
             " AND EXISTS (SELECT 1 FROM pregon_words o WHERE o.user_id = w.user_id AND o.word LIKE ?)"

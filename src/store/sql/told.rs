@@ -86,7 +86,7 @@ pub async fn take_of_post<C: Sql>(view: &mut View<'_, C>, post: PostId, author: 
     Ok(told)
 }
 
-/// Takes notifications away.
+/// Deletes notifications.
 pub async fn take<C: Sql>(view: &mut View<'_, C>, told: &[Told]) -> Result<(), C::Error> {
     let ids: Vec<NotificationId> = told.iter().map(|told| told.notification).collect();
     for keys in ids.chunks(limits::LIST_KEYS_MAX).map(padded) {

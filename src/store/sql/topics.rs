@@ -16,7 +16,7 @@ pub struct TopicState {
     pub last_at: Timestamp,
 }
 
-/// `topic, epoch, seq, last_at`
+/// Reads `topic, epoch, seq, last_at`.
 pub fn state_of_row(row: Columns<'_>) -> Result<TopicState, Unexpected> {
     let epoch = row.optional_u32(1)?.unwrap_or(1);
     Ok(TopicState { epoch, seq: row.count(2)?, last_at: Timestamp(row.number(3)?) })

@@ -11,9 +11,9 @@ use crate::store::sql::{Columns, Parameters, Sql, Unexpected};
 pub struct View<'a, C> {
     /// Any connection. Inside a transaction, queries see its changes.
     pub driver: &'a mut C,
-    /// Shared by all connections.
+    /// The caches, shared by all connections.
     pub caches: &'a Caches,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
     /// How many reactions a post shows.
     pub shown_reactions: u32,

@@ -139,7 +139,7 @@ impl Body {
     /// Does what a log of `pages` pages needs.
     fn turn(&mut self, pages: usize, is_quiet: bool) {
         if pages < self.copied {
-            // The log began anew.
+            // The log was restarted.
             self.copied = 0;
         }
         if pages >= self.copied + limits::WAL_CHECKPOINT_PAGES {

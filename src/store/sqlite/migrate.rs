@@ -39,7 +39,7 @@ const MIGRATIONS: [Migration; 8] = migrations! {
 /// A migration in the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanLine {
-    /// From 1.
+    /// Its number, from 1.
     pub number: u32,
     /// The file's name in `migrations/sqlite`, without `.sql`.
     pub name: &'static str,

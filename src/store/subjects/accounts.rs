@@ -42,7 +42,7 @@ pub trait Accounts: Send + Sync + 'static {
     async fn profile(&self, user: UserId) -> Result<Option<Arc<UserProfile>>, StoreError>;
     /// A profile by username, ignoring case.
     async fn profile_by_name(&self, username: &str) -> Result<Option<Arc<UserProfile>>, StoreError>;
-    /// Makes a user.
+    /// Registers a user.
     async fn register(&self, user: NewUser) -> Result<UserId, RegisterError>;
     /// Replaces a password hash; false if the old one is no longer the user's.
     async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError>;

@@ -8,7 +8,7 @@ use crate::store::backend::Backend;
 use crate::store::sql::{messages, posts};
 use crate::store::{FileTable, NamedFiles, StoreError};
 
-/// The server's own affairs.
+/// Queries and commands of the server itself.
 #[async_trait]
 pub trait Housekeeping: Send + Sync + 'static {
     /// The files that the next [`crate::limits::LITTER_ROWS`] rows of a table after `after`, by id, name.

@@ -1,4 +1,4 @@
-//! Notifications: listed, counted.
+//! Notifications: lists and counts.
 
 use async_trait::async_trait;
 

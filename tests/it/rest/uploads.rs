@@ -376,7 +376,7 @@ async fn what_a_crash_left_behind_is_found_where_sweeps_are_wanted() {
     assert!([image, &stream, &podcast].iter().all(|file| name(file).exists()));
 }
 
-/// Hears nothing.
+/// A port that ignores everything.
 struct Nobody;
 
 impl LanePort for Nobody {

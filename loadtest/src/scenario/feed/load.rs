@@ -99,7 +99,7 @@ impl Feed {
         })
     }
 
-    /// The oracle's last word.
+    /// The oracle's final result.
     pub fn verdict(&mut self) -> crate::oracle::Violations {
         self.oracle.finish(&[self.posts.len() as u32], std::slice::from_ref(&self.not_taken), |_| false);
         std::mem::take(&mut self.oracle.violations)

@@ -57,7 +57,7 @@ pub struct FeedOptions {
 pub struct FeedReport {
     pub followers: u32,
     pub outsiders: u32,
-    /// Measured ones.
+    /// The number of measured posts.
     pub posts: u64,
     /// From the answer to the author's request (the post is committed) to each feed's frame; 0 for frames that arrived
     /// before it.

@@ -96,7 +96,7 @@ struct WholeReply<'a> {
 }
 
 impl Events {
-    /// `bytes`: of each text.
+    /// `bytes` is the size of each text.
     pub fn new(bytes: usize) -> Self {
         Self { content: memmem::Finder::new(b"\"content\":\""), pad: "x".repeat(bytes.saturating_sub(TAG_BYTES)) }
     }

@@ -29,7 +29,7 @@ pub struct Room {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
     pub act: Act,
-    /// Place in the room.
+    /// The member's index in the room.
     pub member: usize,
     /// The message acted on.
     pub target: Option<[u8; 36]>,

@@ -103,7 +103,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(())
     }
 
-    /// New text.
+    /// Changes a message's text.
     pub async fn edit_message(&mut self, message: MessageId, content: &str, at: Timestamp) -> Result<(), D::Error> {
         let sql = "UPDATE messages SET content = ?, is_edited = 1, updated_at = ? WHERE id = ?";
         self.view.driver.put_off(sql, &[&content, &at, &message]).await?;
@@ -111,7 +111,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(())
     }
 
-    /// Soft deletion.
+    /// Deletes a message softly.
     pub async fn delete_message(&mut self, message: MessageId, at: Timestamp) -> Result<(), D::Error> {
         let sql = "UPDATE messages SET is_deleted = 1, deleted_at = ?, updated_at = ? WHERE id = ?";
         self.view.driver.put_off(sql, &[&at, &at, &message]).await?;

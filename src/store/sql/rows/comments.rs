@@ -8,12 +8,12 @@ use crate::ids::{CommentId, PostId, UserId};
 use crate::store::sql::rows::{BatchRows, Told, one_less};
 use crate::store::sql::{Id, LaneSql, comments, comments_tree};
 
-/// Comments that went.
+/// Deleted comments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GoneComments {
     /// The deleted comments, replies before what they answer.
     pub comments: Vec<CommentId>,
-    /// The post's counter then.
+    /// The post's counter afterwards.
     pub comments_count: u64,
     /// The deleted notifications about them.
     pub told: Vec<Told>,
@@ -56,7 +56,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.count("SELECT comments_count FROM posts WHERE id = ?", &[&comment.post]).await
     }
 
-    /// New text.
+    /// Changes a comment's text.
     pub async fn edit_comment(&mut self, comment: CommentId, content: &str, at: Timestamp) -> Result<(), D::Error> {
         let sql = "UPDATE comments SET content = ?, is_edited = 1, updated_at = ? WHERE id = ?";
         self.view.execute(sql, &[&content, &at, &comment]).await.map(drop)

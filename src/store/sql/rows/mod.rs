@@ -30,7 +30,7 @@ use crate::store::sql::{Known, LaneSql, Table, View, chat_rows, people as accoun
 /// A place in a topic's order, taken by one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Epoch and sequence number.
+    /// The epoch and sequence number.
     pub cursor: Cursor,
     /// The topic's own time of that event.
     pub at: Timestamp,

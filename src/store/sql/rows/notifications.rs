@@ -48,7 +48,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         told::rephrase(&mut self.view, notification, kind, message).await
     }
 
-    /// Takes notifications away.
+    /// Deletes notifications.
     pub async fn take_notifications(&mut self, told: &[Told]) -> Result<(), D::Error> {
         told::take(&mut self.view, told).await
     }
@@ -69,7 +69,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.caches.taken_back.recall(&(post, user), self.view.now)
     }
 
-    /// A new notification.
+    /// Inserts a notification.
     pub async fn insert_notification(&mut self, notification: &Notification) -> Result<(), D::Error> {
         let references = notification.references;
         self.view
@@ -164,7 +164,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.is_there("SELECT 1 FROM pregon_adopted WHERE row_id = ?", &[&Id(row)]).await
     }
 
-    /// Now it has.
+    /// Records that the row has its place.
     pub async fn insert_adopted(&mut self, row: Uuid, topic: Topic, place: Place) -> Result<(), D::Error> {
         self.view
             .execute(

@@ -64,7 +64,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         self.view.execute("UPDATE users SET posts_count = posts_count + 1 WHERE id = ?", &[&author]).await.map(drop)
     }
 
-    /// Other fields.
+    /// Changes a post's fields.
     pub async fn patch_post(&mut self, post: PostId, patch: &PostPatch, at: Timestamp) -> Result<(), D::Error> {
         self.view
             .execute(
