@@ -9,7 +9,6 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
-use crate::alarm;
 use crate::clock::Timestamp;
 use crate::engine::net::readiness::Readiness;
 use crate::engine::net::send::Sender;
@@ -19,6 +18,7 @@ use crate::engine::session::Entry;
 use crate::limits::{
     LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX,
 };
+use crate::telemetry::alarm;
 
 /// How often the shard looks at the clock: finer than the grace of presence, coarser than costs anything.
 const TICK: Duration = Duration::from_millis(250);
