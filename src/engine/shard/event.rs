@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::engine::net::readiness::Readiness;
 use crate::engine::net::send::Sender;
 use crate::engine::net::sockets::{Handler, Sockets};
+use crate::engine::net::stream::Stream;
 use crate::engine::net::stretch::Sent;
 use crate::engine::session::Entry;
 use crate::limits::{
@@ -139,7 +140,7 @@ impl Shard {
     fn adopt(&mut self, socket: std::net::TcpStream, read_already: &mut [u8], admission: Result<Entry, Refused>) {
         let Self { sockets, core, .. } = self;
         let index = core.reserve();
-        if let Err(error) = sockets.adopt(index, socket) {
+        if let Err(error) = sockets.adopt(index, Stream::tcp(socket)) {
             tracing::warn!(%error, "a socket could not be adopted");
             core.free.push(index);
             return;
