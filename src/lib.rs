@@ -9,18 +9,18 @@
 //! 5. [`store`] makes it durable: write lanes, the order of each topic, SQLite and MySQL.
 //! 6. [`fanout`] sends committed events to the shards with listeners.
 //!
-//! Around them: [`rest`] serves the same over HTTP, [`django`] notices what a Django on the same database writes,
-//! [`server`] joins all parts, [`config`] reads settings and [`cli`] commands. [`ids`], [`limits`], [`clock`],
-//! [`alarm`] and [`telemetry`] serve everybody.
+//! Around them: [`rest`] serves the same over HTTP, [`django`] notices what a Django on the same database writes, over a
+//! Redis that [`cluster`] connects to, [`server`] joins all parts, [`config`] reads settings and [`cli`] commands. [`ids`],
+//! [`limits`], [`clock`] and [`telemetry`] serve everybody.
 
 pub mod access;
-pub mod alarm;
 pub mod domain;
 pub mod engine;
 pub mod fanout;
 pub mod protocol;
 pub mod store;
 
+pub mod cluster;
 pub mod django;
 pub mod rest;
 pub mod server;

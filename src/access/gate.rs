@@ -14,7 +14,7 @@ use crate::domain::login::Bearer;
 use crate::domain::user::{Account, Admission};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
-use crate::engine::shard::port::{Denied, Gate, Refused, Verdict, Wanted};
+use crate::engine::shard::port::{Denied, Gate, Handshake, Refused, Verdict, Wanted};
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::protocol::v0::reason;
 use crate::store::{Store, StoreError};
@@ -51,7 +51,8 @@ impl Gate for Door {
         self.hosts.allow(host)
     }
 
-    fn admit(&self, wanted: Wanted, token: Option<&str>) -> Verdict {
+    fn admit(&self, handshake: &Handshake<'_>) -> Verdict {
+        let Handshake { wanted, token, .. } = *handshake;
         let Some(token) = token else { return Verdict::Now(Err(denied(wanted, reason::NO_TOKEN))) };
         let Ok(access) = self.tokens.verify_access(token, Timestamp::now()) else {
             return Verdict::Now(Err(denied(wanted, reason::BAD_TOKEN)));

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::clock::{JsonTimes, Zone};
+use crate::cluster::redis::Address;
 use crate::config::{ConfigError, Raw, Setting};
 use crate::django::Mode;
-use crate::django::listener::Address;
 use crate::limits;
 use crate::store::mysql::Link;
 

@@ -100,7 +100,7 @@ impl Ringer {
     pub fn start(self: &Arc<Self>, control: &tokio::runtime::Handle) {
         for _ in 0..BELL_READS_MAX {
             let ringer = Arc::clone(self);
-            control.spawn(crate::alarm::watched("the answering of doorbells", async move {
+            control.spawn(crate::telemetry::alarm::watched("the answering of doorbells", async move {
                 loop {
                     ringer.answer_next().await;
                 }

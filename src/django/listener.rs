@@ -1,7 +1,6 @@
-//! Redis: the queues of this process are emptied, its groups joined and left. Whatever goes wrong, everything is begun
-//! anew, on new connections.
+//! The channel layer in Redis: the queues of this process are emptied, its groups joined and left. Whatever goes wrong,
+//! everything is begun anew, on new connections.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,14 +8,14 @@ use std::time::{Duration, Instant};
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface, SetsInterface, SortedSetsInterface};
-use fred::types::config::Config;
-use fred::types::{Builder, ConnectHandle, CustomCommand, Value};
+use fred::types::{CustomCommand, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::cluster::redis::{Address, Connection};
 use crate::django::channels::{Group, Names, channel};
 use crate::django::groups::{Groups, Order};
 use crate::django::groups_needed::{Changes, group_of, topic_of};
@@ -67,63 +66,18 @@ pub struct Ears {
 
 /// One process's part in the channel layer.
 pub struct Listener {
-    config: Config,
+    address: Address,
     names: Names,
     groups: Groups,
     ears: Ears,
     link: Arc<Link>,
 }
 
-/// Where Redis is. Never printed whole: a password may be in it.
-#[derive(Clone)]
-pub struct Address {
-    config: Config,
-    place: String,
-}
-
-impl Address {
-    /// Reads `redis://[user:password@]host[:port][/database]`.
-    ///
-    /// # Errors
-    /// What is wrong with it; the URL is not repeated.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        if !url.starts_with("redis://") {
-            return Err("must begin with redis://".into());
-        }
-        let config = Config::from_url_centralized(url).map_err(|_| "is no URL of a Redis server".to_owned())?;
-        let place = config.server.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let place = format!("{place}, database {}", config.database.unwrap_or(0));
-        Ok(Self { config, place })
-    }
-
-    /// Does Redis answer?
-    ///
-    /// # Errors
-    /// It does not; why.
-    pub async fn ping(&self) -> Result<(), String> {
-        let connection = connect(&self.config, false).await.map_err(|error| error.to_string())?;
-        let answered = connection.client.ping::<Value>(None).await;
-        answered.map(drop).map_err(|error| error.to_string())
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place)
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place)
-    }
-}
-
 impl Listener {
     /// A process that is in no group yet.
     pub fn new(address: Address, prefix: &str, ears: Ears, link: Arc<Link>) -> Self {
         let groups = Groups::new(limits::CHANNEL_LINGER, limits::CHANNEL_REFRESH);
-        Self { config: address.config, names: Names::fresh(prefix), groups, ears, link }
+        Self { address, names: Names::fresh(prefix), groups, ears, link }
     }
 
     /// Listens until `stop` is true; then leaves its groups.
@@ -150,8 +104,8 @@ impl Listener {
 
     /// From new connections to their end. `Ok`: the server stops, and the groups are left.
     async fn live(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
-        let Connection { client, .. } = &connect(&self.config, false).await?;
-        let blocked = connect(&self.config, true).await?;
+        let Connection { client, .. } = &self.address.connect().await?;
+        let blocked = self.address.connect_to_block().await?;
         let keys: Vec<String> = self.names.queue_keys().collect();
         let mut reader = Reader(tokio::spawn(read(blocked.client.clone(), keys, Arc::clone(&self.ears.hear))));
         let ended = self.serve(client, &mut reader.0, stop).await;
@@ -348,19 +302,6 @@ impl Drop for Reader {
     }
 }
 
-/// A client, and the task that has its connection: a client that is only dropped leaves it open, and one that is told to
-/// quit first waits for what blocks it.
-struct Connection {
-    client: Client,
-    task: ConnectHandle,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// Empties the queues, on a connection of its own: what waits for a message blocks everything behind it.
 async fn read(client: Client, keys: Vec<String>, hear: Hear) -> Error {
     loop {
@@ -426,49 +367,7 @@ fn elements(popped: Value, hear: &(dyn Fn(&[u8]) + Send + Sync)) -> usize {
     heard
 }
 
-async fn connect(config: &Config, is_for_blocking: bool) -> Result<Connection, Error> {
-    let mut builder = Builder::from_config(config.clone());
-    builder.with_connection_config(|connection| {
-        connection.connection_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
-        connection.internal_command_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
-        connection.max_command_attempts = 1;
-    });
-    if !is_for_blocking {
-        builder.with_performance_config(|performance| {
-            performance.default_command_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
-        });
-    }
-    let client = builder.build()?;
-    let opened = timeout(limits::CHANNEL_ANSWER_TIMEOUT, client.init()).await;
-    let late = || Error::new(ErrorKind::Timeout, "no answer in time");
-    match opened.unwrap_or_else(|_| Err(late())) {
-        Ok(task) => Ok(Connection { client, task }),
-        Err(error) => {
-            // If it should come about after all, it ends at once; nobody waits for it.
-            tokio::spawn(async move { timeout(Duration::from_secs(1), client.quit()).await });
-            Err(error)
-        }
-    }
-}
-
 #[expect(clippy::cast_precision_loss, reason = "even microseconds since 1970 are below 2^53")]
 fn seconds(seconds: i64) -> f64 {
     seconds as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_read_or_refused_without_its_password() {
-        let address = Address::parse("redis://:hunter2@redis.example:6380/3").unwrap();
-        assert_eq!(format!("{address} {address:?}").matches("redis.example:6380, database 3").count(), 2);
-        assert!(!format!("{address:?}").contains("hunter2"));
-        assert!(Address::parse("redis://127.0.0.1").is_ok());
-        for bad in ["", "rediss://:hunter2@x", "http://:hunter2@x", "redis://:hunter2@", "redis:///3"] {
-            let error = Address::parse(bad).unwrap_err();
-            assert!(!error.contains("hunter2"), "{error}");
-        }
-    }
 }

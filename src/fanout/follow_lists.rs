@@ -13,7 +13,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
-use crate::alarm;
 use crate::domain::event::Committed;
 use crate::domain::feed::event::FeedEvent;
 use crate::engine::shard::port::{Follows, Inbox, LoadFollows, ToShard};
@@ -23,6 +22,7 @@ use crate::limits::{
     ADMISSION_CACHE_SECONDS, CACHE_ENTRIES, FEED_LISTS_BYTES_MAX, FEED_LOADS_MAX, FEED_LOADS_WAITING_MAX,
 };
 use crate::store::{People, StoreError};
+use crate::telemetry::alarm;
 
 /// Lists that were read within the last [`ADMISSION_CACHE_SECONDS`].
 pub(crate) struct Lists(Mutex<Known>);

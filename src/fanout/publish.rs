@@ -4,7 +4,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::alarm;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::comment::Comment;
@@ -21,6 +20,7 @@ use crate::fanout::routes::Routes;
 use crate::ids::{CommentId, PostId, SessionKey, Topic, UserId};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, reason};
+use crate::telemetry::alarm;
 
 /// When a post's whole object is sent after its counters have moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::alarm;
 use crate::config::Settings;
 use crate::django::Mode;
 use crate::django::doorbell::Ringer;
@@ -22,6 +21,7 @@ use crate::fanout::routes::Routes;
 use crate::ids::Topic;
 use crate::limits::BESIDE_SWEEP;
 use crate::store::django::Beside;
+use crate::telemetry::alarm;
 
 /// The prefix that channels-redis gives its keys unless told otherwise.
 const PREFIX: &str = "asgi";

@@ -31,7 +31,6 @@ use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
-use crate::alarm;
 use crate::config::{Database, Settings};
 use crate::django::follow_sweep::Sweep;
 use crate::domain::chat::event::ChatEvent;
@@ -57,6 +56,7 @@ use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Chats, Housekeeping, LanePort, Store};
 use crate::telemetry::Registry;
+use crate::telemetry::alarm;
 
 /// Threads for REST, timers and signals.
 const CONTROL_THREADS: usize = 2;

@@ -25,7 +25,7 @@ const NO_SIGNALS: &str = "the system does not deliver signals";
 /// From now on signals that would end the process unasked are ignored, each with a line in the log.
 pub(super) fn ignore_others(control: &Runtime) -> anyhow::Result<()> {
     let ignored = Ignored::install(control).context(NO_SIGNALS)?;
-    control.spawn(crate::alarm::watched("the listener to signals", ignored.listen()));
+    control.spawn(crate::telemetry::alarm::watched("the listener to signals", ignored.listen()));
     Ok(())
 }
 
@@ -105,7 +105,7 @@ pub(super) async fn stop(
 ) -> anyhow::Result<()> {
     tokio::select! {
         stopped = drain(stops, lifecycle, inboxes, window, shards, under_way) => stopped,
-        reason = crate::alarm::raised() => anyhow::bail!("the server cannot go on: {reason}"),
+        reason = crate::telemetry::alarm::raised() => anyhow::bail!("the server cannot go on: {reason}"),
     }
 }
 

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Gauge, Histogram};
 use tokio::sync::oneshot;
 
-use crate::alarm;
 use crate::domain::event::Committed;
 use crate::domain::write::{AnswerTo, Outcome, Refusal, Write};
 use crate::limits;
 use crate::store::queue::{Queue, Taken};
 use crate::store::{LanePort, StoreError};
+use crate::telemetry::alarm;
 
 /// How a batch came out: one outcome for each of its writes, and its events in order.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! The metrics registry: what is measured, in which buckets, as Prometheus reads it.
 
+pub mod alarm;
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 

@@ -23,6 +23,7 @@ use pregon::protocol::v0::fields::Reader;
 use pregon::protocol::v0::object::Presenter;
 use pregon::protocol::ws::frame::encode_text;
 use pregon::protocol::ws::mask::unmask;
+use pregon::protocol::ws::negotiation::Negotiation;
 use pregon::protocol::ws::{Decoder, Incoming};
 use uuid::Uuid;
 
@@ -107,7 +108,7 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
         family: FamilyId::issued(0),
         token_ends: 10_000,
     };
-    let session = Session::admitted(&entry, Seconds(0), 0);
+    let session = Session::admitted(&entry, Negotiation::default(), Seconds(0), 0);
     let frame = masked(json.as_bytes());
     let mut received = frame.clone();
     let mut decoder = Decoder::new();

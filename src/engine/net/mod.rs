@@ -5,6 +5,7 @@ pub mod listener;
 pub mod readiness;
 pub mod send;
 pub mod sockets;
+pub mod stream;
 pub mod stretch;
 pub(super) mod unacknowledged;
 pub mod uring;

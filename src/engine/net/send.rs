@@ -1,10 +1,9 @@
 //! How a stretch leaves: one `send` a visit, or all visits in one submission to io_uring.
 
 use std::fmt;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 
-use mio::net::TcpStream;
-
+use super::stream::Stream;
 use super::stretch::{Sent, Stretch};
 use super::uring::Ring;
 
@@ -62,10 +61,10 @@ impl Sender {
         }
     }
 
-    /// A socket was adopted under a number.
-    pub(super) fn adopted(&mut self, token: u32, socket: &TcpStream) {
+    /// A stream was adopted under a number.
+    pub(super) fn adopted(&mut self, token: u32, stream: &Stream) {
         if let Self::Ring(ring) = self {
-            ring.know(token, socket);
+            ring.know(token, stream);
         }
     }
 
@@ -83,13 +82,13 @@ impl Sender {
         *self = Self::OneByOne;
     }
 
-    /// Sends each visit's bytes and appends one word a visit, in order. A visit to a number without a socket is broken.
-    pub(super) fn send(&mut self, sockets: &[Option<TcpStream>], stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
+    /// Sends each visit's bytes and appends one word a visit, in order. A visit to a number without a stream is broken.
+    pub(super) fn send(&mut self, streams: &[Option<Stream>], stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
         let first = outcomes.len();
         if let Self::Ring(ring) = self
             && stretch.len() >= RING_VISITS_MIN
         {
-            match ring.send(sockets, stretch, outcomes) {
+            match ring.send(streams, stretch, outcomes) {
                 Ok(()) => return,
                 Err(error) => self.give_up(&error),
             }
@@ -97,22 +96,18 @@ impl Sender {
         // What the ring already judged, before it broke, stays judged.
         let judged = outcomes.len() - first;
         for (token, slices) in stretch.visits().skip(judged) {
-            outcomes.push(match &sockets[token as usize] {
-                Some(socket) => write(socket, slices),
+            outcomes.push(match &streams[token as usize] {
+                Some(stream) => write(stream, slices),
                 None => Sent::Broken,
             });
         }
     }
 }
 
-fn write(mut socket: &TcpStream, slices: &[IoSlice<'_>]) -> Sent {
+fn write(stream: &Stream, slices: &[IoSlice<'_>]) -> Sent {
     let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
     loop {
-        let result = match slices {
-            [one] => socket.write(one),
-            many => socket.write_vectored(many),
-        };
-        match result {
+        match stream.write(slices) {
             Ok(count) if count == wanted => return Sent::All,
             // A short write means a full socket: what is left waits for the event that says it is not.
             Ok(count) => return Sent::Part(count),
@@ -126,17 +121,17 @@ fn write(mut socket: &TcpStream, slices: &[IoSlice<'_>]) -> Sent {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::net::{Shutdown, TcpListener};
+    use std::net::TcpListener;
 
     use super::*;
 
     /// The server's end of a connection, and the peer's.
-    fn pair() -> (TcpStream, std::net::TcpStream) {
+    fn pair() -> (Stream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = listener.accept().unwrap().0;
         socket.set_nonblocking(true).unwrap();
-        (TcpStream::from_std(socket), peer)
+        (Stream::tcp(socket), peer)
     }
 
     fn senders() -> Vec<Sender> {
@@ -177,7 +172,7 @@ mod tests {
             let (broken, gone) = pair();
             let (good, mut listener) = pair();
             drop(gone);
-            broken.shutdown(Shutdown::Write).unwrap();
+            broken.finish().unwrap();
             let sockets = [Some(full), Some(broken), None, Some(good)];
             let mut stretch = Stretch::default();
             stretch.visit(0, &[IoSlice::new(&much)]);

@@ -5,14 +5,14 @@
 //! go out by io_uring in one system call where the kernel has it, else one by one.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::send::Sender;
+use super::stream::Stream;
 use super::stretch::{Sent, Stretch, Transmit};
 
 /// Reads of one socket in a row.
@@ -43,7 +43,7 @@ struct Marks {
 pub struct Sockets {
     poll: Poll,
     events: Events,
-    sockets: Vec<Option<TcpStream>>,
+    streams: Vec<Option<Stream>>,
     /// Sockets that may have more to read although no event will say so, the longest waiting first.
     unread: VecDeque<u32>,
     /// By number: is it in `unread`, and was its end announced, which happens once.
@@ -62,7 +62,7 @@ impl Sockets {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(events_max),
-            sockets: Vec::new(),
+            streams: Vec::new(),
             unread: VecDeque::new(),
             marks: Vec::new(),
             buffer: vec![0; receive_bytes].into_boxed_slice(),
@@ -70,23 +70,22 @@ impl Sockets {
         })
     }
 
-    /// Takes a connected, non-blocking socket over under a number that is free.
+    /// Takes a stream over under a number that is free.
     ///
     /// # Errors
     /// When the kernel does not register it.
-    pub fn adopt(&mut self, token: u32, socket: std::net::TcpStream) -> io::Result<()> {
-        let mut socket = TcpStream::from_std(socket);
+    pub fn adopt(&mut self, token: u32, mut stream: Stream) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut socket, Token(token as usize), interest)?;
+        self.poll.registry().register(stream.socket_mut(), Token(token as usize), interest)?;
         let place = token as usize;
-        if self.sockets.len() <= place {
-            self.sockets.resize_with(place + 1, || None);
+        if self.streams.len() <= place {
+            self.streams.resize_with(place + 1, || None);
             self.marks.resize(place + 1, Marks::default());
         }
-        debug_assert!(self.sockets[place].is_none());
+        debug_assert!(self.streams[place].is_none());
         self.marks[place].has_ended = false;
-        self.sender.adopted(token, &socket);
-        self.sockets[place] = Some(socket);
+        self.sender.adopted(token, &stream);
+        self.streams[place] = Some(stream);
         Ok(())
     }
 
@@ -129,26 +128,26 @@ impl Sockets {
 
     /// Closes a socket at once. Its number is free again.
     pub fn close(&mut self, token: u32) {
-        if let Some(mut socket) = self.sockets.get_mut(token as usize).and_then(Option::take) {
+        if let Some(mut stream) = self.streams.get_mut(token as usize).and_then(Option::take) {
             self.sender.closing(token);
             // An error here changes nothing: the descriptor goes with its last holder.
-            let _ = self.poll.registry().deregister(&mut socket);
+            let _ = self.poll.registry().deregister(stream.socket_mut());
             // Its turn to be read finds nobody, or whoever has the number then.
         }
     }
 
     /// Sends no more (FIN); what the peer sends is read on.
     pub fn finish(&mut self, token: u32) {
-        if let Some(socket) = self.sockets.get(token as usize).and_then(Option::as_ref) {
+        if let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) {
             // An error says that the connection is gone, which is heard when it is read.
-            let _ = socket.shutdown(std::net::Shutdown::Write);
+            let _ = stream.finish();
         }
     }
 
     /// Closes a socket so that the peer learns of it at once, whatever was not sent (RST).
     pub fn reset(&mut self, token: u32) {
-        if let Some(socket) = self.sockets.get(token as usize).and_then(Option::as_ref) {
-            let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        if let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) {
+            let _ = socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
         }
         self.close(token);
     }
@@ -156,12 +155,12 @@ impl Sockets {
     /// Reads once, or, where no further event may come, until nothing is left; a peer that sends faster than it is read
     /// waits for the next look.
     fn read(&mut self, token: u32, handler: &mut impl Handler) {
-        let Some(socket) = self.sockets.get_mut(token as usize).and_then(Option::as_mut) else { return };
+        let Some(stream) = self.streams.get_mut(token as usize).and_then(Option::as_mut) else { return };
         if !handler.has_room() || !handler.takes_input(token) {
             return self.read_later(token);
         }
         for _ in 0..READS_MAX {
-            match socket.read(&mut self.buffer) {
+            match stream.read(&mut self.buffer) {
                 Ok(0) => return handler.closed(token),
                 Ok(count) if count == self.buffer.len() => {
                     handler.received(token, &mut self.buffer);
@@ -200,12 +199,12 @@ impl AsRawFd for Sockets {
 impl Transmit for Sockets {
     fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
         outcomes.clear();
-        self.sender.send(&self.sockets, stretch, outcomes);
+        self.sender.send(&self.streams, stretch, outcomes);
     }
 
     fn unacknowledged_bytes(&self, token: u32) -> Option<usize> {
-        let socket = self.sockets.get(token as usize)?.as_ref()?;
-        super::unacknowledged::bytes(socket)
+        let stream = self.streams.get(token as usize)?.as_ref()?;
+        super::unacknowledged::bytes(stream.socket())
     }
 }
 
@@ -277,7 +276,7 @@ mod tests {
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let socket = listener.accept().unwrap().0;
             socket.set_nonblocking(true).unwrap();
-            sockets.adopt(token, socket).unwrap();
+            sockets.adopt(token, Stream::tcp(socket)).unwrap();
             if token < 2 {
                 peer.write_all(&[7; 64 * 1024]).unwrap();
             }
@@ -305,7 +304,7 @@ mod tests {
         let socket = listener.accept().unwrap().0;
         socket.set_nonblocking(true).unwrap();
         let mut sockets = Sockets::new(64, 8, Sender::OneByOne).unwrap();
-        sockets.adopt(0, socket).unwrap();
+        sockets.adopt(0, Stream::tcp(socket)).unwrap();
         peer.write_all(&[7; 100]).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         std::thread::sleep(Duration::from_millis(50));

@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use io_uring::{IoUring, opcode, squeue, types};
-use mio::net::TcpStream;
 use rustix::process::{Resource, getrlimit};
 
+use super::stream::Stream;
 use super::stretch::{Sent, Stretch};
 
 /// Attempts at one submission while the kernel is short of memory or interrupted.
@@ -57,7 +57,8 @@ impl Ring {
     }
 
     /// Makes a socket known under its number; the ring holds it open until [`Self::forget`].
-    pub(super) fn know(&mut self, token: u32, socket: &TcpStream) {
+    pub(super) fn know(&mut self, token: u32, stream: &Stream) {
+        let Stream::Tcp(socket) = stream;
         if token >= self.known_max {
             return;
         }
@@ -91,7 +92,7 @@ impl Ring {
     /// not be used again.
     pub(super) fn send(
         &mut self,
-        sockets: &[Option<TcpStream>],
+        streams: &[Option<Stream>],
         stretch: &Stretch<'_>,
         outcomes: &mut Vec<Sent>,
     ) -> io::Result<()> {
@@ -100,7 +101,7 @@ impl Ring {
         let first = outcomes.len();
         for (position, (token, slices)) in stretch.visits().enumerate() {
             // Nobody there is a visit too, so that entries and visits stay in step.
-            let socket = sockets[token as usize].as_ref();
+            let socket = streams[token as usize].as_ref().map(|Stream::Tcp(socket)| socket);
             outcomes.push(if socket.is_some() { Sent::All } else { Sent::Broken });
             let is_known = socket.is_some() && self.known.get(token as usize) == Some(&true);
             let (number, flags) = match socket {

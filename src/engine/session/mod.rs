@@ -14,6 +14,7 @@ use crate::protocol::v0::command::{self, Command, Refused};
 use crate::protocol::v0::fields::Reader;
 use crate::protocol::v0::listener_command::{self, ListenerCommand};
 use crate::protocol::v0::reason::{self, Goodbye};
+use crate::protocol::ws::negotiation::Negotiation;
 
 /// Whole seconds since the shard began: fine enough for liveness, small enough for every session to have four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -55,6 +56,7 @@ pub struct Session {
     account: Option<Arc<Account>>,
     /// As it was asked for; a refused chat socket has one, too.
     endpoint: Endpoint,
+    negotiation: Negotiation,
     family: FamilyId,
     began_at: Seconds,
     heard_at: Seconds,
@@ -106,7 +108,7 @@ pub enum Due {
 
 impl Session {
     /// A session that was let in. `unix_now` is the same moment as `now`, in seconds since 1970.
-    pub fn admitted(entry: &Entry, now: Seconds, unix_now: i64) -> Self {
+    pub fn admitted(entry: &Entry, negotiation: Negotiation, now: Seconds, unix_now: i64) -> Self {
         let token_left = u64::try_from(entry.token_ends - unix_now).unwrap_or(0);
         let token_ends = now.plus(std::time::Duration::from_secs(token_left));
         let life_ends = now.plus(SESSION_LIFE);
@@ -115,6 +117,7 @@ impl Session {
         Self {
             account: Some(entry.account.clone()),
             endpoint: entry.endpoint,
+            negotiation,
             family: entry.family,
             began_at: now,
             heard_at: now,
@@ -126,10 +129,11 @@ impl Session {
     }
 
     /// A session that only hears why it was refused: it is closing from its first moment.
-    pub fn refused(endpoint: Endpoint, now: Seconds) -> Self {
+    pub fn refused(endpoint: Endpoint, negotiation: Negotiation, now: Seconds) -> Self {
         Self {
             account: None,
             endpoint,
+            negotiation,
             family: FamilyId::issued(0),
             began_at: now,
             heard_at: now,
@@ -148,6 +152,11 @@ impl Session {
     /// What it is about.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
+    }
+
+    /// What it speaks.
+    pub fn negotiation(&self) -> Negotiation {
+        self.negotiation
     }
 
     /// The login that it came with.
@@ -257,7 +266,8 @@ mod tests {
     fn session_of(endpoint: Endpoint, token_ends: i64) -> Session {
         let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
         let family = FamilyId::issued(900_000);
-        Session::admitted(&Entry { account, endpoint, family, token_ends }, Seconds(100), 1_000_000)
+        let entry = Entry { account, endpoint, family, token_ends };
+        Session::admitted(&entry, Negotiation::default(), Seconds(100), 1_000_000)
     }
 
     fn session(token_ends: i64) -> Session {

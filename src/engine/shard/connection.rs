@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -17,11 +17,12 @@ use tokio::sync::watch;
 
 use super::event::{Served, Shared};
 use super::patience::{Patience, Patient, Told, Turn};
-use super::port::{Denied, Ports, Refused, RestBody, Verdict, Wanted};
+use super::port::{Denied, Handshake, Ports, Refused, RestBody, Verdict, Wanted};
 use crate::engine::session::Entry;
 use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION};
 use crate::protocol::v0::reason;
 use crate::protocol::ws::handshake::{self, UpgradeRequest};
+use crate::protocol::ws::negotiation::Negotiation;
 
 /// Bytes of a request's head that are read at most.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -35,7 +36,11 @@ const NOT_THIS_HOST: &str = "This server listens on this machine alone and answe
     proxy set PREGON_PUBLIC_URL or PREGON_TRUSTED_PROXIES; for another name, name it in PREGON_ALLOWED_ORIGINS.\n";
 
 /// An upgrade that was answered with 101, with what its session will be.
-type Upgrade = (OnUpgrade, Result<Entry, Refused>);
+struct Upgrade {
+    socket: OnUpgrade,
+    negotiation: Negotiation,
+    admission: Result<Entry, Refused>,
+}
 
 /// Accepts connections until the last call; who had connected by then is served.
 pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Ports) {
@@ -116,11 +121,11 @@ async fn serve(
     if outcome.is_err() {
         return;
     }
-    let Some((upgrade, admission)) = upgraded.take() else { return };
-    let Ok(connection) = upgrade.await else { return };
+    let Some(Upgrade { socket, negotiation, admission }) = upgraded.take() else { return };
+    let Ok(connection) = socket.await else { return };
     let Ok(parts) = connection.downcast::<Patient>() else { return };
     if let Ok(socket) = parts.io.into_inner().into_std() {
-        shared.adopt(socket, &mut Vec::from(parts.read_buf), admission);
+        shared.adopt(socket, &mut Vec::from(parts.read_buf), negotiation, admission);
     }
 }
 
@@ -157,11 +162,16 @@ async fn respond(
     if !ports.gate.allows_origin(origin, text(request.headers(), &header::HOST).unwrap_or_default()) {
         return empty(StatusCode::FORBIDDEN);
     }
+    let negotiation = negotiate(request.headers());
     let admission = match wanted {
-        Ok(wanted) => match ports.gate.admit(wanted, token(request.uri().query()).as_deref()) {
-            Verdict::Now(admission) => admission,
-            Verdict::Later(admission) => admission.await,
-        },
+        Ok(wanted) => {
+            let (token, headers) = (token(request.uri().query()), request.headers());
+            let verdict = ports.gate.admit(&Handshake { wanted, token: token.as_deref(), peer, headers, negotiation });
+            match verdict {
+                Verdict::Now(admission) => admission,
+                Verdict::Later(admission) => admission.await,
+            }
+        }
         Err(denied) => Err(denied),
     };
     let admission = match admission {
@@ -170,8 +180,8 @@ async fn respond(
         Err(Denied::Status(503)) => return later(""),
         Err(Denied::Status(status)) => return empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
     };
-    upgraded.set(Some((hyper::upgrade::on(&mut request), admission)));
-    switch_protocols(&accept_key)
+    upgraded.set(Some(Upgrade { socket: hyper::upgrade::on(&mut request), negotiation, admission }));
+    switch_protocols(&accept_key, negotiation)
 }
 
 /// What a path asks for, with or without its last slash; `None` when there is no socket. An id of legal characters that is
@@ -202,28 +212,40 @@ fn token(query: Option<&str>) -> Option<String> {
 
 fn judge(request: &Request<Incoming>) -> Result<String, handshake::Refusal> {
     let headers = request.headers();
-    let lines = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     handshake::accept(UpgradeRequest {
         method: request.method().as_str(),
         http_1_1: request.version() == http::Version::HTTP_11,
-        connection: lines(header::CONNECTION),
-        upgrade: lines(header::UPGRADE),
+        connection: lines(headers, header::CONNECTION),
+        upgrade: lines(headers, header::UPGRADE),
         version: text(headers, &header::SEC_WEBSOCKET_VERSION),
         key: text(headers, &header::SEC_WEBSOCKET_KEY),
     })
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+fn negotiate(headers: &HeaderMap) -> Negotiation {
+    let offered = lines(headers, header::SEC_WEBSOCKET_PROTOCOL);
+    Negotiation::of(offered, lines(headers, header::SEC_WEBSOCKET_EXTENSIONS))
+}
+
+/// All lines of a header that are text.
+fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn switch_protocols(accept_key: &str) -> Response<RestBody> {
+fn switch_protocols(accept_key: &str, negotiation: Negotiation) -> Response<RestBody> {
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     if let Ok(value) = HeaderValue::from_str(accept_key) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, value);
+    }
+    for (name, value) in negotiation.lines() {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }

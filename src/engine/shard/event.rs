@@ -9,16 +9,18 @@ use tokio::sync::{Notify, watch};
 
 use super::port::Refused;
 use super::{Core, Plan, connection};
-use crate::alarm;
 use crate::clock::Timestamp;
 use crate::engine::net::readiness::Readiness;
 use crate::engine::net::send::Sender;
 use crate::engine::net::sockets::{Handler, Sockets};
+use crate::engine::net::stream::Stream;
 use crate::engine::net::stretch::Sent;
 use crate::engine::session::Entry;
 use crate::limits::{
     LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX,
 };
+use crate::protocol::ws::negotiation::Negotiation;
+use crate::telemetry::alarm;
 
 /// How often the shard looks at the clock: finer than the grace of presence, coarser than costs anything.
 const TICK: Duration = Duration::from_millis(250);
@@ -115,11 +117,13 @@ impl Shared {
         &self,
         socket: std::net::TcpStream,
         read_already: &mut [u8],
+        negotiation: Negotiation,
         admission: Result<Entry, Refused>,
     ) {
         // This runs in a task of the connection's, whose panic nobody would hear of, with the shard half changed.
         let mut shard = self.shard.borrow_mut();
-        if !alarm::guard("a shard that adopts a socket", || shard.adopt(socket, read_already, admission)) {
+        let adopt = || shard.adopt(socket, read_already, negotiation, admission);
+        if !alarm::guard("a shard that adopts a socket", adopt) {
             self.is_broken.set(true);
         }
         self.wake.notify_one();
@@ -136,15 +140,21 @@ impl Shared {
 }
 
 impl Shard {
-    fn adopt(&mut self, socket: std::net::TcpStream, read_already: &mut [u8], admission: Result<Entry, Refused>) {
+    fn adopt(
+        &mut self,
+        socket: std::net::TcpStream,
+        read_already: &mut [u8],
+        negotiation: Negotiation,
+        admission: Result<Entry, Refused>,
+    ) {
         let Self { sockets, core, .. } = self;
         let index = core.reserve();
-        if let Err(error) = sockets.adopt(index, socket) {
+        if let Err(error) = sockets.adopt(index, Stream::tcp(socket)) {
             tracing::warn!(%error, "a socket could not be adopted");
             core.free.push(index);
             return;
         }
-        core.begin(index, admission, Timestamp::now().seconds());
+        core.begin(index, negotiation, admission, Timestamp::now().seconds());
         if !read_already.is_empty() {
             core.received(index, read_already);
         }

@@ -18,6 +18,7 @@ use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
 use crate::protocol::ws::message::Incoming;
+use crate::protocol::ws::negotiation::Negotiation;
 
 use super::port::Refused;
 
@@ -65,25 +66,31 @@ impl Handler for Core {
 
 impl Core {
     /// A socket that was let in, or not, is now this shard's. `unix_now` is in seconds since 1970.
-    pub(super) fn begin(&mut self, index: u32, admission: Result<Entry, Refused>, unix_now: i64) {
+    pub(super) fn begin(
+        &mut self,
+        index: u32,
+        negotiation: Negotiation,
+        admission: Result<Entry, Refused>,
+        unix_now: i64,
+    ) {
         match admission {
             Ok(entry) if self.is_overloaded() => {
                 metrics::counter!("pregon_shed_total", "what" => "socket").increment(1);
                 self.stats.counts.refused += 1;
-                self.occupy(index, Session::refused(entry.endpoint, self.now));
+                self.occupy(index, Session::refused(entry.endpoint, negotiation, self.now));
                 self.respond(index, |out| {
                     frame::encode_close(CloseCode(reason::OVERLOAD.code), reason::OVERLOAD.reason, out);
                 });
             }
             Ok(entry) => {
                 self.stats.counts.admitted += 1;
-                self.occupy(index, Session::admitted(&entry, self.now, unix_now));
+                self.occupy(index, Session::admitted(&entry, negotiation, self.now, unix_now));
                 self.enter_room(index, &entry);
             }
             Err(refused) => {
                 self.stats.counts.refused += 1;
                 let endpoint = Endpoint::Chat { room: RoomId(uuid::Uuid::nil()), has_presence: false };
-                self.occupy(index, Session::refused(endpoint, self.now));
+                self.occupy(index, Session::refused(endpoint, negotiation, self.now));
                 let mut frames = std::mem::take(&mut self.scratch);
                 frames.clear();
                 event::error(&mut frames, refused.text, None);

@@ -28,7 +28,6 @@ use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::time::Instant;
 
-use crate::alarm;
 use crate::engine::net::send::Io;
 use crate::engine::net::wheel::Wheel;
 use crate::engine::presence::Presence;
@@ -41,6 +40,7 @@ use crate::ids::{SessionKey, ShardId};
 use crate::limits::Bounds;
 use crate::protocol::v0::fields::Reader;
 use crate::protocol::ws::message::Decoder;
+use crate::telemetry::alarm;
 use debtors::Blocked;
 use overflow::Overflow;
 use port::Ports;

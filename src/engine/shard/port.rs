@@ -17,6 +17,7 @@ use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::FeedKey;
 use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::protocol::v0::reason::Goodbye;
+use crate::protocol::ws::negotiation::Negotiation;
 
 /// Frames for a topic's sessions, encoded once.
 #[derive(Debug)]
@@ -272,6 +273,21 @@ pub enum Wanted {
     Notifications,
 }
 
+/// A client asks to come in.
+#[derive(Debug, Clone, Copy)]
+pub struct Handshake<'a> {
+    /// What for.
+    pub wanted: Wanted,
+    /// The access token that it shows.
+    pub token: Option<&'a str>,
+    /// The other end of the connection. Where that is a proxy, the headers name the client.
+    pub peer: SocketAddr,
+    /// All that the request says of itself.
+    pub headers: &'a http::HeaderMap,
+    /// What its socket will speak.
+    pub negotiation: Negotiation,
+}
+
 /// How a handshake is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
@@ -306,8 +322,8 @@ pub trait Gate: Send + Sync + 'static {
     fn allows_host(&self, _: Option<&str>) -> bool {
         true
     }
-    /// May the bearer of the token have what is wanted? Never blocks.
-    fn admit(&self, wanted: Wanted, token: Option<&str>) -> Verdict;
+    /// May whoever asks have what is wanted? Never blocks.
+    fn admit(&self, handshake: &Handshake<'_>) -> Verdict;
     /// A user's socket on a topic came: the one that has to go for it, which is counted no more.
     fn came(&self, _: UserId, _: Topic, _: SessionKey) -> Option<SessionKey> {
         None

@@ -4,6 +4,7 @@
 //! order in which a connection meets them:
 //!
 //! - [`handshake`]: the upgrade request's headers → the accept key, or a refusal with its status;
+//! - [`negotiation`]: what the request offers → the subprotocol and extensions that both ends use;
 //! - [`message`]: [`Decoder`], a client's byte stream → messages and control frames; it uses [`frame`] for headers,
 //!   [`mask`] for payloads, `utf8` for text;
 //! - [`frame`]: appends the server's frames to a buffer, and finds where frames end;
@@ -14,6 +15,7 @@ pub mod frame;
 pub mod handshake;
 pub mod mask;
 pub mod message;
+pub mod negotiation;
 mod utf8;
 
 pub use close::{CloseCode, Violation};

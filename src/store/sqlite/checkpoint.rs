@@ -99,7 +99,7 @@ impl Checkpointer {
         let body = Body { connection, wal: Arc::clone(&wal), copied: 0 };
         let thread = std::thread::Builder::new()
             .name("checkpoints".into())
-            .spawn(move || _ = crate::alarm::guard("the thread of checkpoints", || body.run()))
+            .spawn(move || _ = crate::telemetry::alarm::guard("the thread of checkpoints", || body.run()))
             .map_err(|error| StoreError::Unavailable(format!("cannot start the thread of checkpoints: {error}")))?;
         Ok(Self { wal, thread: Mutex::new(Some(thread)) })
     }

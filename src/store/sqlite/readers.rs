@@ -30,7 +30,9 @@ impl Readers {
             let reads = Arc::clone(&queue);
             let thread = std::thread::Builder::new()
                 .name(format!("{name}-{number}"))
-                .spawn(move || _ = crate::alarm::guard("a thread of reads", || answer(&reads, &mut connection)))
+                .spawn(move || {
+                    _ = crate::telemetry::alarm::guard("a thread of reads", || answer(&reads, &mut connection))
+                })
                 .map_err(|error| StoreError::Unavailable(format!("cannot start a thread of reads: {error}")))?;
             threads.push(thread);
         }

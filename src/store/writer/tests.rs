@@ -151,7 +151,7 @@ fn a_lane_that_panics_outside_its_transactions_takes_nothing_more_and_says_so() 
     assert!(answered.recv().is_err(), "nobody knows what became of the write, and nobody waits for it");
     lane.join();
     assert!(lane.submit(write(AnswerTo::Caller(Box::new(drop)))).is_err());
-    assert!(crate::alarm::is_raised("write lane 77 panicked"));
+    assert!(crate::telemetry::alarm::is_raised("write lane 77 panicked"));
 }
 
 const COMMITTED: [&str; 2] = ["event 1", "answer 1"];

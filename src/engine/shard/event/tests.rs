@@ -1,18 +1,21 @@
 //! What only a shard with real sockets shows.
 
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use bytes::Bytes;
+use http::HeaderMap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::LocalSet;
 
 use crate::domain::user::Account;
 use crate::engine::net::send::Io;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{
-    Directory, Except, Gate, Inbox, Ports, Publication, ShardSet, ToShard, Verdict, Wanted,
+    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, ShardSet, ToShard, Verdict, Wanted,
 };
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::{CLOSE_TIMEOUT, FEED_RECENT_MAX, PRESENCE_ROOM_CEILING};
@@ -34,7 +37,7 @@ impl Gate for Alone {
     fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
         true
     }
-    fn admit(&self, _: Wanted, _: Option<&str>) -> Verdict {
+    fn admit(&self, _: &Handshake<'_>) -> Verdict {
         unreachable!("sessions are adopted here, not admitted")
     }
     fn is_draining(&self) -> bool {
@@ -87,7 +90,7 @@ fn all_bytes(mut client: &TcpStream) -> Vec<u8> {
 fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (first, _gone) = pair();
-    shared.adopt(first, &mut [], Ok(entry(room)));
+    shared.adopt(first, &mut [], Negotiation::default(), Ok(entry(room)));
     {
         let mut shard = shared.shard.borrow_mut();
         assert_eq!(shard.core.walk, [0], "the greeting waits");
@@ -95,7 +98,7 @@ fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
         shard.bury();
     }
     let (second, client) = pair();
-    shared.adopt(second, &mut [], Ok(entry(room)));
+    shared.adopt(second, &mut [], Negotiation::default(), Ok(entry(room)));
     let mut expected = Vec::new();
     event::greeting(&mut expected);
     {
@@ -118,7 +121,7 @@ fn after_the_goodbye_pings_are_not_answered() {
     let shared = shared();
     let (server, client) = pair();
     let refused = Refused { text: reason::BAD_TOKEN, goodbye: reason::REFUSED };
-    shared.adopt(server, &mut [], Err(refused));
+    shared.adopt(server, &mut [], Negotiation::default(), Err(refused));
     let mut shard = shared.shard.borrow_mut();
     while shard.turn() {}
     let goodbye = all_bytes(&client);
@@ -134,7 +137,7 @@ fn after_the_goodbye_pings_are_not_answered() {
 fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
     let shared = shared();
     let (server, client) = pair();
-    shared.adopt(server, &mut [], Ok(entry(RoomId::fresh())));
+    shared.adopt(server, &mut [], Negotiation::default(), Ok(entry(RoomId::fresh())));
     let mut shard = shared.shard.borrow_mut();
     // Not masked.
     shard.core.received(0, &mut [0x81, 1, b'x']);
@@ -156,7 +159,7 @@ fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
 fn greetings_of_large_rooms_are_counted_like_other_mail() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (server, _client) = pair();
-    shared.adopt(server, &mut [], Ok(entry(room)));
+    shared.adopt(server, &mut [], Negotiation::default(), Ok(entry(room)));
     let mut shard = shared.shard.borrow_mut();
     let core = &mut shard.core;
     let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
@@ -175,7 +178,7 @@ fn a_panic_over_a_new_socket_ends_the_shard_and_says_so() {
         fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
             true
         }
-        fn admit(&self, _: Wanted, _: Option<&str>) -> Verdict {
+        fn admit(&self, _: &Handshake<'_>) -> Verdict {
             unreachable!("sessions are adopted here, not admitted")
         }
         fn came(&self, _: UserId, _: Topic, _: SessionKey) -> Option<SessionKey> {
@@ -188,7 +191,7 @@ fn a_panic_over_a_new_socket_ends_the_shard_and_says_so() {
     let shared = shared();
     shared.shard.borrow_mut().core.ports.gate = Arc::new(Broken);
     let (server, _client) = pair();
-    shared.adopt(server, &mut [], Ok(entry(RoomId::fresh())));
+    shared.adopt(server, &mut [], Negotiation::default(), Ok(entry(RoomId::fresh())));
     assert!(shared.is_broken.get());
     assert!(alarm::is_raised("a shard that adopts a socket panicked"));
 }
@@ -200,7 +203,12 @@ fn a_feed_that_would_miss_something_is_sent_away() {
     let shared = shared();
     let feed = || {
         let (server, client) = pair();
-        shared.adopt(server, &mut [], Ok(Entry { endpoint: Endpoint::Feed, ..entry(RoomId::fresh()) }));
+        shared.adopt(
+            server,
+            &mut [],
+            Negotiation::default(),
+            Ok(Entry { endpoint: Endpoint::Feed, ..entry(RoomId::fresh()) }),
+        );
         client
     };
     let ana = UserId::fresh();
@@ -223,4 +231,45 @@ fn a_feed_that_would_miss_something_is_sent_away() {
     assert!(!is_sent_away(&first), "all of it is kept");
     publish(1);
     assert_eq!((is_sent_away(&first), is_sent_away(&second)), (true, false));
+}
+
+/// Limits by address, forms of frames and the like need all of it.
+#[test]
+fn the_gate_is_told_who_asks_for_what_and_how() {
+    struct Told(Mutex<Vec<(Wanted, Option<String>, SocketAddr, HeaderMap, Negotiation)>>);
+    impl Gate for Told {
+        fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
+            true
+        }
+        fn admit(&self, asked: &Handshake<'_>) -> Verdict {
+            let token = asked.token.map(str::to_owned);
+            self.0.lock().unwrap().push((asked.wanted, token, asked.peer, asked.headers.clone(), asked.negotiation));
+            Verdict::Now(Err(Denied::Status(403)))
+        }
+        fn is_draining(&self) -> bool {
+            false
+        }
+    }
+    let told = Arc::new(Told(Mutex::default()));
+    let shared = Rc::new(shared());
+    let ports = Ports { gate: told.clone(), ..shared.shard.borrow().core.ports.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let address = LocalSet::new().block_on(&runtime, async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports));
+        let request = "GET /ws/notifications/?token=abc HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\n\
+            Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            Sec-WebSocket-Protocol: pregon.v1\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n";
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 403");
+        client.local_addr().unwrap()
+    });
+    let told = told.0.lock().unwrap();
+    let [(wanted, token, peer, headers, negotiation)] = &told[..] else { panic!("asked once: {told:?}") };
+    assert_eq!((*wanted, token.as_deref(), *peer), (Wanted::Notifications, Some("abc"), address));
+    assert!(headers["x-forwarded-for"] == "203.0.113.7" && headers["sec-websocket-protocol"] == "pregon.v1");
+    assert_eq!(*negotiation, Negotiation::default(), "nothing is agreed on yet");
 }

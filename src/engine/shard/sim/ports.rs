@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::write::Write;
-use crate::engine::shard::port::{Directory, Gate, Inbox, Ports, ShardSet, Verdict, Wanted};
+use crate::engine::shard::port::{Directory, Gate, Handshake, Inbox, Ports, ShardSet, Verdict};
 use crate::engine::topics::feeds::FeedKey;
 use crate::ids::{ShardId, Topic, UserId};
 
@@ -98,7 +98,7 @@ impl Gate for Open {
     fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
         true
     }
-    fn admit(&self, _: Wanted, _: Option<&str>) -> Verdict {
+    fn admit(&self, _: &Handshake<'_>) -> Verdict {
         unreachable!("sessions begin without a handshake here")
     }
     fn is_draining(&self) -> bool {

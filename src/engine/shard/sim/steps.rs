@@ -22,6 +22,7 @@ use crate::ids::{FamilyId, SessionKey, ShardId, Topic, UserId};
 use crate::protocol::v0::reason::{self, HIDDEN, INACTIVE, REMOVED};
 use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::frame;
+use crate::protocol::ws::negotiation::Negotiation;
 
 impl World {
     pub(super) fn step(&mut self) {
@@ -122,7 +123,7 @@ impl World {
         }
         let family = FamilyId::issued(0);
         let admission = account.map(|account| Entry { account, endpoint, family, token_ends }).ok_or(refused);
-        self.shards[shard].core.begin(index, admission, unix_now);
+        self.shards[shard].core.begin(index, Negotiation::default(), admission, unix_now);
         self.after(&call);
         self.note(if is_shed { "sent away at once" } else { "adopted" }, shard, index);
         self.ask();

@@ -1,0 +1,89 @@
+//! What a handshake settles beside the upgrade itself: the subprotocol (RFC 6455 §1.9) and the extensions (§9).
+
+use super::handshake::protocols;
+
+/// The language of a connection's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Subprotocol {
+    /// That of clients that name none.
+    #[default]
+    Unnamed,
+}
+
+/// How messages are packed into frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Packing {
+    /// As they are.
+    #[default]
+    Plain,
+}
+
+/// What a connection's two ends have agreed on. Made once, from the request, before anybody judges it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Negotiation {
+    /// What is said.
+    pub subprotocol: Subprotocol,
+    /// How it travels.
+    pub packing: Packing,
+}
+
+/// Subprotocols that are spoken under a name.
+const SPOKEN: [(&str, Subprotocol); 0] = [];
+/// Extensions that are understood.
+const UNDERSTOOD: [(&str, Packing); 0] = [];
+
+impl Negotiation {
+    /// From all lines of `Sec-WebSocket-Protocol` and of `Sec-WebSocket-Extensions`: the first of the client's offers that
+    /// is known here. The others are passed over, as both sections allow.
+    pub fn of<'a>(offered: impl IntoIterator<Item = &'a str>, extensions: impl IntoIterator<Item = &'a str>) -> Self {
+        let subprotocol = protocols(offered).find_map(|name| found(&SPOKEN, name));
+        // Behind a semicolon are an extension's parameters.
+        let mut names =
+            protocols(extensions).map(|offer| offer.split_once(';').map_or(offer, |(name, _)| name.trim_end()));
+        let packing = names.find_map(|name| found(&UNDERSTOOD, name));
+        Self { subprotocol: subprotocol.unwrap_or_default(), packing: packing.unwrap_or_default() }
+    }
+
+    /// The answer's lines: what is agreed on is named, and nothing else may be.
+    pub fn lines(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let subprotocol = name_of(&SPOKEN, self.subprotocol).map(|name| ("sec-websocket-protocol", name));
+        let packing = name_of(&UNDERSTOOD, self.packing).map(|name| ("sec-websocket-extensions", name));
+        subprotocol.into_iter().chain(packing)
+    }
+}
+
+fn found<T: Copy>(known: &[(&'static str, T)], name: &str) -> Option<T> {
+    known.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
+}
+
+fn name_of<T: PartialEq>(known: &[(&'static str, T)], wanted: T) -> Option<&'static str> {
+    known.iter().find(|(_, what)| *what == wanted).map(|(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_offered_nothing_is_agreed_on() {
+        let offers = [
+            (vec![], vec![]),
+            (vec!["pregon.v1, chat", ""], vec!["permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame"]),
+            (vec![" , ,"], vec![";", "permessage-deflate;server_no_context_takeover=\"1\""]),
+        ];
+        for (protocols, extensions) in offers {
+            let agreed = Negotiation::of(protocols, extensions);
+            assert_eq!(agreed, Negotiation::default());
+            assert_eq!(agreed.lines().count(), 0, "an answer that names what was not agreed on fails the handshake");
+        }
+    }
+
+    #[test]
+    fn the_clients_first_known_offer_is_found_by_its_exact_name() {
+        let known = [("b.v1", 'b'), ("a.v1", 'a')];
+        let first = |lines: &[&'static str]| protocols(lines.iter().copied()).find_map(|name| found(&known, name));
+        assert_eq!(first(&["x, a.v1", "b.v1"]), Some('a'), "the client's order counts, not ours");
+        assert_eq!((first(&["A.v1"]), first(&["a.v"]), first(&[])), (None, None, None));
+        assert_eq!((name_of(&known, 'b'), name_of(&known, 'c')), (Some("b.v1"), None));
+    }
+}
