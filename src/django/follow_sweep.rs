@@ -5,15 +5,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::engine::shard::port::{Directory, Follows, Inbox, ToShard};
+use crate::engine::shard::port::{self, Follows, Inbox, Kind, ToShard};
 use crate::fanout::follow_lists::Lists;
 use crate::fanout::routes::Routes;
-use crate::ids::{ShardId, Topic, UserId};
+use crate::ids::{Topic, UserId};
 use crate::limits::{CACHE_ENTRIES, FOLLOWS_SWEEP, FOLLOWS_SWEEP_USERS_MAX};
 use crate::store::django::{Beside, HearingMark};
 use crate::store::{Store, StoreError};
@@ -37,9 +37,9 @@ impl Sweep {
         let seconds = metrics::histogram!("pregon_django_follows_seconds");
         loop {
             let began = Instant::now();
-            let live = self.routes.live(|topic| matches!(topic, Topic::Feed(_)));
-            let user = |topic: &Topic| if let Topic::Feed(user) = topic { Some(*user) } else { None };
-            let users: Vec<UserId> = live.iter().filter_map(user).collect();
+            let live = port::heard(&self.inboxes, &[Kind::Feeds]).await;
+            let user = |(topic, _)| if let Topic::Feed(user) = topic { Some(user) } else { None };
+            let users: Vec<UserId> = live.into_iter().filter_map(user).collect();
             if marks.len() > CACHE_ENTRIES {
                 let live: HashSet<UserId> = users.iter().copied().collect();
                 marks.retain(|user, _| live.contains(user));
@@ -73,18 +73,12 @@ impl Sweep {
             for shard in self.routes.shards_of(&Topic::Feed(user)).iter() {
                 let Ok(permit) = Arc::clone(turn).acquire_owned().await else { return Ok(()) };
                 let authors = self.store.feed_authors(user).await?;
-                self.tell(shard, ToShard::Refollow { user, follows: Follows { authors, permit } }).await;
+                let refollow = ToShard::Refollow { user, follows: Follows { authors, permit } };
+                self.inboxes[shard.index()].send_async(refollow).await;
             }
             // The sum was taken before the list was read: what changed meanwhile is found the next time.
             marks.insert(user, mark);
         }
         Ok(())
-    }
-
-    async fn tell(&self, shard: ShardId, mut message: ToShard) {
-        while let Err(back) = self.inboxes[shard.index()].try_send(message) {
-            message = back;
-            sleep(Duration::from_millis(1)).await;
-        }
     }
 }

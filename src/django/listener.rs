@@ -19,6 +19,7 @@ use crate::cluster::redis::{Address, Connection};
 use crate::django::channels::{Group, Names, channel};
 use crate::django::groups::{Groups, Order};
 use crate::django::groups_needed::{Changes, group_of, topic_of};
+use crate::django::tail::Live;
 use crate::ids::Topic;
 use crate::limits;
 
@@ -59,7 +60,7 @@ pub struct Ears {
     /// Has a topic listeners?
     pub is_live: Box<dyn Fn(Topic) -> bool + Send + Sync>,
     /// All topics with listeners that have a group.
-    pub live: Box<dyn Fn() -> Vec<Topic> + Send + Sync>,
+    pub live: Live,
     /// Where elements go.
     pub hear: Hear,
 }
@@ -129,7 +130,7 @@ impl Listener {
         self.beat(client).await?;
         self.groups.join_anew(Instant::now());
         self.ears.changes.forget();
-        self.look_through();
+        self.look_through().await;
         let mut beats = interval(limits::CHANNEL_HEARTBEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beats.tick().await;
@@ -144,7 +145,7 @@ impl Listener {
                     let gone = || Error::new(ErrorKind::Unknown, "the reader ended");
                     return Err(error.unwrap_or_else(|_| gone()));
                 }
-                () = self.ears.changes.wait() => self.look_through(),
+                () = self.ears.changes.wait() => self.look_through().await,
                 () = sleep_until(due.into()) => {}
                 _ = beats.tick() => {
                     if self.beat(client).await? {
@@ -158,7 +159,7 @@ impl Listener {
     }
 
     /// Looks which groups have listeners, of those whose topics changed.
-    fn look_through(&mut self) {
+    async fn look_through(&mut self) {
         let now = Instant::now();
         match self.ears.changes.take() {
             Some(changed) => {
@@ -169,7 +170,7 @@ impl Listener {
                 }
             }
             None => {
-                for group in (self.ears.live)().into_iter().filter_map(group_of) {
+                for group in (self.ears.live)().await.into_iter().filter_map(group_of) {
                     self.groups.want(group, true, now);
                 }
                 for group in self.groups.all_wanted() {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -27,6 +27,9 @@ use crate::limits::{
 use crate::store::django::{Adopted, Beside};
 use crate::store::{Store, StoreError};
 
+/// Topics with listeners, as shards answer.
+pub type Live = Box<dyn Fn() -> BoxFuture<'static, Vec<Topic>> + Send + Sync>;
+
 /// Tells events. May wait.
 pub type Publish = Box<dyn Fn(&[Arc<Committed>]) + Send + Sync>;
 
@@ -37,7 +40,7 @@ pub struct Ways {
     /// What it offers beside Django.
     pub rows: Arc<dyn Beside>,
     /// Rooms and notifications with listeners.
-    pub live: Box<dyn Fn() -> Vec<Topic> + Send + Sync>,
+    pub live: Live,
     /// For events that another node gave their places.
     pub publish: Publish,
 }
@@ -107,7 +110,7 @@ impl Tail {
 
     async fn look(&mut self, is_far: bool) -> Result<(), StoreError> {
         let now = Timestamp::now();
-        let live = (self.ways.live)();
+        let live = (self.ways.live)().await;
         let fresh = self.known.listen(&live, self.asked);
         self.asked = now;
         if !fresh.is_empty() {

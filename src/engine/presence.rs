@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::domain::user::Account;
+use crate::engine::topics::listeners::Listeners;
 use crate::ids::{RoomId, UserId};
 use crate::limits::PRESENCE_GRACE;
 
@@ -16,10 +17,17 @@ struct Present {
     gone_since: Option<Instant>,
 }
 
+#[derive(Debug)]
+struct Room {
+    present: Vec<Present>,
+    /// The shards that are told. Never over while another one is known that is not.
+    listeners: Arc<Listeners>,
+}
+
 /// Presence in the rooms whose home this shard is. Rooms above the size limit never get here.
 #[derive(Debug)]
 pub struct Presence {
-    rooms: HashMap<RoomId, Vec<Present>>,
+    rooms: HashMap<RoomId, Room>,
     /// In the order of time; an entry is stale when the user came back.
     leaving: VecDeque<(Instant, RoomId, UserId)>,
     grace: Duration,
@@ -38,12 +46,31 @@ pub struct Arrival {
     pub is_new: bool,
     /// The others who are there, for the newcomer's socket.
     pub others: Vec<Arc<Account>>,
+    /// The shards that are told.
+    pub listeners: Arc<Listeners>,
+}
+
+/// A user whose grace is over.
+#[derive(Debug)]
+pub struct Gone {
+    /// From which room.
+    pub room: RoomId,
+    /// Who.
+    pub account: Arc<Account>,
+    /// The shards that are told.
+    pub listeners: Arc<Listeners>,
 }
 
 impl Presence {
-    /// One more socket of the user's in the room.
-    pub fn arrive(&mut self, room: RoomId, account: &Arc<Account>) -> Arrival {
-        let present = self.rooms.entry(room).or_default();
+    /// One more socket of the user's in the room, where these listen.
+    pub fn arrive(&mut self, room: RoomId, account: &Arc<Account>, listeners: &Arc<Listeners>) -> Arrival {
+        let empty = || Room { present: Vec::new(), listeners: listeners.clone() };
+        let Room { present, listeners: known } = self.rooms.entry(room).or_insert_with(empty);
+        // All had left and somebody came. The news may come before what was said when the others were there.
+        if known.is_over() {
+            known.clone_from(listeners);
+        }
+        let listeners = known.clone();
         let others =
             present.iter().filter(|other| other.account.id != account.id).map(|other| other.account.clone()).collect();
         let is_new = match present.iter_mut().find(|other| other.account.id == account.id) {
@@ -57,12 +84,12 @@ impl Presence {
                 true
             }
         };
-        Arrival { is_new, others }
+        Arrival { is_new, others, listeners }
     }
 
     /// One socket of the user's less in the room. The last one starts the grace.
     pub fn leave(&mut self, room: RoomId, user: UserId, now: Instant) {
-        let Some(present) = self.rooms.get_mut(&room) else { return };
+        let Some(Room { present, .. }) = self.rooms.get_mut(&room) else { return };
         let Some(known) = present.iter_mut().find(|other| other.account.id == user) else { return };
         known.sockets = known.sockets.saturating_sub(1);
         if known.sockets == 0 {
@@ -72,17 +99,18 @@ impl Presence {
     }
 
     /// Those whose grace is over by `now`: the room hears `offline`.
-    pub fn gone(&mut self, now: Instant) -> Vec<(RoomId, Arc<Account>)> {
+    pub fn gone(&mut self, now: Instant) -> Vec<Gone> {
         let mut gone = Vec::new();
         while let Some(&(since, room, user)) = self.leaving.front() {
             if now.saturating_duration_since(since) < self.grace {
                 break;
             }
             self.leaving.pop_front();
-            let Some(present) = self.rooms.get_mut(&room) else { continue };
+            let Some(Room { present, listeners }) = self.rooms.get_mut(&room) else { continue };
             let place = present.iter().position(|other| other.account.id == user && other.gone_since == Some(since));
             if let Some(place) = place {
-                gone.push((room, present.swap_remove(place).account));
+                let account = present.swap_remove(place).account;
+                gone.push(Gone { room, account, listeners: listeners.clone() });
                 if present.is_empty() {
                     self.rooms.remove(&room);
                 }
@@ -106,32 +134,51 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ShardId;
 
     fn account() -> Arc<Account> {
         Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true })
     }
 
+    fn here() -> Arc<Listeners> {
+        Arc::new(Listeners::of(ShardId(0)))
+    }
+
+    /// The second is told of the arrival first: the first one's message waited behind others.
+    #[test]
+    fn listeners_that_are_over_never_take_the_place_of_those_that_are_not() {
+        let (mut presence, room, ana, beto) = (Presence::default(), RoomId::fresh(), account(), account());
+        let (before, now) = (here(), Arc::new(Listeners::of(ShardId(1))));
+        assert!(before.leave(ShardId(0)));
+        for (account, listeners) in [(&beto, &now), (&ana, &before)] {
+            assert!(Arc::ptr_eq(&presence.arrive(room, account, listeners).listeners, &now));
+        }
+        assert!(now.leave(ShardId(1)));
+        let again = here();
+        assert!(Arc::ptr_eq(&presence.arrive(room, &ana, &again).listeners, &again));
+    }
+
     #[test]
     fn the_second_of_two_tabs_is_silent_and_so_is_closing_it() {
         let (mut presence, room, ana, now) = (Presence::default(), RoomId::fresh(), account(), Instant::now());
-        assert!(presence.arrive(room, &ana).is_new);
-        assert!(!presence.arrive(room, &ana).is_new);
+        assert!(presence.arrive(room, &ana, &here()).is_new);
+        assert!(!presence.arrive(room, &ana, &here()).is_new);
         presence.leave(room, ana.id, now);
         assert!(presence.gone(now + PRESENCE_GRACE).is_empty());
         presence.leave(room, ana.id, now);
         assert!(presence.gone(now + PRESENCE_GRACE / 2).is_empty(), "grace");
         let gone = presence.gone(now + PRESENCE_GRACE);
         assert_eq!(gone.len(), 1);
-        assert_eq!(gone[0].1.id, ana.id);
+        assert_eq!(gone[0].account.id, ana.id);
         assert!(presence.rooms.is_empty() && presence.leaving.is_empty());
     }
 
     #[test]
     fn who_comes_back_within_the_grace_never_left() {
         let (mut presence, room, ana, now) = (Presence::default(), RoomId::fresh(), account(), Instant::now());
-        presence.arrive(room, &ana);
+        presence.arrive(room, &ana, &here());
         presence.leave(room, ana.id, now);
-        assert!(!presence.arrive(room, &ana).is_new);
+        assert!(!presence.arrive(room, &ana, &here()).is_new);
         assert!(presence.gone(now + PRESENCE_GRACE).is_empty());
         presence.leave(room, ana.id, now + PRESENCE_GRACE);
         assert_eq!(presence.next_due(), Some(now + 2 * PRESENCE_GRACE));
@@ -142,8 +189,8 @@ mod tests {
     #[test]
     fn a_newcomer_learns_who_is_there() {
         let (mut presence, room, ana, beto) = (Presence::default(), RoomId::fresh(), account(), account());
-        presence.arrive(room, &ana);
-        let arrival = presence.arrive(room, &beto);
+        presence.arrive(room, &ana, &here());
+        let arrival = presence.arrive(room, &beto, &here());
         assert_eq!(arrival.others.iter().map(|other| other.id).collect::<Vec<_>>(), [ana.id]);
     }
 }

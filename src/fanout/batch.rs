@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::engine::session::outbox::Class;
-use crate::engine::shard::port::{Directory, Except, Inbox, Publication, ShardSet, ToShard};
+use crate::engine::shard::port::{Except, Inbox, Publication, ShardSet, ToShard};
 use crate::fanout::routes::Routes;
 use crate::ids::{SessionKey, Topic};
 use crate::limits::PUBLICATION_BYTES_MAX;

@@ -193,11 +193,8 @@ async fn answer(reader: Arc<Reader>, question: Question, permit: OwnedSemaphoreP
             None
         }
     };
-    let mut message = ToShard::Follows { feed: question.feed, follows };
-    while let Err(back) = reader.inboxes[question.shard.index()].try_send(message) {
-        message = back;
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let message = ToShard::Follows { feed: question.feed, follows };
+    reader.inboxes[question.shard.index()].send_async(message).await;
 }
 
 async fn read(reader: &Reader, user: UserId) -> Result<Vec<UserId>, StoreError> {

@@ -1,36 +1,42 @@
 //! Which shards have listeners of which topic.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 
 use crate::engine::shard::port::{Directory, ShardSet};
+use crate::engine::topics::listeners::Listeners;
 use crate::ids::{RoomId, ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
 
 /// Is called with every topic that has its first listener or lost its last, on the shard's thread: it must not block.
 pub type Watch = Box<dyn Fn(Topic) + Send + Sync>;
 
-/// The directory of topics: touched on a topic's first join and last leave on a shard, and once per event.
+/// The directory of topics. Shards write it on a topic's first join and last leave; who publishes asks it once for each topic of a batch.
+/// A short lock each time, of one part of a map, and never on a frame's way through a shard.
+#[derive(Default)]
 pub struct Routes {
     topics: DashMap<Topic, ShardSet>,
-    /// How often each shard was to hear all authors.
-    hear_all: [AtomicU32; SHARDS_MAX],
+    /// Rooms apart: their shards share what is known of each.
+    rooms: DashMap<RoomId, Arc<Listeners>>,
+    hear_all: HearAll,
     watch: OnceLock<Watch>,
+}
+
+/// How often each shard was to hear all authors.
+struct HearAll([AtomicU32; SHARDS_MAX]);
+
+impl Default for HearAll {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU32::default()))
+    }
 }
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Routes({} topics)", self.topics.len())
-    }
-}
-
-impl Default for Routes {
-    fn default() -> Self {
-        let hear_all = std::array::from_fn(|_| AtomicU32::default());
-        Self { topics: DashMap::new(), hear_all, watch: OnceLock::new() }
+        write!(f, "Routes({} topics)", self.topics.len() + self.rooms.len())
     }
 }
 
@@ -40,37 +46,24 @@ impl Routes {
         let _ = self.watch.set(watch);
     }
 
-    /// Topics with listeners of which `is_meant` is true.
-    pub fn live(&self, is_meant: impl Fn(&Topic) -> bool) -> Vec<Topic> {
-        self.topics.iter().map(|entry| *entry.key()).filter(is_meant).collect()
-    }
-
     fn tell_watch(&self, topic: Topic) {
         if let Some(watch) = self.watch.get() {
             watch(topic);
         }
     }
 
-    /// Rooms with listeners, each with the shards that have them.
-    pub fn live_rooms(&self) -> Vec<(RoomId, ShardSet)> {
-        self.topics
-            .iter()
-            .filter_map(|entry| match *entry.key() {
-                Topic::Room(room) => Some((room, *entry.value())),
-                _ => None,
-            })
-            .collect()
+    /// Who listens now.
+    pub fn shards_of(&self, topic: &Topic) -> ShardSet {
+        match topic {
+            Topic::Room(room) => self.rooms.get(room).map(|listeners| listeners.now()),
+            topic => self.topics.get(topic).map(|set| *set),
+        }
+        .unwrap_or_default()
     }
 
-    /// Users with feed or notification sockets, each with the topic and the shards that have them.
-    pub fn live_users(&self) -> Vec<(UserId, Topic)> {
-        self.topics
-            .iter()
-            .filter_map(|entry| match *entry.key() {
-                topic @ (Topic::Feed(user) | Topic::Notifications(user)) => Some((user, topic)),
-                _ => None,
-            })
-            .collect()
+    /// Nobody listens to anything.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.rooms.is_empty()
     }
 
     /// Shards that are given an author's publications: those with listeners, and those that hear everybody.
@@ -78,43 +71,58 @@ impl Routes {
     /// The latter are looked at first: a shard joins what it needs before it ceases to hear everybody, so that no order
     /// of the two looks finds neither.
     pub fn shards_of_author(&self, author: UserId) -> ShardSet {
-        let hears_all = |shard: &u8| self.hear_all[usize::from(*shard)].load(Ordering::SeqCst) > 0;
+        let hears_all = |shard: &u8| self.hear_all.0[usize::from(*shard)].load(Ordering::SeqCst) > 0;
         let all = (0..64).filter(hears_all).fold(ShardSet::default(), |set, shard| set.with(ShardId(shard)));
         ShardSet(all.0 | self.shards_of(&Topic::Author(author)).0)
     }
 }
 
 impl Directory for Routes {
-    fn join(&self, topic: Topic, shard: ShardId) {
-        let mut set = self.topics.entry(topic).or_default();
-        let is_first = set.is_empty();
-        *set = set.with(shard);
-        drop(set);
+    fn join(&self, topic: Topic, shard: ShardId) -> Option<Arc<Listeners>> {
+        let (listeners, is_first) = match topic {
+            Topic::Room(room) => match self.rooms.entry(room) {
+                Entry::Vacant(vacant) => (Some(vacant.insert(Arc::new(Listeners::of(shard))).clone()), true),
+                Entry::Occupied(known) => {
+                    known.get().join(shard);
+                    (Some(known.get().clone()), false)
+                }
+            },
+            topic => {
+                let mut set = self.topics.entry(topic).or_default();
+                let is_first = set.is_empty();
+                *set = set.with(shard);
+                (None, is_first)
+            }
+        };
         if is_first {
             self.tell_watch(topic);
         }
+        listeners
     }
 
     fn leave(&self, topic: Topic, shard: ShardId) {
-        let ended = self.topics.remove_if_mut(&topic, |_, set| {
-            *set = set.without(shard);
-            set.is_empty()
-        });
-        if ended.is_some() {
+        // Who is over goes under the same lock: whoever comes finds those who are not over, or nobody.
+        let has_ended = match topic {
+            Topic::Room(room) => self.rooms.remove_if(&room, |_, listeners| listeners.leave(shard)).is_some(),
+            topic => {
+                let is_over = |_: &Topic, set: &mut ShardSet| {
+                    *set = set.without(shard);
+                    set.is_empty()
+                };
+                self.topics.remove_if_mut(&topic, is_over).is_some()
+            }
+        };
+        if has_ended {
             self.tell_watch(topic);
         }
     }
 
-    fn shards_of(&self, topic: &Topic) -> ShardSet {
-        self.topics.get(topic).map(|set| *set).unwrap_or_default()
-    }
-
     fn hear_all(&self, shard: ShardId) {
-        self.hear_all[shard.index()].fetch_add(1, Ordering::SeqCst);
+        self.hear_all.0[shard.index()].fetch_add(1, Ordering::SeqCst);
     }
 
     fn hear_enough(&self, shard: ShardId) {
-        self.hear_all[shard.index()].fetch_sub(1, Ordering::SeqCst);
+        self.hear_all.0[shard.index()].fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -133,7 +141,6 @@ mod tests {
         assert!(routes.shards_of_author(UserId::fresh()).contains(ShardId(3)), "once more to come");
         routes.hear_enough(ShardId(3));
         assert!(routes.shards_of_author(UserId::fresh()).is_empty());
-        assert!(routes.live_users().is_empty());
     }
 
     #[test]
@@ -149,7 +156,6 @@ mod tests {
             routes.join(topic, ShardId(shard));
             assert_eq!(heard.load(Ordering::SeqCst), expected);
         }
-        assert_eq!(routes.live(|_| true), [topic]);
         for (shard, expected) in [(1, 1), (0, 2), (0, 2)] {
             routes.leave(topic, ShardId(shard));
             assert_eq!(heard.load(Ordering::SeqCst), expected);
@@ -158,13 +164,51 @@ mod tests {
 
     #[test]
     fn a_topic_without_listeners_leaves_nothing_behind() {
+        for topic in [Topic::Room(RoomId::fresh()), Topic::Feed(UserId::fresh())] {
+            let routes = Routes::default();
+            routes.join(topic, ShardId(0));
+            routes.join(topic, ShardId(5));
+            routes.leave(topic, ShardId(0));
+            assert_eq!(routes.shards_of(&topic), ShardSet::default().with(ShardId(5)));
+            routes.leave(topic, ShardId(5));
+            routes.leave(topic, ShardId(5));
+            assert!(routes.shards_of(&topic).is_empty() && routes.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_shards_of_a_room_see_who_joins_and_who_leaves() {
         let (routes, topic) = (Routes::default(), Topic::Room(RoomId::fresh()));
-        routes.join(topic, ShardId(0));
-        routes.join(topic, ShardId(5));
+        let join = |shard| routes.join(topic, ShardId(shard)).expect("rooms have one");
+        let first = join(0);
+        let second = join(5);
+        assert_eq!(first.now(), ShardSet::default().with(ShardId(0)).with(ShardId(5)), "it is told at once");
         routes.leave(topic, ShardId(0));
-        assert_eq!(routes.shards_of(&topic), ShardSet::default().with(ShardId(5)));
+        assert_eq!(second.now(), ShardSet::default().with(ShardId(5)));
         routes.leave(topic, ShardId(5));
-        routes.leave(topic, ShardId(5));
-        assert!(routes.shards_of(&topic).is_empty() && routes.live_rooms().is_empty());
+        let third = join(1);
+        assert!(first.is_over() && !third.is_over(), "who comes when it is over has another one");
+    }
+
+    /// Whoever was greeted in a room is told what anybody says after that, whatever the others do meanwhile.
+    #[test]
+    fn a_shard_that_has_joined_is_seen_by_all_who_have() {
+        let (routes, topic) = (Arc::new(Routes::default()), Topic::Room(RoomId::fresh()));
+        let shards = (0..4).map(|shard| {
+            let (routes, shard) = (routes.clone(), ShardId(shard));
+            std::thread::spawn(move || {
+                for _ in 0..2000 {
+                    let mine = routes.join(topic, shard).expect("rooms have one");
+                    // What the directory gives anybody now is what all who are in it share.
+                    assert!(mine.now().contains(shard) && routes.shards_of(&topic).contains(shard));
+                    let again = routes.join(topic, shard).expect("rooms have one");
+                    assert!(Arc::ptr_eq(&mine, &again), "two for one room");
+                    routes.leave(topic, shard);
+                }
+            })
+        });
+        let shards: Vec<_> = shards.collect();
+        shards.into_iter().for_each(|shard| shard.join().expect("it has seen what it should"));
+        assert!(routes.is_empty());
     }
 }

@@ -220,6 +220,8 @@ pub const POST_UPDATED_BY: Duration = Duration::from_secs(1);
 pub const ACTIVE_CHECK: Duration = Duration::from_secs(60);
 /// Sessions that a shard looks at for that before it goes on with its work.
 pub const ACTIVE_CHECK_SESSIONS_MAX: u32 = 2048;
+/// Topics that a shard looks at in one go when it is asked which have listeners.
+pub const TOPICS_ASKED_MAX: u32 = 4096;
 /// Users that one query of that look asks for.
 pub const ACTIVE_CHECK_USERS_MAX: usize = 500;
 

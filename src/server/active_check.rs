@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use crate::engine::shard::port::{Directory, Inbox, Readers, ToShard, Whom};
+use crate::engine::shard::port::{Inbox, ToShard, Whom, readers};
 use crate::fanout::routes::Routes;
 use crate::ids::{Topic, UserId};
 use crate::limits::ACTIVE_CHECK_USERS_MAX;
@@ -19,12 +17,7 @@ pub(super) async fn sweep(store: Arc<dyn Accounts>, routes: Arc<Routes>, inboxes
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let mut live = routes.live_users();
-        for inbox in inboxes.iter() {
-            readers(inbox, &mut live).await;
-        }
-        live.sort_unstable();
-        live.dedup();
+        let live = readers(&inboxes).await;
         for live in live.chunks(ACTIVE_CHECK_USERS_MAX) {
             let users: Vec<UserId> = live.iter().map(|(user, _)| *user).collect();
             match store.active_users(&users).await {
@@ -36,21 +29,6 @@ pub(super) async fn sweep(store: Arc<dyn Accounts>, routes: Arc<Routes>, inboxes
                 Err(error) => tracing::warn!(%error, "whether users are active could not be looked at"),
             }
         }
-    }
-}
-
-/// Who listens to posts on a shard: the directory knows which posts, not whose sockets. Asked for a few at a time.
-async fn readers(inbox: &Inbox, live: &mut Vec<(UserId, Topic)>) {
-    let mut from = Some(0);
-    while let Some(slot) = from {
-        let (answer, found) = oneshot::channel();
-        // A full inbox has more urgent mail; the next sweep comes. A shard that has ended does not answer.
-        if inbox.try_send(ToShard::Readers { from: slot, answer }).is_err() {
-            return;
-        }
-        let Ok(Readers { users, next }) = found.await else { return };
-        live.extend(users);
-        from = next;
     }
 }
 

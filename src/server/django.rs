@@ -12,10 +12,10 @@ use crate::config::Settings;
 use crate::django::Mode;
 use crate::django::doorbell::Ringer;
 use crate::django::follow_sweep::Sweep;
-use crate::django::groups_needed::{Changes, group_of};
+use crate::django::groups_needed::Changes;
 use crate::django::listener::{Ears, Link, Listener};
-use crate::django::tail::{self, Tail};
-use crate::engine::shard::port::Directory;
+use crate::django::tail::{self, Live, Tail};
+use crate::engine::shard::port::{self, Inbox, Kind};
 use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::Topic;
@@ -78,11 +78,12 @@ impl Neighbour {
     pub(super) fn start(self, settings: &Settings, sweep: Sweep, fanout: &Arc<Fanout>, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
         let (store, routes) = (&sweep.store.clone(), &sweep.routes.clone());
-        let (rooms, told) = (Arc::clone(routes), Arc::clone(fanout));
+        let told = Arc::clone(fanout);
+        let groups = live(&sweep.inboxes, &[Kind::Authors, Kind::Posts]);
         let tail = Tail::new(tail::Ways {
             store: Arc::clone(store),
             rows: Arc::clone(&self.rows),
-            live: Box::new(move || rooms.live(|topic| matches!(topic, Topic::Room(_) | Topic::Notifications(_)))),
+            live: live(&sweep.inboxes, &[Kind::Rooms, Kind::Notifications]),
             publish: Box::new(move |events| told.publish(events)),
         });
         let tail = control.spawn(alarm::watched("the look at rows that Django adds", tail.run()));
@@ -93,12 +94,12 @@ impl Neighbour {
             let ringer = Ringer::new(rows, Arc::clone(fanout), is_live(routes));
             ringer.start(control);
             let changes = Arc::new(Changes::default());
-            let (noted, topics) = (Arc::clone(&changes), Arc::clone(routes));
+            let noted = Arc::clone(&changes);
             routes.watch(Box::new(move |topic| noted.note(topic)));
             let ears = Ears {
                 changes,
                 is_live: is_live(routes),
-                live: Box::new(move || topics.live(|topic| group_of(*topic).is_some())),
+                live: groups,
                 hear: Arc::new(move |element| ringer.hear(element)),
             };
             let listener = Listener::new(address, PREFIX, ears, link).run(stopped);
@@ -106,6 +107,15 @@ impl Neighbour {
         });
         Work { stop, listener, tail }
     }
+}
+
+/// Topics of these kinds with listeners: the shards are asked.
+fn live(inboxes: &Arc<[Arc<Inbox>]>, kinds: &'static [Kind]) -> Live {
+    let inboxes = Arc::clone(inboxes);
+    Box::new(move || {
+        let inboxes = Arc::clone(&inboxes);
+        Box::pin(async move { port::heard(&inboxes, kinds).await.into_iter().map(|(topic, _)| topic).collect() })
+    })
 }
 
 fn is_live(routes: &Arc<Routes>) -> Box<dyn Fn(Topic) -> bool + Send + Sync> {

@@ -38,12 +38,12 @@ use crate::domain::event::Committed;
 use crate::domain::write::Outcome;
 use crate::engine::net::send::{Io, Sender};
 use crate::engine::net::{affinity, listener};
-use crate::engine::shard::port::{Inbox, Ports, ShardSet, ToShard};
+use crate::engine::shard::port::{Inbox, Kind, Ports, ShardSet, ToShard, heard};
 use crate::engine::shard::{self, Plan};
 use crate::fanout::follow_lists;
 use crate::fanout::publish::Fanout;
 use crate::fanout::routes::Routes;
-use crate::ids::{RoomId, SessionKey, ShardId, UserId};
+use crate::ids::{RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
 use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
@@ -161,7 +161,7 @@ impl Sweeps {
         control.spawn(alarm::watched("the look at active users", sweep));
         let sweep = ended_logins::sweep(store.clone(), inboxes.clone(), self.logins_bell, self.active_every);
         control.spawn(alarm::watched("the look at logins that have ended", sweep));
-        let sweep = sweep_participants(store.clone(), routes.clone(), inboxes.clone(), self.participants_every);
+        let sweep = sweep_participants(store.clone(), inboxes.clone(), self.participants_every);
         control.spawn(alarm::watched("the look at participants", sweep));
         if let Some(media) = self.media {
             let sweep = orphans::collect(store.clone(), media, self.media_every);
@@ -367,12 +367,14 @@ fn announce(bound: SocketAddr, settings: &Settings) {
 }
 
 /// Finds participant rows that others have deleted: the sessions of those users leave.
-async fn sweep_participants(store: Arc<dyn Chats>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
+async fn sweep_participants(store: Arc<dyn Chats>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let rooms = routes.live_rooms();
+        let live = heard(&inboxes, &[Kind::Rooms]).await;
+        let room = |(topic, shards)| if let Topic::Room(room) = topic { Some((room, shards)) } else { None };
+        let rooms: Vec<(RoomId, ShardSet)> = live.into_iter().filter_map(room).collect();
         for rooms in rooms.chunks(SWEEP_ROOMS_MAX) {
             let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| *room).collect();
             let asked_at = Instant::now();

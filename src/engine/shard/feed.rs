@@ -21,7 +21,7 @@ pub(super) enum Due {
 /// The directory hears of an author's first and last listener at once.
 fn route(ports: &Ports, shard: ShardId, step: Step) {
     match step {
-        Step::Joined(author) => ports.directory.join(Topic::Author(author), shard),
+        Step::Joined(author) => drop(ports.directory.join(Topic::Author(author), shard)),
         Step::Left(author) => ports.directory.leave(Topic::Author(author), shard),
         Step::Hears { .. } | Step::Complete(_) => {}
     }

@@ -114,7 +114,7 @@ impl Core {
             slot.seat = Some(seat);
         }
         if is_first {
-            self.ports.directory.join(topic, self.id);
+            self.registry.room_mut(seat.room).listeners = self.ports.directory.join(topic, self.id);
         }
         match entry.endpoint {
             Endpoint::Chat { .. } => self.respond(index, event::greeting),
@@ -130,9 +130,11 @@ impl Core {
                 self.respond(index, |out| feed_event::greeting(out, feed_event::NOTIFICATIONS_GREETING));
             }
         }
-        if let Some(room) = entry.endpoint.presence_room() {
+        if let Some(room) = entry.endpoint.presence_room()
+            && let Some(listeners) = self.registry.room(seat.room).listeners.clone()
+        {
             let session = self.key(index);
-            let arrived = ToShard::Arrived { room, account: entry.account.clone(), session };
+            let arrived = ToShard::Arrived { room, account: entry.account.clone(), session, listeners };
             self.tell(self.ports.home(room), arrived);
         }
         if let Some(oldest) = self.ports.gate.came(user, topic, self.key(index)) {

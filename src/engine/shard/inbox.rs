@@ -1,18 +1,19 @@
 //! A shard's inbox: bounded in messages and in bytes, with back-pressure for whoever fills it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-
-use crossbeam_queue::ArrayQueue;
-use futures_util::task::AtomicWaker;
+use std::future::poll_fn;
+use std::sync::PoisonError;
+use std::task::{Poll, Waker};
 
 use super::port::ToShard;
+use super::sync::{ArrayQueue, AtomicBool, AtomicUsize, AtomicWaker, Condvar, Mutex, MutexGuard, Ordering, fence};
 use crate::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 
 /// A shard's bounded inbox.
 ///
-/// Policy when full: [`Inbox::send`] waits (lanes and control: back-pressure), [`Inbox::try_send`] gives the message
-/// back (shards: they stop reading until it fits).
+/// Policy when full: [`Inbox::send`] and [`Inbox::send_async`] wait (lanes and control: back-pressure), [`Inbox::try_send`] gives the
+/// message back (shards: they stop reading until it fits).
+///
+/// Messages go by a queue without locks. The lock is for those who wait for room: nobody takes it while there is room.
 #[derive(Debug)]
 pub struct Inbox {
     queue: ArrayQueue<ToShard>,
@@ -24,9 +25,10 @@ pub struct Inbox {
     waker: AtomicWaker,
     /// A wake-up is under way: further messages need none.
     is_woken: AtomicBool,
-    /// Threads that wait for space, or are about to.
+    /// Threads and tasks that wait for space, or are about to.
     waiting: AtomicUsize,
-    space: (Mutex<()>, Condvar),
+    /// Tasks that wait, and how threads are told.
+    space: (Mutex<Vec<Waker>>, Condvar),
     is_deserted: AtomicBool,
 }
 
@@ -47,7 +49,7 @@ impl Inbox {
             waker: AtomicWaker::new(),
             is_woken: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
-            space: (Mutex::new(()), Condvar::new()),
+            space: (Mutex::new(Vec::new()), Condvar::new()),
             is_deserted: AtomicBool::new(false),
         }
     }
@@ -81,37 +83,68 @@ impl Inbox {
         })
     }
 
-    /// Hands a message over, waiting for space. Never call it on a shard's thread.
+    /// Hands a message over, waiting for space. Never call it on a shard's thread, nor in a task: [`Self::send_async`] is for those.
     pub fn send(&self, message: ToShard) {
         let Err(mut message) = self.try_send(message) else { return };
-        let (lock, space) = &self.space;
-        let mut guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        // From here on `pop` takes the lock before it tells of space, and the lock is held from a failed attempt to the wait.
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waits = Waits::begin(self);
+        let mut guard = self.lock();
         while let Err(back) = self.try_send(message) {
             message = back;
-            guard = space.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            guard = self.space.1.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// [`Self::send`] for tasks. Dropped before it is done, it has sent nothing.
+    pub async fn send_async(&self, message: ToShard) {
+        let Err(message) = self.try_send(message) else { return };
+        let mut waiting = Some(message);
+        let _waits = Waits::begin(self);
+        poll_fn(|context| {
+            let mut wakers = self.lock();
+            let Some(message) = waiting.take() else { return Poll::Ready(()) };
+            let Err(back) = self.try_send(message) else { return Poll::Ready(()) };
+            waiting = Some(back);
+            if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                wakers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
     }
 
     /// The next message. Only the shard calls it.
     pub fn pop(&self) -> Option<ToShard> {
         let message = self.queue.pop()?;
         self.bytes.fetch_sub(message.carried_bytes(), Ordering::SeqCst);
-        // A sender raises `waiting` before its last attempt: either it sees the space, or this sees the sender.
-        std::sync::atomic::fence(Ordering::SeqCst);
+        // Whoever waits says so before the last attempt: either that sees the space, or this sees who waits.
+        fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            drop(self.space.0.lock().unwrap_or_else(PoisonError::into_inner));
-            self.space.1.notify_all();
+            self.tell_of_space();
         }
         Some(message)
+    }
+
+    /// The lock is held from a failed attempt to the wait, so that nobody is told in between.
+    fn tell_of_space(&self) {
+        let wakers = std::mem::take(&mut *self.lock());
+        self.space.1.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.space.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes of frames that wait.
     #[cfg(test)]
     pub(super) fn waiting_bytes(&self) -> usize {
         self.bytes.load(Ordering::SeqCst)
+    }
+
+    /// Threads and tasks that wait for space.
+    #[cfg(test)]
+    pub(super) fn senders_waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     /// Messages that wait.
@@ -128,8 +161,7 @@ impl Inbox {
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         while self.pop().is_some() {}
-        drop(self.space.0.lock().unwrap_or_else(PoisonError::into_inner));
-        self.space.1.notify_all();
+        self.tell_of_space();
     }
 
     /// The shard drains, and has no session left.
@@ -143,10 +175,11 @@ impl Inbox {
     }
 
     /// Ready when something waits; else `waker` is called when it does. Only the shard calls it.
-    pub fn poll_ready(&self, waker: &std::task::Waker) -> std::task::Poll<()> {
+    pub fn poll_ready(&self, waker: &Waker) -> Poll<()> {
         self.waker.register(waker);
+        // Whoever puts a message in looks here next, in the other order: one of the two sees what the other did.
         self.is_woken.store(false, Ordering::SeqCst);
-        if self.queue.is_empty() { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+        if self.queue.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Has the shard look at its inbox.
@@ -157,68 +190,19 @@ impl Inbox {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
+/// Counts somebody who waits for space, until dropped.
+struct Waits<'a>(&'a Inbox);
 
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::engine::session::outbox::Class;
-    use crate::ids::{SessionKey, ShardId};
-
-    #[test]
-    fn a_full_inbox_makes_the_publisher_wait_and_loses_nothing() {
-        let inbox = Arc::new(Inbox::default());
-        let drain = || ToShard::Drain(Duration::ZERO);
-        while inbox.try_send(drain()).is_ok() {}
-        assert_eq!(inbox.len(), INBOX_MESSAGES_MAX);
-        let publisher = std::thread::spawn({
-            let inbox = inbox.clone();
-            move || (0..100).for_each(|_| inbox.send(drain()))
-        });
-        let mut taken = 0;
-        while taken < INBOX_MESSAGES_MAX + 100 {
-            taken += usize::from(inbox.pop().is_some());
-        }
-        publisher.join().unwrap();
-        assert!(inbox.is_empty());
+impl<'a> Waits<'a> {
+    fn begin(inbox: &'a Inbox) -> Self {
+        inbox.waiting.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        Self(inbox)
     }
+}
 
-    #[test]
-    fn an_inbox_of_a_shard_that_has_ended_holds_nothing_and_nobody_up() {
-        let inbox = Arc::new(Inbox::new(4, 1024));
-        let drain = || ToShard::Drain(Duration::ZERO);
-        while inbox.try_send(drain()).is_ok() {}
-        let publisher = std::thread::spawn({
-            let inbox = inbox.clone();
-            move || (0..10).for_each(|_| inbox.send(drain()))
-        });
-        while inbox.waiting.load(Ordering::SeqCst) == 0 {
-            std::thread::yield_now();
-        }
-        inbox.close();
-        publisher.join().unwrap();
-        // What was handed over in that very moment may stay.
-        assert!(inbox.len() <= 1);
-    }
-
-    #[test]
-    fn an_inbox_is_full_of_bytes_before_it_is_full_of_messages() {
-        let inbox = Inbox::default();
-        let session = SessionKey { shard: ShardId(0), index: 0, generation: 0 };
-        let quarter = |count: usize| {
-            let frames = Bytes::from(vec![0; INBOX_BYTES_MAX / 4 * count]);
-            ToShard::Deliver { session, frames, class: Class::Durable }
-        };
-        (0..4).for_each(|_| inbox.try_send(quarter(1)).unwrap());
-        assert!(inbox.try_send(quarter(1)).is_err());
-        inbox.try_send(ToShard::Drain(Duration::ZERO)).expect("what carries nothing fits");
-        while inbox.pop().is_some() {}
-        inbox.try_send(quarter(5)).expect("an empty inbox takes anything");
-        assert!(inbox.try_send(quarter(1)).is_err());
-        assert!(inbox.pop().is_some());
-        inbox.try_send(quarter(1)).unwrap();
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

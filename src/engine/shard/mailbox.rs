@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::port::{Except, LoginEnds, Readers, ToShard};
+use super::port::{Except, Heard, Kind, LoginEnds, Readers, ShardSet, ToShard};
 use super::round::Round;
 use super::{Core, Slot};
 use crate::domain::user::Account;
 use crate::engine::session::Seconds;
-use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
-use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX};
+use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX, TOPICS_ASKED_MAX};
 use crate::protocol::v0::event;
 use crate::protocol::v0::reason::{Goodbye, LOGIN_OVER, REMOVED};
 
@@ -63,17 +62,18 @@ impl Core {
                     self.round.appended(frames.len(), self.walk.len());
                 }
             }
-            ToShard::Arrived { room, account, session } => {
-                let arrival = self.presence.arrive(room, &account);
+            ToShard::Arrived { room, account, session, listeners } => {
+                let arrival = self.presence.arrive(room, &account, &listeners);
                 self.greet(session, &arrival.others);
                 if arrival.is_new {
-                    self.announce(room, &account, true);
+                    self.announce(room, &account, arrival.listeners.now(), true);
                 }
             }
             ToShard::Departed { room, user } => self.presence.leave(room, user, self.moment),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
             ToShard::EndLogins { ends, from, answer } => drop(answer.send(self.end_logins(&ends, from))),
             ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),
+            ToShard::Heard { kind, from, answer } => drop(answer.send(self.heard_topics(kind, from))),
             ToShard::Follows { feed, follows } => self.follows(feed, follows),
             ToShard::Refollow { user, follows } => self.refollow(user, follows),
             ToShard::Relation { user, other, hears } => self.relation(user, other, hears),
@@ -96,8 +96,8 @@ impl Core {
 
     /// Those whose grace is over are gone: their rooms hear of it.
     pub(super) fn announce_gone(&mut self, now: std::time::Instant) {
-        for (room, account) in self.presence.gone(now) {
-            self.announce(room, &account, false);
+        for gone in self.presence.gone(now) {
+            self.announce(gone.room, &gone.account, gone.listeners.now(), false);
         }
     }
 
@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// A room's sockets, save the user's own, hear that the user came or went.
-    fn announce(&mut self, room: RoomId, account: &Account, is_online: bool) {
+    fn announce(&mut self, room: RoomId, account: &Account, listeners: ShardSet, is_online: bool) {
         let topic = Topic::Room(room);
         let mut frames = Vec::with_capacity(128);
         event::user_status(&mut frames, account, is_online);
@@ -123,7 +123,7 @@ impl Core {
             except: Except::User(account.id),
             origin: None,
         });
-        for shard in self.ports.directory.shards_of(&topic).iter() {
+        for shard in listeners.iter() {
             self.tell(shard, ToShard::Publish(publication.clone()));
         }
     }
@@ -138,12 +138,22 @@ impl Core {
         meant.into_iter().for_each(|index| self.goodbye(index, goodbye));
     }
 
-    /// Sessions on posts, of a bounded number of slots.
+    /// Topics with listeners here, of a bounded number of slots.
+    fn heard_topics(&self, kind: Kind, from: u32) -> Heard {
+        if kind == Kind::Authors {
+            let (authors, next) = self.feeds.some_authors(from, TOPICS_ASKED_MAX);
+            return Heard { topics: authors.map(Topic::Author).collect(), next };
+        }
+        let (topics, next) = self.registry.some(from, TOPICS_ASKED_MAX);
+        Heard { topics: topics.filter(|topic| kind.has(*topic)).collect(), next }
+    }
+
+    /// Sessions other than chat's, of a bounded number of slots.
     fn readers(&self, from: u32) -> Readers {
         let (slots, next) = self.some_slots(from);
         let of = |slot: &Slot| {
-            let user = slot.session.account()?.id;
-            matches!(slot.session.endpoint(), Endpoint::Post(_)).then(|| (user, slot.session.endpoint().topic(user)))
+            let (user, endpoint) = (slot.session.account()?.id, slot.session.endpoint());
+            (!endpoint.is_chat() && slot.session.is_open()).then(|| (user, endpoint.topic(user)))
         };
         let users = slots.iter().flatten().filter_map(of).collect();
         Readers { users, next }

@@ -10,12 +10,18 @@ mod event;
 mod feed;
 mod inbound;
 mod inbox;
+#[cfg(test)]
+mod inbox_tests;
 #[cfg(any(test, debug_assertions))]
 mod invariants;
 mod liveness;
 mod mailbox;
+#[cfg(test)]
+mod models;
 mod outbound;
 mod overflow;
+#[cfg(test)]
+mod overflow_tests;
 mod patience;
 pub mod port;
 mod recent;
@@ -23,6 +29,8 @@ mod round;
 #[cfg(test)]
 mod sim;
 mod stats;
+mod survey;
+mod sync;
 
 use std::collections::VecDeque;
 use std::net::TcpListener;

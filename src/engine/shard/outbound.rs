@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::debtors::Blocked;
-use super::port::{Except, Publication, ToShard};
+use super::port::{Except, Publication, ShardSet, ToShard};
 use super::{Core, Line, Slot, Then};
 use crate::engine::net::stretch::{Sent, Stretch, Transmit};
 use crate::engine::session::outbox::{Class, Slices};
@@ -23,18 +23,17 @@ impl Core {
         let mut frames = std::mem::take(&mut self.scratch);
         frames.clear();
         write(&mut frames);
-        if self.ports.inboxes.len() > 1 {
-            let others = self.ports.directory.shards_of(&topic).without(self.id);
-            if !others.is_empty() {
-                let publication = Arc::new(Publication {
-                    topic,
-                    frames: Bytes::copy_from_slice(&frames),
-                    class: Class::Ephemeral,
-                    except,
-                    origin: None,
-                });
-                others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
-            }
+        let listeners = self.registry.room(seat.room).listeners.as_ref();
+        let others = listeners.map_or(ShardSet::default(), |listeners| listeners.now().without(self.id));
+        if !others.is_empty() {
+            let publication = Arc::new(Publication {
+                topic,
+                frames: Bytes::copy_from_slice(&frames),
+                class: Class::Ephemeral,
+                except,
+                origin: None,
+            });
+            others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
         }
         let origin = Some(self.key(index));
         self.fan_out(seat.room, &frames, Class::Ephemeral, except, origin);

@@ -15,6 +15,8 @@ use crate::domain::write::Write;
 use crate::engine::session::Entry;
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::FeedKey;
+use crate::engine::topics::listeners::Listeners;
+pub use crate::engine::topics::listeners::ShardSet;
 use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::protocol::v0::reason::Goodbye;
 use crate::protocol::ws::negotiation::Negotiation;
@@ -78,7 +80,7 @@ pub struct Follows {
 /// Whose logins are over, and which.
 pub type LoginEnds = HashMap<UserId, Vec<LoginEnd>>;
 
-/// Sessions on posts, of some of a shard's slots.
+/// Sessions other than chat's, of some of a shard's slots.
 #[derive(Debug)]
 pub struct Readers {
     /// Whose, and on what.
@@ -87,7 +89,46 @@ pub struct Readers {
     pub next: Option<u32>,
 }
 
+/// Topics with listeners on a shard, of some of its slots.
+#[derive(Debug)]
+pub struct Heard {
+    /// Each once.
+    pub topics: Vec<Topic>,
+    /// The slot to go on from; `None` when these were the last.
+    pub next: Option<u32>,
+}
+
+/// Which topics a shard is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Chat rooms.
+    Rooms,
+    /// Users' feeds.
+    Feeds,
+    /// Users' notifications.
+    Notifications,
+    /// Posts.
+    Posts,
+    /// Authors whom feeds hear.
+    Authors,
+}
+
+impl Kind {
+    /// Is the topic one of this kind?
+    pub fn has(self, topic: Topic) -> bool {
+        let kind = match topic {
+            Topic::Room(_) => Self::Rooms,
+            Topic::Feed(_) => Self::Feeds,
+            Topic::Notifications(_) => Self::Notifications,
+            Topic::Post(_) => Self::Posts,
+            Topic::Author(_) => Self::Authors,
+        };
+        self == kind
+    }
+}
+
 pub use super::inbox::Inbox;
+pub use super::survey::{heard, readers};
 
 /// What a shard may be told.
 #[derive(Debug)]
@@ -111,6 +152,8 @@ pub enum ToShard {
         account: Arc<Account>,
         /// Which socket: it hears who is there.
         session: SessionKey,
+        /// Who listens in the room.
+        listeners: Arc<Listeners>,
     },
     /// For a room's home shard: a socket of a user's went.
     Departed {
@@ -146,12 +189,21 @@ pub enum ToShard {
         /// Where it is said from which slot to go on; `None` when these were the last.
         answer: tokio::sync::oneshot::Sender<Option<u32>>,
     },
-    /// Who has sockets on posts?
+    /// Who has sockets other than chat's?
     Readers {
         /// The first slot to look at.
         from: u32,
         /// Where the answer goes.
         answer: tokio::sync::oneshot::Sender<Readers>,
+    },
+    /// Which topics have listeners?
+    Heard {
+        /// Those of this kind.
+        kind: Kind,
+        /// The first slot to look at.
+        from: u32,
+        /// Where the answer goes.
+        answer: tokio::sync::oneshot::Sender<Heard>,
     },
     /// The answer to [`LoadFollows`]; `None` when the database did not give it.
     Follows {
@@ -204,52 +256,14 @@ impl ToShard {
     }
 }
 
-/// Shards that have listeners of a topic: one bit each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ShardSet(pub u64);
-
-impl ShardSet {
-    /// The set with this shard in it, too.
-    #[must_use]
-    pub fn with(self, shard: ShardId) -> Self {
-        Self(self.0 | 1 << shard.0)
-    }
-
-    /// The set without this shard.
-    #[must_use]
-    pub fn without(self, shard: ShardId) -> Self {
-        Self(self.0 & !(1 << shard.0))
-    }
-
-    /// Is this shard in it?
-    pub fn contains(self, shard: ShardId) -> bool {
-        self.0 & (1 << shard.0) != 0
-    }
-
-    /// Nobody listens.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The shards, ascending.
-    pub fn iter(self) -> impl Iterator<Item = ShardId> {
-        let mut left = self.0;
-        std::iter::from_fn(move || {
-            let next = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
-            left &= left - 1;
-            Some(ShardId(next))
-        })
-    }
-}
-
-/// Which shards have listeners of which topic.
+/// Which shards have listeners of which topic. A shard says what it has and cannot ask: what it needs on the way of a frame it is given
+/// when it joins.
 pub trait Directory: Send + Sync + 'static {
-    /// The shard has its first listener of the topic. Called before the greeting is queued.
-    fn join(&self, topic: Topic, shard: ShardId);
+    /// The shard has its first listener of the topic. Called before the greeting is queued. For a room, whose shards tell each
+    /// other things: who listens there from now on, until the shard leaves.
+    fn join(&self, topic: Topic, shard: ShardId) -> Option<Arc<Listeners>>;
     /// The shard lost its last listener of the topic.
     fn leave(&self, topic: Topic, shard: ShardId);
-    /// Who listens now.
-    fn shards_of(&self, topic: &Topic) -> ShardSet;
     /// The shard is to be given every author's publications until [`Self::hear_enough`] was called as often: it cannot
     /// say yet whose it needs.
     fn hear_all(&self, shard: ShardId);
@@ -375,17 +389,5 @@ impl Ports {
         let mixed = (high ^ low).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let shards = self.inboxes.len() as u64;
         ShardId(u8::try_from(mixed % shards).unwrap_or(0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_of_shards_lists_them() {
-        let set = ShardSet::default().with(ShardId(3)).with(ShardId(63)).with(ShardId(0)).without(ShardId(3));
-        assert_eq!(set.iter().collect::<Vec<_>>(), [ShardId(0), ShardId(63)]);
-        assert!(ShardSet::default().iter().next().is_none());
     }
 }

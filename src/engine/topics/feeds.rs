@@ -248,6 +248,13 @@ impl Feeds {
         Some(self.rooms[known.key.number as usize]).filter(|room| *room != NOWHERE)
     }
 
+    /// Authors whom feeds hear, of some slots, and the slot to go on from; `None` when these are the last.
+    pub fn some_authors(&self, from: u32, slots: u32) -> (impl Iterator<Item = UserId>, Option<u32>) {
+        let end = from.saturating_add(slots);
+        let users = (from..end).filter_map(|slot| self.authors.get(slot as usize)).map(|author| author.user);
+        (users, Some(end).filter(|end| (*end as usize) < self.authors.capacity()))
+    }
+
     /// Open feeds.
     pub fn len(&self) -> usize {
         self.by_user.len()

@@ -1,8 +1,10 @@
 //! Who on this shard listens to which topic: dense arrays that the walk reads front to back.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::engine::topics::chunks::OpenChunk;
+use crate::engine::topics::listeners::Listeners;
 use crate::ids::Topic;
 
 /// A session's seat in a topic, kept by the session so that leaving costs no search.
@@ -23,6 +25,8 @@ pub struct LiveRoom {
     pub members: Vec<u32>,
     /// Where the next frame goes.
     pub open: OpenChunk,
+    /// The shards with members, this one among them; kept for chat rooms, whose shards tell each other things.
+    pub listeners: Option<Arc<Listeners>>,
 }
 
 /// What leaving a topic did.
@@ -53,7 +57,7 @@ impl Registry {
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
             is_first = true;
-            let room = LiveRoom { topic, members: Vec::new(), open: OpenChunk::default() };
+            let room = LiveRoom { topic, members: Vec::new(), open: OpenChunk::default(), listeners: None };
             narrow(rooms.insert(room))
         });
         let room = &mut rooms[slot as usize];
@@ -94,6 +98,13 @@ impl Registry {
     /// Has the slot's topic members here?
     pub fn contains(&self, slot: u32) -> bool {
         self.rooms.contains(slot as usize)
+    }
+
+    /// Topics with members here, of some slots, and the slot to go on from; `None` when these are the last.
+    pub fn some(&self, from: u32, slots: u32) -> (impl Iterator<Item = Topic>, Option<u32>) {
+        let end = from.saturating_add(slots);
+        let topics = (from..end).filter_map(|slot| self.rooms.get(slot as usize)).map(|room| room.topic);
+        (topics, Some(end).filter(|end| (*end as usize) < self.rooms.capacity()))
     }
 
     /// Topics with members here.

@@ -2,4 +2,5 @@
 
 pub mod chunks;
 pub mod feeds;
+pub mod listeners;
 pub mod members;

@@ -15,8 +15,9 @@ use crate::engine::net::send::Io;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{
-    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, ShardSet, ToShard, Verdict, Wanted,
+    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, ToShard, Verdict, Wanted,
 };
+use crate::engine::topics::listeners::Listeners;
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::{CLOSE_TIMEOUT, FEED_RECENT_MAX, PRESENCE_ROOM_CEILING};
 use crate::protocol::v0::{event, reason};
@@ -24,11 +25,10 @@ use crate::protocol::v0::{event, reason};
 struct Alone;
 
 impl Directory for Alone {
-    fn join(&self, _: Topic, _: ShardId) {}
-    fn leave(&self, _: Topic, _: ShardId) {}
-    fn shards_of(&self, _: &Topic) -> ShardSet {
-        ShardSet::default()
+    fn join(&self, _: Topic, shard: ShardId) -> Option<Arc<Listeners>> {
+        Some(Arc::new(Listeners::of(shard)))
     }
+    fn leave(&self, _: Topic, _: ShardId) {}
     fn hear_all(&self, _: ShardId) {}
     fn hear_enough(&self, _: ShardId) {}
 }
@@ -163,9 +163,11 @@ fn greetings_of_large_rooms_are_counted_like_other_mail() {
     let mut shard = shared.shard.borrow_mut();
     let core = &mut shard.core;
     let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
-    (0..PRESENCE_ROOM_CEILING).for_each(|_| drop(core.presence.arrive(room, &named())));
+    let listeners = Arc::new(Listeners::of(ShardId(0)));
+    (0..PRESENCE_ROOM_CEILING).for_each(|_| drop(core.presence.arrive(room, &named(), &listeners)));
     let (inbox, session) = (core.ports.inboxes[0].clone(), core.key(0));
-    (0..8).for_each(|_| inbox.try_send(ToShard::Arrived { room, account: named(), session }).unwrap());
+    let arrived = || ToShard::Arrived { room, account: named(), session, listeners: listeners.clone() };
+    (0..8).for_each(|_| inbox.try_send(arrived()).unwrap());
     assert!(core.take_mail(), "there is more");
     assert!(inbox.len() >= 6, "{} greetings wait for the walk", inbox.len());
 }

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::domain::write::Write;
 use crate::engine::shard::port::{Directory, Gate, Handshake, Inbox, Ports, ShardSet, Verdict};
 use crate::engine::topics::feeds::FeedKey;
+use crate::engine::topics::listeners::Listeners;
 use crate::ids::{ShardId, Topic, UserId};
 
 /// Who listens where, as a real directory keeps it, and stricter about who may leave.
 #[derive(Default)]
 pub(super) struct Routes {
-    topics: Mutex<HashMap<Topic, ShardSet>>,
+    topics: Mutex<HashMap<Topic, Arc<Listeners>>>,
     hear_all: Mutex<HashMap<ShardId, u32>>,
 }
 
@@ -30,31 +31,31 @@ impl Routes {
         ShardSet(all.0 | self.shards_of(&topic).0)
     }
 
+    fn shards_of(&self, topic: &Topic) -> ShardSet {
+        locked(&self.topics).get(topic).map(|listeners| listeners.now()).unwrap_or_default()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         locked(&self.topics).is_empty() && locked(&self.hear_all).is_empty()
     }
 }
 
 impl Directory for Routes {
-    fn join(&self, topic: Topic, shard: ShardId) {
+    fn join(&self, topic: Topic, shard: ShardId) -> Option<Arc<Listeners>> {
         let mut topics = locked(&self.topics);
-        let set = topics.entry(topic).or_default();
-        assert!(!set.contains(shard), "a shard joins what it has joined");
-        *set = set.with(shard);
+        let listeners = topics.entry(topic).or_default();
+        assert!(!listeners.now().contains(shard), "a shard joins what it has joined");
+        listeners.join(shard);
+        matches!(topic, Topic::Room(_)).then(|| listeners.clone())
     }
 
     fn leave(&self, topic: Topic, shard: ShardId) {
         let mut topics = locked(&self.topics);
-        let set = topics.get_mut(&topic).expect("a shard leaves what it has joined");
-        assert!(set.contains(shard), "a shard leaves what it has joined");
-        *set = set.without(shard);
-        if set.is_empty() {
+        let listeners = topics.get(&topic).expect("a shard leaves what it has joined");
+        assert!(listeners.now().contains(shard), "a shard leaves what it has joined");
+        if listeners.leave(shard) {
             topics.remove(&topic);
         }
-    }
-
-    fn shards_of(&self, topic: &Topic) -> ShardSet {
-        locked(&self.topics).get(topic).copied().unwrap_or_default()
     }
 
     fn hear_all(&self, shard: ShardId) {

@@ -52,6 +52,7 @@ impl World {
         self.walk(shard);
         self.shards[shard].core.wake_the_told();
         self.shards[shard].core.check_invariants();
+        self.check_listeners();
         self.ask();
         self.shards[shard].is_over = self.shards[shard].core.is_over();
         if self.shards[shard].is_over {

@@ -2,9 +2,10 @@
 
 use super::shadow::Phase;
 use super::turn::TICK;
-use super::world::World;
+use super::world::{Shard, World};
 use crate::engine::session::endpoint::Endpoint;
-use crate::ids::UserId;
+use crate::engine::shard::port::ShardSet;
+use crate::ids::{Topic, UserId};
 use crate::limits::{OUTBOX_PATIENCE, READER_PATIENCE};
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::ws::close::CloseCode;
@@ -207,5 +208,19 @@ impl World {
         assert!(overflow.len() <= self.bounds.overflow_messages_max + coming_and_going, "too much waits for inboxes");
         let inbox = &self.inboxes[shard];
         assert!(inbox.waiting_bytes() <= self.inbox_bytes_max || inbox.len() == 1, "an inbox is too full");
+    }
+
+    /// What shards tell each other reaches every shard that has somebody in the room, and at once.
+    pub(super) fn check_listeners(&self) {
+        for (room, _) in &self.rooms {
+            let topic = Topic::Room(*room);
+            let has = |shard: &&Shard| shard.core.registry.slot(&topic).is_some();
+            let there = self.shards.iter().filter(has).fold(ShardSet::default(), |set, shard| set.with(shard.core.id));
+            for shard in self.shards.iter().filter(has) {
+                let slot = shard.core.registry.slot(&topic).expect("it has the room");
+                let known = shard.core.registry.room(slot).listeners.as_ref().expect("rooms have one");
+                assert_eq!(known.now(), there, "shard {} does not know who listens", shard.core.id.0);
+            }
+        }
     }
 }

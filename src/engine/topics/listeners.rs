@@ -1,0 +1,100 @@
+//! Which shards listen to a topic: one word that those shards share, so that none has to look it up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ids::ShardId;
+
+/// Shards that have listeners of a topic: one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShardSet(pub u64);
+
+impl ShardSet {
+    /// The set with this shard in it, too.
+    #[must_use]
+    pub fn with(self, shard: ShardId) -> Self {
+        Self(self.0 | 1 << shard.0)
+    }
+
+    /// The set without this shard.
+    #[must_use]
+    pub fn without(self, shard: ShardId) -> Self {
+        Self(self.0 & !(1 << shard.0))
+    }
+
+    /// Is this shard in it?
+    pub fn contains(self, shard: ShardId) -> bool {
+        self.0 & (1 << shard.0) != 0
+    }
+
+    /// Nobody listens.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The shards, ascending.
+    pub fn iter(self) -> impl Iterator<Item = ShardId> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let next = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+            left &= left - 1;
+            Some(ShardId(next))
+        })
+    }
+}
+
+/// The shards of one topic, as they all see it at any moment.
+///
+/// Whoever joins is in it before its session is greeted, so what is told after the greeting finds it. When the last shard has
+/// left, it is over for good: who comes then has another one.
+#[derive(Debug, Default)]
+pub struct Listeners(AtomicU64);
+
+impl Listeners {
+    /// A topic whose first listener is on this shard.
+    pub fn of(shard: ShardId) -> Self {
+        Self(AtomicU64::new(ShardSet::default().with(shard).0))
+    }
+
+    /// Who listens now.
+    pub fn now(&self) -> ShardSet {
+        ShardSet(self.0.load(Ordering::SeqCst))
+    }
+
+    /// The shard has a listener from here on.
+    pub fn join(&self, shard: ShardId) {
+        self.0.fetch_or(ShardSet::default().with(shard).0, Ordering::SeqCst);
+    }
+
+    /// The shard has no listener any more. True: nobody has, it is over.
+    pub fn leave(&self, shard: ShardId) -> bool {
+        let mask = ShardSet(u64::MAX).without(shard).0;
+        self.0.fetch_and(mask, Ordering::SeqCst) & mask == 0
+    }
+
+    /// The last shard has left.
+    pub fn is_over(&self) -> bool {
+        self.now().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_shards_lists_them() {
+        let set = ShardSet::default().with(ShardId(3)).with(ShardId(63)).with(ShardId(0)).without(ShardId(3));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [ShardId(0), ShardId(63)]);
+        assert!(ShardSet::default().iter().next().is_none());
+    }
+
+    #[test]
+    fn the_last_shard_to_leave_ends_it() {
+        let listeners = Listeners::of(ShardId(63));
+        listeners.join(ShardId(0));
+        assert_eq!(listeners.now(), ShardSet::default().with(ShardId(0)).with(ShardId(63)));
+        assert!(!listeners.leave(ShardId(63)) && !listeners.is_over());
+        assert!(!listeners.leave(ShardId(63)), "who has left changes nothing");
+        assert!(listeners.leave(ShardId(0)) && listeners.is_over());
+    }
+}
