@@ -10,7 +10,7 @@ const FUNCTION_LINES_MAX: usize = 100;
 const FUNCTION_LINES_WISHED: usize = 70;
 
 /// May be imported by all.
-const COMMON: &[&str] = &["ids", "limits", "clock", "alarm"];
+const COMMON: &[&str] = &["ids", "limits", "clock", "alarm", "telemetry"];
 
 /// No async, threads, clock, randomness or I/O: what makes seeded simulation possible.
 const PURE: &[&str] = &["domain", "protocol", "engine/topics", "engine/presence", "engine/session"];

@@ -10,7 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::access::client_address;
 use crate::ids::UserId;
-use crate::limits;
+use crate::{limits, telemetry};
 
 /// All limiters, or none of them.
 pub struct Rates(Option<Limiters>);
@@ -64,7 +64,7 @@ impl Rates {
     /// When the rate is used up.
     pub fn attempt(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        limiters.attempts.check(client, 1)
+        told(limiters.attempts.check(client, 1), "logins of an address", client)
     }
 
     /// An attempt to log in with this login, after [`Self::attempt`]: so nobody can fill this table with names of their own
@@ -74,7 +74,7 @@ impl Rates {
     /// When the rate is used up.
     pub fn login(&self, client: Option<IpAddr>, login: Login) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        check(&limiters.logins, &(client_address::rate_key(client), login))
+        told(check(&limiters.logins, &(client_address::rate_key(client), login)), "logins of an account", client)
     }
 
     /// An attempt to register from an address.
@@ -83,7 +83,7 @@ impl Rates {
     /// When the rate is used up.
     pub fn registration(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        limiters.registrations.check(client, 1)
+        told(limiters.registrations.check(client, 1), "registrations", client)
     }
 
     /// Whoever tries to register is to hear that an address or a name is taken, which costs some attempts more.
@@ -92,7 +92,7 @@ impl Rates {
     /// When the rate is used up: then nothing is to be said.
     pub fn taken(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        limiters.registrations.check(client, limits::TAKEN_COST)
+        told(limiters.registrations.check(client, limits::TAKEN_COST), "registrations", client)
     }
 
     /// A request of a user.
@@ -100,7 +100,7 @@ impl Rates {
     /// # Errors
     /// When the rate is used up.
     pub fn request(&self, user: UserId) -> Result<(), TooMany> {
-        self.0.as_ref().map_or(Ok(()), |limiters| check(&limiters.users, &user))
+        self.0.as_ref().map_or(Ok(()), |limiters| told(check(&limiters.users, &user), "requests", user))
     }
 
     /// A user puts so many others into a room.
@@ -111,7 +111,7 @@ impl Rates {
         let Some(limiters) = &self.0 else { return Ok(()) };
         // The largest room takes the whole burst.
         let cost = u32::try_from(count).unwrap_or(u32::MAX).clamp(1, limits::PARTICIPANTS_AT_ONCE);
-        check_some(&limiters.participants, &user, cost)
+        told(check_some(&limiters.participants, &user, cost), "participants", user)
     }
 }
 
@@ -134,6 +134,11 @@ impl Addresses {
         }
         Ok(())
     }
+}
+
+/// Says in log and metrics that a limit was hit, if it was.
+fn told(checked: Result<(), TooMany>, limit: &'static str, whose: impl fmt::Display) -> Result<(), TooMany> {
+    checked.inspect_err(|_| telemetry::limit_hit(limit, whose))
 }
 
 /// The rate is used up.

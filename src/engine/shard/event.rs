@@ -138,6 +138,7 @@ impl Shared {
 impl Shard {
     fn adopt(&mut self, socket: std::net::TcpStream, read_already: &mut [u8], admission: Result<Entry, Refused>) {
         let Self { sockets, core, .. } = self;
+        core.moment = Instant::now();
         let index = core.reserve();
         if let Err(error) = sockets.adopt(index, socket) {
             tracing::warn!(%error, "a socket could not be adopted");

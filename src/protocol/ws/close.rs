@@ -16,6 +16,10 @@ impl CloseCode {
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// 1003: a type of data the endpoint does not take (binary where text is spoken).
     pub const UNSUPPORTED: Self = Self(1003);
+    /// 1005: a Close frame came without a code. It never stands in one.
+    pub const NONE: Self = Self(1005);
+    /// 1006: the connection ended without a Close frame. It never stands in one.
+    pub const ABNORMAL: Self = Self(1006);
     /// 1007: data that contradict their type, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
     /// 1008: a rule of the application was broken.

@@ -11,6 +11,7 @@ mod driver;
 mod lane;
 mod literal;
 mod migrate;
+mod nodes;
 mod prefetched;
 mod seed;
 mod store;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use self::connection::Link;
 pub use self::migrate::{IdForm, PlanLine, Step, characters_to_change, is_anothers, migrate, plan};
+pub use self::nodes::{Node, SeenNode, nodes};
 pub use self::seed::seed;
 pub use self::store::MysqlStore;
 

@@ -207,7 +207,7 @@ fn a_feed_that_would_miss_something_is_sent_away() {
     let frames = Bytes::from_static(&[0x81, 2, b'{', b'}']);
     let (class, except) = (Class::Durable, Except::Nobody);
     let topic = Topic::Author(ana);
-    let publication = Arc::new(Publication { topic, frames, class, except, origin: None });
+    let publication = Arc::new(Publication { topic, frames, class, except, origin: None, born: Instant::now() });
     let publish = |count: usize| {
         let mut shard = shared.shard.borrow_mut();
         for _ in 0..count {
