@@ -19,6 +19,7 @@ fn publication() -> Arc<Publication> {
         class: Class::Ephemeral,
         except: Except::Nobody,
         origin: None,
+        born: Instant::now(),
     })
 }
 

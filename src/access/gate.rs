@@ -1,8 +1,12 @@
 //! Decides who may open a socket, by token, user, and participant row or post; fresh cache entries save the query.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
+
+use crate::access::client_address::{self, Network};
 use crate::access::lifecycle::{Lifecycle, Phase};
 use crate::access::origin::{Hosts, Rules};
 use crate::access::reconnects::{Pass, Reconnects};
@@ -14,10 +18,11 @@ use crate::domain::login::Bearer;
 use crate::domain::user::{Account, Admission};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
-use crate::engine::shard::port::{Denied, Gate, Handshake, Refused, Verdict, Wanted};
+use crate::engine::shard::port::{Denied, Gate, Handshake, Refused, Verdict, Wanted, Why};
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::protocol::v0::reason;
 use crate::store::{Store, StoreError};
+use crate::telemetry;
 
 /// The gate in front of all shards.
 pub(crate) struct Door {
@@ -29,6 +34,8 @@ pub(crate) struct Door {
     pub terms: Terms,
     pub reconnects: Reconnects,
     pub sockets: Sockets,
+    /// Proxies whose word on a client's address is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// The settings by which sessions are admitted.
@@ -51,11 +58,15 @@ impl Gate for Door {
         self.hosts.allow(host)
     }
 
+    fn refused(&self, peer: SocketAddr, headers: &HeaderMap, why: Why) {
+        telemetry::handshake_refused(why, client_address::client(peer, headers, &self.trusted_proxies));
+    }
+
     fn admit(&self, handshake: &Handshake<'_>) -> Verdict {
         let Handshake { wanted, token, .. } = *handshake;
-        let Some(token) = token else { return Verdict::Now(Err(denied(wanted, reason::NO_TOKEN))) };
+        let Some(token) = token else { return Verdict::Now(Err(denied(wanted, NO_TOKEN))) };
         let Ok(access) = self.tokens.verify_access(token, Timestamp::now()) else {
-            return Verdict::Now(Err(denied(wanted, reason::BAD_TOKEN)));
+            return Verdict::Now(Err(denied(wanted, BAD_TOKEN)));
         };
         let judge = Judge { store: self.store.clone(), terms: self.terms };
         let topic = match wanted {
@@ -65,17 +76,20 @@ impl Gate for Door {
         };
         let held = match self.reconnects.pass(access.user, topic) {
             Pass::Now => return judge.admit(access, wanted),
-            Pass::Never => return Verdict::Now(Err(Denied::Status(503))),
+            Pass::Never => {
+                telemetry::limit_hit("handshakes that wait", access.user);
+                return Verdict::Now(Err(Denied::Status(503, "pace")));
+            }
             Pass::Later(held) => held,
         };
         let lifecycle = self.lifecycle.clone();
         Verdict::Later(Box::pin(async move {
-            let has_turn = tokio::select! {
-                has_turn = held.turn() => has_turn,
-                () = lifecycle.draining() => false,
-            };
-            if !has_turn {
-                return Err(Denied::Status(503));
+            tokio::select! {
+                has_turn = held.turn() => if !has_turn {
+                    telemetry::limit_hit("handshakes' pace", access.user);
+                    return Err(Denied::Status(503, "pace"));
+                },
+                () = lifecycle.draining() => return Err(Denied::Status(503, "draining")),
             }
             match judge.admit(access, wanted) {
                 Verdict::Now(admission) => admission,
@@ -85,7 +99,13 @@ impl Gate for Door {
     }
 
     fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<SessionKey> {
-        self.sockets.came(user, topic, session)
+        let oldest = self.sockets.came(user, topic, session)?;
+        let limit = match topic {
+            Topic::Room(_) | Topic::Post(_) => "sockets on one place",
+            Topic::Feed(_) | Topic::Notifications(_) | Topic::Author(_) => "sockets of one kind",
+        };
+        telemetry::limit_hit(limit, user);
+        Some(oldest)
     }
 
     fn went(&self, user: UserId, topic: Topic, session: SessionKey) {
@@ -161,9 +181,9 @@ fn decide_chat(
     admission: &Admission,
 ) -> Result<Entry, Denied> {
     let wanted = Wanted::Chat(room);
-    let account = known(bearer).ok_or(denied(wanted, reason::BAD_TOKEN))?;
+    let account = known(bearer).ok_or(denied(wanted, OVER))?;
     if !admission.is_participant {
-        return Err(denied(wanted, reason::NOT_PARTICIPANT));
+        return Err(denied(wanted, NOT_PARTICIPANT));
     }
     let has_presence = admission.participants <= terms.presence_room_max;
     let endpoint = Endpoint::Chat { room, has_presence };
@@ -179,9 +199,9 @@ fn decide_listener(
     bearer: &Bearer,
     head: Option<Option<PostHead>>,
 ) -> Result<Entry, Denied> {
-    let account = known(bearer).ok_or(denied(wanted, reason::BAD_TOKEN))?;
+    let account = known(bearer).ok_or(denied(wanted, OVER))?;
     if head.is_some_and(|head| !head.is_some_and(|head| head.is_visible_to(account.id))) {
-        return Err(denied(wanted, reason::HIDDEN.reason));
+        return Err(denied(wanted, HIDDEN));
     }
     let outlives_token = matches!(endpoint, Endpoint::Feed | Endpoint::Notifications) && !terms.strict_tokens;
     let token_ends = if outlives_token { i64::MAX } else { terms.token_ends(access) };
@@ -200,17 +220,28 @@ impl Terms {
 }
 
 /// A refused chat socket is opened, told the reason and closed. Every other refusal is a 403.
-fn denied(wanted: Wanted, text: &'static str) -> Denied {
+fn denied(wanted: Wanted, (text, why): Reason) -> Denied {
     match wanted {
-        Wanted::Chat(_) => Denied::Inside(Refused { text, goodbye: reason::REFUSED }),
-        Wanted::Feed | Wanted::Post(_) | Wanted::Notifications => Denied::Status(403),
+        Wanted::Chat(_) => Denied::Inside(Refused { text, goodbye: reason::REFUSED }, why),
+        Wanted::Feed | Wanted::Post(_) | Wanted::Notifications => Denied::Status(403, why),
     }
 }
+
+/// Why somebody is denied: as the client reads it, and as the log and the metrics say it.
+type Reason = (&'static str, Why);
+
+const NO_TOKEN: Reason = (reason::NO_TOKEN, "no token");
+const BAD_TOKEN: Reason = (reason::BAD_TOKEN, "token");
+/// The user is gone or deactivated, or the login is over.
+const OVER: Reason = (reason::BAD_TOKEN, "user or login over");
+const NOT_PARTICIPANT: Reason = (reason::NOT_PARTICIPANT, "not a participant");
+const HIDDEN: Reason = (reason::HIDDEN.reason, "no such post for this user");
+const UNAVAILABLE: Why = "database";
 
 fn unavailable(wanted: Wanted, error: &StoreError) -> Denied {
     tracing::warn!(%error, "a handshake could not be judged");
     match wanted {
-        Wanted::Chat(_) => Denied::Inside(Refused { text: reason::TRY_LATER, goodbye: reason::OVERLOAD }),
-        Wanted::Feed | Wanted::Post(_) | Wanted::Notifications => Denied::Status(503),
+        Wanted::Chat(_) => Denied::Inside(Refused { text: reason::TRY_LATER, goodbye: reason::OVERLOAD }, UNAVAILABLE),
+        Wanted::Feed | Wanted::Post(_) | Wanted::Notifications => Denied::Status(503, UNAVAILABLE),
     }
 }

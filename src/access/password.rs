@@ -14,6 +14,7 @@ use ring::pbkdf2;
 use crate::access::client_address;
 use crate::access::line::{Full, Line};
 use crate::limits;
+use crate::telemetry;
 
 /// The number that Django 5.0 writes.
 pub const ITERATIONS: u32 = 720_000;
@@ -111,7 +112,10 @@ impl Hasher {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let client = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), client_address::site);
-        let turn = self.line.turn(client).await.map_err(|Full| Busy)?;
+        let turn = self.line.turn(client).await.map_err(|Full| {
+            telemetry::limit_hit("password hashes that wait", "-");
+            Busy
+        })?;
         // The task owns the turn. If the request is dropped, the turn still lasts until the hash is done.
         let handle = tokio::task::spawn_blocking(move || {
             let result = work();

@@ -11,6 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::access::client_address;
 use crate::ids::UserId;
 use crate::limits;
+use crate::telemetry;
 
 /// All limiters; `None` when limits are off.
 pub struct Rates(Option<Limiters>);
@@ -64,7 +65,7 @@ impl Rates {
     /// The rate is used up.
     pub fn attempt(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        limiters.attempts.check(client, 1)
+        told(limiters.attempts.check(client, 1), "logins of an address", client)
     }
 
     /// Counts an attempt to log in to `login`. It is called after [`Self::attempt`], so that nobody can fill this table
@@ -74,7 +75,7 @@ impl Rates {
     /// The rate is used up.
     pub fn login(&self, client: Option<IpAddr>, login: Login) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        check(&limiters.logins, &(client_address::rate_key(client), login))
+        told(check(&limiters.logins, &(client_address::rate_key(client), login)), "logins of an account", client)
     }
 
     /// Counts an attempt to register from an address.
@@ -83,7 +84,7 @@ impl Rates {
     /// The rate is used up.
     pub fn registration(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        limiters.registrations.check(client, 1)
+        told(limiters.registrations.check(client, 1), "registrations", client)
     }
 
     /// Counts a registration that is told that its address or name is taken. It costs extra attempts, because it
@@ -93,7 +94,7 @@ impl Rates {
     /// The rate is used up: the answer must not reveal it.
     pub fn taken(&self, client: Option<IpAddr>) -> Result<(), TooMany> {
         let (Some(limiters), Some(client)) = (&self.0, client) else { return Ok(()) };
-        limiters.registrations.check(client, limits::TAKEN_COST)
+        told(limiters.registrations.check(client, limits::TAKEN_COST), "registrations", client)
     }
 
     /// Counts a request of a user.
@@ -101,7 +102,7 @@ impl Rates {
     /// # Errors
     /// The rate is used up.
     pub fn request(&self, user: UserId) -> Result<(), TooMany> {
-        self.0.as_ref().map_or(Ok(()), |limiters| check(&limiters.users, &user))
+        self.0.as_ref().map_or(Ok(()), |limiters| told(check(&limiters.users, &user), "requests", user))
     }
 
     /// Counts `count` users that a user adds to a room.
@@ -112,7 +113,7 @@ impl Rates {
         let Some(limiters) = &self.0 else { return Ok(()) };
         // A room of the largest size takes the whole burst.
         let cost = u32::try_from(count).unwrap_or(u32::MAX).clamp(1, limits::PARTICIPANTS_AT_ONCE);
-        check_some(&limiters.participants, &user, cost)
+        told(check_some(&limiters.participants, &user, cost), "participants", user)
     }
 }
 
@@ -136,6 +137,11 @@ impl Addresses {
         }
         Ok(())
     }
+}
+
+/// Says in log and metrics that a limit was hit, if it was.
+fn told(checked: Result<(), TooMany>, limit: &'static str, whose: impl fmt::Display) -> Result<(), TooMany> {
+    checked.inspect_err(|_| telemetry::limit_hit(limit, whose))
 }
 
 /// The rate is used up.

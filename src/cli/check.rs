@@ -22,6 +22,7 @@ const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let findings = [
         ("database", tables(settings)),
+        ("servers", servers(settings)),
         ("redis", redis(settings)),
         ("secret", secret(settings)),
         ("media", media(settings)),
@@ -59,6 +60,25 @@ fn tables(settings: &Settings) -> Result<String, String> {
         (to_do, Database::Mysql(_)) => Err(format!(
             "{place} lacks {to_do} migration(s): show them with pregon migrate --dry-run, then run pregon migrate"
         )),
+    }
+}
+
+/// A check beside the one server that runs is no fault.
+fn servers(settings: &Settings) -> Result<String, String> {
+    const ALONE: &str = "clients of one server hear nothing live of what clients of another do";
+    let found = match database::servers(settings) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok("the file's lock lets one in at a time".to_owned()),
+        // What is wrong with the database is said before.
+        Err(error) => return Ok(format!("whether one runs cannot be told: {error:#}")),
+    };
+    match found.as_slice() {
+        [] => Ok("none runs on this database".to_owned()),
+        [one] => Ok(format!("one runs already, {one}: start no other on this database, since {ALONE}")),
+        several => {
+            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+            Err(format!("{} run on this database, but {ALONE}: stop all but one of {}", names.len(), names.join("; ")))
+        }
     }
 }
 

@@ -65,6 +65,14 @@ pub fn characters_to_change(settings: &Settings) -> Result<Option<String>> {
     }
 }
 
+/// Other servers that say that they run on this database; `None` where the file itself lets one in alone.
+pub fn servers(settings: &Settings) -> Result<Option<Vec<mysql::SeenNode>>> {
+    match &settings.database {
+        Database::Sqlite(_) => Ok(None),
+        Database::Mysql(link) => block_on(mysql::nodes(link)).map(Some),
+    }
+}
+
 /// The user with this username or id.
 pub fn find_user(database: &Database, user: &str) -> Result<Option<UserId>> {
     match database {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -34,10 +35,10 @@ impl Ways {
     }
 
     /// One publication; encoded by the caller, once for all shards.
-    pub fn publish(&self, topic: Topic, frames: Vec<u8>, except: Except, origin: Option<SessionKey>) {
+    fn publish(&self, born: Instant, topic: Topic, frames: Vec<u8>, except: Except, origin: Option<SessionKey>) {
         if !frames.is_empty() {
             let frames = Bytes::from(frames);
-            let publication = Arc::new(Publication { topic, frames, class: Class::Durable, except, origin });
+            let publication = Arc::new(Publication { topic, frames, class: Class::Durable, except, origin, born });
             self.tell(topic, || ToShard::Publish(publication.clone()));
         }
     }
@@ -53,12 +54,14 @@ struct Gathered {
 /// A batch's frames that have not been sent yet.
 pub(super) struct Batch<'a> {
     pub ways: &'a Ways,
+    /// When it was committed, or seen, or its turn came.
+    born: Instant,
     topics: HashMap<Topic, Gathered>,
 }
 
 impl<'a> Batch<'a> {
     pub fn new(ways: &'a Ways) -> Self {
-        Self { ways, topics: HashMap::new() }
+        Self { ways, born: Instant::now(), topics: HashMap::new() }
     }
 
     /// Somebody listens to the topic.
@@ -76,7 +79,7 @@ impl<'a> Batch<'a> {
         if start > 0 && gathered.frames.len() > PUBLICATION_BYTES_MAX {
             let rest = gathered.frames.split_off(start);
             let full = std::mem::replace(&mut gathered.frames, rest);
-            self.ways.publish(topic, full, Except::Nobody, gathered.origin);
+            self.ways.publish(self.born, topic, full, Except::Nobody, gathered.origin);
         }
     }
 
@@ -84,19 +87,19 @@ impl<'a> Batch<'a> {
     pub fn send_apart(&mut self, topic: Topic, frames: Vec<u8>, except: Except) {
         self.send_twin(topic);
         self.send(topic);
-        self.ways.publish(topic, frames, except, None);
+        self.ways.publish(self.born, topic, frames, except, None);
     }
 
     /// Sends what was gathered.
     pub fn flush(&mut self) {
         for (topic, gathered) in self.topics.drain() {
-            self.ways.publish(topic, gathered.frames, Except::Nobody, gathered.origin);
+            self.ways.publish(self.born, topic, gathered.frames, Except::Nobody, gathered.origin);
         }
     }
 
     fn send(&mut self, topic: Topic) {
         if let Some(gathered) = self.topics.remove(&topic) {
-            self.ways.publish(topic, gathered.frames, Except::Nobody, gathered.origin);
+            self.ways.publish(self.born, topic, gathered.frames, Except::Nobody, gathered.origin);
         }
     }
 

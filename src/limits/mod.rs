@@ -4,6 +4,9 @@ pub mod frames;
 
 use std::time::Duration;
 
+/// Lines of the log that clients may cause for one reason in one second; the rest is counted.
+pub const LOG_LINES_PER_SECOND: u32 = 5;
+
 /// Shards a process may have: the width of a set of shards.
 pub const SHARDS_MAX: usize = 64;
 
@@ -378,6 +381,12 @@ pub const RETENTION_TOPICS_MAX: usize = 50;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// MySQL: how long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// MySQL: how often a server says that it runs.
+pub const NODE_BEAT: Duration = Duration::from_secs(5);
+/// MySQL: a server that has not said so for longer does not run.
+pub const NODE_SILENT: Duration = Duration::from_secs(15);
+/// MySQL: its row goes when it has been silent for so long.
+pub const NODE_FORGOTTEN: Duration = Duration::from_secs(3600);
 /// Cached answers on accounts and participants are believed this long.
 pub const ADMISSION_CACHE_SECONDS: i64 = 5;
 /// Entries of each cache.
@@ -563,6 +572,8 @@ const _: () = assert!(WRITE_LANES <= WRITE_LANES_MAX);
 const _: () = assert!(LOCK_WAIT.as_secs() * 2 < LANE_PATIENCE.as_secs(), "a batch asks for a lock more than once");
 const _: () = assert!(LOCK_WAIT.as_secs() < STATEMENT_TIMEOUT.as_secs());
 const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "the server gives up first");
+const _: () =
+    assert!(NODE_BEAT.as_secs() * 3 <= NODE_SILENT.as_secs() && NODE_SILENT.as_secs() < NODE_FORGOTTEN.as_secs());
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(CLIENT_ANSWERS_BYTES_MAX * 4 <= ANSWERS_BYTES_MAX, "a few clients leave room for others");

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::limits::{ANSWERS_BYTES_MAX, CLIENT_ANSWERS_BYTES_MAX};
+use crate::telemetry;
 
 /// Bytes of answers under way, by client; who has none is not in it.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,11 @@ impl Answers {
         let own = taken.get(&client).copied().unwrap_or_default();
         // Few clients are here at a time: the others' answers went into their sockets' buffers.
         let all: usize = taken.values().sum();
-        if (own > 0 && own + bytes > CLIENT_ANSWERS_BYTES_MAX) || (all > 0 && all + bytes > ANSWERS_BYTES_MAX) {
+        let is_much = own > 0 && own + bytes > CLIENT_ANSWERS_BYTES_MAX;
+        if is_much || (all > 0 && all + bytes > ANSWERS_BYTES_MAX) {
             metrics::counter!("pregon_answers_refused_total").increment(1);
+            metrics::counter!("pregon_shed_total", "what" => "answer").increment(1);
+            telemetry::limit_hit(if is_much { "answers of a client" } else { "answers" }, client);
             return None;
         }
         taken.insert(client, own + bytes);

@@ -5,6 +5,7 @@ mod answers;
 mod django;
 mod ended_logins;
 mod leftover;
+mod nodes;
 mod one_server;
 mod people_index;
 mod post_reread;
@@ -50,6 +51,7 @@ use crate::rest::App;
 use crate::rest::assets::Assets;
 use crate::rest::uploads::orphans::{self, Litter};
 use crate::rest::uploads::upload::MediaDir;
+use crate::server::nodes::Nodes;
 use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
@@ -84,7 +86,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let litter = Arc::new(Litter::default());
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone(), litter: litter.clone() };
     let _served_here = settings.database.file().map(one_server::lock).transpose()?;
-    let (store, rows) = open_store(settings, &control, Arc::new(port))?;
+    let Opened { store, mysql } = open_store(settings, &control, Arc::new(port))?;
+    let nodes = mysql.clone().map(|store| control.block_on(Nodes::enter(store, &settings.node)));
+    let rows = mysql.map(|store| -> Arc<dyn Beside> { store });
     let neighbour = control.block_on(django::find(settings, rows))?;
     let bursts = fanout
         .start(post_reread::port(store.clone(), fanout.clone(), control.handle()))
@@ -138,10 +142,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     });
     let measured = upkeep(prometheus, settings.database.file().map(Path::to_owned));
     control.spawn(alarm::watched("the upkeep of metrics", measured));
+    let beats = nodes.map(|nodes| nodes.start(control.handle()));
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     let stopped = control.block_on(stop::stop(stops, &lifecycle, &inboxes, settings.drain, shards, &under_way));
-    end(stopped, control, beside, &fanout, bursts, &*closing)
+    end(stopped, control, Others { django: beside, beats }, &fanout, bursts, &*closing)
 }
 
 /// What looks again and again at what others may have changed.
@@ -170,12 +175,18 @@ impl Sweeps {
     }
 }
 
+/// What speaks to other programs.
+struct Others {
+    django: Option<django::Work>,
+    beats: Option<nodes::Beats>,
+}
+
 /// All sessions are gone: what served them ends, each before what it needs. Unless the server could not go on: whoever
 /// keeps it from that may never end, and nobody waits for it.
 fn end(
     stopped: anyhow::Result<()>,
     control: Runtime,
-    beside: Option<django::Work>,
+    others: Others,
     fanout: &Fanout,
     bursts: JoinHandle<()>,
     store: &dyn Housekeeping,
@@ -184,11 +195,15 @@ fn end(
         control.shutdown_background();
         return stopped;
     }
-    if let Some(beside) = beside {
-        control.block_on(beside.stop());
+    if let Some(django) = others.django {
+        control.block_on(django.stop());
     }
+    crate::telemetry::tell_left_out();
     fanout.stop();
     drop(bursts.join());
+    if let Some(beats) = others.beats {
+        control.block_on(beats.stop());
+    }
     control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
@@ -232,18 +247,22 @@ fn door(settings: &Settings, store: Arc<dyn Store>, tokens: Arc<Tokens>, lifecyc
     };
     let (reconnects, sockets) = (Reconnects::new(settings.rate_limits), Sockets::new(settings.rate_limits));
     let (origins, hosts) = (settings.origins.clone(), settings.hosts());
-    Door { store, tokens, origins, hosts, lifecycle, terms, reconnects, sockets }
+    let trusted_proxies = settings.trusted_proxies.clone();
+    Door { store, tokens, origins, hosts, lifecycle, terms, reconnects, sockets, trusted_proxies }
 }
 
-/// A store, and what it offers beside another program.
-type Opened = (Arc<dyn Store>, Option<Arc<dyn Beside>>);
+/// A store, and the same once more if it is on a server that others may use, too.
+struct Opened {
+    store: Arc<dyn Store>,
+    mysql: Option<Arc<MysqlStore>>,
+}
 
 fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Opened> {
     let shown_reactions = settings.post_reactions_shown;
     Ok(match &settings.database {
         Database::Sqlite(file) => {
             let options = SqliteOptions { shown_reactions, ..SqliteOptions::new(file.clone()) };
-            (SqliteStore::open(options, port)?, None)
+            Opened { store: SqliteStore::open(options, port)?, mysql: None }
         }
         Database::Mysql(link) => {
             let (lanes, zone) = (settings.write_lanes, settings.zone);
@@ -253,7 +272,7 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
                 anyhow::bail!(sentence);
             }
             let store = control.block_on(MysqlStore::open(options, port))?;
-            (store.clone(), Some(store))
+            Opened { store: store.clone(), mysql: Some(store) }
         }
     })
 }
@@ -409,6 +428,7 @@ async fn upkeep(registry: Registry, database: Option<PathBuf>) {
     loop {
         ticks.tick().await;
         registry.upkeep();
+        crate::telemetry::tell_left_out();
         let Some(database) = &database else { continue };
         let mut log = database.clone().into_os_string();
         log.push("-wal");

@@ -1,9 +1,12 @@
 //! The metrics registry: what is measured, in which buckets, as Prometheus reads it.
 
 pub mod alarm;
+mod thinned;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+pub use thinned::{handshake_refused, limit_hit, session_let_go, tell_left_out};
 
 /// Seconds: from a microsecond to ten seconds.
 const SECONDS: &[f64] = &[
@@ -75,6 +78,16 @@ fn describe() {
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
     describe_counter!("pregon_sessions_too_slow_total", "Sessions let go with 4008.");
+    describe_gauge!("pregon_sessions_by_kind", "Open sessions of a shard by what they listen to.");
+    describe_counter!("pregon_closes_total", "Sessions that ended, by the close code and by who ended them.");
+    describe_counter!("pregon_sessions_let_go_total", "Sessions that the server ended, by why.");
+    describe_counter!("pregon_handshakes_refused_total", "Handshakes that were refused, by why.");
+    describe_counter!("pregon_limits_hit_total", "Requests and sockets that a limit refused or held back, by limit.");
+    describe_histogram!(
+        "pregon_delivery_seconds",
+        Unit::Seconds,
+        "From the commit, or from what caused it, to the sockets."
+    );
     describe_counter!("pregon_logins_total", "Attempts to log in by how they came out.");
     describe_counter!("pregon_frames_coalesced_total", "Frames that were never sent, since a later one said more.");
     describe_histogram!("pregon_turn_seconds", Unit::Seconds, "One turn of a shard's loop that wrote something.");
@@ -93,6 +106,7 @@ fn describe() {
         "One look at whom users with open feeds follow."
     );
     describe_counter!("pregon_lane_retries_total", "Batches that began anew.");
+    describe_gauge!("pregon_nodes_seen", "MySQL: servers on this database; 0: it could not be found out.");
     describe_gauge!("pregon_wal_bytes", Unit::Bytes, "SQLite's write-ahead log.");
     describe_gauge!("pregon_database_bytes", Unit::Bytes, "SQLite's file.");
     describe_counter!("pregon_http_requests_total", "REST requests by method, route and status.");

@@ -123,6 +123,7 @@ async fn a_stalled_reader_among_a_thousand_is_let_go_and_nobody_notices() {
         assert!(peak <= quiet + allowed as u64, "{quiet} bytes without, {peak} with a stalled reader");
         assert_whole(socket, frames, first, stalled_at);
     }
+    assert_eq!(server.metric("pregon_sessions_let_go_total").await, PAIRS as f64);
     eprintln!("p99 without {without:?}, with {with:?}");
     let without = median(without);
     let with = median(with);

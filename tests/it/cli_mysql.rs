@@ -1,7 +1,8 @@
 //! The commands on a MySQL database: what they create, what they leave alone, and what they refuse.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::support::private::MariaDb;
 use crate::support::{Fixture, SECRET, Server, pregon};
@@ -65,7 +66,7 @@ async fn statements(name: &str, statements: &[&str]) {
 }
 
 /// The number of migrations.
-const STEPS: usize = 6;
+const STEPS: usize = 7;
 
 #[tokio::test]
 async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
@@ -122,7 +123,7 @@ async fn another_programs_tables_are_left_as_they_are() {
     // own.
     let own = [
         "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked, pregon_adopted, \
-         pregon_ended_logins, pregon_left_rooms, pregon_words, pregon_named",
+         pregon_ended_logins, pregon_left_rooms, pregon_words, pregon_named, pregon_nodes",
         "DROP TABLE friend_requests, stories",
         "ALTER TABLE users ADD COLUMN theme varchar(20) NULL, ADD INDEX theirs (theme)",
         "CREATE TABLE django_migrations (id int)",
@@ -130,7 +131,7 @@ async fn another_programs_tables_are_left_as_they_are() {
     statements(&name, &own).await;
     let before = schema(&name).await;
     let plan = said(&run(here, &url, &["migrate", "--dry-run"]));
-    assert_eq!((plan.matches("left alone").count(), plan.matches("to do").count()), (2, 4), "{plan}");
+    assert_eq!((plan.matches("left alone").count(), plan.matches("to do").count()), (2, STEPS - 2), "{plan}");
     said(&run(here, &url, &["migrate"]));
     assert_eq!(schema(&name).await, before, "nothing of theirs has changed");
     said(&run(here, &url, &["seed", "--users", "2", "--rooms", "1", "--members", "2", "--out", "fixture.json"]));
@@ -188,6 +189,73 @@ async fn a_database_that_cannot_be_used_is_one_sentence_without_a_password() {
     let settings = [("PREGON_DATABASE_URL".to_owned(), url), ("PREGON_JWT_SECRET".to_owned(), String::new())];
     let output = pregon(&settings, folder.path()).arg("serve").output().unwrap();
     assert!(complaint(&output).contains("PREGON_JWT_SECRET is not set"));
+}
+
+/// A second server on the database, until it is dropped.
+struct Second(Child);
+
+impl Second {
+    fn start(server: &Server) -> Self {
+        let mut child = server.command().arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert!(ready.contains("ready"), "{ready}");
+        Self(child)
+    }
+
+    /// All that it has logged, after its end.
+    fn stop(&mut self) -> String {
+        Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        let mut log = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert!(self.0.wait().unwrap().success(), "{log}");
+        log
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_database_is_told_of_and_counted() {
+    const WARNING: &str = "another pregon serves this database";
+    let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
+    said(&run(folder.path(), &url, &["migrate"]));
+    let checked = |runs: &str| {
+        let output = String::from_utf8(run(folder.path(), &url, &["check"]).stdout).unwrap();
+        assert!(output.contains(runs), "{output}");
+    };
+    checked("ok    servers: none runs");
+    let mut server = Server::builder().on_file().set("PREGON_DATABASE_URL", &url).start().await;
+    assert_eq!(server.metric("pregon_nodes_seen").await, 1.0);
+    checked("ok    servers: one runs already, ");
+    let mut second = Second::start(&server);
+    checked("WRONG servers: 2 run on this database");
+    // The first one hears of it, too.
+    server.wait_for_log(WARNING).await;
+    assert_eq!(server.metric("pregon_nodes_seen").await, 2.0);
+    let log = second.stop();
+    assert!(log.contains(WARNING) && log.contains(&format!("process {}", server.pid())), "{log}");
+    server.wait_for_log("another server on this database has gone").await;
+    assert_eq!(server.metric("pregon_nodes_seen").await, 1.0);
+
+    // What `kill -9` leaves is no server.
+    server.kill();
+    server.restart();
+    assert_eq!(server.metric("pregon_nodes_seen").await, 1.0);
+    assert_eq!(server.log().matches(WARNING).count(), 1, "{}", server.log());
+    statements(&name, &["DELETE FROM pregon_nodes", "RENAME TABLE pregon_nodes TO nodes_away"]).await;
+    server.wait_for_log("another server on this database would not be noticed").await;
+    assert_eq!(server.status("/readyz").await, 200, "it serves all the same");
+    checked("ok    servers: whether one runs cannot be told");
+    statements(&name, &["RENAME TABLE nodes_away TO pregon_nodes"]).await;
+    server.wait_for_log("other servers on this database are seen again").await;
+    assert_eq!(server.terminate(), Some(0));
+    checked("ok    servers: none runs");
 }
 
 /// The keys of all objects in `value` that hold times.

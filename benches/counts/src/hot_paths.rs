@@ -178,6 +178,7 @@ fn send_and_pop() -> impl FnMut() {
         class: Class::Ephemeral,
         except: Except::Nobody,
         origin: None,
+        born: std::time::Instant::now(),
     });
     move || {
         inbox.send(ToShard::Publish(publication.clone()));

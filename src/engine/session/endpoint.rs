@@ -21,6 +21,19 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// The kinds' names, as metrics have them.
+    pub const KINDS: [&'static str; 4] = ["chat", "feed", "post", "notifications"];
+
+    /// The place of its kind in [`Self::KINDS`].
+    pub fn kind(self) -> usize {
+        match self {
+            Self::Chat { .. } => 0,
+            Self::Feed => 1,
+            Self::Post(_) => 2,
+            Self::Notifications => 3,
+        }
+    }
+
     /// What a user's socket listens to. A feed listens to authors beside, see `room::feeds`.
     pub fn topic(self, user: UserId) -> Topic {
         match self {

@@ -17,12 +17,13 @@ use tokio::sync::watch;
 
 use super::event::{Served, Shared};
 use super::patience::{Patience, Patient, Told, Turn};
-use super::port::{Denied, Handshake, Ports, Refused, RestBody, Verdict, Wanted};
+use super::port::{Denied, Handshake, Ports, Refused, RestBody, Verdict, Wanted, Why};
 use crate::engine::session::Entry;
 use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION};
 use crate::protocol::v0::reason;
 use crate::protocol::ws::handshake::{self, UpgradeRequest};
 use crate::protocol::ws::negotiation::Negotiation;
+use crate::telemetry;
 
 /// Bytes of a request's head that are read at most.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -34,6 +35,11 @@ const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, 
 /// The answer to a request that calls this server by a name it does not know.
 const NOT_THIS_HOST: &str = "This server listens on this machine alone and answers to localhost, 127.0.0.1 and [::1]. Behind a \
     proxy set PREGON_PUBLIC_URL or PREGON_TRUSTED_PROXIES; for another name, name it in PREGON_ALLOWED_ORIGINS.\n";
+
+/// Why a path is refused whose id is no UUID.
+const NO_ID: Why = "id";
+/// Why all handshakes are refused while the server drains.
+const DRAINING: Why = "draining";
 
 /// An upgrade that was answered with 101, with what its session will be.
 struct Upgrade {
@@ -56,6 +62,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Por
             Err(error) => {
                 // Out of descriptors: those who wait in the backlog are served when some are free again.
                 tracing::warn!(%error, "a connection could not be accepted: raise the open-file limit (ulimit -n)");
+                telemetry::limit_hit("open files", "-");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -140,27 +147,56 @@ async fn respond(
     }
     // A name that is no text is nobody's.
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
-    if !ports.gate.allows_host(host) {
-        return plain(StatusCode::FORBIDDEN, NOT_THIS_HOST);
+    let (is_for_us, is_socket) = (ports.gate.allows_host(host), request.uri().path().starts_with("/ws/"));
+    if !is_socket {
+        return if is_for_us { (ports.rest)(request, peer).await } else { plain(StatusCode::FORBIDDEN, NOT_THIS_HOST) };
     }
-    if !request.uri().path().starts_with("/ws/") {
-        return (ports.rest)(request, peer).await;
+    let shaken = if is_for_us {
+        shake_hands(&request, peer, ports).await
+    } else {
+        Err((plain(StatusCode::FORBIDDEN, NOT_THIS_HOST), "host"))
+    };
+    let (why, response) = match shaken {
+        Ok(Shaken { accept_key, negotiation, admission }) => {
+            let why = admission.as_ref().err().map(|(_, why)| *why);
+            let admission = admission.map_err(|(refused, _)| refused);
+            upgraded.set(Some(Upgrade { socket: hyper::upgrade::on(&mut request), negotiation, admission }));
+            (why, switch_protocols(&accept_key, negotiation))
+        }
+        Err((response, why)) => (Some(why), response),
+    };
+    if let Some(why) = why {
+        ports.gate.refused(peer, request.headers(), why);
     }
+    response
+}
+
+/// An upgrade that is answered with 101.
+struct Shaken {
+    accept_key: String,
+    negotiation: Negotiation,
+    /// What its session will be, or what it is told before it ends, and why.
+    admission: Result<Entry, (Refused, Why)>,
+}
+
+/// Judges a request for a socket. What is not upgraded is answered, for a reason.
+async fn shake_hands(
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+    ports: &Ports,
+) -> Result<Shaken, (Response<RestBody>, Why)> {
     let Some(wanted) = wanted(request.uri().path()) else {
-        return plain(StatusCode::NOT_FOUND, NO_SOCKET);
+        return Err((plain(StatusCode::NOT_FOUND, NO_SOCKET), "path"));
     };
-    let accept_key = match judge(&request) {
-        Ok(key) => key,
-        Err(refusal) => return refuse_upgrade(refusal),
-    };
+    let accept_key = judge(request).map_err(|refusal| (refuse_upgrade(refusal), "request"))?;
     if ports.gate.is_draining() {
-        return later("The server is about to stop. Try again.\n");
+        return Err((later("The server is about to stop. Try again.\n"), DRAINING));
     }
     let origin = request.headers().get(header::ORIGIN);
     // An origin that is no text matches no rule.
     let origin = origin.map(|value| value.to_str().unwrap_or("null"));
     if !ports.gate.allows_origin(origin, text(request.headers(), &header::HOST).unwrap_or_default()) {
-        return empty(StatusCode::FORBIDDEN);
+        return Err((empty(StatusCode::FORBIDDEN), "origin"));
     }
     let negotiation = negotiate(request.headers());
     let admission = match wanted {
@@ -176,12 +212,13 @@ async fn respond(
     };
     let admission = match admission {
         Ok(entry) => Ok(entry),
-        Err(Denied::Inside(refused)) => Err(refused),
-        Err(Denied::Status(503)) => return later(""),
-        Err(Denied::Status(status)) => return empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
+        Err(Denied::Inside(refused, why)) => Err((refused, why)),
+        Err(Denied::Status(503, why)) => return Err((later(""), why)),
+        Err(Denied::Status(status, why)) => {
+            return Err((empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)), why));
+        }
     };
-    upgraded.set(Some(Upgrade { socket: hyper::upgrade::on(&mut request), negotiation, admission }));
-    switch_protocols(&accept_key, negotiation)
+    Ok(Shaken { accept_key, negotiation, admission })
 }
 
 /// What a path asks for, with or without its last slash; `None` when there is no socket. An id of legal characters that is
@@ -195,9 +232,11 @@ fn wanted(path: &str) -> Option<Result<Wanted, Denied>> {
         None if path == "notifications" => Some(Ok(Wanted::Notifications)),
         Some(("chat", id)) if is_legal(id) => {
             let refused = Refused { text: reason::BAD_ROOM_ID, goodbye: reason::REFUSED };
-            Some(id.parse().map(Wanted::Chat).map_err(|_| Denied::Inside(refused)))
+            Some(id.parse().map(Wanted::Chat).map_err(|_| Denied::Inside(refused, NO_ID)))
         }
-        Some(("post", id)) if is_legal(id) => Some(id.parse().map(Wanted::Post).map_err(|_| Denied::Status(403))),
+        Some(("post", id)) if is_legal(id) => {
+            Some(id.parse().map(Wanted::Post).map_err(|_| Denied::Status(403, NO_ID)))
+        }
         _ => None,
     }
 }
@@ -296,8 +335,8 @@ mod tests {
             let post = path.replace("chat", "post");
             assert!(matches!(wanted(&post), Some(Ok(Wanted::Post(post))) if post.0 == id.0), "{post}");
         }
-        assert!(matches!(wanted("/ws/chat/abc-12/"), Some(Err(Denied::Inside(_)))));
-        assert_eq!(wanted("/ws/post/abc-12"), Some(Err(Denied::Status(403))));
+        assert!(matches!(wanted("/ws/chat/abc-12/"), Some(Err(Denied::Inside(_, NO_ID)))));
+        assert_eq!(wanted("/ws/post/abc-12"), Some(Err(Denied::Status(403, NO_ID))));
     }
 
     #[test]

@@ -7,12 +7,19 @@
 //! 80 ms of a turn, where the shared range is 1 MB.
 
 use super::Core;
+use super::stats::By;
 use crate::engine::net::stretch::Transmit;
 use crate::engine::topics::chunks::Stale;
 use crate::limits::{OUTBOX_PATIENCE, OUTBOX_STALL, READER_PATIENCE};
 use crate::protocol::v0::reason::TOO_SLOW;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
+use crate::telemetry;
+
+/// Let go since it took nothing, or too little, and owed too much.
+pub(super) const SLOW: &str = "slow";
+/// Let go since all sessions together owed too much.
+pub(super) const OVERLOAD: &str = "overload";
 
 /// A session whose socket is full.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +49,7 @@ impl Core {
             let what = if self.is_open(index) { "debtor" } else { "goodbye" };
             metrics::counter!("pregon_shed_total", "what" => what).increment(1);
             if self.is_open(index) {
-                self.let_go(index);
+                self.let_go(index, OVERLOAD);
             } else {
                 // Its goodbye was said, and it does not read it.
                 self.lines[index as usize].outbox.clear(&mut self.arena);
@@ -90,16 +97,17 @@ impl Core {
     /// Ends those who could not take what they were told.
     pub(super) fn let_the_overdue_go(&mut self) {
         while let Some(index) = self.overdue.pop() {
-            self.let_go(index);
+            self.let_go(index, SLOW);
         }
     }
 
     /// Ends a session that is too slow: what it owes is dropped after the frame under way, then 4008.
-    pub(super) fn let_go(&mut self, index: u32) {
+    pub(super) fn let_go(&mut self, index: u32, why: &'static str) {
         if !self.is_open(index) {
             return;
         }
-        self.begin_closing(index);
+        telemetry::session_let_go(why, self.id.0);
+        self.begin_closing(index, CloseCode(TOO_SLOW.code), By::Server);
         let mut close = Vec::new();
         frame::encode_close(CloseCode(TOO_SLOW.code), TOO_SLOW.reason, &mut close);
         self.stats.counts.too_slow += 1;
@@ -117,6 +125,7 @@ impl Core {
     pub(super) fn end_stale(&mut self, index: u32) {
         tracing::error!(shard = self.id.0, index, "a session waited for frames that are gone: its connection is reset");
         self.stats.counts.stale += 1;
+        telemetry::session_let_go("stale", self.id.0);
         self.lines[index as usize].outbox.clear(&mut self.arena);
         self.end(index, true);
     }

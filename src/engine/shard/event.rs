@@ -148,6 +148,7 @@ impl Shard {
         admission: Result<Entry, Refused>,
     ) {
         let Self { sockets, core, .. } = self;
+        core.moment = Instant::now();
         let index = core.reserve();
         if let Err(error) = sockets.adopt(index, Stream::tcp(socket)) {
             tracing::warn!(%error, "a socket could not be adopted");

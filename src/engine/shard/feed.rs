@@ -9,6 +9,7 @@ use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::{FeedKey, Step};
 use crate::ids::{ShardId, Topic, UserId};
 use crate::protocol::v0::reason::OVERLOAD;
+use crate::telemetry;
 
 /// What changes of lists brought about, to be done when the lists are at rest and the walk has room for it.
 pub(super) enum Due {
@@ -151,7 +152,10 @@ impl Core {
     fn send_away(&mut self, feed: FeedKey) {
         let Some(room) = self.feeds.room_of(feed) else { return };
         let members = self.registry.room(room).members.clone();
-        members.into_iter().for_each(|index| self.goodbye(index, OVERLOAD));
+        for index in members {
+            telemetry::session_let_go("overload", self.id.0);
+            self.goodbye(index, OVERLOAD);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::port::{Except, ToShard};
+use super::stats::{By, count_close};
 use super::{Core, Then};
 use crate::domain::chat::write::Transport;
 use crate::domain::feed;
@@ -77,6 +78,7 @@ impl Core {
             Ok(entry) if self.is_overloaded() => {
                 metrics::counter!("pregon_shed_total", "what" => "socket").increment(1);
                 self.stats.counts.refused += 1;
+                count_close(CloseCode::OVERLOAD, By::Server);
                 self.occupy(index, Session::refused(entry.endpoint, negotiation, self.now));
                 self.respond(index, |out| {
                     frame::encode_close(CloseCode(reason::OVERLOAD.code), reason::OVERLOAD.reason, out);
@@ -89,6 +91,7 @@ impl Core {
             }
             Err(refused) => {
                 self.stats.counts.refused += 1;
+                count_close(CloseCode(refused.goodbye.code), By::Server);
                 let endpoint = Endpoint::Chat { room: RoomId(uuid::Uuid::nil()), has_presence: false };
                 self.occupy(index, Session::refused(endpoint, negotiation, self.now));
                 let mut frames = std::mem::take(&mut self.scratch);
@@ -109,6 +112,7 @@ impl Core {
     fn enter_room(&mut self, index: u32, entry: &Entry) {
         let user = entry.account.id;
         let topic = entry.endpoint.topic(user);
+        self.kinds[entry.endpoint.kind()] += 1;
         let (seat, is_first) = self.registry.join(topic, index);
         if let Some(slot) = self.slots[index as usize].as_mut() {
             slot.seat = Some(seat);
@@ -119,7 +123,6 @@ impl Core {
         match entry.endpoint {
             Endpoint::Chat { .. } => self.respond(index, event::greeting),
             Endpoint::Feed => {
-                self.feed_sessions += 1;
                 self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
                 if is_first {
                     self.open_feed(user, seat.room);
@@ -212,7 +215,7 @@ impl Core {
     /// The peer said goodbye, or answers ours: it gets the same code back once, then the socket closes.
     fn peer_closes(&mut self, token: u32, code: Option<CloseCode>) {
         if self.is_open(token) {
-            self.begin_closing(token);
+            self.begin_closing(token, code.unwrap_or(CloseCode::NONE), By::Client);
             let code = code.unwrap_or(CloseCode::NORMAL);
             self.respond(token, |out| frame::encode_close(code, "", out));
         }
@@ -244,14 +247,15 @@ impl Core {
 
     fn goodbye_with(&mut self, index: u32, code: CloseCode, reason: &str) {
         if self.is_open(index) {
-            self.begin_closing(index);
+            self.begin_closing(index, code, By::Server);
             self.respond(index, |out| frame::encode_close(code, reason, out));
         }
     }
 
     /// Nothing more is heard from a session nor told to it, save what is queued next; its time to close runs.
-    pub(super) fn begin_closing(&mut self, index: u32) {
+    pub(super) fn begin_closing(&mut self, index: u32, code: CloseCode, by: By) {
         let Some(slot) = self.slots[index as usize].as_mut() else { return };
+        count_close(code, by);
         slot.session.said_goodbye(self.now);
         let due = slot.session.first_due();
         self.wheel.set(due.0, (index, self.generations[index as usize]));
@@ -279,7 +283,7 @@ impl Core {
                 }
             }
         }
-        self.feed_sessions -= usize::from(endpoint == Endpoint::Feed);
+        self.kinds[endpoint.kind()] -= 1;
         if let Some(user) = user {
             self.ports.gate.went(user, endpoint.topic(user), self.key(index));
         }
@@ -291,6 +295,9 @@ impl Core {
     /// The session is over: its socket closes when the look is over.
     pub(super) fn end(&mut self, index: u32, with_reset: bool) {
         if let Some(slot) = self.slots[index as usize].as_mut() {
+            if slot.session.is_open() {
+                count_close(CloseCode::ABNORMAL, if with_reset { By::Server } else { By::Client });
+            }
             slot.session.said_goodbye(self.now);
             self.leave_room(index);
             self.over.push((index, with_reset));

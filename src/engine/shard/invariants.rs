@@ -51,11 +51,11 @@ impl Core {
     }
 
     fn check_seats(&self) {
-        let (mut seats, mut feed_sessions) = (0, 0);
+        let (mut seats, mut kinds) = (0, [0; Endpoint::KINDS.len()]);
         for (index, slot) in self.slots.iter().enumerate() {
             let Some((slot, seat)) = slot.as_ref().and_then(|slot| Some((slot, slot.seat?))) else { continue };
             seats += 1;
-            feed_sessions += usize::from(slot.session.endpoint() == Endpoint::Feed);
+            kinds[slot.session.endpoint().kind()] += 1;
             assert!(slot.session.is_open(), "slot {index} has said goodbye and keeps its seat");
             let room = self.registry.room(seat.room);
             assert_eq!(Some(room.topic), slot.session.topic(), "slot {index} sits in another topic");
@@ -63,6 +63,6 @@ impl Core {
             assert_eq!(sits, Some(index), "somebody else sits in slot {index}'s seat");
         }
         assert_eq!(seats, self.registry.seats(), "a seat is nobody's");
-        assert_eq!(feed_sessions, self.feed_sessions, "sessions of feeds are counted wrongly");
+        assert_eq!(kinds, self.kinds, "sessions of a kind are counted wrongly");
     }
 }

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::Core;
-use super::stats::Levels;
+use super::stats::{By, Levels, count_close};
 use crate::engine::net::stretch::Transmit;
 use crate::engine::session::{Due, Seconds};
 use crate::protocol::v0::reason::RESTART;
+use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
+use crate::telemetry;
 
 /// The end of a shard: its sessions go one after the other, spread over a window.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +39,7 @@ impl Core {
         self.drain_some(now);
         self.stats.report(&Levels {
             sessions: self.live,
-            feed_sessions: self.feed_sessions,
+            kinds: self.kinds,
             feeds: self.feeds.len(),
             feed_subscriptions: self.feeds.entries(),
             rooms: self.registry.len(),
@@ -56,13 +58,18 @@ impl Core {
                 at
             }
             Due::End(goodbye, at) => {
+                let code = CloseCode(goodbye.code);
+                count_close(code, By::Server);
                 self.leave_room(index);
-                self.respond(index, |out| {
-                    frame::encode_close(crate::protocol::ws::close::CloseCode(goodbye.code), goodbye.reason, out);
-                });
+                self.respond(index, |out| frame::encode_close(code, goodbye.reason, out));
                 at
             }
-            Due::Reset => return self.end(index, true),
+            Due::Reset => {
+                if self.is_open(index) {
+                    telemetry::session_let_go("silent", self.id.0);
+                }
+                return self.end(index, true);
+            }
         };
         self.wheel.set(again.0, (index, generation));
     }

@@ -12,6 +12,7 @@ use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX, TOPICS_ASKED_MAX};
 use crate::protocol::v0::event;
 use crate::protocol::v0::reason::{Goodbye, LOGIN_OVER, REMOVED};
+use crate::telemetry;
 
 impl Core {
     /// Takes some messages out of the inbox, fewer when they are long. True when more wait.
@@ -50,11 +51,11 @@ impl Core {
                 if let Topic::Author(author) = publication.topic {
                     self.fan_out_by(author, &publication);
                 } else if let Some(room) = self.registry.slot(&publication.topic) {
-                    let publication = &*publication;
                     let (class, except, origin) = (publication.class, publication.except, publication.origin);
                     self.fan_out(room, &publication.frames, class, except, origin);
                 }
                 self.round.appended(bytes, self.walk.len());
+                self.latency.follow(publication.class, publication.born, self.walk.len());
             }
             ToShard::Deliver { session, frames, class } => {
                 if let Some(index) = self.find_open(session) {
@@ -86,7 +87,8 @@ impl Core {
                 });
             }
             ToShard::LetGo(session, goodbye) => {
-                if let Some(index) = self.find(session) {
+                if let Some(index) = self.find_open(session) {
+                    telemetry::session_let_go("crowded", self.id.0);
                     self.goodbye(index, goodbye);
                 }
             }
@@ -122,6 +124,7 @@ impl Core {
             class: Class::Ephemeral,
             except: Except::User(account.id),
             origin: None,
+            born: self.moment,
         });
         for shard in listeners.iter() {
             self.tell(shard, ToShard::Publish(publication.clone()));

@@ -14,6 +14,7 @@ mod inbox;
 mod inbox_tests;
 #[cfg(any(test, debug_assertions))]
 mod invariants;
+mod latency;
 mod liveness;
 mod mailbox;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use std::time::Instant;
 use crate::engine::net::send::Io;
 use crate::engine::net::wheel::Wheel;
 use crate::engine::presence::Presence;
+use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Outbox;
 use crate::engine::session::{Seconds, Session};
 use crate::engine::topics::chunks::{Arena, OpenChunk};
@@ -50,6 +52,7 @@ use crate::protocol::v0::fields::Reader;
 use crate::protocol::ws::message::Decoder;
 use crate::telemetry::alarm;
 use debtors::Blocked;
+use latency::Latency;
 use overflow::Overflow;
 use port::Ports;
 use recent::Recent;
@@ -153,7 +156,8 @@ struct Core {
     posts: OpenChunk,
     /// What feeds are still to be given that have found out whom they hear.
     due: VecDeque<feed::Due>,
-    feed_sessions: usize,
+    /// Sessions with a seat, by kind.
+    kinds: [usize; Endpoint::KINDS.len()],
     /// Sessions that a publication reaches, gathered from several feeds.
     reached: Vec<u32>,
     /// The walk: sessions with something to send and room for it.
@@ -191,6 +195,7 @@ struct Core {
     scratch: Vec<u8>,
     reader: Reader,
     stats: Stats,
+    latency: Latency,
 }
 
 impl Core {
@@ -217,7 +222,7 @@ impl Core {
             recent: Recent::new(bounds.feed_recent_max),
             posts: OpenChunk::default(),
             due: VecDeque::new(),
-            feed_sessions: 0,
+            kinds: [0; Endpoint::KINDS.len()],
             reached: Vec::new(),
             walk: VecDeque::new(),
             bounds,
@@ -239,6 +244,7 @@ impl Core {
             scratch: Vec::with_capacity(4096),
             reader: Reader::default(),
             stats: Stats::new(id),
+            latency: Latency::new(id),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::debtors::Blocked;
+use super::debtors::{Blocked, SLOW};
 use super::port::{Except, Publication, ShardSet, ToShard};
 use super::{Core, Line, Slot, Then};
 use crate::engine::net::stretch::{Sent, Stretch, Transmit};
@@ -32,11 +32,13 @@ impl Core {
                 class: Class::Ephemeral,
                 except,
                 origin: None,
+                born: self.moment,
             });
             others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
         }
         let origin = Some(self.key(index));
         self.fan_out(seat.room, &frames, Class::Ephemeral, except, origin);
+        self.latency.follow(Class::Ephemeral, self.moment, self.walk.len());
         self.scratch = frames;
     }
 
@@ -131,7 +133,7 @@ impl Core {
         self.stats.counts.frames_out += 1;
         // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
         if was_open && (!has_taken || line.unread_answers as usize > self.bounds.owed_bytes_max) {
-            self.let_go(index);
+            self.let_go(index, SLOW);
         } else if !has_taken {
             // Its goodbye, behind more than it may owe.
             self.cut(index, frames);
@@ -157,7 +159,7 @@ impl Core {
         self.stretch_visits = stretch_visits(self.stretch_visits, std::mem::take(&mut self.heard));
         let visits_max = self.stretch_visits.min(self.walk.len());
         let mut visited: Vec<(u32, usize)> = Vec::with_capacity(visits_max);
-        let mut bytes = 0;
+        let (mut bytes, waiting) = (0, self.walk.len());
         while visited.len() < visits_max
             && bytes < STRETCH_BYTES_MAX
             && let Some(index) = self.walk.pop_front()
@@ -170,9 +172,10 @@ impl Core {
                 visited.push((index, 0));
             }
         }
-        let count = visited.len();
+        let (count, passed) = (visited.len(), waiting - self.walk.len());
         self.intake = intake(self.intake, count, self.walk.len());
         if count == 0 {
+            self.latency.visited(passed);
             return 0;
         }
         let mut stretch = Stretch::with_capacity(count);
@@ -198,6 +201,7 @@ impl Core {
         for ((index, wanted), outcome) in visited.into_iter().zip(outcomes.iter()) {
             self.settle_visit(index, wanted, *outcome);
         }
+        self.latency.visited(passed);
         count
     }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -34,6 +34,8 @@ pub struct Publication {
     pub except: Except,
     /// The session that caused it: its shard visits it first.
     pub origin: Option<SessionKey>,
+    /// When it was committed; of what is not stored, when the turn began that read its cause. For measuring alone.
+    pub born: Instant,
 }
 
 /// Who does not get a publication.
@@ -306,10 +308,13 @@ pub struct Handshake<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
     /// After it, inside the socket, where a browser can read why: chat.
-    Inside(Refused),
+    Inside(Refused, Why),
     /// With this status and an empty body: all others.
-    Status(u16),
+    Status(u16, Why),
 }
+
+/// Why a handshake is refused, in few words, for the log and the metrics.
+pub type Why = &'static str;
 
 /// Why a handshake is refused inside its socket: the text of the error frame, and the goodbye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -336,6 +341,8 @@ pub trait Gate: Send + Sync + 'static {
     fn allows_host(&self, _: Option<&str>) -> bool {
         true
     }
+    /// A handshake was refused, for this reason.
+    fn refused(&self, _: SocketAddr, _: &http::HeaderMap, _: Why) {}
     /// May whoever asks have what is wanted? Never blocks.
     fn admit(&self, handshake: &Handshake<'_>) -> Verdict;
     /// A user's socket on a topic came: the one that has to go for it, which is counted no more.

@@ -132,7 +132,8 @@ mod tests {
     fn publication(author: UserId, number: usize) -> Arc<Publication> {
         let frames = Bytes::from(number.to_string());
         let (class, except) = (Class::Durable, Except::Nobody);
-        Arc::new(Publication { topic: Topic::Author(author), frames, class, except, origin: None })
+        let (topic, born) = (Topic::Author(author), std::time::Instant::now());
+        Arc::new(Publication { topic, frames, class, except, origin: None, born })
     }
 
     fn heard(recent: &Recent, feed: FeedKey, author: UserId) -> Vec<String> {

@@ -2,7 +2,44 @@
 
 use metrics::{Counter, Gauge, Histogram};
 
+use crate::engine::session::endpoint::Endpoint;
 use crate::ids::ShardId;
+use crate::protocol::ws::close::CloseCode;
+
+/// Who ended a session.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By {
+    Server,
+    /// The client, its network, or whatever lies between.
+    Client,
+}
+
+/// A session said goodbye, or heard it; once for each. A client may name any code: it makes no series of its own.
+pub(super) fn count_close(code: CloseCode, by: By) {
+    let code = match code.0 {
+        1000 => "1000",
+        1001 => "1001",
+        1002 => "1002",
+        1003 => "1003",
+        1005 => "1005",
+        1006 => "1006",
+        1007 => "1007",
+        1008 => "1008",
+        1009 => "1009",
+        1011 => "1011",
+        1012 => "1012",
+        1013 => "1013",
+        4001 => "4001",
+        4003 => "4003",
+        4008 => "4008",
+        _ => "other",
+    };
+    let by = match by {
+        By::Server => "server",
+        By::Client => "client",
+    };
+    metrics::counter!("pregon_closes_total", "code" => code, "by" => by).increment(1);
+}
 
 /// What a shard counts as it goes.
 #[derive(Debug, Default, Clone, Copy)]
@@ -37,6 +74,8 @@ pub(super) struct Stats {
     admitted: Counter,
     refused: Counter,
     sessions: Gauge,
+    /// By kind.
+    kinds: [Gauge; Endpoint::KINDS.len()],
     feed_sessions: Gauge,
     feeds: Gauge,
     feed_subscriptions: Gauge,
@@ -51,7 +90,7 @@ pub(super) struct Stats {
 /// What a report needs to know beside the counts.
 pub(super) struct Levels {
     pub sessions: usize,
-    pub feed_sessions: usize,
+    pub kinds: [usize; Endpoint::KINDS.len()],
     pub feeds: usize,
     pub feed_subscriptions: usize,
     pub rooms: usize,
@@ -77,6 +116,8 @@ impl Stats {
             admitted: counter("pregon_sessions_admitted_total"),
             refused: counter("pregon_sessions_refused_total"),
             sessions: gauge("pregon_sessions"),
+            kinds: Endpoint::KINDS
+                .map(|kind| metrics::gauge!("pregon_sessions_by_kind", "shard" => shard.clone(), "kind" => kind)),
             feed_sessions: gauge("pregon_feed_sessions"),
             feeds: gauge("pregon_feeds"),
             feed_subscriptions: gauge("pregon_feed_subscriptions"),
@@ -105,7 +146,10 @@ impl Stats {
         self.admitted.absolute(self.counts.admitted);
         self.refused.absolute(self.counts.refused);
         self.sessions.set(levels.sessions as f64);
-        self.feed_sessions.set(levels.feed_sessions as f64);
+        for (gauge, sessions) in self.kinds.iter().zip(levels.kinds) {
+            gauge.set(sessions as f64);
+        }
+        self.feed_sessions.set(levels.kinds[Endpoint::Feed.kind()] as f64);
         self.feeds.set(levels.feeds as f64);
         self.feed_subscriptions.set(levels.feed_subscriptions as f64);
         self.rooms.set(levels.rooms as f64);

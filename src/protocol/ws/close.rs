@@ -16,6 +16,10 @@ impl CloseCode {
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// 1003: a type of data that the endpoint does not accept (binary where only text is allowed).
     pub const UNSUPPORTED: Self = Self(1003);
+    /// 1005: a Close frame came without a code. It never stands in one.
+    pub const NONE: Self = Self(1005);
+    /// 1006: the connection ended without a Close frame. It never stands in one.
+    pub const ABNORMAL: Self = Self(1006);
     /// 1007: data that do not match their type, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
     /// 1008: a rule of the application was broken.

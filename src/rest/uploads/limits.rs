@@ -12,6 +12,7 @@ use crate::ids::UserId;
 use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::too_slow;
+use crate::telemetry;
 
 /// The running uploads of each user, oldest first. Users without one are not in it.
 #[derive(Debug, Default)]
@@ -36,13 +37,18 @@ impl Turns {
         let mut taken = self.lock();
         let own = taken.get(&user).map_or(0, VecDeque::len);
         if own >= limits::USER_UPLOADS_MAX {
+            telemetry::limit_hit("uploads of a user", user);
             return Err(Error::Unavailable);
         }
         // There are at most as many entries as turns, so scanning them costs little beside an upload.
         if taken.values().map(VecDeque::len).sum::<usize>() >= limits::UPLOADS_MAX {
             let most = taken.values_mut().max_by_key(|uploads| uploads.len());
             let oldest = most.filter(|most| most.len() > own + 1).and_then(VecDeque::pop_front);
-            oldest.ok_or(Error::Unavailable)?.notify_one();
+            let oldest = oldest.ok_or_else(|| {
+                telemetry::limit_hit("uploads", user);
+                Error::Unavailable
+            });
+            oldest?.notify_one();
         }
         let lost = Arc::new(Notify::new());
         taken.entry(user).or_default().push_back(Arc::clone(&lost));

@@ -10,6 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota as Rate, RateLimiter};
 use crate::ids::UserId;
 use crate::limits::RATE_KEYS_MAX;
 use crate::rest::error::{Error, Result};
+use crate::telemetry;
 
 /// The bytes of one unit of the quota.
 const UNIT: usize = 64 * 1024;
@@ -71,6 +72,7 @@ impl Bill<'_> {
         match limiter.check_key_n(&self.user, more) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_until)) => {
+                telemetry::limit_hit("upload quota", self.user);
                 Err(Error::TooMany(not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1))
             }
             // A single piece larger than a whole day's quota.

@@ -29,13 +29,14 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 6] = migrations! {
+const MIGRATIONS: [Migration; 7] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
     4 "0004_adopted_rows" false,
     6 "0006_logins_and_leaves" false,
     8 "0008_people_search" false,
+    9 "0009_nodes" false,
 };
 
 /// The native type of ids, if the server has one.

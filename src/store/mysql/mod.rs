@@ -12,6 +12,7 @@ mod lane;
 mod lane_driver;
 mod literal;
 mod migrate;
+mod nodes;
 mod prefetched;
 mod seed;
 mod shared;
@@ -19,6 +20,7 @@ mod store;
 
 pub use self::connection::Link;
 pub use self::migrate::{IdForm, PlanLine, Step, characters_to_change, is_anothers, migrate, plan};
+pub use self::nodes::{Node, SeenNode, nodes};
 pub use self::seed::seed;
 pub use self::shared::MysqlOptions;
 pub use self::store::MysqlStore;

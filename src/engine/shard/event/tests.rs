@@ -217,7 +217,7 @@ fn a_feed_that_would_miss_something_is_sent_away() {
     let frames = Bytes::from_static(&[0x81, 2, b'{', b'}']);
     let (class, except) = (Class::Durable, Except::Nobody);
     let topic = Topic::Author(ana);
-    let publication = Arc::new(Publication { topic, frames, class, except, origin: None });
+    let publication = Arc::new(Publication { topic, frames, class, except, origin: None, born: Instant::now() });
     let publish = |count: usize| {
         let mut shard = shared.shard.borrow_mut();
         for _ in 0..count {
@@ -238,7 +238,8 @@ fn a_feed_that_would_miss_something_is_sent_away() {
 /// Limits by address, forms of frames and the like need all of it.
 #[test]
 fn the_gate_is_told_who_asks_for_what_and_how() {
-    struct Told(Mutex<Vec<(Wanted, Option<String>, SocketAddr, HeaderMap, Negotiation)>>);
+    type Asked = (Wanted, Option<String>, SocketAddr, HeaderMap, Negotiation);
+    struct Told(Mutex<Vec<Asked>>);
     impl Gate for Told {
         fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
             true
@@ -246,7 +247,7 @@ fn the_gate_is_told_who_asks_for_what_and_how() {
         fn admit(&self, asked: &Handshake<'_>) -> Verdict {
             let token = asked.token.map(str::to_owned);
             self.0.lock().unwrap().push((asked.wanted, token, asked.peer, asked.headers.clone(), asked.negotiation));
-            Verdict::Now(Err(Denied::Status(403)))
+            Verdict::Now(Err(Denied::Status(403, "path")))
         }
         fn is_draining(&self) -> bool {
             false

@@ -217,7 +217,8 @@ impl World {
                 assert!(!hears, "session {} is passed over: nobody knows that it listens", shadow.key.index);
             }
         }
-        let publication = Arc::new(Publication { topic, frames: Bytes::from(frames), class, except, origin });
+        let (frames, born) = (Bytes::from(frames), std::time::Instant::now());
+        let publication = Arc::new(Publication { topic, frames, class, except, origin, born });
         self.sent.insert(Arc::as_ptr(&publication), (publication.clone(), sent));
         for shard in listeners.iter() {
             self.mail(shard, ToShard::Publish(publication.clone()));

@@ -190,7 +190,8 @@ impl World {
     fn tell_room(&mut self, shard: usize, index: u32, frames: Vec<u8>, except: Except) {
         let topic = self.shards[shard].shadows[index as usize].as_ref().and_then(|shadow| shadow.topic());
         let topic = topic.expect("who is open is in a topic");
-        let publication = Publication { topic, frames: frames.into(), class: Class::Ephemeral, except, origin: None };
+        let (class, born) = (Class::Ephemeral, std::time::Instant::now());
+        let publication = Publication { topic, frames: frames.into(), class, except, origin: None, born };
         self.tell_listeners(shard, &publication);
     }
 
