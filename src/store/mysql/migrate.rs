@@ -422,7 +422,7 @@ mod tests {
             |found: Found| found.plan("x").map(|plan| plan.into_iter().map(|line| line.step).collect::<Vec<_>>());
         let to_do = Step::ToDo;
         let alone = Step::LeftAlone;
-        let all_to_do = [(); 6].map(|()| to_do.clone());
+        let all_to_do = [(); 7].map(|()| to_do.clone());
         assert_eq!(steps(found(&[], &[])).unwrap(), all_to_do);
         assert_eq!(steps(found(&["django_migrations"], &[])).unwrap()[0], to_do);
         let own = [(); 3].map(|()| to_do.clone());
