@@ -104,7 +104,7 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("DJANGO", "on", "needs Django's database"),
         ("DJANGO", "perhaps", "must be auto or on or off, for example PREGON_DJANGO=auto"),
         ("TLS_CERT", "x.pem", "proxy"),
-        ("DB_ZONE", "America/Bogota", "SQLite holds UTC"),
+        ("DB_ZONE", "America/Bogota", "must be UTC with SQLite"),
         ("DB_ZONE", "Bogota", "PREGON_DB_ZONE=America/Bogota"),
         ("TIME_STYLE", "local", "must be utc or naive"),
         ("JWT_SECRET", "hunter2", "has 7 bytes, but must have at least 16"),
