@@ -13,7 +13,8 @@ use ring::pbkdf2;
 
 use crate::access::client_address;
 use crate::access::line::{Full, Line};
-use crate::{limits, telemetry};
+use crate::limits;
+use crate::telemetry;
 
 /// What Django 5.0 writes.
 pub const ITERATIONS: u32 = 720_000;

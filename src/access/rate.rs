@@ -10,7 +10,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::access::client_address;
 use crate::ids::UserId;
-use crate::{limits, telemetry};
+use crate::limits;
+use crate::telemetry;
 
 /// All limiters, or none of them.
 pub struct Rates(Option<Limiters>);

@@ -25,6 +25,7 @@ use crate::django::listener::Address;
 use crate::engine::net::send::Io;
 use crate::fanout::publish::PostUpdates;
 use crate::limits;
+use crate::limits::memory::Sizes;
 use crate::rest::site::Site;
 use crate::store::mysql::{self, PlanLine};
 
@@ -133,6 +134,11 @@ impl Settings {
         let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let raw = Raw::gather(environment, flags)?;
         Self::check(&raw)
+    }
+
+    /// What of them moves the sum of what may wait in memory.
+    pub fn sizes(&self) -> Sizes {
+        Sizes { shards: self.shards, lanes: self.write_lanes }
     }
 
     /// Settings from raw values.

@@ -1,6 +1,7 @@
 //! Loads that measure: what runs beside them would be in their latencies and in the memory, so they run one at a time, and
 //! cargo runs no other file meanwhile.
 
+mod bounds;
 mod crowd;
 mod fleet;
 mod flood;

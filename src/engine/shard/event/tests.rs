@@ -12,7 +12,7 @@ use crate::engine::net::send::Io;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{
-    Directory, Except, Gate, Inbox, Ports, Publication, ShardSet, ToShard, Verdict, Wanted,
+    Directory, Except, Gate, Inbox, Ports, Publication, ShardSet, ToShard, Verdict, Waiting, Wanted,
 };
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::{CLOSE_TIMEOUT, FEED_RECENT_MAX, PRESENCE_ROOM_CEILING};
@@ -44,6 +44,7 @@ impl Gate for Alone {
 
 fn shared() -> Shared {
     let ports = Ports {
+        waiting: Arc::new(Waiting::of_shards(1)),
         inboxes: Arc::from([Arc::new(Inbox::default())]),
         directory: Arc::new(Alone),
         gate: Arc::new(Alone),
