@@ -228,7 +228,9 @@ fn imports_point_one_way() {
 fn files_do_not_import_one_another_in_circles() {
     let mut found = Vec::new();
     for root in ["src", "loadtest/src"] {
-        let files = sources(root).into_iter().filter(|(path, _)| is_rust(path) && !path.to_string_lossy().ends_with("tests.rs"));
+        let files = sources(root)
+            .into_iter()
+            .filter(|(path, _)| is_rust(path) && !path.to_string_lossy().ends_with("tests.rs"));
         let files = files.filter(|(path, _)| *path != Path::new("src/main.rs"));
         let below = files.map(|(path, text)| (path.strip_prefix(root).unwrap().to_string_lossy().into_owned(), text));
         let circles = circles::circles(&below.collect::<Vec<_>>());
@@ -295,7 +297,9 @@ fn every_metric_is_described_and_documented() {
 
 #[test]
 fn what_peers_send_is_never_unwrapped() {
-    for (path, text) in sources("src").into_iter().filter(|(path, _)| is_rust(path) && !path.to_string_lossy().ends_with("tests.rs")) {
+    for (path, text) in
+        sources("src").into_iter().filter(|(path, _)| is_rust(path) && !path.to_string_lossy().ends_with("tests.rs"))
+    {
         for (number, line) in code(&text).lines().enumerate() {
             let is_bad = [".unwrap()", "todo!(", "unimplemented!("].iter().any(|word| line.contains(word));
             assert!(!is_bad || line.trim_start().starts_with("//"), "{}:{}: {line}", path.display(), number + 1);

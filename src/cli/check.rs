@@ -12,6 +12,7 @@ use crate::config::{Database, Settings};
 use crate::django::Mode;
 use crate::engine::net::send::{Io, Sender};
 use crate::limits::STRETCH_VISITS_MAX;
+use crate::limits::memory::{Sizes, sum};
 
 /// With fewer, a server takes some hundred connections and then fails in odd ways.
 const FILES_MIN: u64 = 4096;
@@ -26,6 +27,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         ("redis", redis(settings)),
         ("secret", secret(settings)),
         ("media", media(settings)),
+        ("memory", memory(settings)),
         ("file limit", file_limit()),
         ("network", network(settings.io)),
         ("clock", clock(Timestamp::now())),
@@ -121,6 +123,15 @@ fn media(settings: &Settings) -> Result<String, String> {
             Err(format!("{} is not writable ({error}): make it writable or set PREGON_MEDIA_DIR", path.display()))
         }
     }
+}
+
+/// What may wait, whatever clients do; beside it a server needs some ten MiB and a few KiB for each socket.
+fn memory(settings: &Settings) -> Result<String, String> {
+    let Sizes { shards, lanes } = settings.sizes();
+    let mebibytes = sum(settings.sizes()).div_ceil(1024 * 1024);
+    Ok(format!(
+        "at most {mebibytes} MiB wait in queues and for slow readers, with {shards} shards and {lanes} write lane(s)"
+    ))
 }
 
 fn file_limit() -> Result<String, String> {

@@ -26,6 +26,7 @@ use crate::django::Mode;
 use crate::engine::net::send::Io;
 use crate::fanout::publish::PostUpdates;
 use crate::limits;
+use crate::limits::memory::Sizes;
 use crate::rest::site::Site;
 use crate::store::mysql::{self, PlanLine};
 
@@ -123,6 +124,11 @@ impl Settings {
         let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let raw = Raw::gather(environment, flags)?;
         Self::check(&raw)
+    }
+
+    /// What of them moves the sum of what may wait in memory.
+    pub fn sizes(&self) -> Sizes {
+        Sizes { shards: self.shards, lanes: self.write_lanes }
     }
 
     /// Checks raw values.

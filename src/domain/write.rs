@@ -90,6 +90,17 @@ impl Write {
             Intent::Adopt(addition) => addition.topic(),
         }
     }
+
+    /// What it takes in memory while it waits, as far as its sender decides on it.
+    pub fn memory_bytes(&self) -> usize {
+        let texts = match &self.intent {
+            Intent::Chat { action, .. } => action.text_bytes(),
+            Intent::Feed(action) => action.text_bytes(),
+            Intent::Adopt(_) => 0,
+        };
+        // And itself with the closure that answers.
+        size_of::<Self>() + 256 + texts
+    }
 }
 
 impl Intent {

@@ -1,6 +1,7 @@
 //! Every bound of the server, with the relations between bounds asserted when it is compiled.
 
 pub mod frames;
+pub mod memory;
 
 use std::time::Duration;
 
@@ -165,7 +166,7 @@ impl Bounds {
             owed_bytes_max: OUTBOX_OWED_BYTES_MAX,
             parts_max: OUTBOX_PARTS_MAX,
             debt_step_bytes: DEBT_STEP_BYTES,
-            waiting_bytes_max: (WAITING_BYTES_MAX / shards.max(1)).max(SHARD_WAITING_BYTES_MIN),
+            waiting_bytes_max: memory::shard_waiting_bytes(shards),
             overflow_messages_max: OVERFLOW_MESSAGES_MAX,
             overflow_bytes_max: OVERFLOW_BYTES_MAX,
             feed_slice_entries: FEED_SLICE_ENTRIES,

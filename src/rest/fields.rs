@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use axum::Form;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
@@ -239,14 +238,13 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Fields> {
     match media_type(&request).as_str() {
         "application/json" => from_json(&whole_body(request, state).await?),
         "application/x-www-form-urlencoded" => {
-            let Form(pairs) = Form::<Vec<(String, String)>>::from_request(request, state)
-                .await
-                .map_err(|rejection| rejected(rejection.status()))?;
-            Ok(from_pairs(pairs))
+            let body = whole_body(request, state).await?;
+            few_values(&body, b"&")?;
+            Ok(from_pairs(form_urlencoded::parse(&body).into_owned()))
         }
         "multipart/form-data" => {
             let form = Multipart::from_request(request, state).await.map_err(|error| rejected(error.status()))?;
-            Ok(from_pairs(text_parts(form).await?))
+            Ok(from_pairs(text_parts(form).await?.into_iter()))
         }
         _ if whole_body(request, state).await?.is_empty() => Ok(Fields::default()),
         _ => {
@@ -261,12 +259,21 @@ async fn whole_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes
     Bytes::from_request(request, state).await.map_err(|rejection| rejected(rejection.status()))
 }
 
+/// Refuses a body with so many values, by the bytes between them, that it would take many times its length in memory.
+fn few_values(body: &[u8], between: &[u8]) -> Result<()> {
+    match body.iter().filter(|byte| between.contains(byte)).count() {
+        count if count > limits::memory::BODY_VALUES_MAX => Err(rejected(StatusCode::PAYLOAD_TOO_LARGE)),
+        _ => Ok(()),
+    }
+}
+
 fn from_json(body: &[u8]) -> Result<Fields> {
     // Some programs put a byte order mark before UTF-8 text.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.is_empty() {
         return Ok(Fields::default());
     }
+    few_values(body, b"[{,")?;
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(Fields(fields)),
         Ok(other) => {
@@ -298,7 +305,7 @@ async fn text_parts(mut form: Multipart) -> Result<Vec<(String, String)>> {
     Ok(pairs)
 }
 
-fn from_pairs(pairs: Vec<(String, String)>) -> Fields {
+fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Fields {
     let mut fields = Fields::default();
     for (name, value) in pairs {
         fields.push(name, value);

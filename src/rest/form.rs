@@ -54,7 +54,7 @@ impl Form {
             let Some(part) = next.map_err(|error| meter.blame(error.status()))? else { return Ok(read) };
             meter.allow(usize::MAX);
             let Disposition { name, file_name } = Disposition::of(part.headers());
-            texts.came(name.len())?;
+            texts.came(limits::memory::FORM_PART_BYTES + name.len())?;
             let Some(file_name) = file_name else {
                 read.fields.push(name, texts.read(part).await?);
                 continue;

@@ -1,10 +1,11 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
 mod active_check;
-mod answers;
+mod budget;
 mod django;
 mod ended_logins;
 mod leftover;
+mod memory;
 mod nodes;
 mod one_server;
 mod people_index;
@@ -39,7 +40,7 @@ use crate::domain::event::Committed;
 use crate::domain::write::Outcome;
 use crate::engine::net::send::{Io, Sender};
 use crate::engine::net::{affinity, listener};
-use crate::engine::shard::port::{Inbox, Kind, Ports, ShardSet, ToShard, heard};
+use crate::engine::shard::port::{Inbox, Kind, Ports, ShardSet, ToShard, Waiting, heard};
 use crate::engine::shard::{self, Plan};
 use crate::fanout::follow_lists;
 use crate::fanout::publish::Fanout;
@@ -51,6 +52,7 @@ use crate::rest::App;
 use crate::rest::assets::Assets;
 use crate::rest::uploads::orphans::{self, Litter};
 use crate::rest::uploads::upload::MediaDir;
+use crate::server::memory::Memory;
 use crate::server::nodes::Nodes;
 use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
@@ -96,6 +98,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let media = Arc::new(open_media(settings, litter)?);
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
+    let waiting = Arc::new(Waiting::of_shards(settings.shards));
+    let memory = Arc::new(Memory::new(settings.sizes(), waiting.clone(), inboxes.clone()));
+    let measured_memory = memory.clone();
     let logins_bell = Arc::new(Notify::new());
     let router = crate::rest::router(App {
         store: store.clone(),
@@ -111,16 +116,20 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         trusted_proxies: settings.trusted_proxies.clone(),
         rates: Rates::new(settings.rate_limits),
         metrics_public: settings.metrics_public,
-        render_metrics: Arc::new(move || render.render()),
+        render_metrics: Arc::new(move || {
+            measured_memory.measure();
+            render.render()
+        }),
         redis: neighbour.as_ref().and_then(django::Neighbour::is_redis_up),
     });
     let door = door(settings, store.clone(), tokens, lifecycle.clone());
     let (submit, closing, under_way) = (store.clone(), store.clone(), UnderWay::new());
     let ports = Ports {
+        waiting,
         inboxes: inboxes.clone(),
         directory: routes.clone(),
         gate: Arc::new(door),
-        rest: rest::port(router, control.handle().clone(), under_way.clone(), settings.trusted_proxies.clone()),
+        rest: rest::port(router, control.handle().clone(), under_way.clone(), settings.trusted_proxies.clone(), memory),
         submit: Arc::new(move |write| submit.submit(write)),
         load_follows: follow_lists::port(store.clone(), inboxes.clone(), lists.clone(), control.handle()),
     };

@@ -20,17 +20,19 @@ use tower::ServiceExt;
 use crate::access::client_address::{self, Network, PeerAddr};
 use crate::engine::shard::port::{Promise, Rest, RestBody};
 use crate::rest::error::Error;
-use crate::server::answers::{Answers, Share, holding};
+use crate::server::budget::{Share, holding};
 use crate::server::leftover::Leftover;
+use crate::server::memory::{self, Memory};
 
 /// Bodies below this size are not counted: a connection costs about as much.
 const COUNTED_BYTES_MIN: u64 = 16 * 1024;
 /// Bodies up to this size are handed over whole.
 const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
 /// Pieces of a larger body that may wait for its reader.
-const PIECES_MAX: usize = 2;
-/// What these and the next one take at most.
-const PIPED_BYTES: u64 = 192 * 1024;
+const PIECES_MAX: usize = 1;
+/// What these take at most, with the one that waits for its place, those in the connection's own queue, and what is read ahead
+/// of the file: each is 64 KiB.
+const PIPED_BYTES: u64 = 320 * 1024;
 
 /// Counts the answers that are being made.
 #[derive(Clone)]
@@ -50,20 +52,25 @@ impl UnderWay {
 }
 
 /// The REST API as the shards see it.
-pub(super) fn port(router: axum::Router, control: Handle, under_way: UnderWay, trusted: Vec<Network>) -> Rest {
-    let answers = Answers::default();
+pub(super) fn port(
+    router: axum::Router,
+    control: Handle,
+    under_way: UnderWay,
+    trusted: Vec<Network>,
+    memory: Arc<Memory>,
+) -> Rest {
     Arc::new(move |request: Request<Incoming>, peer| {
         let client = client_address::client(peer, request.headers(), &trusted);
-        let caller = Caller { peer, client: client_address::site(client), answers: answers.clone() };
+        let caller = Caller { peer, client: client_address::site(client), memory: memory.clone() };
         answer(router.clone(), &control, &under_way, request, caller)
     })
 }
 
-/// Who asks, and where their answers are counted.
+/// Who asks, and where what they take is counted.
 struct Caller {
     peer: SocketAddr,
     client: IpAddr,
-    answers: Answers,
+    memory: Arc<Memory>,
 }
 
 fn answer(
@@ -77,10 +84,20 @@ fn answer(
     let counted = Arc::clone(&under_way.0).try_acquire_owned();
     control.spawn(async move {
         let _counted = counted;
+        let is_exempt = memory::is_exempt(request.uri().path());
+        let room = caller.memory.admit(caller.client, &request);
         let (mut request, leftover) = Leftover::of(request);
+        let Ok(taken) = room else {
+            let mut refused = refused().await;
+            leftover.settle(refused.headers_mut()).await;
+            let _ = hand_over.send(refused);
+            return;
+        };
         request.extensions_mut().insert(PeerAddr(caller.peer));
         let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
-        let Some((response, share)) = within_bounds(response, &caller) else {
+        drop(taken);
+        let bounded = if is_exempt { Some((response, None)) } else { within_bounds(response, &caller) };
+        let Some((response, share)) = bounded else {
             let mut refused = refused().await;
             leftover.settle(refused.headers_mut()).await;
             let _ = hand_over.send(refused);
@@ -116,8 +133,11 @@ fn within_bounds(response: Response<Body>, caller: &Caller) -> Option<(Response<
         Some(bytes) => bytes,
         None => length(&response).unwrap_or(PIPED_BYTES).min(PIPED_BYTES),
     };
-    let share = caller.answers.take(caller.client, usize::try_from(bytes).unwrap_or(usize::MAX))?;
-    Some((response, Some(share)))
+    let share = caller.memory.answers.take(caller.client, usize::try_from(bytes).unwrap_or(usize::MAX));
+    if share.is_none() {
+        metrics::counter!("pregon_answers_refused_total").increment(1);
+    }
+    share.map(|share| (response, Some(share)))
 }
 
 fn length(response: &Response<Body>) -> Option<u64> {

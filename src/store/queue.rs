@@ -15,17 +15,20 @@ pub enum Taken {
     Closed,
 }
 
-/// First in, first out, at most `capacity` items.
+/// First in, first out, at most `capacity` items, which carry at most so many bytes.
 #[derive(Debug)]
 pub struct Queue<T> {
     state: Mutex<State<T>>,
     came: Condvar,
     capacity: usize,
+    bytes_max: usize,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    items: VecDeque<T>,
+    /// Each with what it carries.
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
     is_closed: bool,
     /// Threads that sleep in `take`. Waking one is a system call, which is skipped if none sleeps, as is usual under
     /// load.
@@ -33,22 +36,37 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    /// An empty queue.
+    /// An empty queue of items that carry nothing.
     pub fn new(capacity: usize) -> Self {
-        let state = Mutex::new(State { items: VecDeque::new(), is_closed: false, sleepers: 0 });
-        Self { state, came: Condvar::new(), capacity }
+        Self::of_bytes(capacity, 0)
+    }
+
+    /// An empty queue.
+    pub fn of_bytes(capacity: usize, bytes_max: usize) -> Self {
+        let state = Mutex::new(State { items: VecDeque::new(), bytes: 0, is_closed: false, sleepers: 0 });
+        Self { state, came: Condvar::new(), capacity, bytes_max }
+    }
+
+    /// Adds an item that carries nothing.
+    ///
+    /// # Errors
+    /// The item comes back when the queue is full or closed.
+    pub fn push(&self, item: T) -> Result<(), T> {
+        self.push_carrying(item, 0)
     }
 
     /// Adds an item.
     ///
     /// # Errors
     /// The item comes back if the queue is full or closed.
-    pub fn push(&self, item: T) -> Result<(), T> {
+    pub fn push_carrying(&self, item: T, bytes: usize) -> Result<(), T> {
         let mut state = self.lock();
-        if state.is_closed || state.items.len() >= self.capacity {
+        if state.is_closed || state.items.len() >= self.capacity || (bytes > 0 && state.bytes + bytes > self.bytes_max)
+        {
             return Err(item);
         }
-        state.items.push_back(item);
+        state.items.push_back((item, bytes));
+        state.bytes += bytes;
         let is_awaited = state.sleepers > 0;
         drop(state);
         if is_awaited {
@@ -74,7 +92,12 @@ impl<T> Queue<T> {
             state.sleepers -= 1;
         }
         let count = state.items.len().min(most);
-        into.extend(state.items.drain(..count));
+        let mut bytes = 0;
+        into.extend(state.items.drain(..count).map(|(item, carried)| {
+            bytes += carried;
+            item
+        }));
+        state.bytes -= bytes;
         Taken::Some
     }
 
@@ -117,6 +140,16 @@ mod tests {
         assert_eq!(queue.take(&mut items, 9, Duration::ZERO), Taken::Some);
         assert_eq!(items, [1, 2]);
         assert_eq!(queue.take(&mut items, 9, Duration::from_secs(9)), Taken::Closed);
+    }
+
+    #[test]
+    fn a_queue_is_full_of_bytes_before_it_is_full_of_items() {
+        let queue = Queue::of_bytes(10, 100);
+        assert_eq!((queue.push_carrying(1, 60), queue.push_carrying(2, 41)), (Ok(()), Err(2)));
+        assert_eq!((queue.push_carrying(2, 40), queue.push(3)), (Ok(()), Ok(())));
+        let mut items = Vec::new();
+        assert_eq!(queue.take(&mut items, 1, Duration::ZERO), Taken::Some);
+        assert_eq!((queue.push_carrying(4, 61), queue.push_carrying(4, 60)), (Err(4), Ok(())));
     }
 
     #[test]

@@ -101,12 +101,12 @@ pub struct Lane<B: BatchStore> {
 }
 
 impl<B: BatchStore> Lane<B> {
-    /// Starts the thread.
+    /// Starts the thread. The writes that wait for it carry at most so many bytes.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(number: usize, store: B, port: Arc<dyn LanePort>) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::new(limits::LANE_WRITES_MAX));
+    pub fn start(number: usize, bytes_max: usize, store: B, port: Arc<dyn LanePort>) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue::of_bytes(limits::LANE_WRITES_MAX, bytes_max));
         let meters = Meters::new(number);
         let body = Body { queue: Arc::clone(&queue), store, port, meters, is_failing: false };
         let taken = Arc::clone(&queue);
@@ -126,7 +126,8 @@ impl<B: BatchStore> Lane<B> {
     /// # Errors
     /// It comes back when the queue is full or the lane is closing.
     pub fn submit(&self, write: Box<Write>) -> Result<(), Box<Write>> {
-        self.queue.push(Work::Write(write)).map_err(|work| match work {
+        let bytes = write.memory_bytes();
+        self.queue.push_carrying(Work::Write(write), bytes).map_err(|work| match work {
             Work::Write(write) => {
                 shed();
                 write

@@ -1,6 +1,7 @@
 //! Load tests that measure. Anything beside them would affect their latencies and memory, so they run one at a time,
 //! and cargo runs no other test file meanwhile.
 
+mod bounds;
 mod crowd;
 mod fleet;
 mod flood;

@@ -68,6 +68,19 @@ pub enum Action {
 }
 
 impl Action {
+    /// The texts in it, in bytes.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Send(new) => {
+                let NewMessage { content, client_id, attachment, file_url, file_name, .. } = new;
+                let named = [client_id, attachment].into_iter().flatten().map(String::len).sum::<usize>();
+                size_of::<NewMessage>() + content.len() + named + file_url.len() + file_name.len()
+            }
+            Self::Edit { content, .. } => content.len(),
+            _ => 0,
+        }
+    }
+
     /// A name for the log, without any content.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -127,6 +127,27 @@ pub enum Action {
 }
 
 impl Action {
+    /// The texts in it, in bytes.
+    pub fn text_bytes(&self) -> usize {
+        let all =
+            |texts: &[&Option<String>]| texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum::<usize>();
+        match self {
+            Self::Publish { new, .. } => {
+                let NewPost { content, images, video, thumbnail, podcast_url, streaming_url, .. } = &**new;
+                let texts = [content, images, podcast_url, streaming_url].map(String::len);
+                size_of::<NewPost>() + texts.into_iter().sum::<usize>() + all(&[video, thumbnail])
+            }
+            Self::EditPost { patch, .. } => {
+                let PostPatch { content, images, video, thumbnail, podcast_url, streaming_url, .. } = &**patch;
+                size_of::<PostPatch>() + all(&[content, images, video, thumbnail, podcast_url, streaming_url])
+            }
+            Self::Comment(NewComment { content, image, .. }) => content.len() + all(&[image]),
+            Self::EditComment { content, .. } => content.len(),
+            Self::Share { message, .. } => message.len(),
+            _ => 0,
+        }
+    }
+
     /// The topic that orders this write of `actor`.
     pub fn topic(&self, actor: UserId) -> Topic {
         match self {

@@ -136,8 +136,7 @@ impl Inbox {
     }
 
     /// Bytes of frames that wait.
-    #[cfg(test)]
-    pub(super) fn waiting_bytes(&self) -> usize {
+    pub fn waiting_bytes(&self) -> usize {
         self.bytes.load(Ordering::SeqCst)
     }
 

@@ -37,6 +37,7 @@ impl Core {
         self.announce_gone(now);
         self.look_at_debtors(sockets);
         self.drain_some(now);
+        self.ports.waiting.tell(self.id, self.arena.memory_bytes());
         self.stats.report(&Levels {
             sessions: self.live,
             kinds: self.kinds,

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -372,11 +373,33 @@ pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync
 /// Asks for [`ToShard::Follows`] for a user's feed on a shard. Never blocks; false: too many wait, nothing will come.
 pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) -> bool + Send + Sync>;
 
+/// What waits for the sessions of each shard, in chunks and debts, in bytes. Told at each tick.
+#[derive(Debug)]
+pub struct Waiting(Box<[AtomicUsize]>);
+
+impl Waiting {
+    /// Nothing, on so many shards.
+    pub fn of_shards(shards: usize) -> Self {
+        Self((0..shards).map(|_| AtomicUsize::new(0)).collect())
+    }
+
+    pub(super) fn tell(&self, shard: ShardId, bytes: usize) {
+        self.0[shard.index()].store(bytes, Ordering::Relaxed);
+    }
+
+    /// On all shards together.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+    }
+}
+
 /// All that a shard asks of the rest of the server.
 #[derive(Clone)]
 pub struct Ports {
     /// Every shard's inbox, by number; a shard finds its own there, too.
     pub inboxes: Arc<[Arc<Inbox>]>,
+    /// Where each says what waits on it.
+    pub waiting: Arc<Waiting>,
     /// Who listens where.
     pub directory: Arc<dyn Directory>,
     /// Who may come in.

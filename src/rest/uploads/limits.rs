@@ -44,6 +44,7 @@ impl Turns {
         if taken.values().map(VecDeque::len).sum::<usize>() >= limits::UPLOADS_MAX {
             let most = taken.values_mut().max_by_key(|uploads| uploads.len());
             let oldest = most.filter(|most| most.len() > own + 1).and_then(VecDeque::pop_front);
+            metrics::counter!("pregon_shed_total", "what" => "upload").increment(1);
             let oldest = oldest.ok_or_else(|| {
                 telemetry::limit_hit("uploads", user);
                 Error::Unavailable

@@ -50,7 +50,7 @@ impl MysqlStore {
         migrate::require(&mut view, &link).await?;
         let lane = |number| {
             let lane = lane::new(Arc::clone(&shared), Number { lane: number, of: lanes })?;
-            Lane::start(number, lane, Arc::clone(&port))
+            Lane::start(number, limits::memory::lane_bytes(lanes), lane, Arc::clone(&port))
                 .map_err(|error| StoreError::Unavailable(format!("cannot start the thread of a write lane: {error}")))
         };
         let lanes = (0..lanes).map(lane).collect::<Result<Vec<_>, _>>()?;

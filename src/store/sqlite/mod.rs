@@ -102,7 +102,7 @@ impl SqliteStore {
         let readers = Readers::start(&path, "reader", readers, limits::READS_WAITING_MAX)?;
         let searches = Readers::start(&path, "search", 1, limits::SEARCHES_WAITING_MAX)?;
         let checkpointer = Checkpointer::start(&path, wal)?;
-        let lane = Lane::start(0, lane, port)
+        let lane = Lane::start(0, limits::memory::lane_bytes(1), lane, port)
             .map_err(|error| StoreError::Unavailable(format!("cannot start the thread of the write lane: {error}")))?;
         let threads = Arc::new(Threads { lane, readers, searches, checkpointer });
         Ok(Arc::new(Self { threads, caches, clock, shown_reactions }))

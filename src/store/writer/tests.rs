@@ -126,7 +126,9 @@ fn write(answer: AnswerTo) -> Box<Write> {
 fn meet(fates: &[Fate]) -> (Vec<String>, Vec<String>) {
     let shared = Arc::new(Mutex::new(Shared { fates: fates.iter().copied().collect(), ..Shared::default() }));
     let (reports, reported) = mpsc::channel();
-    let lane = Lane::start(0, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports.clone()))).unwrap();
+    let lane =
+        Lane::start(0, limits::memory::LANES_BYTES_MIN, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports.clone())))
+            .unwrap();
     let answer = reports.clone();
     let told = move |outcome: Outcome| match outcome {
         Outcome::Committed(event) => answer.send(format!("answer {}", event.cursor.seq)).unwrap(),
@@ -144,7 +146,7 @@ fn meet(fates: &[Fate]) -> (Vec<String>, Vec<String>) {
 fn a_lane_that_panics_outside_its_transactions_takes_nothing_more_and_says_so() {
     let shared = Arc::new(Mutex::new(Shared { fates: [Fate::PanicOnResolve].into(), ..Shared::default() }));
     let (reports, _reported) = mpsc::channel();
-    let lane = Lane::start(77, Fake(shared, 0), Arc::new(Port(reports))).unwrap();
+    let lane = Lane::start(77, limits::memory::LANES_BYTES_MIN, Fake(shared, 0), Arc::new(Port(reports))).unwrap();
     let (answer, answered) = mpsc::channel();
     let told = move |outcome: Outcome| answer.send(outcome).unwrap();
     lane.submit(write(AnswerTo::Caller(Box::new(told)))).unwrap();
@@ -194,7 +196,8 @@ fn a_lost_commit_that_was_not_written_is_tried_again() {
 fn a_panic_refuses_the_batch_and_the_lane_goes_on() {
     let shared = Arc::new(Mutex::new(Shared { fates: [Fate::Panic].into(), ..Shared::default() }));
     let (reports, reported) = mpsc::channel();
-    let lane = Lane::start(0, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports))).unwrap();
+    let lane =
+        Lane::start(0, limits::memory::LANES_BYTES_MIN, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports))).unwrap();
     let session = |index| AnswerTo::Session(SessionKey { shard: ShardId(0), index, generation: 0 });
     lane.submit(write(session(1))).unwrap();
     assert_eq!(reported.recv().unwrap(), "session 1 Refused(Unavailable)");
@@ -211,7 +214,8 @@ fn a_panic_refuses_the_batch_and_the_lane_goes_on() {
 fn jobs_run_in_their_place_and_a_panicking_one_harms_nobody() {
     let shared = Arc::new(Mutex::new(Shared::default()));
     let (reports, _reported) = mpsc::channel();
-    let lane = Lane::start(0, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports))).unwrap();
+    let lane =
+        Lane::start(0, limits::memory::LANES_BYTES_MIN, Fake(Arc::clone(&shared), 0), Arc::new(Port(reports))).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     lane.submit(write(AnswerTo::Caller(Box::new(|_| {})))).unwrap();
     let seen = runtime.block_on(lane.run(|fake| Ok(fake.1)));

@@ -15,7 +15,7 @@ use crate::engine::net::send::Io;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{
-    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, ToShard, Verdict, Wanted,
+    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, ToShard, Verdict, Waiting, Wanted,
 };
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
@@ -47,6 +47,7 @@ impl Gate for Alone {
 
 fn shared() -> Shared {
     let ports = Ports {
+        waiting: Arc::new(Waiting::of_shards(1)),
         inboxes: Arc::from([Arc::new(Inbox::default())]),
         directory: Arc::new(Alone),
         gate: Arc::new(Alone),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::write::Write;
-use crate::engine::shard::port::{Directory, Gate, Handshake, Inbox, Ports, ShardSet, Verdict};
+use crate::engine::shard::port::{Directory, Gate, Handshake, Inbox, Ports, ShardSet, Verdict, Waiting};
 use crate::engine::topics::feeds::FeedKey;
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{ShardId, Topic, UserId};
@@ -110,6 +110,7 @@ impl Gate for Open {
 pub(super) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Routes>, asked: &Arc<Asked>) -> Ports {
     let (lanes, loader) = (asked.clone(), asked.clone());
     Ports {
+        waiting: Arc::new(Waiting::of_shards(inboxes.len())),
         inboxes,
         directory: routes,
         gate: Arc::new(Open),

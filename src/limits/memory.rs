@@ -1,0 +1,186 @@
+//! The one sum: what may wait in the memory of this process, in all its queues and tables together.
+//!
+//! Each part has its own bound, which holds at every moment, and a policy when it is reached. So the sum is known before the
+//! first client comes. Not in it is what the process needs with nobody there, what an idle session costs
+//! (docs/performance.md), what the kernel holds for sockets, and SQLite's caches.
+
+use super::{
+    ANSWERS_BYTES_MAX, BODY_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX,
+    INBOX_MESSAGES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX, SHARD_WAITING_BYTES_MIN,
+    UPLOADS_MAX, WAITING_BYTES_MAX,
+};
+
+/// Memory of requests with their bodies, until they are answered. Full: 503 with Retry-After.
+pub const REQUESTS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// One client (an IPv4 address, an IPv6 /48) may have this part of what is still free: a quarter.
+pub const REQUESTS_CLIENT_PART: usize = 4;
+/// A request's part of it, beside its body's.
+pub const REQUEST_BYTES: usize = 16 * 1024;
+/// A JSON or form body takes so many times as much as its length when it is read into values, at most.
+pub const BODY_MEMORY_FACTOR: usize = 20;
+/// Values in a JSON body, or fields of a form: each takes some hundred bytes, however short it is written.
+pub const BODY_VALUES_MAX: usize = 8 * 1024;
+/// A form with files: its texts, the head of the part that is read, and the pieces on their way.
+pub const FORM_BYTES: usize = 1024 * 1024;
+/// What one part of a form with files costs of its texts, beside its name and its value.
+pub const FORM_PART_BYTES: usize = 64;
+/// An upload on its way to the disk: what waits for it, and the buffer before it.
+pub const UPLOAD_BUFFER_BYTES: usize = 1024 * 1024;
+/// What the writes that wait carry, over all lanes, each of which has its share. Full: as with the number.
+pub const LANES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A lane's share at least, however many there are.
+pub const LANES_BYTES_MIN: usize = 4 * 1024 * 1024;
+const _: () = assert!(BODY_BYTES_MAX + BODY_VALUES_MAX * 600 <= BODY_BYTES_MAX * (BODY_MEMORY_FACTOR + 1));
+const _: () =
+    assert!(BODY_BYTES_MAX * BODY_MEMORY_FACTOR * 8 <= REQUESTS_BYTES_MAX, "a few long bodies leave room for others");
+const _: () = assert!(BODY_BYTES_MAX / FORM_PART_BYTES * 200 + PART_HEAD_BYTES_MAX < FORM_BYTES);
+
+/// A message between threads, beside what it carries.
+const MESSAGE_BYTES: usize = 160;
+
+/// What of the settings moves the sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// `PREGON_SHARDS`.
+    pub shards: usize,
+    /// `PREGON_WRITE_LANES`.
+    pub lanes: usize,
+}
+
+/// One of those that are added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Its name in metrics.
+    pub name: &'static str,
+    /// The most that it has.
+    pub bytes: usize,
+    /// What it is, and what happens when it is full.
+    pub policy: &'static str,
+}
+
+/// How many parts there are.
+pub const PARTS: usize = 8;
+
+/// A shard's share of what waits for sessions.
+pub const fn shard_waiting_bytes(shards: usize) -> usize {
+    at_least(WAITING_BYTES_MAX / at_least(shards, 1), SHARD_WAITING_BYTES_MIN)
+}
+
+/// A lane's share of what writes carry.
+pub const fn lane_bytes(lanes: usize) -> usize {
+    at_least(LANES_BYTES_MAX / at_least(lanes, 1), LANES_BYTES_MIN)
+}
+
+const fn at_least(number: usize, least: usize) -> usize {
+    if number < least { least } else { number }
+}
+
+/// All parts.
+pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
+    let Sizes { shards, lanes } = sizes;
+    [
+        Part {
+            name: "sessions",
+            bytes: shards * shard_waiting_bytes(shards),
+            policy: "frames that wait for sessions, in chunks and debts. Full: the largest debtors go (4008), then new sockets (1013), then REST (503)",
+        },
+        Part {
+            name: "inboxes",
+            bytes: shards * (INBOX_BYTES_MAX + INBOX_MESSAGES_MAX * MESSAGE_BYTES),
+            policy: "what shards are told. Full: lanes wait, shards stop reading",
+        },
+        Part {
+            name: "overflow",
+            bytes: shards * (OVERFLOW_BYTES_MAX + OVERFLOW_MESSAGES_MAX * MESSAGE_BYTES),
+            policy: "what shards tell full inboxes. Full: typing, presence and signals between shards are dropped, new sockets go (1013)",
+        },
+        Part {
+            name: "feeds",
+            bytes: FEED_RECENT_BYTES_MAX + FEED_LISTS_BYTES_MAX,
+            policy: "posts kept for feeds that are loading, and lists of authors. Full: those that began first come again (1013); the oldest lists are forgotten",
+        },
+        Part {
+            name: "lanes",
+            // What is taken out for a batch makes room in the queue.
+            bytes: 2 * lanes * lane_bytes(lanes),
+            policy: "writes that wait for the database, and those of a batch. Full: an error frame, or 503",
+        },
+        Part {
+            name: "requests",
+            bytes: REQUESTS_BYTES_MAX,
+            policy: "REST requests with their bodies, forms too, until they are answered. Full: 503",
+        },
+        Part {
+            name: "uploads",
+            bytes: UPLOADS_MAX * UPLOAD_BUFFER_BYTES,
+            policy: "files on their way to the disk. Full: whoever has most gives way, else 503",
+        },
+        Part {
+            name: "answers",
+            bytes: ANSWERS_BYTES_MAX,
+            policy: "answers of 16 KiB and more that wait for their readers. Full: 503",
+        },
+    ]
+}
+
+/// All parts together.
+pub const fn sum(sizes: Sizes) -> usize {
+    let (parts, mut sum, mut place) = (parts(sizes), 0, 0);
+    while place < PARTS {
+        sum += parts[place].bytes;
+        place += 1;
+    }
+    sum
+}
+
+/// With what else a server needs, a small machine of one GiB has room for it.
+const _: () = assert!(sum(Sizes { shards: 2, lanes: 1 }) <= 800 * 1024 * 1024);
+
+/// The table of docs/operations.md.
+pub fn documentation() -> String {
+    const MIB: usize = 1024 * 1024;
+    let examples = [Sizes { shards: 2, lanes: 1 }, Sizes { shards: 8, lanes: 4 }];
+    let columns = examples.map(|Sizes { shards, lanes }| format!("{shards} shards, lanes: {lanes}")).join(" | ");
+    let mut table = format!("| part | {columns} | |\n| --- | ---: | ---: | --- |\n");
+    let mebibytes = |bytes: usize| format!("{} MiB", bytes.div_ceil(MIB));
+    let [one, other] = examples.map(parts);
+    for (one, other) in one.iter().zip(&other) {
+        let (name, policy) = (one.name, one.policy);
+        table += &format!("| `{name}` | {} | {} | {policy} |\n", mebibytes(one.bytes), mebibytes(other.bytes));
+    }
+    let [one, other] = examples.map(|sizes| mebibytes(sum(sizes)));
+    table + &format!("| together | {one} | {other} | |\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_the_sum() {
+        const BEGIN: &str = "limits::memory::tests::the_documentation_has_the_sum -->\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (listed, after) = rest.split_once("<!-- /memory -->").unwrap();
+        let right = format!("\n{}\n", documentation());
+        if listed != right && std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, format!("{before}{BEGIN}{right}<!-- /memory -->{after}")).unwrap();
+            return;
+        }
+        assert!(listed == right, "run: UPDATE_DOCS=1 cargo test --lib the_documentation_has_the_sum");
+    }
+
+    #[test]
+    fn the_sum_grows_by_known_steps() {
+        let sum = |shards, lanes| sum(Sizes { shards, lanes });
+        let inboxes =
+            INBOX_BYTES_MAX + OVERFLOW_BYTES_MAX + (INBOX_MESSAGES_MAX + OVERFLOW_MESSAGES_MAX) * MESSAGE_BYTES;
+        assert_eq!(sum(2, 1) - sum(1, 1), inboxes, "shards share what waits for sessions");
+        assert_eq!(sum(64, 1) - sum(63, 1), inboxes + SHARD_WAITING_BYTES_MIN, "but each has some");
+        assert_eq!(sum(1, 4), sum(1, 1), "so do lanes");
+        assert_eq!(sum(1, 32) - sum(1, 31), 2 * LANES_BYTES_MIN);
+    }
+}
