@@ -1,6 +1,9 @@
 //! Every bound of the server, with the relations between bounds asserted when it is compiled.
 
+mod events;
 pub mod frames;
+
+pub use self::events::*;
 
 use std::time::Duration;
 

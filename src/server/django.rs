@@ -16,7 +16,7 @@ use crate::django::groups_needed::{Changes, group_of};
 use crate::django::listener::{Ears, Link, Listener};
 use crate::django::tail::{self, Tail};
 use crate::engine::shard::port::Directory;
-use crate::fanout::publish::Fanout;
+use crate::fanout::publisher::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::Topic;
 use crate::limits::BESIDE_SWEEP;

@@ -41,7 +41,7 @@ use crate::engine::net::{affinity, listener};
 use crate::engine::shard::port::{Inbox, Ports, ShardSet, ToShard};
 use crate::engine::shard::{self, Plan};
 use crate::fanout::follow_lists;
-use crate::fanout::publish::Fanout;
+use crate::fanout::publisher::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::{RoomId, SessionKey, ShardId, UserId};
 use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
@@ -54,7 +54,7 @@ use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{Chats, Housekeeping, LanePort, Store};
+use crate::store::{Chats, Housekeeping, LanePort, Store, Told};
 use crate::telemetry::Registry;
 use crate::telemetry::alarm;
 
@@ -79,16 +79,18 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
     let presenter = Arc::new(Presenter::new(&settings.media_base(bound), settings.mask_contacts));
-    let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
+    // As many publishers as lanes: what one lane tells after another's COMMIT, some publisher is free for.
+    let (updates, publishers) = (settings.post_updates, settings.write_lanes);
+    let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), updates, publishers));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let litter = Arc::new(Litter::default());
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone(), litter: litter.clone() };
     let _served_here = settings.database.file().map(one_server::lock).transpose()?;
     let (store, rows) = open_store(settings, &control, Arc::new(port))?;
     let neighbour = control.block_on(django::find(settings, rows))?;
-    let bursts = fanout
+    let publishers = fanout
         .start(post_reread::port(store.clone(), fanout.clone(), control.handle()))
-        .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
+        .context("no thread for what is told: raise the limit on processes (ulimit -u)")?;
     let media = Arc::new(open_media(settings, litter)?);
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
@@ -141,7 +143,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     let stopped = control.block_on(stop::stop(stops, &lifecycle, &inboxes, settings.drain, shards, &under_way));
-    end(stopped, control, beside, &fanout, bursts, &*closing)
+    end(stopped, control, beside, &fanout, publishers, &*closing)
 }
 
 /// What looks again and again at what others may have changed.
@@ -177,7 +179,7 @@ fn end(
     control: Runtime,
     beside: Option<django::Work>,
     fanout: &Fanout,
-    bursts: JoinHandle<()>,
+    publishers: Vec<JoinHandle<()>>,
     store: &dyn Housekeeping,
 ) -> anyhow::Result<()> {
     if stopped.is_err() {
@@ -187,9 +189,9 @@ fn end(
     if let Some(beside) = beside {
         control.block_on(beside.stop());
     }
-    fanout.stop();
-    drop(bursts.join());
+    fanout.quiet();
     control.block_on(store.close());
+    fanout.stop(publishers);
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())
@@ -266,14 +268,22 @@ struct LaneToFanout {
 }
 
 impl LanePort for LaneToFanout {
-    fn committed(&self, events: &[Arc<Committed>]) {
-        self.lists.committed(events);
-        self.fanout.publish(events);
-        for event in events {
+    fn place(&self, events: &[Arc<Committed>]) {
+        self.fanout.place(events);
+    }
+
+    fn give_back(&self, events: &[Arc<Committed>]) {
+        self.fanout.give_back(events);
+    }
+
+    fn committed(&self, events: Vec<Arc<Committed>>, told: Told) {
+        self.lists.committed(&events);
+        for event in &events {
             if let Some(ChatEvent::Deleted { message, .. }) = event.chat() {
                 self.litter.leave_of(*message);
             }
         }
+        self.fanout.tell(events, told);
     }
 
     fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::store::rules;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
-use crate::store::writer::Batch;
+use crate::store::writer::{Batch, TakePlaces};
 
 /// The last place taken in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,7 @@ pub async fn run<D: LaneSql>(
     twins: &mut Twins,
     writes: &[Write],
     with_savepoints: bool,
+    places: &mut TakePlaces<'_>,
 ) -> Result<Batch, Failure<D::Error>> {
     let rows = &mut rows;
     let alone =
@@ -81,6 +82,9 @@ pub async fn run<D: LaneSql>(
         if with_savepoints { one_by_one(rows, twins, writes).await } else { together(rows, twins, writes).await };
     let done = done.map_err(alone)?;
     rows.finish().await.map_err(alone)?;
+    if D::DIALECT.has_many_writers() {
+        places(&done.events);
+    }
     match rows.view.driver.commit().await {
         Ok(()) => Ok(done),
         Err(error) if rows.view.driver.may_be_committed(&error) => Err(Failure::Unknown(done, error)),

@@ -15,7 +15,7 @@ pub mod sqlite;
 mod subjects;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::subjects::{
     Accounts, Chats, Credentials, FileTable, Housekeeping, NamedFiles, NewRoomError, Notifications, PasswordChange,
@@ -26,12 +26,41 @@ use crate::domain::event::Committed;
 use crate::domain::write::Outcome;
 use crate::ids::SessionKey;
 
-/// What a lane calls after a batch is safe on disk, and for writes that were refused. `server` joins it to the fan-out.
-///
-/// Both calls may block for as long as a shard's inbox is full: that is the lane's back-pressure.
+/// Runs what must follow once a batch's events are told: at its drop, whatever happened before.
+pub struct Told(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Told {
+    /// `then` follows.
+    pub fn new(then: impl FnOnce() + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(then))))
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            then();
+        }
+    }
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
+}
+
+/// What a lane calls before and after a batch is safe on disk, and for writes that were refused. `server` joins it to the
+/// fan-out.
 pub trait LanePort: Send + Sync + 'static {
-    /// Events of one batch, each topic's in its order. Called before the callers of the batch get their answers.
-    fn committed(&self, events: &[Arc<Committed>]);
+    /// These events are about to be committed, and the lane holds the locks of their topics: whoever commits in one of them
+    /// later is told of later. Called where several lanes write. Must not block: others wait for the locks.
+    fn place(&self, _events: &[Arc<Committed>]) {}
+    /// Events that were [placed](Self::place) were not committed.
+    fn give_back(&self, _events: &[Arc<Committed>]) {}
+    /// Events of one batch, each topic's in its order. The callers of the batch get their answers when `told` is dropped,
+    /// and the lane hands over no other batch before. May block: that is the lane's back-pressure.
+    fn committed(&self, events: Vec<Arc<Committed>>, told: Told);
     /// A session's write that produced no event: refused, or a repetition of a `client_id`. The sender's own name for it
     /// comes along.
     fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome);

@@ -60,7 +60,7 @@ fn a_batch_is_found_by_its_places_when_commit_gave_no_answer() {
     let (room, actor) = (seeded.rooms[0].0, seeded.users[0].0);
     let (caches, wal) = (Arc::new(Caches::default()), Arc::new(Wal::default()));
     let mut lane = open(path, caches, Arc::new(Timestamp::now), wal, 0).unwrap();
-    let written = lane.commit(&[send(room, actor), send(room, actor)]).unwrap();
+    let written = lane.commit(&[send(room, actor), send(room, actor)], &mut |_| {}).unwrap();
     assert_eq!(written.events.len(), 2);
     // What is left of a long mark_as_read is part of the batch.
     let at = Timestamp::now();
@@ -73,7 +73,8 @@ fn a_batch_is_found_by_its_places_when_commit_gave_no_answer() {
     // The same places, taken by a batch that was rolled back, belong to other events.
     let mut lost = Batch::default();
     for event in &written.events {
-        let Outcome::Committed(other) = lane.commit(&[send(room, actor)]).unwrap().outcomes.remove(0) else {
+        let Outcome::Committed(other) = lane.commit(&[send(room, actor)], &mut |_| {}).unwrap().outcomes.remove(0)
+        else {
             panic!("not committed")
         };
         let Committed { topic, at, .. } = *other;
