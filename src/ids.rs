@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -164,6 +165,48 @@ impl fmt::Display for Topic {
         }
     }
 }
+
+impl FromStr for Topic {
+    type Err = NotATopic;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, NotATopic> {
+        let (kind, id) = text.split_once(':').filter(|(_, id)| id.len() == 32).ok_or(NotATopic)?;
+        let id = Uuid::try_parse(id).map_err(|_| NotATopic)?;
+        match kind {
+            "room" => Ok(Self::Room(RoomId(id))),
+            "post" => Ok(Self::Post(PostId(id))),
+            "author" => Ok(Self::Author(UserId(id))),
+            "feed" => Ok(Self::Feed(UserId(id))),
+            "notify" => Ok(Self::Notifications(UserId(id))),
+            _ => Err(NotATopic),
+        }
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Topic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A text that names no topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotATopic;
+
+impl fmt::Display for NotATopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a topic: kind, colon, 32 hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NotATopic {}
 
 #[cfg(test)]
 mod tests {

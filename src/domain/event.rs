@@ -1,12 +1,14 @@
 //! A durable event after its commit: what happened, and its place in its topic's order.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::feed::event::FeedEvent;
 use crate::ids::{EventId, SessionKey, Topic};
 
 /// A place in a topic's order. Epochs grow when a log starts anew; sequences have no holes within one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cursor {
     /// Which log.
     pub epoch: u32,

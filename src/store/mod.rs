@@ -18,8 +18,8 @@ mod writer;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::subjects::{
-    Accounts, Chats, Credentials, FileTable, Housekeeping, NamedFiles, NewRoomError, Notifications, PasswordChange,
-    People, Posts, RegisterError, Writes,
+    Accounts, Chats, Credentials, Events, EventsAfter, FileTable, Housekeeping, NamedFiles, NewRoomError,
+    Notifications, PasswordChange, People, Posts, RegisterError, Writes,
 };
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
@@ -130,6 +130,6 @@ impl std::fmt::Display for StoreError {
 impl std::error::Error for StoreError {}
 
 /// Reads and writes, by subject. Reads never block the caller's thread; writes go through the lanes.
-pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Housekeeping {}
+pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Events + Housekeeping {}
 
-impl<S: Writes + Accounts + Chats + Posts + People + Notifications + Housekeeping> Store for S {}
+impl<S: Writes + Accounts + Chats + Posts + People + Notifications + Events + Housekeeping> Store for S {}

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::domain::chat::write::Transport;
 use crate::domain::event::Committed;
+use crate::domain::event_record::EventRecord;
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::batch::UnreadRest;
@@ -54,7 +55,8 @@ pub async fn insert_message<D: LaneSql>(driver: &mut D, message: &Message) -> Re
 
 /// A new event.
 pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transport: Transport) -> Result<(), D::Error> {
-    let LogLine { kind, subject, user, detail } = LogLine::of(&event.event);
+    let record = EventRecord::of(event, transport);
+    let LogLine { kind, subject, detail } = LogLine::of(&record);
     let values: [&dyn ToColumn; 10] = [
         &event.topic.to_string(),
         &event.cursor.epoch,
@@ -63,7 +65,7 @@ pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transpo
         &kind,
         &transport.as_str(),
         &subject.map(Id),
-        &user,
+        &record.user,
         &detail,
         &event.at.0,
     ];
