@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rand::Rng;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
@@ -25,6 +26,12 @@ macro_rules! uuid_ids {
             /// 32 lower-case hexadecimal digits without hyphens: the form of `char(32)` columns.
             pub fn hex(self) -> String {
                 self.0.simple().to_string()
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
             }
         }
 
@@ -73,6 +80,35 @@ uuid_ids! {
     EventId
     /// A login with all tokens that were renewed from its own: its first 48 bits say in which millisecond it began.
     FamilyId
+}
+
+/// Where the ids of new rows come from: given to those who decide, as the time is.
+pub trait IdSource: Send + Sync + 'static {
+    /// Time-ordered, and never given before.
+    fn uuid(&self) -> Uuid;
+    /// A number below `bound` that nobody can foretell.
+    fn below(&self, bound: usize) -> usize;
+}
+
+impl dyn IdSource {
+    /// A new id of any kind.
+    pub fn fresh<T: From<Uuid>>(&self) -> T {
+        T::from(self.uuid())
+    }
+}
+
+/// Ids as the system's clock and its chance make them (UUIDv7, RFC 9562 §5.7).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemIds;
+
+impl IdSource for SystemIds {
+    fn uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn below(&self, bound: usize) -> usize {
+        rand::rng().random_range(0..bound)
+    }
 }
 
 impl FamilyId {

@@ -5,9 +5,11 @@
 //! happens costs nothing when it does not.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::domain::chat::twin::Twins;
+use crate::domain::event::Committed;
 use crate::domain::write::{Intent, Outcome, Refusal, Write};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
@@ -83,6 +85,9 @@ pub async fn run<D: LaneSql>(
     let done = done.map_err(alone)?;
     rows.finish().await.map_err(alone)?;
     if D::DIALECT.has_many_writers() {
+        // What is foretold is locked before the batch begins, in one order; nothing else may be.
+        let is_foretold = |event: &Arc<Committed>| topics.contains(&event.topic) || rules::is_of_the_gone(event);
+        debug_assert!(done.events.iter().all(is_foretold), "{:?}", done.events);
         places(&done.events);
     }
     match rows.view.driver.commit().await {

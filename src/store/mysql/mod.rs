@@ -26,7 +26,7 @@ pub use self::store::MysqlStore;
 use self::connection::MysqlError;
 use self::driver::{Driver, View};
 use crate::clock::{Timestamp, Zone};
-use crate::ids::UserId;
+use crate::ids::{IdSource, SystemIds, UserId};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::sql::people;
@@ -45,6 +45,8 @@ pub struct MysqlOptions {
     pub zone: Zone,
     /// What the time is.
     pub clock: Clock,
+    /// Where the ids of new rows come from.
+    pub ids: Arc<dyn IdSource>,
     /// Reactions that a post shows, the newest.
     pub shown_reactions: u32,
 }
@@ -58,6 +60,7 @@ impl MysqlOptions {
             connections: limits::DIRECT_CONNECTIONS,
             zone: Zone::Utc,
             clock: Arc::new(Timestamp::now),
+            ids: Arc::new(SystemIds),
             shown_reactions: limits::POST_REACTIONS_SHOWN,
         }
     }
@@ -69,14 +72,15 @@ struct Shared {
     caches: Caches,
     zone: Zone,
     clock: Clock,
+    ids: Arc<dyn IdSource>,
     shown_reactions: u32,
 }
 
 impl Shared {
     /// For one who works alone: migrations, seeds.
     fn alone(link: Link) -> Self {
-        let MysqlOptions { link, clock, shown_reactions, .. } = MysqlOptions::new(link);
-        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
+        let MysqlOptions { link, clock, ids, shown_reactions, .. } = MysqlOptions::new(link);
+        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, ids, shown_reactions }
     }
 
     /// A new connection.
@@ -90,8 +94,8 @@ impl Shared {
     }
 
     fn view<'a>(&'a self, driver: &'a mut Driver, now: Timestamp) -> View<'a> {
-        let Self { caches, shown_reactions, .. } = self;
-        View { driver, caches, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
+        let Self { caches, ids, shown_reactions, .. } = self;
+        View { driver, caches, now, ids: &**ids, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
     }
 }
 

@@ -169,7 +169,8 @@ pub async fn insert_unread<D: LaneSql>(
 ) -> Result<Vec<(MessageId, Timestamp)>, D::Error> {
     let unread = newest_unread(view, rest).await?;
     for (message, _) in &unread {
-        view.driver.insert(Table::Reads, &[&Id::fresh(), &rest.at, message, &rest.user]).await?;
+        let id: Id = view.ids.fresh();
+        view.driver.insert(Table::Reads, &[&id, &rest.at, message, &rest.user]).await?;
     }
     Ok(unread)
 }
