@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use serde::{Serialize, Serializer};
 
 pub use json::{JsonTime, JsonTimes};
 pub use zone::{UnknownZone, Zone};
@@ -44,19 +43,6 @@ impl Timestamp {
     /// Reads [`Self::database_text`], with or without a fraction, with a blank or a `T` between.
     pub fn from_database_text(text: &str) -> Option<Self> {
         Self::parse(text, "%Y-%m-%d %H:%M:%S%.f").or_else(|| Self::parse(text, "%Y-%m-%dT%H:%M:%S%.f"))
-    }
-
-    /// Reads a time a client sent: RFC 3339 with any offset, or naive and then of the zone in which times are shown.
-    pub fn from_client_text(text: &str) -> Option<Self> {
-        match DateTime::parse_from_rfc3339(text) {
-            Ok(moment) => Some(Self(moment.timestamp_micros())),
-            Err(_) => Self::from_database_text(text).map(|wall| JsonTimes::current().moment(wall)),
-        }
-    }
-
-    /// As this process shows times to clients.
-    pub fn json(self) -> JsonTime {
-        JsonTimes::current().text(self)
     }
 
     /// RFC 3339 in UTC with six digits and `Z`. Two of these are in every message, so no format string is read for them.
@@ -150,12 +136,6 @@ impl fmt::Display for Timestamp {
     }
 }
 
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.json().as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,8 +146,8 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-02-01T10:30:00.000000Z");
         assert_eq!(moment.database_text(), "2026-02-01 10:30:00.000000");
         assert_eq!(Timestamp::from_database_text("2026-02-01 10:30:00"), Some(moment));
-        assert_eq!(Timestamp::from_client_text("2026-02-01T05:30:00-05:00"), Some(moment));
-        assert_eq!(Timestamp::from_client_text("yesterday"), None);
+        assert_eq!(JsonTimes::Utc.read("2026-02-01T05:30:00-05:00"), Some(moment));
+        assert_eq!(JsonTimes::Utc.read("yesterday"), None);
     }
 
     /// The plain twin: chrono's formatter.

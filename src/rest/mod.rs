@@ -42,6 +42,7 @@ use crate::limits;
 use crate::protocol::v0::object::Presenter;
 use crate::rest::assets::Assets;
 use crate::rest::error::Error;
+use crate::rest::posts::post::EditTurns;
 use crate::rest::site::Site;
 use crate::rest::uploads::upload::MediaDir;
 use crate::store::Store;
@@ -72,6 +73,8 @@ pub struct App {
     pub trusted_proxies: Vec<Network>,
     /// How often one may.
     pub rates: Rates,
+    /// Edits of one post, one after the other.
+    pub edit_turns: EditTurns,
     /// May everybody read `/metrics`?
     pub metrics_public: bool,
     /// Prometheus' text.

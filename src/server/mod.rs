@@ -48,6 +48,7 @@ use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_RO
 use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
 use crate::rest::assets::Assets;
+use crate::rest::posts::post::EditTurns;
 use crate::rest::uploads::orphans::{self, Litter};
 use crate::rest::uploads::upload::MediaDir;
 use crate::server::rest::UnderWay;
@@ -67,7 +68,6 @@ const CONTROL_THREADS: usize = 2;
 /// What keeps it from starting, in one sentence.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     raise_file_limit();
-    settings.json_times.choose();
     let prometheus = crate::telemetry::install();
     metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
     let listeners = bind(&settings.listen, settings.shards)?;
@@ -78,7 +78,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let stops = stop::Stops::listen(&control)?;
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
-    let presenter = Arc::new(Presenter::new(&settings.media_base(bound), settings.mask_contacts));
+    let presenter = Presenter::new(&settings.media_base(bound), settings.mask_contacts);
+    let presenter = Arc::new(presenter.with_times(settings.json_times));
     // As many publishers as lanes: what one lane tells after another's COMMIT, some publisher is free for.
     let (updates, publishers) = (settings.post_updates, settings.write_lanes);
     let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), updates, publishers));
@@ -108,6 +109,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
         rates: Rates::new(settings.rate_limits),
+        edit_turns: EditTurns::default(),
         metrics_public: settings.metrics_public,
         render_metrics: Arc::new(move || render.render()),
         redis: neighbour.as_ref().and_then(django::Neighbour::is_redis_up),
