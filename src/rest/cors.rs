@@ -15,6 +15,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
+/// Of our own, since `tower_http`'s layer answers every OPTIONS, and names methods and headers to pages that are refused, too.
 /// Answers preflights, and marks every other answer for the origin that asked.
 pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let allowed = allowed_origin(&app, request.headers());
