@@ -14,13 +14,13 @@ use pregon::domain::user::NewUser;
 use pregon::domain::write::{AnswerTo, Intent, Outcome, Write};
 use pregon::ids::{EventId, RoomId, SessionKey, UserId};
 use pregon::store::sqlite::{SqliteOptions, SqliteStore};
-use pregon::store::{LanePort, Store};
+use pregon::store::{LanePort, Store, Told};
 
 /// A port that ignores everything.
 struct Nobody;
 
 impl LanePort for Nobody {
-    fn committed(&self, _: &[Arc<Committed>]) {}
+    fn committed(&self, _: Vec<Arc<Committed>>, _: Told) {}
     fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }
 

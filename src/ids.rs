@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use rand::Rng;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -24,6 +26,12 @@ macro_rules! uuid_ids {
             /// 32 lower-case hexadecimal digits without hyphens: the form of `char(32)` columns.
             pub fn hex(self) -> String {
                 self.0.simple().to_string()
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
             }
         }
 
@@ -73,6 +81,35 @@ uuid_ids! {
     /// A login, together with all tokens that were renewed from its first one. Its first 48 bits are the millisecond in
     /// which it began.
     FamilyId
+}
+
+/// Where the ids of new rows come from: given to those who decide, as the time is.
+pub trait IdSource: Send + Sync + 'static {
+    /// Time-ordered, and never given before.
+    fn uuid(&self) -> Uuid;
+    /// A number below `bound` that nobody can foretell.
+    fn below(&self, bound: usize) -> usize;
+}
+
+impl dyn IdSource {
+    /// A new id of any kind.
+    pub fn fresh<T: From<Uuid>>(&self) -> T {
+        T::from(self.uuid())
+    }
+}
+
+/// Ids as the system's clock and its chance make them (UUIDv7, RFC 9562 §5.7).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemIds;
+
+impl IdSource for SystemIds {
+    fn uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn below(&self, bound: usize) -> usize {
+        rand::rng().random_range(0..bound)
+    }
 }
 
 impl FamilyId {
@@ -167,6 +204,48 @@ impl fmt::Display for Topic {
         }
     }
 }
+
+impl FromStr for Topic {
+    type Err = NotATopic;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, NotATopic> {
+        let (kind, id) = text.split_once(':').filter(|(_, id)| id.len() == 32).ok_or(NotATopic)?;
+        let id = Uuid::try_parse(id).map_err(|_| NotATopic)?;
+        match kind {
+            "room" => Ok(Self::Room(RoomId(id))),
+            "post" => Ok(Self::Post(PostId(id))),
+            "author" => Ok(Self::Author(UserId(id))),
+            "feed" => Ok(Self::Feed(UserId(id))),
+            "notify" => Ok(Self::Notifications(UserId(id))),
+            _ => Err(NotATopic),
+        }
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Topic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A text that names no topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotATopic;
+
+impl fmt::Display for NotATopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a topic: kind, colon, 32 hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NotATopic {}
 
 #[cfg(test)]
 mod tests {

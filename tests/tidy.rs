@@ -167,9 +167,9 @@ fn long_functions(text: &str) -> Vec<(String, usize)> {
         if !head.starts_with("fn ") {
             continue;
         }
-        let is_signature =
-            lines[start..].iter().find(|line| line.ends_with(['{', ';'])).is_some_and(|line| line.ends_with(';'));
-        if is_signature {
+        // A signature alone, or all of it in one line.
+        let opens = lines[start..].iter().find(|line| line.ends_with(['{', ';', '}']));
+        if !opens.is_some_and(|line| line.ends_with('{')) {
             continue;
         }
         let end = lines[start..].iter().position(|line| *line == format!("{}}}", " ".repeat(indent)));

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::HeaderMap;
+use ipnet::{IpNet, Ipv6Net};
 
 /// The peer's address. The connection layer adds it to each request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,10 +12,7 @@ pub struct PeerAddr(pub SocketAddr);
 
 /// An IP network: an address and the number of leading bits that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
 /// The text is neither an address nor a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +23,15 @@ impl FromStr for Network {
 
     /// Reads `10.0.0.0/8` or `::1`.
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| NotANetwork))?;
-        if bits > width { Err(NotANetwork) } else { Ok(Self { address, bits }) }
+        let one = || text.parse().map(|address: IpAddr| IpNet::from(address));
+        text.parse().or_else(|_| one()).map(Self).map_err(|_| NotANetwork)
     }
 }
 
 impl Network {
     /// Whether `address` is in the network. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => self.same(own.to_bits().into(), other.to_bits().into(), 32),
-            (IpAddr::V6(own), IpAddr::V6(other)) => self.same(own.to_bits(), other.to_bits(), 128),
-            _ => false,
-        }
-    }
-
-    fn same(&self, own: u128, other: u128, width: u32) -> bool {
-        let dropped = width - u32::from(self.bits);
-        dropped == 128 || (own >> dropped) == (other >> dropped)
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -92,7 +78,7 @@ pub fn rate_key(client: IpAddr) -> IpAddr {
 }
 
 /// The larger IPv6 networks that a single customer may own, smallest first. For IPv4 there are none.
-pub fn wider_networks(client: IpAddr) -> &'static [u32] {
+pub fn wider_networks(client: IpAddr) -> &'static [u8] {
     match client {
         IpAddr::V4(_) => &[],
         IpAddr::V6(_) => &[56, 48],
@@ -105,13 +91,10 @@ pub fn site(client: IpAddr) -> IpAddr {
 }
 
 /// The first `bits` of an IPv6 address.
-pub fn shortened(client: IpAddr, bits: u32) -> IpAddr {
+pub fn shortened(client: IpAddr, bits: u8) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
-        IpAddr::V6(address) => {
-            let dropped = 128 - bits.clamp(1, 128);
-            Ipv6Addr::from_bits(address.to_bits() >> dropped << dropped).into()
-        }
+        IpAddr::V6(address) => Ipv6Net::new(address, bits).map_or(address, |network| network.network()).into(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rule on `Origin`: which web pages may call, by socket or across origins (CORS).
 
+use url::Url;
+
 /// One allowed origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
@@ -135,25 +137,16 @@ struct Origin {
 
 impl Origin {
     fn parse(text: &str) -> Option<Self> {
-        let (scheme, rest) = text.split_once("://")?;
-        if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
-            return None;
-        }
+        let (_, rest) = text.split_once("://")?;
+        // What a parser of addresses forgives: no browser writes an origin so.
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let host = host_name(authority);
-        if host.is_empty() || authority.contains(['/', '@', '?', '#', ' ', ',']) {
+        let is_blank = |letter: char| letter.is_whitespace() || letter.is_control();
+        if text.contains(is_blank) || authority.contains(['/', '\\', '@', '?', '#', ',']) {
             return None;
         }
-        let scheme = scheme.to_ascii_lowercase();
-        let port = match port_text(authority) {
-            Some(text) => Some(text.parse().ok()?),
-            None => match scheme.as_str() {
-                "http" | "ws" => Some(80),
-                "https" | "wss" => Some(443),
-                _ => None,
-            },
-        };
-        Some(Self { scheme, host, port })
+        let url = Url::parse(text).ok()?;
+        let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
+        (!host.is_empty()).then(|| Self { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() })
     }
 }
 
@@ -203,6 +196,14 @@ mod tests {
             "",
             "https://",
             "https://chat.example.com:x",
+            "https://chat.example.com:65536",
+            "https:///chat.example.com",
+            "https:\\\\chat.example.com",
+            "https:chat.example.com",
+            " https://chat.example.com",
+            "https://chat.example.com\t",
+            "https://evil.org\\.chat.example.com",
+            "https://evil.org,chat.example.com",
         ] {
             assert!(!rules.allows(Some(origin), "chat.example.com"), "{origin}");
         }

@@ -1,6 +1,6 @@
 //! How times look in JSON: one form for the whole process.
 
-use std::sync::OnceLock;
+use std::fmt;
 
 use chrono::DateTime;
 
@@ -17,19 +17,7 @@ pub enum JsonTimes {
     Naive(Zone),
 }
 
-/// Set once, before the first time is written. Carrying the style in every value would cost memory in each of them.
-static CURRENT: OnceLock<JsonTimes> = OnceLock::new();
-
 impl JsonTimes {
-    /// Sets this form for the process. Returns false if another one was set before.
-    pub fn choose(self) -> bool {
-        *CURRENT.get_or_init(|| self) == self
-    }
-
-    fn current() -> Self {
-        CURRENT.get().copied().unwrap_or_default()
-    }
-
     /// The text of a moment.
     pub fn text(self, moment: Timestamp) -> JsonTime {
         match self {
@@ -41,27 +29,20 @@ impl JsonTimes {
         }
     }
 
-    /// The moment of a naive text that a client sent; `wall` is that text read as UTC.
+    /// Reads a time that a client sent: RFC 3339 with any offset, or naive and then of the zone in which times are shown.
+    pub fn read(self, text: &str) -> Option<Timestamp> {
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(moment) => Some(Timestamp(moment.timestamp_micros())),
+            Err(_) => Timestamp::from_database_text(text).map(|wall| self.moment(wall)),
+        }
+    }
+
+    /// The moment of a naive text, read as if it were of UTC.
     fn moment(self, wall: Timestamp) -> Timestamp {
         match self {
             Self::Utc => wall,
             Self::Naive(zone) => zone.moment(wall),
         }
-    }
-}
-
-impl Timestamp {
-    /// Reads a time that a client sent: RFC 3339 with any offset, or a naive text in the zone in which times are shown.
-    pub fn from_client_text(text: &str) -> Option<Self> {
-        match DateTime::parse_from_rfc3339(text) {
-            Ok(moment) => Some(Self(moment.timestamp_micros())),
-            Err(_) => Self::from_database_text(text).map(|wall| JsonTimes::current().moment(wall)),
-        }
-    }
-
-    /// The form in which this process shows times to clients.
-    pub fn json(self) -> JsonTime {
-        JsonTimes::current().text(self)
     }
 }
 
@@ -79,6 +60,12 @@ impl JsonTime {
     }
 }
 
+impl fmt::Display for JsonTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,12 +73,15 @@ mod tests {
     #[test]
     fn naive_times_are_local_without_a_zone_and_without_a_zero_fraction() {
         let bogota = JsonTimes::Naive("America/Bogota".parse().unwrap());
-        let moment = Timestamp::from_client_text("2026-11-21T23:02:35.916430Z").unwrap();
+        let moment = JsonTimes::Utc.read("2026-11-21T23:02:35.916430Z").unwrap();
         assert_eq!(bogota.text(moment).as_str(), "2026-11-21T18:02:35.916430");
         assert_eq!(bogota.text(Timestamp(moment.0 - 916_430)).as_str(), "2026-11-21T18:02:35");
         assert_eq!(JsonTimes::Utc.text(moment).as_str(), "2026-11-21T23:02:35.916430Z");
         let naive = Timestamp::from_database_text("2026-11-21T18:02:35.916430").unwrap();
         assert_eq!(bogota.moment(naive), moment);
+        assert_eq!(bogota.read("2026-11-21T18:02:35.916430"), Some(moment), "two forms beside each other");
+        assert_eq!(bogota.read("2026-11-21T23:02:35.916430Z"), Some(moment));
+        assert_eq!(JsonTimes::Utc.read("yesterday"), None);
         assert_eq!(JsonTimes::Utc.moment(naive), naive);
     }
 }

@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use serde::{Serialize, Serializer};
 
 pub use json::{JsonTime, JsonTimes};
 pub use zone::{UnknownZone, Zone};
@@ -144,12 +143,6 @@ impl fmt::Display for Timestamp {
     }
 }
 
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.json().as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,8 +153,8 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-02-01T10:30:00.000000Z");
         assert_eq!(moment.database_text(), "2026-02-01 10:30:00.000000");
         assert_eq!(Timestamp::from_database_text("2026-02-01 10:30:00"), Some(moment));
-        assert_eq!(Timestamp::from_client_text("2026-02-01T05:30:00-05:00"), Some(moment));
-        assert_eq!(Timestamp::from_client_text("yesterday"), None);
+        assert_eq!(JsonTimes::Utc.read("2026-02-01T05:30:00-05:00"), Some(moment));
+        assert_eq!(JsonTimes::Utc.read("yesterday"), None);
     }
 
     /// The plain twin: chrono's formatter.

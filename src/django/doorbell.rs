@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::Counter;
-use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::task::block_in_place;
 use tokio::time::sleep_until;
@@ -12,7 +11,8 @@ use tokio::time::sleep_until;
 use crate::django::channels::{Unheard, decode};
 use crate::django::doorbell_queue::{Bells, Due, Rung};
 use crate::django::told_window::{Judged, PostLook, Told};
-use crate::fanout::publish::{Fanout, Seen};
+use crate::fanout::publish::Seen;
+use crate::fanout::publisher::Fanout;
 use crate::ids::{PostId, Topic, UserId};
 use crate::limits::BELL_READS_MAX;
 use crate::store::StoreError;
@@ -160,13 +160,13 @@ impl Ringer {
 
     async fn answer_post(&self, post: PostId, due: &Due) -> Result<Due, StoreError> {
         for _ in 0..ATTEMPTS_MAX {
-            let ticket = block_in_place(|| self.fanout.begin_look(post));
+            let ticket = self.fanout.begin_look(post);
             let looked = self.rows.look_at_post(post, due.reacted).await;
             let judged = match looked {
                 Ok(Some((row, reaction))) => lock(&self.told).judge(&PostLook { post: row, reaction }, due),
                 Ok(None) => lock(&self.told).judge_absent(post, due),
                 Err(error) => {
-                    block_in_place(|| self.fanout.tell_looked(post, ticket, &[]));
+                    block_in_place(|| self.fanout.tell_looked(post, ticket, Vec::new()));
                     return Err(error);
                 }
             };
@@ -175,7 +175,7 @@ impl Ringer {
             if seen.iter().any(|seen| matches!(seen, Seen::Edited { .. } | Seen::Deleted { .. })) {
                 self.rows.forget_head(post);
             }
-            if block_in_place(|| self.fanout.tell_looked(post, ticket, &seen)) {
+            if block_in_place(|| self.fanout.tell_looked(post, ticket, seen)) {
                 return Ok(again);
             }
             lock(&self.told).forget(post);
@@ -186,7 +186,7 @@ impl Ringer {
     async fn answer_comments(&self, post: PostId, due: &Due, again: &mut Due) -> Result<(), StoreError> {
         // A post that is gone takes its comments with it.
         let Some(head) = self.rows.look_at_head(post).await? else { return Ok(()) };
-        let mut seen: SmallVec<[_; 4]> = SmallVec::new();
+        let mut seen = Vec::new();
         for &(id, comment) in &due.comments {
             let row = self.rows.look_at_comment(id).await?;
             let (news, once_more) = lock(&self.told).judge_comment(post, head, (id, row.as_ref()), comment);
@@ -196,7 +196,7 @@ impl Ringer {
             }
         }
         if !seen.is_empty() {
-            block_in_place(|| self.fanout.tell_seen(&seen));
+            block_in_place(|| self.fanout.tell_seen(post, seen));
         }
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! A durable event after its commit, and its place in its topic's order.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::feed::event::FeedEvent;
 use crate::ids::{EventId, SessionKey, Topic};
 
 /// A place in a topic's order. The epoch grows when a log starts anew; the sequence has no gaps within an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cursor {
     /// The log.
     pub epoch: u32,

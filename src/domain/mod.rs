@@ -4,6 +4,7 @@
 
 pub mod chat;
 pub mod event;
+pub mod event_record;
 pub mod feed;
 pub mod login;
 pub mod notification;

@@ -47,17 +47,18 @@ pub struct RequestHead {
     pub status: RequestStatus,
 }
 
-/// A change between a user and another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// The user follows the other.
-    Followed,
-    /// The user no longer follows the other.
-    Unfollowed,
-    /// The two are friends.
-    Befriended,
-    /// The two are no longer friends.
-    Unfriended,
-    /// A friend request between the two was made, withdrawn or refused.
-    Requested,
+texts! {
+    /// What changed between a user and another.
+    Relation {
+        /// The user follows the other.
+        Followed = "followed",
+        /// The user follows the other no more.
+        Unfollowed = "unfollowed",
+        /// The two are friends.
+        Befriended = "befriended",
+        /// The two are friends no more.
+        Unfriended = "unfriended",
+        /// A friend request between the two was made, withdrawn or refused.
+        Requested = "requested",
+    }
 }

@@ -3,7 +3,9 @@
 mod batch;
 pub mod follow_lists;
 mod pace;
+mod places;
 mod posts;
 pub mod publish;
+pub mod publisher;
 pub mod routes;
 mod trailing;

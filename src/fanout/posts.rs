@@ -4,7 +4,7 @@
 //! private post) goes to the author's feed alone.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::Counter;
@@ -54,6 +54,64 @@ impl Audience {
     }
 }
 
+/// Reads of posts that are under way: whose findings come too late for what was told meanwhile? A leaf: nothing is sent
+/// under its lock.
+#[derive(Default)]
+pub(super) struct Looks(Mutex<LooksUnderWay>);
+
+#[derive(Default)]
+struct LooksUnderWay {
+    reads: HashMap<PostId, Reads>,
+    next_ticket: u64,
+}
+
+impl Looks {
+    /// Somebody reads a post: the read's ticket.
+    pub fn begin(&self, post: PostId) -> u64 {
+        let mut looks = self.lock();
+        looks.next_ticket += 1;
+        looks.reads.entry(post).or_default().under_way += 1;
+        looks.next_ticket
+    }
+
+    /// A read of somebody's own accord is over: is what it found still the newest that is known? It outdates no other read.
+    pub fn end_look(&self, post: PostId, ticket: u64) -> bool {
+        self.end(post, ticket, Audience::All, false)
+    }
+
+    /// A read has come to its end: is what it found newer than all that its audience was sent of the post?
+    pub fn end_read(&self, post: PostId, ticket: u64, audience: Audience) -> bool {
+        self.end(post, ticket, audience, true)
+    }
+
+    fn end(&self, post: PostId, ticket: u64, audience: Audience, outdates: bool) -> bool {
+        let mut looks = self.lock();
+        let Some(reads) = looks.reads.get_mut(&post) else { return false };
+        let is_current = reads.is_current(ticket, audience);
+        if is_current && outdates {
+            reads.outdate_before(ticket + 1, audience);
+        }
+        reads.under_way -= 1;
+        if reads.under_way == 0 {
+            looks.reads.remove(&post);
+        }
+        is_current
+    }
+
+    /// The whole post is told, or it is gone: reads that began before come too late.
+    fn outdate(&self, post: PostId) {
+        let mut looks = self.lock();
+        let next = looks.next_ticket + 1;
+        if let Some(reads) = looks.reads.get_mut(&post) {
+            reads.outdate_before(next, Audience::All);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LooksUnderWay> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Reads of a post that are under way.
 #[derive(Default)]
 struct Reads {
@@ -78,9 +136,8 @@ impl Reads {
     }
 }
 
-/// What waits for its turn, over all topics.
+/// What waits for its turn, over all topics of one publisher.
 pub(super) struct Held {
-    pub is_over: bool,
     updates: PostUpdates,
     reactions: Pace<PostId, Reaction>,
     notifications: Pace<(UserId, PostId), Arc<Notification>>,
@@ -88,8 +145,7 @@ pub(super) struct Held {
     trailing: Trailing,
     /// Posts whose turn to be read has come.
     due: Vec<(PostId, Audience)>,
-    reads: HashMap<PostId, Reads>,
-    next_ticket: u64,
+    looks: Arc<Looks>,
     coalesced_reactions: Counter,
     coalesced_notifications: Counter,
     coalesced_updates: Counter,
@@ -103,15 +159,13 @@ impl Held {
             PostUpdates::Always => Duration::ZERO,
         };
         Self {
-            is_over: false,
             updates,
             reactions: Pace::new(REACTIONS_EVERY, REACTIONS_AT_ONCE),
             notifications: Pace::new(REACTIONS_EVERY, REACTIONS_AT_ONCE),
             dirty: Pace::new(every, 1),
             trailing: Trailing::default(),
             due: Vec::new(),
-            reads: HashMap::new(),
-            next_ticket: 0,
+            looks: Arc::default(),
             coalesced_reactions: coalesced("post_reaction"),
             coalesced_notifications: coalesced("notification"),
             coalesced_updates: coalesced("post_updated"),
@@ -128,47 +182,19 @@ impl Held {
     /// Posts to be read now, each with its read's ticket.
     pub fn begin_reads(&mut self) -> Vec<(PostId, u64, Audience)> {
         let due = std::mem::take(&mut self.due);
-        due.into_iter().map(|(post, audience)| (post, self.begin_look(post), audience)).collect()
+        due.into_iter().map(|(post, audience)| (post, self.looks.begin(post), audience)).collect()
     }
 
-    /// Somebody reads a post of their own accord.
-    pub fn begin_look(&mut self, post: PostId) -> u64 {
-        self.next_ticket += 1;
-        self.reads.entry(post).or_default().under_way += 1;
-        self.next_ticket
-    }
-
-    /// Such a read is over: is what it found still the newest that is known? It outdates no other read.
-    pub fn end_look(&mut self, post: PostId, ticket: u64) -> bool {
-        self.end(post, ticket, Audience::All, false)
-    }
-
-    /// A read has come to its end: is what it found newer than all that its audience was sent of the post?
-    pub fn end_read(&mut self, post: PostId, ticket: u64, audience: Audience) -> bool {
-        self.end(post, ticket, audience, true)
-    }
-
-    fn end(&mut self, post: PostId, ticket: u64, audience: Audience, outdates: bool) -> bool {
-        let Some(reads) = self.reads.get_mut(&post) else { return false };
-        let is_current = reads.is_current(ticket, audience);
-        if is_current && outdates {
-            reads.outdate_before(ticket + 1, audience);
-        }
-        reads.under_way -= 1;
-        if reads.under_way == 0 {
-            self.reads.remove(&post);
-        }
-        is_current
+    /// The reads of this publisher's posts.
+    pub fn looks(&self) -> &Arc<Looks> {
+        &self.looks
     }
 
     /// The whole post is sent, or it is gone: reads that began before come too late.
     fn outdate_reads(&mut self, post: PostId) {
         self.dirty.forget(post);
         self.trailing.forget(post);
-        let next = self.next_ticket + 1;
-        if let Some(reads) = self.reads.get_mut(&post) {
-            reads.outdate_before(next, Audience::All);
-        }
+        self.looks.outdate(post);
     }
 
     fn mark_dirty(&mut self, post: PostId, audience: Audience, now: Instant) {

@@ -1,7 +1,6 @@
 //! From a batch of committed events to one message per topic and shard.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::domain::chat::event::ChatEvent;
@@ -10,17 +9,13 @@ use crate::domain::feed::comment::Comment;
 use crate::domain::feed::event::{FeedEvent, RelationEvent};
 use crate::domain::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
 use crate::domain::people::Relation;
-use crate::domain::write::Outcome;
-use crate::engine::session::outbox::Class;
-use crate::engine::shard::port::{Directory, Inbox, ToShard, Whom};
+use crate::engine::shard::port::{Directory, ToShard, Whom};
 use crate::fanout::batch::{Batch, Ways};
 pub use crate::fanout::posts::Audience;
-use crate::fanout::posts::{Held, Scene};
-use crate::fanout::routes::Routes;
-use crate::ids::{CommentId, PostId, SessionKey, Topic, UserId};
+use crate::fanout::posts::{Held, Looks, Scene};
+use crate::ids::{CommentId, PostId, Topic, UserId};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, reason};
-use crate::telemetry::alarm;
 
 /// When a post's whole object is sent after its counters have moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,77 +86,53 @@ pub enum CommentSeen {
     Liked(CommentId, u64),
 }
 
-/// Asks for [`Fanout::refreshed`] with the post as it then is. Never blocks.
+/// Asks for [`Fanout::refreshed`](crate::fanout::publisher::Fanout::refreshed) with the post as it then is. Never blocks.
 pub type ReadPost = Box<dyn Fn(PostId, u64, Audience) + Send + Sync>;
 
-/// Encodes events and hands them to shards. Called by lanes; waits while a shard's inbox is full.
-pub struct Fanout {
-    ways: Ways,
+/// Encodes what one publisher is given and hands it to shards; waits while a shard's inbox is full. It keeps what waits for
+/// its turn, of its own topics alone, so that nobody else need be kept out meanwhile.
+pub(super) struct Teller {
+    ways: Arc<Ways>,
     presenter: Arc<Presenter>,
-    /// Frames that wait for their turn. Held for as long as anything about posts is sent, so that nothing overtakes
-    /// what is newer.
-    held: Mutex<Held>,
-    /// Something is held that was not, or the end has come.
-    changed: Condvar,
-    read_post: OnceLock<ReadPost>,
+    held: Held,
+    read_post: Arc<OnceLock<ReadPost>>,
 }
 
-impl Fanout {
-    /// A fan-out to these shards.
+impl Teller {
+    /// One that has told nothing yet.
     pub fn new(
-        routes: Arc<Routes>,
-        inboxes: Arc<[Arc<Inbox>]>,
+        ways: Arc<Ways>,
         presenter: Arc<Presenter>,
         updates: PostUpdates,
+        read_post: Arc<OnceLock<ReadPost>>,
     ) -> Self {
-        Self {
-            ways: Ways { routes, inboxes },
-            presenter,
-            held: Mutex::new(Held::new(updates)),
-            changed: Condvar::new(),
-            read_post: OnceLock::new(),
-        }
+        Self { ways, presenter, held: Held::new(updates), read_post }
     }
 
-    /// Starts the thread that sends what was held when its turn has come. [`Self::stop`] ends it.
-    ///
-    /// # Errors
-    /// When the kernel gives no thread.
-    pub fn start(self: &Arc<Self>, read_post: ReadPost) -> std::io::Result<JoinHandle<()>> {
-        let _ = self.read_post.set(read_post);
-        let fanout = Arc::clone(self);
-        std::thread::Builder::new()
-            .name("bursts".into())
-            .spawn(move || _ = alarm::guard("the thread of bursts", || fanout.send_held()))
-    }
-
-    /// Ends the thread. Nobody listens any more.
-    pub fn stop(&self) {
-        self.lock().is_over = true;
-        self.changed.notify_all();
+    /// The reads of this publisher's posts.
+    pub fn looks(&self) -> &Arc<Looks> {
+        self.held.looks()
     }
 
     /// Events of one batch, each topic's in its order. A topic nobody listens to costs one look.
-    pub fn publish(&self, events: &[Arc<Committed>]) {
-        let mut batch = Batch::new(&self.ways);
-        let mut held: Option<MutexGuard<'_, Held>> = None;
+    pub fn publish(&mut self, events: &[Arc<Committed>]) {
+        let ways = Arc::clone(&self.ways);
+        let mut batch = Batch::new(&ways);
+        let mut has_feed_events = false;
         for committed in events {
             match &committed.event {
                 Event::Chat(event) => self.publish_chat(&mut batch, committed, event),
-                Event::Feed(FeedEvent::Relation(event)) => self.publish_relation(&mut batch, *event),
+                Event::Feed(FeedEvent::Relation(event)) => publish_relation(&mut batch, *event),
                 Event::Feed(event) => {
-                    let held = held.get_or_insert_with(|| self.lock());
-                    let origin = committed.origin;
-                    let mut scene = Scene { batch: &mut batch, held, presenter: &self.presenter, now: Instant::now() };
-                    scene.play(event, origin);
+                    has_feed_events = true;
+                    let (presenter, now) = (&*self.presenter, Instant::now());
+                    Scene { batch: &mut batch, held: &mut self.held, presenter, now }.play(event, committed.origin);
                 }
             }
         }
         batch.flush();
-        if let Some(mut held) = held {
-            self.read_dirty(&mut held);
-            drop(held);
-            self.changed.notify_one();
+        if has_feed_events {
+            self.read_dirty();
         }
     }
 
@@ -170,120 +141,73 @@ impl Fanout {
             // What was said before somebody went is heard before they go.
             batch.flush();
             let (topic, whom, goodbye) = (committed.topic, Whom::Only(user), reason::REMOVED);
-            self.ways.tell(topic, || ToShard::Evict { topic, whom, goodbye });
+            batch.ways.tell(topic, || ToShard::Evict { topic, whom, goodbye });
         } else if batch.is_heard(committed.topic) {
             batch.gather(committed.topic, committed.origin, |out| event::durable(out, &self.presenter, event));
         }
     }
 
-    /// No frame: it changes who hears what, behind what was published before and before what comes.
-    fn publish_relation(&self, batch: &mut Batch<'_>, event: RelationEvent) {
-        let RelationEvent { user, other, relation, hears, .. } = event;
-        let shards = self.ways.shards_of(Topic::Feed(user));
-        if relation == Relation::Requested || shards.is_empty() {
-            return;
-        }
-        batch.flush();
-        for shard in shards.iter() {
-            if hears {
-                // Until the shard has taken this, the directory cannot know that it hears the other.
-                self.ways.routes.hear_all(shard);
-            }
-            self.ways.inboxes[shard.index()].send(ToShard::Relation { user, other, hears });
-        }
-    }
-
-    /// A session's write that produced no event: it hears why, or hears again of the message that was there already.
-    pub fn answer(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {
-        let mut frames = Vec::new();
-        match outcome {
-            Outcome::Refused(refusal) => {
-                let Some(text) = reason::refusal_text(*refusal) else { return };
-                event::error(&mut frames, text, client_id);
-            }
-            Outcome::Repeated(message) => event::chat_message(&mut frames, &self.presenter, message),
-            Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => return,
-        }
-        let deliver = ToShard::Deliver { session, frames: frames.into(), class: Class::Durable };
-        self.ways.inboxes[session.shard.index()].send(deliver);
-    }
-
-    /// Here is the post that [`ReadPost`] was asked for with this ticket, for this audience; `None` when it is gone or could not be read.
-    /// Waits while a shard's inbox is full.
-    pub fn refreshed(&self, post: PostId, ticket: u64, audience: Audience, found: Option<&Post>) {
-        let mut held = self.lock();
-        let is_current = held.end_read(post, ticket, audience);
+    /// Here is the post that [`ReadPost`] was asked for with this ticket, for this audience; `None` when it is gone or could
+    /// not be read.
+    pub fn refreshed(&mut self, post: PostId, ticket: u64, audience: Audience, found: Option<&Post>) {
+        let is_current = self.looks().end_read(post, ticket, audience);
         if let Some(found) = found.filter(|_| is_current) {
-            let mut batch = Batch::new(&self.ways);
-            let now = Instant::now();
-            Scene { batch: &mut batch, held: &mut held, presenter: &self.presenter, now }.update(found, audience);
-            batch.flush();
+            self.scene(|scene| scene.update(found, audience));
         }
     }
 
-    /// Somebody begins to look at a post: the ticket for [`Self::tell_looked`].
-    pub fn begin_look(&self, post: PostId) -> u64 {
-        self.lock().begin_look(post)
-    }
-
-    /// Tells what was seen of a post by a look with this ticket, unless newer was told meanwhile: then false, and the
-    /// post is to be looked at again. Waits while a shard's inbox is full.
-    pub fn tell_looked(&self, post: PostId, ticket: u64, seen: &[Seen]) -> bool {
-        let held = self.lock();
-        self.tell_held(held, Some((post, ticket)), seen)
-    }
-
-    /// Tells what was seen of what belongs to a post. Waits while a shard's inbox is full.
-    pub fn tell_seen(&self, seen: &[Seen]) {
-        let held = self.lock();
-        self.tell_held(held, None, seen);
-    }
-
-    fn tell_held(&self, mut held: MutexGuard<'_, Held>, look: Option<(PostId, u64)>, seen: &[Seen]) -> bool {
-        if look.is_some_and(|(post, ticket)| !held.end_look(post, ticket)) {
+    /// Tells what was seen of a post by a look with this ticket, unless newer was told meanwhile: then false, and the post
+    /// is to be looked at again.
+    pub fn tell_seen(&mut self, look: Option<(PostId, u64)>, seen: &[Seen]) -> bool {
+        if look.is_some_and(|(post, ticket)| !self.looks().end_look(post, ticket)) {
             return false;
         }
-        let mut batch = Batch::new(&self.ways);
-        let mut scene = Scene { batch: &mut batch, held: &mut held, presenter: &self.presenter, now: Instant::now() };
-        seen.iter().for_each(|seen| scene.see(seen));
-        batch.flush();
-        self.read_dirty(&mut held);
-        drop(held);
-        self.changed.notify_one();
+        self.scene(|scene| seen.iter().for_each(|seen| scene.see(seen)));
+        self.read_dirty();
         true
     }
 
-    fn send_held(&self) {
-        let mut held = self.lock();
-        while !held.is_over {
-            let now = Instant::now();
-            match held.next_due() {
-                None => held = self.changed.wait(held).unwrap_or_else(PoisonError::into_inner),
-                Some(due) if due > now => {
-                    let waited = self.changed.wait_timeout(held, due - now);
-                    held = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                Some(_) => self.send_due(&mut held, now),
-            }
-        }
+    /// When [`Self::send_due`] next has something to do.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.held.next_due()
     }
 
-    fn send_due(&self, held: &mut Held, now: Instant) {
+    /// Sends what was held and has its turn.
+    pub fn send_due(&mut self) {
+        self.scene(|scene| scene.catch_up());
+        self.read_dirty();
+    }
+
+    fn scene(&mut self, play: impl FnOnce(&mut Scene<'_, '_>)) {
         let mut batch = Batch::new(&self.ways);
-        Scene { batch: &mut batch, held, presenter: &self.presenter, now }.catch_up();
+        let (presenter, now) = (&*self.presenter, Instant::now());
+        play(&mut Scene { batch: &mut batch, held: &mut self.held, presenter, now });
         batch.flush();
-        self.read_dirty(held);
     }
 
-    fn read_dirty(&self, held: &mut Held) {
-        for (post, ticket, audience) in held.begin_reads() {
+    fn read_dirty(&mut self) {
+        for (post, ticket, audience) in self.held.begin_reads() {
             if let Some(read) = self.read_post.get() {
                 read(post, ticket, audience);
             }
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+/// No frame: it changes who hears what, behind what was published before and before what comes.
+fn publish_relation(batch: &mut Batch<'_>, event: RelationEvent) {
+    let RelationEvent { user, other, relation, hears, .. } = event;
+    let ways = batch.ways;
+    let shards = ways.shards_of(Topic::Feed(user));
+    if relation == Relation::Requested || shards.is_empty() {
+        return;
+    }
+    batch.flush();
+    for shard in shards.iter() {
+        if hears {
+            // Until the shard has taken this, the directory cannot know that it hears the other.
+            ways.routes.hear_all(shard);
+        }
+        ways.inboxes[shard.index()].send(ToShard::Relation { user, other, hears });
     }
 }

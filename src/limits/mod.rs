@@ -1,7 +1,10 @@
 //! Every bound of the server, with the relations between bounds asserted when it is compiled.
 
+mod events;
 pub mod frames;
 pub mod memory;
+
+pub use self::events::*;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ use crate::access::rate::Rates;
 use crate::access::token::Tokens;
 use crate::protocol::v0::object::Presenter;
 use crate::rest::assets::Assets;
+use crate::rest::posts::post::EditTurns;
 use crate::rest::site::Site;
 use crate::rest::uploads::upload::MediaDir;
 use crate::store::Store;
@@ -42,6 +43,8 @@ pub struct App {
     pub trusted_proxies: Vec<Network>,
     /// The rate limits.
     pub rates: Rates,
+    /// Serialises the edits of a post.
+    pub edit_turns: EditTurns,
     /// Whether everybody may read `/metrics`.
     pub metrics_public: bool,
     /// Renders the metrics as Prometheus' text.

@@ -16,7 +16,7 @@ use crate::django::groups_needed::Changes;
 use crate::django::listener::{Ears, Link, Listener};
 use crate::django::tail::{self, Live, Tail};
 use crate::engine::shard::port::{self, Inbox, Kind};
-use crate::fanout::publish::Fanout;
+use crate::fanout::publisher::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::Topic;
 use crate::limits::BESIDE_SWEEP;

@@ -43,13 +43,14 @@ use crate::engine::net::{affinity, listener};
 use crate::engine::shard::port::{Inbox, Kind, Ports, ShardSet, ToShard, Waiting, heard};
 use crate::engine::shard::{self, Plan};
 use crate::fanout::follow_lists;
-use crate::fanout::publish::Fanout;
+use crate::fanout::publisher::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::{RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_ROOMS_MAX};
 use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
 use crate::rest::assets::Assets;
+use crate::rest::posts::post::EditTurns;
 use crate::rest::uploads::orphans::{self, Litter};
 use crate::rest::uploads::upload::MediaDir;
 use crate::server::memory::Memory;
@@ -58,7 +59,7 @@ use crate::server::rest::UnderWay;
 use crate::store::django::Beside;
 use crate::store::mysql::{self, MysqlOptions, MysqlStore};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{Chats, Housekeeping, LanePort, Store};
+use crate::store::{Chats, Housekeeping, LanePort, Store, Told};
 use crate::telemetry::Registry;
 use crate::telemetry::alarm;
 
@@ -71,7 +72,6 @@ const CONTROL_THREADS: usize = 2;
 /// What keeps it from starting, in one sentence.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     raise_file_limit();
-    settings.json_times.choose();
     let prometheus = crate::telemetry::install();
     metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
     let listeners = bind(&settings.listen, settings.shards)?;
@@ -82,8 +82,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let stops = stop::Stops::listen(&control)?;
     let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
     let routes = Arc::new(Routes::default());
-    let presenter = Arc::new(Presenter::new(&settings.media_base(bound), settings.mask_contacts));
-    let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), settings.post_updates));
+    let presenter = Presenter::new(&settings.media_base(bound), settings.mask_contacts);
+    let presenter = Arc::new(presenter.with_times(settings.json_times));
+    // As many publishers as lanes: what one lane tells after another's COMMIT, some publisher is free for.
+    let (updates, publishers) = (settings.post_updates, settings.write_lanes);
+    let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), updates, publishers));
     let lists = Arc::new(follow_lists::Lists::new(matches!(settings.database, Database::Sqlite(_))));
     let litter = Arc::new(Litter::default());
     let port = LaneToFanout { lists: lists.clone(), fanout: fanout.clone(), litter: litter.clone() };
@@ -92,9 +95,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let nodes = mysql.clone().map(|store| control.block_on(Nodes::enter(store, &settings.node)));
     let rows = mysql.map(|store| -> Arc<dyn Beside> { store });
     let neighbour = control.block_on(django::find(settings, rows))?;
-    let bursts = fanout
+    let publishers = fanout
         .start(post_reread::port(store.clone(), fanout.clone(), control.handle()))
-        .context("no thread for what is sent later: raise the limit on processes (ulimit -u)")?;
+        .context("no thread for what is told: raise the limit on processes (ulimit -u)")?;
     let media = Arc::new(open_media(settings, litter)?);
     let tokens = Arc::new(Tokens::new(secret.bytes()));
     let (lifecycle, render) = (Arc::new(Lifecycle::new()), prometheus.clone());
@@ -115,6 +118,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         origins: settings.origins.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
         rates: Rates::new(settings.rate_limits),
+        edit_turns: EditTurns::default(),
         metrics_public: settings.metrics_public,
         render_metrics: Arc::new(move || {
             measured_memory.measure();
@@ -155,7 +159,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     lifecycle.enter(Phase::Ready);
     announce(bound, settings);
     let stopped = control.block_on(stop::stop(stops, &lifecycle, &inboxes, settings.drain, shards, &under_way));
-    end(stopped, control, Others { django: beside, beats }, &fanout, bursts, &*closing)
+    end(stopped, control, Others { django: beside, beats }, &fanout, publishers, &*closing)
 }
 
 /// What looks again and again at what others may have changed.
@@ -197,7 +201,7 @@ fn end(
     control: Runtime,
     others: Others,
     fanout: &Fanout,
-    bursts: JoinHandle<()>,
+    publishers: Vec<JoinHandle<()>>,
     store: &dyn Housekeeping,
 ) -> anyhow::Result<()> {
     if stopped.is_err() {
@@ -208,12 +212,12 @@ fn end(
         control.block_on(django.stop());
     }
     crate::telemetry::tell_left_out();
-    fanout.stop();
-    drop(bursts.join());
+    fanout.quiet();
     if let Some(beats) = others.beats {
         control.block_on(beats.stop());
     }
     control.block_on(store.close());
+    fanout.stop(publishers);
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())
@@ -294,14 +298,22 @@ struct LaneToFanout {
 }
 
 impl LanePort for LaneToFanout {
-    fn committed(&self, events: &[Arc<Committed>]) {
-        self.lists.committed(events);
-        self.fanout.publish(events);
-        for event in events {
+    fn place(&self, events: &[Arc<Committed>]) {
+        self.fanout.place(events);
+    }
+
+    fn give_back(&self, events: &[Arc<Committed>]) {
+        self.fanout.give_back(events);
+    }
+
+    fn committed(&self, events: Vec<Arc<Committed>>, told: Told) {
+        self.lists.committed(&events);
+        for event in &events {
             if let Some(ChatEvent::Deleted { message, .. }) = event.chat() {
                 self.litter.leave_of(*message);
             }
         }
+        self.fanout.tell(events, told);
     }
 
     fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::fanout::publish::{Fanout, ReadPost};
+use crate::fanout::publish::ReadPost;
+use crate::fanout::publisher::Fanout;
 use crate::store::Posts;
 
 /// Reads on the control runtime; what was found goes to the fan-out on a thread that may wait.
@@ -17,7 +18,7 @@ pub(super) fn port(store: Arc<dyn Posts>, fanout: Arc<Fanout>, control: &Handle)
                 tracing::warn!(%error, "a post could not be read: its sockets hear of its counters with the next change");
                 None
             });
-            drop(tokio::task::spawn_blocking(move || fanout.refreshed(post, ticket, audience, found.as_ref())).await);
+            drop(tokio::task::spawn_blocking(move || fanout.refreshed(post, ticket, audience, found)).await);
         });
     })
 }

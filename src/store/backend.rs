@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 
 use crate::clock::Timestamp;
 use crate::domain::write::Write;
+use crate::ids::IdSource;
 use crate::store::StoreError;
 use crate::store::caches::Caches;
 use crate::store::sql::{Sql, View};
@@ -24,6 +25,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The current time.
     fn now(&self) -> Timestamp;
+
+    /// Where the ids of new rows come from.
+    fn ids(&self) -> &dyn IdSource;
 
     /// Hands a write to its topic's lane. Never blocks.
     ///

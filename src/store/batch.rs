@@ -5,14 +5,16 @@
 //! nothing in the usual case.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::domain::chat::twin::Twins;
+use crate::domain::event::Committed;
 use crate::domain::write::{Intent, Outcome, Refusal, Write};
 use crate::ids::Topic;
 use crate::store::rules;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
-use crate::store::writer::Batch;
+use crate::store::writer::{Batch, TakePlaces};
 
 pub use crate::store::sql::chat_rows::UnreadRest;
 
@@ -32,6 +34,7 @@ pub async fn run<D: LaneSql>(
     twins: &mut Twins,
     writes: &[Write],
     with_savepoints: bool,
+    places: &mut TakePlaces<'_>,
 ) -> Result<Batch, Failure<D::Error>> {
     let rows = &mut rows;
     let alone =
@@ -47,6 +50,12 @@ pub async fn run<D: LaneSql>(
         if with_savepoints { one_by_one(rows, twins, writes).await } else { together(rows, twins, writes).await };
     let done = done.map_err(alone)?;
     rows.finish().await.map_err(alone)?;
+    if D::DIALECT.has_many_writers() {
+        // What is foretold is locked before the batch begins, in one order; nothing else may be.
+        let is_foretold = |event: &Arc<Committed>| topics.contains(&event.topic) || rules::is_of_the_gone(event);
+        debug_assert!(done.events.iter().all(is_foretold), "{:?}", done.events);
+        places(&done.events);
+    }
     match rows.view.driver.commit().await {
         Ok(()) => Ok(done),
         Err(error) if rows.view.driver.may_be_committed(&error) => Err(Failure::Unknown(done, error)),

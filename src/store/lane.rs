@@ -17,7 +17,7 @@ use crate::store::batch::{self, Failure, UnreadRest};
 use crate::store::caches::Caches;
 use crate::store::sql::rows::BatchRows;
 use crate::store::sql::{Known, LaneSql, Sql, View, chat_rows, retention, topics, twins};
-use crate::store::writer::{Batch, BatchError, BatchStore};
+use crate::store::writer::{Batch, BatchError, BatchStore, TakePlaces};
 
 /// From the end of one sweep over everything to the start of the next.
 const SWEEP_INTERVAL_SECONDS: i64 = 600;
@@ -153,12 +153,17 @@ impl<C: Connector> SqlLane<C> {
         Ok(())
     }
 
-    fn run(&mut self, writes: &[Write], with_savepoints: bool) -> Result<Batch, Failure<Error<C>>> {
+    fn run(
+        &mut self,
+        writes: &[Write],
+        with_savepoints: bool,
+        places: &mut TakePlaces<'_>,
+    ) -> Result<Batch, Failure<Error<C>>> {
         self.recall().map_err(Failure::All)?;
         let (rests_before, now) = (self.rests.len(), self.connector.now());
         let Self { connector, known, twins, rests, .. } = self;
         let work = async |view: View<'_, C::Driver>| {
-            batch::run(BatchRows::new(view, known, rests), twins, writes, with_savepoints).await
+            batch::run(BatchRows::new(view, known, rests), twins, writes, with_savepoints, places).await
         };
         let result = connector.wait(now, work).map_err(Failure::All).flatten();
         match &result {
@@ -233,9 +238,9 @@ impl<C: Connector> SqlLane<C> {
 impl<C: Connector> BatchStore for SqlLane<C> {
     const PATIENCE: Duration = C::PATIENCE;
 
-    fn commit(&mut self, batch: &[Write]) -> Result<Batch, BatchError> {
-        let result = match self.run(batch, false) {
-            Err(Failure::OneWrite) => self.run(batch, true),
+    fn commit(&mut self, batch: &[Write], places: &mut TakePlaces<'_>) -> Result<Batch, BatchError> {
+        let result = match self.run(batch, false, places) {
+            Err(Failure::OneWrite) => self.run(batch, true, places),
             other => other,
         };
         self.is_failing = result.is_err();

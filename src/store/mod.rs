@@ -24,12 +24,13 @@ pub use self::credentials::{Credentials, PasswordChange};
 pub use self::error::StoreError;
 pub use self::files::{FileTable, NamedFiles};
 pub use self::page::{PageOf, PageRequest, Position};
-pub use self::port::{Clock, LanePort};
+pub use self::port::{Clock, LanePort, Told};
 pub use self::subjects::{
-    Accounts, Chats, Housekeeping, NewRoomError, Notifications, People, Posts, RegisterError, Writes,
+    Accounts, Chats, Events, EventsAfter, Housekeeping, NewRoomError, Notifications, People, Posts, RegisterError,
+    Writes,
 };
 
 /// Reads and writes, by subject. Reads never block the caller's thread; writes go through the lanes.
-pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Housekeeping {}
+pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Events + Housekeeping {}
 
-impl<S: Writes + Accounts + Chats + Posts + People + Notifications + Housekeeping> Store for S {}
+impl<S: Writes + Accounts + Chats + Posts + People + Notifications + Events + Housekeeping> Store for S {}

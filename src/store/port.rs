@@ -1,18 +1,47 @@
 //! The calls that the store makes to the rest of the server.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
 use crate::domain::write::Outcome;
 use crate::ids::SessionKey;
 
-/// The calls that a lane makes after a batch is stored, and for refused writes. `server` connects it to the fan-out.
-///
-/// Both calls may block while a shard's inbox is full: that is the lane's back-pressure.
+/// Runs the rest of a batch's work once its events are told: when it is dropped, whatever happened before.
+pub struct Told(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Told {
+    /// `then` runs at the drop.
+    pub fn new(then: impl FnOnce() + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(then))))
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            then();
+        }
+    }
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
+}
+
+/// The calls that a lane makes before and after a batch is stored, and for refused writes. `server` connects it to the
+/// fan-out.
 pub trait LanePort: Send + Sync + 'static {
-    /// Events of one batch, in order within each topic. Called before the callers of the batch get their answers.
-    fn committed(&self, events: &[Arc<Committed>]);
+    /// These events are about to be committed, and the lane holds the locks of their topics, so events that are committed
+    /// later in these topics are told later. Called where several lanes write. Must not block: others wait for the locks.
+    fn place(&self, _events: &[Arc<Committed>]) {}
+    /// Events that were [placed](Self::place) were not committed.
+    fn give_back(&self, _events: &[Arc<Committed>]) {}
+    /// Events of one batch, in order within each topic. The callers of the batch get their answers when `told` is dropped,
+    /// and the lane hands over no other batch before. May block: that is the lane's back-pressure.
+    fn committed(&self, events: Vec<Arc<Committed>>, told: Told);
     /// A session's write made no event: it was refused, or it repeated a `client_id`. `client_id` is the sender's own
     /// name for the write.
     fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome);

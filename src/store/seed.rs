@@ -87,7 +87,7 @@ pub async fn fill<D: LaneSql>(view: &mut View<'_, D>, plan: &SeedPlan, taken: &T
     let now = view.now;
     let mut seeded = Seeded::default();
     for (number, username) in names.by_ref().take(plan.users) {
-        let id = UserId::fresh();
+        let id: UserId = view.ids.fresh();
         let user = new_user(&username, number, plan);
         view.driver.insert(Table::Users, &user_row(&id, &user, &plan.follows, &now)).await?;
         seeded.users.push((id, username));
@@ -96,7 +96,8 @@ pub async fn fill<D: LaneSql>(view: &mut View<'_, D>, plan: &SeedPlan, taken: &T
     for (index, (follower, _)) in seeded.users.iter().enumerate() {
         for step in 1..=plan.follows {
             let other = seeded.users[(index + step) % count].0;
-            view.driver.insert(Table::Follows, &[&Id::fresh(), &now, follower, &other]).await?;
+            let id: Id = view.ids.fresh();
+            view.driver.insert(Table::Follows, &[&id, &now, follower, &other]).await?;
         }
     }
     for room in 0..plan.rooms {
@@ -124,7 +125,7 @@ async fn insert_room<D: LaneSql>(
     members: &[usize],
     users: &[(UserId, String)],
 ) -> Result<RoomId, D::Error> {
-    let id = RoomId::fresh();
+    let id: RoomId = view.ids.fresh();
     let now = view.now;
     let new = NewRoom {
         creator: users[members[0]].0,
@@ -138,7 +139,7 @@ async fn insert_room<D: LaneSql>(
     view.driver.insert(Table::Topics, &new_rooms::topic_row(&topic, &now.0)).await?;
     for (place, member) in members.iter().enumerate() {
         let member = (users[*member].0, if place == 0 { "owner" } else { "member" });
-        let row_id = Id::fresh();
+        let row_id: Id = view.ids.fresh();
         view.driver.insert(Table::Participants, &new_rooms::participant_row(&row_id, &member, &id, &now)).await?;
     }
     Ok(id)

@@ -7,7 +7,7 @@
 //! There is no artificial delay: a batch is what gathered while the commit before it was under way.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::domain::event::Committed;
 use crate::domain::write::{AnswerTo, Outcome, Refusal, Write};
 use crate::limits;
 use crate::store::queue::{Queue, Taken};
-use crate::store::{LanePort, StoreError};
+use crate::store::{LanePort, StoreError, Told};
 use crate::telemetry::alarm;
 
 /// How a batch came out: one outcome for each of its writes, and its events in order.
@@ -41,6 +41,10 @@ pub enum BatchError {
     Unknown(Batch, String),
 }
 
+/// Called with a batch's events right before COMMIT, while their topics are locked, where others write in them, too. Of
+/// several calls for one batch the last one counts.
+pub type TakePlaces<'a> = dyn FnMut(&[Arc<Committed>]) + 'a;
+
 /// One connection that writes.
 pub trait BatchStore: Send + 'static {
     /// How long a batch waits for a database that is away, beyond [`ATTEMPTS_MAX`] attempts: a queue that waits is better
@@ -53,7 +57,7 @@ pub trait BatchStore: Send + 'static {
     ///
     /// # Errors
     /// The whole batch failed.
-    fn commit(&mut self, batch: &[Write]) -> Result<Batch, BatchError>;
+    fn commit(&mut self, batch: &[Write], places: &mut TakePlaces<'_>) -> Result<Batch, BatchError>;
 
     /// Is a batch whose COMMIT gave no clear answer in the database? All of it is, or nothing.
     ///
@@ -107,8 +111,9 @@ impl<B: BatchStore> Lane<B> {
     /// The system gives no thread.
     pub fn start(number: usize, bytes_max: usize, store: B, port: Arc<dyn LanePort>) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::of_bytes(limits::LANE_WRITES_MAX, bytes_max));
-        let meters = Meters::new(number);
-        let body = Body { queue: Arc::clone(&queue), store, port, meters, is_failing: false };
+        let meters = Arc::new(Meters::new(number));
+        let telling = Arc::default();
+        let body = Body { queue: Arc::clone(&queue), store, port, meters, telling, is_failing: false };
         let taken = Arc::clone(&queue);
         let thread = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             // What the lane does with a batch is caught where it can go on. The rest leaves it in no state to write.
@@ -179,7 +184,9 @@ struct Body<B: BatchStore> {
     queue: Arc<Queue<Work<B>>>,
     store: B,
     port: Arc<dyn LanePort>,
-    meters: Meters,
+    meters: Arc<Meters>,
+    /// A batch is being told and answered.
+    telling: Arc<Telling>,
     /// The last batch failed: one log line at each change, not one a batch.
     is_failing: bool,
 }
@@ -205,7 +212,10 @@ impl<B: BatchStore> Body<B> {
             }
             self.commit(&mut writes);
             match taken {
-                Taken::Closed => return self.store.finish(),
+                Taken::Closed => {
+                    drop(Telling::begin(&self.telling));
+                    return self.store.finish();
+                }
                 // Not idle: housekeeping waits for the queue to be empty when it is due, but not for ever.
                 Taken::Some if last_kept.elapsed() < HOUSEKEEPING_INTERVAL => {}
                 Taken::Some | Taken::Nothing => {
@@ -240,25 +250,32 @@ impl<B: BatchStore> Body<B> {
         }
         self.meters.batch_size.record(as_f64(writes.len()));
         self.meters.commit_seconds.record(took.as_secs_f64());
-        self.report(writes.drain(..), batch);
+        self.report(std::mem::take(writes), batch);
     }
 
     fn attempt(&mut self, writes: &[Write]) -> Result<Batch, String> {
         let mut pause = PAUSE_MIN;
         let started = Instant::now();
         for attempt in 1.. {
-            let detail = match self.commit_once(writes) {
-                Ok(batch) => return Ok(batch),
+            let port = Arc::clone(&self.port);
+            let mut places = Places { port: &*port, events: Vec::new() };
+            let detail = match self.commit_once(writes, &mut places) {
+                Ok(batch) => {
+                    places.keep();
+                    return Ok(batch);
+                }
                 Err(BatchError::Failed(detail)) => return Err(detail),
                 Err(BatchError::Retry(detail)) => detail,
                 Err(BatchError::Unknown(batch, detail)) => {
                     tracing::warn!(%detail, "COMMIT without a clear answer: looking the batch up");
                     if self.resolve(&batch)? {
+                        places.keep();
                         return Ok(batch);
                     }
                     detail
                 }
             };
+            drop(places);
             if attempt + 1 >= ATTEMPTS_MAX && started.elapsed() >= self.patience() {
                 return Err(format!("the database keeps asking to try again: {detail}"));
             }
@@ -281,8 +298,9 @@ impl<B: BatchStore> Body<B> {
         B::PATIENCE.min(most)
     }
 
-    fn commit_once(&mut self, writes: &[Write]) -> Result<Batch, BatchError> {
-        let result = catch_unwind(AssertUnwindSafe(|| self.store.commit(writes)));
+    fn commit_once(&mut self, writes: &[Write], places: &mut Places<'_>) -> Result<Batch, BatchError> {
+        let mut take = |events: &[Arc<Committed>]| places.take(events);
+        let result = catch_unwind(AssertUnwindSafe(|| self.store.commit(writes, &mut take)));
         result.unwrap_or_else(|_| {
             self.store.reset();
             Err(BatchError::Failed("a panic inside the transaction".into()))
@@ -310,31 +328,26 @@ impl<B: BatchStore> Body<B> {
         }
     }
 
-    /// First the events, so that nobody has an answer before the fan-out has the event; then the answers.
-    fn report(&self, writes: impl Iterator<Item = Write>, batch: Batch) {
-        let port = &self.port;
-        if !batch.events.is_empty() && catch_unwind(AssertUnwindSafe(|| port.committed(&batch.events))).is_err() {
-            tracing::error!("the fan-out panicked over a committed batch");
+    /// First the events, so that nobody has an answer before the shards have the event; then the answers. One batch at a
+    /// time: the next one is committed meanwhile, but not told.
+    fn report(&self, writes: Vec<Write>, batch: Batch) {
+        let turn = Telling::begin(&self.telling);
+        let (port, meters, outcomes) = (Arc::clone(&self.port), Arc::clone(&self.meters), batch.outcomes);
+        let told = Told::new(move || {
+            answer(&*port, &meters, writes.into_iter().zip(outcomes));
+            drop(turn);
+        });
+        if batch.events.is_empty() {
+            return drop(told);
         }
-        for (write, outcome) in writes.zip(batch.outcomes) {
-            self.meters.count(&outcome);
-            let answered = catch_unwind(AssertUnwindSafe(|| match write.answer {
-                AnswerTo::Caller(answer) => answer(outcome),
-                AnswerTo::Session(session) => match outcome {
-                    Outcome::Refused(refusal) if write.intent.is_silent_about(refusal) => {}
-                    Outcome::Refused(_) | Outcome::Repeated(_) => {
-                        port.answered(session, write.intent.client_id(), &outcome);
-                    }
-                    Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => {}
-                },
-            }));
-            if answered.is_err() {
-                tracing::error!("an answer's receiver panicked");
-            }
+        if catch_unwind(AssertUnwindSafe(|| self.port.committed(batch.events, told))).is_err() {
+            tracing::error!("the fan-out panicked over a committed batch");
         }
     }
 
     fn run_job(&mut self, job: Job<B>) {
+        // Its answer comes after those of the writes before it.
+        drop(Telling::begin(&self.telling));
         if catch_unwind(AssertUnwindSafe(|| job(&mut self.store))).is_err() {
             self.store.reset();
         }
@@ -357,6 +370,84 @@ impl<B: BatchStore> Body<B> {
         if !std::mem::replace(&mut self.is_failing, true) {
             tracing::error!(%detail, "the database does not take writes: senders are told to try again later");
         }
+    }
+}
+
+fn answer(port: &dyn LanePort, meters: &Meters, answers: impl Iterator<Item = (Write, Outcome)>) {
+    for (write, outcome) in answers {
+        meters.count(&outcome);
+        let answered = catch_unwind(AssertUnwindSafe(|| match write.answer {
+            AnswerTo::Caller(answer) => answer(outcome),
+            AnswerTo::Session(session) => match outcome {
+                Outcome::Refused(refusal) if write.intent.is_silent_about(refusal) => {}
+                Outcome::Refused(_) | Outcome::Repeated(_) => {
+                    port.answered(session, write.intent.client_id(), &outcome);
+                }
+                Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => {}
+            },
+        }));
+        if answered.is_err() {
+            tracing::error!("an answer's receiver panicked");
+        }
+    }
+}
+
+/// A lane's batch on its way to the shards and to those who wait for answers.
+#[derive(Default)]
+struct Telling {
+    is_under_way: Mutex<bool>,
+    is_over: Condvar,
+}
+
+/// It is over when this is dropped.
+struct Turn(Arc<Telling>);
+
+impl Telling {
+    /// Waits for the batch before.
+    fn begin(telling: &Arc<Self>) -> Turn {
+        let mut is_under_way = telling.is_under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        while *is_under_way {
+            is_under_way = telling.is_over.wait(is_under_way).unwrap_or_else(PoisonError::into_inner);
+        }
+        *is_under_way = true;
+        Turn(Arc::clone(telling))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.is_under_way.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.is_over.notify_one();
+    }
+}
+
+/// The places that a batch has taken; given back unless it is committed.
+struct Places<'a> {
+    port: &'a dyn LanePort,
+    events: Vec<Arc<Committed>>,
+}
+
+impl Places<'_> {
+    fn take(&mut self, events: &[Arc<Committed>]) {
+        self.give_back();
+        self.port.place(events);
+        self.events = events.to_vec();
+    }
+
+    fn keep(mut self) {
+        self.events.clear();
+    }
+
+    fn give_back(&mut self) {
+        if !self.events.is_empty() {
+            self.port.give_back(&std::mem::take(&mut self.events));
+        }
+    }
+}
+
+impl Drop for Places<'_> {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 

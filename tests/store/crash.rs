@@ -12,7 +12,7 @@ use pregon::domain::event::Committed;
 use pregon::domain::write::{AnswerTo, Intent, Outcome, Write};
 use pregon::ids::{EventId, RoomId, SessionKey, UserId};
 use pregon::store::sqlite::{SeedPlan, SqliteOptions, SqliteStore, seed};
-use pregon::store::{LanePort, Store};
+use pregon::store::{LanePort, Store, Told};
 
 const FILE: &str = "PREGON_CRASH_TEST_FILE";
 const PAIRS: &str = "PREGON_CRASH_TEST_PAIRS";
@@ -22,7 +22,7 @@ const ROUNDS: usize = 5;
 struct Acknowledge;
 
 impl LanePort for Acknowledge {
-    fn committed(&self, events: &[Arc<Committed>]) {
+    fn committed(&self, events: Vec<Arc<Committed>>, _: Told) {
         let mut out = std::io::stdout().lock();
         for event in events {
             if let Some(ChatEvent::Sent(message)) = event.chat() {

@@ -4,6 +4,7 @@ mod crash;
 mod faults_commit;
 mod faults_mysql;
 mod faults_sqlite;
+mod given_ids;
 mod on_mariadb;
 mod on_sqlite;
 mod retention;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::private::MariaDb;
 use crate::support::{FIRST_PAGE, Ids, Maria, World, committed, new_user, refusal, send, sent};
-use pregon::clock::{Timestamp, Zone};
+use pregon::clock::{JsonTimes, Zone};
 use pregon::domain::chat::message::{MessageType, ReactionType};
 use pregon::domain::chat::room::ChatType;
 use pregon::domain::chat::write::{Action, Transport};
@@ -44,7 +44,7 @@ async fn times_hang_in_the_databases_zone() {
     assert_eq!((since.count, since.rows[0].id, since.rows[0].created_at), (1, second.id, second.created_at));
     // A client may ask for any moment.
     for (since, count) in [("-262142-01-01 00:00:00", 2), ("0000-01-01 00:00:00", 2), ("+262141-01-01 00:00:00", 0)] {
-        let since = Timestamp::from_client_text(since).unwrap();
+        let since = JsonTimes::Utc.read(since).unwrap();
         let page = world.store.messages(users[1], room, Some(since), FIRST_PAGE).await.unwrap();
         assert_eq!(page.count, count, "{since}");
     }
@@ -288,7 +288,7 @@ async fn what_comes_in_an_hour_that_comes_twice_stays_in_order() {
     let (world, _) = world(Maria::in_zone(Ids::Uuid, "Europe/Madrid")).await;
     let (room, users) = world.room(&["ana", "beto"]).await;
     // 02:50 on the wall clock, for the first time.
-    let before = Timestamp::from_client_text("2027-10-31T00:50:00Z").unwrap();
+    let before = JsonTimes::Utc.read("2027-10-31T00:50:00Z").unwrap();
     let ahead = u64::try_from(before.0 - world.clock.now().0).unwrap();
     world.clock.advance(Duration::from_micros(ahead));
     let first = sent(&world.write(users[0], room, send("antes")).await);

@@ -13,9 +13,9 @@ use crate::ids::{MessageId, RoomId};
 macro_rules! texts {
     ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name {
-            $($(#[$case_doc])* $case,)*
+            $($(#[$case_doc])* #[serde(rename = $text)] $case,)*
         }
 
         impl $name {

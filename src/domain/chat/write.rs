@@ -1,10 +1,13 @@
 //! The writes that a participant may ask for in a room.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::chat::message::{MessageType, ReactionType};
 use crate::ids::{MessageId, UserId};
 
 /// The transport that a write came over. Twins are one message that came over both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// A frame on a socket.
     Socket,
@@ -19,6 +22,11 @@ impl Transport {
             Self::Socket => "socket",
             Self::Rest => "rest",
         }
+    }
+
+    /// Reads the word in the event log.
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Socket, Self::Rest].into_iter().find(|transport| transport.as_str() == text)
     }
 }
 

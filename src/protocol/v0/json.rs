@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::clock::Timestamp;
+use crate::clock::JsonTime;
 
 /// An object being written. The keys are constants that need no escaping.
 pub struct Object<'a> {
@@ -72,10 +72,10 @@ impl<'a> Object<'a> {
     }
 
     /// A moment.
-    pub fn time(&mut self, key: &'static str, value: Timestamp) -> &mut Self {
+    pub fn time(&mut self, key: &'static str, value: JsonTime) -> &mut Self {
         let out = self.key(key);
         out.push(b'"');
-        out.extend_from_slice(value.json().as_str().as_bytes());
+        out.extend_from_slice(value.as_str().as_bytes());
         out.push(b'"');
         self
     }
@@ -137,6 +137,7 @@ pub fn array<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, mut wr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{JsonTimes, Timestamp};
 
     #[test]
     fn texts_are_cut_between_characters() {
@@ -154,7 +155,7 @@ mod tests {
             .text_or_null("none", None)
             .number("number", u64::MAX)
             .flag("flag", true)
-            .time("time", Timestamp(0))
+            .time("time", JsonTimes::Utc.text(Timestamp(0)))
             .array("array", [1, 2], id)
             .value("object", |out| Object::open(out).close())
             .close();

@@ -22,9 +22,9 @@ impl Presenter {
             .value("friend_request_id", |out| id_or_null(out, references.friend_request))
             .text_within("message", &notification.message, chars::NOTIFICATION)
             .flag("is_read", notification.is_read)
-            .time("created_at", notification.created_at)
+            .time("created_at", self.time(notification.created_at))
             .value("read_at", |out| match notification.read_at {
-                Some(at) => json::id(out, at),
+                Some(at) => json::id(out, self.time(at)),
                 None => out.extend_from_slice(b"null"),
             })
             .text("time_ago", &time_ago(notification.created_at, now))
@@ -40,8 +40,8 @@ impl Presenter {
             .value("receiver", |out| self.basic(out, &request.receiver))
             .text("message", "")
             .text("status", request.status.as_str())
-            .time("created_at", request.created_at)
-            .time("updated_at", request.created_at)
+            .time("created_at", self.time(request.created_at))
+            .time("updated_at", self.time(request.created_at))
             .close();
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
-use crate::clock::Timestamp;
+use crate::clock::{JsonTime, JsonTimes, Timestamp};
 use crate::domain::chat::message::{Message, Reaction, ReplyPreview, StoryPreview};
 use crate::domain::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
 use crate::domain::user::{Person, UserProfile};
@@ -37,12 +37,26 @@ pub struct Presenter {
     pub public_url: String,
     /// Whether e-mail addresses and telephone numbers are hidden from others unless their owner shows them.
     pub mask_contacts: bool,
+    /// How times look.
+    pub times: JsonTimes,
 }
 
 impl Presenter {
     /// `public_url` has no slash at the end. Without `mask_contacts` contacts are shown as the older backend did.
     pub fn new(public_url: &str, mask_contacts: bool) -> Self {
-        Self { public_url: public_url.trim_end_matches('/').to_owned(), mask_contacts }
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        Self { public_url, mask_contacts, times: JsonTimes::default() }
+    }
+
+    /// The same with times of another form.
+    #[must_use]
+    pub fn with_times(self, times: JsonTimes) -> Self {
+        Self { times, ..self }
+    }
+
+    /// A moment as clients see it.
+    pub(super) fn time(&self, moment: Timestamp) -> JsonTime {
+        self.times.text(moment)
     }
 
     /// The 28-key profile. Its owner sees all of it. For others it is masked, has at most [`PROFILE_JSON_BYTES_MAX`]
@@ -97,8 +111,8 @@ impl Presenter {
             .flag("is_private", user.is_private)
             .flag("show_email", user.show_email)
             .flag("show_phone", user.show_phone)
-            .time("created_at", user.created_at)
-            .time("last_active", user.last_active)
+            .time("created_at", self.time(user.created_at))
+            .time("last_active", self.time(user.last_active))
             .text_within("account_type", &user.account_type, within(chars::ACCOUNT_TYPE))
             .text_within("company_name", &user.company_name, within(chars::COMPANY_NAME))
             .text_within("industry", &user.industry, within(chars::INDUSTRY))
@@ -173,8 +187,8 @@ impl Presenter {
             })
             .flag("is_edited", message.is_edited)
             .flag("is_deleted", message.is_deleted)
-            .time("created_at", message.created_at)
-            .time("updated_at", message.updated_at)
+            .time("created_at", self.time(message.created_at))
+            .time("updated_at", self.time(message.updated_at))
             .array("reactions", &message.reactions, |out, reaction| self.reaction(out, reaction))
             .value("reaction_counts", |out| {
                 let mut counts = Object::open(out);
@@ -203,7 +217,7 @@ impl Presenter {
             .id("id", reaction.id.hyphenated())
             .value("user", |out| self.basic(out, &reaction.user))
             .text("reaction_type", reaction.reaction_type.as_str())
-            .time("created_at", reaction.created_at)
+            .time("created_at", self.time(reaction.created_at))
             .close();
     }
 
@@ -220,7 +234,7 @@ impl Presenter {
                     .text("avatar_url", &self.avatar(&story.user))
                     .close();
             })
-            .time("created_at", story.created_at)
+            .time("created_at", self.time(story.created_at))
             .flag("is_expired", now > story.expires_at)
             .close();
     }
@@ -238,13 +252,13 @@ impl Presenter {
             .text("description", &room.description)
             .text_or_null("avatar", room.avatar.as_deref().and_then(|path| self.media(path)).as_deref())
             .flag("is_active", room.is_active)
-            .time("created_at", room.created_at)
-            .time("updated_at", room.updated_at)
-            .time("last_activity", room.last_activity)
+            .time("created_at", self.time(room.created_at))
+            .time("updated_at", self.time(room.updated_at))
+            .time("last_activity", self.time(room.last_activity))
             .array("participants", &room.participants, |out, one| self.participant(out, one, room.viewer))
             .number("participants_count", room.participants_count)
             .value("last_message", |out| match &room.last_message {
-                Some(message) => write_last_message(out, message),
+                Some(message) => self.last_message(out, message),
                 None => out.extend_from_slice(b"null"),
             })
             .number("unread_count", own.map_or(0, |own| own.unread_count))
@@ -260,6 +274,16 @@ impl Presenter {
             .close();
     }
 
+    fn last_message(&self, out: &mut Vec<u8>, message: &Message) {
+        Object::open(out)
+            .id("id", message.id)
+            .text("content", &message.content)
+            .text("message_type", message.message_type.as_str())
+            .value("sender", |out| write_names(out, &message.sender.username, &message.sender.display_name))
+            .time("created_at", self.time(message.created_at))
+            .close();
+    }
+
     /// A participant. The nicknames, read times and muting of others are private: their keys stay, without values.
     fn participant(&self, out: &mut Vec<u8>, one: &Participant, viewer: UserId) {
         let is_own = one.user.id == viewer;
@@ -270,9 +294,9 @@ impl Presenter {
             .value("user", |out| self.profile(out, &one.user, Some(viewer)))
             .text("role", &one.role);
         settings_keys(&mut object, if is_own { &one.settings } else { &nobodys });
-        object.time("joined_at", one.joined_at);
+        object.time("joined_at", self.time(one.joined_at));
         if is_own {
-            object.time("last_read_at", one.last_read_at).number("unread_count", one.unread_count);
+            object.time("last_read_at", self.time(one.last_read_at)).number("unread_count", one.unread_count);
         } else {
             object.value("last_read_at", |out| out.extend_from_slice(b"null")).number("unread_count", 0);
         }
@@ -346,16 +370,6 @@ fn write_reply(out: &mut Vec<u8>, reply: &ReplyPreview) {
         object.flag("is_deleted", true);
     }
     object.close();
-}
-
-fn write_last_message(out: &mut Vec<u8>, message: &Message) {
-    Object::open(out)
-        .id("id", message.id)
-        .text("content", &message.content)
-        .text("message_type", message.message_type.as_str())
-        .value("sender", |out| write_names(out, &message.sender.username, &message.sender.display_name))
-        .time("created_at", message.created_at)
-        .close();
 }
 
 fn write_names(out: &mut Vec<u8>, username: &str, display_name: &str) {

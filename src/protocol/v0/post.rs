@@ -35,8 +35,8 @@ impl Presenter {
             .flag("is_pinned", post.is_pinned)
             .flag("allow_comments", post.allow_comments)
             .flag("is_public", post.is_public)
-            .time("created_at", post.created_at)
-            .time("updated_at", post.updated_at)
+            .time("created_at", self.time(post.created_at))
+            .time("updated_at", self.time(post.updated_at))
             .array("reactions", &post.reactions, |out, reaction| self.post_reaction(out, reaction, viewer))
             .array("comments", &post.comments, |out, comment| self.comment(out, comment, viewer))
             .text_or_null("user_reaction", post.user_reaction.map(|reaction| reaction.viewer_text()))
@@ -50,7 +50,7 @@ impl Presenter {
             .id("id", reaction.id.hyphenated())
             .value("user", |out| self.profile(out, &reaction.user, viewer))
             .text("reaction_type", reaction.reaction_type.as_str())
-            .time("created_at", reaction.created_at)
+            .time("created_at", self.time(reaction.created_at))
             .close();
     }
 
@@ -70,8 +70,8 @@ impl Presenter {
             .number("likes_count", comment.likes_count)
             .number("replies_count", comment.replies_count)
             .flag("is_edited", comment.is_edited)
-            .time("created_at", comment.created_at)
-            .time("updated_at", comment.updated_at)
+            .time("created_at", self.time(comment.created_at))
+            .time("updated_at", self.time(comment.updated_at))
             .array("replies", &comment.replies, |out, reply| self.comment(out, reply, viewer))
             .flag("is_liked", comment.is_liked)
             .close();

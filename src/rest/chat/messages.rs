@@ -8,7 +8,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::clock::Timestamp;
+use crate::clock::{JsonTimes, Timestamp};
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::domain::chat::write::Action;
@@ -32,7 +32,7 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<
     require_participant(&app, &caller, room).await.map_err(hidden)?;
     let since = match listing.value("since").filter(|text| !text.is_empty()) {
         None => None,
-        Some(text) => Some(since(text).ok_or_else(|| {
+        Some(text) => Some(since(app.presenter.times, text).ok_or_else(|| {
             Error::hand(StatusCode::BAD_REQUEST, "since debe ser una fecha y hora en formato ISO 8601")
         })?),
     };
@@ -45,8 +45,8 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<
 }
 
 /// Reads `since`. An unencoded `+` arrives as a blank.
-fn since(text: &str) -> Option<Timestamp> {
-    Timestamp::from_client_text(text).or_else(|| Timestamp::from_client_text(&text.replace(' ', "+")))
+fn since(times: JsonTimes, text: &str) -> Option<Timestamp> {
+    times.read(text).or_else(|| times.read(&text.replace(' ', "+")))
 }
 
 /// When reading is refused, the answer is the same as for a room that does not exist.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::domain::event::Committed;
 use crate::domain::feed::event::PostChange;
@@ -136,12 +136,22 @@ async fn write(
 
 /// Edits of one post run one at a time, from reading the post to the commit, so that each edit keeps the pictures that
 /// the one before it left. Several posts share a lock, chosen by their ids.
-static TURNS: [Mutex<()>; 64] = [const { Mutex::const_new(()) }; 64];
+#[derive(Debug)]
+pub struct EditTurns([Arc<Mutex<()>>; 64]);
 
-type Turn = MutexGuard<'static, ()>;
+type Turn = OwnedMutexGuard<()>;
 
-async fn turn(post: PostId) -> Turn {
-    TURNS[usize::from(post.0.as_bytes()[15]) % TURNS.len()].lock().await
+impl Default for EditTurns {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Arc::default()))
+    }
+}
+
+impl EditTurns {
+    async fn take(&self, post: PostId) -> Turn {
+        let of_post = &self.0[usize::from(post.0.as_bytes()[15]) % self.0.len()];
+        Arc::clone(of_post).lock_owned().await
+    }
 }
 
 /// The post, if it belongs to the caller.
@@ -203,7 +213,7 @@ pub async fn edit(
     let form = Form::read(&app.media, caller.id(), slots::POST, request).await?;
     let mut patch: PostPatch = fields::patch(&form.fields)?;
     // Reading the body may take minutes, so the post is read again.
-    let turn = turn(id).await;
+    let turn = app.edit_turns.take(id).await;
     let before = own(&app, &caller, id).await?;
     fields::check_patched(&before, &patch)?;
     if form.has_file("image") {

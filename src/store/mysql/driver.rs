@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_moment_is_written_as_the_databases_clock_shows_it() {
         let bogota: Zone = "America/Bogota".parse().unwrap();
-        let moment = Timestamp::from_client_text("2026-11-21T23:02:35.916430Z").unwrap();
+        let moment = crate::clock::JsonTimes::Utc.read("2026-11-21T23:02:35.916430Z").unwrap();
         assert_eq!(value(bogota, Parameter::Time(moment)), Value::Date(2026, 11, 21, 18, 2, 35, 916_430));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::clock::{Timestamp, Zone};
+use crate::ids::{IdSource, SystemIds};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::mysql::connection::{Link, MysqlError};
@@ -23,6 +24,8 @@ pub struct MysqlOptions {
     pub zone: Zone,
     /// Returns the current time.
     pub clock: Clock,
+    /// The source of new rows' ids.
+    pub ids: Arc<dyn IdSource>,
     /// How many of its newest reactions a post shows.
     pub shown_reactions: u32,
 }
@@ -36,6 +39,7 @@ impl MysqlOptions {
             connections: limits::DIRECT_CONNECTIONS,
             zone: Zone::Utc,
             clock: Arc::new(Timestamp::now),
+            ids: Arc::new(SystemIds),
             shown_reactions: limits::POST_REACTIONS_SHOWN,
         }
     }
@@ -51,6 +55,8 @@ pub struct Shared {
     pub zone: Zone,
     /// Returns the current time.
     pub clock: Clock,
+    /// The source of new rows' ids.
+    pub ids: Arc<dyn IdSource>,
     /// How many of its newest reactions a post shows.
     pub shown_reactions: u32,
 }
@@ -58,8 +64,8 @@ pub struct Shared {
 impl Shared {
     /// For a caller without lanes: migrations, seeds.
     pub fn alone(link: Link) -> Self {
-        let MysqlOptions { link, clock, shown_reactions, .. } = MysqlOptions::new(link);
-        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, shown_reactions }
+        let MysqlOptions { link, clock, ids, shown_reactions, .. } = MysqlOptions::new(link);
+        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, ids, shown_reactions }
     }
 
     /// Opens a connection.
@@ -74,7 +80,7 @@ impl Shared {
 
     /// A connection with the caches, for queries at `now`.
     pub fn view<'a>(&'a self, driver: &'a mut Driver, now: Timestamp) -> View<'a> {
-        let Self { caches, shown_reactions, .. } = self;
-        View { driver, caches, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
+        let Self { caches, ids, shown_reactions, .. } = self;
+        View { driver, caches, now, ids: &**ids, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
     }
 }

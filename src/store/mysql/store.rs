@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::domain::write::Write;
-use crate::ids::Topic;
+use crate::ids::{IdSource, Topic};
 use crate::limits;
 use crate::store::backend::{Answer, Backend};
 use crate::store::caches::Caches;
@@ -40,9 +40,9 @@ impl MysqlStore {
     /// # Errors
     /// One sentence that says what is wrong with the database and what to do about it.
     pub async fn open(options: MysqlOptions, port: Arc<dyn LanePort>) -> Result<Arc<Self>, StoreError> {
-        let MysqlOptions { link, lanes, connections, zone, clock, shown_reactions } = options;
+        let MysqlOptions { link, lanes, connections, zone, clock, ids, shown_reactions } = options;
         let caches = Caches::default();
-        let shared = Arc::new(Shared { link: link.clone(), caches, zone, clock, shown_reactions });
+        let shared = Arc::new(Shared { link: link.clone(), caches, zone, clock, ids, shown_reactions });
         let direct = Direct::new(Arc::clone(&shared), connections);
         let searches = Direct::new(Arc::clone(&shared), limits::SEARCH_CONNECTIONS);
         let mut driver = shared.open_at_start().await?;
@@ -122,6 +122,10 @@ impl Backend for MysqlStore {
 
     fn now(&self) -> Timestamp {
         (self.shared.clock)()
+    }
+
+    fn ids(&self) -> &dyn IdSource {
+        &*self.shared.ids
     }
 
     fn queue(&self, write: Box<Write>) -> Result<(), Box<Write>> {

@@ -72,7 +72,7 @@ pub(super) async fn add<D: LaneSql>(mut work: Work<'_, '_, D>, new: &NewComment)
     };
     let place = work.rows.take_place(Topic::Post(new.post)).await?;
     let comment = Arc::new(Comment {
-        id: CommentId::fresh(),
+        id: work.rows.view.ids.fresh(),
         post: new.post,
         parent: new.parent,
         user: work.rows.profile(work.actor).await?,

@@ -7,7 +7,7 @@ use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::FeedEvent;
 use crate::domain::feed::write::Action;
 use crate::domain::write::{Outcome, Refusal, Write};
-use crate::ids::{EventId, Topic, UserId};
+use crate::ids::{Topic, UserId};
 use crate::store::rules::{comment, notice, origin, people, post, refused};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::{BatchRows, Place};
@@ -29,7 +29,7 @@ impl<D: LaneSql> Work<'_, '_, D> {
         let committed = Committed {
             topic,
             cursor: place.cursor,
-            event_id: if self.first.is_none() { self.write.event_id } else { EventId::fresh() },
+            event_id: if self.first.is_none() { self.write.event_id } else { self.rows.view.ids.fresh() },
             at: place.at,
             origin: origin(self.write),
             event: Event::Feed(event),

@@ -24,7 +24,7 @@ pub(super) async fn tell<D: LaneSql>(work: &mut Work<'_, '_, D>, notices: &mut [
         let sender = work.rows.profile(work.actor).await?;
         let topic = Topic::Notifications(notice.recipient);
         let place = work.rows.take_place(topic).await?;
-        let notification = Arc::new(compose(*notice, sender, place.at));
+        let notification = Arc::new(compose(work.rows.view.ids.fresh(), *notice, sender, place.at));
         work.rows.insert_notification(&notification).await?;
         let change = NotificationChange::Came(notification);
         work.record(topic, place, FeedEvent::Notification { user: notice.recipient, change }).await?;
@@ -32,9 +32,9 @@ pub(super) async fn tell<D: LaneSql>(work: &mut Work<'_, '_, D>, notices: &mut [
     Ok(())
 }
 
-fn compose(notice: Notice, sender: Arc<UserProfile>, at: Timestamp) -> Notification {
+fn compose(id: NotificationId, notice: Notice, sender: Arc<UserProfile>, at: Timestamp) -> Notification {
     Notification {
-        id: NotificationId::fresh(),
+        id,
         recipient: notice.recipient,
         message: notice.notification_type.text(&sender.display_name),
         sender,
@@ -81,8 +81,8 @@ async fn tell_again<D: LaneSql>(work: &mut Work<'_, '_, D>, notice: Notice, is_r
     let (topic, user) = (Topic::Notifications(notice.recipient), notice.recipient);
     let sender = work.rows.profile(work.actor).await?;
     let place = work.rows.take_place(topic).await?;
-    let notification =
-        Arc::new(Notification { is_read, read_at: is_read.then_some(place.at), ..compose(notice, sender, place.at) });
+    let notification = compose(work.rows.view.ids.fresh(), notice, sender, place.at);
+    let notification = Arc::new(Notification { is_read, read_at: is_read.then_some(place.at), ..notification });
     work.rows.insert_notification(&notification).await?;
     let change = NotificationChange::Changed(notification);
     work.record(topic, place, FeedEvent::Notification { user, change }).await

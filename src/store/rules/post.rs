@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::feed::Work;
 use super::{notice, refused};
 use crate::domain::feed::comment::CommentHead;
@@ -11,7 +9,7 @@ use crate::domain::feed::event::{FeedEvent, PostChange, PostEvent};
 use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};
 use crate::domain::notification::{Notice, NotificationType, References};
 use crate::domain::write::{Outcome, Refusal};
-use crate::ids::{PostId, Topic};
+use crate::ids::{IdSource, PostId, Topic};
 use crate::limits;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::{GoneComments, Place};
@@ -60,9 +58,10 @@ pub(super) async fn publish<D: LaneSql>(
     if work.rows.post_head(id).await?.is_some() {
         return Ok(Outcome::Unchanged);
     }
-    let mut short_id = random_short_id();
+    let ids = work.rows.view.ids;
+    let mut short_id = random_short_id(ids);
     while work.rows.is_short_id_taken(&short_id).await? {
-        short_id = random_short_id();
+        short_id = random_short_id(ids);
     }
     let place = work.rows.take_place(Topic::Post(id)).await?;
     work.rows.insert_post(id, work.actor, &short_id, new, place.at).await?;
@@ -79,9 +78,8 @@ pub(super) async fn publish<D: LaneSql>(
     }
 }
 
-fn random_short_id() -> String {
-    let mut random = rand::rng();
-    let letter = |_| char::from(SHORT_ID_LETTERS[random.random_range(0..SHORT_ID_LETTERS.len())]);
+fn random_short_id(ids: &dyn IdSource) -> String {
+    let letter = |_| char::from(SHORT_ID_LETTERS[ids.below(SHORT_ID_LETTERS.len())]);
     (0..SHORT_ID_LENGTH).map(letter).collect()
 }
 

@@ -100,8 +100,9 @@ pub async fn insert_follow<C: Sql>(
     if view.is_there(sql, &[&follower, &following]).await? {
         return Ok(false);
     }
+    let id: Id = view.ids.fresh();
     let sql = Table::Follows.one_row(C::DIALECT, 4);
-    view.execute(sql, &[&Id::fresh(), &at, &follower, &following]).await?;
+    view.execute(sql, &[&id, &at, &follower, &following]).await?;
     view.execute("UPDATE users SET following_count = following_count + 1 WHERE id = ?", &[&follower]).await?;
     view.execute("UPDATE users SET followers_count = followers_count + 1 WHERE id = ?", &[&following]).await?;
     Ok(true)

@@ -4,6 +4,7 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::domain::chat::write::Transport;
 use crate::domain::event::Committed;
+use crate::domain::event_record::EventRecord;
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::event_log::LogLine;
@@ -64,7 +65,8 @@ pub async fn insert_message<D: LaneSql>(driver: &mut D, message: &Message) -> Re
 
 /// Inserts an event.
 pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transport: Transport) -> Result<(), D::Error> {
-    let LogLine { kind, subject, user, detail } = LogLine::of(&event.event);
+    let record = EventRecord::of(event, transport);
+    let LogLine { kind, subject, detail } = LogLine::of(&record);
     let values: [&dyn ToColumn; 10] = [
         &event.topic.to_string(),
         &event.cursor.epoch,
@@ -73,7 +75,7 @@ pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transpo
         &kind,
         &transport.as_str(),
         &subject.map(Id),
-        &user,
+        &record.user,
         &detail,
         &event.at.0,
     ];
@@ -162,7 +164,8 @@ pub async fn insert_unread<D: LaneSql>(
 ) -> Result<Vec<(MessageId, Timestamp)>, D::Error> {
     let unread = newest_unread(view, rest).await?;
     for (message, _) in &unread {
-        view.driver.insert(Table::Reads, &[&Id::fresh(), &rest.at, message, &rest.user]).await?;
+        let id: Id = view.ids.fresh();
+        view.driver.insert(Table::Reads, &[&id, &rest.at, message, &rest.user]).await?;
     }
     Ok(unread)
 }

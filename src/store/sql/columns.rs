@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_read_as_the_databases_clock_shows_it() {
-        let moment = Timestamp::from_client_text("2026-11-21T23:02:35.916430Z").unwrap();
+        let moment = crate::clock::JsonTimes::Utc.read("2026-11-21T23:02:35.916430Z").unwrap();
         let bogota: Zone = "America/Bogota".parse().unwrap();
         let civil = |year, month, day| Civil { year, month, day, hour: 18, minute: 2, second: 35, micros: 916_430 };
         let row = Row(vec![

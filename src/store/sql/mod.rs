@@ -12,6 +12,7 @@ mod columns;
 pub mod comments;
 pub mod comments_tree;
 mod dialect;
+pub mod events;
 mod known;
 mod lane_sql;
 pub mod logins;

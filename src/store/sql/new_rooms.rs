@@ -110,7 +110,7 @@ pub async fn insert_participants<C: Sql>(
     while !left.is_empty() {
         // Powers of two, so that a handful of statements serves every number of rows.
         let (some, rest) = left.split_at((1 << left.len().ilog2()).min(PARTICIPANTS_MAX));
-        let ids: Vec<Id> = some.iter().map(|_| Id::fresh()).collect();
+        let ids: Vec<Id> = some.iter().map(|_| view.ids.fresh()).collect();
         let rows = ids.iter().zip(some);
         let values: Vec<&dyn ToColumn> =
             rows.flat_map(|(id, member)| participant_row(id, member, &room, &at)).collect();

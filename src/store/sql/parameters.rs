@@ -69,13 +69,6 @@ pub fn each<T: ToColumn>(keys: &[T]) -> impl Iterator<Item = &dyn ToColumn> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id(pub Uuid);
 
-impl Id {
-    /// A new time-ordered id.
-    pub fn fresh() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
 impl From<Uuid> for Id {
     fn from(uuid: Uuid) -> Self {
         Self(uuid)

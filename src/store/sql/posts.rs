@@ -293,8 +293,9 @@ pub async fn bookmark<C: Sql>(view: &mut View<'_, C>, user: UserId, post: PostId
     if view.is_there("SELECT 1 FROM post_bookmarks WHERE post_id = ? AND user_id = ?", &[&post, &user]).await? {
         return Ok(Some(false));
     }
+    let id: Id = view.ids.fresh();
     let sql = "INSERT INTO post_bookmarks (id, created_at, post_id, user_id) VALUES (?, ?, ?, ?)";
-    view.execute(sql, &[&Id::fresh(), &now, &post, &user]).await?;
+    view.execute(sql, &[&id, &now, &post, &user]).await?;
     Ok(Some(true))
 }
 

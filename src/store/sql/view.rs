@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
-use crate::ids::UserId;
+use crate::ids::{IdSource, UserId};
 use crate::store::caches::Caches;
 use crate::store::sql::{Columns, Parameters, Sql, Unexpected};
 
@@ -15,6 +15,8 @@ pub struct View<'a, C> {
     pub caches: &'a Caches,
     /// The current time.
     pub now: Timestamp,
+    /// Where the ids of new rows come from.
+    pub ids: &'a dyn IdSource,
     /// How many reactions a post shows.
     pub shown_reactions: u32,
     /// Users whose rows the transaction has changed. Their profiles must not reach the cache before the commit.

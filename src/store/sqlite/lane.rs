@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::clock::Timestamp;
-use crate::ids::RoomId;
+use crate::ids::{IdSource, RoomId};
 use crate::store::StoreError;
 use crate::store::caches::Caches;
 use crate::store::lane::{Connector, SqlLane};
@@ -25,22 +25,22 @@ pub type SqliteLane = SqlLane<File>;
 pub struct File {
     path: PathBuf,
     pub connection: Connection,
-    caches: Arc<Caches>,
-    clock: Clock,
     wal: Arc<Wal>,
-    shown_reactions: u32,
+    around: Surroundings,
+}
+
+/// What a lane is given beside its file.
+pub struct Surroundings {
+    pub caches: Arc<Caches>,
+    pub clock: Clock,
+    pub ids: Arc<dyn IdSource>,
+    pub shown_reactions: u32,
 }
 
 /// A lane on a migrated file.
-pub fn open(
-    path: PathBuf,
-    caches: Arc<Caches>,
-    clock: Clock,
-    wal: Arc<Wal>,
-    shown_reactions: u32,
-) -> Result<SqliteLane, StoreError> {
+pub fn open(path: PathBuf, wal: Arc<Wal>, around: Surroundings) -> Result<SqliteLane, StoreError> {
     let connection = connect(&path, &wal)?;
-    let mut lane = SqlLane::new(File { path, connection, caches, clock, wal, shown_reactions }, true);
+    let mut lane = SqlLane::new(File { path, connection, wal, around }, true);
     lane.recall()?;
     Ok(lane)
 }
@@ -67,8 +67,9 @@ impl File {
     }
 
     fn view(&mut self, now: Timestamp) -> View<'_> {
-        let Self { connection: driver, caches, shown_reactions, .. } = self;
-        View { driver, caches, now, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
+        let Self { connection: driver, around, .. } = self;
+        let Surroundings { caches, ids, shown_reactions, .. } = around;
+        View { driver, caches, now, ids: &**ids, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
     }
 }
 
@@ -78,11 +79,11 @@ impl Connector for File {
     const PATIENCE: Duration = Duration::ZERO;
 
     fn caches(&self) -> &Caches {
-        &self.caches
+        &self.around.caches
     }
 
     fn now(&self) -> Timestamp {
-        (self.clock)()
+        (self.around.clock)()
     }
 
     fn ours(&self) -> impl Fn(RoomId) -> bool + 'static {

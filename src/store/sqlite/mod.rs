@@ -24,6 +24,7 @@ use self::lane::SqliteLane;
 use self::readers::Readers;
 use crate::clock::Timestamp;
 use crate::domain::write::Write;
+use crate::ids::{IdSource, SystemIds};
 use crate::limits;
 pub use crate::store::Clock;
 use crate::store::backend::{Answer, Backend};
@@ -41,6 +42,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Returns the current time.
     pub clock: Clock,
+    /// The source of new rows' ids.
+    pub ids: Arc<dyn IdSource>,
     /// How many of its newest reactions a post shows.
     pub shown_reactions: u32,
 }
@@ -52,6 +55,7 @@ impl SqliteOptions {
             path: path.into(),
             readers: 2,
             clock: Arc::new(Timestamp::now),
+            ids: Arc::new(SystemIds),
             shown_reactions: limits::POST_REACTIONS_SHOWN,
         }
     }
@@ -62,6 +66,7 @@ pub struct SqliteStore {
     threads: Arc<Threads>,
     caches: Arc<Caches>,
     clock: Clock,
+    ids: Arc<dyn IdSource>,
     shown_reactions: u32,
 }
 
@@ -92,20 +97,27 @@ impl SqliteStore {
     /// # Errors
     /// One sentence that says what is wrong with the file and what to do about it.
     pub fn open(options: SqliteOptions, port: Arc<dyn LanePort>) -> Result<Arc<Self>, StoreError> {
-        let SqliteOptions { path, readers, clock, shown_reactions } = options;
+        let SqliteOptions { path, readers, clock, ids, shown_reactions } = options;
         migrate(&path, false)?;
         let caches = Arc::new(Caches::default());
         let wal = Arc::new(Wal::default());
-        let lane_caches = Arc::clone(&caches);
-        let lane_clock = Arc::clone(&clock);
-        let lane = lane::open(path.clone(), lane_caches, lane_clock, Arc::clone(&wal), shown_reactions)?;
+        let lane = lane::open(
+            path.clone(),
+            Arc::clone(&wal),
+            lane::Surroundings {
+                caches: Arc::clone(&caches),
+                clock: Arc::clone(&clock),
+                ids: Arc::clone(&ids),
+                shown_reactions,
+            },
+        )?;
         let readers = Readers::start(&path, "reader", readers, limits::READS_WAITING_MAX)?;
         let searches = Readers::start(&path, "search", 1, limits::SEARCHES_WAITING_MAX)?;
         let checkpointer = Checkpointer::start(&path, wal)?;
         let lane = Lane::start(0, limits::memory::lane_bytes(1), lane, port)
             .map_err(|error| StoreError::Unavailable(format!("cannot start the thread of the write lane: {error}")))?;
         let threads = Arc::new(Threads { lane, readers, searches, checkpointer });
-        Ok(Arc::new(Self { threads, caches, clock, shown_reactions }))
+        Ok(Arc::new(Self { threads, caches, clock, ids, shown_reactions }))
     }
 
     /// Runs `work` on the lane's connection, between two batches. Tests use it to provoke real errors.
@@ -126,10 +138,12 @@ impl SqliteStore {
         W: for<'v> FnOnce(&'v mut View<'_>) -> Answer<'v, T, rusqlite::Connection> + Send + 'static,
     {
         let caches = Arc::clone(&self.caches);
+        let ids = Arc::clone(&self.ids);
         let now = self.now();
         let shown_reactions = self.shown_reactions;
         let run = move |driver: &mut rusqlite::Connection| {
-            at_once(query(&mut View { driver, caches: &caches, now, shown_reactions, changed: BTreeSet::new() }))
+            let changed = BTreeSet::new();
+            at_once(query(&mut View { driver, caches: &caches, now, ids: &*ids, shown_reactions, changed }))
         };
         readers.run(run).await
     }
@@ -151,6 +165,10 @@ impl Backend for SqliteStore {
 
     fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    fn ids(&self) -> &dyn IdSource {
+        &*self.ids
     }
 
     fn queue(&self, write: Box<Write>) -> Result<(), Box<Write>> {

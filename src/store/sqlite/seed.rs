@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::clock::Timestamp;
+use crate::ids::SystemIds;
 use crate::store::StoreError;
 use crate::store::caches::Caches;
 use crate::store::seed::{self, SeedPlan, Seeded};
@@ -23,7 +24,7 @@ pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     let caches = Caches::default();
     let now = Timestamp::now();
     let changed = BTreeSet::new();
-    let mut view = View { driver: &mut connection, caches: &caches, now, shown_reactions: 0, changed };
+    let mut view = View { driver: &mut connection, caches: &caches, now, ids: &SystemIds, shown_reactions: 0, changed };
     let taken = at_once(seed::taken(&mut view))?;
     plan.check_names(&taken, &path.display().to_string())?;
     let seeded = at_once(seed::fill(&mut view, plan, &taken))?;

@@ -101,7 +101,7 @@ impl<B: Backend> Accounts for B {
     }
 
     async fn register(&self, user: NewUser) -> Result<UserId, RegisterError> {
-        let id = UserId::fresh();
+        let id: UserId = self.ids().fresh();
         let work = self.change(move |view| Box::pin(async move { accounts::register(view, id, &user).await }));
         match work.await.map_err(RegisterError::Store)? {
             Registration::Taken { email, username } => return Err(RegisterError::Taken { email, username }),

@@ -95,7 +95,7 @@ impl<B: Backend> Chats for B {
     }
 
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError> {
-        let fresh = RoomId::fresh();
+        let fresh: RoomId = self.ids().fresh();
         let (room, is_new) =
             self.change(move |view| Box::pin(new_rooms::open_private(view, actor, other, fresh))).await?;
         if is_new {
@@ -108,7 +108,7 @@ impl<B: Backend> Chats for B {
 
     async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError> {
         let members: Vec<UserId> = room.others.iter().copied().chain([room.creator]).collect();
-        let fresh = RoomId::fresh();
+        let fresh: RoomId = self.ids().fresh();
         let work = self.change(move |view| Box::pin(async move { new_rooms::create(view, &room, fresh).await }));
         let id = work.await.map_err(NewRoomError::Store)?.ok_or(NewRoomError::UnknownUsers)?;
         for user in members {

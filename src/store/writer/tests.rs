@@ -47,13 +47,14 @@ fn event(write: &Write, seq: u64) -> Arc<Committed> {
 }
 
 impl BatchStore for Fake {
-    fn commit(&mut self, batch: &[Write]) -> Result<Batch, BatchError> {
+    fn commit(&mut self, batch: &[Write], places: &mut TakePlaces<'_>) -> Result<Batch, BatchError> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let events: Vec<_> = batch.iter().zip(self.1 + 1..).map(|(write, seq)| event(write, seq)).collect();
         let outcomes = events.iter().map(|event| Outcome::Committed(Arc::clone(event))).collect();
         let done = Batch { outcomes, events };
         let fate = shared.fates.pop_front().unwrap_or(Fate::Commit);
         shared.log.push(format!("{fate:?} {}", batch.len()));
+        places(&done.events);
         match fate {
             Fate::Commit => {
                 self.1 += batch.len() as u64;
@@ -101,7 +102,7 @@ impl BatchStore for Fake {
 struct Port(mpsc::Sender<String>);
 
 impl LanePort for Port {
-    fn committed(&self, events: &[Arc<Committed>]) {
+    fn committed(&self, events: Vec<Arc<Committed>>, _: Told) {
         for event in events {
             self.0.send(format!("event {}", event.cursor.seq)).unwrap();
         }
@@ -110,6 +111,31 @@ impl LanePort for Port {
     fn answered(&self, session: SessionKey, _: Option<&str>, outcome: &Outcome) {
         self.0.send(format!("session {} {outcome:?}", session.index)).unwrap();
     }
+}
+
+/// Writes down places, too.
+struct Placing(mpsc::Sender<String>);
+
+impl Placing {
+    fn note(&self, what: &str, events: &[Arc<Committed>]) {
+        events.iter().for_each(|event| self.0.send(format!("{what} {}", event.cursor.seq)).unwrap());
+    }
+}
+
+impl LanePort for Placing {
+    fn place(&self, events: &[Arc<Committed>]) {
+        self.note("place", events);
+    }
+
+    fn give_back(&self, events: &[Arc<Committed>]) {
+        self.note("give back", events);
+    }
+
+    fn committed(&self, events: Vec<Arc<Committed>>, _: Told) {
+        self.note("event", &events);
+    }
+
+    fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }
 
 fn write(answer: AnswerTo) -> Box<Write> {
@@ -227,4 +253,73 @@ fn jobs_run_in_their_place_and_a_panicking_one_harms_nobody() {
     lane.join();
     assert!(lane.submit(write(AnswerTo::Caller(Box::new(|_| {})))).is_err());
     assert!(runtime.block_on(lane.run(|_| Ok(()))).is_err());
+}
+
+/// A place that is kept by a batch that is not there would let others wait for ever.
+#[test]
+fn places_are_kept_by_what_is_committed_and_given_back_by_all_else() {
+    for (fates, is_committed) in [
+        (vec![Fate::Retry, Fate::Lost(2, false), Fate::Commit], true),
+        (vec![Fate::Retry, Fate::Lost(0, true)], true),
+        (vec![Fate::Retry, Fate::Panic], false),
+        (vec![Fate::Lost(1, false), Fate::Fail], false),
+    ] {
+        let attempts = fates.len();
+        let shared = Arc::new(Mutex::new(Shared { fates: fates.into(), ..Shared::default() }));
+        let (reports, reported) = mpsc::channel();
+        let lane = Lane::start(0, limits::memory::lane_bytes(1), Fake(shared, 0), Arc::new(Placing(reports))).unwrap();
+        lane.submit(write(AnswerTo::Caller(Box::new(drop)))).unwrap();
+        lane.close();
+        lane.join();
+        drop(lane);
+        let mut expected: Vec<String> =
+            (0..attempts).flat_map(|_| ["place 1".to_owned(), "give back 1".to_owned()]).collect();
+        if is_committed {
+            expected.pop();
+            expected.push("event 1".to_owned());
+        }
+        assert_eq!(reported.iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+/// Keeps batches untold until it is told to go on.
+struct Slow(mpsc::Sender<(u64, Told)>);
+
+impl LanePort for Slow {
+    fn committed(&self, events: Vec<Arc<Committed>>, told: Told) {
+        self.0.send((events[0].cursor.seq, told)).unwrap();
+    }
+
+    fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
+}
+
+#[test]
+fn a_batch_is_committed_while_the_one_before_is_told_and_told_after_it_is_answered() {
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    let (hands, handed) = mpsc::channel();
+    let lane =
+        Lane::start(0, limits::memory::lane_bytes(1), Fake(Arc::clone(&shared), 0), Arc::new(Slow(hands))).unwrap();
+    let (answer, answered) = mpsc::channel();
+    let told = |answer: &mpsc::Sender<u64>| {
+        let answer = answer.clone();
+        AnswerTo::Caller(Box::new(move |outcome| {
+            let Outcome::Committed(event) = outcome else { panic!("{outcome:?}") };
+            answer.send(event.cursor.seq).unwrap();
+        }))
+    };
+    lane.submit(write(told(&answer))).unwrap();
+    let (first, first_told) = handed.recv().unwrap();
+    lane.submit(write(told(&answer))).unwrap();
+    while shared.lock().unwrap().log.len() < 2 {
+        std::thread::yield_now();
+    }
+    assert!(handed.try_recv().is_err() && answered.try_recv().is_err(), "the second waits, the first is not answered");
+    drop(first_told);
+    assert_eq!((first, answered.recv()), (1, Ok(1)));
+    let (second, second_told) = handed.recv().unwrap();
+    assert!(answered.try_recv().is_err());
+    lane.close();
+    drop(second_told);
+    lane.join();
+    assert_eq!((second, answered.recv()), (2, Ok(2)), "who closes a lane waits for its answers");
 }

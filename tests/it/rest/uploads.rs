@@ -12,7 +12,7 @@ use pregon::limits::USER_UPLOADS_MAX;
 use pregon::rest::uploads::orphans;
 use pregon::rest::uploads::upload::MediaDir;
 use pregon::store::sqlite::{SqliteOptions, SqliteStore};
-use pregon::store::{LanePort, Store};
+use pregon::store::{LanePort, Store, Told};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
@@ -380,7 +380,7 @@ async fn what_a_crash_left_behind_is_found_where_sweeps_are_wanted() {
 struct Nobody;
 
 impl LanePort for Nobody {
-    fn committed(&self, _: &[Arc<Committed>]) {}
+    fn committed(&self, _: Vec<Arc<Committed>>, _: Told) {}
 
     fn answered(&self, _: SessionKey, _: Option<&str>, _: &Outcome) {}
 }

@@ -3,6 +3,7 @@
 mod adoption;
 mod comments;
 mod lane;
+mod log;
 mod messages;
 mod notifications;
 mod people;
@@ -62,6 +63,10 @@ suite! {
             a_closed_store_takes_nothing_and_keeps_everything,
             sequences_have_no_holes_across_refusals_and_restarts,
             a_full_lane_gives_the_write_back,
+        ]
+        log: [
+            the_log_says_what_was_told,
+            the_log_says_when_it_does_not_reach_back,
         ]
         rooms: [
             only_active_participants_of_active_rooms_write,

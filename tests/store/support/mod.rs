@@ -25,7 +25,7 @@ use pregon::domain::user::NewUser;
 use pregon::domain::write::{AnswerTo, Intent, Outcome, Refusal, Write};
 use pregon::ids::{CommentId, EventId, MessageId, PostId, RoomId, SessionKey, ShardId, UserId};
 use pregon::store::sqlite::{Clock, SqliteOptions, SqliteStore};
-use pregon::store::{LanePort, PageRequest, Store};
+use pregon::store::{LanePort, PageRequest, Store, Told};
 use tokio::sync::oneshot;
 
 pub use mariadb::{Ids, Maria};
@@ -38,8 +38,8 @@ pub struct Recorder {
 }
 
 impl LanePort for Recorder {
-    fn committed(&self, events: &[Arc<Committed>]) {
-        self.events.lock().unwrap().extend(events.iter().cloned());
+    fn committed(&self, events: Vec<Arc<Committed>>, _: Told) {
+        self.events.lock().unwrap().extend(events);
     }
 
     fn answered(&self, session: SessionKey, _: Option<&str>, outcome: &Outcome) {

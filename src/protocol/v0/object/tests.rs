@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::chat::message::{MessageType, ReactionType};
+use crate::domain::notification::{Notification, NotificationType, References};
+use crate::ids::NotificationId;
 
 const ANA: &str = "c29e1460-2438-4c40-a229-7c210c701b1c";
 const BETO: &str = "a309761f-1711-4671-b12e-422be0c990ec";
@@ -15,7 +17,7 @@ const BETO: &str = "a309761f-1711-4671-b12e-422be0c990ec";
 const ANA_JSON: &str = r#"{"id":"c29e1460-2438-4c40-a229-7c210c701b1c","email":"ana@example.com","username":"ana","display_name":"Ana Pérez","full_name":"Ana Pérez","avatar":"https://ui-avatars.com/api/?name=Ana%20P%C3%A9rez&background=00ff88&color=fff","avatar_url":"https://ui-avatars.com/api/?name=Ana%20P%C3%A9rez&background=00ff88&color=fff","cover_photo":null,"cover_photo_url":null,"bio":"","position":"","team":"","contact_number":"","interests":[],"social_links":[],"followers_count":1,"following_count":0,"posts_count":2,"is_verified":false,"is_private":false,"show_email":false,"show_phone":false,"created_at":"2026-11-21T18:02:35.916430Z","last_active":"2026-11-21T18:02:35.916471Z","account_type":"user","company_name":"","industry":"","website":""}"#;
 
 fn at(text: &str) -> Timestamp {
-    Timestamp::from_client_text(text).unwrap()
+    JsonTimes::Utc.read(text).unwrap()
 }
 
 fn ana() -> UserProfile {
@@ -296,4 +298,30 @@ fn a_person_has_fifteen_keys() {
     assert_eq!((&value["followers_count"], &value["friend_request_status"]), (&4.into(), &"sent".into()));
     let basic = text(|out| presenter(true).basic(out, &ana()));
     assert!(json.starts_with(basic.trim_end_matches('}')));
+}
+
+/// The form of times is the presenter's, not the process's, for every time of an object.
+#[test]
+fn presenters_with_two_forms_of_times_stand_beside_each_other() {
+    let bogota = JsonTimes::Naive("America/Bogota".parse().unwrap());
+    let (came, read) = ("2026-11-21T18:02:35.916430", "2026-11-21T18:30:00.000001");
+    let json = |presenter: Presenter| {
+        let notification = Notification {
+            id: NotificationId(Uuid::nil()),
+            recipient: BETO.parse().unwrap(),
+            sender: Arc::new(ana()),
+            notification_type: NotificationType::Follow,
+            references: References::default(),
+            message: String::new(),
+            is_read: true,
+            created_at: at(&format!("{came}Z")),
+            read_at: Some(at(&format!("{read}Z"))),
+        };
+        text(|out| presenter.notification(out, &notification, Timestamp(0)))
+    };
+    let (utc, naive) = (json(presenter(true)), json(presenter(true).with_times(bogota)));
+    for (key, time) in [("created_at", came), ("read_at", read)] {
+        assert!(utc.contains(&format!("\"{key}\":\"{time}Z\"")), "{utc}");
+        assert!(naive.contains(&format!("\"{key}\":\"{}\"", time.replace("T18", "T13"))), "{naive}");
+    }
 }

@@ -140,9 +140,10 @@ impl<D: LaneSql> BatchRows<'_, D> {
             let sql = "DELETE FROM message_reactions WHERE message_id = ? AND user_id = ? AND reaction_type = ?";
             self.view.driver.put_off(sql, &[&message, &user, &reaction]).await?;
         } else {
+            let id: Id = self.view.ids.fresh();
             let sql = "INSERT INTO message_reactions (id, reaction_type, created_at, message_id, user_id) \
                 VALUES (?, ?, ?, ?, ?)";
-            self.view.driver.put_off(sql, &[&Id::fresh(), &reaction, &at, &message, &user]).await?;
+            self.view.driver.put_off(sql, &[&id, &reaction, &at, &message, &user]).await?;
         }
         self.known.reactions.insert(key, !is_there);
         Ok(!is_there)
@@ -158,7 +159,8 @@ impl<D: LaneSql> BatchRows<'_, D> {
             }
         };
         if !is_there {
-            self.view.driver.insert(Table::Reads, &[&Id::fresh(), &at, &message, &user]).await?;
+            let id: Id = self.view.ids.fresh();
+            self.view.driver.insert(Table::Reads, &[&id, &at, &message, &user]).await?;
             self.known.reads.insert((message, user), true);
         }
         Ok(!is_there)

@@ -107,10 +107,11 @@ impl<D: LaneSql> BatchRows<'_, D> {
         if self.view.is_there(sql, &[&user, &comment]).await? {
             return Ok(None);
         }
+        let id: Id = self.view.ids.fresh();
         self.view
             .execute(
                 "INSERT INTO comment_likes (id, created_at, comment_id, user_id) VALUES (?, ?, ?, ?)",
-                &[&Id::fresh(), &at, &comment, &user],
+                &[&id, &at, &comment, &user],
             )
             .await?;
         self.view.execute("UPDATE comments SET likes_count = likes_count + 1 WHERE id = ?", &[&comment]).await?;

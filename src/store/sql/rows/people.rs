@@ -86,7 +86,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
             self.view.execute(sql, &[&at, &id]).await?;
             return Ok(id);
         }
-        let request = RequestId::fresh();
+        let request: RequestId = self.view.ids.fresh();
         self.view
             .execute(
                 "INSERT INTO friend_requests (id, status, created_at, sender_id, receiver_id) \
@@ -107,10 +107,11 @@ impl<D: LaneSql> BatchRows<'_, D> {
         if self.are_friends(one, other).await? {
             return Ok(());
         }
+        let id: Id = self.view.ids.fresh();
         self.view
             .execute(
                 "INSERT INTO friendships (id, created_at, user1_id, user2_id) VALUES (?, ?, ?, ?)",
-                &[&Id::fresh(), &at, &one.min(other), &one.max(other)],
+                &[&id, &at, &one.min(other), &one.max(other)],
             )
             .await
             .map(drop)

@@ -135,7 +135,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         reaction: PostReactionType,
         at: Timestamp,
     ) -> Result<Uuid, D::Error> {
-        let id = Id::fresh();
+        let id: Id = self.view.ids.fresh();
         self.view
             .execute(
                 "INSERT INTO post_reactions (id, reaction_type, created_at, post_id, user_id) VALUES (?, ?, ?, ?, ?)",
@@ -175,10 +175,11 @@ impl<D: LaneSql> BatchRows<'_, D> {
         if self.view.is_there("SELECT 1 FROM post_shares WHERE user_id = ? AND post_id = ?", &[&user, &post]).await? {
             return Ok(None);
         }
+        let id: Id = self.view.ids.fresh();
         self.view
             .execute(
                 "INSERT INTO post_shares (id, message, created_at, post_id, user_id) VALUES (?, ?, ?, ?, ?)",
-                &[&Id::fresh(), &message, &at, &post, &user],
+                &[&id, &message, &at, &post, &user],
             )
             .await?;
         self.view.execute("UPDATE posts SET shares_count = shares_count + 1 WHERE id = ?", &[&post]).await?;

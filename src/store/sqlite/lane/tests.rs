@@ -9,13 +9,17 @@ use crate::domain::chat::event::ChatEvent;
 use crate::domain::chat::write::{Action, NewMessage, Transport};
 use crate::domain::event::{Committed, Event};
 use crate::domain::write::{AnswerTo, Intent, Outcome, Write};
-use crate::ids::{EventId, UserId};
+use crate::ids::{EventId, SystemIds, UserId};
 use crate::store::batch::UnreadRest;
 use crate::store::sql::Known;
 use crate::store::sql::rows::BatchRows;
 use crate::store::sqlite::migrate::migrate;
 use crate::store::sqlite::{SeedPlan, seed};
 use crate::store::writer::{Batch, BatchStore};
+
+fn around(clock: Clock) -> Surroundings {
+    Surroundings { caches: Arc::default(), clock, ids: Arc::new(SystemIds), shown_reactions: 0 }
+}
 
 fn send(room: RoomId, actor: UserId) -> Write {
     let new = NewMessage::text("hola".into(), crate::domain::chat::message::MessageType::Text);
@@ -35,8 +39,7 @@ fn counts_that_are_not_committed_are_nobodys_to_see() {
     let path = folder.path().join("pregon.db");
     let seeded = seed(&path, &SeedPlan { users: 3, ..SeedPlan::default() }).unwrap();
     let [ana, beto, caro] = [0, 1, 2].map(|index| seeded.users[index].0);
-    let (caches, wal) = (Arc::new(Caches::default()), Arc::new(Wal::default()));
-    let mut lane = open(path, caches, Arc::new(Timestamp::now), wal, 0).unwrap();
+    let mut lane = open(path, Arc::default(), around(Arc::new(Timestamp::now))).unwrap();
     let now = Timestamp::now();
     let (mut known, mut rests) = (Known::default(), VecDeque::new());
     let mut rows = BatchRows::new(lane.connector.view(now), &mut known, &mut rests);
@@ -47,7 +50,7 @@ fn counts_that_are_not_committed_are_nobodys_to_see() {
         .map(|one| (one.followers_count, one.following_count));
     assert_eq!(counts, [(1, 0), (0, 1), (0, 0)], "the transaction itself sees them");
     statement(&lane.connector.connection, "ROLLBACK").unwrap();
-    let remembered = [ana, beto, caro].map(|user| lane.connector.caches.profiles.get(&user, now).is_some());
+    let remembered = [ana, beto, caro].map(|user| lane.connector.around.caches.profiles.get(&user, now).is_some());
     assert_eq!(remembered, [false, false, true]);
 }
 
@@ -58,9 +61,8 @@ fn a_batch_is_found_by_its_places_when_commit_gave_no_answer() {
     let plan = SeedPlan { users: 2, rooms: 1, members: 2, ..SeedPlan::default() };
     let seeded = seed(&path, &plan).unwrap();
     let (room, actor) = (seeded.rooms[0].0, seeded.users[0].0);
-    let (caches, wal) = (Arc::new(Caches::default()), Arc::new(Wal::default()));
-    let mut lane = open(path, caches, Arc::new(Timestamp::now), wal, 0).unwrap();
-    let written = lane.commit(&[send(room, actor), send(room, actor)]).unwrap();
+    let mut lane = open(path, Arc::default(), around(Arc::new(Timestamp::now))).unwrap();
+    let written = lane.commit(&[send(room, actor), send(room, actor)], &mut |_| {}).unwrap();
     assert_eq!(written.events.len(), 2);
     // What is left of a long mark_as_read is part of the batch.
     let at = Timestamp::now();
@@ -73,7 +75,8 @@ fn a_batch_is_found_by_its_places_when_commit_gave_no_answer() {
     // The same places, taken by a batch that was rolled back, belong to other events.
     let mut lost = Batch::default();
     for event in &written.events {
-        let Outcome::Committed(other) = lane.commit(&[send(room, actor)]).unwrap().outcomes.remove(0) else {
+        let Outcome::Committed(other) = lane.commit(&[send(room, actor)], &mut |_| {}).unwrap().outcomes.remove(0)
+        else {
             panic!("not committed")
         };
         let Committed { topic, at, .. } = *other;
@@ -98,7 +101,7 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 fn lane(folder: &std::path::Path, now: Timestamp) -> SqliteLane {
     let path = folder.join("pregon.db");
     migrate(&path, false).unwrap();
-    open(path, Arc::new(Caches::default()), Arc::new(move || now), Arc::new(Wal::default()), 0).unwrap()
+    open(path, Arc::default(), around(Arc::new(move || now))).unwrap()
 }
 
 fn number(lane: &SqliteLane, query: &str) -> i64 {

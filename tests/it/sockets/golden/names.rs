@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pregon::clock::Timestamp;
+use pregon::clock::JsonTimes;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -90,6 +90,6 @@ impl Names {
             self.give(&name, text);
             return format!("<{name}>");
         }
-        if Timestamp::from_client_text(text).is_some() { "<time>".to_owned() } else { text.to_owned() }
+        if JsonTimes::Utc.read(text).is_some() { "<time>".to_owned() } else { text.to_owned() }
     }
 }

@@ -1,0 +1,175 @@
+//! The order in which batches of several lanes were committed, topic by topic: what came too early waits for its place.
+//!
+//! A lane takes its batch's places right before COMMIT, while it holds the locks of the batch's topics. Whoever commits in
+//! one of them afterwards takes a later place there. So places are in the order of the sequences, and a batch is told in a
+//! topic when all before it were told or gave their places back.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::domain::event::Committed;
+use crate::ids::Topic;
+use crate::store::Told;
+
+/// Events that are told together. Whoever has told them drops `told`.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub events: Vec<Arc<Committed>>,
+    pub told: Arc<Told>,
+}
+
+/// A batch's place in a topic.
+#[derive(Debug)]
+struct Place {
+    /// The batch's first event there.
+    first: Arc<Committed>,
+    /// Its events there, once they are committed, where the place is not the first.
+    waits: Option<Part>,
+}
+
+/// The places that are taken, of one publisher's topics. A topic without one is not in it.
+#[derive(Debug, Default)]
+pub(super) struct Places(HashMap<Topic, VecDeque<Place>>);
+
+impl Places {
+    /// A batch with these events of the publisher's topics is about to be committed.
+    pub fn take(&mut self, events: &[&Arc<Committed>]) {
+        for event in firsts(events) {
+            let places = self.0.entry(event.topic).or_default();
+            places.push_back(Place { first: Arc::clone(event), waits: None });
+        }
+    }
+
+    /// It was not committed. The topics in which somebody may be next, see [`Self::next_in`].
+    pub fn give_back(&mut self, events: &[&Arc<Committed>]) -> Vec<Topic> {
+        let mut moved = Vec::new();
+        for event in firsts(events) {
+            let Entry::Occupied(mut entry) = self.0.entry(event.topic) else { continue };
+            let places = entry.get_mut();
+            places.retain(|place| !Arc::ptr_eq(&place.first, event));
+            match places.front() {
+                None => drop(entry.remove()),
+                Some(first) if first.waits.is_some() => moved.push(event.topic),
+                Some(_) => {}
+            }
+        }
+        moved
+    }
+
+    /// Committed events come: what of them is next is told, and then what has waited for them. The rest waits.
+    pub fn come(&mut self, part: Part) -> Vec<Part> {
+        if self.0.is_empty() {
+            return vec![part];
+        }
+        let Part { events, told } = part;
+        let (mut next, mut opened) = (Vec::with_capacity(events.len()), Vec::new());
+        // By topic: does it wait, and at which place?
+        let mut waiting: HashMap<Topic, Option<usize>> = HashMap::new();
+        for event in events {
+            let topic = event.topic;
+            let waits_at = *waiting.entry(topic).or_insert_with(|| {
+                let places = self.0.get(&topic)?;
+                // Without a place: it was committed elsewhere.
+                let at = places.iter().position(|place| Arc::ptr_eq(&place.first, &event))?;
+                if at == 0 {
+                    opened.push(topic);
+                }
+                (at > 0).then_some(at)
+            });
+            let place = waits_at.and_then(|at| self.0.get_mut(&topic)?.get_mut(at));
+            match place {
+                None => next.push(event),
+                Some(place) => {
+                    let new = || Part { events: Vec::new(), told: Arc::clone(&told) };
+                    place.waits.get_or_insert_with(new).events.push(event);
+                }
+            }
+        }
+        let mut parts = vec![Part { events: next, told }];
+        for topic in opened {
+            if let Some(places) = self.0.get_mut(&topic) {
+                places.pop_front();
+            }
+            self.next_in(topic, &mut parts);
+        }
+        parts
+    }
+
+    /// Takes out what waits at the first places of a topic.
+    pub fn next_in(&mut self, topic: Topic, parts: &mut Vec<Part>) {
+        let Entry::Occupied(mut entry) = self.0.entry(topic) else { return };
+        let places = entry.get_mut();
+        while let Some(part) = places.front_mut().and_then(|place| place.waits.take()) {
+            parts.push(part);
+            places.pop_front();
+        }
+        if places.is_empty() {
+            entry.remove();
+        }
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A batch's first event in each of its topics.
+fn firsts<'a>(events: &[&'a Arc<Committed>]) -> impl Iterator<Item = &'a Arc<Committed>> {
+    let mut seen = HashSet::new();
+    events.iter().copied().filter(move |event| seen.insert(event.topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::domain::chat::event::ChatEvent;
+    use crate::domain::event::{Cursor, Event};
+    use crate::ids::{EventId, RoomId, UserId};
+
+    fn event(topic: Topic, seq: u64) -> Arc<Committed> {
+        Arc::new(Committed {
+            topic,
+            cursor: Cursor { epoch: 1, seq },
+            event_id: EventId::fresh(),
+            at: Timestamp(0),
+            origin: None,
+            event: Event::Chat(ChatEvent::Joined { user: UserId::default() }),
+        })
+    }
+
+    fn part(events: &[&Arc<Committed>]) -> Part {
+        Part { events: events.iter().map(|event| Arc::clone(event)).collect(), told: Arc::new(Told::new(|| ())) }
+    }
+
+    fn numbers(parts: &[Part]) -> Vec<u64> {
+        parts.iter().flat_map(|part| part.events.iter().map(|event| event.cursor.seq)).collect()
+    }
+
+    #[test]
+    fn what_comes_early_waits_for_those_before_it_and_for_nobody_else() {
+        let [topic, other] = [Topic::Room(RoomId::fresh()), Topic::Room(RoomId::fresh())];
+        let (mut places, elsewhere) = (Places::default(), event(topic, 100));
+        let [first, second, third, fourth] = [1, 2, 3, 4].map(|seq| event(topic, seq));
+        let [free, late] = [event(other, 11), event(other, 12)];
+        places.take(&[&first]);
+        places.take(&[&second]);
+        places.take(&[&third, &free, &fourth]);
+        assert_eq!(numbers(&places.come(part(&[&third, &free, &fourth]))), [11], "the other topic's need not wait");
+        assert_eq!(numbers(&places.come(part(&[&elsewhere]))), [100], "what another node committed has no place");
+        assert!(places.give_back(&[&second]).is_empty(), "one is still before");
+        assert_eq!(numbers(&places.come(part(&[&first]))), [1, 3, 4]);
+        assert!(places.is_empty());
+
+        places.take(&[&first]);
+        places.take(&[&second, &late]);
+        assert_eq!(numbers(&places.come(part(&[&second, &late]))), [12]);
+        assert_eq!(places.give_back(&[&first]), [topic], "somebody waits for that");
+        let mut parts = Vec::new();
+        places.next_in(topic, &mut parts);
+        assert_eq!(numbers(&parts), [2]);
+        assert!(places.is_empty());
+    }
+}

@@ -1,0 +1,325 @@
+//! The stage between lanes and shards: a few threads, each with its own topics, tell every topic in its sequence.
+//!
+//! What is ordered in one topic, and what waits for its turn there, belongs to one publisher, found by the topic's hash. So a
+//! publisher that waits for a full inbox keeps nobody waiting but those who speak in its topics.
+//!
+//! Who hands something over waits until it is told, so little can wait: each lane has one batch here while it commits the
+//! next, and the database's places ([`super::places`]) never block. A queue that is full all the same lets its sender wait.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::domain::event::Committed;
+use crate::domain::feed::post::Post;
+use crate::domain::write::Outcome;
+use crate::engine::session::outbox::Class;
+use crate::engine::shard::port::{Inbox, ToShard};
+use crate::fanout::batch::Ways;
+use crate::fanout::places::{Part, Places};
+use crate::fanout::posts::{Audience, Looks};
+use crate::fanout::publish::{PostUpdates, ReadPost, Seen, Teller};
+use crate::fanout::routes::Routes;
+use crate::ids::{PostId, SessionKey, Topic};
+use crate::limits::PUBLISHER_JOBS_MAX;
+use crate::protocol::v0::object::Presenter;
+use crate::protocol::v0::{event, reason};
+use crate::store::Told;
+use crate::telemetry::alarm;
+
+/// What a publisher is to do.
+enum Job {
+    /// Tell committed events.
+    Tell(Part),
+    /// In these topics places were given back.
+    GoOn(Vec<Topic>),
+    /// Tell a post as it was read.
+    Refresh(Box<Refreshed>),
+    /// Tell what was seen in rows that others write.
+    See {
+        look: Option<(PostId, u64)>,
+        seen: Vec<Seen>,
+        /// Was it told?
+        answer: SyncSender<bool>,
+    },
+    /// Nothing comes any more.
+    End,
+}
+
+struct Refreshed {
+    post: PostId,
+    ticket: u64,
+    audience: Audience,
+    found: Option<Post>,
+    /// Dropped when it is told.
+    told: Told,
+}
+
+/// What others see of a publisher.
+struct Publisher {
+    jobs: SyncSender<Job>,
+    places: Arc<Mutex<Places>>,
+    looks: Arc<Looks>,
+}
+
+/// A publisher's thread before it starts.
+struct Body {
+    teller: Teller,
+    jobs: Receiver<Job>,
+    places: Arc<Mutex<Places>>,
+    is_quiet: Arc<AtomicBool>,
+}
+
+/// The publishers.
+pub struct Fanout {
+    ways: Arc<Ways>,
+    presenter: Arc<Presenter>,
+    publishers: Box<[Publisher]>,
+    bodies: Mutex<Vec<Body>>,
+    read_post: Arc<OnceLock<ReadPost>>,
+    is_quiet: Arc<AtomicBool>,
+}
+
+impl Fanout {
+    /// So many publishers to these shards. Nothing is told before [`Self::start`].
+    pub fn new(
+        routes: Arc<Routes>,
+        inboxes: Arc<[Arc<Inbox>]>,
+        presenter: Arc<Presenter>,
+        updates: PostUpdates,
+        publishers: usize,
+    ) -> Self {
+        let (ways, read_post) = (Arc::new(Ways { routes, inboxes }), Arc::<OnceLock<ReadPost>>::default());
+        let is_quiet = Arc::<AtomicBool>::default();
+        let new = || {
+            let (sender, jobs) = sync_channel(PUBLISHER_JOBS_MAX);
+            let teller = Teller::new(Arc::clone(&ways), Arc::clone(&presenter), updates, Arc::clone(&read_post));
+            let (places, looks) = (Arc::default(), Arc::clone(teller.looks()));
+            let body = Body { teller, jobs, places: Arc::clone(&places), is_quiet: Arc::clone(&is_quiet) };
+            (Publisher { jobs: sender, places, looks }, body)
+        };
+        let (publishers, bodies): (Vec<_>, Vec<_>) = (0..publishers.max(1)).map(|_| new()).unzip();
+        Self { ways, presenter, publishers: publishers.into(), bodies: Mutex::new(bodies), read_post, is_quiet }
+    }
+
+    /// Starts the threads. [`Self::stop`] ends them.
+    ///
+    /// # Errors
+    /// When the kernel gives no thread.
+    pub fn start(&self, read_post: ReadPost) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let _ = self.read_post.set(read_post);
+        let start = |(number, body): (usize, Body)| {
+            let name = format!("publisher-{number}");
+            std::thread::Builder::new()
+                .name(name.clone())
+                .spawn(move || _ = alarm::guard(&format!("the thread {name}"), || body.run()))
+        };
+        lock(&self.bodies).drain(..).enumerate().map(start).collect()
+    }
+
+    /// Nobody listens any more: what waits for its turn need not be told.
+    pub fn quiet(&self) {
+        self.is_quiet.store(true, Ordering::Release);
+    }
+
+    /// Tells what was handed over, and ends the threads.
+    pub fn stop(&self, threads: Vec<JoinHandle<()>>) {
+        self.publishers.iter().for_each(|publisher| publisher.hand(Job::End));
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+
+    /// A lane is about to commit these events, and holds the locks of their topics. Never blocks.
+    pub fn place(&self, events: &[Arc<Committed>]) {
+        for (publisher, ours) in self.divided(events, |event| event.topic) {
+            lock(&publisher.places).take(&ours);
+        }
+    }
+
+    /// They were not committed.
+    pub fn give_back(&self, events: &[Arc<Committed>]) {
+        for (publisher, ours) in self.divided(events, |event| event.topic) {
+            let moved = lock(&publisher.places).give_back(&ours);
+            if !moved.is_empty() {
+                publisher.hand(Job::GoOn(moved));
+            }
+        }
+    }
+
+    /// Events of one batch, each topic's in its order; `told` is dropped when the shards with listeners have them. Waits
+    /// while a queue is full.
+    pub fn tell(&self, events: Vec<Arc<Committed>>, told: Told) {
+        let told = Arc::new(told);
+        if let [publisher] = &*self.publishers {
+            return publisher.hand(Job::Tell(Part { events, told }));
+        }
+        for (publisher, events) in self.divided(events, |event| event.topic) {
+            publisher.hand(Job::Tell(Part { events, told: Arc::clone(&told) }));
+        }
+    }
+
+    /// Each publisher's own, of those that have any.
+    fn divided<T>(
+        &self,
+        events: impl IntoIterator<Item = T>,
+        topic: impl Fn(&T) -> Topic,
+    ) -> impl Iterator<Item = (&Publisher, Vec<T>)> {
+        let mut parts: Vec<Vec<T>> = self.publishers.iter().map(|_| Vec::new()).collect();
+        for event in events {
+            parts[self.number(topic(&event))].push(event);
+        }
+        self.publishers.iter().zip(parts).filter(|(_, part)| !part.is_empty())
+    }
+
+    /// As [`Self::tell`], and waits until they are told.
+    pub fn publish(&self, events: &[Arc<Committed>]) {
+        let (told, wait) = waited_for();
+        self.tell(events.to_vec(), told);
+        // Its other end says nothing: it goes.
+        let _ = wait.recv();
+    }
+
+    /// A session's write that produced no event: it hears why, or hears again of the message that was there already. Waits
+    /// while the shard's inbox is full.
+    pub fn answer(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {
+        let mut frames = Vec::new();
+        match outcome {
+            Outcome::Refused(refusal) => {
+                let Some(text) = reason::refusal_text(*refusal) else { return };
+                event::error(&mut frames, text, client_id);
+            }
+            Outcome::Repeated(message) => event::chat_message(&mut frames, &self.presenter, message),
+            Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => return,
+        }
+        let deliver = ToShard::Deliver { session, frames: frames.into(), class: Class::Durable };
+        self.ways.inboxes[session.shard.index()].send(deliver);
+    }
+
+    /// Here is the post that [`ReadPost`] was asked for with this ticket, for this audience; `None` when it is gone or could
+    /// not be read. Waits until it is told.
+    pub fn refreshed(&self, post: PostId, ticket: u64, audience: Audience, found: Option<Post>) {
+        let (told, wait) = waited_for();
+        let refreshed = Refreshed { post, ticket, audience, found, told };
+        self.of(post).hand(Job::Refresh(Box::new(refreshed)));
+        let _ = wait.recv();
+    }
+
+    /// Somebody begins to look at a post: the ticket for [`Self::tell_looked`].
+    pub fn begin_look(&self, post: PostId) -> u64 {
+        self.of(post).looks.begin(post)
+    }
+
+    /// Tells what was seen of a post by a look with this ticket, unless newer was told meanwhile: then false, and the
+    /// post is to be looked at again. Waits until it is told.
+    pub fn tell_looked(&self, post: PostId, ticket: u64, seen: Vec<Seen>) -> bool {
+        self.see(post, Some((post, ticket)), seen)
+    }
+
+    /// Tells what was seen of what belongs to a post. Waits until it is told.
+    pub fn tell_seen(&self, post: PostId, seen: Vec<Seen>) {
+        self.see(post, None, seen);
+    }
+
+    fn see(&self, post: PostId, look: Option<(PostId, u64)>, seen: Vec<Seen>) -> bool {
+        let (answer, told) = sync_channel(1);
+        self.of(post).hand(Job::See { look, seen, answer });
+        // No answer: the server ends, and nobody looks again.
+        told.recv().unwrap_or(true)
+    }
+
+    /// The publisher that tells of a post.
+    fn of(&self, post: PostId) -> &Publisher {
+        &self.publishers[self.number(Topic::Post(post))]
+    }
+
+    fn number(&self, topic: Topic) -> usize {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(topic);
+        usize::try_from(hash % self.publishers.len() as u64).unwrap_or(0)
+    }
+}
+
+impl Publisher {
+    /// What comes after the end is dropped: whoever waits for it goes on.
+    fn hand(&self, job: Job) {
+        let _ = self.jobs.send(job);
+    }
+}
+
+impl Body {
+    fn run(mut self) {
+        while let Some(job) = self.next() {
+            // A batch is committed whatever becomes of its frames, and its senders wait for their answers.
+            match catch_unwind(AssertUnwindSafe(|| self.work(job))) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => tracing::error!("the fan-out panicked over what it was to tell"),
+            }
+        }
+    }
+
+    /// The next job; what is held is sent meanwhile, when its turn has come.
+    fn next(&mut self) -> Option<Job> {
+        loop {
+            let due = self.teller.next_due().filter(|_| !self.is_quiet.load(Ordering::Acquire));
+            let Some(due) = due else { return self.jobs.recv().ok() };
+            let wait = due.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                self.teller.send_due();
+                continue;
+            }
+            match self.jobs.recv_timeout(wait) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// False: it was the last one.
+    fn work(&mut self, job: Job) -> bool {
+        match job {
+            Job::Tell(part) => {
+                let parts = lock(&self.places).come(part);
+                self.tell(parts);
+            }
+            Job::GoOn(topics) => {
+                let mut parts = Vec::new();
+                let mut places = lock(&self.places);
+                topics.into_iter().for_each(|topic| places.next_in(topic, &mut parts));
+                drop(places);
+                self.tell(parts);
+            }
+            Job::Refresh(refreshed) => {
+                let Refreshed { post, ticket, audience, found, told } = *refreshed;
+                self.teller.refreshed(post, ticket, audience, found.as_ref());
+                drop(told);
+            }
+            Job::See { look, seen, answer } => drop(answer.send(self.teller.tell_seen(look, &seen))),
+            Job::End => return false,
+        }
+        true
+    }
+
+    fn tell(&mut self, parts: Vec<Part>) {
+        for Part { events, told } in parts {
+            self.teller.publish(&events);
+            drop(told);
+        }
+    }
+}
+
+/// Something to be told, and how to wait for that.
+fn waited_for() -> (Told, Receiver<()>) {
+    let (told, wait) = sync_channel(0);
+    (Told::new(move || drop(told)), wait)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

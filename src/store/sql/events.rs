@@ -1,0 +1,57 @@
+//! The event log read again: what happened in a topic behind a place.
+
+use crate::clock::Timestamp;
+use crate::domain::chat::write::Transport;
+use crate::domain::event::Cursor;
+use crate::domain::event_record::EventRecord;
+use crate::ids::Topic;
+use crate::limits::EVENTS_PAGE_MAX;
+use crate::store::EventsAfter;
+use crate::store::event_log::happening;
+use crate::store::sql::topics::state_of_row;
+use crate::store::sql::{Columns, Id, Sql, ToColumn, Unexpected, View};
+
+/// The next events, at most `limit` and [`EVENTS_PAGE_MAX`].
+pub async fn after<C: Sql>(
+    view: &mut View<'_, C>,
+    topic: Topic,
+    cursor: Cursor,
+    limit: usize,
+) -> Result<EventsAfter, C::Error> {
+    let name = topic.to_string();
+    let sql = "SELECT topic, epoch, seq, last_at FROM pregon_topics WHERE topic = ?";
+    let (epoch, last) = view.row(sql, &[&name], state_of_row).await?.map_or((1, 0), |state| (state.epoch, state.seq));
+    if cursor.epoch != epoch || cursor.seq > last {
+        return Ok(EventsAfter::NotKept);
+    }
+    if cursor.seq == last {
+        return Ok(EventsAfter::Next { events: Vec::new(), has_more: false });
+    }
+    let most = u64::try_from(limit.clamp(1, EVENTS_PAGE_MAX)).unwrap_or(1);
+    let sql = "SELECT seq, event_id, kind, transport, message_id, user_id, detail, created_at FROM pregon_events \
+        WHERE topic = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?";
+    let values: [&dyn ToColumn; 4] = [&name, &cursor.epoch, &cursor.seq, &most];
+    let events = view.rows(sql, &values, |row| record_of_row(topic, epoch, row)).await?;
+    // What is kept has no holes: the oldest go first.
+    let is_next = |(event, seq): (&EventRecord, u64)| event.cursor.seq == seq;
+    if events.is_empty() || !events.iter().zip(cursor.seq + 1..).all(is_next) {
+        return Ok(EventsAfter::NotKept);
+    }
+    let has_more = events.last().is_some_and(|event| event.cursor.seq < last);
+    Ok(EventsAfter::Next { events, has_more })
+}
+
+fn record_of_row(topic: Topic, epoch: u32, row: Columns<'_>) -> Result<EventRecord, Unexpected> {
+    let transport = row.str(3)?;
+    let (subject, detail): (Option<Id>, _) = (row.optional_id(4)?, row.optional_text(6)?);
+    Ok(EventRecord {
+        topic,
+        cursor: Cursor { epoch, seq: row.count(0)? },
+        event_id: row.id(1)?,
+        at: Timestamp(row.number(7)?),
+        transport: Transport::from_text(transport)
+            .ok_or_else(|| Unexpected(format!("an event that came by {transport:?}")))?,
+        user: row.id(5)?,
+        happening: happening(topic, row.str(2)?, subject.map(|id| id.0), detail.as_deref())?,
+    })
+}
