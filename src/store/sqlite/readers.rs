@@ -31,7 +31,7 @@ impl Readers {
             let thread = std::thread::Builder::new()
                 .name(format!("{name}-{number}"))
                 .spawn(move || {
-                    _ = crate::telemetry::alarm::guard("a thread of reads", || answer(&reads, &mut connection))
+                    _ = crate::telemetry::alarm::guard("a thread of reads", || answer(&reads, &mut connection));
                 })
                 .map_err(|error| StoreError::Unavailable(format!("no thread for reads: {error}")))?;
             threads.push(thread);

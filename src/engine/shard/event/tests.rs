@@ -236,7 +236,8 @@ fn a_feed_that_would_miss_something_is_sent_away() {
 /// Limits by address, forms of frames and the like need all of it.
 #[test]
 fn the_gate_is_told_who_asks_for_what_and_how() {
-    struct Told(Mutex<Vec<(Wanted, Option<String>, SocketAddr, HeaderMap, Negotiation)>>);
+    type Asked = (Wanted, Option<String>, SocketAddr, HeaderMap, Negotiation);
+    struct Told(Mutex<Vec<Asked>>);
     impl Gate for Told {
         fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
             true
