@@ -56,7 +56,7 @@ fn found<T: Copy>(known: &[(&'static str, T)], name: &str) -> Option<T> {
     known.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
 }
 
-fn name_of<T: PartialEq + Copy>(known: &[(&'static str, T)], wanted: T) -> Option<&'static str> {
+fn name_of<T: Copy + PartialEq>(known: &[(&'static str, T)], wanted: T) -> Option<&'static str> {
     known.iter().find(|(_, what)| *what == wanted).map(|(name, _)| *name)
 }
 
