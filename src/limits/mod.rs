@@ -380,7 +380,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Cached answers on accounts and participants are believed this long.
 pub const ADMISSION_CACHE_SECONDS: i64 = 5;
-/// Entries of each cache.
+/// Entries of each of these caches: so many users who come, or ask for something, within that time are remembered.
+pub const REMEMBERED_ENTRIES: usize = 8 * 1024;
+/// Entries of each other cache.
 pub const CACHE_ENTRIES: usize = 64 * 1024;
 
 // --- tokens ---
@@ -525,6 +527,9 @@ pub const HANDSHAKES_HELD_USER_MAX: usize = 256;
 pub const SOCKETS_PER_PLACE_MAX: usize = 8;
 /// A user's feeds, and a user's sockets for notifications: the same.
 pub const SOCKETS_PER_LISTENER_MAX: usize = 32;
+/// Users' rooms and posts whose last handshake is remembered before those are forgotten that may come again at once; more where more came
+/// within that time.
+pub const HANDSHAKE_KEYS_MAX: usize = 4 * 1024;
 /// Addresses, logins and users that a rate limiter remembers before it forgets those that rested.
 pub const RATE_KEYS_MAX: usize = 64 * 1024;
 

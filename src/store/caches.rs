@@ -6,7 +6,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::event::ChatEvent;
@@ -40,7 +41,18 @@ pub struct Before(u64);
 
 impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
     fn new() -> Self {
-        Self { cache: Cache::new(limits::CACHE_ENTRIES), generation: AtomicU64::new(0) }
+        // What is believed for seconds is worth keeping for seconds: whoever came last stays, however often others were asked for,
+        // and what is gone is not remembered.
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(limits::REMEMBERED_ENTRIES)
+            .weight_capacity(limits::REMEMBERED_ENTRIES as u64)
+            .hot_allocation(0.1)
+            .ghost_allocation(0.0)
+            .build()
+            .expect("both capacities are set");
+        let cache =
+            Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Self { cache, generation: AtomicU64::new(0) }
     }
 
     /// What was read no longer than `limits::ADMISSION_CACHE_SECONDS` before `now`. What was read far ahead of it is old, too: the
@@ -97,7 +109,7 @@ pub struct Caches {
     /// Has the user a participant row in the room, and is the room active?
     pub participants: Remembered<(RoomId, UserId), bool>,
     /// By user: the last password change that ended logins.
-    pub password_changes: Remembered<UserId, Option<LoginEnd>>,
+    pub password_changes: Remembered<UserId, Option<Box<LoginEnd>>>,
     /// Is this login of the user's over by itself?
     pub ended_logins: Remembered<(UserId, FamilyId), bool>,
     /// Participant rows by room.
