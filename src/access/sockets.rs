@@ -20,6 +20,7 @@ struct Counted {
 type Place = [u64; 2];
 
 /// One user's sockets on one topic. Nearly all have one.
+#[expect(clippy::box_collection, reason = "nearly all have one, and pay for no more")]
 enum OldestFirst {
     One(SessionKey),
     More(Box<Vec<SessionKey>>),

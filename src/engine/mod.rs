@@ -6,9 +6,3 @@ pub mod presence;
 pub mod session;
 pub mod shard;
 pub mod topics;
-
-/// Memory of a hash table of so many places: a power of two of buckets, of which seven eighths may be full, each with a byte of control.
-#[cfg(test)]
-fn table_bytes<T>(capacity: usize) -> usize {
-    (capacity * 8 / 7).next_power_of_two() * (size_of::<T>() + 1)
-}

@@ -141,7 +141,7 @@ impl Presence {
     #[cfg(test)]
     pub fn heap_bytes(&self) -> usize {
         let present: usize = self.rooms.values().map(|room| room.present.capacity() * size_of::<Present>()).sum();
-        crate::engine::table_bytes::<(RoomId, Room)>(self.rooms.capacity()) + present
+        crate::engine::topics::table_bytes::<(RoomId, Room)>(self.rooms.capacity()) + present
     }
 
     /// Nobody is present, nor in grace.

@@ -13,6 +13,7 @@ mod idle_cost;
 mod inbound;
 mod inbox;
 #[cfg(test)]
+#[path = "inbox/tests.rs"]
 mod inbox_tests;
 #[cfg(any(test, debug_assertions))]
 mod invariants;
@@ -23,6 +24,7 @@ mod models;
 mod outbound;
 mod overflow;
 #[cfg(test)]
+#[path = "overflow/tests.rs"]
 mod overflow_tests;
 mod patience;
 pub mod port;

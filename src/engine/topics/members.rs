@@ -196,7 +196,7 @@ impl Registry {
     /// Memory of all of it: of topics, and of members.
     #[cfg(test)]
     pub fn heap_bytes(&self) -> [usize; 2] {
-        let index = crate::engine::table_bytes::<(Topic, u32)>(self.index.capacity());
+        let index = crate::engine::topics::table_bytes::<(Topic, u32)>(self.index.capacity());
         let members: usize = self.rooms.iter().map(|(_, room)| room.members.capacity() * size_of::<Member>()).sum();
         let listeners = self.rooms.iter().filter(|(_, room)| room.listeners.is_some()).count() * 32;
         [index + self.rooms.capacity() * (size_of::<LiveRoom>() + 8) + listeners, members]
