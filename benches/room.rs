@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use pregon::engine::topics::members::Member;
 use support::rooms::{registry_of, topic};
 
 mod support;
@@ -25,13 +26,13 @@ fn registry(criterion: &mut Criterion) {
         });
         group.bench_function("join and leave a live room", |bencher| {
             bencher.iter(|| {
-                let (seat, _) = registry.join(topic(next()), 7);
+                let (seat, _) = registry.join(topic(next()), Member::first_of(7));
                 black_box(registry.leave(seat))
             });
         });
         group.bench_function("first to join and last to leave", |bencher| {
             bencher.iter(|| {
-                let (seat, _) = registry.join(topic(rooms + next()), 7);
+                let (seat, _) = registry.join(topic(rooms + next()), Member::first_of(7));
                 black_box(registry.leave(seat))
             });
         });

@@ -2,7 +2,7 @@
 
 use pregon::engine::session::outbox::{Class, Outbox, Slices};
 use pregon::engine::topics::chunks::Arena;
-use pregon::engine::topics::members::{Registry, Seat};
+use pregon::engine::topics::members::{Member, Registry, Seat};
 use pregon::ids::{RoomId, Topic};
 use pregon::limits::STRETCH_VISITS_MIN;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ impl Room {
         let mut registry = Registry::default();
         let mut room = 0;
         for member in 0..members {
-            room = registry.join(topic(0), member).0.room;
+            room = registry.join(topic(0), Member::first_of(member)).0.room;
         }
         let outboxes = (0..members).map(|_| Outbox::default()).collect();
         Self { arena: Arena::default(), registry, outboxes, room }
@@ -38,7 +38,7 @@ impl Room {
         let room = self.registry.room_mut(self.room);
         let mut appended = self.arena.append(&mut room.open, frame);
         for &member in &room.members {
-            self.outboxes[member as usize].push(&mut appended, Class::Ephemeral);
+            self.outboxes[member.session as usize].push(&mut appended, Class::Ephemeral);
         }
     }
 
@@ -61,6 +61,6 @@ impl Room {
 /// A registry of `rooms` rooms with one member each.
 pub fn registry_of(rooms: u64) -> (Registry, Vec<Seat>) {
     let mut registry = Registry::default();
-    let seats = (0..rooms).map(|number| registry.join(topic(number), 0).0).collect();
+    let seats = (0..rooms).map(|number| registry.join(topic(number), Member::first_of(0)).0).collect();
     (registry, seats)
 }

@@ -11,7 +11,7 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::ids::{Topic, UserId};
 use crate::limits::{
-    HANDSHAKE_EVERY, HANDSHAKE_HELD_MAX, HANDSHAKES_HELD_KEY_MAX, HANDSHAKES_HELD_USER_MAX, RATE_KEYS_MAX,
+    HANDSHAKE_EVERY, HANDSHAKE_HELD_MAX, HANDSHAKE_KEYS_MAX, HANDSHAKES_HELD_KEY_MAX, HANDSHAKES_HELD_USER_MAX,
 };
 
 /// The rate of handshakes; `None` when it is unlimited.
@@ -51,8 +51,11 @@ pub(crate) struct Held {
 
 impl Reconnects {
     pub fn new(is_on: bool) -> Self {
-        let turnstiles =
-            || Turnstiles { of_keys: DashMap::new(), held: DashMap::new(), sweep_at: AtomicUsize::new(RATE_KEYS_MAX) };
+        let turnstiles = || Turnstiles {
+            of_keys: DashMap::new(),
+            held: DashMap::new(),
+            sweep_at: AtomicUsize::new(HANDSHAKE_KEYS_MAX),
+        };
         Self(is_on.then(|| Arc::new(turnstiles())))
     }
 
@@ -92,7 +95,7 @@ impl Turnstiles {
             let is_recent = |passed: Option<Instant>| passed.is_some_and(|passed| passed.elapsed() < HANDSHAKE_EVERY);
             Arc::strong_count(turnstile) > 1 || turnstile.passed.try_lock().is_ok_and(|passed| is_recent(*passed))
         });
-        self.sweep_at.store(RATE_KEYS_MAX.max(self.of_keys.len() * 2), Ordering::Relaxed);
+        self.sweep_at.store(HANDSHAKE_KEYS_MAX.max(self.of_keys.len() * 2), Ordering::Relaxed);
     }
 }
 

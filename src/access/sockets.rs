@@ -1,21 +1,39 @@
 //! Counts each user's sockets on each topic; above a bound the oldest one must go.
 
+use std::hash::{BuildHasher, RandomState};
+
 use dashmap::{DashMap, Entry};
-use smallvec::SmallVec;
 
 use crate::ids::{SessionKey, Topic, UserId};
 use crate::limits::{SOCKETS_PER_LISTENER_MAX, SOCKETS_PER_PLACE_MAX};
 
 /// Every user's sockets over all shards, oldest first; `None` when they are not counted. Changed when a socket opens or
 /// closes.
-#[derive(Default)]
-pub(crate) struct Sockets(Option<DashMap<(UserId, Topic), OldestFirst>>);
+pub(crate) struct Sockets(Option<Counted>);
 
-type OldestFirst = SmallVec<[SessionKey; 2]>;
+struct Counted {
+    sockets: DashMap<Place, OldestFirst>,
+    /// Secret, so that nobody makes two places one.
+    keys: [RandomState; 2],
+}
+
+/// 128 bits of a user and a topic: half of what the two of them are, for every socket has one.
+type Place = [u64; 2];
+
+/// One user's sockets on one topic. Nearly all have one.
+#[expect(clippy::box_collection, reason = "nearly all have one, and pay for no more")]
+enum OldestFirst {
+    One(SessionKey),
+    More(Box<Vec<SessionKey>>),
+}
+
+// Every socket has both.
+const _: () = assert!(size_of::<(Place, OldestFirst)>() <= 32);
 
 impl Sockets {
     pub fn new(is_on: bool) -> Self {
-        Self(is_on.then(DashMap::new))
+        let counted = || Counted { sockets: DashMap::new(), keys: [RandomState::new(), RandomState::new()] };
+        Self(is_on.then(counted))
     }
 
     /// A socket opened. Returns the oldest one if it must go; that one is no longer counted.
@@ -24,19 +42,53 @@ impl Sockets {
             Topic::Room(_) | Topic::Post(_) => SOCKETS_PER_PLACE_MAX,
             Topic::Feed(_) | Topic::Notifications(_) | Topic::Author(_) => SOCKETS_PER_LISTENER_MAX,
         };
-        let mut sockets = self.0.as_ref()?.entry((user, topic)).or_default();
-        sockets.push(session);
-        (sockets.len() > most).then(|| sockets.remove(0))
+        let counted = self.0.as_ref()?;
+        match counted.sockets.entry(counted.place(user, topic)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(OldestFirst::One(session));
+                None
+            }
+            Entry::Occupied(mut known) => {
+                let all = known.get_mut().all();
+                all.push(session);
+                (all.len() > most).then(|| all.remove(0))
+            }
+        }
     }
 
     /// A socket closed.
     pub fn went(&self, user: UserId, topic: Topic, session: SessionKey) {
-        let Some(sockets) = &self.0 else { return };
-        if let Entry::Occupied(mut sockets) = sockets.entry((user, topic)) {
-            sockets.get_mut().retain(|other| *other != session);
-            if sockets.get().is_empty() {
-                sockets.remove();
+        let Some(counted) = &self.0 else { return };
+        if let Entry::Occupied(mut known) = counted.sockets.entry(counted.place(user, topic)) {
+            let was_last = match known.get_mut() {
+                OldestFirst::One(only) => *only == session,
+                OldestFirst::More(all) => {
+                    all.retain(|other| *other != session);
+                    all.is_empty()
+                }
+            };
+            if was_last {
+                known.remove();
             }
+        }
+    }
+}
+
+impl Counted {
+    fn place(&self, user: UserId, topic: Topic) -> Place {
+        [0, 1].map(|half| self.keys[half].hash_one((user, topic)))
+    }
+}
+
+impl OldestFirst {
+    /// All of them, in a form that takes more.
+    fn all(&mut self) -> &mut Vec<SessionKey> {
+        if let Self::One(only) = *self {
+            *self = Self::More(Box::new(vec![only]));
+        }
+        match self {
+            Self::More(all) => all,
+            Self::One(_) => unreachable!("there is more than one now"),
         }
     }
 }
@@ -63,7 +115,7 @@ mod tests {
             (0..=most + 2).for_each(|index| sockets.went(ana, topic, key(index)));
             sockets.went(beto, topic, key(1000));
         }
-        assert!(sockets.0.as_ref().unwrap().is_empty());
+        assert!(sockets.0.as_ref().unwrap().sockets.is_empty());
         let off = Sockets::new(false);
         assert!((0..1000).all(|index| off.came(ana, room, key(index)).is_none()));
     }

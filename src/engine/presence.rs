@@ -1,6 +1,7 @@
 //! Who is present in a room: one reference count per room and user over all sockets, kept by the room's home shard.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,19 @@ use crate::limits::PRESENCE_GRACE;
 struct Present {
     account: Arc<Account>,
     sockets: u32,
-    /// Set while nobody is left and the grace runs; equal to the entry in `leaving`.
-    gone_since: Option<Instant>,
+    /// Set while nobody is left and the grace runs: the number of the entry in `leaving`.
+    leave: Option<NonZeroU32>,
+}
+
+// Every socket of a room has one.
+const _: () = assert!(size_of::<Present>() <= 16);
+
+#[derive(Debug)]
+struct Leave {
+    number: NonZeroU32,
+    at: Instant,
+    room: RoomId,
+    user: UserId,
 }
 
 #[derive(Debug)]
@@ -29,13 +41,14 @@ struct Room {
 pub struct Presence {
     rooms: HashMap<RoomId, Room>,
     /// In the order of time; an entry is stale when the user came back.
-    leaving: VecDeque<(Instant, RoomId, UserId)>,
+    leaving: VecDeque<Leave>,
+    last_leave: u32,
     grace: Duration,
 }
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { rooms: HashMap::new(), leaving: VecDeque::new(), grace: PRESENCE_GRACE }
+        Self { rooms: HashMap::new(), leaving: VecDeque::new(), last_leave: 0, grace: PRESENCE_GRACE }
     }
 }
 
@@ -76,11 +89,15 @@ impl Presence {
         let is_new = match present.iter_mut().find(|other| other.account.id == account.id) {
             Some(known) => {
                 known.sockets += 1;
-                known.gone_since = None;
+                known.leave = None;
                 false
             }
             None => {
-                present.push(Present { account: account.clone(), sockets: 1, gone_since: None });
+                if present.len() == present.capacity() {
+                    // A quarter more: rooms are many and small.
+                    present.reserve_exact((present.len() / 4).max(2));
+                }
+                present.push(Present { account: account.clone(), sockets: 1, leave: None });
                 true
             }
         };
@@ -93,21 +110,22 @@ impl Presence {
         let Some(known) = present.iter_mut().find(|other| other.account.id == user) else { return };
         known.sockets = known.sockets.saturating_sub(1);
         if known.sockets == 0 {
-            known.gone_since = Some(now);
-            self.leaving.push_back((now, room, user));
+            self.last_leave = self.last_leave.wrapping_add(1).max(1);
+            known.leave = NonZeroU32::new(self.last_leave);
+            self.leaving.extend(known.leave.map(|number| Leave { number, at: now, room, user }));
         }
     }
 
     /// Those whose grace is over by `now`: the room hears `offline`.
     pub fn gone(&mut self, now: Instant) -> Vec<Gone> {
         let mut gone = Vec::new();
-        while let Some(&(since, room, user)) = self.leaving.front() {
-            if now.saturating_duration_since(since) < self.grace {
+        while let Some(&Leave { number, at, room, user }) = self.leaving.front() {
+            if now.saturating_duration_since(at) < self.grace {
                 break;
             }
             self.leaving.pop_front();
             let Some(Room { present, listeners }) = self.rooms.get_mut(&room) else { continue };
-            let place = present.iter().position(|other| other.account.id == user && other.gone_since == Some(since));
+            let place = present.iter().position(|other| other.account.id == user && other.leave == Some(number));
             if let Some(place) = place {
                 let account = present.swap_remove(place).account;
                 gone.push(Gone { room, account, listeners: listeners.clone() });
@@ -119,6 +137,13 @@ impl Presence {
         gone
     }
 
+    /// Memory of those who are there.
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        let present: usize = self.rooms.values().map(|room| room.present.capacity() * size_of::<Present>()).sum();
+        crate::engine::topics::table_bytes::<(RoomId, Room)>(self.rooms.capacity()) + present
+    }
+
     /// Nobody is present, nor in grace.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
@@ -127,7 +152,7 @@ impl Presence {
 
     /// When [`Self::gone`] next has something to say, if at all.
     pub fn next_due(&self) -> Option<Instant> {
-        self.leaving.front().map(|(since, ..)| *since + self.grace)
+        self.leaving.front().map(|leave| leave.at + self.grace)
     }
 }
 

@@ -4,10 +4,10 @@
 //! first client comes. Not in it is what the process needs with nobody there, what an idle session costs
 //! (docs/performance.md), what the kernel holds for sockets, and SQLite's caches.
 
+use super::bounds::{at_least, shard_waiting_bytes};
 use super::{
     ANSWERS_BYTES_MAX, BODY_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX,
-    INBOX_MESSAGES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX, SHARD_WAITING_BYTES_MIN,
-    UPLOADS_MAX, WAITING_BYTES_MAX,
+    INBOX_MESSAGES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX, UPLOADS_MAX,
 };
 
 /// Memory of requests with their bodies, until they are answered. Full: 503 with Retry-After.
@@ -61,18 +61,9 @@ pub struct Part {
 /// How many parts there are.
 pub const PARTS: usize = 8;
 
-/// A shard's share of what waits for sessions.
-pub const fn shard_waiting_bytes(shards: usize) -> usize {
-    at_least(WAITING_BYTES_MAX / at_least(shards, 1), SHARD_WAITING_BYTES_MIN)
-}
-
 /// A lane's share of what writes carry.
 pub const fn lane_bytes(lanes: usize) -> usize {
     at_least(LANES_BYTES_MAX / at_least(lanes, 1), LANES_BYTES_MIN)
-}
-
-const fn at_least(number: usize, least: usize) -> usize {
-    if number < least { least } else { number }
 }
 
 /// All parts.
@@ -154,6 +145,7 @@ pub fn documentation() -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::limits::SHARD_WAITING_BYTES_MIN;
     use std::path::Path;
 
     use super::*;

@@ -1,5 +1,6 @@
 //! Every bound of the server, with the relations between bounds asserted when it is compiled.
 
+pub mod bounds;
 mod events;
 pub mod frames;
 pub mod memory;
@@ -7,6 +8,8 @@ pub mod memory;
 pub use self::events::*;
 
 use std::time::Duration;
+
+pub use self::bounds::Bounds;
 
 /// Lines of the log that clients may cause for one reason in one second; the rest is counted.
 pub const LOG_LINES_PER_SECOND: u32 = 5;
@@ -127,62 +130,6 @@ pub const TOKEN_GRACE: Duration = Duration::from_secs(60);
 pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 // --- the bounds of a shard as a value ---
-
-/// The bounds of what waits on one shard, as a value: the simulation lowers them, so that it reaches each of them soon.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// [`CHUNK_BYTES`].
-    pub chunk_bytes: usize,
-    /// [`WRITE_BYTES_MAX`].
-    pub write_bytes_max: usize,
-    /// [`PUBLICATION_BYTES_MAX`].
-    pub publication_bytes_max: usize,
-    /// [`OUTBOX_SHARED_BYTES_MAX`].
-    pub shared_bytes_max: usize,
-    /// [`OUTBOX_OWED_BYTES_MAX`].
-    pub owed_bytes_max: usize,
-    /// [`OUTBOX_PARTS_MAX`].
-    pub parts_max: usize,
-    /// [`DEBT_STEP_BYTES`].
-    pub debt_step_bytes: usize,
-    /// The shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers
-    /// have caught up.
-    pub waiting_bytes_max: usize,
-    /// [`OVERFLOW_MESSAGES_MAX`].
-    pub overflow_messages_max: usize,
-    /// [`OVERFLOW_BYTES_MAX`].
-    pub overflow_bytes_max: usize,
-    /// [`FEED_SLICE_ENTRIES`].
-    pub feed_slice_entries: usize,
-    /// [`FEED_RECENT_MAX`].
-    pub feed_recent_max: usize,
-}
-
-impl Bounds {
-    /// Those of one of so many shards.
-    pub fn of_shards(shards: usize) -> Self {
-        Self {
-            chunk_bytes: CHUNK_BYTES,
-            write_bytes_max: WRITE_BYTES_MAX,
-            publication_bytes_max: PUBLICATION_BYTES_MAX,
-            shared_bytes_max: OUTBOX_SHARED_BYTES_MAX,
-            owed_bytes_max: OUTBOX_OWED_BYTES_MAX,
-            parts_max: OUTBOX_PARTS_MAX,
-            debt_step_bytes: DEBT_STEP_BYTES,
-            waiting_bytes_max: memory::shard_waiting_bytes(shards),
-            overflow_messages_max: OVERFLOW_MESSAGES_MAX,
-            overflow_bytes_max: OVERFLOW_BYTES_MAX,
-            feed_slice_entries: FEED_SLICE_ENTRIES,
-            feed_recent_max: FEED_RECENT_MAX,
-        }
-    }
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self::of_shards(1)
-    }
-}
 
 // --- rooms ---
 
@@ -393,7 +340,9 @@ pub const NODE_SILENT: Duration = Duration::from_secs(15);
 pub const NODE_FORGOTTEN: Duration = Duration::from_secs(3600);
 /// Cached answers on accounts and participants are believed this long.
 pub const ADMISSION_CACHE_SECONDS: i64 = 5;
-/// Entries of each cache.
+/// Entries of each of these caches: so many users who come, or ask for something, within that time are remembered.
+pub const REMEMBERED_ENTRIES: usize = 8 * 1024;
+/// Entries of each other cache.
 pub const CACHE_ENTRIES: usize = 64 * 1024;
 
 // --- tokens ---
@@ -538,6 +487,9 @@ pub const HANDSHAKES_HELD_USER_MAX: usize = 256;
 pub const SOCKETS_PER_PLACE_MAX: usize = 8;
 /// A user's feeds, and a user's sockets for notifications: the same.
 pub const SOCKETS_PER_LISTENER_MAX: usize = 32;
+/// Users' rooms and posts whose last handshake is remembered before those are forgotten that may come again at once; more where more came
+/// within that time.
+pub const HANDSHAKE_KEYS_MAX: usize = 4 * 1024;
 /// Addresses, logins and users that a rate limiter remembers before it forgets those that rested.
 pub const RATE_KEYS_MAX: usize = 64 * 1024;
 

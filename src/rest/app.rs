@@ -12,7 +12,7 @@ use crate::access::rate::Rates;
 use crate::access::token::Tokens;
 use crate::protocol::v0::object::Presenter;
 use crate::rest::assets::Assets;
-use crate::rest::posts::post::EditTurns;
+use crate::rest::posts::edit_turns::EditTurns;
 use crate::rest::site::Site;
 use crate::rest::uploads::upload::MediaDir;
 use crate::store::Store;

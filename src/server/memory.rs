@@ -7,6 +7,7 @@ use http::{Method, Request, header};
 use hyper::body::{Body as _, Incoming};
 
 use crate::engine::shard::port::{Inbox, Waiting};
+use crate::limits::bounds;
 use crate::limits::memory::{
     self, BODY_MEMORY_FACTOR, FORM_BYTES, REQUEST_BYTES, REQUESTS_BYTES_MAX, REQUESTS_CLIENT_PART, Sizes,
 };
@@ -76,7 +77,7 @@ impl Memory {
 
 /// Do all shards together hold more than their shares?
 fn is_over(bytes: usize, shards: usize) -> bool {
-    bytes > shards * memory::shard_waiting_bytes(shards)
+    bytes > shards * bounds::shard_waiting_bytes(shards)
 }
 
 /// Those by which one sees how the server does are answered whatever happens.
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn requests_are_refused_while_all_shards_hold_what_they_may() {
         for shards in [1, 2, 64] {
-            let share = memory::shard_waiting_bytes(shards);
+            let share = bounds::shard_waiting_bytes(shards);
             assert!(!is_over(share * shards, shards) && is_over(share * shards + 1, shards));
         }
     }

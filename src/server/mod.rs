@@ -50,7 +50,7 @@ use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP, STRETCH_VISITS_MAX, SWEEP_RO
 use crate::protocol::v0::object::Presenter;
 use crate::rest::App;
 use crate::rest::assets::Assets;
-use crate::rest::posts::post::EditTurns;
+use crate::rest::posts::edit_turns::EditTurns;
 use crate::rest::uploads::orphans::{self, Litter};
 use crate::rest::uploads::upload::MediaDir;
 use crate::server::memory::Memory;

@@ -7,7 +7,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::event::ChatEvent;
@@ -41,7 +42,18 @@ pub struct Before(u64);
 
 impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
     fn new() -> Self {
-        Self { cache: Cache::new(limits::CACHE_ENTRIES), generation: AtomicU64::new(0) }
+        // What is believed for seconds is worth keeping for seconds: whoever came last stays, however often others were asked for,
+        // and what is gone is not remembered.
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(limits::REMEMBERED_ENTRIES)
+            .weight_capacity(limits::REMEMBERED_ENTRIES as u64)
+            .hot_allocation(0.1)
+            .ghost_allocation(0.0)
+            .build()
+            .expect("both capacities are set");
+        let cache =
+            Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Self { cache, generation: AtomicU64::new(0) }
     }
 
     /// A value that was read less than `limits::ADMISSION_CACHE_SECONDS` before `now`. A value from the far future is
@@ -98,7 +110,7 @@ pub struct Caches {
     /// Whether the user has a participant row in the room and the room is active.
     pub participants: Remembered<(RoomId, UserId), bool>,
     /// Each user's last password change that ended logins.
-    pub password_changes: Remembered<UserId, Option<LoginEnd>>,
+    pub password_changes: Remembered<UserId, Option<Box<LoginEnd>>>,
     /// Whether this login of the user ended on its own.
     pub ended_logins: Remembered<(UserId, FamilyId), bool>,
     /// Participant rows by room.

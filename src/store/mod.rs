@@ -23,11 +23,10 @@ mod writer;
 pub use self::credentials::{Credentials, PasswordChange};
 pub use self::error::StoreError;
 pub use self::files::{FileTable, NamedFiles};
-pub use self::page::{PageOf, PageRequest, Position};
+pub use self::page::{EventsAfter, PageOf, PageRequest, Position};
 pub use self::port::{Clock, LanePort, Told};
 pub use self::subjects::{
-    Accounts, Chats, Events, EventsAfter, Housekeeping, NewRoomError, Notifications, People, Posts, RegisterError,
-    Writes,
+    Accounts, Chats, Events, Housekeeping, NewRoomError, Notifications, People, Posts, RegisterError, Writes,
 };
 
 /// Reads and writes, by subject. Reads never block the caller's thread; writes go through the lanes.

@@ -1,6 +1,7 @@
 //! Pages of lists.
 
 use crate::clock::Timestamp;
+use crate::domain::event_record::EventRecord;
 
 /// One page of a list: `number` counts from 1, each page has `size` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,4 +38,18 @@ pub struct PageOf<T> {
     pub count: u64,
     /// This page's rows; empty if the page is after the end.
     pub rows: Vec<T>,
+}
+
+/// What happened behind a place in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventsAfter {
+    /// These, in the order of their places, without holes.
+    Next {
+        /// None: nothing has happened since.
+        events: Vec<EventRecord>,
+        /// There were more when the page was read.
+        has_more: bool,
+    },
+    /// It is not known any more: the place is older than what is kept, or none of this log. Whoever asks begins anew.
+    NotKept,
 }

@@ -15,6 +15,7 @@ use pregon::engine::session::endpoint::Endpoint;
 use pregon::engine::session::outbox::Class;
 use pregon::engine::session::{Effect, Entry, Seconds, Session};
 use pregon::engine::shard::port::{Except, Inbox, Publication, ToShard};
+use pregon::engine::topics::members::Member;
 use pregon::ids::{FamilyId, MessageId, RoomId, UserId};
 use pregon::limits::MESSAGE_BYTES_MAX;
 use pregon::protocol::v0::command::parse;
@@ -155,7 +156,7 @@ fn first_and_last() -> impl FnMut() {
     let mut number = 1000;
     move || {
         number += 1;
-        let (seat, _) = registry.join(topic(number), 7);
+        let (seat, _) = registry.join(topic(number), Member::first_of(7));
         black_box(registry.leave(seat));
     }
 }
@@ -165,7 +166,7 @@ fn join_and_leave() -> impl FnMut() {
     let mut number = 0;
     move || {
         number = (number + 1) % 1000;
-        let (seat, _) = registry.join(topic(number), 7);
+        let (seat, _) = registry.join(topic(number), Member::first_of(7));
         black_box(registry.leave(seat));
     }
 }

@@ -24,6 +24,12 @@ impl<T> Wheel<T> {
         self.slots[at as usize % SLOTS].push((at, item));
     }
 
+    /// Memory of what waits.
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        self.slots.iter().map(|slot| slot.capacity() * size_of::<(u32, T)>()).sum()
+    }
+
     /// Turns to second `now`; `due` gets what is due, in no order.
     pub fn turn(&mut self, now: u32, due: &mut Vec<T>) {
         while self.next <= now {

@@ -43,6 +43,10 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
+    /// Nothing was heard for long; it was asked then whether the peer lives.
+    Pinged {
+        at: Seconds,
+    },
     /// A close frame is queued or sent; the peer has until then to answer it.
     Closing {
         until: Seconds,
@@ -58,13 +62,16 @@ pub struct Session {
     endpoint: Endpoint,
     negotiation: Negotiation,
     family: FamilyId,
+    /// At its end its token's time is over, not its own.
+    ends_with_token: bool,
     began_at: Seconds,
     heard_at: Seconds,
-    pinged_at: Option<Seconds>,
     ends_at: Seconds,
-    end: Goodbye,
     phase: Phase,
 }
+
+// Most sessions are idle, and memory is what they cost.
+const _: () = assert!(size_of::<Session>() <= 64);
 
 /// What a text frame asks of the shard.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,8 +119,6 @@ impl Session {
         let token_left = u64::try_from(entry.token_ends - unix_now).unwrap_or(0);
         let token_ends = now.plus(std::time::Duration::from_secs(token_left));
         let life_ends = now.plus(SESSION_LIFE);
-        let (ends_at, end) =
-            if token_ends < life_ends { (token_ends, reason::TOKEN_OVER) } else { (life_ends, reason::TOO_OLD) };
         Self {
             account: Some(entry.account.clone()),
             endpoint: entry.endpoint,
@@ -121,9 +126,8 @@ impl Session {
             family: entry.family,
             began_at: now,
             heard_at: now,
-            pinged_at: None,
-            ends_at,
-            end,
+            ends_at: token_ends.min(life_ends),
+            ends_with_token: token_ends < life_ends,
             phase: Phase::Open,
         }
     }
@@ -137,9 +141,8 @@ impl Session {
             family: FamilyId::issued(0),
             began_at: now,
             heard_at: now,
-            pinged_at: None,
             ends_at: now,
-            end: reason::REFUSED,
+            ends_with_token: false,
             phase: Phase::Closing { until: now.plus(CLOSE_TIMEOUT) },
         }
     }
@@ -176,13 +179,15 @@ impl Session {
 
     /// It speaks and listens: no goodbye was said.
     pub fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        !matches!(self.phase, Phase::Closing { .. })
     }
 
     /// Bytes came: the peer lives.
     pub fn heard(&mut self, now: Seconds) {
         self.heard_at = now;
-        self.pinged_at = None;
+        if self.is_open() {
+            self.phase = Phase::Open;
+        }
     }
 
     /// A goodbye was queued; nothing more is read or queued, and the peer has a while to answer.
@@ -233,15 +238,16 @@ impl Session {
         }
         if now >= self.ends_at {
             self.said_goodbye(now);
-            return Due::End(self.end, now.plus(CLOSE_TIMEOUT));
+            let goodbye = if self.ends_with_token { reason::TOKEN_OVER } else { reason::TOO_OLD };
+            return Due::End(goodbye, now.plus(CLOSE_TIMEOUT));
         }
-        if let Some(pinged) = self.pinged_at {
-            let until = pinged.plus(PONG_TIMEOUT);
+        if let Phase::Pinged { at } = self.phase {
+            let until = at.plus(PONG_TIMEOUT);
             return if now >= until { Due::Reset } else { Due::Later(until.min(self.ends_at)) };
         }
         let silent_at = self.heard_at.plus(PING_AFTER);
         if now >= silent_at {
-            self.pinged_at = Some(now);
+            self.phase = Phase::Pinged { at: now };
             return Due::Ping(now.plus(PONG_TIMEOUT).min(self.ends_at));
         }
         Due::Later(silent_at.min(self.ends_at))
@@ -251,7 +257,7 @@ impl Session {
     pub fn first_due(&self) -> Seconds {
         match self.phase {
             Phase::Closing { until } => until,
-            Phase::Open => self.heard_at.plus(PING_AFTER).min(self.ends_at),
+            Phase::Open | Phase::Pinged { .. } => self.heard_at.plus(PING_AFTER).min(self.ends_at),
         }
     }
 }

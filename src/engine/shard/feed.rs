@@ -105,7 +105,7 @@ impl Core {
             let Publication { ref frames, class, except, origin, .. } = **publication;
             self.make_memory(frames.len());
             // Some of them may have been let go for that.
-            members.retain(|index| self.is_open(*index));
+            members.retain(|member| self.is_open(member.session));
             let mut open = self.posts;
             self.give(&members, &mut open, frames, class, except, origin);
             self.posts = open;
@@ -152,9 +152,9 @@ impl Core {
     fn send_away(&mut self, feed: FeedKey) {
         let Some(room) = self.feeds.room_of(feed) else { return };
         let members = self.registry.room(room).members.clone();
-        for index in members {
+        for member in members {
             telemetry::session_let_go("overload", self.id.0);
-            self.goodbye(index, OVERLOAD);
+            self.goodbye(member.session, OVERLOAD);
         }
     }
 }

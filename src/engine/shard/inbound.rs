@@ -12,6 +12,7 @@ use crate::engine::net::sockets::Handler;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::session::{Effect, Entry, Session};
+use crate::engine::topics::members::{Left, Member, Seat};
 use crate::ids::{EventId, RoomId, Topic};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::v0::reason::{self, Goodbye};
@@ -113,9 +114,9 @@ impl Core {
         let user = entry.account.id;
         let topic = entry.endpoint.topic(user);
         self.kinds[entry.endpoint.kind()] += 1;
-        let (seat, is_first) = self.registry.join(topic, index);
+        let (seat, is_first) = self.registry.join(topic, Member::first_of(index));
         if let Some(slot) = self.slots[index as usize].as_mut() {
-            slot.seat = Some(seat);
+            slot.seats.push(seat);
         }
         if is_first {
             self.registry.room_mut(seat.room).listeners = self.ports.directory.join(topic, self.id);
@@ -262,33 +263,38 @@ impl Core {
         self.leave_room(index);
     }
 
-    /// Takes a session out of its room, if it is in one.
+    /// Takes a session out of all topics that it sits in.
     pub(super) fn leave_room(&mut self, index: u32) {
-        let Some(slot) = self.slots[index as usize].as_mut() else { return };
-        let Some(seat) = slot.seat.take() else { return };
-        let (endpoint, user) = (slot.session.endpoint(), slot.session.account().map(|account| account.id));
-        match self.registry.leave(seat) {
-            crate::engine::topics::members::Left::Moved { session } => {
-                if let Some(moved) = self.slots[session as usize].as_mut() {
-                    moved.seat = Some(seat);
-                }
-            }
-            crate::engine::topics::members::Left::Quietly => {}
-            crate::engine::topics::members::Left::Last => {
-                if let Some(topic) = user.map(|user| endpoint.topic(user)) {
-                    self.ports.directory.leave(topic, self.id);
-                    if let Topic::Feed(user) = topic {
-                        self.close_feed(user);
-                    }
-                }
-            }
+        let mut has_left = false;
+        while let Some(seat) = self.slots[index as usize].as_mut().and_then(|slot| slot.seats.pop()) {
+            self.leave_seat(seat);
+            has_left = true;
         }
+        let Some(slot) = self.slots[index as usize].as_ref().filter(|_| has_left) else { return };
+        let (endpoint, user) = (slot.session.endpoint(), slot.session.account().map(|account| account.id));
         self.kinds[endpoint.kind()] -= 1;
         if let Some(user) = user {
             self.ports.gate.went(user, endpoint.topic(user), self.key(index));
         }
         if let (Some(room), Some(user)) = (endpoint.presence_room(), user) {
             self.tell(self.ports.home(room), ToShard::Departed { room, user });
+        }
+    }
+
+    fn leave_seat(&mut self, seat: Seat) {
+        match self.registry.leave(seat) {
+            Left::Moved(member) => {
+                if let Some(moved) = self.slots[member.session as usize].as_mut() {
+                    moved.seats.moved(member.seat, seat);
+                }
+            }
+            Left::Quietly => {}
+            Left::Last(topic) => {
+                self.ports.directory.leave(topic, self.id);
+                if let Topic::Feed(user) = topic {
+                    self.close_feed(user);
+                }
+            }
         }
     }
 

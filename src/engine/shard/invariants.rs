@@ -53,14 +53,17 @@ impl Core {
     fn check_seats(&self) {
         let (mut seats, mut kinds) = (0, [0; Endpoint::KINDS.len()]);
         for (index, slot) in self.slots.iter().enumerate() {
-            let Some((slot, seat)) = slot.as_ref().and_then(|slot| Some((slot, slot.seat?))) else { continue };
-            seats += 1;
+            let Some(slot) = slot.as_ref().filter(|slot| !slot.seats.all().is_empty()) else { continue };
+            seats += slot.seats.all().len();
             kinds[slot.session.endpoint().kind()] += 1;
             assert!(slot.session.is_open(), "slot {index} has said goodbye and keeps its seat");
-            let room = self.registry.room(seat.room);
-            assert_eq!(Some(room.topic), slot.session.topic(), "slot {index} sits in another topic");
-            let sits = room.members.get(seat.place as usize).map(|member| *member as usize);
-            assert_eq!(sits, Some(index), "somebody else sits in slot {index}'s seat");
+            for (number, seat) in slot.seats.all().iter().enumerate() {
+                let room = self.registry.room(seat.room);
+                assert_eq!(Some(room.topic), slot.session.topic(), "slot {index} sits in another topic");
+                let sits = room.members.get(seat.place as usize);
+                let sits = sits.map(|member| (member.session as usize, usize::from(member.seat)));
+                assert_eq!(sits, Some((index, number)), "somebody else sits in slot {index}'s seat");
+            }
         }
         assert_eq!(seats, self.registry.seats(), "a seat is nobody's");
         assert_eq!(kinds, self.kinds, "sessions of a kind are counted wrongly");

@@ -134,11 +134,11 @@ impl Core {
     fn evict(&mut self, topic: Topic, goodbye: Goodbye, is_meant: impl Fn(Seconds, UserId) -> bool) {
         let Some(room) = self.registry.slot(&topic) else { return };
         let mut meant = self.registry.room(room).members.clone();
-        meant.retain(|index| {
-            let session = self.slots[*index as usize].as_ref().map(|slot| &slot.session);
+        meant.retain(|member| {
+            let session = self.slots[member.session as usize].as_ref().map(|slot| &slot.session);
             session.is_some_and(|session| session.account().is_some_and(|user| is_meant(session.began_at(), user.id)))
         });
-        meant.into_iter().for_each(|index| self.goodbye(index, goodbye));
+        meant.into_iter().for_each(|member| self.goodbye(member.session, goodbye));
     }
 
     /// Topics with listeners here, of a bounded number of slots.

@@ -8,9 +8,12 @@ mod connection;
 mod debtors;
 mod event;
 mod feed;
+#[cfg(test)]
+mod idle_cost;
 mod inbound;
 mod inbox;
 #[cfg(test)]
+#[path = "inbox/tests.rs"]
 mod inbox_tests;
 #[cfg(any(test, debug_assertions))]
 mod invariants;
@@ -22,6 +25,7 @@ mod models;
 mod outbound;
 mod overflow;
 #[cfg(test)]
+#[path = "overflow/tests.rs"]
 mod overflow_tests;
 mod patience;
 pub mod port;
@@ -45,7 +49,7 @@ use crate::engine::session::outbox::Outbox;
 use crate::engine::session::{Seconds, Session};
 use crate::engine::topics::chunks::{Arena, OpenChunk};
 use crate::engine::topics::feeds::Feeds;
-use crate::engine::topics::members::{Registry, Seat};
+use crate::engine::topics::members::{Member, Registry, Seats};
 use crate::ids::{SessionKey, ShardId};
 use crate::limits::Bounds;
 use crate::protocol::v0::fields::Reader;
@@ -104,8 +108,11 @@ pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
 struct Slot {
     session: Session,
     decoder: Decoder,
-    seat: Option<Seat>,
+    seats: Seats,
 }
+
+// Every session has one of each, whether it does anything or not. docs/performance.md adds up all that it has.
+const _: () = assert!(size_of::<Option<Slot>>() <= 96 && size_of::<Line>() <= 64);
 
 /// What becomes of a socket when all that waits for it is sent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +166,7 @@ struct Core {
     /// Sessions with a seat, by kind.
     kinds: [usize; Endpoint::KINDS.len()],
     /// Sessions that a publication reaches, gathered from several feeds.
-    reached: Vec<u32>,
+    reached: Vec<Member>,
     /// The walk: sessions with something to send and room for it.
     walk: VecDeque<u32>,
     /// What may wait, for each session and for all together.
@@ -278,7 +285,7 @@ impl Core {
     /// Fills a reserved slot.
     fn occupy(&mut self, index: u32, session: Session) {
         let first_due = session.first_due();
-        self.slots[index as usize] = Some(Slot { session, decoder: Decoder::new(), seat: None });
+        self.slots[index as usize] = Some(Slot { session, decoder: Decoder::new(), seats: Seats::default() });
         // The slot's last session may have left its turn in the walk: it is this one's now. Two turns in one stretch
         // would send the same bytes twice.
         let is_queued = self.lines[index as usize].is_queued;

@@ -10,6 +10,7 @@ use super::{Core, Line, Slot, Then};
 use crate::engine::net::stretch::{Sent, Stretch, Transmit};
 use crate::engine::session::outbox::{Class, Slices};
 use crate::engine::topics::chunks::{Appended, OpenChunk, Stale};
+use crate::engine::topics::members::Member;
 use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
     STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
@@ -19,7 +20,7 @@ impl Core {
     /// Tells a session's room something that is not stored. `write` appends the frame.
     pub(super) fn ephemeral(&mut self, index: u32, except: Except, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(slot) = self.slots[index as usize].as_ref() else { return };
-        let (Some(seat), Some(topic)) = (slot.seat, slot.session.topic()) else { return };
+        let (Some(seat), Some(topic)) = (slot.seats.all().first().copied(), slot.session.topic()) else { return };
         let mut frames = std::mem::take(&mut self.scratch);
         frames.clear();
         write(&mut frames);
@@ -72,7 +73,7 @@ impl Core {
     /// [`Self::let_the_overdue_go`] must follow.
     pub(super) fn give(
         &mut self,
-        members: &[u32],
+        members: &[Member],
         open: &mut OpenChunk,
         frames: &[u8],
         class: Class,
@@ -87,7 +88,7 @@ impl Core {
         let (mut reached, mut added) = (0, 0);
         let Self { arena, slots, lines, walk, overdue, .. } = self;
         let mut appended = arena.append(open, frames);
-        for &member in members {
+        for &Member { session: member, .. } in members {
             let is_excepted = match except {
                 Except::Nobody => false,
                 Except::Session(key) => key.index == member && key.shard == shard,

@@ -16,13 +16,87 @@ pub struct Seat {
     pub place: u32,
 }
 
+/// Who sits in a seat of a topic, kept by the topic so that whoever moves is told of it without a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The session's slot.
+    pub session: u32,
+    /// Which of the session's seats it is: see [`Seats`].
+    pub seat: u16,
+}
+
+impl Member {
+    /// A session with its first seat.
+    pub fn first_of(session: u32) -> Self {
+        Self { session, seat: 0 }
+    }
+}
+
+/// All seats of a session, by number: nearly always one.
+#[derive(Debug, Default)]
+pub struct Seats(List);
+
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "nearly all sessions have one seat, and pay for no more")]
+enum List {
+    #[default]
+    None,
+    One(Seat),
+    More(Box<Vec<Seat>>),
+}
+
+// Every session has some.
+const _: () = assert!(size_of::<Seats>() <= 16);
+
+impl Seats {
+    /// All of them, by number.
+    pub fn all(&self) -> &[Seat] {
+        match &self.0 {
+            List::None => &[],
+            List::One(seat) => std::slice::from_ref(seat),
+            List::More(seats) => seats,
+        }
+    }
+
+    /// The next number is this seat's.
+    pub fn push(&mut self, seat: Seat) {
+        match &mut self.0 {
+            List::None => self.0 = List::One(seat),
+            List::One(first) => self.0 = List::More(Box::new(vec![*first, seat])),
+            List::More(seats) => seats.push(seat),
+        }
+    }
+
+    /// The seat of the highest number is given up.
+    pub fn pop(&mut self) -> Option<Seat> {
+        match &mut self.0 {
+            List::None => None,
+            List::One(seat) => {
+                let seat = *seat;
+                self.0 = List::None;
+                Some(seat)
+            }
+            List::More(seats) => seats.pop(),
+        }
+    }
+
+    /// The seat of this number is elsewhere now.
+    pub fn moved(&mut self, number: u16, to: Seat) {
+        match &mut self.0 {
+            List::One(seat) if number == 0 => *seat = to,
+            List::More(seats) if usize::from(number) < seats.len() => seats[usize::from(number)] = to,
+            _ => debug_assert!(false, "a seat nobody has is moved"),
+        }
+    }
+}
+
 /// A topic with listeners on this shard.
 #[derive(Debug)]
 pub struct LiveRoom {
     /// Which.
     pub topic: Topic,
-    /// Slots of the sessions, in no order.
-    pub members: Vec<u32>,
+    /// In no order.
+    pub members: Vec<Member>,
     /// Where the next frame goes.
     pub open: OpenChunk,
     /// The shards with members, this one among them; kept for chat rooms, whose shards tell each other things.
@@ -32,15 +106,12 @@ pub struct LiveRoom {
 /// What leaving a topic did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Another session took the seat: tell it so.
-    Moved {
-        /// That session's slot.
-        session: u32,
-    },
+    /// Another member has the seat now: tell its session so.
+    Moved(Member),
     /// Nobody had to move.
     Quietly,
     /// That was the last member: the topic is gone from this shard.
-    Last,
+    Last(Topic),
 }
 
 /// All topics with listeners on this shard.
@@ -51,8 +122,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Seats a session; true when it is the topic's first here.
-    pub fn join(&mut self, topic: Topic, session: u32) -> (Seat, bool) {
+    /// Seats a member; true when it is the topic's first here.
+    pub fn join(&mut self, topic: Topic, member: Member) -> (Seat, bool) {
         let rooms = &mut self.rooms;
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
@@ -61,21 +132,25 @@ impl Registry {
             narrow(rooms.insert(room))
         });
         let room = &mut rooms[slot as usize];
-        room.members.push(session);
+        if room.members.len() == room.members.capacity() {
+            // A quarter more: topics are many and small.
+            room.members.reserve_exact((room.members.len() / 4).max(2));
+        }
+        room.members.push(member);
         (Seat { room: slot, place: narrow(room.members.len() - 1) }, is_first)
     }
 
-    /// Takes a session out of its seat. The last seat's session moves into the gap.
+    /// Takes a member out of its seat. The topic's last one moves into the gap.
     pub fn leave(&mut self, seat: Seat) -> Left {
         let room = &mut self.rooms[seat.room as usize];
         room.members.swap_remove(seat.place as usize);
         if let Some(&moved) = room.members.get(seat.place as usize) {
-            return Left::Moved { session: moved };
+            return Left::Moved(moved);
         }
         if room.members.is_empty() {
             let room = self.rooms.remove(seat.room as usize);
             self.index.remove(&room.topic);
-            return Left::Last;
+            return Left::Last(room.topic);
         }
         Left::Quietly
     }
@@ -118,6 +193,15 @@ impl Registry {
         self.rooms.iter().map(|(_, room)| room.members.len()).sum()
     }
 
+    /// Memory of all of it: of topics, and of members.
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> [usize; 2] {
+        let index = crate::engine::topics::table_bytes::<(Topic, u32)>(self.index.capacity());
+        let members: usize = self.rooms.iter().map(|(_, room)| room.members.capacity() * size_of::<Member>()).sum();
+        let listeners = self.rooms.iter().filter(|(_, room)| room.listeners.is_some()).count() * 32;
+        [index + self.rooms.capacity() * (size_of::<LiveRoom>() + 8) + listeners, members]
+    }
+
     /// No topic has members here.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
@@ -140,14 +224,34 @@ mod tests {
     fn a_seat_that_falls_free_goes_to_the_last_member() {
         let topic = Topic::Room(RoomId::fresh());
         let mut registry = Registry::default();
-        let (first, is_first) = registry.join(topic, 7);
+        let (first, is_first) = registry.join(topic, Member::first_of(7));
         assert!(is_first);
-        let (second, is_first) = registry.join(topic, 8);
+        let eight = Member { session: 8, seat: 3 };
+        let (second, is_first) = registry.join(topic, eight);
         assert!(!is_first);
         assert_eq!(second, Seat { room: first.room, place: 1 });
-        assert_eq!(registry.leave(first), Left::Moved { session: 8 });
-        assert_eq!(registry.leave(first), Left::Last, "8 sits in the first seat now");
+        assert_eq!(registry.leave(first), Left::Moved(eight));
+        assert_eq!(registry.leave(first), Left::Last(topic), "8 sits in the first seat now");
         assert_eq!(registry.slot(&topic), None);
         assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn seats_have_numbers_and_a_session_gives_them_up_from_the_last() {
+        let seat = |room| Seat { room, place: room + 10 };
+        let mut seats = Seats::default();
+        assert_eq!(seats.pop(), None);
+        (1..=3).for_each(|room| seats.push(seat(room)));
+        seats.moved(1, seat(7));
+        assert_eq!(seats.all(), [seat(1), seat(7), seat(3)]);
+        for expected in [Some(seat(3)), Some(seat(7)), Some(seat(1)), None] {
+            assert_eq!(seats.pop(), expected);
+        }
+        seats.push(seat(4));
+        assert_eq!(seats.all(), [seat(4)]);
+        let mut one = Seats::default();
+        one.push(seat(5));
+        one.moved(0, seat(6));
+        assert_eq!((one.pop(), one.pop()), (Some(seat(6)), None));
     }
 }

@@ -3,6 +3,7 @@
 pub mod bookmarks;
 pub mod comments;
 pub mod deletion;
+pub mod edit_turns;
 pub mod fields;
 pub mod new_post;
 pub mod paths;

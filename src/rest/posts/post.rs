@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::domain::event::Committed;
 use crate::domain::feed::event::PostChange;
@@ -21,6 +20,7 @@ use crate::rest::extract::Caller;
 use crate::rest::form::Form;
 use crate::rest::paging::Listing;
 use crate::rest::people::profiles::by_name;
+use crate::rest::posts::edit_turns::Turn;
 use crate::rest::posts::paths::post_id;
 use crate::rest::posts::{comments, deletion, fields};
 use crate::rest::uploads::litter;
@@ -132,26 +132,6 @@ async fn write(
         outcome
     });
     write_answer::event(written.await.map_err(|error| Error::Internal(error.to_string()))?)
-}
-
-/// Edits of one post run one at a time, from reading the post to the commit, so that each edit keeps the pictures that
-/// the one before it left. Several posts share a lock, chosen by their ids.
-#[derive(Debug)]
-pub struct EditTurns([Arc<Mutex<()>>; 64]);
-
-type Turn = OwnedMutexGuard<()>;
-
-impl Default for EditTurns {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Arc::default()))
-    }
-}
-
-impl EditTurns {
-    async fn take(&self, post: PostId) -> Turn {
-        let of_post = &self.0[usize::from(post.0.as_bytes()[15]) % self.0.len()];
-        Arc::clone(of_post).lock_owned().await
-    }
 }
 
 /// The post, if it belongs to the caller.

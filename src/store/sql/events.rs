@@ -6,8 +6,8 @@ use crate::domain::event::Cursor;
 use crate::domain::event_record::EventRecord;
 use crate::ids::Topic;
 use crate::limits::EVENTS_PAGE_MAX;
-use crate::store::EventsAfter;
 use crate::store::event_log::happening;
+use crate::store::page::EventsAfter;
 use crate::store::sql::topics::state_of_row;
 use crate::store::sql::{Columns, Id, Sql, ToColumn, Unexpected, View};
 

@@ -47,7 +47,7 @@ pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: Family
         Some(known) => account = known,
         None => caches.accounts.put(before.0, user, account.clone(), view.now),
     }
-    caches.password_changes.put(before.1, user, changed, view.now);
+    caches.password_changes.put(before.1, user, changed.map(Box::new), view.now);
     caches.ended_logins.put(before.2, (user, family), ended, view.now);
     Ok(Bearer { account, is_over: ended || changed.is_some_and(|changed| changed.ends(family)) })
 }

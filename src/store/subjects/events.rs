@@ -3,25 +3,11 @@
 use async_trait::async_trait;
 
 use crate::domain::event::Cursor;
-use crate::domain::event_record::EventRecord;
 use crate::ids::Topic;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
+use crate::store::page::EventsAfter;
 use crate::store::sql::events;
-
-/// What happened behind a place in a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventsAfter {
-    /// These, in the order of their places, without holes.
-    Next {
-        /// None: nothing has happened since.
-        events: Vec<EventRecord>,
-        /// There were more when the page was read.
-        has_more: bool,
-    },
-    /// It is not known any more: the place is older than what is kept, or none of this log. Whoever asks begins anew.
-    NotKept,
-}
 
 /// The event log.
 #[async_trait]

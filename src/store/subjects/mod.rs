@@ -11,7 +11,7 @@ mod writes;
 
 pub use self::accounts::{Accounts, RegisterError};
 pub use self::chats::{Chats, NewRoomError};
-pub use self::events::{Events, EventsAfter};
+pub use self::events::Events;
 pub use self::housekeeping::Housekeeping;
 pub use self::notifications::Notifications;
 pub use self::people::People;

@@ -20,7 +20,7 @@
 mod client;
 mod end;
 mod mail;
-mod ports;
+pub(super) mod ports;
 mod shadow;
 mod sockets;
 mod steps;

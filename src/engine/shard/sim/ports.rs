@@ -12,7 +12,7 @@ use crate::ids::{ShardId, Topic, UserId};
 
 /// Who listens where, as a real directory keeps it, and stricter about who may leave.
 #[derive(Default)]
-pub(super) struct Routes {
+pub(in crate::engine::shard) struct Routes {
     topics: Mutex<HashMap<Topic, Arc<Listeners>>>,
     hear_all: Mutex<HashMap<ShardId, u32>>,
 }
@@ -74,7 +74,7 @@ impl Directory for Routes {
 
 /// What shards have asked for.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(in crate::engine::shard) struct Asked {
     writes: Mutex<Vec<Write>>,
     lists: Mutex<Vec<(UserId, ShardId, FeedKey)>>,
     /// Lanes take nothing.
@@ -107,7 +107,7 @@ impl Gate for Open {
     }
 }
 
-pub(super) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Routes>, asked: &Arc<Asked>) -> Ports {
+pub(in crate::engine::shard) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Routes>, asked: &Arc<Asked>) -> Ports {
     let (lanes, loader) = (asked.clone(), asked.clone());
     Ports {
         waiting: Arc::new(Waiting::of_shards(inboxes.len())),
