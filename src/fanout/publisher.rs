@@ -4,7 +4,7 @@
 //! publisher that waits for a full inbox keeps nobody waiting but those who speak in its topics.
 //!
 //! Who hands something over waits until it is told, so little can wait: each lane has one batch here while it commits the
-//! next, and the database's places ([`super::places`]) never block. A queue that is full all the same lets its sender wait.
+//! next, and the database's places (`places.rs`) never block. A queue that is full all the same lets its sender wait.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
