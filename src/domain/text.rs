@@ -1,6 +1,8 @@
 //! The rules for texts that people write, the same for sockets and REST: trimmed, no NUL, short enough, and with at
 //! least one visible character.
 
+use memchr::memchr;
+
 use crate::limits::CLIENT_ID_BYTES_MAX;
 
 /// Why a text is refused.
@@ -18,7 +20,7 @@ pub enum Fault {
 /// The text contains NUL or is too long.
 pub fn taken(text: &str, chars_max: usize) -> Result<&str, Fault> {
     let trimmed = text.trim();
-    if trimmed.contains('\0') {
+    if memchr(0, trimmed.as_bytes()).is_some() {
         return Err(Fault::Nul);
     }
     if !has_visible(trimmed) {
@@ -33,7 +35,7 @@ pub fn taken(text: &str, chars_max: usize) -> Result<&str, Fault> {
 
 /// Whether a client may use this text as its own name for a message.
 pub fn is_client_id(text: &str) -> bool {
-    (1..=CLIENT_ID_BYTES_MAX).contains(&text.len()) && !text.contains('\0')
+    (1..=CLIENT_ID_BYTES_MAX).contains(&text.len()) && memchr(0, text.as_bytes()).is_none()
 }
 
 /// Whether the text has a visible character. Spaces, control characters and characters without a shape are not visible.
@@ -63,7 +65,7 @@ pub fn without_mark(text: &str) -> &str {
 /// parsers refuse the whole JSON.
 pub fn has_half(json: &str) -> bool {
     let mut rest = json;
-    while let Some(at) = rest.find('\\') {
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
         let escape = &rest[at..];
         let Some(unit) = unit(escape) else {
             // At least two bytes follow: a backslash and an ASCII letter, because the JSON is valid.

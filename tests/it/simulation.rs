@@ -11,7 +11,7 @@
 
 use pregon::engine::session::outbox::{Class, Outbox, Slices};
 use pregon::engine::topics::chunks::{Arena, OpenChunk};
-use pregon::engine::topics::members::{Left, Registry, Seat};
+use pregon::engine::topics::members::{Left, Member, Registry, Seat};
 use pregon::ids::{RoomId, Topic};
 use pregon::protocol::ws::frame::{encode_close, encode_text, frame_boundary_at_or_after};
 use rand::rngs::StdRng;
@@ -95,7 +95,10 @@ impl World {
         let shadow = &mut self.sessions[session];
         if shadow.seat.is_none() && !shadow.is_cut {
             let topic = self.random.random_range(0..self.topics.len());
-            let (seat, is_first) = self.registry.join(self.topics[topic], u32::try_from(session).unwrap());
+            let (seat, is_first) = {
+                let member = Member::first_of(u32::try_from(session).unwrap());
+                self.registry.join(self.topics[topic], member)
+            };
             let others = self.sessions.iter().filter(|other| other.seat.is_some_and(|(of, _)| of == topic)).count();
             assert_eq!(is_first, others == 0);
             self.sessions[session].seat = Some((topic, seat));
@@ -105,11 +108,11 @@ impl World {
     fn leave(&mut self, session: usize) {
         let Some((topic, seat)) = self.sessions[session].seat.take() else { return };
         let left = self.registry.leave(seat);
-        if let Left::Moved { session: moved } = left {
-            self.sessions[moved as usize].seat = Some((topic, seat));
+        if let Left::Moved(moved) = left {
+            self.sessions[moved.session as usize].seat = Some((topic, seat));
         }
         let others = self.sessions.iter().filter(|other| other.seat.is_some_and(|(of, _)| of == topic)).count();
-        assert_eq!(left == Left::Last, others == 0);
+        assert_eq!(left == Left::Last(self.topics[topic]), others == 0);
     }
 
     fn publish(&mut self, session: usize) {
@@ -118,7 +121,7 @@ impl World {
         let except_sender = self.random.random_bool(0.3);
         let room = self.registry.room_mut(seat.room);
         assert_eq!(room.topic, self.topics[topic]);
-        let mut reached: Vec<usize> = room.members.iter().map(|member| *member as usize).collect();
+        let mut reached: Vec<usize> = room.members.iter().map(|member| member.session as usize).collect();
         reached.retain(|member| !(except_sender && *member == session));
         let expected: Vec<usize> = (0..self.sessions.len())
             .filter(|other| self.sessions[*other].seat.is_some_and(|(of, _)| of == topic))
