@@ -170,7 +170,7 @@ async fn without_redis_it_says_what_will_not_be_seen() {
     assert_eq!(bell.next_json().await["notification"]["message"], "hola");
     let ledger = server.command().env("PREGON_REDIS_URL", "").arg("check").output().unwrap();
     let said = String::from_utf8_lossy(&ledger.stdout).into_owned();
-    assert!(said.contains("redis: not configured: beside Django"), "{said}");
+    assert!(said.contains("redis: not configured: open pages do not see Django's posts"), "{said}");
     let check = server.command().env("PREGON_REDIS_URL", django.redis.url()).arg("check").output().unwrap();
     assert!(String::from_utf8_lossy(&check.stdout).contains("answers"), "{check:?}");
     django.redis.kill();
