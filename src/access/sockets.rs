@@ -13,11 +13,11 @@ pub(crate) struct Sockets(Option<Counted>);
 
 struct Counted {
     sockets: DashMap<Place, OldestFirst>,
-    /// Secret, so that nobody makes two places one.
+    /// Random in each process, so that nobody can choose a user and a topic whose hash another pair has.
     keys: [RandomState; 2],
 }
 
-/// 128 bits of a user and a topic: half of what the two of them are, for every socket has one.
+/// A 128-bit hash of a user and a topic. Every socket has one, and it is half as long as the two.
 type Place = [u64; 2];
 
 /// One user's sockets on one topic. Nearly all have one.

@@ -1,4 +1,4 @@
-//! The order in which batches of several lanes were committed, topic by topic: what came too early waits for its place.
+//! The order in which several lanes committed their batches, topic by topic. A batch that arrives too early waits.
 //!
 //! A lane takes its batch's places right before COMMIT, while it holds the locks of the batch's topics. Whoever commits in
 //! one of them afterwards takes a later place there. So places are in the order of the sequences, and a batch is told in a
@@ -57,7 +57,8 @@ impl Places {
         moved
     }
 
-    /// Committed events come: what of them is next is told, and then what has waited for them. The rest waits.
+    /// Takes committed events. Returns those that are next in their topics, then those that have waited for them; keeps the
+    /// rest.
     pub fn come(&mut self, part: Part) -> Vec<Part> {
         if self.0.is_empty() {
             return vec![part];

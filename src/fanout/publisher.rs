@@ -1,10 +1,10 @@
 //! The stage between lanes and shards: a few threads, each with its own topics, tell every topic in its sequence.
 //!
-//! What is ordered in one topic, and what waits for its turn there, belongs to one publisher, found by the topic's hash. So a
-//! publisher that waits for a full inbox keeps nobody waiting but those who speak in its topics.
+//! A topic's hash chooses its publisher, which tells all events of that topic. A publisher that waits for a full inbox delays
+//! only the topics that it tells.
 //!
-//! Who hands something over waits until it is told, so little can wait: each lane has one batch here while it commits the
-//! next, and the database's places (`places.rs`) never block. A queue that is full all the same lets its sender wait.
+//! Little can wait here: each lane has one batch in this stage while it commits the next one, and taking a place
+//! (`places.rs`) never blocks. If a queue is full all the same, the sender waits.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -42,8 +42,8 @@ pub struct Before(u64);
 
 impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
     fn new() -> Self {
-        // What is believed for seconds is worth keeping for seconds: whoever came last stays, however often others were asked for,
-        // and what is gone is not remembered.
+        // Entries are valid for seconds only. So the newest stay, however often older ones were used, and the cache does not
+        // remember the keys that it dropped.
         let options = OptionsBuilder::new()
             .estimated_items_capacity(limits::REMEMBERED_ENTRIES)
             .weight_capacity(limits::REMEMBERED_ENTRIES as u64)

@@ -1,14 +1,11 @@
 //! README.md's commands, run as they stand there, and the example that it names.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
 
 use serde_json::Value;
-
-use crate::support::PATIENCE;
 
 const README: &str = include_str!("../../README.md");
 /// Where README.md's commands look for the server.
@@ -53,14 +50,6 @@ fn said(output: &Output) -> String {
     format!("{}\n{out}{err}", output.status)
 }
 
-fn wait_until_served(address: &str) {
-    let began = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(began.elapsed() < PATIENCE, "nothing listens on {address}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn the_first_look_from_a_shell_works_and_so_does_the_example() {
     let folder = tempfile::tempdir().unwrap();
@@ -82,7 +71,6 @@ fn the_first_look_from_a_shell_works_and_so_does_the_example() {
     }
     assert!(server.is_some(), "README.md starts a server");
     assert!(last.contains(r#"{"count":"#), "the rooms of a user: {last}");
-    wait_until_served(&address);
     let fixture: Value = serde_json::from_slice(&std::fs::read(folder.path().join("fixture.json")).unwrap()).unwrap();
     let room = fixture["rooms"][0]["id"].as_str().unwrap();
     let member = usize::try_from(fixture["rooms"][0]["members"][0].as_u64().unwrap()).unwrap();

@@ -44,8 +44,8 @@ impl ShardSet {
 
 /// The shards of one topic, as they all see it at any moment.
 ///
-/// Whoever joins is in it before its session is greeted, so what is told after the greeting finds it. When the last shard has
-/// left, it is over for good: who comes then has another one.
+/// A shard joins before it greets its first session, so every frame after the greeting reaches that session. When the last
+/// shard has left, the value is over for good, and the next session to come gets a new one.
 #[derive(Debug, Default)]
 pub struct Listeners(AtomicU64);
 
@@ -60,12 +60,12 @@ impl Listeners {
         ShardSet(self.0.load(Ordering::SeqCst))
     }
 
-    /// The shard has a listener from here on.
+    /// Adds a shard that has a listener now.
     pub fn join(&self, shard: ShardId) {
         self.0.fetch_or(ShardSet::default().with(shard).0, Ordering::SeqCst);
     }
 
-    /// The shard has no listener any more. True: nobody has, it is over.
+    /// Removes a shard that has no listener any more. Returns whether no shard is left.
     pub fn leave(&self, shard: ShardId) -> bool {
         let mask = ShardSet(u64::MAX).without(shard).0;
         self.0.fetch_and(mask, Ordering::SeqCst) & mask == 0

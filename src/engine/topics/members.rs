@@ -16,7 +16,7 @@ pub struct Seat {
     pub place: u32,
 }
 
-/// Who sits in a seat of a topic, kept by the topic so that whoever moves is told of it without a search.
+/// A member of a topic. The topic knows which seat of the session it is, so a member that moves is found without a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// The session's slot.
@@ -58,7 +58,7 @@ impl Seats {
         }
     }
 
-    /// The next number is this seat's.
+    /// Adds a seat under the next number.
     pub fn push(&mut self, seat: Seat) {
         match &mut self.0 {
             List::None => self.0 = List::One(seat),
@@ -67,7 +67,7 @@ impl Seats {
         }
     }
 
-    /// The seat of the highest number is given up.
+    /// Removes the seat with the highest number.
     pub fn pop(&mut self) -> Option<Seat> {
         match &mut self.0 {
             List::None => None,
@@ -80,7 +80,7 @@ impl Seats {
         }
     }
 
-    /// The seat of this number is elsewhere now.
+    /// Stores the new place of the seat with this number.
     pub fn moved(&mut self, number: u16, to: Seat) {
         match &mut self.0 {
             List::One(seat) if number == 0 => *seat = to,

@@ -156,7 +156,7 @@ async fn play(shards: usize, on_mariadb: bool, wave: Duration, seed: u64) {
         one_wave(&stage, &mut server, wave, is_stopped, seed.wrapping_add(1000 * number)).await;
         if is_stopped {
             server.restart_in_place();
-            stage = Arc::new(Stage { phase: watch::Sender::new(Phase::Play), ..again(&stage, &server) });
+            stage = Arc::new(again(&stage, &server));
             rested.clear();
         } else {
             rested.push(at_rest(&stage, &server).await);
@@ -182,6 +182,7 @@ async fn play(shards: usize, on_mariadb: bool, wave: Duration, seed: u64) {
     assert_eq!(server.terminate(), Some(0));
 }
 
+/// The same world on a server that was started again.
 fn again(stage: &Stage, server: &Server) -> Stage {
     Stage {
         world: stage.world.clone(),
@@ -260,8 +261,12 @@ async fn one_wave(stage: &Arc<Stage>, server: &mut Server, wave: Duration, is_st
         // In the midst of it.
         stage.phase.send_replace(Phase::Over);
         server.signal("TERM");
-        while players.join_next().await.is_some() {}
-        while readers.join_next().await.is_some() {}
+        while let Some(player) = players.join_next().await {
+            player.unwrap();
+        }
+        while let Some(reader) = readers.join_next().await {
+            reader.unwrap();
+        }
         assert_eq!(server.exit_code(), Some(0), "SIGTERM ends it well");
         return;
     }

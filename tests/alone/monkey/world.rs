@@ -70,7 +70,7 @@ pub struct World {
 }
 
 impl Tag {
-    /// The first text that ends a tag, with what belongs to it.
+    /// All tags in a text.
     pub fn in_text(text: &str) -> impl Iterator<Item = Self> {
         text.split("[[").skip(1).filter_map(|rest| {
             let mut parts = rest.split_once("]]")?.0.split('.');
