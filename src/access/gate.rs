@@ -15,6 +15,7 @@ use crate::access::token::{Access, Tokens};
 use crate::clock::Timestamp;
 use crate::domain::feed::post::PostHead;
 use crate::domain::login::Bearer;
+use crate::domain::rights::Mark;
 use crate::domain::user::{Account, Admission};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
@@ -98,6 +99,11 @@ impl Gate for Door {
         }))
     }
 
+    fn still_admits(&self, entry: &Entry) -> bool {
+        let user = entry.account.id;
+        self.store.rights_mark(user, entry.endpoint.topic(user)) == entry.mark
+    }
+
     fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<SessionKey> {
         let oldest = self.sockets.came(user, topic, session)?;
         let limit = match topic {
@@ -128,9 +134,10 @@ impl Judge {
         let terms = self.terms;
         match wanted {
             Wanted::Chat(room) => {
+                let mark = self.store.rights_mark(access.user, Topic::Room(room));
                 let bearer = self.store.cached_bearer(access.user, access.family);
                 if let (Some(bearer), Some(admission)) = (bearer, self.store.cached_admission(room, access.user)) {
-                    return Verdict::Now(decide_chat(terms, room, &access, &bearer, &admission));
+                    return Verdict::Now(decide_chat(terms, mark, room, &access, &bearer, &admission));
                 }
                 let store = self.store.clone();
                 Verdict::Later(Box::pin(async move {
@@ -139,7 +146,7 @@ impl Judge {
                         Ok((bearer, store.admission(room, access.user).await?))
                     };
                     let (bearer, admission) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
-                    decide_chat(terms, room, &access, &bearer, &admission)
+                    decide_chat(terms, mark, room, &access, &bearer, &admission)
                 }))
             }
             Wanted::Feed => self.admit_listener(access, wanted, Endpoint::Feed),
@@ -150,12 +157,13 @@ impl Judge {
 
     fn admit_listener(&self, access: Access, wanted: Wanted, endpoint: Endpoint) -> Verdict {
         let terms = self.terms;
+        let mark = self.store.rights_mark(access.user, endpoint.topic(access.user));
         let head = match endpoint {
             Endpoint::Post(post) => self.store.cached_post_head(post).map(Some),
             _ => Some(None),
         };
         if let (Some(bearer), Some(head)) = (self.store.cached_bearer(access.user, access.family), head) {
-            return Verdict::Now(decide_listener(terms, wanted, endpoint, &access, &bearer, head));
+            return Verdict::Now(decide_listener(terms, mark, wanted, endpoint, &access, &bearer, head));
         }
         let store = self.store.clone();
         Verdict::Later(Box::pin(async move {
@@ -168,13 +176,14 @@ impl Judge {
                 Ok((bearer, head))
             };
             let (bearer, head) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
-            decide_listener(terms, wanted, endpoint, &access, &bearer, head)
+            decide_listener(terms, mark, wanted, endpoint, &access, &bearer, head)
         }))
     }
 }
 
 fn decide_chat(
     terms: Terms,
+    mark: Mark,
     room: RoomId,
     access: &Access,
     bearer: &Bearer,
@@ -187,12 +196,13 @@ fn decide_chat(
     }
     let has_presence = admission.participants <= terms.presence_room_max;
     let endpoint = Endpoint::Chat { room, has_presence };
-    Ok(Entry { account, endpoint, family: access.family, token_ends: terms.token_ends(access) })
+    Ok(Entry { account, endpoint, family: access.family, token_ends: terms.token_ends(access), mark })
 }
 
 /// `head` is that of the wanted post, if a post is wanted; `None` if it does not exist.
 fn decide_listener(
     terms: Terms,
+    mark: Mark,
     wanted: Wanted,
     endpoint: Endpoint,
     access: &Access,
@@ -205,7 +215,7 @@ fn decide_listener(
     }
     let outlives_token = matches!(endpoint, Endpoint::Feed | Endpoint::Notifications) && !terms.strict_tokens;
     let token_ends = if outlives_token { i64::MAX } else { terms.token_ends(access) };
-    Ok(Entry { account, endpoint, family: access.family, token_ends })
+    Ok(Entry { account, endpoint, family: access.family, token_ends, mark })
 }
 
 /// The bearer's account, if it is active and its login has not ended.

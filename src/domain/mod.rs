@@ -9,6 +9,7 @@ pub mod feed;
 pub mod login;
 pub mod notification;
 pub mod people;
+pub mod rights;
 pub mod text;
 pub mod user;
 pub mod write;

@@ -13,10 +13,11 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use crate::clock::Timestamp;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
-use crate::domain::feed::event::{FeedEvent, PostChange};
+use crate::domain::feed::event::{FeedEvent, PostChange, PostEvent};
 use crate::domain::feed::post::PostHead;
 use crate::domain::login::{Ended, LoginEnd};
 use crate::domain::people::Relation;
+use crate::domain::rights::Withdrawals;
 use crate::domain::user::{Account, Admission, UserProfile};
 use crate::ids::{FamilyId, PostId, RoomId, Topic, UserId};
 use crate::limits;
@@ -121,6 +122,8 @@ pub struct Caches {
     pub post_heads: Remembered<PostId, Option<PostHead>>,
     /// Reactions whose notification is not repeated at once.
     pub taken_back: TakenBack,
+    /// What was taken from whom: counted where it is forgotten here.
+    pub withdrawals: Withdrawals,
 }
 
 impl Default for Caches {
@@ -134,6 +137,7 @@ impl Default for Caches {
             profiles: Remembered::new(),
             post_heads: Remembered::new(),
             taken_back: TakenBack(Cache::new(limits::CACHE_ENTRIES)),
+            withdrawals: Withdrawals::default(),
         }
     }
 }
@@ -159,6 +163,7 @@ impl Caches {
             Ended::Only(family) => self.ended_logins.forget(&(user, family)),
             Ended::AllBut(_) => self.password_changes.forget(&user),
         }
+        self.withdrawals.from_user(user);
     }
 
     /// A user's row or its counts changed.
@@ -170,25 +175,41 @@ impl Caches {
     /// Removes everything that a committed event changed.
     pub fn forget_changed(&self, event: &Committed) {
         match (event.topic, &event.event) {
-            (Topic::Room(room), Event::Chat(ChatEvent::Joined { user } | ChatEvent::Left { user })) => {
+            (Topic::Room(room), Event::Chat(ChatEvent::Joined { user })) => self.forget_participant(room, *user),
+            (Topic::Room(room), Event::Chat(ChatEvent::Left { user })) => {
                 self.forget_participant(room, *user);
+                self.withdrawals.from_user(*user);
             }
             (_, Event::Chat(_)) => {}
             (_, Event::Feed(event)) => self.forget_feed(event),
         }
     }
 
+    fn forget_post(&self, event: &PostEvent) {
+        match &event.change {
+            PostChange::Created(_) => {
+                self.post_heads.forget(&event.post);
+                self.profiles.forget(&event.author);
+            }
+            PostChange::Deleted => {
+                self.post_heads.forget(&event.post);
+                self.profiles.forget(&event.author);
+                self.withdrawals.in_topic(Topic::Post(event.post));
+            }
+            PostChange::Edited { post, was_public } => {
+                self.post_heads.forget(&event.post);
+                if *was_public && !post.is_public {
+                    self.withdrawals.in_topic(Topic::Post(event.post));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Removes profiles whose counts, and posts whose visibility, may have changed.
     fn forget_feed(&self, event: &FeedEvent) {
         match event {
-            FeedEvent::Post(event) => match event.change {
-                PostChange::Created(_) | PostChange::Deleted => {
-                    self.post_heads.forget(&event.post);
-                    self.profiles.forget(&event.author);
-                }
-                PostChange::Edited { .. } => self.post_heads.forget(&event.post),
-                _ => {}
-            },
+            FeedEvent::Post(event) => self.forget_post(event),
             FeedEvent::Relation(event) => match event.relation {
                 Relation::Followed | Relation::Unfollowed => {
                     self.profiles.forget(&event.user);

@@ -10,6 +10,7 @@ use pregon::access::token::Tokens;
 use pregon::clock::Timestamp;
 use pregon::domain::chat::event::ChatEvent;
 use pregon::domain::chat::message::{Message, MessageType};
+use pregon::domain::rights::Mark;
 use pregon::domain::user::{Account, UserProfile};
 use pregon::engine::session::endpoint::Endpoint;
 use pregon::engine::session::outbox::Class;
@@ -108,6 +109,7 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
         endpoint: Endpoint::Chat { room: RoomId(Uuid::from_u128(7)), has_presence: true },
         family: FamilyId::issued(0),
         token_ends: 10_000,
+        mark: Mark::default(),
     };
     let session = Session::admitted(&entry, Negotiation::default(), Seconds(0), 0);
     let frame = masked(json.as_bytes());

@@ -6,6 +6,7 @@ pub mod outbox;
 use std::sync::Arc;
 
 use crate::domain::chat::write::Action;
+use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
 use crate::ids::{FamilyId, NotificationId, Topic};
@@ -38,6 +39,8 @@ pub struct Entry {
     pub family: FamilyId,
     /// When its token's time is over, grace included, in seconds since 1970; `i64::MAX` where that does not end it.
     pub token_ends: i64,
+    /// What its user had lost when it was judged.
+    pub mark: Mark,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,7 +275,7 @@ mod tests {
     fn session_of(endpoint: Endpoint, token_ends: i64) -> Session {
         let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
         let family = FamilyId::issued(900_000);
-        let entry = Entry { account, endpoint, family, token_ends };
+        let entry = Entry { account, endpoint, family, token_ends, mark: Mark::default() };
         Session::admitted(&entry, Negotiation::default(), Seconds(100), 1_000_000)
     }
 

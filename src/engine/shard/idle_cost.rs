@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::port::Inbox;
 use super::sim::ports::{Asked, Routes, ports};
 use super::{Core, Line, Slot};
+use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
@@ -25,7 +26,8 @@ fn full() -> Core {
         let endpoint = Endpoint::Chat { room: RoomId::fresh(), has_presence: true };
         for _ in 0..MEMBERS {
             let account = Arc::new(Account { id: UserId::fresh(), username: "user-12345".into(), is_active: true });
-            let entry = Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX };
+            let entry =
+                Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX, mark: Mark::default() };
             let index = core.reserve();
             core.begin(index, Negotiation::default(), Ok(entry), 0);
         }

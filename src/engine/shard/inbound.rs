@@ -78,18 +78,9 @@ impl Core {
         match admission {
             Ok(entry) if self.is_overloaded() => {
                 metrics::counter!("pregon_shed_total", "what" => "socket").increment(1);
-                self.stats.counts.refused += 1;
-                count_close(CloseCode::OVERLOAD, By::Server);
-                self.occupy(index, Session::refused(entry.endpoint, negotiation, self.now));
-                self.respond(index, |out| {
-                    frame::encode_close(CloseCode(reason::OVERLOAD.code), reason::OVERLOAD.reason, out);
-                });
+                self.turn_away(index, negotiation, &entry);
             }
-            Ok(entry) => {
-                self.stats.counts.admitted += 1;
-                self.occupy(index, Session::admitted(&entry, negotiation, self.now, unix_now));
-                self.enter_room(index, &entry);
-            }
+            Ok(entry) => self.let_in(index, negotiation, &entry, unix_now),
             Err(refused) => {
                 self.stats.counts.refused += 1;
                 count_close(CloseCode(refused.goodbye.code), By::Server);
@@ -110,17 +101,40 @@ impl Core {
         self.arena.memory_bytes() > self.bounds.waiting_bytes_max || self.overflow.is_full()
     }
 
-    fn enter_room(&mut self, index: u32, entry: &Entry) {
-        let user = entry.account.id;
-        let topic = entry.endpoint.topic(user);
-        self.kinds[entry.endpoint.kind()] += 1;
+    /// The client should ask again.
+    fn turn_away(&mut self, index: u32, negotiation: Negotiation, entry: &Entry) {
+        self.stats.counts.refused += 1;
+        count_close(CloseCode::OVERLOAD, By::Server);
+        self.occupy(index, Session::refused(entry.endpoint, negotiation, self.now));
+        self.respond(index, |out| {
+            frame::encode_close(CloseCode(reason::OVERLOAD.code), reason::OVERLOAD.reason, out);
+        });
+    }
+
+    fn let_in(&mut self, index: u32, negotiation: Negotiation, entry: &Entry, unix_now: i64) {
+        let topic = entry.endpoint.topic(entry.account.id);
         let (seat, is_first) = self.registry.join(topic, Member::first_of(index));
-        if let Some(slot) = self.slots[index as usize].as_mut() {
-            slot.seats.push(seat);
-        }
         if is_first {
             self.registry.room_mut(seat.room).listeners = self.ports.directory.join(topic, self.id);
         }
+        // From here on this shard is told of evictions. Whoever was evicted before, while they were judged, is not let in.
+        if !self.ports.gate.still_admits(entry) {
+            self.leave_seat(seat);
+            self.turn_away(index, negotiation, entry);
+            return;
+        }
+        self.stats.counts.admitted += 1;
+        self.occupy(index, Session::admitted(entry, negotiation, self.now, unix_now));
+        if let Some(slot) = self.slots[index as usize].as_mut() {
+            slot.seats.push(seat);
+        }
+        self.kinds[entry.endpoint.kind()] += 1;
+        self.welcome(index, (seat, is_first), entry);
+    }
+
+    fn welcome(&mut self, index: u32, (seat, is_first): (Seat, bool), entry: &Entry) {
+        let user = entry.account.id;
+        let topic = entry.endpoint.topic(user);
         match entry.endpoint {
             Endpoint::Chat { .. } => self.respond(index, event::greeting),
             Endpoint::Feed => {

@@ -346,6 +346,10 @@ pub trait Gate: Send + Sync + 'static {
     fn refused(&self, _: SocketAddr, _: &http::HeaderMap, _: Why) {}
     /// May whoever asks have what is wanted? Never blocks.
     fn admit(&self, handshake: &Handshake<'_>) -> Verdict;
+    /// Has nothing been taken from whom it admitted since? Asked when evictions reach the session. Never blocks.
+    fn still_admits(&self, _: &Entry) -> bool {
+        true
+    }
     /// A user's socket on a topic came: the one that has to go for it, which is counted no more.
     fn came(&self, _: UserId, _: Topic, _: SessionKey) -> Option<SessionKey> {
         None

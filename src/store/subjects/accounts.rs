@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::domain::login::{Bearer, LoginEnd};
+use crate::domain::login::{Bearer, Ended, LoginEnd};
+use crate::domain::rights::Mark;
 use crate::domain::user::{Account, NewUser, ProfilePatch, UserProfile};
-use crate::ids::{FamilyId, UserId};
+use crate::ids::{FamilyId, Topic, UserId};
 use crate::store::backend::Backend;
 use crate::store::sql::accounts::Registration;
 use crate::store::sql::{accounts, logins, people};
@@ -50,6 +51,10 @@ pub trait Accounts: Send + Sync + 'static {
     async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError>;
     /// The cached answer of [`Self::bearer`], without a thread hop.
     fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer>;
+    /// What was taken from a user and in a topic so far, as far as this process knows. See [`Withdrawals`].
+    ///
+    /// [`Withdrawals`]: crate::domain::rights::Withdrawals
+    fn rights_mark(&self, user: UserId, topic: Topic) -> Mark;
     /// Ends logins. The end is stored until `expires`, when none of their tokens is valid any more.
     async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError>;
     /// The logins that ended since `since`, newest first; at most [`crate::limits::ENDED_LOGINS_MAX`].
@@ -111,10 +116,13 @@ impl<B: Backend> Accounts for B {
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError> {
-        let user = change.user;
+        let (user, spared) = (change.user, change.spared);
         let is_done =
             self.change(move |view| Box::pin(async move { logins::change_password(view, &change).await })).await?;
-        self.caches().password_changes.forget(&user);
+        match spared {
+            Some(family) => self.caches().forget_logins(user, Ended::AllBut(family)),
+            None => self.caches().password_changes.forget(&user),
+        }
         Ok(is_done)
     }
 
@@ -129,6 +137,10 @@ impl<B: Backend> Accounts for B {
         logins::remembered(self.caches(), user, family, self.now())
     }
 
+    fn rights_mark(&self, user: UserId, topic: Topic) -> Mark {
+        self.caches().withdrawals.mark(user, topic)
+    }
+
     async fn end_logins(&self, end: LoginEnd, expires: Timestamp) -> Result<(), StoreError> {
         self.change(move |view| Box::pin(logins::end(view, end, expires))).await?;
         self.caches().forget_logins(end.user, end.ended);
@@ -136,7 +148,10 @@ impl<B: Backend> Accounts for B {
     }
 
     async fn ended_logins(&self, since: Timestamp) -> Result<Vec<LoginEnd>, StoreError> {
-        self.read(move |view| Box::pin(logins::ended_since(view, since))).await
+        let ended = self.read(move |view| Box::pin(logins::ended_since(view, since))).await?;
+        // Others may have ended them: what is remembered here says otherwise.
+        ended.iter().for_each(|end| self.caches().forget_logins(end.user, end.ended));
+        Ok(ended)
     }
 
     async fn use_up(&self, jti: String, expires: Timestamp) -> Result<bool, StoreError> {

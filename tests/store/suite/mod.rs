@@ -78,6 +78,7 @@ suite! {
             rooms_are_listed_by_their_newest_message,
             settings_are_ones_own,
             admissions_are_cached_and_forgotten_by_our_writes,
+            what_is_taken_from_somebody_changes_their_mark,
             others_changes_show_within_seconds,
         ]
         people: [

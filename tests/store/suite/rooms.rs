@@ -14,9 +14,15 @@ use pregon::domain::chat::room::NewRoom;
 use pregon::domain::chat::room::SettingsPatch;
 use pregon::domain::chat::write::Action;
 use pregon::domain::chat::write::Transport;
+use pregon::domain::feed::post::PostPatch;
+use pregon::domain::feed::write as feed;
+use pregon::domain::login::Ended;
+use pregon::domain::login::LoginEnd;
 use pregon::domain::write::Outcome;
 use pregon::domain::write::Refusal;
+use pregon::ids::FamilyId;
 use pregon::ids::RoomId;
+use pregon::ids::Topic;
 use pregon::ids::UserId;
 use pregon::limits;
 use pregon::store::NewRoomError;
@@ -205,6 +211,36 @@ pub async fn admissions_are_cached_and_forgotten_by_our_writes(world: World) {
     assert!(stranger.account.is_none() && !stranger.is_participant);
     world.clock.advance(Duration::from_secs(u64::try_from(limits::ADMISSION_CACHE_SECONDS).unwrap()));
     assert!(world.store.cached_admission(room, users[1]).is_none());
+}
+
+/// Sessions ask by it whether they were evicted before they began.
+pub async fn what_is_taken_from_somebody_changes_their_mark(world: World) {
+    let [ana, beto] = world.users(["ana", "beto"]).await;
+    let (group, post) = (world.group(&[ana, beto]).await, world.publish(ana, "hola").await);
+    let (room, on_post, feed) = (Topic::Room(group), Topic::Post(post), Topic::Feed(beto));
+    let marks = || [room, on_post, feed].map(|topic| world.store.rights_mark(beto, topic));
+    let edit = |patch: PostPatch| feed::Action::EditPost { post, patch: Box::new(patch) };
+    let begun = marks();
+    world.feed(ana, edit(PostPatch { content: Some("otra".into()), ..PostPatch::default() })).await;
+    world.write(beto, group, send("hola")).await;
+    assert_eq!(marks(), begun, "nothing was taken");
+
+    world.feed(ana, edit(PostPatch { is_public: Some(false), ..PostPatch::default() })).await;
+    let hidden = marks();
+    assert!(hidden[1] != begun[1] && [hidden[0], hidden[2]] == [begun[0], begun[2]], "the post was hidden");
+    world.feed(ana, feed::Action::DeletePost { post }).await;
+    let deleted = marks();
+    assert!(deleted[1] != hidden[1], "the post was deleted");
+    world.write(beto, group, Action::Leave).await;
+    let left = marks();
+    assert!(left[0] != deleted[0], "beto left");
+    let now = world.clock.now();
+    let end = LoginEnd { user: beto, ended: Ended::Only(FamilyId::begun(now)), at: now };
+    world.store.end_logins(end, now.plus_seconds(60)).await.unwrap();
+    let logged_out = marks();
+    assert!((0..3).all(|place| logged_out[place] != left[place]), "beto logged out");
+    assert_eq!(world.store.ended_logins(now.plus_seconds(-1)).await.unwrap().len(), 1);
+    assert!(marks()[2] != logged_out[2], "perhaps another node ended it");
 }
 
 pub async fn others_changes_show_within_seconds(world: World) {

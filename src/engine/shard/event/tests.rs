@@ -10,6 +10,7 @@ use http::HeaderMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::LocalSet;
 
+use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::net::send::Io;
 use crate::engine::session::endpoint::Endpoint;
@@ -66,7 +67,7 @@ fn shared() -> Shared {
 fn entry(room: RoomId) -> Entry {
     let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
     let endpoint = Endpoint::Chat { room, has_presence: false };
-    Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX }
+    Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX, mark: Mark::default() }
 }
 
 /// Both ends of a connection.

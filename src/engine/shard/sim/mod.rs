@@ -13,6 +13,7 @@
 //! - `Except::User` is ignored for feeds: 1;
 //! - a goodbye behind too many ranges is dropped: 122;
 //! - `find` takes a key of an earlier generation: 0;
+//! - a session begins although it was evicted while its handshake was judged: 28;
 //! - messages overtake each other in a shard's overflow: 48 (tried again in the wrong order), 56 (what comes later goes first when there is room).
 //!
 //! What shards tell each other may be lost, but not overtaken: a session hears the signals that one shard tells in their order.

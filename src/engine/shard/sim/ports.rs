@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::domain::rights::Withdrawals;
 use crate::domain::write::Write;
+use crate::engine::session::Entry;
 use crate::engine::shard::port::{Directory, Gate, Handshake, Inbox, Ports, ShardSet, Verdict, Waiting};
 use crate::engine::topics::feeds::FeedKey;
 use crate::engine::topics::listeners::Listeners;
@@ -81,6 +83,8 @@ pub(in crate::engine::shard) struct Asked {
     pub lanes_are_full: AtomicBool,
     /// No list will be read.
     pub lists_are_full: AtomicBool,
+    /// What was taken from whom, counted as the store does.
+    pub withdrawals: Arc<Withdrawals>,
 }
 
 impl Asked {
@@ -93,7 +97,8 @@ impl Asked {
     }
 }
 
-struct Open;
+/// Lets everybody in who has lost nothing meanwhile.
+struct Open(Arc<Withdrawals>);
 
 impl Gate for Open {
     fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
@@ -101,6 +106,10 @@ impl Gate for Open {
     }
     fn admit(&self, _: &Handshake<'_>) -> Verdict {
         unreachable!("sessions begin without a handshake here")
+    }
+    fn still_admits(&self, entry: &Entry) -> bool {
+        let user = entry.account.id;
+        self.0.mark(user, entry.endpoint.topic(user)) == entry.mark
     }
     fn is_draining(&self) -> bool {
         false
@@ -113,7 +122,7 @@ pub(in crate::engine::shard) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Ro
         waiting: Arc::new(Waiting::of_shards(inboxes.len())),
         inboxes,
         directory: routes,
-        gate: Arc::new(Open),
+        gate: Arc::new(Open(asked.withdrawals.clone())),
         rest: Arc::new(|_, _| unreachable!("nobody asks for anything else")),
         submit: Arc::new(move |write| {
             if lanes.lanes_are_full.load(Ordering::Relaxed) {

@@ -13,7 +13,7 @@ use super::shadow::{Need, Phase, Shadow};
 use super::sockets::{Reads, Socket};
 use super::turn::violation;
 use super::watch::close_of;
-use super::world::{Kept, List, UNIX_BEGAN, World};
+use super::world::{Judged, Kept, List, UNIX_BEGAN, World};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
@@ -28,7 +28,15 @@ impl World {
     pub(super) fn step(&mut self) {
         let shard = self.random.random_range(0..self.shards.len());
         match self.random.random_range(0..1000) {
-            0..80 => self.adopt(shard),
+            0..60 => {
+                let judged = self.judge(shard);
+                self.adopt(judged);
+            }
+            60..70 => {
+                let judged = self.judge(shard);
+                self.under_way.push(judged);
+            }
+            70..80 => self.adopt_one_of_those_under_way(),
             80..230 => {
                 let topic = self.any_topic();
                 self.publish_in(topic);
@@ -66,15 +74,38 @@ impl World {
         }
     }
 
+    /// Somebody may come in, or not. The answer to the handshake is on its way.
+    fn judge(&mut self, shard: usize) -> Judged {
+        let (user, endpoint) = (self.any_user(), self.any_endpoint());
+        let account = self.account(user, endpoint);
+        let is_refused = endpoint.is_chat() && self.random.random_bool(0.05);
+        let unix_now = UNIX_BEGAN + i64::from(self.seconds());
+        let is_short = self.random.random_bool(0.1);
+        let token_ends = if is_short { unix_now + self.random.random_range(1..30) } else { i64::MAX };
+        let mark = self.asked.withdrawals.mark(user, endpoint.topic(user));
+        let entry = Entry { account, endpoint, family: FamilyId::issued(0), token_ends, mark };
+        Judged { shard, entry, is_refused, is_evicted: false }
+    }
+
+    fn adopt_one_of_those_under_way(&mut self) {
+        if !self.under_way.is_empty() {
+            let place = self.random.random_range(0..self.under_way.len());
+            let judged = self.under_way.swap_remove(place);
+            self.adopt(judged);
+        }
+    }
+
     /// A handshake is over: the socket is the shard's.
-    fn adopt(&mut self, shard: usize) {
+    fn adopt(&mut self, judged: Judged) {
+        let Judged { shard, entry, is_refused, is_evicted } = judged;
         if self.shards[shard].is_over || self.shards[shard].shadows.iter().flatten().count() >= 14 {
             return;
         }
-        let (user, endpoint) = (self.any_user(), self.any_endpoint());
-        let account = self.account(user, endpoint);
-        let is_shed = self.shards[shard].core.is_overloaded();
-        let is_refused = endpoint.is_chat() && self.random.random_bool(0.05);
+        let (user, endpoint, account) = (entry.account.id, entry.endpoint, entry.account.clone());
+        // Another eviction of this user, or of others from this topic, may turn it away, too.
+        let has_lost = self.asked.withdrawals.mark(user, endpoint.topic(user)) != entry.mark;
+        assert!(has_lost || !is_evicted, "an eviction was not counted");
+        let is_shed = has_lost || self.shards[shard].core.is_overloaded();
         let (begun, began) = (self.next_count(), self.shards[shard].core.now.0);
         let index = self.shards[shard].core.reserve();
         let (capacity, reads) = (self.random.random_range(200..6000), self.any_reads());
@@ -103,9 +134,9 @@ impl World {
             shadow.phase = Phase::Closing { since: began, close: close_of(goodbye), is_cut: false };
         }
         let unix_now = UNIX_BEGAN + i64::from(self.seconds());
-        let is_short = self.random.random_bool(0.1);
-        let token_ends = if is_short { unix_now + self.random.random_range(1..30) } else { i64::MAX };
-        shadow.token_ends = is_short.then(|| began + u32::try_from(token_ends - unix_now).expect("a short time"));
+        // A token that ended meanwhile is noticed with the next second.
+        let left = entry.token_ends.saturating_sub(unix_now).max(1);
+        shadow.token_ends = u32::try_from(left).ok().map(|left| began + left);
         let is_loading = endpoint == Endpoint::Feed && self.shards[shard].is_loading(user);
         let it = &mut self.shards[shard];
         if is_loading {
@@ -121,11 +152,15 @@ impl World {
         if endpoint == Endpoint::Feed && self.asked.lists_are_full.load(Ordering::Relaxed) {
             call.is_sent_away = true;
         }
-        let family = FamilyId::issued(0);
-        let admission = account.map(|account| Entry { account, endpoint, family, token_ends }).ok_or(refused);
+        let admission = if is_refused { Err(refused) } else { Ok(entry) };
         self.shards[shard].core.begin(index, Negotiation::default(), admission, unix_now);
         self.after(&call);
-        self.note(if is_shed { "sent away at once" } else { "adopted" }, shard, index);
+        let what = match (has_lost, is_shed) {
+            (true, _) => "turned away for what was lost",
+            (false, true) => "sent away at once",
+            (false, false) => "adopted",
+        };
+        self.note(what, shard, index);
         self.ask();
         if self.random.random_bool(0.3) {
             // It came with the handshake.
@@ -296,6 +331,14 @@ impl World {
             Topic::Room(_) => (Whom::Only(user), REMOVED),
             _ => (Whom::Only(user), INACTIVE),
         };
+        match whom {
+            Whom::Only(user) => self.asked.withdrawals.from_user(user),
+            Whom::AllBut(_) => self.asked.withdrawals.in_topic(topic),
+        }
+        for judged in &mut self.under_way {
+            let user = judged.entry.account.id;
+            judged.is_evicted |= judged.entry.endpoint.topic(user) == topic && whom.is(user);
+        }
         for shard in self.routes.listeners(topic).iter() {
             self.mail(shard, ToShard::Evict { topic, whom, goodbye });
         }

@@ -16,6 +16,7 @@ use super::shadow::{Shadow, Truth};
 use super::sockets::Sockets;
 use crate::domain::user::Account;
 use crate::engine::net::stretch::Sent;
+use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::shard::Core;
 use crate::engine::shard::port::{Inbox, Publication, ToShard};
@@ -63,6 +64,15 @@ pub(super) struct List {
     pub authors: Option<Vec<UserId>>,
 }
 
+/// A handshake that was judged, and whose socket is not the shard's yet.
+pub(super) struct Judged {
+    pub shard: usize,
+    pub entry: Entry,
+    pub is_refused: bool,
+    /// Its user was evicted from its topic since.
+    pub is_evicted: bool,
+}
+
 pub(super) struct World {
     pub random: StdRng,
     pub began: Instant,
@@ -82,6 +92,7 @@ pub(super) struct World {
     /// What lanes have sent, with its place among all commits.
     pub sent: HashMap<*const Publication, (Arc<Publication>, u64)>,
     pub lists: Vec<List>,
+    pub under_way: Vec<Judged>,
     pub permits: Arc<Semaphore>,
     pub trail: VecDeque<(&'static str, usize, u32)>,
     /// What happened how often, to see that everything does.
@@ -124,6 +135,7 @@ impl World {
             posts,
             sent: HashMap::new(),
             lists: Vec::new(),
+            under_way: Vec::new(),
             permits: Arc::new(Semaphore::new(FOLLOWS_PERMITS)),
             trail: VecDeque::new(),
             seen: HashMap::new(),
