@@ -26,32 +26,6 @@ const IMPURE_WORDS: &[&str] =
 /// Names that are not metrics: tables whose names stand alone in a text.
 const TABLES: &[&str] = &["migrations", "client_ids", "revoked", "ended_logins"];
 
-/// Circles between files that are still to be mended. Remove a line when its files no longer form a circle.
-const CIRCLES_LEFT: &[&[&str]] = &[
-    &["src/engine/shard/inbox.rs", "src/engine/shard/port.rs"],
-    &[
-        "src/engine/shard/connection.rs",
-        "src/engine/shard/debtors.rs",
-        "src/engine/shard/event.rs",
-        "src/engine/shard/feed.rs",
-        "src/engine/shard/liveness.rs",
-        "src/engine/shard/mod.rs",
-    ],
-    &["src/engine/shard/sim/shadow.rs", "src/engine/shard/sim/world.rs"],
-    &["src/engine/shard/sim/turn.rs", "src/engine/shard/sim/watch.rs"],
-    &["src/fanout/posts.rs", "src/fanout/publish.rs"],
-    &[
-        "src/store/rules/adopt.rs",
-        "src/store/rules/comment.rs",
-        "src/store/rules/feed.rs",
-        "src/store/rules/mod.rs",
-        "src/store/rules/notice.rs",
-        "src/store/rules/people.rs",
-        "src/store/rules/post.rs",
-        "src/store/rules/room.rs",
-    ],
-];
-
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
@@ -240,13 +214,7 @@ fn files_do_not_import_one_another_in_circles() {
                 .map(|circle| circle.into_iter().map(|path| format!("{root}/{path}")).collect::<Vec<_>>()),
         );
     }
-    let left: BTreeSet<_> =
-        CIRCLES_LEFT.iter().map(|circle| circle.iter().map(|path| (*path).to_owned()).collect()).collect();
-    let found: BTreeSet<Vec<String>> = found.into_iter().collect();
-    let new: Vec<_> = found.difference(&left).collect();
-    assert!(new.is_empty(), "files import one another in a circle: move what both need to a third file: {new:#?}");
-    let mended: Vec<_> = left.difference(&found).collect();
-    assert!(mended.is_empty(), "no circle any more: remove it from CIRCLES_LEFT: {mended:#?}");
+    assert!(found.is_empty(), "files import one another in a circle: move what both need to a third file: {found:#?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ enum Entry {
 pub struct Rules {
     /// The allowed origins. `None` allows the host that the request names.
     entries: Option<Vec<Entry>>,
-    /// Whether localhost, 127.0.0.1 and [::1] are allowed. Only used when there is no list.
+    /// Whether localhost, 127.0.0.1 and `[::1]` are allowed. Only used when there is no list.
     loopback: bool,
     /// Whether a request without `Origin` is refused.
     required: bool,

@@ -24,7 +24,7 @@ use crate::clock::{JsonTimes, Zone};
 use crate::cluster::redis::Address;
 use crate::django::Mode;
 use crate::engine::net::send::Io;
-use crate::fanout::publish::PostUpdates;
+use crate::fanout::posts::PostUpdates;
 use crate::limits;
 use crate::limits::memory::Sizes;
 use crate::rest::site::Site;

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::django::doorbell_queue::{CommentDue, Due};
 use crate::domain::feed::comment::Comment;
 use crate::domain::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
-use crate::fanout::publish::{CommentSeen, Seen};
+use crate::fanout::seen::{CommentSeen, Seen};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits::TOLD_MAX;
 

@@ -15,12 +15,21 @@ use crate::domain::notification::{Notification, NotificationType};
 use crate::engine::shard::port::{Except, ToShard, Whom};
 use crate::fanout::batch::Batch;
 use crate::fanout::pace::{Pace, Passed};
-use crate::fanout::publish::{CommentSeen, PostUpdates, Seen};
+use crate::fanout::seen::{CommentSeen, Seen};
 use crate::fanout::trailing::Trailing;
 use crate::ids::{NotificationId, PostId, SessionKey, Topic, UserId};
 use crate::limits::{POST_UPDATED_EVERY, REACTIONS_AT_ONCE, REACTIONS_EVERY};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{feed_event, reason};
+
+/// When a post's whole object is sent after its counters have moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostUpdates {
+    /// After comments and shares, at most once per post and [`crate::limits::POST_UPDATED_EVERY`].
+    Coalesced,
+    /// After every change, reactions among them, as Django does.
+    Always,
+}
 
 /// A reaction with the counts after it.
 #[derive(Debug, Clone, Copy)]

@@ -5,86 +5,17 @@ use std::time::Instant;
 
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
-use crate::domain::feed::comment::Comment;
 use crate::domain::feed::event::{FeedEvent, RelationEvent};
-use crate::domain::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
+use crate::domain::feed::post::Post;
 use crate::domain::people::Relation;
 use crate::engine::shard::port::{Directory, ToShard, Whom};
 use crate::fanout::batch::{Batch, Ways};
 pub use crate::fanout::posts::Audience;
-use crate::fanout::posts::{Held, Looks, Scene};
-use crate::ids::{CommentId, PostId, Topic, UserId};
+use crate::fanout::posts::{Held, Looks, PostUpdates, Scene};
+use crate::fanout::seen::Seen;
+use crate::ids::{PostId, Topic};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, reason};
-
-/// When a post's whole object is sent after its counters have moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PostUpdates {
-    /// After comments and shares, at most once per post and [`crate::limits::POST_UPDATED_EVERY`].
-    Coalesced,
-    /// After every change, reactions among them, as Django does.
-    Always,
-}
-
-/// What was seen in rows that others write: told as it is, without a place in its topic's order.
-#[derive(Debug)]
-pub enum Seen {
-    /// A post is new.
-    Created(Arc<Post>),
-    /// A post's author changed it.
-    Edited {
-        /// As it now is, without a viewer.
-        post: Arc<Post>,
-        /// As it was when it was last told: who saw it and may not any more must lose it.
-        was_public: bool,
-    },
-    /// A post is gone.
-    Deleted {
-        /// Which.
-        post: PostId,
-        /// Whose it was.
-        author: UserId,
-        /// Seen by others.
-        is_public: bool,
-    },
-    /// Somebody reacted.
-    Reacted {
-        /// To which post.
-        post: PostId,
-        /// Who may hear of it.
-        head: PostHead,
-        /// All reactions.
-        counts: ReactionCounts,
-        /// Who.
-        user: UserId,
-        /// How.
-        reaction: PostReactionType,
-    },
-    /// Counters of a post moved, and no frame carries them.
-    Counted(PostId, PostHead),
-    /// Something happened to a comment.
-    Comment {
-        /// On which post.
-        post: PostId,
-        /// Who may hear of it.
-        head: PostHead,
-        /// What.
-        comment: CommentSeen,
-    },
-}
-
-/// What was seen of a comment.
-#[derive(Debug)]
-pub enum CommentSeen {
-    /// It is new.
-    New(Arc<Comment>),
-    /// It has new text.
-    Edited(Arc<Comment>),
-    /// It is gone.
-    Deleted(CommentId),
-    /// A like came or went: so many there are.
-    Liked(CommentId, u64),
-}
 
 /// Asks for [`Fanout::refreshed`](crate::fanout::publisher::Fanout::refreshed) with the post as it then is. Never blocks.
 pub type ReadPost = Box<dyn Fn(PostId, u64, Audience) + Send + Sync>;

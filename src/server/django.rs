@@ -16,10 +16,11 @@ use crate::django::groups_needed::Changes;
 use crate::django::listener::{Ears, Link, Listener};
 use crate::django::tail::{self, Live, Tail};
 use crate::engine::shard::port::{self, Inbox, Kind};
-use crate::fanout::publisher::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::Topic;
 use crate::limits::BESIDE_SWEEP;
+use crate::server::delivery::Delivery;
+use crate::server::storage::Storage;
 use crate::store::django::Beside;
 use crate::telemetry::alarm;
 
@@ -75,8 +76,16 @@ impl Neighbour {
     }
 
     /// Starts all that works beside Django on the control runtime.
-    pub(super) fn start(self, settings: &Settings, sweep: Sweep, fanout: &Arc<Fanout>, control: &Handle) -> Work {
+    pub(super) fn start(self, settings: &Settings, storage: &Storage, delivery: &Delivery, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
+        let fanout = &delivery.fanout;
+        let sweep = Sweep {
+            store: storage.store.clone(),
+            rows: self.rows.clone(),
+            routes: delivery.routes.clone(),
+            inboxes: delivery.inboxes.clone(),
+            lists: delivery.lists.clone(),
+        };
         let (store, routes) = (&sweep.store.clone(), &sweep.routes.clone());
         let told = Arc::clone(fanout);
         let groups = live(&sweep.inboxes, &[Kind::Authors, Kind::Posts]);

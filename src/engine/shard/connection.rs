@@ -15,9 +15,9 @@ use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::event::{Served, Shared};
 use super::patience::{Patience, Patient, Told, Turn};
 use super::port::{Denied, Handshake, Ports, Refused, RestBody, Verdict, Wanted, Why};
+use super::turn::{Served, Shared};
 use crate::engine::session::Entry;
 use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION};
 use crate::protocol::v0::reason;

@@ -6,7 +6,7 @@
 //! do not pin a whole chunk. One that owes much is left where it is: copies for 150 stalled readers of a room were 150 MB and
 //! 80 ms of a turn, where the shared range is 1 MB.
 
-use super::Core;
+use super::core::Core;
 use super::stats::By;
 use crate::engine::net::stretch::Transmit;
 use crate::engine::topics::chunks::Stale;
@@ -20,14 +20,6 @@ use crate::telemetry;
 pub(super) const SLOW: &str = "slow";
 /// Let go since all sessions together owed too much.
 pub(super) const OVERLOAD: &str = "overload";
-
-/// A session whose socket is full.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Blocked {
-    pub index: u32,
-    /// What its peer had not acknowledged at the last look; `usize::MAX` before the first.
-    pub unacknowledged: usize,
-}
 
 impl Core {
     /// Makes memory for frames before they are appended or copied: when the shard's share would be passed, the largest debtors

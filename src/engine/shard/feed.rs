@@ -3,21 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Core;
+use super::core::{Core, Due};
 use super::port::{Except, Follows, Ports, Publication};
+use super::recent::Recent;
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::{FeedKey, Step};
 use crate::ids::{ShardId, Topic, UserId};
 use crate::protocol::v0::reason::OVERLOAD;
 use crate::telemetry;
-
-/// What changes of lists brought about, to be done when the lists are at rest and the walk has room for it.
-pub(super) enum Due {
-    /// What came of an author before the feed knew that it hears the author.
-    Kept(FeedKey, Arc<Publication>),
-    /// The feed hears everybody it should.
-    Complete(FeedKey),
-}
 
 /// The directory hears of an author's first and last listener at once.
 fn route(ports: &Ports, shard: ShardId, step: Step) {
@@ -159,7 +152,7 @@ impl Core {
     }
 }
 
-fn note(due: &mut VecDeque<Due>, recent: &super::Recent, step: Step) {
+fn note(due: &mut VecDeque<Due>, recent: &Recent, step: Step) {
     match step {
         Step::Hears { feed, author } => {
             due.extend(recent.of(feed, author).map(|publication| Due::Kept(feed, Arc::clone(publication))));

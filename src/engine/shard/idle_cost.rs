@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::core::{Core, Line, Slot};
 use super::port::Inbox;
 use super::sim::ports::{Asked, Routes, ports};
-use super::{Core, Line, Slot};
 use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::session::Entry;

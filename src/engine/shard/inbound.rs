@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use super::core::{Core, Then};
 use super::port::{Except, ToShard};
 use super::stats::{By, count_close};
-use super::{Core, Then};
 use crate::domain::chat::write::Transport;
 use crate::domain::feed;
 use crate::domain::write::{AnswerTo, Intent, Refusal, Write};

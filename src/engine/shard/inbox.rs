@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
-use super::port::ToShard;
+use super::message::ToShard;
 use super::sync::{ArrayQueue, AtomicBool, AtomicUsize, AtomicWaker, Condvar, Mutex, MutexGuard, Ordering, fence};
 use crate::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 

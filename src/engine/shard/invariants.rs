@@ -1,6 +1,6 @@
 //! What is true of a shard between any two of its steps, looked at in debug builds.
 
-use super::Core;
+use super::core::Core;
 use crate::engine::session::endpoint::Endpoint;
 
 impl Core {

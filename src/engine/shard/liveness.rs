@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Core;
+use super::core::{Core, Drain};
 use super::stats::{By, Levels, count_close};
 use crate::engine::net::stretch::Transmit;
 use crate::engine::session::{Due, Seconds};
@@ -10,15 +10,6 @@ use crate::protocol::v0::reason::RESTART;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
 use crate::telemetry;
-
-/// The end of a shard: its sessions go one after the other, spread over a window.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Drain {
-    began: Instant,
-    window: Duration,
-    /// Sessions when it began.
-    sessions: usize,
-}
 
 impl Core {
     /// Called a few times a second.

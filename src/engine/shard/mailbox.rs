@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::core::{Core, Slot};
 use super::port::{Except, Heard, Kind, LoginEnds, Readers, ShardSet, ToShard};
 use super::round::Round;
-use super::{Core, Slot};
 use crate::domain::user::Account;
 use crate::engine::session::Seconds;
 use crate::engine::session::outbox::Class;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::debtors::{Blocked, SLOW};
+use super::core::{Blocked, Core, Line, Slot, Then};
+use super::debtors::SLOW;
 use super::port::{Except, Publication, ShardSet, ToShard};
-use super::{Core, Line, Slot, Then};
 use crate::engine::net::stretch::{Sent, Stretch, Transmit};
 use crate::engine::session::outbox::{Class, Slices};
 use crate::engine::topics::chunks::{Appended, OpenChunk, Stale};

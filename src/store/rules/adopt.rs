@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::origin;
+use super::asked::origin;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::{FeedEvent, NotificationChange};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::feed::Work;
-use super::{notice, post, refused};
+use super::asked::refused;
+use super::work::Work;
+use super::{notice, post};
 use crate::domain::feed::comment::{Comment, CommentHead, NewComment};
 use crate::domain::feed::event::PostChange;
 use crate::domain::feed::post::PostHead;

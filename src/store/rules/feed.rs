@@ -3,49 +3,14 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::domain::event::{Committed, Event};
-use crate::domain::feed::event::FeedEvent;
+use crate::domain::event::Committed;
 use crate::domain::feed::write::Action;
 use crate::domain::write::{Outcome, Refusal, Write};
-use crate::ids::{Topic, UserId};
-use crate::store::rules::{comment, notice, origin, people, post, refused};
+use crate::store::rules::asked::refused;
+use crate::store::rules::work::Work;
+use crate::store::rules::{comment, notice, people, post};
 use crate::store::sql::LaneSql;
-use crate::store::sql::rows::{BatchRows, Place};
-
-/// A write under way with what it has caused so far.
-pub(super) struct Work<'a, 'r, D> {
-    pub rows: &'a mut BatchRows<'r, D>,
-    pub events: &'a mut Vec<Arc<Committed>>,
-    pub write: &'a Write,
-    pub actor: UserId,
-    pub now: Timestamp,
-    /// The event that the caller is answered with: the first.
-    first: Option<Arc<Committed>>,
-}
-
-impl<D: LaneSql> Work<'_, '_, D> {
-    /// One more event at a place that was taken in its topic.
-    pub async fn record(&mut self, topic: Topic, place: Place, event: FeedEvent) -> Result<(), D::Error> {
-        let committed = Committed {
-            topic,
-            cursor: place.cursor,
-            event_id: if self.first.is_none() { self.write.event_id } else { self.rows.view.ids.fresh() },
-            at: place.at,
-            origin: origin(self.write),
-            event: Event::Feed(event),
-        };
-        self.rows.log(&committed, self.write.transport).await?;
-        let committed = Arc::new(committed);
-        self.first.get_or_insert_with(|| Arc::clone(&committed));
-        self.events.push(committed);
-        Ok(())
-    }
-
-    /// What the caller is answered with.
-    pub fn done(self) -> Result<Outcome, D::Error> {
-        Ok(self.first.map_or(Outcome::Unchanged, Outcome::Committed))
-    }
-}
+use crate::store::sql::rows::BatchRows;
 
 /// Does what `action` wants, or says why not.
 pub(super) async fn apply<D: LaneSql>(
@@ -58,7 +23,7 @@ pub(super) async fn apply<D: LaneSql>(
     if !rows.is_active_user(write.actor).await? {
         return Ok(refused(Refusal::NotActive));
     }
-    let work = Work { rows, events, write, actor: write.actor, now, first: None };
+    let work = Work::new(rows, events, write, now);
     match action {
         Action::Publish { post, new } => post::publish(work, *post, new).await,
         Action::EditPost { post, patch } => post::edit(work, *post, patch).await,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::feed::Work;
-use super::refused;
+use super::asked::refused;
+use super::work::Work;
 use crate::clock::Timestamp;
 use crate::domain::feed::event::{FeedEvent, NotificationChange};
 use crate::domain::notification::{Notice, Notification, NotificationType};

@@ -1,7 +1,8 @@
 //! Follows, friend requests and friendships.
 
-use super::feed::Work;
-use super::{notice, refused};
+use super::asked::refused;
+use super::notice;
+use super::work::Work;
 use crate::domain::feed::event::{FeedEvent, RelationEvent};
 use crate::domain::notification::{Notice, NotificationType, References};
 use crate::domain::people::{Relation, RequestHead, RequestStatus};

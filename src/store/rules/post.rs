@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::feed::Work;
-use super::{notice, refused};
+use super::asked::refused;
+use super::notice;
+use super::work::Work;
 use crate::domain::feed::comment::CommentHead;
 use crate::domain::feed::event::{FeedEvent, PostChange, PostEvent};
 use crate::domain::feed::post::{NewPost, Post, PostHead, PostPatch, PostReaction, PostReactionType};

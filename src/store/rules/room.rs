@@ -4,7 +4,7 @@ use crate::domain::chat::event::ChatEvent;
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{Topic, UserId};
 use crate::limits;
-use crate::store::rules::{Asked, record, refused};
+use crate::store::rules::asked::{Asked, record, refused};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 

@@ -17,6 +17,11 @@ mod inbox;
 mod overflow;
 mod sync;
 
+/// As the shard's.
+mod message {
+    pub use crate::engine::shard::message::ToShard;
+}
+
 /// As the shard's, with this inbox.
 mod port {
     pub use super::inbox::Inbox;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::world::Kept;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
@@ -117,6 +116,13 @@ pub(super) enum Phase {
     },
     /// It ends without one: its connection broke. What waits may still be tried.
     Gone,
+}
+
+/// What a feed that loads may be sent when it knows whom it hears.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub begun: u64,
+    pub frames: Vec<(UserId, Rc<[u8]>)>,
 }
 
 /// One session as it should be.

@@ -9,11 +9,11 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::client::{Said, pieces};
-use super::shadow::{Need, Phase, Shadow};
+use super::shadow::{Kept, Need, Phase, Shadow};
 use super::sockets::{Reads, Socket};
 use super::turn::violation;
 use super::watch::close_of;
-use super::world::{Judged, Kept, List, UNIX_BEGAN, World};
+use super::world::{Judged, List, UNIX_BEGAN, World};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;

@@ -1,7 +1,6 @@
 //! One round of a shard's loop, in the order in which the real one goes: tick, mail, look, lists, walk, bury.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use rand::Rng;
 
@@ -13,12 +12,10 @@ use super::world::World;
 use crate::engine::net::sockets::Handler;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
+use crate::engine::shard::turn::TICK;
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT};
 use crate::protocol::v0::{event, reason};
 use crate::protocol::ws::frame;
-
-/// How often a real shard looks at the clock.
-pub(super) const TICK: Duration = Duration::from_millis(250);
 
 impl World {
     pub(super) fn round(&mut self, shard: usize) {

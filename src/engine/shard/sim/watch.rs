@@ -1,10 +1,10 @@
 //! Before and after each call of a shard: who was to end by it, who ended, and whether that was right; memory within bounds.
 
 use super::shadow::Phase;
-use super::turn::TICK;
 use super::world::{Shard, World};
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::shard::port::ShardSet;
+use crate::engine::shard::turn::TICK;
 use crate::ids::{Topic, UserId};
 use crate::limits::{OUTBOX_PATIENCE, READER_PATIENCE};
 use crate::protocol::v0::reason::{self, Goodbye};

@@ -1,7 +1,6 @@
 //! A simulated process: shards, their sockets, the rest of the server, and the shadow of every session.
 
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,13 +11,13 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::ports::{Asked, Routes, ports};
-use super::shadow::{Shadow, Truth};
+use super::shadow::{Kept, Shadow, Truth};
 use super::sockets::Sockets;
 use crate::domain::user::Account;
 use crate::engine::net::stretch::Sent;
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
-use crate::engine::shard::Core;
+use crate::engine::shard::core::Core;
 use crate::engine::shard::port::{Inbox, Publication, ToShard};
 use crate::engine::topics::feeds::FeedKey;
 use crate::ids::{PostId, RoomId, ShardId, UserId};
@@ -47,13 +46,6 @@ pub(super) struct Shard {
     pub is_draining: bool,
     /// Drained: its thread would have ended.
     pub is_over: bool,
-}
-
-/// What a feed that loads may be sent when it knows whom it hears.
-#[derive(Default)]
-pub(super) struct Kept {
-    pub begun: u64,
-    pub frames: Vec<(UserId, Rc<[u8]>)>,
 }
 
 /// A list of authors that was read and has not been handed over.

@@ -12,15 +12,18 @@ use tokio::task::LocalSet;
 
 use crate::domain::rights::Mark;
 use crate::domain::user::Account;
-use crate::engine::net::send::Io;
+use crate::engine::net::send::{Io, Sender};
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
+use crate::engine::shard::connection;
 use crate::engine::shard::port::{
     Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, ToShard, Verdict, Waiting, Wanted,
 };
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
-use crate::limits::{CLOSE_TIMEOUT, FEED_RECENT_MAX, PRESENCE_ROOM_CEILING};
+use crate::limits::{
+    CLOSE_TIMEOUT, FEED_RECENT_MAX, LOOK_EVENTS_MAX, PRESENCE_ROOM_CEILING, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX,
+};
 use crate::protocol::v0::{event, reason};
 
 struct Alone;
@@ -60,8 +63,7 @@ fn shared() -> Shared {
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
     let core = Core::new(ShardId(0), ports, Instant::now());
-    let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
-    Shared::new(shard)
+    Shared::new(Shard::new(sockets, core))
 }
 
 fn entry(room: RoomId) -> Entry {

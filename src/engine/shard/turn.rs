@@ -1,29 +1,24 @@
-//! The loop: look at input, walk a stretch, look again; sleep when neither has anything to do.
+//! A turn of the loop: look at input, walk a stretch, look again.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
+use super::core::Core;
 use super::port::Refused;
-use super::{Core, Plan, connection};
 use crate::clock::Timestamp;
-use crate::engine::net::readiness::Readiness;
-use crate::engine::net::send::Sender;
 use crate::engine::net::sockets::{Handler, Sockets};
 use crate::engine::net::stream::Stream;
 use crate::engine::net::stretch::Sent;
 use crate::engine::session::Entry;
-use crate::limits::{
-    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX,
-};
+use crate::limits::{TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX};
 use crate::protocol::ws::negotiation::Negotiation;
 use crate::telemetry::alarm;
 
 /// How often the shard looks at the clock: finer than the grace of presence, coarser than costs anything.
-const TICK: Duration = Duration::from_millis(250);
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// A shard: its sockets and its state.
 pub(super) struct Shard {
@@ -57,50 +52,8 @@ impl Drop for Served {
     }
 }
 
-/// Runs a shard on the calling thread until it is drained.
-pub(super) fn run(plan: Plan) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async move {
-        let sender = Sender::new(plan.io, STRETCH_VISITS_MAX)?;
-        let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender)?;
-        let readiness = Readiness::of(&sockets)?;
-        let ports = plan.ports.clone();
-        let inbox = ports.inboxes[plan.id.index()].clone();
-        let core = Core::new(plan.id, plan.ports, Instant::now());
-        let shard = Shard { sockets, core, outcomes: Vec::new(), ticked: Instant::now() };
-        let shared = Rc::new(Shared::new(shard));
-        for listener in plan.listeners {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports.clone()));
-        }
-        let mut ticks = tokio::time::interval(TICK);
-        loop {
-            if shared.is_broken.get() {
-                return Err(io::Error::other("it panicked over a socket"));
-            }
-            let (has_more, is_over) = shared.turn();
-            if is_over {
-                inbox.close();
-                return Ok(());
-            }
-            if has_more {
-                tokio::task::yield_now().await;
-                continue;
-            }
-            tokio::select! {
-                biased;
-                ready = readiness.ready() => ready?,
-                () = std::future::poll_fn(|context| inbox.poll_ready(context.waker())) => {}
-                () = shared.wake.notified() => {}
-                _ = ticks.tick() => {}
-            }
-        }
-    })
-}
-
 impl Shared {
-    fn new(shard: Shard) -> Self {
+    pub(super) fn new(shard: Shard) -> Self {
         let (shard, connections) = (RefCell::new(shard), Cell::new(0));
         let is_broken = Cell::new(false);
         Self { shard, wake: Notify::new(), connections, is_broken, last_call: watch::Sender::new(false) }
@@ -129,7 +82,18 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    fn turn(&self) -> (bool, bool) {
+    /// It panicked while it was changed: it must not be run any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken.get()
+    }
+
+    /// Waits until something was adopted, or a connection ended.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes a turn. Whether there is more to do, and whether the shard is over.
+    pub(super) fn turn(&self) -> (bool, bool) {
         let mut shard = self.shard.borrow_mut();
         let has_more = shard.turn();
         if shard.core.is_last_call() {
@@ -140,6 +104,11 @@ impl Shared {
 }
 
 impl Shard {
+    /// It has no sessions yet.
+    pub(super) fn new(sockets: Sockets, core: Core) -> Self {
+        Self { sockets, core, outcomes: Vec::new(), ticked: Instant::now() }
+    }
+
     fn adopt(
         &mut self,
         socket: std::net::TcpStream,

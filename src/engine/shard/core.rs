@@ -1,0 +1,251 @@
+//! A shard's state beside its sockets: slots of sessions, topics, what waits for whom.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::latency::Latency;
+use super::overflow::Overflow;
+use super::port::{Ports, Publication};
+use super::recent::Recent;
+use super::round::Round;
+use super::stats::Stats;
+use crate::engine::net::wheel::Wheel;
+use crate::engine::presence::Presence;
+use crate::engine::session::endpoint::Endpoint;
+use crate::engine::session::outbox::Outbox;
+use crate::engine::session::{Seconds, Session};
+use crate::engine::topics::chunks::{Arena, OpenChunk};
+use crate::engine::topics::feeds::{FeedKey, Feeds};
+use crate::engine::topics::members::{Member, Registry, Seats};
+use crate::ids::{SessionKey, ShardId};
+use crate::limits::Bounds;
+use crate::protocol::v0::fields::Reader;
+use crate::protocol::ws::message::Decoder;
+
+/// A session's parts that are read seldom.
+pub(super) struct Slot {
+    pub session: Session,
+    pub decoder: Decoder,
+    pub seats: Seats,
+}
+
+// Every session has one of each, whether it does anything or not. docs/performance.md adds up all that it has.
+const _: () = assert!(size_of::<Option<Slot>>() <= 96 && size_of::<Line>() <= 64);
+
+/// What becomes of a socket when all that waits for it is sent.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It goes on.
+    #[default]
+    Open,
+    /// Nothing more is sent, and nothing more is understood: FIN, and the peer's own end is awaited.
+    Finish,
+    /// The goodbye is answered: it closes.
+    Close,
+}
+
+/// A session's parts that every delivery touches.
+#[derive(Default)]
+pub(super) struct Line {
+    pub outbox: Outbox,
+    /// Its slot is in the walk, once.
+    pub is_queued: bool,
+    /// Its socket is full; since then.
+    pub blocked_at: Option<Seconds>,
+    /// What follows when the outbox is empty.
+    pub then: Then,
+    /// Its socket was full once and took more later: its peer is slow, but it reads.
+    pub has_recovered: bool,
+    /// Bytes of answers that came for it since its socket is full.
+    pub unread_answers: u32,
+}
+
+/// A session whose socket is full.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocked {
+    pub index: u32,
+    /// What its peer had not acknowledged at the last look; `usize::MAX` before the first.
+    pub unacknowledged: usize,
+}
+
+/// What changes of lists brought about, to be done when the lists are at rest and the walk has room for it.
+pub(super) enum Due {
+    /// What came of an author before the feed knew that it hears the author.
+    Kept(FeedKey, Arc<Publication>),
+    /// The feed hears everybody it should.
+    Complete(FeedKey),
+}
+
+/// The end of a shard: its sessions go one after the other, spread over a window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drain {
+    pub began: Instant,
+    pub window: Duration,
+    /// Sessions when it began.
+    pub sessions: usize,
+}
+
+/// A shard's state beside its sockets.
+pub(super) struct Core {
+    pub id: ShardId,
+    pub ports: Ports,
+    pub slots: Vec<Option<Slot>>,
+    pub lines: Vec<Line>,
+    pub generations: Vec<u32>,
+    pub free: Vec<u32>,
+    pub live: usize,
+    pub registry: Registry,
+    pub arena: Arena,
+    /// Where frames for single sessions wait.
+    pub single: OpenChunk,
+    pub presence: Presence,
+    /// Who hears of whose posts.
+    pub feeds: Feeds,
+    pub recent: Recent,
+    /// Where authors' frames wait, one author's behind the other's.
+    pub posts: OpenChunk,
+    /// What feeds are still to be given that have found out whom they hear.
+    pub due: VecDeque<Due>,
+    /// Sessions with a seat, by kind.
+    pub kinds: [usize; Endpoint::KINDS.len()],
+    /// Sessions that a publication reaches, gathered from several feeds.
+    pub reached: Vec<Member>,
+    /// The walk: sessions with something to send and room for it.
+    pub walk: VecDeque<u32>,
+    /// What may wait, for each session and for all together.
+    pub bounds: Bounds,
+    /// Sessions whose sockets are full; some may have recovered.
+    pub blocked: Vec<Blocked>,
+    /// Sessions that owe too much to take what they are told, to be let go at once.
+    pub overdue: Vec<u32>,
+    /// Sessions that are to pin no shared memory any more.
+    pub stalled: Vec<u32>,
+    /// What came by mail since the walk began its round.
+    pub round: Round,
+    /// Sessions that are over, to be closed when the look is over; with a reset or without. The first entry of a session counts.
+    pub over: Vec<(u32, bool)>,
+    /// Sessions that have said all, to a peer whose bytes are no frames: their sockets are closed on this side.
+    pub finished: Vec<u32>,
+    /// Sessions to look at again, by slot and generation.
+    pub wheel: Wheel<(u32, u32)>,
+    /// Messages that other shards' inboxes had no room for: nothing is read while there are any.
+    pub overflow: Overflow,
+    /// Visits that what is read before the next stretch may add.
+    pub intake: isize,
+    /// Reads and messages since the last stretch.
+    pub heard: usize,
+    /// Visits of that stretch at most.
+    pub stretch_visits: usize,
+    pub drain: Option<Drain>,
+    pub began: Instant,
+    /// When this turn began.
+    pub moment: Instant,
+    /// The same in whole seconds, as of the last tick.
+    pub now: Seconds,
+    pub scratch: Vec<u8>,
+    pub reader: Reader,
+    pub stats: Stats,
+    pub latency: Latency,
+}
+
+impl Core {
+    /// `began` is the moment from which the shard counts its seconds.
+    pub(super) fn new(id: ShardId, ports: Ports, began: Instant) -> Self {
+        let bounds = Bounds::of_shards(ports.inboxes.len());
+        Self::with_bounds(id, ports, began, bounds)
+    }
+
+    pub(super) fn with_bounds(id: ShardId, ports: Ports, began: Instant, bounds: Bounds) -> Self {
+        Self {
+            id,
+            ports,
+            slots: Vec::new(),
+            lines: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            registry: Registry::default(),
+            arena: Arena::new(bounds),
+            single: OpenChunk::default(),
+            presence: Presence::default(),
+            feeds: Feeds::default(),
+            recent: Recent::new(bounds.feed_recent_max),
+            posts: OpenChunk::default(),
+            due: VecDeque::new(),
+            kinds: [0; Endpoint::KINDS.len()],
+            reached: Vec::new(),
+            walk: VecDeque::new(),
+            bounds,
+            blocked: Vec::new(),
+            overdue: Vec::new(),
+            stalled: Vec::new(),
+            round: Round::new(bounds.publication_bytes_max),
+            over: Vec::new(),
+            finished: Vec::new(),
+            wheel: Wheel::default(),
+            overflow: Overflow::new(bounds.overflow_messages_max, bounds.overflow_bytes_max),
+            intake: 1,
+            heard: 0,
+            stretch_visits: 0,
+            drain: None,
+            began,
+            moment: began,
+            now: Seconds(0),
+            scratch: Vec::with_capacity(4096),
+            reader: Reader::default(),
+            stats: Stats::new(id),
+            latency: Latency::new(id),
+        }
+    }
+
+    pub(super) fn key(&self, index: u32) -> SessionKey {
+        SessionKey { shard: self.id, index, generation: self.generations[index as usize] }
+    }
+
+    /// The slot of a session that still lives, by its key.
+    pub(super) fn find(&self, key: SessionKey) -> Option<u32> {
+        let is_live = key.shard == self.id
+            && self.generations.get(key.index as usize) == Some(&key.generation)
+            && self.slots[key.index as usize].is_some();
+        is_live.then_some(key.index)
+    }
+
+    /// The slot's session speaks and listens.
+    pub(super) fn is_open(&self, index: u32) -> bool {
+        self.slots[index as usize].as_ref().is_some_and(|slot| slot.session.is_open())
+    }
+
+    /// A free slot's number.
+    pub(super) fn reserve(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.lines.push(Line::default());
+            self.generations.push(0);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// Fills a reserved slot.
+    pub(super) fn occupy(&mut self, index: u32, session: Session) {
+        let first_due = session.first_due();
+        self.slots[index as usize] = Some(Slot { session, decoder: Decoder::new(), seats: Seats::default() });
+        // The slot's last session may have left its turn in the walk: it is this one's now. Two turns in one stretch
+        // would send the same bytes twice.
+        let is_queued = self.lines[index as usize].is_queued;
+        self.lines[index as usize] = Line { is_queued, ..Line::default() };
+        self.live += 1;
+        self.wheel.set(first_due.0, (index, self.generations[index as usize]));
+    }
+
+    /// Empties a slot: the session is over and its socket closed.
+    pub(super) fn vacate(&mut self, index: u32) {
+        self.leave_room(index);
+        if self.slots[index as usize].take().is_some() {
+            self.lines[index as usize].outbox.clear(&mut self.arena);
+            self.generations[index as usize] = self.generations[index as usize].wrapping_add(1);
+            self.free.push(index);
+            self.live -= 1;
+        }
+    }
+}

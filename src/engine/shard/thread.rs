@@ -1,0 +1,100 @@
+//! A shard's thread: its runtime, its listeners, and the loop that turns until it is drained.
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::connection;
+use super::core::Core;
+use super::port::Ports;
+use super::turn::{Shard, Shared, TICK};
+use crate::engine::net::readiness::Readiness;
+use crate::engine::net::send::{Io, Sender};
+use crate::engine::net::sockets::Sockets;
+use crate::ids::ShardId;
+use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX};
+use crate::telemetry::alarm;
+
+/// What a shard is started with.
+pub struct Plan {
+    /// Its number.
+    pub id: ShardId,
+    /// The core it keeps to, if any.
+    pub core: Option<usize>,
+    /// Other shards keep to the same core.
+    pub shares_core: bool,
+    /// Its own listeners, one an address.
+    pub listeners: Vec<TcpListener>,
+    /// How its frames leave.
+    pub io: Io,
+    /// The rest of the server.
+    pub ports: Ports,
+}
+
+/// Starts a shard's thread. It ends after [`Drain`](super::port::ToShard::Drain), when its last session is gone; ends it otherwise, it raises
+/// the alarm.
+///
+/// # Errors
+/// When the kernel gives no thread.
+pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("shard-{}", plan.id.0)).spawn(move || {
+        if let Some(core) = plan.core
+            && !crate::engine::net::affinity::pin_to(core)
+        {
+            tracing::warn!(shard = plan.id.0, core, "the kernel does not pin this shard to its core");
+        }
+        if plan.shares_core && !crate::engine::net::affinity::let_others_finish() {
+            tracing::warn!(shard = plan.id.0, "the kernel lets the shards of a core interrupt each other");
+        }
+        // Without one shard the others wait for room in its inbox, and so do the lanes: then rather no server at all.
+        let id = plan.id.0;
+        alarm::guard(&format!("shard {id}"), || {
+            if let Err(error) = run(plan) {
+                alarm::raise(&format!("shard {id} cannot run: {error}. Raise the open-file limit (ulimit -n)"));
+            }
+        });
+    })
+}
+
+/// Runs a shard on the calling thread until it is drained.
+fn run(plan: Plan) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let sender = Sender::new(plan.io, STRETCH_VISITS_MAX)?;
+        let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender)?;
+        let readiness = Readiness::of(&sockets)?;
+        let ports = plan.ports.clone();
+        let inbox = ports.inboxes[plan.id.index()].clone();
+        let core = Core::new(plan.id, plan.ports, Instant::now());
+        let shard = Shard::new(sockets, core);
+        let shared = Rc::new(Shared::new(shard));
+        for listener in plan.listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports.clone()));
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            if shared.is_broken() {
+                return Err(io::Error::other("it panicked over a socket"));
+            }
+            let (has_more, is_over) = shared.turn();
+            if is_over {
+                inbox.close();
+                return Ok(());
+            }
+            if has_more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                ready = readiness.ready() => ready?,
+                () = std::future::poll_fn(|context| inbox.poll_ready(context.waker())) => {}
+                () = shared.woken() => {}
+                _ = ticks.tick() => {}
+            }
+        }
+    })
+}

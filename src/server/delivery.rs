@@ -1,0 +1,94 @@
+//! The way of what was committed to the shards: who listens where, and what is told to whom.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use tokio::runtime::Handle;
+
+use crate::config::{Database, Settings};
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::event::Committed;
+use crate::domain::write::Outcome;
+use crate::engine::shard::port::Inbox;
+use crate::fanout::follow_lists::Lists;
+use crate::fanout::publisher::Fanout;
+use crate::fanout::routes::Routes;
+use crate::ids::SessionKey;
+use crate::protocol::v0::object::Presenter;
+use crate::rest::uploads::orphans::Litter;
+use crate::server::post_reread;
+use crate::store::{LanePort, Store, Told};
+
+/// All that lies between the lanes and the shards.
+pub(super) struct Delivery {
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    pub routes: Arc<Routes>,
+    pub presenter: Arc<Presenter>,
+    pub fanout: Arc<Fanout>,
+    pub lists: Arc<Lists>,
+    /// Files that no message names any more.
+    pub litter: Arc<Litter>,
+}
+
+impl Delivery {
+    /// Nothing is told before [`Self::start`]. `bound` is the address by which frames name files, where no other is set.
+    pub fn new(settings: &Settings, bound: SocketAddr) -> Self {
+        let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
+        let routes = Arc::new(Routes::default());
+        let presenter = Presenter::new(&settings.media_base(bound), settings.mask_contacts);
+        let presenter = Arc::new(presenter.with_times(settings.json_times));
+        // As many publishers as lanes: what one lane tells after another's COMMIT, some publisher is free for.
+        let (updates, publishers) = (settings.post_updates, settings.write_lanes);
+        let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), updates, publishers));
+        let lists = Arc::new(Lists::new(matches!(settings.database, Database::Sqlite(_))));
+        Self { inboxes, routes, presenter, fanout, lists, litter: Arc::default() }
+    }
+
+    /// Where lanes hand over what they committed.
+    pub fn lane_port(&self) -> Arc<dyn LanePort> {
+        let (lists, fanout, litter) = (self.lists.clone(), self.fanout.clone(), self.litter.clone());
+        Arc::new(LaneToFanout { lists, fanout, litter })
+    }
+
+    /// Starts the publishers' threads.
+    ///
+    /// # Errors
+    /// The kernel gives no thread.
+    pub fn start(&self, store: &Arc<dyn Store>, control: &Handle) -> anyhow::Result<Vec<JoinHandle<()>>> {
+        let reread = post_reread::port(store.clone(), self.fanout.clone(), control);
+        self.fanout.start(reread).context("no thread for what is told: raise the limit on processes (ulimit -u)")
+    }
+}
+
+/// Joins the lanes to the fan-out.
+struct LaneToFanout {
+    lists: Arc<Lists>,
+    fanout: Arc<Fanout>,
+    litter: Arc<Litter>,
+}
+
+impl LanePort for LaneToFanout {
+    fn place(&self, events: &[Arc<Committed>]) {
+        self.fanout.place(events);
+    }
+
+    fn give_back(&self, events: &[Arc<Committed>]) {
+        self.fanout.give_back(events);
+    }
+
+    fn committed(&self, events: Vec<Arc<Committed>>, told: Told) {
+        self.lists.committed(&events);
+        for event in &events {
+            if let Some(ChatEvent::Deleted { message, .. }) = event.chat() {
+                self.litter.leave_of(*message);
+            }
+        }
+        self.fanout.tell(events, told);
+    }
+
+    fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {
+        self.fanout.answer(session, client_id, outcome);
+    }
+}

@@ -1,0 +1,129 @@
+//! What clients meet: the gate in front of sockets, and the REST API.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::access::gate::{Door, Terms};
+use crate::access::lifecycle::Lifecycle;
+use crate::access::logins::Logins;
+use crate::access::password::Hasher;
+use crate::access::rate::Rates;
+use crate::access::reconnects::Reconnects;
+use crate::access::sockets::Sockets;
+use crate::access::token::Tokens;
+use crate::config::Settings;
+use crate::engine::shard::port::{Ports, Waiting};
+use crate::fanout::follow_lists;
+use crate::rest::App;
+use crate::rest::assets::Assets;
+use crate::rest::posts::edit_turns::EditTurns;
+use crate::server::delivery::Delivery;
+use crate::server::memory::Memory;
+use crate::server::rest::{self, UnderWay};
+use crate::server::storage::Storage;
+use crate::telemetry::Registry;
+
+/// Is Redis there?
+pub(super) type IsRedisUp = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What the gate and the REST API share.
+pub(super) struct Front {
+    tokens: Arc<Tokens>,
+    pub lifecycle: Arc<Lifecycle>,
+    /// Rings when a login has ended.
+    pub logins_bell: Arc<Notify>,
+    /// Answers that are being made.
+    pub under_way: UnderWay,
+}
+
+impl Front {
+    /// # Errors
+    /// The secret of tokens cannot be read or made.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
+        Ok(Self {
+            tokens: Arc::new(Tokens::new(settings.secret()?.bytes())),
+            lifecycle: Arc::new(Lifecycle::new()),
+            logins_bell: Arc::new(Notify::new()),
+            under_way: UnderWay::new(),
+        })
+    }
+
+    /// All that shards ask of the rest of the server.
+    pub fn ports(
+        &self,
+        settings: &Settings,
+        storage: &Storage,
+        delivery: &Delivery,
+        redis: Option<IsRedisUp>,
+        registry: Registry,
+        control: &Handle,
+    ) -> Ports {
+        let waiting = Arc::new(Waiting::of_shards(settings.shards));
+        let memory = Arc::new(Memory::new(settings.sizes(), waiting.clone(), delivery.inboxes.clone()));
+        let app = self.app(settings, storage, delivery, redis, (registry, memory.clone()));
+        let (store, inboxes) = (storage.store.clone(), delivery.inboxes.clone());
+        let (trusted, submit) = (settings.trusted_proxies.clone(), store.clone());
+        Ports {
+            waiting,
+            inboxes: inboxes.clone(),
+            directory: delivery.routes.clone(),
+            gate: Arc::new(self.door(settings, storage)),
+            rest: rest::port(crate::rest::router(app), control.clone(), self.under_way.clone(), trusted, memory),
+            submit: Arc::new(move |write| submit.submit(write)),
+            load_follows: follow_lists::port(store, inboxes, delivery.lists.clone(), control),
+        }
+    }
+
+    fn app(
+        &self,
+        settings: &Settings,
+        storage: &Storage,
+        delivery: &Delivery,
+        redis: Option<IsRedisUp>,
+        (registry, memory): (Registry, Arc<Memory>),
+    ) -> App {
+        App {
+            store: storage.store.clone(),
+            tokens: self.tokens.clone(),
+            logins: Logins::new(storage.store.clone(), settings.logins, self.logins_bell.clone()),
+            hasher: Hasher::default(),
+            presenter: delivery.presenter.clone(),
+            media: storage.media.clone(),
+            site: settings.site.clone(),
+            page: settings.web_dir.clone().map_or(Assets::Embedded, Assets::Folder),
+            lifecycle: self.lifecycle.clone(),
+            origins: settings.origins.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            rates: Rates::new(settings.rate_limits),
+            edit_turns: EditTurns::default(),
+            metrics_public: settings.metrics_public,
+            render_metrics: Arc::new(move || {
+                memory.measure();
+                registry.render()
+            }),
+            redis,
+        }
+    }
+
+    /// Who may open a socket.
+    fn door(&self, settings: &Settings, storage: &Storage) -> Door {
+        Door {
+            store: storage.store.clone(),
+            tokens: self.tokens.clone(),
+            origins: settings.origins.clone(),
+            hosts: settings.hosts(),
+            lifecycle: self.lifecycle.clone(),
+            terms: Terms {
+                token_grace: settings.token_grace,
+                presence_room_max: settings.presence_room_max,
+                strict_tokens: settings.strict_tokens,
+            },
+            reconnects: Reconnects::new(settings.rate_limits),
+            sockets: Sockets::new(settings.rate_limits),
+            trusted_proxies: settings.trusted_proxies.clone(),
+        }
+    }
+}

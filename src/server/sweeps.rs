@@ -1,0 +1,65 @@
+//! What is looked at again and again: what others may have changed, and what the process itself must tidy up.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::config::{Database, Settings};
+use crate::limits::{MEDIA_SWEEP, PARTICIPANT_SWEEP};
+use crate::rest::uploads::orphans;
+use crate::server::delivery::Delivery;
+use crate::server::front::Front;
+use crate::server::storage::Storage;
+use crate::server::{active_check, ended_logins, participants, people_index};
+use crate::telemetry::{Registry, alarm};
+
+/// Starts all looks. `every` is asked how often what others may change is looked at, beside them or alone.
+pub(super) fn start(
+    settings: &Settings,
+    every: impl Fn(Duration) -> Duration,
+    storage: &Storage,
+    delivery: &Delivery,
+    front: &Front,
+    control: &Handle,
+) {
+    let (store, routes, inboxes) = (&storage.store, &delivery.routes, &delivery.inboxes);
+    let active_every = every(settings.active_check);
+    let sweep = active_check::sweep(store.clone(), routes.clone(), inboxes.clone(), active_every);
+    control.spawn(alarm::watched("the look at active users", sweep));
+    let sweep = ended_logins::sweep(store.clone(), inboxes.clone(), front.logins_bell.clone(), active_every);
+    control.spawn(alarm::watched("the look at logins that have ended", sweep));
+    let sweep = participants::sweep(store.clone(), inboxes.clone(), every(PARTICIPANT_SWEEP));
+    control.spawn(alarm::watched("the look at participants", sweep));
+    // What another program's database names, it may also name where pregon does not look.
+    if matches!(settings.database, Database::Sqlite(_)) {
+        let media_every = settings.media_sweep.then_some(MEDIA_SWEEP);
+        let sweep = orphans::collect(store.clone(), storage.media.clone(), media_every);
+        control.spawn(alarm::watched("the look at unnamed uploads", sweep));
+    }
+    control.spawn(people_index::keep(store.clone()));
+}
+
+/// Starts what keeps metrics small and measures files.
+pub(super) fn start_upkeep(settings: &Settings, registry: Registry, control: &Handle) {
+    let upkeep = upkeep(registry, settings.database.file().map(Path::to_owned));
+    control.spawn(alarm::watched("the upkeep of metrics", upkeep));
+}
+
+/// Keeps histograms from growing, and measures the database's files.
+async fn upkeep(registry: Registry, database: Option<PathBuf>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        ticks.tick().await;
+        registry.upkeep();
+        crate::telemetry::tell_left_out();
+        let Some(database) = &database else { continue };
+        let mut log = database.clone().into_os_string();
+        log.push("-wal");
+        for (name, path) in [("pregon_database_bytes", database.as_path()), ("pregon_wal_bytes", Path::new(&log))] {
+            let bytes = tokio::fs::metadata(path).await.map_or(0, |file| file.len());
+            #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+            metrics::gauge!(name).set(bytes as f64);
+        }
+    }
+}
