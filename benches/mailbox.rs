@@ -8,6 +8,7 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use pregon::engine::session::outbox::Class;
 use pregon::engine::shard::port::{Except, Inbox, Publication, ToShard};
+use pregon::protocol::form::FrameSet;
 use support::rooms::topic;
 
 mod support;
@@ -15,7 +16,7 @@ mod support;
 fn publication() -> Arc<Publication> {
     Arc::new(Publication {
         topic: topic(1),
-        frames: Bytes::from_static(&[0; 113]),
+        frames: FrameSet::new(Bytes::from_static(&[0; 113])),
         class: Class::Ephemeral,
         except: Except::Nobody,
         origin: None,

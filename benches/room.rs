@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pregon::engine::topics::members::Member;
+use pregon::protocol::form::Form;
 use support::rooms::{registry_of, topic};
 
 mod support;
@@ -26,13 +27,13 @@ fn registry(criterion: &mut Criterion) {
         });
         group.bench_function("join and leave a live room", |bencher| {
             bencher.iter(|| {
-                let (seat, _) = registry.join(topic(next()), Member::first_of(7));
+                let (seat, _) = registry.join(topic(next()), Member::first_of(7, Form::default()));
                 black_box(registry.leave(seat))
             });
         });
         group.bench_function("first to join and last to leave", |bencher| {
             bencher.iter(|| {
-                let (seat, _) = registry.join(topic(rooms + next()), Member::first_of(7));
+                let (seat, _) = registry.join(topic(rooms + next()), Member::first_of(7, Form::default()));
                 black_box(registry.leave(seat))
             });
         });

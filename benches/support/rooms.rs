@@ -5,6 +5,7 @@ use pregon::engine::topics::chunks::Arena;
 use pregon::engine::topics::members::{Member, Registry, Seat};
 use pregon::ids::{RoomId, Topic};
 use pregon::limits::STRETCH_VISITS_MIN;
+use pregon::protocol::form::Form;
 use uuid::Uuid;
 
 /// Topics with ids that look random and are the same in each run.
@@ -27,7 +28,7 @@ impl Room {
         let mut registry = Registry::default();
         let mut room = 0;
         for member in 0..members {
-            room = registry.join(topic(0), Member::first_of(member)).0.room;
+            room = registry.join(topic(0), Member::first_of(member, Form::default())).0.room;
         }
         let outboxes = (0..members).map(|_| Outbox::default()).collect();
         Self { arena: Arena::default(), registry, outboxes, room }
@@ -36,7 +37,7 @@ impl Room {
     /// Appends the frame to the room's chunk and gives each member its range.
     pub fn publish(&mut self, frame: &[u8]) {
         let room = self.registry.room_mut(self.room);
-        let mut appended = self.arena.append(&mut room.open, frame);
+        let mut appended = self.arena.append(&mut room.open[0], frame);
         for &member in &room.members {
             self.outboxes[member.session as usize].push(&mut appended, Class::Ephemeral);
         }
@@ -61,6 +62,6 @@ impl Room {
 /// A registry of `rooms` rooms with one member each.
 pub fn registry_of(rooms: u64) -> (Registry, Vec<Seat>) {
     let mut registry = Registry::default();
-    let seats = (0..rooms).map(|number| registry.join(topic(number), Member::first_of(0)).0).collect();
+    let seats = (0..rooms).map(|number| registry.join(topic(number), Member::first_of(0, Form::default())).0).collect();
     (registry, seats)
 }

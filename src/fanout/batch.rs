@@ -11,6 +11,7 @@ use crate::engine::shard::port::{Except, Inbox, Publication, ShardSet, ToShard};
 use crate::fanout::routes::Routes;
 use crate::ids::{SessionKey, Topic};
 use crate::limits::PUBLICATION_BYTES_MAX;
+use crate::protocol::form::FrameSet;
 
 /// Where frames go.
 pub(super) struct Ways {
@@ -37,7 +38,9 @@ impl Ways {
     /// One publication; encoded by the caller, once for all shards.
     fn publish(&self, born: Instant, topic: Topic, frames: Vec<u8>, except: Except, origin: Option<SessionKey>) {
         if !frames.is_empty() {
-            let frames = Bytes::from(frames);
+            let frames = FrameSet::new(Bytes::from(frames));
+            // Packing takes time that a shard has not.
+            self.routes.forms_of(topic).iter().for_each(|form| _ = frames.of(form));
             let publication = Arc::new(Publication { topic, frames, class: Class::Durable, except, origin, born });
             self.tell(topic, || ToShard::Publish(publication.clone()));
         }

@@ -10,6 +10,7 @@ use crate::engine::shard::port::{Directory, ShardSet};
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{RoomId, ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
+use crate::protocol::form::{Form, Forms};
 
 /// Is called with every topic that has its first listener or lost its last, on the shard's thread: it must not block.
 pub type Watch = Box<dyn Fn(Topic) + Send + Sync>;
@@ -21,6 +22,8 @@ pub struct Routes {
     topics: DashMap<Topic, ShardSet>,
     /// Rooms apart: their shards share what is known of each.
     rooms: DashMap<RoomId, Arc<Listeners>>,
+    /// Shards that want other forms of a topic than the default, by form.
+    forms: DashMap<Topic, [u32; Form::COUNT]>,
     hear_all: HearAll,
     watch: OnceLock<Watch>,
 }
@@ -61,9 +64,18 @@ impl Routes {
         .unwrap_or_default()
     }
 
+    /// The forms besides the default that listeners want. For an author's posts nobody says: shards make them.
+    pub fn forms_of(&self, topic: Topic) -> Forms {
+        if !Form::ARE_MANY {
+            return Forms::default();
+        }
+        let Some(counts) = self.forms.get(&topic) else { return Forms::default() };
+        Form::all().filter(|form| counts[form.index()] > 0).fold(Forms::default(), Forms::with)
+    }
+
     /// Nobody listens to anything.
     pub fn is_empty(&self) -> bool {
-        self.topics.is_empty() && self.rooms.is_empty()
+        self.topics.is_empty() && self.rooms.is_empty() && self.forms.is_empty()
     }
 
     /// Shards that are given an author's publications: those with listeners, and those that hear everybody.
@@ -117,6 +129,17 @@ impl Directory for Routes {
         }
     }
 
+    fn form_came(&self, topic: Topic, form: Form) {
+        self.forms.entry(topic).or_default()[form.index()] += 1;
+    }
+
+    fn form_went(&self, topic: Topic, form: Form) {
+        self.forms.remove_if_mut(&topic, |_, counts| {
+            counts[form.index()] = counts[form.index()].saturating_sub(1);
+            counts.iter().all(|count| *count == 0)
+        });
+    }
+
     fn hear_all(&self, shard: ShardId) {
         self.hear_all.0[shard.index()].fetch_add(1, Ordering::SeqCst);
     }
@@ -141,6 +164,18 @@ mod tests {
         assert!(routes.shards_of_author(UserId::fresh()).contains(ShardId(3)), "once more to come");
         routes.hear_enough(ShardId(3));
         assert!(routes.shards_of_author(UserId::fresh()).is_empty());
+    }
+
+    #[test]
+    fn the_forms_of_a_topic_are_known_as_long_as_a_shard_wants_them() {
+        let (routes, topic) = (Routes::default(), Topic::Room(RoomId::fresh()));
+        let other = Form::all().nth(1).expect("tests have two");
+        assert_eq!(routes.forms_of(topic), Forms::default());
+        (0..2).for_each(|_| routes.form_came(topic, other));
+        routes.form_went(topic, other);
+        assert_eq!(routes.forms_of(topic), Forms::default().with(other), "another shard wants it");
+        routes.form_went(topic, other);
+        assert!(routes.is_empty());
     }
 
     #[test]

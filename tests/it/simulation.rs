@@ -13,6 +13,7 @@ use pregon::engine::session::outbox::{Class, Outbox, Slices};
 use pregon::engine::topics::chunks::{Arena, OpenChunk};
 use pregon::engine::topics::members::{Left, Member, Registry, Seat};
 use pregon::ids::{RoomId, Topic};
+use pregon::protocol::form::Form;
 use pregon::protocol::ws::frame::{encode_close, encode_text, frame_boundary_at_or_after};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -96,7 +97,7 @@ impl World {
         if shadow.seat.is_none() && !shadow.is_cut {
             let topic = self.random.random_range(0..self.topics.len());
             let (seat, is_first) = {
-                let member = Member::first_of(u32::try_from(session).unwrap());
+                let member = Member::first_of(u32::try_from(session).unwrap(), Form::default());
                 self.registry.join(self.topics[topic], member)
             };
             let others = self.sessions.iter().filter(|other| other.seat.is_some_and(|(of, _)| of == topic)).count();
@@ -130,7 +131,7 @@ impl World {
         let mut sorted = reached.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, expected, "the registry knows who listens");
-        let mut appended = self.arena.append(&mut room.open, &frame.bytes);
+        let mut appended = self.arena.append(&mut room.open[0], &frame.bytes);
         let mut gone = Vec::new();
         for &member in &reached {
             let shadow = &mut self.sessions[member];

@@ -19,6 +19,7 @@ use pregon::engine::shard::port::{Except, Inbox, Publication, ToShard};
 use pregon::engine::topics::members::Member;
 use pregon::ids::{FamilyId, MessageId, RoomId, UserId};
 use pregon::limits::MESSAGE_BYTES_MAX;
+use pregon::protocol::form::{Form, FrameSet};
 use pregon::protocol::v0::command::parse;
 use pregon::protocol::v0::event;
 use pregon::protocol::v0::fields::Reader;
@@ -158,7 +159,7 @@ fn first_and_last() -> impl FnMut() {
     let mut number = 1000;
     move || {
         number += 1;
-        let (seat, _) = registry.join(topic(number), Member::first_of(7));
+        let (seat, _) = registry.join(topic(number), Member::first_of(7, Form::default()));
         black_box(registry.leave(seat));
     }
 }
@@ -168,7 +169,7 @@ fn join_and_leave() -> impl FnMut() {
     let mut number = 0;
     move || {
         number = (number + 1) % 1000;
-        let (seat, _) = registry.join(topic(number), Member::first_of(7));
+        let (seat, _) = registry.join(topic(number), Member::first_of(7, Form::default()));
         black_box(registry.leave(seat));
     }
 }
@@ -177,7 +178,7 @@ fn send_and_pop() -> impl FnMut() {
     let inbox = Inbox::default();
     let publication = Arc::new(Publication {
         topic: topic(1),
-        frames: Bytes::from_static(&[0; 113]),
+        frames: FrameSet::new(Bytes::from_static(&[0; 113])),
         class: Class::Ephemeral,
         except: Except::Nobody,
         origin: None,

@@ -17,7 +17,7 @@ use crate::engine::session::outbox::Outbox;
 use crate::engine::session::{Seconds, Session};
 use crate::engine::topics::chunks::{Arena, OpenChunk};
 use crate::engine::topics::feeds::{FeedKey, Feeds};
-use crate::engine::topics::members::{Member, Registry, Seats};
+use crate::engine::topics::members::{Member, Opens, Registry, Seats};
 use crate::ids::{SessionKey, ShardId};
 use crate::limits::Bounds;
 use crate::protocol::v0::fields::Reader;
@@ -104,7 +104,7 @@ pub(super) struct Core {
     pub feeds: Feeds,
     pub recent: Recent,
     /// Where authors' frames wait, one author's behind the other's.
-    pub posts: OpenChunk,
+    pub posts: Opens,
     /// What feeds are still to be given that have found out whom they hear.
     pub due: VecDeque<Due>,
     /// Sessions with a seat, by kind.
@@ -171,7 +171,7 @@ impl Core {
             presence: Presence::default(),
             feeds: Feeds::default(),
             recent: Recent::new(bounds.feed_recent_max),
-            posts: OpenChunk::default(),
+            posts: Opens::default(),
             due: VecDeque::new(),
             kinds: [0; Endpoint::KINDS.len()],
             reached: Vec::new(),

@@ -57,9 +57,16 @@ impl Core {
         let mut blocked = std::mem::take(&mut self.blocked);
         for one in &mut blocked {
             let unacknowledged = sockets.unacknowledged_bytes(one.index).unwrap_or(one.unacknowledged);
+            if unacknowledged == 0 {
+                // Its peer has everything. The kernel's word that there is room waits: while another shard takes no mail, this
+                // one looks at no sockets.
+                self.unblock(one.index);
+                continue;
+            }
             let line = &mut self.lines[one.index as usize];
-            // The socket takes more only when a third of its buffer is free; its peer may read all the same.
-            if unacknowledged < one.unacknowledged && one.unacknowledged != usize::MAX {
+            // The socket takes more only when a third of its buffer is free; its peer may read all the same. Patience begins with
+            // the first look: what the peer read before it, on a machine that let this shard wait, nobody knows.
+            if unacknowledged < one.unacknowledged {
                 line.blocked_at = Some(self.now);
             }
             one.unacknowledged = unacknowledged;

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::core::{Core, Due};
+use super::outbound::To;
 use super::port::{Except, Follows, Ports, Publication};
 use super::recent::Recent;
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::{FeedKey, Step};
+use crate::engine::topics::members::Member;
 use crate::ids::{ShardId, Topic, UserId};
+use crate::protocol::form::{Form, Forms};
 use crate::protocol::v0::reason::OVERLOAD;
 use crate::telemetry;
 
@@ -95,14 +98,11 @@ impl Core {
             members.extend_from_slice(&self.registry.room(room).members);
         }
         if !members.is_empty() {
-            let Publication { ref frames, class, except, origin, .. } = **publication;
-            self.make_memory(frames.len());
+            let Publication { class, except, origin, .. } = **publication;
+            self.make_memory(publication.frames.bytes_of(forms_of(&members)));
             // Some of them may have been let go for that.
             members.retain(|member| self.is_open(member.session));
-            let mut open = self.posts;
-            self.give(&members, &mut open, frames, class, except, origin);
-            self.posts = open;
-            self.let_the_overdue_go();
+            self.give_posts(&members, publication, To { class, except, origin });
         }
         self.reached = members;
         for late in self.recent.note(author, publication) {
@@ -131,15 +131,21 @@ impl Core {
         let Some(room) = self.feeds.room_of(feed) else { return };
         // An author is excepted where what is told to the others differs; their own feed listens elsewhere.
         debug_assert!(matches!(publication.except, Except::Nobody | Except::User(_)));
-        self.make_memory(publication.frames.len());
+        self.make_memory(publication.frames.bytes_of(self.registry.room(room).forms()));
         if self.registry.contains(room) {
             let members = self.registry.room(room).members.clone();
-            let mut open = self.posts;
-            self.give(&members, &mut open, &publication.frames, Class::Durable, Except::Nobody, None);
-            self.posts = open;
-            self.let_the_overdue_go();
+            self.give_posts(&members, publication, To { class: Class::Durable, except: Except::Nobody, origin: None });
         }
-        self.round.appended(publication.frames.len(), self.walk.len());
+        self.round.appended(publication.frames.usual().len(), self.walk.len());
+    }
+
+    fn give_posts(&mut self, members: &[Member], publication: &Publication, to: To) {
+        let mut open = self.posts;
+        for form in forms_of(members).iter() {
+            self.give(members, form, &mut open[form.index()], publication.frames.of(form), to);
+        }
+        self.posts = open;
+        self.let_the_overdue_go();
     }
 
     fn send_away(&mut self, feed: FeedKey) {
@@ -150,6 +156,13 @@ impl Core {
             self.goodbye(member.session, OVERLOAD);
         }
     }
+}
+
+fn forms_of(members: &[Member]) -> Forms {
+    if !Form::ARE_MANY {
+        return Forms::default().with(Form::default());
+    }
+    members.iter().fold(Forms::default(), |forms, member| forms.with(member.form))
 }
 
 fn note(due: &mut VecDeque<Due>, recent: &Recent, step: Step) {

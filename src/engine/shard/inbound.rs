@@ -15,6 +15,7 @@ use crate::engine::session::{Effect, Entry, Session};
 use crate::engine::topics::members::{Left, Member, Seat};
 use crate::ids::{EventId, RoomId, Topic};
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::protocol::form::Form;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::close::CloseCode;
@@ -113,9 +114,13 @@ impl Core {
 
     fn let_in(&mut self, index: u32, negotiation: Negotiation, entry: &Entry, unix_now: i64) {
         let topic = entry.endpoint.topic(entry.account.id);
-        let (seat, is_first) = self.registry.join(topic, Member::first_of(index));
+        let member = Member::first_of(index, Form::of(negotiation));
+        let (seat, is_first) = self.registry.join(topic, member);
         if is_first {
             self.registry.room_mut(seat.room).listeners = self.ports.directory.join(topic, self.id);
+        }
+        if let Some((topic, form)) = self.registry.only_one_of_its_form(seat) {
+            self.ports.directory.form_came(topic, form);
         }
         // From here on this shard is told of evictions. Whoever was evicted before, while they were judged, is not let in.
         if !self.ports.gate.still_admits(entry) {
@@ -296,6 +301,9 @@ impl Core {
     }
 
     fn leave_seat(&mut self, seat: Seat) {
+        if let Some((topic, form)) = self.registry.only_one_of_its_form(seat) {
+            self.ports.directory.form_went(topic, form);
+        }
         match self.registry.leave(seat) {
             Left::Moved(member) => {
                 if let Some(moved) = self.slots[member.session as usize].as_mut() {

@@ -10,6 +10,7 @@ use crate::engine::session::Seconds;
 use crate::engine::session::outbox::Class;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX, TOPICS_ASKED_MAX};
+use crate::protocol::form::FrameSet;
 use crate::protocol::v0::event;
 use crate::protocol::v0::reason::{Goodbye, LOGIN_OVER, REMOVED};
 use crate::telemetry;
@@ -47,7 +48,7 @@ impl Core {
     pub(super) fn take(&mut self, message: ToShard) {
         match message {
             ToShard::Publish(publication) => {
-                let bytes = publication.frames.len();
+                let bytes = publication.frames.usual().len();
                 if let Topic::Author(author) = publication.topic {
                     self.fan_out_by(author, &publication);
                 } else if let Some(room) = self.registry.slot(&publication.topic) {
@@ -120,7 +121,7 @@ impl Core {
         event::user_status(&mut frames, account, is_online);
         let publication = std::sync::Arc::new(super::port::Publication {
             topic,
-            frames: frames.into(),
+            frames: FrameSet::new(frames.into()),
             class: Class::Ephemeral,
             except: Except::User(account.id),
             origin: None,

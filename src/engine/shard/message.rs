@@ -12,6 +12,7 @@ use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::FeedKey;
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
+use crate::protocol::form::FrameSet;
 use crate::protocol::v0::reason::Goodbye;
 
 /// Frames for a topic's sessions, encoded once.
@@ -19,8 +20,8 @@ use crate::protocol::v0::reason::Goodbye;
 pub struct Publication {
     /// Whose listeners.
     pub topic: Topic,
-    /// Whole frames.
-    pub frames: Bytes,
+    /// Whole frames, in each form that somebody wants.
+    pub frames: FrameSet<Bytes>,
     /// What may happen to them under pressure.
     pub class: Class,
     /// Who does not get them.
@@ -238,10 +239,11 @@ impl ToShard {
         }
     }
 
-    /// Memory of what it carries, in bytes, as far as it may be much.
+    /// Memory of what it carries, in bytes, as far as it may be much. It stays the same while others make further forms
+    /// of its frames, or inboxes would give back more than they took.
     pub(super) fn carried_bytes(&self) -> usize {
         match self {
-            Self::Publish(publication) => publication.frames.len(),
+            Self::Publish(publication) => publication.frames.usual().len(),
             Self::Deliver { frames, .. } => frames.len(),
             _ => 0,
         }

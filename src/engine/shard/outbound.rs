@@ -15,6 +15,16 @@ use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
     STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
 };
+use crate::protocol::form::{Form, FrameSet};
+
+/// To whom of a topic frames go, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct To {
+    pub class: Class,
+    pub except: Except,
+    /// Who caused it: in a large room they are visited first.
+    pub origin: Option<SessionKey>,
+}
 
 impl Core {
     /// Tells a session's room something that is not stored. `write` appends the frame.
@@ -29,7 +39,7 @@ impl Core {
         if !others.is_empty() {
             let publication = Arc::new(Publication {
                 topic,
-                frames: Bytes::copy_from_slice(&frames),
+                frames: FrameSet::new(Bytes::copy_from_slice(&frames)),
                 class: Class::Ephemeral,
                 except,
                 origin: None,
@@ -38,22 +48,23 @@ impl Core {
             others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
         }
         let origin = Some(self.key(index));
-        self.fan_out(seat.room, &frames, Class::Ephemeral, except, origin);
+        self.fan_out(seat.room, &FrameSet::new(&frames[..]), Class::Ephemeral, except, origin);
         self.latency.follow(Class::Ephemeral, self.moment, self.walk.len());
         self.scratch = frames;
     }
 
-    /// Appends frames to a live room's chunk, gives each member the range, and sets the members' turns in the walk.
+    /// Appends frames to a live room's chunks, one a form, gives each member the range of its form, and sets the members' turns in the walk.
     /// In a large room the session that caused the event is visited first.
     pub(super) fn fan_out(
         &mut self,
         room: u32,
-        frames: &[u8],
+        frames: &FrameSet<impl AsRef<[u8]>>,
         class: Class,
         except: Except,
         origin: Option<SessionKey>,
     ) {
-        self.make_memory(frames.len());
+        let forms = self.registry.room(room).forms();
+        self.make_memory(frames.bytes_of(forms));
         if !self.registry.contains(room) {
             // Its last members have just been let go.
             return;
@@ -62,23 +73,24 @@ impl Core {
         // Lent out: nobody comes or goes while they are given the range.
         let members = std::mem::take(&mut live.members);
         let mut open = live.open;
-        self.give(&members, &mut open, frames, class, except, origin);
+        for form in forms.iter() {
+            self.give(&members, form, &mut open[form.index()], frames.of(form), To { class, except, origin });
+        }
         let live = self.registry.room_mut(room);
         live.members = members;
         live.open = open;
         self.let_the_overdue_go();
     }
 
-    /// Appends frames and gives sessions the range, sets their turns in the walk, and notes who owes too much to take them.
+    /// Appends frames and gives those sessions the range that want them in this form, sets their turns in the walk, and notes who owes too much to take them.
     /// [`Self::let_the_overdue_go`] must follow.
     pub(super) fn give(
         &mut self,
         members: &[Member],
+        form: Form,
         open: &mut OpenChunk,
         frames: &[u8],
-        class: Class,
-        except: Except,
-        origin: Option<SessionKey>,
+        To { class, except, origin }: To,
     ) {
         let shard = self.id;
         // What the sender answers can join the walk through a large room. A small one's walk is over before that.
@@ -88,7 +100,10 @@ impl Core {
         let (mut reached, mut added) = (0, 0);
         let Self { arena, slots, lines, walk, overdue, .. } = self;
         let mut appended = arena.append(open, frames);
-        for &Member { session: member, .. } in members {
+        for &Member { session: member, form: wanted, .. } in members {
+            if Form::ARE_MANY && wanted != form {
+                continue;
+            }
             let is_excepted = match except {
                 Except::Nobody => false,
                 Except::Session(key) => key.index == member && key.shard == shard,
@@ -115,8 +130,22 @@ impl Core {
         self.intake -= added;
     }
 
-    /// Frames for one session.
+    /// Frames for one session, given in the default form.
     pub(super) fn deliver(&mut self, index: u32, frames: &[u8], class: Class) {
+        let form = self.form_of(index);
+        if form == Form::default() {
+            self.deliver_as_is(index, frames, class);
+        } else {
+            self.deliver_as_is(index, &form.pack(frames), class);
+        }
+    }
+
+    fn form_of(&self, index: u32) -> Form {
+        let slot = self.slots[index as usize].as_ref().filter(|_| Form::ARE_MANY);
+        slot.map(|slot| Form::of(slot.session.negotiation())).unwrap_or_default()
+    }
+
+    fn deliver_as_is(&mut self, index: u32, frames: &[u8], class: Class) {
         let was_open = self.is_open(index);
         self.make_memory(frames.len());
         if was_open && !self.is_open(index) {

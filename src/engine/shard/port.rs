@@ -14,6 +14,7 @@ use crate::engine::topics::feeds::FeedKey;
 use crate::engine::topics::listeners::Listeners;
 pub use crate::engine::topics::listeners::ShardSet;
 use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::protocol::form::Form;
 use crate::protocol::v0::reason::Goodbye;
 use crate::protocol::ws::negotiation::Negotiation;
 
@@ -27,6 +28,10 @@ pub trait Directory: Send + Sync + 'static {
     /// The shard has its first listener of the topic. Called before the greeting is queued. For a room, whose shards tell each
     /// other things: who listens there from now on, until the shard leaves.
     fn join(&self, topic: Topic, shard: ShardId) -> Option<Arc<Listeners>>;
+    /// A shard's first listener that wants another form than the default: publishers may make it ahead. Called after [`Self::join`].
+    fn form_came(&self, _: Topic, _: Form) {}
+    /// A shard's last listener with such a form went. Called before [`Self::leave`].
+    fn form_went(&self, _: Topic, _: Form) {}
     /// The shard lost its last listener of the topic.
     fn leave(&self, topic: Topic, shard: ShardId);
     /// The shard is to be given every author's publications until [`Self::hear_enough`] was called as often: it cannot

@@ -62,7 +62,7 @@ impl Recent {
         if self.since.is_empty() {
             return Vec::new();
         }
-        self.bytes += publication.frames.len();
+        self.bytes += publication.frames.usual().len();
         self.authors.entry(author).or_default().push_back(number);
         self.kept.push_back(Kept { number, author, publication: Arc::clone(publication) });
         let mut dropped = 0;
@@ -108,7 +108,7 @@ impl Recent {
 
     fn drop_front(&mut self) -> Option<u64> {
         let kept = self.kept.pop_front()?;
-        self.bytes -= kept.publication.frames.len();
+        self.bytes -= kept.publication.frames.usual().len();
         if let Entry::Occupied(mut numbers) = self.authors.entry(kept.author) {
             numbers.get_mut().pop_front();
             if numbers.get().is_empty() {
@@ -128,16 +128,18 @@ mod tests {
     use crate::engine::shard::port::Except;
     use crate::ids::Topic;
     use crate::limits::FEED_RECENT_MAX;
+    use crate::protocol::form::FrameSet;
 
     fn publication(author: UserId, number: usize) -> Arc<Publication> {
         let frames = Bytes::from(number.to_string());
         let (class, except) = (Class::Durable, Except::Nobody);
         let (topic, born) = (Topic::Author(author), std::time::Instant::now());
+        let frames = FrameSet::new(frames);
         Arc::new(Publication { topic, frames, class, except, origin: None, born })
     }
 
     fn heard(recent: &Recent, feed: FeedKey, author: UserId) -> Vec<String> {
-        recent.of(feed, author).map(|kept| String::from_utf8_lossy(&kept.frames).into_owned()).collect()
+        recent.of(feed, author).map(|kept| String::from_utf8_lossy(kept.frames.usual()).into_owned()).collect()
     }
 
     #[test]
@@ -172,7 +174,7 @@ mod tests {
         }
         for (number, author) in authors.iter().enumerate() {
             let mut found = recent.of(feed, *author);
-            assert_eq!(found.next().map(|kept| kept.frames.clone()), Some(Bytes::from(number.to_string())));
+            assert_eq!(found.next().map(|kept| kept.frames.usual().to_vec()), Some(number.to_string().into_bytes()));
             assert!(found.next().is_none());
         }
     }

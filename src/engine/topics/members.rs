@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::topics::chunks::OpenChunk;
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::Topic;
+use crate::protocol::form::{Form, Forms};
 
 /// A session's seat in a topic, kept by the session so that leaving costs no search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +24,17 @@ pub struct Member {
     pub session: u32,
     /// Which of the session's seats it is: see [`Seats`].
     pub seat: u16,
+    /// The form in which the session wants frames.
+    pub form: Form,
 }
+
+// A large room's members are read front to back for each frame.
+const _: () = assert!(size_of::<Member>() == 8);
 
 impl Member {
     /// A session with its first seat.
-    pub fn first_of(session: u32) -> Self {
-        Self { session, seat: 0 }
+    pub fn first_of(session: u32, form: Form) -> Self {
+        Self { session, seat: 0, form }
     }
 }
 
@@ -97,10 +103,31 @@ pub struct LiveRoom {
     pub topic: Topic,
     /// In no order.
     pub members: Vec<Member>,
-    /// Where the next frame goes.
-    pub open: OpenChunk,
+    /// Where the next frame goes, in each form.
+    pub open: Opens,
+    /// Members that want another form than the default, by form.
+    others: [u32; Form::OTHERS],
     /// The shards with members, this one among them; kept for chat rooms, whose shards tell each other things.
     pub listeners: Option<Arc<Listeners>>,
+}
+
+/// One open chunk a form.
+pub type Opens = [OpenChunk; Form::COUNT];
+
+impl LiveRoom {
+    /// The forms that members want.
+    pub fn forms(&self) -> Forms {
+        let others = Form::all().skip(1).filter(|form| self.count(*form) > 0).fold(Forms::default(), Forms::with);
+        if self.count(Form::default()) > 0 { others.with(Form::default()) } else { others }
+    }
+
+    /// Members that want this form.
+    fn count(&self, form: Form) -> usize {
+        match form.among_others() {
+            Some(other) => self.others[other] as usize,
+            None => self.members.len() - self.others.iter().sum::<u32>() as usize,
+        }
+    }
 }
 
 /// What leaving a topic did.
@@ -128,7 +155,8 @@ impl Registry {
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
             is_first = true;
-            let room = LiveRoom { topic, members: Vec::new(), open: OpenChunk::default(), listeners: None };
+            let (open, others) = (Opens::default(), [0; Form::OTHERS]);
+            let room = LiveRoom { topic, members: Vec::new(), open, others, listeners: None };
             narrow(rooms.insert(room))
         });
         let room = &mut rooms[slot as usize];
@@ -137,13 +165,19 @@ impl Registry {
             room.members.reserve_exact((room.members.len() / 4).max(2));
         }
         room.members.push(member);
+        if let Some(other) = member.form.among_others() {
+            room.others[other] += 1;
+        }
         (Seat { room: slot, place: narrow(room.members.len() - 1) }, is_first)
     }
 
     /// Takes a member out of its seat. The topic's last one moves into the gap.
     pub fn leave(&mut self, seat: Seat) -> Left {
         let room = &mut self.rooms[seat.room as usize];
-        room.members.swap_remove(seat.place as usize);
+        let gone = room.members.swap_remove(seat.place as usize);
+        if let Some(other) = gone.form.among_others() {
+            room.others[other] -= 1;
+        }
         if let Some(&moved) = room.members.get(seat.place as usize) {
             return Left::Moved(moved);
         }
@@ -153,6 +187,14 @@ impl Registry {
             return Left::Last(room.topic);
         }
         Left::Quietly
+    }
+
+    /// The seat's topic and form, where its member is the only one of that form and the form is not the default.
+    pub fn only_one_of_its_form(&self, seat: Seat) -> Option<(Topic, Form)> {
+        let room = &self.rooms[seat.room as usize];
+        let form = room.members[seat.place as usize].form;
+        let other = form.among_others()?;
+        (room.others[other] == 1).then_some((room.topic, form))
     }
 
     /// The slot of a topic that has members here.
@@ -224,9 +266,9 @@ mod tests {
     fn a_seat_that_falls_free_goes_to_the_last_member() {
         let topic = Topic::Room(RoomId::fresh());
         let mut registry = Registry::default();
-        let (first, is_first) = registry.join(topic, Member::first_of(7));
+        let (first, is_first) = registry.join(topic, Member::first_of(7, Form::default()));
         assert!(is_first);
-        let eight = Member { session: 8, seat: 3 };
+        let eight = Member { session: 8, seat: 3, form: Form::default() };
         let (second, is_first) = registry.join(topic, eight);
         assert!(!is_first);
         assert_eq!(second, Seat { room: first.room, place: 1 });
@@ -234,6 +276,26 @@ mod tests {
         assert_eq!(registry.leave(first), Left::Last(topic), "8 sits in the first seat now");
         assert_eq!(registry.slot(&topic), None);
         assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn a_topic_knows_the_forms_of_its_members() {
+        let topic = Topic::Room(RoomId::fresh());
+        let mut registry = Registry::default();
+        let other = Form::all().nth(1).expect("tests have two");
+        let (first, _) = registry.join(topic, Member::first_of(1, other));
+        assert_eq!(registry.room(first.room).forms(), Forms::default().with(other));
+        assert_eq!(registry.only_one_of_its_form(first), Some((topic, other)));
+        let (usual, _) = registry.join(topic, Member::first_of(2, Form::default()));
+        let (second, _) = registry.join(topic, Member::first_of(3, other));
+        assert_eq!(registry.only_one_of_its_form(usual), None, "the default needs no telling");
+        assert_eq!(registry.only_one_of_its_form(second), None);
+        assert_eq!(registry.room(first.room).forms(), Forms::default().with(other).with(Form::default()));
+        registry.leave(first);
+        let moved = Seat { room: first.room, place: 0 };
+        assert_eq!(registry.only_one_of_its_form(moved), Some((topic, other)));
+        registry.leave(moved);
+        assert_eq!(registry.room(first.room).forms(), Forms::default().with(Form::default()));
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn heard(inbox: &Inbox) -> Vec<(&'static str, String)> {
     let mut heard = Vec::new();
     while let Some(message) = inbox.pop() {
         let ToShard::Publish(publication) = message else { panic!("{message:?}") };
-        let text = String::from_utf8_lossy(&publication.frames).into_owned();
+        let text = String::from_utf8_lossy(publication.frames.usual()).into_owned();
         for frame in text.split("{\"type\":\"").skip(1) {
             let (kind, rest) = frame.split_once('"').unwrap();
             let known = ["notification", "notification_read", "notification_deleted"];

@@ -53,7 +53,7 @@ fn event(user: UserId, seq: u64) -> Arc<Committed> {
 /// The numbers that a message of an inbox carries.
 fn numbers(message: ToShard) -> (Topic, Vec<u64>) {
     let ToShard::Publish(publication) = message else { panic!("{message:?}") };
-    let text = String::from_utf8_lossy(&publication.frames).into_owned();
+    let text = String::from_utf8_lossy(publication.frames.usual()).into_owned();
     let digits = |rest: &str| rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse().unwrap();
     (publication.topic, text.split("\"unread_count\":").skip(1).map(digits).collect())
 }

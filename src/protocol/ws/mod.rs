@@ -16,6 +16,7 @@ pub mod handshake;
 pub mod mask;
 pub mod message;
 pub mod negotiation;
+pub mod packing;
 mod utf8;
 
 pub use close::{CloseCode, Violation};

@@ -1,6 +1,7 @@
 //! What a handshake settles beside the upgrade itself: the subprotocol (RFC 6455 §1.9) and the extensions (§9).
 
 use super::handshake::protocols;
+use super::packing::Packing;
 
 /// The language of a connection's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,12 +11,9 @@ pub enum Subprotocol {
     Unnamed,
 }
 
-/// How messages are packed into frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Packing {
-    /// As they are.
-    #[default]
-    Plain,
+impl Subprotocol {
+    /// All of them, the usual one first.
+    pub const ALL: &[Self] = &[Self::Unnamed];
 }
 
 /// What a connection's two ends have agreed on. Made once, from the request, before anybody judges it.

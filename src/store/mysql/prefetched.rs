@@ -65,7 +65,7 @@ impl Wanted {
         wanted
     }
 
-    /// The statements after the one for topics, in the order in which [`Known::read`] takes their rows.
+    /// The statements after the one for topics, in the order in which [`Self::read`] takes their rows.
     fn statements(&self, sql: &mut String, zone: Zone) {
         let members = self.members.iter().map(|(room, user)| (room, user));
         any(sql, zone, MEMBER, "(p.chat_room_id = ? AND p.user_id = ?)", members, |(room, user), add| {

@@ -97,11 +97,11 @@ impl World {
     fn foresee_from_shard(&mut self, shard: usize, publication: &Publication) {
         assert_eq!(publication.class, Class::Ephemeral);
         let Topic::Room(room) = publication.topic else { panic!("shards tell of rooms alone") };
-        if self.truth.is_presence(room, &publication.frames) {
+        if self.truth.is_presence(room, publication.frames.usual()) {
             // Whoever is there may hear it at any time.
             return;
         }
-        let (tag, text) = (tag(room), String::from_utf8_lossy(&publication.frames));
+        let (tag, text) = (tag(room), String::from_utf8_lossy(publication.frames.usual()));
         assert!(text.contains(&tag), "one room's frames are told in another: {text}");
         self.tell_listeners(shard, publication);
     }
@@ -110,7 +110,7 @@ impl World {
         let Publication { topic, ref frames, class, except, .. } = *publication;
         for shadow in self.shards[shard].open_mut() {
             if shadow.topic() == Some(topic) && !is_excepted(shadow, except) {
-                each_frame(frames).for_each(|frame| shadow.expect(None, frame, need(class)));
+                each_frame(frames.usual()).for_each(|frame| shadow.expect(None, frame, need(class)));
             }
         }
     }
@@ -120,7 +120,7 @@ impl World {
         let loading: Vec<UserId> = self.users.iter().copied().filter(|user| it.is_loading(*user)).collect();
         for user in &loading {
             let kept = it.kept.entry(*user).or_default();
-            each_frame(&publication.frames).for_each(|frame| kept.frames.push((author, frame.into())));
+            each_frame(publication.frames.usual()).for_each(|frame| kept.frames.push((author, frame.into())));
         }
         for shadow in it.open_mut().filter(|shadow| shadow.endpoint == Endpoint::Feed) {
             let Some(user) = shadow.user() else { continue };
@@ -135,7 +135,7 @@ impl World {
                 (true, true) => Need::WhileHeard { author, sent },
                 (true, false) => Need::Must,
             };
-            each_frame(&publication.frames).for_each(|frame| shadow.expect(Some(author), frame, need));
+            each_frame(publication.frames.usual()).for_each(|frame| shadow.expect(Some(author), frame, need));
         }
     }
 }

@@ -11,12 +11,15 @@ use crate::engine::shard::port::{Directory, Gate, Handshake, Inbox, Ports, Shard
 use crate::engine::topics::feeds::FeedKey;
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{ShardId, Topic, UserId};
+use crate::protocol::form::Form;
 
 /// Who listens where, as a real directory keeps it, and stricter about who may leave.
 #[derive(Default)]
 pub(in crate::engine::shard) struct Routes {
     topics: Mutex<HashMap<Topic, Arc<Listeners>>>,
     hear_all: Mutex<HashMap<ShardId, u32>>,
+    /// Shards that want another form of a topic.
+    forms: Mutex<HashMap<(Topic, usize), u32>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -38,7 +41,7 @@ impl Routes {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        locked(&self.topics).is_empty() && locked(&self.hear_all).is_empty()
+        locked(&self.topics).is_empty() && locked(&self.hear_all).is_empty() && locked(&self.forms).is_empty()
     }
 }
 
@@ -57,6 +60,19 @@ impl Directory for Routes {
         assert!(listeners.now().contains(shard), "a shard leaves what it has joined");
         if listeners.leave(shard) {
             topics.remove(&topic);
+        }
+    }
+
+    fn form_came(&self, topic: Topic, form: Form) {
+        *locked(&self.forms).entry((topic, form.index())).or_default() += 1;
+    }
+
+    fn form_went(&self, topic: Topic, form: Form) {
+        let mut forms = locked(&self.forms);
+        let count = forms.get_mut(&(topic, form.index())).expect("it came before");
+        *count -= 1;
+        if *count == 0 {
+            forms.remove(&(topic, form.index()));
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
+use crate::protocol::form::Form;
 use crate::protocol::v0::event;
 
 /// Whether a frame has to come.
@@ -131,6 +132,8 @@ pub(super) struct Shadow {
     /// Whose; `None` for one that was refused.
     pub account: Option<Arc<Account>>,
     pub endpoint: Endpoint,
+    /// How it wants its frames.
+    pub form: Form,
     /// When it began, in commits and in the shard's seconds.
     pub begun: u64,
     pub began: u32,
@@ -171,6 +174,7 @@ impl Shadow {
             key,
             account,
             endpoint,
+            form: Form::default(),
             begun,
             began,
             heard_since: begun,
@@ -199,7 +203,7 @@ impl Shadow {
 
     /// The session is to be sent a frame: of its own, or of an author's.
     pub(super) fn expect(&mut self, author: Option<UserId>, bytes: &[u8], need: Need) {
-        self.streams.entry(author).or_default().push_back(Frame { bytes: bytes.into(), need });
+        self.streams.entry(author).or_default().push_back(Frame { bytes: self.form.pack(bytes).into(), need });
     }
 
     /// The session hears this close frame and nothing behind it.
@@ -220,7 +224,7 @@ impl Shadow {
     /// A second tab of a feed that loads may be sent what was kept for the first.
     pub(super) fn shares_kept(&mut self, kept: &Kept) {
         for (author, bytes) in &kept.frames {
-            let frame = Frame { bytes: bytes.clone(), need: Need::May };
+            let frame = Frame { bytes: self.form.pack(bytes).into(), need: Need::May };
             self.streams.entry(Some(*author)).or_default().push_back(frame);
         }
         self.heard_since = self.heard_since.min(kept.begun);
@@ -323,13 +327,13 @@ impl Shadow {
     }
 
     fn is_told_presence(&self, frame: &[u8], truth: &Truth) -> bool {
-        self.presence(truth).any(|known| known == frame)
+        self.presence(truth).any(|known| *known == *frame)
     }
 
-    fn presence<'a>(&'a self, truth: &'a Truth) -> impl Iterator<Item = &'a [u8]> {
+    fn presence<'a>(&'a self, truth: &'a Truth) -> impl Iterator<Item = Box<[u8]>> + 'a {
         let room = self.endpoint.presence_room().and_then(|room| truth.presence.get(&room));
         let others = room.into_iter().flatten().filter(|(user, _)| Some(*user) != self.user());
-        others.map(|(_, frame)| &frame[..])
+        others.map(|(_, frame)| self.form.pack(frame))
     }
 
     /// What waits, to be printed.

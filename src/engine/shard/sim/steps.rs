@@ -19,10 +19,12 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Follows, Publication, Refused, ToShard, Whom};
 use crate::ids::{FamilyId, SessionKey, ShardId, Topic, UserId};
+use crate::protocol::form::{Form, FrameSet};
 use crate::protocol::v0::reason::{self, HIDDEN, INACTIVE, REMOVED};
 use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::frame;
 use crate::protocol::ws::negotiation::Negotiation;
+use crate::protocol::ws::packing::Packing;
 
 impl World {
     pub(super) fn step(&mut self) {
@@ -84,7 +86,9 @@ impl World {
         let token_ends = if is_short { unix_now + self.random.random_range(1..30) } else { i64::MAX };
         let mark = self.asked.withdrawals.mark(user, endpoint.topic(user));
         let entry = Entry { account, endpoint, family: FamilyId::issued(0), token_ends, mark };
-        Judged { shard, entry, is_refused, is_evicted: false }
+        let packing = if self.random.random_bool(0.3) { Packing::Spaced } else { Packing::Plain };
+        let negotiation = Negotiation { packing, ..Negotiation::default() };
+        Judged { shard, entry, negotiation, is_refused, is_evicted: false }
     }
 
     fn adopt_one_of_those_under_way(&mut self) {
@@ -97,7 +101,7 @@ impl World {
 
     /// A handshake is over: the socket is the shard's.
     fn adopt(&mut self, judged: Judged) {
-        let Judged { shard, entry, is_refused, is_evicted } = judged;
+        let Judged { shard, entry, negotiation, is_refused, is_evicted } = judged;
         if self.shards[shard].is_over || self.shards[shard].shadows.iter().flatten().count() >= 14 {
             return;
         }
@@ -114,6 +118,7 @@ impl World {
         let account = (!is_refused).then_some(account);
         let is_out = is_refused || is_shed;
         let mut shadow = Shadow::new(key, account.clone().filter(|_| !is_out), endpoint, begun, began);
+        shadow.form = Form::of(negotiation);
         let mut greeting = Vec::new();
         let refused = Refused { text: reason::NOT_PARTICIPANT, goodbye: reason::REFUSED };
         match endpoint {
@@ -153,7 +158,7 @@ impl World {
             call.is_sent_away = true;
         }
         let admission = if is_refused { Err(refused) } else { Ok(entry) };
-        self.shards[shard].core.begin(index, Negotiation::default(), admission, unix_now);
+        self.shards[shard].core.begin(index, negotiation, admission, unix_now);
         self.after(&call);
         let what = match (has_lost, is_shed) {
             (true, _) => "turned away for what was lost",
@@ -252,7 +257,7 @@ impl World {
                 assert!(!hears, "session {} is passed over: nobody knows that it listens", shadow.key.index);
             }
         }
-        let (frames, born) = (Bytes::from(frames), std::time::Instant::now());
+        let (frames, born) = (FrameSet::new(Bytes::from(frames)), std::time::Instant::now());
         let publication = Arc::new(Publication { topic, frames, class, except, origin, born });
         self.sent.insert(Arc::as_ptr(&publication), (publication.clone(), sent));
         for shard in listeners.iter() {

@@ -14,6 +14,7 @@ use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
 use crate::engine::shard::turn::TICK;
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT};
+use crate::protocol::form::FrameSet;
 use crate::protocol::v0::{event, reason};
 use crate::protocol::ws::frame;
 
@@ -188,7 +189,8 @@ impl World {
         let topic = self.shards[shard].shadows[index as usize].as_ref().and_then(|shadow| shadow.topic());
         let topic = topic.expect("who is open is in a topic");
         let (class, born) = (Class::Ephemeral, std::time::Instant::now());
-        let publication = Publication { topic, frames: frames.into(), class, except, origin: None, born };
+        let publication =
+            Publication { topic, frames: FrameSet::new(frames.into()), class, except, origin: None, born };
         self.tell_listeners(shard, &publication);
     }
 

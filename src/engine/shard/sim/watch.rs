@@ -7,6 +7,7 @@ use crate::engine::shard::port::ShardSet;
 use crate::engine::shard::turn::TICK;
 use crate::ids::{Topic, UserId};
 use crate::limits::{OUTBOX_PATIENCE, READER_PATIENCE};
+use crate::protocol::form::Form;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
@@ -67,7 +68,8 @@ impl World {
         Call {
             shard,
             ends: Vec::new(),
-            bytes,
+            // In another form frames are a little longer.
+            bytes: bytes * Form::COUNT + 64,
             ranges: 4,
             is_tick: false,
             is_sent_away: false,
@@ -194,13 +196,13 @@ impl World {
     }
 
     /// What waits keeps to its bounds at every moment: the shard's share, the frames under way of those who were let go, and
-    /// what the last publication needed beyond what could be foreseen (buffers grow by doubling).
+    /// what the last publication needed in each form beyond what could be foreseen (buffers grow by doubling).
     fn check_memory(&self, shard: usize) {
         let it = &self.shards[shard];
         let ended = it.shadows.iter().flatten().filter(|shadow| !shadow.is_open());
         let closing: usize = ended.map(|shadow| it.core.lines[shadow.key.index as usize].outbox.owed_bytes()).sum();
         let memory = it.core.arena.memory_bytes();
-        let allowed = self.bounds.waiting_bytes_max + closing + 2 * self.bounds.publication_bytes_max;
+        let allowed = self.bounds.waiting_bytes_max + closing + 2 * Form::COUNT * self.bounds.publication_bytes_max;
         assert!(memory <= allowed, "{memory} bytes wait, {allowed} may");
         let overflow = &it.core.overflow;
         let coming_and_going = 3 * it.shadows.len().max(16);

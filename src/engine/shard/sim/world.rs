@@ -22,6 +22,7 @@ use crate::engine::shard::port::{Inbox, Publication, ToShard};
 use crate::engine::topics::feeds::FeedKey;
 use crate::ids::{PostId, RoomId, ShardId, UserId};
 use crate::limits::Bounds;
+use crate::protocol::ws::negotiation::Negotiation;
 
 /// Steps that are printed when a seed fails.
 const TRAIL_STEPS: usize = 40;
@@ -60,6 +61,7 @@ pub(super) struct List {
 pub(super) struct Judged {
     pub shard: usize,
     pub entry: Entry,
+    pub negotiation: Negotiation,
     pub is_refused: bool,
     /// Its user was evicted from its topic since.
     pub is_evicted: bool,

@@ -24,6 +24,7 @@ use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::limits::{
     CLOSE_TIMEOUT, FEED_RECENT_MAX, LOOK_EVENTS_MAX, PRESENCE_ROOM_CEILING, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX,
 };
+use crate::protocol::form::FrameSet;
 use crate::protocol::v0::{event, reason};
 
 struct Alone;
@@ -112,7 +113,7 @@ fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
         for text in ["one", "two"] {
             let mut frame = Vec::new();
             event::error(&mut frame, text, None);
-            shard.core.fan_out(live, &frame, Class::Durable, Except::Nobody, None);
+            shard.core.fan_out(live, &FrameSet::new(&frame[..]), Class::Durable, Except::Nobody, None);
             expected.extend_from_slice(&frame);
         }
         while shard.turn() {}
@@ -218,7 +219,7 @@ fn a_feed_that_would_miss_something_is_sent_away() {
         client
     };
     let ana = UserId::fresh();
-    let frames = Bytes::from_static(&[0x81, 2, b'{', b'}']);
+    let frames = FrameSet::new(Bytes::from_static(&[0x81, 2, b'{', b'}']));
     let (class, except) = (Class::Durable, Except::Nobody);
     let topic = Topic::Author(ana);
     let publication = Arc::new(Publication { topic, frames, class, except, origin: None, born: Instant::now() });

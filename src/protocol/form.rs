@@ -1,0 +1,141 @@
+//! The forms in which one publication's frames may be wanted: what is said, and how it is packed.
+//!
+//! Sessions of one topic may have negotiated different forms. A frame is encoded once for each form that is listened to, whatever the
+//! number of its listeners: by the publisher where it knows the forms, otherwise by the first shard that needs it.
+
+use std::sync::OnceLock;
+
+use super::ws::negotiation::{Negotiation, Subprotocol};
+use super::ws::packing::Packing;
+
+/// A subprotocol and a packing, as a session negotiated them. The default is what clients get that ask for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Form(u8);
+
+const PACKINGS: usize = Packing::ALL.len();
+
+impl Form {
+    /// How many there are.
+    pub const COUNT: usize = Subprotocol::ALL.len() * PACKINGS;
+    /// How many there are besides the default.
+    pub const OTHERS: usize = Self::COUNT - 1;
+    /// There are others. While there are none, what tells them apart is compiled away.
+    pub const ARE_MANY: bool = Self::COUNT > 1;
+
+    /// The form of a session.
+    pub fn of(negotiation: Negotiation) -> Self {
+        let Negotiation { subprotocol, packing } = negotiation;
+        let index = subprotocol as usize * PACKINGS + packing as usize;
+        Self(u8::try_from(index).unwrap_or(0))
+    }
+
+    /// All forms, the default first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).filter_map(|index| u8::try_from(index).ok().map(Self))
+    }
+
+    /// Its place in arrays with one entry for each form.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Its place in arrays with one entry for each form but the default; `None` for the default.
+    pub fn among_others(self) -> Option<usize> {
+        self.index().checked_sub(1).filter(|_| Self::ARE_MANY)
+    }
+
+    /// Whole frames of the default form in this one.
+    pub fn pack(self, frames: &[u8]) -> Box<[u8]> {
+        let packing = self.index().checked_rem(PACKINGS).and_then(|place| Packing::ALL.get(place));
+        packing.copied().unwrap_or_default().pack(frames)
+    }
+}
+
+// `Forms` has a bit for each.
+const _: () = assert!(Form::COUNT <= 8);
+
+/// Some forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forms(u8);
+
+impl Forms {
+    /// These and one more.
+    #[must_use]
+    pub fn with(self, form: Form) -> Self {
+        Self(self.0 | 1 << form.0)
+    }
+
+    /// Is it one of these?
+    pub fn has(self, form: Form) -> bool {
+        self.0 & (1 << form.0) != 0
+    }
+
+    /// Each of them, the default first.
+    pub fn iter(self) -> impl Iterator<Item = Form> {
+        Form::all().filter(move |form| self.has(*form))
+    }
+}
+
+/// The same frames in all forms, each made when it is first asked for. `B` holds those of the default form.
+#[derive(Debug)]
+pub struct FrameSet<B> {
+    usual: B,
+    others: [OnceLock<Box<[u8]>>; Form::OTHERS],
+}
+
+impl<B: AsRef<[u8]>> FrameSet<B> {
+    /// Whole frames of the default form.
+    pub fn new(usual: B) -> Self {
+        Self { usual, others: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// In the default form.
+    pub fn usual(&self) -> &[u8] {
+        self.usual.as_ref()
+    }
+
+    /// In this form.
+    pub fn of(&self, form: Form) -> &[u8] {
+        match form.among_others().and_then(|other| self.others.get(other)) {
+            None => self.usual(),
+            Some(made) => made.get_or_init(|| form.pack(self.usual())),
+        }
+    }
+
+    /// Bytes in these forms together.
+    pub fn bytes_of(&self, forms: Forms) -> usize {
+        forms.iter().map(|form| self.of(form).len()).sum()
+    }
+
+    /// Memory of what is made so far, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        let made = self.others.iter().filter_map(OnceLock::get).map(|frames| frames.len());
+        self.usual().len() + made.sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ws::close::CloseCode;
+    use crate::protocol::ws::frame::{encode_close, encode_text};
+
+    #[test]
+    fn each_form_is_made_once_and_only_when_somebody_wants_it() {
+        let mut frames = Vec::new();
+        encode_text(b"uno", &mut frames);
+        encode_text(&[b'x'; 125], &mut frames);
+        encode_close(CloseCode(1000), "", &mut frames);
+        let set = FrameSet::new(frames);
+        let spaced = Form::of(Negotiation { packing: Packing::Spaced, ..Negotiation::default() });
+        assert_eq!(set.of(Form::default()), set.usual());
+        assert_eq!(set.held_bytes(), set.usual().len());
+        let packed = set.of(spaced);
+        assert!(packed.starts_with(b"\x81\x04uno \x81\x7e\x00\x7e") && packed.ends_with(b"x \x88\x02\x03\xe8"));
+        assert!(std::ptr::eq(packed, set.of(spaced)), "the same bytes");
+        assert_eq!(set.held_bytes(), set.usual().len() + packed.len());
+        let both = Forms::default().with(spaced).with(Form::default());
+        assert_eq!(set.bytes_of(both), set.held_bytes());
+        assert_eq!(both.iter().collect::<Vec<_>>(), [Form::default(), spaced]);
+    }
+}
