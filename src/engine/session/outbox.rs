@@ -413,6 +413,17 @@ mod tests {
         assert_eq!(bench.waiting(&untouched), b"CLOSE");
     }
 
+    /// The chunk of what it was sent before may be gone: that is no fault.
+    #[test]
+    fn whoever_owes_nothing_is_cut_with_the_close_frame_alone() {
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        bench.push(&mut outbox, "taken", Class::Durable);
+        outbox.took(&mut bench.arena, frames(&["taken"]).len());
+        assert_eq!(bench.arena.held_bytes(), 0);
+        outbox.cut(&mut bench.arena, b"CLOSE").unwrap();
+        assert_eq!(bench.waiting(&outbox), b"CLOSE");
+    }
+
     #[test]
     fn one_write_is_bounded_in_bytes() {
         let (mut bench, mut outbox) = (Bench::new(), Outbox::default());

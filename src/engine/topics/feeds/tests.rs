@@ -164,6 +164,24 @@ fn a_list_that_comes_too_late_is_nobodys() {
 }
 
 #[test]
+fn the_authors_whom_feeds_hear_are_listed_some_slots_at_a_time() {
+    let mut feeds = Feeds::default();
+    let key = feeds.open(user(1), 7, &mut |_| {});
+    feeds.load(key, (2..=6).map(user).collect(), nothing());
+    finish(&mut feeds);
+    let (mut listed, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let (some, then) = feeds.some_authors(from, 2);
+        let some: Vec<UserId> = some.collect();
+        assert!(some.len() <= 2 && then.is_none_or(|then| then == from + 2));
+        listed.extend(some);
+        next = then;
+    }
+    listed.sort_unstable();
+    assert_eq!(listed, (1..=6).map(user).collect::<Vec<_>>());
+}
+
+#[test]
 fn packed_numbers_come_out_as_they_went_in() {
     let numbers = vec![0, 1, 127, 128, 129, 300, 16_384, 2_097_151, 2_097_152, 268_435_456, u32::MAX];
     let mut mixed = numbers.clone();
