@@ -1,7 +1,7 @@
 //! One core's loop: the one place where sockets, frames, sessions and topics meet.
 //!
 //! `connection` accepts and upgrades, `event` is the loop, `inbound` takes bytes from sockets, `mailbox` takes messages
-//! from other threads, `outbound` fans out and walks, `debtors` lets go who takes too little, `feed` knows who hears of whose posts, `liveness` lets time pass;
+//! from other threads, `outbound` fans out and walks, `debtors` lets go who takes too little, `unfinished` who never ends a message, `feed` knows who hears of whose posts, `liveness` lets time pass;
 //! `port` is what others see of it all.
 
 mod connection;
@@ -36,6 +36,7 @@ mod sim;
 mod stats;
 mod survey;
 mod sync;
+mod unfinished;
 
 use std::collections::VecDeque;
 use std::net::TcpListener;
@@ -173,6 +174,8 @@ struct Core {
     bounds: Bounds,
     /// Sessions whose sockets are full; some may have recovered.
     blocked: Vec<Blocked>,
+    /// Memory of messages whose end has not come, in all decoders.
+    unfinished_bytes: usize,
     /// Sessions that owe too much to take what they are told, to be let go at once.
     overdue: Vec<u32>,
     /// Sessions that are to pin no shared memory any more.
@@ -234,6 +237,7 @@ impl Core {
             walk: VecDeque::new(),
             bounds,
             blocked: Vec::new(),
+            unfinished_bytes: 0,
             overdue: Vec::new(),
             stalled: Vec::new(),
             round: Round::new(bounds.publication_bytes_max),
@@ -297,7 +301,8 @@ impl Core {
     /// Empties a slot: the session is over and its socket closed.
     fn vacate(&mut self, index: u32) {
         self.leave_room(index);
-        if self.slots[index as usize].take().is_some() {
+        if let Some(slot) = self.slots[index as usize].take() {
+            self.unfinished_bytes -= slot.decoder.heap_bytes();
             self.lines[index as usize].outbox.clear(&mut self.arena);
             self.generations[index as usize] = self.generations[index as usize].wrapping_add(1);
             self.free.push(index);
