@@ -2,8 +2,8 @@
 
 use super::{
     CHUNK_BYTES, DEBT_STEP_BYTES, FEED_RECENT_MAX, FEED_SLICE_ENTRIES, OUTBOX_OWED_BYTES_MAX, OUTBOX_PARTS_MAX,
-    OUTBOX_SHARED_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PUBLICATION_BYTES_MAX, SHARD_WAITING_BYTES_MIN,
-    WAITING_BYTES_MAX, WRITE_BYTES_MAX,
+    OUTBOX_SHARED_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PUBLICATION_BYTES_MAX,
+    SHARD_UNFINISHED_BYTES_MIN, SHARD_WAITING_BYTES_MIN, UNFINISHED_BYTES_MAX, WAITING_BYTES_MAX, WRITE_BYTES_MAX,
 };
 
 /// The bounds of what waits on one shard, as a value: the simulation lowers them, so that it reaches each of them soon.
@@ -26,6 +26,8 @@ pub struct Bounds {
     /// The shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers
     /// have caught up.
     pub waiting_bytes_max: usize,
+    /// The shard's share of [`UNFINISHED_BYTES_MAX`].
+    pub unfinished_bytes_max: usize,
     /// [`OVERFLOW_MESSAGES_MAX`].
     pub overflow_messages_max: usize,
     /// [`OVERFLOW_BYTES_MAX`].
@@ -48,6 +50,7 @@ impl Bounds {
             parts_max: OUTBOX_PARTS_MAX,
             debt_step_bytes: DEBT_STEP_BYTES,
             waiting_bytes_max: shard_waiting_bytes(shards),
+            unfinished_bytes_max: shard_unfinished_bytes(shards),
             overflow_messages_max: OVERFLOW_MESSAGES_MAX,
             overflow_bytes_max: OVERFLOW_BYTES_MAX,
             feed_slice_entries: FEED_SLICE_ENTRIES,
@@ -59,6 +62,11 @@ impl Bounds {
 /// A shard's share of what waits for sessions.
 pub const fn shard_waiting_bytes(shards: usize) -> usize {
     at_least(WAITING_BYTES_MAX / at_least(shards, 1), SHARD_WAITING_BYTES_MIN)
+}
+
+/// A shard's share of messages whose end has not come.
+pub const fn shard_unfinished_bytes(shards: usize) -> usize {
+    at_least(UNFINISHED_BYTES_MAX / at_least(shards, 1), SHARD_UNFINISHED_BYTES_MIN)
 }
 
 pub(super) const fn at_least(number: usize, least: usize) -> usize {

@@ -4,7 +4,7 @@
 //! first client comes. Not in it is what the process needs with nobody there, what an idle session costs
 //! (docs/performance.md), what the kernel holds for sockets, and SQLite's caches.
 
-use super::bounds::{at_least, shard_waiting_bytes};
+use super::bounds::{at_least, shard_unfinished_bytes, shard_waiting_bytes};
 use super::{
     ANSWERS_BYTES_MAX, BODY_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX,
     INBOX_MESSAGES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX, UPLOADS_MAX,
@@ -59,7 +59,7 @@ pub struct Part {
 }
 
 /// How many parts there are.
-pub const PARTS: usize = 8;
+pub const PARTS: usize = 9;
 
 /// A lane's share of what writes carry.
 pub const fn lane_bytes(lanes: usize) -> usize {
@@ -74,6 +74,11 @@ pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
             name: "sessions",
             bytes: shards * shard_waiting_bytes(shards),
             policy: "frames that wait for sessions, in chunks and debts. Full: the largest debtors go (4008), then new sockets (1013), then REST (503)",
+        },
+        Part {
+            name: "unfinished",
+            bytes: shards * shard_unfinished_bytes(shards),
+            policy: "messages of clients whose end has not come. Full: the sessions that hold most go (1013)",
         },
         Part {
             name: "inboxes",
@@ -145,7 +150,7 @@ pub fn documentation() -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::limits::SHARD_WAITING_BYTES_MIN;
+    use crate::limits::{SHARD_UNFINISHED_BYTES_MIN, SHARD_WAITING_BYTES_MIN};
     use std::path::Path;
 
     use super::*;
@@ -171,7 +176,8 @@ mod tests {
         let inboxes =
             INBOX_BYTES_MAX + OVERFLOW_BYTES_MAX + (INBOX_MESSAGES_MAX + OVERFLOW_MESSAGES_MAX) * MESSAGE_BYTES;
         assert_eq!(sum(2, 1) - sum(1, 1), inboxes, "shards share what waits for sessions");
-        assert_eq!(sum(64, 1) - sum(63, 1), inboxes + SHARD_WAITING_BYTES_MIN, "but each has some");
+        let some = SHARD_WAITING_BYTES_MIN + SHARD_UNFINISHED_BYTES_MIN;
+        assert_eq!(sum(64, 1) - sum(63, 1), inboxes + some, "but each has some");
         assert_eq!(sum(1, 4), sum(1, 1), "so do lanes");
         assert_eq!(sum(1, 32) - sum(1, 31), 2 * LANES_BYTES_MIN);
     }

@@ -98,6 +98,13 @@ pub const DEBT_STEP_BYTES: usize = 64 * 1024;
 pub const WAITING_BYTES_MAX: usize = 192 * 1024 * 1024;
 /// A shard's share at least, however many there are.
 pub const SHARD_WAITING_BYTES_MIN: usize = 8 * 1024 * 1024;
+/// Memory of clients' messages whose end has not come, over all shards, each of which has its share. Full: the sessions that
+/// hold most of it are let go with 1013. A message that comes whole takes none of it.
+pub const UNFINISHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A shard's share at least, however many there are.
+pub const SHARD_UNFINISHED_BYTES_MIN: usize = 1024 * 1024;
+/// What one session may hold of it: a buffer that grew by doubling, and what is known of the frame.
+pub const SESSION_UNFINISHED_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX + 1024;
 
 /// From the queued close frame to the reset of a connection whose peer does not take it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -398,7 +405,7 @@ pub const AVATAR_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// The picture at the head of a user's profile, in bytes.
 pub const COVER_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Memory of answers that wait for their readers. Full: 503 with Retry-After.
-pub const ANSWERS_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const ANSWERS_BYTES_MAX: usize = 240 * 1024 * 1024;
 /// Those of one client (an IPv4 address, an IPv6 /48). Full: the same.
 pub const CLIENT_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Password hashes computed at the same time.
@@ -530,6 +537,10 @@ const _: () = assert!(LOCK_WAIT.as_secs() < STATEMENT_TIMEOUT.as_secs());
 const _: () = assert!(STATEMENT_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs(), "the server gives up first");
 const _: () =
     assert!(NODE_BEAT.as_secs() * 3 <= NODE_SILENT.as_secs() && NODE_SILENT.as_secs() < NODE_FORGOTTEN.as_secs());
+const _: () = assert!(
+    SESSION_UNFINISHED_BYTES_MAX * 4 <= SHARD_UNFINISHED_BYTES_MIN,
+    "a few long messages leave room for others"
+);
 const _: () = assert!(PAGE_ROWS <= PAGE_ROWS_MAX);
 const _: () = assert!(POST_REACTIONS_SHOWN <= POST_REACTIONS_SHOWN_CEILING);
 const _: () = assert!(CLIENT_ANSWERS_BYTES_MAX * 4 <= ANSWERS_BYTES_MAX, "a few clients leave room for others");

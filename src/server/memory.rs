@@ -40,7 +40,7 @@ impl Memory {
             return Ok(None);
         }
         let Sizes { shards, .. } = self.sizes;
-        if is_over(self.waiting.bytes(), shards) {
+        if is_over(self.waiting.held().sessions, shards) {
             self.requests.refuse("sessions' memory", client);
             return Err(NoRoom);
         }
@@ -63,9 +63,12 @@ impl Memory {
             gauge("pregon_memory_bound_bytes", part.name, part.bytes);
         }
         let inboxes = self.inboxes.iter().map(|inbox| inbox.waiting_bytes()).sum();
+        let held = self.waiting.held();
         let used = [
-            ("sessions", self.waiting.bytes()),
+            ("sessions", held.sessions),
+            ("unfinished", held.unfinished),
             ("inboxes", inboxes),
+            ("overflow", held.overflow),
             ("requests", self.requests.taken_bytes()),
             ("answers", self.answers.taken_bytes()),
         ];

@@ -4,8 +4,7 @@
 //! [`limits::ADMISSION_CACHE_SECONDS`].
 
 use std::hash::Hash;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
@@ -33,8 +32,9 @@ struct Aged<T> {
 #[derive(Debug)]
 pub struct Remembered<K, T> {
     cache: Cache<K, Aged<T>>,
-    /// Grows with each removal, so that a reader which a write overtook cannot put the old value back.
-    generation: AtomicU64,
+    /// Grows with each removal, so that a reader which a write overtook cannot put the old value back: not even for a moment,
+    /// in which somebody who lost a right would be let in after everybody was evicted. Locked by those who change something.
+    generation: Mutex<u64>,
 }
 
 /// The cache's generation before a value was read from the database.
@@ -54,7 +54,7 @@ impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
             .expect("both capacities are set");
         let cache =
             Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { cache, generation: AtomicU64::new(0) }
+        Self { cache, generation: Mutex::new(0) }
     }
 
     /// A value that was read less than `limits::ADMISSION_CACHE_SECONDS` before `now`. A value from the far future is
@@ -67,21 +67,26 @@ impl<K: Hash + Eq + Copy, T: Clone> Remembered<K, T> {
 
     /// Must be called before the database is asked.
     pub fn before(&self) -> Before {
-        Before(self.generation.load(Ordering::SeqCst))
+        Before(*self.generation())
     }
 
     /// Caches a value, unless something was removed since [`Self::before`].
     pub fn put(&self, before: Before, key: K, value: T, now: Timestamp) {
-        self.cache.insert(key, Aged { value, at: now });
-        if self.generation.load(Ordering::SeqCst) != before.0 {
-            self.cache.remove(&key);
+        let generation = self.generation();
+        if *generation == before.0 {
+            self.cache.insert(key, Aged { value, at: now });
         }
     }
 
     /// Removes a value that a committed write changed.
     pub fn forget(&self, key: &K) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        let mut generation = self.generation();
+        *generation += 1;
         self.cache.remove(key);
+    }
+
+    fn generation(&self) -> MutexGuard<'_, u64> {
+        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -224,6 +229,8 @@ impl Caches {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     #[test]
@@ -235,5 +242,36 @@ mod tests {
         assert_eq!(sizes.get(&room, now.plus_seconds(4)), Some(3));
         assert_eq!(sizes.get(&room, now.plus_seconds(5)), None);
         assert_eq!(sizes.get(&room, now.plus_seconds(-3600)), None);
+    }
+
+    /// Whoever asks after a removal must not be answered with what was read before it.
+    #[test]
+    fn what_a_write_overtook_is_not_seen_after_it() {
+        const ROUNDS: u32 = 50_000;
+        let (sizes, room, now) = (Remembered::new(), RoomId::fresh(), Timestamp(0));
+        let (begun, ended) = (AtomicU32::new(0), AtomicU32::new(0));
+        let wait = |what: &AtomicU32, round: u32| {
+            while what.load(Ordering::SeqCst) < round {
+                std::thread::yield_now();
+            }
+        };
+        let mut seen = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    let before = sizes.before();
+                    begun.store(round, Ordering::SeqCst);
+                    sizes.put(before, room, round, now);
+                    wait(&ended, round);
+                }
+            });
+            for round in 1..=ROUNDS {
+                wait(&begun, round);
+                sizes.forget(&room);
+                seen += (0..8).filter(|_| sizes.get(&room, now).is_some()).count();
+                ended.store(round, Ordering::SeqCst);
+            }
+        });
+        assert_eq!(seen, 0, "old values were seen");
     }
 }

@@ -13,10 +13,10 @@ use pregon::limits::{BODY_BYTES_MAX, UPLOADS_MAX, USER_UPLOADS_MAX};
 use serde_json::json;
 
 /// What the allocator, SQLite and the test's own questions may take meanwhile.
-const ELSEWHERE_BYTES: u64 = 48 * 1024 * 1024;
+pub const ELSEWHERE_BYTES: u64 = 48 * 1024 * 1024;
 const SIZES: Sizes = Sizes { shards: 2, lanes: 1 };
 
-fn now<T>(work: impl Future<Output = T>) -> T {
+pub fn now<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
@@ -50,7 +50,7 @@ fn shed(server: &Server, what: &str) -> u64 {
     series(server, &format!("pregon_shed_total{{what=\"{what}\"}}"))
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "{what} is never so");

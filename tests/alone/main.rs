@@ -10,9 +10,11 @@ mod memory;
 mod monkey;
 mod overload;
 mod slow_reader;
+mod stopped;
 #[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]
 #[path = "../support/mod.rs"]
 mod support;
 mod turn;
 mod voice;
+mod waiting;
 mod watch;

@@ -117,6 +117,8 @@ pub(super) struct Core {
     pub bounds: Bounds,
     /// Sessions whose sockets are full; some may have recovered.
     pub blocked: Vec<Blocked>,
+    /// Memory of messages whose end has not come, in all decoders.
+    pub unfinished_bytes: usize,
     /// Sessions that owe too much to take what they are told, to be let go at once.
     pub overdue: Vec<u32>,
     /// Sessions that are to pin no shared memory any more.
@@ -178,6 +180,7 @@ impl Core {
             walk: VecDeque::new(),
             bounds,
             blocked: Vec::new(),
+            unfinished_bytes: 0,
             overdue: Vec::new(),
             stalled: Vec::new(),
             round: Round::new(bounds.publication_bytes_max),
@@ -241,7 +244,8 @@ impl Core {
     /// Empties a slot: the session is over and its socket closed.
     pub(super) fn vacate(&mut self, index: u32) {
         self.leave_room(index);
-        if self.slots[index as usize].take().is_some() {
+        if let Some(slot) = self.slots[index as usize].take() {
+            self.unfinished_bytes -= slot.decoder.heap_bytes();
             self.lines[index as usize].outbox.clear(&mut self.arena);
             self.generations[index as usize] = self.generations[index as usize].wrapping_add(1);
             self.free.push(index);

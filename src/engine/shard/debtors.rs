@@ -26,6 +26,10 @@ impl Core {
     /// go first.
     pub(super) fn make_memory(&mut self, bytes: usize) {
         let needed = |core: &Self| core.arena.memory_bytes() + bytes;
+        // What is freed may be kept for the next chunks, but within the share.
+        if needed(self) + self.arena.spare_bytes() > self.bounds.waiting_bytes_max {
+            self.arena.forget_spare();
+        }
         if needed(self) <= self.bounds.waiting_bytes_max || self.blocked.is_empty() {
             return;
         }
@@ -86,7 +90,8 @@ impl Core {
         self.blocked = blocked;
         self.let_the_overdue_go();
         while let Some(index) = self.stalled.pop() {
-            self.make_memory(self.owed(index));
+            // A copy that grows takes a whole step.
+            self.make_memory(self.owed(index) + self.bounds.debt_step_bytes);
             if self.is_open(index) && self.lines[index as usize].outbox.fall_behind(&mut self.arena).is_err() {
                 self.end_stale(index);
             }
@@ -144,3 +149,6 @@ impl Core {
         self.blocked = blocked;
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -44,12 +44,18 @@ impl Handler for Core {
         self.stats.counts.bytes_in += bytes.len() as u64;
         // The decoder is lent out so that what it finds can change the shard.
         let mut decoder = std::mem::take(&mut slot.decoder);
+        self.unfinished_bytes -= decoder.heap_bytes();
         let result = decoder.decode(bytes, MESSAGE_BYTES_MAX, |incoming| {
             self.stats.counts.frames_in += 1;
             self.incoming(token, incoming)
         });
+        let unfinished = decoder.heap_bytes();
         if let Some(slot) = self.slots[token as usize].as_mut() {
+            self.unfinished_bytes += unfinished;
             slot.decoder = decoder;
+        }
+        if unfinished > 0 {
+            self.bound_the_unfinished();
         }
         if let Err(violation) = result {
             self.goodbye_with(token, violation.code, violation.reason);
@@ -243,7 +249,7 @@ impl Core {
     }
 
     /// Does that when all that waits for the session is sent.
-    fn then(&mut self, token: u32, then: Then) {
+    pub(super) fn then(&mut self, token: u32, then: Then) {
         let line = &mut self.lines[token as usize];
         line.then = then;
         if line.outbox.is_empty() {

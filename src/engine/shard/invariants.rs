@@ -14,6 +14,9 @@ impl Core {
         self.check_walk();
         self.check_seats();
         let spans = self.lines.iter().flat_map(|line| line.outbox.spans());
+        let unfinished = self.slots.iter().flatten().map(|slot| slot.decoder.heap_bytes());
+        assert_eq!(self.unfinished_bytes, unfinished.sum::<usize>(), "unfinished messages are added up wrongly");
+        assert!(self.unfinished_bytes <= self.bounds.unfinished_bytes_max);
         self.arena.check_invariants(spans, self.lines.iter().filter_map(|line| line.outbox.debt_bytes()));
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::core::{Core, Drain};
+use super::port::Held;
 use super::stats::{By, Levels, count_close};
 use crate::engine::net::stretch::Transmit;
 use crate::engine::session::{Due, Seconds};
@@ -28,7 +29,7 @@ impl Core {
         self.announce_gone(now);
         self.look_at_debtors(sockets);
         self.drain_some(now);
-        self.ports.waiting.tell(self.id, self.arena.memory_bytes());
+        self.ports.waiting.tell(self.id, self.held());
         self.stats.report(&Levels {
             sessions: self.live,
             kinds: self.kinds,
@@ -39,6 +40,15 @@ impl Core {
             chunk_bytes: self.arena.held_bytes(),
             debt_bytes: self.arena.debts().bytes,
         });
+    }
+
+    /// What this shard holds of the one sum.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            sessions: self.arena.memory_bytes(),
+            unfinished: self.unfinished_bytes,
+            overflow: self.overflow.carried_bytes(),
+        }
     }
 
     fn look_at_session(&mut self, index: u32, generation: u32) {

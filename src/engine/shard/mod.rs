@@ -2,7 +2,7 @@
 //!
 //! `thread` is the loop, and `turn` one turn of it. `connection` accepts and upgrades. `core` is the shard's state, and these files change it:
 //! `inbound` takes bytes from sockets, `mailbox` takes messages from other threads, `outbound` fans out and walks, `debtors` lets go
-//! who takes too little, `feed` knows who hears of whose posts, `liveness` lets time pass. `port` is what others see of it all.
+//! who takes too little, `unfinished` who never ends a message, `feed` knows who hears of whose posts, `liveness` lets time pass. `port` is what others see of it all.
 
 mod connection;
 mod core;
@@ -39,5 +39,6 @@ mod survey;
 mod sync;
 mod thread;
 mod turn;
+mod unfinished;
 
 pub use thread::{Plan, start};

@@ -304,11 +304,15 @@ impl Line {
         if class == Class::Ephemeral && self.outbox.owed_bytes() > appended.arena().bounds().shared_bytes_max {
             return true;
         }
-        let bounds = appended.arena().bounds();
-        if self.outbox.parts() >= bounds.parts_max
-            && (self.outbox.owed_bytes() > bounds.owed_bytes_max || self.outbox.fall_behind(appended.arena()).is_err())
-        {
-            return false;
+        let bounds = *appended.arena().bounds();
+        if self.outbox.parts() >= bounds.parts_max {
+            // Where many copy at once, the chunks that they all leave are not free before the last has left.
+            let copied = self.outbox.owed_bytes() + bounds.debt_step_bytes;
+            let has_room = appended.arena().memory_bytes() + copied <= bounds.waiting_bytes_max;
+            let may_copy = has_room && self.outbox.owed_bytes() <= bounds.owed_bytes_max;
+            if !may_copy || self.outbox.fall_behind(appended.arena()).is_err() {
+                return false;
+            }
         }
         self.outbox.push(appended, class);
         true

@@ -62,7 +62,6 @@ impl Overflow {
     }
 
     /// What the messages carry.
-    #[cfg(test)]
     pub(super) fn carried_bytes(&self) -> usize {
         self.bytes
     }

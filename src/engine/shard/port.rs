@@ -144,23 +144,38 @@ pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync
 /// Asks for [`ToShard::Follows`] for a user's feed on a shard. Never blocks; false: too many wait, nothing will come.
 pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) -> bool + Send + Sync>;
 
-/// What waits for the sessions of each shard, in chunks and debts, in bytes. Told at each tick.
+/// What a shard holds of the one sum, in bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// What waits for its sessions, in chunks and debts.
+    pub sessions: usize,
+    /// Messages whose end has not come.
+    pub unfinished: usize,
+    /// What other shards' inboxes had no room for.
+    pub overflow: usize,
+}
+
+/// What each shard holds. Told at each tick.
 #[derive(Debug)]
-pub struct Waiting(Box<[AtomicUsize]>);
+pub struct Waiting(Box<[[AtomicUsize; 3]]>);
 
 impl Waiting {
     /// Nothing, on so many shards.
     pub fn of_shards(shards: usize) -> Self {
-        Self((0..shards).map(|_| AtomicUsize::new(0)).collect())
+        Self((0..shards).map(|_| Default::default()).collect())
     }
 
-    pub(super) fn tell(&self, shard: ShardId, bytes: usize) {
-        self.0[shard.index()].store(bytes, Ordering::Relaxed);
+    pub(super) fn tell(&self, shard: ShardId, held: Held) {
+        let numbers = [held.sessions, held.unfinished, held.overflow];
+        for (told, bytes) in self.0[shard.index()].iter().zip(numbers) {
+            told.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// On all shards together.
-    pub fn bytes(&self) -> usize {
-        self.0.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+    pub fn held(&self) -> Held {
+        let sum = |place: usize| self.0.iter().map(|told| told[place].load(Ordering::Relaxed)).sum();
+        Held { sessions: sum(0), unfinished: sum(1), overflow: sum(2) }
     }
 }
 

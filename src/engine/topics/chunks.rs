@@ -194,6 +194,17 @@ impl Arena {
         self.held_bytes + self.debts.bytes
     }
 
+    /// Memory of buffers that are kept for the next chunks.
+    pub fn spare_bytes(&self) -> usize {
+        self.spare_bytes
+    }
+
+    /// The memory is wanted elsewhere: keeps no buffers.
+    pub fn forget_spare(&mut self) {
+        self.spare = Vec::new();
+        self.spare_bytes = 0;
+    }
+
     /// A session's own buffer changed its size; `None` is no buffer.
     pub fn debt_changed(&mut self, before: Option<usize>, after: Option<usize>) {
         self.debts.count = self.debts.count + usize::from(after.is_some()) - usize::from(before.is_some());

@@ -68,8 +68,7 @@ impl Decoder {
         match self.decode_live(bytes, message_bytes_max, &mut on) {
             Ok(()) => Ok(()),
             Err(stop) => {
-                self.ended = true;
-                self.partial = None;
+                self.end();
                 match stop {
                     Stop::Done => Ok(()),
                     Stop::Broken(violation) => Err(violation),
@@ -78,12 +77,19 @@ impl Decoder {
         }
     }
 
+    /// Ends the stream: what was partial is forgotten, and all later bytes are discarded.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.partial = None;
+    }
+
     /// Whether nothing is partial: no unfinished frame, and no message that waits for its next fragment.
     pub fn is_idle(&self) -> bool {
         self.partial.is_none()
     }
 
     /// Heap bytes held for partial frames and messages; 0 when idle.
+    #[inline]
     pub fn heap_bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| partial.heap_bytes())
     }

@@ -164,10 +164,16 @@ impl World {
         call.memory + call.bytes * (1 + sessions) > self.bounds.waiting_bytes_max
     }
 
-    /// The session may have, by the call, more ranges than it can keep and more bytes than it may copy.
+    /// The session may have, by the call, more ranges than it can keep and more bytes than it may copy, or
+    /// than the share has room for.
     fn has_too_many_ranges(&self, call: &Call, before: Debtor) -> bool {
-        before.parts.saturating_add(call.ranges) >= self.bounds.parts_max
-            && before.owed + call.bytes > self.bounds.owed_bytes_max
+        let has_many = |debtor: &Debtor| debtor.parts.saturating_add(call.ranges) >= self.bounds.parts_max;
+        // Copies of all who may copy, beside the chunks that they leave.
+        let copied = |debtor: &Debtor| debtor.owed + call.bytes + self.bounds.debt_step_bytes;
+        let copies: usize = call.debtors.iter().filter(|debtor| has_many(debtor)).map(copied).sum();
+        has_many(&before)
+            && (before.owed + call.bytes > self.bounds.owed_bytes_max
+                || call.memory + call.bytes + copies > self.bounds.waiting_bytes_max)
     }
 
     /// Nobody is let go but who owes too much, or whoever owes most when all that waits is too much. Says which.

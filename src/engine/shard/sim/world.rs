@@ -21,7 +21,7 @@ use crate::engine::shard::core::Core;
 use crate::engine::shard::port::{Inbox, Publication, ToShard};
 use crate::engine::topics::feeds::FeedKey;
 use crate::ids::{PostId, RoomId, ShardId, UserId};
-use crate::limits::Bounds;
+use crate::limits::{Bounds, UNFINISHED_BYTES_MAX};
 use crate::protocol::ws::negotiation::Negotiation;
 
 /// Steps that are printed when a seed fails.
@@ -268,6 +268,7 @@ fn bounds(random: &mut StdRng) -> Bounds {
         parts_max: random.random_range(2..12),
         debt_step_bytes: random.random_range(64..512),
         waiting_bytes_max: random.random_range(8..32) * 1024,
+        unfinished_bytes_max: UNFINISHED_BYTES_MAX,
         overflow_messages_max: random.random_range(2..16),
         overflow_bytes_max: random.random_range(512..4096),
         feed_slice_entries: random.random_range(1..4),
