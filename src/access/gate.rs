@@ -141,11 +141,8 @@ impl Judge {
                 }
                 let store = self.store.clone();
                 Verdict::Later(Box::pin(async move {
-                    let asked = async {
-                        let bearer = store.bearer(access.user, access.family).await?;
-                        Ok((bearer, store.admission(room, access.user).await?))
-                    };
-                    let (bearer, admission) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
+                    let asked = store.entrance(room, access.user, access.family).await;
+                    let (bearer, admission) = asked.map_err(|error| unavailable(wanted, &error))?;
                     decide_chat(terms, mark, room, &access, &bearer, &admission)
                 }))
             }
@@ -167,15 +164,14 @@ impl Judge {
         }
         let store = self.store.clone();
         Verdict::Later(Box::pin(async move {
-            let asked = async {
-                let bearer = store.bearer(access.user, access.family).await?;
-                let head = match endpoint {
-                    Endpoint::Post(post) => Some(store.post_head(post).await?),
-                    _ => None,
-                };
-                Ok((bearer, head))
+            let asked = match endpoint {
+                Endpoint::Post(post) => {
+                    let asked = store.entrance_to_post(post, access.user, access.family).await;
+                    asked.map(|(bearer, head)| (bearer, Some(head)))
+                }
+                _ => store.bearer(access.user, access.family).await.map(|bearer| (bearer, None)),
             };
-            let (bearer, head) = asked.await.map_err(|error: StoreError| unavailable(wanted, &error))?;
+            let (bearer, head) = asked.map_err(|error| unavailable(wanted, &error))?;
             decide_listener(terms, mark, wanted, endpoint, &access, &bearer, head)
         }))
     }

@@ -14,11 +14,12 @@ pub(crate) struct Sockets(Option<Counted>);
 struct Counted {
     sockets: DashMap<Place, OldestFirst>,
     /// Random in each process, so that nobody can choose a user and a topic whose hash another pair has.
-    keys: [RandomState; 2],
+    keys: RandomState,
 }
 
-/// A 128-bit hash of a user and a topic. Every socket has one, and it is half as long as the two.
-type Place = [u64; 2];
+/// A hash of a user and a topic. Every socket has one, and it is a sixth as long as the two. Of a million places two share
+/// one in one process of thirty million; then the two have the bound of one.
+type Place = u64;
 
 /// One user's sockets on one topic. Nearly all have one.
 #[expect(clippy::box_collection, reason = "nearly all have one, and pay for no more")]
@@ -28,11 +29,11 @@ enum OldestFirst {
 }
 
 // Every socket has both.
-const _: () = assert!(size_of::<(Place, OldestFirst)>() <= 32);
+const _: () = assert!(size_of::<(Place, OldestFirst)>() <= 24);
 
 impl Sockets {
     pub fn new(is_on: bool) -> Self {
-        let counted = || Counted { sockets: DashMap::new(), keys: [RandomState::new(), RandomState::new()] };
+        let counted = || Counted { sockets: DashMap::new(), keys: RandomState::new() };
         Self(is_on.then(counted))
     }
 
@@ -76,7 +77,7 @@ impl Sockets {
 
 impl Counted {
     fn place(&self, user: UserId, topic: Topic) -> Place {
-        [0, 1].map(|half| self.keys[half].hash_one((user, topic)))
+        self.keys.hash_one((user, topic))
     }
 }
 

@@ -17,10 +17,8 @@ pub struct Account {
 }
 
 /// Whether a user may enter a room, and how large the room is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// The user; `None` if there is no such user.
-    pub account: Option<Arc<Account>>,
     /// The user has a participant row in the room, and the room is active.
     pub is_participant: bool,
     /// Participant rows of the room.

@@ -14,7 +14,7 @@ use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::{FeedEvent, PostChange, PostEvent};
 use crate::domain::feed::post::PostHead;
-use crate::domain::login::{Ended, LoginEnd};
+use crate::domain::login::{Bearer, Ended, LoginEnd};
 use crate::domain::people::Relation;
 use crate::domain::rights::Withdrawals;
 use crate::domain::user::{Account, Admission, UserProfile};
@@ -108,15 +108,30 @@ impl TakenBack {
     }
 }
 
+/// What is read of a user for each token of theirs.
+#[derive(Debug, Clone)]
+pub struct KnownUser {
+    /// `None` if there is no such user.
+    pub account: Option<Arc<Account>>,
+    /// The last password change that ended logins.
+    pub changed: Option<Box<LoginEnd>>,
+}
+
+impl KnownUser {
+    /// The bearer of a token of this login, which ended on its own or not.
+    pub fn bearer(self, family: FamilyId, is_ended: bool) -> Bearer {
+        let is_over = is_ended || self.changed.is_some_and(|changed| changed.ends(family));
+        Bearer { account: self.account, is_over }
+    }
+}
+
 /// All caches of a store.
 #[derive(Debug)]
 pub struct Caches {
-    /// Accounts by user; `None` if there is no such user.
-    pub accounts: Remembered<UserId, Option<Arc<Account>>>,
+    /// Users, as tokens name them.
+    pub users: Remembered<UserId, KnownUser>,
     /// Whether the user has a participant row in the room and the room is active.
     pub participants: Remembered<(RoomId, UserId), bool>,
-    /// Each user's last password change that ended logins.
-    pub password_changes: Remembered<UserId, Option<Box<LoginEnd>>>,
     /// Whether this login of the user ended on its own.
     pub ended_logins: Remembered<(UserId, FamilyId), bool>,
     /// Participant rows by room.
@@ -134,9 +149,8 @@ pub struct Caches {
 impl Default for Caches {
     fn default() -> Self {
         Self {
-            accounts: Remembered::new(),
+            users: Remembered::new(),
             participants: Remembered::new(),
-            password_changes: Remembered::new(),
             ended_logins: Remembered::new(),
             room_sizes: Remembered::new(),
             profiles: Remembered::new(),
@@ -148,12 +162,11 @@ impl Default for Caches {
 }
 
 impl Caches {
-    /// The whole admission, if all its parts are cached. Takes three short locks and does no I/O.
+    /// The whole admission, if both its parts are cached. Takes two short locks and does no I/O.
     pub fn admission(&self, room: RoomId, user: UserId, now: Timestamp) -> Option<Admission> {
-        let account = self.accounts.get(&user, now)?;
         let is_participant = self.participants.get(&(room, user), now)?;
         let participants = self.room_sizes.get(&room, now)?;
-        Some(Admission { account, is_participant, participants })
+        Some(Admission { is_participant, participants })
     }
 
     /// A participant row was added or removed.
@@ -166,14 +179,14 @@ impl Caches {
     pub fn forget_logins(&self, user: UserId, ended: Ended) {
         match ended {
             Ended::Only(family) => self.ended_logins.forget(&(user, family)),
-            Ended::AllBut(_) => self.password_changes.forget(&user),
+            Ended::AllBut(_) => self.users.forget(&user),
         }
         self.withdrawals.from_user(user);
     }
 
     /// A user's row or its counts changed.
     pub fn forget_user(&self, user: UserId) {
-        self.accounts.forget(&user);
+        self.users.forget(&user);
         self.profiles.forget(&user);
     }
 

@@ -8,16 +8,26 @@ use crate::domain::user::Account;
 use crate::ids::{FamilyId, UserId};
 use crate::limits;
 use crate::store::PasswordChange;
-use crate::store::caches::Caches;
+use crate::store::caches::{Before, Caches, KnownUser};
 use crate::store::sql::{Columns, Sql, Unexpected, View};
 
 /// The cached answer, if the caches hold all of it.
 pub fn remembered(caches: &Caches, user: UserId, family: FamilyId, now: Timestamp) -> Option<Bearer> {
-    let account = caches.accounts.get(&user, now)?;
-    let changed = caches.password_changes.get(&user, now)?;
-    let ended = caches.ended_logins.get(&(user, family), now)?;
-    Some(Bearer { account, is_over: ended || changed.is_some_and(|changed| changed.ends(family)) })
+    let known = caches.users.get(&user, now)?;
+    let is_ended = caches.ended_logins.get(&(user, family), now)?;
+    Some(known.bearer(family, is_ended))
 }
+
+/// The columns that [`Asked::read`] reads; the parameters are the user and the login.
+pub(super) const BEARER: &str = "u.username, u.is_active, e.ended_at, e.family, EXISTS (SELECT 1 FROM pregon_ended_logins \
+    WHERE user_id = ? AND goes_on = 0 AND family = ?)";
+
+/// What they are read from, one row; both parameters are the user.
+pub(super) const OF_BEARER: &str = "FROM (SELECT 1) one LEFT JOIN users u ON u.id = ? \
+    LEFT JOIN pregon_ended_logins e ON e.user_id = ? AND e.goes_on = 1";
+
+/// The number of columns of [`BEARER`].
+pub(super) const BEARER_COLUMNS: usize = 5;
 
 /// The user of a token, and whether the token's login has ended, in one query.
 pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: FamilyId) -> Result<Bearer, C::Error> {
@@ -25,31 +35,61 @@ pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: Family
     if let Some(bearer) = remembered(caches, user, family, view.now) {
         return Ok(bearer);
     }
-    let before = (caches.accounts.before(), caches.password_changes.before(), caches.ended_logins.before());
-    let sql = "SELECT u.username, u.is_active, e.ended_at, e.family, EXISTS (SELECT 1 FROM pregon_ended_logins \
-        WHERE user_id = ? AND goes_on = 0 AND family = ?) FROM (SELECT 1) one LEFT JOIN users u ON u.id = ? \
-        LEFT JOIN pregon_ended_logins e ON e.user_id = ? AND e.goes_on = 1";
-    let read = |row: Columns<'_>| {
+    let asked = Asked::now(caches, user, family);
+    let sql = format!("SELECT {BEARER} {OF_BEARER}");
+    let found = view.row(&sql, &[&user, &family, &user, &user], |row| asked.read(row)).await?;
+    let found = found.ok_or_else(|| Unexpected("a query about one user returned no row".into()))?;
+    Ok(asked.remember(caches, found, view.now))
+}
+
+/// A question about a bearer, and the state of the caches before it was asked.
+pub(super) struct Asked {
+    user: UserId,
+    family: FamilyId,
+    before: [Before; 2],
+}
+
+/// The answer.
+pub(super) struct Found {
+    user: KnownUser,
+    is_ended: bool,
+}
+
+impl Asked {
+    /// Must be called before the database is asked.
+    pub fn now(caches: &Caches, user: UserId, family: FamilyId) -> Self {
+        Self { user, family, before: [caches.users.before(), caches.ended_logins.before()] }
+    }
+
+    /// Reads the first columns of a row.
+    pub fn read(&self, row: Columns<'_>) -> Result<Found, Unexpected> {
+        let user = self.user;
         let username = row.optional_text(0)?.map(String::into_boxed_str);
         let is_active = row.flag(1)?;
         let account = username.map(|username| Arc::new(Account { id: user, username, is_active }));
         let changed = match row.optional_id(3)? {
-            Some(spared) => Some(LoginEnd { user, ended: Ended::AllBut(spared), at: Timestamp(row.number(2)?) }),
+            Some(spared) => {
+                Some(Box::new(LoginEnd { user, ended: Ended::AllBut(spared), at: Timestamp(row.number(2)?) }))
+            }
             None => None,
         };
-        Ok((account, changed, row.flag(4)?))
-    };
-    let Some((mut account, changed, ended)) = view.row(sql, &[&user, &family, &user, &user], read).await? else {
-        return Err(Unexpected("a query about one user returned no row".into()).into());
-    };
-    match caches.accounts.get(&user, view.now) {
-        // All sessions of a user share one account.
-        Some(known) => account = known,
-        None => caches.accounts.put(before.0, user, account.clone(), view.now),
+        Ok(Found { user: KnownUser { account, changed }, is_ended: row.flag(4)? })
     }
-    caches.password_changes.put(before.1, user, changed.map(Box::new), view.now);
-    caches.ended_logins.put(before.2, (user, family), ended, view.now);
-    Ok(Bearer { account, is_over: ended || changed.is_some_and(|changed| changed.ends(family)) })
+
+    /// Caches the answer.
+    pub fn remember(self, caches: &Caches, found: Found, now: Timestamp) -> Bearer {
+        let Self { user, family, before: [users, logins] } = self;
+        let Found { user: mut known, is_ended } = found;
+        // All sessions of a user share one account.
+        if let Some(earlier) = caches.users.get(&user, now)
+            && earlier.account == known.account
+        {
+            known.account = earlier.account;
+        }
+        caches.users.put(users, user, known.clone(), now);
+        caches.ended_logins.put(logins, (user, family), is_ended, now);
+        known.bearer(family, is_ended)
+    }
 }
 
 /// Records that logins have ended. Only the last of a user's password changes is kept: the login that it spares had

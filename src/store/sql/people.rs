@@ -123,18 +123,12 @@ fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, Unexpected> {
     })
 }
 
-/// A user's account. The answer is cached even if there is no such user.
+/// A user's account.
 pub async fn account<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Option<Arc<Account>>, C::Error> {
-    if let Some(account) = view.caches.accounts.get(&user, view.now) {
-        return Ok(account);
-    }
-    let before = view.caches.accounts.before();
     let read = |row: Columns<'_>| {
         Ok(Arc::new(Account { id: user, username: row.text(0)?.into_boxed_str(), is_active: row.flag(1)? }))
     };
-    let account = view.row("SELECT username, is_active FROM users WHERE id = ?", &[&user], read).await?;
-    view.caches.accounts.put(before, user, account.clone(), view.now);
-    Ok(account)
+    view.row("SELECT username, is_active FROM users WHERE id = ?", &[&user], read).await
 }
 
 /// Those of `users` who exist and are active.

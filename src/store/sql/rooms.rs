@@ -6,9 +6,12 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
-use crate::domain::user::{Account, Admission};
-use crate::ids::{MessageId, RoomId, UserId};
+use crate::domain::login::Bearer;
+use crate::domain::user::Admission;
+use crate::ids::{FamilyId, MessageId, RoomId, UserId};
 use crate::limits;
+use crate::store::caches::{Before, Caches};
+use crate::store::sql::logins::{self, BEARER, BEARER_COLUMNS, OF_BEARER};
 use crate::store::sql::messages;
 use crate::store::sql::people::profiles;
 use crate::store::sql::{
@@ -22,30 +25,96 @@ pub async fn admission<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserI
     if let Some(admission) = caches.admission(room, user, view.now) {
         return Ok(admission);
     }
-    let before = (caches.accounts.before(), caches.participants.before(), caches.room_sizes.before());
-    let sql = "SELECT u.username, u.is_active, EXISTS (SELECT 1 FROM chat_participants p JOIN chat_rooms r \
-        ON r.id = p.chat_room_id WHERE p.chat_room_id = ? AND p.user_id = ? AND r.is_active = 1), \
-        (SELECT count(*) FROM chat_participants WHERE chat_room_id = ?) \
-        FROM (SELECT 1) one LEFT JOIN users u ON u.id = ?";
-    let read = |row: Columns<'_>| {
-        let username = row.optional_text(0)?.map(String::into_boxed_str);
-        let is_active = row.flag(1)?;
-        let account = username.map(|username| Arc::new(Account { id: user, username, is_active }));
-        let participants = u32::try_from(row.count(3)?).unwrap_or(u32::MAX);
-        Ok(Admission { account, is_participant: row.flag(2)?, participants })
-    };
-    let Some(mut admission) = view.row(sql, &[&room, &user, &room, &user], read).await? else {
-        return Err(Unexpected("a query about one user returned no row".into()).into());
-    };
-    match caches.accounts.get(&user, view.now) {
-        // All sessions of a user share one account.
-        Some(known) => admission.account = known,
-        None => caches.accounts.put(before.0, user, admission.account.clone(), view.now),
-    }
-    caches.participants.put(before.1, (room, user), admission.is_participant, view.now);
-    caches.room_sizes.put(before.2, room, admission.participants, view.now);
-    Ok(admission)
+    let asked = Asked::now(caches, room, user, view.now);
+    let sql = format!("SELECT {}", asked.columns());
+    let parameters: Vec<_> = asked.parameters().collect();
+    let found = view.row(&sql, &parameters, |row| asked.read(row, 0)).await?;
+    let found = found.ok_or_else(|| Unexpected("a query about one user returned no row".into()))?;
+    Ok(asked.remember(caches, found, view.now))
 }
+
+/// What a handshake for a room asks: the user of its token, whether the token's login has ended, and whether the user
+/// may enter. One query reads it, unless the caches hold half of it.
+pub async fn entrance<C: Sql>(
+    view: &mut View<'_, C>,
+    room: RoomId,
+    user: UserId,
+    family: FamilyId,
+) -> Result<(Bearer, Admission), C::Error> {
+    let (caches, now) = (view.caches, view.now);
+    match (logins::remembered(caches, user, family, now), caches.admission(room, user, now)) {
+        (None, None) => {}
+        (Some(bearer), _) => return Ok((bearer, admission(view, room, user).await?)),
+        (None, Some(admission)) => return Ok((logins::bearer(view, user, family).await?, admission)),
+    }
+    let bearer = logins::Asked::now(caches, user, family);
+    let admission = Asked::now(caches, room, user, now);
+    let sql = format!("SELECT {BEARER}, {} {OF_BEARER}", admission.columns());
+    let mut parameters: Vec<&dyn ToColumn> = vec![&user, &family];
+    parameters.extend(admission.parameters());
+    parameters.extend([&user, &user] as [&dyn ToColumn; 2]);
+    let read = |row: Columns<'_>| Ok((bearer.read(row)?, admission.read(row, BEARER_COLUMNS)?));
+    let found = view.row(&sql, &parameters, read).await?;
+    let (of_bearer, of_admission) = found.ok_or_else(|| Unexpected("a query about one user returned no row".into()))?;
+    Ok((bearer.remember(caches, of_bearer, now), admission.remember(caches, of_admission, now)))
+}
+
+/// A question about an admission, and the state of the caches before it was asked.
+struct Asked {
+    room: RoomId,
+    user: UserId,
+    /// The room's size, if it is known. Whoever comes to a large room need not count it again.
+    size: Option<u32>,
+    before: [Before; 2],
+}
+
+impl Asked {
+    /// Must be called before the database is asked.
+    fn now(caches: &Caches, room: RoomId, user: UserId, now: Timestamp) -> Self {
+        let before = [caches.participants.before(), caches.room_sizes.before()];
+        Self { room, user, size: caches.room_sizes.get(&room, now), before }
+    }
+
+    /// The columns that [`Self::read`] reads.
+    fn columns(&self) -> &'static str {
+        match self.size {
+            Some(_) => IS_PARTICIPANT,
+            None => IS_PARTICIPANT_AND_SIZE,
+        }
+    }
+
+    /// Those of [`Self::columns`].
+    fn parameters(&self) -> impl Iterator<Item = &dyn ToColumn> {
+        let size = self.size.is_none().then_some(&self.room as &dyn ToColumn);
+        [&self.room as &dyn ToColumn, &self.user].into_iter().chain(size)
+    }
+
+    /// Reads the columns of a row, from the column `first` on.
+    fn read(&self, row: Columns<'_>, first: usize) -> Result<Admission, Unexpected> {
+        let participants = match self.size {
+            Some(size) => size,
+            None => u32::try_from(row.count(first + 1)?).unwrap_or(u32::MAX),
+        };
+        Ok(Admission { is_participant: row.flag(first)?, participants })
+    }
+
+    /// Caches the answer.
+    fn remember(self, caches: &Caches, found: Admission, now: Timestamp) -> Admission {
+        let Self { room, user, size, before: [participants, sizes] } = self;
+        caches.participants.put(participants, (room, user), found.is_participant, now);
+        if size.is_none() {
+            caches.room_sizes.put(sizes, room, found.participants, now);
+        }
+        found
+    }
+}
+
+const IS_PARTICIPANT: &str = "EXISTS (SELECT 1 FROM chat_participants p JOIN chat_rooms r \
+    ON r.id = p.chat_room_id WHERE p.chat_room_id = ? AND p.user_id = ? AND r.is_active = 1)";
+
+const IS_PARTICIPANT_AND_SIZE: &str = "EXISTS (SELECT 1 FROM chat_participants p JOIN chat_rooms r \
+    ON r.id = p.chat_room_id WHERE p.chat_room_id = ? AND p.user_id = ? AND r.is_active = 1), \
+    (SELECT count(*) FROM chat_participants WHERE chat_room_id = ?)";
 
 /// The active participants of active rooms.
 pub async fn participants<C: Sql>(view: &mut View<'_, C>, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, C::Error> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::store::StoreError;
@@ -83,6 +84,9 @@ fn read_only(path: &Path) -> StoreError {
 fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     connection.busy_timeout(busy_timeout(role))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // A statement keeps its plan. Otherwise SQLite plans most of ours anew each time they are run, because their parameters
+    // have other values, and that takes several times as long as running them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // FULL: a commit is on disk when it returns. Checkpoints are left to their own connection.
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0;",
@@ -90,7 +94,8 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     match role {
         Role::Writer => connection.pragma_update(None, "cache_size", -8 * 1024),
         Role::Reader => {
-            connection.pragma_update(None, "cache_size", -1024)?;
+            // The system caches the file; docs/performance.md has what a larger cache costs, and that it saves nothing.
+            connection.pragma_update(None, "cache_size", -256)?;
             connection.pragma_update(None, "query_only", true)
         }
         Role::Checkpointer => Ok(()),

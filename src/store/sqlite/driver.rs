@@ -167,9 +167,33 @@ impl From<Unexpected> for rusqlite::Error {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
+    use crate::ids::UserId;
     use crate::store::sql::messages;
     use crate::store::sqlite::migrate;
+
+    #[tokio::test]
+    async fn a_statement_is_prepared_once_whatever_its_parameters_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        migrate::apply(&path, &mut connection::create(&path).unwrap()).unwrap();
+        let mut reader = connection::open(&path, connection::Role::Reader).unwrap();
+        // One with a limit, and one with a condition beside the index.
+        let page = "SELECT id FROM messages WHERE chat_room_id = ? AND sender_id = ? ORDER BY created_at LIMIT ?";
+        let known = "SELECT u.username FROM (SELECT 1) one LEFT JOIN users u ON u.id = ? AND u.is_active = ?";
+        for limit in 1..4_i64 {
+            let (user, is_active) = (UserId::fresh(), limit % 2 == 0);
+            reader.rows(page, &[&user, &user, &limit], |row| row.text(0)).await.unwrap();
+            reader.row(known, &[&user, &is_active], |row| row.optional_text(0)).await.unwrap();
+        }
+        for sql in [page, known] {
+            let statement = reader.prepare_cached(sql).unwrap();
+            let (runs, anew) = (StatementStatus::Run, StatementStatus::RePrepare);
+            assert_eq!((statement.get_status(runs), statement.get_status(anew)), (3, 0), "{sql}");
+        }
+    }
 
     #[test]
     fn the_newest_reactions_are_read_from_their_index() {

@@ -31,10 +31,8 @@ pub enum RegisterError {
 /// Accounts, by id or name.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
-    /// A user by id, for token checks. Cached like admissions.
+    /// A user by id. Cached like admissions where a token of theirs was checked.
     async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError>;
-    /// The cached answer of [`Self::account`], without a thread hop.
-    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>>;
     /// Those of `users` who exist and are active, for the sweep of open sockets.
     async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError>;
     /// By lower-cased e-mail if it contains `@`, else (or if that fails) by lower-cased username.
@@ -73,14 +71,10 @@ pub trait Accounts: Send + Sync + 'static {
 #[async_trait]
 impl<B: Backend> Accounts for B {
     async fn account(&self, user: UserId) -> Result<Option<Arc<Account>>, StoreError> {
-        match self.cached_account(user) {
-            Some(account) => Ok(account),
+        match self.caches().users.get(&user, self.now()) {
+            Some(known) => Ok(known.account),
             None => self.read(move |view| Box::pin(people::account(view, user))).await,
         }
-    }
-
-    fn cached_account(&self, user: UserId) -> Option<Option<Arc<Account>>> {
-        self.caches().accounts.get(&user, self.now())
     }
 
     async fn active_users(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError> {
@@ -121,7 +115,7 @@ impl<B: Backend> Accounts for B {
             self.change(move |view| Box::pin(async move { logins::change_password(view, &change).await })).await?;
         match spared {
             Some(family) => self.caches().forget_logins(user, Ended::AllBut(family)),
-            None => self.caches().password_changes.forget(&user),
+            None => self.caches().users.forget(&user),
         }
         Ok(is_done)
     }

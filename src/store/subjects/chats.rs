@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
+use crate::domain::login::Bearer;
 use crate::domain::user::Admission;
-use crate::ids::{MessageId, RoomId, UserId};
+use crate::ids::{FamilyId, MessageId, RoomId, UserId};
 use crate::store::backend::Backend;
 use crate::store::sql::{messages, new_rooms, rooms};
 use crate::store::{PageOf, PageRequest, StoreError};
@@ -28,6 +29,8 @@ pub trait Chats: Send + Sync + 'static {
     async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError>;
     /// The cached answer of [`Self::admission`], without a thread hop.
     fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission>;
+    /// What a handshake for `room` asks: the bearer of its token and their admission, with one query. Cached like both.
+    async fn entrance(&self, room: RoomId, user: UserId, family: FamilyId) -> Result<(Bearer, Admission), StoreError>;
     /// The current participants of `rooms`, for the sweep that finds rows deleted by other programs.
     async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError>;
 
@@ -87,6 +90,10 @@ impl<B: Backend> Chats for B {
 
     fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission> {
         self.caches().admission(room, user, self.now())
+    }
+
+    async fn entrance(&self, room: RoomId, user: UserId, family: FamilyId) -> Result<(Bearer, Admission), StoreError> {
+        self.read(move |view| Box::pin(rooms::entrance(view, room, user, family))).await
     }
 
     async fn participants(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, StoreError> {

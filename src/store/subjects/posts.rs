@@ -4,9 +4,10 @@ use async_trait::async_trait;
 
 use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::domain::feed::post::{Post, PostHead, PostList, PostStats, ReactionCounts};
-use crate::ids::{CommentId, PostId, UserId};
+use crate::domain::login::Bearer;
+use crate::ids::{CommentId, FamilyId, PostId, UserId};
 use crate::store::backend::Backend;
-use crate::store::sql::{comments, posts};
+use crate::store::sql::{comments, logins, posts};
 use crate::store::{PageOf, PageRequest, StoreError};
 
 /// Posts and comments.
@@ -34,6 +35,13 @@ pub trait Posts: Send + Sync + 'static {
 
     /// The rights of a comment.
     async fn comment_head(&self, comment: CommentId) -> Result<Option<CommentHead>, StoreError>;
+    /// What a handshake for a post asks: the bearer of its token and [`Self::post_head`], in one trip. Cached like both.
+    async fn entrance_to_post(
+        &self,
+        post: PostId,
+        user: UserId,
+        family: FamilyId,
+    ) -> Result<(Bearer, Option<PostHead>), StoreError>;
     /// A comment with its first replies. The caller decides who may see it.
     async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
     /// A post's top-level comments, oldest first (ties by id).
@@ -58,6 +66,21 @@ impl<B: Backend> Posts for B {
 
     fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>> {
         self.caches().post_heads.get(&post, self.now())
+    }
+
+    async fn entrance_to_post(
+        &self,
+        post: PostId,
+        user: UserId,
+        family: FamilyId,
+    ) -> Result<(Bearer, Option<PostHead>), StoreError> {
+        self.read(move |view| {
+            Box::pin(async move {
+                let bearer = logins::bearer(view, user, family).await?;
+                Ok((bearer, posts::known_head(view, post).await?))
+            })
+        })
+        .await
     }
 
     async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError> {

@@ -78,6 +78,7 @@ suite! {
             rooms_are_listed_by_their_newest_message,
             settings_are_ones_own,
             admissions_are_cached_and_forgotten_by_our_writes,
+            a_handshake_asks_for_the_bearer_and_the_admission_at_once,
             what_is_taken_from_somebody_changes_their_mark,
             others_changes_show_within_seconds,
         ]

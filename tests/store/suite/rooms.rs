@@ -18,14 +18,17 @@ use pregon::domain::feed::post::PostPatch;
 use pregon::domain::feed::write as feed;
 use pregon::domain::login::Ended;
 use pregon::domain::login::LoginEnd;
+use pregon::domain::user::Admission;
 use pregon::domain::write::Outcome;
 use pregon::domain::write::Refusal;
 use pregon::ids::FamilyId;
+use pregon::ids::PostId;
 use pregon::ids::RoomId;
 use pregon::ids::Topic;
 use pregon::ids::UserId;
 use pregon::limits;
 use pregon::store::NewRoomError;
+use pregon::store::PasswordChange;
 
 pub async fn only_active_participants_of_active_rooms_write(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
@@ -201,16 +204,64 @@ pub async fn admissions_are_cached_and_forgotten_by_our_writes(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
     assert!(world.store.cached_admission(room, users[0]).is_none());
     let read = world.store.admission(room, users[0]).await.unwrap();
-    let other = world.store.admission(world.group(&users).await, users[0]).await.unwrap();
-    assert!(Arc::ptr_eq(read.account.as_ref().unwrap(), other.account.as_ref().unwrap()), "one account a user");
-    let cached = world.store.cached_admission(room, users[0]).unwrap();
-    assert!(cached.is_participant && cached.participants == 2 && cached.account.unwrap().is_active);
+    assert_eq!(read, Admission { is_participant: true, participants: 2 });
+    assert_eq!(world.store.cached_admission(room, users[0]), Some(read));
     world.write(users[0], room, Action::Leave).await;
     assert!(world.store.cached_admission(room, users[0]).is_none());
     let stranger = world.store.admission(room, UserId::fresh()).await.unwrap();
-    assert!(stranger.account.is_none() && !stranger.is_participant);
+    assert_eq!(stranger, Admission { is_participant: false, participants: 1 });
+    let beto = world.store.admission(room, users[1]).await.unwrap();
+    assert_eq!(beto, Admission { is_participant: true, participants: 1 }, "with the size that is remembered");
     world.clock.advance(Duration::from_secs(u64::try_from(limits::ADMISSION_CACHE_SECONDS).unwrap()));
     assert!(world.store.cached_admission(room, users[1]).is_none());
+}
+
+/// Whatever half of the answer is remembered, and however the rest is read.
+pub async fn a_handshake_asks_for_the_bearer_and_the_admission_at_once(world: World) {
+    let (room, users) = world.room(&["ana", "beto"]).await;
+    let (ana, beto) = (users[0], users[1]);
+    let post = world.publish(ana, "hola").await;
+    let login = FamilyId::begun(world.clock.now());
+    let asked = async |user, login| world.store.entrance(room, user, login).await.unwrap();
+    let (bearer, admission) = asked(ana, login).await;
+    let account = bearer.account.unwrap();
+    assert!((account.id, &*account.username, account.is_active, bearer.is_over) == (ana, "ana", true, false));
+    assert_eq!(admission, Admission { is_participant: true, participants: 2 });
+    let remembered = world.store.cached_bearer(ana, login).unwrap();
+    assert!(Arc::ptr_eq(&account, remembered.account.as_ref().unwrap()), "one account a user");
+    assert_eq!(world.store.cached_admission(room, ana), Some(admission));
+
+    // Of beto nothing is remembered but the room's size; then their bearer; then, by another login, their admission.
+    let (stranger, their) = asked(UserId::fresh(), login).await;
+    assert!(stranger.account.is_none() && !their.is_participant);
+    assert!(world.store.bearer(beto, login).await.unwrap().account.is_some());
+    assert_eq!(asked(beto, login).await.1, admission);
+    let other = FamilyId::begun(world.clock.now().plus_seconds(-1));
+    let end = LoginEnd { user: beto, ended: Ended::Only(other), at: world.clock.now() };
+    world.store.end_logins(end, world.clock.now().plus_seconds(60)).await.unwrap();
+    let (bearer, of_beto) = asked(beto, other).await;
+    assert!(bearer.account.is_some() && bearer.is_over && of_beto == admission);
+    assert!(!asked(beto, login).await.0.is_over);
+    let (bearer, head) = world.store.entrance_to_post(post, beto, other).await.unwrap();
+    assert!(bearer.is_over && head.is_some_and(|head| head.author == ana));
+    let (bearer, head) = world.store.entrance_to_post(PostId::fresh(), beto, login).await.unwrap();
+    assert!(!bearer.is_over && head.is_none());
+
+    // Nothing is remembered of these: one query answers all of it.
+    world.write(beto, room, Action::Leave).await;
+    let change = PasswordChange {
+        user: ana,
+        old_hash: "pbkdf2_sha256$1$salt$hash".into(),
+        new_hash: "otra".into(),
+        spared: Some(other),
+    };
+    assert!(world.store.change_password(change).await.unwrap());
+    world.clock.advance(Duration::from_secs(u64::try_from(limits::ADMISSION_CACHE_SECONDS).unwrap()));
+    let (bearer, admission) = asked(ana, login).await;
+    assert!(bearer.is_over && admission == Admission { is_participant: true, participants: 1 });
+    assert!(!asked(ana, other).await.0.is_over, "the login that changed the password");
+    let (bearer, admission) = asked(beto, other).await;
+    assert!(bearer.is_over && !admission.is_participant);
 }
 
 /// Sessions ask by it whether they were evicted before they began.
@@ -245,11 +296,13 @@ pub async fn what_is_taken_from_somebody_changes_their_mark(world: World) {
 
 pub async fn others_changes_show_within_seconds(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
-    assert!(world.store.admission(room, users[1]).await.unwrap().account.unwrap().is_active);
+    let login = FamilyId::begun(world.clock.now());
+    let is_active = async || world.store.entrance(room, users[1], login).await.unwrap().0.account.unwrap().is_active;
+    assert!(is_active().await);
     let user = users[1].hex();
     world.backend.sql(&format!("UPDATE users SET is_active = 0, display_name = 'B' WHERE id = '{user}'")).await;
     world.clock.advance(Duration::from_secs(u64::try_from(limits::ADMISSION_CACHE_SECONDS).unwrap()));
-    assert!(!world.store.admission(room, users[1]).await.unwrap().account.unwrap().is_active);
+    assert!(!is_active().await);
     assert!(!world.store.account(users[1]).await.unwrap().unwrap().is_active);
     assert_eq!(world.store.profile(users[1]).await.unwrap().unwrap().display_name, "B");
     assert_eq!(world.store.participants(&[room, RoomId::fresh()]).await.unwrap(), [(room, users[0])]);
