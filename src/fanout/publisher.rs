@@ -1,7 +1,7 @@
 //! The stage between lanes and shards: a few threads tell the events of every topic in the order of its sequence.
 //!
-//! A topic's hash chooses its publisher, which tells all events of that topic. A publisher that waits for a full inbox delays
-//! only the topics that it tells.
+//! A topic's hash chooses its publisher, which tells all events of that topic. A publisher that waits for a full inbox
+//! delays only the topics that it tells.
 //!
 //! Little can wait here: a lane has one batch in this stage while it commits the next one, and taking a place
 //! (`places.rs`) never blocks. If a publisher's queue is full all the same, the sender waits.
