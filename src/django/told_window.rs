@@ -4,8 +4,8 @@
 //! Django announces every change of a counter as a change of the post, mostly several times, and with the counts from
 //! before the change. The rows say what is true now; this memory says what of it is news.
 //!
-//! An announcement may come before its transaction commits. Where a look cannot tell whether it saw the change, it
-//! tells what it saw and asks for another look: the results `again` and [`CommentDue`] say for what.
+//! An announcement may come before its transaction commits. If a look cannot know whether it saw the change, what it saw
+//! is told, and `again` or a [`CommentDue`] says what the next look is for.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -21,8 +21,8 @@ use crate::fanout::seen::{CommentSeen, Seen};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits::TOLD_MAX;
 
-/// The first of the looks granted by [`crate::django::doorbell_queue`] that are used for a change of which one cannot
-/// see whether it is committed: the look a second later.
+/// If a look cannot know whether a change is committed, the change gets only the last looks that
+/// [`crate::django::doorbell_queue`] grants. This is the first of them, a second later.
 const LATE_LOOK: usize = 5;
 /// The last of these looks, two seconds after [`LATE_LOOK`].
 const LAST_LOOK: usize = 6;

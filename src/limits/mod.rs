@@ -159,7 +159,7 @@ pub const FEED_LOADS_WAITING_MAX: usize = 64 * 1024;
 /// Publications that a shard keeps for feeds that are loading. Beyond it the feeds that began to load first are let go
 /// with 1013.
 pub const FEED_RECENT_MAX: usize = 64 * 1024;
-/// Bytes of these publications, over all shards.
+/// Bytes of these publications on a shard. Shards share their memory, so all shards together keep no more.
 pub const FEED_RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of remembered lists of authors: some 400 lists of 5,000 authors.
 pub const FEED_LISTS_BYTES_MAX: usize = 32 * 1024 * 1024;
