@@ -1,7 +1,8 @@
-//! What Django's channel layer keeps in Redis: names of groups, channels and queues, and the elements of a queue.
+//! What Django's channel layer keeps in Redis: the names of groups, channels and queues, and the elements of a queue.
 //!
 //! channels-redis 4 (`RedisChannelLayer`) gives every process a queue and every group a sorted set of channels. Names
-//! and elements come from other programs: whatever does not read as expected is refused, and nothing is believed but ids.
+//! and elements come from other programs: an element that does not read as expected is refused, and nothing but its ids
+//! is used.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,7 +36,7 @@ impl Group {
         }
     }
 
-    /// Which of the process's queues the group's messages come by: its number, below [`CHANNEL_QUEUES`].
+    /// The number of this process's queue by which the group's messages come, below [`CHANNEL_QUEUES`].
     pub fn queue(self) -> usize {
         let (Self::Feed(UserId(id)) | Self::Post(PostId(id))) = self;
         // All versions of UUIDs have random bits at the end.
@@ -44,7 +45,7 @@ impl Group {
 }
 
 impl fmt::Display for Group {
-    /// The group's name: ids are hyphenated there.
+    /// The group's name; its id is written with hyphens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Feed(user) => write!(f, "feed_{user}"),
@@ -53,8 +54,8 @@ impl fmt::Display for Group {
     }
 }
 
-/// The names of one life of this process in the channel layer: several queues, since a sender drops silently what a
-/// queue has no room for.
+/// The names of one life of this process in the channel layer. It has several queues, because a sender silently drops a
+/// message for which a queue has no room.
 #[derive(Debug, Clone)]
 pub struct Names {
     prefix: Box<str>,
@@ -82,17 +83,17 @@ impl Names {
         self.queues.iter().map(|queue| format!("{}specific.{}!", self.prefix, queue.simple()))
     }
 
-    /// The queues as the ledger of processes names them.
+    /// The ids of the queues, under which the ledger of processes lists them.
     pub fn queues(&self) -> &[Uuid] {
         &self.queues
     }
 
-    /// The ledger: queues of all pregon processes, by when each was last heard of.
+    /// The ledger: the queues of all pregon processes, each with the time of its last heartbeat.
     pub fn ledger_key(&self) -> String {
         format!("{}:pregon:queues", self.prefix)
     }
 
-    /// The groups that a queue is in, so that others can clear away what a crash left behind.
+    /// The set of groups that a queue is in, so that other processes can clear away what a crash left behind.
     pub fn groups_key(&self, queue: Uuid) -> String {
         format!("{}:pregon:groups:{}", self.prefix, queue.simple())
     }
@@ -103,7 +104,7 @@ pub fn channel(queue: Uuid, group: &str) -> String {
     format!("specific.{}!{group}", queue.simple())
 }
 
-/// Something rang: what for, and whereby we know.
+/// A bell that rang, and the group by which we heard it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
     /// The group that it came by.
@@ -112,7 +113,7 @@ pub struct Heard {
     pub bell: Bell,
 }
 
-/// What a message says has happened: ids alone, the rest is read from the rows.
+/// What a message says has happened. Only its ids are used; the rest is read from the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bell {
     /// A post is new.
@@ -154,16 +155,16 @@ pub enum Bell {
 /// Why an element was passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unheard {
-    /// No such form: encrypted, of another serializer, cut off, or no message at all.
+    /// The element cannot be read: it is encrypted, from another serializer, cut off, or no message at all.
     Garbage,
-    /// A message for a group, or of a type, that pregon does not listen to.
+    /// A message for a group that pregon does not listen to, or of a type that it does not know.
     Foreign,
 }
 
-/// Reads an element of a queue. One message may have come for several groups.
+/// Reads an element of a queue. One message may come for several groups: each gives one [`Heard`].
 ///
 /// # Errors
-/// It says nothing that pregon listens to.
+/// When the element says nothing that pregon listens to.
 pub fn decode(element: &[u8]) -> Result<Vec<Heard>, Unheard> {
     if element.len() > CHANNEL_ELEMENT_BYTES_MAX {
         return Err(Unheard::Garbage);
@@ -178,7 +179,7 @@ pub fn decode(element: &[u8]) -> Result<Vec<Heard>, Unheard> {
     if heard.is_empty() { Err(Unheard::Foreign) } else { Ok(heard) }
 }
 
-/// A message's parts that count. Everything else in it is passed over unread.
+/// The parts of a message that pregon uses. Everything else in it is skipped.
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(rename = "__asgi_channel__", borrow)]
@@ -197,7 +198,7 @@ struct Message<'a> {
     comment_id: Option<Cow<'a, str>>,
 }
 
-/// Full channel names: a list of a group's, or the one that was written to directly.
+/// Full channel names: a list for a group's message, one name for a message to a single channel.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Channels<'a> {

@@ -1,4 +1,4 @@
-//! Answers bells: looks at the rows, and tells what of them is news.
+//! Answers bells: reads the rows that a bell is about, and tells what in them is news.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,15 +18,16 @@ use crate::limits::BELL_READS_MAX;
 use crate::store::StoreError;
 use crate::store::django::Beside;
 
-/// Looks at one post that newer news may overtake before it is left to the next bell.
+/// How often a post is looked at anew because newer news of it was told during the look. After that, the next bell of
+/// the post looks again.
 const ATTEMPTS_MAX: usize = 4;
-/// A worker without anything to do looks up this often.
+/// How long a worker sleeps at most when nothing rings.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Has a topic listeners?
 pub type IsLive = Box<dyn Fn(Topic) -> bool + Send + Sync>;
 
-/// The bells of this process, and all that is needed to answer them.
+/// The bells of this process, and everything that is needed to answer them.
 pub struct Ringer {
     bells: Mutex<Bells>,
     told: Mutex<Told>,
@@ -61,7 +62,7 @@ impl Meters {
 }
 
 impl Ringer {
-    /// Nothing has rung yet.
+    /// A ringer that has heard no bell yet.
     pub fn new(rows: Arc<dyn Beside>, fanout: Arc<Fanout>, is_live: IsLive) -> Arc<Self> {
         Arc::new(Self {
             bells: Mutex::default(),
@@ -74,7 +75,7 @@ impl Ringer {
         })
     }
 
-    /// Takes an element of a queue of the channel layer. Never blocks.
+    /// Takes an element from a queue of the channel layer. Never blocks.
     pub fn hear(&self, element: &[u8]) {
         let heard = match decode(element) {
             Ok(heard) => heard,
@@ -121,7 +122,7 @@ impl Ringer {
             }
             return;
         };
-        // There may be more than one.
+        // Wakes another worker: more posts may be ready.
         self.rung.notify_one();
         let again = if self.is_heard(post, &due) {
             match self.answer(post, &due).await {
@@ -144,10 +145,10 @@ impl Ringer {
         due.owners.iter().any(hears) || (self.is_live)(Topic::Post(post))
     }
 
-    /// What is to be looked at again.
+    /// Looks at the rows and tells the news. Returns what is to be looked at again.
     async fn answer(&self, post: PostId, due: &Due) -> Result<Due, StoreError> {
         let mut again = Due { looks: due.looks, ..Due::default() };
-        // Comments first: the change of the post's counter is told with them.
+        // Comments come first: their frames bring the post's new counters with them.
         if !due.comments.is_empty() {
             self.answer_comments(post, due, &mut again).await?;
         }
@@ -171,7 +172,7 @@ impl Ringer {
                 }
             };
             let Judged { seen, again } = judged;
-            // Who asks to listen from here on, is judged by what the post is now.
+            // From here on, a listener who asks to join is judged by the post as it is now.
             if seen.iter().any(|seen| matches!(seen, Seen::Edited { .. } | Seen::Deleted { .. })) {
                 self.rows.forget_head(post);
             }
@@ -184,7 +185,7 @@ impl Ringer {
     }
 
     async fn answer_comments(&self, post: PostId, due: &Due, again: &mut Due) -> Result<(), StoreError> {
-        // A post that is gone takes its comments with it.
+        // A post that is gone takes its comments with it: there is nothing to tell of them.
         let Some(head) = self.rows.look_at_head(post).await? else { return Ok(()) };
         let mut seen = Vec::new();
         for &(id, comment) in &due.comments {

@@ -1,5 +1,8 @@
-//! What has rung and is not answered yet, by post: bells of one post are answered one look at a time, and those that
-//! come meanwhile become one.
+//! The bells that have rung and are not answered yet, by post.
+//!
+//! A post that rings is put into `due` and `ready`. A worker takes it (`busy`) and reads its rows; meanwhile no other
+//! worker reads the same post, and further bells of it become one entry in `due`. What the rows do not show yet goes to
+//! `later`, and is taken again after a pause. At most [`BELLS_MAX`] posts wait.
 //!
 //! Time comes in as an argument.
 
@@ -12,8 +15,8 @@ use crate::django::channels::{Bell, Group, Heard};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits::{BELL_COMMENTS_MAX, BELLS_MAX};
 
-/// Pauses before looks for a change that was announced before its transaction committed. After the last one it is given
-/// up: the transaction was rolled back, or the message was none of the backend's.
+/// Pauses before further looks, for a change that was announced before its transaction committed. After the last look
+/// (3.875 s in all) the change is given up: the transaction was rolled back, or the backend did not send the message.
 const PAUSES: [Duration; 7] = [
     Duration::from_millis(25),
     Duration::from_millis(50),
@@ -24,25 +27,25 @@ const PAUSES: [Duration; 7] = [
     Duration::from_millis(2000),
 ];
 
-/// Authors that the groups of one deletion may name.
+/// How many authors the groups of one post's bells may name.
 const OWNERS_MAX: usize = 8;
 
-/// What is to be looked at, and told where it is so.
+/// What is to be looked at of one post, and told if the rows show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Due {
-    /// It is new.
+    /// The post is new.
     pub is_posted: bool,
-    /// Something about it changed.
+    /// Something about the post changed.
     pub is_updated: bool,
-    /// It is gone.
+    /// The post is gone.
     pub is_deleted: bool,
-    /// The last who reacted.
+    /// The last user who reacted.
     pub reacted: Option<UserId>,
-    /// Comments that something happened to, in the order in which it first did.
+    /// Comments to which something happened, in the order of their first bells.
     pub comments: Vec<(CommentId, CommentDue)>,
-    /// Whose feeds' groups told it: the author's among them.
+    /// The users by whose feed groups the bells came; the author is one of them.
     pub owners: SmallVec<[UserId; 2]>,
-    /// Looks that found nothing yet.
+    /// How many looks have found nothing yet.
     pub looks: usize,
 }
 
@@ -79,29 +82,29 @@ impl Due {
     }
 }
 
-/// What became of a bell.
+/// What became of a bell that rang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rung {
     /// It will be answered.
     Noted,
-    /// It is none of the group's: a follower's copy of somebody else's post, or a message that contradicts itself.
+    /// It need not be answered: it is a follower's copy of somebody else's post, or a message that contradicts itself.
     Copy,
-    /// Too many wait.
+    /// Too many posts or comments wait.
     Full,
 }
 
-/// All bells of a process.
+/// All bells of a process that wait for an answer.
 #[derive(Debug, Default)]
 pub struct Bells {
     due: HashMap<PostId, Due>,
-    /// Posts in `due` that nobody looks at.
+    /// Posts in `due` that no worker looks at.
     ready: VecDeque<PostId>,
     busy: HashSet<PostId>,
     later: BTreeMap<(Instant, PostId), Due>,
 }
 
 impl Bells {
-    /// Something rang.
+    /// Takes a bell that rang.
     pub fn ring(&mut self, heard: Heard) -> Rung {
         let Some((post, owner)) = post_of(heard) else { return Rung::Copy };
         if !self.due.contains_key(&post) {
@@ -140,7 +143,7 @@ impl Bells {
         })
     }
 
-    /// The next post to look at; nobody else gets it until [`Self::answered`].
+    /// Takes the next post to look at. No other worker gets the post before [`Self::answered`].
     pub fn take(&mut self, now: Instant) -> Option<(PostId, Due)> {
         while let Some((&(at, post), _)) = self.later.first_key_value()
             && at <= now
@@ -158,7 +161,8 @@ impl Bells {
         Some((post, due))
     }
 
-    /// The look is over. What is not so yet is looked at again after a while: false when that has been enough.
+    /// Ends a look. What the rows did not show yet (`again`) is looked at again after a pause; false if there were
+    /// enough looks, and it is given up.
     pub fn answered(&mut self, post: PostId, again: Option<Due>, now: Instant) -> bool {
         self.busy.remove(&post);
         if self.due.contains_key(&post) {
@@ -171,17 +175,17 @@ impl Bells {
         true
     }
 
-    /// When [`Self::take`] next has something that waits for its time.
+    /// When the first of the posts in `later` can be taken.
     pub fn next_due(&self) -> Option<Instant> {
         self.later.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Posts that wait.
+    /// How many posts wait.
     pub fn len(&self) -> usize {
         self.due.len() + self.later.len()
     }
 
-    /// None waits.
+    /// True if no post waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -192,10 +196,11 @@ fn note(flag: &mut bool) -> Rung {
     Rung::Noted
 }
 
-/// Which post it is about, and whose feed's group told it.
+/// The post that the bell is about, and the user by whose feed group it came.
 fn post_of(heard: Heard) -> Option<(PostId, Option<UserId>)> {
     match (heard.group, heard.bell) {
-        // Followers get copies by their own groups, in which we are for the sake of their own posts.
+        // A follower's group gets a copy of every post that the follower hears. We are in that group for the follower's
+        // own posts.
         (Group::Feed(owner), Bell::Posted { post, author } | Bell::Updated { post, author }) => {
             author.is_none_or(|author| author == owner).then_some((post, Some(owner)))
         }
@@ -212,7 +217,7 @@ fn post_of(heard: Heard) -> Option<(PostId, Option<UserId>)> {
     }
 }
 
-/// What was to be looked at again, and what came since.
+/// Adds what is to be looked at again to what rang since.
 fn merge(due: &mut Due, again: Due) {
     due.looks = due.looks.max(again.looks);
     due.is_posted |= again.is_posted;

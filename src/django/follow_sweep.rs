@@ -1,7 +1,8 @@
-//! Finds out that others have changed whom users with open feeds hear, and hands their shards the new lists.
+//! Finds out when other programs have changed whom the users of open feeds hear, and hands the new lists to their
+//! shards.
 //!
-//! A sum over a user's rows is compared with the one before; lists are read where it differs. A user whose sum is not
-//! known has the list read, too: the one that the feed began with may be some seconds old.
+//! For each user, a sum over the user's rows is compared with the last one; the list is read if they differ. It is also
+//! read if no sum of the user is known: the list that the feed began with may be some seconds old.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,10 +30,10 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// Looks for as long as the runtime lives.
+    /// Sweeps for as long as the runtime lives.
     pub(crate) async fn run(self) {
         let mut marks: HashMap<UserId, HearingMark> = HashMap::new();
-        // One list is in memory until its shard has worked it off.
+        // One permit: a list counts as in memory until its shard has worked it off.
         let turn = Arc::new(Semaphore::new(1));
         let seconds = metrics::histogram!("pregon_django_follows_seconds");
         loop {
@@ -49,7 +50,8 @@ impl Sweep {
                     tracing::warn!(%error, "whom users follow could not be looked at");
                 }
             }
-            // Where sums over many rows take long, the database has as long for others.
+            // The pause is at least as long as the sweep: where sums over many rows take long, the database has as much
+            // time for others.
             let took = began.elapsed();
             seconds.record(took);
             sleep(FOLLOWS_SWEEP.saturating_sub(took).max(took)).await;
@@ -68,7 +70,7 @@ impl Sweep {
             if marks.get(&user) == Some(&mark) {
                 continue;
             }
-            // Feeds that open from here on get a list that was read after the change.
+            // From here on, a feed that opens gets a list that is read after the change.
             self.lists.forget(user);
             for shard in self.routes.shards_of(&Topic::Feed(user)).iter() {
                 let Ok(permit) = Arc::clone(turn).acquire_owned().await else { return Ok(()) };
@@ -76,7 +78,7 @@ impl Sweep {
                 let refollow = ToShard::Refollow { user, follows: Follows { authors, permit } };
                 self.inboxes[shard.index()].send_async(refollow).await;
             }
-            // The sum was taken before the list was read: what changed meanwhile is found the next time.
+            // The sum was taken before the list was read, so the next sweep finds what changed in between.
             marks.insert(user, mark);
         }
         Ok(())

@@ -1,6 +1,7 @@
-//! Which groups of the channel layer this process is in, which it should be in, and what to do about the difference.
+//! Decides which groups of the channel layer this process joins and leaves, from those it is in and those it should be
+//! in.
 //!
-//! Time comes in as an argument; joining and leaving is somebody else's work.
+//! Time comes in as an argument. The caller does the joining and leaving.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::django::channels::Group;
 /// What to do about a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Join it, or say again that we are in it.
+    /// Join the group, or renew the membership.
     Join(Group),
     /// Leave it.
     Leave(Group),
@@ -19,9 +20,9 @@ pub enum Order {
 #[derive(Debug, Clone, Copy)]
 struct State {
     is_wanted: bool,
-    /// We may be in it.
+    /// We may be in the group.
     is_joined: bool,
-    /// Its place among the timers.
+    /// The state's place in `timers`.
     due: Instant,
 }
 
@@ -30,19 +31,19 @@ struct State {
 pub struct Groups {
     states: HashMap<Group, State>,
     timers: BTreeSet<(Instant, Group)>,
-    /// From the last listener's end to the leave: somebody who reloads a page is back in a moment.
+    /// The time between the last listener's end and the leave: a user who reloads a page is back in a moment.
     linger: Duration,
-    /// A membership is said again this often.
+    /// A membership is renewed this often.
     refresh: Duration,
 }
 
 impl Groups {
-    /// In no group.
+    /// A process that is in no group.
     pub fn new(linger: Duration, refresh: Duration) -> Self {
         Self { states: HashMap::new(), timers: BTreeSet::new(), linger, refresh }
     }
 
-    /// There are listeners for the group, or there are none.
+    /// Notes whether the group has listeners.
     pub fn want(&mut self, group: Group, is_wanted: bool, now: Instant) {
         match self.states.get(&group).copied() {
             Some(state) if state.is_wanted == is_wanted => {}
@@ -50,7 +51,7 @@ impl Groups {
             state => {
                 let is_joined = state.is_some_and(|state| state.is_joined);
                 let due = match (is_wanted, is_joined) {
-                    // It is said again a little early: whoever counts how long, need not know of this.
+                    // If we are in the group already, this renews the membership a little early, which does no harm.
                     (true, _) => now,
                     (false, true) => now + self.linger,
                     (false, false) => now,
@@ -60,7 +61,7 @@ impl Groups {
         }
     }
 
-    /// What is due by `now`, at most `max` groups. It counts as done.
+    /// Takes what is due by `now`, at most `max` groups, and counts it as done.
     pub fn take_due(&mut self, now: Instant, max: usize) -> Vec<Order> {
         let mut orders = Vec::new();
         while orders.len() < max
@@ -90,7 +91,7 @@ impl Groups {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// Redis may have forgotten everything: all that is wanted is joined anew.
+    /// Makes every wanted group due now, because Redis may have forgotten everything.
     pub fn join_anew(&mut self, now: Instant) {
         let wanted: Vec<Group> =
             self.states.iter().filter(|(_, state)| state.is_wanted).map(|(group, _)| *group).collect();
@@ -109,7 +110,7 @@ impl Groups {
         self.states.values().filter(|state| state.is_wanted).count()
     }
 
-    /// Groups that are wanted now, to be compared with what there is.
+    /// Every group that is wanted now, so that the caller can compare it with the topics that have listeners.
     pub fn all_wanted(&self) -> Vec<Group> {
         self.states.iter().filter(|(_, state)| state.is_wanted).map(|(group, _)| *group).collect()
     }

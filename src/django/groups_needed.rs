@@ -1,4 +1,5 @@
-//! Which groups have listeners: shards say what changed, the listener of the channel layer comes and asks how it is now.
+//! Which groups need joining: shards note topics that changed, and the listener of the channel layer asks whether these
+//! have listeners now.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,13 +27,13 @@ pub fn topic_of(group: Group) -> Topic {
     }
 }
 
-/// Topics that have changed since somebody asked.
+/// The topics that changed since the listener last asked.
 #[derive(Debug)]
 pub struct Changes {
     topics: ArrayQueue<Topic>,
-    /// More changed than is known.
+    /// More topics changed than the queue holds.
     has_overflown: AtomicBool,
-    /// The listener knows already that there is something.
+    /// The listener was woken, and has not taken the changes yet.
     is_told: AtomicBool,
     told: Notify,
 }
@@ -49,7 +50,7 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// A topic has its first listener or lost its last. Never blocks.
+    /// Notes that a topic got its first listener or lost its last. Never blocks.
     pub fn note(&self, topic: Topic) {
         if group_of(topic).is_none() {
             return;
@@ -67,14 +68,15 @@ impl Changes {
         self.told.notified().await;
     }
 
-    /// What changed; `None`: all topics are to be looked through. How they are, is to be asked after this.
+    /// Takes the topics that changed. `None` means that all topics are to be looked through. The caller asks for the
+    /// state of each topic after this call, not before.
     pub fn take(&self) -> Option<Vec<Topic>> {
         self.is_told.store(false, Ordering::SeqCst);
         let changed: Vec<Topic> = std::iter::from_fn(|| self.topics.pop()).take(CHANNEL_CHANGES_MAX).collect();
         (!self.has_overflown.swap(false, Ordering::SeqCst)).then_some(changed)
     }
 
-    /// All topics are to be looked through: after a time in which nobody asked.
+    /// Makes the next [`Self::take`] ask for all topics, after a time in which the listener did not ask.
     pub fn forget(&self) {
         self.has_overflown.store(true, Ordering::SeqCst);
     }

@@ -1,5 +1,5 @@
-//! The channel layer in Redis: the queues of this process are emptied, its groups joined and left. Whatever goes wrong,
-//! everything is begun anew, on new connections.
+//! Listens to the channel layer in Redis: empties the queues of this process, joins groups and leaves them. After any
+//! error it begins anew, on new connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,16 +23,16 @@ use crate::django::tail::Live;
 use crate::ids::Topic;
 use crate::limits;
 
-/// Django forgets memberships and sets of this age.
+/// Django drops memberships and sets that are older than this.
 const GROUP_EXPIRY_SECONDS: i64 = 86_400;
 /// Seconds that one blocking read waits.
 const BLOCK_SECONDS: u32 = 5;
-/// What leaving all groups may take when the server stops.
+/// How long leaving all groups may take when the server stops.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Queues left behind by others that one look clears away.
+/// How many queues of dead processes one heartbeat clears away.
 const CLEAR_MAX: i64 = 8;
 
-/// Is the channel layer there? Shared with `/readyz`.
+/// Whether the channel layer can be reached. Shared with `/readyz`.
 #[derive(Debug, Default)]
 pub struct Link {
     is_up: AtomicBool,
@@ -50,16 +50,16 @@ impl Link {
     }
 }
 
-/// Takes an element of a queue. Never blocks.
+/// Takes an element from a queue. Never blocks.
 pub type Hear = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
-/// What the listener asks of the rest of the server.
+/// What the listener needs from the rest of the server.
 pub struct Ears {
-    /// What has changed among topics.
+    /// The topics whose listeners changed.
     pub changes: Arc<Changes>,
     /// Has a topic listeners?
     pub is_live: Box<dyn Fn(Topic) -> bool + Send + Sync>,
-    /// All topics with listeners that have a group.
+    /// All topics that have listeners and a group.
     pub live: Live,
     /// Where elements go.
     pub hear: Hear,
@@ -81,7 +81,7 @@ impl Listener {
         Self { address, names: Names::fresh(prefix), groups, ears, link }
     }
 
-    /// Listens until `stop` is true; then leaves its groups.
+    /// Listens until `stop` is true, then leaves its groups.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut pause = limits::CHANNEL_PAUSE_MIN;
         self.link.set(false);
@@ -103,7 +103,8 @@ impl Listener {
         }
     }
 
-    /// From new connections to their end. `Ok`: the server stops, and the groups are left.
+    /// One life, from new connections to their end. `Ok` means that the server stops and that the groups were left if
+    /// possible.
     async fn live(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Error> {
         let Connection { client, .. } = &self.address.connect().await?;
         let blocked = self.address.connect_to_block().await?;
@@ -158,7 +159,7 @@ impl Listener {
         }
     }
 
-    /// Looks which groups have listeners, of those whose topics changed.
+    /// Asks which of the changed topics have listeners now, and notes it for their groups.
     async fn look_through(&mut self) {
         let now = Instant::now();
         match self.ears.changes.take() {
@@ -181,7 +182,7 @@ impl Listener {
         metrics::gauge!("pregon_django_groups").set(u32::try_from(self.groups.wanted()).unwrap_or(u32::MAX));
     }
 
-    /// Joins and leaves what is due.
+    /// Joins and leaves the groups that are due.
     async fn obey(&mut self, client: &Client) -> Result<(), Error> {
         loop {
             let orders = self.groups.take_due(Instant::now(), limits::CHANNEL_ORDERS_MAX);
@@ -196,8 +197,8 @@ impl Listener {
                         let (name, queue) = (group.to_string(), self.names.queues()[group.queue()]);
                         let (set, ledger) = (self.names.group_key(&name), self.names.groups_key(queue));
                         let member = (score, channel(queue, &name));
-                        // The ledger first: a process that is killed in between leaves no group that others do not
-                        // know of, and would never clear away.
+                        // The ledger first: if this process is killed in between, other processes know of the group and
+                        // can clear it away.
                         let _: Value = pipeline.sadd(&ledger, name).await?;
                         let _: Value = pipeline.expire(&ledger, GROUP_EXPIRY_SECONDS, None).await?;
                         let _: Value = pipeline.zadd(&set, None, None, false, false, member).await?;
@@ -222,7 +223,7 @@ impl Listener {
         Ok(())
     }
 
-    /// The server stops: nothing of it stays in Redis.
+    /// Removes everything of this process from Redis, because the server stops.
     async fn leave_all(&mut self, client: &Client) -> Result<(), Error> {
         for groups in self.groups.joined().chunks(limits::CHANNEL_ORDERS_MAX) {
             let pipeline = client.pipeline();
@@ -241,8 +242,8 @@ impl Listener {
         Ok(())
     }
 
-    /// Tells others that this process lives, and clears away what those left behind that do not. True when Redis did not
-    /// know this process any more.
+    /// Tells other processes that this one lives, and clears away what dead processes left behind. True if Redis did
+    /// not know this process any more.
     async fn beat(&self, client: &Client) -> Result<bool, Error> {
         let time: Vec<String> =
             client.custom(CustomCommand::new_static("TIME", None, false), Vec::<Value>::new()).await?;
@@ -263,7 +264,7 @@ impl Listener {
         Ok(added > 0)
     }
 
-    /// Takes a queue that nobody reads any more out of its groups: every message to them would cost its sender.
+    /// Takes the queue of a dead process out of its groups: otherwise every sender would go on writing to it.
     async fn clear(&self, client: &Client, queue: Uuid) -> Result<(), Error> {
         let groups_key = self.names.groups_key(queue);
         let mut cleared = 0;
@@ -294,7 +295,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-/// A task that ends when nobody waits for it.
+/// A task that is aborted when its handle is dropped.
 struct Reader(JoinHandle<Error>);
 
 impl Drop for Reader {
@@ -303,16 +304,17 @@ impl Drop for Reader {
     }
 }
 
-/// Empties the queues, on a connection of its own: what waits for a message blocks everything behind it.
+/// Empties the queues. It has a connection of its own, because a blocking read holds up every command behind it.
 async fn read(client: Client, keys: Vec<String>, hear: Hear) -> Error {
     loop {
         let asked = client.bzpopmin::<Value, _>(keys.clone(), f64::from(BLOCK_SECONDS));
         let wait = Duration::from_secs(u64::from(BLOCK_SECONDS)) + limits::CHANNEL_ANSWER_TIMEOUT;
         match timeout(wait, asked).await {
             Ok(Ok(Value::Null)) => continue,
-            // The client's word for the same: nothing came while Redis waited. Its own timeouts are off here.
+            // The client reports an empty wait this way too: nothing came while Redis waited. The client's own timeouts
+            // are off here.
             Ok(Err(error)) if *error.kind() == ErrorKind::Timeout => continue,
-            // Key, element, score.
+            // An array of key, element and score.
             Ok(Ok(popped)) => {
                 if let Some(element) = popped.into_array().get(1).and_then(Value::as_bytes) {
                     hear(element);
@@ -327,7 +329,7 @@ async fn read(client: Client, keys: Vec<String>, hear: Hear) -> Error {
     }
 }
 
-/// Takes all that came meanwhile, many at a time.
+/// Takes everything that came meanwhile, many elements at a time.
 async fn drain(client: &Client, keys: &[String], hear: &(dyn Fn(&[u8]) + Send + Sync)) -> Result<(), Error> {
     loop {
         let pipeline = client.pipeline();
@@ -345,7 +347,7 @@ async fn drain(client: &Client, keys: &[String], hear: &(dyn Fn(&[u8]) + Send + 
     }
 }
 
-/// Elements and scores, in turns or as pairs; how many there were.
+/// Hears the elements of a reply, in which elements and scores alternate or come as pairs; returns how many there were.
 fn elements(popped: Value, hear: &(dyn Fn(&[u8]) + Send + Sync)) -> usize {
     let mut heard = 0;
     let mut tell = |element: Option<&[u8]>| {

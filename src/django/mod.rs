@@ -1,7 +1,8 @@
-//! Beside a Django that writes the same database: hearing what it announces, and finding what it does not.
+//! Runs pregon beside a Django that writes the same database: hears what Django announces, and finds what it does not
+//! announce.
 //!
-//! `channels`, `groups`, `doorbell_queue`, `told_window` and `row_cache` are values and rules without I/O; `listener` speaks to Redis, `doorbell` reads
-//! rows and tells, `tail` finds rows that were added.
+//! `channels`, `groups`, `doorbell_queue`, `told_window` and `row_cache` are values and rules without I/O. `listener`
+//! speaks to Redis, `doorbell` reads rows and tells the news, `tail` finds rows that were added.
 
 pub mod channels;
 pub mod doorbell;
@@ -17,7 +18,7 @@ pub mod told_window;
 /// Is there a Django beside pregon?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// If Django's own table of migrations is in the database.
+    /// Yes if Django's own table of migrations is in the database.
     Auto,
     /// Yes.
     On,

@@ -1,4 +1,8 @@
-//! Which of the rows found in the tables are news: those that were not there when their topic came to life, each once.
+//! Decides which rows found in the tables are news: those that were added after their topic got listeners, each of them
+//! once.
+//!
+//! Looks overlap, so most rows are found several times: the ids of rows that were told or are old are remembered for
+//! longer than a look reaches back. `young` and `old` are two generations of them, at most [`TAIL_ROWS_MAX`] together.
 //!
 //! Time comes in as an argument.
 
@@ -15,33 +19,33 @@ use crate::limits::{TAIL_FAR_EVERY, TAIL_OVERLAP, TAIL_ROWS_MAX};
 /// What a process knows of the rows of its live topics.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Topics with listeners, each with the time from which on its rows are news.
+    /// Topics with listeners, each with the time since which its rows are news.
     live: HashMap<Topic, Timestamp>,
-    /// Those of them that were not looked at yet.
+    /// The live topics whose rows were not looked at yet.
     fresh: HashSet<Topic>,
     young: HashSet<Uuid>,
     old: HashSet<Uuid>,
     /// When `young` was begun.
     began: Timestamp,
-    /// When it was looked last as far back as the overlap reaches.
+    /// When the last look was made that went back as far as the overlap.
     looked_far: Timestamp,
 }
 
 impl Known {
-    /// Rows that are there `now` are no news.
+    /// Rows that exist `now` are no news.
     pub fn new(now: Timestamp) -> Self {
         Self { looked_far: now, ..Self::default() }
     }
 
-    /// How far back the next look goes that goes far, and the first look at a topic: what the one knows as old, the
-    /// other must not take for news.
+    /// How far back the next far look goes. The first look at a topic goes back equally far: it must know every old row
+    /// that the far look will find, or the far look takes that row for news.
     pub fn reach(&self) -> Timestamp {
         back(self.looked_far, TAIL_OVERLAP)
     }
 
-    /// These topics have listeners now; at `before` it was last asked which have. Those that were not looked at since
-    /// they have: their rows are to be looked at as far back as [`Self::reach`], since what was there already is to be
-    /// known as old.
+    /// Notes the topics that have listeners now; `before` is when the caller last asked for them. Returns the topics
+    /// whose rows were not looked at since they have listeners. The caller looks at the rows of these as far back as
+    /// [`Self::reach`], so that the rows that existed already are known as old.
     pub fn listen(&mut self, live: &[Topic], before: Timestamp) -> Vec<Topic> {
         let mut now_live = HashMap::with_capacity(live.len());
         for &topic in live {
@@ -56,17 +60,18 @@ impl Known {
         self.fresh.iter().copied().collect()
     }
 
-    /// Topics that have listeners.
+    /// The topics that have listeners.
     pub fn topics(&self) -> Vec<Topic> {
         self.live.keys().copied().collect()
     }
 
-    /// From when on a topic's rows are news.
+    /// The time since which a topic's rows are news.
     pub fn since(&self, topic: Topic) -> Option<Timestamp> {
         self.live.get(&topic).copied()
     }
 
-    /// All topics that [`Self::listen`] named were looked at for the first time: rows from before they had listeners are no news. What is news.
+    /// Takes the rows of the first look at all topics that [`Self::listen`] returned. Rows from before their topic had
+    /// listeners are noted as old. Returns the others, which are news.
     pub fn first_news(&mut self, found: Vec<(Addition, Timestamp)>) -> Vec<Addition> {
         self.fresh.clear();
         let mut news = Vec::new();
@@ -81,7 +86,8 @@ impl Known {
         news
     }
 
-    /// Whatever their time: rows that were not there before, since a long transaction may commit what it made long ago.
+    /// The rows of a later look that are news: those not known yet, whatever their time, because a long transaction may
+    /// commit rows that it made long ago.
     pub fn news(&self, found: Vec<(Addition, Timestamp)>) -> Vec<Addition> {
         found
             .into_iter()
@@ -90,16 +96,18 @@ impl Known {
             .collect()
     }
 
-    /// The row was told, or need not be.
+    /// Notes a row that was told, or need not be told.
     pub fn note(&mut self, row: Addition) {
         if self.young.len() >= TAIL_ROWS_MAX / 2 {
-            // More rows than that in a minute: rather one shown twice than memory without an end.
+            // So many rows came within about a minute that the older half is dropped: a row may be told twice, but
+            // memory stays bounded.
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(row.id());
     }
 
-    /// Everything up to `now` was looked at from [`Self::reach`] on: what is older than the overlap will not be found again.
+    /// Notes that a far look covered everything from [`Self::reach`] to `now`. Rows that are older than the overlap
+    /// will not be found again.
     pub fn looked_far(&mut self, now: Timestamp) {
         self.looked_far = now;
         if self.began < back(now, TAIL_OVERLAP + TAIL_FAR_EVERY) {
@@ -113,7 +121,7 @@ impl Known {
     }
 }
 
-/// A time as long before another.
+/// The time `by` before `from`.
 pub fn back(from: Timestamp, by: Duration) -> Timestamp {
     from.plus_seconds(-i64::try_from(by.as_secs()).unwrap_or(i64::MAX))
 }
@@ -147,7 +155,7 @@ mod tests {
         known.listen(&[], at(103));
         assert_eq!(known.news(vec![(row(ana), at(103))]), [], "nobody listens");
         assert_eq!(known.listen(&[topic], at(104)), [topic]);
-        assert_eq!(known.first_news(found), [], "they have been told");
+        assert_eq!(known.first_news(found), [], "all of them were told");
     }
 
     #[test]
@@ -156,7 +164,7 @@ mod tests {
         let topic = Topic::Notifications(ana);
         let table: Vec<_> = (900..1300).step_by(10).map(|second| (row(ana), at(second))).collect();
         let seen_from = |since: Timestamp| table.iter().copied().filter(|(_, at)| *at >= since).collect::<Vec<_>>();
-        // Far looks fail meanwhile.
+        // All far looks since the start have failed.
         known.listen(&[topic], at(1299));
         let found = seen_from(known.reach());
         assert_eq!(known.first_news(found), []);
@@ -177,11 +185,11 @@ mod tests {
         let fresh: HashSet<_> = known.listen(&[anas, betos], at(105)).into_iter().collect();
         assert_eq!(fresh, HashSet::from([anas, betos]));
         let (early, earlier) = (row(ana), row(beto));
-        assert_eq!(known.first_news(vec![(early, at(102)), (earlier, at(102))]), [early], "only ana listened then");
+        assert_eq!(known.first_news(vec![(early, at(102)), (earlier, at(102))]), [early], "only ana listened at 102");
         assert!(known.listen(&[anas, betos], at(110)).is_empty());
         known.listen(&[], at(111));
         assert_eq!(known.listen(&[anas], at(112)), [anas]);
-        assert!(known.listen(&[], at(113)).is_empty(), "who has gone is not looked at");
+        assert!(known.listen(&[], at(113)).is_empty(), "a topic without listeners is not looked at");
     }
 
     #[test]

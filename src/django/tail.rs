@@ -1,9 +1,10 @@
-//! Finds rows that Django adds to `messages` and `notifications` without telling anybody, and gives them their places in
-//! their topics' order.
+//! Finds rows that Django adds to `messages` and `notifications` without announcing them, and gives them their places
+//! in the order of their topics.
 //!
-//! Both tables are indexed by topic and time, not by time alone, so live topics are looked at, and no others. A row's
-//! time is that of its making, not of its commit: each look reaches back. A look a moment back every [`TAIL_EVERY`]
-//! finds what is committed at once; one a minute back every [`TAIL_FAR_EVERY`] what long transactions leave behind.
+//! Both tables are indexed by topic and time, not by time alone, so only topics with listeners are looked at. The time
+//! of a row is when it was made, not when it was committed, so each look reaches back. A near look every [`TAIL_EVERY`]
+//! reaches back [`TAIL_NEAR`] and finds rows that were committed at once; a far look every [`TAIL_FAR_EVERY`] reaches
+//! back [`TAIL_OVERLAP`] and finds what long transactions leave behind.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,25 +28,25 @@ use crate::limits::{
 use crate::store::django::{Adopted, Beside};
 use crate::store::{Store, StoreError};
 
-/// Topics with listeners, as shards answer.
+/// Asks the shards which topics have listeners.
 pub type Live = Box<dyn Fn() -> BoxFuture<'static, Vec<Topic>> + Send + Sync>;
 
-/// Tells events. May wait.
+/// Tells events that already have their places. May wait.
 pub type Publish = Box<dyn Fn(&[Arc<Committed>]) + Send + Sync>;
 
 /// What the tail asks of the rest of the server.
 pub struct Ways {
     /// The store with the lanes.
     pub store: Arc<dyn Store>,
-    /// What it offers beside Django.
+    /// What the store offers for a database that Django shares.
     pub rows: Arc<dyn Beside>,
     /// Rooms and notifications with listeners.
     pub live: Live,
-    /// For events that another node gave their places.
+    /// Tells events to which another node gave their places.
     pub publish: Publish,
 }
 
-/// Looks for as long as the runtime lives.
+/// The task that looks for added rows.
 pub struct Tail {
     ways: Ways,
     known: Known,
@@ -55,7 +56,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Rows that are there now are no news.
+    /// A tail for which all rows that exist now are no news.
     pub fn new(ways: Ways) -> Self {
         let now = Timestamp::now();
         Self { ways, known: Known::new(now), asked: now, is_failing: false }
@@ -96,7 +97,7 @@ impl Tail {
         }
     }
 
-    /// Forgets a slice of what was adopted long ago. True: there is more.
+    /// Forgets some of the rows that were adopted long ago. True if there are more.
     async fn forget_adopted(&self) -> bool {
         let before = Timestamp::now().plus_seconds(-ADOPTED_KEPT_HOURS * 3600);
         match self.ways.rows.forget_adopted(before).await {
@@ -114,7 +115,7 @@ impl Tail {
         let fresh = self.known.listen(&live, self.asked);
         self.asked = now;
         if !fresh.is_empty() {
-            // Where this fails, they are fresh once more.
+            // If this fails, the next look treats these topics as fresh again.
             let found = self.found(&fresh, self.known.reach()).await?;
             let news = self.known.first_news(found);
             self.adopt(news).await?;
@@ -129,7 +130,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Rows of topics, some topics at a time, each topic's in order.
+    /// Reads the rows of topics, some topics at a time; each topic's rows are in order.
     async fn found(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError> {
         let mut found = Vec::new();
         for topics in topics.chunks(TAIL_TOPICS_MAX) {
@@ -151,10 +152,11 @@ impl Tail {
         Ok(found)
     }
 
-    /// Gives rows their places, and tells them here; whoever else found them first has told them elsewhere.
+    /// Gives rows their places, which also tells them on this node. If another node gave a row its place first, that
+    /// node has told it, and this one tells its own listeners.
     async fn adopt(&mut self, news: Vec<Addition>) -> Result<(), StoreError> {
         for rows in news.chunks(TAIL_WRITES_MAX) {
-            // Each topic's rows go to its lane in their order.
+            // The rows of a topic go to its lane in their order.
             let asked = rows.iter().map(|row| self.ways.store.request(UserId::default(), Intent::Adopt(*row)));
             let outcomes = join_all(asked).await;
             let mut elsewhere = Vec::new();
@@ -165,7 +167,7 @@ impl Tail {
                         self.known.note(*row);
                     }
                     Outcome::Unchanged => elsewhere.push(*row),
-                    // Nothing was written: the next look finds it again.
+                    // Nothing was written: a later look finds the row again.
                     Outcome::Refused(refusal) => tracing::debug!(?refusal, "a row of Django's has to wait"),
                     Outcome::Twin(_) | Outcome::Repeated(_) => self.known.note(*row),
                 }
@@ -177,14 +179,14 @@ impl Tail {
         Ok(())
     }
 
-    /// Rows that have their place already: another node's listeners have heard of them, those here have not.
+    /// Tells rows that got their places from another node: its listeners have heard of them, and ours have not.
     async fn tell_adopted(&mut self, rows: &[Addition]) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id()).collect();
         let places = self.ways.rows.adopted(&ids).await?;
         let mut events = Vec::new();
         for row in rows {
             let place = places.iter().find(|place| place.id == row.id());
-            // Before anybody listened here, it was told to whom it concerned.
+            // Rows that were placed before anybody listened here are not told.
             let place = place.filter(|place| self.known.since(row.topic()).is_some_and(|since| place.at >= since));
             if let Some(place) = place
                 && let Some(event) = self.event(*row).await?
@@ -199,7 +201,7 @@ impl Tail {
         Ok(())
     }
 
-    /// The row as an event, unless it is gone.
+    /// The row as an event; `None` if the row is gone.
     async fn event(&self, row: Addition) -> Result<Option<Event>, StoreError> {
         Ok(match row {
             Addition::Message { room, message } => {
@@ -221,7 +223,7 @@ fn committed(row: Addition, place: Adopted, event: Event) -> Committed {
     Committed {
         topic: row.topic(),
         cursor: place.cursor,
-        // It is told here once, and logged by whoever gave it its place.
+        // The event is told here once; the node that gave the row its place has logged it.
         event_id: EventId(row.id()),
         at: place.at,
         origin: None,

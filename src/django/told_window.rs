@@ -1,7 +1,11 @@
-//! What was told of posts and comments that Django writes, and what a fresh look at their rows adds to it.
+//! Remembers what was told of posts and comments that Django writes, and decides what a fresh look at their rows adds
+//! to it.
 //!
-//! Django announces every change of a counter as a change of the post, most of them several times, and with counts from
-//! before the change. The rows say what is; this memory says what of it is news.
+//! Django announces every change of a counter as a change of the post, mostly several times, and with the counts from
+//! before the change. The rows say what is true now; this memory says what of it is news.
+//!
+//! An announcement may come before its transaction commits. If a look cannot know whether it saw the change, what it saw
+//! is told, and `again` or a [`CommentDue`] says what the next look is for.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,27 +21,27 @@ use crate::fanout::seen::{CommentSeen, Seen};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits::TOLD_MAX;
 
-/// The first look, of those that [`crate::django::doorbell_queue`] grants, that is left for a change that may not be committed
-/// yet: the one a second later.
+/// If a look cannot know whether a change is committed, the change gets only the last looks that
+/// [`crate::django::doorbell_queue`] grants. This is the first of them, a second later.
 const LATE_LOOK: usize = 5;
-/// The last of them, two seconds after that one.
+/// The last of these looks, two seconds after [`LATE_LOOK`].
 const LAST_LOOK: usize = 6;
 
-/// A post's rows, read just now.
+/// The rows of a post, read just now.
 #[derive(Debug)]
 pub struct PostLook {
     /// The post without a viewer, with its reactions and comments counted.
     pub post: Arc<Post>,
-    /// The reaction of the user who is said to have reacted.
+    /// The reaction of the user who is said to have reacted, if there is one.
     pub reaction: Option<PostReactionType>,
 }
 
-/// What a look has come to.
+/// The result of a look at a post's rows.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// To be told.
+    /// News, to be told.
     pub seen: Vec<Seen>,
-    /// To be looked at again.
+    /// What to look at again.
     pub again: Due,
 }
 
@@ -61,13 +65,13 @@ struct ToldComment {
 /// To whom the end of a post was told.
 #[derive(Debug, Clone)]
 enum Ended {
-    /// To those who heard its author.
+    /// To everybody who heard its author.
     All,
-    /// The author is not known: to those who hear one of these.
+    /// The author is not known: to everybody who heard one of these users.
     HearersOf(SmallVec<[UserId; 2]>),
 }
 
-/// The memory. Bounded: what has not come by for long is forgotten, and told once more than needed.
+/// The memory. It is bounded: the oldest entries are forgotten, and their news may be told once more than needed.
 #[derive(Debug, Default)]
 pub struct Told {
     posts: Recent<PostId, ToldPost>,
@@ -76,14 +80,14 @@ pub struct Told {
 }
 
 impl Told {
-    /// The post is there: what of it is news?
+    /// Judges a look that found the post.
     pub fn judge(&mut self, look: &PostLook, due: &Due) -> Judged {
         let post = &look.post;
         let before = self.posts.get(&post.id).copied();
         let mut judged = Judged::default();
         let again = &mut judged.again;
         (again.owners, again.looks) = (due.owners.clone(), due.looks);
-        // It will be gone when its transaction commits.
+        // The post is still there: it will be gone when the transaction that deletes it commits.
         again.is_deleted = due.is_deleted;
         let mut reaction = before.and_then(|before| before.reaction);
         let mut has_told_counts = false;
@@ -97,7 +101,7 @@ impl Told {
                 }
                 reaction = Some((user, kind));
             }
-            // Not committed yet; or taken back, which is announced as a change of the post.
+            // The reaction is not committed yet. Or it was taken back, which Django announces as a change of the post.
             (Some(user), None) => again.reacted = Some(user),
             (None, _) => {}
         }
@@ -113,9 +117,10 @@ impl Told {
                         judged.seen.push(Seen::Counted(post.id, post.head()));
                     }
                 }
-                // Who may have seen an unknown post, must lose it if it is private now.
+                // Users who may have seen a post that is not in this memory must lose it if it is private now.
                 before => {
-                    // Whether an unknown one is as it was before the change or after it, cannot be seen.
+                    // Of a post that is not in this memory, one cannot see whether the row is from before the change or
+                    // after it.
                     is_edit_seen = before.is_some();
                     let was_public = before.is_none_or(|before| before.is_public);
                     judged.seen.push(Seen::Edited { post: Arc::clone(post), was_public });
@@ -126,7 +131,7 @@ impl Told {
             again.is_updated = true;
             again.looks = LATE_LOOK.max(due.looks);
         }
-        // What is only looked at again in a second must not delay what is looked for at once.
+        // A look for something that will be there at once must not wait for the look a second later.
         if again.is_deleted || again.reacted.is_some() {
             again.looks = due.looks;
         }
@@ -134,7 +139,7 @@ impl Told {
         judged
     }
 
-    /// There is no such post: it is gone, or not committed yet.
+    /// Judges a look that found no such post: it is gone, or it is not committed yet.
     pub fn judge_absent(&mut self, post: PostId, due: &Due) -> Judged {
         let mut judged = Judged::default();
         if !due.is_deleted {
@@ -161,7 +166,8 @@ impl Told {
         judged
     }
 
-    /// A comment of the post, its likes counted, or none: what of it is news, and is it to be looked at again?
+    /// Judges a look at a comment of the post, with its likes counted, or `None` if there is no such comment. Returns
+    /// the news, and what to look at again.
     pub fn judge_comment(
         &mut self,
         post: PostId,
@@ -186,7 +192,7 @@ impl Told {
         let told = ToldComment { updated_at: comment.updated_at, likes_count: comment.likes_count };
         self.comments.put(id, told);
         let again = CommentDue { is_gone: due.is_gone, ..done };
-        // Of an unknown one, too, it cannot be seen whether the change is committed.
+        // Of a comment that is not in this memory, too, one cannot see whether the change is committed.
         let not_yet = CommentDue { is_reworded: due.is_reworded, is_liked: due.is_liked, ..again };
         let likes = CommentSeen::Liked(id, comment.likes_count);
         match before {
@@ -194,7 +200,7 @@ impl Told {
                 self.recount(post, 1);
                 (seen(CommentSeen::New(Arc::clone(comment))), again)
             }
-            // Its text may be old news; its likes come with it.
+            // The text may be the old one. The frame carries the likes too.
             None if due.is_reworded => (seen(CommentSeen::Edited(Arc::clone(comment))), not_yet),
             Some(before) if due.is_reworded && before.updated_at != told.updated_at => {
                 (seen(CommentSeen::Edited(Arc::clone(comment))), again)
@@ -205,12 +211,13 @@ impl Told {
         }
     }
 
-    /// What was to be told of the post was not: the next look begins anew.
+    /// Forgets a post because its news could not be told: the next look begins anew.
     pub fn forget(&mut self, post: PostId) {
         self.posts.remove(&post);
     }
 
-    /// A comment's frame brings the post's frame with it: the change of the counter, when announced, is no news.
+    /// Counts a comment that was told: its frame brings the post's frame with it, so the change of the post's counter
+    /// is no news when Django announces it.
     fn recount(&mut self, post: PostId, by: i64) {
         if let Some(mut told) = self.posts.get(&post).copied() {
             told.comments_count = told.comments_count.saturating_add_signed(by);

@@ -1,5 +1,6 @@
-//! One core's engine, from the ground up: sockets ([`net`]), who listens and what waits ([`topics`], [`presence`]), one client
-//! ([`session`]), and the loop where they meet ([`shard`]). The rest of the server sees [`shard::port`] alone.
+//! One core's engine, from the ground up: sockets ([`net`]), listeners and waiting frames ([`topics`]), presence
+//! ([`presence`]), one client ([`session`]), and the loop that joins them ([`shard`]). The rest of the server sees
+//! [`shard::port`] alone.
 
 pub mod net;
 pub mod presence;

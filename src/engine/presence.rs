@@ -1,4 +1,4 @@
-//! Who is present in a room: one reference count per room and user over all sockets, kept by the room's home shard.
+//! Who is present in a room: the room's home shard counts the sockets of each user over all shards.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
@@ -14,11 +14,11 @@ use crate::limits::PRESENCE_GRACE;
 struct Present {
     account: Arc<Account>,
     sockets: u32,
-    /// Set while nobody is left and the grace runs: the number of the entry in `leaving`.
+    /// Set while the user has no socket left and the grace runs: the number of the entry in `leaving`.
     leave: Option<NonZeroU32>,
 }
 
-// Every socket of a room has one.
+// A room keeps one of these for each user who is present, so its size counts.
 const _: () = assert!(size_of::<Present>() <= 16);
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Leave {
 #[derive(Debug)]
 struct Room {
     present: Vec<Present>,
-    /// The shards that are told. Never over while another one is known that is not.
+    /// The shards that are told. They are replaced only once they are over (see [`Presence::arrive`]).
     listeners: Arc<Listeners>,
 }
 
@@ -40,7 +40,7 @@ struct Room {
 #[derive(Debug)]
 pub struct Presence {
     rooms: HashMap<RoomId, Room>,
-    /// In the order of time; an entry is stale when the user came back.
+    /// In the order of time. An entry is stale if the user has come back since.
     leaving: VecDeque<Leave>,
     last_leave: u32,
     grace: Duration,
@@ -52,18 +52,18 @@ impl Default for Presence {
     }
 }
 
-/// What an arrival means.
+/// What a new socket means for the room.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The user was not there, not even in grace: the room hears `online`.
+    /// The user was not present, not even in grace: the room hears `online`.
     pub is_new: bool,
-    /// The others who are there, for the newcomer's socket.
+    /// The other users who are present, for the newcomer's socket.
     pub others: Vec<Arc<Account>>,
     /// The shards that are told.
     pub listeners: Arc<Listeners>,
 }
 
-/// A user whose grace is over.
+/// A user whose grace has ended.
 #[derive(Debug)]
 pub struct Gone {
     /// From which room.
@@ -75,11 +75,13 @@ pub struct Gone {
 }
 
 impl Presence {
-    /// One more socket of the user's in the room, where these listen.
+    /// Counts one more socket of a user in the room. `listeners` are the shards that listened there when the socket
+    /// came.
     pub fn arrive(&mut self, room: RoomId, account: &Arc<Account>, listeners: &Arc<Listeners>) -> Arrival {
         let empty = || Room { present: Vec::new(), listeners: listeners.clone() };
         let Room { present, listeners: known } = self.rooms.entry(room).or_insert_with(empty);
-        // All had left and somebody came. The news may come before what was said when the others were there.
+        // All shards had left, and then one came with new listeners. Messages may arrive out of order, so listeners
+        // that are over must never replace those that are not.
         if known.is_over() {
             known.clone_from(listeners);
         }
@@ -94,7 +96,7 @@ impl Presence {
             }
             None => {
                 if present.len() == present.capacity() {
-                    // A quarter more: rooms are many and small.
+                    // The list grows by a quarter only: there are many rooms, and most are small.
                     present.reserve_exact((present.len() / 4).max(2));
                 }
                 present.push(Present { account: account.clone(), sockets: 1, leave: None });
@@ -104,7 +106,7 @@ impl Presence {
         Arrival { is_new, others, listeners }
     }
 
-    /// One socket of the user's less in the room. The last one starts the grace.
+    /// Counts one socket of the user's less in the room. The last one starts the grace.
     pub fn leave(&mut self, room: RoomId, user: UserId, now: Instant) {
         let Some(Room { present, .. }) = self.rooms.get_mut(&room) else { return };
         let Some(known) = present.iter_mut().find(|other| other.account.id == user) else { return };
@@ -116,7 +118,7 @@ impl Presence {
         }
     }
 
-    /// Those whose grace is over by `now`: the room hears `offline`.
+    /// Takes the users whose grace has ended by `now`: their rooms hear `offline`.
     pub fn gone(&mut self, now: Instant) -> Vec<Gone> {
         let mut gone = Vec::new();
         while let Some(&Leave { number, at, room, user }) = self.leaving.front() {
@@ -137,20 +139,20 @@ impl Presence {
         gone
     }
 
-    /// Memory of those who are there.
+    /// The memory of the users who are present.
     #[cfg(test)]
     pub fn heap_bytes(&self) -> usize {
         let present: usize = self.rooms.values().map(|room| room.present.capacity() * size_of::<Present>()).sum();
         crate::engine::topics::table_bytes::<(RoomId, Room)>(self.rooms.capacity()) + present
     }
 
-    /// Nobody is present, nor in grace.
+    /// True if nobody is present or in grace.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 
-    /// When [`Self::gone`] next has something to say, if at all.
+    /// When the next grace ends, if one runs.
     pub fn next_due(&self) -> Option<Instant> {
         self.leaving.front().map(|leave| leave.at + self.grace)
     }
@@ -169,7 +171,7 @@ mod tests {
         Arc::new(Listeners::of(ShardId(0)))
     }
 
-    /// The second is told of the arrival first: the first one's message waited behind others.
+    /// The second socket is counted first: the first one's message waited behind others.
     #[test]
     fn listeners_that_are_over_never_take_the_place_of_those_that_are_not() {
         let (mut presence, room, ana, beto) = (Presence::default(), RoomId::fresh(), account(), account());

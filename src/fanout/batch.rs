@@ -1,4 +1,5 @@
-//! One batch on its way: each topic's frames next to each other, sent in the order in which a session must hear them.
+//! One batch on its way to the shards: the frames of each topic are joined and sent in the order in which a session
+//! must hear them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,14 +29,14 @@ impl Ways {
         }
     }
 
-    /// Waits while an inbox is full.
+    /// Sends the message to each shard that hears the topic. Waits while an inbox is full.
     pub fn tell(&self, topic: Topic, message: impl Fn() -> ToShard) {
         for shard in self.shards_of(topic).iter() {
             self.inboxes[shard.index()].send(message());
         }
     }
 
-    /// One publication; encoded by the caller, once for all shards.
+    /// Sends one publication. The caller has encoded it, once for all shards.
     fn publish(&self, born: Instant, topic: Topic, frames: Vec<u8>, except: Except, origin: Option<SessionKey>) {
         if !frames.is_empty() {
             let frames = FrameSet::new(Bytes::from(frames));
@@ -57,7 +58,7 @@ struct Gathered {
 /// A batch's frames that have not been sent yet.
 pub(super) struct Batch<'a> {
     pub ways: &'a Ways,
-    /// When it was committed, or seen, or its turn came.
+    /// When the batch was committed, or seen in rows, or its turn came.
     born: Instant,
     topics: HashMap<Topic, Gathered>,
 }
@@ -67,12 +68,13 @@ impl<'a> Batch<'a> {
         Self { ways, born: Instant::now(), topics: HashMap::new() }
     }
 
-    /// Somebody listens to the topic.
+    /// Does any shard have listeners of the topic?
     pub fn is_heard(&self, topic: Topic) -> bool {
         !self.ways.shards_of(topic).is_empty()
     }
 
-    /// More frames of a topic, appended by `write`. What was gathered before goes out when it would be too long with them.
+    /// Adds frames to a topic; `write` appends them. If the sum would exceed `PUBLICATION_BYTES_MAX`, the earlier
+    /// frames are sent first.
     pub fn gather(&mut self, topic: Topic, origin: Option<SessionKey>, write: impl FnOnce(&mut Vec<u8>)) {
         self.send_twin(topic);
         let gathered = self.topics.entry(topic).or_default();
@@ -86,14 +88,14 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Frames that not everybody in the topic gets, behind what was gathered for it.
+    /// Sends frames that only a part of the topic's listeners gets, after everything that was gathered for the topic.
     pub fn send_apart(&mut self, topic: Topic, frames: Vec<u8>, except: Except) {
         self.send_twin(topic);
         self.send(topic);
         self.ways.publish(self.born, topic, frames, except, None);
     }
 
-    /// Sends what was gathered.
+    /// Sends everything that was gathered.
     pub fn flush(&mut self) {
         for (topic, gathered) in self.topics.drain() {
             self.ways.publish(self.born, topic, gathered.frames, Except::Nobody, gathered.origin);
@@ -106,7 +108,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// An author's own feed hears two topics: what was gathered for one goes before what comes for the other.
+    /// An author's own feed hears both `Feed(user)` and `Author(user)`. Frames that were gathered for one of the two
+    /// are sent before frames are gathered for the other, so that this feed hears them in order.
     fn send_twin(&mut self, topic: Topic) {
         match topic {
             Topic::Feed(user) => self.send(Topic::Author(user)),

@@ -1,9 +1,10 @@
-//! Reads whom a feed's user hears, a few lists at a time, and hands each to the shard with the feed.
+//! Reads the list of authors that a feed's user hears, a few lists at a time, and hands each list to the feed's shard.
 //!
-//! Lists are remembered for a few seconds, so that tabs that come back all at once do not all ask the database. What was
-//! committed before a feed opened is in the list that it gets: a committed change forgets the list before it goes to the
-//! fan-out, which tells the feeds that are open by then. Where other programs write, nothing is remembered: nobody says
-//! when such a list is old, and a feed would keep it for all its life.
+//! Lists are remembered for a few seconds, so that tabs that reconnect all at once do not all ask the database. A
+//! feed's list always contains every change that was committed before the feed opened: the change removes the list from
+//! this memory before the fan-out hears of it, and the fan-out tells the feeds that are open by then. Where other
+//! programs write the follows, no list is remembered: nobody would tell pregon that a list is old, and a feed would
+//! keep the old list for as long as it lives.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,13 +30,13 @@ pub(crate) struct Lists(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// This process alone writes them.
+    /// No other program writes the rows that lists are made of.
     is_ours: bool,
     lists: HashMap<UserId, List>,
-    /// In the order in which they were read, those that were forgotten meanwhile among them.
+    /// All lists in the order in which they were read, including those that were forgotten since.
     oldest: VecDeque<(Instant, UserId)>,
     bytes: usize,
-    /// Grows with each list that is forgotten: what was read before may be old.
+    /// Grows whenever a list is forgotten. A list whose reading began at a smaller number may be old.
     changes: u64,
 }
 
@@ -44,7 +45,7 @@ struct List {
     authors: Box<[UserId]>,
 }
 
-/// Taken before a list is read.
+/// The state of the memory before a list is read from the store.
 #[derive(Clone, Copy)]
 struct Before {
     changes: u64,
@@ -52,12 +53,12 @@ struct Before {
 }
 
 impl Lists {
-    /// Where `is_ours`, no other program writes what lists are made of; otherwise none is remembered.
+    /// If `is_ours` is false, other programs write the rows that lists are made of, and no list is remembered.
     pub(crate) fn new(is_ours: bool) -> Self {
         Self(Mutex::new(Known { is_ours, ..Known::default() }))
     }
 
-    /// To be called with what was committed, before the fan-out hears of it.
+    /// The store's callers give it each batch of committed events before the fan-out hears of the batch.
     pub(crate) fn committed(&self, events: &[Arc<Committed>]) {
         let mut known = None;
         for event in events {
@@ -67,7 +68,7 @@ impl Lists {
         }
     }
 
-    /// Others have changed whom the user hears.
+    /// Forgets a user's list because another program changed whom the user hears.
     pub(crate) fn forget(&self, user: UserId) {
         self.lock().change(user);
     }
@@ -80,7 +81,7 @@ impl Lists {
         }
     }
 
-    /// Remembers what was read, unless something was committed meanwhile that it may lack.
+    /// Remembers a list, unless a change was committed while it was read: the list may lack that change.
     fn put(&self, before: Before, user: UserId, authors: &[UserId]) {
         let mut known = self.lock();
         known.expire(before.at);
@@ -122,7 +123,7 @@ impl Known {
         }
     }
 
-    /// A list that was read again since has another entry behind this one.
+    /// If the list was read again since, the newer reading has an entry of its own further back.
     fn drop_oldest(&mut self) {
         if let Some((read_at, user)) = self.oldest.pop_front()
             && self.lists.get(&user).is_some_and(|list| list.read_at == read_at)
@@ -136,26 +137,26 @@ fn life() -> Duration {
     Duration::from_secs(ADMISSION_CACHE_SECONDS.unsigned_abs())
 }
 
-/// With what a map and a queue need for each.
+/// The bytes of a list, with 128 for its entries in the map and the queue.
 fn bytes_of(authors: &[UserId]) -> usize {
     size_of_val(authors) + 128
 }
 
-/// What was asked.
+/// A shard's question: whom does the user of this feed hear?
 struct Question {
     user: UserId,
     shard: ShardId,
     feed: FeedKey,
 }
 
-/// What answering needs.
+/// What is needed to answer questions.
 struct Reader {
     store: Arc<dyn People>,
     inboxes: Arc<[Arc<Inbox>]>,
     lists: Arc<Lists>,
 }
 
-/// Starts the reader of lists on the control runtime: what shards ask it by.
+/// Starts the reader of lists on the control runtime, and returns the function by which shards ask it.
 pub(crate) fn port(
     store: Arc<dyn People>,
     inboxes: Arc<[Arc<Inbox>]>,
@@ -168,14 +169,14 @@ pub(crate) fn port(
     control.spawn(alarm::watched("the reader of lists of authors", async move {
         loop {
             let Ok(question) = timeout(life(), asked.recv()).await else {
-                // Nobody comes back any more: what is remembered is of no more use.
+                // Nobody asks any more, so nobody else would remove lists that have grown old.
                 reader.lists.lock().expire(Instant::now());
                 continue;
             };
             let Some(question) = question else { return };
-            // A list is in memory from here until its shard has worked it off.
+            // The permit goes with the list: it counts as in memory until its shard has worked it off.
             let Ok(permit) = Arc::clone(&loads).acquire_owned().await else { return };
-            // A list that never comes would leave its feed loading, and the shard hearing everybody.
+            // Watched: if this task died, the feed would load for ever, and its shard would hear all authors.
             tokio::spawn(alarm::watched(
                 "the reading of a list of authors",
                 answer(Arc::clone(&reader), question, permit),
@@ -243,7 +244,8 @@ mod tests {
         before(&lists, ana, now);
     }
 
-    /// What is read while a change commits may lack it: a feed that opens behind the change must not be given it.
+    /// A list that is read while a change commits may lack the change: a feed that opens after the change must not get
+    /// it.
     #[test]
     fn a_list_that_was_read_across_a_change_is_not_remembered() {
         let (lists, ana, beto, now) = (Lists::new(true), UserId::fresh(), UserId::fresh(), Instant::now());

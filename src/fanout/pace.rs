@@ -1,26 +1,27 @@
-//! Frames of which only the latest counts, thinned out where they come too fast. The last one is always sent.
+//! Thins out frames of which only the latest counts, where they come too fast. The last one is always sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-/// What became of a frame.
+/// What becomes of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Passed<V> {
     /// To be sent now.
     Now(V),
-    /// Kept until its turn.
+    /// It is kept until its turn.
     Held,
-    /// Kept in the place of an earlier one, which is never sent.
+    /// It takes the place of an earlier frame that was still kept; that one is never sent.
     Replaced,
 }
 
 #[derive(Debug)]
 struct Entry<V> {
-    /// When a steady sender would have earned the next frame: the generic cell rate algorithm's theoretical arrival.
+    /// When a sender at the steady rate would send the next frame: the "theoretical arrival time" of the generic cell
+    /// rate algorithm.
     arrival: Instant,
     held: Option<V>,
-    /// Its place in `due`.
+    /// The entry's place in `due`.
     due: Instant,
 }
 
@@ -34,13 +35,13 @@ pub struct Pace<K, V> {
 }
 
 impl<K: Copy + Ord, V> Pace<K, V> {
-    /// A pace that nobody has gone yet.
+    /// A pace with no keys yet.
     pub fn new(every: Duration, burst: u32) -> Self {
         let tolerance = every * burst.saturating_sub(1);
         Self { every, tolerance, entries: BTreeMap::new(), due: BTreeSet::new() }
     }
 
-    /// Here is the latest of a key.
+    /// Takes the latest frame of a key.
     pub fn pass(&mut self, key: K, value: V, now: Instant) -> Passed<V> {
         let entry = self.entries.entry(key).or_insert_with(|| {
             self.due.insert((now, key));
@@ -50,7 +51,7 @@ impl<K: Copy + Ord, V> Pace<K, V> {
             entry.held = Some(value);
             return Passed::Replaced;
         }
-        // Nothing is held: the entry's place in `due` is when it can be forgotten.
+        // While nothing is held, the entry's place in `due` says when the entry can be forgotten.
         self.due.remove(&(entry.due, key));
         let is_early = entry.arrival > now + self.tolerance;
         if is_early {
@@ -68,24 +69,24 @@ impl<K: Copy + Ord, V> Pace<K, V> {
         }
     }
 
-    /// What is held of a key is not wanted any more.
+    /// Forgets a key, and drops the frame that is held for it.
     pub fn forget(&mut self, key: K) {
         if let Some(entry) = self.entries.remove(&key) {
             self.due.remove(&(entry.due, key));
         }
     }
 
-    /// Takes what is held of a key out of its turn.
+    /// Takes the held frame of a key before its turn.
     pub fn take(&mut self, key: K) -> Option<V> {
         self.entries.get_mut(&key)?.held.take()
     }
 
-    /// Takes what is held of all keys in a range out of its turn, by key.
+    /// Takes the held frames of all keys in a range before their turn, in the order of the keys.
     pub fn take_range(&mut self, keys: RangeInclusive<K>) -> Vec<V> {
         self.entries.range_mut(keys).filter_map(|(_, entry)| entry.held.take()).collect()
     }
 
-    /// Takes what is due by `now`.
+    /// Takes the frames whose turn has come by `now`.
     pub fn take_due(&mut self, now: Instant) -> Vec<V> {
         let mut values = Vec::new();
         while let Some(&(due, key)) = self.due.first()

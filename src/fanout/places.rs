@@ -1,8 +1,10 @@
-//! The order in which several lanes committed their batches, topic by topic. A batch that arrives too early waits.
+//! Puts the batches of several lanes into the order in which they were committed, topic by topic. A batch that arrives
+//! too early waits.
 //!
-//! A lane takes its batch's places right before COMMIT, while it holds the locks of the batch's topics. Whoever commits in
-//! one of them afterwards takes a later place there. So places are in the order of the sequences, and a batch is told in a
-//! topic when all before it were told or gave their places back.
+//! A lane takes places for its batch right before COMMIT, while it holds the locks of the batch's topics. A lane that
+//! commits in one of these topics afterwards takes a later place there. So a topic's places are in the order of its
+//! sequence numbers. A batch is told in a topic when every batch with an earlier place there was told or gave its place
+//! back.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,7 +14,7 @@ use crate::domain::event::Committed;
 use crate::ids::Topic;
 use crate::store::Told;
 
-/// Events that are told together. Whoever has told them drops `told`.
+/// Events that are told together. The publisher drops `told` when it has told them.
 #[derive(Debug)]
 pub(super) struct Part {
     pub events: Vec<Arc<Committed>>,
@@ -22,18 +24,19 @@ pub(super) struct Part {
 /// A batch's place in a topic.
 #[derive(Debug)]
 struct Place {
-    /// The batch's first event there.
+    /// The first event of the batch in this topic: it identifies the batch.
     first: Arc<Committed>,
-    /// Its events there, once they are committed, where the place is not the first.
+    /// The batch's events in this topic, if they are committed and an earlier place is still taken.
     waits: Option<Part>,
 }
 
-/// The places that are taken, of one publisher's topics. A topic without one is not in it.
+/// The places taken in the topics of one publisher. A topic in which no place is taken is not in the map.
 #[derive(Debug, Default)]
 pub(super) struct Places(HashMap<Topic, VecDeque<Place>>);
 
 impl Places {
-    /// A batch with these events of the publisher's topics is about to be committed.
+    /// Takes a place in each topic of a batch that is about to be committed. `events` are the batch's events in this
+    /// publisher's topics.
     pub fn take(&mut self, events: &[&Arc<Committed>]) {
         for event in firsts(events) {
             let places = self.0.entry(event.topic).or_default();
@@ -41,7 +44,8 @@ impl Places {
         }
     }
 
-    /// It was not committed. The topics in which somebody may be next, see [`Self::next_in`].
+    /// Gives the places of a batch back that was not committed. Returns the topics in which a waiting batch is now
+    /// first: the caller takes it with [`Self::next_in`].
     pub fn give_back(&mut self, events: &[&Arc<Committed>]) -> Vec<Topic> {
         let mut moved = Vec::new();
         for event in firsts(events) {
@@ -57,21 +61,21 @@ impl Places {
         moved
     }
 
-    /// Takes committed events. Returns those that are next in their topics, then those that have waited for them; keeps the
-    /// rest.
+    /// Takes committed events. Returns the events that are next in their topics, then the events that waited for them;
+    /// keeps the rest.
     pub fn come(&mut self, part: Part) -> Vec<Part> {
         if self.0.is_empty() {
             return vec![part];
         }
         let Part { events, told } = part;
         let (mut next, mut opened) = (Vec::with_capacity(events.len()), Vec::new());
-        // By topic: does it wait, and at which place?
+        // For each topic of the part: the place at which its events wait; `None` if they need not wait.
         let mut waiting: HashMap<Topic, Option<usize>> = HashMap::new();
         for event in events {
             let topic = event.topic;
             let waits_at = *waiting.entry(topic).or_insert_with(|| {
                 let places = self.0.get(&topic)?;
-                // Without a place: it was committed elsewhere.
+                // Events without a place were committed by another node.
                 let at = places.iter().position(|place| Arc::ptr_eq(&place.first, &event))?;
                 if at == 0 {
                     opened.push(topic);
@@ -97,7 +101,7 @@ impl Places {
         parts
     }
 
-    /// Takes out what waits at the first places of a topic.
+    /// Takes out the batches that wait at the first places of a topic.
     pub fn next_in(&mut self, topic: Topic, parts: &mut Vec<Part>) {
         let Entry::Occupied(mut entry) = self.0.entry(topic) else { return };
         let places = entry.get_mut();
@@ -160,14 +164,14 @@ mod tests {
         places.take(&[&third, &free, &fourth]);
         assert_eq!(numbers(&places.come(part(&[&third, &free, &fourth]))), [11], "the other topic's need not wait");
         assert_eq!(numbers(&places.come(part(&[&elsewhere]))), [100], "what another node committed has no place");
-        assert!(places.give_back(&[&second]).is_empty(), "one is still before");
+        assert!(places.give_back(&[&second]).is_empty(), "the first batch is still before the third");
         assert_eq!(numbers(&places.come(part(&[&first]))), [1, 3, 4]);
         assert!(places.is_empty());
 
         places.take(&[&first]);
         places.take(&[&second, &late]);
         assert_eq!(numbers(&places.come(part(&[&second, &late]))), [12]);
-        assert_eq!(places.give_back(&[&first]), [topic], "somebody waits for that");
+        assert_eq!(places.give_back(&[&first]), [topic], "the second batch is first now");
         let mut parts = Vec::new();
         places.next_in(topic, &mut parts);
         assert_eq!(numbers(&parts), [2]);

@@ -1,7 +1,7 @@
-//! Who hears what of posts and notifications, and what of it waits for its turn.
+//! Decides who hears which news of posts and notifications, and which of it waits for its turn.
 //!
-//! An author's topic is heard by the feeds of followers and friends and by the author's own; what they may not hear (a
-//! private post) goes to the author's feed alone.
+//! An author's topic is heard by the feeds of followers and friends and by the author's own feed. News of a private
+//! post goes to the topic of the author's own feed alone.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,12 +42,12 @@ struct Reaction {
     reaction: Option<PostReactionType>,
 }
 
-/// Who is to hear of a post's counters.
+/// Who hears of a post's counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Feeds, at once.
     Feeds,
-    /// The sockets on the post, after a while (`Trailing`).
+    /// The sockets on the post, some time later (see `Trailing`).
     Post,
     /// Both at once, as Django does.
     All,
@@ -63,8 +63,8 @@ impl Audience {
     }
 }
 
-/// Reads of posts that are under way: whose findings come too late for what was told meanwhile? A leaf: nothing is sent
-/// under its lock.
+/// The reads of posts that are under way. When a read ends, this tells whether newer news was told meanwhile, so that
+/// what it found comes too late. Nothing is sent under its lock.
 #[derive(Default)]
 pub(super) struct Looks(Mutex<LooksUnderWay>);
 
@@ -75,7 +75,8 @@ struct LooksUnderWay {
 }
 
 impl Looks {
-    /// Somebody reads a post: the read's ticket.
+    /// A caller begins to read a post; returns the ticket of the read. Tickets grow, so a smaller one is an earlier
+    /// read.
     pub fn begin(&self, post: PostId) -> u64 {
         let mut looks = self.lock();
         looks.next_ticket += 1;
@@ -83,12 +84,14 @@ impl Looks {
         looks.next_ticket
     }
 
-    /// A read of somebody's own accord is over: is what it found still the newest that is known? It outdates no other read.
+    /// Ends a read by a caller that looks at rows of its own accord. True if nothing newer was told meanwhile. It makes
+    /// no other read outdated.
     pub fn end_look(&self, post: PostId, ticket: u64) -> bool {
         self.end(post, ticket, Audience::All, false)
     }
 
-    /// A read has come to its end: is what it found newer than all that its audience was sent of the post?
+    /// Ends a read that a publisher asked for. True if what it found is newer than everything that its audience was
+    /// sent of the post; all earlier reads for that audience are outdated then.
     pub fn end_read(&self, post: PostId, ticket: u64, audience: Audience) -> bool {
         self.end(post, ticket, audience, true)
     }
@@ -107,7 +110,7 @@ impl Looks {
         is_current
     }
 
-    /// The whole post is told, or it is gone: reads that began before come too late.
+    /// The whole post was told, or it is gone: reads that began before come too late.
     fn outdate(&self, post: PostId) {
         let mut looks = self.lock();
         let next = looks.next_ticket + 1;
@@ -121,11 +124,12 @@ impl Looks {
     }
 }
 
-/// Reads of a post that are under way.
+/// The reads of one post that are under way.
 #[derive(Default)]
 struct Reads {
     under_way: u32,
-    /// Reads with an earlier ticket found the post as it is no more: for feeds, and for the sockets on it.
+    /// Reads with a smaller ticket come too late: the first number is for feeds, the second for the sockets on the
+    /// post.
     feeds_from: u64,
     post_from: u64,
 }
@@ -145,14 +149,14 @@ impl Reads {
     }
 }
 
-/// What waits for its turn, over all topics of one publisher.
+/// The frames and reads of one publisher's topics that wait for their turn.
 pub(super) struct Held {
     updates: PostUpdates,
     reactions: Pace<PostId, Reaction>,
     notifications: Pace<(UserId, PostId), Arc<Notification>>,
     dirty: Pace<PostId, PostId>,
     trailing: Trailing,
-    /// Posts whose turn to be read has come.
+    /// Posts whose turn to be read has come, and who hears what is found.
     due: Vec<(PostId, Audience)>,
     looks: Arc<Looks>,
     coalesced_reactions: Counter,
@@ -181,14 +185,14 @@ impl Held {
         }
     }
 
-    /// When something that is held has its turn.
+    /// When the next of the waiting frames and reads has its turn.
     pub fn next_due(&self) -> Option<Instant> {
         let due =
             [self.reactions.next_due(), self.notifications.next_due(), self.dirty.next_due(), self.trailing.next_due()];
         due.into_iter().flatten().min()
     }
 
-    /// Posts to be read now, each with its read's ticket.
+    /// Takes the posts that are to be read now, each with the ticket of its read.
     pub fn begin_reads(&mut self) -> Vec<(PostId, u64, Audience)> {
         let due = std::mem::take(&mut self.due);
         due.into_iter().map(|(post, audience)| (post, self.looks.begin(post), audience)).collect()
@@ -199,7 +203,7 @@ impl Held {
         &self.looks
     }
 
-    /// The whole post is sent, or it is gone: reads that began before come too late.
+    /// The whole post was sent, or it is gone: reads that began before come too late, and none need begin.
     fn outdate_reads(&mut self, post: PostId) {
         self.dirty.forget(post);
         self.trailing.forget(post);
@@ -215,7 +219,7 @@ impl Held {
     }
 }
 
-/// An event meets those who hear it.
+/// One event, the listeners it may reach, and what is held for them.
 pub(super) struct Scene<'a, 'b> {
     pub batch: &'a mut Batch<'b>,
     pub held: &'a mut Held,
@@ -224,17 +228,17 @@ pub(super) struct Scene<'a, 'b> {
 }
 
 impl Scene<'_, '_> {
-    /// Gathers an event's frames.
+    /// Gathers the frames of an event.
     pub fn play(&mut self, event: &FeedEvent, origin: Option<SessionKey>) {
         match event {
             FeedEvent::Post(event) => self.post(event),
             FeedEvent::Notification { user, change } => self.notification(*user, change, origin),
-            // It is not told but done.
+            // Relations make no frame: see `publish_relation`.
             FeedEvent::Relation(_) => {}
         }
     }
 
-    /// Gathers the frames of what was seen in rows that others write.
+    /// Gathers the frames for what was seen in rows that other programs write.
     pub fn see(&mut self, seen: &Seen) {
         let event = |post, author, is_public, change| PostEvent { post, author, is_public, change };
         match seen {
@@ -264,7 +268,7 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// Gathers what was held and has its turn.
+    /// Gathers the held frames whose turn has come, and notes the posts whose turn to be read has come.
     pub fn catch_up(&mut self) {
         for reaction in self.held.reactions.take_due(self.now) {
             self.reaction(&reaction);
@@ -280,7 +284,7 @@ impl Scene<'_, '_> {
         self.held.due.extend(due);
     }
 
-    /// `post_updated` with the post as it now is.
+    /// Gathers `post_updated` with the post as it now is.
     pub fn update(&mut self, post: &Post, audience: Audience) {
         let presenter = self.presenter;
         let (author, is_public) = (post.user.id, post.is_public);
@@ -324,7 +328,7 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// The whole post is to be told, which is read for that.
+    /// Notes that the whole post is to be read and told, if anybody listens.
     fn counters_moved(&mut self, post: PostId, author: UserId, is_public: bool) {
         let for_feeds = self.batch.is_heard(feeds_topic(author, is_public));
         let for_post = self.batch.is_heard(Topic::Post(post));
@@ -345,7 +349,7 @@ impl Scene<'_, '_> {
     fn edited(&mut self, event: &PostEvent, edited: &Post, was_public: bool) {
         let PostEvent { post, author, is_public, .. } = *event;
         let presenter = self.presenter;
-        // What is held was for those who heard of the post until now.
+        // The held reaction is for those who could see the post until now.
         if let Some(reaction) = self.held.reactions.take(post) {
             self.reaction(&reaction);
         }
@@ -373,7 +377,8 @@ impl Scene<'_, '_> {
 
     fn react(&mut self, reaction: Reaction) {
         if !self.is_heard(reaction.post, reaction.author, reaction.is_public) {
-            // What is held is older than this, and may yet be told to somebody who comes.
+            // A held reaction is older than this one. If it stayed, somebody who joins before its turn would be told
+            // old counts.
             self.held.reactions.take(reaction.post);
             return;
         }
@@ -396,9 +401,9 @@ impl Scene<'_, '_> {
     fn notification(&mut self, user: UserId, change: &NotificationChange, origin: Option<SessionKey>) {
         use NotificationType::{Celebration, Golazo, Like};
         match change {
-            // What is held may be among what was read: it is told before.
+            // A held notification may be among those that were read or changed: it is told first.
             NotificationChange::Read { .. } | NotificationChange::Changed(_) => self.release(user, &[]),
-            // What is gone before it was told need not be told: it would ring for nothing.
+            // A notification that is gone before it was told is not told: it would ring for nothing.
             NotificationChange::Gone { notifications, .. } => self.release(user, notifications),
             NotificationChange::Came(_) => {}
         }
@@ -416,7 +421,7 @@ impl Scene<'_, '_> {
         self.notify(user, change, origin);
     }
 
-    /// Tells what is held for a user, but not what is `gone`.
+    /// Tells the notifications that are held for a user, except those in `gone`.
     fn release(&mut self, user: UserId, gone: &[NotificationId]) {
         let [first, last] = [uuid::Uuid::nil(), uuid::Uuid::max()].map(PostId);
         let mut held = self.held.notifications.take_range((user, first)..=(user, last));
@@ -439,7 +444,7 @@ impl Scene<'_, '_> {
         self.batch.is_heard(feeds_topic(author, is_public)) || self.batch.is_heard(Topic::Post(post))
     }
 
-    /// One frame, encoded once, for the feeds that may hear of the post and for the sockets on it.
+    /// Gathers one frame, encoded once, for the feeds that may hear of the post and for the sockets on it.
     fn everywhere(&mut self, post: PostId, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
         if self.is_heard(post, author, is_public) {
             let mut frames = Vec::new();
@@ -456,7 +461,8 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// Somebody may have come in on the word of a cache just before the post became private, and hears nothing of it.
+    /// A session may have joined because a cache still said that the post was public. While the post is private, only
+    /// its author is told.
     fn tell_post(&mut self, post: PostId, author: UserId, is_public: bool, write: impl FnOnce(&mut Vec<u8>)) {
         let topic = Topic::Post(post);
         if !self.batch.is_heard(topic) {
@@ -472,8 +478,9 @@ impl Scene<'_, '_> {
     }
 }
 
-/// What no frame carries is filled in with something: the whole post, which is read after it, has the count of comments,
-/// and who deleted or likes it, nobody is told.
+/// The rows do not say everything that a change holds, and no frame carries what is missing. So the count of comments
+/// is 0 here (the whole post, which is read afterwards, has it), and `somebody` stands for the user who deleted or
+/// liked a comment.
 fn change_of(seen: &CommentSeen, somebody: UserId) -> PostChange {
     match seen {
         CommentSeen::New(comment) => PostChange::Commented { comment: Arc::clone(comment), comments_count: 0 },

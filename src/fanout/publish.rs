@@ -1,4 +1,4 @@
-//! From a batch of committed events to one message per topic and shard.
+//! Turns a batch of committed events into one message per topic and shard.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -17,11 +17,12 @@ use crate::ids::{PostId, Topic};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, reason};
 
-/// Asks for [`Fanout::refreshed`](crate::fanout::publisher::Fanout::refreshed) with the post as it then is. Never blocks.
+/// Asks for the post to be read and given to [`Fanout::refreshed`](crate::fanout::publisher::Fanout::refreshed). Never
+/// blocks.
 pub type ReadPost = Box<dyn Fn(PostId, u64, Audience) + Send + Sync>;
 
-/// Encodes what one publisher is given and hands it to shards; waits while a shard's inbox is full. It keeps what waits for
-/// its turn, of its own topics alone, so that nobody else need be kept out meanwhile.
+/// Encodes what one publisher is given and hands it to shards; waits while a shard's inbox is full. It holds the frames
+/// that wait for their turn, for its own topics alone, so that publishers share no lock for them.
 pub(super) struct Teller {
     ways: Arc<Ways>,
     presenter: Arc<Presenter>,
@@ -30,7 +31,7 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    /// One that has told nothing yet.
+    /// A teller that holds nothing yet.
     pub fn new(
         ways: Arc<Ways>,
         presenter: Arc<Presenter>,
@@ -45,7 +46,8 @@ impl Teller {
         self.held.looks()
     }
 
-    /// Events of one batch, each topic's in its order. A topic nobody listens to costs one look.
+    /// Tells the events of one batch, each topic's in order. A topic without listeners costs one look into the
+    /// directory.
     pub fn publish(&mut self, events: &[Arc<Committed>]) {
         let ways = Arc::clone(&self.ways);
         let mut batch = Batch::new(&ways);
@@ -69,7 +71,7 @@ impl Teller {
 
     fn publish_chat(&self, batch: &mut Batch<'_>, committed: &Committed, event: &ChatEvent) {
         if let ChatEvent::Left { user } = *event {
-            // What was said before somebody went is heard before they go.
+            // The user hears everything that was said before they were removed.
             batch.flush();
             let (topic, whom, goodbye) = (committed.topic, Whom::Only(user), reason::REMOVED);
             batch.ways.tell(topic, || ToShard::Evict { topic, whom, goodbye });
@@ -78,8 +80,8 @@ impl Teller {
         }
     }
 
-    /// Here is the post that [`ReadPost`] was asked for with this ticket, for this audience; `None` when it is gone or could
-    /// not be read.
+    /// Tells a post that [`ReadPost`] was asked for with this ticket and for this audience. `found` is `None` if the
+    /// post is gone or could not be read.
     pub fn refreshed(&mut self, post: PostId, ticket: u64, audience: Audience, found: Option<&Post>) {
         let is_current = self.looks().end_read(post, ticket, audience);
         if let Some(found) = found.filter(|_| is_current) {
@@ -87,8 +89,8 @@ impl Teller {
         }
     }
 
-    /// Tells what was seen of a post by a look with this ticket, unless newer was told meanwhile: then false, and the post
-    /// is to be looked at again.
+    /// Tells what a look with this ticket saw of a post. False if newer news of the post was told meanwhile: nothing is
+    /// told then, and the caller looks again.
     pub fn tell_seen(&mut self, look: Option<(PostId, u64)>, seen: &[Seen]) -> bool {
         if look.is_some_and(|(post, ticket)| !self.looks().end_look(post, ticket)) {
             return false;
@@ -103,7 +105,7 @@ impl Teller {
         self.held.next_due()
     }
 
-    /// Sends what was held and has its turn.
+    /// Sends the held frames whose turn has come.
     pub fn send_due(&mut self) {
         self.scene(|scene| scene.catch_up());
         self.read_dirty();
@@ -125,7 +127,8 @@ impl Teller {
     }
 }
 
-/// No frame: it changes who hears what, behind what was published before and before what comes.
+/// Sends no frame. It changes whom a user hears: after everything that was published before, and before everything that
+/// comes after.
 fn publish_relation(batch: &mut Batch<'_>, event: RelationEvent) {
     let RelationEvent { user, other, relation, hears, .. } = event;
     let ways = batch.ways;
@@ -136,7 +139,8 @@ fn publish_relation(batch: &mut Batch<'_>, event: RelationEvent) {
     batch.flush();
     for shard in shards.iter() {
         if hears {
-            // Until the shard has taken this, the directory cannot know that it hears the other.
+            // The directory learns only from the shard that it hears the other user. Until the shard has worked this
+            // off, it is given the publications of all authors.
             ways.routes.hear_all(shard);
         }
         ways.inboxes[shard.index()].send(ToShard::Relation { user, other, hears });

@@ -1,10 +1,10 @@
-//! The stage between lanes and shards: a few threads, each with its own topics, tell every topic in its sequence.
+//! The stage between lanes and shards: a few threads tell the events of every topic in the order of its sequence.
 //!
-//! A topic's hash chooses its publisher, which tells all events of that topic. A publisher that waits for a full inbox delays
-//! only the topics that it tells.
+//! A topic's hash chooses its publisher, which tells all events of that topic. A publisher that waits for a full inbox
+//! delays only the topics that it tells.
 //!
-//! Little can wait here: each lane has one batch in this stage while it commits the next one, and taking a place
-//! (`places.rs`) never blocks. If a queue is full all the same, the sender waits.
+//! Little can wait here: a lane has one batch in this stage while it commits the next one, and taking a place
+//! (`places.rs`) never blocks. If a publisher's queue is full all the same, the sender waits.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,22 +33,22 @@ use crate::protocol::v0::{event, reason};
 use crate::store::Told;
 use crate::telemetry::alarm;
 
-/// What a publisher is to do.
+/// One piece of work for a publisher.
 enum Job {
     /// Tell committed events.
     Tell(Part),
-    /// In these topics places were given back.
+    /// Places were given back in these topics: batches that waited behind them may be next.
     GoOn(Vec<Topic>),
-    /// Tell a post as it was read.
+    /// Tell a post that was read.
     Refresh(Box<Refreshed>),
-    /// Tell what was seen in rows that others write.
+    /// Tell what was seen in rows that other programs write.
     See {
         look: Option<(PostId, u64)>,
         seen: Vec<Seen>,
-        /// Was it told?
+        /// Gets whether it was told.
         answer: SyncSender<bool>,
     },
-    /// Nothing comes any more.
+    /// End the thread.
     End,
 }
 
@@ -57,11 +57,11 @@ struct Refreshed {
     ticket: u64,
     audience: Audience,
     found: Option<Post>,
-    /// Dropped when it is told.
+    /// Dropped when the post was told.
     told: Told,
 }
 
-/// What others see of a publisher.
+/// The part of a publisher that other threads use.
 struct Publisher {
     jobs: SyncSender<Job>,
     places: Arc<Mutex<Places>>,
@@ -87,7 +87,7 @@ pub struct Fanout {
 }
 
 impl Fanout {
-    /// So many publishers to these shards. Nothing is told before [`Self::start`].
+    /// As many publishers as asked for (at least one) for these shards. Nothing is told before [`Self::start`].
     pub fn new(
         routes: Arc<Routes>,
         inboxes: Arc<[Arc<Inbox>]>,
@@ -123,25 +123,25 @@ impl Fanout {
         lock(&self.bodies).drain(..).enumerate().map(start).collect()
     }
 
-    /// Nobody listens any more: what waits for its turn need not be told.
+    /// From now on held frames are not sent: nobody listens any more.
     pub fn quiet(&self) {
         self.is_quiet.store(true, Ordering::Release);
     }
 
-    /// Tells what was handed over, and ends the threads.
+    /// Tells everything that was handed over before, and ends the threads.
     pub fn stop(&self, threads: Vec<JoinHandle<()>>) {
         self.publishers.iter().for_each(|publisher| publisher.hand(Job::End));
         threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 
-    /// A lane is about to commit these events, and holds the locks of their topics. Never blocks.
+    /// Takes places for events that a lane is about to commit. The lane holds the locks of their topics. Never blocks.
     pub fn place(&self, events: &[Arc<Committed>]) {
         for (publisher, ours) in self.divided(events, |event| event.topic) {
             lock(&publisher.places).take(&ours);
         }
     }
 
-    /// They were not committed.
+    /// Gives the places of events back that were not committed.
     pub fn give_back(&self, events: &[Arc<Committed>]) {
         for (publisher, ours) in self.divided(events, |event| event.topic) {
             let moved = lock(&publisher.places).give_back(&ours);
@@ -151,8 +151,8 @@ impl Fanout {
         }
     }
 
-    /// Events of one batch, each topic's in its order; `told` is dropped when the shards with listeners have them. Waits
-    /// while a queue is full.
+    /// Tells the events of one batch, each topic's in order. `told` is dropped when all shards with listeners have
+    /// them. Waits while a publisher's queue is full.
     pub fn tell(&self, events: Vec<Arc<Committed>>, told: Told) {
         let told = Arc::new(told);
         if let [publisher] = &*self.publishers {
@@ -163,7 +163,7 @@ impl Fanout {
         }
     }
 
-    /// Each publisher's own, of those that have any.
+    /// Splits the events by publisher. Publishers without events are left out.
     fn divided<T>(
         &self,
         events: impl IntoIterator<Item = T>,
@@ -176,16 +176,16 @@ impl Fanout {
         self.publishers.iter().zip(parts).filter(|(_, part)| !part.is_empty())
     }
 
-    /// As [`Self::tell`], and waits until they are told.
+    /// As [`Self::tell`], and waits until the events are told.
     pub fn publish(&self, events: &[Arc<Committed>]) {
         let (told, wait) = waited_for();
         self.tell(events.to_vec(), told);
-        // Its other end says nothing: it goes.
+        // Nothing is ever sent: the wait is over when the publishers have dropped the other end.
         let _ = wait.recv();
     }
 
-    /// A session's write that produced no event: it hears why, or hears again of the message that was there already. Waits
-    /// while the shard's inbox is full.
+    /// Answers a session's write that produced no event: the session hears why the write was refused, or hears again of
+    /// the message that was there already. Waits while the shard's inbox is full.
     pub fn answer(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {
         let mut frames = Vec::new();
         match outcome {
@@ -200,8 +200,8 @@ impl Fanout {
         self.ways.inboxes[session.shard.index()].send(deliver);
     }
 
-    /// Here is the post that [`ReadPost`] was asked for with this ticket, for this audience; `None` when it is gone or could
-    /// not be read. Waits until it is told.
+    /// Tells a post that [`ReadPost`] was asked for with this ticket and for this audience. `found` is `None` if the
+    /// post is gone or could not be read. Waits until it is told.
     pub fn refreshed(&self, post: PostId, ticket: u64, audience: Audience, found: Option<Post>) {
         let (told, wait) = waited_for();
         let refreshed = Refreshed { post, ticket, audience, found, told };
@@ -209,18 +209,18 @@ impl Fanout {
         let _ = wait.recv();
     }
 
-    /// Somebody begins to look at a post: the ticket for [`Self::tell_looked`].
+    /// Begins a look at a post: returns the ticket for [`Self::tell_looked`].
     pub fn begin_look(&self, post: PostId) -> u64 {
         self.of(post).looks.begin(post)
     }
 
-    /// Tells what was seen of a post by a look with this ticket, unless newer was told meanwhile: then false, and the
-    /// post is to be looked at again. Waits until it is told.
+    /// Tells what a look with this ticket saw of a post. False if newer news of the post was told meanwhile: nothing is
+    /// told then, and the caller looks again. Waits until it is told.
     pub fn tell_looked(&self, post: PostId, ticket: u64, seen: Vec<Seen>) -> bool {
         self.see(post, Some((post, ticket)), seen)
     }
 
-    /// Tells what was seen of what belongs to a post. Waits until it is told.
+    /// Tells what was seen of something that belongs to a post, such as a comment. Waits until it is told.
     pub fn tell_seen(&self, post: PostId, seen: Vec<Seen>) {
         self.see(post, None, seen);
     }
@@ -228,11 +228,11 @@ impl Fanout {
     fn see(&self, post: PostId, look: Option<(PostId, u64)>, seen: Vec<Seen>) -> bool {
         let (answer, told) = sync_channel(1);
         self.of(post).hand(Job::See { look, seen, answer });
-        // No answer: the server ends, and nobody looks again.
+        // No answer means that the server ends: the caller need not look again.
         told.recv().unwrap_or(true)
     }
 
-    /// The publisher that tells of a post.
+    /// The publisher of a post's topic.
     fn of(&self, post: PostId) -> &Publisher {
         &self.publishers[self.number(Topic::Post(post))]
     }
@@ -244,7 +244,7 @@ impl Fanout {
 }
 
 impl Publisher {
-    /// What comes after the end is dropped: whoever waits for it goes on.
+    /// A job that comes after [`Job::End`] is dropped, which also releases the caller that waits for it.
     fn hand(&self, job: Job) {
         let _ = self.jobs.send(job);
     }
@@ -253,7 +253,8 @@ impl Publisher {
 impl Body {
     fn run(mut self) {
         while let Some(job) = self.next() {
-            // A batch is committed whatever becomes of its frames, and its senders wait for their answers.
+            // After a panic the thread goes on: the batch is committed whatever becomes of its frames, and its writers
+            // wait for answers.
             match catch_unwind(AssertUnwindSafe(|| self.work(job))) {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -262,7 +263,7 @@ impl Body {
         }
     }
 
-    /// The next job; what is held is sent meanwhile, when its turn has come.
+    /// Waits for the next job. Sends held frames meanwhile, when their turn comes.
     fn next(&mut self) -> Option<Job> {
         loop {
             let due = self.teller.next_due().filter(|_| !self.is_quiet.load(Ordering::Acquire));
@@ -280,7 +281,7 @@ impl Body {
         }
     }
 
-    /// False: it was the last one.
+    /// Does one job. False if it was the last one.
     fn work(&mut self, job: Job) -> bool {
         match job {
             Job::Tell(part) => {
@@ -313,7 +314,7 @@ impl Body {
     }
 }
 
-/// Something to be told, and how to wait for that.
+/// A [`Told`], and the receiver that ends when it is dropped.
 fn waited_for() -> (Told, Receiver<()>) {
     let (told, wait) = sync_channel(0);
     (Told::new(move || drop(told)), wait)

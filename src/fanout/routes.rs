@@ -1,4 +1,4 @@
-//! Which shards have listeners of which topic.
+//! Which shards have listeners of which topics.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,15 +12,17 @@ use crate::ids::{RoomId, ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
 use crate::protocol::form::{Form, Forms};
 
-/// Is called with every topic that has its first listener or lost its last, on the shard's thread: it must not block.
+/// Called with each topic that got its first listener or lost its last. It runs on the shard's thread and must not
+/// block.
 pub type Watch = Box<dyn Fn(Topic) + Send + Sync>;
 
-/// The directory of topics. Shards write it on a topic's first join and last leave; who publishes asks it once for each topic of a batch.
-/// A short lock each time, of one part of a map, and never on a frame's way through a shard.
+/// The directory of topics. A shard writes it when the shard's first listener joins a topic and when the last one
+/// leaves; a publisher asks it once for each topic of a batch. Each access locks one part of a map for a short time. A
+/// frame's way through a shard never touches it.
 #[derive(Default)]
 pub struct Routes {
     topics: DashMap<Topic, ShardSet>,
-    /// Rooms apart: their shards share what is known of each.
+    /// Rooms are apart: the shards of a room share its `Listeners`.
     rooms: DashMap<RoomId, Arc<Listeners>>,
     /// Shards that want other forms of a topic than the default, by form.
     forms: DashMap<Topic, [u32; Form::COUNT]>,
@@ -28,7 +30,7 @@ pub struct Routes {
     watch: OnceLock<Watch>,
 }
 
-/// How often each shard was to hear all authors.
+/// For each shard, how many reasons it has at present to hear all authors: it hears them while the number is above 0.
 struct HearAll([AtomicU32; SHARDS_MAX]);
 
 impl Default for HearAll {
@@ -44,7 +46,8 @@ impl fmt::Debug for Routes {
 }
 
 impl Routes {
-    /// From now on `watch` hears of topics that come to life or end. Only the first call counts.
+    /// From now on `watch` is called when a topic gets its first listener or loses its last. Only the first call of
+    /// this counts.
     pub fn watch(&self, watch: Watch) {
         let _ = self.watch.set(watch);
     }
@@ -55,7 +58,7 @@ impl Routes {
         }
     }
 
-    /// Who listens now.
+    /// The shards that have listeners of the topic now.
     pub fn shards_of(&self, topic: &Topic) -> ShardSet {
         match topic {
             Topic::Room(room) => self.rooms.get(room).map(|listeners| listeners.now()),
@@ -78,10 +81,11 @@ impl Routes {
         self.topics.is_empty() && self.rooms.is_empty() && self.forms.is_empty()
     }
 
-    /// Shards that are given an author's publications: those with listeners, and those that hear everybody.
+    /// The shards that are given an author's publications: those with listeners of the author, and those that hear all
+    /// authors.
     ///
-    /// The latter are looked at first: a shard joins what it needs before it ceases to hear everybody, so that no order
-    /// of the two looks finds neither.
+    /// The second kind is looked up first. A shard joins the topics that it needs before it ceases to hear all authors,
+    /// so at least one of the two lookups finds it.
     pub fn shards_of_author(&self, author: UserId) -> ShardSet {
         let hears_all = |shard: &u8| self.hear_all.0[usize::from(*shard)].load(Ordering::SeqCst) > 0;
         let all = (0..64).filter(hears_all).fold(ShardSet::default(), |set, shard| set.with(ShardId(shard)));
@@ -113,7 +117,8 @@ impl Directory for Routes {
     }
 
     fn leave(&self, topic: Topic, shard: ShardId) {
-        // Who is over goes under the same lock: whoever comes finds those who are not over, or nobody.
+        // `Listeners` end and leave the map under the same lock, so whoever joins finds either `Listeners` that have
+        // not ended, or none.
         let has_ended = match topic {
             Topic::Room(room) => self.rooms.remove_if(&room, |_, listeners| listeners.leave(shard)).is_some(),
             topic => {
@@ -161,7 +166,7 @@ mod tests {
         routes.join(Topic::Author(ana), ShardId(63));
         assert_eq!(routes.shards_of_author(ana), ShardSet::default().with(ShardId(3)).with(ShardId(63)));
         routes.hear_enough(ShardId(3));
-        assert!(routes.shards_of_author(UserId::fresh()).contains(ShardId(3)), "once more to come");
+        assert!(routes.shards_of_author(UserId::fresh()).contains(ShardId(3)), "one of two reasons is left");
         routes.hear_enough(ShardId(3));
         assert!(routes.shards_of_author(UserId::fresh()).is_empty());
     }
@@ -217,15 +222,16 @@ mod tests {
         let join = |shard| routes.join(topic, ShardId(shard)).expect("rooms have one");
         let first = join(0);
         let second = join(5);
-        assert_eq!(first.now(), ShardSet::default().with(ShardId(0)).with(ShardId(5)), "it is told at once");
+        assert_eq!(first.now(), ShardSet::default().with(ShardId(0)).with(ShardId(5)), "the first sees the second");
         routes.leave(topic, ShardId(0));
         assert_eq!(second.now(), ShardSet::default().with(ShardId(5)));
         routes.leave(topic, ShardId(5));
         let third = join(1);
-        assert!(first.is_over() && !third.is_over(), "who comes when it is over has another one");
+        assert!(first.is_over() && !third.is_over(), "a shard that joins after the end gets new listeners");
     }
 
-    /// Whoever was greeted in a room is told what anybody says after that, whatever the others do meanwhile.
+    /// A session that was greeted in a room is told everything that is said afterwards, whatever other shards do
+    /// meanwhile.
     #[test]
     fn a_shard_that_has_joined_is_seen_by_all_who_have() {
         let (routes, topic) = (Arc::new(Routes::default()), Topic::Room(RoomId::fresh()));
@@ -234,7 +240,7 @@ mod tests {
             std::thread::spawn(move || {
                 for _ in 0..2000 {
                     let mine = routes.join(topic, shard).expect("rooms have one");
-                    // What the directory gives anybody now is what all who are in it share.
+                    // All shards in the room share what the directory gives out now.
                     assert!(mine.now().contains(shard) && routes.shards_of(&topic).contains(shard));
                     let again = routes.join(topic, shard).expect("rooms have one");
                     assert!(Arc::ptr_eq(&mine, &again), "two for one room");

@@ -1,4 +1,4 @@
-//! What was seen of posts in rows that others write.
+//! What was seen of posts in rows that other programs write.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::domain::feed::comment::Comment;
 use crate::domain::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
 use crate::ids::{CommentId, PostId, UserId};
 
-/// What was seen in rows that others write: told as it is, without a place in its topic's order.
+/// What was seen in rows that other programs write. It is told as it is, without a place in its topic's order.
 #[derive(Debug)]
 pub enum Seen {
     /// A post is new.
@@ -15,7 +15,7 @@ pub enum Seen {
     Edited {
         /// As it now is, without a viewer.
         post: Arc<Post>,
-        /// As it was when it was last told: who saw it and may not any more must lose it.
+        /// Whether it was public when it was last told: those who could see it and may not any more must lose it.
         was_public: bool,
     },
     /// A post is gone.
@@ -24,7 +24,7 @@ pub enum Seen {
         post: PostId,
         /// Whose it was.
         author: UserId,
-        /// Seen by others.
+        /// Could others see it?
         is_public: bool,
     },
     /// Somebody reacted.
@@ -62,6 +62,6 @@ pub enum CommentSeen {
     Edited(Arc<Comment>),
     /// It is gone.
     Deleted(CommentId),
-    /// A like came or went: so many there are.
+    /// A like came or went; the number of likes there are now.
     Liked(CommentId, u64),
 }

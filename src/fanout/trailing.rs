@@ -1,5 +1,5 @@
-//! When a post's sockets hear of its counters: some time after the frame that moved them, on whose heels nothing may come
-//! for clients that look at the last frame alone.
+//! When the sockets on a post hear of its counters: some time after the frame that moved them. Some clients look at the
+//! last frame alone, so no update may follow closely on another frame.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -9,32 +9,33 @@ use crate::limits::{POST_UPDATED_AFTER, POST_UPDATED_BY, POST_UPDATED_EVERY};
 
 #[derive(Debug)]
 struct Mark {
-    /// The first cause.
+    /// When the counters first moved since the last update.
     first: Instant,
     /// The latest frame of any kind.
     last: Instant,
-    /// Its place in `due`.
+    /// The mark's place in `due`.
     looked_at: Instant,
 }
 
 impl Mark {
-    /// At the end of the time that is the least between two updates, and not close behind another frame; but not for ever later.
+    /// 250 ms (`POST_UPDATED_EVERY`) after the first move, and not before the sockets had 100 ms (`POST_UPDATED_AFTER`)
+    /// without a frame; but at the latest 1 s (`POST_UPDATED_BY`) after the first move.
     fn due(&self) -> Instant {
         let due = (self.first + POST_UPDATED_EVERY).max(self.last + POST_UPDATED_AFTER);
         due.min(self.first + POST_UPDATED_BY)
     }
 }
 
-/// Posts whose sockets are to hear of counters.
+/// Posts whose sockets are to hear of their counters.
 #[derive(Debug, Default)]
 pub(super) struct Trailing {
     marks: BTreeMap<PostId, Mark>,
-    /// For each post one time, at which it is due or is looked at again.
+    /// One time for each post: it is due then, or it is looked at again then because later frames have put it off.
     due: BTreeSet<(Instant, PostId)>,
 }
 
 impl Trailing {
-    /// A post's counters have moved, and its sockets heard why.
+    /// A post's counters have moved, and its sockets have heard the frame that says why.
     pub fn mark(&mut self, post: PostId, now: Instant) {
         self.touch(post, now);
         self.marks.entry(post).or_insert_with(|| {
@@ -51,14 +52,14 @@ impl Trailing {
         }
     }
 
-    /// Its sockets have heard, or will never need to.
+    /// The sockets on the post were told the whole post, or never need to be.
     pub fn forget(&mut self, post: PostId) {
         if let Some(mark) = self.marks.remove(&post) {
             self.due.remove(&(mark.looked_at, post));
         }
     }
 
-    /// Takes what is due by `now`.
+    /// Takes the posts that are due by `now`.
     pub fn take_due(&mut self, now: Instant) -> Vec<PostId> {
         let mut posts = Vec::new();
         while let Some(&(looked_at, post)) = self.due.first()

@@ -1,4 +1,4 @@
-//! The bounds of one shard as values, so that tests can bring smaller ones.
+//! The bounds of one shard as values, so that tests can set smaller ones.
 
 use super::{
     CHUNK_BYTES, DEBT_STEP_BYTES, FEED_RECENT_MAX, FEED_SLICE_ENTRIES, OUTBOX_OWED_BYTES_MAX, OUTBOX_PARTS_MAX,
@@ -6,7 +6,7 @@ use super::{
     SHARD_UNFINISHED_BYTES_MIN, SHARD_WAITING_BYTES_MIN, UNFINISHED_BYTES_MAX, WAITING_BYTES_MAX, WRITE_BYTES_MAX,
 };
 
-/// The bounds of what waits on one shard, as a value: the simulation lowers them, so that it reaches each of them soon.
+/// The bounds of what waits on one shard. The simulation sets them low, so that it soon reaches each of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// [`CHUNK_BYTES`].
@@ -23,8 +23,8 @@ pub struct Bounds {
     pub parts_max: usize,
     /// [`DEBT_STEP_BYTES`].
     pub debt_step_bytes: usize,
-    /// The shard's share of [`WAITING_BYTES_MAX`]. Above half of it the shard walks without taking anything in, until readers
-    /// have caught up.
+    /// The shard's share of [`WAITING_BYTES_MAX`]. While more than half of it is in use, the shard only delivers and
+    /// takes nothing in, until readers have caught up.
     pub waiting_bytes_max: usize,
     /// The shard's share of [`UNFINISHED_BYTES_MAX`].
     pub unfinished_bytes_max: usize,
@@ -39,7 +39,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Those of one of so many shards.
+    /// The bounds of one shard, if there are so many shards.
     pub fn of_shards(shards: usize) -> Self {
         Self {
             chunk_bytes: CHUNK_BYTES,

@@ -1,7 +1,7 @@
-//! Bounds of events on their way from the lanes to the shards, and of those that are read again from the log.
+//! Bounds of events on their way from the lanes to the shards, and of events that are read from the log.
 
-/// What waits for one publisher, in number: batches of lanes, one each, and what others hand over and wait for. Full: its
+/// Jobs that wait for one publisher: one batch of each lane, and what other threads hand over and wait for. Full: the
 /// sender waits. A batch has at most [`super::BATCH_WRITES_MAX`] writes.
 pub const PUBLISHER_JOBS_MAX: usize = 64;
-/// Events of one page of the log.
+/// Events on one page of the log.
 pub const EVENTS_PAGE_MAX: usize = 200;

@@ -1,7 +1,7 @@
-//! What one frame of each kind may hold at most: none of them alone makes a reader too slow.
+//! The most that one frame of each kind may hold: no single frame makes a reader too slow.
 //!
-//! Columns may hold more than pregon takes, as other programs write them, too. So what is shown is bounded where it is
-//! written (`protocol/v0`), by the constants here, and the sizes of whole frames follow from these.
+//! Other programs write the columns, too, so a column may hold more than pregon accepts. Texts are therefore cut where
+//! frames are written (`protocol/v0`), to the constants here, and the sizes of whole frames follow from these.
 
 use super::{
     CLIENT_ID_BYTES_MAX, COMMENT_CHARS_MAX, COMMENTS_DELETED_MAX, COMMENTS_SHOWN, CONTENT_CHARS_MAX, MESSAGE_BYTES_MAX,
@@ -12,12 +12,13 @@ use super::{
 
 /// A character as JSON, in bytes: six if it must be written as `\u001f`, four at most otherwise.
 pub const JSON_CHAR_BYTES: usize = 6;
-/// Braces, keys, ids, numbers, times and words of one object, beside the texts that are counted by themselves.
+/// Braces, keys, ids, numbers, times and words of one object. Its free texts are counted separately.
 const OBJECT_BYTES: usize = 1024;
 /// A WebSocket frame's header.
 const FRAME_HEADER_BYTES: usize = 10;
 
-/// Characters of a text that are shown to others: what its column holds where Django made it, or more than pregon takes.
+/// How many characters of a text are shown to others: as many as the column holds where Django made it, or more than
+/// pregon accepts.
 pub mod chars {
     /// `users.email`
     pub const EMAIL: usize = 254;
@@ -27,7 +28,7 @@ pub mod chars {
     pub const DISPLAY_NAME: usize = 100;
     /// `users.first_name`, a space and `users.last_name`
     pub const FULL_NAME: usize = 301;
-    /// `users.bio`, a column without an end
+    /// `users.bio`, a column without a limit
     pub const BIO: usize = 500;
     /// `users.position`
     pub const POSITION: usize = 100;
@@ -51,16 +52,16 @@ pub mod chars {
     pub const SHORT_ID: usize = 8;
     /// One of `posts.images`
     pub const IMAGE: usize = 500;
-    /// `notifications.message`, a column without an end
+    /// `notifications.message`, a column without a limit
     pub const NOTIFICATION: usize = 2000;
 }
 
-/// An address of a picture, film or recording as JSON. What is longer is not shown.
+/// The address of a picture, film or recording as JSON. A longer one is not shown.
 pub const ADDRESS_JSON_BYTES_MAX: usize = 256 * JSON_CHAR_BYTES;
-/// A profile as others see it. `interests` and `social_links`, which other programs may write in any size, are shown as
-/// `[]` where it would be longer.
+/// A profile as others see it. If it would be longer, its `interests` and `social_links` (which other programs may
+/// write in any size) are shown as `[]`.
 pub const PROFILE_JSON_BYTES_MAX: usize = 20 * 1024;
-/// A post's `images` in frames, from quote to quote with a comma each. What is longer is shown as `[]`.
+/// A post's `images` in frames: each with its quotes and a comma. A longer list is shown as `[]`.
 pub const POST_IMAGES_JSON_BYTES_MAX: usize = POST_IMAGES_MAX * (texts(chars::IMAGE) + 3) + 2;
 
 /// A profile without `interests` and `social_links`: avatar and cover are in it twice.
@@ -90,8 +91,8 @@ const POST_BYTES: usize = OBJECT_BYTES
     + (COMMENTS_SHOWN as usize) * with_replies(POST_REPLY_LEVELS_SHOWN) * COMMENT_BYTES;
 const SMALL_BYTES: usize = OBJECT_BYTES + texts(chars::USERNAME);
 
-/// Every kind of frame that a socket can hear, by its `type`, with what its payload may hold at most; and those events that
-/// are several frames at once, with what all of these may hold.
+/// Every kind of frame that a socket can get, by its `type`, with the most that its payload may hold. Events that are
+/// several frames at once are listed with the most that all of them hold together.
 pub const FRAMES: &[(&str, usize)] = &[
     ("connection_success", OBJECT_BYTES),
     ("connection_established", OBJECT_BYTES),
@@ -123,12 +124,12 @@ pub const FRAMES: &[(&str, usize)] = &[
     ("notification_read of a mark-all-read", READ_ALL_FRAMES_MAX * SMALL_BYTES),
 ];
 
-/// So many characters as JSON.
+/// The bytes that so many characters take as JSON.
 const fn texts(chars: usize) -> usize {
     chars * JSON_CHAR_BYTES
 }
 
-/// Comments that are shown with one, itself among them, so many levels of replies deep.
+/// How many comments are shown for one comment with so many levels of replies, counting the comment itself.
 const fn with_replies(levels: u32) -> usize {
     let (mut all, mut level, mut width) = (1, 0, 1);
     while level < levels {
@@ -150,12 +151,12 @@ const _: () = {
     }
 };
 const _: () = assert!(
-    // MySQL writes JSON with blanks: a third more at most of what is taken.
+    // MySQL writes JSON with blanks: at most a third more than pregon accepts.
     PROFILE_TEXTS_BYTES + 2 * PROFILE_LIST_BYTES_MAX * 4 / 3 <= PROFILE_JSON_BYTES_MAX,
     "a profile always fits, with the lists that are taken"
 );
 const _: () = assert!(
-    // A drawing's address has the name in it: twelve bytes for each character of four.
+    // A user without a picture has a drawing, whose address contains the name: twelve bytes for a character of four.
     chars::DISPLAY_NAME * 12 + 100 <= ADDRESS_JSON_BYTES_MAX,
-    "who has no picture has a drawing"
+    "the address of a drawing always fits"
 );

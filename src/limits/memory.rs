@@ -1,8 +1,8 @@
-//! The one sum: what may wait in the memory of this process, in all its queues and tables together.
+//! The one sum: the most that may wait in this process's memory, in all its queues and tables together.
 //!
-//! Each part has its own bound, which holds at every moment, and a policy when it is reached. So the sum is known before the
-//! first client comes. Not in it is what the process needs with nobody there, what an idle session costs
-//! (docs/performance.md), what the kernel holds for sockets, and SQLite's caches.
+//! Each part has a bound of its own, which holds at every moment, and a policy for when it is reached. So the sum is
+//! known before the first client comes. The sum leaves out what the process needs without clients, what an idle session
+//! costs (docs/performance.md), what the kernel holds for sockets, and SQLite's caches.
 
 use super::bounds::{at_least, shard_unfinished_bytes, shard_waiting_bytes};
 use super::{
@@ -10,35 +10,35 @@ use super::{
     INBOX_MESSAGES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX, UPLOADS_MAX,
 };
 
-/// Memory of requests with their bodies, until they are answered. Full: 503 with Retry-After.
+/// Memory of requests and their bodies, until they are answered. Full: 503 with Retry-After.
 pub const REQUESTS_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// One client (an IPv4 address, an IPv6 /48) may have this part of what is still free: a quarter.
+/// One client (an IPv4 address, an IPv6 /48) may have one part in so many of what is still free: a quarter.
 pub const REQUESTS_CLIENT_PART: usize = 4;
-/// A request's part of it, beside its body's.
+/// What each request takes of it, beside its body.
 pub const REQUEST_BYTES: usize = 16 * 1024;
-/// A JSON or form body takes so many times as much as its length when it is read into values, at most.
+/// A JSON or form body takes at most so many times its length when it is read into values.
 pub const BODY_MEMORY_FACTOR: usize = 20;
-/// Values in a JSON body, or fields of a form: each takes some hundred bytes, however short it is written.
+/// The most values in a JSON body, or fields in a form: each takes some hundred bytes, however short it is written.
 pub const BODY_VALUES_MAX: usize = 8 * 1024;
-/// A form with files: its texts, the head of the part that is read, and the pieces on their way.
+/// What a form with files takes: its texts, the head of the part that is read, and the pieces on their way.
 pub const FORM_BYTES: usize = 1024 * 1024;
-/// What one part of a form with files costs of its texts, beside its name and its value.
+/// What each part of such a form takes of that, beside its name and its value.
 pub const FORM_PART_BYTES: usize = 64;
-/// An upload on its way to the disk: what waits for it, and the buffer before it.
+/// What an upload on its way to the disk takes: the pieces that wait for it, and the buffer before it.
 pub const UPLOAD_BUFFER_BYTES: usize = 1024 * 1024;
-/// What the writes that wait carry, over all lanes, each of which has its share. Full: as with the number.
+/// What waiting writes carry, over all lanes; each lane has its share. Full: as with [`super::LANE_WRITES_MAX`].
 pub const LANES_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// A lane's share at least, however many there are.
+/// The least that a lane's share is, however many lanes there are.
 pub const LANES_BYTES_MIN: usize = 4 * 1024 * 1024;
 const _: () = assert!(BODY_BYTES_MAX + BODY_VALUES_MAX * 600 <= BODY_BYTES_MAX * (BODY_MEMORY_FACTOR + 1));
 const _: () =
     assert!(BODY_BYTES_MAX * BODY_MEMORY_FACTOR * 8 <= REQUESTS_BYTES_MAX, "a few long bodies leave room for others");
 const _: () = assert!(BODY_BYTES_MAX / FORM_PART_BYTES * 200 + PART_HEAD_BYTES_MAX < FORM_BYTES);
 
-/// A message between threads, beside what it carries.
+/// The size of a message between threads, without what it carries.
 const MESSAGE_BYTES: usize = 160;
 
-/// What of the settings moves the sum.
+/// The settings that change the sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
     /// `PREGON_SHARDS`.
@@ -47,14 +47,14 @@ pub struct Sizes {
     pub lanes: usize,
 }
 
-/// One of those that are added up.
+/// One part of the sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     /// Its name in metrics.
     pub name: &'static str,
-    /// The most that it has.
+    /// The most that the part may have.
     pub bytes: usize,
-    /// What it is, and what happens when it is full.
+    /// What the part is, and what happens when it is full.
     pub policy: &'static str,
 }
 
@@ -97,7 +97,7 @@ pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
         },
         Part {
             name: "lanes",
-            // What is taken out for a batch makes room in the queue.
+            // Writes that were taken out for a batch have made room in the queue.
             bytes: 2 * lanes * lane_bytes(lanes),
             policy: "writes that wait for the database, and those of a batch. Full: an error frame, or 503",
         },
@@ -129,7 +129,7 @@ pub const fn sum(sizes: Sizes) -> usize {
     sum
 }
 
-/// With what else a server needs, a small machine of one GiB has room for it.
+/// A small machine of one GiB has room for the sum and for what else a server needs.
 const _: () = assert!(sum(Sizes { shards: 2, lanes: 1 }) <= 800 * 1024 * 1024);
 
 /// The table of docs/operations.md.

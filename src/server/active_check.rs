@@ -1,4 +1,4 @@
-//! Looks now and then whether the users behind open sockets other than chat's still exist and are active.
+//! Checks at intervals that the users behind open sockets, other than chat's, still exist and are active.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use crate::limits::ACTIVE_CHECK_USERS_MAX;
 use crate::protocol::v0::reason::INACTIVE;
 use crate::store::Accounts;
 
-/// Sockets of users who are no longer active hear 4001. Feed sockets outlive their token: this is what ends them.
+/// Ends the sockets of users who are no longer active with 4001. A feed socket outlives its token, so nothing else ends
+/// it.
 pub(super) async fn sweep(store: Arc<dyn Accounts>, routes: Arc<Routes>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -34,7 +35,7 @@ pub(super) async fn sweep(store: Arc<dyn Accounts>, routes: Arc<Routes>, inboxes
 
 fn end(routes: &Routes, inboxes: &[Arc<Inbox>], user: UserId, topic: Topic) {
     for shard in routes.shards_of(&topic).iter() {
-        // A full inbox has more urgent mail; the next sweep comes.
+        // A full inbox has more urgent mail; the next sweep tries again.
         let evict = ToShard::Evict { topic, whom: Whom::Only(user), goodbye: INACTIVE };
         let _ = inboxes[shard.index()].try_send(evict);
     }

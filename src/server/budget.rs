@@ -1,4 +1,4 @@
-//! Memory that clients have together, for requests or for answers: so much in sum, and no client all of it.
+//! A budget of memory that all clients share, for requests or for answers. No single client gets all of it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,16 +8,18 @@ use bytes::Bytes;
 
 use crate::telemetry;
 
-/// How much one client may have.
+/// How much of a budget one client may have.
 #[derive(Debug, Clone, Copy)]
 enum Own {
-    /// So much; the first has room whatever its length, where there is any.
+    /// At most so many bytes. A client that has nothing gets its first share whatever its length, if the budget has
+    /// room.
     Most(usize),
-    /// This part of what is still free: one client has a fifth at most with 4, and a dozen leave room for a newcomer.
+    /// At most this part of what is still free. With 4, one client alone gets a fifth of the budget, and a dozen
+    /// clients leave room for a newcomer.
     PartOfFree(usize),
 }
 
-/// What is had by each client; who has nothing is not in it.
+/// What each client has. A client that has nothing is not in the table.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     taken: Arc<Mutex<Taken>>,
@@ -32,16 +34,16 @@ struct Taken {
     by: HashMap<IpAddr, usize>,
 }
 
-/// How metrics and the log call it.
+/// The names that metrics and the log use.
 #[derive(Debug)]
 struct Names {
-    /// What is refused.
+    /// What is refused when there is no room.
     shed: &'static str,
-    /// The bound of all, and that of one client.
+    /// The bound for all clients, and the bound for one.
     limits: [&'static str; 2],
 }
 
-/// A part of it, until it is dropped.
+/// A client's share of a budget. Dropping it gives the bytes back.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Budget,
@@ -50,19 +52,19 @@ pub(super) struct Share {
 }
 
 impl Budget {
-    /// Of answers that wait for their readers.
+    /// The budget of answers that wait for their readers.
     pub(super) fn of_answers(bytes_max: usize, client_max: usize) -> Self {
         const NAMES: Names = Names { shed: "answer", limits: ["answers", "answers of a client"] };
         Self { taken: Arc::default(), bytes_max, own: Own::Most(client_max), names: &NAMES }
     }
 
-    /// Of requests that are not answered yet.
+    /// The budget of requests that are not answered yet.
     pub(super) fn of_requests(bytes_max: usize, part: usize) -> Self {
         const NAMES: Names = Names { shed: "request", limits: ["requests' memory", "requests' memory of a client"] };
         Self { taken: Arc::default(), bytes_max, own: Own::PartOfFree(part), names: &NAMES }
     }
 
-    /// So much for a client, if there is room.
+    /// Gives a client so many bytes, if there is room.
     pub(super) fn take(&self, client: IpAddr, bytes: usize) -> Option<Share> {
         let mut taken = self.lock();
         let (all, own) = (taken.all, taken.by.get(&client).copied().unwrap_or_default());
@@ -83,13 +85,13 @@ impl Budget {
         Some(Share { budget: self.clone(), client, bytes })
     }
 
-    /// Says that a client got nothing.
+    /// Counts and logs that a client got nothing.
     pub(super) fn refuse(&self, limit: &'static str, client: IpAddr) {
         metrics::counter!("pregon_shed_total", "what" => self.names.shed).increment(1);
         telemetry::limit_hit(limit, client);
     }
 
-    /// What all have.
+    /// What all clients have together.
     pub(super) fn taken_bytes(&self) -> usize {
         self.lock().all
     }
@@ -110,7 +112,8 @@ impl Drop for Share {
     }
 }
 
-/// Bytes that hold their share: it is free when the last of them is gone, also out of the connection's own queue.
+/// Bytes that hold their share: the share is given back when the last clone is gone, also the one in the connection's
+/// own queue.
 pub(super) fn holding(bytes: Bytes, share: Share) -> Bytes {
     struct Counted(Bytes, #[expect(dead_code, reason = "held until the bytes are gone")] Share);
     impl AsRef<[u8]> for Counted {
@@ -134,7 +137,7 @@ mod tests {
         let (most, all) = (800, 6400);
         let (answers, size) = (Budget::of_answers(all, most), most / 8);
         let mut held: Vec<Share> = (0..8).map(|_| answers.take(client(0), size).unwrap()).collect();
-        assert!(answers.take(client(0), 1).is_none(), "one client's are used up");
+        assert!(answers.take(client(0), 1).is_none(), "one client has all that it may");
         let mut number = 1;
         while let Some(share) = answers.take(client(number), size) {
             held.push(share);
@@ -145,11 +148,11 @@ mod tests {
             };
         }
         assert_eq!((held.iter().map(|share| share.bytes).sum::<usize>(), answers.taken_bytes()), (all, all));
-        assert!(answers.take(client(200), size).is_none(), "all are used up");
+        assert!(answers.take(client(200), size).is_none(), "all clients have all that they may");
         let bytes = holding(Bytes::from_static(b"hola"), held.pop().unwrap());
         let rest = bytes.slice(1..2);
         drop(bytes);
-        assert!(answers.take(client(200), size).is_none(), "some of it is still there");
+        assert!(answers.take(client(200), size).is_none(), "a slice of the bytes is still there");
         drop(rest);
         held.push(answers.take(client(200), size).unwrap());
         drop(held);

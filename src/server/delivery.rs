@@ -1,4 +1,4 @@
-//! The way of what was committed to the shards: who listens where, and what is told to whom.
+//! Builds the way of committed events to the shards: inboxes, routes and the fan-out.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::rest::uploads::orphans::Litter;
 use crate::server::post_reread;
 use crate::store::{LanePort, Store, Told};
 
-/// All that lies between the lanes and the shards.
+/// Everything between the lanes and the shards.
 pub(super) struct Delivery {
     pub inboxes: Arc<[Arc<Inbox>]>,
     pub routes: Arc<Routes>,
@@ -33,20 +33,21 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Nothing is told before [`Self::start`]. `bound` is the address by which frames name files, where no other is set.
+    /// Builds the parts; nothing is told before [`Self::start`]. `bound` is the address by which frames name files if
+    /// no other is set.
     pub fn new(settings: &Settings, bound: SocketAddr) -> Self {
         let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
         let routes = Arc::new(Routes::default());
         let presenter = Presenter::new(&settings.media_base(bound), settings.mask_contacts);
         let presenter = Arc::new(presenter.with_times(settings.json_times));
-        // As many publishers as lanes: what one lane tells after another's COMMIT, some publisher is free for.
+        // As many publishers as lanes, so that a lane which has committed finds a free one.
         let (updates, publishers) = (settings.post_updates, settings.write_lanes);
         let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), updates, publishers));
         let lists = Arc::new(Lists::new(matches!(settings.database, Database::Sqlite(_))));
         Self { inboxes, routes, presenter, fanout, lists, litter: Arc::default() }
     }
 
-    /// Where lanes hand over what they committed.
+    /// The port by which lanes hand over what they committed.
     pub fn lane_port(&self) -> Arc<dyn LanePort> {
         let (lists, fanout, litter) = (self.lists.clone(), self.fanout.clone(), self.litter.clone());
         Arc::new(LaneToFanout { lists, fanout, litter })
@@ -55,7 +56,7 @@ impl Delivery {
     /// Starts the publishers' threads.
     ///
     /// # Errors
-    /// The kernel gives no thread.
+    /// When the kernel gives no thread.
     pub fn start(&self, store: &Arc<dyn Store>, control: &Handle) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let reread = post_reread::port(store.clone(), self.fanout.clone(), control);
         self.fanout.start(reread).context("no thread for what is told: raise the limit on processes (ulimit -u)")

@@ -1,4 +1,5 @@
-//! Beside Django: what hears its announcements and finds its rows, joined to the store, the fan-out and the shards.
+//! Joins the parts that work beside Django (they hear its announcements and find its rows) to the store, the fan-out
+//! and the shards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +28,15 @@ use crate::telemetry::alarm;
 /// The prefix that channels-redis gives its keys unless told otherwise.
 const PREFIX: &str = "asgi";
 
-/// What is needed beside a Django.
+/// The database that Django shares with pregon, and the link to its Redis.
 #[derive(Clone)]
 pub(super) struct Neighbour {
     pub rows: Arc<dyn Beside>,
-    /// Is Redis there? `None`: there is none to be there.
+    /// Whether Redis answers; `None` if no Redis is set.
     pub link: Option<Arc<Link>>,
 }
 
-/// Is there a Django, and if so, what will not be seen of it?
+/// Finds out whether there is a Django, and warns of what pregon will not see of it.
 pub(super) async fn find(settings: &Settings, rows: Option<Arc<dyn Beside>>) -> anyhow::Result<Option<Neighbour>> {
     let Some(rows) = rows else { return Ok(None) };
     let is_there = match settings.django {
@@ -56,12 +57,12 @@ pub(super) async fn find(settings: &Settings, rows: Option<Arc<dyn Beside>>) -> 
     Ok(Some(Neighbour { rows, link: settings.redis.is_some().then(Arc::default) }))
 }
 
-/// How often what Django changes without a word is looked at.
+/// How often a sweep runs: more often where Django changes rows without announcing it.
 pub(super) fn sweep_every(neighbour: Option<&Neighbour>, otherwise: Duration) -> Duration {
     if neighbour.is_some() { otherwise.min(BESIDE_SWEEP) } else { otherwise }
 }
 
-/// All that works beside Django.
+/// Everything that works beside Django, while it runs.
 pub(super) struct Work {
     stop: watch::Sender<bool>,
     listener: Option<JoinHandle<()>>,
@@ -69,13 +70,13 @@ pub(super) struct Work {
 }
 
 impl Neighbour {
-    /// For `/readyz`: is Redis there?
+    /// Tells `/readyz` whether Redis answers.
     pub(super) fn is_redis_up(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
         let link = self.link.clone()?;
         Some(Arc::new(move || link.is_up()))
     }
 
-    /// Starts all that works beside Django on the control runtime.
+    /// Starts everything that works beside Django on the control runtime.
     pub(super) fn start(self, settings: &Settings, storage: &Storage, delivery: &Delivery, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
         let fanout = &delivery.fanout;
@@ -118,7 +119,7 @@ impl Neighbour {
     }
 }
 
-/// Topics of these kinds with listeners: the shards are asked.
+/// A function that asks the shards which topics of these kinds have listeners.
 fn live(inboxes: &Arc<[Arc<Inbox>]>, kinds: &'static [Kind]) -> Live {
     let inboxes = Arc::clone(inboxes);
     Box::new(move || {
@@ -133,7 +134,7 @@ fn is_live(routes: &Arc<Routes>) -> Box<dyn Fn(Topic) -> bool + Send + Sync> {
 }
 
 impl Work {
-    /// Leaves the groups of the channel layer; returns when that is done.
+    /// Leaves the groups of the channel layer. Returns when they are left.
     pub(super) async fn stop(self) {
         self.tail.abort();
         let _ = self.stop.send(true);

@@ -1,4 +1,4 @@
-//! Closes the sockets of logins that are over: soon after somebody on this node ended them, otherwise at regular looks.
+//! Closes the sockets of logins that have ended: soon after this node ended them, or at the next regular look.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::engine::shard::port::{Inbox, LoginEnds, ToShard};
 use crate::limits::{ENDED_LOGINS_GATHER, ENDED_LOGINS_NEAR, ENDED_LOGINS_OVERLAP};
 use crate::store::Store;
 
-/// Looks each time the bell rings, and `every` so often for what others ended.
+/// Looks each time the bell rings, and regularly after `every`, for logins that other nodes ended.
 pub(super) async fn sweep(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, bell: Arc<Notify>, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -29,7 +29,7 @@ pub(super) async fn sweep(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, bel
             }
         };
         if !look(&*store, &inboxes, since).await {
-            // At once again, and no faster than once a second.
+            // Looks again soon, but at most once a second.
             sleep(Duration::from_secs(1)).await;
             bell.notify_one();
         }
@@ -40,7 +40,7 @@ fn back(from: Timestamp, by: Duration) -> Timestamp {
     Timestamp(from.0 - i64::try_from(by.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// False: not all of it was done.
+/// Closes the sockets of logins that ended after `since`. False if a part was not done.
 async fn look(store: &dyn Store, inboxes: &[Arc<Inbox>], since: Timestamp) -> bool {
     let mut ends = LoginEnds::new();
     match store.ended_logins(since).await {
@@ -61,7 +61,7 @@ async fn look(store: &dyn Store, inboxes: &[Arc<Inbox>], since: Timestamp) -> bo
     is_done
 }
 
-/// A shard's sessions are looked through, some at a time.
+/// Has a shard look through its sessions, some at a time. False if its inbox is full.
 async fn close(inbox: &Inbox, ends: &Arc<LoginEnds>) -> bool {
     let mut next = Some(0);
     while let Some(from) = next {

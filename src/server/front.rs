@@ -1,4 +1,4 @@
-//! What clients meet: the gate in front of sockets, and the REST API.
+//! Builds what clients meet: the gate in front of sockets, and the REST API.
 
 use std::sync::Arc;
 
@@ -25,22 +25,22 @@ use crate::server::rest::{self, UnderWay};
 use crate::server::storage::Storage;
 use crate::telemetry::Registry;
 
-/// Is Redis there?
+/// Tells whether Redis answers.
 pub(super) type IsRedisUp = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What the gate and the REST API share.
 pub(super) struct Front {
     tokens: Arc<Tokens>,
     pub lifecycle: Arc<Lifecycle>,
-    /// Rings when a login has ended.
+    /// Rings when a login has ended on this node.
     pub logins_bell: Arc<Notify>,
-    /// Answers that are being made.
+    /// Counts the answers that are being made.
     pub under_way: UnderWay,
 }
 
 impl Front {
     /// # Errors
-    /// The secret of tokens cannot be read or made.
+    /// When the secret of tokens cannot be read or made.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
         Ok(Self {

@@ -1,4 +1,5 @@
-//! What is left of a request's body when its answer is made: read, so that the connection serves on, or given up with a word.
+//! Deals with the rest of a request's body when its answer is made: reads it, so that the connection can serve another
+//! request, or tells the client that the connection ends.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,18 +12,18 @@ use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 
 use crate::limits::{LEFTOVER_BYTES_MAX, LEFTOVER_PATIENCE};
 
-/// A request's body, lent to whoever answers.
+/// A request's body, lent to the handler that answers.
 pub(super) struct Leftover {
     body: Arc<Mutex<Incoming>>,
     /// The client sends its body only when it is asked for it (RFC 9110 §10.1.1).
     waits_to_be_asked: bool,
 }
 
-/// The body as it is lent.
+/// The body as the handler sees it.
 struct Lent(Arc<Mutex<Incoming>>);
 
 impl Leftover {
-    /// The request to be answered, and what will be left of it.
+    /// The request with a lent body, and the handle to what the handler leaves of it.
     pub(super) fn of(request: Request<Incoming>) -> (Request<Body>, Self) {
         let waits_to_be_asked = request.headers().contains_key(header::EXPECT);
         let (parts, body) = request.into_parts();
@@ -30,8 +31,9 @@ impl Leftover {
         (Request::from_parts(parts, Body::new(Lent(body.clone()))), Self { body, waits_to_be_asked })
     }
 
-    /// The answer is made: reads what is left, if that is little and comes soon. Otherwise the connection cannot serve on, and the
-    /// answer says so: a client that learns it by a broken connection has lost its next request.
+    /// Called when the answer is made. Reads the rest of the body if it is short and comes soon. Otherwise the
+    /// connection cannot serve another request, and the answer says so: a client that finds out by a broken connection
+    /// has lost its next request.
     pub(super) async fn settle(self, headers: &mut HeaderMap) {
         if !self.is_over() && (self.waits_to_be_asked || !self.read().await) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -42,7 +44,7 @@ impl Leftover {
         locked(&self.body).is_end_stream()
     }
 
-    /// True when nothing is left.
+    /// Reads the rest of the body. True if it was read to its end.
     async fn read(&self) -> bool {
         if locked(&self.body).size_hint().lower() > LEFTOVER_BYTES_MAX {
             return false;

@@ -1,4 +1,4 @@
-//! The addresses that shards listen on.
+//! Opens the listeners of all shards.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -9,10 +9,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::Settings;
 use crate::engine::net::listener;
 
-/// For each address, one listener a shard.
+/// Each address, with one listener for each shard.
 pub(super) type Listeners = Vec<(SocketAddr, Vec<TcpListener>)>;
 
-/// Each connection is an open file, and many systems begin with a limit of 1024 below a far higher one.
+/// Raises the limit of open files to its maximum: each connection is an open file, and many systems begin with 1024
+/// below a far higher maximum.
 pub(super) fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -20,23 +21,23 @@ pub(super) fn raise_file_limit() {
     }
 }
 
-/// Listens, and the first address as it came out.
+/// Opens the listeners. Returns them with the first address, in which a port that the system chose is filled in.
 ///
 /// # Errors
-/// An address is taken or not this machine's: says which, and what to set.
+/// When an address is taken or is not this machine's. The text names the address and the setting.
 pub(super) fn open(settings: &Settings) -> anyhow::Result<(Listeners, SocketAddr)> {
     let listeners = bind(&settings.listen, settings.shards)?;
     let first = listeners[0].1[0].local_addr()?;
     Ok((listeners, first))
 }
 
-/// One listener a shard for each address. The system's choice of a port is the same for all shards.
+/// Opens one listener for each address and shard. If the system chooses the port, it is the same for all shards.
 fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Listeners> {
     let mut bound = Vec::new();
     for address in addresses {
         match bind_one(*address, shards) {
             Ok(listeners) => bound.push((*address, listeners)),
-            // A machine without IPv6 serves the addresses it has.
+            // A machine without IPv6 serves its other addresses.
             Err(error) if address.is_ipv6() && addresses.len() > 1 && is_without(&error) => {
                 tracing::warn!(%address, "this machine has no such address: not listening there");
             }
@@ -51,7 +52,7 @@ fn bind(addresses: &[SocketAddr], shards: usize) -> anyhow::Result<Listeners> {
     Ok(bound)
 }
 
-/// The machine has no such address, or its kernel no such family.
+/// True if the machine has no such address, or its kernel has no such address family.
 fn is_without(error: &io::Error) -> bool {
     let family = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(family)
@@ -59,7 +60,7 @@ fn is_without(error: &io::Error) -> bool {
 
 fn bind_one(address: SocketAddr, shards: usize) -> io::Result<Vec<TcpListener>> {
     if address.port() != 0 {
-        // Listeners share a port with whoever also wants to share it: another server there must be found out first.
+        // Listeners share a port with any program that also shares it. This bind fails if another server has the port.
         drop(TcpListener::bind(address)?);
     }
     let first = listener::listen(address)?;

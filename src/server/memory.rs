@@ -1,4 +1,4 @@
-//! The one sum at work: what of it is in use, and which requests there is room for.
+//! Applies the one sum of memory (`limits::memory`): measures what is in use, and admits requests while there is room.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::limits::memory::{
 use crate::limits::{ANSWERS_BYTES_MAX, BODY_BYTES_MAX, CLIENT_ANSWERS_BYTES_MAX};
 use crate::server::budget::{Budget, Share};
 
-/// Who waits where.
+/// The queues and budgets that are measured.
 pub(super) struct Memory {
     sizes: Sizes,
     waiting: Arc<Waiting>,
@@ -33,8 +33,9 @@ impl Memory {
         Self { sizes, waiting, inboxes, requests, answers }
     }
 
-    /// A request's share of the memory for requests, until it is answered; none for those that are exempt. While all shards hold as much as they may, debtors are let go and new sockets are sent away: then requests, too,
-    /// have to come again.
+    /// Gives a request its share of the memory for requests, until it is answered; exempt paths need none. While all
+    /// shards hold as much as they may, they let debtors go and send new sockets away: then requests are refused, too,
+    /// with 503.
     pub(super) fn admit(&self, client: IpAddr, request: &Request<Incoming>) -> Result<Option<Share>, NoRoom> {
         if is_exempt(request.uri().path()) {
             return Ok(None);
@@ -53,7 +54,7 @@ impl Memory {
         self.requests.take(client, cost(length, is_form)).map(Some).ok_or(NoRoom)
     }
 
-    /// Says in the metrics what may wait, and what does.
+    /// Sets the gauges of what may wait in each part and of what does wait.
     pub(super) fn measure(&self) {
         let gauge = |name: &'static str, part: &'static str, bytes: usize| {
             #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
@@ -78,12 +79,12 @@ impl Memory {
     }
 }
 
-/// Do all shards together hold more than their shares?
+/// True if all shards together hold more than their shares.
 fn is_over(bytes: usize, shards: usize) -> bool {
     bytes > shards * bounds::shard_waiting_bytes(shards)
 }
 
-/// Those by which one sees how the server does are answered whatever happens.
+/// Paths that show how the server does: they are answered whatever happens.
 pub(super) fn is_exempt(path: &str) -> bool {
     matches!(path.trim_end_matches('/'), "/healthz" | "/readyz" | "/health" | "/metrics")
 }
@@ -91,7 +92,7 @@ pub(super) fn is_exempt(path: &str) -> bool {
 /// What a request with a body of this length takes until it is answered, at most.
 fn cost(length: usize, is_form: bool) -> usize {
     let body = match is_form {
-        // Its files go to the disk.
+        // The files of a form go to the disk.
         true => length.saturating_mul(4).min(FORM_BYTES),
         false => length.min(BODY_BYTES_MAX) * BODY_MEMORY_FACTOR,
     };
@@ -111,7 +112,7 @@ mod tests {
         assert!(is_exempt("/metrics") && is_exempt("/health/") && !is_exempt("/api/auth/login/"));
     }
 
-    /// After debtors and sockets, requests: only when no shard has room.
+    /// Requests are refused after debtors and new sockets: only when no shard has room.
     #[test]
     fn requests_are_refused_while_all_shards_hold_what_they_may() {
         for shards in [1, 2, 64] {

@@ -41,7 +41,7 @@ const CONTROL_THREADS: usize = 2;
 /// Serves until it is told to stop.
 ///
 /// # Errors
-/// What keeps it from starting, in one sentence.
+/// What keeps the server from starting, in one sentence.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     listen::raise_file_limit();
     let registry = crate::telemetry::install();
@@ -74,14 +74,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     end(stopped, control, Others { django, beats }, &delivery.fanout, publishers, &*storage.store)
 }
 
-/// What speaks to other programs.
+/// The parts that speak to other programs.
 struct Others {
     django: Option<django::Work>,
     beats: Option<nodes::Beats>,
 }
 
-/// All sessions are gone: what served them ends, each before what it needs. Unless the server could not go on: whoever
-/// keeps it from that may never end, and nobody waits for it.
+/// Ends the parts after all sessions are gone; a part ends before the parts that it needs. If the server could not go
+/// on, nothing is waited for: the part that failed may never end.
 fn end(
     stopped: anyhow::Result<()>,
     control: Runtime,
@@ -117,7 +117,7 @@ fn control_runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// The one line that says where to go. Nobody need be there to read it.
+/// Says where the server can be reached. It does not matter whether anybody reads the line.
 fn announce(bound: SocketAddr, settings: &Settings) {
     let address = settings.public_url(bound);
     if settings.media_base(bound).is_empty() {

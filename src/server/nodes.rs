@@ -1,4 +1,5 @@
-//! Other servers on the same MySQL database: until messages are passed between nodes, a second one is told in the log.
+//! Looks for other servers on the same MySQL database. Messages are not passed between nodes yet, so a second server is
+//! reported in the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,16 +15,16 @@ use crate::limits::NODE_BEAT;
 use crate::store::mysql::{MysqlStore, Node, SeenNode};
 use crate::telemetry::alarm;
 
-/// What this server says of itself to the others, and knows of them.
+/// What this server tells the others about itself, and what it knows of them.
 pub(super) struct Nodes {
     store: Arc<MysqlStore>,
     me: Node,
     others: Others,
-    /// The last attempt failed: one line of the log for each change.
+    /// The last attempt failed. Only a change writes a line of the log.
     is_failing: bool,
 }
 
-/// The beats, until they are stopped.
+/// The task that writes this server's row at intervals, until it is stopped.
 pub(super) struct Beats {
     store: Arc<MysqlStore>,
     me: Node,
@@ -31,7 +32,7 @@ pub(super) struct Beats {
 }
 
 impl Nodes {
-    /// Says that this server begins, and warns of others that run.
+    /// Writes this server's row for the first time, and warns of other servers that run.
     pub(super) async fn enter(store: Arc<MysqlStore>, name: &str) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let me = Node {
@@ -46,7 +47,7 @@ impl Nodes {
         nodes
     }
 
-    /// Goes on saying it.
+    /// Goes on writing the row.
     pub(super) fn start(mut self, control: &Handle) -> Beats {
         let (store, me) = (self.store.clone(), self.me.clone());
         let beats = async move {
@@ -94,7 +95,7 @@ impl Nodes {
 }
 
 impl Beats {
-    /// This server ends.
+    /// Ends the task and removes this server's row.
     pub(super) async fn stop(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -110,14 +111,14 @@ fn set_seen(count: usize) {
 
 fn is_running(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    // Another user's process may not be asked, but it is there.
+    // A process of another user may not be signalled, but it exists.
     pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
-/// The others, as far as they are known to run.
+/// The other servers, as far as they are known to run.
 #[derive(Default)]
 struct Others {
-    /// When each had last been seen at the first look at it.
+    /// For each, the time of its last beat when its row was first looked at.
     first: BTreeMap<Uuid, Timestamp>,
     running: BTreeMap<Uuid, String>,
 }
@@ -129,15 +130,16 @@ struct Change {
 }
 
 impl Others {
-    /// What has changed. The row of a server that was killed is fresh for some seconds: one of this machine counts while its
-    /// process is there, any other and any that goes on counts at once.
+    /// Returns what has changed. The row of a server that was killed looks fresh for some seconds. So a row of this
+    /// machine counts only while its process exists, or once its time has moved on; a row of another machine counts at
+    /// once.
     fn look(&mut self, me: &Node, seen: &[SeenNode], is_running: impl Fn(u32) -> bool) -> Change {
         let mut change = Change::default();
         let mut there = BTreeSet::new();
         for other in seen {
             let id = other.node.id;
             let first = *self.first.entry(id).or_insert(other.seen);
-            // A container may have the same name and the same number of the process as another.
+            // Two containers may have the same host name and the same process id.
             let is_killed = || other.node.host == me.host && (other.node.pid == me.pid || !is_running(other.node.pid));
             if other.seen > first || !is_killed() {
                 there.insert(id);
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!(
             look(&[seen(&killed, 5), seen(&alive, 6), seen(&far, 6), seen(&twin, 6)]),
             (1, 0),
-            "its row moves on"
+            "the twin's row moves on"
         );
         assert_eq!(look(&[seen(&alive, 6)]), (0, 2));
         assert_eq!(look(&[]), (0, 1));

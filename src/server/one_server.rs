@@ -1,4 +1,5 @@
-//! One server at a time on a database file: a lock of the system's, which ends with the process however that ends.
+//! Allows one server at a time on a database file, by a lock of the system. The lock ends with the process, however the
+//! process ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -7,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-/// Takes the lock beside the database. It is held for as long as what is returned lives; the file stays, and means nothing.
-/// Nothing is returned for a database that this user may not write: the store refuses it, and says why.
+/// Takes the lock beside the database. It is held as long as the returned file is open; the file itself stays on disk,
+/// and its presence means nothing. Returns `None` if this user may not write the database: the store refuses such a
+/// database and says why.
 ///
 /// # Errors
-/// Another server has it, or there can be none.
+/// When another server has the lock, or the lock file cannot be made.
 pub(super) fn lock(database: &Path) -> anyhow::Result<Option<File>> {
     let path = beside(database)?;
     let named = || format!("{} cannot be locked, as must be what serves {}", path.display(), database.display());
@@ -35,7 +37,7 @@ fn is_writable(database: &Path) -> bool {
     OpenOptions::new().write(true).open(database).is_ok()
 }
 
-/// The same for all names of a file, and its folder is there.
+/// The path of the lock file: it is the same for all names of the database file. Makes the folder if it is missing.
 fn beside(database: &Path) -> anyhow::Result<PathBuf> {
     let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)

@@ -1,4 +1,4 @@
-//! Finds participant rows that others have deleted: the sessions of those users leave.
+//! Finds participant rows that other programs deleted, and has the sessions of those users leave.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::ids::{RoomId, Topic, UserId};
 use crate::limits::SWEEP_ROOMS_MAX;
 use crate::store::Chats;
 
-/// Looks at the rooms that have listeners, `every` so often.
+/// Looks at the rooms that have listeners, at intervals of `every`.
 pub(super) async fn sweep(store: Arc<dyn Chats>, inboxes: Arc<[Arc<Inbox>]>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -35,7 +35,7 @@ fn tell(inboxes: &[Arc<Inbox>], (room, shards): (RoomId, ShardSet), rows: &[(Roo
     let from = rows.partition_point(|(of, _)| *of < room);
     let users: Arc<[UserId]> = rows[from..].iter().take_while(|(of, _)| *of == room).map(|(_, user)| *user).collect();
     for shard in shards.iter() {
-        // A full inbox has more urgent mail; the next sweep comes.
+        // A full inbox has more urgent mail; the next sweep tries again.
         let _ = inboxes[shard.index()].try_send(ToShard::Participants { room, users: users.clone(), asked_at });
     }
 }

@@ -1,4 +1,4 @@
-//! The task that keeps people found by their names, also those that another program gives them.
+//! Keeps the index of people's names up to date, also with names that another program writes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,7 +6,8 @@ use std::time::Instant;
 use crate::limits::{NAMES_EVERY, NAMES_REST};
 use crate::store::Store;
 
-/// Looks at all names again and again, at first at once: the index of an older database is filled so.
+/// Looks at all names again and again. The first look is at once: it fills the index of a database from an older
+/// version.
 pub async fn keep(store: Arc<dyn Store>) {
     loop {
         let began = Instant::now();

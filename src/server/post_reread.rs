@@ -1,4 +1,4 @@
-//! Reads posts whose counters have moved, for `post_updated`.
+//! Reads posts whose counters have moved, so that `post_updated` can be sent.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::fanout::publish::ReadPost;
 use crate::fanout::publisher::Fanout;
 use crate::store::Posts;
 
-/// Reads on the control runtime; what was found goes to the fan-out on a thread that may wait.
+/// Reads on the control runtime, and hands what was found to the fan-out on a thread that may block.
 pub(super) fn port(store: Arc<dyn Posts>, fanout: Arc<Fanout>, control: &Handle) -> ReadPost {
     let control = control.clone();
     Box::new(move |post, ticket, audience| {

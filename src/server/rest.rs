@@ -1,4 +1,4 @@
-//! Carries requests from a shard's thread to the control runtime, and only the answers' bytes back.
+//! Carries requests from a shard's thread to the control runtime, and carries back only the bytes of the answers.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,14 +24,14 @@ use crate::server::budget::{Share, holding};
 use crate::server::leftover::Leftover;
 use crate::server::memory::{self, Memory};
 
-/// Bodies below this size are not counted: a connection costs about as much.
+/// Bodies below this size are not counted: the connection itself costs about as much.
 const COUNTED_BYTES_MIN: u64 = 16 * 1024;
-/// Bodies up to this size are handed over whole.
+/// Bodies up to this size are handed over as a whole.
 const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
-/// Pieces of a larger body that may wait for its reader.
+/// How many pieces of a larger body may wait for its reader.
 const PIECES_MAX: usize = 1;
-/// What these take at most, with the one that waits for its place, those in the connection's own queue, and what is read ahead
-/// of the file: each is 64 KiB.
+/// The most that such pieces take: the waiting piece, the one that waits for its place, those in the connection's own
+/// queue, and what is read ahead of the file. Each is 64 KiB.
 const PIPED_BYTES: u64 = 320 * 1024;
 
 /// Counts the answers that are being made.
@@ -45,7 +45,7 @@ impl UnderWay {
         Self(Arc::new(Semaphore::new(Self::ALL as usize)))
     }
 
-    /// Waits until there are none.
+    /// Waits until no answer is being made.
     pub async fn none(&self) {
         drop(self.0.acquire_many(Self::ALL).await);
     }
@@ -66,7 +66,7 @@ pub(super) fn port(
     })
 }
 
-/// Who asks, and where what they take is counted.
+/// The client of a request, and the memory that counts what it takes.
 struct Caller {
     peer: SocketAddr,
     client: IpAddr,
@@ -118,17 +118,17 @@ fn answer(
     });
     Box::pin(async move {
         handed_over.await.unwrap_or_else(|_| {
-            // The handler panicked: its task is gone, the connection is not.
+            // The handler panicked: its task is gone, but the connection can still be answered.
             let response = Error::Internal("a handler panicked".to_owned()).into_response();
             response.map(|_| full(Bytes::from_static(b"{\"error\":\"Error interno del servidor\"}")))
         })
     })
 }
 
-/// The answer with its share of the memory for answers; `None` where there is no room for it.
+/// Gives the answer its share of the memory for answers; `None` if there is no room.
 fn within_bounds(response: Response<Body>, caller: &Caller) -> Option<(Response<Body>, Option<Share>)> {
     let bytes = match response.body().size_hint().exact() {
-        // What is in memory as a whole.
+        // The body is in memory as a whole.
         Some(bytes) if bytes < COUNTED_BYTES_MIN => return Some((response, None)),
         Some(bytes) => bytes,
         None => length(&response).unwrap_or(PIPED_BYTES).min(PIPED_BYTES),
@@ -154,7 +154,7 @@ fn full(bytes: Bytes) -> RestBody {
     Full::new(bytes).map_err(|never: Infallible| match never {}).boxed()
 }
 
-/// Moves a body's pieces until it ends or nobody reads any more.
+/// Moves a body's pieces until the body ends or its reader is gone.
 async fn pipe(mut body: Body, pieces: &mpsc::Sender<io::Result<Frame<Bytes>>>) {
     while let Some(piece) = body.frame().await {
         let piece = piece.map_err(io::Error::other);

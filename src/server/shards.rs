@@ -13,10 +13,10 @@ use crate::ids::ShardId;
 use crate::limits::STRETCH_VISITS_MAX;
 use crate::server::listen::Listeners;
 
-/// One thread a shard, each on a core of its own as far as there are enough.
+/// Starts one thread for each shard, each on a core of its own if there are enough cores.
 ///
 /// # Errors
-/// io_uring is demanded and not there, or the kernel gives no thread.
+/// When io_uring is demanded and not available, or when the kernel gives no thread.
 pub(super) fn start(
     settings: &Settings,
     mut listeners: Listeners,
@@ -38,12 +38,12 @@ pub(super) fn start(
     (0..count).map(start).collect()
 }
 
-/// Does another of `count` shards, handed out to `cores` in turns, get the core of this one?
+/// Shards are given to cores in turns: does another of the `count` shards get the same core as this one?
 fn shares_core(number: usize, count: usize, cores: usize) -> bool {
     cores > 0 && (number >= cores || number + cores < count)
 }
 
-/// What `auto` means on this machine; and no start where io_uring is demanded and not there.
+/// Finds out what `auto` means on this machine. Fails if io_uring is demanded and not available.
 fn choose_io(wanted: Io) -> anyhow::Result<()> {
     let chosen = Sender::new(wanted, STRETCH_VISITS_MAX).map(|sender| sender.io()).context(
         "PREGON_IO is \"uring\", but this kernel or container gives no io_uring (6.0 or newer is needed, and its system \

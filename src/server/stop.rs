@@ -1,4 +1,4 @@
-//! What signals do, and how the sessions and requests of a server end.
+//! Handles signals, and ends the sessions and requests of a server.
 
 use std::io;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::access::lifecycle::{Lifecycle, Phase};
 use crate::engine::shard::port::{Inbox, ToShard};
 use crate::server::rest::UnderWay;
 
-/// After the drain window, and after the last answer is made, how long peers may take: sessions that do not take their
-/// goodbye have been reset by then.
+/// How long the shards' threads may take to end, after the drain window or after the last answer is made. Sessions that
+/// do not take their goodbye have been reset by then.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the making of answers may take beyond that. A busy machine needs seconds for one password.
+/// How much longer answers may take to be made. A busy machine needs seconds for one password.
 const ANSWERS_TIMEOUT: Duration = Duration::from_secs(60);
 
 const NO_SIGNALS: &str = "the system does not deliver signals";
 
-/// From now on signals that would end the process unasked are ignored, each with a line in the log.
+/// From now on, signals that would end the process by default are ignored; all but SIGXFSZ write a line in the log.
 pub(super) fn ignore_others(control: &Runtime) -> anyhow::Result<()> {
     let ignored = Ignored::install(control).context(NO_SIGNALS)?;
     control.spawn(crate::telemetry::alarm::watched("the listener to signals", ignored.listen()));
@@ -32,7 +32,8 @@ pub(super) fn ignore_others(control: &Runtime) -> anyhow::Result<()> {
 struct Ignored {
     reload: Signal,
     user: [Signal; 2],
-    /// A file at its limit (`ulimit -f`, a container's quota) is to be an error of that write, as a full disk is.
+    /// When a file reaches its limit (`ulimit -f`, a container's quota), the write fails with an error, as on a full
+    /// disk.
     file_limit: Signal,
 }
 
@@ -61,7 +62,7 @@ impl Ignored {
     }
 }
 
-/// The signals that stop a server. Until they are listened to, each ends the process at once.
+/// The signals that stop a server. Before they are listened to, each of them ends the process at once.
 pub(super) struct Stops {
     terminate: Signal,
     quit: Signal,
@@ -69,8 +70,8 @@ pub(super) struct Stops {
 }
 
 impl Stops {
-    /// From now on they are noticed, also before somebody waits for them: to be called before the server says that it is
-    /// ready.
+    /// From now on the signals are noticed, even before anybody waits for them. Called before the server says that it
+    /// is ready.
     pub(super) fn listen(control: &Runtime) -> anyhow::Result<Self> {
         let _entered = control.enter();
         let listen = |kind| signal(kind).context(NO_SIGNALS);
@@ -81,7 +82,7 @@ impl Stops {
         })
     }
 
-    /// Waits for one. What comes back is how long the sessions have to go.
+    /// Waits for one of the signals. Returns how long the sessions have to go.
     async fn window(mut self, usual: Duration) -> Duration {
         tokio::select! {
             _ = self.terminate.recv() => usual,
@@ -94,7 +95,7 @@ impl Stops {
 /// Waits for a signal, then ends the sessions: spread over the window after SIGTERM and SIGQUIT, at once after SIGINT.
 ///
 /// # Errors
-/// Why the server cannot go on, as soon as it cannot.
+/// When the server cannot go on: says why, as soon as that is known.
 pub(super) async fn stop(
     stops: Stops,
     lifecycle: &Lifecycle,

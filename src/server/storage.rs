@@ -1,4 +1,4 @@
-//! What is kept on disk: the database and the uploads.
+//! Opens what is kept on disk: the database and the uploads.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -20,20 +20,21 @@ use crate::store::{LanePort, Store};
 pub(super) struct Storage {
     pub store: Arc<dyn Store>,
     pub media: Arc<MediaDir>,
-    /// The same store, if it is on a server that others may use, too.
+    /// The same store, if it is a MySQL server that other programs may use, too.
     mysql: Option<Arc<MysqlStore>>,
-    /// What this server says of itself to others on the same database.
+    /// Tells other servers on the same database about this one.
     pub nodes: Option<Nodes>,
-    /// As long as it is open, no other server opens this file.
+    /// While this file is open, no other server opens the database.
     _served_here: Option<File>,
 }
 
 impl Storage {
-    /// Opens both. Lanes hand over to `port`; `litter` is what the folder is to be rid of.
+    /// Opens both. Lanes hand over what they committed to `port`; `litter` lists the files that are to be removed from
+    /// the folder.
     ///
     /// # Errors
-    /// Another server has the file, the database does not answer or is not migrated, or the folder cannot be written:
-    /// says what to do.
+    /// When another server has the file, the database does not answer or is not migrated, or the folder cannot be
+    /// written. The text says what to do.
     pub fn open(
         settings: &Settings,
         control: &Runtime,
@@ -53,7 +54,7 @@ impl Storage {
     }
 }
 
-/// A store, and the same once more if it is on a server that others may use, too.
+/// A store, and the same store again if it is a MySQL server.
 type Opened = (Arc<dyn Store>, Option<Arc<MysqlStore>>);
 
 fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -> anyhow::Result<Opened> {

@@ -1,4 +1,5 @@
-//! What is looked at again and again: what others may have changed, and what the process itself must tidy up.
+//! Starts the sweeps: tasks that look at what other programs may have changed, and tasks that tidy up the process
+//! itself.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::server::storage::Storage;
 use crate::server::{active_check, ended_logins, participants, people_index};
 use crate::telemetry::{Registry, alarm};
 
-/// Starts all looks. `every` is asked how often what others may change is looked at, beside them or alone.
+/// Starts all sweeps. `every` turns the usual interval of a sweep into the one to use; it is shorter beside Django.
 pub(super) fn start(
     settings: &Settings,
     every: impl Fn(Duration) -> Duration,
@@ -31,7 +32,7 @@ pub(super) fn start(
     control.spawn(alarm::watched("the look at logins that have ended", sweep));
     let sweep = participants::sweep(store.clone(), inboxes.clone(), every(PARTICIPANT_SWEEP));
     control.spawn(alarm::watched("the look at participants", sweep));
-    // What another program's database names, it may also name where pregon does not look.
+    // Only where the database is pregon's own: another program may refer to a file in tables that pregon does not read.
     if matches!(settings.database, Database::Sqlite(_)) {
         let media_every = settings.media_sweep.then_some(MEDIA_SWEEP);
         let sweep = orphans::collect(store.clone(), storage.media.clone(), media_every);
@@ -40,7 +41,7 @@ pub(super) fn start(
     control.spawn(people_index::keep(store.clone()));
 }
 
-/// Starts what keeps metrics small and measures files.
+/// Starts the task that keeps histograms small and measures the database's files.
 pub(super) fn start_upkeep(settings: &Settings, registry: Registry, control: &Handle) {
     let upkeep = upkeep(registry, settings.database.file().map(Path::to_owned));
     control.spawn(alarm::watched("the upkeep of metrics", upkeep));

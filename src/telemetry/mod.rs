@@ -1,4 +1,4 @@
-//! The metrics registry: what is measured, in which buckets, as Prometheus reads it.
+//! The metrics registry: what is measured, in which buckets, and how Prometheus reads it.
 
 pub mod alarm;
 mod thinned;
@@ -12,10 +12,10 @@ pub use thinned::{handshake_refused, limit_hit, session_let_go, tell_left_out};
 const SECONDS: &[f64] = &[
     0.000_001, 0.000_01, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-/// Writes of a batch.
+/// Buckets for the number of writes in a batch.
 const BATCH: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
-/// Installs the process's registry, once; a second call returns a registry of its own, which stays empty.
+/// Installs the registry of the process. A second call returns another registry, which stays empty.
 pub fn install() -> Registry {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
@@ -32,7 +32,7 @@ pub fn install() -> Registry {
     Registry { handle, process }
 }
 
-/// What was measured so far.
+/// Everything that was measured so far.
 #[derive(Clone)]
 pub struct Registry {
     handle: PrometheusHandle,
@@ -46,13 +46,13 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// Prometheus' text of it, with the process's own figures as they are now.
+    /// The measurements as Prometheus reads them, with the process's own figures as they are now.
     pub fn render(&self) -> String {
         self.process.collect();
         self.handle.render()
     }
 
-    /// Keeps histograms from growing: to be called every few seconds.
+    /// Keeps histograms from growing. To be called every few seconds.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }

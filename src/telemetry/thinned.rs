@@ -1,4 +1,5 @@
-//! Lines of the log that clients can cause as often as they like: a few a second for each reason, and a count of the rest.
+//! Thins out lines of the log that clients can cause at will: a few per second and reason are written, the rest is
+//! counted.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,7 +11,7 @@ use crate::limits::LOG_LINES_PER_SECOND;
 /// Lines of one kind, by reason.
 #[derive(Debug)]
 pub struct Thinned {
-    /// What the lines tell of, as the count of the rest calls it.
+    /// What the lines are about, as the line with the count of the rest names it.
     what: &'static str,
     reasons: Mutex<BTreeMap<&'static str, Second>>,
 }
@@ -32,7 +33,7 @@ impl Thinned {
         Self { what, reasons: Mutex::new(BTreeMap::new()) }
     }
 
-    /// May a line with this reason be written? Where not, it is counted.
+    /// True if a line with this reason may be written. Otherwise it is counted.
     fn admits(&self, reason: &'static str, now: Instant) -> bool {
         let mut reasons = self.lock();
         let second = reasons.entry(reason).or_insert(Second { began: now, written: 0, left_out: 0 });
@@ -61,7 +62,7 @@ impl Thinned {
     }
 }
 
-/// A handshake was refused.
+/// Counts a refused handshake, and logs it if the log has room.
 pub fn handshake_refused(reason: &'static str, client: impl Display) {
     metrics::counter!("pregon_handshakes_refused_total", "reason" => reason).increment(1);
     if HANDSHAKES.admits(reason, Instant::now()) {
@@ -69,7 +70,7 @@ pub fn handshake_refused(reason: &'static str, client: impl Display) {
     }
 }
 
-/// Somebody was refused or held back by a limit.
+/// Counts that a limit refused or held back a client, and logs it if the log has room.
 pub fn limit_hit(limit: &'static str, whose: impl Display) {
     metrics::counter!("pregon_limits_hit_total", "limit" => limit).increment(1);
     if LIMITS.admits(limit, Instant::now()) {
@@ -77,7 +78,7 @@ pub fn limit_hit(limit: &'static str, whose: impl Display) {
     }
 }
 
-/// A session was ended by the server for what it took or left.
+/// Counts a session that the server ended, and logs it if the log has room.
 pub fn session_let_go(reason: &'static str, shard: impl Display) {
     metrics::counter!("pregon_sessions_let_go_total", "reason" => reason).increment(1);
     if ENDS.admits(reason, Instant::now()) {

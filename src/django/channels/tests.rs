@@ -1,4 +1,4 @@
-//! Elements that channels-redis itself made (tests/django/capture.py), whatever else may lie in a queue, and names.
+//! Elements made by channels-redis itself (tests/django/capture.py), other bytes that may lie in a queue, and names.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn comment() -> CommentId {
     "38ee9ed1-7aaf-42d2-a3b9-926f38f8086b".parse().unwrap()
 }
 
-/// Group, type and bytes of each.
+/// The group, type and bytes of each element.
 fn elements() -> Vec<(Group, &'static str, Vec<u8>)> {
     let line = |line: &'static str| {
         let mut words = line.split(' ');
@@ -117,7 +117,7 @@ proptest! {
         let _ = decode(&bytes);
     }
 
-    /// Closer to the real thing: one byte of a real element is another.
+    /// Closer to what happens: one byte of a real element is replaced.
     #[test]
     fn no_wrong_byte_makes_it_panic(which in 0_usize..9, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let (_, _, mut element) = elements().remove(which);

@@ -1,4 +1,4 @@
-//! What Django announces of one change, and the one thing that is told of it.
+//! Django announces one change several times: it is told once.
 
 use smallvec::smallvec;
 
@@ -65,7 +65,7 @@ fn updated() -> Due {
     Due { is_updated: true, ..Due::default() }
 }
 
-/// What was seen, in a word each.
+/// What was seen, in a word for each.
 fn words(judged: &Judged) -> Vec<&'static str> {
     let word = |seen: &Seen| match seen {
         Seen::Created(_) => "created",
@@ -145,7 +145,7 @@ fn the_end_of_a_post_is_told_to_those_who_heard_its_author() {
     let judged = told.judge_absent(known.id, &deleted);
     let author = known.user.id;
     let is_right = matches!(judged.seen[..], [Seen::Deleted { author: told, is_public: true, .. }] if told == author);
-    assert!(is_right, "{judged:?}: not those of the group, which is a follower's");
+    assert!(is_right, "{judged:?}: the author's, not the follower's whose group rang");
     assert!(told.judge_absent(known.id, &deleted).seen.is_empty(), "once");
 
     let (unknown, [ana, beto]) = (PostId::fresh(), [UserId::fresh(), UserId::fresh()]);

@@ -1,4 +1,4 @@
-//! Which core a thread runs on, and whom it lets finish there.
+//! Which core a thread runs on, and whether it interrupts other threads there.
 #![allow(unsafe_code)]
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -16,9 +16,9 @@ pub fn pin_to(core: usize) -> bool {
     sched_setaffinity(None, &set).is_ok()
 }
 
-/// Has the calling thread, when it is woken, wait for whoever runs on its core instead of interrupting (`SCHED_BATCH`,
-/// sched(7)); false when the kernel refuses. For threads that share a core and wake each other: each interruption would
-/// cut short what the other gathers.
+/// Makes the calling thread wait, when it is woken, until the thread that runs on its core has finished, instead of
+/// interrupting it (`SCHED_BATCH`, sched(7)). False if the kernel refuses. Threads that share a core and wake each
+/// other use it: an interruption would cut short the batch that the other thread gathers.
 pub fn let_others_finish() -> bool {
     // SAFETY: all fields are numbers (and, on some systems, times); zero is what `SCHED_BATCH` wants of each.
     let none: libc::sched_param = unsafe { std::mem::zeroed() };

@@ -23,8 +23,8 @@ impl Readiness {
         unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map(Self).map_err(io::Error::from)
     }
 
-    /// Waits until there is something. The caller then looks until a look finds nothing more: tokio watches the
-    /// instance edge-triggered, and the readiness is cleared here, before that, so that no edge is lost.
+    /// Waits until there is something to read. The caller then looks until a look finds nothing more: tokio watches the
+    /// instance edge-triggered, and this clears the readiness before the caller looks, so no edge is lost.
     ///
     /// # Errors
     /// When the runtime is shutting down.

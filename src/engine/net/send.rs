@@ -1,4 +1,4 @@
-//! How a stretch leaves: one `send` a visit, or all visits in one submission to io_uring.
+//! How a stretch is sent: by one `send` for each visit, or with all visits in one submission to io_uring.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -7,15 +7,15 @@ use super::stream::Stream;
 use super::stretch::{Sent, Stretch};
 use super::uring::Ring;
 
-/// Visits below which a submission costs more than the calls it saves.
+/// With fewer visits, a submission costs more than the calls that it saves.
 const RING_VISITS_MIN: usize = 2;
 
-/// Which way stretches are to leave.
+/// The way in which stretches are to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Io {
     /// io_uring where the kernel allows it, else epoll alone.
     Auto,
-    /// io_uring, or no start.
+    /// io_uring; the server does not start without it.
     Uring,
     /// System calls one by one.
     Epoll,
@@ -31,12 +31,12 @@ impl fmt::Display for Io {
     }
 }
 
-/// The way a shard's stretches leave.
+/// The way in which a shard sends its stretches.
 #[derive(Debug)]
 pub enum Sender {
-    /// One system call a visit.
+    /// One system call for each visit.
     OneByOne,
-    /// One system call a stretch.
+    /// One system call for each stretch.
     Ring(Box<Ring>),
 }
 
@@ -53,7 +53,7 @@ impl Sender {
         }
     }
 
-    /// What it sends by.
+    /// The way in which this sender sends.
     pub fn io(&self) -> Io {
         match self {
             Self::OneByOne => Io::Epoll,
@@ -61,14 +61,14 @@ impl Sender {
         }
     }
 
-    /// A stream was adopted under a number.
+    /// Notes that a stream was adopted under a number.
     pub(super) fn adopted(&mut self, token: u32, stream: &Stream) {
         if let Self::Ring(ring) = self {
             ring.know(token, stream);
         }
     }
 
-    /// A socket is about to be closed.
+    /// Notes that a socket is about to be closed.
     pub(super) fn closing(&mut self, token: u32) {
         if let Self::Ring(ring) = self
             && let Err(error) = ring.forget(token)
@@ -82,7 +82,8 @@ impl Sender {
         *self = Self::OneByOne;
     }
 
-    /// Sends each visit's bytes and appends one word a visit, in order. A visit to a number without a stream is broken.
+    /// Sends each visit's bytes and appends one outcome for each visit, in order. A visit to a number without a stream
+    /// is [`Sent::Broken`].
     pub(super) fn send(&mut self, streams: &[Option<Stream>], stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
         let first = outcomes.len();
         if let Self::Ring(ring) = self
@@ -93,7 +94,7 @@ impl Sender {
                 Err(error) => self.give_up(&error),
             }
         }
-        // What the ring already judged, before it broke, stays judged.
+        // Visits that the ring judged before it failed keep their outcome.
         let judged = outcomes.len() - first;
         for (token, slices) in stretch.visits().skip(judged) {
             outcomes.push(match &streams[token as usize] {
@@ -109,7 +110,7 @@ fn write(stream: &Stream, slices: &[IoSlice<'_>]) -> Sent {
     loop {
         match stream.write(slices) {
             Ok(count) if count == wanted => return Sent::All,
-            // A short write means a full socket: what is left waits for the event that says it is not.
+            // A short write means that the socket is full: the rest waits for the event that says it is not.
             Ok(count) => return Sent::Part(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Part(0),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

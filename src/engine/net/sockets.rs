@@ -1,8 +1,8 @@
-//! A shard's sockets: adopt, look, send a stretch, close.
+//! A shard's sockets: adopts them, looks for events, sends stretches, closes sockets.
 //!
-//! Readiness comes from epoll. Sockets are registered once, edge-triggered, for both directions, so that steady traffic
-//! costs no further `epoll_ctl`. A socket whose input did not fit one read is read again at the next look. Stretches
-//! go out by io_uring in one system call where the kernel has it, else one by one.
+//! Readiness comes from epoll. A socket is registered once, edge-triggered, for both directions, so steady traffic
+//! costs no further `epoll_ctl`. A socket whose input did not fit into one read is read again at the next look. A
+//! stretch is sent by io_uring in one system call where the kernel has it, else by one call for each socket.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,10 +15,10 @@ use super::send::Sender;
 use super::stream::Stream;
 use super::stretch::{Sent, Stretch, Transmit};
 
-/// Reads of one socket in a row.
+/// How often a look reads one socket in a row.
 const READS_MAX: usize = 4;
 
-/// What comes of a look, socket by socket. `token` is the number given at adoption.
+/// What a look finds, socket by socket. `token` is the number given at adoption.
 pub trait Handler {
     /// May any socket be read now? If not, the rest waits for the next look.
     fn has_room(&self) -> bool;
@@ -44,9 +44,9 @@ pub struct Sockets {
     poll: Poll,
     events: Events,
     streams: Vec<Option<Stream>>,
-    /// Sockets that may have more to read although no event will say so, the longest waiting first.
+    /// Sockets that may have more to read although no event will say so. The one that has waited longest comes first.
     unread: VecDeque<u32>,
-    /// By number: is it in `unread`, and was its end announced, which happens once.
+    /// For each number: whether it is in `unread`, and whether the end of its input was announced, which happens once.
     marks: Vec<Marks>,
     buffer: Box<[u8]>,
     sender: Sender,
@@ -95,7 +95,8 @@ impl Sockets {
     /// When the kernel refuses the wait.
     pub fn look(&mut self, handler: &mut impl Handler) -> io::Result<bool> {
         for _ in 0..self.unread.len() {
-            // What may not be read waits; whether sockets take bytes again is asked below all the same.
+            // Sockets that may not be read now stay in `unread`. Whether sockets take bytes again is asked below all
+            // the same.
             if !handler.has_room() {
                 break;
             }
@@ -132,19 +133,20 @@ impl Sockets {
             self.sender.closing(token);
             // An error here changes nothing: the descriptor goes with its last holder.
             let _ = self.poll.registry().deregister(stream.socket_mut());
-            // Its turn to be read finds nobody, or whoever has the number then.
+            // The number may still be in `unread`. Its turn then finds no stream, or the stream that has the number by
+            // then.
         }
     }
 
-    /// Sends no more (FIN); what the peer sends is read on.
+    /// Sends nothing more (FIN). What the peer sends is still read.
     pub fn finish(&mut self, token: u32) {
         if let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) {
-            // An error says that the connection is gone, which is heard when it is read.
+            // An error means that the connection is gone, which the next read finds out.
             let _ = stream.finish();
         }
     }
 
-    /// Closes a socket so that the peer learns of it at once, whatever was not sent (RST).
+    /// Closes a socket so that the peer learns of it at once (RST); what was not sent yet is lost.
     pub fn reset(&mut self, token: u32) {
         if let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) {
             let _ = socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
@@ -152,8 +154,8 @@ impl Sockets {
         self.close(token);
     }
 
-    /// Reads once, or, where no further event may come, until nothing is left; a peer that sends faster than it is read
-    /// waits for the next look.
+    /// Reads once; if no further event may come, reads until nothing is left. If the peer sends faster than it is read,
+    /// the rest waits for the next look.
     fn read(&mut self, token: u32, handler: &mut impl Handler) {
         let Some(stream) = self.streams.get_mut(token as usize).and_then(Option::as_mut) else { return };
         if !handler.has_room() || !handler.takes_input(token) {
@@ -168,8 +170,8 @@ impl Sockets {
                 }
                 Ok(count) => {
                     handler.received(token, &mut self.buffer[..count]);
-                    // A short read has emptied the socket: the next byte raises an event. Only an end that was
-                    // announced together with the bytes would not, nor one announced before they were all read.
+                    // A short read has emptied the socket, and the next byte raises an event. No event follows if the
+                    // end of input was announced together with these bytes or earlier: then this reads on to the end.
                     if !self.marks[token as usize].has_ended {
                         return;
                     }
@@ -242,7 +244,7 @@ mod tests {
         }
     }
 
-    /// Takes one read a look.
+    /// Takes one read for each look.
     struct Reluctant {
         heard: Vec<u32>,
         has_room: bool,

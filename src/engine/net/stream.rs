@@ -1,7 +1,7 @@
-//! What carries a session's bytes between the engine and its peer: plain TCP.
+//! Carries a session's bytes between the engine and its peer: plain TCP.
 //!
-//! Whatever depends on the carrier takes the enum apart here or in `uring`, without a catch-all. Where TLS has to decide
-//! otherwise, the compiler will say so.
+//! Code that depends on the carrier matches the enum here or in `uring`, without a catch-all. If TLS needs another
+//! decision somewhere, the compiler points there.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 /// A connected, non-blocking socket, and how bytes go through it.
 #[derive(Debug)]
 pub enum Stream {
-    /// As they are.
+    /// The bytes go as they are.
     Tcp(TcpStream),
 }
 
@@ -21,7 +21,7 @@ impl Stream {
         Self::Tcp(TcpStream::from_std(socket))
     }
 
-    /// The socket below: for readiness, options and figures, never for bytes.
+    /// The socket below, for readiness, options and figures, never for bytes.
     pub(super) fn socket(&self) -> &TcpStream {
         let Self::Tcp(socket) = self;
         socket

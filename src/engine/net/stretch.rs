@@ -1,39 +1,39 @@
-//! A stretch of the walk: visits to sockets, each with what to send there, and what became of each.
+//! A stretch of the walk: visits to sockets, each with the bytes to send and what became of them.
 
 use std::io::IoSlice;
 
-/// What became of one visit of a stretch.
+/// What became of one visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
     /// The socket took all of it.
     All,
-    /// The socket took the first so many bytes and is full: `Handler::writable` tells when it is not.
+    /// The socket took so many bytes and is full. `Handler::writable` tells when it takes more.
     Part(usize),
     /// The connection is broken.
     Broken,
 }
 
-/// Visits to sockets, each with what to send there.
+/// Visits to sockets, each with the bytes to send there.
 #[derive(Debug, Default)]
 pub struct Stretch<'a> {
     slices: Vec<IoSlice<'a>>,
-    /// Token and end of its slices.
+    /// Each visit's token, and where its slices end.
     visits: Vec<(u32, usize)>,
 }
 
 impl<'a> Stretch<'a> {
-    /// Nobody yet, with room for so many visits of one slice each.
+    /// A stretch without visits, with room for so many visits of one slice each.
     pub fn with_capacity(visits: usize) -> Self {
         Self { slices: Vec::with_capacity(visits), visits: Vec::with_capacity(visits) }
     }
 
-    /// One more visit; never two to one socket.
+    /// Adds a visit. A stretch never has two visits to one socket.
     pub fn visit(&mut self, token: u32, slices: &[IoSlice<'a>]) {
         self.slices.extend_from_slice(slices);
         self.visits.push((token, self.slices.len()));
     }
 
-    /// The visits in order: token and slices of each.
+    /// The visits in order: the token and slices of each.
     pub fn visits(&self) -> impl Iterator<Item = (u32, &[IoSlice<'a>])> {
         let mut start = 0;
         self.visits.iter().map(move |&(token, end)| {
@@ -48,15 +48,15 @@ impl<'a> Stretch<'a> {
         self.visits.len()
     }
 
-    /// Nobody is visited.
+    /// True if there is no visit.
     pub fn is_empty(&self) -> bool {
         self.visits.is_empty()
     }
 }
 
-/// Where a stretch goes: a shard's sockets, or what stands for them in a simulation.
+/// Sends a stretch: a shard's sockets, or what stands for them in a simulation.
 pub trait Transmit {
-    /// Sends each visit's bytes; `outcomes` gets one word a visit, in order.
+    /// Sends each visit's bytes; `outcomes` gets one outcome for each visit, in order.
     fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>);
     /// Bytes that a socket took and its peer has not acknowledged yet; `None` where the kernel does not say.
     fn unacknowledged_bytes(&self, token: u32) -> Option<usize>;

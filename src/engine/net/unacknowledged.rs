@@ -1,4 +1,4 @@
-//! What a socket's peer has not acknowledged yet: whether a slow peer reads at all.
+//! How many bytes a socket's peer has not acknowledged yet, which tells whether a slow peer reads at all.
 #![allow(unsafe_code)]
 
 use std::os::fd::AsRawFd;

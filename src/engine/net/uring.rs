@@ -1,4 +1,4 @@
-//! A stretch of sends in one submission to io_uring.
+//! Sends a stretch in one submission to io_uring.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -12,20 +12,20 @@ use super::stretch::{Sent, Stretch};
 
 /// Attempts at one submission while the kernel is short of memory or interrupted.
 const ATTEMPTS_MAX: usize = 100;
-/// Never wait for room in a socket; within that, send all of it or say how much.
+/// Never wait for room in a socket. Without waiting, send all of it, or say how much was sent.
 const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
 
-/// Sockets with lower numbers are known to the ring itself, which saves looking each up in the process's table.
+/// Sockets with smaller numbers are registered with the ring, which saves looking up each one in the process's table.
 const KNOWN_SOCKETS_MAX: u32 = 128 * 1024;
 
 /// A ring that sends. Nothing is ever under way between two calls of `Ring::send`.
 pub struct Ring {
     ring: IoUring,
-    /// Size of the table of known sockets; 0 where the kernel gives none.
+    /// The size of the ring's table of registered sockets; 0 if the kernel gives none.
     known_max: u32,
-    /// Which numbers are in it.
+    /// For each number, whether it is in the table.
     known: Vec<bool>,
-    /// Headers of the sends with several slices; addresses stay the same during a submission.
+    /// The headers of sends with several slices. They must not move during a submission.
     headers: Vec<libc::msghdr>,
     visits_max: usize,
 }
@@ -56,7 +56,7 @@ impl Ring {
         Ok(Self { ring, known_max, known: Vec::new(), headers: Vec::with_capacity(visits_max), visits_max })
     }
 
-    /// Makes a socket known under its number; the ring holds it open until [`Self::forget`].
+    /// Registers a socket under its number. The ring holds it open until [`Self::forget`].
     pub(super) fn know(&mut self, token: u32, stream: &Stream) {
         let Stream::Tcp(socket) = stream;
         if token >= self.known_max {
@@ -69,10 +69,10 @@ impl Ring {
         self.known[place] = self.put(token, socket.as_raw_fd()).is_ok();
     }
 
-    /// Lets go of a socket, so that closing it closes it.
+    /// Unregisters a socket, so that closing it really closes it.
     ///
     /// # Errors
-    /// When the kernel keeps it: the ring must go, so that its sockets may.
+    /// When the kernel keeps the socket: the ring must be dropped, so that its sockets can close.
     pub(super) fn forget(&mut self, token: u32) -> io::Result<()> {
         let was_known = self.known.get_mut(token as usize).is_some_and(std::mem::take);
         if was_known { self.put(token, -1) } else { Ok(()) }
@@ -85,10 +85,10 @@ impl Ring {
         }
     }
 
-    /// Sends each visit's bytes and appends one word a visit, in order.
+    /// Sends each visit's bytes and appends one outcome for each visit, in order.
     ///
     /// # Errors
-    /// When the kernel does not take the submission: the visits that are not yet judged were not made, and the ring must
+    /// When the kernel does not take the whole submission: visits without an outcome were not made, and the ring must
     /// not be used again.
     pub(super) fn send(
         &mut self,
@@ -100,7 +100,7 @@ impl Ring {
         self.headers.clear();
         let first = outcomes.len();
         for (position, (token, slices)) in stretch.visits().enumerate() {
-            // Nobody there is a visit too, so that entries and visits stay in step.
+            // A visit to a number without a stream gets an entry too, so that entries and visits stay in step.
             let socket = streams[token as usize].as_ref().map(|Stream::Tcp(socket)| socket);
             outcomes.push(if socket.is_some() { Sent::All } else { Sent::Broken });
             let is_known = socket.is_some() && self.known.get(token as usize) == Some(&true);
@@ -138,13 +138,13 @@ impl Ring {
         }
         self.headers.clear();
         submitted.map_err(|(left, error)| {
-            // Submissions are made in order: the last `left` were not.
+            // Submissions are made in order, so the last `left` visits were not made.
             outcomes.truncate(outcomes.len() - left);
             error
         })
     }
 
-    /// Hands all entries to the kernel; on failure says how many it did not take.
+    /// Hands all entries to the kernel. On failure, returns how many it did not take.
     fn submit(&mut self) -> Result<(), (usize, io::Error)> {
         let mut attempts = 0;
         loop {

@@ -1,13 +1,14 @@
-//! A timer wheel with slots of one second: cheap to set, never moved, looked at when due.
+//! A timer wheel with slots of one second. Setting a timer is cheap, and a timer is never moved: its owner looks when
+//! it is due.
 
-/// Slots of the wheel; what is due later than a turn is looked at once a turn.
+/// Slots of the wheel. A timer further ahead than one turn is looked at once a turn.
 const SLOTS: usize = 64;
 
-/// Things to look at again, each at a whole second.
+/// Items to look at again, each at a whole second.
 #[derive(Debug)]
 pub struct Wheel<T> {
     slots: Vec<Vec<(u32, T)>>,
-    /// The next second to be turned to.
+    /// The next second to turn to.
     next: u32,
 }
 
@@ -18,19 +19,19 @@ impl<T> Default for Wheel<T> {
 }
 
 impl<T> Wheel<T> {
-    /// Look at `item` at second `at`; a second that has passed means the next one.
+    /// Sets a timer for `item` at second `at`. A second that has passed means the next turn.
     pub fn set(&mut self, at: u32, item: T) {
         let at = at.max(self.next);
         self.slots[at as usize % SLOTS].push((at, item));
     }
 
-    /// Memory of what waits.
+    /// Memory of the items that wait.
     #[cfg(test)]
     pub fn heap_bytes(&self) -> usize {
         self.slots.iter().map(|slot| slot.capacity() * size_of::<(u32, T)>()).sum()
     }
 
-    /// Turns to second `now`; `due` gets what is due, in no order.
+    /// Turns the wheel to second `now`. `due` gets the items that are due, in no order.
     pub fn turn(&mut self, now: u32, due: &mut Vec<T>) {
         while self.next <= now {
             let second = self.next;

@@ -1,4 +1,4 @@
-//! From an accepted connection to a session, or to an answer of the REST API: parse and upgrade only.
+//! Takes an accepted connection to a session, or to an answer of the REST API: it only parses and upgrades.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -25,42 +25,42 @@ use crate::protocol::ws::handshake::{self, UpgradeRequest};
 use crate::protocol::ws::negotiation::Negotiation;
 use crate::telemetry;
 
-/// Bytes of a request's head that are read at most.
+/// The most bytes of a request's head that are read.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// The answer to other paths below `/ws/`.
+/// The answer to all other paths below `/ws/`.
 const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
     /ws/notifications/, each with ?token=…\n";
 
-/// The answer to a request that calls this server by a name it does not know.
+/// The answer to a request that names a host which this server does not answer to.
 const NOT_THIS_HOST: &str = "This server listens on this machine alone and answers to localhost, 127.0.0.1 and [::1]. Behind a \
     proxy set PREGON_PUBLIC_URL or PREGON_TRUSTED_PROXIES; for another name, name it in PREGON_ALLOWED_ORIGINS.\n";
 
-/// Why a path is refused whose id is no UUID.
+/// Why a path is refused whose id is not a UUID.
 const NO_ID: Why = "id";
 /// Why all handshakes are refused while the server drains.
 const DRAINING: Why = "draining";
 
-/// An upgrade that was answered with 101, with what its session will be.
+/// An upgrade that was answered with 101, and what its session needs.
 struct Upgrade {
     socket: OnUpgrade,
     negotiation: Negotiation,
     admission: Result<Entry, Refused>,
 }
 
-/// Accepts connections until the last call; who had connected by then is served.
+/// Accepts connections until the last call. Clients that had connected by then are still served.
 pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Ports) {
     let (_served, mut last_call) = shared.serve();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            // What it resolves to holds a lock: it must not live on in the branch.
+            // The value that the wait returns holds a lock, so it must not live on in the branch.
             () = async { drop(last_call.wait_for(|is_last| *is_last).await) } => break,
         };
         match accepted {
             Ok((socket, peer)) => take(socket, peer, &shared, &ports),
             Err(error) => {
-                // Out of descriptors: those who wait in the backlog are served when some are free again.
+                // There are no free descriptors: connections in the backlog are accepted when some are free again.
                 tracing::warn!(%error, "a connection could not be accepted: raise the open-file limit (ulimit -n)");
                 telemetry::limit_hit("open files", "-");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -78,7 +78,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Por
 }
 
 fn take(socket: TcpStream, peer: SocketAddr, shared: &Rc<Shared>, ports: &Ports) {
-    // Counted from here on, not from the task's first turn.
+    // The connection counts from here on, not from the first turn of its task.
     let (served, last_call) = shared.serve();
     tokio::task::spawn_local(serve(socket, peer, shared.clone(), ports.clone(), served, last_call));
 }
@@ -91,7 +91,7 @@ async fn serve(
     _served: Served,
     mut last_call: watch::Receiver<bool>,
 ) {
-    // Frames are small and must not wait for each other.
+    // Frames are small, and none must wait for the next one (Nagle's algorithm).
     let _ = socket.set_nodelay(true);
     let (upgraded, turn): (Rc<Cell<Option<Upgrade>>>, _) = (Rc::default(), Turn::default());
     let service = hyper::service::service_fn(|request| {
@@ -110,7 +110,7 @@ async fn serve(
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        // Ours are earlier. With one set, hyper asks for the next request as soon as an answer is sent.
+        // Our own timeouts come first. With one set here, hyper asks for the next request as soon as an answer is sent.
         .header_read_timeout(IDLE_CONNECTION + HANDSHAKE_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(Patient::new(socket, turn.clone(), Patience::USUAL), service)
@@ -119,12 +119,12 @@ async fn serve(
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
         () = async { drop(last_call.wait_for(|is_last| *is_last).await) } => {
-            // Not hyper's graceful_shutdown: it drops a connection whose request is on its way.
+            // hyper's own graceful_shutdown would drop a connection whose request is on its way.
             turn.end();
             connection.await
         }
     };
-    // Requests that are not HTTP, or end half-way, are the peer's affair.
+    // If a request is not HTTP, or ends half-way, there is nothing to do.
     if outcome.is_err() {
         return;
     }
@@ -145,7 +145,7 @@ async fn respond(
     if request.headers().get_all(header::HOST).iter().count() > 1 {
         return plain(StatusCode::BAD_REQUEST, "A request has one Host line.\n");
     }
-    // A name that is no text is nobody's.
+    // A host that is not text is no name of this server.
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     let (is_for_us, is_socket) = (ports.gate.allows_host(host), request.uri().path().starts_with("/ws/"));
     if !is_socket {
@@ -171,15 +171,15 @@ async fn respond(
     response
 }
 
-/// An upgrade that is answered with 101.
+/// A handshake that is answered with 101.
 struct Shaken {
     accept_key: String,
     negotiation: Negotiation,
-    /// What its session will be, or what it is told before it ends, and why.
+    /// The session that the gate admitted; or what the client is told before the session ends, and why.
     admission: Result<Entry, (Refused, Why)>,
 }
 
-/// Judges a request for a socket. What is not upgraded is answered, for a reason.
+/// Judges a request for a socket. If it is not upgraded, returns the answer and the reason.
 async fn shake_hands(
     request: &Request<Incoming>,
     peer: SocketAddr,
@@ -193,7 +193,7 @@ async fn shake_hands(
         return Err((later("The server is about to stop. Try again.\n"), DRAINING));
     }
     let origin = request.headers().get(header::ORIGIN);
-    // An origin that is no text matches no rule.
+    // An origin that is not text matches no rule.
     let origin = origin.map(|value| value.to_str().unwrap_or("null"));
     if !ports.gate.allows_origin(origin, text(request.headers(), &header::HOST).unwrap_or_default()) {
         return Err((empty(StatusCode::FORBIDDEN), "origin"));
@@ -221,8 +221,8 @@ async fn shake_hands(
     Ok(Shaken { accept_key, negotiation, admission })
 }
 
-/// What a path asks for, with or without its last slash; `None` when there is no socket. An id of legal characters that is
-/// no UUID is refused as an unknown one is; in a chat socket with a text of its own.
+/// What a path asks for, with or without its last slash; `None` if there is no such socket. An id of legal characters
+/// that is not a UUID is refused like an unknown one; in a chat socket it gets a text of its own.
 fn wanted(path: &str) -> Option<Result<Wanted, Denied>> {
     let path = path.strip_prefix("/ws/")?;
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -266,7 +266,7 @@ fn negotiate(headers: &HeaderMap) -> Negotiation {
     Negotiation::of(offered, lines(headers, header::SEC_WEBSOCKET_EXTENSIONS))
 }
 
-/// All lines of a header that are text.
+/// All lines of a header that are valid text.
 fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
 }

@@ -1,10 +1,9 @@
-//! Who takes less than it is told: what a shard remembers for sessions whose sockets are full, and who is let go when it
-//! is too much.
+//! What a shard keeps for sessions whose sockets are full, and which of them it lets go when it is too much.
 //!
-//! What waits for a session are ranges of chunks that it shares with all others of its topic, so that a hundred slow readers of
-//! a room cost hardly more than one. A session that takes nothing for a second and owes little gets a copy, so that a few bytes
-//! do not pin a whole chunk. One that owes much is left where it is: copies for 150 stalled readers of a room were 150 MB and
-//! 80 ms of a turn, where the shared range is 1 MB.
+//! What waits for a session are ranges of chunks, which it shares with all other sessions of its topic: a hundred slow
+//! readers of a room cost hardly more than one. If a session takes nothing for a second and owes little, it gets a
+//! copy, so that a few bytes do not keep a whole chunk in memory. A session that owes much keeps its ranges: copies for
+//! 150 stalled readers of a room were 150 MB and took 80 ms of a turn, where the shared range is 1 MB.
 
 use super::core::Core;
 use super::stats::By;
@@ -16,14 +15,14 @@ use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
 use crate::telemetry;
 
-/// Let go since it took nothing, or too little, and owed too much.
+/// Let go because the session took nothing, or too little, and owed too much.
 pub(super) const SLOW: &str = "slow";
-/// Let go since all sessions together owed too much.
+/// Let go because all sessions together owed too much.
 pub(super) const OVERLOAD: &str = "overload";
 
 impl Core {
-    /// Makes memory for frames before they are appended or copied: when the shard's share would be passed, the largest debtors
-    /// go first.
+    /// Makes room for frames before they are appended or copied: if the shard's share would be exceeded, the largest
+    /// debtors go first.
     pub(super) fn make_memory(&mut self, bytes: usize) {
         let needed = |core: &Self| core.arena.memory_bytes() + bytes;
         // What is freed may be kept for the next chunks, but within the share.
@@ -36,7 +35,7 @@ impl Core {
         self.forget_the_recovered();
         let mut debtors: Vec<(usize, u32)> = self.blocked.iter().map(|one| (self.owed(one.index), one.index)).collect();
         debtors.sort_unstable_by(|one, other| other.cmp(one));
-        // Some more than is needed now, so that the next publication does not sort them all again.
+        // Frees more than is needed now, so that the next publication need not sort all debtors again.
         let wanted = self.bounds.waiting_bytes_max / 8 * 7;
         for (owed, index) in debtors {
             if owed == 0 || needed(self) <= wanted {
@@ -47,15 +46,15 @@ impl Core {
             if self.is_open(index) {
                 self.let_go(index, OVERLOAD);
             } else {
-                // Its goodbye was said, and it does not read it.
+                // It was told goodbye, and does not read that.
                 self.lines[index as usize].outbox.clear(&mut self.arena);
                 self.end(index, true);
             }
         }
     }
 
-    /// Looks at sessions whose sockets are full, a few times a second: who takes nothing and owes less than a chunk pins none,
-    /// and who takes nothing and owes too much is let go.
+    /// Looks at sessions whose sockets are full, a few times a second. A session that takes nothing and owes less than
+    /// a chunk gets a copy of its own; one that takes nothing and owes too much is let go.
     pub(super) fn look_at_debtors(&mut self, sockets: &impl Transmit) {
         self.forget_the_recovered();
         let mut blocked = std::mem::take(&mut self.blocked);
@@ -77,7 +76,7 @@ impl Core {
             let Some(since) = line.blocked_at else { continue };
             let owed = line.outbox.owed_bytes();
             self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
-            // Whole seconds: "longer than" needs one more.
+            // The clock has whole seconds, so "longer than" needs one more.
             if owed > self.bounds.owed_bytes_max {
                 let patience = if line.has_recovered { READER_PATIENCE } else { OUTBOX_PATIENCE };
                 if self.now > since.plus(patience) {
@@ -98,14 +97,14 @@ impl Core {
         }
     }
 
-    /// Ends those who could not take what they were told.
+    /// Ends the sessions that could not take what they were told.
     pub(super) fn let_the_overdue_go(&mut self) {
         while let Some(index) = self.overdue.pop() {
             self.let_go(index, SLOW);
         }
     }
 
-    /// Ends a session that is too slow: what it owes is dropped after the frame under way, then 4008.
+    /// Ends a session that is too slow. What it owes is dropped, except the frame under way; then it is told 4008.
     pub(super) fn let_go(&mut self, index: u32, why: &'static str) {
         if !self.is_open(index) {
             return;
@@ -118,14 +117,14 @@ impl Core {
         self.cut(index, &close);
     }
 
-    /// Drops what waits for a session after the frame under way; a close frame follows.
+    /// Drops what waits for a session, except the frame under way; a close frame follows.
     pub(super) fn cut(&mut self, index: u32, close: &[u8]) {
         if self.lines[index as usize].outbox.cut(&mut self.arena, close) == Err(Stale) {
             self.end_stale(index);
         }
     }
 
-    /// Ends a session that holds a range of a chunk that is gone: whatever lies there is not meant for it.
+    /// Ends a session that holds a range of a chunk that was freed: the bytes there may be meant for others.
     pub(super) fn end_stale(&mut self, index: u32) {
         tracing::error!(shard = self.id.0, index, "a session waited for frames that are gone: its connection is reset");
         self.stats.counts.stale += 1;
@@ -140,7 +139,8 @@ impl Core {
 
     fn forget_the_recovered(&mut self) {
         let mut blocked = std::mem::take(&mut self.blocked);
-        // The sort is stable: of a session's entries the oldest stays, which knows what its peer had acknowledged.
+        // The sort is stable, so the oldest of a session's entries stays. It knows what the peer had not acknowledged
+        // at first.
         blocked.sort_by_key(|one| one.index);
         blocked.dedup_by_key(|one| one.index);
         blocked.retain(|one| {

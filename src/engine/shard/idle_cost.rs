@@ -1,4 +1,4 @@
-//! What a shard keeps for a session that does nothing, added up.
+//! Adds up what a shard keeps for a session that does nothing.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::protocol::ws::negotiation::Negotiation;
 const SESSIONS: usize = 15_000;
 const MEMBERS: usize = 10;
 
-/// Everybody is let in, and what waits for them is sent.
+/// A shard into which everybody was let, and which has sent everything.
 fn full() -> Core {
     let inboxes: Arc<[Arc<Inbox>]> = Arc::from([Arc::new(Inbox::default())]);
     let ports = ports(inboxes, Arc::<Routes>::default(), &Arc::<Asked>::default());
@@ -48,7 +48,7 @@ fn full() -> Core {
 fn what_an_idle_session_costs_the_shard_stays_small() {
     let core = full();
     let [topics, members] = core.registry.heap_bytes();
-    // What vectors have in reserve was never touched: no memory is behind it.
+    // What vectors have in reserve was never touched, so no memory is behind it.
     let parts = [
         ("slot: session, decoder, seats", core.slots.len() * size_of::<Option<Slot>>()),
         ("line: outbox and its state", core.lines.len() * size_of::<Line>()),

@@ -1,4 +1,4 @@
-//! A shard's inbox: bounded in messages and in bytes, with back-pressure for whoever fills it.
+//! A shard's inbox: bounded in messages and in bytes, with back-pressure on the senders.
 
 use std::future::poll_fn;
 use std::sync::PoisonError;
@@ -10,24 +10,25 @@ use crate::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 
 /// A shard's bounded inbox.
 ///
-/// Policy when full: [`Inbox::send`] and [`Inbox::send_async`] wait (lanes and control: back-pressure), [`Inbox::try_send`] gives the
-/// message back (shards: they stop reading until it fits).
+/// Policy when full: [`Inbox::send`] and [`Inbox::send_async`] wait (lanes and control: back-pressure).
+/// [`Inbox::try_send`] gives the message back (shards: they stop reading until it fits).
 ///
-/// Messages go by a queue without locks. The lock is for those who wait for room: nobody takes it while there is room.
+/// Messages go through a queue without locks. The lock is only for senders that wait for room: nobody takes it while
+/// there is room.
 #[derive(Debug)]
 pub struct Inbox {
     queue: ArrayQueue<ToShard>,
     bytes_max: usize,
-    /// What the messages carry.
+    /// The bytes that the messages carry.
     bytes: AtomicUsize,
-    /// The shard has ended: what comes is dropped.
+    /// The shard has ended, and messages to it are dropped.
     is_closed: AtomicBool,
     waker: AtomicWaker,
-    /// A wake-up is under way: further messages need none.
+    /// A wake-up is under way, so further messages need none.
     is_woken: AtomicBool,
-    /// Threads and tasks that wait for space, or are about to.
+    /// How many threads and tasks wait for room, or are about to.
     waiting: AtomicUsize,
-    /// Tasks that wait, and how threads are told.
+    /// The tasks that wait, and the condition by which threads wait.
     space: (Mutex<Vec<Waker>>, Condvar),
     is_deserted: AtomicBool,
 }
@@ -39,7 +40,7 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// An empty one that takes so many messages, and so many bytes of frames.
+    /// An empty inbox for so many messages, and for so many bytes of frames.
     pub(super) fn new(messages_max: usize, bytes_max: usize) -> Self {
         Self {
             queue: ArrayQueue::new(messages_max),
@@ -54,7 +55,7 @@ impl Inbox {
         }
     }
 
-    /// Hands a message over, or back when the inbox is full.
+    /// Hands a message over, or gives it back if the inbox is full.
     ///
     /// # Errors
     /// The message, when the inbox is full.
@@ -64,7 +65,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// [`Self::try_send`] without the wake-up, which must follow: one serves for many messages.
+    /// [`Self::try_send`] without the wake-up. The caller wakes the shard afterwards, once for many messages.
     ///
     /// # Errors
     /// The message, when the inbox is full.
@@ -73,7 +74,7 @@ impl Inbox {
             return Ok(());
         }
         let carried = message.carried_bytes();
-        // A message that is larger than the inbox has it to itself.
+        // A message that is larger than the bound fits only if nothing else waits.
         let with_it = |before: usize| (before == 0 || before + carried <= self.bytes_max).then_some(before + carried);
         if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, with_it).is_err() {
             return Err(message);
@@ -83,7 +84,8 @@ impl Inbox {
         })
     }
 
-    /// Hands a message over, waiting for space. Never call it on a shard's thread, nor in a task: [`Self::send_async`] is for those.
+    /// Hands a message over; waits for room. Never call it on a shard's thread, nor in a task: [`Self::send_async`] is
+    /// for tasks.
     pub fn send(&self, message: ToShard) {
         let Err(mut message) = self.try_send(message) else { return };
         let _waits = Waits::begin(self);
@@ -94,7 +96,7 @@ impl Inbox {
         }
     }
 
-    /// [`Self::send`] for tasks. Dropped before it is done, it has sent nothing.
+    /// [`Self::send`] for tasks. If it is dropped before it has finished, it has sent nothing.
     pub async fn send_async(&self, message: ToShard) {
         let Err(message) = self.try_send(message) else { return };
         let mut waiting = Some(message);
@@ -112,11 +114,12 @@ impl Inbox {
         .await;
     }
 
-    /// The next message. Only the shard calls it.
+    /// Takes the next message. Only the shard calls it.
     pub fn pop(&self) -> Option<ToShard> {
         let message = self.queue.pop()?;
         self.bytes.fetch_sub(message.carried_bytes(), Ordering::SeqCst);
-        // Whoever waits says so before the last attempt: either that sees the space, or this sees who waits.
+        // A sender that waits is counted before its last attempt. So either that attempt sees the room, or this sees
+        // the sender.
         fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.tell_of_space();
@@ -124,7 +127,7 @@ impl Inbox {
         Some(message)
     }
 
-    /// The lock is held from a failed attempt to the wait, so that nobody is told in between.
+    /// A sender holds the lock from its failed attempt until it waits, so it cannot miss the notification in between.
     fn tell_of_space(&self) {
         let wakers = std::mem::take(&mut *self.lock());
         self.space.1.notify_all();
@@ -156,14 +159,15 @@ impl Inbox {
         self.queue.is_empty()
     }
 
-    /// The shard's thread ends: what waits is dropped, and what comes from now on. Who waited for room goes on.
+    /// Called when the shard's thread ends: messages that wait, and messages that come from now on, are dropped.
+    /// Senders that wait for room go on.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         while self.pop().is_some() {}
         self.tell_of_space();
     }
 
-    /// The shard drains, and has no session left.
+    /// Notes that the shard drains and has no session left.
     pub(super) fn desert(&self) {
         self.is_deserted.store(true, Ordering::Release);
     }
@@ -173,10 +177,11 @@ impl Inbox {
         self.is_deserted.load(Ordering::Acquire)
     }
 
-    /// Ready when something waits; else `waker` is called when it does. Only the shard calls it.
+    /// Ready when a message waits. Otherwise `waker` is called when one comes. Only the shard calls it.
     pub fn poll_ready(&self, waker: &Waker) -> Poll<()> {
         self.waker.register(waker);
-        // Whoever puts a message in looks here next, in the other order: one of the two sees what the other did.
+        // A sender first puts its message in and then looks at `is_woken`; this looks in the other order. So at least
+        // one of the two sees what the other did.
         self.is_woken.store(false, Ordering::SeqCst);
         if self.queue.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     }
@@ -189,7 +194,7 @@ impl Inbox {
     }
 }
 
-/// Counts somebody who waits for space, until dropped.
+/// Counts a sender that waits for room, until it is dropped.
 struct Waits<'a>(&'a Inbox);
 
 impl<'a> Waits<'a> {

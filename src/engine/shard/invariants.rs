@@ -1,11 +1,11 @@
-//! What is true of a shard between any two of its steps, looked at in debug builds.
+//! What must be true of a shard between any two of its steps. Checked in debug builds.
 
 use super::core::Core;
 use crate::engine::session::endpoint::Endpoint;
 
 impl Core {
-    /// Slots, seats, the walk, who is blocked and the memory of what waits agree with each other. Costs as much as there are
-    /// sessions.
+    /// Checks that slots, seats, the walk, the list of blocked sessions and the memory of what waits agree with each
+    /// other. The cost grows with the number of sessions.
     ///
     /// # Panics
     /// When they do not.

@@ -1,4 +1,4 @@
-//! How long frames take to their sockets: one publication of each class is followed at a time.
+//! Measures how long frames take to reach their sockets: one publication of each class is followed at a time.
 
 use std::time::Instant;
 
@@ -7,14 +7,14 @@ use metrics::Histogram;
 use crate::engine::session::outbox::Class;
 use crate::ids::ShardId;
 
-/// The publications that are followed.
+/// The publications that are being followed.
 pub(super) struct Latency {
     durable: Followed,
     ephemeral: Followed,
 }
 
 struct Followed {
-    /// When the publication was born that is followed, and how many visits of the walk are left until all of its readers with
+    /// When the followed publication was born, and how many visits the walk still has to make until all readers with
     /// room in their sockets have been written to.
     now: Option<(Instant, usize)>,
     seconds: Histogram,
@@ -29,7 +29,8 @@ impl Latency {
         Self { durable: followed("durable"), ephemeral: followed("ephemeral") }
     }
 
-    /// A publication was given to its readers, and so many visits wait with theirs. It is followed unless another one is.
+    /// Follows a publication that was just given to its readers, unless another one is followed already. `waiting` is
+    /// how many visits wait, those to its readers among them.
     pub(super) fn follow(&mut self, class: Class, born: Instant, waiting: usize) {
         let followed = match class {
             Class::Durable => &mut self.durable,
@@ -40,7 +41,7 @@ impl Latency {
         }
     }
 
-    /// So many visits of the walk were made. The clock is read only where a followed publication has arrived.
+    /// Counts visits of the walk. The clock is read only when a followed publication has arrived.
     pub(super) fn visited(&mut self, visits: usize) {
         for followed in [&mut self.durable, &mut self.ephemeral] {
             match &mut followed.now {

@@ -1,4 +1,4 @@
-//! What the passing of time does to a shard's sessions.
+//! What a shard does with its sessions as time passes.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::protocol::ws::frame;
 use crate::telemetry;
 
 impl Core {
-    /// Called a few times a second.
+    /// Does everything that depends on the clock. Called a few times a second.
     pub(super) fn tick(&mut self, now: Instant, sockets: &impl Transmit) {
         #[cfg(any(test, debug_assertions))]
         self.check_invariants();
@@ -81,7 +81,7 @@ impl Core {
         self.drain_some(self.moment);
     }
 
-    /// The share of sessions that should be gone by now hears that the server restarts.
+    /// Tells sessions that the server restarts: as many as should have gone by now.
     fn drain_some(&mut self, now: Instant) {
         let Some(drain) = self.drain else { return };
         let passed = now.saturating_duration_since(drain.began);
@@ -104,7 +104,8 @@ impl Core {
         }
     }
 
-    /// Drained: no shard has a session left. Until then all of them listen, so that whoever comes is told to come again.
+    /// True if the shards are drained: no shard has a session left. Until then all of them listen, so that a client who
+    /// comes is told to come again.
     pub(super) fn is_last_call(&self) -> bool {
         if self.is_over() {
             self.ports.inboxes[self.id.index()].desert();
@@ -112,7 +113,7 @@ impl Core {
         self.drain.is_some() && self.ports.inboxes.iter().all(|inbox| inbox.is_deserted())
     }
 
-    /// Drained: no session is left.
+    /// True if this shard is drained: it has no session left.
     pub(super) fn is_over(&self) -> bool {
         self.drain.is_some() && self.live == 0
     }

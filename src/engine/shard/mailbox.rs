@@ -1,4 +1,4 @@
-//! What other threads tell a shard.
+//! Takes the messages that other threads send to a shard.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::protocol::v0::reason::{Goodbye, LOGIN_OVER, REMOVED};
 use crate::telemetry;
 
 impl Core {
-    /// Takes some messages out of the inbox, fewer when they are long. True when more wait.
+    /// Takes up to `LOOK_MESSAGES_MAX` (64) messages out of the inbox, fewer if they fill the round. True if more wait.
     pub(super) fn take_mail(&mut self) -> bool {
         let inbox = self.ports.inboxes[self.id.index()].clone();
         self.begin_round();
@@ -31,15 +31,17 @@ impl Core {
         !inbox.is_empty()
     }
 
-    /// A look at what sessions are to be told begins.
+    /// Begins a look at the messages. A round goes on over several looks while sessions still wait for a visit: so what
+    /// is appended before the walk has delivered it stays bounded.
     pub(super) fn begin_round(&mut self) {
         if self.walk.is_empty() {
-            // Nobody waits for a visit: the round is over. What one look takes is bounded all the same.
+            // Nobody waits for a visit, so the last round is over. Each look is bounded all the same.
             self.round = Round::new(self.bounds.publication_bytes_max);
         }
     }
 
-    /// The walk goes first, or what feeds are still to be given from before.
+    /// True if the shard takes no further message now: the walk goes first, or feeds first get what they were promised
+    /// before.
     pub(super) fn has_mail_enough(&self) -> bool {
         self.round.is_full() || !self.due.is_empty()
     }
@@ -82,7 +84,8 @@ impl Core {
             ToShard::Participants { room, users, asked_at } => {
                 let asked =
                     Seconds(u32::try_from(asked_at.saturating_duration_since(self.began).as_secs()).unwrap_or(0));
-                // The shard's clock is late by a turn at most: who came within that second is left to the next look.
+                // The shard's clock is late by a turn at most. A session that came within that second is left to the
+                // next look.
                 self.evict(Topic::Room(room), REMOVED, |began, member| {
                     began.plus(Duration::from_secs(1)) < asked && users.binary_search(&member).is_err()
                 });
@@ -97,14 +100,14 @@ impl Core {
         }
     }
 
-    /// Those whose grace is over are gone: their rooms hear of it.
+    /// Tells the rooms of users whose grace has ended.
     pub(super) fn announce_gone(&mut self, now: std::time::Instant) {
         for gone in self.presence.gone(now) {
             self.announce(gone.room, &gone.account, gone.listeners.now(), false);
         }
     }
 
-    /// A newcomer's socket hears who is there.
+    /// Tells a newcomer's socket who is present.
     fn greet(&mut self, session: SessionKey, others: &[std::sync::Arc<Account>]) {
         if others.is_empty() {
             return;
@@ -114,7 +117,7 @@ impl Core {
         self.tell(session.shard, ToShard::Deliver { session, frames: frames.into(), class: Class::Ephemeral });
     }
 
-    /// A room's sockets, save the user's own, hear that the user came or went.
+    /// Tells a room's sockets, except the user's own, that the user came or went.
     fn announce(&mut self, room: RoomId, account: &Account, listeners: ShardSet, is_online: bool) {
         let topic = Topic::Room(room);
         let mut frames = Vec::with_capacity(128);
@@ -142,7 +145,7 @@ impl Core {
         meant.into_iter().for_each(|member| self.goodbye(member.session, goodbye));
     }
 
-    /// Topics with listeners here, of a bounded number of slots.
+    /// The topics of a kind with listeners here, from a bounded number of slots.
     fn heard_topics(&self, kind: Kind, from: u32) -> Heard {
         if kind == Kind::Authors {
             let (authors, next) = self.feeds.some_authors(from, TOPICS_ASKED_MAX);
@@ -152,7 +155,7 @@ impl Core {
         Heard { topics: topics.filter(|topic| kind.has(*topic)).collect(), next }
     }
 
-    /// Sessions other than chat's, of a bounded number of slots.
+    /// Sessions that do not chat, from a bounded number of slots.
     fn readers(&self, from: u32) -> Readers {
         let (slots, next) = self.some_slots(from);
         let of = |slot: &Slot| {
@@ -163,7 +166,7 @@ impl Core {
         Readers { users, next }
     }
 
-    /// Sessions of logins that are over, of a bounded number of slots, say goodbye. From which slot to go on.
+    /// Says goodbye to the sessions of ended logins in a bounded number of slots. Returns the slot to go on from.
     fn end_logins(&mut self, ends: &LoginEnds, from: u32) -> Option<u32> {
         let (slots, next) = self.some_slots(from);
         let is_over = |slot: &Slot| {
@@ -176,7 +179,7 @@ impl Core {
         next
     }
 
-    /// A bounded number of slots, and the one to go on from; `None` when these are the last.
+    /// A bounded number of slots, and the slot to go on from; `None` if these were the last.
     fn some_slots(&self, from: u32) -> (&[Option<Slot>], Option<u32>) {
         let all = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let to = from.saturating_add(ACTIVE_CHECK_SESSIONS_MAX).min(all);

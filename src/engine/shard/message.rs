@@ -1,4 +1,4 @@
-//! What other threads tell a shard, and what it answers.
+//! The messages that other threads send to a shard, and the shard's answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::protocol::v0::reason::Goodbye;
 /// Frames for a topic's sessions, encoded once.
 #[derive(Debug)]
 pub struct Publication {
-    /// Whose listeners.
+    /// The topic whose listeners get the frames.
     pub topic: Topic,
     /// Whole frames, in each form that somebody wants.
     pub frames: FrameSet<Bytes>,
@@ -28,7 +28,7 @@ pub struct Publication {
     pub except: Except,
     /// The session that caused it: its shard visits it first.
     pub origin: Option<SessionKey>,
-    /// When it was committed; of what is not stored, when the turn began that read its cause. For measuring alone.
+    /// When it was committed. If it is not stored: when the turn began that read its cause. Only used for measuring.
     pub born: Instant,
 }
 
@@ -37,20 +37,20 @@ pub struct Publication {
 pub enum Except {
     /// Everybody gets it.
     Nobody,
-    /// All sessions of a user (typing, presence).
+    /// All sessions of this user (typing, presence).
     User(UserId),
-    /// Everybody save one user's sessions (a private post).
+    /// Everybody except this user's sessions (a private post).
     AllBut(UserId),
-    /// One session (`signal` without echo).
+    /// This session (`signal` without echo).
     Session(SessionKey),
 }
 
-/// Whose sessions are meant.
+/// Whose sessions a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whom {
-    /// This user's.
+    /// Those of this user.
     Only(UserId),
-    /// Everybody else's.
+    /// Those of everybody but this user.
     AllBut(UserId),
 }
 
@@ -64,37 +64,37 @@ impl Whom {
     }
 }
 
-/// Whom a feed hears, as the database says.
+/// The authors that a feed hears, as the database says.
 #[derive(Debug)]
 pub struct Follows {
     /// In no order.
     pub authors: Vec<UserId>,
-    /// Dropped when the shard has worked it off: the next list is read then.
+    /// Dropped when the shard has worked the list off, so that the next list can be read.
     pub permit: tokio::sync::OwnedSemaphorePermit,
 }
 
-/// Whose logins are over, and which.
+/// Users whose logins have ended, and which logins.
 pub type LoginEnds = HashMap<UserId, Vec<LoginEnd>>;
 
-/// Sessions other than chat's, of some of a shard's slots.
+/// Sessions that do not chat, from a part of a shard's slots.
 #[derive(Debug)]
 pub struct Readers {
-    /// Whose, and on what.
+    /// The user of each, and its topic.
     pub users: Vec<(UserId, Topic)>,
-    /// The slot to go on from; `None` when these were the last.
+    /// The slot to go on from; `None` if these were the last.
     pub next: Option<u32>,
 }
 
-/// Topics with listeners on a shard, of some of its slots.
+/// Topics with listeners on a shard, from a part of its slots.
 #[derive(Debug)]
 pub struct Heard {
-    /// Each once.
+    /// Each topic once.
     pub topics: Vec<Topic>,
-    /// The slot to go on from; `None` when these were the last.
+    /// The slot to go on from; `None` if these were the last.
     pub next: Option<u32>,
 }
 
-/// Which topics a shard is asked about.
+/// The kinds of topics that a shard can be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Chat rooms.
@@ -123,12 +123,12 @@ impl Kind {
     }
 }
 
-/// What a shard may be told.
+/// A message to a shard.
 #[derive(Debug)]
 pub enum ToShard {
     /// Fan out to this shard's listeners.
     Publish(Arc<Publication>),
-    /// For one session.
+    /// Deliver frames to one session.
     Deliver {
         /// Which.
         session: SessionKey,
@@ -137,100 +137,103 @@ pub enum ToShard {
         /// What may happen to them under pressure.
         class: Class,
     },
-    /// For a room's home shard: a socket of a user's came.
+    /// For a room's home shard: a user's socket came.
     Arrived {
         /// In which room.
         room: RoomId,
         /// Whose.
         account: Arc<Account>,
-        /// Which socket: it hears who is there.
+        /// Which socket: it is told who is present.
         session: SessionKey,
-        /// Who listens in the room.
+        /// The shards that listen in the room.
         listeners: Arc<Listeners>,
     },
-    /// For a room's home shard: a socket of a user's went.
+    /// For a room's home shard: a user's socket went.
     Departed {
         /// From which room.
         room: RoomId,
         /// Whose.
         user: UserId,
     },
-    /// Sessions in a topic end.
+    /// End sessions in a topic.
     Evict {
         /// In which topic.
         topic: Topic,
         /// Whose.
         whom: Whom,
-        /// What they hear.
+        /// What they are told.
         goodbye: Goodbye,
     },
-    /// These are a room's participants, asked for at `asked_at`: whoever came before then and is none of them goes.
+    /// The participants of a room, asked for at `asked_at`. End the sessions that came before then and whose user is
+    /// not among them.
     Participants {
         /// Of which room.
         room: RoomId,
         /// Sorted.
         users: Arc<[UserId]>,
-        /// When the question was put.
+        /// When the database was asked.
         asked_at: std::time::Instant,
     },
-    /// Sessions of logins that are over end.
+    /// End the sessions of logins that have ended.
     EndLogins {
         /// Which logins.
         ends: Arc<LoginEnds>,
         /// The first slot to look at.
         from: u32,
-        /// Where it is said from which slot to go on; `None` when these were the last.
+        /// Gets the slot to go on from; `None` if these were the last.
         answer: tokio::sync::oneshot::Sender<Option<u32>>,
     },
-    /// Who has sockets other than chat's?
+    /// List the sessions that do not chat.
     Readers {
         /// The first slot to look at.
         from: u32,
         /// Where the answer goes.
         answer: tokio::sync::oneshot::Sender<Readers>,
     },
-    /// Which topics have listeners?
+    /// List the topics that have listeners.
     Heard {
-        /// Those of this kind.
+        /// Topics of this kind.
         kind: Kind,
         /// The first slot to look at.
         from: u32,
         /// Where the answer goes.
         answer: tokio::sync::oneshot::Sender<Heard>,
     },
-    /// The answer to [`LoadFollows`](super::port::LoadFollows); `None` when the database did not give it.
+    /// The answer to [`LoadFollows`](super::port::LoadFollows); `None` if the database did not give it.
     Follows {
         /// For which feed.
         feed: FeedKey,
         /// Whom it hears.
         follows: Option<Follows>,
     },
-    /// Whom a user hears, read anew since others changed it: for the shards with the user's feed.
+    /// A list of the authors whom a user hears, read anew because other programs changed it. For the shards with the
+    /// user's feed.
     Refollow {
         /// Whose feed.
         user: UserId,
         /// Whom it hears.
         follows: Follows,
     },
-    /// A user hears another's posts from here on, or no more: for the shards with the user's feed.
+    /// The user hears another user's posts from here on, or no longer. For the shards with the user's feed.
     ///
-    /// Where `hears` is true, the sender called [`Directory::hear_all`](super::port::Directory::hear_all) for the shard, which takes it back.
+    /// If `hears` is true, the sender has called [`Directory::hear_all`](super::port::Directory::hear_all) for the
+    /// shard, and the shard takes that back.
     Relation {
         /// Whose feed.
         user: UserId,
         /// Whom.
         other: UserId,
-        /// As a follower or as a friend.
+        /// True if the user follows the other or is a friend.
         hears: bool,
     },
-    /// One session ends.
+    /// End one session.
     LetGo(SessionKey, Goodbye),
-    /// All sessions end, spread over this time; no more are admitted.
+    /// End all sessions, spread over this time, and admit no more.
     Drain(Duration),
 }
 
 impl ToShard {
-    /// It tells of what passes, and may be dropped under pressure.
+    /// True if the message tells of something passing, and may be dropped under pressure.
     pub(super) fn may_be_dropped(&self) -> bool {
         match self {
             Self::Publish(publication) => publication.class == Class::Ephemeral,

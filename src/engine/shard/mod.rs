@@ -1,6 +1,6 @@
 //! One core's loop: the one place where sockets, frames, sessions and topics meet.
 //!
-//! `thread` is the loop, and `turn` one turn of it. `connection` accepts and upgrades. `core` is the shard's state, and these files change it:
+//! `thread` is the loop, and `turn` is one turn of it. `connection` accepts and upgrades connections. `core` is the shard's state, and these files change it:
 //! `inbound` takes bytes from sockets, `mailbox` takes messages from other threads, `outbound` fans out and walks, `debtors` lets go
 //! who takes too little, `unfinished` who never ends a message, `feed` knows who hears of whose posts, `liveness` lets time pass. `port` is what others see of it all.
 

@@ -1,4 +1,4 @@
-//! Messages that other shards' inboxes had no room for, each shard's in their order.
+//! Messages for which other shards' inboxes had no room, in order for each shard.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,35 +6,36 @@ use std::sync::Arc;
 use super::port::{Inbox, ShardSet, ToShard};
 use crate::ids::ShardId;
 
-/// What waits until it fits. Policy: the shard reads nothing from its sockets while anything waits. Other shards' mail, new sockets
-/// and the ends of sessions bring more all the same: when it is full, what may be dropped is, and new sockets are sent away.
+/// Messages that wait until they fit. Policy: while anything waits, the shard reads nothing from its sockets. Mail of
+/// other shards, new sockets and ends of sessions still bring more. So when the overflow is full, messages that may be
+/// dropped are dropped, and new sockets are sent away.
 #[derive(Debug)]
 pub(super) struct Overflow {
     messages_max: usize,
     bytes_max: usize,
-    /// What the messages carry.
+    /// The bytes that the messages carry.
     bytes: usize,
     waiting: VecDeque<(ShardId, ToShard)>,
-    /// Shards for which something waits: what comes for them waits behind it.
+    /// Shards for which a message waits: further messages for them wait behind it.
     behind: ShardSet,
-    /// Shards that were sent something and are still to be woken.
+    /// Shards that were sent a message and have not been woken yet.
     asleep: ShardSet,
 }
 
 impl Overflow {
-    /// Full with so many messages, or so many bytes of frames.
+    /// An overflow that is full with so many messages, or with so many bytes of frames.
     pub(super) fn new(messages_max: usize, bytes_max: usize) -> Self {
         let (waiting, behind, asleep) = (VecDeque::new(), ShardSet::default(), ShardSet::default());
         Self { messages_max, bytes_max, bytes: 0, waiting, behind, asleep }
     }
 
-    /// As much waits as may.
+    /// True if no more may wait than waits already.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= self.messages_max || self.bytes >= self.bytes_max
     }
 
-    /// Hands a message over, or keeps it. Never waits. [`Self::wake`] must follow, once for all that is sent in one look:
-    /// where shards share a core, a wake-up for each would have them interrupt each other for each.
+    /// Hands a message over, or keeps it. Never waits. The caller calls [`Self::wake`] afterwards, once for everything
+    /// that one look sends: shards that share a core would otherwise interrupt each other for each message.
     pub(super) fn send(&mut self, inboxes: &[Arc<Inbox>], shard: ShardId, message: ToShard) {
         let message = if self.behind.contains(shard) {
             message
@@ -54,7 +55,7 @@ impl Overflow {
         self.waiting.push_back((shard, message));
     }
 
-    /// Wakes those that were sent something.
+    /// Wakes the shards that were sent a message.
     pub(super) fn wake(&mut self, inboxes: &[Arc<Inbox>]) {
         for shard in std::mem::take(&mut self.asleep).iter() {
             inboxes[shard.index()].wake();
@@ -66,13 +67,13 @@ impl Overflow {
         self.bytes
     }
 
-    /// Messages that wait.
+    /// How many messages wait.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Tries again what did not fit. True when nothing waits any more.
+    /// Tries again to hand over the messages that wait. True if none waits any more.
     pub(super) fn retry(&mut self, inboxes: &[Arc<Inbox>]) -> bool {
         if self.waiting.is_empty() {
             return true;

@@ -1,4 +1,4 @@
-//! A connection's socket as hyper reads it: it ends for who sends no request, or half of one, for too long.
+//! A connection's socket as hyper reads it. It ends if the client sends no request, or only half of one, for too long.
 
 use std::io;
 use std::pin::Pin;
@@ -29,28 +29,28 @@ const ANSWERED: u8 = 3;
 /// Between two requests.
 const IDLE: u8 = 4;
 
-/// Where a connection is between its requests, as its socket, its service and its answers' bodies know it together.
+/// Where a connection is between its requests. Its socket, its service and the bodies of its answers share this.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turn {
     at: Arc<AtomicU8>,
-    /// No further request is waited for: the listeners are closed.
+    /// The listeners are closed: no further request is waited for.
     is_last: Arc<AtomicBool>,
-    /// The answer ends the connection, and something of the request may still come.
+    /// The answer ends the connection, and a part of the request may still come.
     lingers: Arc<AtomicBool>,
 }
 
 impl Turn {
-    /// A request's head is complete.
+    /// Notes that a request's head is complete.
     pub fn request_came(&self) {
         self.at.store(BUSY, Ordering::Relaxed);
     }
 
-    /// Requests that have come, or are about to, are answered; then the connection ends.
+    /// Requests that have come or are on their way are still answered; then the connection ends.
     pub fn end(&self) {
         self.is_last.store(true, Ordering::Relaxed);
     }
 
-    /// The answer is the last, and may come before all of its request has.
+    /// Notes that the answer is the last, and may be sent before the whole request has come.
     pub fn linger(&self) {
         self.lingers.store(true, Ordering::Relaxed);
     }
@@ -60,7 +60,7 @@ impl Turn {
     }
 }
 
-/// An answer's body, which tells of its end.
+/// The body of an answer. Dropping it notes that the answer is complete.
 pub(super) struct Told {
     body: RestBody,
     turn: Turn,
@@ -95,18 +95,18 @@ impl Body for Told {
     }
 }
 
-/// How long is waited for what.
+/// How long the connection waits in each case.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// A first request, or a head that has begun.
+    /// For a first request, or for the rest of a head that has begun.
     pub head: Duration,
-    /// The next request.
+    /// For the next request.
     pub idle: Duration,
-    /// What may still come when the listeners are closed.
+    /// For what may still come after the listeners are closed.
     pub last: Duration,
-    /// What may still come behind an answer that ends the connection.
+    /// For what may still come after an answer that ends the connection.
     pub linger: Duration,
-    /// That the peer takes some more of an answer.
+    /// For the peer to take some more of an answer.
     pub taken: Duration,
 }
 
@@ -120,24 +120,25 @@ impl Patience {
     };
 }
 
-/// The socket. Who is waited for too long reads as closed, which hyper takes for the end between two requests.
+/// The socket. If the client takes too long, the socket reads as closed, which hyper takes for the end between two
+/// requests.
 pub(super) struct Patient {
     socket: TokioIo<TcpStream>,
     turn: Turn,
     patience: Patience,
-    /// What the deadline was set for.
+    /// The state for which the deadline was set.
     waits_for: (u8, bool),
     deadline: Pin<Box<Sleep>>,
-    /// This side has closed, and the other is waited for.
+    /// This side has closed, and waits for the other side.
     is_lingering: bool,
-    /// While the socket has no room: until when the peer must take some more of an answer.
+    /// While the socket has no room: by when the peer must take some more of an answer.
     stall: Option<Stall>,
 }
 
 /// A socket without room.
 struct Stall {
     deadline: Pin<Box<Sleep>>,
-    /// What the peer had not acknowledged when the deadline was set.
+    /// How much the peer had not acknowledged when the deadline was set.
     unacknowledged: Option<usize>,
 }
 
@@ -159,8 +160,9 @@ impl Patient {
         self.socket.into_inner()
     }
 
-    /// A peer that takes nothing for too long is given up, since what it does not take lies in memory here. A socket of which
-    /// the peer took a little has no room yet (Linux waits for a third of its buffer), so the kernel is asked.
+    /// Gives up a peer that takes nothing for too long, because what it does not take lies in memory here. A socket has
+    /// no room again until a third of its buffer is free (on Linux), even if the peer takes a little, so the kernel is
+    /// asked what the peer acknowledged.
     fn taken<T>(&mut self, outcome: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stall = None;
@@ -183,7 +185,7 @@ impl Patient {
         }
     }
 
-    /// Nothing more has come: is it time to give up?
+    /// Called when nothing more has come: ready when it is time to give up.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let waits_for @ (at, is_last) = (self.turn.at(), self.turn.is_last.load(Ordering::Relaxed));
         if matches!(at, BUSY | ANSWERED) {
@@ -200,7 +202,7 @@ impl Patient {
             };
             let mut deadline = Instant::now() + patience;
             if self.waits_for.0 == at {
-                // The last call makes nobody's time longer.
+                // The last call gives nobody more time.
                 deadline = deadline.min(self.deadline.deadline());
             }
             self.waits_for = waits_for;
@@ -230,7 +232,7 @@ impl Write for Patient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when all that it had is written.
+        // hyper flushes when everything that it had is written.
         ready!(Pin::new(&mut self.socket).poll_flush(context))?;
         let _ = self.turn.at.compare_exchange(ANSWERED, IDLE, Ordering::Relaxed, Ordering::Relaxed);
         Poll::Ready(Ok(()))
@@ -246,7 +248,7 @@ impl Write for Patient {
             let until = Instant::now() + self.patience.linger;
             self.deadline.as_mut().reset(until);
         }
-        // What comes is thrown away, until the peer has closed or had time enough to read the answer.
+        // Input is thrown away until the peer has closed, or has had enough time to read the answer.
         let mut scratch = [0; 8 * 1024];
         while self.deadline.as_mut().poll(context).is_pending() {
             let mut into = tokio::io::ReadBuf::new(&mut scratch);
@@ -292,11 +294,11 @@ mod tests {
         linger: Duration::from_millis(500),
         taken: Duration::from_millis(300),
     };
-    /// More than sockets' buffers hold.
+    /// More than the buffers of both sockets hold.
     const LONG: usize = 32 * 1024 * 1024;
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-    /// A client whose connection is served, and its turn.
+    /// A client whose connection is served, and the connection's turn.
     async fn connected() -> (TcpStream, Turn) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -329,7 +331,7 @@ mod tests {
         }
     }
 
-    /// How long until the server closes.
+    /// How long it takes until the server closes.
     async fn closes_after(client: &mut TcpStream) -> Duration {
         let began = Instant::now();
         assert_eq!(client.read(&mut [0; 64]).await.unwrap_or(0), 0);
@@ -360,7 +362,8 @@ mod tests {
             client.write_all(long).await.unwrap();
         }
         let (began, mut had, mut piece) = (Instant::now(), 0, vec![0; 64 * 1024]);
-        // Its socket has room again only when a third of what the kernel holds for it is gone: much later than patience ends.
+        // The socket has room again only when a third of what the kernel holds for it is gone: long after the patience
+        // has ended.
         while began.elapsed() < PATIENCE.taken * 4 {
             had += slow.read(&mut piece).await.unwrap();
             tokio::time::sleep(PATIENCE.taken / 10).await;

@@ -1,4 +1,4 @@
-//! How the rest of the server speaks to a shard, and what a shard asks of the rest.
+//! What the rest of the server sees of a shard, and what a shard needs from the rest.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,11 +22,11 @@ pub use super::inbox::Inbox;
 pub use super::message::{Except, Follows, Heard, Kind, LoginEnds, Publication, Readers, ToShard, Whom};
 pub use super::survey::{heard, readers};
 
-/// Which shards have listeners of which topic. A shard says what it has and cannot ask: what it needs on the way of a frame it is given
-/// when it joins.
+/// The directory of which shards have listeners of which topics. A shard tells it about itself and never asks it: what
+/// the shard needs to know about a room, it is given when it joins.
 pub trait Directory: Send + Sync + 'static {
-    /// The shard has its first listener of the topic. Called before the greeting is queued. For a room, whose shards tell each
-    /// other things: who listens there from now on, until the shard leaves.
+    /// The shard got its first listener of the topic. Called before the greeting is queued. For a room, returns the
+    /// shards that listen there from now until this shard leaves: they tell each other things. `None` for other topics.
     fn join(&self, topic: Topic, shard: ShardId) -> Option<Arc<Listeners>>;
     /// A shard's first listener that wants another form than the default: publishers may make it ahead. Called after [`Self::join`].
     fn form_came(&self, _: Topic, _: Form) {}
@@ -34,17 +34,17 @@ pub trait Directory: Send + Sync + 'static {
     fn form_went(&self, _: Topic, _: Form) {}
     /// The shard lost its last listener of the topic.
     fn leave(&self, topic: Topic, shard: ShardId);
-    /// The shard is to be given every author's publications until [`Self::hear_enough`] was called as often: it cannot
-    /// say yet whose it needs.
+    /// The shard is to be given the publications of all authors, because it cannot say yet which authors it needs. This
+    /// lasts until [`Self::hear_enough`] was called as often.
     fn hear_all(&self, shard: ShardId);
-    /// Takes one [`Self::hear_all`] back. What the shard needs it has joined before.
+    /// Takes one [`Self::hear_all`] back. The shard has joined the topics that it needs before.
     fn hear_enough(&self, shard: ShardId);
 }
 
 /// A future that a shard may await without blocking its loop.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a handshake asks for.
+/// What a handshake wants to listen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// A chat room.
@@ -57,31 +57,31 @@ pub enum Wanted {
     Notifications,
 }
 
-/// A client asks to come in.
+/// A client's request for a socket.
 #[derive(Debug, Clone, Copy)]
 pub struct Handshake<'a> {
-    /// What for.
+    /// What the socket is for.
     pub wanted: Wanted,
-    /// The access token that it shows.
+    /// The access token that the client shows.
     pub token: Option<&'a str>,
-    /// The other end of the connection. Where that is a proxy, the headers name the client.
+    /// The other end of the connection. If that is a proxy, the headers name the client.
     pub peer: SocketAddr,
-    /// All that the request says of itself.
+    /// The headers of the request.
     pub headers: &'a http::HeaderMap,
-    /// What its socket will speak.
+    /// What was negotiated for the socket.
     pub negotiation: Negotiation,
 }
 
 /// How a handshake is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// After it, inside the socket, where a browser can read why: chat.
+    /// After the upgrade, inside the socket, where a browser can read the reason: for chat.
     Inside(Refused, Why),
-    /// With this status and an empty body: all others.
+    /// Before the upgrade, with this status and an empty body: for all others.
     Status(u16, Why),
 }
 
-/// Why a handshake is refused, in few words, for the log and the metrics.
+/// Why a handshake is refused, in a few words, for the log and the metrics.
 pub type Why = &'static str;
 
 /// Why a handshake is refused inside its socket: the text of the error frame, and the goodbye.
@@ -93,15 +93,15 @@ pub struct Refused {
     pub goodbye: Goodbye,
 }
 
-/// The gate's word on a handshake.
+/// The gate's verdict on a handshake.
 pub enum Verdict {
-    /// Everything was in a cache.
+    /// Everything that was needed was in a cache.
     Now(Result<Entry, Denied>),
-    /// The database is asked.
+    /// The database is being asked.
     Later(Promise<Result<Entry, Denied>>),
 }
 
-/// Who may come in.
+/// Decides who may open a socket.
 pub trait Gate: Send + Sync + 'static {
     /// Is the page that opens this socket one of ours?
     fn allows_origin(&self, origin: Option<&str>, host: &str) -> bool;
@@ -109,25 +109,27 @@ pub trait Gate: Send + Sync + 'static {
     fn allows_host(&self, _: Option<&str>) -> bool {
         true
     }
-    /// A handshake was refused, for this reason.
+    /// Notes that a handshake was refused, and why.
     fn refused(&self, _: SocketAddr, _: &http::HeaderMap, _: Why) {}
-    /// May whoever asks have what is wanted? Never blocks.
+    /// Decides whether the client may have what it wants. Never blocks.
     fn admit(&self, handshake: &Handshake<'_>) -> Verdict;
-    /// Has nothing been taken from whom it admitted since? Asked when evictions reach the session. Never blocks.
+    /// True unless something was taken away from the user since they were admitted. Asked when evictions reach the
+    /// session from now on. Never blocks.
     fn still_admits(&self, _: &Entry) -> bool {
         true
     }
-    /// A user's socket on a topic came: the one that has to go for it, which is counted no more.
+    /// Notes that a user's socket on a topic came. Returns the socket that has to go for it, which is not counted any
+    /// more.
     fn came(&self, _: UserId, _: Topic, _: SessionKey) -> Option<SessionKey> {
         None
     }
-    /// A user's socket on a topic went. One that never came does no harm.
+    /// Notes that a user's socket on a topic went. A socket that never came does no harm.
     fn went(&self, _: UserId, _: Topic, _: SessionKey) {}
-    /// The server is about to stop: 503 with Retry-After.
+    /// True if the server is about to stop: handshakes get 503 with Retry-After.
     fn is_draining(&self) -> bool;
 }
 
-/// A request for the REST API, and how it is answered; runs on the control runtime.
+/// Answers a request to the REST API, on the control runtime.
 pub type Rest = Arc<
     dyn Fn(http::Request<hyper::body::Incoming>, SocketAddr) -> Promise<http::Response<RestBody>>
         + Send
@@ -138,10 +140,11 @@ pub type Rest = Arc<
 /// A response body whose bytes are made on the control runtime.
 pub type RestBody = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
 
-/// Hands a durable write to its lane; gives it back when the lane is full. Never blocks.
+/// Hands a durable write to its lane, or gives it back if the lane is full. Never blocks.
 pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync>;
 
-/// Asks for [`ToShard::Follows`] for a user's feed on a shard. Never blocks; false: too many wait, nothing will come.
+/// Asks for [`ToShard::Follows`] for a user's feed on a shard. False if too many wait: no answer will come. Never
+/// blocks.
 pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) -> bool + Send + Sync>;
 
 /// What a shard holds of the one sum, in bytes.
@@ -160,7 +163,7 @@ pub struct Held {
 pub struct Waiting(Box<[[AtomicUsize; 3]]>);
 
 impl Waiting {
-    /// Nothing, on so many shards.
+    /// The numbers of so many shards, on which nothing waits.
     pub fn of_shards(shards: usize) -> Self {
         Self((0..shards).map(|_| Default::default()).collect())
     }
@@ -179,22 +182,22 @@ impl Waiting {
     }
 }
 
-/// All that a shard asks of the rest of the server.
+/// Everything that a shard needs from the rest of the server.
 #[derive(Clone)]
 pub struct Ports {
-    /// Every shard's inbox, by number; a shard finds its own there, too.
+    /// The inboxes of all shards, by number. A shard finds its own here, too.
     pub inboxes: Arc<[Arc<Inbox>]>,
-    /// Where each says what waits on it.
+    /// Where each shard says what waits on it.
     pub waiting: Arc<Waiting>,
-    /// Who listens where.
+    /// The directory of who listens where.
     pub directory: Arc<dyn Directory>,
-    /// Who may come in.
+    /// Decides who may open a socket.
     pub gate: Arc<dyn Gate>,
     /// The REST API.
     pub rest: Rest,
     /// The write lanes.
     pub submit: Submit,
-    /// Who follows whom.
+    /// Asks whom a user hears.
     pub load_follows: LoadFollows,
 }
 

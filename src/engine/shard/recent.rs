@@ -1,7 +1,8 @@
-//! What authors published while feeds here were still loading: kept until the last of those feeds knows whom it hears.
+//! Keeps what authors published while feeds here were loading, until the last of these feeds knows whom it hears.
 //!
-//! A feed is greeted before its list of authors is read. From before the greeting the shard is given everybody's posts,
-//! and a feed that has found out that it hears an author gets what came of that author since it began.
+//! A feed is greeted before its list of authors is read. The shard is given the posts of all authors from before that
+//! greeting. When a feed finds out that it hears an author, it gets what that author published since the feed began. At
+//! most [`crate::limits::FEED_RECENT_MAX`] publications are kept.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -24,27 +25,28 @@ pub(super) struct Recent {
     count_max: usize,
     next: u64,
     kept: VecDeque<Kept>,
-    /// Numbers of what is kept of an author, ascending: most lists name nobody who published just now.
+    /// For each author, the numbers of the publications that are kept, ascending. Most lists name nobody who published
+    /// just now, so a look into this map usually finds nothing and costs little.
     authors: HashMap<UserId, VecDeque<u64>>,
     bytes: usize,
-    /// Feeds that load, each with the number of the first publication it may need.
+    /// Feeds that are loading, each with the number of the first publication that it may need.
     since: HashMap<FeedKey, u64>,
     oldest: BTreeSet<(u64, u32)>,
 }
 
 impl Recent {
-    /// Nothing yet, and so many publications at most.
+    /// An empty memory for so many publications at most.
     pub(super) fn new(count_max: usize) -> Self {
         Self { count_max, ..Self::default() }
     }
 
-    /// A feed begins to load.
+    /// Notes that a feed begins to load.
     pub(super) fn begin(&mut self, feed: FeedKey) {
         self.since.insert(feed, self.next);
         self.oldest.insert((self.next, feed.number));
     }
 
-    /// A feed knows whom it hears, or is gone.
+    /// Notes that a feed knows whom it hears, or is gone.
     pub(super) fn end(&mut self, feed: FeedKey) {
         if let Some(since) = self.since.remove(&feed) {
             self.oldest.remove(&(since, feed.number));
@@ -55,7 +57,8 @@ impl Recent {
         }
     }
 
-    /// An author published. Feeds that would need more than is kept: their sockets have to come again.
+    /// Notes a publication of an author. Returns the feeds that would need more than is kept: their sockets have to
+    /// come again.
     pub(super) fn note(&mut self, author: UserId, publication: &Arc<Publication>) -> Vec<FeedKey> {
         let number = self.next;
         self.next += 1;
@@ -76,7 +79,8 @@ impl Recent {
         late.map(|(feed, _)| *feed).collect()
     }
 
-    /// What came of an author since the feed began. Costs what it finds, whatever is kept of others.
+    /// What an author published since the feed began. The cost depends only on what is found, not on what is kept of
+    /// others.
     pub(super) fn of(&self, feed: FeedKey, author: UserId) -> impl Iterator<Item = &Arc<Publication>> {
         let numbers = self.since.get(&feed).and_then(|since| Some((self.authors.get(&author)?, since)));
         let found = numbers.map(|(numbers, since)| {
@@ -86,7 +90,7 @@ impl Recent {
         found.into_iter().flatten()
     }
 
-    /// What is kept was noted without a gap: a number is a place.
+    /// Publications are kept without a gap in their numbers, so a number gives the place.
     fn publication(&self, number: u64) -> Option<&Arc<Publication>> {
         let place = number.checked_sub(self.kept.front()?.number)?;
         let kept = self.kept.get(usize::try_from(place).ok()?)?;
@@ -94,13 +98,13 @@ impl Recent {
         Some(&kept.publication)
     }
 
-    /// Something is kept for the feed, or would be.
+    /// True if publications are kept for the feed.
     #[cfg(test)]
     pub(super) fn is_for(&self, feed: FeedKey) -> bool {
         self.since.contains_key(&feed)
     }
 
-    /// Nothing is kept, and for nobody.
+    /// True if nothing is kept and no feed is loading.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.since.is_empty() && self.authors.is_empty() && self.bytes == 0
@@ -163,7 +167,8 @@ mod tests {
         assert_eq!((recent.kept.len(), recent.bytes, recent.authors.len()), (0, 0, 0));
     }
 
-    /// Each look costs what it finds: 64 Ki looks at nothing but one publication each end, and not 64 Ki times 64 Ki.
+    /// Each look costs only what it finds: 64 Ki looks, each of which finds one publication, do not take 64 Ki times 64
+    /// Ki steps.
     #[test]
     fn a_look_passes_over_what_others_published() {
         let (mut recent, feed) = (Recent::new(FEED_RECENT_MAX), FeedKey { number: 1, serial: 1 });

@@ -1,6 +1,7 @@
-//! How much mail the walk may carry: when so many bytes were appended, it goes round once before more are taken.
+//! How much mail the walk carries: after so many bytes were appended, the walk goes round once before more mail is
+//! taken.
 
-/// What was appended since the walk began a round, and how many visits are left of it.
+/// The bytes that were appended since the round began, and how many visits are left of the round.
 #[derive(Debug)]
 pub(super) struct Round {
     bytes_max: usize,
@@ -9,12 +10,12 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// A round that is full with so many bytes.
+    /// A round that is full when so many bytes were appended.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, appended_bytes: 0, visits_left: 0 }
     }
 
-    /// Frames came by mail, and so many sessions wait for their visit.
+    /// Counts bytes of frames that came by mail. `waiting` is how many sessions now wait for a visit.
     pub(super) fn appended(&mut self, bytes: usize, waiting: usize) {
         if self.appended_bytes == 0 {
             self.visits_left = waiting;
@@ -22,7 +23,7 @@ impl Round {
         self.appended_bytes += bytes;
     }
 
-    /// The walk has passed one session.
+    /// Counts one visit of the walk.
     pub(super) fn passed(&mut self) {
         self.visits_left = self.visits_left.saturating_sub(1);
         if self.visits_left == 0 {
@@ -30,7 +31,7 @@ impl Round {
         }
     }
 
-    /// Enough was taken: the walk goes first, if anybody waits for it.
+    /// True if enough mail was taken: the walk goes first, if any session waits for a visit.
     pub(super) fn is_full(&self) -> bool {
         self.appended_bytes >= self.bytes_max
     }

@@ -1,4 +1,4 @@
-//! A shard's counts: plain numbers on the hot path, handed to the metrics registry a few times a second.
+//! A shard's counts: plain numbers on the hot path, which are handed to the metrics registry a few times a second.
 
 use metrics::{Counter, Gauge, Histogram};
 
@@ -10,11 +10,12 @@ use crate::protocol::ws::close::CloseCode;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By {
     Server,
-    /// The client, its network, or whatever lies between.
+    /// The client, its network, or something in between.
     Client,
 }
 
-/// A session said goodbye, or heard it; once for each. A client may name any code: it makes no series of its own.
+/// Counts a session that said goodbye or was told goodbye, once each. A client may send any code, so codes that are not
+/// listed share one series.
 pub(super) fn count_close(code: CloseCode, by: By) {
     let code = match code.0 {
         1000 => "1000",
@@ -41,7 +42,7 @@ pub(super) fn count_close(code: CloseCode, by: By) {
     metrics::counter!("pregon_closes_total", "code" => code, "by" => by).increment(1);
 }
 
-/// What a shard counts as it goes.
+/// What a shard counts while it works.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Counts {
     pub frames_in: u64,
@@ -51,17 +52,17 @@ pub(super) struct Counts {
     pub bytes_out: u64,
     /// Writes to sockets.
     pub visits: u64,
-    /// Sessions let go for owing too much.
+    /// Sessions that were let go because they owed too much.
     pub too_slow: u64,
-    /// Sessions ended since they held a range of a chunk that was gone. Anything but 0 is a fault of this program.
+    /// Sessions that were ended because they held a range of a freed chunk. Anything but 0 is a fault of this program.
     pub stale: u64,
     pub admitted: u64,
     pub refused: u64,
-    /// Most bytes that one outbox owed since the last report.
+    /// The most bytes that one outbox owed since the last report.
     pub outbox_high_bytes: usize,
 }
 
-/// Counts with the registry's handles.
+/// The counts, with the handles of the registry.
 pub(super) struct Stats {
     pub counts: Counts,
     frames_in: Counter,
@@ -74,7 +75,7 @@ pub(super) struct Stats {
     admitted: Counter,
     refused: Counter,
     sessions: Gauge,
-    /// By kind.
+    /// Sessions by kind.
     kinds: [Gauge; Endpoint::KINDS.len()],
     feed_sessions: Gauge,
     feeds: Gauge,
@@ -87,7 +88,7 @@ pub(super) struct Stats {
     turn: Histogram,
 }
 
-/// What a report needs to know beside the counts.
+/// What a report needs beside the counts.
 pub(super) struct Levels {
     pub sessions: usize,
     pub kinds: [usize; Endpoint::KINDS.len()],

@@ -1,4 +1,4 @@
-//! Asks all shards who listens to what: some slots at a time, so that no shard is held up.
+//! Asks all shards who listens to what, a few slots at a time, so that no shard is held up.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::port::{Heard, Inbox, Kind, Readers, ShardSet, ToShard};
 use crate::ids::{ShardId, Topic, UserId};
 
-/// Topics of these kinds with listeners, and on which shards. One that somebody listened to all the while on one shard is among them; one
-/// whose listeners moved from shard to shard meanwhile may not be.
+/// The topics of these kinds that have listeners, and the shards of each. A topic to which somebody listened all the
+/// time on one shard is among them. A topic whose listeners moved between shards meanwhile may be missing.
 pub async fn heard(inboxes: &[Arc<Inbox>], kinds: &[Kind]) -> Vec<(Topic, ShardSet)> {
     let mut found = Vec::new();
     for (shard, inbox) in (0..).zip(inboxes) {
@@ -33,7 +33,7 @@ pub async fn heard(inboxes: &[Arc<Inbox>], kinds: &[Kind]) -> Vec<(Topic, ShardS
     found
 }
 
-/// Who has sockets other than chat's, and on what; each pair once.
+/// Users with sockets that do not chat, and the topic of each socket; each pair once.
 pub async fn readers(inboxes: &[Arc<Inbox>]) -> Vec<(UserId, Topic)> {
     let mut found = Vec::new();
     for inbox in inboxes {
@@ -49,7 +49,7 @@ pub async fn readers(inboxes: &[Arc<Inbox>]) -> Vec<(UserId, Topic)> {
     found
 }
 
-/// Asks a shard about slot after slot. One that has ended does not answer, and has nobody.
+/// Asks a shard about its slots, part by part. A shard that has ended does not answer, and has no sessions.
 async fn ask_all<T>(
     inbox: &Inbox,
     ask: impl Fn(u32, oneshot::Sender<T>) -> ToShard,

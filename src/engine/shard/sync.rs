@@ -1,4 +1,4 @@
-//! What the messages of threads to shards are made of; the models put loom's in their place.
+//! The primitives that inboxes are made of. The models put loom's primitives in their place.
 
 pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 pub(super) use std::sync::{Condvar, Mutex, MutexGuard};

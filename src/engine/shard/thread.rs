@@ -16,24 +16,24 @@ use crate::ids::ShardId;
 use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX};
 use crate::telemetry::alarm;
 
-/// What a shard is started with.
+/// What a shard needs to start.
 pub struct Plan {
     /// Its number.
     pub id: ShardId,
-    /// The core it keeps to, if any.
+    /// The core on which it runs, if any.
     pub core: Option<usize>,
-    /// Other shards keep to the same core.
+    /// True if other shards run on the same core.
     pub shares_core: bool,
-    /// Its own listeners, one an address.
+    /// Its own listeners, one for each address.
     pub listeners: Vec<TcpListener>,
-    /// How its frames leave.
+    /// The way in which it sends frames.
     pub io: Io,
     /// The rest of the server.
     pub ports: Ports,
 }
 
-/// Starts a shard's thread. It ends after [`Drain`](super::port::ToShard::Drain), when its last session is gone; ends it otherwise, it raises
-/// the alarm.
+/// Starts a shard's thread. It ends after [`Drain`](super::port::ToShard::Drain), when its last session and its last
+/// connection are gone. If it ends for any other reason, it raises the alarm.
 ///
 /// # Errors
 /// When the kernel gives no thread.
@@ -47,7 +47,8 @@ pub fn start(plan: Plan) -> std::io::Result<std::thread::JoinHandle<()>> {
         if plan.shares_core && !crate::engine::net::affinity::let_others_finish() {
             tracing::warn!(shard = plan.id.0, "the kernel lets the shards of a core interrupt each other");
         }
-        // Without one shard the others wait for room in its inbox, and so do the lanes: then rather no server at all.
+        // Without one shard, the others and the lanes would wait for room in its inbox for ever: no server at all is
+        // better.
         let id = plan.id.0;
         alarm::guard(&format!("shard {id}"), || {
             if let Err(error) = run(plan) {

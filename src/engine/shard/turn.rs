@@ -1,4 +1,4 @@
-//! A turn of the loop: look at input, walk a stretch, look again.
+//! A turn of the loop: looks at the input, walks a stretch, and looks again.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,7 +17,8 @@ use crate::limits::{TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX};
 use crate::protocol::ws::negotiation::Negotiation;
 use crate::telemetry::alarm;
 
-/// How often the shard looks at the clock: finer than the grace of presence, coarser than costs anything.
+/// How often the shard looks at the clock: much more often than the grace of presence needs, and so seldom that it
+/// costs nothing.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// A shard: its sockets and its state.
@@ -28,17 +29,17 @@ pub(super) struct Shard {
     ticked: Instant,
 }
 
-/// A shard as the tasks of its runtime share it. Borrowed for the length of a turn or an adoption, never across an
-/// await.
+/// A shard as the tasks of its runtime share it. It is borrowed for a turn or an adoption, and never across an await.
 pub(super) struct Shared {
     shard: RefCell<Shard>,
-    /// Something was adopted: take a turn.
+    /// Notified when something was adopted, so that the shard takes a turn.
     wake: Notify,
-    /// Listeners, and connections that hyper still serves: requests under way and those that may yet come.
+    /// Counts listeners, and connections that hyper still serves: those with a request under way, and those that wait
+    /// for one.
     connections: Cell<usize>,
-    /// It panicked while it was changed: it is not run any more, and the process ends.
+    /// The shard panicked while it was being changed. It must not run any more, and the process ends.
     is_broken: Cell<bool>,
-    /// Turns true when no shard has a session left: what is under way is finished, nothing new begins.
+    /// Becomes true when no shard has a session left: requests under way are finished, and nothing new begins.
     last_call: watch::Sender<bool>,
 }
 
@@ -59,13 +60,13 @@ impl Shared {
         Self { shard, wake: Notify::new(), connections, is_broken, last_call: watch::Sender::new(false) }
     }
 
-    /// A listener or a connection comes: the shard does not end before what this returns is dropped.
+    /// Counts a listener or a connection. The shard does not end before the returned [`Served`] is dropped.
     pub(super) fn serve(self: &Rc<Self>) -> (Served, watch::Receiver<bool>) {
         self.connections.set(self.connections.get() + 1);
         (Served(self.clone()), self.last_call.subscribe())
     }
 
-    /// Makes a connected socket a session, with the bytes that came behind its handshake.
+    /// Makes a connected socket a session. `read_already` are the bytes that came behind its handshake.
     pub(super) fn adopt(
         &self,
         socket: std::net::TcpStream,
@@ -73,7 +74,7 @@ impl Shared {
         negotiation: Negotiation,
         admission: Result<Entry, Refused>,
     ) {
-        // This runs in a task of the connection's, whose panic nobody would hear of, with the shard half changed.
+        // This runs in a task of the connection: nobody would notice its panic, and the shard would be half changed.
         let mut shard = self.shard.borrow_mut();
         let adopt = || shard.adopt(socket, read_already, negotiation, admission);
         if !alarm::guard("a shard that adopts a socket", adopt) {
@@ -82,17 +83,17 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// It panicked while it was changed: it must not be run any more.
+    /// True if the shard panicked while it was being changed: it must not run any more.
     pub(super) fn is_broken(&self) -> bool {
         self.is_broken.get()
     }
 
-    /// Waits until something was adopted, or a connection ended.
+    /// Waits until a socket was adopted or a connection ended.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
 
-    /// Takes a turn. Whether there is more to do, and whether the shard is over.
+    /// Takes a turn. Returns whether there is more to do, and whether the shard is over.
     pub(super) fn turn(&self) -> (bool, bool) {
         let mut shard = self.shard.borrow_mut();
         let has_more = shard.turn();
@@ -130,7 +131,7 @@ impl Shard {
         }
     }
 
-    /// Some rounds of looking and walking. True when there is more to do.
+    /// Looks and walks in rounds. True if there is more to do.
     fn turn(&mut self) -> bool {
         let began = Instant::now();
         self.core.moment = began;
@@ -154,7 +155,7 @@ impl Shard {
                 break;
             }
         }
-        // Sessions that the last walk ended have left their rooms.
+        // Sessions that the last walk ended have left their rooms, and other shards are told of it.
         self.core.wake_the_told();
         if visits > 0 {
             self.core.stats.turn_took(began.elapsed());
@@ -162,12 +163,12 @@ impl Shard {
         has_more
     }
 
-    /// Looks at the sockets, unless another shard cannot take what came of earlier input.
+    /// Looks at the sockets, unless another shard has no room yet for what came of earlier input.
     fn look(&mut self) -> bool {
         if !self.core.retry_overflow() {
             return true;
         }
-        // Mail may not use it all up: at least one socket is read.
+        // Mail may not use the whole intake: at least one socket is read.
         self.core.intake = self.core.intake.max(1);
         self.sockets.look(&mut self.core).unwrap_or_else(|error| {
             tracing::error!(%error, "the kernel refuses to tell which sockets are ready");
@@ -175,7 +176,7 @@ impl Shard {
         })
     }
 
-    /// Closes the sockets of sessions that are over, and this side of those that have said all.
+    /// Closes the sockets of sessions that are over, and the sending side of sessions that have said everything.
     fn bury(&mut self) {
         for index in self.core.finished.drain(..) {
             self.sockets.finish(index);

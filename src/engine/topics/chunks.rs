@@ -1,11 +1,12 @@
-//! Where encoded frames wait: each topic's frames next to each other in its open chunk, once for all readers.
+//! The memory in which encoded frames wait: the frames of a topic lie next to each other in its open chunk, once for
+//! all readers.
 
 use crate::limits::{Bounds, CHUNK_BYTES};
 
 /// Spare buffers kept for the next chunks, in bytes of capacity.
 const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Some bytes of a chunk: whole frames, unless its front was sent already.
+/// Some bytes of a chunk. They are whole frames, unless the first bytes were sent already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// The chunk's slot.
@@ -19,7 +20,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// No bytes of no chunk.
+    /// A span without bytes, of no chunk.
     pub const NONE: Self = Self { chunk: 0, generation: 0, from: 0, to: 0 };
 
     /// Number of bytes.
@@ -27,45 +28,46 @@ impl Span {
         (self.to - self.from) as usize
     }
 
-    /// No bytes.
+    /// True if it has no bytes.
     pub fn is_empty(self) -> bool {
         self.from == self.to
     }
 
-    /// The same bytes and those before them from `from` on.
+    /// The span that begins at `from` and ends where this one ends.
     #[must_use]
     pub fn starting_at(self, from: u32) -> Self {
         Self { from, ..self }
     }
 
-    /// Both lie in the same chunk.
+    /// True if both lie in the same chunk.
     pub fn shares_chunk_with(self, other: Self) -> bool {
         (self.chunk, self.generation) == (other.chunk, other.generation)
     }
 
-    /// `next` begins in memory where this span ends.
+    /// True if `next` begins in memory where this span ends.
     pub fn is_followed_by(self, next: Self) -> bool {
         self.shares_chunk_with(next) && self.to == next.from
     }
 }
 
-/// A span whose chunk has gone to somebody else. Nothing may be read by it: the bytes there are another topic's.
+/// The span's chunk was freed. Nothing may be read through the span: the bytes there may be another topic's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale;
 
-/// A topic's current chunk: valid while the slot's generation is the same.
+/// A topic's current chunk. It is valid while the slot has the same generation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenChunk(Option<(u32, u32)>);
 
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
-    /// Outbox parts and appenders that point here; 0 for a free slot.
+    /// How many outbox parts and [`Appended`]s point here; 0 for a free slot.
     readers: u32,
     generation: u32,
 }
 
-/// A shard's memory for what waits: its chunks, and the sum of what sessions owe from buffers of their own.
+/// A shard's memory for frames that wait: its chunks, and the sum of what sessions have copied into buffers of their
+/// own.
 #[derive(Debug, Default)]
 pub struct Arena {
     chunks: Vec<Chunk>,
@@ -77,16 +79,17 @@ pub struct Arena {
     bounds: Bounds,
 }
 
-/// What sessions owe from buffers of their own, added up where it grows and shrinks.
+/// What sessions have copied into buffers of their own. The sum is kept up to date when a buffer grows or shrinks.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Debts {
-    /// Sessions that owe.
+    /// Sessions that have such a buffer.
     pub count: usize,
     /// Memory of their buffers.
     pub bytes: usize,
 }
 
-/// Frames that were just appended. While this lives its chunk has a reader, whatever becomes of the outboxes it is given to.
+/// Frames that were just appended. While this lives, their chunk has a reader, so it stays even if all outboxes drop
+/// it.
 #[derive(Debug)]
 pub struct Appended<'a> {
     arena: &'a mut Arena,
@@ -105,7 +108,7 @@ impl Appended<'_> {
         self.arena.bytes(self.span).unwrap_or_default()
     }
 
-    /// The arena, to change other outboxes meanwhile.
+    /// The arena, so that other outboxes can change meanwhile.
     pub fn arena(&mut self) -> &mut Arena {
         self.arena
     }
@@ -118,17 +121,17 @@ impl Drop for Appended<'_> {
 }
 
 impl Arena {
-    /// An empty one. Whatever waits in it keeps to these bounds.
+    /// An empty arena, which keeps to these bounds.
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, ..Self::default() }
     }
 
-    /// The bounds of what waits.
+    /// The bounds of the frames that wait.
     pub fn bounds(&self) -> &Bounds {
         &self.bounds
     }
 
-    /// Appends frames to the open chunk, or to a new one when it is full or gone.
+    /// Appends frames to the open chunk, or to a new one if they do not fit or the chunk was freed.
     pub fn append(&mut self, open: &mut OpenChunk, frames: &[u8]) -> Appended<'_> {
         let slot = match self.room_in(*open, frames.len()) {
             Some(slot) => slot,
@@ -157,7 +160,7 @@ impl Arena {
         chunk.and_then(|chunk| chunk.bytes.get(span.from as usize..span.to as usize)).ok_or(Stale)
     }
 
-    /// One more outbox part points into the span's chunk.
+    /// Counts one more outbox part that points into the span's chunk.
     pub fn retain(&mut self, span: Span) {
         let chunk = &mut self.chunks[span.chunk as usize];
         debug_assert!(chunk.generation == span.generation && chunk.readers > 0, "retained without a reader");
@@ -166,7 +169,8 @@ impl Arena {
         }
     }
 
-    /// One outbox part less points into the span's chunk; the last one frees it. A stale span changes nothing.
+    /// Counts one outbox part less that points into the span's chunk. The last one frees the chunk. A stale span
+    /// changes nothing.
     pub fn release(&mut self, span: Span) {
         let chunk = &mut self.chunks[span.chunk as usize];
         debug_assert!(chunk.generation == span.generation && chunk.readers > 0, "released more often than retained");
@@ -179,17 +183,17 @@ impl Arena {
         }
     }
 
-    /// Bytes of memory in chunks that have readers.
+    /// Memory of the chunks that have readers, in bytes.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
-    /// What sessions owe from buffers of their own.
+    /// What sessions have copied into buffers of their own.
     pub fn debts(&self) -> Debts {
         self.debts
     }
 
-    /// All memory of what waits.
+    /// Memory of everything that waits, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.held_bytes + self.debts.bytes
     }
@@ -211,8 +215,8 @@ impl Arena {
         self.debts.bytes = self.debts.bytes + after.unwrap_or(0) - before.unwrap_or(0);
     }
 
-    /// Every chunk has as many readers as spans point to it, and none of them is stale; the sums are right.
-    /// `spans` are those of all outboxes, `debt_bytes` the memory of each debt.
+    /// Panics unless every chunk has as many readers as spans point to it, no span is stale, and the sums are right.
+    /// `spans` are the spans of all outboxes, `debt_bytes` the memory of each session's own buffer.
     #[cfg(any(test, debug_assertions))]
     pub fn check_invariants(&self, spans: impl Iterator<Item = Span>, debt_bytes: impl Iterator<Item = usize>) {
         let mut readers = vec![0; self.chunks.len()];
@@ -270,7 +274,7 @@ impl Arena {
     }
 }
 
-/// Chunks are far smaller than 4 GiB: a publication is cut at 256 KiB, and a frame alone is below 1 MiB.
+/// Chunks are far smaller than 4 GiB: a publication is split at 256 KiB, and a single frame is below 1 MiB.
 #[expect(clippy::cast_possible_truncation, reason = "bounded by limits.rs, checked in debug builds")]
 fn offset(bytes: usize) -> u32 {
     debug_assert!(u32::try_from(bytes).is_ok());

@@ -1,8 +1,13 @@
-//! Who on this shard hears of whose posts: one list of feeds an author, one list of authors a feed.
+//! Which feeds on this shard hear which authors: a list of feeds for each author, and a list of authors for each feed.
 //!
-//! A feed is one user's, whatever the number of the user's sockets. It costs four bytes in each author's list, and its
-//! own list of authors one or two bytes each; authors nobody here listens to cost nothing. Long lists are worked off in
-//! slices, so that nobody else on the shard waits for them.
+//! A user has one feed on a shard, however many sockets the user has. The feed takes four bytes in each author's list,
+//! and each author takes one or two bytes in the feed's own list. Authors whom nobody here hears cost nothing. Long
+//! lists are worked off in slices, so that the rest of the shard does not wait for them.
+//!
+//! A feed passes through three phases. While it is `Loading`, its list of authors is read or worked off, and what is
+//! committed meanwhile is newer than that list: `decided` keeps such authors out of the list's reach, and `replacement`
+//! keeps a newer list until the first one is done. Then it is `Complete`. After its last socket it is `Closing` until
+//! it was taken out of all authors' lists; only then can its number be used again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -11,33 +16,34 @@ use slab::Slab;
 
 use crate::ids::UserId;
 
-/// A feed's place in the registry when it has none any more.
+/// The registry's slot of a feed that is closing.
 const NOWHERE: u32 = u32::MAX;
 
-/// Names one feed for as long as the shard lives: a number that is used again has another serial.
+/// Identifies one feed for as long as the shard lives: a number that is used again gets another serial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FeedKey {
-    /// Its place among the shard's feeds.
+    /// The feed's number among the shard's feeds.
     pub number: u32,
-    /// How many feeds there were before.
+    /// Counts the feeds that were opened before.
     pub serial: u32,
 }
 
-/// What a change of lists asks of the shard.
+/// What a change of the lists asks the shard to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The author has a first listener here.
+    /// The author got its first listener here.
     Joined(UserId),
-    /// The author lost the last listener here.
+    /// The author lost its last listener here.
     Left(UserId),
-    /// From here on the feed hears the author. What came since the feed began is to be delivered now.
+    /// From here on the feed hears the author. What the author published since the feed was opened is to be delivered
+    /// now.
     Hears {
         /// Which feed.
         feed: FeedKey,
         /// Whom.
         author: UserId,
     },
-    /// The feed hears everybody it should.
+    /// The feed hears everybody in its list.
     Complete(FeedKey),
 }
 
@@ -47,27 +53,28 @@ struct Feed {
 }
 
 enum Phase {
-    /// The list of authors is awaited or being worked off.
+    /// The list of authors is being read or worked off.
     Loading(Box<Loading>),
-    /// Numbers of authors.
+    /// The numbers of the feed's authors.
     Complete(Packed),
-    /// Nobody listens any more; authors still have it in their lists.
+    /// Nobody listens any more, but authors still have the feed in their lists.
     Closing,
 }
 
 #[derive(Default)]
 struct Loading {
-    /// Numbers of authors that have the feed in their lists, in no order.
+    /// The numbers of the authors that have the feed in their lists, in no order.
     authors: Vec<u32>,
-    /// Whom the user began or ceased to hear meanwhile: what the list says of them is old.
+    /// Users whom the feed's user began or ceased to hear since the feed was opened: what the list says about them is
+    /// old.
     decided: Vec<UserId>,
-    /// A newer list that came meanwhile: it replaces what is there when that is complete.
+    /// A newer list that came meanwhile. It replaces the first list when that is worked off.
     replacement: Option<Vec<UserId>>,
 }
 
 struct Author {
     user: UserId,
-    /// Numbers of feeds, ascending.
+    /// The numbers of the feeds that hear the author, ascending.
     feeds: Vec<u32>,
 }
 
@@ -75,7 +82,7 @@ enum Work {
     Subscribe {
         feed: FeedKey,
         authors: Vec<UserId>,
-        /// Dropped when the list is worked off.
+        /// Dropped when the list is worked off or not needed.
         _permit: Box<dyn Send>,
     },
     Unsubscribe {
@@ -89,7 +96,7 @@ enum Work {
 pub struct Feeds {
     by_user: HashMap<UserId, u32>,
     feeds: Slab<Feed>,
-    /// Each feed's place in the registry, where its sessions are; [`NOWHERE`] when it is closing.
+    /// Each feed's slot in the registry, where its sessions are; [`NOWHERE`] while it is closing.
     rooms: Vec<u32>,
     by_author: HashMap<UserId, u32>,
     authors: Slab<Author>,
@@ -105,8 +112,9 @@ impl fmt::Debug for Feeds {
 }
 
 impl Feeds {
-    /// A user's first socket came: `room` is the registry's slot of the user's feed. It hears its own user at once, and
-    /// the others when [`Self::load`] was called and [`Self::work`] has done it.
+    /// Opens a feed when a user's first socket comes. `room` is the registry's slot of the user's feed. The feed hears
+    /// its own user at once, and the other authors when [`Self::load`] was called and [`Self::work`] has worked the
+    /// list off.
     pub fn open(&mut self, user: UserId, room: u32, step: &mut impl FnMut(Step)) -> FeedKey {
         self.next_serial = self.next_serial.wrapping_add(1);
         let entry = self.feeds.vacant_entry();
@@ -123,7 +131,7 @@ impl Feeds {
         key
     }
 
-    /// A user's last socket went. The feed's key when it was still loading.
+    /// Closes a feed when a user's last socket goes. Returns the feed's key if it was still loading.
     pub fn close(&mut self, user: UserId) -> Option<FeedKey> {
         let number = self.by_user.remove(&user)?;
         self.rooms[number as usize] = NOWHERE;
@@ -138,25 +146,26 @@ impl Feeds {
         was_loading.then_some(key)
     }
 
-    /// Here is whom the feed's user hears, read after the feed was opened. `permit` is dropped when that is done.
+    /// Gives a feed the list of authors that its user hears, which was read after the feed was opened. `permit` is
+    /// dropped when the list is worked off.
     pub fn load(&mut self, feed: FeedKey, authors: Vec<UserId>, permit: Box<dyn Send>) {
         if self.is_loading(feed) {
             self.work.push_back(Work::Subscribe { feed, authors, _permit: permit });
         }
     }
 
-    /// The feed awaits its list, or it is being worked off.
+    /// True while the feed waits for its list or the list is being worked off.
     pub fn is_loading(&self, feed: FeedKey) -> bool {
         self.feeds
             .get(feed.number as usize)
             .is_some_and(|known| known.key == feed && matches!(known.phase, Phase::Loading(_)))
     }
 
-    /// The user hears the other from now on, or no more. False when the user has no feed here.
+    /// Notes that the user hears the other user from now on, or no longer. Does nothing if the user has no feed here.
     ///
-    /// Of a feed that is loading, [`Step::Hears`] is told both times: somebody who is not heard any more was heard
-    /// before, and what came of the other until now is still due. But once for each: what came until the first time is
-    /// delivered then, and what comes later as it comes, if the other is heard.
+    /// If the feed is loading, [`Step::Hears`] is told in both cases: a user who is not heard any more was heard
+    /// before, so what that user published until now is still to be delivered. It is told only the first time for each
+    /// user: later publications are delivered as they come, if the other user is heard.
     pub fn relate(&mut self, user: UserId, other: UserId, hears: bool, step: &mut impl FnMut(Step)) {
         let Some(&number) = self.by_user.get(&user).filter(|_| user != other) else { return };
         let key = self.feeds[number as usize].key;
@@ -164,7 +173,7 @@ impl Feeds {
         if let Phase::Loading(loading) = &mut self.feeds[number as usize].phase
             && let Some(replacement) = &mut loading.replacement
         {
-            // It came before this.
+            // The newer list was read before this change.
             replacement.retain(|known| *known != other);
             replacement.extend(hears.then_some(other));
         }
@@ -193,8 +202,9 @@ impl Feeds {
         }
     }
 
-    /// Here is whom the user hears, read anew since others changed it: who is missing in it is heard no more. For lists of
-    /// thousands that takes a millisecond, and happens only when somebody was followed or left.
+    /// Replaces the list of authors that a user hears by one that was read anew because other programs changed it.
+    /// Authors that are missing in the new list are heard no more. For a list of thousands this takes about a
+    /// millisecond; it happens only after the user's follows or friendships have changed.
     pub fn replace(&mut self, user: UserId, authors: Vec<UserId>, step: &mut impl FnMut(Step)) {
         let Some(&number) = self.by_user.get(&user) else { return };
         let current: Vec<u32> = match &mut self.feeds[number as usize].phase {
@@ -218,7 +228,7 @@ impl Feeds {
         self.feeds[number as usize].phase = Phase::Complete(Packed::of(kept));
     }
 
-    /// Works on long lists until `budget` entries are done. True when there is more to do.
+    /// Works off long lists until `budget` entries are done. True if there is more to do.
     pub fn work(&mut self, budget: usize, step: &mut impl FnMut(Step)) -> bool {
         let mut left = budget;
         while left > 0
@@ -248,30 +258,30 @@ impl Feeds {
         Some(self.rooms[known.key.number as usize]).filter(|room| *room != NOWHERE)
     }
 
-    /// Authors whom feeds hear, of some slots, and the slot to go on from; `None` when these are the last.
+    /// The authors in a bounded number of slots, and the slot to go on from; `None` if these were the last.
     pub fn some_authors(&self, from: u32, slots: u32) -> (impl Iterator<Item = UserId>, Option<u32>) {
         let end = from.saturating_add(slots);
         let users = (from..end).filter_map(|slot| self.authors.get(slot as usize)).map(|author| author.user);
         (users, Some(end).filter(|end| (*end as usize) < self.authors.capacity()))
     }
 
-    /// Open feeds.
+    /// How many feeds are open.
     pub fn len(&self) -> usize {
         self.by_user.len()
     }
 
-    /// No feed is open.
+    /// True if no feed is open.
     pub fn is_empty(&self) -> bool {
         self.by_user.is_empty()
     }
 
-    /// Some list is still to be worked off.
+    /// True if some list is still to be worked off.
     #[cfg(test)]
     pub fn has_work(&self) -> bool {
         !self.work.is_empty()
     }
 
-    /// Places of feeds in authors' lists.
+    /// How many places feeds have in authors' lists.
     pub fn entries(&self) -> usize {
         self.entries
     }
@@ -284,7 +294,7 @@ impl Feeds {
         step: &mut impl FnMut(Step),
     ) -> bool {
         while let Some(author) = authors.pop() {
-            // Closed meanwhile: its entries are taken away by the work behind this one.
+            // The feed was closed meanwhile. The work that removes its entries stands behind this one.
             let Some(Feed { phase: Phase::Loading(loading), .. }) =
                 self.feeds.get(feed.number as usize).filter(|known| known.key == feed)
             else {
@@ -338,7 +348,7 @@ impl Feeds {
         true
     }
 
-    /// Puts a feed into an author's list; the author's number when it was not there.
+    /// Puts a feed into an author's list. Returns the author's number, or `None` if the feed was in the list.
     fn subscribe(&mut self, feed: u32, author: UserId, step: &mut impl FnMut(Step)) -> Option<u32> {
         let authors = &mut self.authors;
         let number = *self.by_author.entry(author).or_insert_with(|| {
@@ -348,7 +358,7 @@ impl Feeds {
         let feeds = &mut self.authors[number as usize].feeds;
         let place = feeds.binary_search(&feed).err()?;
         if feeds.len() == feeds.capacity() {
-            // An eighth more: these lists are most of what feeds cost.
+            // The list grows by an eighth only: these lists are most of what feeds cost.
             feeds.reserve_exact((feeds.len() / 8).max(4));
         }
         feeds.insert(place, feed);
@@ -356,7 +366,7 @@ impl Feeds {
         Some(number)
     }
 
-    /// Takes a feed out of an author's list; false when it was not there.
+    /// Takes a feed out of an author's list. False if it was not in it.
     fn unsubscribe(&mut self, feed: u32, author: u32, step: &mut impl FnMut(Step)) -> bool {
         let feeds = &mut self.authors[author as usize].feeds;
         let Ok(place) = feeds.binary_search(&feed) else { return false };
@@ -372,7 +382,7 @@ impl Feeds {
         true
     }
 
-    /// Notes in a feed's own list that an author has it.
+    /// Notes an author in the feed's own list.
     fn keep(&mut self, feed: u32, author: u32) {
         match &mut self.feeds[feed as usize].phase {
             Phase::Loading(loading) => loading.authors.push(author),
@@ -381,7 +391,7 @@ impl Feeds {
         }
     }
 
-    /// Seldom asked for, so it is looked for.
+    /// Finds a feed's user by looking through all open feeds: this is seldom needed.
     fn user_of(&self, feed: u32) -> Option<UserId> {
         self.by_user.iter().find(|(_, number)| **number == feed).map(|(user, _)| *user)
     }
@@ -392,7 +402,8 @@ impl Feeds {
     }
 }
 
-/// Ascending numbers as their differences, seven bits a byte: of thousands out of a million each takes one or two bytes.
+/// Ascending numbers, stored as their differences with seven bits in a byte: of thousands out of a million, each takes
+/// one or two bytes.
 struct Packed(Box<[u8]>);
 
 impl Packed {
@@ -433,7 +444,7 @@ fn low_bits(number: u32) -> u8 {
     (number & 0x7f) as u8
 }
 
-/// Feeds and authors of a shard number far fewer than 2^32: they are rows of one database with a socket here.
+/// A shard has far fewer than 2^32 feeds and authors: each is a row of one database, and a feed has a socket here.
 #[expect(clippy::cast_possible_truncation, reason = "bounded by memory, checked in debug builds")]
 fn narrow(index: usize) -> u32 {
     debug_assert!(u32::try_from(index).is_ok());

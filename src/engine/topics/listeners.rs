@@ -1,15 +1,15 @@
-//! Which shards listen to a topic: one word that those shards share, so that none has to look it up.
+//! Which shards listen to a topic: one word that these shards share, so that none of them has to look it up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ids::ShardId;
 
-/// Shards that have listeners of a topic: one bit each.
+/// The shards that have listeners of a topic: one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ShardSet(pub u64);
 
 impl ShardSet {
-    /// The set with this shard in it, too.
+    /// The set with this shard added.
     #[must_use]
     pub fn with(self, shard: ShardId) -> Self {
         Self(self.0 | 1 << shard.0)
@@ -21,12 +21,12 @@ impl ShardSet {
         Self(self.0 & !(1 << shard.0))
     }
 
-    /// Is this shard in it?
+    /// Is this shard in the set?
     pub fn contains(self, shard: ShardId) -> bool {
         self.0 & (1 << shard.0) != 0
     }
 
-    /// Nobody listens.
+    /// True if no shard listens.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -55,7 +55,7 @@ impl Listeners {
         Self(AtomicU64::new(ShardSet::default().with(shard).0))
     }
 
-    /// Who listens now.
+    /// The shards that listen now.
     pub fn now(&self) -> ShardSet {
         ShardSet(self.0.load(Ordering::SeqCst))
     }
@@ -71,7 +71,7 @@ impl Listeners {
         self.0.fetch_and(mask, Ordering::SeqCst) & mask == 0
     }
 
-    /// The last shard has left.
+    /// True if the last shard has left.
     pub fn is_over(&self) -> bool {
         self.now().is_empty()
     }
@@ -94,7 +94,7 @@ mod tests {
         listeners.join(ShardId(0));
         assert_eq!(listeners.now(), ShardSet::default().with(ShardId(0)).with(ShardId(63)));
         assert!(!listeners.leave(ShardId(63)) && !listeners.is_over());
-        assert!(!listeners.leave(ShardId(63)), "who has left changes nothing");
+        assert!(!listeners.leave(ShardId(63)), "a shard that has left changes nothing");
         assert!(listeners.leave(ShardId(0)) && listeners.is_over());
     }
 }

@@ -1,4 +1,4 @@
-//! What waits for its turn, against what must not overtake it.
+//! News that waits for its turn is not overtaken by news that refers to it.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ fn a_notification_that_waits_is_told_before_it_is_read_and_not_once_it_is_gone()
         came.sort();
         let mut expected: Vec<_> = told.iter().map(|id| ("notification", id.to_string())).collect();
         expected.sort();
-        assert_eq!(came, expected, "beto's waits on");
+        assert_eq!(came, expected, "beto's notification still waits");
         let (kind, of) = if is_read { ("notification_read", &ids[..]) } else { ("notification_deleted", &ids[..1]) };
         assert_eq!(heard, of.iter().map(|id| (kind, id.to_string())).collect::<Vec<_>>());
     }

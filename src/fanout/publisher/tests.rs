@@ -1,4 +1,4 @@
-//! Many lanes at once: what listeners hear of each topic, and when those who handed it over go on.
+//! Many lanes at once: listeners hear each topic in its sequence, and those who handed events over go on in time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -58,10 +58,10 @@ fn numbers(message: ToShard) -> (Topic, Vec<u64>) {
     (publication.topic, text.split("\"unread_count\":").skip(1).map(digits).collect())
 }
 
-/// The last number of each user's topic. Whoever writes it holds its lock until the COMMIT.
+/// The last number of each user's topic. A lane that writes a number holds its lock until the COMMIT.
 type Database = Vec<Mutex<u64>>;
 
-/// A lane's batches: some of them fail, and what is committed takes a while to be told.
+/// Writes a lane's batches: some of them fail, and it takes a while until a committed batch is told.
 fn write(stage: &Stage, database: &Database, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let (over, turn) = sync_channel(1);
@@ -97,7 +97,8 @@ fn write(stage: &Stage, database: &Database, seed: u64) {
     turn.recv().unwrap();
 }
 
-/// Takes messages until the lanes are done and nothing is left; the numbers of each topic in the order in which they came.
+/// Takes messages until the lanes are done and nothing is left; returns the numbers of each topic in the order in which
+/// they came.
 fn hear(stage: &Stage, is_done: &AtomicBool) -> HashMap<Topic, Vec<u64>> {
     let mut heard: HashMap<Topic, Vec<u64>> = HashMap::new();
     loop {
@@ -132,11 +133,11 @@ fn whatever_the_lanes_do_each_topic_is_told_in_its_sequence() {
         });
         for (user, last) in stage.users.iter().zip(&database) {
             let (heard, last) = (&heard[&Topic::Notifications(*user)], *lock(last));
-            assert!(last > 100, "there is something to confuse");
+            assert!(last > 100, "enough events to get out of order");
             assert_eq!(*heard, (1..=last).collect::<Vec<_>>(), "{publishers} publishers, seed {seed}");
         }
         let is_clean = stage.fanout.publishers.iter().all(|publisher| lock(&publisher.places).is_empty());
-        assert!(is_clean, "nobody waits for a place that nobody has");
+        assert!(is_clean, "no place is left behind");
         stage.fanout.stop(stage.threads);
     }
 }
@@ -148,7 +149,7 @@ fn the_shards_have_an_event_before_those_who_wait_for_it_go_on() {
     let (over, is_over) = sync_channel(1);
     let inbox = Arc::clone(&stage.inbox);
     stage.fanout.tell(events, Told::new(move || over.send(inbox.len()).unwrap()));
-    assert_eq!(is_over.recv(), Ok(stage.users.len()), "all parts of it, whichever publisher tells them");
+    assert_eq!(is_over.recv(), Ok(stage.users.len()), "all parts of the batch, whichever publisher tells them");
     stage.fanout.publish(&[event(stage.users[0], 8)]);
     assert_eq!(stage.inbox.len(), stage.users.len() + 1);
     stage.fanout.stop(stage.threads);
@@ -177,7 +178,7 @@ fn what_was_handed_over_is_told_before_the_end_and_later_nobody_waits_in_vain() 
     assert!(inbox.is_empty());
 }
 
-/// A publisher whose shard takes nothing keeps its own topics waiting, and no others.
+/// A publisher whose shard takes nothing in holds up its own topics, and no others.
 #[test]
 fn a_full_inbox_holds_up_the_topics_of_one_publisher_alone() {
     let (routes, inboxes) = (Arc::new(Routes::default()), [Arc::new(Inbox::default()), Arc::new(Inbox::default())]);

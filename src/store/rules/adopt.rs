@@ -1,4 +1,4 @@
-//! Rows that another program has added get their place in their topic's order, once, whoever asks for it first.
+//! Gives a row that another program added its place in its topic's order: once, whichever node asks first.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use crate::domain::write::{Addition, Outcome, Write};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 
-/// The row's event, unless it has its place already, or is gone.
+/// Gives the row its place and returns its event. Does nothing if the row has its place already, or is gone.
 ///
-/// The topic is locked by then: of two nodes that ask, the second sees what the first has written.
+/// The topic is locked at this point: of two nodes that ask, the second sees what the first has written.
 pub(super) async fn adopt<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     events: &mut Vec<Arc<Committed>>,

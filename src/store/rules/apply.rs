@@ -12,7 +12,7 @@ use crate::store::rules::{adopt, feed, message};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 
-/// Does what `write` wants, or says why not. Adds what is to be shown to `events`, in order.
+/// Does what `write` asks for, or says why not. Adds what is to be shown to `events`, in order.
 ///
 /// # Errors
 /// A statement failed: the write must be rolled back as a whole.
@@ -37,7 +37,8 @@ pub async fn apply<D: LaneSql>(
     })
 }
 
-/// Whom a comment was told to is found out when it goes: those topics are locked then.
+/// True if the event tells a user that notifications were deleted together with what they were about. Which users these
+/// are is found out during the deletion, so their topics are locked only then.
 pub fn is_of_the_gone(event: &Committed) -> bool {
     matches!(event.feed(), Some(FeedEvent::Notification { change: NotificationChange::Gone { .. }, .. }))
 }

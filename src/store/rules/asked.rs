@@ -1,4 +1,4 @@
-//! A write in a room, and how the rules answer.
+//! A write in a room, and how the rules answer it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::{BatchRows, Place};
 
-/// A write with its room.
+/// A write, and the room it is about.
 pub(super) struct Asked<'a> {
     pub room: RoomId,
     pub actor: UserId,
@@ -18,7 +18,7 @@ pub(super) struct Asked<'a> {
     pub write: &'a Write,
 }
 
-/// The event of a write in a room, at a place that was taken there.
+/// Logs the event of a write in a room, at a place that was taken there, and answers with it.
 pub(super) async fn record<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     write: &Asked<'_>,
@@ -37,7 +37,7 @@ pub(super) async fn record<D: LaneSql>(
     Ok(Outcome::Committed(Arc::new(committed)))
 }
 
-/// The session that asked, if one did.
+/// The session that asked for the write, if a session did.
 pub(super) fn origin(write: &Write) -> Option<SessionKey> {
     match write.answer {
         AnswerTo::Session(session) => Some(session),

@@ -1,4 +1,4 @@
-//! Comments: added, edited, deleted, liked.
+//! The rules of comments: adding, editing, deleting and liking them.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use crate::limits;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::GoneComments;
 
-/// What decides on a post and a comment on it.
+/// The post and the comment, as far as the rules need them to decide.
 type Heads = (PostHead, CommentHead);
 
-/// A comment on a post, whoever may see that.
+/// The post and a comment on it, whether the actor may see them or not. If there is no such comment, the refusal
+/// depends on whether the actor may see the post.
 async fn placed<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     on: PostId,
@@ -32,7 +33,7 @@ async fn placed<D: LaneSql>(
     })
 }
 
-/// A comment on a post that the actor may see.
+/// The post and a comment on it, if the actor may see them.
 async fn visible<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     on: PostId,
@@ -42,7 +43,7 @@ async fn visible<D: LaneSql>(
     Ok(placed.and_then(|heads| if heads.0.is_visible_to(work.actor) { Ok(heads) } else { Err(Refusal::NotVisible) }))
 }
 
-/// The actor's own comment, on a post that the actor may see or could once.
+/// The post and the actor's own comment on it. The post may have become private since.
 async fn own<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     on: PostId,
@@ -92,7 +93,7 @@ pub(super) async fn add<D: LaneSql>(mut work: Work<'_, '_, D>, new: &NewComment)
     post::record(&mut work, new.post, head, place, PostChange::Commented { comment, comments_count }).await?;
     let told = told_of_comment(work.actor, head.author, parent.map(|parent| parent.author));
     let notice = |(recipient, notification_type)| Notice { recipient, notification_type, references };
-    // A private post is its author's alone: nobody else is led to it.
+    // Only the author sees a private post: nobody else gets a notification that leads to it.
     let told = told.into_iter().filter(|(recipient, _)| head.is_visible_to(*recipient));
     notice::tell(&mut work, &mut told.map(notice).collect::<Vec<_>>()).await?;
     work.done()
@@ -120,8 +121,9 @@ pub(super) async fn edit<D: LaneSql>(
     }
 }
 
-/// One's own comment goes even when the post has become private. Of many answers some go, and the comment stays until
-/// the same is asked again: whoever asks looks whether the comment is among what went.
+/// Deletes the actor's own comment, even if the post has become private. Of a comment with many answers, only a part is
+/// deleted, and the comment stays until the same write is repeated: the caller sees in the event whether the comment
+/// itself was deleted.
 pub(super) async fn delete<D: LaneSql>(
     mut work: Work<'_, '_, D>,
     on: PostId,
@@ -159,7 +161,7 @@ pub(super) async fn like<D: LaneSql>(
     work.done()
 }
 
-/// One's own like goes even when the post has become private.
+/// Removes the actor's own like, even if the post has become private.
 pub(super) async fn unlike<D: LaneSql>(
     mut work: Work<'_, '_, D>,
     on: PostId,

@@ -1,4 +1,4 @@
-//! Writes about posts, people and notifications: which rule does which.
+//! Hands writes about posts, people and notifications to their rules.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::store::rules::{comment, notice, people, post};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 
-/// Does what `action` wants, or says why not.
+/// Does what `action` asks for, or says why not.
 pub(super) async fn apply<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     events: &mut Vec<Arc<Committed>>,

@@ -1,4 +1,4 @@
-//! Writes in a room: messages, reactions, reads, and who takes part.
+//! The rules of writes in a room: messages, reactions, reads, and who takes part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::store::sql::LaneSql;
 use crate::store::sql::chat_rows::Member;
 use crate::store::sql::rows::{BatchRows, ReadAll};
 
-/// Does what `action` wants, or says why not.
+/// Does what `action` asks for, or says why not.
 pub(super) async fn apply<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     twins: &mut Twins,
@@ -56,7 +56,8 @@ async fn send<D: LaneSql>(
         if let Some(named) = rows.named_message(write.actor, write.room, client_id, since).await?
             && let Some(message) = rows.message(named).await?
         {
-            // A repetition must not bring back what its author took away, nor be told that it was stored.
+            // The author has deleted the message since. A repetition must not bring it back, and must not be told that
+            // it was stored.
             if message.is_deleted {
                 return Ok(refused(Refusal::Deleted));
             }
@@ -66,7 +67,7 @@ async fn send<D: LaneSql>(
     }
     let candidate = candidate(write, new);
     if let Some(candidate) = &candidate {
-        // A deleted one is nobody's twin: a later one may be.
+        // A deleted message cannot be a twin, but a later one may be.
         while let Some(twin) = twins.absorb(candidate, now) {
             if let Some(message) = rows.message(twin).await?.filter(|message| !message.is_deleted) {
                 return Ok(Outcome::Twin(message));
@@ -88,13 +89,15 @@ async fn send<D: LaneSql>(
         rows.name_message(write.actor, write.room, client_id, message.id, place.at).await?;
     }
     if let Some(candidate) = &candidate {
-        // Not its place in the topic, which may be far ahead of a clock that was put back, or behind it by an hour.
+        // The twin is remembered at this clock's time. The place's time may be far ahead of a clock that was set back,
+        // or an hour behind.
         twins.enter(candidate, message.id, now);
     }
     record(rows, write, place, ChatEvent::Sent(message)).await
 }
 
-/// What carries a `client_id` or a file is named by it, and needs no guessing.
+/// The message as a candidate for a twin. `None` if it has a `client_id` or a file: these identify it, and no guess is
+/// needed.
 fn candidate<'a>(write: &Asked<'_>, new: &'a NewMessage) -> Option<Candidate<'a>> {
     let is_plain = new.client_id.is_none() && new.attachment.is_none() && new.file_url.is_empty();
     is_plain.then_some(Candidate {
@@ -229,7 +232,7 @@ async fn read_all<D: LaneSql>(
     let at = rows.next_time(Topic::Room(write.room)).await?;
     let ReadAll { count, newest } = rows.read_all(write.room, write.actor, at).await?;
     if count == 0 {
-        // No event takes this time: the next one may have it, and must not count as read.
+        // No event takes this time. The next event may get it, and must not count as read.
         rows.move_last_read(write.room, write.actor, Timestamp(at.0 - 1));
         return Ok(Outcome::Unchanged);
     }

@@ -1,7 +1,7 @@
-//! What each write does, decided inside its transaction; the same rules for every database.
+//! What each write does, decided inside its transaction. The rules are the same for every database.
 //!
-//! They decide by [`BatchRows`]: small questions and small changes that see the batch's own changes. The rules check
-//! first and change second, so that a refusal leaves no trace and takes no place in its topic's order.
+//! They read and change rows through [`BatchRows`], which shows them the batch's own changes. A rule checks first and
+//! changes second, so that a refusal leaves no trace and takes no place in its topic's order.
 //!
 //! [`BatchRows`]: crate::store::sql::rows::BatchRows
 

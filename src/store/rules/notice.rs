@@ -1,4 +1,4 @@
-//! Notifications: written with what they are about, read, and taken away.
+//! The rules of notifications: they are written with what they are about, read, and taken back.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::limits;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::{ReadNotifications, Telling, Told};
 
-/// Tells the recipients, each in a topic of its own: in the topics' order, as all databases lock them.
+/// Writes a notification for each recipient, in the recipient's own topic. The topics come in the order in which all
+/// databases lock them.
 pub(super) async fn tell<D: LaneSql>(work: &mut Work<'_, '_, D>, notices: &mut [Notice]) -> Result<(), D::Error> {
     notices.sort_by_key(|notice| notice.recipient);
     for notice in notices {
@@ -46,14 +47,15 @@ fn compose(id: NotificationId, notice: Notice, sender: Arc<UserProfile>, at: Tim
     }
 }
 
-/// All reactions of one user to a post are one thing to its author.
+/// The notifications about one user's reactions to a post: to its author they are one thing.
 fn of_reactions(sender: UserId, recipient: UserId, post: PostId) -> Telling {
     use NotificationType::{Celebration, Golazo, Like};
     Telling { sender, recipient, kinds: [Like, Celebration, Golazo], post: Some(post) }
 }
 
-/// A reaction came, perhaps in the place of another one: what was told of that says so now. Of one that comes again after
-/// it was taken back, the recipient heard a while ago: it is in the list again, and nothing rings.
+/// Notifies of a reaction, which may replace an earlier one: the notification of the earlier one is then reworded. If
+/// the user took a reaction back and reacts again, the recipient heard of it a while ago: the notification returns to
+/// the list, but nothing rings.
 pub(super) async fn tell_of_reaction<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     post: PostId,
@@ -76,7 +78,7 @@ pub(super) async fn tell_of_reaction<D: LaneSql>(
     }
 }
 
-/// Puts a notification back that went with its cause.
+/// Writes a notification again that was deleted when its reaction was taken back.
 async fn tell_again<D: LaneSql>(work: &mut Work<'_, '_, D>, notice: Notice, is_read: bool) -> Result<(), D::Error> {
     let (topic, user) = (Topic::Notifications(notice.recipient), notice.recipient);
     let sender = work.rows.profile(work.actor).await?;
@@ -88,7 +90,7 @@ async fn tell_again<D: LaneSql>(work: &mut Work<'_, '_, D>, notice: Notice, is_r
     work.record(topic, place, FeedEvent::Notification { user, change }).await
 }
 
-/// A notification of somebody's is not what it was.
+/// Tells a recipient that one of their notifications has changed.
 async fn changed<D: LaneSql>(work: &mut Work<'_, '_, D>, told: Told) -> Result<(), D::Error> {
     let Told { notification, recipient: user } = told;
     let Some(notification) = work.rows.notification(user, notification).await? else { return Ok(()) };
@@ -97,7 +99,7 @@ async fn changed<D: LaneSql>(work: &mut Work<'_, '_, D>, told: Told) -> Result<(
     work.record(topic, place, FeedEvent::Notification { user, change }).await
 }
 
-/// The actor's reactions to a post were taken back: what its author was told of them goes.
+/// Deletes what the author was told of the actor's reactions to a post, which were taken back.
 pub(super) async fn take_back<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     post: PostId,
@@ -114,7 +116,8 @@ pub(super) async fn take_back<D: LaneSql>(
     gone(work, told).await
 }
 
-/// Notifications went with what they told of: each recipient's others learn which, in the topics' order.
+/// Tells each recipient which notifications were deleted with what they were about. The topics come in the order in
+/// which they are locked.
 pub(super) async fn gone<D: LaneSql>(work: &mut Work<'_, '_, D>, mut told: Vec<Told>) -> Result<(), D::Error> {
     told.sort_by_key(|told| told.recipient);
     for of_one in told.chunk_by(|one, next| one.recipient == next.recipient) {
@@ -128,7 +131,8 @@ pub(super) async fn gone<D: LaneSql>(work: &mut Work<'_, '_, D>, mut told: Vec<T
     Ok(())
 }
 
-/// Tells of what can be taken back and done again, unless the recipient heard of it a while ago.
+/// Notifies of something that can be undone and done again, unless the recipient was notified of it within
+/// [`limits::NOTICE_WINDOW`].
 pub(super) async fn tell_once<D: LaneSql>(work: &mut Work<'_, '_, D>, notice: Notice) -> Result<(), D::Error> {
     let Notice { recipient, notification_type, references } = notice;
     let telling = Telling { sender: work.actor, recipient, kinds: [notification_type; 3], post: references.post };

@@ -1,4 +1,4 @@
-//! Follows, friend requests and friendships.
+//! The rules of follows, friend requests and friendships.
 
 use super::asked::refused;
 use super::notice;
@@ -10,7 +10,7 @@ use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{RequestId, Topic, UserId};
 use crate::store::sql::LaneSql;
 
-/// Somebody else who is active, or why not.
+/// Why the actor may do nothing with this user: it is the actor, or not an active user.
 async fn somebody<D: LaneSql>(work: &mut Work<'_, '_, D>, user: UserId) -> Result<Option<Refusal>, D::Error> {
     if user == work.actor {
         return Ok(Some(Refusal::Oneself));
@@ -18,8 +18,9 @@ async fn somebody<D: LaneSql>(work: &mut Work<'_, '_, D>, user: UserId) -> Resul
     Ok(if work.rows.is_active_user(user).await? { None } else { Some(Refusal::NoSuchUser) })
 }
 
-/// One event in the feed of each of `users` and the other of the two, in the topics' order. The actor's is not always
-/// the first: callers that answer with it look at what they asked for.
+/// Records one event for each pair, in the feed of the pair's first user. The topics come in the order in which they
+/// are locked, so the actor's event is not always the first: a caller that answers with the first event looks up which
+/// user it is about.
 async fn record<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     pairs: &mut [(UserId, UserId)],
@@ -59,7 +60,7 @@ pub(super) async fn follow<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) 
     work.done()
 }
 
-/// Somebody who was deactivated may be followed no more, too.
+/// Ends a follow. The followed user may have been deactivated.
 pub(super) async fn unfollow<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
     let actor = work.actor;
     if !work.rows.delete_follow(actor, user).await? {
@@ -87,7 +88,7 @@ pub(super) async fn request<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId)
     work.done()
 }
 
-/// An open request that concerns the actor in the way that `is_own` says.
+/// An open request that concerns the actor as `is_own` demands.
 async fn pending<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     request: RequestId,
@@ -119,7 +120,8 @@ pub(super) async fn answer<D: LaneSql>(
     work.done()
 }
 
-/// The row stays, closed: asked again, it is the same request, and what was told of it still leads to it.
+/// Cancels a request. Its row stays, closed: if the actor asks again, it is the same request, and the notification of
+/// it still leads to it.
 pub(super) async fn cancel<D: LaneSql>(mut work: Work<'_, '_, D>, id: RequestId) -> Result<Outcome, D::Error> {
     let Some(request) = pending(&mut work, id, |request, actor| request.sender == actor).await? else {
         return Ok(refused(Refusal::NoSuchRequest));

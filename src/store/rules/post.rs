@@ -1,4 +1,4 @@
-//! Posts: published, edited, deleted, reacted to, shared.
+//! The rules of posts: publishing, editing, deleting, reacting and sharing.
 
 use std::sync::Arc;
 
@@ -15,12 +15,13 @@ use crate::limits;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::{GoneComments, Place};
 
-/// Letters of a short id.
+/// The letters of a short id.
 const SHORT_ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-/// Their number: 36^8 ids, so that even among a billion posts hardly ever a second try is needed.
+/// How many letters a short id has. There are 36^8 ids, so even among a billion posts a second try is hardly ever
+/// needed.
 const SHORT_ID_LENGTH: usize = 8;
 
-/// A post's own event, at a place taken in its topic.
+/// Records an event of a post, at a place that was taken in its topic.
 pub(super) async fn record<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     post: PostId,
@@ -44,7 +45,7 @@ pub(super) async fn visible<D: LaneSql>(
     })
 }
 
-/// The post, if it is the actor's. Whose it is not learns no more than by reading it.
+/// The post, if it is the actor's. An actor who may not see the post gets the same refusal as when reading it.
 async fn own<D: LaneSql>(work: &mut Work<'_, '_, D>, post: PostId) -> Result<Result<PostHead, Refusal>, D::Error> {
     let visible = visible(work, post).await?;
     Ok(visible.and_then(|head| if head.author == work.actor { Ok(head) } else { Err(Refusal::NotAuthor) }))
@@ -55,7 +56,7 @@ pub(super) async fn publish<D: LaneSql>(
     id: PostId,
     new: &NewPost,
 ) -> Result<Outcome, D::Error> {
-    // The same write again after an answer was lost.
+    // The same write came again because its answer was lost.
     if work.rows.post_head(id).await?.is_some() {
         return Ok(Outcome::Unchanged);
     }
@@ -68,7 +69,7 @@ pub(super) async fn publish<D: LaneSql>(
     work.rows.insert_post(id, work.actor, &short_id, new, place.at).await?;
     match work.rows.post(id).await? {
         Some(post) => {
-            // This post counts among its author's.
+            // The author's count of posts includes this post.
             let post =
                 Arc::new(Post { user: work.rows.changed_profile(work.actor).await?, ..Arc::unwrap_or_clone(post) });
             let head = post.head();
@@ -105,8 +106,8 @@ pub(super) async fn edit<D: LaneSql>(
     }
 }
 
-/// Of a post with many comments some go, and the post stays until the same is asked again: whoever asks looks whether
-/// the post is what went.
+/// Deletes a post. Of a post with many comments, only a part of the comments is deleted, and the post stays until the
+/// same write is repeated: the caller sees in the event whether the post itself was deleted.
 pub(super) async fn delete<D: LaneSql>(mut work: Work<'_, '_, D>, id: PostId) -> Result<Outcome, D::Error> {
     let head = match own(&mut work, id).await? {
         Ok(head) => head,
@@ -127,7 +128,7 @@ pub(super) async fn delete<D: LaneSql>(mut work: Work<'_, '_, D>, id: PostId) ->
     work.done()
 }
 
-/// Takes away as many comments as one write may. `None`: there was none.
+/// Deletes as many comments as one write may. `None` if there were none.
 async fn take_comments<D: LaneSql>(work: &mut Work<'_, '_, D>, post: PostId) -> Result<Option<GoneComments>, D::Error> {
     let mut all: Option<GoneComments> = None;
     let count = |all: &Option<GoneComments>| all.as_ref().map_or(0, |gone| gone.comments.len());
@@ -175,7 +176,7 @@ pub(super) async fn react<D: LaneSql>(
     work.done()
 }
 
-/// One's own reaction goes even when the post has become private.
+/// Removes the actor's own reaction, even if the post has become private.
 pub(super) async fn unreact<D: LaneSql>(mut work: Work<'_, '_, D>, id: PostId) -> Result<Outcome, D::Error> {
     let Some(head) = work.rows.post_head(id).await? else { return Ok(refused(Refusal::NoSuchPost)) };
     let user = work.actor;

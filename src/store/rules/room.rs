@@ -1,4 +1,4 @@
-//! Who comes into a room and who goes, and what a room keeps of it.
+//! The rules of joining and leaving a room, and what the room remembers of it.
 
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::write::{Outcome, Refusal};
@@ -8,7 +8,7 @@ use crate::store::rules::asked::{Asked, record, refused};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 
-/// A participant goes, by themselves or by an admin.
+/// Removes a participant who leaves, or whom an admin removes.
 pub(super) async fn take_away<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     write: &Asked<'_>,
@@ -28,7 +28,7 @@ pub(super) async fn take_away<D: LaneSql>(
     record(rows, write, place, ChatEvent::Left { user }).await
 }
 
-/// An admin adds somebody. Whoever had left by themselves is not brought back again and again.
+/// Adds a user for an admin. A user who left on their own is not added again and again.
 pub(super) async fn add<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     write: &Asked<'_>,

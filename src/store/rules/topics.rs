@@ -1,4 +1,4 @@
-//! Which topics a write takes places in, told before it is done.
+//! Finds out, before a write is done, in which topics it may take places.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use crate::ids::{PostId, Topic};
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::BatchRows;
 
-/// Every topic in which the write may take a place, in the order in which databases with several lanes lock their rows:
-/// two batches that lock in one order never wait for each other in a circle. It is no promise that the write takes all.
-/// Whoever was told of the answers to a comment is found out when that goes, and may come to these.
+/// Returns every topic in which the write may take a place, in the order in which databases with several lanes lock
+/// their rows: batches that lock in one order never wait for each other in a circle. The write need not take all of
+/// these places. It may take more when it deletes comments: who was notified of their answers is found out only then.
 ///
 /// # Errors
 /// A statement failed.
@@ -60,7 +60,7 @@ pub async fn topics<D: LaneSql>(rows: &mut BatchRows<'_, D>, write: &Write) -> R
     Ok(topics)
 }
 
-/// The post's author is told.
+/// Adds the topic of the post author's notifications.
 async fn add_author<D: LaneSql>(
     rows: &mut BatchRows<'_, D>,
     post: PostId,

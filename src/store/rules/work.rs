@@ -1,4 +1,4 @@
-//! A write about posts, people or notifications while it is under way.
+//! A write about posts, people or notifications, while it is under way.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::store::rules::asked::origin;
 use crate::store::sql::LaneSql;
 use crate::store::sql::rows::{BatchRows, Place};
 
-/// A write under way with what it has caused so far.
+/// A write under way, with what it has caused so far.
 pub(super) struct Work<'a, 'r, D> {
     pub rows: &'a mut BatchRows<'r, D>,
     pub events: &'a mut Vec<Arc<Committed>>,
     pub write: &'a Write,
     pub actor: UserId,
     pub now: Timestamp,
-    /// The event that the caller is answered with: the first.
+    /// The first event, with which the caller is answered.
     first: Option<Arc<Committed>>,
 }
 
 impl<'a, 'r, D: LaneSql> Work<'a, 'r, D> {
-    /// Nothing is caused yet.
+    /// A write that has caused nothing yet.
     pub fn new(
         rows: &'a mut BatchRows<'r, D>,
         events: &'a mut Vec<Arc<Committed>>,
@@ -33,7 +33,7 @@ impl<'a, 'r, D: LaneSql> Work<'a, 'r, D> {
         Self { rows, events, write, actor: write.actor, now, first: None }
     }
 
-    /// One more event at a place that was taken in its topic.
+    /// Records one more event, at a place that was taken in its topic.
     pub async fn record(&mut self, topic: Topic, place: Place, event: FeedEvent) -> Result<(), D::Error> {
         let committed = Committed {
             topic,
@@ -50,7 +50,7 @@ impl<'a, 'r, D: LaneSql> Work<'a, 'r, D> {
         Ok(())
     }
 
-    /// What the caller is answered with.
+    /// The answer to the caller.
     pub fn done(self) -> Result<Outcome, D::Error> {
         Ok(self.first.map_or(Outcome::Unchanged, Outcome::Committed))
     }

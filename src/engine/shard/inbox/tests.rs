@@ -1,4 +1,4 @@
-//! What an inbox does when it is full, empty or closed.
+//! Tests what an inbox does when it is full, empty or closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn an_inbox_of_a_shard_that_has_ended_holds_nothing_and_nobody_up() {
     }
     inbox.close();
     publisher.join().unwrap();
-    // What was handed over in that very moment may stay.
+    // A message that was handed over at that very moment may stay.
     assert!(inbox.len() <= 1);
 }
 

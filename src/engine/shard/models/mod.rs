@@ -1,14 +1,14 @@
-//! Every order in which threads may meet at an inbox and an overflow, by loom.
+//! Tries every order in which threads may meet at an inbox and an overflow, with loom.
 //!
-//! The modules are those of the shard, compiled once more over loom's primitives. Faults that were put in by hand, each found by one
-//! of these tests:
+//! The modules are those of the shard, compiled once more with loom's primitives. These faults were put in by hand, and
+//! each was found by one of these tests:
 //!
 //! - a shard looks whether something waits before it says that it sleeps;
-//! - a thread, or a task, tries once more before it counts as waiting, or without the lock;
+//! - a thread or a task makes its last attempt before it counts as waiting, or without the lock;
 //! - an inbox that closes does not tell those who wait for room;
-//! - what comes later passes what waits in an overflow.
+//! - a later message passes one that waits in an overflow.
 
-// The same text over other primitives.
+// The same source text, with other primitives.
 #[allow(clippy::duplicate_mod, dead_code)]
 #[path = "../inbox.rs"]
 mod inbox;
@@ -17,12 +17,12 @@ mod inbox;
 mod overflow;
 mod sync;
 
-/// As the shard's.
+/// Stands for the shard's own.
 mod message {
     pub use crate::engine::shard::message::ToShard;
 }
 
-/// As the shard's, with this inbox.
+/// Stands for the shard's own, with this inbox.
 mod port {
     pub use super::inbox::Inbox;
     pub use crate::engine::shard::port::{ShardSet, ToShard};
@@ -44,7 +44,7 @@ fn numbered(number: u64) -> ToShard {
     ToShard::Drain(Duration::from_secs(number))
 }
 
-/// Takes so many messages as a shard does: it sleeps when there are none.
+/// Takes so many messages as a shard does: it sleeps while there are none.
 fn take(inbox: &Inbox, count: usize) -> Vec<u64> {
     let mut taken = Vec::new();
     while taken.len() < count {
@@ -59,7 +59,8 @@ fn take(inbox: &Inbox, count: usize) -> Vec<u64> {
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    // Twice a thread may be stopped where it need not stop: enough for each fault above, and seconds instead of minutes.
+    // A thread may be stopped twice where it need not stop. That is enough for each fault above, and takes seconds
+    // instead of minutes.
     builder.preemption_bound = Some(2);
     builder.check(model);
 }

@@ -1,4 +1,4 @@
-//! Loom's primitives in the place of those that an inbox is made of.
+//! Loom's primitives, in place of those that an inbox is made of.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -6,7 +6,7 @@ use std::task::Waker;
 pub(super) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};
 
-/// As crossbeam's: what was pushed is seen by whoever asks later.
+/// Like crossbeam's: a message that was pushed is seen by everybody who asks later.
 #[derive(Debug)]
 pub(super) struct ArrayQueue<T> {
     messages: Mutex<VecDeque<T>>,
@@ -40,7 +40,7 @@ impl<T> ArrayQueue<T> {
     }
 }
 
-/// As futures-util's: a wake-up that meets a registration is not lost.
+/// Like futures-util's: a wake-up that meets a registration is not lost.
 #[derive(Debug)]
 pub(super) struct AtomicWaker(Mutex<Option<Waker>>);
 

@@ -1,4 +1,4 @@
-//! What an overflow keeps, drops and sends, and in which order.
+//! Tests what an overflow keeps, drops and sends, and in which order.
 
 use std::sync::Arc;
 use std::time::Duration;

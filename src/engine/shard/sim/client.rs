@@ -1,9 +1,9 @@
-//! What simulated clients say: real masked frames, cut anywhere, and what each of them means.
+//! What simulated clients say: real masked frames, split anywhere, and the meaning of each.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
-/// What a client has said once a piece of its bytes has come.
+/// What a client has said when a piece of its bytes has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     Signal {
@@ -23,11 +23,11 @@ pub(super) enum Said {
     Nonsense,
     Binary,
     Close(u16),
-    /// Bytes that are no frame: how the session ends.
+    /// Bytes that are no frame, and the close frame with which the session ends.
     Violation(Vec<u8>),
 }
 
-/// Bytes of one read, and what was said when they have come.
+/// The bytes of one read, and what the client has said when they have come.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     pub bytes: Vec<u8>,
@@ -66,7 +66,7 @@ fn encode(random: &mut StdRng, said: &Said, out: &mut Vec<u8>) {
     }
 }
 
-/// All of it in one read, or cut in two anywhere.
+/// Everything in one read, or split in two at any place.
 pub(super) fn pieces(random: &mut StdRng, said: Vec<Said>) -> Vec<Piece> {
     let mut bytes = Vec::new();
     said.iter().for_each(|one| encode(random, one, &mut bytes));

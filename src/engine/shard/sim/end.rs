@@ -1,4 +1,4 @@
-//! The end of a simulation: everybody reads, all that is due has come, everybody goes, and nothing is left.
+//! The end of a simulation: all clients read, everything that is due comes, all clients go, and nothing is left behind.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// All that is under way comes to rest.
+    /// Lets everything that is under way come to rest.
     fn settle(&mut self) {
         for _ in 0..20_000 {
             while !self.lists.is_empty() {
@@ -83,10 +83,10 @@ impl World {
             assert_eq!(core.live, 0, "a session is left");
             assert_eq!(core.arena.memory_bytes(), 0, "memory is held by nobody");
             assert!(core.walk.is_empty() && core.registry.is_empty() && core.feeds.is_empty());
-            // A shard that is drained ends with its last session, whatever it had still to tidy up.
+            // A drained shard ends with its last session, even if it still had to tidy up.
             let is_tidy = core.feeds.entries() == 0 && core.recent.is_empty();
             assert!(is_tidy || shard.is_over, "authors are heard by nobody, or something is kept for no feed");
-            // A real shard lasts until no shard has a session, so that what still waits for room is missed by nobody.
+            // A real shard runs until no shard has a session, so nobody misses a message that still waits for room.
             assert!(core.overflow.len() == 0 || shard.is_over, "a message waits for no room");
         }
         let ended_early = self.shards.iter().any(|shard| shard.is_over);

@@ -1,4 +1,4 @@
-//! What each message of an inbox makes its shard's sessions hear, foreseen before the shard takes it.
+//! Foresees what each message of an inbox makes the shard's sessions hear, before the shard takes the message.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::ids::{Topic, UserId};
 use crate::protocol::v0::reason::{OVERLOAD, REMOVED};
 
 impl World {
-    /// Messages of the shard's inbox, as many as it takes before it walks.
+    /// Takes as many messages from the shard's inbox as it takes before it walks.
     pub(super) fn take_mail(&mut self, shard: usize, most: usize) {
         self.shards[shard].core.begin_round();
         for _ in 0..most {
@@ -32,7 +32,8 @@ impl World {
     }
 
     fn foresee(&mut self, shard: usize, message: &ToShard) -> Call {
-        // A newcomer's greeting by all who are there is the longest that comes of what carries nothing.
+        // The longest answer to a message that carries nothing is a newcomer's greeting, which names everybody who is
+        // present.
         let mut call = self.before(shard, message.carried_bytes().max(1024));
         match message {
             ToShard::Publish(publication) => {
@@ -70,7 +71,7 @@ impl World {
                 call.ends = meant.map(|shadow| (shadow.key.index, close_of(OVERLOAD))).collect();
             }
             ToShard::Drain(_) => self.shards[shard].is_draining = true,
-            // What was kept for a feed that loads may be due now, all of it.
+            // Everything that was kept for a feed that is loading may be delivered now.
             ToShard::Relation { user, other, hears } => {
                 if !hears {
                     self.truth.learns_end(*user, *other, self.count);
@@ -93,7 +94,7 @@ impl World {
         self.tell_listeners(shard, publication);
     }
 
-    /// A signal, typing or presence that another shard tells.
+    /// Foresees a signal, typing or presence that another shard tells.
     fn foresee_from_shard(&mut self, shard: usize, publication: &Publication) {
         assert_eq!(publication.class, Class::Ephemeral);
         let Topic::Room(room) = publication.topic else { panic!("shards tell of rooms alone") };
@@ -124,7 +125,7 @@ impl World {
         }
         for shadow in it.open_mut().filter(|shadow| shadow.endpoint == Endpoint::Feed) {
             let Some(user) = shadow.user() else { continue };
-            // A feed that loads may learn of it yet; whether its user heard the author is asked when it does.
+            // A feed that is loading may still get it: whether its user heard the author is checked when it does.
             let may_hear = loading.contains(&user) || truth.has_heard(user, author, shadow.begun);
             if is_excepted(shadow, publication.except) || !may_hear {
                 continue;

@@ -1,11 +1,12 @@
 //! Seeded simulation of whole shards: cores, inboxes, sockets and clients, against the shadow of every session.
 //!
-//! Shards take their rounds in any order, each as the real loop does. Between any two of them sockets come, stall, take parts,
-//! recover, break and end; clients speak; lanes publish, evict and relate; lists come late; time passes. The shadow of a session
-//! (`shadow`) has the frames that it must or may be sent, and checks each byte that its socket takes. Before and after each call of a
-//! shard (`watch`) it is looked at who ended and why, and what waits. Bounds are as low as a few hundred steps reach.
+//! Shards take their rounds in any order, each as the real loop does. Between two rounds anything may happen: sockets
+//! come, stall, take parts, recover, break and end; clients speak; lanes publish, evict and relate; lists come late;
+//! time passes. A session's shadow (`shadow`) holds the frames that the session must or may be sent, and checks each
+//! byte that its socket takes. Before and after each call of a shard, `watch` checks who ended and why, and how much
+//! waits. Bounds are so low that a few hundred steps reach them.
 //!
-//! Faults that were put in by hand, each with the first seed that found it:
+//! These faults were put in by hand. The number is the first seed that found the fault:
 //!
 //! - an appended range has no reader until a member keeps it, and spans carry no generation (decision 0019): 3;
 //! - a cut drops the frame under way: 2;
@@ -14,9 +15,11 @@
 //! - a goodbye behind too many ranges is dropped: 122;
 //! - `find` takes a key of an earlier generation: 0;
 //! - a session begins although it was evicted while its handshake was judged: 28;
-//! - messages overtake each other in a shard's overflow: 48 (tried again in the wrong order), 56 (what comes later goes first when there is room).
+//! - messages overtake each other in a shard's overflow: 48 (they are tried again in the wrong order), 56 (a later
+//!   message goes first when there is room).
 //!
-//! What shards tell each other may be lost, but not overtaken: a session hears the signals that one shard tells in their order.
+//! Messages between shards may be lost, but they may not overtake each other: a session hears the signals of one shard
+//! in their order.
 
 mod client;
 mod end;
@@ -36,7 +39,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use world::World;
 
-/// Seeds of the normal test run. `PREGON_SIMULATE_SEEDS` asks for another number, `PREGON_SIMULATE_FROM` for another first one.
+/// The seeds of the normal test run. `PREGON_SIMULATE_SEEDS` asks for another number of seeds, and
+/// `PREGON_SIMULATE_FROM` for another first seed.
 const SEEDS: u64 = 2048;
 const STEPS: usize = 300;
 /// A run ends when so many seeds have failed.
@@ -50,7 +54,7 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs one seed; what happened how often, or what it did last and why that was wrong.
+/// Runs one seed. Returns how often each thing happened; or the last steps and what was wrong.
 fn simulate(seed: u64) -> Result<BTreeMap<&'static str, u64>, String> {
     let mut world = World::new(seed);
     let outcome = catch_unwind(AssertUnwindSafe(|| {

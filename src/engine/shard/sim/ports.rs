@@ -1,4 +1,4 @@
-//! The rest of the server as a simulated shard sees it: who listens where, what it asked for.
+//! The rest of the server as a simulated shard sees it: it keeps who listens where, and what shards asked for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::engine::topics::listeners::Listeners;
 use crate::ids::{ShardId, Topic, UserId};
 use crate::protocol::form::Form;
 
-/// Who listens where, as a real directory keeps it, and stricter about who may leave.
+/// Who listens where, as a real directory keeps it. It is stricter: a shard that does not listen must not leave.
 #[derive(Default)]
 pub(in crate::engine::shard) struct Routes {
     topics: Mutex<HashMap<Topic, Arc<Listeners>>>,
@@ -27,7 +27,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Routes {
-    /// Shards that are given a topic's publications.
+    /// The shards that are given a topic's publications.
     pub(super) fn listeners(&self, topic: Topic) -> ShardSet {
         let all = match topic {
             Topic::Author(_) => locked(&self.hear_all).keys().fold(ShardSet::default(), |set, shard| set.with(*shard)),
@@ -95,11 +95,11 @@ impl Directory for Routes {
 pub(in crate::engine::shard) struct Asked {
     writes: Mutex<Vec<Write>>,
     lists: Mutex<Vec<(UserId, ShardId, FeedKey)>>,
-    /// Lanes take nothing.
+    /// Lanes take no writes.
     pub lanes_are_full: AtomicBool,
-    /// No list will be read.
+    /// No list of authors will be read.
     pub lists_are_full: AtomicBool,
-    /// What was taken from whom, counted as the store does.
+    /// Evictions and ended rights, counted as the store counts them.
     pub withdrawals: Arc<Withdrawals>,
 }
 
@@ -113,7 +113,7 @@ impl Asked {
     }
 }
 
-/// Lets everybody in who has lost nothing meanwhile.
+/// A gate that admits everybody from whom nothing was taken meanwhile.
 struct Open(Arc<Withdrawals>);
 
 impl Gate for Open {

@@ -1,4 +1,5 @@
-//! What one session may be sent, kept as plain lists of frames, and the check of what its socket took.
+//! The shadow of one session: the frames that it may be sent, kept as plain lists, and the check of what its socket
+//! took.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
@@ -15,14 +16,14 @@ use crate::protocol::v0::event;
 pub(super) enum Need {
     Must,
     May,
-    /// It has to, unless the user has ceased to hear the author since it was sent at `sent`.
+    /// It has to come, unless the user ceased to hear the author at some time after it was sent (`sent`).
     WhileHeard {
         author: UserId,
         sent: u64,
     },
 }
 
-/// Who is in a room, with the frame that says so.
+/// A user who is present in a room, and the frame that says so.
 type Greeting = (UserId, Rc<[u8]>);
 
 #[derive(Debug, Clone)]
@@ -31,16 +32,16 @@ pub(super) struct Frame {
     pub need: Need,
 }
 
-/// Who hears whom, and how presence is told: what is true, whatever shards know of it.
+/// What is true about who hears whom and how presence is told, whatever the shards know of it.
 #[derive(Default)]
 pub(super) struct Truth {
-    /// Since when.
+    /// For each pair, since when the user hears the author.
     heard: HashMap<(UserId, UserId), u64>,
-    /// Until when, at last.
+    /// For each pair, until when the user last heard the author.
     ended: HashMap<(UserId, UserId), u64>,
-    /// Frames that say that a user came or went, of each room that tells it.
+    /// For each room that tells presence, the frames that say that a user came or went.
     presence: HashMap<RoomId, Vec<Greeting>>,
-    /// Which shard has told each signal, and its place among all.
+    /// For each signal, the shard that told it and its place among all signals.
     told: HashMap<u64, (usize, u64)>,
 }
 
@@ -53,7 +54,7 @@ impl Truth {
         }
     }
 
-    /// A shard learns at last that the user has ceased to hear the other.
+    /// Notes that a shard has now learned that the user ceased to hear the other.
     pub(super) fn learns_end(&mut self, user: UserId, other: UserId, at: u64) {
         self.ended.insert((user, other), at);
     }
@@ -65,18 +66,18 @@ impl Truth {
         authors
     }
 
-    /// The user hears what the author said at `sent`, and did so ever since.
+    /// True if the user hears what the author said at `sent`, and has heard the author ever since.
     pub(super) fn hears(&self, user: UserId, author: UserId, sent: u64) -> bool {
         user == author || self.heard.get(&(user, author)).is_some_and(|since| *since <= sent)
     }
 
-    /// The user heard the author at any time since then.
+    /// True if the user heard the author at any time since then.
     pub(super) fn has_heard(&self, user: UserId, author: UserId, since: u64) -> bool {
         let pair = (user, author);
         user == author || self.heard.contains_key(&pair) || self.ended.get(&pair).is_some_and(|ended| *ended >= since)
     }
 
-    /// A shard has heard a signal, and tells it.
+    /// Notes that a shard has heard a signal and tells it to others.
     pub(super) fn tells(&mut self, signal: u64, shard: usize) {
         let place = self.told.len() as u64;
         self.told.insert(signal, (shard, place));
@@ -90,7 +91,7 @@ impl Truth {
         }
     }
 
-    /// Whole frames, each of which tells of somebody in the room.
+    /// True if these are whole frames, and each tells of a user of the room.
     pub(super) fn is_presence(&self, room: RoomId, mut frames: &[u8]) -> bool {
         let Some(known) = self.presence.get(&room) else { return false };
         while !frames.is_empty() {
@@ -104,22 +105,22 @@ impl Truth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// A close frame waits, in seconds since then.
+    /// A close frame waits, since this second.
     Closing {
         since: u32,
         close: Vec<u8>,
-        /// Too slow: what waited is dropped, save the frame under way.
+        /// The session was too slow: what waited is dropped, except the frame under way.
         is_cut: bool,
     },
-    /// The close frame was the last, and had waited since then.
+    /// The close frame was the last frame; it had waited since this second.
     Told {
         since: u32,
     },
-    /// It ends without one: its connection broke. What waits may still be tried.
+    /// The session ends without a close frame, because its connection broke. What waits may still be sent.
     Gone,
 }
 
-/// What a feed that loads may be sent when it knows whom it hears.
+/// What a feed that is loading may be sent when it knows whom it hears.
 #[derive(Default)]
 pub(super) struct Kept {
     pub begun: u64,
@@ -129,7 +130,7 @@ pub(super) struct Kept {
 /// One session as it should be.
 pub(super) struct Shadow {
     pub key: SessionKey,
-    /// Whose; `None` for one that was refused.
+    /// Its user; `None` if the handshake was refused inside the socket.
     pub account: Option<Arc<Account>>,
     pub endpoint: Endpoint,
     /// How it wants its frames.
@@ -137,7 +138,8 @@ pub(super) struct Shadow {
     /// When it began, in commits and in the shard's seconds.
     pub begun: u64,
     pub began: u32,
-    /// Since when it may be sent what came of authors: before its beginning, where it is the second tab of a feed that loads.
+    /// Since when it may be sent what authors published. This is before its own beginning if it is the second tab of a
+    /// feed that is loading.
     heard_since: u64,
     /// When its peer was last heard.
     pub heard: u32,
@@ -145,17 +147,17 @@ pub(super) struct Shadow {
     pub phase: Phase,
     /// The peer's close frame has come.
     pub peer_has_closed: bool,
-    /// Its bytes were no frames: what it sends behind them is not understood.
+    /// Its bytes were no frames, so nothing that it sends afterwards is understood.
     pub is_garbled: bool,
-    /// What waits or may wait: its own, and each author's.
+    /// The frames that wait or may wait: the session's own, and those of each author.
     streams: BTreeMap<Option<UserId>, VecDeque<Frame>>,
-    /// Bytes behind the last whole frame.
+    /// The bytes after the last whole frame.
     partial: Vec<u8>,
     /// The place of the last signal that came from each shard.
     last_told: BTreeMap<usize, u64>,
 }
 
-/// What a peer notices of what it reads.
+/// What a peer notices in what it reads.
 #[derive(Debug, Default)]
 pub(super) struct Noticed {
     pub pings: usize,
@@ -201,12 +203,12 @@ impl Shadow {
         self.user().map(|user| self.endpoint.topic(user))
     }
 
-    /// The session is to be sent a frame: of its own, or of an author's.
+    /// Expects that the session is sent a frame, of its own or of an author.
     pub(super) fn expect(&mut self, author: Option<UserId>, bytes: &[u8], need: Need) {
         self.streams.entry(author).or_default().push_back(Frame { bytes: self.form.pack(bytes).into(), need });
     }
 
-    /// The session hears this close frame and nothing behind it.
+    /// Expects this close frame, and nothing after it.
     pub(super) fn closes(&mut self, since: u32, close: Vec<u8>, is_cut: bool) {
         if is_cut {
             let partial = &self.partial;
@@ -215,13 +217,13 @@ impl Shadow {
                 stream.iter_mut().for_each(|frame| frame.need = Need::May);
             }
         }
-        // A feed that loads is told to come again by any close: what was kept for it goes.
+        // A feed that is loading is told to come again by any close frame: what was kept for it is not sent.
         let kept = self.streams.values_mut().flatten().filter(|frame| matches!(frame.need, Need::WhileHeard { .. }));
         kept.for_each(|frame| frame.need = Need::May);
         self.phase = Phase::Closing { since, close, is_cut };
     }
 
-    /// A second tab of a feed that loads may be sent what was kept for the first.
+    /// A second tab of a feed that is loading may be sent what was kept for the first tab.
     pub(super) fn shares_kept(&mut self, kept: &Kept) {
         for (author, bytes) in &kept.frames {
             let frame = Frame { bytes: self.form.pack(bytes).into(), need: Need::May };
@@ -230,7 +232,7 @@ impl Shadow {
         self.heard_since = self.heard_since.min(kept.begun);
     }
 
-    /// What is still to come, for certain.
+    /// A frame that certainly still has to come.
     pub(super) fn is_owed(&self, truth: &Truth) -> Option<&Frame> {
         self.streams.values().flatten().find(|frame| self.must(frame, truth))
     }
@@ -239,7 +241,7 @@ impl Shadow {
         !self.partial.is_empty()
     }
 
-    /// The socket took these bytes: each must be of a frame that the session may be sent now.
+    /// Checks bytes that the socket took: each must belong to a frame that the session may be sent now.
     pub(super) fn took(&mut self, bytes: &[u8], truth: &Truth) -> Noticed {
         let mut noticed = Noticed::default();
         if bytes.is_empty() {
@@ -293,7 +295,7 @@ impl Shadow {
         );
     }
 
-    /// What one shard tells comes in its order, whatever inboxes and overflows it went through.
+    /// Checks that signals of one shard come in their order, whatever inboxes and overflows they went through.
     fn check_order(&mut self, frame: &[u8], truth: &Truth) {
         let Some((shard, place)) = signal_number(frame).and_then(|number| truth.told.get(&number)) else { return };
         if let Some(last) = self.last_told.insert(*shard, *place) {
@@ -301,7 +303,7 @@ impl Shadow {
         }
     }
 
-    /// Which stream's frame it is, and its place there: no frame that has to come is passed over.
+    /// Finds the stream of a frame, and the frame's place there. Frames that have to come are never skipped.
     fn find(&self, truth: &Truth, is_it: impl Fn(&[u8]) -> bool) -> Option<(Option<UserId>, usize)> {
         let hears = |author: UserId| self.user().is_some_and(|user| truth.has_heard(user, author, self.heard_since));
         let streams = self.streams.iter().filter(|(author, _)| author.is_none_or(hears));
@@ -336,7 +338,7 @@ impl Shadow {
         others.map(|(_, frame)| self.form.pack(frame))
     }
 
-    /// What waits, to be printed.
+    /// The frames that wait, for printing.
     fn waiting(&self) -> Vec<(String, Need)> {
         self.streams.values().flatten().take(6).map(|frame| (shown(&frame.bytes), frame.need)).collect()
     }
@@ -350,7 +352,7 @@ impl Shadow {
     }
 }
 
-/// The length of the first frame of a server, once its header is whole.
+/// The length of the first frame of a server, once its header is complete.
 pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
         short @ ..126 => Some(2 + usize::from(*short)),
@@ -359,7 +361,7 @@ pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Frames next to each other, one by one.
+/// Splits frames that lie next to each other.
 pub(super) fn each_frame(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let length = frame_bytes(bytes)?;
@@ -377,7 +379,7 @@ fn signal_number(frame: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Bytes as a person reads them, the first of them.
+/// The first of the bytes, readable for a person.
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned()
 }

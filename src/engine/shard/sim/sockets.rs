@@ -22,17 +22,17 @@ pub(super) struct Socket {
     pub capacity: usize,
     pub held: usize,
     pub reads: Reads,
-    /// The last send found no room, and nobody was told yet that there is some.
+    /// The last send found no room, and the shard was not told yet that there is room again.
     pub is_full: bool,
-    /// Whatever is sent is lost.
+    /// Everything that is sent is lost.
     pub is_broken: bool,
     /// The peer will send no more.
     pub has_ended: bool,
     /// The server will send no more.
     pub is_finished: bool,
-    /// What it took since the shadow last looked.
+    /// The bytes that it took since the shadow last looked.
     pub taken: Vec<u8>,
-    /// What the peer has sent.
+    /// The bytes that the peer has sent.
     pub input: VecDeque<Piece>,
     /// When the peer last read anything, or had nothing to read.
     pub read_at: Instant,
@@ -63,7 +63,7 @@ impl Socket {
         self.held -= count;
     }
 
-    /// A third of the buffer is free again: the kernel says so, once.
+    /// Once a third of the buffer is free again, the kernel says so, one time.
     pub(super) fn becomes_writable(&mut self) -> bool {
         self.is_full && (self.capacity - self.held) * 3 >= self.capacity && {
             self.is_full = false;

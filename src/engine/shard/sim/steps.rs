@@ -1,4 +1,4 @@
-//! What may happen at any step: sockets come, stall, break and end; clients speak; lanes publish, evict and relate.
+//! What may happen in a step: sockets come, stall, break and end; clients speak; lanes publish, evict and relate.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// Somebody may come in, or not. The answer to the handshake is on its way.
+    /// Judges a handshake: the user is admitted or not. The answer is on its way then.
     fn judge(&mut self, shard: usize) -> Judged {
         let (user, endpoint) = (self.any_user(), self.any_endpoint());
         let account = self.account(user, endpoint);
@@ -99,14 +99,14 @@ impl World {
         }
     }
 
-    /// A handshake is over: the socket is the shard's.
+    /// Ends a handshake: the shard takes the socket.
     fn adopt(&mut self, judged: Judged) {
         let Judged { shard, entry, negotiation, is_refused, is_evicted } = judged;
         if self.shards[shard].is_over || self.shards[shard].shadows.iter().flatten().count() >= 14 {
             return;
         }
         let (user, endpoint, account) = (entry.account.id, entry.endpoint, entry.account.clone());
-        // Another eviction of this user, or of others from this topic, may turn it away, too.
+        // A later eviction of this user, or of other users from this topic, may turn it away, too.
         let has_lost = self.asked.withdrawals.mark(user, endpoint.topic(user)) != entry.mark;
         assert!(has_lost || !is_evicted, "an eviction was not counted");
         let is_shed = has_lost || self.shards[shard].core.is_overloaded();
@@ -139,7 +139,7 @@ impl World {
             shadow.phase = Phase::Closing { since: began, close: close_of(goodbye), is_cut: false };
         }
         let unix_now = UNIX_BEGAN + i64::from(self.seconds());
-        // A token that ended meanwhile is noticed with the next second.
+        // A token that ended meanwhile is noticed in the next second.
         let left = entry.token_ends.saturating_sub(unix_now).max(1);
         shadow.token_ends = u32::try_from(left).ok().map(|left| began + left);
         let is_loading = endpoint == Endpoint::Feed && self.shards[shard].is_loading(user);
@@ -168,7 +168,7 @@ impl World {
         self.note(what, shard, index);
         self.ask();
         if self.random.random_bool(0.3) {
-            // It came with the handshake.
+            // These bytes came with the handshake.
             for piece in self.anything_said() {
                 self.receive(shard, index, piece);
             }
@@ -179,7 +179,7 @@ impl World {
         [Reads::All, Reads::All, Reads::Some, Reads::Nothing, Reads::Nothing][self.random.random_range(0..5)]
     }
 
-    /// What shards asked for is noted: lists that are to be read, writes that commit in time.
+    /// Notes what shards asked for: lists that are to be read, and writes that commit in time.
     pub(super) fn ask(&mut self) {
         for (user, shard, feed) in self.asked.take_lists() {
             self.shards[shard.index()].feeds.insert(user, feed);
@@ -241,7 +241,7 @@ impl World {
         self.send(topic, frames, class, except, origin);
     }
 
-    /// A lane has committed it: it goes to all shards that listen now.
+    /// Sends a publication to all shards that listen now, as a lane does after its commit.
     fn send(&mut self, topic: Topic, frames: Vec<u8>, class: Class, except: Except, origin: Option<SessionKey>) {
         let sent = self.next_count();
         let listeners = self.routes.listeners(topic);
@@ -269,7 +269,7 @@ impl World {
         self.shards[shard.index()].mail.push_back(message);
     }
 
-    /// An answer for one session, which may be over and its slot somebody else's.
+    /// Sends an answer to one session. The session may have ended, and another one may have its slot.
     fn deliver(&mut self, shard: usize) {
         let Some(index) = self.any_session(shard) else { return };
         let mut session = self.shards[shard].core.key(index);
@@ -349,7 +349,7 @@ impl World {
         }
     }
 
-    /// Participants of a room are looked at, beside the lanes.
+    /// Sweeps the participants of a room, beside the lanes.
     fn sweep(&mut self) {
         let (room, user) = (self.rooms.choose(&mut self.random).expect("there are rooms").0, self.any_user());
         let mut users = self.users.clone();
@@ -390,7 +390,7 @@ impl World {
         Follows { authors, permit }
     }
 
-    /// A list that was asked for is read, or one that was read is handed over, or the database did not give it.
+    /// Answers a question for a list: it is read, or handed over after it was read, or the database did not give it.
     pub(super) fn answer_list(&mut self) {
         if self.lists.is_empty() {
             return;
@@ -405,7 +405,7 @@ impl World {
         let follows = is_there.then(|| self.follows(authors.unwrap_or_default()));
         let message = ToShard::Follows { feed, follows };
         if let Err(message) = self.inboxes[shard].put(message) {
-            // Whoever reads lists waits in line like everybody.
+            // The reader of lists waits in line like all senders.
             self.shards[shard].mail.push_back(message);
         }
     }

@@ -1,4 +1,4 @@
-//! One round of a shard's loop, in the order in which the real one goes: tick, mail, look, lists, walk, bury.
+//! One round of a shard's loop, in the real loop's order: tick, mail, look, lists, walk, bury.
 
 use std::ops::ControlFlow;
 
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// What peers read since the last round.
+    /// Notes what peers read since the last round.
     fn peers_read(&mut self, shard: usize) {
         for socket in self.shards[shard].sockets.all.iter_mut().flatten() {
             let count = match socket.reads {
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// A shard reads what a client sent.
+    /// Has a shard read what a client sent.
     pub(super) fn receive(&mut self, shard: usize, index: u32, piece: Piece) {
         let Piece { mut bytes, said } = piece;
         let mut call = self.before(shard, 2048);
@@ -194,7 +194,7 @@ impl World {
         self.tell_listeners(shard, &publication);
     }
 
-    /// One stretch, then the sockets of those who are over are closed.
+    /// Walks one stretch, then closes the sockets of sessions that are over.
     pub(super) fn walk(&mut self, shard: usize) {
         let call = self.before(shard, 0);
         let it = &mut self.shards[shard];
@@ -220,7 +220,7 @@ impl World {
         self.bury(shard);
     }
 
-    /// The server sends no more: most peers answer by their own end.
+    /// The server sends no more: most peers answer by ending, too.
     fn finish_socket(&mut self, shard: usize, index: u32) {
         let it = &mut self.shards[shard];
         let shadow = it.shadows[index as usize].as_ref().expect("who has said all was there");
@@ -251,7 +251,7 @@ impl World {
                     Phase::Closing { since, .. } | Phase::Told { since } => {
                         u64::from(now - since) >= CLOSE_TIMEOUT.as_secs()
                     }
-                    // It had ended already, and its time came before it was closed.
+                    // It had ended already, and its timer came before its socket was closed.
                     Phase::Gone => true,
                     Phase::Open => false,
                 };
@@ -275,7 +275,7 @@ impl World {
     }
 }
 
-/// What breaks off when a client's bytes are no frames: the close frame of the decoder's own judgement.
+/// Bytes that are no frame, with the close frame that the decoder itself asks for.
 pub(super) fn violation() -> Said {
     let mut decoder = crate::protocol::ws::message::Decoder::new();
     let broken = decoder.decode(&mut [0x81, 1, b'x'], 1024, |_| ControlFlow::Continue(()));

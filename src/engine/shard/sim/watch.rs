@@ -1,4 +1,5 @@
-//! Before and after each call of a shard: who was to end by it, who ended, and whether that was right; memory within bounds.
+//! Checks each call of a shard: who had to end by it, who ended, whether that was right, and that memory stays within
+//! bounds.
 
 use super::shadow::Phase;
 use super::world::{Shard, World};
@@ -22,22 +23,22 @@ struct Debtor {
     unread: usize,
 }
 
-/// What a call may do, and how things stood before it.
+/// What a call may do, and the state before it.
 pub(super) struct Call {
     shard: usize,
-    /// Who has to end by it, and how.
+    /// The sessions that have to end by it, each with its close frame.
     pub ends: Vec<(u32, Vec<u8>)>,
-    /// Bytes of frames that it may append, at most.
+    /// The most bytes of frames that it may append.
     pub bytes: usize,
-    /// Ranges that it may give to a session, at most.
+    /// The most ranges that it may give to one session.
     pub ranges: usize,
     pub is_tick: bool,
-    /// A feed whose list will not be read.
+    /// The list of a feed will not be read, so that feed is sent away.
     pub is_sent_away: bool,
     debtors: Vec<Debtor>,
     memory: usize,
     debts: usize,
-    /// Users whose feeds await their lists.
+    /// Users whose feeds wait for their lists.
     loading: Vec<UserId>,
 }
 
@@ -52,7 +53,7 @@ pub(super) fn close_of(goodbye: Goodbye) -> Vec<u8> {
 }
 
 impl World {
-    /// How things stand before a call of the shard that appends so many bytes of frames at most.
+    /// The state before a call of the shard that appends at most so many bytes of frames.
     pub(super) fn before(&self, shard: usize, bytes: usize) -> Call {
         let it = &self.shards[shard];
         let debtors = it.core.lines.iter().map(|line| Debtor {
@@ -80,7 +81,7 @@ impl World {
         }
     }
 
-    /// The call is over: whoever ended by it had to or might, and who had to did.
+    /// Checks a call that is over: every session that ended had to or might, and every session that had to end did.
     pub(super) fn after(&mut self, call: &Call) {
         let shard = call.shard;
         assert_eq!(self.shards[shard].core.stats.counts.stale, 0, "a session held a range that was gone");
@@ -103,7 +104,7 @@ impl World {
         self.check_memory(shard);
     }
 
-    /// A session did not read its goodbye, and what waited for it was too much for the shard.
+    /// True if a session did not read its goodbye, and what waited for it was too much for the shard.
     fn is_shed(&self, call: &Call, index: u32) -> bool {
         let it = &self.shards[call.shard];
         let is_closing = it.shadows[index as usize]
@@ -130,7 +131,7 @@ impl World {
         let tail = it.core.lines[index as usize].outbox.tail(&it.core.arena);
         let is = |goodbye: Goodbye| tail.ends_with(&close_of(goodbye));
         let is_too_slow = is(reason::TOO_SLOW);
-        // A goodbye that finds too much before it takes its place: it is in no range then.
+        // If too much waits before a goodbye, the goodbye replaces it: then it is in no range.
         let is_cut = it.core.lines[index as usize].outbox.parts() == 0;
         let before = call.debtors.get(index as usize).copied().unwrap_or_default();
         assert!(!is_cut || is_too_slow || self.has_too_many_ranges(call, before), "session {index} is cut for nothing");
@@ -158,7 +159,7 @@ impl World {
         it.shadows[index as usize].as_mut().expect("it was there").closes(began_at, close, is_cut);
     }
 
-    /// The shard's share may be reached by the call.
+    /// True if the call may use up the shard's share.
     fn is_too_much(&self, call: &Call) -> bool {
         let sessions = self.shards[call.shard].shadows.iter().flatten().count();
         call.memory + call.bytes * (1 + sessions) > self.bounds.waiting_bytes_max
@@ -176,7 +177,8 @@ impl World {
                 || call.memory + call.bytes + copies > self.bounds.waiting_bytes_max)
     }
 
-    /// Nobody is let go but who owes too much, or whoever owes most when all that waits is too much. Says which.
+    /// Checks that a session was let go for a reason, and returns it: it owed too much, or it owed most while all that
+    /// waits was too much.
     fn why_too_slow(&self, call: &Call, index: u32) -> &'static str {
         let (it, before) = (&self.shards[call.shard], call.debtors.get(index as usize).copied().unwrap_or_default());
         let Self { bounds, .. } = self;
@@ -218,7 +220,7 @@ impl World {
         assert!(inbox.waiting_bytes() <= self.inbox_bytes_max || inbox.len() == 1, "an inbox is too full");
     }
 
-    /// What shards tell each other reaches every shard that has somebody in the room, and at once.
+    /// Checks that a message between shards reaches every shard that has somebody in the room, at once.
     pub(super) fn check_listeners(&self) {
         for (room, _) in &self.rooms {
             let topic = Topic::Room(*room);

@@ -1,4 +1,4 @@
-//! A simulated process: shards, their sockets, the rest of the server, and the shadow of every session.
+//! A simulated process: shards, their sockets, the rest of the server, and the shadows of all sessions.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -30,26 +30,26 @@ const TRAIL_STEPS: usize = 40;
 pub(super) const UNIX_BEGAN: i64 = 1_700_000_000;
 pub(super) const FOLLOWS_PERMITS: usize = 4096;
 
-/// A shard with all that is known of it.
+/// A shard with everything that is known of it.
 pub(super) struct Shard {
     pub core: Core,
     pub sockets: Sockets,
-    /// By slot.
+    /// The shadow of each slot's session.
     pub shadows: Vec<Option<Shadow>>,
     pub outcomes: Vec<Sent>,
     pub ticked: Instant,
-    /// What lanes have for it, in order: it goes when the inbox has room.
+    /// Messages from the lanes for this shard, in order. They go when the inbox has room.
     pub mail: VecDeque<ToShard>,
     /// The feeds that asked for their lists.
     pub feeds: HashMap<UserId, FeedKey>,
-    /// What authors have published since users' feeds began to load.
+    /// For each user whose feed is loading, what authors have published since.
     pub kept: HashMap<UserId, Kept>,
     pub is_draining: bool,
-    /// Drained: its thread would have ended.
+    /// The shard is drained: its thread would have ended.
     pub is_over: bool,
 }
 
-/// A list of authors that was read and has not been handed over.
+/// A list of authors that was read, but not handed over yet.
 pub(super) struct List {
     pub shard: usize,
     pub feed: FeedKey,
@@ -57,13 +57,13 @@ pub(super) struct List {
     pub authors: Option<Vec<UserId>>,
 }
 
-/// A handshake that was judged, and whose socket is not the shard's yet.
+/// A handshake that was judged, but whose socket the shard does not have yet.
 pub(super) struct Judged {
     pub shard: usize,
     pub entry: Entry,
     pub negotiation: Negotiation,
     pub is_refused: bool,
-    /// Its user was evicted from its topic since.
+    /// The user was evicted from the topic since.
     pub is_evicted: bool,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct World {
     pub random: StdRng,
     pub began: Instant,
     pub now: Instant,
-    /// Commits and beginnings so far: what happens is ordered by it.
+    /// Counts commits and beginnings of sessions: it puts what happens into an order.
     pub count: u64,
     pub bounds: Bounds,
     pub shards: Vec<Shard>,
@@ -83,13 +83,13 @@ pub(super) struct World {
     pub users: Vec<UserId>,
     pub rooms: Vec<(RoomId, bool)>,
     pub posts: Vec<PostId>,
-    /// What lanes have sent, with its place among all commits.
+    /// The publications that lanes have sent, each with its place among all commits.
     pub sent: HashMap<*const Publication, (Arc<Publication>, u64)>,
     pub lists: Vec<List>,
     pub under_way: Vec<Judged>,
     pub permits: Arc<Semaphore>,
     pub trail: VecDeque<(&'static str, usize, u32)>,
-    /// What happened how often, to see that everything does.
+    /// Counts how often each thing happened, so that the test can see that everything does.
     pub seen: HashMap<&'static str, u64>,
 }
 
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    /// A user under a name that says where it may be heard.
+    /// A user whose name says where it may be heard.
     pub(super) fn account(&self, user: UserId, endpoint: Endpoint) -> Arc<Account> {
         let number = self.users.iter().position(|known| *known == user).unwrap_or(0);
         let username = match endpoint {
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// A slot of the shard with a session, if there is any.
+    /// Any slot of the shard with a session, if there is one.
     pub(super) fn any_session(&mut self, shard: usize) -> Option<u32> {
         let live = self.shards[shard].shadows.iter().enumerate().filter(|(_, shadow)| shadow.is_some());
         let live: Vec<usize> = live.map(|(index, _)| index).collect();
@@ -204,12 +204,12 @@ impl World {
         *self.seen.entry(what).or_default() += 1;
     }
 
-    /// Time passes.
+    /// Lets time pass.
     pub(super) fn wait(&mut self, duration: Duration) {
         self.now += duration;
     }
 
-    /// What lanes have for shards goes as far as inboxes take it.
+    /// Hands the lanes' messages to the shards, as far as the inboxes take them.
     pub(super) fn pump(&mut self) {
         for (shard, inbox) in self.shards.iter_mut().zip(self.inboxes.iter()) {
             while let Some(message) = shard.mail.pop_front() {
@@ -246,18 +246,18 @@ impl Shard {
         self.shadows.iter_mut().flatten().filter(|shadow| shadow.is_open())
     }
 
-    /// The user's feed awaits its list here, or works it off.
+    /// True if the user's feed waits for its list here, or the list is being worked off.
     pub(super) fn is_loading(&self, user: UserId) -> bool {
         self.feeds.get(&user).is_some_and(|feed| self.core.feeds.is_loading(*feed) || self.core.recent.is_for(*feed))
     }
 }
 
-/// A room's name in its users' names, which frames show up to 30 characters of.
+/// A room's name as a part of its users' names, of which frames show up to 30 characters.
 pub(super) fn tag(room: RoomId) -> String {
     room.0.simple().to_string()[..16].to_owned()
 }
 
-/// Bounds that a few hundred steps reach, with the relations that limits.rs asserts.
+/// Bounds that are reached in a few hundred steps. They keep the relations that limits.rs asserts.
 fn bounds(random: &mut StdRng) -> Bounds {
     Bounds {
         chunk_bytes: random.random_range(256..2048),

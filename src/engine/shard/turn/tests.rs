@@ -1,4 +1,4 @@
-//! What only a shard with real sockets shows.
+//! Tests of what can only be seen with real sockets.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -98,7 +98,7 @@ fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
     shared.adopt(first, &mut [], Negotiation::default(), Ok(entry(room)));
     {
         let mut shard = shared.shard.borrow_mut();
-        assert_eq!(shard.core.walk, [0], "the greeting waits");
+        assert_eq!(shard.core.walk, [0], "the greeting waits for the walk");
         shard.core.end(0, false);
         shard.bury();
     }
@@ -137,7 +137,7 @@ fn after_the_goodbye_pings_are_not_answered() {
     assert!(goodbye.ends_with(&[0x88, 2, 3, 0xe8]), "a close frame was the last");
 }
 
-/// What it sent was no frame, so its Close would not be understood.
+/// The peer sent bytes that are no frame, so its Close would not be understood.
 #[test]
 fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
     let shared = shared();
@@ -147,7 +147,7 @@ fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
     // Not masked.
     shard.core.received(0, &mut [0x81, 1, b'x']);
     while shard.turn() {}
-    assert!(shard.core.slots[0].is_some(), "its own end is awaited");
+    assert!(shard.core.slots[0].is_some(), "the shard waits for the peer's end");
     let all = all_bytes(&client);
     assert!(all.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == [3, 0xea]), "it is told 1002: {all:?}");
     assert!(matches!((&client).read(&mut [0]), Ok(0)), "and finds the end, no reset");
@@ -159,7 +159,7 @@ fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
     assert!(shard.core.slots[0].is_none());
 }
 
-/// A newcomer to a large room hears a quarter of a megabyte: as much mail as the walk carries in one round.
+/// A newcomer to a large room gets a greeting of a quarter of a megabyte: as much as the walk carries in one round.
 #[test]
 fn greetings_of_large_rooms_are_counted_like_other_mail() {
     let (shared, room) = (shared(), RoomId::fresh());
@@ -177,7 +177,7 @@ fn greetings_of_large_rooms_are_counted_like_other_mail() {
     assert!(inbox.len() >= 6, "{} greetings wait for the walk", inbox.len());
 }
 
-/// It runs in a task, where nobody would hear of it.
+/// The adoption runs in a task, where nobody would notice a panic.
 #[test]
 fn a_panic_over_a_new_socket_ends_the_shard_and_says_so() {
     struct Broken;
@@ -203,8 +203,8 @@ fn a_panic_over_a_new_socket_ends_the_shard_and_says_so() {
     assert!(alarm::is_raised("a shard that adopts a socket panicked"));
 }
 
-/// A feed whose list does not come is kept what authors publish, as long as there is room; then it has to come again. One
-/// that came later, and would miss nothing, stays.
+/// A feed whose list does not come: what authors publish is kept for it as long as there is room; then its client has
+/// to come again. A feed that came later, and would miss nothing, stays.
 #[test]
 fn a_feed_that_would_miss_something_is_sent_away() {
     let shared = shared();
@@ -240,7 +240,7 @@ fn a_feed_that_would_miss_something_is_sent_away() {
     assert_eq!((is_sent_away(&first), is_sent_away(&second)), (true, false));
 }
 
-/// Limits by address, forms of frames and the like need all of it.
+/// Limits by address, forms of frames and other rules need everything that the gate is told.
 #[test]
 fn the_gate_is_told_who_asks_for_what_and_how() {
     type Asked = (Wanted, Option<String>, SocketAddr, HeaderMap, Negotiation);

@@ -1,4 +1,4 @@
-//! Feeds against a shadow that keeps plain sets.
+//! Compares feeds with a shadow that keeps plain sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ fn user(number: u128) -> UserId {
     UserId(uuid::Uuid::from_u128(number))
 }
 
-/// Does all the work there is; what was told meanwhile.
+/// Works off everything; returns the steps.
 fn finish(feeds: &mut Feeds) -> Vec<Step> {
     let mut steps = Vec::new();
     while feeds.work(3, &mut |step| steps.push(step)) {}
@@ -59,7 +59,7 @@ fn a_list_that_is_read_anew_replaces_the_old_one() {
     feeds.replace(user(1), vec![user(3), user(4), user(4)], &mut |step| steps.push(step));
     assert_eq!(steps, [Step::Left(user(2)), Step::Joined(user(4))]);
     let heard = |feeds: &Feeds| [1, 2, 3, 4].map(|author| rooms(feeds, author).len());
-    assert_eq!((heard(&feeds), feeds.entries()), ([1, 0, 1, 1], 3), "its own user it hears always");
+    assert_eq!((heard(&feeds), feeds.entries()), ([1, 0, 1, 1], 3), "a feed always hears its own user");
     feeds.replace(user(1), Vec::new(), &mut |_| {});
     assert_eq!((heard(&feeds), feeds.entries()), ([1, 0, 0, 0], 1));
     feeds.replace(user(9), vec![user(2)], &mut |_| panic!("there is no such feed"));
@@ -82,7 +82,7 @@ fn what_changes_while_a_feed_loads_is_newer_than_its_list() {
     let key = feeds.open(user(1), 0, &mut |_| {});
     let mut steps = Vec::new();
     feeds.relate(user(1), user(2), false, &mut |step| steps.push(step));
-    assert_eq!(steps, [Step::Hears { feed: key, author: user(2) }], "what came before is still due");
+    assert_eq!(steps, [Step::Hears { feed: key, author: user(2) }], "what came before is still to be delivered");
     feeds.relate(user(1), user(3), true, &mut |_| {});
     assert_eq!(rooms(&feeds, 3), [0], "no list is awaited");
     feeds.load(key, vec![user(2), user(4)], nothing());
@@ -96,8 +96,7 @@ fn what_changes_while_a_feed_loads_is_newer_than_its_list() {
     assert_eq!(feeds.entries(), 0);
 }
 
-/// Unfollowed and followed again, in any order, before the list is there: what came until then is delivered once.
-/// A newer list that waits for the end of the first knows nothing of what changed since it came.
+/// A newer list that waits for the end of the first one does not contain what changed since it was read.
 #[test]
 fn what_changes_behind_a_waiting_list_is_newer_than_it() {
     let mut feeds = Feeds::default();
@@ -111,6 +110,7 @@ fn what_changes_behind_a_waiting_list_is_newer_than_it() {
 }
 
 #[test]
+/// However often somebody follows and unfollows before the list is there, what came until then is delivered once.
 fn what_came_before_is_due_once_however_often_somebody_changes_their_mind() {
     for first in [true, false] {
         let (mut feeds, mut due) = (Feeds::default(), 0);
@@ -123,7 +123,7 @@ fn what_came_before_is_due_once_however_often_somebody_changes_their_mind() {
         while feeds.work(3, &mut count) {}
         assert_eq!((due, rooms(&feeds, 2)), (1, if first { vec![] } else { vec![0] }));
     }
-    // Half of the list is done: of whom it named, everything was delivered then.
+    // Half of the list is worked off: what its authors published was delivered then.
     let (mut feeds, mut due) = (Feeds::default(), 0);
     let key = feeds.open(user(1), 0, &mut |_| {});
     feeds.load(key, (2..9).map(user).collect(), nothing());
@@ -150,7 +150,7 @@ fn a_list_that_comes_too_late_is_nobodys() {
     let new = feeds.open(user(1), 5, &mut |_| {});
     let returned = std::sync::Arc::default();
     feeds.load(old, vec![user(2)], Box::new(Flag(std::sync::Arc::clone(&returned))));
-    assert!(returned.load(std::sync::atomic::Ordering::Relaxed), "its permit is back");
+    assert!(returned.load(std::sync::atomic::Ordering::Relaxed), "its permit was dropped");
     finish(&mut feeds);
     assert_eq!((rooms(&feeds, 1), rooms(&feeds, 2)), (vec![5], vec![]));
     assert!(feeds.is_loading(new) && !feeds.is_loading(old));
@@ -192,7 +192,8 @@ fn packed_numbers_come_out_as_they_went_in() {
     assert_eq!(neighbours.0.len(), 5000, "a byte each");
 }
 
-/// Eight bytes for each author a feed hears, and a kilobyte for the feed; the authors themselves are on top.
+/// At most eight bytes for each author that a feed hears, and one kilobyte for the feed; the authors themselves come on
+/// top.
 #[test]
 fn what_a_feed_costs() {
     let (people, each) = (400_u32, 2500);
@@ -213,8 +214,8 @@ fn what_a_feed_costs() {
     assert!(size_of::<Author>() <= 40 && size_of::<Feed>() <= 40);
 }
 
-/// Whatever is opened, closed, followed and unfollowed in any slices: lists are what plain sets say, and the shard was
-/// told of every first and last listener.
+/// Whatever is opened, closed, followed and unfollowed, in any slices, the lists are what plain sets say, and the shard
+/// was told of every first and last listener.
 #[test]
 fn lists_are_what_a_shadow_says() {
     for seed in 0..200 {
