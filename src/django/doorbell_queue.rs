@@ -6,6 +6,7 @@
 //!
 //! Time comes in as an argument.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -152,8 +153,10 @@ impl Bells {
             if !self.due.contains_key(&post) && !self.busy.contains(&post) {
                 self.ready.push_back(post);
             }
-            let due = self.due.entry(post).or_default();
-            merge(due, again);
+            match self.due.entry(post) {
+                Entry::Vacant(vacant) => drop(vacant.insert(again)),
+                Entry::Occupied(mut rung) => merge(rung.get_mut(), again),
+            }
         }
         let post = self.ready.pop_front()?;
         let due = self.due.remove(&post)?;
@@ -217,15 +220,14 @@ fn post_of(heard: Heard) -> Option<(PostId, Option<UserId>)> {
     }
 }
 
-/// Adds what is to be looked at again to what rang since.
+/// Adds what is to be looked at again to what rang since. What rang gets all its looks, however many the other had.
 fn merge(due: &mut Due, again: Due) {
-    due.looks = due.looks.max(again.looks);
     due.is_posted |= again.is_posted;
     due.is_updated |= again.is_updated;
     due.is_deleted |= again.is_deleted;
     due.reacted = due.reacted.or(again.reacted);
     for owner in again.owners {
-        if !due.owners.contains(&owner) {
+        if due.owners.len() < OWNERS_MAX && !due.owners.contains(&owner) {
             due.owners.push(owner);
         }
     }
@@ -281,6 +283,26 @@ mod tests {
         assert!(bells.is_empty());
         assert_eq!(bells.ring(heard(Group::Feed(ana), by(ana))), Rung::Noted);
         assert_eq!(bells.take(Instant::now()).unwrap().1.owners.as_slice(), [ana]);
+    }
+
+    #[test]
+    fn what_rings_behind_a_last_look_gets_all_its_looks() {
+        let (mut bells, mut now) = (Bells::default(), Instant::now());
+        let (post, ana) = (PostId::fresh(), UserId::fresh());
+        let posted = || heard(Group::Feed(ana), Bell::Posted { post, author: Some(ana) });
+        bells.ring(posted());
+        while let Some((_, due)) = bells.take(now) {
+            if due.looks + 1 == PAUSES.len() {
+                bells.answered(post, Some(due), now);
+                break;
+            }
+            bells.answered(post, Some(due), now);
+            now = bells.next_due().unwrap();
+        }
+        bells.ring(heard(Group::Feed(ana), Bell::Deleted { post }));
+        now = bells.next_due().unwrap();
+        let (_, due) = bells.take(now).unwrap();
+        assert_eq!((due.looks, due.is_posted, due.is_deleted), (0, true, true));
     }
 
     #[test]

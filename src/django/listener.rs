@@ -247,7 +247,9 @@ impl Listener {
     async fn beat(&self, client: &Client) -> Result<bool, Error> {
         let time: Vec<String> =
             client.custom(CustomCommand::new_static("TIME", None, false), Vec::<Value>::new()).await?;
-        let now = time.first().and_then(|seconds| seconds.parse::<i64>().ok()).unwrap_or_default();
+        let now = time.first().and_then(|seconds| seconds.parse::<i64>().ok());
+        // With a wrong time others would take this process for dead.
+        let now = now.ok_or_else(|| Error::new(ErrorKind::Parse, "Redis' TIME is no number"))?;
         let ledger = self.names.ledger_key();
         let mine: Vec<(f64, String)> =
             self.names.queues().iter().map(|queue| (seconds(now), queue.simple().to_string())).collect();

@@ -15,24 +15,50 @@ use crate::store::Store;
 pub(super) async fn sweep(store: Arc<dyn Store>, inboxes: Arc<[Arc<Inbox>]>, bell: Arc<Notify>, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looked_at = Timestamp::now();
+    let mut reach = Reach { looked_at: Timestamp::now(), missed: None };
     loop {
         let since = tokio::select! {
-            _ = ticks.tick() => {
-                let since = back(looked_at, ENDED_LOGINS_OVERLAP);
-                looked_at = Timestamp::now();
-                since
-            }
+            _ = ticks.tick() => reach.regular(Timestamp::now()),
             () = bell.notified() => {
                 sleep(ENDED_LOGINS_GATHER).await;
-                back(Timestamp::now(), ENDED_LOGINS_NEAR)
+                reach.near(Timestamp::now())
             }
         };
-        if !look(&*store, &inboxes, since).await {
+        let is_done = look(&*store, &inboxes, since).await;
+        reach.ended(since, is_done);
+        if !is_done {
             // Looks again soon, but at most once a second.
             sleep(Duration::from_secs(1)).await;
             bell.notify_one();
         }
+    }
+}
+
+/// How far looks reach back.
+struct Reach {
+    /// When the last regular look began.
+    looked_at: Timestamp,
+    /// Where a look began that was not done: the next one begins no later.
+    missed: Option<Timestamp>,
+}
+
+impl Reach {
+    fn regular(&mut self, now: Timestamp) -> Timestamp {
+        let since = back(self.looked_at, ENDED_LOGINS_OVERLAP);
+        self.looked_at = now;
+        self.earliest(since)
+    }
+
+    fn near(&self, now: Timestamp) -> Timestamp {
+        self.earliest(back(now, ENDED_LOGINS_NEAR))
+    }
+
+    fn earliest(&self, since: Timestamp) -> Timestamp {
+        self.missed.map_or(since, |missed| missed.min(since))
+    }
+
+    fn ended(&mut self, since: Timestamp, is_done: bool) {
+        self.missed = (!is_done).then_some(since);
     }
 }
 
@@ -75,4 +101,24 @@ async fn close(inbox: &Inbox, ends: &Arc<LoginEnds>) -> bool {
         next = then;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_look_missed_is_looked_at_again() {
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000);
+        let mut reach = Reach { looked_at: at(1000), missed: None };
+        let since = reach.regular(at(1600));
+        assert_eq!(since, at(940));
+        reach.ended(since, false);
+        let again = reach.near(at(1601));
+        assert_eq!(again, since, "not ten seconds back alone");
+        reach.ended(again, false);
+        assert_eq!(reach.regular(at(2200)), since);
+        reach.ended(since, true);
+        assert_eq!((reach.near(at(2201)), reach.regular(at(2800))), (at(2191), at(2140)));
+    }
 }

@@ -38,7 +38,7 @@ pub(super) fn start(
         let sweep = orphans::collect(store.clone(), storage.media.clone(), media_every);
         control.spawn(alarm::watched("the look at unnamed uploads", sweep));
     }
-    control.spawn(people_index::keep(store.clone()));
+    control.spawn(alarm::watched("the look at names", people_index::keep(store.clone())));
 }
 
 /// Starts the task that keeps histograms small and measures the database's files.

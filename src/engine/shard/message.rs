@@ -248,6 +248,10 @@ impl ToShard {
         match self {
             Self::Publish(publication) => publication.frames.usual().len(),
             Self::Deliver { frames, .. } => frames.len(),
+            Self::Participants { users, .. } => size_of_val(&users[..]),
+            Self::Refollow { follows, .. } | Self::Follows { follows: Some(follows), .. } => {
+                size_of_val(&follows.authors[..])
+            }
             _ => 0,
         }
     }
