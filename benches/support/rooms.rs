@@ -28,7 +28,7 @@ impl Room {
         let mut registry = Registry::default();
         let mut room = 0;
         for member in 0..members {
-            room = registry.join(topic(0), Member::first_of(member, Form::default())).0.room;
+            room = registry.join(topic(0), Member::first_of(member, Form::default())).0.slot;
         }
         let outboxes = (0..members).map(|_| Outbox::default()).collect();
         Self { arena: Arena::default(), registry, outboxes, room }
@@ -36,7 +36,7 @@ impl Room {
 
     /// Appends the frame to the room's chunk and gives each member its range.
     pub fn publish(&mut self, frame: &[u8]) {
-        let room = self.registry.room_mut(self.room);
+        let room = self.registry.live_mut(self.room);
         let mut appended = self.arena.append(&mut room.open[0], frame);
         for &member in &room.members {
             self.outboxes[member.session as usize].push(&mut appended, Class::Ephemeral);

@@ -120,7 +120,7 @@ impl World {
         let Some((topic, seat)) = self.sessions[session].seat else { return };
         let frame = self.frame();
         let except_sender = self.random.random_bool(0.3);
-        let room = self.registry.room_mut(seat.room);
+        let room = self.registry.live_mut(seat.slot);
         assert_eq!(room.topic, self.topics[topic]);
         let mut reached: Vec<usize> = room.members.iter().map(|member| member.session as usize).collect();
         reached.retain(|member| !(except_sender && *member == session));

@@ -243,7 +243,7 @@ impl Core {
 
     /// Empties a slot: the session is over and its socket closed.
     pub(super) fn vacate(&mut self, index: u32) {
-        self.leave_room(index);
+        self.leave_topics(index);
         if let Some(slot) = self.slots[index as usize].take() {
             self.unfinished_bytes -= slot.decoder.heap_bytes();
             self.lines[index as usize].outbox.clear(&mut self.arena);

@@ -27,10 +27,10 @@ fn route(ports: &Ports, shard: ShardId, step: Step) {
 impl Core {
     /// A user's first feed socket came, and its greeting waits for the walk. Until it is known whom the user hears, this shard hears everybody and keeps it:
     /// what is committed after the greeting is not missed, and the greeting waits for nothing.
-    pub(super) fn open_feed(&mut self, user: UserId, room: u32) {
+    pub(super) fn open_feed(&mut self, user: UserId, slot: u32) {
         let Self { feeds, ports, id, .. } = self;
         ports.directory.hear_all(*id);
-        let feed = feeds.open(user, room, &mut |step| route(ports, *id, step));
+        let feed = feeds.open(user, slot, &mut |step| route(ports, *id, step));
         self.recent.begin(feed);
         if !(self.ports.load_follows)(user, self.id, feed) {
             self.send_away(feed);
@@ -94,8 +94,8 @@ impl Core {
     pub(super) fn fan_out_by(&mut self, author: UserId, publication: &Arc<Publication>) {
         let mut members = std::mem::take(&mut self.reached);
         members.clear();
-        for room in self.feeds.rooms_of(author) {
-            members.extend_from_slice(&self.registry.room(room).members);
+        for slot in self.feeds.slots_of(author) {
+            members.extend_from_slice(&self.registry.live(slot).members);
         }
         if !members.is_empty() {
             let Publication { class, except, origin, .. } = **publication;
@@ -128,12 +128,12 @@ impl Core {
     }
 
     fn replay(&mut self, feed: FeedKey, publication: &Publication) {
-        let Some(room) = self.feeds.room_of(feed) else { return };
+        let Some(slot) = self.feeds.slot_of(feed) else { return };
         // An author is excepted where what is told to the others differs; their own feed listens elsewhere.
         debug_assert!(matches!(publication.except, Except::Nobody | Except::User(_)));
-        self.make_memory(publication.frames.bytes_of(self.registry.room(room).forms()));
-        if self.registry.contains(room) {
-            let members = self.registry.room(room).members.clone();
+        self.make_memory(publication.frames.bytes_of(self.registry.live(slot).forms()));
+        if self.registry.contains(slot) {
+            let members = self.registry.live(slot).members.clone();
             self.give_posts(&members, publication, To { class: Class::Durable, except: Except::Nobody, origin: None });
         }
         self.round.appended(publication.frames.usual().len(), self.walk.len());
@@ -149,8 +149,8 @@ impl Core {
     }
 
     fn send_away(&mut self, feed: FeedKey) {
-        let Some(room) = self.feeds.room_of(feed) else { return };
-        let members = self.registry.room(room).members.clone();
+        let Some(slot) = self.feeds.slot_of(feed) else { return };
+        let members = self.registry.live(slot).members.clone();
         for member in members {
             telemetry::session_let_go("overload", self.id.0);
             self.goodbye(member.session, OVERLOAD);

@@ -123,7 +123,7 @@ impl Core {
         let member = Member::first_of(index, Form::of(negotiation));
         let (seat, is_first) = self.registry.join(topic, member);
         if is_first {
-            self.registry.room_mut(seat.room).listeners = self.ports.directory.join(topic, self.id);
+            self.registry.live_mut(seat.slot).listeners = self.ports.directory.join(topic, self.id);
         }
         if let Some((topic, form)) = self.registry.only_one_of_its_form(seat) {
             self.ports.directory.form_came(topic, form);
@@ -151,7 +151,7 @@ impl Core {
             Endpoint::Feed => {
                 self.respond(index, |out| feed_event::greeting(out, feed_event::FEED_GREETING));
                 if is_first {
-                    self.open_feed(user, seat.room);
+                    self.open_feed(user, seat.slot);
                 }
             }
             Endpoint::Post(_) => {}
@@ -160,7 +160,7 @@ impl Core {
             }
         }
         if let Some(room) = entry.endpoint.presence_room()
-            && let Some(listeners) = self.registry.room(seat.room).listeners.clone()
+            && let Some(listeners) = self.registry.live(seat.slot).listeners.clone()
         {
             let session = self.key(index);
             let arrived = ToShard::Arrived { room, account: entry.account.clone(), session, listeners };
@@ -266,7 +266,7 @@ impl Core {
         }
     }
 
-    /// Says goodbye to a session: it leaves its room at once and its socket closes when the peer has answered.
+    /// Says goodbye to a session: it leaves its topics at once and its socket closes when the peer has answered.
     pub(super) fn goodbye(&mut self, index: u32, goodbye: Goodbye) {
         self.goodbye_with(index, CloseCode(goodbye.code), goodbye.reason);
     }
@@ -285,11 +285,11 @@ impl Core {
         slot.session.said_goodbye(self.now);
         let due = slot.session.first_due();
         self.wheel.set(due.0, (index, self.generations[index as usize]));
-        self.leave_room(index);
+        self.leave_topics(index);
     }
 
     /// Takes a session out of all topics that it sits in.
-    pub(super) fn leave_room(&mut self, index: u32) {
+    pub(super) fn leave_topics(&mut self, index: u32) {
         let mut has_left = false;
         while let Some(seat) = self.slots[index as usize].as_mut().and_then(|slot| slot.seats.pop()) {
             self.leave_seat(seat);
@@ -333,7 +333,7 @@ impl Core {
                 count_close(CloseCode::ABNORMAL, if with_reset { By::Server } else { By::Client });
             }
             slot.session.said_goodbye(self.now);
-            self.leave_room(index);
+            self.leave_topics(index);
             self.over.push((index, with_reset));
         }
     }

@@ -61,9 +61,9 @@ impl Core {
             kinds[slot.session.endpoint().kind()] += 1;
             assert!(slot.session.is_open(), "slot {index} has said goodbye and keeps its seat");
             for (number, seat) in slot.seats.all().iter().enumerate() {
-                let room = self.registry.room(seat.room);
-                assert_eq!(Some(room.topic), slot.session.topic(), "slot {index} sits in another topic");
-                let sits = room.members.get(seat.place as usize);
+                let live = self.registry.live(seat.slot);
+                assert_eq!(Some(live.topic), slot.session.topic(), "slot {index} sits in another topic");
+                let sits = live.members.get(seat.place as usize);
                 let sits = sits.map(|member| (member.session as usize, usize::from(member.seat)));
                 assert_eq!(sits, Some((index, number)), "somebody else sits in slot {index}'s seat");
             }

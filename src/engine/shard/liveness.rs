@@ -62,7 +62,7 @@ impl Core {
             Due::End(goodbye, at) => {
                 let code = CloseCode(goodbye.code);
                 count_close(code, By::Server);
-                self.leave_room(index);
+                self.leave_topics(index);
                 self.respond(index, |out| frame::encode_close(code, goodbye.reason, out));
                 at
             }

@@ -53,9 +53,9 @@ impl Core {
                 let bytes = publication.frames.usual().len();
                 if let Topic::Author(author) = publication.topic {
                     self.fan_out_by(author, &publication);
-                } else if let Some(room) = self.registry.slot(&publication.topic) {
+                } else if let Some(slot) = self.registry.slot(&publication.topic) {
                     let (class, except, origin) = (publication.class, publication.except, publication.origin);
-                    self.fan_out(room, &publication.frames, class, except, origin);
+                    self.fan_out(slot, &publication.frames, class, except, origin);
                 }
                 self.round.appended(bytes, self.walk.len());
                 self.latency.follow(publication.class, publication.born, self.walk.len());
@@ -136,8 +136,8 @@ impl Core {
     }
 
     fn evict(&mut self, topic: Topic, goodbye: Goodbye, is_meant: impl Fn(Seconds, UserId) -> bool) {
-        let Some(room) = self.registry.slot(&topic) else { return };
-        let mut meant = self.registry.room(room).members.clone();
+        let Some(slot) = self.registry.slot(&topic) else { return };
+        let mut meant = self.registry.live(slot).members.clone();
         meant.retain(|member| {
             let session = self.slots[member.session as usize].as_ref().map(|slot| &slot.session);
             session.is_some_and(|session| session.account().is_some_and(|user| is_meant(session.began_at(), user.id)))

@@ -27,14 +27,14 @@ pub(super) struct To {
 }
 
 impl Core {
-    /// Tells a session's room something that is not stored. `write` appends the frame.
+    /// Tells a session's topic something that is not stored. `write` appends the frame.
     pub(super) fn ephemeral(&mut self, index: u32, except: Except, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(slot) = self.slots[index as usize].as_ref() else { return };
         let (Some(seat), Some(topic)) = (slot.seats.all().first().copied(), slot.session.topic()) else { return };
         let mut frames = std::mem::take(&mut self.scratch);
         frames.clear();
         write(&mut frames);
-        let listeners = self.registry.room(seat.room).listeners.as_ref();
+        let listeners = self.registry.live(seat.slot).listeners.as_ref();
         let others = listeners.map_or(ShardSet::default(), |listeners| listeners.now().without(self.id));
         if !others.is_empty() {
             let publication = Arc::new(Publication {
@@ -48,35 +48,35 @@ impl Core {
             others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
         }
         let origin = Some(self.key(index));
-        self.fan_out(seat.room, &FrameSet::new(&frames[..]), Class::Ephemeral, except, origin);
+        self.fan_out(seat.slot, &FrameSet::new(&frames[..]), Class::Ephemeral, except, origin);
         self.latency.follow(Class::Ephemeral, self.moment, self.walk.len());
         self.scratch = frames;
     }
 
-    /// Appends frames to a live room's chunks, one a form, gives each member the range of its form, and sets the members' turns in the walk.
-    /// In a large room the session that caused the event is visited first.
+    /// Appends frames to a live topic's chunks, one a form, gives each member the range of its form, and sets the members' turns in the walk.
+    /// In a large topic the session that caused the event is visited first.
     pub(super) fn fan_out(
         &mut self,
-        room: u32,
+        slot: u32,
         frames: &FrameSet<impl AsRef<[u8]>>,
         class: Class,
         except: Except,
         origin: Option<SessionKey>,
     ) {
-        let forms = self.registry.room(room).forms();
+        let forms = self.registry.live(slot).forms();
         self.make_memory(frames.bytes_of(forms));
-        if !self.registry.contains(room) {
+        if !self.registry.contains(slot) {
             // Its last members have just been let go.
             return;
         }
-        let live = self.registry.room_mut(room);
+        let live = self.registry.live_mut(slot);
         // Lent out: nobody comes or goes while they are given the range.
         let members = std::mem::take(&mut live.members);
         let mut open = live.open;
         for form in forms.iter() {
             self.give(&members, form, &mut open[form.index()], frames.of(form), To { class, except, origin });
         }
-        let live = self.registry.room_mut(room);
+        let live = self.registry.live_mut(slot);
         live.members = members;
         live.open = open;
         self.let_the_overdue_go();

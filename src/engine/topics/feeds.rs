@@ -97,7 +97,7 @@ pub struct Feeds {
     by_user: HashMap<UserId, u32>,
     feeds: Slab<Feed>,
     /// Each feed's slot in the registry, where its sessions are; [`NOWHERE`] while it is closing.
-    rooms: Vec<u32>,
+    slots: Vec<u32>,
     by_author: HashMap<UserId, u32>,
     authors: Slab<Author>,
     work: VecDeque<Work>,
@@ -112,18 +112,18 @@ impl fmt::Debug for Feeds {
 }
 
 impl Feeds {
-    /// Opens a feed when a user's first socket comes. `room` is the registry's slot of the user's feed. The feed hears
+    /// Opens a feed when a user's first socket comes. `slot` is the registry's slot of the user's feed. The feed hears
     /// its own user at once, and the other authors when [`Self::load`] was called and [`Self::work`] has worked the
     /// list off.
-    pub fn open(&mut self, user: UserId, room: u32, step: &mut impl FnMut(Step)) -> FeedKey {
+    pub fn open(&mut self, user: UserId, slot: u32, step: &mut impl FnMut(Step)) -> FeedKey {
         self.next_serial = self.next_serial.wrapping_add(1);
         let entry = self.feeds.vacant_entry();
         let key = FeedKey { number: narrow(entry.key()), serial: self.next_serial };
         entry.insert(Feed { key, phase: Phase::Loading(Box::default()) });
-        if self.rooms.len() <= key.number as usize {
-            self.rooms.resize(key.number as usize + 1, NOWHERE);
+        if self.slots.len() <= key.number as usize {
+            self.slots.resize(key.number as usize + 1, NOWHERE);
         }
-        self.rooms[key.number as usize] = room;
+        self.slots[key.number as usize] = slot;
         self.by_user.insert(user, key.number);
         if let Some(author) = self.subscribe(key.number, user, step) {
             self.keep(key.number, author);
@@ -134,7 +134,7 @@ impl Feeds {
     /// Closes a feed when a user's last socket goes. Returns the feed's key if it was still loading.
     pub fn close(&mut self, user: UserId) -> Option<FeedKey> {
         let number = self.by_user.remove(&user)?;
-        self.rooms[number as usize] = NOWHERE;
+        self.slots[number as usize] = NOWHERE;
         let feed = &mut self.feeds[number as usize];
         let (authors, was_loading) = match std::mem::replace(&mut feed.phase, Phase::Closing) {
             Phase::Loading(loading) => (loading.authors, true),
@@ -246,16 +246,16 @@ impl Feeds {
     }
 
     /// The registry's slots of the feeds that hear an author.
-    pub fn rooms_of(&self, author: UserId) -> impl Iterator<Item = u32> {
+    pub fn slots_of(&self, author: UserId) -> impl Iterator<Item = u32> {
         let feeds = self.by_author.get(&author).map(|number| self.authors[*number as usize].feeds.as_slice());
-        let rooms = feeds.unwrap_or_default().iter().map(|feed| self.rooms[*feed as usize]);
-        rooms.filter(|room| *room != NOWHERE)
+        let slots = feeds.unwrap_or_default().iter().map(|feed| self.slots[*feed as usize]);
+        slots.filter(|slot| *slot != NOWHERE)
     }
 
     /// The registry's slot of a feed that is open.
-    pub fn room_of(&self, feed: FeedKey) -> Option<u32> {
+    pub fn slot_of(&self, feed: FeedKey) -> Option<u32> {
         let known = self.feeds.get(feed.number as usize).filter(|known| known.key == feed)?;
-        Some(self.rooms[known.key.number as usize]).filter(|room| *room != NOWHERE)
+        Some(self.slots[known.key.number as usize]).filter(|slot| *slot != NOWHERE)
     }
 
     /// The authors in a bounded number of slots, and the slot to go on from; `None` if these were the last.

@@ -12,7 +12,7 @@ use crate::protocol::form::{Form, Forms};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seat {
     /// The topic's slot in this registry.
-    pub room: u32,
+    pub slot: u32,
     /// The session's place among the topic's members.
     pub place: u32,
 }
@@ -98,7 +98,7 @@ impl Seats {
 
 /// A topic with listeners on this shard.
 #[derive(Debug)]
-pub struct LiveRoom {
+pub struct LiveTopic {
     /// Which.
     pub topic: Topic,
     /// In no order.
@@ -114,7 +114,7 @@ pub struct LiveRoom {
 /// One open chunk a form.
 pub type Opens = [OpenChunk; Form::COUNT];
 
-impl LiveRoom {
+impl LiveTopic {
     /// The forms that members want.
     pub fn forms(&self) -> Forms {
         let others = Form::all().skip(1).filter(|form| self.count(*form) > 0).fold(Forms::default(), Forms::with);
@@ -145,56 +145,56 @@ pub enum Left {
 #[derive(Debug, Default)]
 pub struct Registry {
     index: HashMap<Topic, u32>,
-    rooms: slab::Slab<LiveRoom>,
+    live: slab::Slab<LiveTopic>,
 }
 
 impl Registry {
     /// Seats a member; true when it is the topic's first here.
     pub fn join(&mut self, topic: Topic, member: Member) -> (Seat, bool) {
-        let rooms = &mut self.rooms;
+        let live = &mut self.live;
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
             is_first = true;
             let (open, others) = (Opens::default(), [0; Form::OTHERS]);
-            let room = LiveRoom { topic, members: Vec::new(), open, others, listeners: None };
-            narrow(rooms.insert(room))
+            let found = LiveTopic { topic, members: Vec::new(), open, others, listeners: None };
+            narrow(live.insert(found))
         });
-        let room = &mut rooms[slot as usize];
-        if room.members.len() == room.members.capacity() {
+        let found = &mut live[slot as usize];
+        if found.members.len() == found.members.capacity() {
             // A quarter more: topics are many and small.
-            room.members.reserve_exact((room.members.len() / 4).max(2));
+            found.members.reserve_exact((found.members.len() / 4).max(2));
         }
-        room.members.push(member);
+        found.members.push(member);
         if let Some(other) = member.form.among_others() {
-            room.others[other] += 1;
+            found.others[other] += 1;
         }
-        (Seat { room: slot, place: narrow(room.members.len() - 1) }, is_first)
+        (Seat { slot, place: narrow(found.members.len() - 1) }, is_first)
     }
 
     /// Takes a member out of its seat. The topic's last one moves into the gap.
     pub fn leave(&mut self, seat: Seat) -> Left {
-        let room = &mut self.rooms[seat.room as usize];
-        let gone = room.members.swap_remove(seat.place as usize);
+        let found = &mut self.live[seat.slot as usize];
+        let gone = found.members.swap_remove(seat.place as usize);
         if let Some(other) = gone.form.among_others() {
-            room.others[other] -= 1;
+            found.others[other] -= 1;
         }
-        if let Some(&moved) = room.members.get(seat.place as usize) {
+        if let Some(&moved) = found.members.get(seat.place as usize) {
             return Left::Moved(moved);
         }
-        if room.members.is_empty() {
-            let room = self.rooms.remove(seat.room as usize);
-            self.index.remove(&room.topic);
-            return Left::Last(room.topic);
+        if found.members.is_empty() {
+            let found = self.live.remove(seat.slot as usize);
+            self.index.remove(&found.topic);
+            return Left::Last(found.topic);
         }
         Left::Quietly
     }
 
     /// The seat's topic and form, where its member is the only one of that form and the form is not the default.
     pub fn only_one_of_its_form(&self, seat: Seat) -> Option<(Topic, Form)> {
-        let room = &self.rooms[seat.room as usize];
-        let form = room.members[seat.place as usize].form;
+        let found = &self.live[seat.slot as usize];
+        let form = found.members[seat.place as usize].form;
         let other = form.among_others()?;
-        (room.others[other] == 1).then_some((room.topic, form))
+        (found.others[other] == 1).then_some((found.topic, form))
     }
 
     /// The slot of a topic that has members here.
@@ -202,51 +202,51 @@ impl Registry {
         self.index.get(topic).copied()
     }
 
-    /// A live room by slot; the slot comes from a seat or from [`Self::slot`].
-    pub fn room(&self, slot: u32) -> &LiveRoom {
-        &self.rooms[slot as usize]
+    /// A live topic by slot; the slot comes from a seat or from [`Self::slot`].
+    pub fn live(&self, slot: u32) -> &LiveTopic {
+        &self.live[slot as usize]
     }
 
-    /// As [`Self::room`], to append to it.
-    pub fn room_mut(&mut self, slot: u32) -> &mut LiveRoom {
-        &mut self.rooms[slot as usize]
+    /// As [`Self::live`], to append to it.
+    pub fn live_mut(&mut self, slot: u32) -> &mut LiveTopic {
+        &mut self.live[slot as usize]
     }
 
     /// Has the slot's topic members here?
     pub fn contains(&self, slot: u32) -> bool {
-        self.rooms.contains(slot as usize)
+        self.live.contains(slot as usize)
     }
 
     /// Topics with members here, of some slots, and the slot to go on from; `None` when these are the last.
     pub fn some(&self, from: u32, slots: u32) -> (impl Iterator<Item = Topic>, Option<u32>) {
         let end = from.saturating_add(slots);
-        let topics = (from..end).filter_map(|slot| self.rooms.get(slot as usize)).map(|room| room.topic);
-        (topics, Some(end).filter(|end| (*end as usize) < self.rooms.capacity()))
+        let topics = (from..end).filter_map(|slot| self.live.get(slot as usize)).map(|found| found.topic);
+        (topics, Some(end).filter(|end| (*end as usize) < self.live.capacity()))
     }
 
     /// Topics with members here.
     pub fn len(&self) -> usize {
-        self.rooms.len()
+        self.live.len()
     }
 
     /// Members of all topics.
     #[cfg(any(test, debug_assertions))]
     pub fn seats(&self) -> usize {
-        self.rooms.iter().map(|(_, room)| room.members.len()).sum()
+        self.live.iter().map(|(_, found)| found.members.len()).sum()
     }
 
     /// Memory of all of it: of topics, and of members.
     #[cfg(test)]
     pub fn heap_bytes(&self) -> [usize; 2] {
         let index = crate::engine::topics::table_bytes::<(Topic, u32)>(self.index.capacity());
-        let members: usize = self.rooms.iter().map(|(_, room)| room.members.capacity() * size_of::<Member>()).sum();
-        let listeners = self.rooms.iter().filter(|(_, room)| room.listeners.is_some()).count() * 32;
-        [index + self.rooms.capacity() * (size_of::<LiveRoom>() + 8) + listeners, members]
+        let members: usize = self.live.iter().map(|(_, found)| found.members.capacity() * size_of::<Member>()).sum();
+        let listeners = self.live.iter().filter(|(_, found)| found.listeners.is_some()).count() * 32;
+        [index + self.live.capacity() * (size_of::<LiveTopic>() + 8) + listeners, members]
     }
 
     /// No topic has members here.
     pub fn is_empty(&self) -> bool {
-        self.rooms.is_empty()
+        self.live.is_empty()
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
         let eight = Member { session: 8, seat: 3, form: Form::default() };
         let (second, is_first) = registry.join(topic, eight);
         assert!(!is_first);
-        assert_eq!(second, Seat { room: first.room, place: 1 });
+        assert_eq!(second, Seat { slot: first.slot, place: 1 });
         assert_eq!(registry.leave(first), Left::Moved(eight));
         assert_eq!(registry.leave(first), Left::Last(topic), "8 sits in the first seat now");
         assert_eq!(registry.slot(&topic), None);
@@ -284,26 +284,26 @@ mod tests {
         let mut registry = Registry::default();
         let other = Form::all().nth(1).expect("tests have two");
         let (first, _) = registry.join(topic, Member::first_of(1, other));
-        assert_eq!(registry.room(first.room).forms(), Forms::default().with(other));
+        assert_eq!(registry.live(first.slot).forms(), Forms::default().with(other));
         assert_eq!(registry.only_one_of_its_form(first), Some((topic, other)));
         let (usual, _) = registry.join(topic, Member::first_of(2, Form::default()));
         let (second, _) = registry.join(topic, Member::first_of(3, other));
         assert_eq!(registry.only_one_of_its_form(usual), None, "the default needs no telling");
         assert_eq!(registry.only_one_of_its_form(second), None);
-        assert_eq!(registry.room(first.room).forms(), Forms::default().with(other).with(Form::default()));
+        assert_eq!(registry.live(first.slot).forms(), Forms::default().with(other).with(Form::default()));
         registry.leave(first);
-        let moved = Seat { room: first.room, place: 0 };
+        let moved = Seat { slot: first.slot, place: 0 };
         assert_eq!(registry.only_one_of_its_form(moved), Some((topic, other)));
         registry.leave(moved);
-        assert_eq!(registry.room(first.room).forms(), Forms::default().with(Form::default()));
+        assert_eq!(registry.live(first.slot).forms(), Forms::default().with(Form::default()));
     }
 
     #[test]
     fn seats_have_numbers_and_a_session_gives_them_up_from_the_last() {
-        let seat = |room| Seat { room, place: room + 10 };
+        let seat = |slot| Seat { slot, place: slot + 10 };
         let mut seats = Seats::default();
         assert_eq!(seats.pop(), None);
-        (1..=3).for_each(|room| seats.push(seat(room)));
+        (1..=3).for_each(|slot| seats.push(seat(slot)));
         seats.moved(1, seat(7));
         assert_eq!(seats.all(), [seat(1), seat(7), seat(3)]);
         for expected in [Some(seat(3)), Some(seat(7)), Some(seat(1)), None] {

@@ -228,7 +228,7 @@ impl World {
             let there = self.shards.iter().filter(has).fold(ShardSet::default(), |set, shard| set.with(shard.core.id));
             for shard in self.shards.iter().filter(has) {
                 let slot = shard.core.registry.slot(&topic).expect("it has the room");
-                let known = shard.core.registry.room(slot).listeners.as_ref().expect("rooms have one");
+                let known = shard.core.registry.live(slot).listeners.as_ref().expect("rooms have one");
                 assert_eq!(known.now(), there, "shard {} does not know who listens", shard.core.id.0);
             }
         }

@@ -19,7 +19,7 @@ fn finish(feeds: &mut Feeds) -> Vec<Step> {
 }
 
 fn rooms(feeds: &Feeds, author: u128) -> Vec<u32> {
-    let mut rooms: Vec<u32> = feeds.rooms_of(user(author)).collect();
+    let mut rooms: Vec<u32> = feeds.slots_of(user(author)).collect();
     rooms.sort_unstable();
     rooms
 }
@@ -265,7 +265,7 @@ fn lists_are_what_a_shadow_says() {
         for author in 0..20 {
             let hear = shadow.values().filter(|(.., follows)| follows.contains(&author));
             let expected: BTreeSet<u32> = hear.map(|(_, room, _)| *room).collect();
-            let found: BTreeSet<u32> = feeds.rooms_of(user(author)).collect();
+            let found: BTreeSet<u32> = feeds.slots_of(user(author)).collect();
             assert_eq!(found, expected, "seed {seed}, author {author}");
             assert_eq!(joined.contains(&user(author)), !expected.is_empty(), "seed {seed}, author {author}");
         }
