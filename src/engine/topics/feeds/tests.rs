@@ -182,6 +182,29 @@ fn the_authors_whom_feeds_hear_are_listed_some_slots_at_a_time() {
 }
 
 #[test]
+fn lists_give_their_memory_back_when_feeds_close() {
+    let mut feeds = Feeds::default();
+    let everybody: Vec<UserId> = (0..20_000).map(user).collect();
+    let first = feeds.open(user(50_000), 0, &mut |_| {});
+    feeds.load(first, everybody, nothing());
+    for number in 0..2000 {
+        let key = feeds.open(user(60_000 + number), 1, &mut |_| {});
+        feeds.load(key, vec![user(1)], nothing());
+    }
+    finish(&mut feeds);
+    let popular = feeds.by_author[&user(1)] as usize;
+    let (authors, readers) = (feeds.by_author.capacity(), feeds.authors[popular].feeds.capacity());
+    assert!(authors > 20_000 && readers > 2000);
+    (0..2000).for_each(|number| drop(feeds.close(user(60_000 + number))));
+    finish(&mut feeds);
+    let readers = feeds.authors[popular].feeds.capacity();
+    assert!(readers <= 2 + 8, "{readers} places for one feed");
+    feeds.close(user(50_000));
+    finish(&mut feeds);
+    assert!(feeds.by_author.capacity() <= 4096, "{} places for nobody", feeds.by_author.capacity());
+}
+
+#[test]
 fn packed_numbers_come_out_as_they_went_in() {
     let numbers = vec![0, 1, 127, 128, 129, 300, 16_384, 2_097_151, 2_097_152, 268_435_456, u32::MAX];
     let mut mixed = numbers.clone();
