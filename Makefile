@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check monkey simulate serve django-demo load bench counts bench-peers bench-peers-full
+.PHONY: test check monkey simulate mutants serve django-demo load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -18,6 +18,12 @@ check:
 monkey:
 	PREGON_MONKEY_SECONDS=$(or $(SECONDS),300) $(if $(SEED),PREGON_MONKEY_SEED=$(SEED)) \
 	  cargo test -p pregon --release --test alone monkey:: -- --nocapture
+
+# Changes the code in small ways and runs the library's tests on each (cargo install cargo-mutants): a minute or more a mutant.
+# SHARD=3/14 takes another fourteenth. Half of the test run's seeds find what the other half finds, but for a few.
+mutants:
+	PREGON_SIMULATE_SEEDS=$(or $(SEEDS),1024) cargo mutants --shard $(or $(SHARD),0/14) --sharding round-robin \
+	  --baseline skip --timeout 300 --output $(or $(OUT),target)
 
 # A longer simulation of whole shards than the tests have: SEEDS=… for another number, FROM=… for another first one.
 simulate:

@@ -34,7 +34,7 @@ impl Endpoint {
         }
     }
 
-    /// What a user's socket listens to. A feed listens to authors beside, see `room::feeds`.
+    /// The topic of a user's socket. A feed also listens to authors: see [`feeds`](crate::engine::topics::feeds).
     pub fn topic(self, user: UserId) -> Topic {
         match self {
             Self::Chat { room, .. } => Topic::Room(room),

@@ -31,11 +31,11 @@ impl Seconds {
 /// What a session is allowed to hear and say, found at its handshake.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Whose session.
+    /// The session's user.
     pub account: Arc<Account>,
     /// What it is about.
     pub endpoint: Endpoint,
-    /// The login that its token goes back to: with it, it ends.
+    /// The login that its token comes from. The session ends with that login.
     pub family: FamilyId,
     /// When its token's time is over, grace included, in seconds since 1970; `i64::MAX` where that does not end it.
     pub token_ends: i64,
@@ -46,7 +46,7 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Nothing was heard for long; it was asked then whether the peer lives.
+    /// Nothing was heard for a long time. The peer was pinged at that moment.
     Pinged {
         at: Seconds,
     },
@@ -65,7 +65,7 @@ pub struct Session {
     endpoint: Endpoint,
     negotiation: Negotiation,
     family: FamilyId,
-    /// At its end its token's time is over, not its own.
+    /// True if it ends because its token expires, not because of its own age.
     ends_with_token: bool,
     began_at: Seconds,
     heard_at: Seconds,
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// A session that only hears why it was refused: it is closing from its first moment.
+    /// A session that is only told why it was refused. It is closing from the first moment.
     pub fn refused(endpoint: Endpoint, negotiation: Negotiation, now: Seconds) -> Self {
         Self {
             account: None,

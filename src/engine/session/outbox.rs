@@ -38,7 +38,7 @@ struct Debt {
     sent: usize,
 }
 
-/// What waits for one session. Idle, it owns no memory of its own.
+/// What waits for one session. While nothing waits, it owns no memory.
 #[derive(Debug)]
 #[expect(clippy::box_collection, reason = "an idle outbox is as small as can be; most are idle")]
 pub struct Outbox {
@@ -90,8 +90,8 @@ impl Outbox {
         self.rest.as_ref().map_or(0, |rest| rest.len()) + usize::from(!self.head.span.is_empty())
     }
 
-    /// What to write next: at most [`WRITE_PARTS_MAX`] slices and `Bounds::write_bytes_max` bytes, of which it says the number;
-    /// neighbours in memory are one slice.
+    /// Collects what to write next and returns its number of bytes: at most [`WRITE_PARTS_MAX`] slices and
+    /// `Bounds::write_bytes_max` bytes. Ranges that are next to each other in memory are one slice.
     ///
     /// # Errors
     /// When a range has outlived its chunk: nothing of it may be sent.
@@ -161,8 +161,8 @@ impl Outbox {
         }
     }
 
-    /// The session is to pin no shared chunk: copies what is durable into a buffer of its own and drops the ephemeral
-    /// frames, save the one under way. What comes later waits in shared chunks again, behind that buffer.
+    /// Frees the shared chunks that the session pins: copies durable frames into a buffer of the session's own and drops
+    /// ephemeral ones, except the frame under way. What comes later waits in shared chunks again, behind that buffer.
     ///
     /// # Errors
     /// When a range has outlived its chunk: what waits is gone and the session must end.
@@ -248,7 +248,7 @@ impl Outbox {
         self.debt.as_ref().map(|debt| debt.bytes.capacity())
     }
 
-    /// The last bytes that wait, some of them at least.
+    /// The last bytes that wait, or a part of them.
     #[cfg(test)]
     pub fn tail<'a>(&'a self, arena: &'a Arena) -> &'a [u8] {
         match self.spans().last() {
@@ -306,8 +306,8 @@ impl Debt {
     }
 }
 
-/// The frame of which some bytes are gone when the first `sent` are; empty when they end where a frame ends. `frames`
-/// begins with a frame.
+/// The frame that is partly sent when the first `sent` bytes are; empty if these end at the end of a frame. `frames` begins
+/// with a whole frame.
 fn frame_under_way(frames: &[u8], sent: usize) -> Range<usize> {
     let mut start = 0;
     while start < sent {

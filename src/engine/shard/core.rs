@@ -51,13 +51,13 @@ pub(super) struct Line {
     pub outbox: Outbox,
     /// Its slot is in the walk, once.
     pub is_queued: bool,
-    /// Its socket is full; since then.
+    /// Since when its socket is full.
     pub blocked_at: Option<Seconds>,
-    /// What follows when the outbox is empty.
+    /// What happens to the socket when the outbox is empty.
     pub then: Then,
     /// Its socket was full once and took more later: its peer is slow, but it reads.
     pub has_recovered: bool,
-    /// Bytes of answers that came for it since its socket is full.
+    /// Bytes of answers that were queued for it since its socket is full.
     pub unread_answers: u32,
 }
 
@@ -69,11 +69,11 @@ pub(super) struct Blocked {
     pub unacknowledged: usize,
 }
 
-/// What changes of lists brought about, to be done when the lists are at rest and the walk has room for it.
+/// A task that a change of follow lists caused. It is done when the lists are complete and the walk has room for it.
 pub(super) enum Due {
-    /// What came of an author before the feed knew that it hears the author.
+    /// A publication of an author that came before the feed knew that it hears the author.
     Kept(FeedKey, Arc<Publication>),
-    /// The feed hears everybody it should.
+    /// The feed hears all its authors now.
     Complete(FeedKey),
 }
 
@@ -100,12 +100,12 @@ pub(super) struct Core {
     /// Where frames for single sessions wait.
     pub single: OpenChunk,
     pub presence: Presence,
-    /// Who hears of whose posts.
+    /// Which feeds hear which authors.
     pub feeds: Feeds,
     pub recent: Recent,
-    /// Where authors' frames wait, one author's behind the other's.
+    /// Where authors' frames wait, in the order in which they came.
     pub posts: Opens,
-    /// What feeds are still to be given that have found out whom they hear.
+    /// What feeds are still to be given, now that they know whom they hear.
     pub due: VecDeque<Due>,
     /// Sessions with a seat, by kind.
     pub kinds: [usize; Endpoint::KINDS.len()],
@@ -113,27 +113,27 @@ pub(super) struct Core {
     pub reached: Vec<Member>,
     /// The walk: sessions with something to send and room for it.
     pub walk: VecDeque<u32>,
-    /// What may wait, for each session and for all together.
+    /// How much may wait for each session, and for all together.
     pub bounds: Bounds,
     /// Sessions whose sockets are full; some may have recovered.
     pub blocked: Vec<Blocked>,
     /// Memory of messages whose end has not come, in all decoders.
     pub unfinished_bytes: usize,
-    /// Sessions that owe too much to take what they are told, to be let go at once.
+    /// Sessions that owe too much to be given more. They are let go at once.
     pub overdue: Vec<u32>,
-    /// Sessions that are to pin no shared memory any more.
+    /// Sessions that get a private copy of what they owe, so that they pin no chunk.
     pub stalled: Vec<u32>,
-    /// What came by mail since the walk began its round.
+    /// The mail taken since the walk began its round.
     pub round: Round,
-    /// Sessions that are over, to be closed when the look is over; with a reset or without. The first entry of a session counts.
+    /// Sessions whose sockets are closed at the end of the look, and whether with a reset. A session's first entry counts.
     pub over: Vec<(u32, bool)>,
-    /// Sessions that have said all, to a peer whose bytes are no frames: their sockets are closed on this side.
+    /// Sessions that broke the protocol and were sent everything. The server's side of their sockets is closed.
     pub finished: Vec<u32>,
     /// Sessions to look at again, by slot and generation.
     pub wheel: Wheel<(u32, u32)>,
-    /// Messages that other shards' inboxes had no room for: nothing is read while there are any.
+    /// Messages that other shards' inboxes had no room for. While there are any, no socket is read.
     pub overflow: Overflow,
-    /// Visits that what is read before the next stretch may add.
+    /// How many visits may be added by what is read before the next stretch.
     pub intake: isize,
     /// Reads and messages since the last stretch.
     pub heard: usize,
@@ -206,7 +206,7 @@ impl Core {
         SessionKey { shard: self.id, index, generation: self.generations[index as usize] }
     }
 
-    /// The slot of a session that still lives, by its key.
+    /// The slot of the session with this key; `None` if it is over.
     pub(super) fn find(&self, key: SessionKey) -> Option<u32> {
         let is_live = key.shard == self.id
             && self.generations.get(key.index as usize) == Some(&key.generation)
@@ -214,7 +214,7 @@ impl Core {
         is_live.then_some(key.index)
     }
 
-    /// The slot's session speaks and listens.
+    /// True until the slot's session was told goodbye.
     pub(super) fn is_open(&self, index: u32) -> bool {
         self.slots[index as usize].as_ref().is_some_and(|slot| slot.session.is_open())
     }

@@ -15,7 +15,7 @@ use crate::protocol::form::{Form, Forms};
 use crate::protocol::v0::reason::OVERLOAD;
 use crate::telemetry;
 
-/// The directory hears of an author's first and last listener at once.
+/// Tells the directory at once of an author's first and last listener.
 fn route(ports: &Ports, shard: ShardId, step: Step) {
     match step {
         Step::Joined(author) => drop(ports.directory.join(Topic::Author(author), shard)),
@@ -25,8 +25,9 @@ fn route(ports: &Ports, shard: ShardId, step: Step) {
 }
 
 impl Core {
-    /// A user's first feed socket came, and its greeting waits for the walk. Until it is known whom the user hears, this shard hears everybody and keeps it:
-    /// what is committed after the greeting is not missed, and the greeting waits for nothing.
+    /// Opens a user's feed when the first feed socket came. The greeting is queued before the follow list is known, so that it
+    /// waits for nothing. Until then the shard hears all authors and keeps what they publish: nothing that is committed after
+    /// the greeting is missed.
     pub(super) fn open_feed(&mut self, user: UserId, slot: u32) {
         let Self { feeds, ports, id, .. } = self;
         ports.directory.hear_all(*id);
@@ -37,7 +38,7 @@ impl Core {
         }
     }
 
-    /// A user's last feed socket went.
+    /// Closes a user's feed when the last feed socket went.
     pub(super) fn close_feed(&mut self, user: UserId) {
         if let Some(feed) = self.feeds.close(user) {
             self.finish_loading(feed);
@@ -49,7 +50,8 @@ impl Core {
         self.ports.directory.hear_enough(self.id);
     }
 
-    /// Whom a feed hears was read, or could not be: then its sockets have to come again.
+    /// Takes the list of authors that a feed hears. If it could not be read, the feed's sockets are closed and have to
+    /// reconnect.
     pub(super) fn follows(&mut self, feed: FeedKey, follows: Option<Follows>) {
         match follows {
             Some(Follows { authors, permit }) => self.feeds.load(feed, authors, Box::new(permit)),
@@ -58,13 +60,13 @@ impl Core {
         }
     }
 
-    /// Others have changed whom a user hears.
+    /// Replaces the list of a user whose follows were changed by another program.
     pub(super) fn refollow(&mut self, user: UserId, follows: Follows) {
         let Self { feeds, ports, id, .. } = self;
         feeds.replace(user, follows.authors, &mut |step| route(ports, *id, step));
     }
 
-    /// A user began or ceased to hear another.
+    /// A user began or stopped hearing another.
     pub(super) fn relation(&mut self, user: UserId, other: UserId, hears: bool) {
         let Self { feeds, ports, id, recent, due, .. } = self;
         feeds.relate(user, other, hears, &mut |step| {
@@ -90,7 +92,7 @@ impl Core {
         !self.do_what_is_due() || has_more
     }
 
-    /// An author's post or what became of it, for all feeds here that hear the author.
+    /// Gives an author's publication to all feeds here that hear the author.
     pub(super) fn fan_out_by(&mut self, author: UserId, publication: &Arc<Publication>) {
         let mut members = std::mem::take(&mut self.reached);
         members.clear();
@@ -110,8 +112,8 @@ impl Core {
         }
     }
 
-    /// Gives feeds what was kept for them, as much as one round of the walk may carry: what was kept may be far more than may wait
-    /// for a shard's sessions. False when there is more, for which mail has to wait, or it would be told out of order.
+    /// Gives feeds what was kept for them, but only as much as one round of the walk may carry: far more may have been kept than
+    /// may wait for a shard's sessions. False if there is more. Mail has to wait for it, or it would be told out of order.
     fn do_what_is_due(&mut self) -> bool {
         self.begin_round();
         while let Some(due) = self.due.pop_front() {

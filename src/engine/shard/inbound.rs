@@ -30,8 +30,8 @@ impl Handler for Core {
         self.intake > 0
     }
 
-    /// Answers may be many times longer than what they answer: who has enough waiting is not read until the walk has
-    /// sent it. A full socket is read on, for its owner may be let go.
+    /// Answers may be many times longer than what they answer. A session with enough waiting is not read until the walk
+    /// has sent it. If its socket is full, it is read all the same: it may be let go.
     fn takes_input(&self, token: u32) -> bool {
         let line = &self.lines[token as usize];
         line.blocked_at.is_some() || line.outbox.owed_bytes() <= self.bounds.shared_bytes_max
@@ -74,7 +74,7 @@ impl Handler for Core {
 }
 
 impl Core {
-    /// A socket that was let in, or not, is now this shard's. `unix_now` is in seconds since 1970.
+    /// Makes a socket a session of this shard, whether its handshake was accepted or refused. `unix_now` is in seconds since 1970.
     pub(super) fn begin(
         &mut self,
         index: u32,
@@ -103,12 +103,12 @@ impl Core {
         }
     }
 
-    /// More waits here than may, whoever was let go for it: nobody else is let in.
+    /// True while more waits here than the bound allows, although debtors were let go. New sessions are turned away then.
     pub(super) fn is_overloaded(&self) -> bool {
         self.arena.memory_bytes() > self.bounds.waiting_bytes_max || self.overflow.is_full()
     }
 
-    /// The client should ask again.
+    /// Opens the socket only to close it with 1013: the client should try again.
     fn turn_away(&mut self, index: u32, negotiation: Negotiation, entry: &Entry) {
         self.stats.counts.refused += 1;
         count_close(CloseCode::OVERLOAD, By::Server);
@@ -238,7 +238,7 @@ impl Core {
         }
     }
 
-    /// The peer said goodbye, or answers ours: it gets the same code back once, then the socket closes.
+    /// The peer sent a close frame. If it was the first, it gets the same code back. Then the socket closes.
     fn peer_closes(&mut self, token: u32, code: Option<CloseCode>) {
         if self.is_open(token) {
             self.begin_closing(token, code.unwrap_or(CloseCode::NONE), By::Client);
@@ -248,7 +248,7 @@ impl Core {
         self.then(token, Then::Close);
     }
 
-    /// Does that when all that waits for the session is sent.
+    /// Notes what to do with the socket when all that waits for the session is sent.
     pub(super) fn then(&mut self, token: u32, then: Then) {
         let line = &mut self.lines[token as usize];
         line.then = then;
@@ -257,7 +257,7 @@ impl Core {
         }
     }
 
-    /// Nothing waits for a session any more that has ended, or is about to.
+    /// Drops what waits for a session that has ended or is about to end.
     pub(super) fn has_said_all(&mut self, index: u32) {
         match self.lines[index as usize].then {
             Then::Open => {}
@@ -278,7 +278,8 @@ impl Core {
         }
     }
 
-    /// Nothing more is heard from a session nor told to it, save what is queued next; its time to close runs.
+    /// From here on the session is told nothing more, except what is queued next, and what it sends is ignored. It has
+    /// `CLOSE_TIMEOUT` to close.
     pub(super) fn begin_closing(&mut self, index: u32, code: CloseCode, by: By) {
         let Some(slot) = self.slots[index as usize].as_mut() else { return };
         count_close(code, by);
@@ -326,7 +327,7 @@ impl Core {
         }
     }
 
-    /// The session is over: its socket closes when the look is over.
+    /// Ends a session. Its socket is closed at the end of the look.
     pub(super) fn end(&mut self, index: u32, with_reset: bool) {
         if let Some(slot) = self.slots[index as usize].as_mut() {
             if slot.session.is_open() {

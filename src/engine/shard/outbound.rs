@@ -22,7 +22,7 @@ use crate::protocol::form::{Form, FrameSet};
 pub(super) struct To {
     pub class: Class,
     pub except: Except,
-    /// Who caused it: in a large room they are visited first.
+    /// The session that caused it. In a large topic it is visited first.
     pub origin: Option<SessionKey>,
 }
 
@@ -53,8 +53,8 @@ impl Core {
         self.scratch = frames;
     }
 
-    /// Appends frames to a live topic's chunks, one a form, gives each member the range of its form, and sets the members' turns in the walk.
-    /// In a large topic the session that caused the event is visited first.
+    /// Appends frames to a topic's open chunks, one for each form that members want. Each member gets the range of its form
+    /// and a turn in the walk. In a large topic the session that caused the event is visited first.
     pub(super) fn fan_out(
         &mut self,
         slot: u32,
@@ -82,7 +82,9 @@ impl Core {
         self.let_the_overdue_go();
     }
 
-    /// Appends frames and gives those sessions the range that want them in this form, sets their turns in the walk, and notes who owes too much to take them.
+    /// Appends frames in one form. Members that want this form get the range and a turn in the walk. Those that owe too
+    /// much to take it are noted in `overdue`.
+    ///
     /// [`Self::let_the_overdue_go`] must follow.
     pub(super) fn give(
         &mut self,
@@ -130,7 +132,7 @@ impl Core {
         self.intake -= added;
     }
 
-    /// Frames for one session, given in the default form.
+    /// Queues frames for one session. They are given in the default form and packed as the session wants them.
     pub(super) fn deliver(&mut self, index: u32, frames: &[u8], class: Class) {
         let form = self.form_of(index);
         if form == Form::default() {
@@ -170,7 +172,7 @@ impl Core {
         }
     }
 
-    /// A frame for one session, appended by `write`.
+    /// Queues a frame for one session; `write` appends it.
     pub(super) fn respond(&mut self, index: u32, write: impl FnOnce(&mut Vec<u8>)) {
         let mut frames = std::mem::take(&mut self.scratch);
         frames.clear();
@@ -179,12 +181,13 @@ impl Core {
         self.scratch = frames;
     }
 
-    /// More waits than a shard should hold, and somebody can be visited: no more is taken in before that.
+    /// True if more waits than a shard should hold and some session can be visited. The shard walks then before it takes in
+    /// more.
     pub(super) fn is_flooded(&self) -> bool {
         self.arena.held_bytes() > self.bounds.waiting_bytes_max / 2 && !self.walk.is_empty()
     }
 
-    /// One stretch of the walk, as long as the last look suggests. Says how many were visited.
+    /// Walks one stretch, as long as the last look suggests. Returns the number of visits.
     pub(super) fn walk_a_stretch(&mut self, sockets: &mut impl Transmit, outcomes: &mut Vec<Sent>) -> usize {
         self.stretch_visits = stretch_visits(self.stretch_visits, std::mem::take(&mut self.heard));
         let visits_max = self.stretch_visits.min(self.walk.len());
@@ -261,7 +264,7 @@ impl Core {
         }
     }
 
-    /// A socket takes bytes again.
+    /// The session's socket takes bytes again.
     pub(super) fn unblock(&mut self, index: u32) {
         let line = &mut self.lines[index as usize];
         if line.blocked_at.take().is_none() {
@@ -274,7 +277,8 @@ impl Core {
         }
     }
 
-    /// Tells a shard something: this one at once, another by its inbox, once it is woken. What does not fit waits here, in order.
+    /// Sends a message to a shard. This shard takes it at once; another gets it in its inbox. What an inbox has no room for
+    /// waits in the overflow, in order.
     pub(super) fn tell(&mut self, shard: ShardId, message: ToShard) {
         if shard == self.id {
             return self.take(message);
@@ -287,15 +291,15 @@ impl Core {
         self.overflow.wake(&self.ports.inboxes);
     }
 
-    /// Tries again what did not fit. True when nothing waits any more.
+    /// Tries again to send what did not fit. True when nothing waits any more.
     pub(super) fn retry_overflow(&mut self) -> bool {
         self.overflow.retry(&self.ports.inboxes)
     }
 }
 
 impl Line {
-    /// Takes a range into the outbox; an ephemeral one not, when the socket is full and enough waits. False when the session
-    /// owes too much, in too many ranges, to take it.
+    /// Puts a range into the outbox. If the socket is full and enough waits, an ephemeral range is dropped. False if the
+    /// session has too many ranges and owes too much to take it.
     fn put(&mut self, appended: &mut Appended<'_>, class: Class) -> bool {
         if self.blocked_at.is_none() {
             self.outbox.push(appended, class);

@@ -99,7 +99,7 @@ impl Seats {
 /// A topic with listeners on this shard.
 #[derive(Debug)]
 pub struct LiveTopic {
-    /// Which.
+    /// The topic.
     pub topic: Topic,
     /// In no order.
     pub members: Vec<Member>,
@@ -107,7 +107,7 @@ pub struct LiveTopic {
     pub open: Opens,
     /// Members that want another form than the default, by form.
     others: [u32; Form::OTHERS],
-    /// The shards with members, this one among them; kept for chat rooms, whose shards tell each other things.
+    /// The shards with members, this one included. `None` except for chat rooms: only their shards tell each other things.
     pub listeners: Option<Arc<Listeners>>,
 }
 
@@ -149,7 +149,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Seats a member; true when it is the topic's first here.
+    /// Seats a member. Returns the seat, and whether the member is the topic's first here.
     pub fn join(&mut self, topic: Topic, member: Member) -> (Seat, bool) {
         let live = &mut self.live;
         let mut is_first = false;
@@ -212,7 +212,7 @@ impl Registry {
         &mut self.live[slot as usize]
     }
 
-    /// Has the slot's topic members here?
+    /// True if the slot's topic has members here.
     pub fn contains(&self, slot: u32) -> bool {
         self.live.contains(slot as usize)
     }
