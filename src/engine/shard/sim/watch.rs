@@ -101,7 +101,7 @@ impl World {
         if self.shards[shard].core.arena.debts().count > call.debts {
             self.note("a private debt", shard, 0);
         }
-        self.check_memory(shard);
+        self.check_memory(call);
     }
 
     /// True if a session did not read its goodbye, and what waited for it was too much for the shard.
@@ -205,12 +205,19 @@ impl World {
 
     /// What waits keeps to its bounds at every moment: the shard's share, the frames under way of those who were let go, and
     /// what the last publication needed in each form beyond what could be foreseen (buffers grow by doubling).
-    fn check_memory(&self, shard: usize) {
+    fn check_memory(&mut self, call: &Call) {
+        let shard = call.shard;
+        let slack =
+            2 * call.bytes.min(Form::COUNT * self.bounds.publication_bytes_max) + Form::COUNT * self.bounds.chunk_bytes;
+        let it = &mut self.shards[shard];
+        // It stays until there is less again: a call that appends nothing makes no room either.
+        let is_within = it.core.arena.memory_bytes() <= self.bounds.waiting_bytes_max;
+        it.slack = if is_within { 0 } else { it.slack.max(slack) };
         let it = &self.shards[shard];
         let ended = it.shadows.iter().flatten().filter(|shadow| !shadow.is_open());
         let closing: usize = ended.map(|shadow| it.core.lines[shadow.key.index as usize].outbox.owed_bytes()).sum();
         let memory = it.core.arena.memory_bytes();
-        let allowed = self.bounds.waiting_bytes_max + closing + 2 * Form::COUNT * self.bounds.publication_bytes_max;
+        let allowed = self.bounds.waiting_bytes_max + closing + it.slack;
         assert!(memory <= allowed, "{memory} bytes wait, {allowed} may");
         let overflow = &it.core.overflow;
         let coming_and_going = 3 * it.shadows.len().max(16);

@@ -44,6 +44,8 @@ pub(super) struct Shard {
     pub feeds: HashMap<UserId, FeedKey>,
     /// For each user whose feed is loading, what authors have published since.
     pub kept: HashMap<UserId, Kept>,
+    /// Bytes beyond its share that a call has needed since it last had less.
+    pub slack: usize,
     pub is_draining: bool,
     /// The shard is drained: its thread would have ended.
     pub is_over: bool,
@@ -233,6 +235,7 @@ impl Shard {
             mail: VecDeque::new(),
             feeds: HashMap::new(),
             kept: HashMap::new(),
+            slack: 0,
             is_draining: false,
             is_over: false,
         }
