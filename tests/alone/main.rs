@@ -2,6 +2,7 @@
 //! and cargo runs no other test file meanwhile.
 
 mod bounds;
+mod busy;
 mod crowd;
 mod fleet;
 mod flood;
