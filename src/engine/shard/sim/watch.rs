@@ -208,7 +208,7 @@ impl World {
     fn check_memory(&mut self, call: &Call) {
         let shard = call.shard;
         let slack =
-            2 * call.bytes.min(Form::COUNT * self.bounds.publication_bytes_max) + Form::COUNT * self.bounds.chunk_bytes;
+            call.bytes.min(Form::COUNT * self.bounds.publication_bytes_max) + 2 * Form::COUNT * self.bounds.chunk_bytes;
         let it = &mut self.shards[shard];
         // It stays until there is less again: a call that appends nothing makes no room either.
         let is_within = it.core.arena.memory_bytes() <= self.bounds.waiting_bytes_max;

@@ -270,7 +270,7 @@ fn bounds(random: &mut StdRng) -> Bounds {
         owed_bytes_max: random.random_range(1500..6000),
         parts_max: random.random_range(2..12),
         debt_step_bytes: random.random_range(64..512),
-        waiting_bytes_max: random.random_range(8..32) * 1024,
+        waiting_bytes_max: random.random_range(6..20) * 1024,
         unfinished_bytes_max: UNFINISHED_BYTES_MAX,
         overflow_messages_max: random.random_range(2..16),
         overflow_bytes_max: random.random_range(512..4096),
