@@ -28,6 +28,8 @@ pub struct Socket {
     stream: TcpStream,
     frames: Frames,
     has_goodbye: bool,
+    /// It has sent random bytes.
+    has_babbled: bool,
 }
 
 impl Socket {
@@ -60,7 +62,7 @@ impl Socket {
         }
         let mut frames = Frames::default();
         frames.feed(&head);
-        Some(Self { stream, frames, has_goodbye: false })
+        Some(Self { stream, frames, has_goodbye: false, has_babbled: false })
     }
 
     /// The next text, or how it ended. May be dropped and asked again.
@@ -81,6 +83,8 @@ impl Socket {
                     // A peer that is gone is heard of below.
                     let _ = self.stream.try_write(&pong);
                 }
+                // Random bytes may be a ping.
+                Some((10, _)) if self.has_babbled => {}
                 Some((opcode, _)) => return Heard::Broken(format!("a frame with opcode {opcode}")),
                 None => {
                     let mut some = [0; 16 * 1024];
@@ -103,6 +107,7 @@ impl Socket {
 
     /// Sends what no protocol knows.
     pub async fn babble(&mut self, bytes: &[u8]) {
+        self.has_babbled = true;
         let _ = self.stream.write_all(bytes).await;
     }
 
