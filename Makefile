@@ -20,7 +20,7 @@ monkey:
 	  cargo test -p pregon --release --test alone monkey:: -- --nocapture
 
 # Changes the code in small ways and runs the library's tests on each (cargo install cargo-mutants): a minute or more a mutant.
-# SHARD=3/14 takes another fourteenth. Half of the test run's seeds find what the other half finds, but for a few.
+# SHARD=3/14 takes another fourteenth.
 mutants:
 	PREGON_SIMULATE_SEEDS=$(or $(SEEDS),1024) cargo mutants --shard $(or $(SHARD),0/14) --sharding round-robin \
 	  --baseline skip --timeout 300 --output $(or $(OUT),target)

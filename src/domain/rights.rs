@@ -6,17 +6,18 @@ use uuid::Uuid;
 
 use crate::ids::{Topic, UserId};
 
-/// Counters; a power of two.
+/// How many counters users and topics share.
 const COUNTERS: usize = 4096;
 
 /// How often rights were taken away, by who lost them and by where.
 ///
-/// A handshake is judged by what was read a moment ago, and its session begins a moment later. Who is removed between the
-/// two is not there yet to be evicted. So the session compares: it asks for the [`Mark`] before anything is read, and again once
-/// evictions reach it. Whoever takes a right away counts it once that is committed and before anybody is evicted.
+/// A handshake is judged by rows that were read a moment ago, and its session begins a moment later. A user who is removed
+/// between the two has no session yet that an eviction could end. So two [`Mark`]s are compared: one from before anything was
+/// read, and one from when evictions reach the session. The store counts a right that is taken away after the commit and
+/// before the eviction is sent.
 ///
-/// Users and topics share 4,096 counters by their ids: two marks that differ say that something was taken from somebody, and
-/// the client has to ask again.
+/// Users and topics share 4,096 counters by their ids. If the marks differ, this user or another one with the same counter
+/// lost something, and the client has to ask again.
 #[derive(Debug)]
 pub struct Withdrawals(Box<[AtomicU32]>);
 

@@ -108,6 +108,7 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
     }
 
     /// Memory of what is made so far, in bytes.
+    #[cfg(test)]
     pub fn held_bytes(&self) -> usize {
         let made = self.others.iter().filter_map(OnceLock::get).map(|frames| frames.len());
         self.usual().len() + made.sum::<usize>()

@@ -204,23 +204,18 @@ impl Caches {
     }
 
     fn forget_post(&self, event: &PostEvent) {
-        match &event.change {
-            PostChange::Created(_) => {
-                self.post_heads.forget(&event.post);
-                self.profiles.forget(&event.author);
-            }
-            PostChange::Deleted => {
-                self.post_heads.forget(&event.post);
-                self.profiles.forget(&event.author);
-                self.withdrawals.in_topic(Topic::Post(event.post));
-            }
-            PostChange::Edited { post, was_public } => {
-                self.post_heads.forget(&event.post);
-                if *was_public && !post.is_public {
-                    self.withdrawals.in_topic(Topic::Post(event.post));
-                }
-            }
-            _ => {}
+        let (moves_counts, is_lost) = match &event.change {
+            PostChange::Created(_) => (true, false),
+            PostChange::Deleted => (true, true),
+            PostChange::Edited { post, was_public } => (false, *was_public && !post.is_public),
+            _ => return,
+        };
+        self.post_heads.forget(&event.post);
+        if moves_counts {
+            self.profiles.forget(&event.author);
+        }
+        if is_lost {
+            self.withdrawals.in_topic(Topic::Post(event.post));
         }
     }
 
