@@ -112,7 +112,7 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
         token_ends: 10_000,
         mark: Mark::default(),
     };
-    let session = Session::admitted(&entry, Negotiation::default(), Seconds(0), 0);
+    let session = Session::admitted(&entry, Negotiation::default(), Seconds(0), Seconds(u32::MAX));
     let frame = masked(json.as_bytes());
     let mut received = frame.clone();
     let mut decoder = Decoder::new();

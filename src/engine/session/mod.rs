@@ -4,6 +4,7 @@ pub mod endpoint;
 pub mod outbox;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::chat::write::Action;
 use crate::domain::rights::Mark;
@@ -23,8 +24,13 @@ pub struct Seconds(pub u32);
 
 impl Seconds {
     /// This moment and `duration` more, in whole seconds.
-    pub fn plus(self, duration: std::time::Duration) -> Self {
+    pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)))
+    }
+
+    /// The first whole second that is not before the end of `duration`, counted from the beginning.
+    pub fn not_before(duration: Duration) -> Self {
+        Self(0).plus(duration.saturating_add(Duration::from_nanos(999_999_999)))
     }
 }
 
@@ -117,10 +123,8 @@ pub enum Due {
 }
 
 impl Session {
-    /// A session that was let in. `unix_now` is the same moment as `now`, in seconds since 1970.
-    pub fn admitted(entry: &Entry, negotiation: Negotiation, now: Seconds, unix_now: i64) -> Self {
-        let token_left = u64::try_from(entry.token_ends - unix_now).unwrap_or(0);
-        let token_ends = now.plus(std::time::Duration::from_secs(token_left));
+    /// A session that was let in. `token_ends` is when its token's time is over, by the shard's clock.
+    pub fn admitted(entry: &Entry, negotiation: Negotiation, now: Seconds, token_ends: Seconds) -> Self {
         let life_ends = now.plus(SESSION_LIFE);
         Self {
             account: Some(entry.account.clone()),
@@ -272,21 +276,21 @@ mod tests {
 
     const READ: &str = r#"{"type":"mark_read","notification_id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946"}"#;
 
-    fn session_of(endpoint: Endpoint, token_ends: i64) -> Session {
+    fn session_of(endpoint: Endpoint, token_ends: u32) -> Session {
         let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
         let family = FamilyId::issued(900_000);
-        let entry = Entry { account, endpoint, family, token_ends, mark: Mark::default() };
-        Session::admitted(&entry, Negotiation::default(), Seconds(100), 1_000_000)
+        let entry = Entry { account, endpoint, family, token_ends: i64::MAX, mark: Mark::default() };
+        Session::admitted(&entry, Negotiation::default(), Seconds(100), Seconds(token_ends))
     }
 
-    fn session(token_ends: i64) -> Session {
+    fn session(token_ends: u32) -> Session {
         session_of(Endpoint::Chat { room: RoomId::fresh(), has_presence: true }, token_ends)
     }
 
     #[test]
     fn sockets_that_listen_ignore_what_they_do_not_know() {
         for endpoint in [Endpoint::Feed, Endpoint::Post(PostId::fresh()), Endpoint::Notifications] {
-            let session = session_of(endpoint, 2_000_000);
+            let session = session_of(endpoint, 1_000_000);
             let typing = r#"{"type":"typing","is_typing":true}"#;
             for text in ["", "nope", "[]", "5", r#"{"type":7}"#, r#"{"type":"mark_read"}"#, typing] {
                 assert_eq!(session.text(text, &mut Reader::default()), Effect::Nothing, "{text}");
@@ -300,7 +304,7 @@ mod tests {
             assert_eq!(is_heard, endpoint == Endpoint::Notifications, "{endpoint:?}");
         }
         assert_eq!(
-            session(2_000_000).text(READ, &mut Reader::default()),
+            session(1_000_000).text(READ, &mut Reader::default()),
             Effect::Nothing,
             "a chat socket knows no notifications"
         );
@@ -308,14 +312,14 @@ mod tests {
 
     #[test]
     fn a_feed_outlives_its_token() {
-        let mut session = session_of(Endpoint::Feed, i64::MAX);
+        let mut session = session_of(Endpoint::Feed, u32::MAX);
         session.heard(Seconds(86_499));
         assert_eq!(session.due(Seconds(86_500)), Due::End(reason::TOO_OLD, Seconds(86_505)));
     }
 
     #[test]
     fn silence_is_asked_about_and_then_ends() {
-        let mut session = session(2_000_000);
+        let mut session = session(1_000_000);
         assert_eq!(session.first_due(), Seconds(120));
         session.heard(Seconds(110));
         assert_eq!(session.due(Seconds(120)), Due::Later(Seconds(130)));
@@ -326,8 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_within_a_second_counts_as_its_end() {
+        for (milliseconds, second) in [(0, 0), (1, 1), (1000, 1), (1999, 2)] {
+            assert_eq!(Seconds::not_before(Duration::from_millis(milliseconds)), Seconds(second), "{milliseconds} ms");
+        }
+        assert_eq!(Seconds::not_before(Duration::MAX), Seconds(u32::MAX));
+    }
+
+    #[test]
     fn a_session_ends_when_its_tokens_time_is_over() {
-        let mut session = session(1_000_070);
+        let mut session = session(170);
         session.heard(Seconds(165));
         assert_eq!(session.due(Seconds(169)), Due::Later(Seconds(170)));
         assert_eq!(session.due(Seconds(170)), Due::End(reason::TOKEN_OVER, Seconds(175)));

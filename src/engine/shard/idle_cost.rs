@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::core::{Core, Line, Slot};
 use super::port::Inbox;
 use super::sim::ports::{Asked, Routes, ports};
+use crate::clock::Timestamp;
 use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::session::Entry;
@@ -29,7 +30,7 @@ fn full() -> Core {
             let entry =
                 Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX, mark: Mark::default() };
             let index = core.reserve();
-            core.begin(index, Negotiation::default(), Ok(entry), 0);
+            core.begin(index, Negotiation::default(), Ok(entry), Timestamp(0));
         }
         while let Some(index) = core.walk.pop_front() {
             let line = &mut core.lines[index as usize];

@@ -1,17 +1,19 @@
 //! From a socket's bytes to what they ask for.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::core::{Core, Then};
 use super::port::{Except, ToShard};
 use super::stats::{By, count_close};
+use crate::clock::Timestamp;
 use crate::domain::chat::write::Transport;
 use crate::domain::feed;
 use crate::domain::write::{AnswerTo, Intent, Refusal, Write};
 use crate::engine::net::sockets::Handler;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
-use crate::engine::session::{Effect, Entry, Session};
+use crate::engine::session::{Effect, Entry, Seconds, Session};
 use crate::engine::topics::members::{Left, Member, Seat};
 use crate::ids::{EventId, RoomId, Topic};
 use crate::limits::MESSAGE_BYTES_MAX;
@@ -74,20 +76,21 @@ impl Handler for Core {
 }
 
 impl Core {
-    /// Makes a socket a session of this shard, whether its handshake was accepted or refused. `unix_now` is in seconds since 1970.
+    /// Makes a socket a session of this shard, whether its handshake was accepted or refused. `wall` is the same moment as
+    /// `self.moment`, by the clock that tokens go by.
     pub(super) fn begin(
         &mut self,
         index: u32,
         negotiation: Negotiation,
         admission: Result<Entry, Refused>,
-        unix_now: i64,
+        wall: Timestamp,
     ) {
         match admission {
             Ok(entry) if self.is_overloaded() => {
                 metrics::counter!("pregon_shed_total", "what" => "socket").increment(1);
                 self.turn_away(index, negotiation, &entry);
             }
-            Ok(entry) => self.let_in(index, negotiation, &entry, unix_now),
+            Ok(entry) => self.let_in(index, negotiation, &entry, wall),
             Err(refused) => {
                 self.stats.counts.refused += 1;
                 count_close(CloseCode(refused.goodbye.code), By::Server);
@@ -118,7 +121,7 @@ impl Core {
         });
     }
 
-    fn let_in(&mut self, index: u32, negotiation: Negotiation, entry: &Entry, unix_now: i64) {
+    fn let_in(&mut self, index: u32, negotiation: Negotiation, entry: &Entry, wall: Timestamp) {
         let topic = entry.endpoint.topic(entry.account.id);
         let member = Member::first_of(index, Form::of(negotiation));
         let (seat, is_first) = self.registry.join(topic, member);
@@ -135,7 +138,12 @@ impl Core {
             return;
         }
         self.stats.counts.admitted += 1;
-        self.occupy(index, Session::admitted(entry, negotiation, self.now, unix_now));
+        // Both clocks are read to the microsecond: in whole seconds, a session could end a second before its token.
+        let token_left = entry.token_ends.saturating_mul(1_000_000).saturating_sub(wall.0);
+        let since_began = self.moment.saturating_duration_since(self.began);
+        let token_left = Duration::from_micros(u64::try_from(token_left).unwrap_or(0));
+        let token_ends = Seconds::not_before(since_began + token_left);
+        self.occupy(index, Session::admitted(entry, negotiation, self.now, token_ends));
         if let Some(slot) = self.slots[index as usize].as_mut() {
             slot.seats.push(seat);
         }

@@ -125,7 +125,7 @@ impl Shard {
             core.free.push(index);
             return;
         }
-        core.begin(index, negotiation, admission, Timestamp::now().seconds());
+        core.begin(index, negotiation, admission, Timestamp::now());
         if !read_already.is_empty() {
             core.received(index, read_already);
         }

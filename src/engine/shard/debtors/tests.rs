@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 
+use crate::clock::Timestamp;
 use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::net::stretch::{Sent, Stretch, Transmit};
@@ -44,7 +45,7 @@ pub(in crate::engine::shard) fn join(core: &mut Core, room: RoomId) -> u32 {
     let endpoint = Endpoint::Chat { room, has_presence: false };
     let entry = Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX, mark: Mark::default() };
     let index = core.reserve();
-    core.begin(index, Negotiation::default(), Ok(entry), 0);
+    core.begin(index, Negotiation::default(), Ok(entry), Timestamp(0));
     index
 }
 

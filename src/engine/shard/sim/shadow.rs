@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
@@ -143,7 +144,8 @@ pub(super) struct Shadow {
     heard_since: u64,
     /// When its peer was last heard.
     pub heard: u32,
-    pub token_ends: Option<u32>,
+    /// When its token's time is over, by the clock that tokens go by.
+    pub token_ends: Option<Timestamp>,
     pub phase: Phase,
     /// The peer's close frame has come.
     pub peer_has_closed: bool,

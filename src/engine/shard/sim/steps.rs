@@ -13,7 +13,8 @@ use super::shadow::{Kept, Need, Phase, Shadow};
 use super::sockets::{Reads, Socket};
 use super::turn::violation;
 use super::watch::close_of;
-use super::world::{Judged, List, UNIX_BEGAN, World};
+use super::world::{Judged, List, World};
+use crate::clock::Timestamp;
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
@@ -81,7 +82,7 @@ impl World {
         let (user, endpoint) = (self.any_user(), self.any_endpoint());
         let account = self.account(user, endpoint);
         let is_refused = endpoint.is_chat() && self.random.random_bool(0.05);
-        let unix_now = UNIX_BEGAN + i64::from(self.seconds());
+        let unix_now = self.wall().seconds();
         let is_short = self.random.random_bool(0.1);
         let token_ends = if is_short { unix_now + self.random.random_range(1..30) } else { i64::MAX };
         let mark = self.asked.withdrawals.mark(user, endpoint.topic(user));
@@ -138,10 +139,10 @@ impl World {
             let goodbye = if is_refused { refused.goodbye } else { reason::OVERLOAD };
             shadow.phase = Phase::Closing { since: began, close: close_of(goodbye), is_cut: false };
         }
-        let unix_now = UNIX_BEGAN + i64::from(self.seconds());
-        // A token that ended meanwhile is noticed in the next second.
-        let left = entry.token_ends.saturating_sub(unix_now).max(1);
-        shadow.token_ends = u32::try_from(left).ok().map(|left| began + left);
+        let wall = self.wall();
+        self.shards[shard].core.moment = self.now;
+        shadow.token_ends =
+            (entry.token_ends < i64::MAX).then(|| Timestamp(0).plus_seconds(entry.token_ends).max(wall));
         let is_loading = endpoint == Endpoint::Feed && self.shards[shard].is_loading(user);
         let it = &mut self.shards[shard];
         if is_loading {
@@ -158,7 +159,7 @@ impl World {
             call.is_sent_away = true;
         }
         let admission = if is_refused { Err(refused) } else { Ok(entry) };
-        self.shards[shard].core.begin(index, negotiation, admission, unix_now);
+        self.shards[shard].core.begin(index, negotiation, admission, wall);
         self.after(&call);
         let what = match (has_lost, is_shed) {
             (true, _) => "turned away for what was lost",

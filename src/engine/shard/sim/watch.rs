@@ -4,6 +4,7 @@
 use super::shadow::Phase;
 use super::world::{Shard, World};
 use crate::engine::session::endpoint::Endpoint;
+use crate::engine::shard::core::Line;
 use crate::engine::shard::port::ShardSet;
 use crate::engine::shard::turn::TICK;
 use crate::ids::{Topic, UserId};
@@ -120,7 +121,7 @@ impl World {
     }
 
     fn has_ended(&mut self, call: &Call, index: u32) {
-        let (now, began_at) = (self.seconds(), self.shards[call.shard].core.now.0);
+        let began_at = self.shards[call.shard].core.now.0;
         let it = &self.shards[call.shard];
         let shadow = it.shadows[index as usize].as_ref().expect("who ended was there");
         if it.core.over.iter().any(|(over, _)| *over == index) {
@@ -150,7 +151,7 @@ impl World {
             assert!(it.is_draining, "nothing restarts");
             close_of(reason::RESTART)
         } else if is(reason::TOKEN_OVER) {
-            assert!(shadow.token_ends.is_some_and(|ends| ends <= now), "the token is still good");
+            assert!(shadow.token_ends.is_some_and(|ends| ends <= self.wall()), "the token is still good");
             close_of(reason::TOKEN_OVER)
         } else {
             panic!("session {index} has ended and is not told why; expected {expected:?}, it waits for {tail:?}");
@@ -203,22 +204,32 @@ impl World {
         }
     }
 
-    /// What waits keeps to its bounds at every moment: the shard's share, the frames under way of those who were let go, and
-    /// what the last publication needed in each form beyond what could be foreseen (buffers grow by doubling).
+    /// What waits keeps to its bounds. Nothing is appended while a debtor could be let go for it: only what a call brings may
+    /// go beyond the shard's share then, and what its chunks grow by doubling in each form. Where nobody is blocked, nobody is let
+    /// go, and a round that began below half of the share may bring what a round may bring.
     fn check_memory(&mut self, call: &Call) {
         let shard = call.shard;
-        let slack =
-            call.bytes.min(Form::COUNT * self.bounds.publication_bytes_max) + 2 * Form::COUNT * self.bounds.chunk_bytes;
+        let brought =
+            call.bytes.min(Form::COUNT * self.bounds.publication_bytes_max) + Form::COUNT * self.bounds.chunk_bytes;
         let it = &mut self.shards[shard];
+        let memory = it.core.arena.memory_bytes();
         // It stays until there is less again: a call that appends nothing makes no room either.
-        let is_within = it.core.arena.memory_bytes() <= self.bounds.waiting_bytes_max;
-        it.slack = if is_within { 0 } else { it.slack.max(slack) };
+        let is_within = memory <= self.bounds.waiting_bytes_max;
+        let round = Form::COUNT * (self.bounds.publication_bytes_max + self.bounds.chunk_bytes);
+        it.slack = if is_within { 0 } else { it.slack.max(brought + round) };
         let it = &self.shards[shard];
         let ended = it.shadows.iter().flatten().filter(|shadow| !shadow.is_open());
-        let closing: usize = ended.map(|shadow| it.core.lines[shadow.key.index as usize].outbox.owed_bytes()).sum();
-        let memory = it.core.arena.memory_bytes();
+        let held = ended.map(|shadow| &it.core.lines[shadow.key.index as usize].outbox);
+        let closing: usize = held.map(|outbox| outbox.debt_bytes().unwrap_or_else(|| outbox.owed_bytes())).sum();
         let allowed = self.bounds.waiting_bytes_max + closing + it.slack;
         assert!(memory <= allowed, "{memory} bytes wait, {allowed} may");
+        let still_owes = |(line, before): (&Line, &Debtor)| {
+            line.blocked_at.is_some() && before.is_blocked && before.owed > 0 && !line.outbox.is_empty()
+        };
+        if memory > call.memory && it.core.lines.iter().zip(&call.debtors).any(still_owes) {
+            let allowed = self.bounds.waiting_bytes_max + closing + brought;
+            assert!(memory <= allowed, "{memory} bytes wait, {allowed} may, and a debtor was spared");
+        }
         let overflow = &it.core.overflow;
         let coming_and_going = 3 * it.shadows.len().max(16);
         assert!(overflow.carried_bytes() <= self.bounds.overflow_bytes_max, "too many bytes wait for inboxes");

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::ports::{Asked, Routes, ports};
 use super::shadow::{Kept, Shadow, Truth};
 use super::sockets::Sockets;
+use crate::clock::Timestamp;
 use crate::domain::user::Account;
 use crate::engine::net::stretch::Sent;
 use crate::engine::session::Entry;
@@ -27,7 +28,7 @@ use crate::protocol::ws::negotiation::Negotiation;
 /// Steps that are printed when a seed fails.
 const TRAIL_STEPS: usize = 40;
 /// Seconds since 1970 when a simulation begins.
-pub(super) const UNIX_BEGAN: i64 = 1_700_000_000;
+const UNIX_BEGAN: i64 = 1_700_000_000;
 pub(super) const FOLLOWS_PERMITS: usize = 4096;
 
 /// A shard with everything that is known of it.
@@ -73,6 +74,8 @@ pub(super) struct World {
     pub random: StdRng,
     pub began: Instant,
     pub now: Instant,
+    /// The time at `began`, by the clock that tokens go by.
+    wall_began: Timestamp,
     /// Counts commits and beginnings of sessions: it puts what happens into an order.
     pub count: u64,
     pub bounds: Bounds,
@@ -99,6 +102,7 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let (began, shards) = (Instant::now(), random.random_range(1..=3));
+        let wall_began = Timestamp(UNIX_BEGAN * 1_000_000 + random.random_range(0..1_000_000));
         let bounds = bounds(&mut random);
         let (messages_max, inbox_bytes_max) = (random.random_range(2..32), bounds.publication_bytes_max * 4);
         let inboxes: Arc<[Arc<Inbox>]> =
@@ -118,6 +122,7 @@ impl World {
             random,
             began,
             now: began,
+            wall_began,
             count: 0,
             bounds,
             shards,
@@ -196,6 +201,12 @@ impl World {
     /// Whole seconds by the shards' clock.
     pub(super) fn seconds(&self) -> u32 {
         u32::try_from((self.now - self.began).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// The clock that tokens go by. Its seconds do not begin with those of the shards' clock.
+    pub(super) fn wall(&self) -> Timestamp {
+        let since = i64::try_from((self.now - self.began).as_micros()).expect("a run is short");
+        Timestamp(self.wall_began.0 + since)
     }
 
     pub(super) fn note(&mut self, what: &'static str, shard: usize, index: u32) {
