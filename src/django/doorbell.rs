@@ -9,11 +9,11 @@ use tokio::task::block_in_place;
 use tokio::time::sleep_until;
 
 use crate::django::channels::{Unheard, decode};
-use crate::django::doorbell_queue::{Bells, Due, Rung};
+use crate::django::doorbell_queue::{Bells, CommentDue, Due, Rung};
 use crate::django::told_window::{Judged, PostLook, Told};
 use crate::fanout::publisher::Fanout;
 use crate::fanout::seen::Seen;
-use crate::ids::{PostId, Topic, UserId};
+use crate::ids::{CommentId, PostId, Topic, UserId};
 use crate::limits::BELL_READS_MAX;
 use crate::store::StoreError;
 use crate::store::django::Beside;
@@ -124,17 +124,7 @@ impl Ringer {
         };
         // Wakes another worker: more posts may be ready.
         self.rung.notify_one();
-        let again = if self.is_heard(post, &due) {
-            match self.answer(post, &due).await {
-                Ok(again) => again,
-                Err(error) => {
-                    tracing::warn!(%error, "rows that Django announced could not be read: trying again");
-                    due
-                }
-            }
-        } else {
-            Due::default()
-        };
+        let again = if self.is_heard(post, &due) { self.answer(post, &due).await } else { Due::default() };
         if !lock(&self.bells).answered(post, Some(again), Instant::now()) {
             self.meters.given_up.increment(1);
         }
@@ -145,18 +135,19 @@ impl Ringer {
         due.owners.iter().any(hears) || (self.is_live)(Topic::Post(post))
     }
 
-    /// Looks at the rows and tells the news. Returns what is to be looked at again.
-    async fn answer(&self, post: PostId, due: &Due) -> Result<Due, StoreError> {
-        let mut again = Due { looks: due.looks, ..Due::default() };
+    /// Looks at the rows and tells the news. Returns what is to be looked at again: what was told before a read failed is not.
+    async fn answer(&self, post: PostId, due: &Due) -> Due {
         // Comments come first: their frames bring the post's new counters with them.
-        if !due.comments.is_empty() {
-            self.answer_comments(post, due, &mut again).await?;
-        }
-        if due.is_posted || due.is_updated || due.is_deleted || due.reacted.is_some() {
-            let comments = std::mem::take(&mut again.comments);
-            again = Due { comments, ..self.answer_post(post, due).await? };
-        }
-        Ok(again)
+        let comments = self.answer_comments(post, due).await;
+        let rest = if due.is_posted || due.is_updated || due.is_deleted || due.reacted.is_some() {
+            self.answer_post(post, due).await.unwrap_or_else(|error| {
+                try_again(&error);
+                due.clone()
+            })
+        } else {
+            Due { looks: due.looks, owners: due.owners.clone(), ..Due::default() }
+        };
+        Due { comments, ..rest }
     }
 
     async fn answer_post(&self, post: PostId, due: &Due) -> Result<Due, StoreError> {
@@ -184,25 +175,50 @@ impl Ringer {
         Ok(Due::default())
     }
 
-    async fn answer_comments(&self, post: PostId, due: &Due, again: &mut Due) -> Result<(), StoreError> {
-        // A post that is gone takes its comments with it: there is nothing to tell of them.
-        let Some(head) = self.rows.look_at_head(post).await? else { return Ok(()) };
-        let mut seen = Vec::new();
-        for &(id, comment) in &due.comments {
-            let row = self.rows.look_at_comment(id).await?;
+    /// Looks at the comments and tells the news. Returns those that are to be looked at again.
+    async fn answer_comments(&self, post: PostId, due: &Due) -> Vec<(CommentId, CommentDue)> {
+        if due.comments.is_empty() {
+            return Vec::new();
+        }
+        let head = match self.rows.look_at_head(post).await {
+            Ok(Some(head)) => head,
+            // A post that is gone takes its comments with it: there is nothing to tell of them.
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                try_again(&error);
+                return due.comments.clone();
+            }
+        };
+        let (mut seen, mut again) = (Vec::new(), Vec::new());
+        for (place, &(id, comment)) in due.comments.iter().enumerate() {
+            let row = match self.rows.look_at_comment(id).await {
+                Ok(row) => row,
+                Err(error) => {
+                    try_again(&error);
+                    again.extend_from_slice(&due.comments[place..]);
+                    break;
+                }
+            };
             let (news, once_more) = lock(&self.told).judge_comment(post, head, (id, row.as_ref()), comment);
             seen.extend(news);
             if once_more != Default::default() {
-                again.comments.push((id, once_more));
+                again.push((id, once_more));
             }
         }
         if !seen.is_empty() {
             block_in_place(|| self.fanout.tell_seen(post, seen));
         }
-        Ok(())
+        again
     }
+}
+
+fn try_again(error: &StoreError) {
+    tracing::warn!(%error, "rows that Django announced could not be read: trying again");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

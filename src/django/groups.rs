@@ -86,6 +86,15 @@ impl Groups {
         orders
     }
 
+    /// Takes back that orders were done: the connection broke, and nobody knows which of them Redis has seen. They are due now.
+    pub fn not_done(&mut self, orders: &[Order], now: Instant) {
+        for order in orders {
+            let (Order::Join(group) | Order::Leave(group)) = *order;
+            let is_wanted = self.states.get(&group).is_some_and(|state| state.is_wanted);
+            self.set(group, State { is_wanted, is_joined: true, due: now });
+        }
+    }
+
     /// When [`Self::take_due`] next has something to do.
     pub fn next_due(&self) -> Option<Instant> {
         self.timers.first().map(|(due, _)| *due)
@@ -161,6 +170,25 @@ mod tests {
         assert_eq!(groups.take_due(now, 10), []);
         groups.want(group, false, now);
         assert!(groups.states.is_empty() && groups.timers.is_empty());
+    }
+
+    #[test]
+    fn what_was_ordered_and_not_done_is_ordered_again() {
+        let (mut groups, group, now) = groups();
+        let other = Group::Feed(UserId::fresh());
+        groups.want(group, true, now);
+        groups.want(other, true, now);
+        groups.take_due(now, 10);
+        groups.want(group, false, now);
+        let later = now + LINGER;
+        let orders = groups.take_due(later, 10);
+        assert_eq!(orders, [Order::Leave(group)]);
+        groups.not_done(&orders, later);
+        assert_eq!((groups.joined().len(), groups.wanted()), (2, 1), "Redis may still have us in it");
+        groups.join_anew(later);
+        let mut again = groups.take_due(later, 10);
+        again.sort_by_key(|order| matches!(order, Order::Leave(_)));
+        assert_eq!(again, [Order::Join(other), Order::Leave(group)]);
     }
 
     #[test]

@@ -189,28 +189,34 @@ impl Listener {
             if orders.is_empty() {
                 return Ok(());
             }
-            let pipeline = client.pipeline();
-            let score = seconds(Timestamp::now().0) / 1e6;
-            for order in orders {
-                match order {
-                    Order::Join(group) => {
-                        let (name, queue) = (group.to_string(), self.names.queues()[group.queue()]);
-                        let (set, ledger) = (self.names.group_key(&name), self.names.groups_key(queue));
-                        let member = (score, channel(queue, &name));
-                        // The ledger first: if this process is killed in between, other processes know of the group and
-                        // can clear it away.
-                        let _: Value = pipeline.sadd(&ledger, name).await?;
-                        let _: Value = pipeline.expire(&ledger, GROUP_EXPIRY_SECONDS, None).await?;
-                        let _: Value = pipeline.zadd(&set, None, None, false, false, member).await?;
-                        let _: Value = pipeline.expire(&set, GROUP_EXPIRY_SECONDS, None).await?;
-                    }
-                    Order::Leave(group) => {
-                        self.leave(&pipeline, group).await?;
-                    }
-                }
+            if let Err(error) = self.carry_out(client, &orders).await {
+                self.groups.not_done(&orders, Instant::now());
+                return Err(error);
             }
-            let _: Value = pipeline.all().await?;
         }
+    }
+
+    async fn carry_out(&self, client: &Client, orders: &[Order]) -> Result<(), Error> {
+        let pipeline = client.pipeline();
+        let score = seconds(Timestamp::now().0) / 1e6;
+        for order in orders {
+            match *order {
+                Order::Join(group) => {
+                    let (name, queue) = (group.to_string(), self.names.queues()[group.queue()]);
+                    let (set, ledger) = (self.names.group_key(&name), self.names.groups_key(queue));
+                    let member = (score, channel(queue, &name));
+                    // The ledger first: if this process is killed in between, other processes know of the group and
+                    // can clear it away.
+                    let _: Value = pipeline.sadd(&ledger, name).await?;
+                    let _: Value = pipeline.expire(&ledger, GROUP_EXPIRY_SECONDS, None).await?;
+                    let _: Value = pipeline.zadd(&set, None, None, false, false, member).await?;
+                    let _: Value = pipeline.expire(&set, GROUP_EXPIRY_SECONDS, None).await?;
+                }
+                Order::Leave(group) => self.leave(&pipeline, group).await?,
+            }
+        }
+        let _: Value = pipeline.all().await?;
+        Ok(())
     }
 
     async fn leave<C>(&self, client: &C, group: Group) -> Result<(), Error>

@@ -22,8 +22,8 @@ use crate::domain::feed::event::{FeedEvent, NotificationChange};
 use crate::domain::write::{Addition, Intent, Outcome};
 use crate::ids::{EventId, Topic, UserId};
 use crate::limits::{
-    ADOPTED_KEPT_HOURS, RETENTION_ROWS_MAX, TAIL_EVERY, TAIL_FAR_EVERY, TAIL_NEAR, TAIL_OVERLAP, TAIL_PAGE_ROWS,
-    TAIL_TOPICS_MAX, TAIL_WRITES_MAX,
+    ADOPTED_KEPT_HOURS, RETENTION_ROWS_MAX, TAIL_EVERY, TAIL_FAR_EVERY, TAIL_NEAR, TAIL_OVERLAP, TAIL_TOPICS_MAX,
+    TAIL_WRITES_MAX,
 };
 use crate::store::django::{Adopted, Beside};
 use crate::store::{Store, StoreError};
@@ -134,21 +134,8 @@ impl Tail {
     async fn found(&self, topics: &[Topic], since: Timestamp) -> Result<Vec<(Addition, Timestamp)>, StoreError> {
         let mut found = Vec::new();
         for topics in topics.chunks(TAIL_TOPICS_MAX) {
-            let mut since = since;
-            loop {
-                let page = self.ways.rows.additions(topics, since).await?;
-                let last = page.last().map(|(_, at)| *at);
-                let is_last = page.len() < TAIL_PAGE_ROWS;
-                found.extend(page);
-                match last {
-                    Some(last) if !is_last && last > since => since = last,
-                    _ => break,
-                }
-            }
+            found.extend(self.ways.rows.additions(topics, since).await?);
         }
-        // The same row may be on two pages.
-        let mut seen = std::collections::HashSet::with_capacity(found.len());
-        found.retain(|(row, _)| seen.insert(row.id()));
         Ok(found)
     }
 

@@ -1,11 +1,12 @@
 //! What a shared database demands of its store: its zone, its collation, foreign rows and missing tables.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::private::MariaDb;
 use crate::support::{FIRST_PAGE, Ids, Maria, World, committed, new_user, refusal, send, sent};
-use pregon::clock::{JsonTimes, Zone};
+use pregon::clock::{JsonTimes, Timestamp, Zone};
 use pregon::domain::chat::message::{MessageType, ReactionType};
 use pregon::domain::chat::room::ChatType;
 use pregon::domain::chat::write::{Action, Transport};
@@ -14,8 +15,9 @@ use pregon::domain::feed::write::Action as FeedAction;
 use pregon::domain::notification::NotificationType;
 use pregon::domain::user::NewUser;
 use pregon::domain::write::Refusal;
-use pregon::ids::{CommentId, NotificationId};
+use pregon::ids::{CommentId, NotificationId, Topic};
 use pregon::limits;
+use pregon::store::django::Beside;
 use pregon::store::mysql::{self, Link};
 use pregon::store::sqlite::SeedPlan;
 use pregon::store::{RegisterError, StoreError};
@@ -379,4 +381,29 @@ async fn names_that_another_program_gives_are_found_after_a_look() {
     world.store.index_people().await.unwrap();
     assert_eq!(world.backend.number("SELECT count(*) FROM pregon_named").await, 2);
     assert_eq!(search("pérez").await, 0, "the name that Beto had: {beto}");
+}
+
+/// Another program may write thousands of rows with one time: more than a page of them, in two tables.
+#[tokio::test]
+async fn rows_of_others_are_found_however_many_have_the_same_time() {
+    let (world, maria) = world(Maria::new(Ids::Char)).await;
+    let (room, users) = world.room(&["ana", "beto"]).await;
+    let count = limits::TAIL_PAGE_ROWS + 7;
+    // Version 4, as Django makes them.
+    let numbers = format!("SELECT concat('00000000000040008', lpad(hex(seq), 15, '0')) FROM seq_1_to_{count}");
+    let (room_id, ana, beto) = (room.hex(), users[0].hex(), users[1].hex());
+    let at = "'2026-01-01 05:00:00'";
+    let rows =
+        numbers.replacen(" FROM", &format!(", 'hola', 'text', '', '', 0, 0, {at}, {at}, '{room_id}', '{ana}' FROM"), 1);
+    let columns = "id, content, message_type, file_url, file_name, is_edited, is_deleted, created_at, updated_at, \
+                   chat_room_id, sender_id";
+    world.backend.sql(&format!("INSERT INTO messages ({columns}) {rows}")).await;
+    let rows = numbers.replacen(" FROM", &format!(", 'mention', 'hola', 0, {at}, '{ana}', '{beto}' FROM"), 1);
+    let columns = "id, notification_type, message, is_read, created_at, recipient_id, sender_id";
+    world.backend.sql(&format!("INSERT INTO notifications ({columns}) {rows}")).await;
+    let store = maria.open_store(Arc::default(), &world.clock).await;
+    let topics = [Topic::Room(room), Topic::Notifications(users[0])];
+    let found = store.additions(&topics, Timestamp(0)).await.unwrap();
+    let distinct: BTreeSet<_> = found.iter().map(|(row, _)| (row.topic(), row.id())).collect();
+    assert_eq!((found.len(), distinct.len()), (2 * count, 2 * count));
 }

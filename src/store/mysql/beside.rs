@@ -12,7 +12,7 @@ use crate::domain::event::Cursor;
 use crate::domain::feed::comment::Comment;
 use crate::domain::feed::post::{Post, PostHead, PostReactionType, ReactionCounts};
 use crate::domain::write::Addition;
-use crate::ids::{CommentId, MessageId, PostId, RoomId, Topic, UserId};
+use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
@@ -20,7 +20,7 @@ use crate::store::django::{Adopted, Beside, HearingMark};
 use crate::store::mysql::MysqlStore;
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::View;
-use crate::store::sql::{Columns, Id, Parameters, comments, each, marks, messages, padded, posts};
+use crate::store::sql::{Columns, Id, Parameters, ToColumn, comments, each, marks, messages, padded, posts};
 
 /// The version digit of a row's id in either column format. pregon writes version 7, Django writes version 4.
 const IS_FOREIGN: &str = "SUBSTRING(REPLACE(id, '-', ''), 13, 1) <> '7'";
@@ -138,7 +138,6 @@ async fn look_at_post(
     Ok(Some((Arc::new(found), reaction)))
 }
 
-/// Filtered by topic and time, because both tables are indexed so.
 async fn additions(
     view: &mut View<'_>,
     topics: &[Topic],
@@ -154,31 +153,53 @@ async fn additions(
     if !rooms.is_empty() {
         let keys = padded(&rooms);
         let sql = added("chat_room_id", "messages", "is_deleted = 0 AND ", keys.len());
-        let parameters: Parameters<'_> = &each(&keys).chain([&since as _]).collect::<Vec<_>>();
-        let message =
-            |row: Columns<'_>| Ok((Addition::Message { room: row.id(1)?, message: row.id(0)? }, row.time(2)?));
-        found = view.rows(&sql, parameters, message).await?;
+        let message = |room, message| Addition::Message { room: RoomId(room), message: MessageId(message) };
+        found = every_page(view, &sql, &keys, since, message).await?;
     }
     if !recipients.is_empty() {
         let keys = padded(&recipients);
         let sql = added("recipient_id", "notifications", "", keys.len());
-        let parameters: Parameters<'_> = &each(&keys).chain([&since as _]).collect::<Vec<_>>();
-        let notification = |row: Columns<'_>| {
-            Ok((Addition::Notification { recipient: row.id(1)?, notification: row.id(0)? }, row.time(2)?))
+        let notification = |recipient, notification| Addition::Notification {
+            recipient: UserId(recipient),
+            notification: NotificationId(notification),
         };
-        found.extend(view.rows(&sql, parameters, notification).await?);
+        found.extend(every_page(view, &sql, &keys, since, notification).await?);
     }
     found.sort_by_key(|(_, at)| *at);
     Ok(found)
 }
 
+/// Filtered by topic and time, because both tables are indexed so.
 fn added(topic: &str, table: &str, and: &str, keys: usize) -> String {
     format!(
-        "SELECT id, {topic}, created_at FROM {table} WHERE {topic} IN ({}) AND created_at >= ? AND {and}{IS_FOREIGN} \
-         ORDER BY created_at, id LIMIT {}",
+        "SELECT id, {topic}, created_at FROM {table} WHERE {topic} IN ({}) AND created_at >= ? \
+         AND (created_at > ? OR id > ?) AND {and}{IS_FOREIGN} ORDER BY created_at, id LIMIT {}",
         marks(keys),
         limits::TAIL_PAGE_ROWS
     )
+}
+
+/// Reads page after page. A page begins behind the last row of the one before, however many rows have the same time.
+async fn every_page<I: ToColumn>(
+    view: &mut View<'_>,
+    sql: &str,
+    keys: &[I],
+    since: Timestamp,
+    addition: impl Fn(Uuid, Uuid) -> Addition,
+) -> Result<Vec<(Addition, Timestamp)>, MysqlError> {
+    let mut found = Vec::new();
+    let mut last = (since, Id(Uuid::nil()));
+    loop {
+        let parameters: Parameters<'_> =
+            &each(keys).chain([&last.0 as _, &last.0 as _, &last.1 as _]).collect::<Vec<_>>();
+        let row = |row: Columns<'_>| Ok((row.id::<Id>(0)?, row.id::<Id>(1)?, row.time(2)?));
+        let page = view.rows(sql, parameters, row).await?;
+        found.extend(page.iter().map(|(id, topic, at)| (addition(topic.0, id.0), *at)));
+        match page.last() {
+            Some((id, _, at)) if page.len() >= limits::TAIL_PAGE_ROWS => last = (*at, *id),
+            _ => return Ok(found),
+        }
+    }
 }
 
 /// Sums that the database computes from an index alone, so that no list is sent.
