@@ -1,3 +1,142 @@
-//! Other processes beside this one, and how they are reached.
+//! Other processes beside this one: what nodes tell each other, and the connection to Redis.
 
+pub mod bus;
+mod fill;
+mod link;
+mod look;
+mod peers;
+mod receive;
 pub mod redis;
+mod send;
+pub mod streams;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Timestamp;
+use crate::cluster::bus::Bus;
+use crate::cluster::link::Link;
+pub use crate::cluster::send::Outbox;
+use crate::cluster::wire::NodeId;
+use crate::domain::event::Committed;
+use crate::engine::shard::port::Publication;
+use crate::fanout::publisher::{Fanout, ReadMissing};
+use crate::store::Store;
+use crate::telemetry::alarm;
+
+/// Takes what other nodes committed: forgets what it changed and tells it. May wait.
+pub type Hear = Arc<dyn Fn(Vec<Arc<Committed>>) + Send + Sync>;
+
+/// Takes frames of other nodes that are not stored.
+pub type HearEphemeral = Arc<dyn Fn(Publication) + Send + Sync>;
+
+/// How long the last words of a node may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What the cluster needs of the rest of the server.
+pub struct Ways {
+    /// The log.
+    pub store: Arc<dyn Store>,
+    /// Where events are put in order.
+    pub fanout: Arc<Fanout>,
+    /// Takes events.
+    pub hear: Hear,
+    /// Takes frames.
+    pub hear_ephemeral: HearEphemeral,
+}
+
+/// The part of a node in its cluster, before it starts.
+pub struct Cluster {
+    node: NodeId,
+    began: Timestamp,
+    link: Arc<Link>,
+    outbox: Outbox,
+    queue: send::Queue,
+    missing: fill::Questions,
+    reader: fill::Reader,
+}
+
+/// The tasks of a node in its cluster.
+pub struct Work {
+    stop: watch::Sender<bool>,
+    sender: JoinHandle<()>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cluster {
+    /// A node that has told and heard nothing yet.
+    pub fn new() -> Self {
+        let (outbox, queue) = send::queue();
+        let (missing, reader) = fill::questions();
+        let (node, began) = (NodeId(uuid::Uuid::now_v7()), Timestamp::now());
+        Self { node, began, link: Arc::default(), outbox, queue, missing, reader }
+    }
+
+    /// Where this node's events and frames go.
+    pub fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
+    /// What [`Fanout::join_others`] wants.
+    pub fn read_missing(&self) -> (Timestamp, ReadMissing) {
+        (self.began, self.missing.port())
+    }
+
+    /// Tells whether the bus works.
+    pub fn is_up(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let link = self.link.clone();
+        Arc::new(move || link.is_up())
+    }
+
+    /// Starts the tasks. When this returns, everything that other nodes append will be read here; if the bus does not answer,
+    /// the log is read until it does.
+    pub async fn start(self, bus: Arc<dyn Bus>, ways: Ways, control: &Handle) -> Work {
+        let (stop, stopped) = watch::channel(false);
+        let Self { node, began, link, outbox, queue, reader, .. } = self;
+        let Ways { store, fanout, hear, hear_ephemeral } = ways;
+        let peers = Arc::<peers::Peers>::default();
+        let looks = look::Looks::default();
+        let positions = match bus.reader().await {
+            Ok(mut reader) => reader.ends().await.ok(),
+            Err(error) => {
+                tracing::error!(%error, "Redis is away: until it is back, other nodes' events are read from the database");
+                None
+            }
+        };
+        let watched = |name: &'static str, task: futures_util::future::BoxFuture<'static, ()>| {
+            control.spawn(alarm::watched(name, task))
+        };
+        watched("the reading of missing events", Box::pin(reader.run(store.clone(), fanout.clone())));
+        let look = look::Look { store, fanout, link: link.clone(), peers: peers.clone(), looks: looks.clone(), began };
+        watched("the look at the log", Box::pin(look.run()));
+        let receiver = receive::Receiver { bus: bus.clone(), node, link: link.clone(), looks, hear };
+        watched("the reader of the bus", Box::pin(receiver.run(positions)));
+        let listener =
+            receive::Listener { bus: bus.clone(), node, link: link.clone(), peers: peers.clone(), hear_ephemeral };
+        watched("the listener of the bus", Box::pin(listener.run()));
+        let sender = send::Sender { bus, node, link, peers, queue };
+        let sender = watched("the sender of the bus", Box::pin(sender.run(stopped)));
+        drop(outbox);
+        Work { stop, sender }
+    }
+}
+
+impl Work {
+    /// Appends what was handed over before, and says farewell.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        if tokio::time::timeout(FAREWELL, self.sender).await.is_err() {
+            tracing::warn!("other nodes were not told that this one ends: they notice it by its silence");
+        }
+    }
+}

@@ -118,17 +118,10 @@ impl Database {
             }
             if url.is_some() {
                 return Err(ConfigError(format!(
-                    "PREGON_REDIS_URL is set, but this version needs Redis only beside Django, to hear what it \
-                     announces: remove it, or name Django's database, for example PREGON_DATABASE_URL={MYSQL_EXAMPLE}."
+                    "PREGON_REDIS_URL is set, but only nodes on one MySQL database need Redis: remove it, or name that database, \
+                     for example PREGON_DATABASE_URL={MYSQL_EXAMPLE}."
                 )));
             }
-        }
-        if url.is_some() && mode == Mode::Off {
-            return Err(ConfigError(
-                "PREGON_REDIS_URL is set, but PREGON_DJANGO is \"off\", and this version needs Redis only beside Django: \
-                 remove one of them, for example PREGON_DJANGO=auto."
-                    .to_owned(),
-            ));
         }
         let wrong = |what| {
             ConfigError(format!("PREGON_REDIS_URL {what}, but must be right as in PREGON_REDIS_URL={REDIS_EXAMPLE}."))

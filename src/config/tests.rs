@@ -100,7 +100,7 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("DATABASE_URL", "mysql://root:hunter2@db/x?hunter2=x&y=1", "must be right as in"),
         ("DATABASE_URL", "postgres://root:hunter2@db/x", "must begin with sqlite://, mysql:// or mariadb://"),
         ("DATABASE_URL_FILE", "/does/not/exist", "cannot be read"),
-        ("REDIS_URL", "redis://:hunter2@db", "needs Redis only beside Django"),
+        ("REDIS_URL", "redis://:hunter2@db", "only nodes on one MySQL database need Redis"),
         ("DJANGO", "on", "needs Django's database"),
         ("DJANGO", "perhaps", "must be auto or on or off, for example PREGON_DJANGO=auto"),
         ("TLS_CERT", "x.pem", "proxy"),

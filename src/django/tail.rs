@@ -213,6 +213,7 @@ fn committed(row: Addition, place: Adopted, event: Event) -> Committed {
         // The event is told here once; the node that gave the row its place has logged it.
         event_id: EventId(row.id()),
         at: place.at,
+        previous: None,
         origin: None,
         event,
     }

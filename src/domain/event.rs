@@ -17,7 +17,7 @@ pub struct Cursor {
 }
 
 /// An event that is stored on disk and may be shown.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Committed {
     /// The topic that orders it.
     pub topic: Topic,
@@ -27,14 +27,17 @@ pub struct Committed {
     pub event_id: EventId,
     /// The time of the event. Within a topic no two events have the same time.
     pub at: Timestamp,
-    /// The session that asked for it.
+    /// The time of the event before it in the topic; `None` if there was none or nobody knows.
+    pub previous: Option<Timestamp>,
+    /// The session that asked for it, if it is one of this node.
+    #[serde(skip)]
     pub origin: Option<SessionKey>,
     /// The event itself.
     pub event: Event,
 }
 
 /// The events of all topics.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
     /// In a chat room.
     Chat(ChatEvent),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
@@ -71,7 +73,7 @@ impl NotificationType {
 }
 
 /// The rows a notification refers to. They may have been deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct References {
     /// A post.
     pub post: Option<PostId>,
@@ -110,7 +112,7 @@ pub fn told_of_comment(
 }
 
 /// A notification row with its sender.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Notification {
     /// The notification's id.
     pub id: NotificationId,

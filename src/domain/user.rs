@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::ids::UserId;
 
@@ -26,7 +28,7 @@ pub struct Admission {
 }
 
 /// A user's row with live counts: the source of the 28-key profile.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct UserProfile {
     /// The user's id.
     pub id: UserId,
@@ -85,6 +87,7 @@ pub struct UserProfile {
     /// For enterprises.
     pub website: String,
     /// The profile as JSON for viewers without special rights. `protocol` writes it on first use.
+    #[serde(skip)]
     pub public_json: OnceLock<Box<str>>,
 }
 

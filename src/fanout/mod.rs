@@ -9,4 +9,5 @@ pub mod publish;
 pub mod publisher;
 pub mod routes;
 pub mod seen;
+pub mod sequence;
 mod trailing;

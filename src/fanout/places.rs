@@ -140,6 +140,7 @@ mod tests {
             cursor: Cursor { epoch: 1, seq },
             event_id: EventId::fresh(),
             at: Timestamp(0),
+            previous: None,
             origin: None,
             event: Event::Chat(ChatEvent::Joined { user: UserId::default() }),
         })

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::clock::Timestamp;
 use crate::domain::event::Committed;
 use crate::domain::feed::post::Post;
 use crate::domain::write::Outcome;
@@ -26,11 +27,12 @@ use crate::fanout::posts::{Audience, Looks};
 use crate::fanout::publish::{ReadPost, Teller};
 use crate::fanout::routes::Routes;
 use crate::fanout::seen::Seen;
+use crate::fanout::sequence::Sequence;
 use crate::ids::{PostId, SessionKey, Topic};
 use crate::limits::PUBLISHER_JOBS_MAX;
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, reason};
-use crate::store::Told;
+use crate::store::{Head, Missing, Told};
 use crate::telemetry::alarm;
 
 /// One piece of work for a publisher.
@@ -41,6 +43,10 @@ enum Job {
     GoOn(Vec<Topic>),
     /// Tell a post that was read.
     Refresh(Box<Refreshed>),
+    /// Take what the log says of events that did not come.
+    Fill(Missing, Option<Vec<Arc<Committed>>>),
+    /// Take notice of what the log has.
+    Look(Vec<Head>, Timestamp),
     /// Tell what was seen in rows that other programs write.
     See {
         look: Option<(PostId, u64)>,
@@ -74,6 +80,34 @@ struct Body {
     jobs: Receiver<Job>,
     places: Arc<Mutex<Places>>,
     is_quiet: Arc<AtomicBool>,
+    others: Option<Others>,
+}
+
+/// What is needed where other nodes write to the same topics.
+struct Others {
+    sequence: Sequence,
+    read_missing: Arc<ReadMissing>,
+    counters: Counters,
+}
+
+/// Asks for missing events to be read from the log and given to [`Fanout::fill`]. Never blocks; false if too much is asked for
+/// already.
+pub type ReadMissing = Box<dyn Fn(Missing) -> bool + Send + Sync>;
+
+struct Counters {
+    doubled: metrics::Counter,
+    holes: metrics::Counter,
+    fills: metrics::Counter,
+    lost: metrics::Counter,
+    held: metrics::Gauge,
+}
+
+impl Counters {
+    fn new(publisher: usize) -> Self {
+        let what = |what: &'static str| metrics::counter!("pregon_sequence_total", "what" => what);
+        let held = metrics::gauge!("pregon_sequence_held", "publisher" => publisher.to_string());
+        Self { doubled: what("doubled"), holes: what("hole"), fills: what("fill"), lost: what("lost"), held }
+    }
 }
 
 /// The publishers.
@@ -101,7 +135,8 @@ impl Fanout {
             let (sender, jobs) = sync_channel(PUBLISHER_JOBS_MAX);
             let teller = Teller::new(Arc::clone(&ways), Arc::clone(&presenter), updates, Arc::clone(&read_post));
             let (places, looks) = (Arc::default(), Arc::clone(teller.looks()));
-            let body = Body { teller, jobs, places: Arc::clone(&places), is_quiet: Arc::clone(&is_quiet) };
+            let (places_too, is_quiet) = (Arc::clone(&places), Arc::clone(&is_quiet));
+            let body = Body { teller, jobs, places: places_too, is_quiet, others: None };
             (Publisher { jobs: sender, places, looks }, body)
         };
         let (publishers, bodies): (Vec<_>, Vec<_>) = (0..publishers.max(1)).map(|_| new()).unzip();
@@ -121,6 +156,30 @@ impl Fanout {
                 .spawn(move || _ = alarm::guard(&format!("the thread {name}"), || body.run()))
         };
         lock(&self.bodies).drain(..).enumerate().map(start).collect()
+    }
+
+    /// Other nodes write to the same topics: from now on each topic's events are told by their numbers. Called before
+    /// [`Self::start`]. `began` is when this process began.
+    pub fn join_others(&self, began: Timestamp, read_missing: ReadMissing) {
+        let read_missing = Arc::new(read_missing);
+        for (number, body) in lock(&self.bodies).iter_mut().enumerate() {
+            let (sequence, read_missing) = (Sequence::new(began), Arc::clone(&read_missing));
+            body.others = Some(Others { sequence, read_missing, counters: Counters::new(number) });
+        }
+    }
+
+    /// Takes what the log says of [`Missing`] events; `None` if it could not be read. Waits while the publisher's queue is
+    /// full.
+    pub fn fill(&self, missing: Missing, found: Option<Vec<Arc<Committed>>>) {
+        self.publishers[self.number(missing.topic)].hand(Job::Fill(missing, found));
+    }
+
+    /// Takes notice of the places that the log has, of all events since `since`. What has not come is read. Waits while a
+    /// publisher's queue is full.
+    pub fn look(&self, heads: Vec<Head>, since: Timestamp) {
+        for (publisher, heads) in self.divided(heads, |head| head.topic) {
+            publisher.hand(Job::Look(heads, since));
+        }
     }
 
     /// From now on held frames are not sent: nobody listens any more.
@@ -266,11 +325,17 @@ impl Body {
     /// Waits for the next job. Sends held frames meanwhile, when their turn comes.
     fn next(&mut self) -> Option<Job> {
         loop {
-            let due = self.teller.next_due().filter(|_| !self.is_quiet.load(Ordering::Acquire));
-            let Some(due) = due else { return self.jobs.recv().ok() };
+            let held = self.teller.next_due().filter(|_| !self.is_quiet.load(Ordering::Acquire));
+            let hole = self.others.as_ref().and_then(|others| others.sequence.next_due());
+            let Some(due) = held.into_iter().chain(hole).min() else { return self.jobs.recv().ok() };
             let wait = due.saturating_duration_since(Instant::now());
             if wait.is_zero() {
-                self.teller.send_due();
+                if let Some(others) = &mut self.others {
+                    others.ask_the_log();
+                }
+                if held.is_some() {
+                    self.teller.send_due();
+                }
                 continue;
             }
             match self.jobs.recv_timeout(wait) {
@@ -295,6 +360,19 @@ impl Body {
                 drop(places);
                 self.tell(parts);
             }
+            Job::Fill(missing, found) => {
+                let mut ready = Vec::new();
+                if let Some(others) = &mut self.others {
+                    others.sequence.filled(missing, found, Instant::now(), &mut ready);
+                }
+                self.tell_now(ready);
+            }
+            Job::Look(heads, since) => {
+                if let Some(others) = &mut self.others {
+                    let now = Instant::now();
+                    heads.into_iter().for_each(|head| others.sequence.look(head, since, now));
+                }
+            }
             Job::Refresh(refreshed) => {
                 let Refreshed { post, ticket, audience, found, told } = *refreshed;
                 self.teller.refreshed(post, ticket, audience, found.as_ref());
@@ -307,10 +385,45 @@ impl Body {
     }
 
     fn tell(&mut self, parts: Vec<Part>) {
+        let Some(others) = &mut self.others else { return self.tell_now(parts) };
+        let (mut ready, now) = (Vec::new(), Instant::now());
+        for part in parts {
+            others.sequence.come(part, now, &mut ready);
+        }
+        self.tell_now(ready);
+    }
+
+    fn tell_now(&mut self, parts: Vec<Part>) {
         for Part { events, told } in parts {
             self.teller.publish(&events);
             drop(told);
         }
+        if let Some(others) = &mut self.others {
+            others.count();
+        }
+    }
+}
+
+impl Others {
+    fn ask_the_log(&mut self) {
+        for missing in self.sequence.take_due(Instant::now()) {
+            if !(self.read_missing)(missing) {
+                self.sequence.not_asked(missing.topic, Instant::now());
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        let Counters { doubled, holes, fills, lost, held } = &self.counters;
+        let counts = std::mem::take(&mut self.sequence.counts);
+        for (counter, count) in
+            [(doubled, counts.doubled), (holes, counts.holes), (fills, counts.fills), (lost, counts.lost)]
+        {
+            if count > 0 {
+                counter.increment(count);
+            }
+        }
+        held.set(u32::try_from(self.sequence.held()).unwrap_or(u32::MAX));
     }
 }
 

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use tokio::runtime::Handle;
 
+use crate::cluster::{Cluster, Outbox};
 use crate::config::{Database, Settings};
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::Committed;
@@ -30,12 +31,14 @@ pub(super) struct Delivery {
     pub lists: Arc<Lists>,
     /// Files that no message names any more.
     pub litter: Arc<Litter>,
+    /// Where other nodes are told of what happens here.
+    pub outbox: Option<Outbox>,
 }
 
 impl Delivery {
     /// Builds the parts; nothing is told before [`Self::start`]. `bound` is the address by which frames name files if
     /// no other is set.
-    pub fn new(settings: &Settings, bound: SocketAddr) -> Self {
+    pub fn new(settings: &Settings, bound: SocketAddr, cluster: Option<&Cluster>) -> Self {
         let inboxes: Arc<[Arc<Inbox>]> = (0..settings.shards).map(|_| Arc::default()).collect();
         let routes = Arc::new(Routes::default());
         let presenter = Presenter::new(&settings.media_base(bound), settings.mask_contacts);
@@ -44,13 +47,18 @@ impl Delivery {
         let (updates, publishers) = (settings.post_updates, settings.write_lanes);
         let fanout = Arc::new(Fanout::new(routes.clone(), inboxes.clone(), presenter.clone(), updates, publishers));
         let lists = Arc::new(Lists::new(matches!(settings.database, Database::Sqlite(_))));
-        Self { inboxes, routes, presenter, fanout, lists, litter: Arc::default() }
+        if let Some(cluster) = cluster {
+            let (began, read_missing) = cluster.read_missing();
+            fanout.join_others(began, read_missing);
+        }
+        let outbox = cluster.map(Cluster::outbox);
+        Self { inboxes, routes, presenter, fanout, lists, litter: Arc::default(), outbox }
     }
 
     /// The port by which lanes hand over what they committed.
     pub fn lane_port(&self) -> Arc<dyn LanePort> {
         let (lists, fanout, litter) = (self.lists.clone(), self.fanout.clone(), self.litter.clone());
-        Arc::new(LaneToFanout { lists, fanout, litter })
+        Arc::new(LaneToFanout { lists, fanout, litter, outbox: self.outbox.clone() })
     }
 
     /// Starts the publishers' threads.
@@ -68,6 +76,7 @@ struct LaneToFanout {
     lists: Arc<Lists>,
     fanout: Arc<Fanout>,
     litter: Arc<Litter>,
+    outbox: Option<Outbox>,
 }
 
 impl LanePort for LaneToFanout {
@@ -80,6 +89,9 @@ impl LanePort for LaneToFanout {
     }
 
     fn committed(&self, events: Vec<Arc<Committed>>, told: Told) {
+        if let Some(outbox) = &self.outbox {
+            outbox.events(&events);
+        }
         self.lists.committed(&events);
         for event in &events {
             if let Some(ChatEvent::Deleted { message, .. }) = event.chat() {

@@ -14,7 +14,7 @@ use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::Settings;
-use crate::engine::shard::port::{Ports, Waiting};
+use crate::engine::shard::port::{Elsewhere, Ports, Waiting};
 use crate::fanout::follow_lists;
 use crate::rest::App;
 use crate::rest::assets::Assets;
@@ -74,6 +74,9 @@ impl Front {
             rest: rest::port(crate::rest::router(app), control.clone(), self.under_way.clone(), trusted, memory),
             submit: Arc::new(move |write| submit.submit(write)),
             load_follows: follow_lists::port(store, inboxes, delivery.lists.clone(), control),
+            elsewhere: delivery.outbox.clone().map(|outbox| -> Elsewhere {
+                Arc::new(move |publication| outbox.ephemeral(publication))
+            }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod active_check;
 mod budget;
+mod cluster;
 mod delivery;
 mod django;
 mod ended_logins;
@@ -22,16 +23,18 @@ mod sweeps;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
 use crate::access::lifecycle::Phase;
+use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::fanout::publisher::Fanout;
 use crate::server::delivery::Delivery;
-use crate::server::front::Front;
+use crate::server::front::{Front, IsRedisUp};
 use crate::server::storage::Storage;
 use crate::store::Housekeeping;
 
@@ -51,12 +54,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     stop::ignore_others(&control)?;
     let stops = stop::Stops::listen(&control)?;
 
-    let delivery = Delivery::new(settings, bound);
+    let cluster = cluster::of(settings);
+    let delivery = Delivery::new(settings, bound, cluster.as_ref());
     let mut storage = Storage::open(settings, &control, delivery.lane_port(), delivery.litter.clone())?;
     let neighbour = control.block_on(django::find(settings, storage.rows()))?;
     let publishers = delivery.start(&storage.store, control.handle())?;
 
-    let redis = neighbour.as_ref().and_then(django::Neighbour::is_redis_up);
+    let redis = [neighbour.as_ref().and_then(django::Neighbour::is_redis_up), cluster.as_ref().map(Cluster::is_up)];
+    let redis = all_of(redis);
+    let nodes = control.block_on(cluster::start(cluster, settings, &storage, &delivery, control.handle()));
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());
     let shards = shards::start(settings, listeners, &ports)?;
 
@@ -71,13 +77,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let inboxes = &delivery.inboxes;
     let stopped =
         control.block_on(stop::stop(stops, &front.lifecycle, inboxes, settings.drain, shards, &front.under_way));
-    end(stopped, control, Others { django, beats }, &delivery.fanout, publishers, &*storage.store)
+    end(stopped, control, Others { django, beats, nodes }, &delivery.fanout, publishers, &*storage.store)
 }
 
 /// The parts that speak to other programs.
 struct Others {
     django: Option<django::Work>,
     beats: Option<nodes::Beats>,
+    nodes: Option<crate::cluster::Work>,
 }
 
 /// Ends the parts after all sessions are gone; a part ends before the parts that it needs. If the server could not go
@@ -103,10 +110,20 @@ fn end(
         control.block_on(beats.stop());
     }
     control.block_on(store.close());
+    if let Some(nodes) = others.nodes {
+        // The last events are committed now.
+        control.block_on(nodes.stop());
+    }
     fanout.stop(publishers);
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Whether everything that there is of these works; `None` if there is nothing.
+fn all_of(parts: [Option<IsRedisUp>; 2]) -> Option<IsRedisUp> {
+    let parts: Vec<IsRedisUp> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| -> IsRedisUp { Arc::new(move || parts.iter().all(|is_up| is_up())) })
 }
 
 fn control_runtime() -> io::Result<Runtime> {

@@ -1,7 +1,9 @@
 //! Pages of lists.
 
 use crate::clock::Timestamp;
+use crate::domain::event::Cursor;
 use crate::domain::event_record::EventRecord;
+use crate::ids::Topic;
 
 /// One page of a list: `number` counts from 1, each page has `size` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,4 +54,28 @@ pub enum EventsAfter {
     },
     /// It is not known any more: the place is older than what is kept, or none of this log. Whoever asks begins anew.
     NotKept,
+}
+
+/// Events of a topic that are wanted from the log: those behind `after` and before `before`, not older than `since`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// The topic.
+    pub topic: Topic,
+    /// The log's epoch.
+    pub epoch: u32,
+    /// The last number that is not wanted.
+    pub after: u64,
+    /// The first number that is not wanted any more.
+    pub before: u64,
+    /// Older ones are nobody's news here.
+    pub since: Timestamp,
+}
+
+/// The newest event of a topic in some stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The topic.
+    pub topic: Topic,
+    /// The event's place.
+    pub cursor: Cursor,
 }

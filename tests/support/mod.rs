@@ -135,6 +135,16 @@ impl Server {
         Builder { seed: None, settings: Vec::new(), folder: tempfile::tempdir().unwrap(), database: None }
     }
 
+    /// One more server on the same database, with the same settings and users, and a folder of its own.
+    #[allow(dead_code, reason = "tests of nodes alone")]
+    pub fn another(&self) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let (child, address) = launch(&self.settings, folder.path());
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        let (settings, database, fixture) = (self.settings.clone(), self.database.clone(), self.fixture.clone());
+        Server { child, settings, database, folder, address, http, fixture }
+    }
+
     /// A server on an empty database.
     pub async fn start() -> Server {
         Self::builder().start().await

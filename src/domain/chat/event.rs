@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::ids::{MessageId, UserId};
 
 /// An event in a chat room.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum ChatEvent {
     /// A new message.
     Sent(Arc<Message>),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -84,7 +86,7 @@ texts! {
 }
 
 /// A reaction row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reaction {
     /// The row's id.
     pub id: Uuid,
@@ -97,7 +99,7 @@ pub struct Reaction {
 }
 
 /// What a reply shows of the message it answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyPreview {
     /// The answered message.
     pub id: MessageId,
@@ -114,7 +116,7 @@ pub struct ReplyPreview {
 }
 
 /// The story a `story_reply` answers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoryPreview {
     /// The story's id.
     pub id: Uuid,
@@ -131,7 +133,7 @@ pub struct StoryPreview {
 }
 
 /// A message row with its author, reactions and answered message.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
     /// The message's id.
     pub id: MessageId,

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::domain::user::UserProfile;
 use crate::ids::{CommentId, PostId, UserId};
 
 /// A comment row with its first replies.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Comment {
     /// The comment's id.
     pub id: CommentId,

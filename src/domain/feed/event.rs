@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::feed::comment::Comment;
 use crate::domain::feed::post::{Post, PostReaction, ReactionCounts};
 use crate::domain::notification::Notification;
@@ -9,7 +11,7 @@ use crate::domain::people::Relation;
 use crate::ids::{CommentId, NotificationId, PostId, RequestId, UserId};
 
 /// An event about posts, people or notifications.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum FeedEvent {
     /// A post changed; ordered in `Topic::Post`.
     Post(PostEvent),
@@ -29,7 +31,7 @@ pub enum FeedEvent {
 ///
 /// Sockets on the post receive it. [Some changes](PostChange::is_for_feeds) also go to the feeds of the author and of
 /// the author's followers and friends. If `is_public` is false, only the author's sockets receive it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct PostEvent {
     /// The post.
     pub post: PostId,
@@ -49,7 +51,7 @@ impl PostEvent {
 }
 
 /// The kinds of change. All counts are those after the change.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum PostChange {
     /// The post is new, and its pictures are stored.
     Created(Arc<Post>),
@@ -124,7 +126,7 @@ impl PostChange {
 }
 
 /// A change of a user's notifications.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum NotificationChange {
     /// A new one.
     Came(Arc<Notification>),
@@ -148,7 +150,7 @@ pub enum NotificationChange {
 }
 
 /// A change between two users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelationEvent {
     /// The user whose feed changes.
     pub user: UserId,

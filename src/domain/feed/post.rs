@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -87,7 +89,7 @@ impl PostReactionType {
 }
 
 /// The number of a post's reactions of each kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReactionCounts {
     /// Likes.
     pub likes: u64,
@@ -108,7 +110,7 @@ impl ReactionCounts {
 }
 
 /// A reaction row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostReaction {
     /// The row's id.
     pub id: Uuid,
@@ -139,7 +141,7 @@ impl PostHead {
 }
 
 /// A post row with its author, reactions and comments.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Post {
     /// The post's id.
     pub id: PostId,

@@ -36,7 +36,7 @@ impl Core {
         write(&mut frames);
         let listeners = self.registry.live(seat.slot).listeners.as_ref();
         let others = listeners.map_or(ShardSet::default(), |listeners| listeners.now().without(self.id));
-        if !others.is_empty() {
+        if !others.is_empty() || self.ports.elsewhere.is_some() {
             let publication = Arc::new(Publication {
                 topic,
                 frames: FrameSet::new(Bytes::copy_from_slice(&frames)),
@@ -46,6 +46,9 @@ impl Core {
                 born: self.moment,
             });
             others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
+            if let Some(elsewhere) = &self.ports.elsewhere {
+                elsewhere(&publication);
+            }
         }
         let origin = Some(self.key(index));
         self.fan_out(seat.slot, &FrameSet::new(&frames[..]), Class::Ephemeral, except, origin);

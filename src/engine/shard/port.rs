@@ -182,6 +182,9 @@ impl Waiting {
     }
 }
 
+/// Takes frames that are not stored for the listeners of other nodes. Never blocks.
+pub type Elsewhere = Arc<dyn Fn(&Arc<Publication>) + Send + Sync>;
+
 /// Everything that a shard needs from the rest of the server.
 #[derive(Clone)]
 pub struct Ports {
@@ -199,6 +202,8 @@ pub struct Ports {
     pub submit: Submit,
     /// Asks whom a user hears.
     pub load_follows: LoadFollows,
+    /// Where frames that are not stored go for other nodes, if there are any.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl Ports {

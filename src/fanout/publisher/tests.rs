@@ -45,6 +45,7 @@ fn event(user: UserId, seq: u64) -> Arc<Committed> {
         cursor: Cursor { epoch: 1, seq },
         event_id: EventId::fresh(),
         at: Timestamp(0),
+        previous: None,
         origin: None,
         event: Event::Feed(FeedEvent::Notification { user, change }),
     })

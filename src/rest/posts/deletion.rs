@@ -87,6 +87,7 @@ mod tests {
             cursor: Cursor { epoch: 1, seq: 1 },
             event_id: EventId::fresh(),
             at: Timestamp(0),
+            previous: None,
             origin: None,
             event: Event::Feed(FeedEvent::Post(PostEvent { post, author: UserId::fresh(), is_public: true, change })),
         }))

@@ -37,8 +37,15 @@ pub(super) async fn adopt<D: LaneSql>(
     let Some(event) = event else { return Ok(Outcome::Unchanged) };
     let topic = addition.topic();
     let place = rows.take_place(topic).await?;
-    let committed =
-        Committed { topic, cursor: place.cursor, event_id: write.event_id, at: place.at, origin: origin(write), event };
+    let committed = Committed {
+        topic,
+        cursor: place.cursor,
+        event_id: write.event_id,
+        at: place.at,
+        previous: place.previous,
+        origin: origin(write),
+        event,
+    };
     rows.insert_adopted(addition.id(), topic, place).await?;
     rows.log(&committed, write.transport).await?;
     let committed = Arc::new(committed);

@@ -30,6 +30,7 @@ pub(super) async fn record<D: LaneSql>(
         cursor: place.cursor,
         event_id: write.write.event_id,
         at: place.at,
+        previous: place.previous,
         origin: origin(write.write),
         event: Event::Chat(event),
     };

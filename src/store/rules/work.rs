@@ -40,6 +40,7 @@ impl<'a, 'r, D: LaneSql> Work<'a, 'r, D> {
             cursor: place.cursor,
             event_id: if self.first.is_none() { self.write.event_id } else { self.rows.view.ids.fresh() },
             at: place.at,
+            previous: place.previous,
             origin: origin(self.write),
             event: Event::Feed(event),
         };

@@ -5,9 +5,9 @@ use crate::domain::chat::write::Transport;
 use crate::domain::event::Cursor;
 use crate::domain::event_record::EventRecord;
 use crate::ids::Topic;
-use crate::limits::EVENTS_PAGE_MAX;
+use crate::limits::{EVENTS_PAGE_MAX, FILL_EVENTS_MAX};
 use crate::store::event_log::happening;
-use crate::store::page::EventsAfter;
+use crate::store::page::{EventsAfter, Head, Missing};
 use crate::store::sql::topics::state_of_row;
 use crate::store::sql::{Columns, Id, Sql, ToColumn, Unexpected, View};
 
@@ -39,6 +39,43 @@ pub async fn after<C: Sql>(
     }
     let has_more = events.last().is_some_and(|event| event.cursor.seq < last);
     Ok(EventsAfter::Next { events, has_more })
+}
+
+/// Records that are missing somewhere: one query for many topics.
+pub async fn missing<C: Sql>(view: &mut View<'_, C>, missing: &[Missing]) -> Result<Vec<EventRecord>, C::Error> {
+    let names: Vec<String> = missing.iter().map(|missing| missing.topic.to_string()).collect();
+    let branch = "(topic = ? AND epoch = ? AND seq > ? AND seq < ? AND created_at >= ?)";
+    let branches = vec![branch; missing.len()].join(" OR ");
+    let sql = format!(
+        "SELECT seq, event_id, kind, transport, message_id, user_id, detail, created_at, topic, epoch FROM pregon_events \
+         WHERE {branches} ORDER BY topic, epoch, seq LIMIT {FILL_EVENTS_MAX}"
+    );
+    let micros: Vec<i64> = missing.iter().map(|missing| missing.since.0).collect();
+    let of_one = |((missing, name), since)| -> [&dyn ToColumn; 5] {
+        let (missing, name, since): (&Missing, &String, &i64) = (missing, name, since);
+        [name, &missing.epoch, &missing.after, &missing.before, since]
+    };
+    let values: Vec<_> = missing.iter().zip(&names).zip(&micros).flat_map(of_one).collect();
+    view.rows(&sql, &values, |row| record_of_row(topic_of(row, 8)?, epoch_of(row, 9)?, row)).await
+}
+
+/// The newest place in each topic in which something happened since `since`.
+pub async fn heads_since<C: Sql>(view: &mut View<'_, C>, since: Timestamp) -> Result<Vec<Head>, C::Error> {
+    let sql = "SELECT topic, epoch, max(seq) FROM pregon_events WHERE created_at >= ? GROUP BY topic, epoch";
+    let head = |row: Columns<'_>| {
+        Ok(Head { topic: topic_of(row, 0)?, cursor: Cursor { epoch: epoch_of(row, 1)?, seq: row.count(2)? } })
+    };
+    view.rows(sql, &[&since.0], head).await
+}
+
+fn topic_of(row: Columns<'_>, column: usize) -> Result<Topic, Unexpected> {
+    let name = row.str(column)?;
+    name.parse().map_err(|_| Unexpected(format!("a topic named {name:?}")))
+}
+
+fn epoch_of(row: Columns<'_>, column: usize) -> Result<u32, Unexpected> {
+    let epoch = row.count(column)?;
+    u32::try_from(epoch).map_err(|_| Unexpected(format!("the epoch {epoch}")))
 }
 
 fn record_of_row(topic: Topic, epoch: u32, row: Columns<'_>) -> Result<EventRecord, Unexpected> {

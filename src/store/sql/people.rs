@@ -30,7 +30,7 @@ static PROFILE: Text = Text::new(|dialect| {
 
 /// The profiles of all users that some rows refer to.
 #[derive(Default)]
-pub struct Profiles(HashMap<UserId, Arc<UserProfile>>);
+pub struct Profiles(pub HashMap<UserId, Arc<UserProfile>>);
 
 impl Profiles {
     /// The profile of a user that a row refers to, so that it must exist.

@@ -1,13 +1,17 @@
 //! The event log: what happened in a topic since.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use crate::domain::event::Cursor;
+use crate::clock::Timestamp;
+use crate::domain::event::{Committed, Cursor};
+use crate::domain::event_record::EventRecord;
 use crate::ids::Topic;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
-use crate::store::page::EventsAfter;
-use crate::store::sql::events;
+use crate::store::page::{EventsAfter, Head, Missing};
+use crate::store::sql::{events, rebuild};
 
 /// The event log.
 #[async_trait]
@@ -15,11 +19,35 @@ pub trait Events: Send + Sync + 'static {
     /// What happened in a topic behind a place, of which the first event's has number 1: at most `limit` events and
     /// [`crate::limits::EVENTS_PAGE_MAX`].
     async fn events_after(&self, topic: Topic, cursor: Cursor, limit: usize) -> Result<EventsAfter, StoreError>;
+    /// The whole events of records, one for each and in the same order, from the rows as they are now.
+    async fn rebuilt(&self, records: Vec<EventRecord>) -> Result<Vec<Arc<Committed>>, StoreError>;
+    /// The records that are missing somewhere, in the order of their places: at most [`crate::limits::FILL_EVENTS_MAX`].
+    async fn missing(&self, missing: Vec<Missing>) -> Result<Vec<EventRecord>, StoreError>;
+    /// The newest events of the topics in which something happened since `since`.
+    async fn heads_since(&self, since: Timestamp) -> Result<Vec<Head>, StoreError>;
+    /// Forgets what other nodes' events changed. Called before these events are told here.
+    fn overtaken(&self, events: &[Arc<Committed>]);
 }
 
 #[async_trait]
 impl<B: Backend> Events for B {
     async fn events_after(&self, topic: Topic, cursor: Cursor, limit: usize) -> Result<EventsAfter, StoreError> {
         self.read(move |view| Box::pin(events::after(view, topic, cursor, limit))).await
+    }
+
+    async fn rebuilt(&self, records: Vec<EventRecord>) -> Result<Vec<Arc<Committed>>, StoreError> {
+        self.read(move |view| Box::pin(async move { rebuild::committed(view, &records).await })).await
+    }
+
+    async fn missing(&self, missing: Vec<Missing>) -> Result<Vec<EventRecord>, StoreError> {
+        self.read(move |view| Box::pin(async move { events::missing(view, &missing).await })).await
+    }
+
+    async fn heads_since(&self, since: Timestamp) -> Result<Vec<Head>, StoreError> {
+        self.read(move |view| Box::pin(events::heads_since(view, since))).await
+    }
+
+    fn overtaken(&self, events: &[Arc<Committed>]) {
+        events.iter().for_each(|event| self.caches().forget_changed(event));
     }
 }

@@ -41,6 +41,7 @@ fn event(write: &Write, seq: u64) -> Arc<Committed> {
         cursor: Cursor { epoch: 1, seq },
         event_id: write.event_id,
         at: Timestamp(0),
+        previous: None,
         origin: None,
         event: Event::Chat(ChatEvent::Left { user: write.actor }),
     })

@@ -154,5 +154,6 @@ pub(in crate::engine::shard) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Ro
             }
             has_room
         }),
+        elsewhere: None,
     }
 }

@@ -60,6 +60,7 @@ fn shared() -> Shared {
         submit: Arc::new(Err),
         // A list that never comes.
         load_follows: Arc::new(|_, _, _| true),
+        elsewhere: None,
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();

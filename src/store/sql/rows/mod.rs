@@ -34,6 +34,8 @@ pub struct Place {
     pub cursor: Cursor,
     /// The topic's own time of that event.
     pub at: Timestamp,
+    /// The topic's time before; `None` for its first event.
+    pub previous: Option<Timestamp>,
 }
 
 /// A batch's transaction.
@@ -164,7 +166,7 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
         let at = self.view.driver.time_after(last_at, self.view.now);
         self.known.topics.insert(topic, TopicState { epoch, seq, last_at: at });
         self.touched.insert(topic);
-        Ok(Place { cursor: Cursor { epoch, seq }, at })
+        Ok(Place { cursor: Cursor { epoch, seq }, at, previous: (seq > 1).then_some(last_at) })
     }
 
     /// Writes the event's row.

@@ -85,6 +85,7 @@ fn a_batch_is_found_by_its_places_when_commit_gave_no_answer() {
             cursor: event.cursor,
             event_id: EventId::fresh(),
             at,
+            previous: None,
             origin: None,
             event: Event::Chat(ChatEvent::Left { user: actor }),
         };

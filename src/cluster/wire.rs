@@ -1,0 +1,135 @@
+//! What nodes write to each other, as JSON: entries of streams, which are kept for a while, and bells, which are not.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::domain::event::Committed;
+use crate::ids::{Topic, UserId};
+
+/// A running process. Its name changes at each start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub uuid::Uuid);
+
+/// An entry of a stream.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Who wrote it.
+    pub node: NodeId,
+    /// What.
+    pub news: News,
+}
+
+/// What an entry says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// An event was committed.
+    Event(Arc<Committed>),
+    /// Events since then are missing in the streams: they have to be read from the log.
+    Look(Timestamp),
+}
+
+/// What is rung.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bell {
+    /// The node lives.
+    Beat,
+    /// The node ends in order.
+    Gone,
+    /// Frames that are not stored, for a topic's listeners. The frames follow the JSON.
+    Ephemeral {
+        /// The topic.
+        topic: Topic,
+        /// Whose sockets do not get them.
+        except: Option<UserId>,
+    },
+}
+
+/// A bell as it travels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Who rang it.
+    pub node: NodeId,
+    /// What it says.
+    pub bell: Bell,
+}
+
+/// An entry that cannot be read. It is of another version, or no node wrote it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable(pub String);
+
+impl Entry {
+    /// As it travels.
+    pub fn write(&self) -> Bytes {
+        // Nothing in an event can fail to be written.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is none of ours.
+    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        serde_json::from_slice(bytes).map_err(|error| Unreadable(error.to_string()))
+    }
+}
+
+impl Rung {
+    /// As it travels, with the bytes that follow.
+    pub fn write(&self, tail: &[u8]) -> Bytes {
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes.extend_from_slice(tail);
+        bytes.into()
+    }
+
+    /// Reads it, and gives the bytes that follow.
+    ///
+    /// # Errors
+    /// It is none of ours.
+    pub fn read(bytes: &Bytes) -> Result<(Self, Bytes), Unreadable> {
+        let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| Unreadable("no line".into()))?;
+        let rung = serde_json::from_slice(&bytes[..end]).map_err(|error| Unreadable(error.to_string()))?;
+        Ok((rung, bytes.slice(end + 1..)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::chat::event::ChatEvent;
+    use crate::domain::event::{Cursor, Event};
+    use crate::ids::{EventId, RoomId};
+
+    #[test]
+    fn an_event_comes_out_as_it_went_in() {
+        let event = Arc::new(Committed {
+            topic: Topic::Room(RoomId::fresh()),
+            cursor: Cursor { epoch: 2, seq: 7 },
+            event_id: EventId::fresh(),
+            at: Timestamp(5),
+            previous: Some(Timestamp(4)),
+            origin: None,
+            event: Event::Chat(ChatEvent::Joined { user: UserId::fresh() }),
+        });
+        let entry = Entry { node: NodeId(uuid::Uuid::now_v7()), news: News::Event(Arc::clone(&event)) };
+        let read = Entry::read(&entry.write()).unwrap();
+        let News::Event(read) = read.news else { panic!("{read:?}") };
+        assert_eq!(format!("{read:?}"), format!("{event:?}"));
+        assert!(Entry::read(b"{}").is_err() && Entry::read(b"\xff").is_err());
+    }
+
+    #[test]
+    fn a_bell_has_its_frames_behind_it() {
+        let bell = Bell::Ephemeral { topic: Topic::Room(RoomId::fresh()), except: Some(UserId::fresh()) };
+        let rung = Rung { node: NodeId(uuid::Uuid::now_v7()), bell };
+        let (read, tail) = Rung::read(&rung.write(b"\x81\x02\n\n")).unwrap();
+        assert_eq!((read, &tail[..]), (rung, &b"\x81\x02\n\n"[..]));
+        assert!(Rung::read(&Bytes::from_static(b"x")).is_err() && Rung::read(&Bytes::from_static(b"x\n")).is_err());
+    }
+}

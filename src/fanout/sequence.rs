@@ -1,0 +1,329 @@
+//! Puts the events of several nodes into the order of their topics: by their sequence numbers, which have no gaps.
+//!
+//! An event that comes too early waits for those before it. If they do not come by themselves within [`HOLD_BACK`], they
+//! are read from the log. An event that was told before is dropped, so it does no harm if one comes twice.
+//!
+//! Of a topic that was silent for long nothing is remembered. Its next event says when the one before it happened: if that
+//! was long ago, the event is next; otherwise the log is asked, because the one before may still be on its way.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock::Timestamp;
+use crate::domain::event::{Committed, Cursor};
+use crate::fanout::places::Part;
+use crate::ids::Topic;
+use crate::limits::{HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, SEQUENCE_MEMORY};
+use crate::store::{Head, Missing, Told};
+
+/// What became of an event that came.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Events that had come before.
+    pub doubled: u64,
+    /// Times that an event came before its turn.
+    pub holes: u64,
+    /// Holes that the log filled.
+    pub fills: u64,
+    /// Events that the log did not have any more.
+    pub lost: u64,
+}
+
+/// The topics of one publisher in which something happened lately.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    topics: HashMap<Topic, State>,
+    /// Topics by the time of an event, oldest first; a topic is there once.
+    silent: VecDeque<(Instant, Topic)>,
+    /// Topics in which events wait.
+    holes: Vec<Topic>,
+    held: usize,
+    /// What happened before this process began is nobody's news.
+    began: Timestamp,
+    /// Since when the last look at the log reached.
+    looked_since: Timestamp,
+    pub counts: Counts,
+}
+
+#[derive(Debug)]
+struct State {
+    epoch: u32,
+    /// The number that is told next; `None` until the log was asked.
+    next: Option<u64>,
+    last: Instant,
+    hole: Option<Hole>,
+}
+
+#[derive(Debug)]
+struct Hole {
+    since: Instant,
+    /// When the log was asked.
+    asked: Option<Instant>,
+    held: BTreeMap<u64, (Arc<Committed>, Arc<Told>)>,
+    /// The log has events before this number.
+    upto: u64,
+}
+
+impl Sequence {
+    /// Nothing has happened yet. `began` is when this process began.
+    pub fn new(began: Timestamp) -> Self {
+        let counts = Counts::default();
+        let (topics, silent, holes) = (HashMap::new(), VecDeque::new(), Vec::new());
+        Self { topics, silent, holes, held: 0, began, looked_since: began, counts }
+    }
+
+    /// Takes events, of this node or another, and adds those to `ready` whose turn it is.
+    pub fn come(&mut self, part: Part, now: Instant, ready: &mut Vec<Part>) {
+        for event in part.events {
+            self.take(event, &part.told, now, ready);
+        }
+        self.forget_silent(now);
+    }
+
+    /// Takes what the log answered; `None` if it could not be read. What the log does not have is given up.
+    pub fn filled(
+        &mut self,
+        missing: Missing,
+        found: Option<Vec<Arc<Committed>>>,
+        now: Instant,
+        ready: &mut Vec<Part>,
+    ) {
+        let Missing { topic, epoch, .. } = missing;
+        let Some(state) = self.topics.get_mut(&topic).filter(|state| state.epoch == epoch) else { return };
+        let Some(hole) = &mut state.hole else { return };
+        let Some(found) = found else {
+            hole.asked = None;
+            if now.saturating_duration_since(hole.since) < HOLE_PATIENCE {
+                // Asked again after a while.
+                return;
+            }
+            return self.give_up(topic, now, ready);
+        };
+        self.counts.fills += 1;
+        if state.next.is_none() {
+            let first_held = hole.held.keys().next().copied();
+            state.next = found.first().map(|event| event.cursor.seq).or(first_held).or(Some(hole.upto));
+        }
+        let told = Arc::new(Told::new(|| ()));
+        for event in found {
+            self.take(event, &told, now, ready);
+        }
+        self.go_on(topic, now, ready);
+        let Some(state) = self.topics.get_mut(&topic) else { return };
+        let Some(hole) = &mut state.hole else { return };
+        if state.next <= Some(missing.after.saturating_add(1)) {
+            return self.give_up(topic, now, ready);
+        }
+        // A later hole, whose events may still come by themselves.
+        (hole.since, hole.asked) = (now, None);
+    }
+
+    /// Takes notice that the log has events up to a topic's place, which happened since `since` or before. If they have not
+    /// come and do not come soon, they are read.
+    pub fn look(&mut self, Head { topic, cursor }: Head, since: Timestamp, now: Instant) {
+        let Cursor { epoch, seq } = cursor;
+        self.looked_since = since.max(self.began);
+        let state = match self.topics.entry(topic) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(vacant) => {
+                self.silent.push_back((now, topic));
+                vacant.insert(State { epoch, next: None, last: now, hole: None })
+            }
+        };
+        if epoch > state.epoch {
+            self.held -= state.hole.take().map_or(0, |hole| hole.held.len());
+            self.holes.retain(|hole| *hole != topic);
+            (state.epoch, state.next) = (epoch, Some(1));
+        }
+        if epoch < state.epoch || state.next.is_some_and(|next| next > seq) {
+            return;
+        }
+        match &mut state.hole {
+            Some(hole) => hole.upto = hole.upto.max(seq + 1),
+            None => {
+                self.counts.holes += 1;
+                self.holes.push(topic);
+                state.hole = Some(Hole { since: now, asked: None, held: BTreeMap::new(), upto: seq + 1 });
+            }
+        }
+    }
+
+    /// When [`Self::take_due`] has something.
+    pub fn next_due(&self) -> Option<Instant> {
+        let due = |topic| self.topics.get(topic).and_then(|state| state.hole.as_ref()).and_then(Hole::due);
+        self.holes.iter().filter_map(due).min()
+    }
+
+    /// What is to be read from the log now. The answer goes to [`Self::filled`].
+    pub fn take_due(&mut self, now: Instant) -> Vec<Missing> {
+        let (began, looked_since) = (self.began, self.looked_since);
+        let topics = &mut self.topics;
+        let due = self.holes.iter().filter_map(|topic| {
+            let state = topics.get_mut(topic)?;
+            let hole = state.hole.as_mut()?;
+            if hole.due()? > now {
+                return None;
+            }
+            hole.asked = Some(now);
+            let first = hole.held.first_key_value();
+            let before = first.map_or(hole.upto, |(seq, _)| *seq);
+            let (after, since) = match state.next {
+                Some(next) => (next - 1, Timestamp(0)),
+                None => {
+                    let flight = |(_, (event, _)): (_, &(Arc<Committed>, _))| event.at.0 - micros(IN_FLIGHT_MAX);
+                    (0, first.map_or(looked_since, |first| Timestamp(flight(first))).max(began))
+                }
+            };
+            Some(Missing { topic: *topic, epoch: state.epoch, after, before, since })
+        });
+        due.collect()
+    }
+
+    /// A question that [`Self::take_due`] gave could not be asked: it is given again after a while.
+    pub fn not_asked(&mut self, topic: Topic, now: Instant) {
+        if let Some(hole) = self.topics.get_mut(&topic).and_then(|state| state.hole.as_mut()) {
+            (hole.since, hole.asked) = (now, None);
+        }
+    }
+
+    /// Events that wait.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    fn take(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
+        let (topic, Cursor { epoch, seq }) = (event.topic, event.cursor);
+        let Some(state) = self.topics.get_mut(&topic) else {
+            let is_young =
+                |before: Timestamp| before >= self.began && event.at.0.saturating_sub(before.0) < micros(IN_FLIGHT_MAX);
+            let next = (!event.previous.is_some_and(is_young)).then_some(seq);
+            self.topics.insert(topic, State { epoch, next, last: now, hole: None });
+            self.silent.push_back((now, topic));
+            return self.take_known(event, told, now, ready);
+        };
+        state.last = now;
+        if epoch > state.epoch {
+            // The log began anew.
+            self.held -= state.hole.take().map_or(0, |hole| hole.held.len());
+            self.holes.retain(|hole| *hole != topic);
+            (state.epoch, state.next) = (epoch, Some(1));
+        } else if epoch < state.epoch {
+            self.counts.doubled += 1;
+            return;
+        }
+        self.take_known(event, told, now, ready);
+    }
+
+    fn take_known(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
+        let (topic, seq) = (event.topic, event.cursor.seq);
+        let Some(state) = self.topics.get_mut(&topic) else { return };
+        match state.next {
+            Some(next) if seq < next => self.counts.doubled += 1,
+            Some(next) if seq == next => {
+                state.next = Some(seq + 1);
+                push(ready, event, told);
+                if state.hole.is_some() {
+                    self.go_on(topic, now, ready);
+                }
+            }
+            _ => {
+                let is_new = state.hole.is_none();
+                let new = || Hole { since: now, asked: None, held: BTreeMap::new(), upto: 0 };
+                let hole = state.hole.get_or_insert_with(new);
+                if hole.held.insert(seq, (event, Arc::clone(told))).is_some() {
+                    self.counts.doubled += 1;
+                } else {
+                    self.held += 1;
+                }
+                if is_new {
+                    self.counts.holes += 1;
+                    self.holes.push(topic);
+                }
+                if self.held > HELD_BACK_MAX
+                    && let Some(oldest) = self.holes.first().copied()
+                {
+                    self.give_up(oldest, now, ready);
+                }
+            }
+        }
+    }
+
+    /// Tells the events that waited and are next now.
+    fn go_on(&mut self, topic: Topic, now: Instant, ready: &mut Vec<Part>) {
+        let Some(state) = self.topics.get_mut(&topic) else { return };
+        let (Some(hole), Some(next)) = (&mut state.hole, &mut state.next) else { return };
+        while let Some(first) = hole.held.first_entry() {
+            let seq = *first.key();
+            if seq > *next {
+                break;
+            }
+            let (event, told) = first.remove();
+            self.held -= 1;
+            if seq == *next {
+                *next += 1;
+                push(ready, event, &told);
+            }
+        }
+        if hole.held.is_empty() && *next >= hole.upto {
+            state.hole = None;
+            self.holes.retain(|hole| *hole != topic);
+        } else if hole.asked.is_none() {
+            hole.since = now;
+        }
+    }
+
+    /// Goes on without the events that are missing before the first one that waits.
+    fn give_up(&mut self, topic: Topic, now: Instant, ready: &mut Vec<Part>) {
+        let Some(state) = self.topics.get_mut(&topic) else { return };
+        let first = state.hole.as_ref().map(|hole| hole.held.keys().next().copied().unwrap_or(hole.upto));
+        let Some(first) = first else { return };
+        let lost = first.saturating_sub(state.next.unwrap_or(first));
+        self.counts.lost += lost;
+        tracing::error!(%topic, lost, "events are not in the log any more: listeners of this node have not heard them");
+        state.next = Some(first);
+        if let Some(hole) = &mut state.hole {
+            hole.asked = None;
+        }
+        self.go_on(topic, now, ready);
+    }
+
+    fn forget_silent(&mut self, now: Instant) {
+        while let Some((at, topic)) = self.silent.front().copied()
+            && now.saturating_duration_since(at) >= SEQUENCE_MEMORY
+        {
+            self.silent.pop_front();
+            let Some(state) = self.topics.get(&topic) else { continue };
+            if state.hole.is_none() && now.saturating_duration_since(state.last) >= SEQUENCE_MEMORY {
+                self.topics.remove(&topic);
+            } else if state.hole.is_some() {
+                // It waits for the log.
+                self.silent.push_back((now, topic));
+            } else {
+                self.silent.push_back((state.last, topic));
+            }
+        }
+    }
+}
+
+impl Hole {
+    /// When the log is asked; `None` if it was.
+    fn due(&self) -> Option<Instant> {
+        self.asked.is_none().then_some(self.since + HOLD_BACK)
+    }
+}
+
+fn push(ready: &mut Vec<Part>, event: Arc<Committed>, told: &Arc<Told>) {
+    match ready.last_mut().filter(|last| Arc::ptr_eq(&last.told, told)) {
+        Some(last) => last.events.push(event),
+        None => ready.push(Part { events: vec![event], told: Arc::clone(told) }),
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

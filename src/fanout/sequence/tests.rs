@@ -1,0 +1,235 @@
+//! Events of several nodes in any order, doubled and lost: each is told once and in its turn.
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::event::Event;
+use crate::ids::{EventId, RoomId, UserId};
+
+const BEGAN: Timestamp = Timestamp(1_000_000_000);
+
+fn event(topic: Topic, seq: u64, at: i64, previous: Option<i64>) -> Arc<Committed> {
+    Arc::new(Committed {
+        topic,
+        cursor: Cursor { epoch: 1, seq },
+        event_id: EventId::fresh(),
+        at: Timestamp(BEGAN.0 + at),
+        previous: previous.map(|previous| Timestamp(BEGAN.0 + previous)),
+        origin: None,
+        event: Event::Chat(ChatEvent::Joined { user: UserId::default() }),
+    })
+}
+
+/// Events of a topic a millisecond apart.
+fn run(topic: Topic, count: u64) -> Vec<Arc<Committed>> {
+    let at = |seq: u64| i64::try_from(seq).unwrap() * 1000;
+    (1..=count).map(|seq| event(topic, seq, at(seq), (seq > 1).then(|| at(seq - 1)))).collect()
+}
+
+fn part(events: &[Arc<Committed>]) -> Part {
+    Part { events: events.to_vec(), told: Arc::new(Told::new(|| ())) }
+}
+
+fn numbers(parts: &[Part]) -> Vec<u64> {
+    parts.iter().flat_map(|part| part.events.iter().map(|event| event.cursor.seq)).collect()
+}
+
+struct Bench {
+    sequence: Sequence,
+    now: Instant,
+    told: Vec<Part>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { sequence: Sequence::new(BEGAN), now: Instant::now(), told: Vec::new() }
+    }
+
+    fn come(&mut self, events: &[Arc<Committed>]) {
+        self.sequence.come(part(events), self.now, &mut self.told);
+    }
+
+    /// Lets time pass, and answers from the log what is asked.
+    fn wait(&mut self, time: Duration, log: &[Arc<Committed>]) -> Vec<Missing> {
+        self.now += time;
+        let asked = self.sequence.take_due(self.now);
+        for missing in &asked {
+            let wanted = |event: &&Arc<Committed>| {
+                let seq = event.cursor.seq;
+                event.topic == missing.topic && seq > missing.after && seq < missing.before && event.at >= missing.since
+            };
+            let found = log.iter().filter(wanted).cloned().collect();
+            self.sequence.filled(*missing, Some(found), self.now, &mut self.told);
+        }
+        asked
+    }
+}
+
+#[test]
+fn what_comes_early_waits_and_what_comes_twice_is_told_once() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, 5);
+    bench.come(&log[..1]);
+    bench.come(&log[2..4]);
+    assert_eq!(numbers(&bench.told), [1]);
+    bench.come(&log[..2]);
+    bench.come(&log[1..5]);
+    assert_eq!(numbers(&bench.told), [1, 2, 3, 4, 5]);
+    assert_eq!((bench.sequence.held(), bench.sequence.next_due()), (0, None));
+    assert_eq!(bench.sequence.counts, Counts { doubled: 4, holes: 1, fills: 0, lost: 0 });
+}
+
+#[test]
+fn what_does_not_come_is_read_from_the_log_and_what_is_not_there_is_given_up() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, 6);
+    bench.come(&log[..1]);
+    bench.come(&log[3..4]);
+    assert_eq!(bench.wait(HOLD_BACK / 2, &log), []);
+    let missing = Missing { topic, epoch: 1, after: 1, before: 4, since: Timestamp(0) };
+    assert_eq!(bench.wait(HOLD_BACK, &log), [missing]);
+    assert_eq!(numbers(&bench.told), [1, 2, 3, 4]);
+    bench.come(&log[5..]);
+    assert_eq!(bench.wait(HOLD_BACK, &[]).len(), 1);
+    assert_eq!((numbers(&bench.told), bench.sequence.counts.lost), (vec![1, 2, 3, 4, 6], 1));
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_asked_again_for_a_while() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, 3);
+    bench.come(&log[..1]);
+    bench.come(&log[2..]);
+    bench.now += HOLD_BACK;
+    let missing = bench.sequence.take_due(bench.now)[0];
+    assert_eq!(bench.sequence.next_due(), None, "it was asked");
+    bench.sequence.filled(missing, None, bench.now, &mut bench.told);
+    assert_eq!(bench.wait(Duration::ZERO, &log), [missing], "it is asked again");
+    assert_eq!(numbers(&bench.told), [1, 2, 3]);
+    let log = run(topic, 5);
+    bench.come(&log[4..]);
+    bench.now += HOLD_BACK;
+    let missing = bench.sequence.take_due(bench.now)[0];
+    bench.now += HOLE_PATIENCE;
+    bench.sequence.filled(missing, None, bench.now, &mut bench.told);
+    assert_eq!((numbers(&bench.told), bench.sequence.counts.lost), (vec![1, 2, 3, 5], 1));
+}
+
+#[test]
+fn of_a_topic_that_nobody_remembers_the_log_is_asked_if_the_event_before_may_be_on_its_way() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let minute = 60_000_000;
+    let old = [event(topic, 7, 0, None), event(topic, 8, minute, Some(0))];
+    bench.come(&old[1..]);
+    assert_eq!(numbers(&bench.told), [8], "the one before is a minute older");
+    let other = Topic::Room(RoomId::fresh());
+    let log: Vec<_> = (1..5).map(|seq| event(other, seq, i64::try_from(seq).unwrap() * 2_000_000, Some(0))).collect();
+    let late = event(other, 4, 8_000_000, Some(6_000_000));
+    bench.come(&[Arc::clone(&late)]);
+    assert_eq!(numbers(&bench.told), [8], "the one before is two seconds older");
+    let asked = bench.wait(HOLD_BACK, &log);
+    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + 3_000_000)));
+    assert_eq!(numbers(&bench.told), [8, 2, 3, 4]);
+}
+
+#[test]
+fn a_log_that_begins_anew_begins_at_one() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, 9);
+    bench.come(&log[..1]);
+    bench.come(&log[4..5]);
+    let anew = |seq| {
+        let mut event = Arc::into_inner(event(topic, seq, 20_000, None)).unwrap();
+        event.cursor.epoch = 2;
+        Arc::new(event)
+    };
+    bench.come(&[anew(1), anew(2)]);
+    bench.come(&log[1..2]);
+    assert_eq!(numbers(&bench.told), [1, 1, 2]);
+    assert_eq!((bench.sequence.held(), bench.sequence.next_due()), (0, None));
+}
+
+#[test]
+fn silent_topics_are_forgotten_and_waiting_ones_are_not() {
+    let mut bench = Bench::new();
+    let topics: Vec<_> = (0..20).map(|_| Topic::Room(RoomId::fresh())).collect();
+    for topic in &topics {
+        bench.come(&run(*topic, 1));
+    }
+    let holed = run(topics[3], 3);
+    bench.come(&holed[2..]);
+    bench.now += SEQUENCE_MEMORY / 2;
+    bench.come(&run(topics[5], 2)[1..]);
+    bench.now += SEQUENCE_MEMORY / 2;
+    bench.come(&run(topics[6], 2)[1..]);
+    let left: Vec<_> = topics.iter().filter(|topic| bench.sequence.topics.contains_key(topic)).collect();
+    assert_eq!(left, [&topics[3], &topics[5], &topics[6]]);
+    bench.now += SEQUENCE_MEMORY * 2;
+    bench.come(&run(Topic::Room(RoomId::fresh()), 1));
+    assert_eq!(bench.sequence.topics.len(), 2, "who waits, and who came last");
+}
+
+#[test]
+fn too_much_that_waits_gives_the_oldest_hole_up() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, HELD_BACK_MAX as u64 + 3);
+    bench.come(&log[..1]);
+    bench.come(&log[2..]);
+    assert_eq!((bench.sequence.held(), bench.sequence.counts.lost), (0, 1));
+    assert_eq!(bench.told.iter().map(|part| part.events.len()).sum::<usize>(), HELD_BACK_MAX + 2);
+}
+
+/// Three nodes, some topics, everything that can happen on the way.
+#[test]
+fn whatever_the_way_does_each_event_is_told_once_in_order() {
+    for seed in 0..512 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut bench = Bench::new();
+        let topics: Vec<_> = (0..3).map(|_| Topic::Room(RoomId::fresh())).collect();
+        let count = random.random_range(1..40);
+        let logs: Vec<_> = topics.iter().map(|topic| run(*topic, count)).collect();
+        // Each event comes at its place, later, twice, or never.
+        let mut way: Vec<(u64, Arc<Committed>)> = Vec::new();
+        for log in &logs {
+            for event in log {
+                let delay = |random: &mut StdRng| random.random_range(0..12);
+                match random.random_range(0..10) {
+                    0 => {}
+                    1 => {
+                        let times = [delay(&mut random), delay(&mut random)];
+                        way.extend(times.map(|later| (event.cursor.seq + later, Arc::clone(event))));
+                    }
+                    _ => way.push((event.cursor.seq + delay(&mut random), Arc::clone(event))),
+                }
+            }
+        }
+        way.shuffle(&mut random);
+        way.sort_by_key(|(time, _)| *time);
+        let all: Vec<_> = logs.concat();
+        for (_, event) in way {
+            bench.come(&[event]);
+            if random.random_bool(0.2) {
+                // The log has what was committed, and that may be more than what came.
+                bench.wait(HOLD_BACK / random.random_range(1..4), &all);
+            }
+        }
+        // The last events may be those that were lost: something later tells.
+        for (topic, log) in topics.iter().zip(&logs) {
+            let last = log.last().unwrap();
+            let at = (last.at.0 - BEGAN.0) + 1000;
+            bench.come(&[event(*topic, count + 1, at, Some(at - 1000))]);
+        }
+        while bench.sequence.held() > 0 {
+            bench.wait(HOLD_BACK, &all);
+        }
+        for topic in &topics {
+            let told = bench.told.iter().flat_map(|part| &part.events).filter(|event| event.topic == *topic);
+            let told: Vec<_> = told.map(|event| event.cursor.seq).collect();
+            assert_eq!(told, (1..=count + 1).collect::<Vec<_>>(), "seed {seed}");
+        }
+        assert_eq!(bench.sequence.counts.lost, 0, "seed {seed}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Joins the server to the other nodes on the same database.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use crate::cluster::streams::Streams;
+use crate::cluster::{Cluster, Hear, HearEphemeral, Ways, Work};
+use crate::config::{Database, Settings};
+use crate::engine::shard::port::ToShard;
+use crate::server::delivery::Delivery;
+use crate::server::storage::Storage;
+use crate::store::Told;
+
+/// Begins the names of what nodes keep in Redis.
+const PREFIX: &str = "pregon";
+
+/// This server as a node, if it can have others: they share a database server, and a Redis.
+pub(super) fn of(settings: &Settings) -> Option<Cluster> {
+    (settings.redis.is_some() && matches!(settings.database, Database::Mysql(_))).then(Cluster::new)
+}
+
+/// Starts what tells others and hears them.
+pub(super) async fn start(
+    cluster: Option<Cluster>,
+    settings: &Settings,
+    storage: &Storage,
+    delivery: &Delivery,
+    control: &Handle,
+) -> Option<Work> {
+    let (cluster, address) = cluster.zip(settings.redis.clone())?;
+    let bus = Arc::new(Streams::new(address, PREFIX));
+    let (store, lists, fanout) = (storage.store.clone(), delivery.lists.clone(), delivery.fanout.clone());
+    let hear: Hear = Arc::new(move |events| {
+        store.overtaken(&events);
+        lists.committed(&events);
+        fanout.tell(events, Told::new(|| ()));
+    });
+    let (routes, inboxes) = (delivery.routes.clone(), delivery.inboxes.clone());
+    let hear_ephemeral: HearEphemeral = Arc::new(move |publication| {
+        let shards = routes.shards_of(&publication.topic);
+        let publication = Arc::new(publication);
+        block_in_place(|| {
+            shards.iter().for_each(|shard| inboxes[shard.index()].send(ToShard::Publish(publication.clone())));
+        });
+    });
+    let ways = Ways { store: storage.store.clone(), fanout: delivery.fanout.clone(), hear, hear_ephemeral };
+    Some(cluster.start(bus, ways, control).await)
+}

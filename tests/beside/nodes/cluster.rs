@@ -1,0 +1,103 @@
+//! Nodes of a test, and what listeners on them hear.
+
+use std::time::Instant;
+
+use crate::redis::Redis;
+use crate::support::{PATIENCE, Server, Socket};
+use serde_json::{Value, json};
+
+/// Nodes on one MariaDB with a Redis of their own.
+pub struct Cluster {
+    pub redis: Redis,
+    pub nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// As many nodes as asked for, with users and one room that all of them are in.
+    pub async fn start(nodes: usize, users: usize) -> Self {
+        Self::with_redis(Redis::start(), nodes, users).await
+    }
+
+    pub async fn with_redis(redis: Redis, nodes: usize, users: usize) -> Self {
+        let url = redis.url();
+        Self::at(redis, &url, nodes, users).await
+    }
+
+    /// `url` is where the nodes look for Redis.
+    pub async fn at(redis: Redis, url: &str, nodes: usize, users: usize) -> Self {
+        let first = Server::builder()
+            .on_mariadb()
+            .seed(users, 2, users)
+            .set("PREGON_REDIS_URL", url)
+            .set("PREGON_DJANGO", "off")
+            .start()
+            .await;
+        let mut all = vec![first];
+        for _ in 1..nodes {
+            let next = all[0].another();
+            all.push(next);
+        }
+        let cluster = Self { redis, nodes: all };
+        cluster.wait_for_peers().await;
+        cluster
+    }
+
+    /// Waits until each node knows all others.
+    pub async fn wait_for_peers(&self) {
+        let others = u32::try_from(self.nodes.len() - 1).unwrap();
+        for node in &self.nodes {
+            node.wait_for_metric("pregon_bus_peers", |peers| peers >= f64::from(others)).await;
+            node.wait_for_metric("pregon_bus_up", |up| up > 0.0).await;
+        }
+    }
+
+    /// A socket of this user in the first room, on this node.
+    pub async fn join(&self, node: usize, user: usize) -> Socket {
+        self.nodes[node].join(0, user).await
+    }
+}
+
+/// What a listener of a room has heard of messages.
+pub struct Ear {
+    pub socket: Socket,
+    pub heard: Vec<String>,
+}
+
+impl Ear {
+    pub fn new(socket: Socket) -> Self {
+        Self { socket, heard: Vec::new() }
+    }
+
+    /// Listens until so many messages were heard in all.
+    pub async fn hear(&mut self, count: usize) {
+        let began = Instant::now();
+        while self.heard.len() < count {
+            assert!(began.elapsed() < PATIENCE, "heard {} of {count}: {:?}", self.heard.len(), self.heard.last());
+            let frame = self.socket.next_json().await;
+            if frame["type"] == "chat_message" {
+                self.heard.push(text_of(&frame));
+            }
+        }
+    }
+}
+
+pub fn text_of(frame: &Value) -> String {
+    frame["message"]["content"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Says something, without waiting for anything.
+pub async fn say(socket: &mut Socket, text: &str) {
+    socket.send(json!({"type": "chat_message", "content": text})).await;
+}
+
+/// Checks that all have heard the same in the same order, each message once.
+pub fn agree(ears: &[Ear]) {
+    let first = &ears[0].heard;
+    let mut distinct = first.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), first.len(), "something was heard twice");
+    for ear in &ears[1..] {
+        assert_eq!(ear.heard, *first);
+    }
+}

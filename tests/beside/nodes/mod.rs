@@ -1,0 +1,5 @@
+//! Several nodes on one database and one Redis.
+
+mod cluster;
+mod faults;
+mod order;
