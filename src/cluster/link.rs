@@ -38,11 +38,8 @@ impl Link {
     /// A connection came or went. True if that is news.
     pub fn set(&self, part: Part, is_up: bool) -> bool {
         let bit = 1 << part as u8;
-        let before = if is_up {
-            self.up.fetch_or(bit, Ordering::AcqRel)
-        } else {
-            self.up.fetch_and(!bit, Ordering::AcqRel)
-        };
+        let before =
+            if is_up { self.up.fetch_or(bit, Ordering::AcqRel) } else { self.up.fetch_and(!bit, Ordering::AcqRel) };
         let now = if is_up { before | bit } else { before & !bit };
         let mut since = self.down_since.lock().unwrap_or_else(PoisonError::into_inner);
         if now == ALL {

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::clock::Timestamp;
 use crate::cluster::link::Link;
 use crate::cluster::peers::Peers;
+use crate::cluster::receive::Rosters;
 use crate::fanout::publisher::Fanout;
 use crate::limits::{IN_FLIGHT_MAX, LOOK_EVERY, LOOK_EVERY_CALM};
 use crate::store::{Store, StoreError};
@@ -39,6 +40,7 @@ pub(super) struct Look {
     pub link: Arc<Link>,
     pub peers: Arc<Peers>,
     pub looks: Looks,
+    pub rosters: Arc<Rosters>,
     /// When this process began.
     pub began: Timestamp,
 }
@@ -59,6 +61,7 @@ impl Look {
             let (is_one_silent, dead) = self.peers.is_one_silent(Instant::now());
             for node in dead {
                 tracing::warn!(node = %node.0, "a node is silent for so long that it counts as dead");
+                self.rosters.change(|others| others.forget(node));
             }
             let asked = self.looks.take();
             let now = Timestamp::now();

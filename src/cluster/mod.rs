@@ -7,11 +7,12 @@ mod look;
 mod peers;
 mod receive;
 pub mod redis;
+mod roster;
 mod send;
 pub mod streams;
 pub mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -24,8 +25,9 @@ use crate::cluster::link::Link;
 pub use crate::cluster::send::Outbox;
 use crate::cluster::wire::NodeId;
 use crate::domain::event::Committed;
-use crate::engine::shard::port::Publication;
+use crate::engine::shard::port::{Publication, ToShard};
 use crate::fanout::publisher::{Fanout, ReadMissing};
+use crate::ids::RoomId;
 use crate::store::Store;
 use crate::telemetry::alarm;
 
@@ -34,6 +36,9 @@ pub type Hear = Arc<dyn Fn(Vec<Arc<Committed>>) + Send + Sync>;
 
 /// Takes frames of other nodes that are not stored.
 pub type HearEphemeral = Arc<dyn Fn(Publication) + Send + Sync>;
+
+/// Takes what a room's home shard has to know of other nodes. May wait.
+pub type HearPresence = Arc<dyn Fn(ToShard, RoomId) + Send + Sync>;
 
 /// How long the last words of a node may take.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -48,6 +53,8 @@ pub struct Ways {
     pub hear: Hear,
     /// Takes frames.
     pub hear_ephemeral: HearEphemeral,
+    /// Takes presence.
+    pub hear_presence: HearPresence,
 }
 
 /// The part of a node in its cluster, before it starts.
@@ -103,7 +110,8 @@ impl Cluster {
     pub async fn start(self, bus: Arc<dyn Bus>, ways: Ways, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
         let Self { node, began, link, outbox, queue, reader, .. } = self;
-        let Ways { store, fanout, hear, hear_ephemeral } = ways;
+        let Ways { store, fanout, hear, hear_ephemeral, hear_presence } = ways;
+        let rosters = Arc::new(receive::Rosters { others: Mutex::default(), hear_presence });
         let peers = Arc::<peers::Peers>::default();
         let looks = look::Looks::default();
         let positions = match bus.reader().await {
@@ -117,14 +125,24 @@ impl Cluster {
             control.spawn(alarm::watched(name, task))
         };
         watched("the reading of missing events", Box::pin(reader.run(store.clone(), fanout.clone())));
-        let look = look::Look { store, fanout, link: link.clone(), peers: peers.clone(), looks: looks.clone(), began };
+        let (links, known) = (link.clone(), peers.clone());
+        let look = look::Look {
+            store,
+            fanout,
+            link: links,
+            peers: known,
+            looks: looks.clone(),
+            rosters: rosters.clone(),
+            began,
+        };
         watched("the look at the log", Box::pin(look.run()));
         let receiver = receive::Receiver { bus: bus.clone(), node, link: link.clone(), looks, hear };
         watched("the reader of the bus", Box::pin(receiver.run(positions)));
-        let listener =
-            receive::Listener { bus: bus.clone(), node, link: link.clone(), peers: peers.clone(), hear_ephemeral };
+        let (links, known) = (link.clone(), peers.clone());
+        let listener = receive::Listener { bus: bus.clone(), node, link: links, peers: known, rosters, hear_ephemeral };
         watched("the listener of the bus", Box::pin(listener.run()));
-        let sender = send::Sender { bus, node, link, peers, queue };
+        let own = outbox.own().clone();
+        let sender = send::Sender { bus, node, link, peers, own, queue, round: 0 };
         let sender = watched("the sender of the bus", Box::pin(sender.run(stopped)));
         drop(outbox);
         Work { stop, sender }

@@ -1,6 +1,7 @@
 //! The other nodes, by what they ring: who lives, and who has fallen silent.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,12 +10,25 @@ use crate::limits::{NODE_LEASE, NODE_SILENCE};
 
 /// When each was last heard.
 #[derive(Debug, Default)]
-pub(super) struct Peers(Mutex<HashMap<NodeId, Instant>>);
+pub(super) struct Peers {
+    heard: Mutex<HashMap<NodeId, Instant>>,
+    /// A node came that does not know yet who has sockets here.
+    has_newcomers: AtomicBool,
+}
 
 impl Peers {
     /// A node rang. True if it was not known.
     pub fn heard(&self, node: NodeId, now: Instant) -> bool {
-        self.lock().insert(node, now).is_none()
+        let is_new = self.lock().insert(node, now).is_none();
+        if is_new {
+            self.has_newcomers.store(true, Ordering::Release);
+        }
+        is_new
+    }
+
+    /// Whether nodes came since this was last asked.
+    pub fn take_newcomers(&self) -> bool {
+        self.has_newcomers.swap(false, Ordering::AcqRel)
     }
 
     /// A node said farewell.
@@ -39,7 +53,7 @@ impl Peers {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,6 +67,7 @@ mod tests {
     fn who_is_silent_is_doubted_for_a_lease_and_then_forgotten() {
         let (peers, now, node) = (Peers::default(), Instant::now(), NodeId(uuid::Uuid::now_v7()));
         assert!(peers.heard(node, now) && !peers.heard(node, now));
+        assert!(peers.take_newcomers() && !peers.take_newcomers());
         assert_eq!(peers.is_one_silent(now + NODE_SILENCE - Duration::from_millis(1)), (false, vec![]));
         assert_eq!(peers.is_one_silent(now + NODE_SILENCE), (true, vec![]));
         assert_eq!(peers.is_one_silent(now + NODE_LEASE), (false, vec![node]));

@@ -1,6 +1,6 @@
 //! Reads what other nodes append, and hears what they ring.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::block_in_place;
@@ -11,10 +11,12 @@ use crate::cluster::bus::{Bus, BusError, Positions};
 use crate::cluster::link::{Link, Part};
 use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
-use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
-use crate::cluster::{Hear, HearEphemeral};
+use crate::cluster::roster::{Change, Others};
+use crate::cluster::wire::{Bell, Entry, News, NodeId, Person, Rung};
+use crate::cluster::{Hear, HearEphemeral, HearPresence};
+use crate::domain::user::Account;
 use crate::engine::session::outbox::Class;
-use crate::engine::shard::port::{Except, Publication};
+use crate::engine::shard::port::{Except, Publication, ToShard};
 use crate::limits::IN_FLIGHT_MAX;
 use crate::protocol::form::FrameSet;
 
@@ -76,7 +78,10 @@ impl Receiver {
                     Ok(Entry { news: News::Look(since), .. }) => self.looks.ask(since),
                     Err(error) => {
                         metrics::counter!("pregon_bus_unreadable_total").increment(1);
-                        tracing::warn!(error = error.0, "an entry of the bus cannot be read: do all nodes have one version?");
+                        tracing::warn!(
+                            error = error.0,
+                            "an entry of the bus cannot be read: do all nodes have one version?"
+                        );
                     }
                 }
             }
@@ -107,7 +112,38 @@ pub(super) struct Listener {
     pub node: NodeId,
     pub link: Arc<Link>,
     pub peers: Arc<Peers>,
+    pub rosters: Arc<Rosters>,
     pub hear_ephemeral: HearEphemeral,
+}
+
+/// The rosters of the others, and who is told of their changes.
+pub(super) struct Rosters {
+    pub others: Mutex<Others>,
+    pub hear_presence: HearPresence,
+}
+
+impl Rosters {
+    /// Tells what changed. Waits for shards.
+    pub fn change(&self, change: impl FnOnce(&mut Others) -> Vec<Change>) {
+        // Told under the lock, so that changes are told in their order.
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = change(&mut others);
+        if !changes.is_empty() {
+            block_in_place(|| {
+                for change in changes {
+                    match change {
+                        Change::Came(room, Person(id, username)) => {
+                            let account = Arc::new(Account { id, username, is_active: true });
+                            (self.hear_presence)(ToShard::ArrivedElsewhere { room, account }, room);
+                        }
+                        Change::Went(room, user) => {
+                            (self.hear_presence)(ToShard::DepartedElsewhere { room, user }, room);
+                        }
+                    }
+                }
+            });
+        }
+    }
 }
 
 impl Listener {
@@ -143,7 +179,13 @@ impl Listener {
                         tracing::info!(node = %node.0, "another node is there");
                     }
                 }
-                Bell::Gone => self.peers.gone(node),
+                Bell::Gone => {
+                    self.peers.gone(node);
+                    self.rosters.change(|others| others.forget(node));
+                }
+                bell @ (Bell::Came(..) | Bell::Went(..) | Bell::Roster { .. }) => {
+                    self.rosters.change(|others| others.hear(node, bell));
+                }
                 Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
                     topic,
                     frames: FrameSet::new(tail),

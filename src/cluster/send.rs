@@ -12,11 +12,13 @@ use crate::clock::Timestamp;
 use crate::cluster::bus::{Bus, BusError, PARTITIONS, Writer};
 use crate::cluster::link::{Link, Part};
 use crate::cluster::peers::Peers;
-use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
+use crate::cluster::roster::Own;
+use crate::cluster::wire::{Bell, Entry, News, NodeId, Person, Rung};
 use crate::domain::event::Committed;
-use crate::engine::shard::port::{Except, Publication};
-use crate::ids::Topic;
-use crate::limits::{BUS_BATCH_MAX, BUS_WAITING_MAX, IN_FLIGHT_MAX, NODE_BEAT_EVERY};
+use crate::domain::user::Account;
+use crate::engine::shard::port::{Elsewhere, Except, Publication};
+use crate::ids::{RoomId, Topic, UserId};
+use crate::limits::{BUS_BATCH_MAX, BUS_WAITING_MAX, IN_FLIGHT_MAX, NODE_BEAT_EVERY, ROSTER_EVERY};
 
 /// How long a failed connection waits for the next attempt.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -24,35 +26,60 @@ const PAUSE: Duration = Duration::from_millis(200);
 enum Outgoing {
     Event(Arc<Committed>),
     Ephemeral(Arc<Publication>),
+    Bell(Bell),
 }
 
 /// Where events and frames go.
 #[derive(Clone)]
-pub struct Outbox(mpsc::Sender<Outgoing>);
+pub struct Outbox {
+    queue: mpsc::Sender<Outgoing>,
+    own: Arc<Own>,
+}
 
 /// Where they come out.
 pub(super) struct Queue(mpsc::Receiver<Outgoing>);
 
 pub(super) fn queue() -> (Outbox, Queue) {
     let (sender, receiver) = mpsc::channel(BUS_WAITING_MAX);
-    (Outbox(sender), Queue(receiver))
+    (Outbox { queue: sender, own: Arc::default() }, Queue(receiver))
 }
 
 impl Outbox {
     /// Events that were committed here. Never blocks; if the queue is full, the others find them in the log.
     pub fn events(&self, events: &[Arc<Committed>]) {
         for event in events {
-            if self.0.try_send(Outgoing::Event(Arc::clone(event))).is_err() {
+            if self.queue.try_send(Outgoing::Event(Arc::clone(event))).is_err() {
                 metrics::counter!("pregon_bus_dropped_total", "what" => "event").increment(1);
             }
         }
     }
 
-    /// Frames that are not stored. Never blocks; if the queue is full, they are dropped.
-    pub fn ephemeral(&self, publication: &Arc<Publication>) {
-        if self.0.try_send(Outgoing::Ephemeral(Arc::clone(publication))).is_err() {
+    /// Who has sockets here.
+    pub(super) fn own(&self) -> &Arc<Own> {
+        &self.own
+    }
+
+    fn ring(&self, outgoing: Outgoing) {
+        if self.queue.try_send(outgoing).is_err() {
             metrics::counter!("pregon_bus_dropped_total", "what" => "ephemeral").increment(1);
         }
+    }
+}
+
+/// If the queue is full, this is dropped. The next telling of the roster settles who is where.
+impl Elsewhere for Outbox {
+    fn ephemeral(&self, publication: &Arc<Publication>) {
+        self.ring(Outgoing::Ephemeral(Arc::clone(publication)));
+    }
+
+    fn came(&self, room: RoomId, account: &Arc<Account>) {
+        self.own.came(room, account);
+        self.ring(Outgoing::Bell(Bell::Came(room, Person(account.id, account.username.clone()))));
+    }
+
+    fn went(&self, room: RoomId, user: UserId) {
+        self.own.went(room, user);
+        self.ring(Outgoing::Bell(Bell::Went(room, user)));
     }
 }
 
@@ -62,7 +89,10 @@ pub(super) struct Sender {
     pub node: NodeId,
     pub link: Arc<Link>,
     pub peers: Arc<Peers>,
+    pub own: Arc<Own>,
     pub queue: Queue,
+    /// The number of the last telling of the roster.
+    pub round: u64,
 }
 
 impl Sender {
@@ -105,6 +135,7 @@ impl Sender {
         let mut beats = interval(NODE_BEAT_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::new();
+        let mut told_roster = None::<Instant>;
         loop {
             tokio::select! {
                 count = self.queue.0.recv_many(&mut batch, BUS_BATCH_MAX) => {
@@ -119,7 +150,14 @@ impl Sender {
                     sent?;
                 }
                 _ = beats.tick() => {
-                    writer.ring(&[self.rung(Bell::Beat, &[])]).await?;
+                    let mut bells = vec![self.rung(Bell::Beat, &[])];
+                    let is_wanted = self.peers.take_newcomers();
+                    if is_wanted || told_roster.is_none_or(|told| told.elapsed() >= ROSTER_EVERY) {
+                        told_roster = Some(Instant::now());
+                        self.round += 1;
+                        bells.extend(self.own.tell(self.round).into_iter().map(|bell| self.rung(bell, &[])));
+                    }
+                    writer.ring(&bells).await?;
                     if let Some(since) = lost_since.take() {
                         let look = Timestamp(since.0 - i64::try_from(IN_FLIGHT_MAX.as_micros()).unwrap_or(0));
                         let entry = Entry { node: self.node, news: News::Look(look) }.write();
@@ -160,7 +198,8 @@ impl Sender {
                     let bell = Bell::Ephemeral { topic: publication.topic, except };
                     bells.push(self.rung(bell, publication.frames.usual()));
                 }
-                Outgoing::Ephemeral(_) => {}
+                Outgoing::Bell(bell) if self.peers.are_there() => bells.push(self.rung(bell.clone(), &[])),
+                Outgoing::Ephemeral(_) | Outgoing::Bell(_) => {}
             }
         }
         if !entries.is_empty() {

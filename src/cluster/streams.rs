@@ -193,7 +193,10 @@ fn pairs(value: Value) -> Vec<(Value, Value)> {
 }
 
 async fn in_time<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, BusError> {
-    timeout(limit, asked).await.unwrap_or_else(|_| Err(Error::new(fred::error::ErrorKind::Timeout, "no answer in time"))).map_err(failed)
+    timeout(limit, asked)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(fred::error::ErrorKind::Timeout, "no answer in time")))
+        .map_err(failed)
 }
 
 fn failed(error: Error) -> BusError {

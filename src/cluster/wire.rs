@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
-use crate::ids::{Topic, UserId};
+use crate::ids::{RoomId, Topic, UserId};
 
 /// A running process. Its name changes at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +41,19 @@ pub enum Bell {
     Beat,
     /// The node ends in order.
     Gone,
+    /// A user has the first socket on the node in a room.
+    Came(RoomId, Person),
+    /// A user has no socket on the node in a room any more.
+    Went(RoomId, UserId),
+    /// A part of the roster: everybody who has sockets on the node, by room.
+    Roster {
+        /// The number of the telling; each has some parts.
+        round: u64,
+        /// Rooms of this part.
+        rooms: Vec<(RoomId, Vec<Person>)>,
+        /// Who is in no part of this round is not there any more.
+        is_last: bool,
+    },
     /// Frames that are not stored, for a topic's listeners. The frames follow the JSON.
     Ephemeral {
         /// The topic.
@@ -49,6 +62,10 @@ pub enum Bell {
         except: Option<UserId>,
     },
 }
+
+/// A user, and the name that frames show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person(pub UserId, pub Box<str>);
 
 /// A bell as it travels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,7 +121,7 @@ mod tests {
     use super::*;
     use crate::domain::chat::event::ChatEvent;
     use crate::domain::event::{Cursor, Event};
-    use crate::ids::{EventId, RoomId};
+    use crate::ids::EventId;
 
     #[test]
     fn an_event_comes_out_as_it_went_in() {

@@ -13,7 +13,10 @@ use crate::limits::PRESENCE_GRACE;
 #[derive(Debug)]
 struct Present {
     account: Arc<Account>,
-    sockets: u32,
+    /// Sockets on this node.
+    here: u16,
+    /// Other nodes on which the user has sockets.
+    elsewhere: u16,
     /// Set while the user has no socket left and the grace runs: the number of the entry in `leaving`.
     leave: Option<NonZeroU32>,
 }
@@ -57,6 +60,8 @@ impl Default for Presence {
 pub struct Arrival {
     /// The user was not present, not even in grace: the room hears `online`.
     pub is_new: bool,
+    /// The user had no socket on this node: other nodes hear of it.
+    pub is_first_here: bool,
     /// The other users who are present, for the newcomer's socket.
     pub others: Vec<Arc<Account>>,
     /// The shards that are told.
@@ -88,34 +93,50 @@ impl Presence {
         let listeners = known.clone();
         let others =
             present.iter().filter(|other| other.account.id != account.id).map(|other| other.account.clone()).collect();
-        let is_new = match present.iter_mut().find(|other| other.account.id == account.id) {
-            Some(known) => {
-                known.sockets += 1;
-                known.leave = None;
-                false
-            }
-            None => {
-                if present.len() == present.capacity() {
-                    // The list grows by a quarter only: there are many rooms, and most are small.
-                    present.reserve_exact((present.len() / 4).max(2));
-                }
-                present.push(Present { account: account.clone(), sockets: 1, leave: None });
-                true
-            }
-        };
-        Arrival { is_new, others, listeners }
+        let (is_new, known) = present_of(present, account);
+        let is_first_here = known.here == 0;
+        known.here = known.here.saturating_add(1);
+        known.leave = None;
+        Arrival { is_new, is_first_here, others, listeners }
     }
 
-    /// Counts one socket of the user's less in the room. The last one starts the grace.
-    pub fn leave(&mut self, room: RoomId, user: UserId, now: Instant) {
-        let Some(Room { present, .. }) = self.rooms.get_mut(&room) else { return };
-        let Some(known) = present.iter_mut().find(|other| other.account.id == user) else { return };
-        known.sockets = known.sockets.saturating_sub(1);
-        if known.sockets == 0 {
+    /// Counts one socket of the user's less in the room. The last one on all nodes starts the grace. True if it was the last
+    /// one on this node: other nodes hear of it.
+    pub fn leave(&mut self, room: RoomId, user: UserId, now: Instant) -> bool {
+        self.went(room, user, now, |known| {
+            known.here = known.here.saturating_sub(1);
+            known.here == 0
+        })
+    }
+
+    /// Another node says that the user has come there. Returns the shards that hear `online`, unless the user was present.
+    pub fn arrive_elsewhere(&mut self, room: RoomId, account: &Arc<Account>) -> Option<Arc<Listeners>> {
+        let empty = || Room { present: Vec::new(), listeners: Arc::default() };
+        let Room { present, listeners } = self.rooms.entry(room).or_insert_with(empty);
+        let (is_new, known) = present_of(present, account);
+        known.elsewhere = known.elsewhere.saturating_add(1);
+        known.leave = None;
+        is_new.then(|| listeners.clone())
+    }
+
+    /// Another node says that the user has no socket there any more, or is gone itself. The last one starts the grace.
+    pub fn leave_elsewhere(&mut self, room: RoomId, user: UserId, now: Instant) {
+        self.went(room, user, now, |known| {
+            known.elsewhere = known.elsewhere.saturating_sub(1);
+            false
+        });
+    }
+
+    fn went(&mut self, room: RoomId, user: UserId, now: Instant, count: impl FnOnce(&mut Present) -> bool) -> bool {
+        let Some(Room { present, .. }) = self.rooms.get_mut(&room) else { return false };
+        let Some(known) = present.iter_mut().find(|other| other.account.id == user) else { return false };
+        let is_last = count(known);
+        if known.here == 0 && known.elsewhere == 0 && known.leave.is_none() {
             self.last_leave = self.last_leave.wrapping_add(1).max(1);
             known.leave = NonZeroU32::new(self.last_leave);
             self.leaving.extend(known.leave.map(|number| Leave { number, at: now, room, user }));
         }
+        is_last
     }
 
     /// Takes the users whose grace has ended by `now`: their rooms hear `offline`.
@@ -156,6 +177,21 @@ impl Presence {
     pub fn next_due(&self) -> Option<Instant> {
         self.leaving.front().map(|leave| leave.at + self.grace)
     }
+}
+
+/// A user's entry, and whether it is new.
+fn present_of<'a>(present: &'a mut Vec<Present>, account: &Arc<Account>) -> (bool, &'a mut Present) {
+    let place = present.iter().position(|other| other.account.id == account.id);
+    let place = place.unwrap_or_else(|| {
+        if present.len() == present.capacity() {
+            // The list grows by a quarter only: there are many rooms, and most are small.
+            present.reserve_exact((present.len() / 4).max(2));
+        }
+        present.push(Present { account: account.clone(), here: 0, elsewhere: 0, leave: None });
+        present.len() - 1
+    });
+    let known = &mut present[place];
+    (known.here == 0 && known.elsewhere == 0 && known.leave.is_none(), known)
 }
 
 #[cfg(test)]
@@ -211,6 +247,25 @@ mod tests {
         assert_eq!(presence.next_due(), Some(now + 2 * PRESENCE_GRACE));
         assert!(presence.gone(now + PRESENCE_GRACE).is_empty(), "the first leave's entry is stale");
         assert_eq!(presence.gone(now + 2 * PRESENCE_GRACE).len(), 1);
+    }
+
+    #[test]
+    fn who_is_on_two_nodes_goes_when_both_are_left() {
+        let (mut presence, room, ana, now) = (Presence::default(), RoomId::fresh(), account(), Instant::now());
+        assert!(presence.arrive_elsewhere(room, &ana).is_some_and(|listeners| listeners.is_over()));
+        let beto = presence.arrive(room, &account(), &here());
+        assert_eq!(beto.others.iter().map(|other| other.id).collect::<Vec<_>>(), [ana.id], "a newcomer learns of her");
+        let second = presence.arrive(room, &ana, &here());
+        assert!(!second.is_new && second.is_first_here);
+        assert!(presence.arrive_elsewhere(room, &ana).is_none(), "a third node");
+        presence.leave_elsewhere(room, ana.id, now);
+        presence.leave_elsewhere(room, ana.id, now);
+        assert!(presence.gone(now + PRESENCE_GRACE).is_empty(), "she is still here");
+        assert!(presence.leave(room, ana.id, now), "the last one on this node");
+        assert!(presence.arrive_elsewhere(room, &ana).is_none(), "she moved within the grace");
+        assert!(presence.gone(now + PRESENCE_GRACE).is_empty());
+        presence.leave_elsewhere(room, ana.id, now);
+        assert_eq!(presence.gone(now + PRESENCE_GRACE).len(), 1);
     }
 
     #[test]

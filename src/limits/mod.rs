@@ -148,7 +148,7 @@ pub const PRESENCE_ROOM_CEILING: u32 = 2000;
 /// The most participants with which a room sends `user_status` frames, unless set otherwise.
 pub const PRESENCE_ROOM_MAX: u32 = 200;
 /// From a user's last socket in a room to `offline`.
-pub const PRESENCE_GRACE: Duration = Duration::from_secs(4);
+pub const PRESENCE_GRACE: Duration = Duration::from_secs(5);
 
 /// How often the participant rows of rooms with listeners are checked for rows that other programs deleted.
 pub const PARTICIPANT_SWEEP: Duration = Duration::from_secs(5);
@@ -607,3 +607,7 @@ pub const LOOK_EVERY_CALM: Duration = Duration::from_secs(2);
 pub const FILL_TOPICS_MAX: usize = 64;
 /// Topics that may wait for such a query.
 pub const FILLS_WAITING_MAX: usize = 64 * 1024;
+/// How often a node tells who has sockets on it, beside every change.
+pub const ROSTER_EVERY: Duration = Duration::from_secs(5);
+/// People of one part of a roster, about 80 bytes each.
+pub const ROSTER_PART_PEOPLE: usize = 500;

@@ -51,6 +51,8 @@ pub struct App {
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether Redis answers; `None` if it is not needed.
     pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// Whether events of other nodes come by Redis; `None` if there cannot be other nodes.
+    pub bus: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl fmt::Debug for App {

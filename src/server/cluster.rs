@@ -6,15 +6,12 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use crate::cluster::streams::Streams;
-use crate::cluster::{Cluster, Hear, HearEphemeral, Ways, Work};
+use crate::cluster::{Cluster, Hear, HearEphemeral, HearPresence, Ways, Work};
 use crate::config::{Database, Settings};
-use crate::engine::shard::port::ToShard;
+use crate::engine::shard::port::{ToShard, home};
 use crate::server::delivery::Delivery;
 use crate::server::storage::Storage;
 use crate::store::Told;
-
-/// Begins the names of what nodes keep in Redis.
-const PREFIX: &str = "pregon";
 
 /// This server as a node, if it can have others: they share a database server, and a Redis.
 pub(super) fn of(settings: &Settings) -> Option<Cluster> {
@@ -30,7 +27,9 @@ pub(super) async fn start(
     control: &Handle,
 ) -> Option<Work> {
     let (cluster, address) = cluster.zip(settings.redis.clone())?;
-    let bus = Arc::new(Streams::new(address, PREFIX));
+    // Channels do not belong to one of Redis' databases: the name keeps clusters apart.
+    let database = if let Database::Mysql(link) = &settings.database { link.database() } else { "" };
+    let bus = Arc::new(Streams::new(address, &format!("pregon:{database}")));
     let (store, lists, fanout) = (storage.store.clone(), delivery.lists.clone(), delivery.fanout.clone());
     let hear: Hear = Arc::new(move |events| {
         store.overtaken(&events);
@@ -45,6 +44,10 @@ pub(super) async fn start(
             shards.iter().for_each(|shard| inboxes[shard.index()].send(ToShard::Publish(publication.clone())));
         });
     });
-    let ways = Ways { store: storage.store.clone(), fanout: delivery.fanout.clone(), hear, hear_ephemeral };
+    let shards = delivery.inboxes.clone();
+    let hear_presence: HearPresence =
+        Arc::new(move |message, room| shards[home(room, shards.len()).index()].send(message));
+    let ways =
+        Ways { hear_presence, store: storage.store.clone(), fanout: delivery.fanout.clone(), hear, hear_ephemeral };
     Some(cluster.start(bus, ways, control).await)
 }

@@ -28,6 +28,9 @@ use crate::telemetry::Registry;
 /// Tells whether Redis answers.
 pub(super) type IsRedisUp = Arc<dyn Fn() -> bool + Send + Sync>;
 
+/// Django's channel layer, and the bus between nodes; each if it is there.
+type Links = (Option<IsRedisUp>, Option<IsRedisUp>);
+
 /// What the gate and the REST API share.
 pub(super) struct Front {
     tokens: Arc<Tokens>,
@@ -57,7 +60,7 @@ impl Front {
         settings: &Settings,
         storage: &Storage,
         delivery: &Delivery,
-        redis: Option<IsRedisUp>,
+        redis: Links,
         registry: Registry,
         control: &Handle,
     ) -> Ports {
@@ -74,9 +77,7 @@ impl Front {
             rest: rest::port(crate::rest::router(app), control.clone(), self.under_way.clone(), trusted, memory),
             submit: Arc::new(move |write| submit.submit(write)),
             load_follows: follow_lists::port(store, inboxes, delivery.lists.clone(), control),
-            elsewhere: delivery.outbox.clone().map(|outbox| -> Elsewhere {
-                Arc::new(move |publication| outbox.ephemeral(publication))
-            }),
+            elsewhere: delivery.outbox.clone().map(|outbox| -> Arc<dyn Elsewhere> { Arc::new(outbox) }),
         }
     }
 
@@ -85,7 +86,7 @@ impl Front {
         settings: &Settings,
         storage: &Storage,
         delivery: &Delivery,
-        redis: Option<IsRedisUp>,
+        redis: Links,
         (registry, memory): (Registry, Arc<Memory>),
     ) -> App {
         App {
@@ -107,7 +108,8 @@ impl Front {
                 memory.measure();
                 registry.render()
             }),
-            redis,
+            redis: redis.0,
+            bus: redis.1,
         }
     }
 

@@ -23,7 +23,6 @@ mod sweeps;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::fanout::publisher::Fanout;
 use crate::server::delivery::Delivery;
-use crate::server::front::{Front, IsRedisUp};
+use crate::server::front::Front;
 use crate::server::storage::Storage;
 use crate::store::Housekeeping;
 
@@ -60,8 +59,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let neighbour = control.block_on(django::find(settings, storage.rows()))?;
     let publishers = delivery.start(&storage.store, control.handle())?;
 
-    let redis = [neighbour.as_ref().and_then(django::Neighbour::is_redis_up), cluster.as_ref().map(Cluster::is_up)];
-    let redis = all_of(redis);
+    let redis = neighbour.as_ref().and_then(django::Neighbour::is_redis_up);
+    let redis = (redis, cluster.as_ref().map(Cluster::is_up));
     let nodes = control.block_on(cluster::start(cluster, settings, &storage, &delivery, control.handle()));
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());
     let shards = shards::start(settings, listeners, &ports)?;
@@ -118,12 +117,6 @@ fn end(
     control.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Whether everything that there is of these works; `None` if there is nothing.
-fn all_of(parts: [Option<IsRedisUp>; 2]) -> Option<IsRedisUp> {
-    let parts: Vec<IsRedisUp> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| -> IsRedisUp { Arc::new(move || parts.iter().all(|is_up| is_up())) })
 }
 
 fn control_runtime() -> io::Result<Runtime> {

@@ -1,5 +1,5 @@
-//! Looks for other servers on the same MySQL database. Messages are not passed between nodes yet, so a second server is
-//! reported in the log.
+//! Looks for other servers on the same MySQL database. Without Redis they cannot tell each other what happens, and a second
+//! server is reported in the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(super) struct Nodes {
     store: Arc<MysqlStore>,
     me: Node,
     others: Others,
+    /// Nodes tell each other what happens, by Redis.
+    is_joined: bool,
     /// The last attempt failed. Only a change writes a line of the log.
     is_failing: bool,
 }
@@ -33,7 +35,7 @@ pub(super) struct Beats {
 
 impl Nodes {
     /// Writes this server's row for the first time, and warns of other servers that run.
-    pub(super) async fn enter(store: Arc<MysqlStore>, name: &str) -> Self {
+    pub(super) async fn enter(store: Arc<MysqlStore>, name: &str, is_joined: bool) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let me = Node {
             id: Uuid::now_v7(),
@@ -42,7 +44,7 @@ impl Nodes {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let mut nodes = Self { store, me, others: Others::default(), is_failing: false };
+        let mut nodes = Self { store, me, others: Others::default(), is_joined, is_failing: false };
         nodes.beat().await;
         nodes
     }
@@ -69,10 +71,14 @@ impl Nodes {
                 }
                 let change = self.others.look(&self.me, &seen, is_running);
                 for other in &change.came {
+                    if self.is_joined {
+                        tracing::info!(%other, "another node serves this database");
+                        continue;
+                    }
                     tracing::warn!(
                         %other,
                         "another pregon serves this database: clients of one hear nothing live of what clients of the other \
-                         do, since servers do not pass messages to each other yet. Stop one of the two"
+                         do. Set PREGON_REDIS_URL on both, to the same Redis, or stop one of the two"
                     );
                 }
                 for other in &change.went {

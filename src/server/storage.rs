@@ -43,7 +43,8 @@ impl Storage {
     ) -> anyhow::Result<Self> {
         let served_here = settings.database.file().map(one_server::lock).transpose()?.flatten();
         let (store, mysql) = open_store(settings, control, port)?;
-        let nodes = mysql.clone().map(|store| control.block_on(Nodes::enter(store, &settings.node)));
+        let nodes =
+            mysql.clone().map(|store| control.block_on(Nodes::enter(store, &settings.node, settings.redis.is_some())));
         let media = Arc::new(open_media(settings, litter)?);
         Ok(Self { store, media, mysql, nodes, _served_here: served_here })
     }

@@ -66,7 +66,7 @@ async fn statements(name: &str, statements: &[&str]) {
 }
 
 /// The number of migrations.
-const STEPS: usize = 7;
+const STEPS: usize = 8;
 
 #[tokio::test]
 async fn a_migration_shows_its_plan_and_serving_waits_for_it() {

@@ -99,6 +99,17 @@ impl Socket {
         }
     }
 
+    /// The next frame of this kind, whatever else comes before it.
+    #[allow(dead_code, reason = "tests of nodes alone")]
+    pub async fn expect_any(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next_json().await;
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
     /// Everything up to the answer of an application ping: all that the server sent until now.
     pub async fn until_pong(&mut self) -> Vec<Value> {
         let mark = uuid::Uuid::new_v4().to_string();

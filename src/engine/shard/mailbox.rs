@@ -72,8 +72,25 @@ impl Core {
                 if arrival.is_new {
                     self.announce(room, &account, arrival.listeners.now(), true);
                 }
+                if arrival.is_first_here
+                    && let Some(elsewhere) = &self.ports.elsewhere
+                {
+                    elsewhere.came(room, &account);
+                }
             }
-            ToShard::Departed { room, user } => self.presence.leave(room, user, self.moment),
+            ToShard::Departed { room, user } => {
+                if self.presence.leave(room, user, self.moment)
+                    && let Some(elsewhere) = &self.ports.elsewhere
+                {
+                    elsewhere.went(room, user);
+                }
+            }
+            ToShard::ArrivedElsewhere { room, account } => {
+                if let Some(listeners) = self.presence.arrive_elsewhere(room, &account) {
+                    self.announce(room, &account, listeners.now(), true);
+                }
+            }
+            ToShard::DepartedElsewhere { room, user } => self.presence.leave_elsewhere(room, user, self.moment),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
             ToShard::EndLogins { ends, from, answer } => drop(answer.send(self.end_logins(&ends, from))),
             ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),

@@ -148,6 +148,20 @@ pub enum ToShard {
         /// The shards that listen in the room.
         listeners: Arc<Listeners>,
     },
+    /// For a room's home shard: the user has come on another node.
+    ArrivedElsewhere {
+        /// In which room.
+        room: RoomId,
+        /// Who.
+        account: Arc<Account>,
+    },
+    /// For a room's home shard: the user has gone on another node, or the node has.
+    DepartedElsewhere {
+        /// From which room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+    },
     /// For a room's home shard: a user's socket went.
     Departed {
         /// From which room.

@@ -47,7 +47,7 @@ impl Core {
             });
             others.iter().for_each(|shard| self.tell(shard, ToShard::Publish(publication.clone())));
             if let Some(elsewhere) = &self.ports.elsewhere {
-                elsewhere(&publication);
+                elsewhere.ephemeral(&publication);
             }
         }
         let origin = Some(self.key(index));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+use crate::domain::user::Account;
 use crate::domain::write::Write;
 use crate::engine::session::Entry;
 use crate::engine::topics::feeds::FeedKey;
@@ -182,8 +183,15 @@ impl Waiting {
     }
 }
 
-/// Takes frames that are not stored for the listeners of other nodes. Never blocks.
-pub type Elsewhere = Arc<dyn Fn(&Arc<Publication>) + Send + Sync>;
+/// Takes what is not stored for other nodes. Never blocks.
+pub trait Elsewhere: Send + Sync + 'static {
+    /// Frames for the listeners of a topic.
+    fn ephemeral(&self, publication: &Arc<Publication>);
+    /// A user has the first socket of this node in a room.
+    fn came(&self, room: RoomId, account: &Arc<Account>);
+    /// A user has no socket of this node in a room any more.
+    fn went(&self, room: RoomId, user: UserId);
+}
 
 /// Everything that a shard needs from the rest of the server.
 #[derive(Clone)]
@@ -203,15 +211,19 @@ pub struct Ports {
     /// Asks whom a user hears.
     pub load_follows: LoadFollows,
     /// Where frames that are not stored go for other nodes, if there are any.
-    pub elsewhere: Option<Elsewhere>,
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Ports {
     /// The shard that keeps what must be counted once for a room.
     pub fn home(&self, room: RoomId) -> ShardId {
-        let (high, low) = room.0.as_u64_pair();
-        let mixed = (high ^ low).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let shards = self.inboxes.len() as u64;
-        ShardId(u8::try_from(mixed % shards).unwrap_or(0))
+        home(room, self.inboxes.len())
     }
+}
+
+/// The shard, of so many, that keeps what must be counted once for a room.
+pub fn home(room: RoomId, shards: usize) -> ShardId {
+    let (high, low) = room.0.as_u64_pair();
+    let mixed = (high ^ low).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    ShardId(u8::try_from(mixed % shards as u64).unwrap_or(0))
 }

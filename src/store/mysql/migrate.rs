@@ -29,7 +29,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 7] = migrations! {
+const MIGRATIONS: [Migration; 8] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
@@ -37,6 +37,7 @@ const MIGRATIONS: [Migration; 7] = migrations! {
     6 "0006_logins_and_leaves" false,
     8 "0008_people_search" false,
     9 "0009_nodes" false,
+    10 "0010_events_by_time" false,
 };
 
 /// The native type of ids, if the server has one.

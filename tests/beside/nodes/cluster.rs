@@ -51,6 +51,15 @@ impl Cluster {
         }
     }
 
+    /// A new group of these users, made on the first node.
+    pub async fn group(&self, users: &[usize]) -> String {
+        let node = &self.nodes[0];
+        let others: Vec<_> = users[1..].iter().map(|user| node.id(*user)).collect();
+        let body = json!({"chat_type": "group", "name": "Equipo", "participant_ids": others});
+        let made = node.done("POST", "/api/messaging/chats/", users[0], Some(body)).await;
+        made["id"].as_str().unwrap().to_owned()
+    }
+
     /// A socket of this user in the first room, on this node.
     pub async fn join(&self, node: usize, user: usize) -> Socket {
         self.nodes[node].join(0, user).await
