@@ -17,12 +17,14 @@ use crate::turn;
 use crate::voice::Voice;
 use pregon::limits::memory::{Sizes, parts};
 use pregon::limits::{
-    INBOX_BYTES_MAX, MESSAGE_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, SESSION_UNFINISHED_BYTES_MAX,
+    DEBT_STEP_BYTES, INBOX_BYTES_MAX, MESSAGE_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX,
+    SESSION_UNFINISHED_BYTES_MAX,
 };
 use serde_json::{Value, json};
 
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
+const PONG: u8 = 10;
 
 fn bound(shards: usize, part: &str) -> u64 {
     parts(Sizes { shards, lanes: 1 }).iter().find(|known| known.name == part).unwrap().bytes as u64
@@ -213,6 +215,67 @@ fn chunks_of_those_who_do_not_read_take_what_sessions_may_and_no_more() {
         assert!(gauges.used("sessions") <= bound);
         assert_within(&server, quiet, bound, &format!("chunks, {shards} shards"));
         drop(deaf);
+        wait_until("all is given back", || gauges.used("sessions") == 0);
+        assert_eq!((gauges.sum("pregon_chunk_bytes"), gauges.sum("pregon_debt_bytes")), (0, 0));
+    }
+}
+
+/// Members of room 1 who read nothing.
+struct Deaf(Vec<Client>);
+
+impl Deaf {
+    fn join(server: &Server, count: usize) -> Self {
+        let mut clients: Vec<_> =
+            (0..count).map(|number| Client::small(server, &server.chat_path(1, 4 + number % 3))).collect();
+        clients.iter_mut().for_each(|client| drop(client.until("connection_success")));
+        Self(clients)
+    }
+
+    /// A pong that nobody asked for. Whoever says nothing for long is let go, whatever it owes.
+    fn live_on(&mut self) {
+        for client in &mut self.0 {
+            // Whoever was let go cannot.
+            let _ = client.socket.write_all(&masked(PONG, b""));
+        }
+    }
+}
+
+/// A reader who stalls with little has a buffer of its own, so that it pins no chunk; it grows by 64 KiB.
+#[test]
+fn debts_of_a_room_that_does_not_read_take_what_sessions_may_and_no_more() {
+    /// The kernels' buffers grow for a while before they stay full, and each copy takes two seconds.
+    const LONG: Duration = Duration::from_secs(120);
+    let _turn = turn::mine_blocking();
+    for shards in [1, 2] {
+        let server = two_rooms(shards);
+        let bound = bound(shards, "sessions");
+        let mut gauges = Gauges::open(&server);
+        server.forget_peak();
+        let quiet = server.peak_bytes();
+        let count = usize::try_from(bound).unwrap() / DEBT_STEP_BYTES / 8 * 9;
+        let mut deaf = Deaf::join(&server, count);
+        let mut voice = Client::of(upgrade(&server, &server.chat_path(1, 7), |_| {}));
+        let (began, mut most) = (Instant::now(), 0);
+        // Shards fill one after the other.
+        while gauges.let_go("overload") == 0 || most <= bound / 4 * 3 {
+            assert!(began.elapsed() < LONG, "{most} bytes of {bound} are debts");
+            deaf.live_on();
+            // Whoever owes more than a chunk gets no copy, so those who have one are told little.
+            let chars = if gauges.sum("pregon_debt_bytes") == 0 { 1500 } else { 50 };
+            voice.send(&json!({"type": "chat_message", "content": "x".repeat(chars)}));
+            voice.until("chat_message");
+            wait_until("it is sent or copied", || {
+                gauges.sum("pregon_chunk_bytes") == 0 || gauges.let_go("overload") > 0
+            });
+            most = most.max(gauges.sum("pregon_debt_bytes"));
+            assert!(most <= bound, "{most} bytes, {bound} may be");
+        }
+        eprintln!("{count} sockets, {most} bytes after {:?}", began.elapsed());
+        talk(&server, 0..4, 50);
+        assert!(gauges.used("sessions") <= bound);
+        assert_eq!((gauges.let_go("slow"), gauges.let_go("silent")), (0, 0), "only the sum ends them");
+        assert_within(&server, quiet, bound, &format!("debts, {shards} shards"));
+        drop((deaf, voice));
         wait_until("all is given back", || gauges.used("sessions") == 0);
         assert_eq!((gauges.sum("pregon_chunk_bytes"), gauges.sum("pregon_debt_bytes")), (0, 0));
     }

@@ -324,7 +324,7 @@ fn frame_under_way(frames: &[u8], sent: usize) -> Range<usize> {
 mod tests {
     use super::*;
     use crate::engine::topics::chunks::OpenChunk;
-    use crate::limits::WRITE_BYTES_MAX;
+    use crate::limits::{CHUNK_BYTES, DEBT_STEP_BYTES, WRITE_BYTES_MAX};
     use crate::protocol::ws::frame::encode_text;
 
     struct Bench {
@@ -393,6 +393,37 @@ mod tests {
         assert_eq!(bench.waiting(&outbox), all[all.len() - 3..]);
         outbox.took(&mut bench.arena, 3);
         assert_eq!((outbox.is_empty(), bench.arena.memory_bytes()), (true, 0));
+    }
+
+    #[test]
+    fn many_ranges_are_copied_whole_in_order_and_give_their_chunks_back() {
+        const RANGES: usize = 300;
+        let (mut bench, mut outbox) = (Bench::new(), Outbox::default());
+        let text = |number: usize| format!("{number} {}", "x".repeat(number % 9 * 30));
+        let mut kept = Vec::new();
+        for number in 0..RANGES {
+            let class = if number % 5 == 4 { Class::Ephemeral } else { Class::Durable };
+            bench.push(&mut outbox, &text(number), class);
+            if class == Class::Durable {
+                encode_text(text(number).as_bytes(), &mut kept);
+            }
+            // Between two ranges lies what somebody else was told.
+            drop(bench.arena.append(&mut bench.open, b"another's"));
+        }
+        let before = bench.arena.held_bytes();
+        assert!(outbox.parts() == RANGES && before > CHUNK_BYTES * 2, "{} ranges, {before} bytes", outbox.parts());
+        outbox.took(&mut bench.arena, 2);
+        outbox.fall_behind(&mut bench.arena).unwrap();
+        assert_eq!((outbox.parts(), bench.arena.held_bytes()), (0, 0));
+        assert_eq!(bench.waiting(&outbox), kept[2..]);
+        let memory = bench.arena.memory_bytes();
+        assert!(outbox.debt_bytes() == Some(memory) && memory <= kept.len() + DEBT_STEP_BYTES, "{memory} bytes");
+        bench.arena.check_invariants(outbox.spans(), outbox.debt_bytes().into_iter());
+        bench.push(&mut outbox, "behind it", Class::Durable);
+        encode_text(b"behind it", &mut kept);
+        assert_eq!(bench.waiting(&outbox), kept[2..]);
+        outbox.took(&mut bench.arena, kept.len() - 2);
+        assert_eq!((outbox.is_empty(), bench.arena.memory_bytes(), bench.arena.debts().count), (true, 0, 0));
     }
 
     #[test]

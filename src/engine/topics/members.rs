@@ -273,8 +273,9 @@ mod tests {
         assert!(!is_first);
         assert_eq!(second, Seat { slot: first.slot, place: 1 });
         assert_eq!(registry.leave(first), Left::Moved(eight));
+        assert!(registry.contains(first.slot));
         assert_eq!(registry.leave(first), Left::Last(topic), "8 sits in the first seat now");
-        assert_eq!(registry.slot(&topic), None);
+        assert_eq!((registry.slot(&topic), registry.contains(first.slot)), (None, false));
         assert!(registry.is_empty());
     }
 

@@ -166,3 +166,73 @@ fn buffers_that_nobody_uses_give_way_to_what_waits() {
     }
     assert!(core.is_open(second), "there was room");
 }
+
+/// Who owes little has a copy, so that it pins no chunk. Who owes more keeps ranges, which it shares with the others.
+#[test]
+fn whoever_stalls_gets_a_copy_unless_it_owes_more_than_a_chunk() {
+    for (too_much, copies) in [(0, 1), (1, 0)] {
+        let (mut core, room) = (core(Bounds::default()), RoomId::fresh());
+        let index = join(&mut core, room);
+        block(&mut core, index);
+        tell(&mut core, room, 10 * 1024);
+        let owed = core.owed(index);
+        core.bounds.chunk_bytes = owed - too_much;
+        core.tick(core.began + Duration::from_secs(1), &Silent);
+        assert_eq!(core.arena.debts().count, 0, "it has a second");
+        core.tick(core.began + Duration::from_secs(2), &Silent);
+        assert_eq!(core.arena.debts().count, copies, "{owed} bytes are owed, {too_much} more than a chunk has");
+        assert_eq!(core.arena.held_bytes() > 0, copies == 0, "who has a copy pins no chunk");
+        assert_eq!((core.is_open(index), core.owed(index)), (true, owed));
+        core.check_invariants();
+    }
+}
+
+#[test]
+fn a_room_whose_only_reader_goes_for_want_of_memory_is_told_no_more() {
+    let (mut core, room) = (core(Bounds { waiting_bytes_max: 200 * 1024, ..Bounds::default() }), RoomId::fresh());
+    let index = join(&mut core, room);
+    block(&mut core, index);
+    tell(&mut core, room, 150 * 1024);
+    tell(&mut core, room, 90 * 1024);
+    assert!(!core.is_open(index), "both are more than may wait");
+    assert_eq!(core.registry.slot(&Topic::Room(room)), None);
+    assert!(core.owed(index) < 200, "only its goodbye waits, and {} bytes do", core.owed(index));
+    core.check_invariants();
+}
+
+/// Who has many ranges copies them at the next frame of its room, and all members do at once. Chunks that somebody else needs,
+/// too, stay beside the copies.
+#[test]
+fn copies_of_many_ranges_keep_to_the_share() {
+    const SHARE: usize = 224 * 1024;
+    const PARTS: usize = 32;
+    const MEMBERS: usize = 12;
+    let text = counted(|| {
+        let bounds = Bounds { waiting_bytes_max: SHARE, parts_max: PARTS, debt_step_bytes: 4096, ..Bounds::default() };
+        let (mut core, room) = (core(bounds), RoomId::fresh());
+        let members: Vec<u32> = (0..MEMBERS).map(|_| join(&mut core, room)).collect();
+        let elsewhere = join(&mut core, RoomId::fresh());
+        members.iter().chain([&elsewhere]).for_each(|index| block(&mut core, *index));
+        // Answers to many who take turns lie next to each other, so nobody's are one range.
+        for _ in 1..PARTS {
+            members.iter().for_each(|index| core.deliver(*index, &frame(300), Class::Durable));
+            core.deliver(elsewhere, &frame(10), Class::Durable);
+        }
+        let before = core.arena.memory_bytes();
+        let parts = |core: &Core, index: u32| core.lines[index as usize].outbox.parts();
+        let all_parts: Vec<usize> = members.iter().map(|index| parts(&core, *index)).collect();
+        assert_eq!(all_parts, [PARTS; MEMBERS]);
+        assert!(before < SHARE / 4 * 3, "{before} bytes wait");
+        tell(&mut core, room, 100);
+        let memory = core.arena.memory_bytes();
+        assert!(memory > SHARE / 8 * 7 && memory <= SHARE, "{before} bytes waited, {memory} do now");
+        let stay: Vec<u32> = members.iter().copied().filter(|index| core.is_open(*index)).collect();
+        assert!((3..MEMBERS).contains(&stay.len()), "there is room for some: {}", stay.len());
+        assert!(stay.iter().all(|index| parts(&core, *index) == 1), "what was told, behind the copy");
+        assert!(core.is_open(elsewhere) && parts(&core, elsewhere) == PARTS);
+        members.iter().for_each(|index| core.end(*index, true));
+        members.iter().for_each(|index| core.vacate(*index));
+        core.check_invariants();
+    });
+    assert!(text.contains(r#"pregon_sessions_let_go_total{reason="slow"}"#), "{text}");
+}
