@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::clock::Timestamp;
 use crate::cluster::link::Link;
 use crate::cluster::peers::Peers;
-use crate::cluster::receive::Rosters;
+use crate::cluster::roster::Rosters;
 use crate::fanout::publisher::Fanout;
 use crate::limits::{IN_FLIGHT_MAX, LOOK_EVERY, LOOK_EVERY_CALM};
 use crate::store::{Store, StoreError};

@@ -5,6 +5,7 @@ mod fill;
 mod link;
 mod look;
 mod peers;
+mod ports;
 mod receive;
 pub mod redis;
 mod roster;
@@ -12,7 +13,7 @@ mod send;
 pub mod streams;
 pub mod wire;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -22,23 +23,13 @@ use tokio::task::JoinHandle;
 use crate::clock::Timestamp;
 use crate::cluster::bus::Bus;
 use crate::cluster::link::Link;
+pub use crate::cluster::ports::{Hear, HearEphemeral, HearPresence};
+use crate::cluster::roster::Rosters;
 pub use crate::cluster::send::Outbox;
 use crate::cluster::wire::NodeId;
-use crate::domain::event::Committed;
-use crate::engine::shard::port::{Publication, ToShard};
 use crate::fanout::publisher::{Fanout, ReadMissing};
-use crate::ids::RoomId;
 use crate::store::Store;
 use crate::telemetry::alarm;
-
-/// Takes what other nodes committed: forgets what it changed and tells it. May wait.
-pub type Hear = Arc<dyn Fn(Vec<Arc<Committed>>) + Send + Sync>;
-
-/// Takes frames of other nodes that are not stored.
-pub type HearEphemeral = Arc<dyn Fn(Publication) + Send + Sync>;
-
-/// Takes what a room's home shard has to know of other nodes. May wait.
-pub type HearPresence = Arc<dyn Fn(ToShard, RoomId) + Send + Sync>;
 
 /// How long the last words of a node may take.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -111,7 +102,7 @@ impl Cluster {
         let (stop, stopped) = watch::channel(false);
         let Self { node, began, link, outbox, queue, reader, .. } = self;
         let Ways { store, fanout, hear, hear_ephemeral, hear_presence } = ways;
-        let rosters = Arc::new(receive::Rosters { others: Mutex::default(), hear_presence });
+        let rosters = Arc::new(Rosters::new(hear_presence));
         let peers = Arc::<peers::Peers>::default();
         let looks = look::Looks::default();
         let positions = match bus.reader().await {

@@ -1,6 +1,6 @@
 //! Reads what other nodes append, and hears what they ring.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::block_in_place;
@@ -11,12 +11,12 @@ use crate::cluster::bus::{Bus, BusError, Positions};
 use crate::cluster::link::{Link, Part};
 use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
-use crate::cluster::roster::{Change, Others};
-use crate::cluster::wire::{Bell, Entry, News, NodeId, Person, Rung};
-use crate::cluster::{Hear, HearEphemeral, HearPresence};
-use crate::domain::user::Account;
+use crate::cluster::ports::{Hear, HearEphemeral};
+use crate::cluster::roster::Rosters;
+use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
+
 use crate::engine::session::outbox::Class;
-use crate::engine::shard::port::{Except, Publication, ToShard};
+use crate::engine::shard::port::{Except, Publication};
 use crate::limits::IN_FLIGHT_MAX;
 use crate::protocol::form::FrameSet;
 
@@ -114,36 +114,6 @@ pub(super) struct Listener {
     pub peers: Arc<Peers>,
     pub rosters: Arc<Rosters>,
     pub hear_ephemeral: HearEphemeral,
-}
-
-/// The rosters of the others, and who is told of their changes.
-pub(super) struct Rosters {
-    pub others: Mutex<Others>,
-    pub hear_presence: HearPresence,
-}
-
-impl Rosters {
-    /// Tells what changed. Waits for shards.
-    pub fn change(&self, change: impl FnOnce(&mut Others) -> Vec<Change>) {
-        // Told under the lock, so that changes are told in their order.
-        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = change(&mut others);
-        if !changes.is_empty() {
-            block_in_place(|| {
-                for change in changes {
-                    match change {
-                        Change::Came(room, Person(id, username)) => {
-                            let account = Arc::new(Account { id, username, is_active: true });
-                            (self.hear_presence)(ToShard::ArrivedElsewhere { room, account }, room);
-                        }
-                        Change::Went(room, user) => {
-                            (self.hear_presence)(ToShard::DepartedElsewhere { room, user }, room);
-                        }
-                    }
-                }
-            });
-        }
-    }
 }
 
 impl Listener {

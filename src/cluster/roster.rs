@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::task::block_in_place;
+
+use crate::cluster::ports::HearPresence;
 use crate::cluster::wire::{Bell, NodeId, Person};
 use crate::domain::user::Account;
+use crate::engine::shard::port::ToShard;
 use crate::ids::{RoomId, UserId};
 use crate::limits::ROSTER_PART_PEOPLE;
 
@@ -98,6 +102,41 @@ impl Others {
     pub fn forget(&mut self, node: NodeId) -> Vec<Change> {
         let roster = self.0.remove(&node).unwrap_or_default();
         roster.into_keys().map(|(room, user)| Change::Went(room, user)).collect()
+    }
+}
+
+/// The rosters of the others, and who is told of their changes.
+pub(super) struct Rosters {
+    others: Mutex<Others>,
+    hear_presence: HearPresence,
+}
+
+impl Rosters {
+    /// Nobody has told anything yet.
+    pub fn new(hear_presence: HearPresence) -> Self {
+        Self { others: Mutex::default(), hear_presence }
+    }
+
+    /// Tells what changed. Waits for shards.
+    pub fn change(&self, change: impl FnOnce(&mut Others) -> Vec<Change>) {
+        // Told under the lock, so that changes are told in their order.
+        let mut others = lock(&self.others);
+        let changes = change(&mut others);
+        if !changes.is_empty() {
+            block_in_place(|| {
+                for change in changes {
+                    match change {
+                        Change::Came(room, Person(id, username)) => {
+                            let account = Arc::new(Account { id, username, is_active: true });
+                            (self.hear_presence)(ToShard::ArrivedElsewhere { room, account }, room);
+                        }
+                        Change::Went(room, user) => {
+                            (self.hear_presence)(ToShard::DepartedElsewhere { room, user }, room);
+                        }
+                    }
+                }
+            });
+        }
     }
 }
 

@@ -437,5 +437,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A fan-out to one shard that listens to these topics, and the shard's inbox. Its thread ends with the process.
+#[cfg(test)]
+pub(crate) fn to_one_shard(topics: &[Topic]) -> (Fanout, Arc<Inbox>) {
+    use crate::engine::shard::port::Directory;
+    let (routes, inbox) = (Arc::new(Routes::default()), Arc::new(Inbox::default()));
+    for topic in topics {
+        routes.join(*topic, crate::ids::ShardId(0));
+    }
+    let presenter = Arc::new(Presenter::new("http://localhost", true));
+    let fanout = Fanout::new(routes, Arc::from([Arc::clone(&inbox)]), presenter, PostUpdates::Coalesced, 1);
+    drop(fanout.start(Box::new(|_, _, _| ())).expect("a thread"));
+    (fanout, inbox)
+}
+
 #[cfg(test)]
 mod tests;

@@ -109,6 +109,20 @@ fn describe() {
     );
     describe_counter!("pregon_lane_retries_total", "Batches that began anew.");
     describe_gauge!("pregon_nodes_seen", "MySQL: servers on this database; 0: it could not be found out.");
+    describe_gauge!("pregon_bus_up", "Several nodes: 1 while all connections to Redis work.");
+    describe_gauge!("pregon_bus_peers", "Several nodes: the others that are heard.");
+    describe_counter!("pregon_bus_appended_total", "Events given to other nodes by Redis.");
+    describe_histogram!("pregon_bus_append_seconds", Unit::Seconds, "One pipeline of events to Redis.");
+    describe_histogram!(
+        "pregon_bus_lag_seconds",
+        Unit::Seconds,
+        "From an event's time on its node to its coming here."
+    );
+    describe_counter!("pregon_bus_dropped_total", "What the queue to Redis had no room for.");
+    describe_counter!("pregon_bus_unreadable_total", "Entries and bells that cannot be read: another version?");
+    describe_counter!("pregon_bus_looks_total", "Looks at the log for what did not come by Redis.");
+    describe_counter!("pregon_sequence_total", "Events of other nodes: doubled, holes, fills from the log, lost.");
+    describe_gauge!("pregon_sequence_held", "Events that wait for those before them.");
     describe_gauge!("pregon_wal_bytes", Unit::Bytes, "SQLite's write-ahead log.");
     describe_gauge!("pregon_database_bytes", Unit::Bytes, "SQLite's file.");
     describe_counter!("pregon_http_requests_total", "REST requests by method, route and status.");

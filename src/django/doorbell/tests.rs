@@ -12,11 +12,9 @@ use crate::domain::chat::message::Message;
 use crate::domain::feed::comment::Comment;
 use crate::domain::feed::post::{Post, PostHead, PostReactionType};
 use crate::domain::write::Addition;
-use crate::engine::shard::port::{Directory, Inbox, ToShard};
-use crate::fanout::posts::PostUpdates;
-use crate::fanout::routes::Routes;
-use crate::ids::{MessageId, ShardId};
-use crate::protocol::v0::object::Presenter;
+use crate::engine::shard::port::{Inbox, ToShard};
+use crate::fanout::publisher::to_one_shard;
+use crate::ids::MessageId;
 use crate::store::django::{Adopted, HearingMark};
 
 /// A database that has none of the comments, and whose reads fail where they are told to.
@@ -69,11 +67,7 @@ impl Beside for Rows {
 
 /// A ringer over these rows with a listener of the post, and the listener's inbox.
 fn ringer(rows: Rows, post: PostId) -> (Arc<Ringer>, Arc<Inbox>) {
-    let (routes, inbox) = (Arc::new(Routes::default()), Arc::new(Inbox::default()));
-    routes.join(Topic::Post(post), ShardId(0));
-    let presenter = Arc::new(Presenter::new("http://localhost", true));
-    let fanout = Fanout::new(routes, Arc::from([Arc::clone(&inbox)]), presenter, PostUpdates::Coalesced, 1);
-    drop(fanout.start(Box::new(|_, _, _| ())).expect("a thread"));
+    let (fanout, inbox) = to_one_shard(&[Topic::Post(post)]);
     (Ringer::new(Arc::new(rows), Arc::new(fanout), Box::new(|_| true)), inbox)
 }
 

@@ -1,0 +1,48 @@
+//! Bounds of what nodes tell each other.
+
+use std::time::Duration;
+
+/// How long an event of another node waits for those before it before they are read from the log.
+pub const HOLD_BACK: Duration = Duration::from_millis(30);
+/// How long events wait at most while the log cannot be read. Then they are told without those before them.
+pub const HOLE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a node remembers the last number of a topic in which nothing happens.
+pub const SEQUENCE_MEMORY: Duration = Duration::from_secs(60);
+/// An event that is this old has reached every node that it will reach by Redis.
+pub const IN_FLIGHT_MAX: Duration = Duration::from_secs(5);
+/// Events of one publisher that may wait for others. Above it the oldest hole is given up.
+pub const HELD_BACK_MAX: usize = 20_000;
+/// Events that one query reads to fill a hole.
+pub const FILL_EVENTS_MAX: usize = 1000;
+
+/// A Redis that does not answer for so long is away.
+pub const BUS_ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long one read of the bus waits inside Redis.
+pub const BUS_BLOCK: Duration = Duration::from_secs(1);
+/// Entries of one stream that one read returns.
+pub const BUS_READ_MAX: u64 = 500;
+/// Entries that a stream keeps, about: 10 s of 4,000 events a second over 8 streams, some 4 MB each. A node that falls further
+/// behind reads the log.
+pub const BUS_STREAM_ENTRIES: i64 = 5000;
+/// Events and frames that one pipeline carries.
+pub const BUS_BATCH_MAX: usize = 256;
+/// Events and frames that wait for the bus. Above it events are left to the log, and frames are dropped.
+pub const BUS_WAITING_MAX: usize = 16 * 1024;
+/// How often a node rings.
+pub const NODE_BEAT_EVERY: Duration = Duration::from_millis(250);
+/// A node that rings no more for so long is doubted: the log is read often, because it may be cut off from Redis.
+pub const NODE_SILENCE: Duration = Duration::from_millis(1000);
+/// A node that rings no more for so long is dead.
+pub const NODE_LEASE: Duration = Duration::from_secs(15);
+/// How often the log is looked at while Redis is away or a node is silent.
+pub const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked at otherwise.
+pub const LOOK_EVERY_CALM: Duration = Duration::from_secs(2);
+/// Topics whose missing events one query reads.
+pub const FILL_TOPICS_MAX: usize = 64;
+/// Topics that may wait for such a query.
+pub const FILLS_WAITING_MAX: usize = 64 * 1024;
+/// How often a node tells who has sockets on it, beside every change.
+pub const ROSTER_EVERY: Duration = Duration::from_secs(5);
+/// People of one part of a roster, about 80 bytes each.
+pub const ROSTER_PART_PEOPLE: usize = 500;
