@@ -1,13 +1,16 @@
 //! The event log: what happened in a topic since.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use crate::domain::event::Cursor;
+use crate::domain::event::{Committed, Cursor};
+use crate::domain::event_record::EventRecord;
 use crate::ids::Topic;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
 use crate::store::page::EventsAfter;
-use crate::store::sql::events;
+use crate::store::sql::{events, rebuild};
 
 /// The event log.
 #[async_trait]
@@ -15,11 +18,24 @@ pub trait Events: Send + Sync + 'static {
     /// What happened in a topic behind a place, of which the first event's has number 1: at most `limit` events and
     /// [`crate::limits::EVENTS_PAGE_MAX`].
     async fn events_after(&self, topic: Topic, cursor: Cursor, limit: usize) -> Result<EventsAfter, StoreError>;
+    /// The whole events of records, one for each and in the same order, from the rows as they are now. What was deleted since
+    /// is told as deleted.
+    async fn rebuilt(&self, records: Vec<EventRecord>) -> Result<Vec<Arc<Committed>>, StoreError>;
+    /// Where a topic is now: what was committed before this was called is not behind it.
+    async fn cursor_of(&self, topic: Topic) -> Result<Cursor, StoreError>;
 }
 
 #[async_trait]
 impl<B: Backend> Events for B {
     async fn events_after(&self, topic: Topic, cursor: Cursor, limit: usize) -> Result<EventsAfter, StoreError> {
         self.read(move |view| Box::pin(events::after(view, topic, cursor, limit))).await
+    }
+
+    async fn rebuilt(&self, records: Vec<EventRecord>) -> Result<Vec<Arc<Committed>>, StoreError> {
+        self.read(move |view| Box::pin(async move { rebuild::committed(view, &records).await })).await
+    }
+
+    async fn cursor_of(&self, topic: Topic) -> Result<Cursor, StoreError> {
+        self.read(move |view| Box::pin(events::cursor_of(view, topic))).await
     }
 }
