@@ -1,5 +1,8 @@
 //! A durable event after its commit, and its place in its topic's order.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -14,6 +17,31 @@ pub struct Cursor {
     pub epoch: u32,
     /// The event's number in this epoch, from 1.
     pub seq: u64,
+}
+
+impl fmt::Display for Cursor {
+    /// As clients of `pregon.v1` give it back: epoch, full stop, number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.seq)
+    }
+}
+
+/// A text that is no cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotACursor;
+
+impl FromStr for Cursor {
+    type Err = NotACursor;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let (epoch, seq) = text.split_once('.').ok_or(NotACursor)?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(epoch) || !is_number(seq) {
+            return Err(NotACursor);
+        }
+        Ok(Self { epoch: epoch.parse().map_err(|_| NotACursor)?, seq: seq.parse().map_err(|_| NotACursor)? })
+    }
 }
 
 /// An event that is stored on disk and may be shown.

@@ -27,6 +27,7 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) ->
         let mut set = |name: HeaderName, value| drop(headers.insert(name, value));
         set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-pregon-cursor"));
         if is_preflight {
             set(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
             set(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);

@@ -14,7 +14,7 @@ use crate::domain::notification::Notification;
 use crate::ids::NotificationId;
 use crate::limits;
 use crate::protocol::v0::json::Object;
-use crate::rest::answer::json_response;
+use crate::rest::answer::{at_place, json_response};
 use crate::rest::app::App;
 use crate::rest::error::{Error, Result};
 use crate::rest::extract::Caller;
@@ -33,10 +33,12 @@ fn notification_id(text: &str) -> Result<NotificationId> {
 /// `GET notifications/`
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
     let listing = Listing::of(&uri)?;
-    let found = app.store.notifications(caller.id(), listing.page).await?;
+    let (found, place) = app.store.notifications_at(caller.id(), listing.page).await?;
     let now = Timestamp::now();
     let position = |one: &Notification| Position { at: one.created_at, id: one.id.0 };
-    listing.answer_by_time(&app.presenter, &found, position, |out, one| app.presenter.notification(out, one, now))
+    let answer =
+        listing.answer_by_time(&app.presenter, &found, position, |out, one| app.presenter.notification(out, one, now));
+    Ok(at_place(answer?, place))
 }
 
 /// `GET notifications/unread-count/`

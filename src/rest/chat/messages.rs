@@ -15,7 +15,7 @@ use crate::domain::chat::write::Action;
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{MessageId, RoomId};
 use crate::limits;
-use crate::rest::answer::json_response;
+use crate::rest::answer::{at_place, json_response};
 use crate::rest::app::App;
 use crate::rest::chat::rooms::{require_participant, room_id};
 use crate::rest::error::{Error, NOT_FOUND, Result};
@@ -36,12 +36,13 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<
             Error::hand(StatusCode::BAD_REQUEST, "since debe ser una fecha y hora en formato ISO 8601")
         })?),
     };
-    let found = app.store.messages(caller.id(), room, since, listing.page).await?;
+    let (found, place) = app.store.messages_at(caller.id(), room, since, listing.page).await?;
     let now = Timestamp::now();
     let position = |message: &Message| Position { at: message.created_at, id: message.id.0 };
-    listing.answer_by_time(&app.presenter, &found, position, |out, message| {
+    let answer = listing.answer_by_time(&app.presenter, &found, position, |out, message| {
         app.presenter.message_for(out, message, Some(caller.id()), now);
-    })
+    });
+    Ok(at_place(answer?, place))
 }
 
 /// Reads `since`. An unencoded `+` arrives as a blank.

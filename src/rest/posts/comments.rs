@@ -12,7 +12,7 @@ use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::{CommentId, PostId};
 use crate::limits;
-use crate::rest::answer::json_response;
+use crate::rest::answer::{at_place, json_response};
 use crate::rest::app::App;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
@@ -41,8 +41,10 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Path(post): Path<
     let listing = Listing::of(&uri)?;
     let post = post_id(&post)?;
     require_visible(&app, &caller, post).await?;
-    let found = app.store.comments(caller.id(), post, listing.page).await?;
-    listing.answer(&app.presenter, &found, |out, comment| app.presenter.comment(out, comment, Some(caller.id())))
+    let (found, place) = app.store.comments_at(caller.id(), post, listing.page).await?;
+    let answer =
+        listing.answer(&app.presenter, &found, |out, comment| app.presenter.comment(out, comment, Some(caller.id())));
+    Ok(at_place(answer?, place))
 }
 
 /// `GET posts/comments/<id>/replies/`

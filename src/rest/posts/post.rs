@@ -13,7 +13,7 @@ use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::PostId;
 use crate::limits;
-use crate::rest::answer::json_response;
+use crate::rest::answer::{at_place, json_response};
 use crate::rest::app::App;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
@@ -76,11 +76,12 @@ pub async fn show_short(State(app): State<Arc<App>>, caller: Caller, Path(short)
 }
 
 async fn shown(app: &App, caller: &Caller, id: PostId) -> Result<Response> {
-    let post = app.store.post(Some(caller.id()), id).await?.ok_or(NOT_FOUND)?;
+    let (post, place) = app.store.post_at(caller.id(), id).await?;
+    let post = post.ok_or(NOT_FOUND)?;
     if !post.head().is_visible_to(caller.id()) {
         return Err(FORBIDDEN);
     }
-    Ok(post_response(app, StatusCode::OK, caller, &post))
+    Ok(at_place(post_response(app, StatusCode::OK, caller, &post), place))
 }
 
 /// Stored files. They are deleted again unless they are kept.

@@ -7,7 +7,9 @@ use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::ids::{CommentId, PostId, UserId};
 use crate::limits;
 use crate::store::sql::people::{Profiles, profiles};
-use crate::store::sql::{BRANCHES_MAX, Columns, Sql, Text, ToColumn, Unexpected, View, offset, padded};
+use crate::store::sql::{
+    BRANCHES_MAX, Columns, KEYS_MAX, Sql, Text, ToColumn, Unexpected, View, each, marks, offset, padded,
+};
 use crate::store::{PageOf, PageRequest};
 
 /// The columns of [`comment_of_row`]; the first `?` is the viewer, if there is one.
@@ -38,6 +40,17 @@ pub async fn one<C: Sql>(
         view.row(&format!("{} WHERE c.id = ?", COMMENT.of(C::DIALECT)), &[&viewer, &id], comment_of_row).await?;
     let threads = Threads::below(view, viewer, found.into_iter().collect(), limits::REPLY_LEVELS_SHOWN).await?;
     Ok(threads.look_up(view).await?.pop())
+}
+
+/// Comments by their ids with their first replies, for frames, in no particular order.
+pub async fn wholes<C: Sql>(view: &mut View<'_, C>, ids: &[CommentId]) -> Result<Vec<Comment>, C::Error> {
+    let (mut found, nobody) = (Vec::with_capacity(ids.len()), None::<UserId>);
+    for keys in ids.chunks(KEYS_MAX).map(padded) {
+        let sql = format!("{} WHERE c.id IN ({})", COMMENT.of(C::DIALECT), marks(keys.len()));
+        let parameters: Vec<&dyn ToColumn> = std::iter::once(&nobody as _).chain(each(&keys)).collect();
+        found.extend(view.rows(&sql, &parameters, comment_of_row).await?);
+    }
+    Threads::below(view, nobody, found, limits::REPLY_LEVELS_SHOWN).await?.look_up(view).await
 }
 
 /// A page of a post's top-level comments, oldest first.

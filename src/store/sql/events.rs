@@ -11,6 +11,33 @@ use crate::store::page::{EventsAfter, Head, Missing};
 use crate::store::sql::topics::state_of_row;
 use crate::store::sql::{Columns, Id, Sql, ToColumn, Unexpected, View};
 
+/// How often a list is read again because its topic moved meanwhile.
+pub const PLACE_READS_MAX: usize = 4;
+
+/// What `$read` finds, and the place in `$topic` that it shows: everything up to there, and nothing behind it. `None` if the topic
+/// moved each time. Where all statements of a read see one state, the first time is enough.
+macro_rules! with_place {
+    ($view:ident, $topic:expr, $read:expr) => {{
+        let topic = $topic;
+        let mut place = None;
+        let mut before = $crate::store::sql::events::cursor_of($view, topic).await?;
+        let mut found = $read.await?;
+        for left in (0..$crate::store::sql::events::PLACE_READS_MAX).rev() {
+            let after = $crate::store::sql::events::cursor_of($view, topic).await?;
+            if after == before {
+                place = Some(before);
+                break;
+            }
+            if left > 0 {
+                before = after;
+                found = $read.await?;
+            }
+        }
+        Ok((found, place))
+    }};
+}
+pub(crate) use with_place;
+
 /// The next events, at most `limit` and [`EVENTS_PAGE_MAX`].
 pub async fn after<C: Sql>(
     view: &mut View<'_, C>,
@@ -19,8 +46,7 @@ pub async fn after<C: Sql>(
     limit: usize,
 ) -> Result<EventsAfter, C::Error> {
     let name = topic.to_string();
-    let sql = "SELECT topic, epoch, seq, last_at FROM pregon_topics WHERE topic = ?";
-    let (epoch, last) = view.row(sql, &[&name], state_of_row).await?.map_or((1, 0), |state| (state.epoch, state.seq));
+    let Cursor { epoch, seq: last } = cursor_of(view, topic).await?;
     if cursor.epoch != epoch || cursor.seq > last {
         return Ok(EventsAfter::NotKept);
     }
@@ -76,6 +102,13 @@ fn topic_of(row: Columns<'_>, column: usize) -> Result<Topic, Unexpected> {
 fn epoch_of(row: Columns<'_>, column: usize) -> Result<u32, Unexpected> {
     let epoch = row.count(column)?;
     u32::try_from(epoch).map_err(|_| Unexpected(format!("the epoch {epoch}")))
+}
+
+/// Where the topic is now. A topic in which nothing happened is before its first event.
+pub async fn cursor_of<C: Sql>(view: &mut View<'_, C>, topic: Topic) -> Result<Cursor, C::Error> {
+    let sql = "SELECT topic, epoch, seq, last_at FROM pregon_topics WHERE topic = ?";
+    let state = view.row(sql, &[&topic.to_string()], state_of_row).await?;
+    Ok(state.map_or(Cursor { epoch: 1, seq: 0 }, |state| Cursor { epoch: state.epoch, seq: state.seq }))
 }
 
 fn record_of_row(topic: Topic, epoch: u32, row: Columns<'_>) -> Result<EventRecord, Unexpected> {

@@ -7,7 +7,9 @@ use crate::domain::people::FriendRequest;
 use crate::ids::{NotificationId, UserId};
 use crate::limits;
 use crate::store::sql::people::profiles;
-use crate::store::sql::{Behind, Columns, Sql, ToColumn, Unexpected, View, behind, offset, or_none};
+use crate::store::sql::{
+    Behind, Columns, KEYS_MAX, Sql, ToColumn, Unexpected, View, behind, each, marks, offset, or_none, padded,
+};
 use crate::store::{PageOf, PageRequest};
 
 const NOTIFICATION: &str = "SELECT id, recipient_id, sender_id, notification_type, post_id, comment_id, \
@@ -46,6 +48,16 @@ pub async fn one<C: Sql>(
     let sql = format!("{NOTIFICATION} WHERE id = ? AND recipient_id = ?");
     let found = view.row(&sql, &[&id, &user], notification_of_row).await?;
     Ok(complete(view, found.into_iter().collect()).await?.pop())
+}
+
+/// Notifications by their ids, in no particular order.
+pub async fn wholes<C: Sql>(view: &mut View<'_, C>, ids: &[NotificationId]) -> Result<Vec<Notification>, C::Error> {
+    let mut found = Vec::with_capacity(ids.len());
+    for keys in ids.chunks(KEYS_MAX).map(padded) {
+        let sql = format!("{NOTIFICATION} WHERE id IN ({})", marks(keys.len()));
+        found.extend(view.rows(&sql, &each(&keys).collect::<Vec<_>>(), notification_of_row).await?);
+    }
+    complete(view, found).await
 }
 
 /// The number of a user's unread notifications.

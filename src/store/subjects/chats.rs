@@ -5,10 +5,12 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
+use crate::domain::event::Cursor;
 use crate::domain::login::Bearer;
 use crate::domain::user::Admission;
-use crate::ids::{FamilyId, MessageId, RoomId, UserId};
+use crate::ids::{FamilyId, MessageId, RoomId, Topic, UserId};
 use crate::store::backend::Backend;
+use crate::store::sql::events::with_place;
 use crate::store::sql::{messages, new_rooms, rooms};
 use crate::store::{PageOf, PageRequest, StoreError};
 
@@ -75,6 +77,14 @@ pub trait Chats: Send + Sync + 'static {
         since: Option<Timestamp>,
         page: PageRequest,
     ) -> Result<PageOf<Message>, StoreError>;
+    /// The same, and the place in the room's order that the page shows, if the room stood still for long enough.
+    async fn messages_at(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        since: Option<Timestamp>,
+        page: PageRequest,
+    ) -> Result<(PageOf<Message>, Option<Cursor>), StoreError>;
     /// One message that is not deleted.
     async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError>;
 }
@@ -161,6 +171,21 @@ impl<B: Backend> Chats for B {
         page: PageRequest,
     ) -> Result<PageOf<Message>, StoreError> {
         self.read(move |view| Box::pin(messages::page(view, viewer, room, since, page))).await
+    }
+
+    async fn messages_at(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        since: Option<Timestamp>,
+        page: PageRequest,
+    ) -> Result<(PageOf<Message>, Option<Cursor>), StoreError> {
+        self.read(move |view| {
+            Box::pin(
+                async move { with_place!(view, Topic::Room(room), messages::page(view, viewer, room, since, page)) },
+            )
+        })
+        .await
     }
 
     async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError> {

@@ -19,14 +19,17 @@ pub trait Events: Send + Sync + 'static {
     /// What happened in a topic behind a place, of which the first event's has number 1: at most `limit` events and
     /// [`crate::limits::EVENTS_PAGE_MAX`].
     async fn events_after(&self, topic: Topic, cursor: Cursor, limit: usize) -> Result<EventsAfter, StoreError>;
-    /// The whole events of records, one for each and in the same order, from the rows as they are now.
-    async fn rebuilt(&self, records: Vec<EventRecord>) -> Result<Vec<Arc<Committed>>, StoreError>;
     /// The records that are missing somewhere, in the order of their places: at most [`crate::limits::FILL_EVENTS_MAX`].
     async fn missing(&self, missing: Vec<Missing>) -> Result<Vec<EventRecord>, StoreError>;
     /// The newest events of the topics in which something happened since `since`.
     async fn heads_since(&self, since: Timestamp) -> Result<Vec<Head>, StoreError>;
     /// Forgets what other nodes' events changed. Called before these events are told here.
     fn overtaken(&self, events: &[Arc<Committed>]);
+    /// The whole events of records, one for each and in the same order, from the rows as they are now. What was deleted since
+    /// is told as deleted.
+    async fn rebuilt(&self, records: Vec<EventRecord>) -> Result<Vec<Arc<Committed>>, StoreError>;
+    /// Where a topic is now: what was committed before this was called is not behind it.
+    async fn cursor_of(&self, topic: Topic) -> Result<Cursor, StoreError>;
 }
 
 #[async_trait]
@@ -49,5 +52,9 @@ impl<B: Backend> Events for B {
 
     fn overtaken(&self, events: &[Arc<Committed>]) {
         events.iter().for_each(|event| self.caches().forget_changed(event));
+    }
+
+    async fn cursor_of(&self, topic: Topic) -> Result<Cursor, StoreError> {
+        self.read(move |view| Box::pin(events::cursor_of(view, topic))).await
     }
 }

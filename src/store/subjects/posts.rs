@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 
+use crate::domain::event::Cursor;
 use crate::domain::feed::comment::{Comment, CommentHead};
 use crate::domain::feed::post::{Post, PostHead, PostList, PostStats, ReactionCounts};
 use crate::domain::login::Bearer;
-use crate::ids::{CommentId, FamilyId, PostId, UserId};
+use crate::ids::{CommentId, FamilyId, PostId, Topic, UserId};
 use crate::store::backend::Backend;
+use crate::store::sql::events::with_place;
 use crate::store::sql::{comments, logins, posts};
 use crate::store::{PageOf, PageRequest, StoreError};
 
@@ -19,6 +21,8 @@ pub trait Posts: Send + Sync + 'static {
     fn cached_post_head(&self, post: PostId) -> Option<Option<PostHead>>;
     /// A whole post; without a viewer, as frames show it. The caller decides who may see it.
     async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError>;
+    /// The same, and the place in the post's order that it shows, if the post stood still for long enough.
+    async fn post_at(&self, viewer: UserId, post: PostId) -> Result<(Option<Post>, Option<Cursor>), StoreError>;
     /// The post with a short id, ignoring case.
     async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError>;
     /// Posts as the viewer sees them, newest first (ties by id).
@@ -46,6 +50,13 @@ pub trait Posts: Send + Sync + 'static {
     async fn comment(&self, viewer: UserId, comment: CommentId) -> Result<Option<Comment>, StoreError>;
     /// A post's top-level comments, oldest first (ties by id).
     async fn comments(&self, viewer: UserId, post: PostId, page: PageRequest) -> Result<PageOf<Comment>, StoreError>;
+    /// The same, and the place in the post's order that the page shows, if the post stood still for long enough.
+    async fn comments_at(
+        &self,
+        viewer: UserId,
+        post: PostId,
+        page: PageRequest,
+    ) -> Result<(PageOf<Comment>, Option<Cursor>), StoreError>;
     /// A comment's direct replies, oldest first (ties by id).
     async fn replies(
         &self,
@@ -85,6 +96,25 @@ impl<B: Backend> Posts for B {
 
     async fn post(&self, viewer: Option<UserId>, post: PostId) -> Result<Option<Post>, StoreError> {
         self.read(move |view| Box::pin(posts::whole(view, viewer, post))).await
+    }
+
+    async fn post_at(&self, viewer: UserId, post: PostId) -> Result<(Option<Post>, Option<Cursor>), StoreError> {
+        self.read(move |view| {
+            Box::pin(async move { with_place!(view, Topic::Post(post), posts::whole(view, Some(viewer), post)) })
+        })
+        .await
+    }
+
+    async fn comments_at(
+        &self,
+        viewer: UserId,
+        post: PostId,
+        page: PageRequest,
+    ) -> Result<(PageOf<Comment>, Option<Cursor>), StoreError> {
+        self.read(move |view| {
+            Box::pin(async move { with_place!(view, Topic::Post(post), comments::page(view, viewer, post, page)) })
+        })
+        .await
     }
 
     async fn post_of_short_id(&self, short_id: &str) -> Result<Option<PostId>, StoreError> {

@@ -1,9 +1,11 @@
 //! What the event log says to who reads it again.
 
+use pregon::domain::chat::event::ChatEvent;
 use pregon::domain::chat::message::ReactionType;
 use pregon::domain::chat::write::{Action, Transport};
 use pregon::domain::event::Cursor;
 use pregon::domain::event_record::EventRecord;
+use pregon::domain::feed::event::{FeedEvent, PostChange};
 use pregon::domain::feed::write::Action as FeedAction;
 use pregon::ids::Topic;
 use pregon::store::EventsAfter;
@@ -86,4 +88,49 @@ pub async fn the_log_says_when_it_does_not_reach_back(world: World) {
     assert_eq!(after(1, 6).await, nothing);
     assert_eq!(after(1, 7).await, EventsAfter::NotKept, "nobody has been there yet");
     assert_eq!(after(2, 3).await, EventsAfter::NotKept, "another log");
+}
+
+pub async fn events_are_rebuilt_from_the_log_and_what_is_gone_is_told_as_gone(world: World) {
+    let (room, users) = world.room(&["ana", "beto", "caro"]).await;
+    let [ana, beto, caro] = users[..] else { panic!() };
+    let message = sent(&world.write(ana, room, named("hola", "a")).await).id;
+    let reaction = ReactionType::Golazo;
+    for _ in 0..2 {
+        committed(&world.write(beto, room, Action::React { message, reaction }).await);
+    }
+    committed(&world.write(ana, room, Action::Edit { message, content: "adiós".into() }).await);
+    committed(&world.write(caro, room, Action::ReadAll).await);
+    let post = world.publish(ana, "un gol").await;
+    let comment = world.comment(beto, post, None, "¡vaya!").await;
+    committed(&world.feed(ana, FeedAction::LikeComment { post, comment }).await);
+    committed(&world.feed(beto, FeedAction::Follow { user: ana }).await);
+    committed(&world.feed(ana, FeedAction::ReadAllNotifications).await);
+    let topics: std::collections::BTreeSet<Topic> = world.events().iter().map(|event| event.topic).collect();
+    for topic in &topics {
+        let records = read(&world, *topic, 1000).await;
+        let rebuilt = world.store.rebuilt(records.clone()).await.unwrap();
+        let again: Vec<EventRecord> = rebuilt.iter().map(|event| EventRecord::of(event, Transport::Rest)).collect();
+        assert_eq!(again, records, "{topic}");
+    }
+    let of_room = world.store.rebuilt(read(&world, Topic::Room(room), 1000).await).await.unwrap();
+    let Some(ChatEvent::Sent(first)) = of_room[0].chat() else { panic!("{of_room:?}") };
+    assert_eq!((first.content.as_str(), first.client_id.as_deref()), ("adiós", Some("a")), "as it is now");
+    let Some(ChatEvent::Reacted { username, .. }) = of_room[1].chat() else { panic!("{of_room:?}") };
+    assert_eq!(&**username, "beto");
+
+    committed(&world.write(ana, room, Action::Delete { message }).await);
+    committed(&world.feed(beto, FeedAction::DeleteComment { post, comment }).await);
+    let of_room = world.store.rebuilt(read(&world, Topic::Room(room), 1000).await).await.unwrap();
+    let deleted = of_room.iter().filter(|event| matches!(event.chat(), Some(ChatEvent::Deleted { .. })));
+    assert_eq!(deleted.count(), 3, "it came, it was edited, it went: {of_room:?}");
+    let of_post = world.store.rebuilt(read(&world, Topic::Post(post), 1000).await).await.unwrap();
+    let gone =
+        |change: &PostChange| matches!(change, PostChange::CommentsDeleted { comments, .. } if *comments == [comment]);
+    let gone = of_post.iter().filter(|event| matches!(event.feed(), Some(FeedEvent::Post(post)) if gone(&post.change)));
+    assert_eq!(gone.count(), 3, "it came, it was liked, it went: {of_post:?}");
+    committed(&world.feed(ana, FeedAction::DeletePost { post }).await);
+    let of_post = world.store.rebuilt(read(&world, Topic::Post(post), 1000).await).await.unwrap();
+    let is_gone =
+        |event: &FeedEvent| matches!(event, FeedEvent::Post(post) if matches!(post.change, PostChange::Deleted));
+    assert!(of_post.iter().all(|event| event.feed().is_some_and(is_gone)));
 }

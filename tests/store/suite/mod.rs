@@ -67,6 +67,7 @@ suite! {
         log: [
             the_log_says_what_was_told,
             the_log_says_when_it_does_not_reach_back,
+            events_are_rebuilt_from_the_log_and_what_is_gone_is_told_as_gone,
         ]
         rooms: [
             only_active_participants_of_active_rooms_write,
