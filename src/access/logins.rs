@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use crate::access::token::{Access, Refresh};
 use crate::clock::Timestamp;
 use crate::domain::login::{Ended, LoginEnd};
@@ -20,16 +18,19 @@ pub struct LoginTerms {
     pub rotate: bool,
 }
 
+/// Says that a login has ended. Never blocks.
+pub type Bell = Box<dyn Fn() + Send + Sync>;
+
 /// Ends logins, and wakes the task that closes their sockets.
 pub struct Logins {
     store: Arc<dyn Store>,
     terms: LoginTerms,
-    bell: Arc<Notify>,
+    bell: Bell,
 }
 
 impl Logins {
-    /// `bell` rings once for each end.
-    pub fn new(store: Arc<dyn Store>, terms: LoginTerms, bell: Arc<Notify>) -> Self {
+    /// `bell` is called once for each end.
+    pub fn new(store: Arc<dyn Store>, terms: LoginTerms, bell: Bell) -> Self {
         Self { store, terms, bell }
     }
 
@@ -58,7 +59,7 @@ impl Logins {
         let expires = at.plus_seconds(REFRESH_TOKEN_SECONDS).max(Timestamp(0).plus_seconds(token.expires));
         let end = LoginEnd { user: token.user, ended: Ended::Only(token.family), at };
         self.store.end_logins(end, expires).await?;
-        self.bell.notify_one();
+        (self.bell)();
         Ok(())
     }
 
@@ -75,7 +76,7 @@ impl Logins {
         let spared = self.terms.end.then_some(access.family);
         let is_done =
             self.store.change_password(PasswordChange { user: access.user, old_hash, new_hash, spared }).await?;
-        self.bell.notify_one();
+        (self.bell)();
         Ok(is_done)
     }
 

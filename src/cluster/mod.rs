@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Timestamp;
 use crate::cluster::bus::Bus;
 use crate::cluster::link::Link;
-pub use crate::cluster::ports::{Hear, HearEphemeral, HearPresence};
+pub use crate::cluster::ports::{Hear, HearEphemeral, HearPresence, LoginsEnded};
 use crate::cluster::roster::Rosters;
 pub use crate::cluster::send::Outbox;
 use crate::cluster::wire::NodeId;
@@ -46,6 +46,8 @@ pub struct Ways {
     pub hear_ephemeral: HearEphemeral,
     /// Takes presence.
     pub hear_presence: HearPresence,
+    /// Looks for sockets of logins that ended.
+    pub logins_ended: LoginsEnded,
 }
 
 /// The part of a node in its cluster, before it starts.
@@ -101,7 +103,7 @@ impl Cluster {
     pub async fn start(self, bus: Arc<dyn Bus>, ways: Ways, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
         let Self { node, began, link, outbox, queue, reader, .. } = self;
-        let Ways { store, fanout, hear, hear_ephemeral, hear_presence } = ways;
+        let Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended } = ways;
         let rosters = Arc::new(Rosters::new(hear_presence));
         let peers = Arc::<peers::Peers>::default();
         let looks = look::Looks::default();
@@ -130,7 +132,15 @@ impl Cluster {
         let receiver = receive::Receiver { bus: bus.clone(), node, link: link.clone(), looks, hear };
         watched("the reader of the bus", Box::pin(receiver.run(positions)));
         let (links, known) = (link.clone(), peers.clone());
-        let listener = receive::Listener { bus: bus.clone(), node, link: links, peers: known, rosters, hear_ephemeral };
+        let listener = receive::Listener {
+            bus: bus.clone(),
+            node,
+            link: links,
+            peers: known,
+            rosters,
+            hear_ephemeral,
+            logins_ended,
+        };
         watched("the listener of the bus", Box::pin(listener.run()));
         let own = outbox.own().clone();
         let sender = send::Sender { bus, node, link, peers, own, queue, round: 0 };

@@ -14,3 +14,6 @@ pub type HearEphemeral = Arc<dyn Fn(Publication) + Send + Sync>;
 
 /// Takes what a room's home shard has to know of other nodes. May wait.
 pub type HearPresence = Arc<dyn Fn(ToShard, RoomId) + Send + Sync>;
+
+/// Called when another node has ended logins. Never blocks.
+pub type LoginsEnded = Arc<dyn Fn() + Send + Sync>;

@@ -11,7 +11,7 @@ use crate::cluster::bus::{Bus, BusError, Positions};
 use crate::cluster::link::{Link, Part};
 use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
-use crate::cluster::ports::{Hear, HearEphemeral};
+use crate::cluster::ports::{Hear, HearEphemeral, LoginsEnded};
 use crate::cluster::roster::Rosters;
 use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
 
@@ -114,6 +114,7 @@ pub(super) struct Listener {
     pub peers: Arc<Peers>,
     pub rosters: Arc<Rosters>,
     pub hear_ephemeral: HearEphemeral,
+    pub logins_ended: LoginsEnded,
 }
 
 impl Listener {
@@ -156,6 +157,7 @@ impl Listener {
                 bell @ (Bell::Came(..) | Bell::Went(..) | Bell::Roster { .. }) => {
                     self.rosters.change(|others| others.hear(node, bell));
                 }
+                Bell::LoginsEnded => (self.logins_ended)(),
                 Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
                     topic,
                     frames: FrameSet::new(tail),

@@ -54,6 +54,11 @@ impl Outbox {
         }
     }
 
+    /// Logins were ended here, and it is stored.
+    pub fn logins_ended(&self) {
+        self.ring(Outgoing::Bell(Bell::LoginsEnded));
+    }
+
     /// Who has sockets here.
     pub(super) fn own(&self) -> &Arc<Own> {
         &self.own

@@ -199,6 +199,7 @@ async fn in_time<T>(limit: Duration, asked: impl Future<Output = Result<T, Error
         .map_err(failed)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: Error) -> BusError {
     BusError(error.to_string())
 }

@@ -54,6 +54,8 @@ pub enum Bell {
         /// Who is in no part of this round is not there any more.
         is_last: bool,
     },
+    /// Logins ended: their sockets are to be looked for.
+    LoginsEnded,
     /// Frames that are not stored, for a topic's listeners. The frames follow the JSON.
     Ephemeral {
         /// The topic.

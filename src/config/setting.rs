@@ -67,7 +67,7 @@ settings! {
         "Whether Django runs beside pregon: auto, on or off",
         "`auto`: yes if the database has the table `django_migrations`.";
     RedisUrl "redis_url" "URL" Depends("none"),
-        "The Redis of Django's channel layer: redis://[USER:PASSWORD@]HOST:PORT/DATABASE",
+        "The Redis that nodes on one MySQL database share, and Django's channel layer: redis://[USER:PASSWORD@]HOST:PORT/DATABASE",
         "Without it, open pages show Django's posts, comments and reactions only after a reload.";
     JwtSecret "jwt_secret" "TEXT" Depends("made on the first start, beside an SQLite file"),
         "The secret that signs tokens, at least 16 bytes",
@@ -108,7 +108,7 @@ settings! {
     EndLogins "end_logins" "ON_OFF" Is("on"),
         "A password change ends the user's other logins, a logout its own, with their tokens and sockets",
         "A login is the chain of tokens that were renewed from one another; its sockets are closed with 4001. On this node that happens at once; on \
-         other nodes REST refuses within 5 s, and open sockets end at the next check (`PREGON_ACTIVE_CHECK_SECONDS`). `off`, as in Django: a logout \
+         other nodes REST refuses within 5 s, and open sockets end at once by Redis, otherwise at the next check (`PREGON_ACTIVE_CHECK_SECONDS`). `off`, as in Django: a logout \
          revokes the refresh token sent with it, and nothing else ends.";
     RotateRefresh "rotate_refresh" "ON_OFF" Is("off"),
         "A refresh token may be used once; a second use ends its login",

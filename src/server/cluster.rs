@@ -6,10 +6,11 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use crate::cluster::streams::Streams;
-use crate::cluster::{Cluster, Hear, HearEphemeral, HearPresence, Ways, Work};
+use crate::cluster::{Cluster, Hear, HearEphemeral, HearPresence, LoginsEnded, Ways, Work};
 use crate::config::{Database, Settings};
 use crate::engine::shard::port::{ToShard, home};
 use crate::server::delivery::Delivery;
+use crate::server::front::Front;
 use crate::server::storage::Storage;
 use crate::store::Told;
 
@@ -24,6 +25,7 @@ pub(super) async fn start(
     settings: &Settings,
     storage: &Storage,
     delivery: &Delivery,
+    front: &Front,
     control: &Handle,
 ) -> Option<Work> {
     let (cluster, address) = cluster.zip(settings.redis.clone())?;
@@ -47,7 +49,9 @@ pub(super) async fn start(
     let shards = delivery.inboxes.clone();
     let hear_presence: HearPresence =
         Arc::new(move |message, room| shards[home(room, shards.len()).index()].send(message));
-    let ways =
-        Ways { hear_presence, store: storage.store.clone(), fanout: delivery.fanout.clone(), hear, hear_ephemeral };
+    let bell = front.logins_bell.clone();
+    let logins_ended: LoginsEnded = Arc::new(move || bell.notify_one());
+    let (store, fanout) = (storage.store.clone(), delivery.fanout.clone());
+    let ways = Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended };
     Some(cluster.start(bus, ways, control).await)
 }

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::access::gate::{Door, Terms};
 use crate::access::lifecycle::Lifecycle;
-use crate::access::logins::Logins;
+use crate::access::logins::{self, Logins};
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
@@ -81,6 +81,17 @@ impl Front {
         }
     }
 
+    /// Wakes the task that closes the sockets of ended logins, here and on other nodes.
+    fn bell(&self, delivery: &Delivery) -> logins::Bell {
+        let (bell, outbox) = (self.logins_bell.clone(), delivery.outbox.clone());
+        Box::new(move || {
+            bell.notify_one();
+            if let Some(outbox) = &outbox {
+                outbox.logins_ended();
+            }
+        })
+    }
+
     fn app(
         &self,
         settings: &Settings,
@@ -92,7 +103,7 @@ impl Front {
         App {
             store: storage.store.clone(),
             tokens: self.tokens.clone(),
-            logins: Logins::new(storage.store.clone(), settings.logins, self.logins_bell.clone()),
+            logins: Logins::new(storage.store.clone(), settings.logins, self.bell(delivery)),
             hasher: Hasher::default(),
             presenter: delivery.presenter.clone(),
             media: storage.media.clone(),

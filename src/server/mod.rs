@@ -61,7 +61,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
 
     let redis = neighbour.as_ref().and_then(django::Neighbour::is_redis_up);
     let redis = (redis, cluster.as_ref().map(Cluster::is_up));
-    let nodes = control.block_on(cluster::start(cluster, settings, &storage, &delivery, control.handle()));
+    let nodes = control.block_on(cluster::start(cluster, settings, &storage, &delivery, &front, control.handle()));
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());
     let shards = shards::start(settings, listeners, &ports)?;
 

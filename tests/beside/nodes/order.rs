@@ -80,3 +80,14 @@ async fn who_is_removed_on_one_node_is_put_out_on_the_other() {
     one.done("POST", &format!("/api/messaging/chats/{id}/leave/"), 1, None).await;
     assert_eq!(socket.closed().await, 4003);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_on_one_node_closes_the_sockets_on_the_other() {
+    let cluster = Cluster::start(2, 2).await;
+    let mut elsewhere = cluster.join(1, 1).await;
+    let began = std::time::Instant::now();
+    cluster.nodes[0].done("POST", "/api/auth/logout/", 1, Some(json!({}))).await;
+    assert_eq!(elsewhere.closed().await, 4001);
+    // The regular look comes once a minute.
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+}
