@@ -4,8 +4,10 @@ pub mod bounds;
 mod events;
 pub mod frames;
 pub mod memory;
+mod v1;
 
 pub use self::events::*;
+pub use self::v1::*;
 
 use std::time::Duration;
 

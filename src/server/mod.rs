@@ -3,6 +3,7 @@
 mod active_check;
 mod budget;
 mod delivery;
+mod desk;
 mod django;
 mod ended_logins;
 mod front;
