@@ -59,6 +59,7 @@ pub struct Client {
 }
 
 impl Client {
+    /// Nothing is connected before [`Self::run`].
     pub fn new(server: &str, token: &str, rooms: &[String]) -> Self {
         let topics = rooms.iter().map(|room| (format!("room:{}", room.replace('-', "")), None)).collect();
         let (server, token) = (server.to_owned(), token.to_owned());

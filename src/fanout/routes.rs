@@ -27,6 +27,8 @@ pub struct Routes {
     rooms: DashMap<RoomId, Arc<Listeners>>,
     /// Shards that want other forms of a topic than the default, by form.
     forms: DashMap<Topic, Wanted>,
+    /// How often shards want another form than the default. While nobody does, no map is asked.
+    others: AtomicU32,
     /// The number that the next user who is named gets.
     numbers: AtomicU32,
     hear_all: HearAll,
@@ -81,7 +83,7 @@ impl Routes {
 
     /// The forms besides the default that listeners want. For an author's posts nobody says: shards make them.
     pub fn forms_of(&self, topic: Topic) -> Forms {
-        if !Form::ARE_MANY {
+        if !Form::ARE_MANY || self.others.load(Ordering::SeqCst) == 0 {
             return Forms::default();
         }
         let Some(counts) = self.forms.get(&topic) else { return Forms::default() };
@@ -158,6 +160,7 @@ impl Directory for Routes {
     }
 
     fn form_came(&self, topic: Topic, form: Form) {
+        self.others.fetch_add(1, Ordering::SeqCst);
         self.forms.entry(topic).or_default().counts[form.index()] += 1;
     }
 
@@ -166,6 +169,7 @@ impl Directory for Routes {
             counts[form.index()] = counts[form.index()].saturating_sub(1);
             counts.iter().all(|count| *count == 0)
         });
+        self.others.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn hear_all(&self, shard: ShardId) {

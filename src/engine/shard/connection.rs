@@ -204,7 +204,9 @@ async fn shake_hands(
     }
     let negotiation = negotiate(request.headers());
     let Some(wanted) = wanted else {
-        return shake_for_many(accept_key, negotiation, request.headers());
+        let opening = for_many(negotiation, request.headers());
+        let refused = || (plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), "subprotocol");
+        return Ok(Shaken { accept_key, negotiation, opening: opening.ok_or_else(refused)?, why: None });
     };
     // The other sockets have one language, whatever is offered.
     let negotiation = Negotiation { subprotocol: Subprotocol::Unnamed, ..negotiation };
@@ -231,18 +233,11 @@ async fn shake_hands(
     Ok(Shaken { accept_key, negotiation, opening: Opening::Judged(admission), why })
 }
 
-/// A socket with many topics is opened whoever asks: inside, a browser can read what is wrong.
-fn shake_for_many(
-    accept_key: String,
-    negotiation: Negotiation,
-    headers: &HeaderMap,
-) -> Result<Shaken, (Response<RestBody>, Why)> {
-    if negotiation.subprotocol != Subprotocol::V1 {
-        return Err((plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), "subprotocol"));
-    }
+/// A socket with many topics is opened whoever asks: inside, a browser can read what is wrong. `None` if its subprotocol was not
+/// offered.
+fn for_many(negotiation: Negotiation, headers: &HeaderMap) -> Option<Opening> {
     let offers = handshake::protocols(lines(headers, header::SEC_WEBSOCKET_PROTOCOL));
-    let opening = Opening::Many(Credential::among(offers));
-    Ok(Shaken { accept_key, negotiation, opening, why: None })
+    (negotiation.subprotocol == Subprotocol::V1).then(|| Opening::Many(Credential::among(offers)))
 }
 
 /// What a path asks for, with or without its last slash; `None` if there is no such socket. An id of legal characters

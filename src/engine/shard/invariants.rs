@@ -74,7 +74,7 @@ impl Core {
                 }
                 let member = live.members.get(seat.place as usize).map(|member| member.form);
                 let is_held = many.is_some_and(|many| {
-                    many.held.iter().any(|held| held.topic == live.topic) || many.seats[number].until.is_some()
+                    many.held().iter().any(|held| held.topic == live.topic) || many.seats[number].until.is_some()
                 });
                 assert_eq!(member == Some(Form::HELD), is_held, "slot {index} is held where nothing is read for it");
                 let sits = live.members.get(seat.place as usize);

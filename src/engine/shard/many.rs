@@ -16,14 +16,46 @@ pub(super) struct Many {
     pub is_known: bool,
     /// Its token is being judged.
     pub is_identifying: bool,
-    /// What it asked for before its token was judged.
-    pub early: Vec<Box<str>>,
     /// What belongs to each of the session's seats, by number.
     pub seats: Vec<Subscription>,
+    /// What is under way for it: nothing, for nearly all.
+    busy: Option<Box<Busy>>,
+}
+
+/// What is under way for a socket.
+#[derive(Debug, Default)]
+pub(super) struct Busy {
+    /// What it asked for before its token was judged.
+    pub early: Vec<Box<str>>,
     /// Topics that it asked for and that are being judged.
     pub judged: Vec<Judged>,
     /// Subscriptions that are not live yet: what they missed is being read.
     pub held: Vec<Held>,
+}
+
+// Each socket of `pregon.v1` has one.
+const _: () = assert!(size_of::<Many>() <= 40);
+
+impl Many {
+    /// Topics that are being judged.
+    pub(super) fn judged(&self) -> &[Judged] {
+        self.busy.as_ref().map_or(&[], |busy| &busy.judged)
+    }
+
+    /// Subscriptions whose missed events are being read.
+    pub(super) fn held(&self) -> &[Held] {
+        self.busy.as_ref().map_or(&[], |busy| &busy.held)
+    }
+
+    /// What is under way, to change it. [`Self::rest`] gives its memory back.
+    pub(super) fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    /// Keeps no memory for what is under way if nothing is.
+    pub(super) fn rest(&mut self) {
+        self.busy.take_if(|busy| busy.early.is_empty() && busy.judged.is_empty() && busy.held.is_empty());
+    }
 }
 
 /// What belongs to a seat.

@@ -65,17 +65,18 @@ impl Core {
         let Some(many) = self.many.get_mut(&index).filter(|many| many.is_identifying && !many.is_known) else {
             return false;
         };
-        let kept: usize = many.early.iter().map(|text| text.len() + size_of::<Box<str>>()).sum();
+        let early = &mut many.busy().early;
+        let kept: usize = early.iter().map(|text| text.len() + size_of::<Box<str>>()).sum();
         let is_kept = kept + text.len() <= EARLY_BYTES_MAX;
         if is_kept {
-            many.early.push(text.into());
+            early.push(text.into());
         }
         is_kept
     }
 
     /// Does what was asked for before the token was judged.
     pub(super) fn ask_again(&mut self, index: u32) {
-        let early = self.many.get_mut(&index).map(|many| std::mem::take(&mut many.early)).unwrap_or_default();
+        let early = self.many.get_mut(&index).map(|many| std::mem::take(&mut many.busy().early)).unwrap_or_default();
         early.iter().for_each(|text| self.many_text(index, text));
     }
 
@@ -131,23 +132,25 @@ impl Core {
         }
     }
 
-    fn identify(&mut self, index: u32, id: Option<RequestId>, credential: Credential) {
+    fn identify(&mut self, index: u32, request: Option<RequestId>, credential: Credential) {
         let session = self.key(index);
         let Some(many) = self.many.get_mut(&index) else { return };
         if std::mem::replace(&mut many.is_identifying, true) {
-            return self.complain(index, id.as_deref(), None, complaint::BUSY);
+            return self.complain(index, request.as_deref(), None, complaint::BUSY);
         }
-        if !(self.ports.errands)(Errand::Identify { session, request: id.clone(), credential }) {
-            if let Some(many) = self.many.get_mut(&index) {
-                many.is_identifying = false;
-            }
-            self.complain(index, id.as_deref(), None, complaint::BUSY);
+        let id = request.clone();
+        if (self.ports.errands)(Errand::Identify { session, request, credential }) {
+            return;
         }
+        if let Some(many) = self.many.get_mut(&index) {
+            many.is_identifying = false;
+        }
+        self.complain(index, id.as_deref(), None, complaint::BUSY);
     }
 
     /// How many topics a socket has or asked for.
     pub(super) fn topics_of(&self, index: u32) -> usize {
-        self.many.get(&index).map_or(0, |many| many.seats.len() + many.judged.len())
+        self.many.get(&index).map_or(0, |many| many.seats.len() + many.judged().len())
     }
 
     pub(super) fn has_room_for_a_topic(&self, index: u32) -> bool {
@@ -185,7 +188,7 @@ impl Core {
             return false;
         };
         many.is_relieved = true;
-        many.judged.clear();
+        many.busy().judged.clear();
         metrics::counter!("pregon_shed_total", "what" => "subscriptions").increment(1);
         let last = |core: &Self| {
             let seat = core.slots[index as usize].as_ref()?.seats.all().last().copied()?;

@@ -77,7 +77,7 @@ impl Core {
     }
 
     pub(super) fn subscribe(&mut self, index: u32, id: Option<RequestId>, topic: Topic, cursor: Option<Cursor>) {
-        let is_asked = |many: &Many| many.judged.iter().any(|judged| judged.topic == topic);
+        let is_asked = |many: &Many| many.judged().iter().any(|judged| judged.topic == topic);
         if self.seat_of(index, topic).is_some() || self.many.get(&index).is_some_and(is_asked) {
             return self.complain(index, id.as_deref(), Some(topic), complaint::SUBSCRIBED_ALREADY);
         }
@@ -95,7 +95,7 @@ impl Core {
         }
         if let Some(many) = self.many.get_mut(&index) {
             let errand = cursor.map_or(From::Now, From::Cursor);
-            many.judged.push(Judged { ticket, topic, request: id, errand });
+            many.busy().judged.push(Judged { ticket, topic, request: id, errand });
         }
     }
 
@@ -103,8 +103,8 @@ impl Core {
         let Some(index) = self.find_open(key) else { return };
         let Some(many) = self.many.get_mut(&index) else { return };
         // The client may have changed its mind meanwhile.
-        let Some(place) = many.judged.iter().position(|judged| judged.ticket == ticket) else { return };
-        let Judged { topic, request, errand, .. } = many.judged.swap_remove(place);
+        let Some(place) = many.judged().iter().position(|judged| judged.ticket == ticket) else { return };
+        let Judged { topic, request, errand, .. } = many.busy().judged.swap_remove(place);
         let Seating { endpoint, mark } = match outcome {
             Ok(seating) => seating,
             Err(why) => return self.complain(index, request.as_deref(), Some(topic), why),
@@ -136,7 +136,14 @@ impl Core {
         }
         let has_presence = endpoint.presence_room().is_some();
         if let Some(many) = self.many.get_mut(&index) {
-            many.held.push(Held { ticket, topic, has_presence, said: Said::default(), seen: None, is_cut: false });
+            many.busy().held.push(Held {
+                ticket,
+                topic,
+                has_presence,
+                said: Said::default(),
+                seen: None,
+                is_cut: false,
+            });
         }
         self.catch_up(index, ticket, topic, errand, Some(request));
     }
@@ -163,7 +170,8 @@ impl Core {
 
     fn caught(&mut self, key: SessionKey, ticket: Ticket, outcome: Result<Caught, Complaint>) {
         let Some(index) = self.find_open(key) else { return };
-        let held = self.many.get_mut(&index).and_then(|many| many.held.iter_mut().find(|held| held.ticket == ticket));
+        let held =
+            self.many.get_mut(&index).and_then(|many| many.busy().held.iter_mut().find(|held| held.ticket == ticket));
         let Some(held) = held else { return };
         let topic = held.topic;
         let Caught { frames, cursor, has_more } = match outcome {
@@ -201,15 +209,16 @@ impl Core {
 
     /// The subscription is not live yet, and it was not ended.
     fn is_held(&self, index: u32, ticket: Ticket) -> bool {
-        self.many.get(&index).is_some_and(|many| many.held.iter().any(|held| held.ticket == ticket))
+        self.many.get(&index).is_some_and(|many| many.held().iter().any(|held| held.ticket == ticket))
     }
 
     /// The subscription has everything up to `cursor`.
     fn go_on(&mut self, index: u32, ticket: Ticket, cursor: Cursor) {
         let session = self.key(index);
         let Some(many) = self.many.get_mut(&index) else { return };
-        let Some(place) = many.held.iter().position(|held| held.ticket == ticket) else { return };
-        let Held { topic, has_presence, seen, .. } = many.held.swap_remove(place);
+        let Some(place) = many.held().iter().position(|held| held.ticket == ticket) else { return };
+        let Held { topic, has_presence, seen, .. } = many.busy().held.swap_remove(place);
+        many.rest();
         let Some((number, seat)) = self.seat_of(index, topic) else { return };
         self.set_until(index, number, Some(cursor));
         if seen.is_some_and(|seen| seen >= cursor) {
@@ -290,7 +299,9 @@ impl Core {
 
     fn keep(&mut self, index: u32, topic: Topic, bytes: &[u8], marks: &[Mark], last: Option<Cursor>) {
         let many = self.many.get_mut(&index);
-        let Some(held) = many.and_then(|many| many.held.iter_mut().find(|held| held.topic == topic)) else { return };
+        let Some(held) = many.and_then(|many| many.busy().held.iter_mut().find(|held| held.topic == topic)) else {
+            return;
+        };
         held.seen = last.or(held.seen);
         if held.is_cut || held.said.frames.len() + bytes.len() > HELD_BYTES_MAX {
             (held.said, held.is_cut) = (Said::default(), true);
@@ -303,9 +314,9 @@ impl Core {
     pub(super) fn unsubscribe(&mut self, index: u32, id: Option<&str>, topic: Topic) {
         let many = self.many.get_mut(&index);
         let was_asked = many.is_some_and(|many| {
-            let before = many.judged.len();
-            many.judged.retain(|judged| judged.topic != topic);
-            many.judged.len() < before
+            let (before, judged) = (many.judged().len(), &mut many.busy().judged);
+            judged.retain(|judged| judged.topic != topic);
+            judged.len() < before
         });
         if self.drop_seat(index, topic) || was_asked {
             self.respond(index, |out| reply::unsubscribed(out, id, topic, None));
@@ -339,7 +350,12 @@ impl Core {
         let member = Member { session: index, seat: u16::try_from(number).ok()?, form };
         let (seat, is_first) = self.join(topic, member);
         self.slots[index as usize].as_mut()?.seats.push(seat);
-        self.many.get_mut(&index)?.seats.push(Subscription { until: None, since: now, is_present: false });
+        let seats = &mut self.many.get_mut(&index)?.seats;
+        if seats.len() == seats.capacity() {
+            // Most have few, and none has many.
+            seats.reserve_exact(1 + seats.len() / 4);
+        }
+        seats.push(Subscription { until: None, since: now, is_present: false });
         Some((seat, is_first))
     }
 
@@ -353,7 +369,8 @@ impl Core {
         let user = slot.session.account().map(|account| account.id);
         let mut is_present = false;
         if let Some(many) = self.many.get_mut(&index) {
-            many.held.retain(|held| held.topic != topic);
+            many.busy().held.retain(|held| held.topic != topic);
+            many.rest();
             is_present = many.seats.swap_remove(number).is_present;
         }
         self.leave_seat(seat);

@@ -54,6 +54,7 @@ struct User {
 }
 
 /// A frame of the server.
+#[expect(clippy::large_enum_variant, reason = "a few are made in tests")]
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum ServerFrame {
@@ -139,6 +140,7 @@ enum ServerFrame {
     Drain { move_within_ms: u64 },
 }
 
+#[expect(clippy::large_enum_variant, reason = "a few are made in tests")]
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum TopicEvent {

@@ -297,8 +297,11 @@ impl ServerHeader {
     }
 }
 
-/// The first of a server's whole frames: its payload if it is a text, the frame itself, and what follows it. `None` at the end.
-pub fn payload_of_first(frames: &[u8]) -> Option<(Option<&[u8]>, &[u8], &[u8])> {
+/// The first of some frames: its payload if it is a text, the frame itself, and the frames behind it.
+pub type First<'a> = (Option<&'a [u8]>, &'a [u8], &'a [u8]);
+
+/// The first of a server's whole frames; `None` at the end.
+pub fn payload_of_first(frames: &[u8]) -> Option<First<'_>> {
     let (&first, &length) = (frames.first()?, frames.get(1)?);
     let (header, payload) = match length {
         LENGTH_16 => (4, usize::from(u16::from_be_bytes(*frames.get(2..)?.first_chunk()?))),
