@@ -19,9 +19,11 @@ use crate::domain::rights::Mark;
 use crate::domain::user::{Account, Admission};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
-use crate::engine::shard::port::{Denied, Gate, Handshake, Refused, Verdict, Wanted, Why};
-use crate::ids::{RoomId, SessionKey, Topic, UserId};
+use crate::engine::shard::port::{Denied, Gate, Handshake, Identity, Refused, Seating, Verdict, Wanted, Why};
+use crate::ids::{FamilyId, RoomId, SessionKey, Topic, UserId};
 use crate::protocol::v0::reason;
+use crate::protocol::v1::complaint::{self, Complaint};
+use crate::protocol::v1::request::Credential;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 
@@ -124,12 +126,59 @@ impl Gate for Door {
 }
 
 /// Judges the bearer of a token.
-struct Judge {
-    store: Arc<dyn Store>,
-    terms: Terms,
+pub(crate) struct Judge {
+    pub store: Arc<dyn Store>,
+    pub terms: Terms,
 }
 
 impl Judge {
+    /// Whose a socket with many topics is, by what its client shows.
+    pub async fn identify(&self, credential: &Credential, tokens: &Tokens) -> Result<Identity, Complaint> {
+        let now = Timestamp::now();
+        let access = match credential {
+            Credential::Token(token) => tokens.verify_access(token, now).map_err(|_| complaint::BAD_TOKEN)?,
+            Credential::Ticket(ticket) => {
+                let ticket = tokens.verify_ticket(ticket, now).map_err(|_| complaint::USED_TICKET)?;
+                let ends = Timestamp(ticket.ends.saturating_mul(1_000_000));
+                match self.store.use_up(ticket.access.jti.clone(), ends).await {
+                    Ok(true) => ticket.access,
+                    Ok(false) => return Err(complaint::USED_TICKET),
+                    Err(error) => return Err(not_now(&error)),
+                }
+            }
+        };
+        let mark = self.store.rights_mark(access.user, Endpoint::Many.topic(access.user));
+        let bearer = self.store.bearer(access.user, access.family).await.map_err(|error| not_now(&error))?;
+        let account = known(&bearer).ok_or(complaint::BAD_TOKEN)?;
+        let token_left = self.terms.token_ends(&access).saturating_mul(1_000_000).saturating_sub(now.0);
+        let token_left = Duration::from_micros(u64::try_from(token_left).unwrap_or(0));
+        Ok(Identity { account, family: access.family, mark, token_left, token_expires: access.expires })
+    }
+
+    /// How a user may listen to a topic.
+    pub async fn seat(&self, user: UserId, family: FamilyId, topic: Topic) -> Result<Seating, Complaint> {
+        let wanted = match topic {
+            Topic::Room(room) => Wanted::Chat(room),
+            Topic::Post(post) => Wanted::Post(post),
+            Topic::Notifications(_) => Wanted::Notifications,
+            Topic::Feed(_) | Topic::Author(_) => Wanted::Feed,
+        };
+        let access = Access { user, expires: i64::MAX, jti: String::new(), family };
+        let admission = match self.admit(access, wanted) {
+            Verdict::Now(admission) => admission,
+            Verdict::Later(admission) => admission.await,
+        };
+        match admission {
+            Ok(Entry { endpoint, mark, .. }) => Ok(Seating { endpoint, mark }),
+            Err(Denied::Inside(_, why) | Denied::Status(_, why)) => Err(match why {
+                _ if why == NOT_PARTICIPANT.1 => complaint::NOT_PARTICIPANT,
+                _ if why == HIDDEN.1 => complaint::HIDDEN,
+                _ if why == UNAVAILABLE => complaint::UNAVAILABLE,
+                _ => complaint::BAD_TOKEN,
+            }),
+        }
+    }
+
     fn admit(&self, access: Access, wanted: Wanted) -> Verdict {
         let terms = self.terms;
         match wanted {
@@ -243,6 +292,11 @@ const OVER: Reason = (reason::BAD_TOKEN, "user or login over");
 const NOT_PARTICIPANT: Reason = (reason::NOT_PARTICIPANT, "not a participant");
 const HIDDEN: Reason = (reason::HIDDEN.reason, "no such post for this user");
 const UNAVAILABLE: Why = "database";
+
+fn not_now(error: &StoreError) -> Complaint {
+    tracing::warn!(%error, "a socket's request could not be judged");
+    complaint::UNAVAILABLE
+}
 
 fn unavailable(wanted: Wanted, error: &StoreError) -> Denied {
     tracing::warn!(%error, "a handshake could not be judged");

@@ -89,6 +89,9 @@ struct NewClaims<'a> {
     jti: String,
     user_id: UserId,
     family: FamilyId,
+    /// Of a ticket: the end of the access token that it was made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 /// The claims that are checked. Numbers may have a fraction (RFC 7519 §2, NumericDate).
@@ -103,6 +106,7 @@ struct Claims<'a> {
     jti: Option<Cow<'a, str>>,
     user_id: Option<serde_json::Value>,
     family: Option<serde_json::Value>,
+    until: Option<f64>,
 }
 
 /// Makes and checks tokens with one secret. The algorithm is always HS256; a token's header cannot choose another.
@@ -159,6 +163,24 @@ impl Tokens {
         self.verify(token, "access", now).map(|refresh| refresh.token)
     }
 
+    /// A ticket for one socket of an access token's user, for browsers: it may be shown where a token should not be.
+    pub fn issue_ticket(&self, access: &Access, now: Timestamp) -> String {
+        let whose = Whose { user: access.user, family: access.family };
+        let (begins, ends) = (now.seconds(), now.seconds().saturating_add(limits::TICKET_SECONDS));
+        self.sign_until("ticket", whose, (begins, ends), Some(access.expires))
+    }
+
+    /// Checks a ticket. Only the store knows whether it was used.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn verify_ticket(&self, ticket: &str, now: Timestamp) -> Result<Ticket, TokenError> {
+        let Refresh { token, until, .. } = self.verify(ticket, "ticket", now)?;
+        let (ends, jti) = (token.expires, format!("ticket {}", token.jti));
+        let expires = until.ok_or(TokenError::Invalid)?;
+        Ok(Ticket { access: Access { expires, jti, ..token }, ends })
+    }
+
     /// Checks a refresh token.
     ///
     /// # Errors
@@ -176,9 +198,13 @@ impl Tokens {
     }
 
     fn sign(&self, token_type: &str, whose: Whose, issued: i64, expires: i64) -> String {
+        self.sign_until(token_type, whose, (issued, expires), None)
+    }
+
+    fn sign_until(&self, token_type: &str, whose: Whose, (issued, expires): (i64, i64), until: Option<i64>) -> String {
         let jti = Uuid::new_v4().simple().to_string();
         let Whose { user, family } = whose;
-        let claims = NewClaims { token_type, exp: expires, iat: issued, jti, user_id: user, family };
+        let claims = NewClaims { token_type, exp: expires, iat: issued, jti, user_id: user, family, until };
         let mut token = String::with_capacity(384);
         token.push_str(HEADER);
         token.push('.');
@@ -235,6 +261,17 @@ pub struct Refresh {
     pub token: Access,
     /// Its `iat`, which access tokens renewed from it inherit.
     pub issued: i64,
+    /// Of a ticket: the end of the access token that it was made with.
+    until: Option<i64>,
+}
+
+/// A ticket that passed the checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The access token that it stands for, under the ticket's own name.
+    pub access: Access,
+    /// When the ticket itself ends, in seconds since 1970.
+    pub ends: i64,
 }
 
 /// Checks in SimpleJWT's order, so that a token with two faults gets the same text.
@@ -259,7 +296,8 @@ fn check(claims: &Claims<'_>, token_type: &str, now: Timestamp) -> Result<Refres
     // one login.
     let family = named.filter(FamilyId::is_known).unwrap_or_else(|| FamilyId::issued(issued.unwrap_or(0)));
     let token = Access { user, expires, jti: jti.to_owned(), family };
-    Ok(Refresh { token, issued: issued.unwrap_or(seconds) })
+    let until = optional(claims.until)?;
+    Ok(Refresh { token, issued: issued.unwrap_or(seconds), until })
 }
 
 /// A claim that may be missing, but must be a valid time if present.
@@ -315,6 +353,21 @@ mod tests {
             );
             assert_eq!(String::from_utf8(parts[1].clone()).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_ticket_stands_for_its_access_token_and_for_no_other() {
+        let user: UserId = USER.parse().unwrap();
+        let token = tokens().issue_access(user, NOW);
+        let access = tokens().verify_access(&token, NOW).unwrap();
+        let ticket = tokens().issue_ticket(&access, NOW);
+        let found = tokens().verify_ticket(&ticket, NOW).unwrap();
+        assert_eq!((found.access.user, found.access.family), (access.user, access.family));
+        assert_eq!((found.access.expires, found.ends), (access.expires, NOW.seconds() + limits::TICKET_SECONDS));
+        let later = NOW.plus_seconds(limits::TICKET_SECONDS);
+        assert_eq!(tokens().verify_ticket(&ticket, later), Err(TokenError::Invalid));
+        assert_eq!(tokens().verify_access(&ticket, NOW), Err(TokenError::WrongType), "it opens nothing else");
+        assert_eq!(tokens().verify_ticket(&token, NOW), Err(TokenError::WrongType));
     }
 
     /// This token was made by Python's hmac, hashlib and json from SimpleJWT's claims.

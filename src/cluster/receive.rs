@@ -18,7 +18,7 @@ use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
 use crate::limits::IN_FLIGHT_MAX;
-use crate::protocol::form::FrameSet;
+use crate::protocol::form::{Also, FrameSet};
 
 /// How long a failed connection waits for the next attempt.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -160,7 +160,7 @@ impl Listener {
                 Bell::LoginsEnded => (self.logins_ended)(),
                 Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
                     topic,
-                    frames: FrameSet::new(tail),
+                    frames: FrameSet::new(tail).and(Also::Wrapped(topic)),
                     class: Class::Ephemeral,
                     except: except.map_or(Except::Nobody, Except::User),
                     origin: None,

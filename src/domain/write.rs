@@ -84,11 +84,7 @@ impl Write {
     /// The topic that orders this write: writes of one topic run one after the other. A write may also take places in
     /// other topics (such as a recipient's notifications).
     pub fn topic(&self) -> Topic {
-        match &self.intent {
-            Intent::Chat { room, .. } => Topic::Room(*room),
-            Intent::Feed(action) => action.topic(self.actor),
-            Intent::Adopt(addition) => addition.topic(),
-        }
+        self.intent.topic(self.actor)
     }
 
     /// What it takes in memory while it waits, as far as its sender decides on it.
@@ -104,6 +100,15 @@ impl Write {
 }
 
 impl Intent {
+    /// The topic that orders what this user wants to be written.
+    pub fn topic(&self, actor: UserId) -> Topic {
+        match self {
+            Self::Chat { room, .. } => Topic::Room(*room),
+            Self::Feed(action) => action.topic(actor),
+            Self::Adopt(addition) => addition.topic(),
+        }
+    }
+
     /// A name for the log, without any content.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -138,6 +143,8 @@ impl Intent {
 pub enum AnswerTo {
     /// A session. It hears of refusals and repetitions; the event's own echo means success.
     Session(SessionKey),
+    /// A request of a session, by the name that the client gave it (JSON). It hears every outcome.
+    Request(SessionKey, Box<str>),
     /// A REST request. It hears every outcome, after the event went to the fan-out.
     Caller(Box<dyn FnOnce(Outcome) + Send>),
 }
@@ -146,6 +153,7 @@ impl fmt::Debug for AnswerTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(key) => write!(f, "{key:?}"),
+            Self::Request(key, id) => write!(f, "{key:?} {id}"),
             Self::Caller(_) => f.write_str("Caller"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod batch;
 pub mod follow_lists;
+pub mod names;
 mod pace;
 mod places;
 pub mod posts;

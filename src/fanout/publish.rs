@@ -1,6 +1,6 @@
 //! Turns a batch of committed events into one message per topic and shard.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::domain::chat::event::ChatEvent;
@@ -8,7 +8,7 @@ use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::{FeedEvent, RelationEvent};
 use crate::domain::feed::post::Post;
 use crate::domain::people::Relation;
-use crate::engine::shard::port::{Directory, ToShard, Whom};
+use crate::engine::shard::port::{Directory, Except, ToShard, Whom};
 use crate::fanout::batch::{Batch, Ways};
 pub use crate::fanout::posts::Audience;
 use crate::fanout::posts::{Held, Looks, PostUpdates, Scene};
@@ -16,6 +16,8 @@ use crate::fanout::seen::Seen;
 use crate::ids::{PostId, Topic};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, reason};
+use crate::protocol::v1;
+use crate::protocol::v1::said::Said;
 
 /// Asks for the post to be read and given to [`Fanout::refreshed`](crate::fanout::publisher::Fanout::refreshed). Never
 /// blocks.
@@ -53,6 +55,7 @@ impl Teller {
         let mut batch = Batch::new(&ways);
         let mut has_feed_events = false;
         for committed in events {
+            self.publish_v1(&mut batch, committed);
             match &committed.event {
                 Event::Chat(event) => self.publish_chat(&mut batch, committed, event),
                 Event::Feed(FeedEvent::Relation(event)) => publish_relation(&mut batch, *event),
@@ -66,6 +69,30 @@ impl Teller {
         batch.flush();
         if has_feed_events {
             self.read_dirty();
+        }
+    }
+
+    /// Gathers what clients of `pregon.v1` hear of an event: at once, whatever waits for its turn for others.
+    fn publish_v1(&self, batch: &mut Batch<'_>, committed: &Committed) {
+        let topic = committed.topic;
+        let is_ordered = matches!(topic, Topic::Room(_) | Topic::Post(_) | Topic::Notifications(_));
+        if !is_ordered || !batch.ways.has_v1(topic) {
+            return;
+        }
+        let routes = &batch.ways.routes;
+        let names = routes.names_of(topic);
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut said, mut event) = (Said::default(), Vec::new());
+        v1::event::committed(&mut event, &self.presenter, committed, &mut |who| {
+            names.number(who, || routes.next_number())
+        });
+        let new = names.to_tell();
+        if !new.is_empty() {
+            said.add(None, |out| v1::event::users(out, &self.presenter, topic, new.iter()));
+        }
+        said.add(Some(committed.cursor), |out| out.extend_from_slice(&event));
+        if !said.is_empty() {
+            batch.gather_said(topic, committed.origin, &said, except_of(&committed.event));
         }
     }
 
@@ -112,7 +139,7 @@ impl Teller {
     }
 
     fn scene(&mut self, play: impl FnOnce(&mut Scene<'_, '_>)) {
-        let mut batch = Batch::new(&self.ways);
+        let mut batch = Batch::of_looks(&self.ways);
         let (presenter, now) = (&*self.presenter, Instant::now());
         play(&mut Scene { batch: &mut batch, held: &mut self.held, presenter, now });
         batch.flush();
@@ -124,6 +151,14 @@ impl Teller {
                 read(post, ticket, audience);
             }
         }
+    }
+}
+
+/// Of a private post only its author hears.
+fn except_of(event: &Event) -> Except {
+    match event {
+        Event::Feed(FeedEvent::Post(event)) if !event.is_public => Except::AllBut(event.author),
+        _ => Except::Nobody,
     }
 }
 

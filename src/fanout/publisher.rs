@@ -32,6 +32,7 @@ use crate::ids::{PostId, SessionKey, Topic};
 use crate::limits::PUBLISHER_JOBS_MAX;
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v0::{event, reason};
+use crate::protocol::v1;
 use crate::store::{Head, Missing, Told};
 use crate::telemetry::alarm;
 
@@ -255,6 +256,20 @@ impl Fanout {
             Outcome::Repeated(message) => event::chat_message(&mut frames, &self.presenter, message),
             Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => return,
         }
+        let deliver = ToShard::Deliver { session, frames: frames.into(), class: Class::Durable };
+        self.ways.inboxes[session.shard.index()].send(deliver);
+    }
+
+    /// Tells a session of `pregon.v1` the outcome of its request.
+    pub fn reply(
+        &self,
+        session: SessionKey,
+        request: &str,
+        (topic, client_id): (Topic, Option<&str>),
+        outcome: &Outcome,
+    ) {
+        let mut frames = Vec::new();
+        v1::reply::outcome(&mut frames, request, topic, client_id, outcome);
         let deliver = ToShard::Deliver { session, frames: frames.into(), class: Class::Durable };
         self.ways.inboxes[session.shard.index()].send(deliver);
     }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use dashmap::{DashMap, Entry};
 
 use crate::engine::shard::port::{Directory, ShardSet};
 use crate::engine::topics::listeners::Listeners;
+use crate::fanout::names::Names;
 use crate::ids::{RoomId, ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
 use crate::protocol::form::{Form, Forms};
@@ -25,9 +26,22 @@ pub struct Routes {
     /// Rooms are apart: the shards of a room share its `Listeners`.
     rooms: DashMap<RoomId, Arc<Listeners>>,
     /// Shards that want other forms of a topic than the default, by form.
-    forms: DashMap<Topic, [u32; Form::COUNT]>,
+    forms: DashMap<Topic, Wanted>,
+    /// How often shards want another form than the default. While nobody does, no map is asked.
+    others: AtomicU32,
+    /// The number that the next user who is named gets.
+    numbers: AtomicU32,
     hear_all: HearAll,
     watch: OnceLock<Watch>,
+}
+
+/// The forms that listeners of a topic want besides the default.
+#[derive(Default)]
+struct Wanted {
+    /// Shards that want each.
+    counts: [u32; Form::COUNT],
+    /// How users are named there.
+    names: Arc<Mutex<Names>>,
 }
 
 /// For each shard, how many reasons it has at present to hear all authors: it hears them while the number is above 0.
@@ -69,11 +83,22 @@ impl Routes {
 
     /// The forms besides the default that listeners want. For an author's posts nobody says: shards make them.
     pub fn forms_of(&self, topic: Topic) -> Forms {
-        if !Form::ARE_MANY {
+        if !Form::ARE_MANY || self.others.load(Ordering::SeqCst) == 0 {
             return Forms::default();
         }
         let Some(counts) = self.forms.get(&topic) else { return Forms::default() };
-        Form::all().filter(|form| counts[form.index()] > 0).fold(Forms::default(), Forms::with)
+        Form::all().filter(|form| counts.counts[form.index()] > 0).fold(Forms::default(), Forms::with)
+    }
+
+    /// How users are named to the topic's listeners, as long as there are some who want that. Each use of names that nobody keeps
+    /// begins anew, with other numbers.
+    pub fn names_of(&self, topic: Topic) -> Arc<Mutex<Names>> {
+        self.forms.get(&topic).map(|wanted| Arc::clone(&wanted.names)).unwrap_or_default()
+    }
+
+    /// A number that no user had before in any topic.
+    pub fn next_number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Nobody listens to anything.
@@ -135,14 +160,16 @@ impl Directory for Routes {
     }
 
     fn form_came(&self, topic: Topic, form: Form) {
-        self.forms.entry(topic).or_default()[form.index()] += 1;
+        self.others.fetch_add(1, Ordering::SeqCst);
+        self.forms.entry(topic).or_default().counts[form.index()] += 1;
     }
 
     fn form_went(&self, topic: Topic, form: Form) {
-        self.forms.remove_if_mut(&topic, |_, counts| {
+        self.forms.remove_if_mut(&topic, |_, Wanted { counts, .. }| {
             counts[form.index()] = counts[form.index()].saturating_sub(1);
             counts.iter().all(|count| *count == 0)
         });
+        self.others.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn hear_all(&self, shard: ShardId) {

@@ -5,9 +5,11 @@ mod events;
 pub mod frames;
 pub mod memory;
 mod nodes;
+mod v1;
 
 pub use self::events::*;
 pub use self::nodes::*;
+pub use self::v1::*;
 
 use std::time::Duration;
 

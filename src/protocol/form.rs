@@ -5,8 +5,10 @@
 
 use std::sync::OnceLock;
 
+use super::v1::said::{Said, wrapped};
 use super::ws::negotiation::{Negotiation, Subprotocol};
 use super::ws::packing::Packing;
+use crate::ids::Topic;
 
 /// A subprotocol and a packing, as a session negotiated them. The default is what clients get that ask for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +23,20 @@ impl Form {
     pub const OTHERS: usize = Self::COUNT - 1;
     /// There are others. While there are none, what tells them apart is compiled away.
     pub const ARE_MANY: bool = Self::COUNT > 1;
+
+    /// That of `pregon.v1` without packing.
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most eight")]
+    pub const V1: Self = Self((Subprotocol::V1 as usize * PACKINGS) as u8);
+    /// That of a member who is given nothing yet: what comes is held for it. It is no form of frames.
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most eight")]
+    pub const HELD: Self = Self(Self::COUNT as u8);
+    /// How many places an array needs that also counts those who are [`Self::HELD`], and not the default.
+    pub const PLACES: usize = Self::COUNT;
+
+    /// Is it one of `pregon.v1`?
+    pub fn is_v1(self) -> bool {
+        self.index() / PACKINGS == Subprotocol::V1 as usize
+    }
 
     /// The form of a session.
     pub fn of(negotiation: Negotiation) -> Self {
@@ -44,7 +60,7 @@ impl Form {
         self.index().checked_sub(1).filter(|_| Self::ARE_MANY)
     }
 
-    /// Whole frames of the default form in this one.
+    /// Whole frames that say what this form says, packed.
     pub fn pack(self, frames: &[u8]) -> Box<[u8]> {
         let packing = self.index().checked_rem(PACKINGS).and_then(|place| Packing::ALL.get(place));
         packing.copied().unwrap_or_default().pack(frames)
@@ -65,6 +81,11 @@ impl Forms {
         Self(self.0 | 1 << form.0)
     }
 
+    /// Is one of `pregon.v1` among them?
+    pub fn has_v1(self) -> bool {
+        self.iter().any(Form::is_v1)
+    }
+
     /// Is it one of these?
     pub fn has(self, form: Form) -> bool {
         self.0 & (1 << form.0) != 0
@@ -76,17 +97,49 @@ impl Forms {
     }
 }
 
+/// What clients of `pregon.v1` are told where others are told the usual frames.
+#[derive(Debug, Default)]
+pub enum Also {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Something of its own.
+    Said(Said),
+    /// The same, as events of this topic.
+    Wrapped(Topic),
+}
+
 /// The same frames in all forms, each made when it is first asked for. `B` holds those of the default form.
 #[derive(Debug)]
 pub struct FrameSet<B> {
     usual: B,
+    also: Also,
     others: [OnceLock<Box<[u8]>>; Form::OTHERS],
 }
 
 impl<B: AsRef<[u8]>> FrameSet<B> {
     /// Whole frames of the default form.
     pub fn new(usual: B) -> Self {
-        Self { usual, others: std::array::from_fn(|_| OnceLock::new()) }
+        Self { usual, also: Also::Nothing, others: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// And what clients of `pregon.v1` are told.
+    #[must_use]
+    pub fn and(self, also: Also) -> Self {
+        Self { also, ..self }
+    }
+
+    /// What is said in `pregon.v1`, with the place of each frame, if it has something of its own to say.
+    pub fn said(&self) -> Option<&Said> {
+        match &self.also {
+            Also::Said(said) => Some(said),
+            Also::Nothing | Also::Wrapped(_) => None,
+        }
+    }
+
+    /// Bytes that it was made with.
+    pub fn given_bytes(&self) -> usize {
+        self.usual().len() + self.said().map_or(0, |said| said.frames.len())
     }
 
     /// In the default form.
@@ -98,7 +151,17 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
     pub fn of(&self, form: Form) -> &[u8] {
         match form.among_others().and_then(|other| self.others.get(other)) {
             None => self.usual(),
-            Some(made) => made.get_or_init(|| form.pack(self.usual())),
+            Some(_) if form == Form::V1 && self.said().is_some() => self.said().map_or(&[], |said| &said.frames),
+            Some(made) => made.get_or_init(|| self.made(form)),
+        }
+    }
+
+    fn made(&self, form: Form) -> Box<[u8]> {
+        match &self.also {
+            _ if !form.is_v1() => form.pack(self.usual()),
+            Also::Nothing => Box::default(),
+            Also::Said(said) => form.pack(&said.frames),
+            Also::Wrapped(topic) => form.pack(&wrapped(*topic, self.usual())),
         }
     }
 
@@ -129,6 +192,7 @@ mod tests {
         encode_close(CloseCode(1000), "", &mut frames);
         let set = FrameSet::new(frames);
         let spaced = Form::of(Negotiation { packing: Packing::Spaced, ..Negotiation::default() });
+        assert!(!spaced.is_v1() && Form::V1.is_v1() && !Form::HELD.is_v1());
         assert_eq!(set.of(Form::default()), set.usual());
         assert_eq!(set.held_bytes(), set.usual().len());
         let packed = set.of(spaced);

@@ -2,4 +2,5 @@
 
 pub mod form;
 pub mod v0;
+pub mod v1;
 pub mod ws;

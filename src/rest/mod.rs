@@ -76,6 +76,7 @@ fn auth_routes() -> Router<Arc<App>> {
         ("/auth/upload-avatar", post(auth::profile::upload_avatar).layer(avatar)),
         ("/auth/upload-cover", post(auth::profile::upload_cover).layer(cover)),
         ("/auth/verify", get(auth::account::verify)),
+        ("/auth/ticket", post(auth::account::ticket)),
         ("/auth/logout", post(auth::account::logout)),
         ("/auth/change-password", post(auth::account::change_password)),
     ])

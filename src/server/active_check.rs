@@ -34,9 +34,14 @@ pub(super) async fn sweep(store: Arc<dyn Accounts>, routes: Arc<Routes>, inboxes
 }
 
 fn end(routes: &Routes, inboxes: &[Arc<Inbox>], user: UserId, topic: Topic) {
+    let evict = || ToShard::Evict { topic, whom: Whom::Only(user), goodbye: INACTIVE };
+    // A full inbox has more urgent mail; the next sweep tries again.
+    if let Topic::Author(_) = topic {
+        // Sockets with many topics: nobody knows on which shard they are.
+        inboxes.iter().for_each(|inbox| drop(inbox.try_send(evict())));
+        return;
+    }
     for shard in routes.shards_of(&topic).iter() {
-        // A full inbox has more urgent mail; the next sweep tries again.
-        let evict = ToShard::Evict { topic, whom: Whom::Only(user), goodbye: INACTIVE };
-        let _ = inboxes[shard.index()].try_send(evict);
+        let _ = inboxes[shard.index()].try_send(evict());
     }
 }

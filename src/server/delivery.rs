@@ -11,12 +11,12 @@ use crate::cluster::{Cluster, Outbox};
 use crate::config::{Database, Settings};
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::Committed;
-use crate::domain::write::Outcome;
+use crate::domain::write::{Intent, Outcome};
 use crate::engine::shard::port::Inbox;
 use crate::fanout::follow_lists::Lists;
 use crate::fanout::publisher::Fanout;
 use crate::fanout::routes::Routes;
-use crate::ids::SessionKey;
+use crate::ids::{SessionKey, UserId};
 use crate::protocol::v0::object::Presenter;
 use crate::rest::uploads::orphans::Litter;
 use crate::server::post_reread;
@@ -103,5 +103,9 @@ impl LanePort for LaneToFanout {
 
     fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome) {
         self.fanout.answer(session, client_id, outcome);
+    }
+
+    fn replied(&self, session: SessionKey, request: &str, (actor, intent): (UserId, &Intent), outcome: &Outcome) {
+        self.fanout.reply(session, request, (intent.topic(actor), intent.client_id()), outcome);
     }
 }

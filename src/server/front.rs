@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::access::gate::{Door, Terms};
+use crate::access::gate::{Door, Judge, Terms};
 use crate::access::lifecycle::Lifecycle;
 use crate::access::logins::{self, Logins};
 use crate::access::password::Hasher;
@@ -14,12 +14,13 @@ use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::Settings;
-use crate::engine::shard::port::{Elsewhere, Ports, Waiting};
+use crate::engine::shard::port::{Elsewhere, Errands, Ports, Waiting};
 use crate::fanout::follow_lists;
 use crate::rest::App;
 use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
 use crate::server::delivery::Delivery;
+use crate::server::desk::{self, Desk};
 use crate::server::memory::Memory;
 use crate::server::rest::{self, UnderWay};
 use crate::server::storage::Storage;
@@ -74,6 +75,7 @@ impl Front {
             inboxes: inboxes.clone(),
             directory: delivery.routes.clone(),
             gate: Arc::new(self.door(settings, storage)),
+            errands: self.desk(settings, storage, delivery, control),
             rest: rest::port(crate::rest::router(app), control.clone(), self.under_way.clone(), trusted, memory),
             submit: Arc::new(move |write| submit.submit(write)),
             load_follows: follow_lists::port(store, inboxes, delivery.lists.clone(), control),
@@ -124,6 +126,18 @@ impl Front {
         }
     }
 
+    /// Who does what sockets with many topics need.
+    fn desk(&self, settings: &Settings, storage: &Storage, delivery: &Delivery, control: &Handle) -> Errands {
+        let judge = Judge { store: storage.store.clone(), terms: terms(settings) };
+        let desk = Desk {
+            judge,
+            tokens: self.tokens.clone(),
+            presenter: delivery.presenter.clone(),
+            routes: delivery.routes.clone(),
+        };
+        desk::port(desk, delivery.inboxes.clone(), control.clone())
+    }
+
     /// Who may open a socket.
     fn door(&self, settings: &Settings, storage: &Storage) -> Door {
         Door {
@@ -132,14 +146,18 @@ impl Front {
             origins: settings.origins.clone(),
             hosts: settings.hosts(),
             lifecycle: self.lifecycle.clone(),
-            terms: Terms {
-                token_grace: settings.token_grace,
-                presence_room_max: settings.presence_room_max,
-                strict_tokens: settings.strict_tokens,
-            },
+            terms: terms(settings),
             reconnects: Reconnects::new(settings.rate_limits),
             sockets: Sockets::new(settings.rate_limits),
             trusted_proxies: settings.trusted_proxies.clone(),
         }
+    }
+}
+
+fn terms(settings: &Settings) -> Terms {
+    Terms {
+        token_grace: settings.token_grace,
+        presence_room_max: settings.presence_room_max,
+        strict_tokens: settings.strict_tokens,
     }
 }

@@ -4,6 +4,7 @@ mod active_check;
 mod budget;
 mod cluster;
 mod delivery;
+mod desk;
 mod django;
 mod ended_logins;
 mod front;

@@ -378,6 +378,9 @@ fn answer(port: &dyn LanePort, meters: &Meters, answers: impl Iterator<Item = (W
         meters.count(&outcome);
         let answered = catch_unwind(AssertUnwindSafe(|| match write.answer {
             AnswerTo::Caller(answer) => answer(outcome),
+            AnswerTo::Request(session, request) => {
+                port.replied(session, &request, (write.actor, &write.intent), &outcome);
+            }
             AnswerTo::Session(session) => match outcome {
                 Outcome::Refused(refusal) if write.intent.is_silent_about(refusal) => {}
                 Outcome::Refused(_) | Outcome::Repeated(_) => {

@@ -18,11 +18,13 @@ pub enum Endpoint {
     Post(PostId),
     /// `/ws/notifications/`
     Notifications,
+    /// `/ws/`, with `pregon.v1`: many topics, each asked for by a request.
+    Many,
 }
 
 impl Endpoint {
     /// The kinds' names, as metrics have them.
-    pub const KINDS: [&'static str; 4] = ["chat", "feed", "post", "notifications"];
+    pub const KINDS: [&'static str; 5] = ["chat", "feed", "post", "notifications", "many"];
 
     /// The place of its kind in [`Self::KINDS`].
     pub fn kind(self) -> usize {
@@ -31,16 +33,19 @@ impl Endpoint {
             Self::Feed => 1,
             Self::Post(_) => 2,
             Self::Notifications => 3,
+            Self::Many => 4,
         }
     }
 
-    /// The topic of a user's socket. A feed also listens to authors: see [`feeds`](crate::engine::topics::feeds).
+    /// The topic of a user's socket. One for many topics sits in none from the beginning; it is judged and counted under its user's
+    /// own name as an author, which no other socket is. A feed also listens to authors: see [`feeds`](crate::engine::topics::feeds).
     pub fn topic(self, user: UserId) -> Topic {
         match self {
             Self::Chat { room, .. } => Topic::Room(room),
             Self::Feed => Topic::Feed(user),
             Self::Post(post) => Topic::Post(post),
             Self::Notifications => Topic::Notifications(user),
+            Self::Many => Topic::Author(user),
         }
     }
 

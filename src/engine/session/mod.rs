@@ -11,7 +11,7 @@ use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
 use crate::ids::{FamilyId, NotificationId, Topic};
-use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
+use crate::limits::{CLOSE_TIMEOUT, IDENTIFY_WITHIN, PING_AFTER, PONG_TIMEOUT, SESSION_LIFE};
 use crate::protocol::v0::command::{self, Command, Refused};
 use crate::protocol::v0::fields::Reader;
 use crate::protocol::v0::listener_command::{self, ListenerCommand};
@@ -65,7 +65,7 @@ enum Phase {
 /// A session's own state. Its bytes on the way in and out are the shard's.
 #[derive(Debug)]
 pub struct Session {
-    /// Whose session; `None` for one that was refused and only hears why.
+    /// Whose session; `None` for one that was refused and only hears why, and while nobody has said whose it is.
     account: Option<Arc<Account>>,
     /// As it was asked for; a refused chat socket has one, too.
     endpoint: Endpoint,
@@ -152,6 +152,26 @@ impl Session {
             ends_with_token: false,
             phase: Phase::Closing { until: now.plus(CLOSE_TIMEOUT) },
         }
+    }
+
+    /// A session with many topics that has a few seconds to say whose it is.
+    pub fn awaited(negotiation: Negotiation, now: Seconds) -> Self {
+        let ends_at = now.plus(IDENTIFY_WITHIN);
+        Self { ends_at, ends_with_token: true, phase: Phase::Open, ..Self::turned_away(negotiation, now) }
+    }
+
+    /// A session with many topics that only hears why it may not stay.
+    pub fn turned_away(negotiation: Negotiation, now: Seconds) -> Self {
+        Self::refused(Endpoint::Many, negotiation, now)
+    }
+
+    /// It is known whose session it is, or there is a newer token. `token_ends` is when the token's time is over.
+    pub fn identified(&mut self, entry: &Entry, now: Seconds, token_ends: Seconds) {
+        let life_ends = if self.account.is_some() { self.began_at } else { now }.plus(SESSION_LIFE);
+        self.account = Some(entry.account.clone());
+        self.family = entry.family;
+        self.ends_at = token_ends.min(life_ends);
+        self.ends_with_token = token_ends < life_ends;
     }
 
     /// Whose session, unless it was refused.

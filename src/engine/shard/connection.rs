@@ -16,13 +16,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::patience::{Patience, Patient, Told, Turn};
-use super::port::{Denied, Handshake, Ports, Refused, RestBody, Verdict, Wanted, Why};
+use super::port::{Denied, Handshake, Opening, Ports, Refused, RestBody, Verdict, Wanted, Why};
 use super::turn::{Served, Shared};
-use crate::engine::session::Entry;
 use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION};
 use crate::protocol::v0::reason;
+use crate::protocol::v1::request::Credential;
 use crate::protocol::ws::handshake::{self, UpgradeRequest};
-use crate::protocol::ws::negotiation::Negotiation;
+use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
 use crate::telemetry;
 
 /// The most bytes of a request's head that are read.
@@ -30,7 +30,10 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// The answer to all other paths below `/ws/`.
 const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
-    /ws/notifications/, each with ?token=…\n";
+    /ws/notifications/, each with ?token=…, and /ws/ with the subprotocol pregon.v1.\n";
+
+/// The answer to a request for a socket with many topics that does not offer its subprotocol.
+const NO_SUBPROTOCOL: &str = "This address speaks pregon.v1: offer it in Sec-WebSocket-Protocol.\n";
 
 /// The answer to a request that names a host which this server does not answer to.
 const NOT_THIS_HOST: &str = "This server listens on this machine alone and answers to localhost, 127.0.0.1 and [::1]. Behind a \
@@ -45,7 +48,7 @@ const DRAINING: Why = "draining";
 struct Upgrade {
     socket: OnUpgrade,
     negotiation: Negotiation,
-    admission: Result<Entry, Refused>,
+    opening: Opening,
 }
 
 /// Accepts connections until the last call. Clients that had connected by then are still served.
@@ -128,11 +131,11 @@ async fn serve(
     if outcome.is_err() {
         return;
     }
-    let Some(Upgrade { socket, negotiation, admission }) = upgraded.take() else { return };
+    let Some(Upgrade { socket, negotiation, opening }) = upgraded.take() else { return };
     let Ok(connection) = socket.await else { return };
     let Ok(parts) = connection.downcast::<Patient>() else { return };
     if let Ok(socket) = parts.io.into_inner().into_std() {
-        shared.adopt(socket, &mut Vec::from(parts.read_buf), negotiation, admission);
+        shared.adopt(socket, &mut Vec::from(parts.read_buf), negotiation, opening);
     }
 }
 
@@ -157,10 +160,8 @@ async fn respond(
         Err((plain(StatusCode::FORBIDDEN, NOT_THIS_HOST), "host"))
     };
     let (why, response) = match shaken {
-        Ok(Shaken { accept_key, negotiation, admission }) => {
-            let why = admission.as_ref().err().map(|(_, why)| *why);
-            let admission = admission.map_err(|(refused, _)| refused);
-            upgraded.set(Some(Upgrade { socket: hyper::upgrade::on(&mut request), negotiation, admission }));
+        Ok(Shaken { accept_key, negotiation, opening, why }) => {
+            upgraded.set(Some(Upgrade { socket: hyper::upgrade::on(&mut request), negotiation, opening }));
             (why, switch_protocols(&accept_key, negotiation))
         }
         Err((response, why)) => (Some(why), response),
@@ -175,8 +176,9 @@ async fn respond(
 struct Shaken {
     accept_key: String,
     negotiation: Negotiation,
-    /// The session that the gate admitted; or what the client is told before the session ends, and why.
-    admission: Result<Entry, (Refused, Why)>,
+    opening: Opening,
+    /// Why its client is refused inside, if it is.
+    why: Option<Why>,
 }
 
 /// Judges a request for a socket. If it is not upgraded, returns the answer and the reason.
@@ -185,9 +187,11 @@ async fn shake_hands(
     peer: SocketAddr,
     ports: &Ports,
 ) -> Result<Shaken, (Response<RestBody>, Why)> {
-    let Some(wanted) = wanted(request.uri().path()) else {
+    let is_for_many = request.uri().path() == "/ws/";
+    let wanted = wanted(request.uri().path());
+    if wanted.is_none() && !is_for_many {
         return Err((plain(StatusCode::NOT_FOUND, NO_SOCKET), "path"));
-    };
+    }
     let accept_key = judge(request).map_err(|refusal| (refuse_upgrade(refusal), "request"))?;
     if ports.gate.is_draining() {
         return Err((later("The server is about to stop. Try again.\n"), DRAINING));
@@ -199,6 +203,13 @@ async fn shake_hands(
         return Err((empty(StatusCode::FORBIDDEN), "origin"));
     }
     let negotiation = negotiate(request.headers());
+    let Some(wanted) = wanted else {
+        let opening = for_many(negotiation, request.headers());
+        let refused = || (plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), "subprotocol");
+        return Ok(Shaken { accept_key, negotiation, opening: opening.ok_or_else(refused)?, why: None });
+    };
+    // The other sockets have one language, whatever is offered.
+    let negotiation = Negotiation { subprotocol: Subprotocol::Unnamed, ..negotiation };
     let admission = match wanted {
         Ok(wanted) => {
             let (token, headers) = (token(request.uri().query()), request.headers());
@@ -211,14 +222,22 @@ async fn shake_hands(
         Err(denied) => Err(denied),
     };
     let admission = match admission {
-        Ok(entry) => Ok(entry),
-        Err(Denied::Inside(refused, why)) => Err((refused, why)),
+        Ok(entry) => (Ok(entry), None),
+        Err(Denied::Inside(refused, why)) => (Err(refused), Some(why)),
         Err(Denied::Status(503, why)) => return Err((later(""), why)),
         Err(Denied::Status(status, why)) => {
             return Err((empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)), why));
         }
     };
-    Ok(Shaken { accept_key, negotiation, admission })
+    let (admission, why) = admission;
+    Ok(Shaken { accept_key, negotiation, opening: Opening::Judged(admission), why })
+}
+
+/// A socket with many topics is opened whoever asks: inside, a browser can read what is wrong. `None` if its subprotocol was not
+/// offered.
+fn for_many(negotiation: Negotiation, headers: &HeaderMap) -> Option<Opening> {
+    let offers = handshake::protocols(lines(headers, header::SEC_WEBSOCKET_PROTOCOL));
+    (negotiation.subprotocol == Subprotocol::V1).then(|| Opening::Many(Credential::among(offers)))
 }
 
 /// What a path asks for, with or without its last slash; `None` if there is no such socket. An id of legal characters

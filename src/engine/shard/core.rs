@@ -1,10 +1,12 @@
 //! A shard's state beside its sockets: slots of sessions, topics, what waits for whom.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::errand::Ticket;
 use super::latency::Latency;
+use super::many::Many;
 use super::overflow::Overflow;
 use super::port::{Ports, Publication};
 use super::recent::Recent;
@@ -57,6 +59,8 @@ pub(super) struct Line {
     pub then: Then,
     /// Its socket was full once and took more later: its peer is slow, but it reads.
     pub has_recovered: bool,
+    /// Since its socket is full, it was not given something passing.
+    pub has_skipped: bool,
     /// Bytes of answers that were queued for it since its socket is full.
     pub unread_answers: u32,
 }
@@ -93,6 +97,10 @@ pub(super) struct Core {
     pub slots: Vec<Option<Slot>>,
     pub lines: Vec<Line>,
     pub generations: Vec<u32>,
+    /// What sockets of `pregon.v1` have beside their sessions, by slot.
+    pub many: HashMap<u32, Many>,
+    /// The last ticket that was given out.
+    pub tickets: Ticket,
     pub free: Vec<u32>,
     pub live: usize,
     pub registry: Registry,
@@ -165,6 +173,8 @@ impl Core {
             slots: Vec::new(),
             lines: Vec::new(),
             generations: Vec::new(),
+            many: HashMap::new(),
+            tickets: 0,
             free: Vec::new(),
             live: 0,
             registry: Registry::default(),

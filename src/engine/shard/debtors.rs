@@ -104,9 +104,10 @@ impl Core {
         }
     }
 
-    /// Ends a session that is too slow. What it owes is dropped, except the frame under way; then it is told 4008.
+    /// Ends a session that is too slow. What it owes is dropped, except the frame under way; then it is told 4008. One with many
+    /// topics loses those first.
     pub(super) fn let_go(&mut self, index: u32, why: &'static str) {
-        if !self.is_open(index) {
+        if !self.is_open(index) || self.relieve(index) {
             return;
         }
         telemetry::session_let_go(why, self.id.0);

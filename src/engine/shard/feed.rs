@@ -103,7 +103,7 @@ impl Core {
             let Publication { class, except, origin, .. } = **publication;
             self.make_memory(publication.frames.bytes_of(forms_of(&members)));
             // Some of them may have been let go for that.
-            members.retain(|member| self.is_open(member.session));
+            members.retain(|member| self.is_open(member.session) && self.still_sits(*member));
             self.give_posts(&members, publication, To { class, except, origin });
         }
         self.reached = members;
@@ -143,7 +143,7 @@ impl Core {
 
     fn give_posts(&mut self, members: &[Member], publication: &Publication, to: To) {
         let mut open = self.posts;
-        for form in forms_of(members).iter() {
+        for form in forms_of(members).iter().filter(|form| !publication.frames.of(*form).is_empty()) {
             self.give(members, form, &mut open[form.index()], publication.frames.of(form), to);
         }
         self.posts = open;
@@ -152,10 +152,10 @@ impl Core {
 
     fn send_away(&mut self, feed: FeedKey) {
         let Some(slot) = self.feeds.slot_of(feed) else { return };
-        let members = self.registry.live(slot).members.clone();
+        let (topic, members) = (self.registry.live(slot).topic, self.registry.live(slot).members.clone());
         for member in members {
             telemetry::session_let_go("overload", self.id.0);
-            self.goodbye(member.session, OVERLOAD);
+            self.turn_out(member.session, topic, OVERLOAD);
         }
     }
 }

@@ -20,12 +20,21 @@ use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::form::Form;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v0::{event, feed_event};
+use crate::protocol::v1::request::RequestId;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
 use crate::protocol::ws::message::Incoming;
 use crate::protocol::ws::negotiation::Negotiation;
 
 use super::port::Refused;
+
+/// How a session hears what became of its write.
+pub(super) enum AnswerIn {
+    /// By frames of its topic; of refusals by an error.
+    Frames,
+    /// By a reply to its request, always.
+    Request(RequestId),
+}
 
 impl Handler for Core {
     fn has_room(&self) -> bool {
@@ -123,14 +132,7 @@ impl Core {
 
     fn let_in(&mut self, index: u32, negotiation: Negotiation, entry: &Entry, wall: Timestamp) {
         let topic = entry.endpoint.topic(entry.account.id);
-        let member = Member::first_of(index, Form::of(negotiation));
-        let (seat, is_first) = self.registry.join(topic, member);
-        if is_first {
-            self.registry.live_mut(seat.slot).listeners = self.ports.directory.join(topic, self.id);
-        }
-        if let Some((topic, form)) = self.registry.only_one_of_its_form(seat) {
-            self.ports.directory.form_came(topic, form);
-        }
+        let (seat, is_first) = self.join(topic, Member::first_of(index, Form::of(negotiation)));
         // From here on this shard is told of evictions. Whoever was evicted before, while they were judged, is not let in.
         if !self.ports.gate.still_admits(entry) {
             self.leave_seat(seat);
@@ -151,6 +153,18 @@ impl Core {
         self.welcome(index, (seat, is_first), entry);
     }
 
+    /// Seats a member, and tells the directory of the topic's first and of the form's first. Returns whether it is the topic's.
+    pub(super) fn join(&mut self, topic: Topic, member: Member) -> (Seat, bool) {
+        let (seat, is_first) = self.registry.join(topic, member);
+        if is_first {
+            self.registry.live_mut(seat.slot).listeners = self.ports.directory.join(topic, self.id);
+        }
+        if let Some((topic, form)) = self.registry.only_one_of_its_form(seat) {
+            self.ports.directory.form_came(topic, form);
+        }
+        (seat, is_first)
+    }
+
     fn welcome(&mut self, index: u32, (seat, is_first): (Seat, bool), entry: &Entry) {
         let user = entry.account.id;
         let topic = entry.endpoint.topic(user);
@@ -162,7 +176,7 @@ impl Core {
                     self.open_feed(user, seat.slot);
                 }
             }
-            Endpoint::Post(_) => {}
+            Endpoint::Post(_) | Endpoint::Many => {}
             Endpoint::Notifications => {
                 self.respond(index, |out| feed_event::greeting(out, feed_event::NOTIFICATIONS_GREETING));
             }
@@ -203,6 +217,9 @@ impl Core {
 
     fn text(&mut self, token: u32, text: &str) {
         let Some(slot) = self.slots[token as usize].as_ref() else { return };
+        if slot.session.endpoint() == Endpoint::Many {
+            return self.many_text(token, text);
+        }
         match slot.session.text(text, &mut self.reader) {
             Effect::Nothing => {}
             Effect::Write(action) => {
@@ -230,20 +247,24 @@ impl Core {
     }
 
     fn submit(&mut self, token: u32, intent: Intent) {
-        let Some(session) = self.slots[token as usize].as_ref().map(|slot| &slot.session) else { return };
-        let Some(account) = session.account() else { return };
-        let write = Box::new(Write {
-            event_id: EventId::fresh(),
-            actor: account.id,
-            transport: Transport::Socket,
-            intent,
-            answer: AnswerTo::Session(self.key(token)),
-        });
-        if let Err(write) = (self.ports.submit)(write)
+        if let Err(write) = self.hand_over(token, intent, AnswerIn::Frames)
             && let Some(text) = reason::refusal_text(Refusal::Busy)
         {
             self.respond(token, |out| event::error(out, text, write.intent.client_id()));
         }
+    }
+
+    /// Hands a write to its lane, or gives it back if the lane is full.
+    pub(super) fn hand_over(&mut self, token: u32, intent: Intent, answer: AnswerIn) -> Result<(), Box<Write>> {
+        let account = self.slots[token as usize].as_ref().and_then(|slot| slot.session.account());
+        let Some(account) = account else { return Ok(()) };
+        let answer = match answer {
+            AnswerIn::Frames => AnswerTo::Session(self.key(token)),
+            AnswerIn::Request(id) => AnswerTo::Request(self.key(token), id),
+        };
+        let event_id = EventId::fresh();
+        let write = Write { event_id, actor: account.id, transport: Transport::Socket, intent, answer };
+        (self.ports.submit)(Box::new(write))
     }
 
     /// The peer sent a close frame. If it was the first, it gets the same code back. Then the socket closes.
@@ -299,6 +320,9 @@ impl Core {
 
     /// Takes a session out of all topics that it sits in.
     pub(super) fn leave_topics(&mut self, index: u32) {
+        if let Some(many) = self.many.remove(&index) {
+            return self.leave_many(index, &many);
+        }
         let mut has_left = false;
         while let Some(seat) = self.slots[index as usize].as_mut().and_then(|slot| slot.seats.pop()) {
             self.leave_seat(seat);
@@ -315,7 +339,7 @@ impl Core {
         }
     }
 
-    fn leave_seat(&mut self, seat: Seat) {
+    pub(super) fn leave_seat(&mut self, seat: Seat) {
         if let Some((topic, form)) = self.registry.only_one_of_its_form(seat) {
             self.ports.directory.form_went(topic, form);
         }

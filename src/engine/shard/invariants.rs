@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use crate::engine::session::endpoint::Endpoint;
+use crate::protocol::form::Form;
 
 impl Core {
     /// Checks that slots, seats, the walk, the list of blocked sessions and the memory of what waits agree with each
@@ -56,13 +57,26 @@ impl Core {
     fn check_seats(&self) {
         let (mut seats, mut kinds) = (0, [0; Endpoint::KINDS.len()]);
         for (index, slot) in self.slots.iter().enumerate() {
+            let many = u32::try_from(index).ok().and_then(|index| self.many.get(&index));
+            kinds[Endpoint::Many.kind()] += usize::from(many.is_some_and(|many| many.is_known));
             let Some(slot) = slot.as_ref().filter(|slot| !slot.seats.all().is_empty()) else { continue };
             seats += slot.seats.all().len();
-            kinds[slot.session.endpoint().kind()] += 1;
+            if let Some(many) = many {
+                assert_eq!(many.seats.len(), slot.seats.all().len(), "slot {index}'s subscriptions and seats");
+            } else {
+                kinds[slot.session.endpoint().kind()] += 1;
+            }
             assert!(slot.session.is_open(), "slot {index} has said goodbye and keeps its seat");
             for (number, seat) in slot.seats.all().iter().enumerate() {
                 let live = self.registry.live(seat.slot);
-                assert_eq!(Some(live.topic), slot.session.topic(), "slot {index} sits in another topic");
+                if many.is_none() {
+                    assert_eq!(Some(live.topic), slot.session.topic(), "slot {index} sits in another topic");
+                }
+                let member = live.members.get(seat.place as usize).map(|member| member.form);
+                let is_held = many.is_some_and(|many| {
+                    many.held().iter().any(|held| held.topic == live.topic) || many.seats[number].until.is_some()
+                });
+                assert_eq!(member == Some(Form::HELD), is_held, "slot {index} is held where nothing is read for it");
                 let sits = live.members.get(seat.place as usize);
                 let sits = sits.map(|member| (member.session as usize, usize::from(member.seat)));
                 assert_eq!(sits, Some((index, number)), "somebody else sits in slot {index}'s seat");

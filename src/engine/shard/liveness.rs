@@ -77,7 +77,10 @@ impl Core {
     }
 
     pub(super) fn begin_drain(&mut self, window: Duration) {
-        self.drain.get_or_insert(Drain { began: self.moment, window, sessions: self.live });
+        if self.drain.is_none() {
+            self.drain = Some(Drain { began: self.moment, window, sessions: self.live });
+            self.tell_of_drain(window);
+        }
         self.drain_some(self.moment);
     }
 

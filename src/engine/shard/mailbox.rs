@@ -10,7 +10,7 @@ use crate::engine::session::Seconds;
 use crate::engine::session::outbox::Class;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
 use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX, TOPICS_ASKED_MAX};
-use crate::protocol::form::FrameSet;
+use crate::protocol::form::{Also, FrameSet};
 use crate::protocol::v0::event;
 use crate::protocol::v0::reason::{Goodbye, LOGIN_OVER, REMOVED};
 use crate::telemetry;
@@ -50,7 +50,7 @@ impl Core {
     pub(super) fn take(&mut self, message: ToShard) {
         match message {
             ToShard::Publish(publication) => {
-                let bytes = publication.frames.usual().len();
+                let bytes = publication.frames.given_bytes();
                 if let Topic::Author(author) = publication.topic {
                     self.fan_out_by(author, &publication);
                 } else if let Some(slot) = self.registry.slot(&publication.topic) {
@@ -66,9 +66,19 @@ impl Core {
                     self.round.appended(frames.len(), self.walk.len());
                 }
             }
+            ToShard::Greet { session, room, frames } => {
+                if let Some(index) = self.find_open(session) {
+                    self.deliver_of(index, Topic::Room(room), &frames, Class::Ephemeral);
+                    self.round.appended(frames.len(), self.walk.len());
+                }
+            }
+            ToShard::Answer(answer) => {
+                self.answered(*answer);
+                self.round.appended(0, self.walk.len());
+            }
             ToShard::Arrived { room, account, session, listeners } => {
                 let arrival = self.presence.arrive(room, &account, &listeners);
-                self.greet(session, &arrival.others);
+                self.greet(session, room, &arrival.others);
                 if arrival.is_new {
                     self.announce(room, &account, arrival.listeners.now(), true);
                 }
@@ -91,6 +101,7 @@ impl Core {
                 }
             }
             ToShard::DepartedElsewhere { room, user } => self.presence.leave_elsewhere(room, user, self.moment),
+            ToShard::Evict { topic: Topic::Author(user), goodbye, .. } => self.evict_many(user, goodbye),
             ToShard::Evict { topic, whom, goodbye } => self.evict(topic, goodbye, |_, member| whom.is(member)),
             ToShard::EndLogins { ends, from, answer } => drop(answer.send(self.end_logins(&ends, from))),
             ToShard::Readers { from, answer } => drop(answer.send(self.readers(from))),
@@ -125,13 +136,13 @@ impl Core {
     }
 
     /// Tells a newcomer's socket who is present.
-    fn greet(&mut self, session: SessionKey, others: &[std::sync::Arc<Account>]) {
+    fn greet(&mut self, session: SessionKey, room: RoomId, others: &[std::sync::Arc<Account>]) {
         if others.is_empty() {
             return;
         }
         let mut frames = Vec::with_capacity(others.len() * 128);
         others.iter().for_each(|other| event::user_status(&mut frames, other, true));
-        self.tell(session.shard, ToShard::Deliver { session, frames: frames.into(), class: Class::Ephemeral });
+        self.tell(session.shard, ToShard::Greet { session, room, frames: frames.into() });
     }
 
     /// Tells a room's sockets, except the user's own, that the user came or went.
@@ -141,7 +152,7 @@ impl Core {
         event::user_status(&mut frames, account, is_online);
         let publication = std::sync::Arc::new(super::port::Publication {
             topic,
-            frames: FrameSet::new(frames.into()),
+            frames: FrameSet::new(bytes::Bytes::from(frames)).and(Also::Wrapped(topic)),
             class: Class::Ephemeral,
             except: Except::User(account.id),
             origin: None,
@@ -156,10 +167,10 @@ impl Core {
         let Some(slot) = self.registry.slot(&topic) else { return };
         let mut meant = self.registry.live(slot).members.clone();
         meant.retain(|member| {
-            let session = self.slots[member.session as usize].as_ref().map(|slot| &slot.session);
-            session.is_some_and(|session| session.account().is_some_and(|user| is_meant(session.began_at(), user.id)))
+            let account = self.slots[member.session as usize].as_ref().and_then(|slot| slot.session.account());
+            account.zip(self.came_at(*member)).is_some_and(|(user, came)| is_meant(came, user.id))
         });
-        meant.into_iter().for_each(|member| self.goodbye(member.session, goodbye));
+        meant.into_iter().for_each(|member| self.turn_out(member.session, topic, goodbye));
     }
 
     /// The topics of a kind with listeners here, from a bounded number of slots.
@@ -204,7 +215,7 @@ impl Core {
         (slots, Some(to).filter(|to| *to < all))
     }
 
-    fn find_open(&self, key: SessionKey) -> Option<u32> {
+    pub(super) fn find_open(&self, key: SessionKey) -> Option<u32> {
         self.find(key).filter(|index| self.is_open(*index))
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::errand::Answer;
 use crate::domain::login::LoginEnd;
 use crate::domain::user::Account;
 use crate::engine::session::outbox::Class;
@@ -137,6 +138,17 @@ pub enum ToShard {
         /// What may happen to them under pressure.
         class: Class,
     },
+    /// Tell a session who is present in a room.
+    Greet {
+        /// Which.
+        session: SessionKey,
+        /// Where.
+        room: RoomId,
+        /// Whole frames of the default form.
+        frames: Bytes,
+    },
+    /// What came of an errand.
+    Answer(Box<Answer>),
     /// For a room's home shard: a user's socket came.
     Arrived {
         /// In which room.
@@ -252,6 +264,7 @@ impl ToShard {
         match self {
             Self::Publish(publication) => publication.class == Class::Ephemeral,
             Self::Deliver { class, .. } => *class == Class::Ephemeral,
+            Self::Greet { .. } => true,
             _ => false,
         }
     }
@@ -260,8 +273,12 @@ impl ToShard {
     /// of its frames, or inboxes would give back more than they took.
     pub(super) fn carried_bytes(&self) -> usize {
         match self {
-            Self::Publish(publication) => publication.frames.usual().len(),
-            Self::Deliver { frames, .. } => frames.len(),
+            Self::Publish(publication) => publication.frames.given_bytes(),
+            Self::Deliver { frames, .. } | Self::Greet { frames, .. } => frames.len(),
+            Self::Answer(answer) => match &**answer {
+                Answer::Caught { outcome: Ok(caught), .. } => caught.frames.len(),
+                _ => 0,
+            },
             Self::Participants { users, .. } => size_of_val(&users[..]),
             Self::Refollow { follows, .. } | Self::Follows { follows: Some(follows), .. } => {
                 size_of_val(&follows.authors[..])

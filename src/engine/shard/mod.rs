@@ -2,11 +2,12 @@
 //!
 //! `thread` is the loop, and `turn` is one turn of it. `connection` accepts and upgrades connections. `core` is the shard's state, and these files change it:
 //! `inbound` takes bytes from sockets, `mailbox` takes messages from other threads, `outbound` fans out and walks, `debtors` lets go
-//! who takes too little, `unfinished` who never ends a message, `feed` knows who hears of whose posts, `liveness` lets time pass. `port` is what others see of it all.
+//! who takes too little, `unfinished` who never ends a message, `requests` and `subscription` serve sockets with many topics, `feed` knows who hears of whose posts, `liveness` lets time pass. `port` is what others see of it all.
 
 mod connection;
 mod core;
 mod debtors;
+mod errand;
 mod feed;
 #[cfg(test)]
 mod idle_cost;
@@ -20,6 +21,7 @@ mod invariants;
 mod latency;
 mod liveness;
 mod mailbox;
+mod many;
 mod message;
 #[cfg(test)]
 mod models;
@@ -31,10 +33,12 @@ mod overflow_tests;
 mod patience;
 pub mod port;
 mod recent;
+mod requests;
 mod round;
 #[cfg(test)]
 mod sim;
 mod stats;
+mod subscription;
 mod survey;
 mod sync;
 mod thread;

@@ -15,7 +15,7 @@ use crate::ids::{SessionKey, ShardId, UserId};
 use crate::limits::{
     STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
 };
-use crate::protocol::form::{Form, FrameSet};
+use crate::protocol::form::{Also, Form, FrameSet};
 
 /// To whom of a topic frames go, and how.
 #[derive(Debug, Clone, Copy)]
@@ -29,17 +29,24 @@ pub(super) struct To {
 impl Core {
     /// Tells a session's topic something that is not stored. `write` appends the frame.
     pub(super) fn ephemeral(&mut self, index: u32, except: Except, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(slot) = self.slots[index as usize].as_ref() else { return };
-        let (Some(seat), Some(topic)) = (slot.seats.all().first().copied(), slot.session.topic()) else { return };
+        let seat = self.slots[index as usize].as_ref().and_then(|slot| slot.seats.all().first().copied());
+        if let Some(seat) = seat {
+            self.ephemeral_in(index, seat.slot, except, write);
+        }
+    }
+
+    /// The same for one of a session's topics, by the topic's slot.
+    pub(super) fn ephemeral_in(&mut self, index: u32, slot: u32, except: Except, write: impl FnOnce(&mut Vec<u8>)) {
         let mut frames = std::mem::take(&mut self.scratch);
         frames.clear();
         write(&mut frames);
-        let listeners = self.registry.live(seat.slot).listeners.as_ref();
+        let topic = self.registry.live(slot).topic;
+        let listeners = self.registry.live(slot).listeners.as_ref();
         let others = listeners.map_or(ShardSet::default(), |listeners| listeners.now().without(self.id));
         if !others.is_empty() || self.ports.elsewhere.is_some() {
             let publication = Arc::new(Publication {
                 topic,
-                frames: FrameSet::new(Bytes::copy_from_slice(&frames)),
+                frames: FrameSet::new(Bytes::copy_from_slice(&frames)).and(Also::Wrapped(topic)),
                 class: Class::Ephemeral,
                 except,
                 origin: None,
@@ -51,7 +58,8 @@ impl Core {
             }
         }
         let origin = Some(self.key(index));
-        self.fan_out(seat.slot, &FrameSet::new(&frames[..]), Class::Ephemeral, except, origin);
+        let said = FrameSet::new(&frames[..]).and(Also::Wrapped(topic));
+        self.fan_out(slot, &said, Class::Ephemeral, except, origin);
         self.latency.follow(Class::Ephemeral, self.moment, self.walk.len());
         self.scratch = frames;
     }
@@ -66,6 +74,9 @@ impl Core {
         except: Except,
         origin: Option<SessionKey>,
     ) {
+        if self.registry.live(slot).has_held() {
+            self.ripen(slot, frames);
+        }
         let forms = self.registry.live(slot).forms();
         self.make_memory(frames.bytes_of(forms));
         if !self.registry.contains(slot) {
@@ -76,12 +87,15 @@ impl Core {
         // Lent out: nobody comes or goes while they are given the range.
         let members = std::mem::take(&mut live.members);
         let mut open = live.open;
-        for form in forms.iter() {
+        for form in forms.iter().filter(|form| !frames.of(*form).is_empty()) {
             self.give(&members, form, &mut open[form.index()], frames.of(form), To { class, except, origin });
         }
         let live = self.registry.live_mut(slot);
         live.members = members;
         live.open = open;
+        if live.has_held() {
+            self.hold(slot, frames, class, except);
+        }
         self.let_the_overdue_go();
     }
 
@@ -135,17 +149,17 @@ impl Core {
         self.intake -= added;
     }
 
-    /// Queues frames for one session. They are given in the default form and packed as the session wants them.
+    /// Queues frames for one session. They say what the session understands, and are packed as it wants them.
     pub(super) fn deliver(&mut self, index: u32, frames: &[u8], class: Class) {
         let form = self.form_of(index);
-        if form == Form::default() {
+        if form == Form::default() || form == Form::V1 {
             self.deliver_as_is(index, frames, class);
         } else {
             self.deliver_as_is(index, &form.pack(frames), class);
         }
     }
 
-    fn form_of(&self, index: u32) -> Form {
+    pub(super) fn form_of(&self, index: u32) -> Form {
         let slot = self.slots[index as usize].as_ref().filter(|_| Form::ARE_MANY);
         slot.map(|slot| Form::of(slot.session.negotiation())).unwrap_or_default()
     }
@@ -274,10 +288,12 @@ impl Core {
             return;
         }
         line.has_recovered = true;
+        let has_skipped = std::mem::take(&mut line.has_skipped);
         if !line.is_queued && !line.outbox.is_empty() {
             line.is_queued = true;
             self.walk.push_back(index);
         }
+        self.recovered(index, has_skipped);
     }
 
     /// Sends a message to a shard. This shard takes it at once; another gets it in its inbox. What an inbox has no room for
@@ -309,6 +325,7 @@ impl Line {
             return true;
         }
         if class == Class::Ephemeral && self.outbox.owed_bytes() > appended.arena().bounds().shared_bytes_max {
+            self.has_skipped = true;
             return true;
         }
         let bounds = *appended.arena().bounds();
@@ -326,7 +343,7 @@ impl Line {
     }
 }
 
-fn is_of(slot: &Option<Slot>, user: UserId) -> bool {
+pub(super) fn is_of(slot: &Option<Slot>, user: UserId) -> bool {
     slot.as_ref().and_then(|slot| slot.session.account()).is_some_and(|account| account.id == user)
 }
 

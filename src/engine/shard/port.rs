@@ -17,8 +17,10 @@ pub use crate::engine::topics::listeners::ShardSet;
 use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
 use crate::protocol::form::Form;
 use crate::protocol::v0::reason::Goodbye;
+use crate::protocol::v1::request::Credential;
 use crate::protocol::ws::negotiation::Negotiation;
 
+pub use super::errand::{Answer, Caught, Errand, From, Identity, Seating, Ticket};
 pub use super::inbox::Inbox;
 pub use super::message::{Except, Follows, Heard, Kind, LoginEnds, Publication, Readers, ToShard, Whom};
 pub use super::survey::{heard, readers};
@@ -148,6 +150,18 @@ pub type Submit = Arc<dyn Fn(Box<Write>) -> Result<(), Box<Write>> + Send + Sync
 /// blocks.
 pub type LoadFollows = Arc<dyn Fn(UserId, ShardId, FeedKey) -> bool + Send + Sync>;
 
+/// Has an [`Errand`] done. False if too many wait: no answer will come. Never blocks.
+pub type Errands = Arc<dyn Fn(Errand) -> bool + Send + Sync>;
+
+/// How a socket begins.
+#[derive(Debug)]
+pub enum Opening {
+    /// Its handshake was judged.
+    Judged(Result<Entry, Refused>),
+    /// A socket for many topics says inside whose it is; a credential may have come with its handshake.
+    Many(Option<Credential>),
+}
+
 /// What a shard holds of the one sum, in bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
@@ -212,6 +226,8 @@ pub struct Ports {
     pub load_follows: LoadFollows,
     /// Where frames that are not stored go for other nodes, if there are any.
     pub elsewhere: Option<Arc<dyn Elsewhere>>,
+    /// Does what sockets with many topics need.
+    pub errands: Errands,
 }
 
 impl Ports {

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use super::core::Core;
-use super::port::Refused;
+use super::port::Opening;
 use crate::clock::Timestamp;
 use crate::engine::net::sockets::{Handler, Sockets};
 use crate::engine::net::stream::Stream;
 use crate::engine::net::stretch::Sent;
-use crate::engine::session::Entry;
 use crate::limits::{TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX};
 use crate::protocol::ws::negotiation::Negotiation;
 use crate::telemetry::alarm;
@@ -72,11 +71,11 @@ impl Shared {
         socket: std::net::TcpStream,
         read_already: &mut [u8],
         negotiation: Negotiation,
-        admission: Result<Entry, Refused>,
+        opening: Opening,
     ) {
         // This runs in a task of the connection: nobody would notice its panic, and the shard would be half changed.
         let mut shard = self.shard.borrow_mut();
-        let adopt = || shard.adopt(socket, read_already, negotiation, admission);
+        let adopt = || shard.adopt(socket, read_already, negotiation, opening);
         if !alarm::guard("a shard that adopts a socket", adopt) {
             self.is_broken.set(true);
         }
@@ -115,7 +114,7 @@ impl Shard {
         socket: std::net::TcpStream,
         read_already: &mut [u8],
         negotiation: Negotiation,
-        admission: Result<Entry, Refused>,
+        opening: Opening,
     ) {
         let Self { sockets, core, .. } = self;
         core.moment = Instant::now();
@@ -125,7 +124,10 @@ impl Shard {
             core.free.push(index);
             return;
         }
-        core.begin(index, negotiation, admission, Timestamp::now());
+        match opening {
+            Opening::Judged(admission) => core.begin(index, negotiation, admission, Timestamp::now()),
+            Opening::Many(credential) => core.begin_many(index, negotiation, credential),
+        }
         if !read_already.is_empty() {
             core.received(index, read_already);
         }

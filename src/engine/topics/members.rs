@@ -86,6 +86,18 @@ impl Seats {
         }
     }
 
+    /// Removes the seat with this number. The one with the highest number gets its number and is returned, unless it was that.
+    pub fn take(&mut self, number: usize) -> Option<Seat> {
+        if let List::More(seats) = &mut self.0
+            && number + 1 < seats.len()
+        {
+            seats.swap_remove(number);
+            return seats.get(number).copied();
+        }
+        self.pop();
+        None
+    }
+
     /// Stores the new place of the seat with this number.
     pub fn moved(&mut self, number: u16, to: Seat) {
         match &mut self.0 {
@@ -105,8 +117,8 @@ pub struct LiveTopic {
     pub members: Vec<Member>,
     /// Where the next frame goes, in each form.
     pub open: Opens,
-    /// Members that want another form than the default, by form.
-    others: [u32; Form::OTHERS],
+    /// Members that want another form than the default, or are held, by form.
+    others: [u32; Form::PLACES],
     /// The shards with members, this one included. `None` except for chat rooms: only their shards tell each other things.
     pub listeners: Option<Arc<Listeners>>,
 }
@@ -119,6 +131,11 @@ impl LiveTopic {
     pub fn forms(&self) -> Forms {
         let others = Form::all().skip(1).filter(|form| self.count(*form) > 0).fold(Forms::default(), Forms::with);
         if self.count(Form::default()) > 0 { others.with(Form::default()) } else { others }
+    }
+
+    /// True if some member is given nothing yet.
+    pub fn has_held(&self) -> bool {
+        self.count(Form::HELD) > 0
     }
 
     /// Members that want this form.
@@ -155,7 +172,7 @@ impl Registry {
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
             is_first = true;
-            let (open, others) = (Opens::default(), [0; Form::OTHERS]);
+            let (open, others) = (Opens::default(), [0; Form::PLACES]);
             let found = LiveTopic { topic, members: Vec::new(), open, others, listeners: None };
             narrow(live.insert(found))
         });
@@ -189,12 +206,32 @@ impl Registry {
         Left::Quietly
     }
 
-    /// The seat's topic and form, where its member is the only one of that form and the form is not the default.
+    /// The member of a seat wants another form from now on.
+    pub fn change_form(&mut self, seat: Seat, form: Form) {
+        let found = &mut self.live[seat.slot as usize];
+        let member = &mut found.members[seat.place as usize];
+        let before = std::mem::replace(&mut member.form, form);
+        if let Some(other) = before.among_others() {
+            found.others[other] -= 1;
+        }
+        if let Some(other) = form.among_others() {
+            found.others[other] += 1;
+        }
+    }
+
+    /// A seat has another number among its session's seats from now on.
+    pub fn renumber(&mut self, seat: Seat, number: u16) {
+        self.live[seat.slot as usize].members[seat.place as usize].seat = number;
+    }
+
+    /// The seat's topic and form, where its member is the only one of that form and the form is not the default. A member that
+    /// is held will want `pregon.v1`.
     pub fn only_one_of_its_form(&self, seat: Seat) -> Option<(Topic, Form)> {
         let found = &self.live[seat.slot as usize];
         let form = found.members[seat.place as usize].form;
         let other = form.among_others()?;
-        (found.others[other] == 1).then_some((found.topic, form))
+        let wanted = if form == Form::HELD { Form::V1 } else { form };
+        (found.others[other] == 1).then_some((found.topic, wanted))
     }
 
     /// The slot of a topic that has members here.

@@ -297,6 +297,22 @@ impl ServerHeader {
     }
 }
 
+/// The first of some frames: its payload if it is a text, the frame itself, and the frames behind it.
+pub type First<'a> = (Option<&'a [u8]>, &'a [u8], &'a [u8]);
+
+/// The first of a server's whole frames; `None` at the end.
+pub fn payload_of_first(frames: &[u8]) -> Option<First<'_>> {
+    let (&first, &length) = (frames.first()?, frames.get(1)?);
+    let (header, payload) = match length {
+        LENGTH_16 => (4, usize::from(u16::from_be_bytes(*frames.get(2..)?.first_chunk()?))),
+        LENGTH_64 => (10, usize::try_from(u64::from_be_bytes(*frames.get(2..)?.first_chunk()?)).ok()?),
+        short => (2, usize::from(short)),
+    };
+    let (whole, rest) = frames.split_at_checked(header + payload)?;
+    let is_text = first & 0x0f == Opcode::Text as u8;
+    Some((is_text.then(|| &whole[header..]), whole, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,11 +9,13 @@ pub enum Subprotocol {
     /// That of clients that name none.
     #[default]
     Unnamed,
+    /// `pregon.v1`: one socket for many topics.
+    V1,
 }
 
 impl Subprotocol {
     /// All of them, the usual one first.
-    pub const ALL: &[Self] = &[Self::Unnamed];
+    pub const ALL: &[Self] = &[Self::Unnamed, Self::V1];
 }
 
 /// What a connection's two ends have agreed on. Made once, from the request, before anybody judges it.
@@ -26,7 +28,7 @@ pub struct Negotiation {
 }
 
 /// Subprotocols that are spoken under a name.
-const SPOKEN: [(&str, Subprotocol); 0] = [];
+const SPOKEN: [(&str, Subprotocol); 1] = [("pregon.v1", Subprotocol::V1)];
 /// Extensions that are understood.
 const UNDERSTOOD: [(&str, Packing); 0] = [];
 
@@ -63,10 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_offered_nothing_is_agreed_on() {
+    fn what_is_not_known_is_not_agreed_on() {
         let offers = [
             (vec![], vec![]),
-            (vec!["pregon.v1, chat", ""], vec!["permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame"]),
+            (
+                vec!["pregon.v0, chat", "token.a.b.c"],
+                vec!["permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame"],
+            ),
             (vec![" , ,"], vec![";", "permessage-deflate;server_no_context_takeover=\"1\""]),
         ];
         for (protocols, extensions) in offers {
@@ -74,6 +79,13 @@ mod tests {
             assert_eq!(agreed, Negotiation::default());
             assert_eq!(agreed.lines().count(), 0, "an answer that names what was not agreed on fails the handshake");
         }
+    }
+
+    #[test]
+    fn the_name_of_what_is_spoken_is_given_back_alone() {
+        let agreed = Negotiation::of(["token.a.b.c, pregon.v1"], []);
+        assert_eq!(agreed.subprotocol, Subprotocol::V1);
+        assert_eq!(Vec::from_iter(agreed.lines()), [("sec-websocket-protocol", "pregon.v1")]);
     }
 
     #[test]

@@ -179,6 +179,12 @@ pub async fn verify(State(app): State<Arc<App>>, caller: Caller) -> Result<Respo
     Ok(json_response(StatusCode::OK, out))
 }
 
+/// `POST ticket/`: a ticket for one socket of `pregon.v1`, for pages that must not show their token.
+pub async fn ticket(State(app): State<Arc<App>>, caller: Caller) -> Response {
+    let ticket = app.tokens.issue_ticket(&caller.access, Timestamp::now());
+    Json(json!({"ticket": ticket, "expires_in": limits::TICKET_SECONDS})).into_response()
+}
+
 /// `POST logout/`: ends the caller's login, and that of the refresh token in the request if it is the caller's.
 pub async fn logout(State(app): State<Arc<App>>, caller: Caller, fields: Fields) -> Result<Response> {
     let token = ["refresh_token", "refresh"].iter().find_map(|name| fields.value(name)?.as_str());

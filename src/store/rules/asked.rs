@@ -41,7 +41,7 @@ pub(super) async fn record<D: LaneSql>(
 /// The session that asked for the write, if a session did.
 pub(super) fn origin(write: &Write) -> Option<SessionKey> {
     match write.answer {
-        AnswerTo::Session(session) => Some(session),
+        AnswerTo::Session(session) | AnswerTo::Request(session, _) => Some(session),
         AnswerTo::Caller(_) => None,
     }
 }

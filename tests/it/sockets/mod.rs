@@ -10,3 +10,4 @@ mod feed_refusals;
 mod golden;
 mod notification_frames;
 mod post_frames;
+mod v1;

@@ -28,7 +28,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Routes {
     /// The shards that are given a topic's publications.
-    pub(super) fn listeners(&self, topic: Topic) -> ShardSet {
+    pub(in crate::engine::shard) fn listeners(&self, topic: Topic) -> ShardSet {
         let all = match topic {
             Topic::Author(_) => locked(&self.hear_all).keys().fold(ShardSet::default(), |set, shard| set.with(*shard)),
             _ => ShardSet::default(),
@@ -40,7 +40,12 @@ impl Routes {
         locked(&self.topics).get(topic).map(|listeners| listeners.now()).unwrap_or_default()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Does somebody want this form of the topic?
+    pub(in crate::engine::shard) fn wants(&self, topic: Topic, form: Form) -> bool {
+        locked(&self.forms).contains_key(&(topic, form.index()))
+    }
+
+    pub(in crate::engine::shard) fn is_empty(&self) -> bool {
         locked(&self.topics).is_empty() && locked(&self.hear_all).is_empty() && locked(&self.forms).is_empty()
     }
 }
@@ -155,5 +160,6 @@ pub(in crate::engine::shard) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Ro
             has_room
         }),
         elsewhere: None,
+        errands: Arc::new(|_| false),
     }
 }

@@ -13,11 +13,12 @@ use tokio::task::LocalSet;
 use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::net::send::{Io, Sender};
+use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::connection;
 use crate::engine::shard::port::{
-    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, ToShard, Verdict, Waiting, Wanted,
+    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, Refused, ToShard, Verdict, Waiting, Wanted,
 };
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
@@ -61,6 +62,7 @@ fn shared() -> Shared {
         // A list that never comes.
         load_follows: Arc::new(|_, _, _| true),
         elsewhere: None,
+        errands: Arc::new(|_| false),
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
@@ -96,7 +98,7 @@ fn all_bytes(mut client: &TcpStream) -> Vec<u8> {
 fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (first, _gone) = pair();
-    shared.adopt(first, &mut [], Negotiation::default(), Ok(entry(room)));
+    shared.adopt(first, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
     {
         let mut shard = shared.shard.borrow_mut();
         assert_eq!(shard.core.walk, [0], "the greeting waits for the walk");
@@ -104,7 +106,7 @@ fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
         shard.bury();
     }
     let (second, client) = pair();
-    shared.adopt(second, &mut [], Negotiation::default(), Ok(entry(room)));
+    shared.adopt(second, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
     let mut expected = Vec::new();
     event::greeting(&mut expected);
     {
@@ -127,7 +129,7 @@ fn after_the_goodbye_pings_are_not_answered() {
     let shared = shared();
     let (server, client) = pair();
     let refused = Refused { text: reason::BAD_TOKEN, goodbye: reason::REFUSED };
-    shared.adopt(server, &mut [], Negotiation::default(), Err(refused));
+    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Err(refused)));
     let mut shard = shared.shard.borrow_mut();
     while shard.turn() {}
     let goodbye = all_bytes(&client);
@@ -143,7 +145,7 @@ fn after_the_goodbye_pings_are_not_answered() {
 fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
     let shared = shared();
     let (server, client) = pair();
-    shared.adopt(server, &mut [], Negotiation::default(), Ok(entry(RoomId::fresh())));
+    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
     let mut shard = shared.shard.borrow_mut();
     // Not masked.
     shard.core.received(0, &mut [0x81, 1, b'x']);
@@ -165,7 +167,7 @@ fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
 fn greetings_of_large_rooms_are_counted_like_other_mail() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (server, _client) = pair();
-    shared.adopt(server, &mut [], Negotiation::default(), Ok(entry(room)));
+    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
     let mut shard = shared.shard.borrow_mut();
     let core = &mut shard.core;
     let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
@@ -199,7 +201,7 @@ fn a_panic_over_a_new_socket_ends_the_shard_and_says_so() {
     let shared = shared();
     shared.shard.borrow_mut().core.ports.gate = Arc::new(Broken);
     let (server, _client) = pair();
-    shared.adopt(server, &mut [], Negotiation::default(), Ok(entry(RoomId::fresh())));
+    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
     assert!(shared.is_broken.get());
     assert!(alarm::is_raised("a shard that adopts a socket panicked"));
 }
@@ -215,7 +217,7 @@ fn a_feed_that_would_miss_something_is_sent_away() {
             server,
             &mut [],
             Negotiation::default(),
-            Ok(Entry { endpoint: Endpoint::Feed, ..entry(RoomId::fresh()) }),
+            Opening::Judged(Ok(Entry { endpoint: Endpoint::Feed, ..entry(RoomId::fresh()) })),
         );
         client
     };

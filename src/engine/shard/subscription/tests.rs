@@ -1,0 +1,419 @@
+//! Seeded simulation of subscriptions: clients subscribe, resume, unsubscribe and come back while events are committed, published,
+//! read and forgotten in any order. Each client must hear every event of a topic behind its cursor once and in order, or of a gap.
+//! It found that publishers may be late with what a subscription has read: a seat that went live at once heard that twice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+
+use super::*;
+use crate::domain::rights::Withdrawals;
+use crate::domain::user::Account;
+use crate::engine::net::stretch::{Sent, Stretch, Transmit};
+use crate::engine::shard::core::Core;
+use crate::engine::shard::port::{Inbox, Publication, Whom};
+use crate::engine::shard::sim::ports::{Asked, Routes, ports};
+use crate::ids::{FamilyId, RoomId, ShardId};
+use crate::protocol::form::Also;
+use crate::protocol::v0::event::text_frame;
+use crate::protocol::v0::json::Object;
+use crate::protocol::v1::request::Credential;
+use crate::protocol::v1::topic::Name;
+use crate::protocol::ws::frame::payload_of_first;
+use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
+
+const ROOMS: usize = 3;
+const CLIENTS: usize = 5;
+const STEPS: usize = 250;
+/// As in the simulation of whole shards: `PREGON_SIMULATE_SEEDS` asks for another number, `PREGON_SIMULATE_FROM` for another first.
+const SEEDS: u64 = 256;
+
+/// A room's log as the database has it, and how far it was published.
+#[derive(Default)]
+struct Log {
+    last: u64,
+    published: u64,
+    /// Events up to here are not kept.
+    forgotten: u64,
+}
+
+#[derive(Default)]
+struct Sink(HashMap<u32, Vec<u8>>);
+
+impl Transmit for Sink {
+    fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
+        outcomes.clear();
+        for (token, slices) in stretch.visits() {
+            slices.iter().for_each(|slice| self.0.entry(token).or_default().extend_from_slice(slice));
+            outcomes.push(Sent::All);
+        }
+    }
+
+    fn unacknowledged_bytes(&self, _: u32) -> Option<usize> {
+        None
+    }
+}
+
+/// What a client knows of a topic.
+#[derive(Default, Clone)]
+struct Known {
+    /// It is subscribed, and the next event is behind this one.
+    at: Option<u64>,
+    /// What it heard last.
+    last: Option<u64>,
+    /// It has asked for it with this cursor, and was not answered.
+    asked: Option<Option<u64>>,
+    /// It was told of a gap.
+    gaps: u64,
+}
+
+struct Client {
+    index: u32,
+    account: Arc<Account>,
+    topics: Vec<Known>,
+}
+
+enum Errands {
+    Judge(Errand, crate::domain::rights::Mark),
+    /// It was read already: frames, cursor, more.
+    Read(SessionKey, Ticket, Caught),
+}
+
+struct World {
+    random: StdRng,
+    core: Core,
+    asked: Arc<Asked>,
+    routes: Arc<Routes>,
+    errands: Arc<Mutex<Vec<Errand>>>,
+    under_way: Vec<Errands>,
+    rooms: Vec<RoomId>,
+    logs: Vec<Log>,
+    clients: Vec<Client>,
+    sink: Sink,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+fn frame_of(out: &mut Vec<u8>, topic: Topic, seq: u64) {
+    text_frame(out, |out| {
+        Object::open(out).text("type", "event").id("topic", Name(topic)).id("cursor", place(seq)).close();
+    });
+}
+
+fn place(seq: u64) -> Cursor {
+    Cursor { epoch: 1, seq }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let inboxes: Arc<[Arc<Inbox>]> = Arc::from([Arc::new(Inbox::default())]);
+        let (asked, routes) = (Arc::<Asked>::default(), Arc::<Routes>::default());
+        let mut ports = ports(inboxes, routes.clone(), &asked);
+        let errands = Arc::<Mutex<Vec<Errand>>>::default();
+        let kept = errands.clone();
+        ports.errands = Arc::new(move |errand| {
+            kept.lock().unwrap().push(errand);
+            true
+        });
+        let core = Core::new(ShardId(0), ports, Instant::now());
+        let rooms: Vec<RoomId> = (0..ROOMS).map(|_| RoomId::fresh()).collect();
+        let logs = (0..ROOMS).map(|_| Log::default()).collect();
+        let random = StdRng::seed_from_u64(seed);
+        let (under_way, clients, sink, counts) = (Vec::new(), Vec::new(), Sink::default(), BTreeMap::new());
+        let mut world = Self { random, core, asked, routes, errands, under_way, rooms, logs, clients, sink, counts };
+        for number in 0..CLIENTS {
+            let account = Account { id: UserId::fresh(), username: format!("u{number}").into(), is_active: true };
+            let topics = vec![Known::default(); ROOMS];
+            world.clients.push(Client { index: u32::MAX, account: Arc::new(account), topics });
+            world.connect(number);
+        }
+        world
+    }
+
+    fn withdrawals(&self) -> &Withdrawals {
+        &self.asked.withdrawals
+    }
+
+    fn connect(&mut self, client: usize) {
+        let index = self.core.reserve();
+        let negotiation = Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() };
+        self.core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
+        self.clients[client].index = index;
+        let errand = self.errands.lock().unwrap().pop();
+        let Some(Errand::Identify { session, request, .. }) = errand else { panic!("{errand:?}") };
+        let account = self.clients[client].account.clone();
+        let mark = self.withdrawals().mark(account.id, Endpoint::Many.topic(account.id));
+        let (family, token_left) = (FamilyId::issued(0), Duration::from_secs(3600));
+        let outcome = Ok(Identity { account, family, mark, token_left, token_expires: 0 });
+        self.core.answered(Answer::Identified { session, request, outcome });
+        self.walk();
+    }
+
+    fn topic(&self, room: usize) -> Topic {
+        Topic::Room(self.rooms[room])
+    }
+
+    fn step(&mut self) {
+        let (client, room) = (self.random.random_range(0..CLIENTS), self.random.random_range(0..ROOMS));
+        match self.random.random_range(0..100) {
+            0..25 => self.commit(room),
+            25..45 => self.publish(room),
+            45..60 => self.subscribe(client, room),
+            60..66 => self.unsubscribe(client, room),
+            66..69 => self.come_back(client),
+            69..71 => self.evict(client, room),
+            71..73 => self.logs[room].forgotten = self.logs[room].last.saturating_sub(self.random.random_range(0..4)),
+            _ => self.do_an_errand(),
+        }
+        self.walk();
+        self.core.check_invariants();
+    }
+
+    fn commit(&mut self, room: usize) {
+        self.logs[room].last += self.random.random_range(1..4);
+    }
+
+    /// Publishers tell what was committed, in order, in any pieces.
+    fn publish(&mut self, room: usize) {
+        let topic = self.topic(room);
+        let (from, last) = (self.logs[room].published, self.logs[room].last);
+        if from == last {
+            return;
+        }
+        let to = self.random.random_range(from + 1..=last);
+        self.logs[room].published = to;
+        if self.routes.listeners(topic).is_empty() {
+            return;
+        }
+        // Publishers make what somebody wants at this moment.
+        let mut said = Said::default();
+        if self.routes.wants(topic, Form::V1) {
+            (from + 1..=to).for_each(|seq| said.add(Some(place(seq)), |out| frame_of(out, topic, seq)));
+        }
+        let also = if said.is_empty() { Also::Nothing } else { Also::Said(said) };
+        let frames = FrameSet::new(bytes::Bytes::new()).and(also);
+        let (class, except, origin) = (Class::Durable, Except::Nobody, None);
+        let publication = Publication { topic, frames, class, except, origin, born: Instant::now() };
+        self.core.take(ToShard::Publish(Arc::new(publication)));
+        *self.counts.entry("published").or_default() += 1;
+    }
+
+    fn send(&mut self, client: usize, text: &str) {
+        self.core.many_text(self.clients[client].index, text);
+        self.gather();
+    }
+
+    /// What was asked of the desk: everybody's rights are read when they are judged.
+    fn gather(&mut self) {
+        let errands = std::mem::take(&mut *self.errands.lock().unwrap());
+        for errand in errands {
+            let mark = match &errand {
+                Errand::Judge { user, topic, .. } => self.withdrawals().mark(*user, *topic),
+                _ => crate::domain::rights::Mark::default(),
+            };
+            self.under_way.push(Errands::Judge(errand, mark));
+        }
+    }
+
+    fn subscribe(&mut self, client: usize, room: usize) {
+        let topic = self.topic(room);
+        let known = &mut self.clients[client].topics[room];
+        if known.at.is_some() || known.asked.is_some() {
+            return;
+        }
+        let cursor = known.last.filter(|_| self.random.random_bool(0.8));
+        known.asked = Some(cursor);
+        let cursor = cursor.map_or("null".into(), |seq| format!("\"1.{seq}\""));
+        let text = format!(r#"{{"type":"subscribe","id":1,"topic":"{}","cursor":{cursor}}}"#, Name(topic));
+        self.send(client, &text);
+    }
+
+    fn unsubscribe(&mut self, client: usize, room: usize) {
+        let text = format!(r#"{{"type":"unsubscribe","id":1,"topic":"{}"}}"#, Name(self.topic(room)));
+        self.send(client, &text);
+    }
+
+    fn come_back(&mut self, client: usize) {
+        let index = self.clients[client].index;
+        self.walk();
+        self.core.end(index, false);
+        for (index, _) in std::mem::take(&mut self.core.over) {
+            self.core.vacate(index);
+        }
+        self.sink.0.remove(&index);
+        for known in &mut self.clients[client].topics {
+            (known.at, known.asked) = (None, None);
+        }
+        self.connect(client);
+        *self.counts.entry("came back").or_default() += 1;
+    }
+
+    fn evict(&mut self, client: usize, room: usize) {
+        let (topic, user) = (self.topic(room), self.clients[client].account.id);
+        self.withdrawals().from_user(user);
+        self.core.take(ToShard::Evict { topic, whom: Whom::Only(user), goodbye: reason::REMOVED });
+    }
+
+    fn do_an_errand(&mut self) {
+        if self.under_way.is_empty() {
+            return;
+        }
+        let place = self.random.random_range(0..self.under_way.len());
+        match self.under_way.swap_remove(place) {
+            Errands::Judge(Errand::Judge { session, ticket, topic, .. }, mark) => {
+                let Topic::Room(room) = topic else { panic!("{topic}") };
+                let endpoint = Endpoint::Chat { room, has_presence: false };
+                self.core.answered(Answer::Judged { session, ticket, outcome: Ok(Seating { endpoint, mark }) });
+            }
+            // The rows are read at one moment, and the answer comes at a later one.
+            Errands::Judge(Errand::Catch { session, ticket, topic, from, subscribing }, _) => {
+                let caught = self.read(topic, from, subscribing.is_some());
+                self.under_way.push(Errands::Read(session, ticket, caught));
+            }
+            Errands::Read(session, ticket, caught) => {
+                self.core.answered(Answer::Caught { session, ticket, outcome: Ok(caught) });
+            }
+            Errands::Judge(errand, _) => panic!("{errand:?}"),
+        }
+        self.gather();
+    }
+
+    fn read(&mut self, topic: Topic, from: From, is_first: bool) -> Caught {
+        let room = (0..ROOMS).find(|room| self.topic(*room) == topic).unwrap();
+        let (last, forgotten) = (self.logs[room].last, self.logs[room].forgotten);
+        let mut frames = Vec::new();
+        match from {
+            From::Cursor(Cursor { seq, .. }) if seq >= forgotten => {
+                let to = last.min(seq + self.random.random_range(1..6));
+                if is_first {
+                    reply::subscribed(&mut frames, Some("1"), topic, Some(place(seq)), true);
+                }
+                (seq + 1..=to).for_each(|seq| frame_of(&mut frames, topic, seq));
+                Caught { frames, cursor: place(to), has_more: to < last }
+            }
+            _ => {
+                if is_first {
+                    reply::subscribed(&mut frames, Some("1"), topic, Some(place(last)), false);
+                }
+                if matches!(from, From::Cursor(_)) {
+                    reply::gap(&mut frames, topic, Some(place(last)));
+                }
+                Caught { frames, cursor: place(last), has_more: false }
+            }
+        }
+    }
+
+    fn walk(&mut self) {
+        let mut outcomes = Vec::new();
+        while self.core.walk_a_stretch(&mut self.sink, &mut outcomes) > 0 {}
+        for client in 0..self.clients.len() {
+            let Some(bytes) = self.sink.0.remove(&self.clients[client].index) else { continue };
+            let mut rest = &bytes[..];
+            while let Some((payload, _, after)) = payload_of_first(rest) {
+                self.heard(client, &serde_json::from_slice(payload.expect("a text")).unwrap());
+                rest = after;
+            }
+        }
+    }
+
+    fn heard(&mut self, client: usize, frame: &Value) {
+        let kind = frame["type"].as_str().unwrap();
+        if matches!(kind, "welcome") || frame["event"]["type"] == "user_status" {
+            return;
+        }
+        let named = frame["topic"].as_str().unwrap_or_else(|| panic!("{frame}"));
+        let room = (0..ROOMS).find(|room| Name(self.topic(*room)).to_string() == named).unwrap();
+        let cursor = || frame["cursor"].as_str().map(|cursor| cursor.parse::<Cursor>().unwrap().seq);
+        let known = &mut self.clients[client].topics[room];
+        let what = match kind {
+            "subscribed" => {
+                let asked = known.asked.take().expect("it has asked");
+                assert!(known.at.is_none(), "it is subscribed twice");
+                let is_resumed = frame["resumed"].as_bool().unwrap();
+                assert!(!is_resumed || cursor() == asked, "it goes on from where the client was: {frame}");
+                (known.at, known.last) = (cursor(), cursor());
+                if is_resumed { "resumed" } else { "subscribed" }
+            }
+            "gap" => {
+                assert!(known.at.is_some() && cursor() >= known.at, "a gap leads back: {frame}");
+                (known.at, known.last) = (cursor(), cursor());
+                known.gaps += 1;
+                "gap"
+            }
+            "event" => {
+                let next = known.at.unwrap_or_else(|| panic!("nobody asked for {frame}")) + 1;
+                assert_eq!(cursor(), Some(next), "client {client}, room {room}");
+                (known.at, known.last) = (Some(next), Some(next));
+                "event"
+            }
+            "unsubscribed" => {
+                (known.at, known.asked) = (None, None);
+                "unsubscribed"
+            }
+            "error" => {
+                match frame["code"].as_str().unwrap() {
+                    "not_subscribed" => assert!(known.at.is_none()),
+                    "ask_again" => known.asked = None,
+                    code => panic!("{code}: {frame}"),
+                }
+                "error"
+            }
+            _ => panic!("{frame}"),
+        };
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// Everything that is under way comes to its end.
+    fn settle(&mut self) {
+        for room in 0..ROOMS {
+            while self.logs[room].published < self.logs[room].last {
+                self.publish(room);
+            }
+        }
+        self.walk();
+        while !self.under_way.is_empty() {
+            self.do_an_errand();
+            self.walk();
+        }
+        for client in &self.clients {
+            for (room, known) in client.topics.iter().enumerate() {
+                assert!(known.asked.is_none(), "a request was never answered");
+                if let Some(at) = known.at {
+                    assert_eq!(at, self.logs[room].last, "it missed the last events of room {room}");
+                }
+            }
+        }
+        for client in 0..self.clients.len() {
+            self.core.end(self.clients[client].index, false);
+        }
+        for (index, _) in std::mem::take(&mut self.core.over) {
+            self.core.vacate(index);
+        }
+        assert!(self.routes.is_empty() && self.core.many.is_empty(), "something is left behind");
+        self.core.check_invariants();
+    }
+}
+
+#[test]
+fn subscriptions_hear_everything_once_and_in_order() {
+    let mut all = BTreeMap::<&str, u64>::new();
+    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = setting("PREGON_SIMULATE_FROM").unwrap_or(0);
+    let seeds = setting("PREGON_SIMULATE_SEEDS").unwrap_or(SEEDS);
+    for seed in first..first + seeds {
+        let outcome = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed);
+            (0..STEPS).for_each(|_| world.step());
+            world.settle();
+            world.counts
+        });
+        let counts = outcome.unwrap_or_else(|_| panic!("seed {seed}"));
+        counts.into_iter().for_each(|(what, count)| *all.entry(what).or_default() += count);
+    }
+    for what in ["published", "came back", "resumed", "subscribed", "gap", "event", "unsubscribed", "error"] {
+        assert!(all.get(what).is_some_and(|count| *count > seeds / 8), "{what} happens too seldom: {all:?}");
+    }
+}

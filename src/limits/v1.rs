@@ -1,0 +1,31 @@
+//! Bounds of `pregon.v1`.
+
+use std::time::Duration;
+
+/// Topics that one socket listens to, those included that are being judged.
+pub const TOPICS_PER_SOCKET_MAX: usize = 256;
+/// Bytes of the JSON by which a client names a request.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+/// Bytes of requests that come before a socket's token is judged. Further ones are refused.
+pub const EARLY_BYTES_MAX: usize = 32 * 1024;
+/// How long a socket may take to say whose it is.
+pub const IDENTIFY_WITHIN: Duration = Duration::from_secs(5);
+/// When a client should ask again that is told to do so later, in milliseconds.
+pub const LATER_MS: u64 = 2000;
+/// How long a ticket is good for.
+pub const TICKET_SECONDS: i64 = 30;
+/// Events that are read at once for a client that was away.
+pub const REPLAY_EVENTS_MAX: usize = 200;
+/// Bytes of frames that are given at once to a client that was away.
+pub const REPLAY_BYTES_MAX: usize = 128 * 1024;
+/// Bytes that are held for a subscription while what it missed is read. What is beyond them is read again.
+pub const HELD_BYTES_MAX: usize = 64 * 1024;
+/// Questions of sockets that wait for an answer. Further ones are refused: the client asks later.
+pub const ERRANDS_MAX: usize = 64 * 1024;
+/// Questions of sockets that are answered at the same time.
+pub const ERRANDS_AT_ONCE: usize = 64;
+/// Users of one topic who have numbers. Above this number all are named again.
+pub const NAMES_MAX: usize = 256;
+
+const _: () = assert!(REPLAY_EVENTS_MAX <= super::EVENTS_PAGE_MAX);
+const _: () = assert!(REPLAY_BYTES_MAX < super::PUBLICATION_BYTES_MAX && HELD_BYTES_MAX < super::PUBLICATION_BYTES_MAX);

@@ -1,0 +1,203 @@
+//! What clients of `pregon.v1` ask for, read from JSON into values that cannot be wrong.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::event::Cursor;
+use crate::domain::text;
+use crate::ids::NotificationId;
+use crate::limits::REQUEST_ID_BYTES_MAX;
+use crate::protocol::v0::command::{self, Command};
+use crate::protocol::v0::fields::Reader;
+use crate::protocol::v1::complaint::{self, Complaint, Retry};
+
+/// The name that a client gave its request: JSON, given back with the reply.
+pub type RequestId = Box<str>;
+
+/// What says whose socket it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// An access token.
+    Token(Box<str>),
+    /// A ticket that is good for one socket.
+    Ticket(Box<str>),
+}
+
+impl Credential {
+    /// Of the values of `Sec-WebSocket-Protocol` the first that is one: `token.<token>` or `ticket.<ticket>`.
+    pub fn among<'a>(mut offers: impl Iterator<Item = &'a str>) -> Option<Self> {
+        offers.find_map(|offer| match offer.split_once('.')? {
+            ("token", token) => Some(Self::Token(token.into())),
+            ("ticket", ticket) => Some(Self::Ticket(ticket.into())),
+            _ => None,
+        })
+    }
+}
+
+/// One frame of a client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Given back with the reply.
+    pub id: Option<RequestId>,
+    /// What is asked for.
+    pub ask: Ask<'a>,
+}
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ask<'a> {
+    /// Says whose socket it is, or brings a newer token.
+    Auth(Credential),
+    /// Listen to a topic, from a place on or from now on.
+    Subscribe {
+        /// As the client names it.
+        topic: Box<str>,
+        /// What was heard last.
+        cursor: Option<Cursor>,
+    },
+    /// Listen no more.
+    Unsubscribe(Box<str>),
+    /// A command in a room.
+    InRoom {
+        /// As the client names it.
+        topic: Box<str>,
+        /// What.
+        command: Command<'a>,
+    },
+    /// The user has seen a notification.
+    MarkRead(NotificationId),
+    /// Answer this.
+    Ping,
+}
+
+/// A frame that gets an error.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The request's name, if it has a valid one.
+    pub id: Option<RequestId>,
+    /// Why.
+    pub why: Complaint,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    topic: Option<String>,
+    cursor: Option<String>,
+    token: Option<String>,
+    ticket: Option<String>,
+    notification_id: Option<String>,
+}
+
+/// Reads one text frame.
+///
+/// # Errors
+/// What the client is told.
+pub fn parse<'a>(frame: &'a str, reader: &mut Reader) -> Result<Request<'a>, Refused> {
+    let frame = text::without_mark(frame);
+    let fault = |why| Refused { id: None, why };
+    if !frame.trim_start().starts_with('{') {
+        return Err(fault(complaint::BAD_JSON));
+    }
+    let fields: Fields<'_> = serde_json::from_str(frame)
+        .map_err(|error| fault(if error.is_data() { complaint::BAD_FIELDS } else { complaint::BAD_JSON }))?;
+    let id = fields.id.map(|id| id.get()).filter(|id| *id != "null");
+    if id.is_some_and(|id| !is_request_id(id)) {
+        return Err(fault(complaint::BAD_ID));
+    }
+    let id: Option<RequestId> = id.map(Into::into);
+    match ask(frame, fields, reader) {
+        Ok(ask) => Ok(Request { id, ask }),
+        Err(why) => Err(Refused { id, why }),
+    }
+}
+
+fn ask<'a>(frame: &'a str, fields: Fields<'_>, reader: &mut Reader) -> Result<Ask<'a>, Complaint> {
+    let topic = fields.topic.map(String::into_boxed_str).ok_or(complaint::BAD_TOPIC);
+    match fields.kind.as_deref().unwrap_or_default() {
+        "auth" => match (fields.token, fields.ticket) {
+            (Some(token), None) => Ok(Ask::Auth(Credential::Token(token.into()))),
+            (None, Some(ticket)) => Ok(Ask::Auth(Credential::Ticket(ticket.into()))),
+            _ => Err(complaint::BAD_FIELDS),
+        },
+        "subscribe" => {
+            let cursor = fields.cursor.map(|cursor| cursor.parse().map_err(|_| complaint::BAD_CURSOR));
+            Ok(Ask::Subscribe { topic: topic?, cursor: cursor.transpose()? })
+        }
+        "unsubscribe" => topic.map(Ask::Unsubscribe),
+        "mark_read" => {
+            let notification = fields.notification_id.and_then(|id| id.parse().ok());
+            notification.map(Ask::MarkRead).ok_or(complaint::BAD_FIELDS)
+        }
+        "ping" => Ok(Ask::Ping),
+        "chat_message" | "edit_message" | "delete_message" | "react_message" | "read_message" | "typing" | "signal" => {
+            let topic = topic?;
+            match command::parse(frame, reader) {
+                Ok(Command::Nothing | Command::Ping { .. }) => Err(complaint::BAD_FIELDS),
+                Ok(command) => Ok(Ask::InRoom { topic, command }),
+                Err(refused) => Err(Complaint { code: "bad_fields", text: refused.text, retry: Retry::Fix }),
+            }
+        }
+        _ => Err(complaint::UNKNOWN_TYPE),
+    }
+}
+
+/// A number or a short text: it is given back as it came.
+fn is_request_id(json: &str) -> bool {
+    let is_scalar = json.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
+    is_scalar && json.len() <= REQUEST_ID_BYTES_MAX && !text::has_half(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(frame: &str) -> Result<Request<'_>, Refused> {
+        parse(frame, &mut Reader::default())
+    }
+
+    #[test]
+    fn requests_are_read_with_their_names() {
+        let subscribe = read(r#"{"type":"subscribe","id":7,"topic":"feed","cursor":"1.55"}"#).unwrap();
+        let cursor = Some(Cursor { epoch: 1, seq: 55 });
+        assert_eq!(subscribe, Request { id: Some("7".into()), ask: Ask::Subscribe { topic: "feed".into(), cursor } });
+        let auth = read(r#"{"type":"auth","id":"a","token":"x.y.z"}"#).unwrap();
+        assert_eq!(auth, Request { id: Some(r#""a""#.into()), ask: Ask::Auth(Credential::Token("x.y.z".into())) });
+        let ping = read(r#"{"type":"ping","id":null}"#).unwrap();
+        assert_eq!(ping, Request { id: None, ask: Ask::Ping });
+        let sent = read(r#"{"type":"chat_message","id":1,"topic":"room:a","content":" hola "}"#).unwrap();
+        assert!(matches!(sent.ask, Ask::InRoom { command: Command::Write(_), .. }));
+    }
+
+    #[test]
+    fn every_fault_has_its_complaint_and_keeps_the_requests_name() {
+        let seven = || Some(RequestId::from("7"));
+        for (frame, id, why) in [
+            ("nope", None, complaint::BAD_JSON),
+            ("[]", None, complaint::BAD_JSON),
+            (r#"{"type":"ping","id":{}}"#, None, complaint::BAD_ID),
+            (r#"{"type":"ping","id":true}"#, None, complaint::BAD_ID),
+            (r#"{"type":5}"#, None, complaint::BAD_FIELDS),
+            (r#"{"id":7}"#, seven(), complaint::UNKNOWN_TYPE),
+            (r#"{"type":"subscribe","id":7}"#, seven(), complaint::BAD_TOPIC),
+            (r#"{"type":"subscribe","id":7,"topic":"feed","cursor":"1"}"#, seven(), complaint::BAD_CURSOR),
+            (r#"{"type":"auth","id":7}"#, seven(), complaint::BAD_FIELDS),
+            (r#"{"type":"chat_message","id":7,"topic":"room:a","content":" "}"#, seven(), complaint::BAD_FIELDS),
+        ] {
+            assert_eq!(read(frame), Err(Refused { id, why }), "{frame}");
+        }
+        let long = format!(r#"{{"type":"ping","id":"{}"}}"#, "x".repeat(REQUEST_ID_BYTES_MAX));
+        assert_eq!(read(&long), Err(Refused { id: None, why: complaint::BAD_ID }));
+    }
+
+    #[test]
+    fn a_credential_is_found_among_subprotocols() {
+        let among = |offers: &[&'static str]| Credential::among(offers.iter().copied());
+        assert_eq!(among(&["pregon.v1", "token.a.b.c"]), Some(Credential::Token("a.b.c".into())));
+        assert_eq!(among(&["ticket.a.b.c", "pregon.v1"]), Some(Credential::Ticket("a.b.c".into())));
+        assert_eq!(among(&["pregon.v1", "token"]), None);
+    }
+}
