@@ -321,7 +321,7 @@ impl Presenter {
     }
 
     /// The same, or `None` if the address is too long to be shown.
-    pub(in crate::protocol) fn address(&self, path: &str) -> Option<String> {
+    pub fn address(&self, path: &str) -> Option<String> {
         self.media(path).filter(|address| {
             address.len() * JSON_CHAR_BYTES <= ADDRESS_JSON_BYTES_MAX || {
                 let mut json = Vec::with_capacity(address.len() + 2);
