@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check monkey simulate mutants serve django-demo load bench counts bench-peers bench-peers-full
+.PHONY: test check monkey simulate mutants serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -37,6 +37,16 @@ serve:
 # has shown. Installs what is missing from PyPI into the build folder.
 django-demo:
 	cargo test --workspace --no-fail-fast --test beside
+
+# Three nodes, a Redis, a MariaDB and nginx before them on this machine, to try out in a browser: keys kill and restart a node.
+cluster-demo:
+	cargo build --release -p pregon
+	@loadtest/cluster/demo
+
+# Two nodes, a Redis and a MariaDB: what a message costs and how long it takes to the other node.
+cluster-load:
+	cargo build --release -p pregon -p loadtest
+	NODES=2 RATES="1000" MAX=yes loadtest/cluster/measure
 
 # pregon and the bare epoll loop in turns, each on a core of its own, and the bars it must reach.
 load:

@@ -42,6 +42,8 @@ pub enum Searched {
     Rooms(room::RoomsOptions),
     /// Durable chat
     Chat(chat::ChatOptions),
+    /// Over several nodes
+    Cluster(room::ClusterOptions),
 }
 
 impl Searched {
@@ -50,6 +52,7 @@ impl Searched {
             Self::Room(options) => &options.traffic.common,
             Self::Rooms(options) => &options.traffic.common,
             Self::Chat(options) => &options.traffic.common,
+            Self::Cluster(options) => &options.traffic.common,
         }
     }
 
@@ -70,6 +73,11 @@ impl Searched {
                 let mut options = options.clone();
                 options.traffic.pacing.rate = Some(per_second);
                 chat::chat(&options)
+            }
+            Self::Cluster(options) => {
+                let mut options = options.clone();
+                options.traffic.pacing.rate = Some(per_second);
+                room::cluster(&options)
             }
         }
     }

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::latency::Latency;
-use crate::proc::{self, OwnThread, Watched};
+use crate::proc::{self, Named, OwnThread, PROCESSES_MAX, Watched};
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 /// The number of different reasons; the rest are counted together.
@@ -82,23 +82,38 @@ pub struct Mark {
     pub refused: u64,
     pub own: OwnThread,
     pub server_us: Option<u64>,
+    /// Of each watched process.
+    pub each_us: [u64; PROCESSES_MAX],
 }
 
 /// Latencies and lateness of a stretch.
 struct Spread {
     echo: Ns,
     delivery: Ns,
+    /// Deliveries to members on another node than the sender's.
+    across: Ns,
+    /// The same, counted from the sender's own copy.
+    after_echo: Ns,
     late: Ns,
     away: Ns,
 }
 
 impl Spread {
     fn new() -> Result<Self> {
-        Ok(Self { echo: histogram()?, delivery: histogram()?, late: histogram()?, away: histogram()? })
+        let [echo, delivery, across, after_echo, late, away] = std::array::from_fn(|_| histogram());
+        Ok(Self {
+            echo: echo?,
+            delivery: delivery?,
+            across: across?,
+            after_echo: after_echo?,
+            late: late?,
+            away: away?,
+        })
     }
 
-    fn each(&mut self) -> [&mut Ns; 4] {
-        [&mut self.echo, &mut self.delivery, &mut self.late, &mut self.away]
+    fn each(&mut self) -> [&mut Ns; 6] {
+        let Self { echo, delivery, across, after_echo, late, away } = self;
+        [echo, delivery, across, after_echo, late, away]
     }
 
     /// Takes the other's values and empties it.
@@ -131,6 +146,27 @@ pub struct Meter {
     begin: Option<u64>,
     last: Mark,
     server: Option<Watched>,
+    processes: Vec<Named>,
+    watched: Option<Watched>,
+}
+
+/// The latencies of a round, and how well the generator kept up.
+pub struct Measured {
+    pub echo: Option<Latency>,
+    pub delivery: Option<Latency>,
+    pub across: Option<Latency>,
+    pub after_echo: Option<Latency>,
+    pub generator: Generator,
+    pub processes: Vec<Cost>,
+}
+
+/// What one process used in a round.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    pub name: String,
+    pub cores: f64,
+    /// `None` if no message came back to its sender.
+    pub us_per_message: Option<f64>,
 }
 
 impl Meter {
@@ -149,7 +185,24 @@ impl Meter {
             begin: None,
             last: Mark::default(),
             server,
+            processes: Vec::new(),
+            watched: None,
         })
+    }
+
+    /// Reports the CPU time of these, too, each by its name.
+    pub fn watch(&mut self, processes: &[Named]) -> Result<()> {
+        let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
+        self.watched = Some(Watched::new(&pids)?);
+        self.processes = processes.to_vec();
+        Ok(())
+    }
+
+    /// A copy arrived on another node than its sender's, `latency` ns after the message was sent or scheduled and
+    /// `after_echo` ns after the sender's own copy: 0 if it was there before that.
+    pub fn crossed(&mut self, latency: u64, after_echo: u64) {
+        self.current.across.saturating_record(latency);
+        self.current.after_echo.saturating_record(after_echo.max(1));
     }
 
     /// A copy arrived, `latency` ns after its message was sent or scheduled.
@@ -190,6 +243,7 @@ impl Meter {
             refused: self.refused.total,
             own: proc::own_thread(),
             server_us: self.server.map(|server| server.cpu_us()).transpose()?,
+            each_us: self.watched.map(|watched| watched.each_cpu_us()).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -201,8 +255,8 @@ impl Meter {
         self.mark(now)
     }
 
-    /// The round's latencies (echo, delivery), and how well the generator has kept up since `begin`.
-    pub fn end_round(&mut self, begin: &Mark, end: &Mark) -> Result<(Option<Latency>, Option<Latency>, Generator)> {
+    /// The round's latencies, and how well the generator has kept up since `begin`.
+    pub fn end_round(&mut self, begin: &Mark, end: &Mark) -> Result<Measured> {
         self.sample(end.at)?;
         self.measured = false;
         let _ = self.all.add(&self.round.delivery);
@@ -216,7 +270,29 @@ impl Meter {
             run_queue_share: (end.own.waited_ns - begin.own.waited_ns) as f64 / 1e9 / seconds,
             preemptions_per_second: (end.own.preemptions - begin.own.preemptions) as f64 / seconds,
         };
-        Ok((Latency::of(&self.round.echo), Latency::of(&self.round.delivery), generator))
+        let Spread { echo, delivery, across, after_echo, .. } = &self.round;
+        Ok(Measured {
+            echo: Latency::of(echo),
+            delivery: Latency::of(delivery),
+            across: Latency::of(across),
+            after_echo: Latency::of(after_echo),
+            generator,
+            processes: self.costs(begin, end),
+        })
+    }
+
+    fn costs(&self, begin: &Mark, end: &Mark) -> Vec<Cost> {
+        let messages = end.echoes - begin.echoes;
+        let used = self.processes.iter().zip(begin.each_us.iter().zip(end.each_us));
+        let cost = |(process, (before, after)): (&Named, (&u64, u64))| {
+            let us = after.saturating_sub(*before) as f64;
+            Cost {
+                name: process.name.clone(),
+                cores: us * 1e3 / (end.at - begin.at) as f64,
+                us_per_message: (messages > 0).then(|| us / messages as f64),
+            }
+        };
+        used.map(cost).collect()
     }
 
     /// Ends the sample if its time is over, and returns it.
@@ -294,7 +370,8 @@ mod tests {
         assert!(sample.measured && sample.p50_ms.is_some_and(|p50| (4.9..5.1).contains(&p50)), "{sample:?}");
         meter.late(at(7));
         let end = meter.mark(at(1300)).expect("a mark");
-        let (echo, delivery, generator) = meter.end_round(&begin, &end).expect("a round");
+        let Measured { echo, delivery, across, generator, .. } = meter.end_round(&begin, &end).expect("a round");
+        assert!(across.is_none());
         let is_five = |latency: Option<Latency>| latency.is_some_and(|latency| (4.9..5.1).contains(&latency.max));
         assert!(is_five(delivery) && is_five(echo), "{delivery:?}");
         assert!(generator.late_max_ms.is_some_and(|late| (6.9..7.1).contains(&late)), "{generator:?}");

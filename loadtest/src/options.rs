@@ -30,9 +30,9 @@ pub struct Common {
     /// for tokens that have expired
     #[arg(long)]
     pub secret: Option<String>,
-    /// The server's process id, to read its CPU time and memory (same machine)
-    #[arg(long)]
-    pub server_pid: Option<u32>,
+    /// The server's process id, to read its CPU time and memory (same machine); those of all nodes, which are summed
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub server_pid: Vec<u32>,
     /// Run the load on this core only
     #[arg(long)]
     pub core: Option<usize>,

@@ -6,38 +6,77 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-/// A process watched from outside: all its threads together.
+/// The most processes that are watched together.
+pub const PROCESSES_MAX: usize = 8;
+
+/// Processes watched from outside: the nodes of a server, all their threads together.
 #[derive(Clone, Copy)]
 pub struct Watched {
-    pid: i32,
+    pids: [i32; PROCESSES_MAX],
+    count: usize,
 }
 
 impl Watched {
-    pub fn new(pid: u32) -> Result<Self> {
-        let watched = Self { pid: pid.try_into().with_context(|| format!("--server-pid {pid} is not a process"))? };
+    pub fn new(pids: &[u32]) -> Result<Self> {
+        if pids.len() > PROCESSES_MAX {
+            bail!("{} processes are too many to watch: at most {PROCESSES_MAX}", pids.len());
+        }
+        let mut watched = Self { pids: [0; PROCESSES_MAX], count: pids.len() };
+        for (slot, pid) in watched.pids.iter_mut().zip(pids) {
+            *slot = i32::try_from(*pid).with_context(|| format!("--server-pid {pid} is not a process"))?;
+        }
         watched.cpu_us()?;
         Ok(watched)
     }
 
-    /// User and system time since its start, in µs. The resolution is one clock tick (usually 10 ms), so a window of
+    /// User and system time since their start, in µs. The resolution is one clock tick (usually 10 ms), so a window of
     /// some seconds is needed.
     pub fn cpu_us(&self) -> Result<u64> {
-        let stat = self.process().and_then(|process| process.stat()).with_context(|| self.gone())?;
-        Ok((stat.utime + stat.stime) * 1_000_000 / procfs::ticks_per_second())
+        Ok(self.each_cpu_us()?.iter().sum())
+    }
+
+    /// The same for each of them; 0 behind the last.
+    pub fn each_cpu_us(&self) -> Result<[u64; PROCESSES_MAX]> {
+        let mut each = [0; PROCESSES_MAX];
+        for (us, pid) in each.iter_mut().zip(self.pids()) {
+            let stat = Process::new(*pid).and_then(|process| process.stat()).with_context(|| gone(*pid))?;
+            *us = (stat.utime + stat.stime) * 1_000_000 / procfs::ticks_per_second();
+        }
+        Ok(each)
     }
 
     pub fn rss_kib(&self) -> Result<u64> {
-        let status = self.process().and_then(|process| process.status()).with_context(|| self.gone())?;
-        status.vmrss.with_context(|| format!("/proc/{}/status shows no VmRSS", self.pid))
+        let rss = |pid: &i32| {
+            let status = Process::new(*pid).and_then(|process| process.status()).with_context(|| gone(*pid))?;
+            status.vmrss.with_context(|| format!("/proc/{pid}/status shows no VmRSS"))
+        };
+        self.pids().iter().map(rss).sum()
     }
 
-    fn process(&self) -> procfs::ProcResult<Process> {
-        Process::new(self.pid)
+    fn pids(&self) -> &[i32] {
+        &self.pids[..self.count]
     }
+}
 
-    fn gone(&self) -> String {
-        format!("cannot read /proc/{}: is the server (--server-pid) alive?", self.pid)
+/// A process of which a report tells by name.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub name: String,
+    pub pid: u32,
+}
+
+impl std::str::FromStr for Named {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || format!("{text}: must be NAME=PID, as in redis=4711");
+        let (name, pid) = text.split_once('=').with_context(wrong)?;
+        Ok(Self { name: name.to_owned(), pid: pid.parse().with_context(wrong)? })
     }
+}
+
+fn gone(pid: i32) -> String {
+    format!("cannot read /proc/{pid}: is the server (--server-pid) alive?")
 }
 
 /// CPU time of the calling thread, on which the whole load runs, in ns.
@@ -105,8 +144,12 @@ mod tests {
 
     #[test]
     fn this_process_can_be_watched() {
-        let watched = Watched::new(std::process::id()).expect("own /proc");
+        let watched = Watched::new(&[std::process::id()]).expect("own /proc");
         assert!(watched.rss_kib().expect("own memory") > 0);
+        let twice = Watched::new(&[std::process::id(); 2]).expect("own /proc");
+        let [first, second, none, ..] = twice.each_cpu_us().expect("own time");
+        assert!(second >= first && none == 0);
+        assert!(Watched::new(&[1; PROCESSES_MAX + 1]).is_err() && Watched::new(&[u32::MAX]).is_err());
         assert!(own_cpu_ns() > 0);
         assert!(own_thread().cpu_ns > 0);
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::latency::{Latency, median};
-use crate::meter::Generator;
+use crate::meter::{Cost, Generator};
 
 /// Above this share of its core the load sets the pace, not the server.
 const LOAD_BUSY: f64 = 0.95;
@@ -33,7 +33,16 @@ pub struct Round {
     pub echo: Option<Latency>,
     /// … to each member's copy.
     pub delivery: Option<Latency>,
+    /// … to the copies on other nodes than the sender's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub across: Option<Latency>,
+    /// From the sender's own copy to those on other nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_echo: Option<Latency>,
     pub generator: Generator,
+    /// Each process that is watched by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Cost>,
 }
 
 /// A figure of a table with this many digits; a dash if it was not measured.
@@ -58,6 +67,8 @@ pub fn median_round(rounds: &[Round]) -> Option<Round> {
         load_cores: of(|round| round.load_cores)?,
         echo: Latency::median(rounds.iter().map(|round| round.echo)),
         delivery: Latency::median(rounds.iter().map(|round| round.delivery)),
+        across: Latency::median(rounds.iter().map(|round| round.across)),
+        after_echo: Latency::median(rounds.iter().map(|round| round.after_echo)),
         generator: Generator {
             late_p99_ms: of_optional(|round| round.generator.late_p99_ms),
             late_max_ms: of_optional(|round| round.generator.late_max_ms),
@@ -65,7 +76,22 @@ pub fn median_round(rounds: &[Round]) -> Option<Round> {
             run_queue_share: of(|round| round.generator.run_queue_share)?,
             preemptions_per_second: of(|round| round.generator.preemptions_per_second)?,
         },
+        processes: median_costs(rounds),
     })
+}
+
+/// All rounds watch the same processes.
+fn median_costs(rounds: &[Round]) -> Vec<Cost> {
+    let first = rounds.first().map(|round| round.processes.as_slice()).unwrap_or_default();
+    let one = |(at, first): (usize, &Cost)| {
+        let each = || rounds.iter().filter_map(|round| round.processes.get(at));
+        Cost {
+            name: first.name.clone(),
+            cores: median(each().map(|cost| cost.cores).collect()).unwrap_or(first.cores),
+            us_per_message: median(each().filter_map(|cost| cost.us_per_message).collect()),
+        }
+    };
+    first.iter().enumerate().map(one).collect()
 }
 
 /// The limits of the load itself, in words.

@@ -148,6 +148,37 @@ fn the_bare_peer_passes_every_scenario() {
     }
 }
 
+const CLUSTER: &str = "cluster --target plain --rooms 5 --members 4 --seconds 0.3 --warmup 0.1 --drain 0.3 --json -";
+
+#[test]
+fn several_addresses_are_several_nodes_whose_copies_are_counted_apart() {
+    let peer = peer();
+    let (url, pid) = (&peer.1, peer.0.id());
+    for senders_on in ["first", "all"] {
+        let output = loadtest(&format!(
+            "{CLUSTER} --url {url} --receiver-url {url},{url} --receiver-url {url} --senders-on {senders_on} --rate 500 \
+             --server-pid {pid} --server-pid {pid} --beside again={pid}"
+        ));
+        let report = json(&output);
+        assert_eq!(output.status.code(), Some(0), "{report}");
+        let median = &report["median"];
+        for kind in ["across", "after_echo"] {
+            assert!(median[kind]["p99"].as_f64().is_some_and(|p99| p99 > 0.0), "{senders_on}: {median}");
+        }
+        let names: Vec<_> = median["processes"].as_array().expect("processes").iter().map(|one| &one["name"]).collect();
+        assert_eq!(names, ["node 1", "node 2", "again"]);
+    }
+}
+
+#[test]
+fn nodes_that_do_not_hear_each_other_are_found_out() {
+    let (here, there) = (peer(), peer());
+    let output = loadtest(&format!("{CLUSTER} --url {} --receiver-url {} --rate 500", here.1, there.1));
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert!(report["violations"]["lost"].as_u64() > Some(0), "{report}");
+}
+
 #[test]
 fn a_run_that_cannot_be_made_ends_with_2() {
     let output = loadtest("room --target plain --url ws://127.0.0.1:1 --members 2");

@@ -71,6 +71,11 @@ impl Address {
             builder.with_performance_config(|performance| {
                 performance.default_command_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
             });
+        } else {
+            // The library keeps 32, and a burst of bells is longer.
+            builder.with_performance_config(|performance| {
+                performance.broadcast_channel_capacity = limits::BELLS_WAITING_MAX;
+            });
         }
         let client = builder.build()?;
         let opened = timeout(limits::CHANNEL_ANSWER_TIMEOUT, client.init()).await;

@@ -161,7 +161,9 @@ impl Listener for StreamListener {
                     }
                 }
                 // What is rung may be lost.
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Lagged(count)) => {
+                    metrics::counter!("pregon_bus_dropped_total", "what" => "unheard").increment(count);
+                }
                 Err(broadcast::error::RecvError::Closed) => {
                     let _ = &self.connection;
                     return Err(BusError("the connection has ended".into()));

@@ -26,6 +26,8 @@ pub const BUS_READ_MAX: u64 = 500;
 pub const BUS_STREAM_ENTRIES: i64 = 5000;
 /// Events and frames that one pipeline carries.
 pub const BUS_BATCH_MAX: usize = 256;
+/// Bells of other nodes that wait until this one hears them. Above it the oldest are lost.
+pub const BELLS_WAITING_MAX: usize = 4096;
 /// Events and frames that wait for the bus. Above it events are left to the log, and frames are dropped.
 pub const BUS_WAITING_MAX: usize = 16 * 1024;
 /// How often a node rings.

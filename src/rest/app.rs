@@ -45,6 +45,8 @@ pub struct App {
     pub rates: Rates,
     /// Serialises the edits of a post.
     pub edit_turns: EditTurns,
+    /// This node's name.
+    pub node: String,
     /// Whether everybody may read `/metrics`.
     pub metrics_public: bool,
     /// Renders the metrics as Prometheus' text.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::time::timeout;
@@ -14,9 +14,17 @@ use crate::access::lifecycle::Phase;
 use crate::limits;
 use crate::rest::app::App;
 
-/// `GET /healthz`: the process is alive.
-pub async fn alive() -> &'static str {
-    "ok\n"
+/// The header that names the node that answers.
+const NODE: &str = "x-pregon-node";
+
+/// `GET /healthz`: the process is alive, and which node it is.
+pub async fn alive(State(app): State<Arc<App>>) -> Response {
+    let mut response = "ok\n".into_response();
+    // A name that no header can carry is left out.
+    if let Ok(node) = HeaderValue::from_str(&app.node) {
+        response.headers_mut().insert(NODE, node);
+    }
+    response
 }
 
 /// `GET /readyz`: the server may receive clients.

@@ -117,6 +117,7 @@ impl Front {
             rates: Rates::new(settings.rate_limits),
             edit_turns: EditTurns::default(),
             metrics_public: settings.metrics_public,
+            node: settings.node.clone(),
             render_metrics: Arc::new(move || {
                 memory.measure();
                 registry.render()

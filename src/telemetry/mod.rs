@@ -118,7 +118,7 @@ fn describe() {
         Unit::Seconds,
         "From an event's time on its node to its coming here."
     );
-    describe_counter!("pregon_bus_dropped_total", "What the queue to Redis had no room for.");
+    describe_counter!("pregon_bus_dropped_total", "What the queue to Redis, or the one from it, had no room for.");
     describe_counter!("pregon_bus_unreadable_total", "Entries and bells that cannot be read: another version?");
     describe_counter!("pregon_bus_looks_total", "Looks at the log for what did not come by Redis.");
     describe_counter!("pregon_sequence_total", "Events of other nodes: doubled, holes, fills from the log, lost.");

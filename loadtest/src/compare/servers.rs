@@ -210,7 +210,7 @@ fn start(mut command: Command, address: SocketAddr, target: Target) -> Result<Ru
     // The pipe closes when this process ends. A helper of the server (its Redis) reads it and then ends, too.
     let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
     let child = child.with_context(|| format!("cannot run {program}"))?;
-    let watched = Watched::new(child.id());
+    let watched = Watched::new(&[child.id()]);
     let mut running = Running {
         child,
         run: Run { server_address: address, url: format!("ws://{address}"), target, server: Some(watched?) },

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
+use super::nodes::Nodes;
 use crate::client::{Ending, Handler, Links};
 use crate::delivery::excerpt;
 use crate::frames::Frame;
@@ -20,8 +21,8 @@ const PER_SOURCE: usize = 500;
 
 pub struct Wanted {
     pub server: SocketAddr,
-    /// The number of members of each room that connect to the first server, and the address for all others.
-    pub elsewhere: Option<(usize, SocketAddr)>,
+    /// The nodes beside it.
+    pub nodes: Nodes,
     pub members: usize,
     /// The last room may be incomplete.
     pub total: usize,
@@ -34,10 +35,7 @@ impl Wanted {
     }
 
     fn address(&self, seat: Seat) -> SocketAddr {
-        match self.elsewhere {
-            Some((senders, address)) if seat.member >= senders => address,
-            _ => self.server,
-        }
+        self.nodes.address(self.server, seat)
     }
 }
 

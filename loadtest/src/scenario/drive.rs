@@ -116,7 +116,7 @@ fn drain(load: &mut impl Load, links: &mut Links, time: Duration) -> Result<()> 
 }
 
 fn figures(meter: &mut Meter, begin: &Mark, end: &Mark) -> Result<Round> {
-    let (echo, delivery, generator) = meter.end_round(begin, end)?;
+    let measured = meter.end_round(begin, end)?;
     let seconds = (end.at - begin.at) as f64 / 1e9;
     let deliveries = end.deliveries - begin.deliveries;
     let per_delivery = |us: f64| (deliveries > 0).then(|| us / deliveries as f64);
@@ -134,8 +134,11 @@ fn figures(meter: &mut Meter, begin: &Mark, end: &Mark) -> Result<Round> {
         server_cores: server_us.map(|us| us / seconds / 1e6),
         load_us_per_delivery: per_delivery(own_us),
         load_cores: own_us / seconds / 1e6,
-        echo,
-        delivery,
-        generator,
+        echo: measured.echo,
+        delivery: measured.delivery,
+        across: measured.across,
+        after_echo: measured.after_echo,
+        generator: measured.generator,
+        processes: measured.processes,
     })
 }

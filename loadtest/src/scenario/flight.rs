@@ -18,6 +18,8 @@ struct Entry {
     stamp: u64,
     receivers: u32,
     waiting: u32,
+    /// When its sender had its own copy.
+    echoed: Option<u64>,
 }
 
 /// One copy's arrival.
@@ -28,11 +30,21 @@ pub struct Passage {
     pub first: bool,
     /// It was the last copy.
     pub complete: bool,
+    /// When its sender had its own copy, if it has.
+    pub echoed: Option<u64>,
 }
 
 impl Flight {
     pub fn depart(&mut self, stamp: u64, receivers: u32) {
-        self.entries.push_back(Entry { stamp, receivers, waiting: receivers });
+        self.entries.push_back(Entry { stamp, receivers, waiting: receivers, echoed: None });
+    }
+
+    /// The sender's own copy has come; [`Self::arrive`] counts it.
+    pub fn echo(&mut self, seq: u32, now: u64) {
+        let at = seq.checked_sub(self.first).map(|at| at as usize);
+        if let Some(entry) = at.and_then(|at| self.entries.get_mut(at)) {
+            entry.echoed.get_or_insert(now);
+        }
     }
 
     /// Counts a copy; `None` for a message that nobody waits for.
@@ -41,7 +53,8 @@ impl Flight {
         let entry = self.entries.get_mut(at)?;
         let first = entry.waiting == entry.receivers;
         entry.waiting = entry.waiting.checked_sub(1)?;
-        let passage = Passage { stamp: entry.stamp, first, complete: entry.waiting == 0 };
+        let complete = entry.waiting == 0;
+        let passage = Passage { stamp: entry.stamp, first, complete, echoed: entry.echoed };
         if passage.complete {
             self.complete_end = self.complete_end.max(seq + 1);
             self.clear();
@@ -82,7 +95,7 @@ mod tests {
         let mut flight = Flight::default();
         flight.depart(10, 2);
         flight.depart(20, 1);
-        let passage = |stamp, first, complete| Some(Passage { stamp, first, complete });
+        let passage = |stamp, first, complete| Some(Passage { stamp, first, complete, echoed: None });
         assert_eq!(flight.arrive(0), passage(10, true, false));
         assert_eq!(flight.arrive(1), passage(20, true, true));
         assert_eq!(flight.arrive(1), None);
@@ -91,6 +104,17 @@ mod tests {
         flight.depart(30, 1);
         assert_eq!(flight.arrive(2), passage(30, true, true));
         assert!(flight.entries.is_empty());
+    }
+
+    #[test]
+    fn a_copy_knows_when_its_sender_had_its_own() {
+        let mut flight = Flight::default();
+        flight.depart(10, 3);
+        assert_eq!(flight.arrive(0).map(|passage| passage.echoed), Some(None));
+        flight.echo(0, 17);
+        flight.echo(1, 18);
+        assert_eq!(flight.arrive(0).map(|passage| passage.echoed), Some(Some(17)));
+        assert_eq!(flight.arrive(0).map(|passage| passage.echoed), Some(Some(17)));
     }
 
     #[test]

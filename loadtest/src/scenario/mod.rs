@@ -9,6 +9,7 @@ mod flight;
 pub mod idle;
 mod links;
 pub mod mixed;
+pub mod nodes;
 pub mod reactions;
 mod requests;
 pub mod room;
@@ -31,12 +32,12 @@ pub use run::{CONNECTING_MAX, Plan, Run, resolve};
 
 /// Connects everybody and runs the plan.
 pub fn run_traffic(mut plan: Plan, run: &Run) -> Result<TrafficReport> {
-    let Layout { rooms, members, senders } = plan.layout;
+    let Layout { rooms, members, .. } = plan.layout;
     run.target.check_size(rooms, members)?;
     let asked = plan.bytes;
     let raised = plan.fit_bytes(&run.target);
-    let elsewhere = plan.receivers.map(|server| (senders, server));
-    let (mut links, bar) = open_links(run, &Wanted { elsewhere, ..run.wanted(members, plan.layout.receivers()) })?;
+    let wanted = Wanted { nodes: plan.nodes.clone(), ..run.wanted(members, plan.layout.receivers()) };
+    let (mut links, bar) = open_links(run, &wanted)?;
     let mut report = match plan.mix {
         Some(mix) => mixed::run(&plan, mix, run, &mut links, &bar)?,
         None => traffic::run(&plan, run, &mut links, &bar)?,

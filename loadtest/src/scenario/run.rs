@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::connect::Wanted;
+use super::nodes::Nodes;
 use super::shares::Mix;
 use crate::fixture::Fixture;
 use crate::options::{Common, Timing};
 use crate::oracle::Layout;
 use crate::pacing::Pacing;
-use crate::proc::{self, Watched};
+use crate::proc::{self, Named, Watched};
 use crate::setup::{self, Size};
 use crate::target::{Kind, Seat, Target, TargetKind};
 
@@ -39,8 +40,10 @@ pub struct Plan {
     pub seconds: Duration,
     pub drain: Duration,
     pub rounds: usize,
-    /// The address for members that do not send.
-    pub receivers: Option<SocketAddr>,
+    /// The nodes beside the first.
+    pub nodes: Nodes,
+    /// Processes whose CPU time is reported one by one.
+    pub processes: Vec<Named>,
     /// A mix of durable events instead of messages only.
     pub mix: Option<Mix>,
 }
@@ -59,6 +62,7 @@ impl Run {
     fn with(common: &Common, fixture: impl FnOnce() -> Result<Fixture>) -> Result<Self> {
         // Mistakes are reported before a thousand users are created.
         let server_address = resolve(&common.url)?;
+        let pids = &common.server_pid;
         if let Some(core) = common.core {
             proc::pin(core)?;
         }
@@ -70,13 +74,13 @@ impl Run {
             server_address,
             url: common.url.clone(),
             target,
-            server: common.server_pid.map(Watched::new).transpose()?,
+            server: (!pids.is_empty()).then(|| Watched::new(pids)).transpose()?,
         })
     }
 
     /// The connections of all seats up to `total`, in rooms of `members`, to the one server.
     pub fn wanted(&self, members: usize, total: usize) -> Wanted {
-        Wanted { server: self.server_address, elsewhere: None, members, total, under_way_max: CONNECTING_MAX }
+        Wanted { server: self.server_address, nodes: Nodes::default(), members, total, under_way_max: CONNECTING_MAX }
     }
 }
 
@@ -93,7 +97,8 @@ impl Default for Plan {
             seconds: Duration::ZERO,
             drain: Duration::from_secs(10),
             rounds: 1,
-            receivers: None,
+            nodes: Nodes::default(),
+            processes: Vec::new(),
             mix: None,
         }
     }

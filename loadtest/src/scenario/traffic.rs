@@ -52,6 +52,8 @@ pub struct Traffic {
     meter: Meter,
     /// Receivers from which nothing is expected now, because they do not read.
     excused: Vec<bool>,
+    /// The node of each receiver.
+    node_of: Vec<usize>,
     excused_of_room: Vec<u32>,
     /// How they ended.
     pub endings: Vec<(usize, Ending)>,
@@ -88,6 +90,9 @@ impl Traffic {
             });
             messages.push(message);
         }
+        let mut meter = Meter::new(run.server)?;
+        meter.watch(&plan.processes)?;
+        let seat = |link| Seat { room: layout.room_of_receiver(link), member: link % layout.members };
         let one_order = plan.kind == Kind::Durable;
         Ok(Self {
             layout,
@@ -103,8 +108,9 @@ impl Traffic {
             under_way: 0,
             now: 0,
             scratch: Vec::new(),
-            meter: Meter::new(run.server)?,
+            meter,
             excused: vec![false; layout.receivers()],
+            node_of: (0..layout.receivers()).map(|link| plan.nodes.of(seat(link))).collect(),
             excused_of_room: vec![0; layout.rooms],
             endings: Vec::new(),
         })
@@ -188,11 +194,20 @@ impl Traffic {
     }
 
     /// The first copy of a message for this receiver.
-    fn delivered(&mut self, tag: Tag, echo: bool, now: u64) {
-        let Some(passage) = self.senders[tag.sender as usize].flight.arrive(tag.seq) else {
+    fn delivered(&mut self, tag: Tag, link: usize, now: u64) {
+        let sender = &mut self.senders[tag.sender as usize];
+        let echo = sender.link == link;
+        if echo {
+            sender.flight.echo(tag.seq, now);
+        }
+        let Some(passage) = sender.flight.arrive(tag.seq) else {
             return;
         };
-        self.meter.arrived(now.saturating_sub(passage.stamp).max(1), echo);
+        let latency = now.saturating_sub(passage.stamp).max(1);
+        self.meter.arrived(latency, echo);
+        if self.node_of[link] != self.node_of[sender.link] {
+            self.meter.crossed(latency, passage.echoed.map_or(0, |echoed| now.saturating_sub(echoed)));
+        }
         if passage.complete {
             self.under_way = self.under_way.saturating_sub(1);
         }
@@ -317,7 +332,7 @@ impl Handler for Traffic {
                 } else if echo && id != 0 && self.reader.read_slowly(frame.payload) != (Reading::Delivery { tag, id }) {
                     self.oracle.damaged(link, &format!("{tag} names another sender or id"));
                 } else if self.oracle.observe(link, tag, id) {
-                    self.delivered(tag, echo, now);
+                    self.delivered(tag, link, now);
                 }
             }
             Reading::Other => {}

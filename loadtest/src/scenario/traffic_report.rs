@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::shares::Mix;
 use super::{Plan, Run};
 use crate::latency::Latency;
-use crate::meter::{Generator, Meter, Ns, Refused, Sample};
+use crate::meter::{Cost, Generator, Meter, Ns, Refused, Sample};
 use crate::oracle::{Layout, Violations};
 use crate::pacing::Pacing;
 use crate::plot::{self, Plot};
@@ -161,6 +161,9 @@ impl Display for TrafficReport {
         if let Some(median) = self.median.as_ref().filter(|_| self.rounds.len() > 1) {
             write_round(out, "median", median)?;
         }
+        if let Some(median) = &self.median {
+            write_nodes(out, median)?;
+        }
         for kind in &self.kinds {
             let KindLine { kind, sent_per_second, deliveries, delivery } = kind;
             writeln!(
@@ -193,6 +196,19 @@ fn write_round(out: &mut Formatter<'_>, name: &str, round: &Round) -> std::fmt::
         Latency::columns(round.echo.as_ref()),
         Latency::columns(round.delivery.as_ref())
     )
+}
+
+/// What a load over several nodes shows beside the columns of every load.
+fn write_nodes(out: &mut Formatter<'_>, round: &Round) -> std::fmt::Result {
+    for (latency, from) in [(&round.across, "sending"), (&round.after_echo, "the sender's own copy")] {
+        if let Some(latency) = latency {
+            writeln!(out, "  to other nodes, from {from:22} | ms: p50, p90, p99, max {latency}")?;
+        }
+    }
+    for Cost { name, cores, us_per_message } in &round.processes {
+        writeln!(out, "  {name:22} {cores:>5.2} cores, {:>8} µs of CPU a message", figure(*us_per_message, 1))?;
+    }
+    Ok(())
 }
 
 fn write_generator(out: &mut Formatter<'_>, generator: &Generator) -> std::fmt::Result {

@@ -450,7 +450,9 @@ async fn pages_of_allowed_origins_may_read() {
 async fn probes_and_unknown_places_are_answered() {
     let server = server().await;
     let get = async |path: &str| reqwest::get(server.http(path)).await.unwrap();
-    assert_eq!(get("/healthz").await.status(), 200);
+    let alive = get("/healthz").await;
+    assert_eq!(alive.status(), 200);
+    assert!(!alive.headers()["x-pregon-node"].is_empty(), "a proxy in front can tell which node answers");
     assert_eq!(get("/readyz").await.status(), 200);
     assert_eq!(get("/metrics").await.status(), 200);
     let proxied = reqwest::Client::new().get(server.http("/metrics")).header("x-forwarded-for", "9.9.9.9");
