@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pregon::cluster::bus::{Bus, PARTITIONS, Reader};
 use pregon::cluster::redis::Address;
 use pregon::cluster::streams::Streams;
-use pregon::limits::{BUS_ANSWER_TIMEOUT, BUS_BLOCK};
+use pregon::limits::{BUS_ANSWER_TIMEOUT, BUS_BLOCK, NODE_BEAT_EVERY};
 
 use crate::nodes::cluster::Cluster;
 use crate::nodes::many_redis::{RedisCluster, Watched};
@@ -38,6 +38,38 @@ async fn read(reader: &mut dyn Reader, positions: &mut pregon::cluster::bus::Pos
     }
     all.sort_unstable();
     all
+}
+
+/// fred issue 351: the answer to SUBSCRIBE may not come on a server that is idle otherwise. A bell may be lost by that, as
+/// any may; whoever rings again, as nodes do, is heard, if need be by a new connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_listens_on_an_idle_server_hears() {
+    let redis = Redis::start();
+    let bus = streams(&redis.url());
+    let (mut late, mut anew) = (0, 0);
+    for round in 0..100 {
+        let mut writer = bus.writer().await.unwrap();
+        let bell = Bytes::from(format!("bell {round}"));
+        let began = Instant::now();
+        'connections: loop {
+            assert!(began.elapsed() < PATIENCE, "nothing is heard");
+            let connecting = Instant::now();
+            let mut listener = bus.listener().await.unwrap();
+            assert!(connecting.elapsed() < BUS_ANSWER_TIMEOUT + SLACK, "{:?}", connecting.elapsed());
+            for _ in 0..4 {
+                writer.ring(std::slice::from_ref(&bell)).await.unwrap();
+                match tokio::time::timeout(NODE_BEAT_EVERY, listener.heard()).await {
+                    Ok(heard) => {
+                        assert_eq!(heard.unwrap(), bell);
+                        break 'connections;
+                    }
+                    Err(_) => late += 1,
+                }
+            }
+            anew += 1;
+        }
+    }
+    eprintln!("of 100 listeners {late} beats were not heard, and {anew} connections were made anew");
 }
 
 /// The client library passes over connections that wait inside a server, so it never notices that such a server is dead.
