@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 
-use crate::cli::database;
 use crate::cli::output::say;
+use crate::cli::{database, redis};
 use crate::clock::Timestamp;
 use crate::config::{Database, Settings};
-use crate::django::Mode;
 use crate::engine::net::send::{Io, Sender};
 use crate::limits::STRETCH_VISITS_MAX;
 use crate::limits::memory::{Sizes, sum};
@@ -19,24 +18,39 @@ const FILES_MIN: u64 = 4096;
 /// A date before this program was written.
 const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
 
-/// Prints all lines. It succeeds only if each check does.
+/// What was found out about one thing.
+pub(super) enum Finding {
+    Fine(String),
+    /// The server works, but somebody should look.
+    Doubtful(String),
+    Wrong(String),
+}
+
+impl From<Result<String, String>> for Finding {
+    fn from(found: Result<String, String>) -> Self {
+        found.map_or_else(Self::Wrong, Self::Fine)
+    }
+}
+
+/// Prints all lines. It succeeds only if nothing is wrong.
 pub fn run(settings: &Settings) -> Result<ExitCode> {
-    let findings = [
-        ("database", tables(settings)),
-        ("servers", servers(settings)),
-        ("redis", redis(settings)),
-        ("secret", secret(settings)),
-        ("media", media(settings)),
-        ("memory", memory(settings)),
-        ("file limit", file_limit()),
-        ("network", network(settings.io)),
-        ("clock", clock(Timestamp::now())),
-    ];
+    let mut findings: Vec<(&str, Finding)> =
+        vec![("database", tables(settings).into()), ("servers", servers(settings).into())];
+    findings.extend(redis::check(settings));
+    findings.extend([
+        ("secret", secret(settings).into()),
+        ("media", media(settings).into()),
+        ("memory", memory(settings).into()),
+        ("file limit", file_limit().into()),
+        ("network", network(settings.io).into()),
+        ("clock", clock(Timestamp::now()).into()),
+    ]);
     let mut code = ExitCode::SUCCESS;
     for (name, finding) in findings {
         match finding {
-            Ok(how) => say(&format!("ok    {name}: {how}"))?,
-            Err(what) => {
+            Finding::Fine(how) => say(&format!("ok    {name}: {how}"))?,
+            Finding::Doubtful(what) => say(&format!("LOOK  {name}: {what}"))?,
+            Finding::Wrong(what) => {
                 say(&format!("WRONG {name}: {what}"))?;
                 code = ExitCode::FAILURE;
             }
@@ -81,26 +95,6 @@ fn servers(settings: &Settings) -> Result<String, String> {
             let names: Vec<String> = several.iter().map(ToString::to_string).collect();
             Err(format!("{} run on this database, but {ALONE}: stop all but one of {}", names.len(), names.join("; ")))
         }
-    }
-}
-
-fn redis(settings: &Settings) -> Result<String, String> {
-    let Some(address) = &settings.redis else {
-        return Ok(match (&settings.database, settings.django) {
-            (Database::Mysql(_), Mode::Auto | Mode::On) => {
-                "not configured: open pages do not see Django's posts, reactions and comments live".to_owned()
-            }
-            _ => "not configured: one node".to_owned(),
-        });
-    };
-    let answered = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?
-        .block_on(address.ping());
-    match answered {
-        Ok(()) => Ok(format!("{address} answers")),
-        Err(error) => Err(format!("{address} does not answer ({error}): start it, or correct PREGON_REDIS_URL")),
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod database;
 mod logging;
 mod output;
+mod redis;
 mod seed;
 mod token;
 

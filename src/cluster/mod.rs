@@ -10,6 +10,7 @@ mod receive;
 pub mod redis;
 mod roster;
 mod send;
+mod spread;
 pub mod streams;
 pub mod wire;
 

@@ -6,20 +6,30 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::cluster::wire::NodeId;
-use crate::limits::{NODE_LEASE, NODE_SILENCE};
+use crate::limits::{NODE_DOUBT, NODE_LEASE, NODE_SILENCE};
 
 /// When each was last heard.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    heard: Mutex<HashMap<NodeId, Instant>>,
+    heard: Mutex<Heard>,
     /// A node came that does not know yet who has sockets here.
     has_newcomers: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// Nodes that live, or are doubted.
+    live: HashMap<NodeId, Instant>,
+    /// Nodes that count as dead. One may be cut off from Redis only, and write on.
+    lost: HashMap<NodeId, Instant>,
 }
 
 impl Peers {
     /// A node rang. True if it was not known.
     pub fn heard(&self, node: NodeId, now: Instant) -> bool {
-        let is_new = self.lock().insert(node, now).is_none();
+        let mut peers = self.lock();
+        peers.lost.remove(&node);
+        let is_new = peers.live.insert(node, now).is_none();
         if is_new {
             self.has_newcomers.store(true, Ordering::Release);
         }
@@ -33,26 +43,31 @@ impl Peers {
 
     /// A node said farewell.
     pub fn gone(&self, node: NodeId) {
-        self.lock().remove(&node);
+        let mut peers = self.lock();
+        peers.live.remove(&node);
+        peers.lost.remove(&node);
     }
 
     /// There is another node.
     pub fn are_there(&self) -> bool {
-        !self.lock().is_empty()
+        !self.lock().live.is_empty()
     }
 
     /// A node is silent that has not said farewell: it may be cut off from Redis, and what it commits does not come by the bus.
-    /// Those that are silent for longer than a lease are forgotten, and returned.
+    /// Those that have been silent for a lease are returned once: they count as dead, and are doubted for a while longer.
     pub fn is_one_silent(&self, now: Instant) -> (bool, Vec<NodeId>) {
         let mut peers = self.lock();
-        let is_dead = |heard: &Instant| now.saturating_duration_since(*heard) >= NODE_LEASE;
-        let dead: Vec<NodeId> = peers.iter().filter(|(_, heard)| is_dead(heard)).map(|(node, _)| *node).collect();
-        peers.retain(|_, heard| !is_dead(heard));
-        metrics::gauge!("pregon_bus_peers").set(u32::try_from(peers.len()).unwrap_or(u32::MAX));
-        (peers.values().any(|heard| now.saturating_duration_since(*heard) >= NODE_SILENCE), dead)
+        let Heard { live, lost } = &mut *peers;
+        let silence = |heard: &Instant| now.saturating_duration_since(*heard);
+        let dead: Vec<_> = live.extract_if(|_, heard| silence(heard) >= NODE_LEASE).collect();
+        lost.extend(dead.iter().copied());
+        lost.retain(|_, heard| silence(heard) < NODE_DOUBT);
+        metrics::gauge!("pregon_bus_peers").set(u32::try_from(live.len()).unwrap_or(u32::MAX));
+        let is_one_silent = !lost.is_empty() || live.values().any(|heard| silence(heard) >= NODE_SILENCE);
+        (is_one_silent, dead.into_iter().map(|(node, _)| node).collect())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Instant>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,15 +79,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_silent_is_doubted_for_a_lease_and_then_forgotten() {
+    fn who_is_silent_counts_as_dead_after_a_lease_and_is_doubted_for_longer() {
         let (peers, now, node) = (Peers::default(), Instant::now(), NodeId(uuid::Uuid::now_v7()));
         assert!(peers.heard(node, now) && !peers.heard(node, now));
         assert!(peers.take_newcomers() && !peers.take_newcomers());
         assert_eq!(peers.is_one_silent(now + NODE_SILENCE - Duration::from_millis(1)), (false, vec![]));
         assert_eq!(peers.is_one_silent(now + NODE_SILENCE), (true, vec![]));
-        assert_eq!(peers.is_one_silent(now + NODE_LEASE), (false, vec![node]));
-        peers.heard(node, now);
-        peers.gone(node);
+        assert_eq!(peers.is_one_silent(now + NODE_LEASE), (true, vec![node]));
         assert!(!peers.are_there());
+        assert_eq!(peers.is_one_silent(now + NODE_LEASE), (true, vec![]), "it may be cut off and write on");
+        assert_eq!(peers.is_one_silent(now + NODE_DOUBT), (false, vec![]));
+        // It was cut off, and is back.
+        peers.heard(node, now);
+        assert_eq!(peers.is_one_silent(now + NODE_LEASE), (true, vec![node]));
+        assert!(peers.heard(node, now + NODE_LEASE));
+        assert_eq!(peers.is_one_silent(now + NODE_LEASE), (false, vec![]));
+        peers.is_one_silent(now + 2 * NODE_LEASE);
+        peers.gone(node);
+        assert_eq!(peers.is_one_silent(now + 2 * NODE_LEASE), (false, vec![]));
     }
 }

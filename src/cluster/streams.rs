@@ -5,13 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::error::Error;
-use fred::interfaces::{EventInterface, PubsubInterface, StreamsInterface};
+use fred::interfaces::{EventInterface, KeysInterface, PubsubInterface, StreamsInterface};
 use fred::types::{Message, Value};
+use futures_util::future::try_join_all;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 use crate::cluster::bus::{Bus, BusError, Listener, PARTITIONS, Positions, Reader, Writer};
 use crate::cluster::redis::{Address, Connection};
+use crate::cluster::spread::{SpreadReader, tag_of};
 use crate::limits::{BUS_ANSWER_TIMEOUT, BUS_BLOCK, BUS_READ_MAX, BUS_STREAM_ENTRIES};
 
 /// The name of an entry's only field.
@@ -30,7 +32,29 @@ impl Streams {
     }
 
     fn keys(&self) -> [String; PARTITIONS] {
-        std::array::from_fn(|number| format!("{}:events:{number}", self.prefix))
+        let is_cluster = self.address.is_cluster();
+        std::array::from_fn(|number| match is_cluster {
+            false => format!("{}:events:{number}", self.prefix),
+            true => format!("{{{}}}:{}:events:{number}", tag_of(number), self.prefix),
+        })
+    }
+
+    /// Can streams be written? Leaves nothing behind.
+    ///
+    /// # Errors
+    /// What Redis answered.
+    pub async fn try_to_append(&self) -> Result<(), BusError> {
+        let connection = self.address.connect().await.map_err(failed)?;
+        for key in self.keys() {
+            let key = format!("{key}:check:{}", uuid::Uuid::now_v7());
+            let tried = in_time(BUS_ANSWER_TIMEOUT * 4, async {
+                let _: Value = connection.client.xadd(&key, false, None, "*", (FIELD, "check")).await?;
+                let _: Value = connection.client.del(&key).await?;
+                Ok(())
+            });
+            tried.await?;
+        }
+        Ok(())
     }
 
     fn channel(&self) -> String {
@@ -46,6 +70,9 @@ impl Bus for Streams {
     }
 
     async fn reader(&self) -> Result<Box<dyn Reader>, BusError> {
+        if self.address.is_cluster() {
+            return Ok(Box::new(SpreadReader::connect(&self.address, self.keys()).await?));
+        }
         let connection = self.address.connect_to_block().await.map_err(failed)?;
         Ok(Box::new(StreamReader { connection, keys: self.keys() }))
     }
@@ -105,44 +132,68 @@ struct StreamReader {
 #[async_trait]
 impl Reader for StreamReader {
     async fn ends(&mut self) -> Result<Positions, BusError> {
-        let client = &self.connection.client;
-        let mut ends = Positions(std::array::from_fn(|_| "0-0".to_owned()));
-        for (key, end) in self.keys.iter().zip(&mut ends.0) {
-            let last = in_time(BUS_ANSWER_TIMEOUT, client.xrevrange::<Value, _, _, _>(key, "+", "-", Some(1))).await?;
-            let entry = last.into_array().into_iter().next().map(Value::into_array);
-            if let Some(id) = entry.and_then(|entry| entry.first().and_then(Value::as_string)) {
-                *end = id;
-            }
-        }
-        Ok(ends)
+        ends(&self.connection, &self.keys).await
     }
 
     async fn read_after(&mut self, positions: &mut Positions) -> Result<Vec<Bytes>, BusError> {
-        let (keys, ids) = (self.keys.to_vec(), positions.0.to_vec());
-        let block = u64::try_from(BUS_BLOCK.as_millis()).ok();
-        let asked = self.connection.client.xread::<Value, _, _>(Some(BUS_READ_MAX), block, keys, ids);
-        // fred does not notice that a server is dead while a command of ours waits inside it.
-        let read = match timeout(BUS_BLOCK + BUS_ANSWER_TIMEOUT, asked).await {
-            Ok(Ok(read)) => read,
-            // The client reports an empty wait this way, too.
-            Ok(Err(error)) if *error.kind() == fred::error::ErrorKind::Timeout => Value::Null,
-            Ok(Err(error)) => return Err(failed(error)),
-            Err(_) => return Err(late()),
-        };
+        let found = read(&self.connection, self.keys.to_vec(), positions.0.to_vec()).await?;
         let mut entries = Vec::new();
-        for (key, found) in pairs(read) {
-            let partition = key.as_string().and_then(|key| self.keys.iter().position(|known| *known == key));
-            let Some(partition) = partition else { continue };
-            for entry in found.into_array() {
-                let mut entry = entry.into_array().into_iter();
-                let Some(id) = entry.next().and_then(|id| id.as_string()) else { continue };
-                positions.0[partition] = id;
-                let fields = entry.next().map(pairs).unwrap_or_default();
-                entries.extend(fields.into_iter().filter_map(|(_, value)| value.into_bytes()));
-            }
+        for Found { key, last, entries: some } in found {
+            let Some(partition) = self.keys.iter().position(|known| *known == key) else { continue };
+            positions.0[partition] = last;
+            entries.extend(some);
         }
         Ok(entries)
     }
+}
+
+/// The last entry of each stream.
+pub(super) async fn ends(connection: &Connection, keys: &[String; PARTITIONS]) -> Result<Positions, BusError> {
+    let asked = keys
+        .iter()
+        .map(|key| in_time(BUS_ANSWER_TIMEOUT, connection.client.xrevrange::<Value, _, _, _>(key, "+", "-", Some(1))));
+    let found = try_join_all(asked).await?;
+    let mut ends = Positions(std::array::from_fn(|_| "0-0".to_owned()));
+    for (last, end) in found.into_iter().zip(&mut ends.0) {
+        let entry = last.into_array().into_iter().next().map(Value::into_array);
+        if let Some(id) = entry.and_then(|entry| entry.first().and_then(Value::as_string)) {
+            *end = id;
+        }
+    }
+    Ok(ends)
+}
+
+/// New entries of one stream.
+pub(super) struct Found {
+    key: String,
+    pub last: String,
+    pub entries: Vec<Bytes>,
+}
+
+/// Waits a while for entries of these streams behind these ids.
+pub(super) async fn read(connection: &Connection, keys: Vec<String>, ids: Vec<String>) -> Result<Vec<Found>, BusError> {
+    let block = u64::try_from(BUS_BLOCK.as_millis()).ok();
+    let asked = connection.client.xread::<Value, _, _>(Some(BUS_READ_MAX), block, keys, ids);
+    // fred does not notice that a server is dead while a command of ours waits inside it.
+    let read = match timeout(BUS_BLOCK + BUS_ANSWER_TIMEOUT, asked).await {
+        Ok(Ok(read)) => read,
+        // The client reports an empty wait this way, too.
+        Ok(Err(error)) if *error.kind() == fred::error::ErrorKind::Timeout => Value::Null,
+        Ok(Err(error)) => return Err(failed(error)),
+        Err(_) => return Err(late()),
+    };
+    let streams = pairs(read).into_iter().filter_map(|(key, found)| {
+        let mut stream = Found { key: key.as_string()?, last: String::new(), entries: Vec::new() };
+        for entry in found.into_array() {
+            let mut entry = entry.into_array().into_iter();
+            let Some(id) = entry.next().and_then(|id| id.as_string()) else { continue };
+            stream.last = id;
+            let fields = entry.next().map(pairs).unwrap_or_default();
+            stream.entries.extend(fields.into_iter().filter_map(|(_, value)| value.into_bytes()));
+        }
+        (!stream.last.is_empty()).then_some(stream)
+    });
+    Ok(streams.collect())
 }
 
 struct StreamListener {
@@ -202,7 +253,7 @@ async fn in_time<T>(limit: Duration, asked: impl Future<Output = Result<T, Error
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failed(error: Error) -> BusError {
+pub(super) fn failed(error: Error) -> BusError {
     BusError(error.to_string())
 }
 

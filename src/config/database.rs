@@ -50,7 +50,7 @@ impl Database {
         };
         if url.starts_with("mysql://") || url.starts_with("mariadb://") {
             // The value may contain a password, so the sentence does not repeat it.
-            let wrong = |what| {
+            let wrong = |what: String| {
                 ConfigError(format!(
                     "PREGON_DATABASE_URL {what}, but must be right as in PREGON_DATABASE_URL={MYSQL_EXAMPLE}."
                 ))
@@ -123,10 +123,17 @@ impl Database {
                 )));
             }
         }
-        let wrong = |what| {
+        let wrong = |what: String| {
             ConfigError(format!("PREGON_REDIS_URL {what}, but must be right as in PREGON_REDIS_URL={REDIS_EXAMPLE}."))
         };
-        Ok((url.map(|url| Address::parse(url).map_err(wrong)).transpose()?, mode))
+        let address = url.map(|url| Address::parse(url).map_err(wrong)).transpose()?;
+        if mode == Mode::On && address.as_ref().is_some_and(|address| !address.is_one_server()) {
+            return Err(wrong(
+                "names Sentinels or a cluster while PREGON_DJANGO is on, and Django's channel layer is on one server"
+                    .into(),
+            ));
+        }
+        Ok((address, mode))
     }
 }
 

@@ -131,6 +131,13 @@ impl Settings {
         Sizes { shards: self.shards, lanes: self.write_lanes }
     }
 
+    /// How the names of all nodes' keys and channels in Redis begin. Channels do not belong to one of Redis' databases: the name
+    /// keeps clusters of nodes apart.
+    pub fn bus_prefix(&self) -> String {
+        let database = if let Database::Mysql(link) = &self.database { link.database() } else { "" };
+        format!("pregon:{database}")
+    }
+
     /// Checks raw values.
     ///
     /// # Errors

@@ -67,8 +67,10 @@ settings! {
         "Whether Django runs beside pregon: auto, on or off",
         "`auto`: yes if the database has the table `django_migrations`.";
     RedisUrl "redis_url" "URL" Depends("none"),
-        "The Redis that nodes on one MySQL database share, and Django's channel layer: redis://[USER:PASSWORD@]HOST:PORT/DATABASE",
-        "Without it, open pages show Django's posts, comments and reactions only after a reload.";
+        "The Redis of all nodes and of Django's channel layer: redis://[USER:PASSWORD@]HOST:PORT/DATABASE",
+        "Without it, nodes do not hear each other, and open pages show Django's posts, comments and reactions only after a reload. Without \
+         Django also `redis-sentinel://HOST:PORT/DATABASE?sentinelServiceName=NAME&node=HOST:PORT` or \
+         `redis-cluster://HOST:PORT?node=HOST:PORT`.";
     JwtSecret "jwt_secret" "TEXT" Depends("made on the first start, beside an SQLite file"),
         "The secret that signs tokens, at least 16 bytes",
         "Required when listening beyond loopback, and on MySQL. Beside Django it is the key that Django signs tokens with \

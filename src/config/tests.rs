@@ -85,6 +85,17 @@ fn a_file_with_faults_is_named_and_never_quoted() {
 }
 
 #[test]
+fn only_one_server_carries_djangos_channel_layer() {
+    let database = ("DATABASE_URL", "mysql://root@db/x");
+    for redis in ["redis-cluster://:hunter2@one:7000", "redis-sentinel://:hunter2@one:26379?sentinelServiceName=main"] {
+        let sentence = settings(&[database, ("REDIS_URL", redis), ("DJANGO", "on")]).unwrap_err();
+        assert!(sentence.contains("Django's channel layer is on one server"), "{sentence}");
+        assert!(!sentence.contains("hunter2"), "{sentence}");
+        settings(&[database, ("REDIS_URL", redis), ("DJANGO", "off"), ("JWT_SECRET", &"x".repeat(32))]).unwrap();
+    }
+}
+
+#[test]
 fn a_wrong_value_is_one_sentence_with_a_right_example() {
     for (name, value, part) in [
         ("SHARDS", "0", "must be a number from 1 to 64"),

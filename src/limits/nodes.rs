@@ -21,6 +21,8 @@ pub const BUS_ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 pub const BUS_BLOCK: Duration = Duration::from_secs(1);
 /// Entries of one stream that one read returns.
 pub const BUS_READ_MAX: u64 = 500;
+/// Reads of a Redis Cluster's streams that wait to be told: two of each stream.
+pub const BUS_READS_WAITING: usize = 16;
 /// Entries that a stream keeps, about: 10 s of 4,000 events a second over 8 streams, some 4 MB each. A node that falls further
 /// behind reads the log.
 pub const BUS_STREAM_ENTRIES: i64 = 5000;
@@ -36,6 +38,8 @@ pub const NODE_BEAT_EVERY: Duration = Duration::from_millis(250);
 pub const NODE_SILENCE: Duration = Duration::from_millis(1000);
 /// A node that rings no more for so long is dead.
 pub const NODE_LEASE: Duration = Duration::from_secs(15);
+/// A node that counts as dead may be cut off from Redis and write on: for so long the log is read often.
+pub const NODE_DOUBT: Duration = Duration::from_secs(600);
 /// How often the log is looked at while Redis is away or a node is silent.
 pub const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked at otherwise.

@@ -29,9 +29,7 @@ pub(super) async fn start(
     control: &Handle,
 ) -> Option<Work> {
     let (cluster, address) = cluster.zip(settings.redis.clone())?;
-    // Channels do not belong to one of Redis' databases: the name keeps clusters apart.
-    let database = if let Database::Mysql(link) = &settings.database { link.database() } else { "" };
-    let bus = Arc::new(Streams::new(address, &format!("pregon:{database}")));
+    let bus = Arc::new(Streams::new(address, &settings.bus_prefix()));
     let (store, lists, fanout) = (storage.store.clone(), delivery.lists.clone(), delivery.fanout.clone());
     let hear: Hear = Arc::new(move |events| {
         store.overtaken(&events);

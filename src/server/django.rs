@@ -47,6 +47,12 @@ pub(super) async fn find(settings: &Settings, rows: Option<Arc<dyn Beside>>) -> 
     if !is_there {
         return Ok(None);
     }
+    if let Some(address) = settings.redis.as_ref().filter(|address| !address.is_one_server()) {
+        anyhow::bail!(
+            "Django's channel layer is on one Redis server, but PREGON_REDIS_URL is {address}: set it to the redis:// of Django's \
+             CHANNEL_LAYERS, or set PREGON_DJANGO=off if no Django runs beside pregon"
+        );
+    }
     if settings.redis.is_none() {
         tracing::warn!(
             "PREGON_REDIS_URL is not set: posts, reactions and comments that Django writes are not seen until a page is \

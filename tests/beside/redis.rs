@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use fred::error::Error;
+use fred::interfaces::ClientLike;
+use fred::types::config::Config;
+use fred::types::{Builder, ClusterHash, CustomCommand, FromValue, Value};
+
 use crate::support::private::service::{HeldPort, Service, new_folder};
 
 /// A Redis server of a test's own.
@@ -13,24 +18,48 @@ pub struct Redis {
 impl Redis {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more settings.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = new_folder("redis");
         let port = HeldPort::new();
-        let arguments = [
-            ("--port", port.number().to_string()),
-            ("--bind", "127.0.0.1".to_owned()),
-            ("--dir", folder.display().to_string()),
-            ("--save", String::new()),
-            ("--appendonly", "no".to_owned()),
-        ];
-        let arguments: Vec<String> = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let number = port.number().to_string();
+        let here = folder.display().to_string();
+        let own =
+            [("--port", &*number), ("--bind", "127.0.0.1"), ("--dir", &*here), ("--save", ""), ("--appendonly", "no")];
+        let arguments = own.iter().chain(settings).flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
         let program = program(&folder);
         let ready = "Ready to accept connections";
-        Self { service: Service::start(folder, &program, &arguments, ready), port }
+        Self { service: Service::start(folder, &program, &arguments.collect::<Vec<_>>(), ready), port }
     }
 
     /// `redis://127.0.0.1:<port>/0`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port())
+    }
+
+    /// What it answers to a command.
+    pub async fn command<T: FromValue>(&self, words: impl IntoIterator<Item = Value>) -> T {
+        self.try_command(words).await.unwrap()
+    }
+
+    /// The same of a server that may refuse.
+    pub async fn try_command<T: FromValue>(&self, words: impl IntoIterator<Item = Value>) -> Result<T, Error> {
+        let client = Builder::from_config(Config::from_url(&self.url()).unwrap()).build().unwrap();
+        let task = client.init().await?;
+        let mut words = words.into_iter();
+        let name = words.next().and_then(|name| name.as_string()).unwrap();
+        let command = CustomCommand::new(name, ClusterHash::FirstKey, false);
+        let answer = client.custom(command, words.collect::<Vec<_>>()).await;
+        task.abort();
+        answer
+    }
+
+    /// The names of the streams by which nodes tell each other what they commit.
+    pub async fn streams(&self) -> Vec<String> {
+        self.command(["KEYS", "*:events:*"].map(Value::from)).await
     }
 
     /// Its port on 127.0.0.1.
@@ -61,7 +90,7 @@ impl Redis {
 
 /// The server's program is the check program, too, and looks at the name by which it is called. Debian's package of
 /// tools contains it under the other name, and starts no server.
-fn program(folder: &Path) -> PathBuf {
+pub fn program(folder: &Path) -> PathBuf {
     let server = Path::new("/usr/bin/redis-server");
     let checker = Path::new("/usr/bin/redis-check-rdb");
     if server.exists() || !checker.exists() {

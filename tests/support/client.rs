@@ -38,6 +38,16 @@ impl Socket {
         }
     }
 
+    /// The same at a server that may be away or stop just now: `None` then.
+    #[allow(dead_code, reason = "tests of nodes alone")]
+    pub async fn reach(address: &str, path: &str) -> Option<Self> {
+        let request = format!("ws://{address}{path}").into_client_request().unwrap();
+        let stream = TcpStream::connect(address).await.ok()?;
+        stream.set_nodelay(true).unwrap();
+        let (stream, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
+        Some(Self { stream })
+    }
+
     pub async fn send(&mut self, frame: Value) {
         self.send_raw(Message::text(frame.to_string())).await;
     }

@@ -138,10 +138,18 @@ impl Server {
     /// One more server on the same database, with the same settings and users, and a folder of its own.
     #[allow(dead_code, reason = "tests of nodes alone")]
     pub fn another(&self) -> Server {
+        self.another_with(&[])
+    }
+
+    /// The same with other values of some settings.
+    #[allow(dead_code, reason = "tests of nodes alone")]
+    pub fn another_with(&self, others: &[(&str, String)]) -> Server {
         let folder = tempfile::tempdir().unwrap();
-        let (child, address) = launch(&self.settings, folder.path());
+        let mut settings = self.settings.clone();
+        settings.extend(others.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let (child, address) = launch(&settings, folder.path());
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        let (settings, database, fixture) = (self.settings.clone(), self.database.clone(), self.fixture.clone());
+        let (database, fixture) = (self.database.clone(), self.fixture.clone());
         Server { child, settings, database, folder, address, http, fixture }
     }
 

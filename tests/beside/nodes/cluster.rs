@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use crate::nodes::proxy::Proxy;
 use crate::redis::Redis;
+use crate::support::private::MariaDb;
 use crate::support::{PATIENCE, Server, Socket};
 use serde_json::{Value, json};
 
@@ -10,6 +12,8 @@ use serde_json::{Value, json};
 pub struct Cluster {
     pub redis: Redis,
     pub nodes: Vec<Server>,
+    /// Each node's own way to Redis, if the test has asked for such.
+    pub ways: Vec<Proxy>,
 }
 
 impl Cluster {
@@ -25,19 +29,40 @@ impl Cluster {
 
     /// `url` is where the nodes look for Redis.
     pub async fn at(redis: Redis, url: &str, nodes: usize, users: usize) -> Self {
-        let first = Server::builder()
-            .on_mariadb()
-            .seed(users, 2, users)
-            .set("PREGON_REDIS_URL", url)
-            .set("PREGON_DJANGO", "off")
-            .start()
-            .await;
-        let mut all = vec![first];
-        for _ in 1..nodes {
-            let next = all[0].another();
-            all.push(next);
+        Self::each_at(redis, &vec![url.to_owned(); nodes], users, None).await
+    }
+
+    /// Each node has its own way to Redis, which can be cut.
+    pub async fn with_ways(nodes: usize, users: usize) -> Self {
+        let redis = Redis::start();
+        let mut ways = Vec::new();
+        for _ in 0..nodes {
+            ways.push(Proxy::to(redis.port()).await);
         }
-        let cluster = Self { redis, nodes: all };
+        let urls: Vec<_> = ways.iter().map(Proxy::url).collect();
+        Self { ways, ..Self::each_at(redis, &urls, users, None).await }
+    }
+
+    /// On a MariaDB that the test may kill.
+    pub async fn on(database: &MariaDb, nodes: usize, users: usize) -> Self {
+        let url = database.url(&database.new_database().await);
+        let redis = Redis::start();
+        let urls = vec![redis.url(); nodes];
+        Self::each_at(redis, &urls, users, Some(url)).await
+    }
+
+    /// `urls` are where each node looks for Redis.
+    async fn each_at(redis: Redis, urls: &[String], users: usize, database: Option<String>) -> Self {
+        let mut first = Server::builder().on_mariadb().seed(users, 2, users).set("PREGON_DJANGO", "off");
+        if let Some(database) = database {
+            first = first.set("PREGON_DATABASE_URL", database);
+        }
+        let mut nodes = vec![first.set("PREGON_REDIS_URL", &urls[0]).start().await];
+        for url in &urls[1..] {
+            let next = nodes[0].another_with(&[("PREGON_REDIS_URL", url.clone())]);
+            nodes.push(next);
+        }
+        let cluster = Self { redis, nodes, ways: Vec::new() };
         cluster.wait_for_peers().await;
         cluster
     }
