@@ -40,7 +40,7 @@ async fn a_node_is_killed_in_the_midst_of_its_own_traffic() {
         let end = format!("round {round}, end");
         say(&mut other, &end).await;
         while text_of(&other.expect_any("chat_message").await) != end {}
-        while !ear.heard.last().is_some_and(|last| *last == end) {
+        while ear.heard.last().is_none_or(|last| *last != end) {
             ear.hear(ear.heard.len() + 1).await;
         }
         let heard: Vec<_> = ear.heard.iter().take(acknowledged.len()).cloned().collect();
