@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 
+use crate::cli::finding::Finding;
 use crate::cli::output::say;
 use crate::cli::{database, redis};
 use crate::clock::Timestamp;
@@ -17,20 +18,6 @@ use crate::limits::memory::{Sizes, sum};
 const FILES_MIN: u64 = 4096;
 /// A date before this program was written.
 const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
-
-/// What was found out about one thing.
-pub(super) enum Finding {
-    Fine(String),
-    /// The server works, but somebody should look.
-    Doubtful(String),
-    Wrong(String),
-}
-
-impl From<Result<String, String>> for Finding {
-    fn from(found: Result<String, String>) -> Self {
-        found.map_or_else(Self::Wrong, Self::Fine)
-    }
-}
 
 /// Prints all lines. It succeeds only if nothing is wrong.
 pub fn run(settings: &Settings) -> Result<ExitCode> {

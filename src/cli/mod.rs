@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod database;
+mod finding;
 mod logging;
 mod output;
 mod redis;

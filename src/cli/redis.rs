@@ -1,6 +1,6 @@
 //! What `pregon check` finds out about Redis: whether it answers, and whether it keeps what nodes tell each other.
 
-use crate::cli::check::Finding;
+use crate::cli::finding::Finding;
 use crate::cluster::redis::{Address, Examined};
 use crate::cluster::streams::Streams;
 use crate::config::{Database, Settings};

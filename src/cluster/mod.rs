@@ -1,6 +1,7 @@
 //! Other processes beside this one: what nodes tell each other, and the connection to Redis.
 
 pub mod bus;
+mod entries;
 mod fill;
 mod link;
 mod look;

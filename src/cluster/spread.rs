@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::cluster::bus::{BusError, PARTITIONS, Positions, Reader};
+use crate::cluster::entries::{Found, ends, read};
 use crate::cluster::redis::{Address, Connection};
-use crate::cluster::streams::{Found, ends, failed, read};
 use crate::limits::{BUS_BLOCK, BUS_READS_WAITING};
 
 /// Slots of a cluster.
@@ -43,7 +43,7 @@ pub(super) struct SpreadReader {
 impl SpreadReader {
     pub async fn connect(address: &Address, keys: [String; PARTITIONS]) -> Result<Self, BusError> {
         let connecting = keys.iter().map(|_| address.connect_to_block());
-        let idle = try_join_all(connecting).await.map_err(failed)?;
+        let idle = try_join_all(connecting).await.map_err(BusError::from)?;
         let (tell, found) = mpsc::channel(BUS_READS_WAITING);
         Ok(Self { keys, idle, found, tell, waiting: JoinSet::new(), failed: None })
     }
