@@ -17,7 +17,7 @@ use crate::redis::Redis;
 use crate::support::PATIENCE;
 
 /// What a busy machine may add to a deadline.
-const SLACK: Duration = Duration::from_millis(750);
+const SLACK: Duration = Duration::from_secs(2);
 
 fn streams(url: &str) -> Streams {
     Streams::new(Address::parse(url).unwrap(), "test")

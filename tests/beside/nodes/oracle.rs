@@ -33,6 +33,8 @@ pub struct Report {
     pub silence: Duration,
     /// Times that a listener had to go to another node.
     pub moved: usize,
+    /// The longest time by which this program itself was woken too late: the machine had other things to do.
+    pub late: Duration,
 }
 
 impl Report {
@@ -41,7 +43,9 @@ impl Report {
         let Self { acknowledged, received, lost, doubled, silence, .. } = self;
         eprintln!("| {fault} | {acknowledged} | {received} | {lost} | {doubled} | {} ms |", silence.as_millis());
         assert_eq!((*lost, *doubled), (0, 0), "{fault}: {self:?}");
-        assert!(*silence <= patience, "{fault}: {silence:?}");
+        // A machine that lets this program wait lets the nodes wait, too, each in turn. Never more than four times as long.
+        let patience = (patience + 10 * self.late).min(4 * patience);
+        assert!(*silence <= patience, "{fault}: {silence:?}, and this program itself was {:?} late", self.late);
     }
 
     /// Each message was heard by each listener, which stayed where it was.
@@ -98,6 +102,7 @@ pub struct Talk {
     over: watch::Sender<bool>,
     speaking: JoinHandle<()>,
     listening: Vec<JoinHandle<Heard>>,
+    watch: JoinHandle<Duration>,
 }
 
 /// What a listener heard, and the longest time in which it heard nothing.
@@ -125,8 +130,9 @@ impl Talk {
             listening.push(tokio::spawn(listen(way, socket, Arc::clone(&progress))));
         }
         let ways = [Way::new(cluster, speakers[0], 1), Way::new(cluster, speakers[1], 2)];
+        let watch = tokio::spawn(watch_the_clock(is_over.clone()));
         let speaking = tokio::spawn(speak(ways, Arc::clone(&progress), is_over));
-        Self { progress, over, speaking, listening }
+        Self { progress, over, speaking, listening, watch }
     }
 
     /// Waits until so many more messages are acknowledged.
@@ -155,8 +161,20 @@ impl Talk {
         });
         let silence = heard.iter().map(|heard| heard.silence).max().unwrap();
         let moved = heard.iter().map(|heard| heard.stays.len() - 1).sum();
-        Report { acknowledged: acknowledged.len(), received, lost, doubled, silence, moved }
+        let late = self.watch.await.unwrap();
+        Report { acknowledged: acknowledged.len(), received, lost, doubled, silence, moved, late }
     }
+}
+
+/// How late a short sleep ends at most until the talk is over.
+async fn watch_the_clock(over: watch::Receiver<bool>) -> Duration {
+    let mut late = Duration::ZERO;
+    while !*over.borrow() {
+        let asleep = Instant::now();
+        tokio::time::sleep(AGAIN).await;
+        late = late.max(asleep.elapsed().saturating_sub(AGAIN));
+    }
+    late
 }
 
 async fn speak(ways: [Way; 2], progress: Arc<Progress>, over: watch::Receiver<bool>) {
