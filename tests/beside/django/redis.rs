@@ -68,7 +68,7 @@ async fn redis_may_die_and_come_back_empty() {
     let used = cpu_seconds(&server);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(cpu_seconds(&server) - used < 0.5, "it waits, and does not spin");
-    assert_eq!(server.log().matches("Redis is away").count(), 1, "once");
+    assert_eq!(server.log().matches("what Django announces is not heard").count(), 1, "once");
     // Everything that needs no Redis still works, such as chat.
     let (status, _) = server.rest("GET", "/api/notifications/", 0, None).await;
     assert_eq!(status, 200);
