@@ -4,7 +4,7 @@ mod json;
 mod zone;
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,11 @@ impl Timestamp {
     /// This moment plus `seconds`, which may be negative.
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
+    }
+
+    /// The moment `by` before this one.
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, always 26 characters, so that texts sort like times. Each stored message

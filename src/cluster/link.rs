@@ -41,6 +41,9 @@ impl Link {
         let before =
             if is_up { self.up.fetch_or(bit, Ordering::AcqRel) } else { self.up.fetch_and(!bit, Ordering::AcqRel) };
         let now = if is_up { before | bit } else { before & !bit };
+        if now == before && self.since().is_some() == (now != ALL) {
+            return false;
+        }
         let mut since = self.down_since.lock().unwrap_or_else(PoisonError::into_inner);
         if now == ALL {
             *since = None;

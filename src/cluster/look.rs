@@ -75,8 +75,7 @@ impl Look {
             last = Instant::now();
             // An event's time is taken before its commit, by the clock of the node that commits it.
             let reach = now.min(asked.unwrap_or(now)).min(shaky_since.unwrap_or(now));
-            let flight = i64::try_from(IN_FLIGHT_MAX.as_micros()).unwrap_or(0);
-            let since = Timestamp(reach.0 - flight).max(self.began);
+            let since = reach.minus(IN_FLIGHT_MAX).max(self.began);
             match self.look(since).await {
                 Ok(()) => {
                     if !is_shaky {

@@ -109,13 +109,10 @@ impl Cluster {
         let rosters = Arc::new(Rosters::new(hear_presence));
         let peers = Arc::<peers::Peers>::default();
         let looks = look::Looks::default();
-        let positions = match bus.reader().await {
-            Ok(mut reader) => reader.ends().await.ok(),
-            Err(error) => {
-                tracing::error!(%error, "Redis is away: until it is back, other nodes' events are read from the database");
-                None
-            }
-        };
+        let ends = async { bus.reader().await?.ends().await };
+        let positions = ends.await.inspect_err(|error| {
+            tracing::error!(%error, "Redis is away: until it is back, other nodes' events are read from the database");
+        });
         let watched = |name: &'static str, task: futures_util::future::BoxFuture<'static, ()>| {
             control.spawn(alarm::watched(name, task))
         };
@@ -132,7 +129,7 @@ impl Cluster {
         };
         watched("the look at the log", Box::pin(look.run()));
         let receiver = receive::Receiver { bus: bus.clone(), node, link: link.clone(), looks, hear };
-        watched("the reader of the bus", Box::pin(receiver.run(positions)));
+        watched("the reader of the bus", Box::pin(receiver.run(positions.ok())));
         let (links, known) = (link.clone(), peers.clone());
         let listener = receive::Listener {
             bus: bus.clone(),

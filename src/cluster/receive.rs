@@ -17,7 +17,6 @@ use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
 
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
-use crate::limits::IN_FLIGHT_MAX;
 use crate::protocol::form::{Also, FrameSet};
 
 /// How long a failed connection waits for the next attempt.
@@ -63,7 +62,7 @@ impl Receiver {
             }
         }
         // What was trimmed meanwhile is found in the log.
-        self.looks.ask(Timestamp(last_read.0 - i64::try_from(IN_FLIGHT_MAX.as_micros()).unwrap_or(0)));
+        self.looks.ask(*last_read);
         loop {
             let entries = reader.read_after(known).await?;
             *last_read = Timestamp::now();

@@ -18,7 +18,7 @@ use crate::domain::event::Committed;
 use crate::domain::user::Account;
 use crate::engine::shard::port::{Elsewhere, Except, Publication};
 use crate::ids::{RoomId, Topic, UserId};
-use crate::limits::{BUS_BATCH_MAX, BUS_WAITING_MAX, IN_FLIGHT_MAX, NODE_BEAT_EVERY, ROSTER_EVERY};
+use crate::limits::{BUS_BATCH_MAX, BUS_WAITING_MAX, NODE_BEAT_EVERY, ROSTER_EVERY};
 
 /// How long a failed connection waits for the next attempt.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -164,8 +164,7 @@ impl Sender {
                     }
                     writer.ring(&bells).await?;
                     if let Some(since) = lost_since.take() {
-                        let look = Timestamp(since.0 - i64::try_from(IN_FLIGHT_MAX.as_micros()).unwrap_or(0));
-                        let entry = Entry { node: self.node, news: News::Look(look) }.write();
+                        let entry = Entry { node: self.node, news: News::Look(since) }.write();
                         if let Err(error) = writer.append(&[(0, entry)]).await {
                             *lost_since = Some(since);
                             return Err(error);

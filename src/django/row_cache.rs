@@ -7,7 +7,6 @@
 //! Time comes in as an argument.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -40,7 +39,7 @@ impl Known {
     /// How far back the next far look goes. The first look at a topic goes back equally far: it must know every old row
     /// that the far look will find, or the far look takes that row for news.
     pub fn reach(&self) -> Timestamp {
-        back(self.looked_far, TAIL_OVERLAP)
+        self.looked_far.minus(TAIL_OVERLAP)
     }
 
     /// Notes the topics that have listeners now; `before` is when the caller last asked for them. Returns the topics
@@ -110,7 +109,7 @@ impl Known {
     /// will not be found again.
     pub fn looked_far(&mut self, now: Timestamp) {
         self.looked_far = now;
-        if self.began < back(now, TAIL_OVERLAP + TAIL_FAR_EVERY) {
+        if self.began < now.minus(TAIL_OVERLAP + TAIL_FAR_EVERY) {
             self.old = std::mem::take(&mut self.young);
             self.began = now;
         }
@@ -119,11 +118,6 @@ impl Known {
     fn has(&self, row: Addition) -> bool {
         self.young.contains(&row.id()) || self.old.contains(&row.id())
     }
-}
-
-/// The time `by` before `from`.
-pub fn back(from: Timestamp, by: Duration) -> Timestamp {
-    from.plus_seconds(-i64::try_from(by.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

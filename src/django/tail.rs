@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::django::row_cache::{Known, back};
+use crate::django::row_cache::Known;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::{FeedEvent, NotificationChange};
@@ -120,7 +120,7 @@ impl Tail {
             let news = self.known.first_news(found);
             self.adopt(news).await?;
         }
-        let since = if is_far { self.known.reach() } else { back(now, TAIL_NEAR) };
+        let since = if is_far { self.known.reach() } else { now.minus(TAIL_NEAR) };
         let found = self.found(&self.known.topics(), since).await?;
         let news = self.known.news(found);
         self.adopt(news).await?;

@@ -9,7 +9,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::domain::event::{Committed, Cursor};
@@ -18,7 +18,7 @@ use crate::ids::Topic;
 use crate::limits::{HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, SEQUENCE_MEMORY};
 use crate::store::{Head, Missing, Told};
 
-/// What became of an event that came.
+/// What has happened since this was last counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Events that had come before.
@@ -133,9 +133,8 @@ impl Sequence {
             }
         };
         if epoch > state.epoch {
-            self.held -= state.hole.take().map_or(0, |hole| hole.held.len());
+            self.held -= state.begin_anew(epoch);
             self.holes.retain(|hole| *hole != topic);
-            (state.epoch, state.next) = (epoch, Some(1));
         }
         if epoch < state.epoch || state.next.is_some_and(|next| next > seq) {
             return;
@@ -172,8 +171,8 @@ impl Sequence {
             let (after, since) = match state.next {
                 Some(next) => (next - 1, Timestamp(0)),
                 None => {
-                    let flight = |(_, (event, _)): (_, &(Arc<Committed>, _))| event.at.0 - micros(IN_FLIGHT_MAX);
-                    (0, first.map_or(looked_since, |first| Timestamp(flight(first))).max(began))
+                    let flight = |(_, (event, _)): (_, &(Arc<Committed>, _))| event.at.minus(IN_FLIGHT_MAX);
+                    (0, first.map_or(looked_since, flight).max(began))
                 }
             };
             Some(Missing { topic: *topic, epoch: state.epoch, after, before, since })
@@ -196,8 +195,7 @@ impl Sequence {
     fn take(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
         let (topic, Cursor { epoch, seq }) = (event.topic, event.cursor);
         let Some(state) = self.topics.get_mut(&topic) else {
-            let is_young =
-                |before: Timestamp| before >= self.began && event.at.0.saturating_sub(before.0) < micros(IN_FLIGHT_MAX);
+            let is_young = |before: Timestamp| before >= self.began && before > event.at.minus(IN_FLIGHT_MAX);
             let next = (!event.previous.is_some_and(is_young)).then_some(seq);
             self.topics.insert(topic, State { epoch, next, last: now, hole: None });
             self.silent.push_back((now, topic));
@@ -205,10 +203,8 @@ impl Sequence {
         };
         state.last = now;
         if epoch > state.epoch {
-            // The log began anew.
-            self.held -= state.hole.take().map_or(0, |hole| hole.held.len());
+            self.held -= state.begin_anew(epoch);
             self.holes.retain(|hole| *hole != topic);
-            (state.epoch, state.next) = (epoch, Some(1));
         } else if epoch < state.epoch {
             self.counts.doubled += 1;
             return;
@@ -307,6 +303,14 @@ impl Sequence {
     }
 }
 
+impl State {
+    /// The log has begun anew. Returns how many events of the old one were waiting: they are dropped.
+    fn begin_anew(&mut self, epoch: u32) -> usize {
+        (self.epoch, self.next) = (epoch, Some(1));
+        self.hole.take().map_or(0, |hole| hole.held.len())
+    }
+}
+
 impl Hole {
     /// When the log is asked; `None` if it was.
     fn due(&self) -> Option<Instant> {
@@ -319,10 +323,6 @@ fn push(ready: &mut Vec<Part>, event: Arc<Committed>, told: &Arc<Told>) {
         Some(last) => last.events.push(event),
         None => ready.push(Part { events: vec![event], told: Arc::clone(told) }),
     }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

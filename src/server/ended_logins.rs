@@ -44,13 +44,13 @@ struct Reach {
 
 impl Reach {
     fn regular(&mut self, now: Timestamp) -> Timestamp {
-        let since = back(self.looked_at, ENDED_LOGINS_OVERLAP);
+        let since = self.looked_at.minus(ENDED_LOGINS_OVERLAP);
         self.looked_at = now;
         self.earliest(since)
     }
 
     fn near(&self, now: Timestamp) -> Timestamp {
-        self.earliest(back(now, ENDED_LOGINS_NEAR))
+        self.earliest(now.minus(ENDED_LOGINS_NEAR))
     }
 
     fn earliest(&self, since: Timestamp) -> Timestamp {
@@ -60,10 +60,6 @@ impl Reach {
     fn ended(&mut self, since: Timestamp, is_done: bool) {
         self.missed = (!is_done).then_some(since);
     }
-}
-
-fn back(from: Timestamp, by: Duration) -> Timestamp {
-    Timestamp(from.0 - i64::try_from(by.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Closes the sockets of logins that ended after `since`. False if a part was not done.

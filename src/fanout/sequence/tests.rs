@@ -1,5 +1,7 @@
 //! Events of several nodes in any order, doubled and lost: each is told once and in its turn.
 
+use std::time::Duration;
+
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
