@@ -25,7 +25,9 @@ use crate::domain::write::Write;
 use crate::ids::{RoomId, Topic, UserId};
 use crate::store::sql::chat_rows::UnreadRest;
 use crate::store::sql::topics::TopicState;
-use crate::store::sql::{Known, LaneSql, Table, View, chat_rows, people as accounts, topics};
+use crate::store::sql::{
+    KEYS_MAX, Known, LaneSql, Table, ToColumn, View, chat_rows, each, marks, padded, people as accounts, topics,
+};
 
 /// A place in a topic's order, taken by one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +89,22 @@ impl<'a, D: LaneSql> BatchRows<'a, D> {
             let Some(TopicState { epoch, seq, last_at }) = self.known.topics.get(topic) else { continue };
             self.view.driver.insert(Table::Topics, &[&topic.to_string(), epoch, seq, &last_at.0]).await?;
         }
+        self.put_off_activity().await
+    }
+
+    /// Nearly all of a batch's rooms have one time, so they are one statement.
+    async fn put_off_activity(&mut self) -> Result<(), D::Error> {
+        let mut rooms: BTreeMap<Timestamp, Vec<RoomId>> = BTreeMap::new();
         for (room, at) in std::mem::take(&mut self.active) {
-            let sql = "UPDATE chat_rooms SET last_activity = ? WHERE id = ?";
-            self.view.driver.put_off(sql, &[&at, &room]).await?;
+            rooms.entry(at).or_default().push(room);
+        }
+        for (at, rooms) in &rooms {
+            for keys in rooms.chunks(KEYS_MAX) {
+                let keys = padded(keys);
+                let sql = format!("UPDATE chat_rooms SET last_activity = ? WHERE id IN ({})", marks(keys.len()));
+                let values: Vec<&dyn ToColumn> = std::iter::once(at as &dyn ToColumn).chain(each(&keys)).collect();
+                self.view.driver.put_off(&sql, &values).await?;
+            }
         }
         Ok(())
     }
