@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::{JsonTimes, Zone};
 use crate::cluster::redis::Address;
-use crate::config::{ConfigError, Raw, Setting};
+use crate::config::{ConfigError, Raw, Setting, cores};
 use crate::django::Mode;
 use crate::limits;
 use crate::store::mysql::Link;
@@ -74,7 +74,10 @@ impl Database {
 
     pub(super) fn write_lanes(&self, raw: &Raw) -> Result<usize, ConfigError> {
         match (self, raw.get(Setting::WriteLanes)) {
-            (Self::Mysql(_), _) => raw.number_or(Setting::WriteLanes, limits::WRITE_LANES, 1..=limits::WRITE_LANES_MAX),
+            (Self::Mysql(_), _) => {
+                let usual = (cores() / 2).clamp(1, limits::WRITE_LANES);
+                raw.number_or(Setting::WriteLanes, usual, 1..=limits::WRITE_LANES_MAX)
+            }
             (Self::Sqlite(_), None | Some("1")) => Ok(1),
             (Self::Sqlite(_), Some(other)) => {
                 Err(Setting::WriteLanes.wrong(other, "must be 1, since SQLite has one writer", "1"))

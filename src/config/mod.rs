@@ -283,8 +283,11 @@ fn seconds(raw: &Raw, setting: Setting, range: std::ops::RangeInclusive<u64>) ->
 }
 
 fn shards(raw: &Raw) -> Result<usize, ConfigError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    raw.number_or(Setting::Shards, cores.min(limits::SHARDS_MAX), 1..=limits::SHARDS_MAX)
+    raw.number_or(Setting::Shards, cores().min(limits::SHARDS_MAX), 1..=limits::SHARDS_MAX)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn io(raw: &Raw) -> Result<Io, ConfigError> {

@@ -54,9 +54,9 @@ settings! {
          password belongs in the environment or in a file.";
     DatabaseUrlFile "database_url_file" "FILE" Depends("none"),
         "A file that holds the database's URL, since a password may be in it", "";
-    WriteLanes "write_lanes" "N" Depends("4 on MySQL, 1 on SQLite"),
+    WriteLanes "write_lanes" "N" Depends("half the cores, 1 to 4; 1 on SQLite"),
         "Connections that write to the database, up to 32 on MySQL",
-        "SQLite has one writer.";
+        "SQLite has one writer. More lanes mean smaller batches: see \"Tune\".";
     DbZone "db_zone" "ZONE" Is("UTC"),
         "The zone of the times in a MySQL database, such as America/Bogota",
         "Set it if Django made the tables: to Django's `TIME_ZONE`, or to `UTC` if Django has `USE_TZ = True`.";

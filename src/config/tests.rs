@@ -140,7 +140,10 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
 fn a_server_has_lanes_a_zone_and_a_secret_that_is_given() {
     let url = ("DATABASE_URL", "mariadb://root:hunter2@db:3307/social");
     let bare = settings(&[url]).unwrap();
-    assert_eq!((bare.database.to_string(), bare.write_lanes), ("social on db:3307".to_owned(), limits::WRITE_LANES));
+    assert_eq!(
+        (bare.database.to_string(), bare.write_lanes),
+        ("social on db:3307".to_owned(), (cores() / 2).clamp(1, 4))
+    );
     assert_eq!((bare.zone, bare.json_times), (Zone::Utc, JsonTimes::Utc));
     assert_eq!(bare.media_dir, Path::new("data/media"));
     assert!(!format!("{bare:?}").contains("hunter2"));

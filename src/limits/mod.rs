@@ -339,7 +339,8 @@ pub const LANE_PATIENCE: Duration = Duration::from_secs(15);
 pub const TRIP_BYTES_MAX: usize = 1024 * 1024;
 /// MySQL: write lanes, each a thread and a connection.
 pub const WRITE_LANES_MAX: usize = 32;
-/// MySQL: write lanes, unless set otherwise.
+/// MySQL: write lanes at most, unless set otherwise: one for two cores. Batches of more lanes are smaller, and cost the
+/// database more for each write.
 pub const WRITE_LANES: usize = 4;
 /// MySQL: connections that read and write directly, unless set otherwise.
 pub const DIRECT_CONNECTIONS: usize = 8;

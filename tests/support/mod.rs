@@ -422,6 +422,10 @@ pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
             command.env(name, value);
         }
     }
+    if settings.iter().any(|(_, value)| value.starts_with("mysql://")) {
+        // Several, however few cores this machine has.
+        command.env("PREGON_WRITE_LANES", "4");
+    }
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     command
 }
