@@ -169,7 +169,7 @@ settings! {
     MaskContacts "mask_contacts" "ON_OFF" Is("on"),
         "Hide e-mail addresses and telephone numbers unless their owner shows them", "";
     Node "node" "NAME" Depends("the host's name with a random suffix"),
-        "This node's name in the log", "";
+        "This node's name in the log and for operators", "";
     LogFormat "log_format" "FORMAT" Is("text"),
         "The form of the log: text or json", "";
     LogLevel "log_level" "LEVEL" Is("info"),

@@ -132,22 +132,4 @@ impl Core {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn turns_begin_evenly_and_the_last_ends_with_the_window() {
-        let window = Duration::from_secs(8);
-        let turns: Vec<Turn> = (0..4).map(|rank| Turn::of(rank, 4, window)).collect();
-        let seconds = |after, within| Turn { after: Duration::from_secs(after), within: Duration::from_secs(within) };
-        assert_eq!(turns, [seconds(0, 4), seconds(1, 5), seconds(2, 6), seconds(3, 7)]);
-        for (count, window) in [(1, 0), (1, 1), (7, 3), (100_000, 3600)] {
-            let window = Duration::from_secs(window);
-            let turns: Vec<Turn> = (0..count).map(|rank| Turn::of(rank, count, window)).collect();
-            assert!(turns.is_sorted_by_key(|turn| turn.after) && turns.iter().all(|turn| turn.within <= window));
-            let length = (window / 2).min(MOVE_TURN_MAX);
-            assert!(turns.iter().all(|turn| turn.within - turn.after == length), "{count} in {window:?}");
-        }
-        assert_eq!(Turn::of(0, 1, Duration::from_secs(60)).within, MOVE_TURN_MAX);
-    }
-}
+pub(super) mod tests;

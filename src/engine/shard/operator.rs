@@ -114,3 +114,6 @@ impl Core {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,10 +102,10 @@ async fn a_cut_ends_a_users_sockets_on_all_nodes_and_nobody_elses() {
     let mut other = Client::open(&cluster.nodes[1], 1, None).await;
     let cut = done(&cluster, &["sessions", "cut", "--user", &name, "--json"]);
     assert_eq!(counts(&cut), [("chat-0", 1), ("chat-1", 1)]);
-    assert_eq!((chat.closed().await, many.socket.closed().await), (1012, 1012));
+    assert_eq!((chat.closed().await, many.closed().await), (1012, 1012));
     let again = done(&cluster, &["sessions", "cut", "--user", &name, "--json"]);
     assert_eq!(counts(&again), [("chat-0", 0), ("chat-1", 0)], "there is nobody left");
-    other.ping().await;
+    assert_eq!(other.rest().await, [Value::Null; 0]);
     let mut feed = cluster.nodes[1].feed(0).await;
     done(&cluster, &["sessions", "cut", "--user", &name, "--stay-away", "--json"]);
     assert_eq!(feed.closed().await, 4003);
@@ -126,12 +126,12 @@ async fn a_cut_room_is_lost_by_sockets_with_many_topics_which_stay() {
     assert_eq!(chat.closed().await, 1012);
     let lost = many.socket.expect_any("unsubscribed").await;
     assert_eq!((&lost["code"], &lost["retry"]), (&json!("cut"), &json!("later")), "{lost}");
-    many.ping().await;
+    assert_eq!(many.rest().await, [Value::Null; 0]);
     // It may come again, and hears.
     let mut again = Client::open(&cluster.nodes[1], 2, None).await;
     let mut chat = cluster.join(0, 0).await;
     say(&mut chat, "ya estoy").await;
-    assert_eq!(again.socket.expect_any("event").await["event"]["content"], "ya estoy");
+    assert_eq!(again.message().await["content"], "ya estoy");
 }
 
 #[tokio::test(flavor = "multi_thread")]

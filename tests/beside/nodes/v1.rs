@@ -1,6 +1,7 @@
 //! A client of `pregon.v1` on one of several nodes.
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Server, Socket};
 
@@ -39,9 +40,37 @@ impl Client {
         assert_eq!(self.socket.expect_any("ack").await["repeated"], false);
     }
 
-    /// Waits until the server has answered everything before.
-    pub async fn ping(&mut self) {
+    /// Everything that the server has sent until now, save presence.
+    pub async fn rest(&mut self) -> Vec<Value> {
         self.socket.send(json!({"type": "ping", "id": 3})).await;
-        self.socket.expect_any("pong").await;
+        let mut rest = Vec::new();
+        loop {
+            let frame = self.next().await;
+            if frame["type"] == "pong" {
+                return rest;
+            }
+            if frame["event"]["type"] != "user_status" {
+                rest.push(frame);
+            }
+        }
+    }
+
+    /// The text of the next message, whatever else comes before it.
+    pub async fn message(&mut self) -> Value {
+        loop {
+            let event = self.socket.expect_any("event").await;
+            if event["event"]["type"] == "message" {
+                return event["event"].clone();
+            }
+        }
+    }
+
+    /// Waits for the close frame, whatever else comes before it, and returns its code.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.socket.next().await {
+                return frame.map_or(1005, |frame| frame.code.into());
+            }
+        }
     }
 }
