@@ -1,5 +1,7 @@
 //! How many sessions a node should give away: what it has above the mean, and no more than a part of all in a minute.
 
+use std::time::{Duration, Instant};
+
 use crate::domain::operator::Pace;
 
 /// What a node and its live peers have.
@@ -33,6 +35,32 @@ impl Load {
         let most = self.own.saturating_mul(u64::from(pace.percent_per_minute)).saturating_mul(minutes).div_ceil(100);
         let stay = self.own.saturating_sub(self.moving);
         stay.saturating_sub(self.mean()).min(most.saturating_sub(lately))
+    }
+}
+
+/// Says when a node gives sessions away by itself: when it has had clearly more than the mean for two looks, and not soon again.
+#[derive(Debug)]
+pub struct Watch {
+    skew_percent: u32,
+    was_skewed: bool,
+    rests_until: Option<Instant>,
+}
+
+impl Watch {
+    /// From so many percent above the mean.
+    pub fn new(skew_percent: u32) -> Self {
+        Self { skew_percent, was_skewed: false, rests_until: None }
+    }
+
+    /// One look. True if sessions are to be given away now; then the node rests for so long.
+    pub fn is_due(&mut self, load: &Load, now: Instant, rest: Duration) -> bool {
+        let is_skewed = load.is_skewed(self.skew_percent);
+        let is_second = std::mem::replace(&mut self.was_skewed, is_skewed) && is_skewed;
+        let is_due = is_second && self.rests_until.is_none_or(|until| now >= until);
+        if is_due {
+            (self.was_skewed, self.rests_until) = (false, Some(now + rest));
+        }
+        is_due
     }
 }
 
@@ -90,6 +118,18 @@ mod tests {
         assert!(!load(119, &[81]).is_skewed(20), "below the threshold");
         assert!(!load(30, &[0]).is_skewed(20), "few sessions");
         assert!(!load(1000, &[]).is_skewed(20) && !load(0, &[0, 0]).is_skewed(20));
+    }
+
+    #[test]
+    fn a_node_gives_away_by_itself_at_the_second_look_and_then_rests() {
+        let (mut watch, began, rest) = (Watch::new(20), Instant::now(), Duration::from_secs(120));
+        let mut look = |seconds, own| watch.is_due(&load(own, &[100]), began + Duration::from_secs(seconds), rest);
+        assert!(!look(0, 300), "it may pass");
+        assert!(!look(10, 100) && !look(20, 300), "it has passed, and comes again");
+        assert!(look(30, 300));
+        // What was given away comes back: nothing moves to and fro.
+        assert!((4..15).all(|tens| !look(tens * 10, 300)));
+        assert!(look(150, 300), "after its rest, and it was so at the look before");
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub enum Verb {
 
 /// Where a list of sessions goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Place {
     /// The shard.
     pub shard: u8,
@@ -77,6 +78,20 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, NotAPlace> {
         let (shard, slot) = text.split_once('.').ok_or(NotAPlace)?;
         Ok(Self { shard: shard.parse().map_err(|_| NotAPlace)?, slot: slot.parse().map_err(|_| NotAPlace)? })
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = NotAPlace;
+
+    fn try_from(text: String) -> Result<Self, NotAPlace> {
+        text.parse()
     }
 }
 
@@ -188,6 +203,7 @@ mod tests {
     fn a_place_is_read_as_it_is_written() {
         let place = Place { shard: 3, slot: 2048 };
         assert_eq!(place.to_string().parse(), Ok(place));
+        assert_eq!(serde_json::to_string(&place).unwrap(), "\"3.2048\"");
         for bad in ["", "3", "3.", ".5", "256.0", "1.-1", "1.2.3", "a.b"] {
             assert_eq!(bad.parse::<Place>(), Err(NotAPlace), "{bad}");
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::cluster::balance::{Load, shares};
+use crate::cluster::balance::{Load, Watch, shares};
 use crate::cluster::wire::About;
 use crate::cluster::{AnswerAsk, Heard, Others, SayAbout};
 use crate::domain::operator::{Answer, Ask, Outcome, Pace, Verb, Whose};
@@ -154,15 +154,13 @@ impl Operator {
     pub async fn keep_balance(self: Arc<Self>, skew_percent: u32) {
         let mut ticks = interval(REBALANCE_LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut was_skewed, mut rests_until) = (false, Instant::now());
+        let mut watch = Watch::new(skew_percent);
+        // All have moved by then, and the others have said what they have.
+        let rest = Duration::from_secs(CAREFUL.over_seconds.into()) + REBALANCE_REST;
         loop {
             ticks.tick().await;
-            let is_skewed = self.load(None).is_skewed(skew_percent);
-            if std::mem::replace(&mut was_skewed, is_skewed) && is_skewed && Instant::now() >= rests_until {
+            if watch.is_due(&self.load(None), Instant::now().into_std(), rest) {
                 self.rebalance(CAREFUL, MOVE_AGE_MIN).await;
-                // All have moved by then, and the others have said what they have.
-                rests_until = Instant::now() + Duration::from_secs(CAREFUL.over_seconds.into()) + REBALANCE_REST;
-                was_skewed = false;
             }
         }
     }
