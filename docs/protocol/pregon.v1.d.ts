@@ -62,7 +62,8 @@ export type ServerFrame =
   | { type: "users"; topic: string; users: (User)[] }
   | { type: "event"; cursor?: string | null; event: TopicEvent; topic: string }
   | { type: "skipped" }
-  | { type: "drain"; move_within_ms: number };
+  | { type: "drain"; move_after_ms: number; move_within_ms: number }
+  | { type: "notice"; text: string; topic?: string | null };
 
 export type TopicEvent = OwnEvent | OlderEvent;
 

@@ -1,5 +1,6 @@
 //! Access control: tokens, passwords, origins, addresses, rates, and the gate in front of the shards.
 
+pub mod admin_key;
 pub mod client_address;
 pub(crate) mod crypto;
 pub mod gate;

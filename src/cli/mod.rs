@@ -5,6 +5,7 @@ mod check;
 mod database;
 mod finding;
 mod logging;
+mod operator;
 mod output;
 mod redis;
 mod seed;
@@ -46,6 +47,8 @@ fn act(flags: Flags, command: Option<Command>) -> Result<ExitCode> {
         }
         Command::Check => return check::run(&settings),
         Command::Token { user, hours } => token::run(&settings, &user, hours)?,
+        Command::Sessions { verb } => return operator::sessions(&settings, &verb),
+        Command::Rebalance(pace) => return operator::rebalance(&settings, &pace),
         Command::Seed(plan) => seed::run(&settings, &plan)?,
         Command::Backup { file } => {
             database::backup(&settings.database, &file)?;

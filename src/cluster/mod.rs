@@ -1,5 +1,7 @@
 //! Other processes beside this one: what nodes tell each other, and the connection to Redis.
 
+mod asking;
+pub mod balance;
 pub mod bus;
 mod entries;
 mod fill;
@@ -23,9 +25,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Timestamp;
+pub use crate::cluster::asking::{Heard, Others};
 use crate::cluster::bus::Bus;
 use crate::cluster::link::Link;
-pub use crate::cluster::ports::{Hear, HearEphemeral, HearPresence, LoginsEnded};
+pub use crate::cluster::ports::{AnswerAsk, Hear, HearEphemeral, HearPresence, LoginsEnded, ProfileChanged, SayAbout};
 use crate::cluster::roster::Rosters;
 pub use crate::cluster::send::Outbox;
 use crate::cluster::wire::NodeId;
@@ -50,6 +53,12 @@ pub struct Ways {
     pub hear_presence: HearPresence,
     /// Looks for sockets of logins that ended.
     pub logins_ended: LoginsEnded,
+    /// Forgets what was known of a user.
+    pub profile_changed: ProfileChanged,
+    /// Answers what an operator asks.
+    pub answer: AnswerAsk,
+    /// Says what this node is.
+    pub about: SayAbout,
 }
 
 /// The part of a node in its cluster, before it starts.
@@ -57,6 +66,8 @@ pub struct Cluster {
     node: NodeId,
     began: Timestamp,
     link: Arc<Link>,
+    peers: Arc<peers::Peers>,
+    others: Arc<Others>,
     outbox: Outbox,
     queue: send::Queue,
     missing: fill::Questions,
@@ -81,12 +92,19 @@ impl Cluster {
         let (outbox, queue) = send::queue();
         let (missing, reader) = fill::questions();
         let (node, began) = (NodeId(uuid::Uuid::now_v7()), Timestamp::now());
-        Self { node, began, link: Arc::default(), outbox, queue, missing, reader }
+        let (link, peers) = (Arc::<Link>::default(), Arc::<peers::Peers>::default());
+        let others = Arc::new(Others::new(peers.clone(), link.clone(), outbox.clone()));
+        Self { node, began, link, peers, others, outbox, queue, missing, reader }
     }
 
     /// Where this node's events and frames go.
     pub fn outbox(&self) -> Outbox {
         self.outbox.clone()
+    }
+
+    /// The way to the other nodes, for operators.
+    pub fn others(&self) -> Arc<Others> {
+        self.others.clone()
     }
 
     /// What [`Fanout::join_others`] wants.
@@ -104,10 +122,10 @@ impl Cluster {
     /// the log is read until it does.
     pub async fn start(self, bus: Arc<dyn Bus>, ways: Ways, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
-        let Self { node, began, link, outbox, queue, reader, .. } = self;
-        let Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended } = ways;
+        let Self { node, began, link, peers, others, outbox, queue, reader, .. } = self;
+        let Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended, profile_changed, answer, about } =
+            ways;
         let rosters = Arc::new(Rosters::new(hear_presence));
-        let peers = Arc::<peers::Peers>::default();
         let looks = look::Looks::default();
         let ends = async { bus.reader().await?.ends().await };
         let positions = ends.await.inspect_err(|error| {
@@ -139,10 +157,14 @@ impl Cluster {
             rosters,
             hear_ephemeral,
             logins_ended,
+            profile_changed,
+            name: about().name,
+            others,
+            answer,
         };
         watched("the listener of the bus", Box::pin(listener.run()));
         let own = outbox.own().clone();
-        let sender = send::Sender { bus, node, link, peers, own, queue, round: 0 };
+        let sender = send::Sender { bus, node, link, peers, own, about, queue, round: 0 };
         let sender = watched("the sender of the bus", Box::pin(sender.run(stopped)));
         drop(outbox);
         Work { stop, sender }

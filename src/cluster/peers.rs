@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::cluster::wire::NodeId;
+use crate::cluster::wire::{About, NodeId};
 use crate::limits::{NODE_DOUBT, NODE_LEASE, NODE_SILENCE};
 
 /// When each was last heard.
@@ -20,6 +20,8 @@ pub(super) struct Peers {
 struct Heard {
     /// Nodes that live, or are doubted.
     live: HashMap<NodeId, Instant>,
+    /// What those say of themselves that have said it.
+    about: HashMap<NodeId, About>,
     /// Nodes that count as dead. One may be cut off from Redis only, and write on.
     lost: HashMap<NodeId, Instant>,
 }
@@ -36,6 +38,17 @@ impl Peers {
         is_new
     }
 
+    /// A node said what it is.
+    pub fn told(&self, node: NodeId, about: About) {
+        self.lock().about.insert(node, about);
+    }
+
+    /// Nodes that live, or are doubted, with what they say of themselves.
+    pub fn known(&self) -> HashMap<NodeId, Option<About>> {
+        let peers = self.lock();
+        peers.live.keys().map(|node| (*node, peers.about.get(node).cloned())).collect()
+    }
+
     /// Whether nodes came since this was last asked.
     pub fn take_newcomers(&self) -> bool {
         self.has_newcomers.swap(false, Ordering::AcqRel)
@@ -45,6 +58,7 @@ impl Peers {
     pub fn gone(&self, node: NodeId) {
         let mut peers = self.lock();
         peers.live.remove(&node);
+        peers.about.remove(&node);
         peers.lost.remove(&node);
     }
 
@@ -57,9 +71,10 @@ impl Peers {
     /// Those that have been silent for a lease are returned once: they count as dead, and are doubted for a while longer.
     pub fn is_one_silent(&self, now: Instant) -> (bool, Vec<NodeId>) {
         let mut peers = self.lock();
-        let Heard { live, lost } = &mut *peers;
+        let Heard { live, about, lost } = &mut *peers;
         let silence = |heard: &Instant| now.saturating_duration_since(*heard);
         let dead: Vec<_> = live.extract_if(|_, heard| silence(heard) >= NODE_LEASE).collect();
+        dead.iter().for_each(|(node, _)| drop(about.remove(node)));
         lost.extend(dead.iter().copied());
         lost.retain(|_, heard| silence(heard) < NODE_DOUBT);
         metrics::gauge!("pregon_bus_peers").set(u32::try_from(live.len()).unwrap_or(u32::MAX));

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
+use crate::cluster::wire::About;
 use crate::domain::event::Committed;
+use crate::domain::operator::{Answer, Ask};
 use crate::engine::shard::port::{Publication, ToShard};
-use crate::ids::RoomId;
+use crate::ids::{RoomId, UserId};
 
 /// Takes what other nodes committed: forgets what it changed and tells it. May wait.
 pub type Hear = Arc<dyn Fn(Vec<Arc<Committed>>) + Send + Sync>;
@@ -14,6 +18,15 @@ pub type HearEphemeral = Arc<dyn Fn(Publication) + Send + Sync>;
 
 /// Takes what a room's home shard has to know of other nodes. May wait.
 pub type HearPresence = Arc<dyn Fn(ToShard, RoomId) + Send + Sync>;
+
+/// Called with a user whose profile another node has changed. Never blocks.
+pub type ProfileChanged = Arc<dyn Fn(UserId) + Send + Sync>;
+
+/// Says what this node is.
+pub type SayAbout = Arc<dyn Fn() -> About + Send + Sync>;
+
+/// Answers what an operator asks by another node.
+pub type AnswerAsk = Arc<dyn Fn(Ask) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// Called when another node has ended logins. Never blocks.
 pub type LoginsEnded = Arc<dyn Fn() + Send + Sync>;

@@ -7,11 +7,12 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use crate::clock::Timestamp;
+use crate::cluster::asking::Others;
 use crate::cluster::bus::{Bus, BusError, Positions};
 use crate::cluster::link::{Link, Part};
 use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
-use crate::cluster::ports::{Hear, HearEphemeral, LoginsEnded};
+use crate::cluster::ports::{AnswerAsk, Hear, HearEphemeral, LoginsEnded, ProfileChanged};
 use crate::cluster::roster::Rosters;
 use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
 
@@ -114,6 +115,11 @@ pub(super) struct Listener {
     pub rosters: Arc<Rosters>,
     pub hear_ephemeral: HearEphemeral,
     pub logins_ended: LoginsEnded,
+    pub profile_changed: ProfileChanged,
+    /// This node's own name.
+    pub name: Box<str>,
+    pub others: Arc<Others>,
+    pub answer: AnswerAsk,
 }
 
 impl Listener {
@@ -136,7 +142,7 @@ impl Listener {
             let heard = tokio::time::timeout(patience, listener.heard()).await;
             let heard = heard.map_err(|_| BusError("not even our own beat comes back".into()))??;
             self.link.set(Part::Listener, true);
-            let Ok((Rung { node, bell }, tail)) = Rung::read(&heard) else {
+            let Ok((Rung { node, bell, about }, tail)) = Rung::read(&heard) else {
                 metrics::counter!("pregon_bus_unreadable_total").increment(1);
                 continue;
             };
@@ -148,6 +154,9 @@ impl Listener {
                     if self.peers.heard(node, Instant::now()) {
                         tracing::info!(node = %node.0, "another node is there");
                     }
+                    if let Some(about) = about {
+                        self.peers.told(node, about);
+                    }
                 }
                 Bell::Gone => {
                     self.peers.gone(node);
@@ -157,6 +166,12 @@ impl Listener {
                     self.rosters.change(|others| others.hear(node, bell));
                 }
                 Bell::LoginsEnded => (self.logins_ended)(),
+                Bell::Profile(user) => (self.profile_changed)(user),
+                Bell::Ask { id, name, ask } if name.as_deref().is_none_or(|name| *name == *self.name) => {
+                    self.others.asked(id, *ask, &self.answer);
+                }
+                Bell::Ask { .. } => {}
+                Bell::Answer { id, answer } => self.others.answered(node, id, *answer),
                 Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
                     topic,
                     frames: FrameSet::new(tail).and(Also::Wrapped(topic)),

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::cluster::bus::{Bus, BusError, PARTITIONS, Writer};
 use crate::cluster::link::{Link, Part};
 use crate::cluster::peers::Peers;
+use crate::cluster::ports::SayAbout;
 use crate::cluster::roster::Own;
 use crate::cluster::wire::{Bell, Entry, News, NodeId, Person, Rung};
 use crate::domain::event::Committed;
@@ -59,9 +60,19 @@ impl Outbox {
         self.ring(Outgoing::Bell(Bell::LoginsEnded));
     }
 
+    /// A user's profile was changed here, and it is stored.
+    pub fn profile_changed(&self, user: UserId) {
+        self.ring(Outgoing::Bell(Bell::Profile(user)));
+    }
+
     /// Who has sockets here.
     pub(super) fn own(&self) -> &Arc<Own> {
         &self.own
+    }
+
+    /// Rings once the bells before it have been rung.
+    pub(super) fn ring_bell(&self, bell: Bell) {
+        self.ring(Outgoing::Bell(bell));
     }
 
     fn ring(&self, outgoing: Outgoing) {
@@ -95,6 +106,7 @@ pub(super) struct Sender {
     pub link: Arc<Link>,
     pub peers: Arc<Peers>,
     pub own: Arc<Own>,
+    pub about: SayAbout,
     pub queue: Queue,
     /// The number of the last telling of the roster.
     pub round: u64,
@@ -216,7 +228,8 @@ impl Sender {
     }
 
     fn rung(&self, bell: Bell, tail: &[u8]) -> Bytes {
-        Rung { node: self.node, bell }.write(tail)
+        let about = matches!(bell, Bell::Beat).then(|| (self.about)());
+        Rung { node: self.node, bell, about }.write(tail)
     }
 }
 

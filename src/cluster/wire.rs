@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
+use crate::domain::operator::{Answer, Ask};
 use crate::ids::{RoomId, Topic, UserId};
 
 /// A running process. Its name changes at each start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub uuid::Uuid);
 
@@ -56,6 +57,24 @@ pub enum Bell {
     },
     /// Logins ended: their sockets are to be looked for.
     LoginsEnded,
+    /// A user's profile was changed.
+    Profile(UserId),
+    /// An operator asks something.
+    Ask {
+        /// The question's own name.
+        id: uuid::Uuid,
+        /// Only nodes of this name answer.
+        name: Option<Box<str>>,
+        /// What is asked.
+        ask: Box<Ask>,
+    },
+    /// An answer to that.
+    Answer {
+        /// The question's name.
+        id: uuid::Uuid,
+        /// What is answered.
+        answer: Box<Answer>,
+    },
     /// Frames that are not stored, for a topic's listeners. The frames follow the JSON.
     Ephemeral {
         /// The topic.
@@ -76,6 +95,18 @@ pub struct Rung {
     pub node: NodeId,
     /// What it says.
     pub bell: Bell,
+    /// With a beat: what the node is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its sessions.
+    pub sessions: u64,
 }
 
 /// An entry that cannot be read. It is of another version, or no node wrote it.
@@ -143,10 +174,21 @@ mod tests {
         assert!(Entry::read(b"{}").is_err() && Entry::read(b"\xff").is_err());
     }
 
+    /// Nodes of an older version ring without it.
+    #[test]
+    fn a_beat_says_what_the_node_is() {
+        let about = Some(About { name: "chat-1".into(), sessions: 7 });
+        let rung = Rung { node: NodeId(uuid::Uuid::nil()), bell: Bell::Beat, about };
+        assert_eq!(Rung::read(&rung.write(&[])).unwrap().0, rung);
+        let older = br#"{"node":"00000000-0000-0000-0000-000000000000","bell":"beat"}"#;
+        let older = Rung::read(&[&older[..], b"\n"].concat().into()).unwrap().0;
+        assert_eq!((older.bell, older.about), (Bell::Beat, None));
+    }
+
     #[test]
     fn a_bell_has_its_frames_behind_it() {
         let bell = Bell::Ephemeral { topic: Topic::Room(RoomId::fresh()), except: Some(UserId::fresh()) };
-        let rung = Rung { node: NodeId(uuid::Uuid::now_v7()), bell };
+        let rung = Rung { node: NodeId(uuid::Uuid::now_v7()), bell, about: None };
         let (read, tail) = Rung::read(&rung.write(b"\x81\x02\n\n")).unwrap();
         assert_eq!((read, &tail[..]), (rung, &b"\x81\x02\n\n"[..]));
         assert!(Rung::read(&Bytes::from_static(b"x")).is_err() && Rung::read(&Bytes::from_static(b"x\n")).is_err());

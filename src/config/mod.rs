@@ -58,6 +58,12 @@ pub struct Settings {
     pub django: Mode,
     /// The secret that signs tokens; `None` means the one stored beside the database (see [`Settings::secret`]).
     pub jwt_secret: Option<Secret>,
+    /// Where operators are heard.
+    pub admin_address: SocketAddr,
+    /// Their key; `None`: they are not heard.
+    pub admin_key: Option<Secret>,
+    /// By how many percent more sessions than the mean a node gives some away by itself; 0: never.
+    pub rebalance_skew: u32,
     /// Engine threads, 1 to 64.
     pub shards: usize,
     /// The number of threads that write to the database, 1 to [`limits::WRITE_LANES_MAX`]. SQLite has one writer.
@@ -157,12 +163,16 @@ impl Settings {
                 raw.get(Setting::Listen).unwrap_or_default()
             )));
         }
+        let (admin_address, admin_key) = admin(raw)?;
         let rate_limits = raw.on_off(Setting::RateLimits)?;
         if !rate_limits && !loopback {
             return Err(Setting::RateLimits.wrong("off", "may be off only when listening on this machine alone", "on"));
         }
         Ok(Self {
             jwt_secret,
+            admin_address,
+            admin_key,
+            rebalance_skew: raw.number(Setting::RebalanceSkew, 0..=1000)?,
             shards: shards(raw)?,
             write_lanes: database.write_lanes(raw)?,
             io: io(raw)?,
@@ -288,6 +298,22 @@ fn shards(raw: &Raw) -> Result<usize, ConfigError> {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where operators are heard, and their key.
+fn admin(raw: &Raw) -> Result<(SocketAddr, Option<Secret>), ConfigError> {
+    let text = raw.or_usual(Setting::AdminAddress);
+    let must = "must be an IP address with a port";
+    let address: SocketAddr = text.parse().map_err(|_| Setting::AdminAddress.wrong(text, must, "127.0.0.1:8010"))?;
+    let is_near = address.ip().is_loopback();
+    let key = secret::admin_key(raw, is_near)?;
+    if key.is_none() && !is_near {
+        return Err(ConfigError(format!(
+            "PREGON_ADMIN_KEY is not set, but is required when operators are heard beyond this machine (PREGON_ADMIN_ADDRESS \
+             is {text:?}), for example PREGON_ADMIN_KEY=$(openssl rand -hex 32)."
+        )));
+    }
+    Ok((address, key))
 }
 
 fn io(raw: &Raw) -> Result<Io, ConfigError> {

@@ -57,6 +57,8 @@ impl Raw {
         match setting {
             Setting::JwtSecret => self.0.remove(&Setting::JwtSecretFile),
             Setting::JwtSecretFile => self.0.remove(&Setting::JwtSecret),
+            Setting::AdminKey => self.0.remove(&Setting::AdminKeyFile),
+            Setting::AdminKeyFile => self.0.remove(&Setting::AdminKey),
             Setting::DatabaseUrl => self.0.remove(&Setting::DatabaseUrlFile),
             Setting::DatabaseUrlFile => self.0.remove(&Setting::DatabaseUrl),
             _ => None,

@@ -1,4 +1,4 @@
-//! The secret that signs tokens: set, read from a file, or made once and stored.
+//! Secrets: set or read from a file; the one that signs tokens may be made once and stored.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{ConfigError, Raw, Setting};
+use crate::limits::{ADMIN_KEY_BYTES_FAR_MIN, ADMIN_KEY_BYTES_MIN};
 
 /// A shorter secret can be guessed.
 const BYTES_MIN: usize = 16;
@@ -22,10 +23,11 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    fn checked(text: &str, name: &str) -> Result<Self, ConfigError> {
-        if text.len() < BYTES_MIN {
+    /// `named` is what the sentence is about, `setting` what its example sets.
+    fn checked(text: &str, named: &str, setting: &str, bytes_min: usize) -> Result<Self, ConfigError> {
+        if text.len() < bytes_min {
             return Err(ConfigError(format!(
-                "{name} has {} bytes, but must have at least {BYTES_MIN}, for example {EXAMPLE}.",
+                "{named} has {} bytes, but must have at least {bytes_min}, for example {setting}=$(openssl rand -hex 32).",
                 text.len()
             )));
         }
@@ -39,16 +41,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The secret that signs tokens, if it was set.
 pub(super) fn given(raw: &Raw) -> Result<Option<Secret>, ConfigError> {
-    if let Some(text) = raw.untrimmed(Setting::JwtSecret) {
-        return Secret::checked(text, "PREGON_JWT_SECRET").map(Some);
+    set(raw, [Setting::JwtSecret, Setting::JwtSecretFile], "The secret", BYTES_MIN)
+}
+
+/// The key of operators, if it was set; it is longer if others than this machine may try it.
+pub(super) fn admin_key(raw: &Raw, is_near: bool) -> Result<Option<Secret>, ConfigError> {
+    let bytes_min = if is_near { ADMIN_KEY_BYTES_MIN } else { ADMIN_KEY_BYTES_FAR_MIN };
+    set(raw, [Setting::AdminKey, Setting::AdminKeyFile], "The key", bytes_min)
+}
+
+/// A secret that was set, or stands in a file that was named.
+fn set(raw: &Raw, [text, file]: [Setting; 2], what: &str, bytes_min: usize) -> Result<Option<Secret>, ConfigError> {
+    let name = text.environment();
+    if let Some(given) = raw.untrimmed(text) {
+        return Secret::checked(given, &name, &name, bytes_min).map(Some);
     }
-    let Some(path) = raw.get(Setting::JwtSecretFile) else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        ConfigError(format!("PREGON_JWT_SECRET_FILE is {path:?}, but that file cannot be read: {error}."))
-    })?;
-    Secret::checked(text.trim_end_matches(['\n', '\r']), &format!("The secret in {path:?} (PREGON_JWT_SECRET_FILE)"))
-        .map(Some)
+    let Some(path) = raw.get(file) else { return Ok(None) };
+    let file = file.environment();
+    let given = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("{file} is {path:?}, but that file cannot be read: {error}.")))?;
+    let named = format!("{what} in {path:?} ({file})");
+    Secret::checked(given.trim_end_matches(['\n', '\r']), &named, &name, bytes_min).map(Some)
 }
 
 /// The secret in `<database>.jwt-secret`, readable only by its owner. It is made if there is none.
@@ -67,7 +82,8 @@ fn read_or_make(path: &Path) -> std::io::Result<Secret> {
         match std::fs::File::open(path) {
             Ok(mut file) => {
                 file.read_to_string(&mut text)?;
-                return Secret::checked(&text, "it").map_err(|_| ErrorKind::InvalidData.into());
+                return Secret::checked(&text, "it", "PREGON_JWT_SECRET", BYTES_MIN)
+                    .map_err(|_| ErrorKind::InvalidData.into());
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -77,6 +77,17 @@ settings! {
          (`JWT_SECRET_KEY`, else `SECRET_KEY`).";
     JwtSecretFile "jwt_secret_file" "FILE" Depends("none"),
         "A file that holds the secret that signs tokens", "";
+    AdminAddress "admin_address" "ADDRESS" Is("127.0.0.1:8010"),
+        "Where operators' commands are heard (`pregon sessions`, `pregon rebalance`), if there is a key",
+        "Each node has its own. Beyond loopback the key needs 32 bytes; the connection is not encrypted, so keep it in a network of your own.";
+    AdminKey "admin_key" "TEXT" Depends("none: nothing is heard"),
+        "The key that operators' commands show, at least 16 bytes", "";
+    AdminKeyFile "admin_key_file" "FILE" Depends("none"),
+        "A file that holds the key of operators' commands", "";
+    RebalanceSkew "rebalance_skew" "PERCENT" Is("0"),
+        "From how many percent above the mean a node gives sessions of pregon.v1 to other nodes by itself; 0: never",
+        "Only useful where new connections go to the node with the fewest (`least_conn` in nginx): elsewhere clients may come back to the node that they left. At \
+         most a tenth of a node's sessions move a minute, each at most every 5 minutes.";
     Shards "shards" "N" Depends("one per core"),
         "Engine threads, 1 to 64",
         "They are pinned within the process's affinity mask.";
@@ -158,7 +169,7 @@ settings! {
     MaskContacts "mask_contacts" "ON_OFF" Is("on"),
         "Hide e-mail addresses and telephone numbers unless their owner shows them", "";
     Node "node" "NAME" Depends("the host's name with a random suffix"),
-        "This node's name in the log", "";
+        "This node's name in the log and for operators", "";
     LogFormat "log_format" "FORMAT" Is("text"),
         "The form of the log: text or json", "";
     LogLevel "log_level" "LEVEL" Is("info"),
@@ -180,10 +191,10 @@ impl Setting {
         format!("PREGON_{}", self.key().to_ascii_uppercase())
     }
 
-    /// Its flag, without the dashes. `None` for a secret, because everybody on a machine can see arguments, and for
+    /// Its flag, without the dashes. `None` for secrets, because everybody on a machine can see arguments, and for
     /// settings that this version does not serve.
     pub fn flag(self) -> Option<String> {
-        (self != Self::JwtSecret && self.is_served()).then(|| self.key().replace('_', "-"))
+        (!matches!(self, Self::JwtSecret | Self::AdminKey) && self.is_served()).then(|| self.key().replace('_', "-"))
     }
 
     /// Whether this version serves the setting.

@@ -8,6 +8,7 @@ pub mod event_record;
 pub mod feed;
 pub mod login;
 pub mod notification;
+pub mod operator;
 pub mod people;
 pub mod rights;
 pub mod text;

@@ -6,6 +6,7 @@ pub mod names;
 mod pace;
 mod places;
 pub mod posts;
+pub mod profiles;
 pub mod publish;
 pub mod publisher;
 pub mod routes;

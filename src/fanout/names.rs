@@ -1,7 +1,9 @@
 //! By which numbers a topic's listeners know users: each is named once, and again when something about them changed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::domain::user::UserProfile;
 use crate::ids::UserId;
 use crate::limits::NAMES_MAX;
 use crate::protocol::v1::event::{Named, Who};
@@ -20,9 +22,7 @@ struct Entry {
 impl Names {
     /// A user's number. `fresh` gives one that nobody had before.
     pub fn number(&mut self, who: Who<'_>, fresh: impl FnOnce() -> u32) -> u32 {
-        let looks = who
-            .profile
-            .map(|profile| (Box::from(profile.display_name.as_str()), profile.avatar.as_deref().map(Box::from)));
+        let looks = who.profile.map(looks_of);
         if let Some(Entry { named, .. }) = self.0.get(&who.id)
             && *named.username == *who.username
             && (looks.is_none() || named.looks == looks)
@@ -45,6 +45,32 @@ impl Names {
         self.0.values_mut().filter_map(untold).collect()
     }
 
+    /// Notes what changed about users who have numbers, which they keep. Returns those whose listeners have to be told.
+    pub fn renamed(&mut self, profiles: &HashMap<UserId, Arc<UserProfile>>) -> Vec<Named> {
+        // Either side may be the larger one.
+        let users: Vec<UserId> = if profiles.len() < self.0.len() {
+            profiles.keys().copied().collect()
+        } else {
+            self.0.keys().copied().collect()
+        };
+        let renamed = |user: UserId| {
+            let (profile, entry) = (profiles.get(&user)?, self.0.get_mut(&user)?);
+            let named = Named {
+                looks: Some(looks_of(profile)),
+                username: profile.username.as_str().into(),
+                ..entry.named.clone()
+            };
+            // While nobody had to know how a user looks, nobody knows.
+            let is_news = entry.named.looks.is_some() && named != entry.named;
+            if is_news {
+                entry.named = named;
+            }
+            // Who is told for the first time is told with the event.
+            (is_news && entry.is_told).then(|| entry.named.clone())
+        };
+        users.into_iter().filter_map(renamed).collect()
+    }
+
     /// All of them, for a new listener.
     pub fn all(&self) -> impl Iterator<Item = &Named> {
         self.0.values().map(|entry| &entry.named)
@@ -56,10 +82,37 @@ impl Names {
     }
 }
 
+/// The name that is shown to people, and the path of the picture.
+fn looks_of(profile: &UserProfile) -> (Box<str>, Option<Box<str>>) {
+    (profile.display_name.as_str().into(), profile.avatar.as_deref().map(Box::from))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::user::UserProfile;
+
+    #[test]
+    fn a_user_who_changes_keeps_the_number_and_listeners_are_told_once() {
+        let mut names = Names::default();
+        let profile = |id, name: &str| {
+            Arc::new(UserProfile { id, username: "x".into(), display_name: name.into(), ..UserProfile::default() })
+        };
+        let (ana, beto, caro) = (UserId::fresh(), UserId::fresh(), UserId::fresh());
+        let old = profile(ana, "Ana");
+        let whole = Who { id: ana, username: "x", profile: Some(&old) };
+        names.number(whole, || 1);
+        names.number(Who { id: beto, username: "x", profile: None }, || 2);
+        names.to_tell();
+        let changed = |user, name| HashMap::from([(user, profile(user, name))]);
+        let told = names.renamed(&changed(ana, "Ana María"));
+        assert_eq!(told.iter().map(|named| named.number).collect::<Vec<_>>(), [1]);
+        assert_eq!(told[0].looks, Some(("Ana María".into(), None)));
+        assert_eq!(names.renamed(&changed(ana, "Ana María")), [], "that is known");
+        assert_eq!(names.renamed(&changed(beto, "Beto")), [], "nobody had to know how he looks");
+        assert_eq!(names.renamed(&changed(caro, "Caro")), [], "she has no number");
+        let new = profile(ana, "Ana María");
+        assert_eq!(names.number(Who { profile: Some(&new), ..whole }, || 3), 1, "her next message has the same number");
+    }
 
     #[test]
     fn a_user_keeps_a_number_until_something_changes() {

@@ -96,6 +96,11 @@ impl Routes {
         self.forms.get(&topic).map(|wanted| Arc::clone(&wanted.names)).unwrap_or_default()
     }
 
+    /// Topics whose listeners know users by number, with those numbers.
+    pub fn named(&self) -> Vec<(Topic, Arc<Mutex<Names>>)> {
+        self.forms.iter().map(|entry| (*entry.key(), Arc::clone(&entry.value().names))).collect()
+    }
+
     /// A number that no user had before in any topic.
     pub fn next_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)

@@ -7,7 +7,8 @@
 use super::bounds::{at_least, shard_unfinished_bytes, shard_waiting_bytes};
 use super::{
     ANSWERS_BYTES_MAX, BODY_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX,
-    INBOX_MESSAGES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX, UPLOADS_MAX,
+    INBOX_MESSAGES_MAX, OPERATORS_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX,
+    UPLOADS_MAX,
 };
 
 /// Memory of requests and their bodies, until they are answered. Full: 503 with Retry-After.
@@ -59,7 +60,7 @@ pub struct Part {
 }
 
 /// How many parts there are.
-pub const PARTS: usize = 9;
+pub const PARTS: usize = 10;
 
 /// A lane's share of what writes carry.
 pub const fn lane_bytes(lanes: usize) -> usize {
@@ -115,6 +116,11 @@ pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
             name: "answers",
             bytes: ANSWERS_BYTES_MAX,
             policy: "answers of 16 KiB and more that wait for their readers. Full: 503",
+        },
+        Part {
+            name: "operators",
+            bytes: OPERATORS_BYTES_MAX,
+            policy: "lists of sessions for operators. Full: the rest is counted; who asks beyond it gets 503",
         },
     ]
 }

@@ -5,10 +5,12 @@ mod events;
 pub mod frames;
 pub mod memory;
 mod nodes;
+mod operator;
 mod v1;
 
 pub use self::events::*;
 pub use self::nodes::*;
+pub use self::operator::*;
 pub use self::v1::*;
 
 use std::time::Duration;

@@ -26,6 +26,10 @@ pub const ERRANDS_MAX: usize = 64 * 1024;
 pub const ERRANDS_AT_ONCE: usize = 64;
 /// Users of one topic who have numbers. Above this number all are named again.
 pub const NAMES_MAX: usize = 256;
+/// How long changes of profiles are gathered before clients who know those users by number are told.
+pub const PROFILE_GATHER: Duration = Duration::from_millis(100);
+/// Users whose changes are gathered. Of more, clients learn with their next message.
+pub const PROFILES_CHANGED_MAX: usize = 4096;
 
 const _: () = assert!(REPLAY_EVENTS_MAX <= super::EVENTS_PAGE_MAX);
 const _: () = assert!(REPLAY_BYTES_MAX < super::PUBLICATION_BYTES_MAX && HELD_BYTES_MAX < super::PUBLICATION_BYTES_MAX);

@@ -10,6 +10,7 @@ use crate::access::origin::Rules;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::token::Tokens;
+use crate::ids::UserId;
 use crate::protocol::v0::object::Presenter;
 use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
@@ -45,6 +46,8 @@ pub struct App {
     pub rates: Rates,
     /// Serialises the edits of a post.
     pub edit_turns: EditTurns,
+    /// Has everybody learn that a user's profile was changed.
+    pub profile_changed: Arc<dyn Fn(UserId) + Send + Sync>,
     /// This node's name.
     pub node: String,
     /// Whether everybody may read `/metrics`.

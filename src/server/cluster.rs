@@ -6,11 +6,12 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use crate::cluster::streams::Streams;
-use crate::cluster::{Cluster, Hear, HearEphemeral, HearPresence, LoginsEnded, Ways, Work};
+use crate::cluster::{Cluster, Hear, HearEphemeral, HearPresence, LoginsEnded, ProfileChanged, Ways, Work};
 use crate::config::{Database, Settings};
 use crate::engine::shard::port::{ToShard, home};
 use crate::server::delivery::Delivery;
 use crate::server::front::Front;
+use crate::server::operator::Operator;
 use crate::server::storage::Storage;
 use crate::store::Told;
 
@@ -19,15 +20,22 @@ pub(super) fn of(settings: &Settings) -> Option<Cluster> {
     (settings.redis.is_some() && matches!(settings.database, Database::Mysql(_))).then(Cluster::new)
 }
 
+/// The parts of the server that other nodes have to do with.
+pub(super) struct Parts<'a> {
+    pub storage: &'a Storage,
+    pub delivery: &'a Delivery,
+    pub front: &'a Front,
+    pub operator: &'a Arc<Operator>,
+}
+
 /// Starts what tells others and hears them.
 pub(super) async fn start(
     cluster: Option<Cluster>,
     settings: &Settings,
-    storage: &Storage,
-    delivery: &Delivery,
-    front: &Front,
+    parts: &Parts<'_>,
     control: &Handle,
 ) -> Option<Work> {
+    let Parts { storage, delivery, front, operator } = parts;
     let (cluster, address) = cluster.zip(settings.redis.clone())?;
     let bus = Arc::new(Streams::new(address, &settings.bus_prefix()));
     let (store, lists, fanout) = (storage.store.clone(), delivery.lists.clone(), delivery.fanout.clone());
@@ -50,6 +58,13 @@ pub(super) async fn start(
     let bell = front.logins_bell.clone();
     let logins_ended: LoginsEnded = Arc::new(move || bell.notify_one());
     let (store, fanout) = (storage.store.clone(), delivery.fanout.clone());
-    let ways = Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended };
+    let (overtaken, profiles) = (storage.store.clone(), delivery.profiles.clone());
+    let profile_changed: ProfileChanged = Arc::new(move |user| {
+        overtaken.profile_overtaken(user);
+        profiles.changed(user);
+    });
+    let (answer, about) = (operator.answers(), operator.says());
+    let ways =
+        Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended, profile_changed, answer, about };
     Some(cluster.start(bus, ways, control).await)
 }

@@ -12,8 +12,9 @@ use crate::config::{Database, Settings};
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::Committed;
 use crate::domain::write::{Intent, Outcome};
-use crate::engine::shard::port::Inbox;
+use crate::engine::shard::port::{Inbox, Waiting};
 use crate::fanout::follow_lists::Lists;
+use crate::fanout::profiles::{Profiles, Told as ToldOfProfiles};
 use crate::fanout::publisher::Fanout;
 use crate::fanout::routes::Routes;
 use crate::ids::{SessionKey, UserId};
@@ -21,14 +22,19 @@ use crate::protocol::v0::object::Presenter;
 use crate::rest::uploads::orphans::Litter;
 use crate::server::post_reread;
 use crate::store::{LanePort, Store, Told};
+use crate::telemetry::alarm;
 
 /// Everything between the lanes and the shards.
 pub(super) struct Delivery {
     pub inboxes: Arc<[Arc<Inbox>]>,
+    /// What waits on each shard, and how many sessions it has.
+    pub waiting: Arc<Waiting>,
     pub routes: Arc<Routes>,
     pub presenter: Arc<Presenter>,
     pub fanout: Arc<Fanout>,
     pub lists: Arc<Lists>,
+    /// Users of whose new names and pictures clients are told.
+    pub profiles: Arc<Profiles>,
     /// Files that no message names any more.
     pub litter: Arc<Litter>,
     /// Where other nodes are told of what happens here.
@@ -52,7 +58,18 @@ impl Delivery {
             fanout.join_others(began, read_missing);
         }
         let outbox = cluster.map(Cluster::outbox);
-        Self { inboxes, routes, presenter, fanout, lists, litter: Arc::default(), outbox }
+        let waiting = Arc::new(Waiting::of_shards(settings.shards));
+        Self {
+            inboxes,
+            waiting,
+            routes,
+            presenter,
+            fanout,
+            lists,
+            profiles: Arc::default(),
+            litter: Arc::default(),
+            outbox,
+        }
     }
 
     /// The port by which lanes hand over what they committed.
@@ -66,6 +83,9 @@ impl Delivery {
     /// # Errors
     /// When the kernel gives no thread.
     pub fn start(&self, store: &Arc<dyn Store>, control: &Handle) -> anyhow::Result<Vec<JoinHandle<()>>> {
+        let (routes, inboxes, presenter) = (self.routes.clone(), self.inboxes.clone(), self.presenter.clone());
+        let profiles = self.profiles.clone().tell(store.clone(), ToldOfProfiles { routes, inboxes, presenter });
+        control.spawn(alarm::watched("what clients are told of profiles", profiles));
         let reread = post_reread::port(store.clone(), self.fanout.clone(), control);
         self.fanout.start(reread).context("no thread for what is told: raise the limit on processes (ulimit -u)")
     }

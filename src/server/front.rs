@@ -14,8 +14,9 @@ use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::Settings;
-use crate::engine::shard::port::{Elsewhere, Errands, Ports, Waiting};
+use crate::engine::shard::port::{Elsewhere, Errands, Ports};
 use crate::fanout::follow_lists;
+use crate::ids::UserId;
 use crate::rest::App;
 use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
@@ -65,7 +66,7 @@ impl Front {
         registry: Registry,
         control: &Handle,
     ) -> Ports {
-        let waiting = Arc::new(Waiting::of_shards(settings.shards));
+        let waiting = delivery.waiting.clone();
         let memory = Arc::new(Memory::new(settings.sizes(), waiting.clone(), delivery.inboxes.clone()));
         let app = self.app(settings, storage, delivery, redis, (registry, memory.clone()));
         let (store, inboxes) = (storage.store.clone(), delivery.inboxes.clone());
@@ -117,6 +118,7 @@ impl Front {
             rates: Rates::new(settings.rate_limits),
             edit_turns: EditTurns::default(),
             metrics_public: settings.metrics_public,
+            profile_changed: profile_changed(delivery),
             node: settings.node.clone(),
             render_metrics: Arc::new(move || {
                 memory.measure();
@@ -153,6 +155,17 @@ impl Front {
             trusted_proxies: settings.trusted_proxies.clone(),
         }
     }
+}
+
+/// Tells clients here and other nodes of a new name or picture.
+fn profile_changed(delivery: &Delivery) -> Arc<dyn Fn(UserId) + Send + Sync> {
+    let (profiles, outbox) = (delivery.profiles.clone(), delivery.outbox.clone());
+    Arc::new(move |user| {
+        profiles.changed(user);
+        if let Some(outbox) = &outbox {
+            outbox.profile_changed(user);
+        }
+    })
 }
 
 fn terms(settings: &Settings) -> Terms {

@@ -1,6 +1,7 @@
 //! The composition root: builds the parts, joins their ports, starts threads, drains and stops them in order.
 
 mod active_check;
+mod admin;
 mod budget;
 mod cluster;
 mod delivery;
@@ -13,6 +14,7 @@ mod listen;
 mod memory;
 mod nodes;
 mod one_server;
+mod operator;
 mod participants;
 mod people_index;
 mod post_reread;
@@ -24,6 +26,7 @@ mod sweeps;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,8 +38,10 @@ use crate::config::Settings;
 use crate::fanout::publisher::Fanout;
 use crate::server::delivery::Delivery;
 use crate::server::front::Front;
+use crate::server::operator::Operator;
 use crate::server::storage::Storage;
 use crate::store::Housekeeping;
+use crate::telemetry::alarm;
 
 /// Threads for REST, timers and signals.
 const CONTROL_THREADS: usize = 2;
@@ -49,6 +54,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     listen::raise_file_limit();
     let registry = crate::telemetry::install();
     let (listeners, bound) = listen::open(settings)?;
+    let admin = admin::open(settings)?;
     let front = Front::new(settings)?;
     let control = control_runtime()?;
     stop::ignore_others(&control)?;
@@ -62,7 +68,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
 
     let redis = neighbour.as_ref().and_then(django::Neighbour::is_redis_up);
     let redis = (redis, cluster.as_ref().map(Cluster::is_up));
-    let nodes = control.block_on(cluster::start(cluster, settings, &storage, &delivery, &front, control.handle()));
+    let others = cluster.as_ref().map(Cluster::others);
+    let operator = Operator::new(&settings.node, delivery.inboxes.clone(), delivery.waiting.clone(), others);
+    let operator = Arc::new(operator);
+    let parts = cluster::Parts { storage: &storage, delivery: &delivery, front: &front, operator: &operator };
+    let nodes = control.block_on(cluster::start(cluster, settings, &parts, control.handle()));
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());
     let shards = shards::start(settings, listeners, &ports)?;
 
@@ -70,6 +80,10 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     sweeps::start(settings, every, &storage, &delivery, &front, control.handle());
     sweeps::start_upkeep(settings, registry, control.handle());
     let django = neighbour.map(|found| found.start(settings, &storage, &delivery, control.handle()));
+    admin::start(admin, settings, operator.clone(), storage.store.clone(), control.handle())?;
+    if settings.rebalance_skew > 0 && nodes.is_some() {
+        control.spawn(alarm::watched("the balance of nodes", operator.keep_balance(settings.rebalance_skew)));
+    }
     let beats = storage.nodes.take().map(|nodes| nodes.start(control.handle()));
 
     front.lifecycle.enter(Phase::Ready);

@@ -123,6 +123,8 @@ fn describe() {
     describe_counter!("pregon_bus_looks_total", "Looks at the log for what did not come by Redis.");
     describe_counter!("pregon_sequence_total", "Events of other nodes: doubled, holes, fills from the log, lost.");
     describe_gauge!("pregon_sequence_held", "Events that wait for those before them.");
+    describe_counter!("pregon_admin_requests_total", "What operators asked, by verb and how it came out.");
+    describe_counter!("pregon_admin_sessions_total", "Sessions that operators told something, cut, or had move.");
     describe_gauge!("pregon_wal_bytes", Unit::Bytes, "SQLite's write-ahead log.");
     describe_gauge!("pregon_database_bytes", Unit::Bytes, "SQLite's file.");
     describe_counter!("pregon_http_requests_total", "REST requests by method, route and status.");

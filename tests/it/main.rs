@@ -9,6 +9,7 @@ mod cli_mysql;
 mod codec;
 mod faults;
 mod metrics;
+mod operators;
 mod readme;
 mod rest;
 mod simulation;

@@ -29,6 +29,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// The secret with which all tests' servers sign tokens.
 pub const SECRET: &str = "a secret of the tests, long enough";
 
+/// The key of all tests' operators.
+pub const ADMIN_KEY: &str = "the key of the tests' operators";
+
 /// A user of a seeded database.
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
@@ -278,6 +281,23 @@ impl Server {
     /// Everything that the server has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// Where the server hears operators, as it has logged.
+    pub fn admin_address(&self) -> String {
+        let log = self.log();
+        let line = log.lines().rfind(|line| line.contains("operators are heard")).expect("no operators are heard");
+        line.rsplit_once("address=").unwrap().1.trim().to_owned()
+    }
+
+    /// Runs a command that asks this server something, as its operator. `None` in place of a key: the right one.
+    pub fn operate(&self, key: Option<&str>, arguments: &[&str]) -> std::process::Output {
+        let mut command = self.command();
+        command.env("PREGON_ADMIN_ADDRESS", self.admin_address());
+        if let Some(key) = key {
+            command.env("PREGON_ADMIN_KEY", key);
+        }
+        command.args(arguments).output().unwrap()
     }
 
     /// Waits until a text is logged.

@@ -208,6 +208,10 @@ impl Transmit for Sockets {
         let stream = self.streams.get(token as usize)?.as_ref()?;
         super::unacknowledged::bytes(stream.socket())
     }
+
+    fn peer(&self, token: u32) -> Option<std::net::SocketAddr> {
+        self.streams.get(token as usize)?.as_ref()?.socket().peer_addr().ok()
+    }
 }
 
 #[cfg(test)]

@@ -60,4 +60,8 @@ pub trait Transmit {
     fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>);
     /// Bytes that a socket took and its peer has not acknowledged yet; `None` where the kernel does not say.
     fn unacknowledged_bytes(&self, token: u32) -> Option<usize>;
+    /// The other end of a socket; `None` where there is none.
+    fn peer(&self, _token: u32) -> Option<std::net::SocketAddr> {
+        None
+    }
 }

@@ -199,6 +199,11 @@ impl Session {
         self.began_at
     }
 
+    /// When something was heard from it last.
+    pub fn heard_at(&self) -> Seconds {
+        self.heard_at
+    }
+
     /// What it listens to, unless it was refused.
     pub fn topic(&self) -> Option<Topic> {
         self.account.as_ref().map(|account| self.endpoint.topic(account.id))

@@ -1,6 +1,6 @@
 //! A shard's state beside its sockets: slots of sessions, topics, what waits for whom.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::errand::Ticket;
 use super::latency::Latency;
 use super::many::Many;
 use super::overflow::Overflow;
-use super::port::{Ports, Publication};
+use super::port::{Asked, Ports, Publication};
 use super::recent::Recent;
 use super::round::Round;
 use super::stats::Stats;
@@ -86,8 +86,6 @@ pub(super) enum Due {
 pub(super) struct Drain {
     pub began: Instant,
     pub window: Duration,
-    /// Sessions when it began.
-    pub sessions: usize,
 }
 
 /// A shard's state beside its sockets.
@@ -148,6 +146,12 @@ pub(super) struct Core {
     /// Visits of that stretch at most.
     pub stretch_visits: usize,
     pub drain: Option<Drain>,
+    /// When sessions end that have to move, by slot and generation.
+    pub turns: BTreeSet<(Instant, u32, u32)>,
+    /// Open sessions that were told to move.
+    pub moving: usize,
+    /// What operators ask, until the next look at the mail is over.
+    pub asked: Vec<Asked>,
     pub began: Instant,
     /// When this turn began.
     pub moment: Instant,
@@ -202,6 +206,9 @@ impl Core {
             heard: 0,
             stretch_visits: 0,
             drain: None,
+            turns: BTreeSet::new(),
+            moving: 0,
+            asked: Vec::new(),
             began,
             moment: began,
             now: Seconds(0),

@@ -1,13 +1,13 @@
 //! What a shard does with its sessions as time passes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::core::{Core, Drain};
-use super::port::Held;
+use super::core::Core;
+use super::port::{Held, Open};
 use super::stats::{By, Levels, count_close};
 use crate::engine::net::stretch::Transmit;
+use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::{Due, Seconds};
-use crate::protocol::v0::reason::RESTART;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
 use crate::telemetry;
@@ -28,8 +28,9 @@ impl Core {
         }
         self.announce_gone(now);
         self.look_at_debtors(sockets);
-        self.drain_some(now);
-        self.ports.waiting.tell(self.id, self.held());
+        self.end_turns(now);
+        let movable = self.kinds[Endpoint::Many.kind()].saturating_sub(self.moving);
+        self.ports.waiting.tell(self.id, self.held(), Open { all: self.live, movable, moving: self.moving });
         self.stats.report(&Levels {
             sessions: self.live,
             kinds: self.kinds,
@@ -74,50 +75,5 @@ impl Core {
             }
         };
         self.wheel.set(again.0, (index, generation));
-    }
-
-    pub(super) fn begin_drain(&mut self, window: Duration) {
-        if self.drain.is_none() {
-            self.drain = Some(Drain { began: self.moment, window, sessions: self.live });
-            self.tell_of_drain(window);
-        }
-        self.drain_some(self.moment);
-    }
-
-    /// Tells sessions that the server restarts: as many as should have gone by now.
-    fn drain_some(&mut self, now: Instant) {
-        let Some(drain) = self.drain else { return };
-        let passed = now.saturating_duration_since(drain.began);
-        let kept = if passed >= drain.window {
-            0
-        } else {
-            let left = (drain.window - passed).as_millis() * drain.sessions as u128;
-            usize::try_from(left / drain.window.as_millis().max(1)).unwrap_or(0)
-        };
-        let open = self.slots.iter().flatten().filter(|slot| slot.session.is_open()).count();
-        let mut surplus = open.saturating_sub(kept);
-        for index in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
-            if surplus == 0 {
-                break;
-            }
-            if self.is_open(index) {
-                self.goodbye(index, RESTART);
-                surplus -= 1;
-            }
-        }
-    }
-
-    /// True if the shards are drained: no shard has a session left. Until then all of them listen, so that a client who
-    /// comes is told to come again.
-    pub(super) fn is_last_call(&self) -> bool {
-        if self.is_over() {
-            self.ports.inboxes[self.id.index()].desert();
-        }
-        self.drain.is_some() && self.ports.inboxes.iter().all(|inbox| inbox.is_deserted())
-    }
-
-    /// True if this shard is drained: it has no session left.
-    pub(super) fn is_over(&self) -> bool {
-        self.drain.is_some() && self.live == 0
     }
 }

@@ -118,6 +118,8 @@ impl Core {
                     began.plus(Duration::from_secs(1)) < asked && users.binary_search(&member).is_err()
                 });
             }
+            ToShard::Asked(asked) => self.asked.push(*asked),
+            ToShard::GiveAway(give, answer) => drop(answer.send(self.give_away(&give))),
             ToShard::LetGo(session, goodbye) => {
                 if let Some(index) = self.find_open(session) {
                     telemetry::session_let_go("crowded", self.id.0);
@@ -208,7 +210,7 @@ impl Core {
     }
 
     /// A bounded number of slots, and the slot to go on from; `None` if these were the last.
-    fn some_slots(&self, from: u32) -> (&[Option<Slot>], Option<u32>) {
+    pub(super) fn some_slots(&self, from: u32) -> (&[Option<Slot>], Option<u32>) {
         let all = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let to = from.saturating_add(ACTIVE_CHECK_SESSIONS_MAX).min(all);
         let slots = self.slots.get(from as usize..to as usize).unwrap_or_default();

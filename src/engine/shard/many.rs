@@ -14,6 +14,8 @@ pub(super) struct Many {
     pub is_relieved: bool,
     /// Whose it is, is known.
     pub is_known: bool,
+    /// It was told to move.
+    pub is_moving: bool,
     /// Its token is being judged.
     pub is_identifying: bool,
     /// What belongs to each of the session's seats, by number.

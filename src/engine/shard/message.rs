@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::errand::Answer;
 use crate::domain::login::LoginEnd;
+use crate::domain::operator::{Row, Verb, Whose};
 use crate::domain::user::Account;
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::FeedKey;
@@ -91,6 +92,58 @@ pub struct Readers {
 pub struct Heard {
     /// Each topic once.
     pub topics: Vec<Topic>,
+    /// The slot to go on from; `None` if these were the last.
+    pub next: Option<u32>,
+}
+
+/// What an operator asks about the sessions of a part of a shard's slots.
+#[derive(Debug)]
+pub struct Asked {
+    /// Whose sessions are meant.
+    pub whose: Whose,
+    /// What is to be done with them.
+    pub verb: Arc<Verb>,
+    /// The first slot to look at.
+    pub from: u32,
+    /// How many more sessions the list has room for.
+    pub room: usize,
+    /// Where the answer goes.
+    pub answer: tokio::sync::oneshot::Sender<Meant>,
+}
+
+/// The sessions of a part of a shard's slots that an operator meant.
+#[derive(Debug, Default)]
+pub struct Meant {
+    /// How many.
+    pub count: u64,
+    /// Those that the list had room for.
+    pub rows: Vec<Row>,
+    /// The slot of the first for which it had none; none behind it was looked at if all were meant.
+    pub left_out: Option<u32>,
+    /// The slot to go on from; `None` if these were the last.
+    pub next: Option<u32>,
+}
+
+/// Has clients of a part of a shard's slots move elsewhere.
+#[derive(Debug)]
+pub struct GiveAway {
+    /// The first slot to look at.
+    pub from: u32,
+    /// How many were told before.
+    pub rank: usize,
+    /// How many are to be told.
+    pub of: usize,
+    /// In which time all have moved.
+    pub window: Duration,
+    /// Sessions that are younger stay.
+    pub age_min: Duration,
+}
+
+/// What came of [`GiveAway`].
+#[derive(Debug)]
+pub struct Given {
+    /// How many were told.
+    pub count: usize,
     /// The slot to go on from; `None` if these were the last.
     pub next: Option<u32>,
 }
@@ -252,6 +305,10 @@ pub enum ToShard {
         /// True if the user follows the other or is a friend.
         hears: bool,
     },
+    /// List sessions for an operator, or do something with them.
+    Asked(Box<Asked>),
+    /// Have clients move elsewhere.
+    GiveAway(GiveAway, tokio::sync::oneshot::Sender<Given>),
     /// End one session.
     LetGo(SessionKey, Goodbye),
     /// End all sessions, spread over this time, and admit no more.

@@ -2,11 +2,12 @@
 //!
 //! `thread` is the loop, and `turn` is one turn of it. `connection` accepts and upgrades connections. `core` is the shard's state, and these files change it:
 //! `inbound` takes bytes from sockets, `mailbox` takes messages from other threads, `outbound` fans out and walks, `debtors` lets go
-//! who takes too little, `unfinished` who never ends a message, `requests` and `subscription` serve sockets with many topics, `feed` knows who hears of whose posts, `liveness` lets time pass. `port` is what others see of it all.
+//! who takes too little, `unfinished` who never ends a message, `requests` and `subscription` serve sockets with many topics, `feed` knows who hears of whose posts, `liveness` lets time pass, `drain` has sessions move, `operator` does what operators ask. `port` is what others see of it all.
 
 mod connection;
 mod core;
 mod debtors;
+mod drain;
 mod errand;
 mod feed;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod many;
 mod message;
 #[cfg(test)]
 mod models;
+mod operator;
 mod outbound;
 mod overflow;
 #[cfg(test)]

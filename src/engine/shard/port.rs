@@ -22,8 +22,10 @@ use crate::protocol::ws::negotiation::Negotiation;
 
 pub use super::errand::{Answer, Caught, Errand, From, Identity, Seating, Ticket};
 pub use super::inbox::Inbox;
-pub use super::message::{Except, Follows, Heard, Kind, LoginEnds, Publication, Readers, ToShard, Whom};
-pub use super::survey::{heard, readers};
+pub use super::message::{
+    Asked, Except, Follows, GiveAway, Given, Heard, Kind, LoginEnds, Meant, Publication, Readers, ToShard, Whom,
+};
+pub use super::survey::{given_away, heard, meant, readers};
 
 /// The directory of which shards have listeners of which topics. A shard tells it about itself and never asks it: what
 /// the shard needs to know about a room, it is given when it joins.
@@ -173,9 +175,20 @@ pub struct Held {
     pub overflow: usize,
 }
 
+/// How many sessions a shard has.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    /// All.
+    pub all: usize,
+    /// Those of `pregon.v1` that were not told to move yet.
+    pub movable: usize,
+    /// Those that were.
+    pub moving: usize,
+}
+
 /// What each shard holds. Told at each tick.
 #[derive(Debug)]
-pub struct Waiting(Box<[[AtomicUsize; 3]]>);
+pub struct Waiting(Box<[[AtomicUsize; 6]]>);
 
 impl Waiting {
     /// The numbers of so many shards, on which nothing waits.
@@ -183,8 +196,8 @@ impl Waiting {
         Self((0..shards).map(|_| Default::default()).collect())
     }
 
-    pub(super) fn tell(&self, shard: ShardId, held: Held) {
-        let numbers = [held.sessions, held.unfinished, held.overflow];
+    pub(super) fn tell(&self, shard: ShardId, held: Held, open: Open) {
+        let numbers = [held.sessions, held.unfinished, held.overflow, open.all, open.movable, open.moving];
         for (told, bytes) in self.0[shard.index()].iter().zip(numbers) {
             told.store(bytes, Ordering::Relaxed);
         }
@@ -194,6 +207,16 @@ impl Waiting {
     pub fn held(&self) -> Held {
         let sum = |place: usize| self.0.iter().map(|told| told[place].load(Ordering::Relaxed)).sum();
         Held { sessions: sum(0), unfinished: sum(1), overflow: sum(2) }
+    }
+
+    /// The sessions of each shard.
+    pub fn open(&self) -> Vec<Open> {
+        let of = |told: &[AtomicUsize; 6]| Open {
+            all: told[3].load(Ordering::Relaxed),
+            movable: told[4].load(Ordering::Relaxed),
+            moving: told[5].load(Ordering::Relaxed),
+        };
+        self.0.iter().map(of).collect()
     }
 }
 

@@ -223,22 +223,10 @@ impl Core {
         }
     }
 
-    /// Tells the clients of sockets with many topics when they should have moved: before their turn in the drain.
-    pub(super) fn tell_of_drain(&mut self, window: std::time::Duration) {
-        let is_open = |index: &u32| self.is_open(*index);
-        let open: Vec<u32> = (0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX)).filter(is_open).collect();
-        let all = u32::try_from(open.len()).unwrap_or(u32::MAX).max(1);
-        for (rank, index) in (0..).zip(open) {
-            if self.many.contains_key(&index) {
-                let before = u64::try_from((window * rank / all).as_millis()).unwrap_or(u64::MAX);
-                self.respond(index, |out| reply::drain(out, before));
-            }
-        }
-    }
-
     /// Takes a session out of everything that it sits in.
     pub(super) fn leave_many(&mut self, index: u32, many: &Many) {
         let user = self.account_of(index).map(|account| account.id);
+        self.moving -= usize::from(many.is_moving);
         while let Some(seat) = self.slots[index as usize].as_mut().and_then(|slot| slot.seats.pop()) {
             let number = self.slots[index as usize].as_ref().map_or(0, |slot| slot.seats.all().len());
             let topic = self.registry.live(seat.slot).topic;

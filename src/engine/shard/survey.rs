@@ -1,11 +1,14 @@
 //! Asks all shards who listens to what, a few slots at a time, so that no shard is held up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::port::{Heard, Inbox, Kind, Readers, ShardSet, ToShard};
+use super::port::{Asked, GiveAway, Given, Heard, Inbox, Kind, Meant, Readers, ShardSet, ToShard};
+use crate::domain::operator::{Place, Row, Verb, Whose};
 use crate::ids::{ShardId, Topic, UserId};
+use crate::limits::LISTED_SESSIONS_MAX;
 
 /// The topics of these kinds that have listeners, and the shards of each. A topic to which somebody listened all the
 /// time on one shard is among them. A topic whose listeners moved between shards meanwhile may be missing.
@@ -47,6 +50,45 @@ pub async fn readers(inboxes: &[Arc<Inbox>]) -> Vec<(UserId, Topic)> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// The sessions that an operator means: how many, a bounded list of them, and where the list goes on if it has no room for all.
+pub async fn meant(inboxes: &[Arc<Inbox>], whose: Whose, verb: Verb) -> (u64, Vec<Row>, Option<Place>) {
+    let begin = if let Verb::List(from) = verb { from } else { Place::default() };
+    let verb = Arc::new(verb);
+    let (mut count, mut rows, mut left_out) = (0, Vec::new(), None);
+    for (shard, inbox) in (0_u8..).zip(inboxes).skip(begin.shard.into()) {
+        let mut from = Some(if shard == begin.shard { begin.slot } else { 0 });
+        while let Some(slot) = from {
+            let room = if left_out.is_none() { LISTED_SESSIONS_MAX.saturating_sub(rows.len()) } else { 0 };
+            let (answer, answered) = oneshot::channel();
+            let asked = Asked { whose, verb: verb.clone(), from: slot, room, answer };
+            inbox.send_async(ToShard::Asked(Box::new(asked))).await;
+            // A shard that has ended has no sessions.
+            let Ok(Meant { count: some, rows: more, left_out: first, next }) = answered.await else { break };
+            count += some;
+            rows.extend(more);
+            left_out = left_out.or(first.map(|slot| Place { shard, slot }));
+            if left_out.is_some() && whose == Whose::All {
+                return (count, rows, left_out);
+            }
+            from = next;
+        }
+    }
+    (count, rows, left_out)
+}
+
+/// Has so many clients of a shard move elsewhere, in this time. Returns how many were told.
+pub async fn given_away(inbox: &Inbox, of: usize, window: Duration, age_min: Duration) -> usize {
+    let (mut rank, mut from) = (0, Some(0));
+    while let Some(slot) = from.filter(|_| rank < of) {
+        let (answer, answered) = oneshot::channel();
+        inbox.send_async(ToShard::GiveAway(GiveAway { from: slot, rank, of, window, age_min }, answer)).await;
+        let Ok(Given { count, next }) = answered.await else { break };
+        rank += count;
+        from = next;
+    }
+    rank
 }
 
 /// Asks a shard about its slots, part by part. A shard that has ended does not answer, and has no sessions.

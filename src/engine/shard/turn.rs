@@ -146,6 +146,7 @@ impl Shard {
         for _ in 0..TURN_ROUNDS_MAX {
             let is_flooded = self.core.is_flooded();
             let has_mail = is_flooded || self.core.take_mail();
+            self.core.answer_asked(&self.sockets);
             let has_input = is_flooded || self.look();
             let has_lists = self.core.work_on_feeds();
             self.core.wake_the_told();

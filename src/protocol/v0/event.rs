@@ -7,7 +7,7 @@ use crate::domain::chat::message::Message;
 use crate::domain::user::Account;
 use crate::ids::UserId;
 use crate::limits::frames::chars;
-use crate::protocol::v0::json::within;
+use crate::protocol::v0::json::{Object, within};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::ws::frame::begin_text;
 
@@ -36,6 +36,11 @@ pub fn error(out: &mut Vec<u8>, text: &str, client_id: Option<&str>) {
         client_id_key(out, client_id);
         out.push(b'}');
     });
+}
+
+/// Something that the server's operator tells a client.
+pub fn notice(out: &mut Vec<u8>, text: &str) {
+    text_frame(out, |out| Object::open(out).text("type", "notice").text("text", text).close());
 }
 
 /// The answer to an application ping; `timestamp` is JSON.

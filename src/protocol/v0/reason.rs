@@ -17,6 +17,8 @@ pub const REFUSED: Goodbye = Goodbye { code: 1000, reason: "" };
 pub const TOO_OLD: Goodbye = Goodbye { code: 1001, reason: "session life over, connect again" };
 /// The server restarts: the client should reconnect.
 pub const RESTART: Goodbye = Goodbye { code: 1012, reason: "server restarts, connect again" };
+/// Another node shall serve this client: it should reconnect.
+pub const MOVED: Goodbye = Goodbye { code: 1012, reason: "too many on this node, connect again" };
 /// The server cannot serve this now: the client should reconnect later.
 pub const OVERLOAD: Goodbye = Goodbye { code: 1013, reason: "try again later" };
 /// The user has too many sockets on this topic, and this one is the oldest.
@@ -31,6 +33,10 @@ pub const INACTIVE: Goodbye = Goodbye { code: 4001, reason: "user no longer acti
 pub const HIDDEN: Goodbye = Goodbye { code: 4003, reason: "post no longer visible" };
 /// The user is no longer a participant.
 pub const REMOVED: Goodbye = Goodbye { code: 4003, reason: "no longer a participant" };
+/// An operator ended the connection: the client should reconnect.
+pub const CUT: Goodbye = Goodbye { code: 1012, reason: "closed by an operator, connect again" };
+/// An operator ended the connection: the client should not come again by itself.
+pub const CUT_OFF: Goodbye = Goodbye { code: 4003, reason: "closed by an operator" };
 /// The client reads too slowly: it should reconnect and refetch.
 pub const TOO_SLOW: Goodbye = Goodbye { code: 4008, reason: "too slow, connect again" };
 

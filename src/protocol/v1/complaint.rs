@@ -126,6 +126,8 @@ impl Complaint {
             reason::REMOVED => ("removed", Retry::Never, "Ya no eres participante de este chat"),
             reason::HIDDEN => ("hidden", Retry::Never, "La publicación ya no es visible para ti"),
             reason::OVERLOAD => return BUSY,
+            reason::CUT => ("cut", Retry::Later, "Un administrador cerró esta suscripción: suscríbete de nuevo"),
+            reason::CUT_OFF => ("cut", Retry::Never, "Un administrador cerró esta suscripción"),
             _ => ("ended", Retry::Later, "La suscripción terminó: suscríbete de nuevo"),
         };
         Self { code, text, retry }

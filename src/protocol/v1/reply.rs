@@ -87,10 +87,21 @@ pub fn skipped(out: &mut Vec<u8>) {
     frame(out, "skipped", None, |_| {});
 }
 
-/// The server is about to stop. The socket goes on for so many milliseconds, in which the client opens another.
-pub fn drain(out: &mut Vec<u8>, move_within_ms: u64) {
+/// The server is about to stop, or has more than its part. The socket goes on for `move_within_ms`; from `move_after_ms` on the
+/// client opens another.
+pub fn drain(out: &mut Vec<u8>, move_after_ms: u64, move_within_ms: u64) {
     frame(out, "drain", None, |object| {
-        object.number("move_within_ms", move_within_ms);
+        object.number("move_after_ms", move_after_ms).number("move_within_ms", move_within_ms);
+    });
+}
+
+/// Something that the server's operator tells the client, or all who listen to a room.
+pub fn notice(out: &mut Vec<u8>, topic: Option<Topic>, text: &str) {
+    frame(out, "notice", None, |object| {
+        if let Some(topic) = topic {
+            object.id("topic", Name(topic));
+        }
+        object.text("text", text);
     });
 }
 

@@ -136,8 +136,14 @@ enum ServerFrame {
     },
     /// Something passing was left out, because the client read too slowly.
     Skipped {},
-    /// The server stops: the client opens another socket within this time.
-    Drain { move_within_ms: u64 },
+    /// The server stops, or has more than its part: the client opens another socket, in these milliseconds from now.
+    Drain { move_after_ms: u64, move_within_ms: u64 },
+    /// The server's operator has something to say, or says it in a room.
+    Notice {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<String>,
+        text: String,
+    },
 }
 
 #[expect(clippy::large_enum_variant, reason = "a few are made in tests")]

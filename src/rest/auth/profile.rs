@@ -57,6 +57,7 @@ async fn write(app: &Arc<App>, caller: &Caller, patch: ProfilePatch, files: [Opt
     let user = caller.id();
     let written = tokio::spawn(async move {
         let left = app.store.change_profile(user, patch).await?.ok_or(Unauthorized::NoUser)?;
+        (app.profile_changed)(user);
         files.into_iter().flatten().for_each(Stored::keep);
         app.media.litter().leave(left.iter().map(String::as_str));
         Ok::<(), Error>(())

@@ -66,6 +66,8 @@ pub trait Accounts: Send + Sync + 'static {
     /// Changes a user's row and removes it from the caches. Returns the paths of pictures that the row no longer names;
     /// `None` if there is no such user.
     async fn change_profile(&self, user: UserId, patch: ProfilePatch) -> Result<Option<Vec<String>>, StoreError>;
+    /// Another process has changed the user's row.
+    fn profile_overtaken(&self, user: UserId);
 }
 
 #[async_trait]
@@ -166,5 +168,9 @@ impl<B: Backend> Accounts for B {
             self.change(move |view| Box::pin(async move { accounts::change_profile(view, user, &patch).await })).await;
         self.caches().forget_user(user);
         left
+    }
+
+    fn profile_overtaken(&self, user: UserId) {
+        self.caches().forget_user(user);
     }
 }

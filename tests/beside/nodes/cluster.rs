@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::nodes::proxy::Proxy;
 use crate::redis::Redis;
 use crate::support::private::MariaDb;
-use crate::support::{PATIENCE, Server, Socket};
+use crate::support::{ADMIN_KEY, PATIENCE, Server, Socket};
 use serde_json::{Value, json};
 
 /// Nodes on one MariaDB with a Redis of their own.
@@ -54,17 +54,30 @@ impl Cluster {
     /// `urls` are where each node looks for Redis.
     async fn each_at(redis: Redis, urls: &[String], users: usize, database: Option<String>) -> Self {
         let mut first = Server::builder().on_mariadb().seed(users, 2, users).set("PREGON_DJANGO", "off");
+        first = first
+            .set("PREGON_ADMIN_KEY", ADMIN_KEY)
+            .set("PREGON_ADMIN_ADDRESS", "127.0.0.1:0")
+            .set("PREGON_NODE", "chat-0");
         if let Some(database) = database {
             first = first.set("PREGON_DATABASE_URL", database);
         }
         let mut nodes = vec![first.set("PREGON_REDIS_URL", &urls[0]).start().await];
-        for url in &urls[1..] {
-            let next = nodes[0].another_with(&[("PREGON_REDIS_URL", url.clone())]);
+        for (number, url) in (1..).zip(&urls[1..]) {
+            let name = format!("chat-{number}");
+            let next = nodes[0].another_with(&[("PREGON_REDIS_URL", url.clone()), ("PREGON_NODE", name)]);
             nodes.push(next);
         }
         let cluster = Self { redis, nodes, ways: Vec::new() };
         cluster.wait_for_peers().await;
         cluster
+    }
+
+    /// One more node, which all others know when this returns.
+    pub async fn add(&mut self) {
+        let name = format!("chat-{}", self.nodes.len());
+        let next = self.nodes[0].another_with(&[("PREGON_NODE", name)]);
+        self.nodes.push(next);
+        self.wait_for_peers().await;
     }
 
     /// Waits until each node knows all others.

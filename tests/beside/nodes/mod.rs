@@ -1,13 +1,17 @@
 //! Several nodes on one database and one Redis.
 
+mod balance;
 mod bus;
 mod check;
 mod cluster;
 mod faults;
 mod many_redis;
+mod operators;
 mod oracle;
 mod order;
 mod partition;
 mod presence;
+mod profiles;
 mod proxy;
 mod restarts;
+mod v1;

@@ -112,7 +112,9 @@ fn server_frames() -> Vec<Value> {
     reply::error(&mut out, None, None, complaint::BAD_JSON);
     reply::pong(&mut out, id);
     reply::skipped(&mut out);
-    reply::drain(&mut out, 1500);
+    reply::drain(&mut out, 500, 1500);
+    reply::notice(&mut out, None, "Volvemos en cinco minutos");
+    reply::notice(&mut out, Some(room()), "Hablen de fútbol");
     let sent = Arc::new(committed(room(), Event::Chat(ChatEvent::Sent(Arc::new(message())))));
     reply::outcome(&mut out, "7", room(), Some("c-1"), &Outcome::Committed(sent));
     reply::outcome(&mut out, "7", room(), Some("c-1"), &Outcome::Repeated(Arc::new(message())));

@@ -1,0 +1,148 @@
+//! How many sessions a node should give away: what it has above the mean, and no more than a part of all in a minute.
+
+use std::time::{Duration, Instant};
+
+use crate::domain::operator::Pace;
+
+/// What a node and its live peers have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// Sessions of this node.
+    pub own: u64,
+    /// Those of them that were told to move.
+    pub moving: u64,
+    /// Sessions of each other node.
+    pub others: Vec<u64>,
+}
+
+impl Load {
+    /// Sessions of a node, if all had the same; rounded up, so that nobody goes below it.
+    pub fn mean(&self) -> u64 {
+        let all = self.own + self.others.iter().sum::<u64>();
+        all.div_ceil(self.others.len() as u64 + 1)
+    }
+
+    /// Is this clearly more than the mean? `skew` says by how many percent. A few sessions are no reason: where the mean is small, one
+    /// more is many percent.
+    pub fn is_skewed(&self, skew_percent: u32) -> bool {
+        let (mean, stay) = (self.mean(), self.own.saturating_sub(self.moving));
+        stay > mean + FEW && (stay - mean) * 100 > mean * u64::from(skew_percent)
+    }
+
+    /// How many more sessions to give away: down to the mean, at most. `lately` were told to move in the last minute.
+    pub fn excess(&self, pace: Pace, lately: u64) -> u64 {
+        let minutes = u64::from(pace.over_seconds.div_ceil(60).max(1));
+        let most = self.own.saturating_mul(u64::from(pace.percent_per_minute)).saturating_mul(minutes).div_ceil(100);
+        let stay = self.own.saturating_sub(self.moving);
+        stay.saturating_sub(self.mean()).min(most.saturating_sub(lately))
+    }
+}
+
+/// Says when a node gives sessions away by itself: when it has had clearly more than the mean for two looks, and not soon again.
+#[derive(Debug)]
+pub struct Watch {
+    skew_percent: u32,
+    was_skewed: bool,
+    rests_until: Option<Instant>,
+}
+
+impl Watch {
+    /// From so many percent above the mean.
+    pub fn new(skew_percent: u32) -> Self {
+        Self { skew_percent, was_skewed: false, rests_until: None }
+    }
+
+    /// One look. True if sessions are to be given away now; then the node rests for so long.
+    pub fn is_due(&mut self, load: &Load, now: Instant, rest: Duration) -> bool {
+        let is_skewed = load.is_skewed(self.skew_percent);
+        let is_second = std::mem::replace(&mut self.was_skewed, is_skewed) && is_skewed;
+        let is_due = is_second && self.rests_until.is_none_or(|until| now >= until);
+        if is_due {
+            (self.was_skewed, self.rests_until) = (false, Some(now + rest));
+        }
+        is_due
+    }
+}
+
+/// So many sessions above the mean are no skew.
+const FEW: u64 = 20;
+
+/// Divides `all` among parts as their sizes are, and gives none more than it has.
+pub fn shares(all: usize, sizes: &[usize]) -> Vec<usize> {
+    let sum: usize = sizes.iter().sum();
+    let all = all.min(sum);
+    let (mut seen, mut given) = (0, 0);
+    let share = |size: &usize| {
+        seen += size;
+        let until = if sum == 0 { 0 } else { all * seen / sum };
+        let share = until - given;
+        given = until;
+        share
+    };
+    sizes.iter().map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(own: u64, others: &[u64]) -> Load {
+        Load { own, moving: 0, others: others.to_vec() }
+    }
+
+    fn excess(load: &Load, pace: Pace) -> u64 {
+        load.excess(pace, 0)
+    }
+
+    #[test]
+    fn a_node_gives_away_what_it_has_above_the_mean_and_no_more_than_its_part() {
+        let all = Pace { over_seconds: 60, percent_per_minute: 100 };
+        assert_eq!(excess(&load(12, &[0]), all), 6);
+        assert_eq!(excess(&load(100, &[0, 0]), all), 66, "the mean is rounded up");
+        assert_eq!(excess(&load(5, &[7]), all), 0);
+        assert_eq!(excess(&load(5, &[]), all), 0);
+        let tenth = Pace { percent_per_minute: 10, ..all };
+        assert_eq!(excess(&load(1000, &[0]), tenth), 100);
+        assert_eq!(excess(&load(1000, &[0]), Pace { over_seconds: 180, ..tenth }), 300);
+        assert_eq!(excess(&load(3, &[0]), tenth), 1, "a small node gives one at least");
+        assert_eq!((load(1000, &[0]).excess(tenth, 60), load(1000, &[0]).excess(tenth, 100)), (40, 0), "in one minute");
+        // Once it has told some to move, there is nothing to give: before they go, and after the others have taken them.
+        let moving = excess(&load(1000, &[0, 300]), all);
+        assert_eq!(excess(&Load { moving, ..load(1000, &[0, 300]) }, all), 0);
+        assert_eq!(excess(&load(1000 - moving, &[moving, 300]), all), 0);
+    }
+
+    #[test]
+    fn a_little_more_than_the_mean_is_no_skew() {
+        assert!(load(150, &[50]).is_skewed(20));
+        assert!(!load(119, &[81]).is_skewed(20), "below the threshold");
+        assert!(!load(30, &[0]).is_skewed(20), "few sessions");
+        assert!(!load(1000, &[]).is_skewed(20) && !load(0, &[0, 0]).is_skewed(20));
+    }
+
+    #[test]
+    fn a_node_gives_away_by_itself_at_the_second_look_and_then_rests() {
+        let (mut watch, began, rest) = (Watch::new(20), Instant::now(), Duration::from_secs(120));
+        let mut look = |seconds, own| watch.is_due(&load(own, &[100]), began + Duration::from_secs(seconds), rest);
+        assert!(!look(0, 300), "it may pass");
+        assert!(!look(10, 100) && !look(20, 300), "it has passed, and comes again");
+        assert!(look(30, 300));
+        // What was given away comes back: nothing moves to and fro.
+        assert!((4..15).all(|tens| !look(tens * 10, 300)));
+        assert!(look(150, 300), "after its rest, and it was so at the look before");
+    }
+
+    #[test]
+    fn each_part_gives_as_it_has() {
+        assert_eq!(shares(10, &[10, 10]), [5, 5]);
+        assert_eq!(shares(3, &[1, 0, 5]), [0, 0, 3]);
+        assert_eq!(shares(9, &[2, 3]), [2, 3], "no more than there are");
+        assert_eq!(shares(4, &[0, 0]), [0, 0]);
+        for all in 0..50 {
+            let sizes = [7, 13, 1, 22];
+            let shares = shares(all, &sizes);
+            assert_eq!(shares.iter().sum::<usize>(), all.min(43));
+            assert!(shares.iter().zip(sizes).all(|(share, size)| *share <= size), "{shares:?}");
+        }
+    }
+}
