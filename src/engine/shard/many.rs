@@ -58,17 +58,54 @@ impl Many {
     }
 }
 
-/// What belongs to a seat.
+/// What belongs to a seat. Sockets may have hundreds, so its parts share words.
 #[derive(Debug, Clone, Copy)]
+#[repr(Rust, packed(4))]
 pub(super) struct Subscription {
+    /// The number of [`Self::until`], if its epoch is not 0.
+    seq: u64,
+    /// Its epoch: that of a log is never 0.
+    epoch: u32,
+    /// When it was joined, in seconds since the shard began, twice; and one more if the room's home knows that the user is here.
+    since_and_present: u32,
+}
+
+impl Subscription {
+    /// A seat that was taken now.
+    pub(super) fn joined(now: Seconds) -> Self {
+        Self { seq: 0, epoch: 0, since_and_present: now.0 << 1 }
+    }
+
     /// What it had when it was caught up: publishers may be late, and what they tell up to there is old. `None` while it is being
     /// caught up, and from the first event behind that on.
-    pub until: Option<Cursor>,
+    pub(super) fn until(&self) -> Option<Cursor> {
+        let Self { seq, epoch, .. } = *self;
+        (epoch != 0).then_some(Cursor { epoch, seq })
+    }
+
+    pub(super) fn set_until(&mut self, until: Option<Cursor>) {
+        debug_assert!(until.is_none_or(|until| until.epoch != 0), "no log has the epoch 0");
+        let Cursor { epoch, seq } = until.unwrap_or(Cursor { epoch: 0, seq: 0 });
+        (self.epoch, self.seq) = (epoch, seq);
+    }
+
     /// When it was joined.
-    pub since: Seconds,
+    pub(super) fn since(&self) -> Seconds {
+        Seconds(self.since_and_present >> 1)
+    }
+
     /// The room's home knows that the user is here.
-    pub is_present: bool,
+    pub(super) fn is_present(&self) -> bool {
+        self.since_and_present & 1 == 1
+    }
+
+    pub(super) fn set_present(&mut self) {
+        self.since_and_present |= 1;
+    }
 }
+
+// Each topic of each socket has one.
+const _: () = assert!(size_of::<Subscription>() == 16);
 
 /// A topic that a socket asked for.
 #[derive(Debug)]
@@ -78,9 +115,6 @@ pub(super) struct Judged {
     pub request: Option<RequestId>,
     pub errand: From,
 }
-
-// Each topic of each socket has one.
-const _: () = assert!(size_of::<Subscription>() <= 32);
 
 /// A subscription whose missed events are being read. What is said meanwhile waits here.
 #[derive(Debug)]
