@@ -37,8 +37,7 @@ async fn every_scenario_with_rooms_is_clean_over_v1() {
     }
     let storm = report(&server, &format!("storm {rooms} --back-off none --settle 0.1"));
     assert!(storm["checked"].as_u64() > Some(16), "the rooms work afterwards: {storm}");
-    let slow =
-        "slow --fixture rooms.json --protocol v1 --members 4 --stalled 0.25 --window 64 --release-when all";
+    let slow = "slow --fixture rooms.json --protocol v1 --members 4 --stalled 0.25 --window 64 --release-when all";
     assert_eq!(report(&server, &format!("{slow} {SHORT}"))["stalled"], 1);
 }
 
@@ -122,7 +121,13 @@ fn pass_on(mut server: TcpStream, mut client: TcpStream, fault: Fault, done: &At
         bytes.extend_from_slice(&buffer[..count]);
         if !is_open {
             let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
-            let _ = client.write_all(&bytes.drain(..head + 4).collect::<Vec<_>>());
+            let head: Vec<u8> = bytes.drain(..head + 4).collect();
+            let _ = client.write_all(&head);
+            if !head.starts_with(b"HTTP/1.1 101") {
+                // An ordinary request: its answer has no frames.
+                let _ = client.write_all(&bytes).and_then(|()| std::io::copy(&mut server, &mut client));
+                break;
+            }
             is_open = true;
         }
         while let Some(length) = frame_length(&bytes).filter(|length| *length <= bytes.len()) {

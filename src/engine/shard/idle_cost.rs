@@ -118,8 +118,6 @@ impl Transmit for Takes {
 fn bytes_each(core: &Core) -> [f64; 2] {
     let [topics, members] = core.registry.heap_bytes();
     let lists = core.slots.iter().flatten().map(|slot| slot.seats.heap_bytes()).sum::<usize>();
-    let many: usize = core.many.values().map(|many| many.seats.capacity() * size_of_val(&many.seats[0])).sum();
-    let table = crate::engine::topics::table_bytes::<(u32, super::many::Many)>(core.many.len());
     let own = core.slots.len() * size_of::<Option<Slot>>()
         + core.lines.len() * size_of::<Line>()
         + core.generations.len() * size_of::<u32>()
@@ -127,8 +125,7 @@ fn bytes_each(core: &Core) -> [f64; 2] {
         + core.wheel.heap_bytes()
         + members
         + lists
-        + many
-        + if core.many.is_empty() { 0 } else { table };
+        + core.many.heap_bytes();
     [own, own + topics].map(|bytes| bytes as f64 / SESSIONS as f64)
 }
 

@@ -1,11 +1,68 @@
 //! What a socket of `pregon.v1` has beside its session.
 
+use std::collections::HashMap;
+
+use slab::Slab;
+
 use super::errand::{From, Ticket};
 use crate::domain::event::Cursor;
 use crate::engine::session::Seconds;
 use crate::ids::Topic;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::v1::said::Said;
+
+/// All sockets of `pregon.v1` of a shard, by their slots. They lie side by side: a table of them would have room for twice as many.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    places: HashMap<u32, u32>,
+    sockets: Slab<Many>,
+}
+
+impl Sockets {
+    pub(super) fn get(&self, index: &u32) -> Option<&Many> {
+        self.sockets.get(*self.places.get(index)? as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, index: &u32) -> Option<&mut Many> {
+        self.sockets.get_mut(*self.places.get(index)? as usize)
+    }
+
+    pub(super) fn contains_key(&self, index: &u32) -> bool {
+        self.places.contains_key(index)
+    }
+
+    pub(super) fn insert(&mut self, index: u32, many: Many) {
+        self.remove(&index);
+        let place = self.sockets.insert(many);
+        self.places.insert(index, u32::try_from(place).expect("slots are numbered by u32"));
+    }
+
+    pub(super) fn remove(&mut self, index: &u32) -> Option<Many> {
+        let place = self.places.remove(index)?;
+        self.sockets.try_remove(place as usize)
+    }
+
+    /// Their slots.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &u32> {
+        self.places.keys()
+    }
+
+    /// What they keep on the heap.
+    #[cfg(test)]
+    pub(super) fn heap_bytes(&self) -> usize {
+        let table = match self.places.len() {
+            0 => 0,
+            _ => crate::engine::topics::table_bytes::<(u32, u32)>(self.places.capacity()),
+        };
+        let lists: usize = self.sockets.iter().map(|(_, many)| many.seats.heap_bytes()).sum();
+        table + self.sockets.len() * size_of::<Many>() + lists
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.sockets.is_empty()
+    }
+}
 
 /// What a socket of `pregon.v1` has beside its session.
 #[derive(Debug, Default)]
@@ -17,7 +74,7 @@ pub(super) struct Many {
     /// Its token is being judged.
     pub is_identifying: bool,
     /// What belongs to each of the session's seats, by number.
-    pub seats: Vec<Subscription>,
+    pub seats: Subscriptions,
     /// What is under way for it: nothing, for nearly all.
     busy: Option<Box<Busy>>,
 }
@@ -55,6 +112,78 @@ impl Many {
     /// Keeps no memory for what is under way if nothing is.
     pub(super) fn rest(&mut self) {
         self.busy.take_if(|busy| busy.early.is_empty() && busy.judged.is_empty() && busy.held.is_empty());
+    }
+}
+
+/// What belongs to each of a session's seats, by number. Nearly all sockets that have any have one or many.
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "a socket with one topic pays for no more")]
+pub(super) enum Subscriptions {
+    #[default]
+    None,
+    One(Subscription),
+    More(Box<Vec<Subscription>>),
+}
+
+impl Subscriptions {
+    pub(super) fn all(&self) -> &[Subscription] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(all) => all,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all().len()
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<&Subscription> {
+        self.all().get(number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Subscription> {
+        match self {
+            Self::None => None,
+            Self::One(one) => Some(one).filter(|_| number == 0),
+            Self::More(all) => all.get_mut(number),
+        }
+    }
+
+    /// Adds one under the next number.
+    pub(super) fn push(&mut self, next: Subscription) {
+        match self {
+            Self::None => *self = Self::One(next),
+            Self::One(first) => *self = Self::More(Box::new(vec![*first, next])),
+            Self::More(all) => {
+                if all.len() == all.capacity() {
+                    // A quarter more: none has very many.
+                    all.reserve_exact(1 + all.len() / 4);
+                }
+                all.push(next);
+            }
+        }
+    }
+
+    /// Removes the one with this number. The one with the highest number gets its number.
+    pub(super) fn take(&mut self, number: usize) -> Option<Subscription> {
+        match self {
+            Self::More(all) if number < all.len() => Some(all.swap_remove(number)),
+            Self::One(one) if number == 0 => {
+                let one = *one;
+                *self = Self::None;
+                Some(one)
+            }
+            Self::None | Self::One(_) | Self::More(_) => None,
+        }
+    }
+
+    #[cfg(test)]
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::None | Self::One(_) => 0,
+            Self::More(all) => size_of::<Vec<Subscription>>() + all.capacity() * size_of::<Subscription>(),
+        }
     }
 }
 

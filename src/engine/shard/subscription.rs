@@ -358,12 +358,7 @@ impl Core {
         let member = Member { session: index, seat: u16::try_from(number).ok()?, form };
         let (seat, is_first) = self.join(topic, member);
         self.slots[index as usize].as_mut()?.seats.push(seat);
-        let seats = &mut self.many.get_mut(&index)?.seats;
-        if seats.len() == seats.capacity() {
-            // Most have few, and none has many.
-            seats.reserve_exact(1 + seats.len() / 4);
-        }
-        seats.push(Subscription::joined(now));
+        self.many.get_mut(&index)?.seats.push(Subscription::joined(now));
         Some((seat, is_first))
     }
 
@@ -379,7 +374,7 @@ impl Core {
         if let Some(many) = self.many.get_mut(&index) {
             many.busy().held.retain(|held| held.topic != topic);
             many.rest();
-            is_present = many.seats.swap_remove(number).is_present();
+            is_present = many.seats.take(number).is_some_and(|subscription| subscription.is_present());
         }
         self.leave_seat(seat);
         if let (Topic::Room(room), true, Some(user)) = (topic, is_present, user) {
