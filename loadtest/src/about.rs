@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::options::Common;
 use crate::target::TargetKind;
+use crate::v1::Protocol;
 
 /// Flags whose values are secret.
 const SECRET_FLAGS: [&str; 1] = ["--secret"];
@@ -24,6 +25,8 @@ pub struct About {
     pub loadtest_version: &'static str,
     /// The version in the server's metrics; `None` if they do not have it.
     pub server_version: Option<String>,
+    /// What the clients spoke with the server.
+    pub protocol: Protocol,
     pub command: String,
 }
 
@@ -51,12 +54,14 @@ impl About {
             kernel: format!("{} {}", text(system.sysname()), text(system.release())),
             loadtest_version: env!("CARGO_PKG_VERSION"),
             server_version: None,
+            protocol: Protocol::V0,
             command: command(std::env::args()),
         }
     }
 
     /// Adds the version that the server under test reports.
     pub fn with_server(mut self, common: &Common) -> Self {
+        self.protocol = common.protocol;
         if common.target == TargetKind::Pregon {
             self.server_version = metrics(&format!("{}/metrics", common.api_url().trim_end_matches('/')))
                 .as_deref()
@@ -66,7 +71,8 @@ impl About {
     }
 }
 
-fn metrics(url: &str) -> Option<String> {
+/// The server's metrics; `None` if it does not answer with any.
+pub fn metrics(url: &str) -> Option<String> {
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(METRICS_WITHIN)).build().into();
     agent.get(url).call().ok()?.body_mut().read_to_string().ok()
 }

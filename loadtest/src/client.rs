@@ -27,6 +27,8 @@ const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventF
 /// The key of RFC 6455's own example, whose answer is known without hashing.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+/// The only subprotocol that the tester offers.
+const TAKEN: &[u8] = b"pregon.v1\r\n";
 
 /// Receives the events of connections and their frames.
 pub trait Handler {
@@ -57,6 +59,11 @@ pub struct Ending {
 impl Ending {
     fn new(text: impl Into<String>) -> Self {
         Self { code: None, text: text.into() }
+    }
+
+    /// An end that the server told in a frame.
+    pub fn told(text: String) -> Self {
+        Self::new(text)
     }
 
     /// Whether the server said that it has reached a limit, which is an outcome and not a fault.
@@ -94,6 +101,26 @@ struct Link {
     unsent: Vec<u8>,
     /// Why it took none. Reported once, to whoever next reads the socket.
     failure: Option<Errno>,
+    /// What it says as soon as it is open. Not empty where it offered a subprotocol.
+    first: Vec<u8>,
+}
+
+/// How a client comes in.
+#[derive(Clone, Debug, Default)]
+pub struct Entrance {
+    /// The path of the request.
+    pub path: String,
+    /// The subprotocols that it offers; the server must take the first.
+    pub offer: Option<String>,
+    /// Whole frames that it sends as soon as the socket is open.
+    pub first: Vec<u8>,
+}
+
+impl Entrance {
+    /// Without a subprotocol.
+    pub fn at(path: String) -> Self {
+        Self { path, ..Self::default() }
+    }
 }
 
 /// All connections of the run.
@@ -131,9 +158,9 @@ impl Links {
     }
 
     /// Starts a connection; `opened` or `closed` is called later. Links are numbered from 0.
-    pub fn open(&mut self, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<usize> {
+    pub fn open(&mut self, server: SocketAddr, source: Option<Ipv4Addr>, entrance: Entrance) -> Result<usize> {
         let number = self.add();
-        self.reopen(number, server, source, path)?;
+        self.reopen(number, server, source, entrance)?;
         Ok(number)
     }
 
@@ -153,19 +180,28 @@ impl Links {
             partial: Vec::new(),
             unsent: Vec::new(),
             failure: None,
+            first: Vec::new(),
         });
         self.links.len() - 1
     }
 
     /// Starts a connection in the place of one that ended.
-    pub fn reopen(&mut self, number: usize, server: SocketAddr, source: Option<Ipv4Addr>, path: &str) -> Result<()> {
+    pub fn reopen(
+        &mut self,
+        number: usize,
+        server: SocketAddr,
+        source: Option<Ipv4Addr>,
+        entrance: Entrance,
+    ) -> Result<()> {
         self.dial(number, server, source)?;
+        let Entrance { path, offer, first } = entrance;
+        let offer = offer.map_or(String::new(), |offer| format!("Sec-WebSocket-Protocol: {offer}\r\n"));
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
         );
         let link = &mut self.links[number];
-        (link.phase, link.unsent) = (Phase::Upgrading, request.into_bytes());
+        (link.phase, link.unsent, link.first) = (Phase::Upgrading, request.into_bytes(), first);
         Ok(())
     }
 
@@ -368,6 +404,13 @@ impl Links {
                 Err(ending) => return Some(ending),
             }
             self.links[link].phase = Phase::Frames;
+            let first = std::mem::take(&mut self.links[link].first);
+            if !first.is_empty() {
+                if memchr::memmem::find(&bytes[..used], TAKEN).is_none() {
+                    return Some(Ending::new("the server did not take the subprotocol pregon.v1"));
+                }
+                self.send(link, &first);
+            }
             handler.opened(link);
         }
         let now = self.now();

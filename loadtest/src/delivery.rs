@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::tag::{TAG_BYTES, Tag};
 use crate::target::{Kind, Message};
+use crate::v1::Protocol;
+use crate::v1::read::{self, Heard};
 
 const CHAT_MESSAGE: &str = "chat_message";
 
@@ -30,6 +32,7 @@ pub enum Reading {
 pub struct Reader {
     /// The `type` of the events that carry our messages; a plain server's have none.
     event: &'static str,
+    protocol: Protocol,
     messages: Vec<Message>,
     content: memmem::Finder<'static>,
     /// Deliveries that had to be parsed in full.
@@ -69,14 +72,14 @@ struct ChatSender<'a> {
 
 impl Reader {
     /// `messages`: one per sender, by the sender's number.
-    pub fn new(kind: Kind, messages: Vec<Message>) -> Self {
+    pub fn new(kind: Kind, protocol: Protocol, messages: Vec<Message>) -> Self {
         let plain = messages.first().is_none_or(|first| first.user_id.is_empty());
         let event = match kind {
             _ if plain => "",
             Kind::Ephemeral => "signal",
             Kind::Durable => CHAT_MESSAGE,
         };
-        Self { event, messages, content: memmem::Finder::new(b"\"content\":\""), slow: 0 }
+        Self { event, protocol, messages, content: memmem::Finder::new(b"\"content\":\""), slow: 0 }
     }
 
     pub fn read(&mut self, text: &[u8]) -> Reading {
@@ -92,8 +95,11 @@ impl Reader {
 
     /// The tag has the same distance from the end in all of them; the rest is compared.
     fn whole_payload(&self, text: &[u8]) -> Option<(Tag, u64)> {
-        const BEHIND_TAG: usize = b"\"}}".len();
-        let hole = text.len().checked_sub(BEHIND_TAG + TAG_BYTES)?;
+        let behind_tag = match self.protocol {
+            Protocol::V0 => b"\"}}".len(),
+            Protocol::V1 => b"\"}}}".len(),
+        };
+        let hole = text.len().checked_sub(behind_tag + TAG_BYTES)?;
         let tag = Tag::decode(text[hole..].first_chunk()?)?;
         let expected = self.messages.get(tag.sender as usize)?;
         let behind = hole + TAG_BYTES;
@@ -121,6 +127,18 @@ impl Reader {
         Some((tag, digest(id)))
     }
 
+    /// The sender's message in a stored message's event of `pregon.v1`, if it is what was sent, in its room.
+    pub fn message_of_v1(&self, message: &read::Message<'_>) -> Option<Tag> {
+        let tag = self.content_tag(message.content)?;
+        let sent = self.messages.get(tag.sender as usize)?;
+        (sent.topic.as_bytes() == message.topic).then_some(tag)
+    }
+
+    /// The id of the user who sends such messages.
+    pub fn sender(&self, sender: u32) -> &str {
+        &self.messages[sender as usize].user_id
+    }
+
     fn content_tag(&self, content: &[u8]) -> Option<Tag> {
         let tag = Tag::decode(content.last_chunk()?)?;
         let expected = self.messages.get(tag.sender as usize)?;
@@ -131,6 +149,9 @@ impl Reader {
 
     /// The plain twin of the fast ways.
     pub fn read_slowly(&mut self, text: &[u8]) -> Reading {
+        if self.protocol == Protocol::V1 {
+            return self.read_v1_slowly(text);
+        }
         let Ok(event) = serde_json::from_slice::<Event<'_>>(text) else {
             return damaged("no JSON object", text);
         };
@@ -148,6 +169,28 @@ impl Reader {
         match read {
             Some((tag, id)) => Reading::Delivery { tag, id },
             None => damaged("not what its sender sent", text),
+        }
+    }
+
+    /// Signals come inside events; what else comes is told by replies, or is stored.
+    fn read_v1_slowly(&mut self, text: &[u8]) -> Reading {
+        match read::heard(text) {
+            Heard::Passing { topic, event } => {
+                let Ok(signal) = serde_json::from_str::<Event<'_>>(event) else {
+                    return damaged("no JSON object in an event", text);
+                };
+                if signal.kind != self.event {
+                    return Reading::Other;
+                }
+                self.slow += 1;
+                match self.signal(&signal).filter(|tag| self.messages[tag.sender as usize].topic == topic) {
+                    Some(tag) => Reading::Delivery { tag, id: 0 },
+                    None => damaged("not what its sender sent", text),
+                }
+            }
+            Heard::Error { text, .. } => Reading::Refusal(text),
+            Heard::Broken(what) => Reading::Damaged(what),
+            _ => Reading::Other,
         }
     }
 
@@ -180,6 +223,8 @@ fn damaged(what: &str, text: &[u8]) -> Reading {
 pub fn error_text(text: &[u8]) -> String {
     #[derive(Deserialize)]
     struct ErrorEvent {
+        /// `pregon.v1` calls it `text`.
+        #[serde(alias = "text")]
         message: String,
     }
     serde_json::from_slice::<ErrorEvent>(text).map_or_else(|_| excerpt(text), |event| event.message)
@@ -208,10 +253,14 @@ mod tests {
     use crate::target::{Seat, Target, test_fixture};
 
     fn reader(kind: Kind) -> Reader {
-        let target = Target::Pregon(test_fixture());
+        reader_of(kind, Protocol::V0)
+    }
+
+    fn reader_of(kind: Kind, protocol: Protocol) -> Reader {
+        let target = Target::Pregon(test_fixture(), protocol);
         let seats = [Seat { room: 0, member: 0 }, Seat { room: 0, member: 1 }];
-        let message = |seat| target.message(kind, seat, 140).expect("a message");
-        Reader::new(kind, seats.map(message).into())
+        let message = |seat| target.message(kind, seat, 240).expect("a message");
+        Reader::new(kind, protocol, seats.map(message).into())
     }
 
     fn frame(reader: &Reader, tag: Tag) -> Vec<u8> {
@@ -242,6 +291,24 @@ mod tests {
         let spelt_otherwise = String::from_utf8(text).expect("text").replace("\",\"", "\", \"");
         assert_eq!(reader.read(spelt_otherwise.as_bytes()), expected);
         assert_eq!(reader.slow, 2);
+    }
+
+    #[test]
+    fn both_ways_read_the_same_signal_of_v1() {
+        let mut reader = reader_of(Kind::Ephemeral, Protocol::V1);
+        let text = String::from_utf8(frame(&reader, TAG)).expect("text");
+        let expected = Reading::Delivery { tag: TAG, id: 0 };
+        assert_eq!(reader.read(text.as_bytes()), expected);
+        assert_eq!(reader.slow, 0);
+        assert_eq!(reader.read(text.replace("\",\"", "\", \"").as_bytes()), expected);
+        assert_eq!(reader.slow, 1);
+        for (from, to) in [("room:0a", "room:0b"), ("xx", "xy"), ("user_id", "userid")] {
+            let wrong = text.replacen(from, to, 1);
+            assert!(matches!(reader.read(wrong.as_bytes()), Reading::Damaged(_)), "{wrong}");
+        }
+        let error = r#"{"type":"error","code":"busy","text":"luego","retry":"later","retry_after_ms":1}"#;
+        assert_eq!(reader.read(error.as_bytes()), Reading::Refusal("luego".into()));
+        assert_eq!(reader.read(br#"{"type":"skipped"}"#), Reading::Other);
     }
 
     #[test]

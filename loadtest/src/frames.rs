@@ -88,22 +88,23 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
 pub struct Stencil {
     frame: Vec<u8>,
     header: usize,
-    hole: usize,
+    holes: Vec<usize>,
 }
 
 impl Stencil {
-    /// `hole` is the position in `payload` where the changing bytes start.
-    pub fn new(payload: &[u8], hole: usize) -> Self {
+    /// `holes` are the positions in `payload` where the changing bytes start: the same in each.
+    pub fn new(payload: &[u8], holes: &[usize]) -> Self {
         let frame = masked(TEXT, payload);
         let header = frame.len() - payload.len();
-        Self { frame, header, hole }
+        Self { frame, header, holes: holes.to_vec() }
     }
 
-    /// Appends the frame with `bytes` in its hole.
+    /// Appends the frame with `bytes` in its holes.
     pub fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let start = self.header + self.hole;
-        for (at, byte) in bytes.iter().enumerate() {
-            self.frame[start + at] = byte ^ MASK[(self.hole + at) % 4];
+        for hole in &self.holes {
+            for (at, byte) in bytes.iter().enumerate() {
+                self.frame[self.header + hole + at] = byte ^ MASK[(hole + at) % 4];
+            }
         }
         out.extend_from_slice(&self.frame);
     }
@@ -176,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stencil_changes_only_its_hole() {
-        for hole in [0, 3, 9] {
-            let mut stencil = Stencil::new(b"0123456789abcdef", hole);
+    fn a_stencil_changes_only_its_holes() {
+        for holes in [&[0][..], &[3], &[9], &[1, 11]] {
+            let mut stencil = Stencil::new(b"0123456789abcdef", holes);
             let mut out = Vec::new();
             stencil.put(b"HOLE", &mut out);
             let mut expected = b"0123456789abcdef".to_vec();
-            expected[hole..hole + 4].copy_from_slice(b"HOLE");
+            holes.iter().for_each(|hole| expected[*hole..hole + 4].copy_from_slice(b"HOLE"));
             assert_eq!(unmask(&out, 6), expected);
         }
         assert_eq!(unmask(&masked(TEXT, &[7; 300]), 8), vec![7; 300]);

@@ -29,6 +29,7 @@ mod scenario;
 mod setup;
 mod tag;
 mod target;
+mod v1;
 
 use std::process::ExitCode;
 
@@ -39,7 +40,7 @@ use about::About;
 use options::Common;
 use output::Output;
 use report::{Report, Verdict};
-use scenario::{chat, churn, feed, idle, reactions, room, slow, storm};
+use scenario::{chat, churn, feed, idle, reactions, resume, room, slow, storm};
 
 /// Drives a real-time server, checks every delivery, and reports what each one cost.
 ///
@@ -70,6 +71,8 @@ enum Scenario {
     Churn(churn::ChurnOptions),
     /// All connections drop at once and reconnect
     Storm(storm::StormOptions),
+    /// A node is lost, and its clients come back to others with their cursors (`pregon.v1`)
+    Resume(resume::ResumeOptions),
     /// Some readers stall
     Slow(slow::SlowOptions),
     /// Raises the rate of a scenario until an objective breaks
@@ -100,6 +103,7 @@ fn run(scenario: &Scenario) -> Result<u8> {
         Scenario::Cluster(options) => told(&options.traffic.common, || room::cluster(options)),
         Scenario::Churn(options) => told(&options.common, || churn::churn(options)),
         Scenario::Storm(options) => told(&options.common, || storm::storm(options)),
+        Scenario::Resume(options) => told(&options.common(), || resume::resume(options)),
         Scenario::Slow(options) => told(&options.traffic.common, || slow::slow(options)),
         Scenario::FindMax(options) => told(options.scenario.common(), || find_max::find_max(options)),
         Scenario::Idle(options) => told(&options.common, || idle::idle(options)),

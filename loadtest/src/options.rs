@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::pacing::PacingOptions;
 use crate::target::TargetKind;
+use crate::v1::Protocol;
 
 /// Options of every scenario.
 #[derive(clap::Args, Clone, Debug)]
@@ -14,6 +15,10 @@ pub struct Common {
     /// The kind of server
     #[arg(long, value_enum, default_value = "pregon")]
     pub target: TargetKind,
+    /// What the clients speak with pregon: a socket for each room, feed or post (v0), or `pregon.v1`, one socket for many
+    /// topics (v1)
+    #[arg(long, value_enum, default_value = "v0")]
+    pub protocol: Protocol,
     /// Users, tokens and rooms, made by `pregon seed … --out FILE` [default: created over the REST API]
     #[arg(long)]
     pub fixture: Option<PathBuf>,

@@ -22,6 +22,8 @@ pub struct Violations {
     pub disconnected: u64,
     /// Delivered to a receiver that must not get it.
     pub misdirected: u64,
+    /// Requests of `pregon.v1` that were done and not answered.
+    pub unanswered: u64,
     /// The first few, in words.
     pub samples: Vec<String>,
 }
@@ -36,6 +38,7 @@ impl Violations {
             + self.foreign_room
             + self.disconnected
             + self.misdirected
+            + self.unanswered
     }
 
     pub fn add(&mut self, other: Self) {
@@ -47,11 +50,12 @@ impl Violations {
         self.foreign_room += other.foreign_room;
         self.disconnected += other.disconnected;
         self.misdirected += other.misdirected;
+        self.unanswered += other.unanswered;
         self.samples.extend(other.samples);
         self.samples.truncate(SAMPLES_MAX);
     }
 
-    fn sample(&mut self, text: impl FnOnce() -> String) {
+    pub fn sample(&mut self, text: impl FnOnce() -> String) {
         if self.samples.len() < SAMPLES_MAX {
             self.samples.push(text());
         }
@@ -219,6 +223,14 @@ impl Oracle {
     pub fn misdirected(&mut self, receiver: usize, what: &str) {
         self.violations.misdirected += 1;
         self.violations.sample(|| format!("receiver {receiver}: {what}"));
+    }
+
+    /// Requests that were done and not answered.
+    pub fn unanswered(&mut self, count: u64) {
+        self.violations.unanswered += count;
+        if count > 0 {
+            self.violations.sample(|| format!("{count} messages were stored, and their senders got no ack"));
+        }
     }
 
     /// The next sequence number that a receiver must see from a sender.

@@ -63,7 +63,8 @@ pub fn write_verdict(out: &mut Formatter<'_>, checked: u64, bad: &Violations) ->
     writeln!(
         out,
         "oracle: {checked} deliveries checked, VIOLATIONS: {} lost, {} duplicated, {} reordered, \
-         {} damaged, {} receivers with another order, {} in a foreign room, {} misdirected, {} disconnected",
+         {} damaged, {} receivers with another order, {} in a foreign room, {} misdirected, {} disconnected, {} \
+         unanswered",
         bad.lost,
         bad.duplicated,
         bad.reordered,
@@ -71,7 +72,8 @@ pub fn write_verdict(out: &mut Formatter<'_>, checked: u64, bad: &Violations) ->
         bad.order_differs,
         bad.foreign_room,
         bad.misdirected,
-        bad.disconnected
+        bad.disconnected,
+        bad.unanswered
     )?;
     for sample in &bad.samples {
         writeln!(out, "  {sample}")?;

@@ -42,6 +42,13 @@ impl Tag {
     }
 }
 
+impl Tag {
+    /// The message that a request is named after.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::decode(name.as_bytes().try_into().ok()?)
+    }
+}
+
 impl std::fmt::Display for Tag {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "message {} of sender {}", self.seq, self.sender)

@@ -4,8 +4,10 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::client::Entrance;
 use crate::fixture::{Fixture, User};
 use crate::tag::TAG_BYTES;
+use crate::v1::{self, Protocol};
 
 /// The most characters of a chat message.
 const CONTENT_BYTES_MAX: usize = 2000;
@@ -21,7 +23,7 @@ pub enum TargetKind {
 
 /// The server under test.
 pub enum Target {
-    Pregon(Fixture),
+    Pregon(Fixture, Protocol),
     Plain,
 }
 
@@ -46,13 +48,16 @@ pub struct Seat {
 pub struct Message {
     /// What the client sends.
     pub sent: Vec<u8>,
-    pub sent_hole: usize,
+    /// Where the tag goes: each time the same.
+    pub sent_holes: Vec<usize>,
     /// What a member receives: the whole payload for `Ephemeral`, the text (`content`) for `Durable`.
     pub received: Vec<u8>,
     pub received_hole: usize,
     /// The sender that members must be told, if the server names it.
     pub user_id: String,
     pub username: String,
+    /// The topic as `pregon.v1` names it; empty where nobody does.
+    pub topic: String,
 }
 
 const HOLE: &str = "--------";
@@ -61,26 +66,46 @@ impl Target {
     /// Checks that the target can have this many rooms and members.
     pub fn check_size(&self, rooms: usize, members: usize) -> Result<()> {
         match self {
-            Self::Pregon(fixture) => fixture.check_size(rooms, members),
+            Self::Pregon(fixture, _) => fixture.check_size(rooms, members),
             Self::Plain => Ok(()),
         }
     }
 
-    /// The request path of a seat's socket.
-    pub fn path(&self, seat: Seat) -> String {
+    /// How a seat's client comes in.
+    pub fn entrance(&self, seat: Seat) -> Entrance {
+        self.entrance_to(seat, &[])
+    }
+
+    /// The same, with further topics (of `pregon.v1`).
+    pub fn entrance_to(&self, seat: Seat, further: &[String]) -> Entrance {
         match self {
-            Self::Pregon(fixture) => {
+            Self::Pregon(fixture, protocol) => {
                 let token = &fixture.user(seat.room, seat.member).token;
-                format!("/ws/chat/{}/?token={token}", fixture.rooms[seat.room].id)
+                let room = &fixture.rooms[seat.room].id;
+                if *protocol == Protocol::V0 {
+                    return Entrance::at(format!("/ws/chat/{room}/?token={token}"));
+                }
+                let room = v1::room(room);
+                let topics = std::iter::once(&room).chain(further);
+                v1::entrance(token, topics.map(|topic| (topic.as_str(), None)))
             }
-            Self::Plain => format!("/{}", seat.room),
+            Self::Plain => Entrance::at(format!("/{}", seat.room)),
+        }
+    }
+
+    /// What clients speak with the server.
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Self::Pregon(_, protocol) => *protocol,
+            Self::Plain => Protocol::V0,
         }
     }
 
     /// The start of the frame that admits a new socket; `None`: the 101 admits it.
     pub fn greeting(&self) -> Option<&'static [u8]> {
         match self {
-            Self::Pregon(_) => Some(b"{\"type\":\"connection_success\""),
+            Self::Pregon(_, Protocol::V0) => Some(b"{\"type\":\"connection_success\""),
+            Self::Pregon(_, Protocol::V1) => Some(v1::SUBSCRIBED),
             Self::Plain => None,
         }
     }
@@ -88,8 +113,8 @@ impl Target {
     /// The smallest payload a member of this sender's room can receive.
     pub fn bytes_min(&self, kind: Kind, seat: Seat) -> usize {
         match (self, kind) {
-            (Self::Pregon(fixture), Kind::Ephemeral) => signal_received(fixture.user(seat.room, seat.member), "").len(),
-            (Self::Pregon(_), Kind::Durable) => TAG_BYTES,
+            (Self::Pregon(fixture, protocol), Kind::Ephemeral) => signal_received(fixture, seat, "", *protocol).len(),
+            (Self::Pregon(..), Kind::Durable) => TAG_BYTES,
             (Self::Plain, _) => plain("").len(),
         }
     }
@@ -103,35 +128,52 @@ impl Target {
         }
         let pad = "x".repeat(bytes - least);
         Ok(match (self, kind) {
-            (Self::Pregon(fixture), Kind::Ephemeral) => {
+            (Self::Pregon(fixture, protocol), Kind::Ephemeral) => {
                 let user = fixture.user(seat.room, seat.member);
-                let sent = format!("{{\"type\":\"signal\",\"data\":{},\"echo\":true}}", signal_data(&pad));
-                Message::new(sent, signal_received(user, &pad), user)
+                let topic = self.topic(seat);
+                let to = if topic.is_empty() { String::new() } else { format!(",\"topic\":\"{topic}\"") };
+                let sent = format!("{{\"type\":\"signal\"{to},\"data\":{},\"echo\":true}}", signal_data(&pad));
+                Message::new(sent, signal_received(fixture, seat, &pad, *protocol), user, topic)
             }
-            (Self::Pregon(fixture), Kind::Durable) => {
+            (Self::Pregon(fixture, _), Kind::Durable) => {
                 if bytes > CONTENT_BYTES_MAX {
                     bail!("--bytes {bytes}: a chat message has at most {CONTENT_BYTES_MAX}");
                 }
                 let user = fixture.user(seat.room, seat.member);
                 let content = format!("{pad}{HOLE}");
-                let sent = format!("{{\"type\":\"chat_message\",\"content\":\"{content}\",\"message_type\":\"text\"}}");
-                Message::new(sent, content, user)
+                let topic = self.topic(seat);
+                let named = match topic.as_str() {
+                    "" => String::new(),
+                    topic => v1::named(topic, HOLE),
+                };
+                let sent =
+                    format!("{{\"type\":\"chat_message\"{named},\"content\":\"{content}\",\"message_type\":\"text\"}}");
+                Message::new(sent, content, user, topic)
             }
             (Self::Plain, _) => {
                 let nobody = User { id: String::new(), username: String::new(), token: String::new() };
-                Message::new(plain(&pad), plain(&pad), &nobody)
+                Message::new(plain(&pad), plain(&pad), &nobody, String::new())
             }
         })
+    }
+
+    /// The room's topic in `pregon.v1`; empty in other protocols.
+    pub fn topic(&self, seat: Seat) -> String {
+        match self {
+            Self::Pregon(fixture, Protocol::V1) => v1::room(&fixture.rooms[seat.room].id),
+            Self::Pregon(_, Protocol::V0) | Self::Plain => String::new(),
+        }
     }
 }
 
 impl Message {
-    fn new(sent: String, received: String, user: &User) -> Self {
-        // The hole is the last run of dashes; ids before it contain single dashes.
+    fn new(sent: String, received: String, user: &User, topic: String) -> Self {
+        // The holes are runs of dashes; ids contain single dashes.
         let hole = |text: &str| text.rfind(HOLE).unwrap_or_default();
         Self {
-            sent_hole: hole(&sent),
+            sent_holes: sent.match_indices(HOLE).map(|(at, _)| at).collect(),
             received_hole: hole(&received),
+            topic,
             sent: sent.into_bytes(),
             received: received.into_bytes(),
             user_id: user.id.clone(),
@@ -144,13 +186,21 @@ fn signal_data(pad: &str) -> String {
     format!("{{\"n\":\"{pad}{HOLE}\"}}")
 }
 
-fn signal_received(user: &User, pad: &str) -> String {
-    format!(
+fn signal_received(fixture: &Fixture, seat: Seat, pad: &str, protocol: Protocol) -> String {
+    let user = fixture.user(seat.room, seat.member);
+    let signal = format!(
         "{{\"type\":\"signal\",\"user_id\":{},\"username\":{},\"data\":{}}}",
         serde_json::Value::from(user.id.as_str()),
         serde_json::Value::from(user.username.as_str()),
         signal_data(pad)
-    )
+    );
+    match protocol {
+        Protocol::V0 => signal,
+        Protocol::V1 => {
+            let topic = v1::room(&fixture.rooms[seat.room].id);
+            format!("{{\"type\":\"event\",\"topic\":\"{topic}\",\"event\":{signal}}}")
+        }
+    }
 }
 
 /// Ends like a `signal`, so that the same code reads both.
@@ -176,21 +226,32 @@ mod tests {
 
     #[test]
     fn messages_have_the_size_that_was_asked_for() {
-        for target in [Target::Pregon(test_fixture()), Target::Plain] {
-            let message = target.message(Kind::Ephemeral, FIRST, 150).expect("fits");
-            assert_eq!(message.received.len(), 150);
+        let pregon = |protocol| Target::Pregon(test_fixture(), protocol);
+        for target in [pregon(Protocol::V0), pregon(Protocol::V1), Target::Plain] {
+            let message = target.message(Kind::Ephemeral, FIRST, 250).expect("fits");
+            assert_eq!(message.received.len(), 250);
             let hole = message.received_hole;
-            assert_eq!(&message.received[hole..], b"--------\"}}");
-            assert_eq!(&message.sent[message.sent_hole..][..8], b"--------");
+            assert!(message.received[hole..].starts_with(b"--------\"}}"));
+            assert_eq!(&message.sent[message.sent_holes[0]..][..8], b"--------");
             assert!(target.message(Kind::Ephemeral, FIRST, 20).is_err());
         }
     }
 
     #[test]
     fn a_seat_connects_as_the_rooms_member() {
-        let target = Target::Pregon(test_fixture());
-        assert_eq!(target.path(FIRST), "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb/?token=t1");
+        let target = Target::Pregon(test_fixture(), Protocol::V0);
+        assert_eq!(target.entrance(FIRST).path, "/ws/chat/0a0b9502-c454-481e-8985-e9e7f96c1dcb/?token=t1");
         assert!(target.check_size(1, 3).is_err());
-        assert_eq!(Target::Plain.path(Seat { room: 7, member: 1 }), "/7");
+        assert_eq!(Target::Plain.entrance(Seat { room: 7, member: 1 }).path, "/7");
+        let entrance = Target::Pregon(test_fixture(), Protocol::V1).entrance(FIRST);
+        assert_eq!((entrance.path.as_str(), entrance.offer.as_deref()), ("/ws/", Some("pregon.v1, token.t1")));
+    }
+
+    #[test]
+    fn a_stored_message_of_v1_is_named_three_times() {
+        let target = Target::Pregon(test_fixture(), Protocol::V1);
+        let message = target.message(Kind::Durable, FIRST, 20).expect("fits");
+        assert_eq!(message.sent_holes.len(), 3, "its id, its client_id and its text");
+        assert_eq!(message.received, b"xxxxxxxxxxxx--------");
     }
 }

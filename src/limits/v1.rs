@@ -22,8 +22,12 @@ pub const REPLAY_BYTES_MAX: usize = 128 * 1024;
 pub const HELD_BYTES_MAX: usize = 64 * 1024;
 /// Questions of sockets that wait for an answer. Further ones are refused: the client asks later.
 pub const ERRANDS_MAX: usize = 64 * 1024;
-/// Questions of sockets that are answered at the same time.
-pub const ERRANDS_AT_ONCE: usize = 64;
+/// Questions of sockets that are answered together, with a few queries for all.
+pub const ERRANDS_TOGETHER: usize = 128;
+/// How many such groups of one kind are answered at the same time. Few: while these are under way, the next one grows.
+pub const ERRAND_GROUPS_AT_ONCE: usize = 2;
+/// Events that are read together for clients that were away.
+pub const NEWS_EVENTS_MAX: usize = 2000;
 /// Users of one topic who have numbers. Above this number all are named again.
 pub const NAMES_MAX: usize = 256;
 /// How long changes of profiles are gathered before clients who know those users by number are told.
@@ -31,5 +35,5 @@ pub const PROFILE_GATHER: Duration = Duration::from_millis(100);
 /// Users whose changes are gathered. Of more, clients learn with their next message.
 pub const PROFILES_CHANGED_MAX: usize = 4096;
 
-const _: () = assert!(REPLAY_EVENTS_MAX <= super::EVENTS_PAGE_MAX);
+const _: () = assert!(REPLAY_EVENTS_MAX <= super::EVENTS_PAGE_MAX && REPLAY_EVENTS_MAX <= NEWS_EVENTS_MAX);
 const _: () = assert!(REPLAY_BYTES_MAX < super::PUBLICATION_BYTES_MAX && HELD_BYTES_MAX < super::PUBLICATION_BYTES_MAX);

@@ -30,8 +30,12 @@ impl Form {
     /// That of a member who is given nothing yet: what comes is held for it. It is no form of frames.
     #[expect(clippy::cast_possible_truncation, reason = "there are at most eight")]
     pub const HELD: Self = Self(Self::COUNT as u8);
-    /// How many places an array needs that also counts those who are [`Self::HELD`], and not the default.
-    pub const PLACES: usize = Self::COUNT;
+    /// That of a member who wants [`Self::V1`] and has been caught up, while publishers may still tell what it has. What has no
+    /// place in the topic's order is given to it as to everybody. It is no form of frames either.
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most eight")]
+    pub const CAUGHT: Self = Self(Self::COUNT as u8 + 1);
+    /// How many places an array needs that also counts those who are [`Self::HELD`] or [`Self::CAUGHT`], and not the default.
+    pub const PLACES: usize = Self::COUNT + 1;
 
     /// Is it one of `pregon.v1`?
     pub fn is_v1(self) -> bool {
@@ -137,6 +141,11 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
         }
     }
 
+    /// Nothing of it has a place in the topic's order: no reader can have had it before.
+    pub fn is_passing(&self) -> bool {
+        self.said().is_none()
+    }
+
     /// Bytes that it was made with.
     pub fn given_bytes(&self) -> usize {
         self.usual().len() + self.said().map_or(0, |said| said.frames.len())
@@ -192,7 +201,7 @@ mod tests {
         encode_close(CloseCode(1000), "", &mut frames);
         let set = FrameSet::new(frames);
         let spaced = Form::of(Negotiation { packing: Packing::Spaced, ..Negotiation::default() });
-        assert!(!spaced.is_v1() && Form::V1.is_v1() && !Form::HELD.is_v1());
+        assert!(!spaced.is_v1() && Form::V1.is_v1() && !Form::HELD.is_v1() && !Form::CAUGHT.is_v1());
         assert_eq!(set.of(Form::default()), set.usual());
         assert_eq!(set.held_bytes(), set.usual().len());
         let packed = set.of(spaced);

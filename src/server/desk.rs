@@ -4,22 +4,26 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::access::gate::Judge;
 use crate::access::token::Tokens;
+use crate::clock::Timestamp;
 use crate::domain::event::{Committed, Cursor};
-use crate::engine::shard::port::{Answer, Caught, Errand, Errands, From, Inbox, ToShard};
+use crate::engine::shard::port::{Answer, Caught, Errand, Errands, From, Inbox, Ticket, ToShard};
 use crate::fanout::routes::Routes;
-use crate::ids::Topic;
-use crate::limits::{ERRANDS_AT_ONCE, ERRANDS_MAX, REPLAY_BYTES_MAX, REPLAY_EVENTS_MAX};
+use crate::ids::{FamilyId, PostId, RoomId, SessionKey, Topic, UserId};
+use crate::limits::{ERRAND_GROUPS_AT_ONCE, ERRANDS_MAX, ERRANDS_TOGETHER, REPLAY_BYTES_MAX};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::event::Named;
-use crate::protocol::v1::request::RequestId;
+use crate::protocol::v1::request::{Credential, RequestId};
 use crate::protocol::v1::{event, reply};
-use crate::store::{EventsAfter, StoreError};
+use crate::store::{News, Since, StoreError};
 
 /// Whatever an errand needs.
 pub(super) struct Desk {
@@ -29,77 +33,204 @@ pub(super) struct Desk {
     pub routes: Arc<Routes>,
 }
 
+/// The kinds of errands, as the metrics name them. Each kind is answered in groups of its own.
+const KINDS: [&str; 3] = ["identify", "judge", "catch"];
+
+fn kind_of(errand: &Errand) -> usize {
+    match errand {
+        Errand::Identify { .. } => 0,
+        Errand::Judge { .. } => 1,
+        Errand::Catch { .. } => 2,
+    }
+}
+
 /// The port by which shards have errands done, on the control runtime.
-pub(super) fn port(desk: Desk, inboxes: Arc<[Arc<Inbox>]>, control: Handle) -> Errands {
-    let (desk, turns, waiting) =
-        (Arc::new(desk), Arc::new(Semaphore::new(ERRANDS_AT_ONCE)), Arc::<AtomicUsize>::default());
+///
+/// What waits while others are answered is answered together. So a lone errand waits for nobody, and when thousands of clients
+/// come back at once, a few queries serve a hundred of them.
+pub(super) fn port(desk: Desk, inboxes: Arc<[Arc<Inbox>]>, control: &Handle) -> Errands {
+    let (desk, waiting) = (Arc::new(desk), Arc::<AtomicUsize>::default());
+    let queues = KINDS.map(|_| {
+        // Bounded by `waiting`, for all kinds together.
+        let (queue, waiting_ones) = unbounded_channel();
+        control.spawn(answer_groups(desk.clone(), waiting_ones, inboxes.clone(), waiting.clone()));
+        queue
+    });
     Arc::new(move |errand| {
-        if waiting.fetch_add(1, Ordering::Relaxed) >= ERRANDS_MAX {
+        if waiting.fetch_add(1, Ordering::Relaxed) >= ERRANDS_MAX || queues[kind_of(&errand)].send(errand).is_err() {
             waiting.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
-        let (desk, turns, waiting, inboxes) = (desk.clone(), turns.clone(), waiting.clone(), inboxes.clone());
-        control.spawn(async move {
-            let turn = turns.acquire().await;
-            let shard = errand.session().shard.index();
-            let answer = desk.done(errand).await;
-            drop(turn);
-            inboxes[shard].send_async(ToShard::Answer(Box::new(answer))).await;
-            waiting.fetch_sub(1, Ordering::Relaxed);
-        });
         true
     })
 }
 
+/// Answers the errands of one kind, those that wait together.
+async fn answer_groups(
+    desk: Arc<Desk>,
+    mut errands: UnboundedReceiver<Errand>,
+    inboxes: Arc<[Arc<Inbox>]>,
+    waiting: Arc<AtomicUsize>,
+) {
+    let turns = Arc::new(Semaphore::new(ERRAND_GROUPS_AT_ONCE));
+    while let Ok(turn) = turns.clone().acquire_owned().await {
+        let mut group = Vec::new();
+        if errands.recv_many(&mut group, ERRANDS_TOGETHER).await == 0 {
+            return;
+        }
+        let (desk, inboxes, waiting) = (desk.clone(), inboxes.clone(), waiting.clone());
+        tokio::spawn(async move {
+            let shards: Vec<usize> = group.iter().map(|errand| errand.session().shard.index()).collect();
+            let answers = desk.done(group).await;
+            drop(turn);
+            for (shard, answer) in shards.into_iter().zip(answers) {
+                inboxes[shard].send_async(ToShard::Answer(Box::new(answer))).await;
+                waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+/// What an errand asks of the caches.
+#[derive(Default)]
+struct Asked {
+    bearer: Option<(UserId, FamilyId)>,
+    admission: Option<(RoomId, UserId)>,
+    post: Option<PostId>,
+}
+
+/// A subscription that wants to know what it missed.
+struct Missed {
+    session: SessionKey,
+    ticket: Ticket,
+    topic: Topic,
+    from: From,
+    subscribing: Option<Option<RequestId>>,
+}
+
 impl Desk {
-    async fn done(&self, errand: Errand) -> Answer {
+    /// One answer for each errand, in the same order. They are all of one kind.
+    async fn done(&self, group: Vec<Errand>) -> Vec<Answer> {
+        let (kind, count) = (group.first().map_or(0, kind_of), group.len());
+        let mut queries = u64::from(self.read_ahead(&group).await);
+        let mut missed = Vec::new();
+        let mut others = Vec::new();
+        for errand in group {
+            match errand {
+                Errand::Identify { session, request, credential } => others.push(
+                    async move {
+                        let outcome = self.judge.identify(&credential, &self.tokens).await;
+                        Answer::Identified { session, request, outcome }
+                    }
+                    .boxed(),
+                ),
+                Errand::Judge { session, ticket, user, family, topic } => others.push(
+                    async move {
+                        let outcome = self.judge.seat(user, family, topic).await;
+                        Answer::Judged { session, ticket, outcome }
+                    }
+                    .boxed(),
+                ),
+                Errand::Catch { session, ticket, topic, from, subscribing } => {
+                    missed.push(Missed { session, ticket, topic, from, subscribing });
+                }
+            }
+        }
+        let mut answers = join_all(others).await;
+        if !missed.is_empty() {
+            let (caught, more) = self.catch(missed).await;
+            answers.extend(caught);
+            queries += u64::from(more);
+        }
+        metrics::counter!("pregon_errands_total", "errand" => KINDS[kind]).increment(count as u64);
+        metrics::counter!("pregon_errand_queries_total", "errand" => KINDS[kind]).increment(queries);
+        answers
+    }
+
+    /// Has the caches know what a group of errands asks, with a few queries for all. What they do not know afterwards is asked
+    /// one by one. Returns the number of queries, those included.
+    async fn read_ahead(&self, group: &[Errand]) -> u32 {
+        let asked: Vec<Asked> = group.iter().map(|errand| self.asked(errand)).collect();
+        let store = &self.judge.store;
+        let mut queries = 0;
+        if group.len() > 1 {
+            let bearers = asked.iter().filter_map(|asked| asked.bearer).collect();
+            let admissions = asked.iter().filter_map(|asked| asked.admission).collect();
+            for read in [store.know_bearers(bearers).await, store.know_admissions(admissions).await] {
+                match read {
+                    Ok(count) => queries += count,
+                    Err(error) => tracing::warn!(%error, "what many sockets ask could not be read together"),
+                }
+            }
+        }
+        let is_known = |asked: &&Asked| {
+            asked.bearer.is_none_or(|(user, family)| store.cached_bearer(user, family).is_some())
+                && asked.admission.is_none_or(|(room, user)| store.cached_admission(room, user).is_some())
+                && asked.post.is_none_or(|post| store.cached_post_head(post).is_some())
+        };
+        let unknown = asked.iter().filter(|asked| !is_known(asked)).count();
+        queries + u32::try_from(unknown).unwrap_or(u32::MAX)
+    }
+
+    fn asked(&self, errand: &Errand) -> Asked {
         match errand {
-            Errand::Identify { session, request, credential } => {
-                let outcome = self.judge.identify(&credential, &self.tokens).await;
-                Answer::Identified { session, request, outcome }
+            Errand::Identify { credential: Credential::Token(token), .. } => {
+                let access = self.tokens.verify_access(token, Timestamp::now()).ok();
+                Asked { bearer: access.map(|access| (access.user, access.family)), ..Asked::default() }
             }
-            Errand::Judge { session, ticket, user, family, topic } => {
-                let outcome = self.judge.seat(user, family, topic).await;
-                Answer::Judged { session, ticket, outcome }
+            Errand::Judge { user, family, topic, .. } => {
+                let (admission, post) = match topic {
+                    Topic::Room(room) => (Some((*room, *user)), None),
+                    Topic::Post(post) => (None, Some(*post)),
+                    Topic::Feed(_) | Topic::Author(_) | Topic::Notifications(_) => (None, None),
+                };
+                Asked { bearer: Some((*user, *family)), admission, post }
             }
-            Errand::Catch { session, ticket, topic, from, subscribing } => {
-                let outcome = self.catch(topic, from, subscribing).await.map_err(|error| not_now(&error));
-                Answer::Caught { session, ticket, outcome }
-            }
+            Errand::Identify { .. } | Errand::Catch { .. } => Asked::default(),
         }
     }
 
-    /// What happened in a topic behind a place, as frames: the reply to the request first, if it is to be answered.
-    async fn catch(
-        &self,
-        topic: Topic,
-        from: From,
-        subscribing: Option<Option<RequestId>>,
-    ) -> Result<Caught, StoreError> {
-        let (store, mut frames) = (&self.judge.store, Vec::new());
+    /// What happened in topics behind places, as frames: the reply to the request first, if it is to be answered. All of them
+    /// joined their topics before this reads.
+    async fn catch(&self, missed: Vec<Missed>) -> (Vec<Answer>, u32) {
+        let place = |missed: &Missed| match missed.from {
+            From::Now => None,
+            From::Cursor(place) => Some(place),
+        };
+        let wanted = missed.iter().map(|missed| (missed.topic, place(missed))).collect();
+        let (news, queries) = match self.judge.store.news(wanted).await {
+            Ok((news, queries)) => (news.into_iter().map(Ok).collect(), queries),
+            Err(error) => {
+                let why = not_now(&error);
+                (missed.iter().map(|_| Err(why)).collect::<Vec<_>>(), 1)
+            }
+        };
+        let answer = |(missed, news): (Missed, Result<News, Complaint>)| {
+            let Missed { session, ticket, topic, from, subscribing } = missed;
+            let outcome = news.map(|news| self.caught(topic, from, subscribing, news));
+            Answer::Caught { session, ticket, outcome }
+        };
+        (missed.into_iter().zip(news).map(answer).collect(), queries)
+    }
+
+    fn caught(&self, topic: Topic, from: From, subscribing: Option<Option<RequestId>>, news: News) -> Caught {
+        let mut frames = Vec::new();
         let subscribed = |frames: &mut Vec<u8>, cursor, is_resumed| {
             if let Some(id) = &subscribing {
                 reply::subscribed(frames, id.as_deref(), topic, Some(cursor), is_resumed);
             }
         };
-        let place = match from {
-            From::Now => None,
-            From::Cursor(place) => match store.events_after(topic, place, REPLAY_EVENTS_MAX).await? {
-                EventsAfter::Next { events, has_more } => {
-                    subscribed(&mut frames, place, true);
-                    let events = store.rebuilt(events).await?;
-                    return Ok(self.replay(topic, &events, (place, has_more), frames, subscribing.is_some()));
-                }
-                EventsAfter::NotKept => Some(place),
-            },
-        };
-        let cursor = store.cursor_of(topic).await?;
-        subscribed(&mut frames, cursor, false);
-        if place.is_some() {
-            reply::gap(&mut frames, topic, Some(cursor));
+        let News { now, since } = news;
+        if let (From::Cursor(place), Since::Next { events, has_more }) = (from, &since) {
+            subscribed(&mut frames, place, true);
+            return self.replay(topic, events, (place, *has_more), frames, subscribing.is_some());
+        }
+        subscribed(&mut frames, now, false);
+        if matches!(from, From::Cursor(_)) {
+            reply::gap(&mut frames, topic, Some(now));
         }
         self.name_all(&mut frames, topic);
-        Ok(Caught { frames, cursor, has_more: false })
+        Caught { frames, cursor: now, has_more: false }
     }
 
     /// The events' frames, as many as may be given at once. What they name is named before, and with `names_all` whoever else

@@ -138,7 +138,7 @@ impl Front {
             presenter: delivery.presenter.clone(),
             routes: delivery.routes.clone(),
         };
-        desk::port(desk, delivery.inboxes.clone(), control.clone())
+        desk::port(desk, delivery.inboxes.clone(), control)
     }
 
     /// Who may open a socket.

@@ -23,7 +23,7 @@ mod writer;
 pub use self::credentials::{Credentials, PasswordChange};
 pub use self::error::StoreError;
 pub use self::files::{FileTable, NamedFiles};
-pub use self::page::{EventsAfter, Head, Missing, PageOf, PageRequest, Position};
+pub use self::page::{EventsAfter, Head, Missing, News, PageOf, PageRequest, Position, Since};
 pub use self::port::{Clock, LanePort, Told};
 pub use self::subjects::{
     Accounts, Chats, Events, Housekeeping, NewRoomError, Notifications, People, Posts, RegisterError, Writes,

@@ -1,7 +1,9 @@
 //! Pages of lists.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
-use crate::domain::event::Cursor;
+use crate::domain::event::{Committed, Cursor};
 use crate::domain::event_record::EventRecord;
 use crate::ids::Topic;
 
@@ -53,6 +55,31 @@ pub enum EventsAfter {
         has_more: bool,
     },
     /// It is not known any more: the place is older than what is kept, or none of this log. Whoever asks begins anew.
+    NotKept,
+}
+
+/// What a client is told that comes to a topic.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// Where the topic is.
+    pub now: Cursor,
+    /// What happened since the client heard of it last.
+    pub since: Since,
+}
+
+/// What happened behind the place that a client names.
+#[derive(Debug, Clone)]
+pub enum Since {
+    /// It names none.
+    NotAsked,
+    /// These, in the order of their places, without holes.
+    Next {
+        /// None: nothing has happened since.
+        events: Vec<Arc<Committed>>,
+        /// There were more when they were read.
+        has_more: bool,
+    },
+    /// It is not known any more, as in [`EventsAfter::NotKept`].
     NotKept,
 }
 

@@ -83,6 +83,8 @@ fn describe() {
     describe_gauge!("pregon_sessions_by_kind", "Open sessions of a shard by what they listen to.");
     describe_counter!("pregon_closes_total", "Sessions that ended, by the close code and by who ended them.");
     describe_counter!("pregon_sessions_let_go_total", "Sessions that the server ended, by why.");
+    describe_counter!("pregon_errands_total", "What sockets of `pregon.v1` had looked up, by what it was.");
+    describe_counter!("pregon_errand_queries_total", "Queries for that to the database, for all at once.");
     describe_counter!("pregon_handshakes_refused_total", "Handshakes that were refused, by why.");
     describe_counter!("pregon_limits_hit_total", "Requests and sockets that a limit refused or held back, by limit.");
     describe_histogram!(

@@ -10,7 +10,7 @@ use crate::turn;
 use serde_json::{Value, json};
 
 /// The load tester of this build; built first if it does not exist.
-fn loadtest() -> &'static Path {
+pub fn loadtest() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_BIN_EXE_pregon")).parent().unwrap();
@@ -25,24 +25,24 @@ fn loadtest() -> &'static Path {
     })
 }
 
-fn ws(server: &Server) -> String {
+pub fn ws(server: &Server) -> String {
     format!("ws://{}", server.address())
 }
 
-fn run(server: &Server, arguments: &str) -> Output {
+pub fn run(server: &Server, arguments: &str) -> Output {
     let mut command = Command::new(loadtest());
     command.current_dir(server.folder()).env_remove("PREGON_JWT_SECRET").args(arguments.split_whitespace());
     command.args(["--url", &ws(server)]).output().unwrap()
 }
 
 /// The report of a run, which must be clean.
-fn report(server: &Server, arguments: &str) -> Value {
+pub fn report(server: &Server, arguments: &str) -> Value {
     let output = run(server, &format!("{arguments} --json - --server-pid {}", server.pid()));
     assert_eq!(output.status.code(), Some(0), "{arguments}: {output:?}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-async fn seeded() -> Server {
+pub async fn seeded() -> Server {
     let server = Server::builder().seed(12, 4, 4).start().await;
     let fixture = json!({
         "users": server.fixture.users.iter().map(|user| json!({"id": user.id, "username": user.username, "token": user.token})).collect::<Vec<_>>(),
@@ -52,7 +52,7 @@ async fn seeded() -> Server {
     server
 }
 
-const SHORT: &str = "--seconds 1 --warmup 0.2";
+pub const SHORT: &str = "--seconds 1 --warmup 0.2";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mixed_chat_is_clean_and_every_kind_is_delivered() {

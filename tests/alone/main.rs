@@ -7,6 +7,7 @@ mod crowd;
 mod fleet;
 mod flood;
 mod load_scenarios;
+mod load_v1;
 mod memory;
 mod monkey;
 mod overload;

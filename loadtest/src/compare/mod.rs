@@ -19,6 +19,7 @@ use crate::proc;
 use crate::report::{Report, Verdict};
 use crate::scenario::{Plan, run_traffic};
 use crate::target::Target;
+use crate::v1::Protocol;
 use cells::Cell;
 use results::{CellResults, Results, Sample};
 use servers::{Home, Running, Server};
@@ -31,6 +32,9 @@ pub struct CompareOptions {
     /// Network back ends of pregon, each measured as a server of its own: uring,epoll [default: pregon's own choice]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "pregon")]
     pub pregon_io: Vec<String>,
+    /// What clients speak with pregon: v0,v1, each measured as a server of its own; peers take v0 [default: v0]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "pregon", default_value = "v0")]
+    pub pregon_protocol: Vec<Protocol>,
     /// Other servers, by name (README) or path [default: epoll; twice without --pregon, which shows the noise]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub peer: Vec<String>,
@@ -125,11 +129,13 @@ impl<'a> Comparison<'a> {
         let mut results = Results { pairs: options.pairs, seconds: options.seconds, ..Results::default() };
         let mut servers = Vec::new();
         if let Some(pregon) = &options.pregon {
-            if options.pregon_io.is_empty() {
-                servers.push(Server::pregon(pregon, None)?);
-            }
-            for io in &options.pregon_io {
-                servers.push(Server::pregon(pregon, Some(io))?);
+            for protocol in &options.pregon_protocol {
+                if options.pregon_io.is_empty() {
+                    servers.push(Server::pregon(pregon, None, *protocol)?);
+                }
+                for io in &options.pregon_io {
+                    servers.push(Server::pregon(pregon, Some(io), *protocol)?);
+                }
             }
         }
         let default: &[&str] = if options.pregon.is_some() { &["epoll"] } else { &["epoll", "epoll"] };
@@ -160,7 +166,7 @@ impl<'a> Comparison<'a> {
             for server in self.servers.iter().filter(|server| server.contender.is_pregon) {
                 let home = Home::of(server, &group[0], self.scratch);
                 home.seed(server, &group[0])?;
-                targets.push(Target::Pregon(home.fixture()?));
+                targets.push(Target::Pregon(home.fixture()?, server.protocol()));
             }
             for cell in group {
                 let mut plan = cell.plan(self.options.bytes);

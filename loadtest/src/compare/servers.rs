@@ -13,6 +13,7 @@ use crate::fixture::Fixture;
 use crate::proc::Watched;
 use crate::scenario::Run;
 use crate::target::Target;
+use crate::v1::Protocol;
 
 /// A Python server takes two seconds on a quiet machine.
 const START: Duration = Duration::from_secs(30);
@@ -75,7 +76,7 @@ enum Launch {
     /// A plain room server: PROGRAM HOST:PORT [FLAGS].
     Plain { program: PathBuf, flags: &'static [&'static str] },
     /// pregon on one shard, with `PREGON_IO` where named.
-    Pregon { program: PathBuf, io: Option<String> },
+    Pregon { program: PathBuf, io: Option<String>, protocol: Protocol },
 }
 
 /// A server process that is ended when this is dropped.
@@ -122,16 +123,28 @@ impl Server {
         })
     }
 
-    /// One shard of pregon; `io`: its network back end.
-    pub fn pregon(program: &Path, io: Option<&str>) -> Result<Self> {
+    /// One shard of pregon; `io`: its network back end, `protocol`: what clients speak with it.
+    pub fn pregon(program: &Path, io: Option<&str>, protocol: Protocol) -> Result<Self> {
         ensure!(program.is_file(), "there is no program {}: cargo build --release", program.display());
-        let name = io.map_or("pregon".to_owned(), |io| format!("pregon-{io}"));
-        let title = io.map_or("pregon".to_owned(), |io| format!("pregon ({io})"));
+        let (suffix, spoken) = match protocol {
+            Protocol::V0 => ("", ""),
+            Protocol::V1 => ("-v1", ", pregon.v1"),
+        };
+        let name = io.map_or("pregon".to_owned(), |io| format!("pregon-{io}")) + suffix;
+        let title = io.map_or("pregon".to_owned(), |io| format!("pregon ({io})")) + spoken;
         Ok(Self {
             contender: Contender { name, title, language: "Rust", is_pregon: true },
             is_slow: false,
-            launch: Launch::Pregon { program: std::path::absolute(program)?, io: io.map(str::to_owned) },
+            launch: Launch::Pregon { program: std::path::absolute(program)?, io: io.map(str::to_owned), protocol },
         })
+    }
+
+    /// What clients speak with it.
+    pub fn protocol(&self) -> Protocol {
+        match self.launch {
+            Launch::Pregon { protocol, .. } => protocol,
+            Launch::Plain { .. } => Protocol::V0,
+        }
     }
 
     /// Whether the server supports this cell.
@@ -148,14 +161,14 @@ impl Server {
                 command.arg(address.to_string()).args(*flags).current_dir(scratch);
                 (command, Target::Plain)
             }
-            Launch::Pregon { program, io } => {
+            Launch::Pregon { program, io, protocol } => {
                 let home = Home::of(self, cell, scratch);
                 let mut command = home.command(program);
                 command.arg("serve").env("PREGON_LISTEN", address.to_string());
                 if let Some(io) = io {
                     command.env("PREGON_IO", io);
                 }
-                (command, Target::Pregon(home.fixture()?))
+                (command, Target::Pregon(home.fixture()?, *protocol))
             }
         };
         start(command, address, target)
@@ -248,7 +261,7 @@ mod tests {
         assert!(check_name("uws").is_ok() && check_name("./uws").is_ok());
         assert!(error("uws").contains("loadtest/peers/install uws"));
         assert!(error("/nonexistent/server").contains("/nonexistent/server"));
-        assert!(Server::pregon(Path::new("/nonexistent/pregon"), None).is_err());
+        assert!(Server::pregon(Path::new("/nonexistent/pregon"), None, Protocol::V0).is_err());
     }
 
     #[test]

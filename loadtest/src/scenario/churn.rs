@@ -119,7 +119,7 @@ pub fn churn(options: &ChurnOptions) -> Result<ChurnReport> {
     bar.finish_and_clear();
     Ok(ChurnReport {
         scenario: "churn",
-        url: run.url.clone(),
+        url: run.label(),
         rate: options.rate,
         stay_seconds: options.stay,
         median: median_round(&rounds),
@@ -168,14 +168,14 @@ impl<'a> Churn<'a> {
         let rooms = self.seats / self.members;
         let seat = Seat { room: seat % rooms, member: seat / rooms };
         let server = self.run.server_address;
-        let path = self.target.path(seat);
+        let entrance = self.target.entrance(seat);
         let link = match self.free.pop() {
             Some(link) => {
-                links.reopen(link, server, connect::source(server, link), &path)?;
+                links.reopen(link, server, connect::source(server, link), entrance)?;
                 link
             }
             None => {
-                let link = links.open(server, connect::source(server, self.phases.len()), &path)?;
+                let link = links.open(server, connect::source(server, self.phases.len()), entrance)?;
                 self.phases.push(Phase::Free);
                 self.visits.push(0);
                 link
@@ -292,7 +292,7 @@ impl Handler for Churn<'_> {
         }
         if self.target.greeting().is_some_and(|greeting| frame.payload.starts_with(greeting)) {
             self.admit(link);
-        } else if frame.payload.starts_with(b"{\"type\":\"error\"") {
+        } else if connect::is_refusal(frame.payload) {
             self.meter.refused.count(&error_text(frame.payload));
         }
     }

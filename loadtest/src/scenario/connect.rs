@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 
 use super::nodes::Nodes;
-use crate::client::{Ending, Handler, Links};
+use crate::client::{Ending, Entrance, Handler, Links};
 use crate::delivery::excerpt;
 use crate::frames::Frame;
 use crate::interrupt;
@@ -27,6 +27,8 @@ pub struct Wanted {
     /// The last room may be incomplete.
     pub total: usize,
     pub under_way_max: usize,
+    /// The topics that each link hears beside its room, in `pregon.v1`: as many for each, or none at all.
+    pub further: Vec<Vec<String>>,
 }
 
 impl Wanted {
@@ -43,16 +45,23 @@ impl Wanted {
 struct Door<'a> {
     /// The greeting of each link; `None`: the 101 admits it.
     greeting: &'a dyn Fn(usize) -> Option<&'static [u8]>,
-    admitted: Vec<bool>,
+    /// Greetings that each link still needs.
+    missing: Vec<u16>,
+    greetings: u16,
     count: usize,
     failure: Option<String>,
 }
 
 impl Door<'_> {
     fn admit(&mut self, link: usize) {
-        if !std::mem::replace(&mut self.admitted[link], true) {
-            self.count += 1;
+        if let Some(left) = self.missing[link].checked_sub(1) {
+            self.missing[link] = left;
+            self.count += usize::from(left == 0);
         }
+    }
+
+    fn is_in(&self, link: usize) -> bool {
+        self.missing[link] == 0
     }
 }
 
@@ -69,7 +78,7 @@ impl Handler for Door<'_> {
         };
         if frame.payload.starts_with(greeting) {
             self.admit(link);
-        } else if !self.admitted[link] && frame.payload.starts_with(b"{\"type\":\"error\"") {
+        } else if !self.is_in(link) && is_refusal(frame.payload) {
             let text = excerpt(frame.payload);
             self.failure.get_or_insert(format!("connection {link} was refused: {text}"));
         }
@@ -79,6 +88,11 @@ impl Handler for Door<'_> {
         let limit = if ending.is_limit() { " (a limit of the server)" } else { "" };
         self.failure.get_or_insert_with(|| format!("connection {link} failed: {ending}{limit}"));
     }
+}
+
+/// An error, or the end of a subscription.
+pub fn is_refusal(text: &[u8]) -> bool {
+    text.starts_with(b"{\"type\":\"error\"") || text.starts_with(b"{\"type\":\"unsubscribed\"")
 }
 
 /// Connects room by room; the number of a link is `room * members + member`. Any failure ends it. `look` is often
@@ -93,9 +107,11 @@ pub fn connect(
     let Wanted { total, under_way_max, .. } = *wanted;
     let place = |link| {
         let seat = wanted.seat(link);
-        (wanted.address(seat), target.path(seat))
+        let further = wanted.further.get(link).map_or(&[][..], Vec::as_slice);
+        (wanted.address(seat), target.entrance_to(seat, further))
     };
-    let places = Places { total, under_way_max, place: &place, greeting: &|_| target.greeting() };
+    let greetings = 1 + wanted.further.first().map_or(0, Vec::len);
+    let places = Places { total, under_way_max, place: &place, greeting: &|_| target.greeting(), greetings };
     connect_watched(links, &places, bar, look)
 }
 
@@ -103,8 +119,10 @@ pub fn connect(
 pub struct Places<'a> {
     pub total: usize,
     pub under_way_max: usize,
-    pub place: &'a dyn Fn(usize) -> (SocketAddr, String),
+    pub place: &'a dyn Fn(usize) -> (SocketAddr, Entrance),
     pub greeting: &'a dyn Fn(usize) -> Option<&'static [u8]>,
+    /// How many greetings admit a link.
+    pub greetings: usize,
 }
 
 /// Connects all, a bounded number at a time. Any failure ends it.
@@ -119,16 +137,18 @@ fn connect_watched(
     look: &mut dyn FnMut(u64, usize) -> Result<()>,
 ) -> Result<()> {
     let total = places.total;
-    let mut door = Door { greeting: places.greeting, admitted: Vec::with_capacity(total), count: 0, failure: None };
+    let greetings = u16::try_from(places.greetings)?;
+    let missing = Vec::with_capacity(total);
+    let mut door = Door { greeting: places.greeting, missing, greetings, count: 0, failure: None };
     bar.set_length(total as u64);
     let mut last = (0, links.now());
     while door.count < total {
         interrupt::check("connecting")?;
-        let next = door.admitted.len();
+        let next = door.missing.len();
         if next < total && next - door.count < places.under_way_max {
-            let (server, path) = (places.place)(next);
-            links.open(server, source(server, next), &path)?;
-            door.admitted.push(false);
+            let (server, entrance) = (places.place)(next);
+            links.open(server, source(server, next), entrance)?;
+            door.missing.push(door.greetings);
             continue;
         }
         links.turn(Duration::from_millis(100), &mut door)?;
@@ -148,15 +168,15 @@ fn connect_watched(
 
 /// Reconnects these links; the others stay.
 pub fn reconnect(links: &mut Links, target: &Target, wanted: &Wanted, again: &[usize]) -> Result<()> {
-    let mut admitted = vec![true; wanted.total];
+    let mut missing = vec![0; wanted.total];
     for link in again {
         let seat = wanted.seat(*link);
         let server = wanted.address(seat);
         links.drop_link(*link);
-        links.reopen(*link, server, source(server, *link), &target.path(seat))?;
-        admitted[*link] = false;
+        links.reopen(*link, server, source(server, *link), target.entrance(seat))?;
+        missing[*link] = 1;
     }
-    let mut door = Door { greeting: &|_| target.greeting(), admitted, count: 0, failure: None };
+    let mut door = Door { greeting: &|_| target.greeting(), missing, greetings: 1, count: 0, failure: None };
     let deadline = links.now() + STALL_NS;
     while door.count < again.len() {
         links.turn(Duration::from_millis(100), &mut door)?;

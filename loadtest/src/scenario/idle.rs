@@ -3,10 +3,11 @@
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use clap::ArgAction;
 use serde::Serialize;
 
+use super::connect::Wanted;
 use super::watch::{self, Look, Watch};
 use super::{Run, open_watched, progress};
 use crate::client::{Ending, Handler, Links};
@@ -18,6 +19,7 @@ use crate::proc;
 use crate::report::{Report, Verdict, counted};
 use crate::setup::Size;
 use crate::target::Target;
+use crate::v1::{self, Protocol};
 
 /// The longest time between two looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
@@ -37,6 +39,9 @@ pub struct IdleOptions {
     /// Each connection belongs to a different user; `false`: rooms share users, as far as the fixture's rooms do
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub distinct_users: bool,
+    /// Topics of each connection, with --protocol v1: its room, and further rooms of its user
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub topics: u16,
     /// Seconds to hold them
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
@@ -58,6 +63,8 @@ pub struct IdleReport {
     pub members: usize,
     /// `None` if the server has no users.
     pub distinct_users: Option<bool>,
+    /// Topics of each connection; always 1 without `pregon.v1`.
+    pub topics: u16,
     pub connect_seconds: f64,
     pub load_us_per_connection: f64,
     pub server_us_per_connection: Option<f64>,
@@ -119,10 +126,11 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     let cpu = || run.server.map(|server| server.cpu_us()).transpose();
     let mut report = IdleReport {
         scenario: "idle",
-        url: run.url.clone(),
+        url: run.label(),
+        topics: options.topics,
         connections: options.connections,
         members: options.members,
-        distinct_users: matches!(run.target, Target::Pregon(_)).then_some(options.distinct_users),
+        distinct_users: matches!(run.target, Target::Pregon(..)).then_some(options.distinct_users),
         rss_kib_empty: rss()?,
         ..IdleReport::default()
     };
@@ -132,7 +140,8 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     let bar = progress()?;
     let began = links.now();
     let mut watch = Watch::new(run.server, began);
-    let wanted = run.wanted(options.members, options.connections);
+    let further = further(options, &run.target)?;
+    let wanted = Wanted { further, ..run.wanted(options.members, options.connections) };
     open_watched(&run, &wanted, &mut links, &bar, &mut |now, count| watch.look(now, count))?;
     report.connect_seconds = (links.now() - began) as f64 / 1e9;
     report.load_us_per_connection = (proc::own_cpu_ns() - own_empty) as f64 / 1e3 / options.connections as f64;
@@ -167,6 +176,35 @@ pub fn idle(options: &IdleOptions) -> Result<IdleReport> {
     bar.finish_and_clear();
     report.series = watch.looks;
     Ok(report.with_differences())
+}
+
+/// The topics of each connection beside its room: rooms of its user.
+fn further(options: &IdleOptions, target: &Target) -> Result<Vec<Vec<String>>> {
+    let count = usize::from(options.topics) - 1;
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let Target::Pregon(fixture, Protocol::V1) = target else {
+        bail!("--topics {}: only with --protocol v1 has a connection more than one topic", options.topics);
+    };
+    let mut rooms: Vec<Vec<usize>> = vec![Vec::new(); fixture.users.len()];
+    for (room, found) in fixture.rooms.iter().enumerate() {
+        found.members.iter().for_each(|member| rooms[*member].push(room));
+    }
+    let of = |link: usize| {
+        let room = link / options.members;
+        let user = fixture.rooms[room].members[link % options.members];
+        let others = rooms[user].iter().filter(|other| **other != room);
+        let topics: Vec<String> = others.take(count).map(|other| v1::room(&fixture.rooms[*other].id)).collect();
+        ensure!(
+            topics.len() == count,
+            "--topics {}: a user of the fixture is in {} rooms; make one with more rooms than users need",
+            options.topics,
+            rooms[user].len()
+        );
+        Ok(topics)
+    };
+    (0..options.connections).map(of).collect()
 }
 
 /// Waits this long, or until the run is cut off. Returns how long it was.
@@ -214,7 +252,8 @@ impl Display for IdleReport {
         };
         let all = counted(self.connections, "connection");
         let room = self.members;
-        writeln!(out, "idle on {}: {all} in rooms of {room}{users}", self.url)?;
+        let topics = if self.topics > 1 { format!(", {} topics each", self.topics) } else { String::new() };
+        writeln!(out, "idle on {}: {all} in rooms of {room}{users}{topics}", self.url)?;
         writeln!(
             out,
             "connected in {:.2} s; load {:.1} µs of CPU each",

@@ -12,6 +12,7 @@ pub mod mixed;
 pub mod nodes;
 pub mod reactions;
 mod requests;
+pub mod resume;
 pub mod room;
 mod run;
 mod shares;

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::connect::Wanted;
 use super::nodes::Nodes;
@@ -15,6 +15,7 @@ use crate::pacing::Pacing;
 use crate::proc::{self, Named, Watched};
 use crate::setup::{self, Size};
 use crate::target::{Kind, Seat, Target, TargetKind};
+use crate::v1::Protocol;
 
 /// Handshakes under way at a time.
 pub const CONNECTING_MAX: usize = 256;
@@ -61,13 +62,17 @@ impl Run {
 
     fn with(common: &Common, fixture: impl FnOnce() -> Result<Fixture>) -> Result<Self> {
         // Mistakes are reported before a thousand users are created.
+        ensure!(
+            common.target == TargetKind::Pregon || common.protocol == Protocol::V0,
+            "--protocol v1: pregon.v1 is spoken with pregon alone; a plain server (the bare peers and the like) takes v0"
+        );
         let server_address = resolve(&common.url)?;
         let pids = &common.server_pid;
         if let Some(core) = common.core {
             proc::pin(core)?;
         }
         let target = match common.target {
-            TargetKind::Pregon => Target::Pregon(fixture()?),
+            TargetKind::Pregon => Target::Pregon(fixture()?, common.protocol),
             TargetKind::Plain => Target::Plain,
         };
         Ok(Self {
@@ -80,7 +85,22 @@ impl Run {
 
     /// The connections of all seats up to `total`, in rooms of `members`, to the one server.
     pub fn wanted(&self, members: usize, total: usize) -> Wanted {
-        Wanted { server: self.server_address, nodes: Nodes::default(), members, total, under_way_max: CONNECTING_MAX }
+        Wanted {
+            server: self.server_address,
+            nodes: Nodes::default(),
+            members,
+            total,
+            under_way_max: CONNECTING_MAX,
+            further: Vec::new(),
+        }
+    }
+
+    /// The server as reports name it, with the protocol if it is not the usual one.
+    pub fn label(&self) -> String {
+        match self.target.protocol() {
+            Protocol::V0 => self.url.clone(),
+            Protocol::V1 => format!("{} (pregon.v1)", self.url),
+        }
     }
 }
 

@@ -181,7 +181,7 @@ pub fn storm(options: &StormOptions) -> Result<StormReport> {
     }
     let mut report = StormReport {
         scenario: "storm",
-        url: run.url.clone(),
+        url: run.label(),
         connections,
         back_off: options.back_off,
         rounds,
@@ -334,7 +334,7 @@ impl Storm {
                 link,
                 run.server_address,
                 connect::source(run.server_address, link),
-                &run.target.path(seat),
+                run.target.entrance(seat),
             )?;
         }
         Ok(())
@@ -370,7 +370,7 @@ impl Handler for Storm {
         self.now = now;
         if self.greeting.is_some_and(|greeting| frame.payload.starts_with(greeting)) {
             self.admit(link, now);
-        } else if self.clients[link].phase != Phase::Live && frame.payload.starts_with(b"{\"type\":\"error\"") {
+        } else if self.clients[link].phase != Phase::Live && connect::is_refusal(frame.payload) {
             self.refused.count(&error_text(frame.payload));
         }
     }

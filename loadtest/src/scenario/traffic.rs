@@ -9,7 +9,8 @@ use super::flight::Flight;
 use super::traffic_report::TrafficReport;
 use super::{Plan, Run};
 use crate::client::{Ending, Handler, Links};
-use crate::delivery::{Reader, Reading};
+use crate::delivery::digest;
+use crate::delivery::{Reader, Reading, excerpt};
 use crate::frames::{Frame, Stencil};
 use crate::meter::Meter;
 use crate::oracle::{Layout, Oracle};
@@ -17,6 +18,9 @@ use crate::pacing::{Pacing, Release, Schedule};
 use crate::round::Round;
 use crate::tag::{SENDERS_MAX, Tag};
 use crate::target::{Kind, Seat};
+use crate::v1::Protocol;
+use crate::v1::names::Names;
+use crate::v1::read::{self, Heard, Message};
 
 /// A server this far behind an open loop will not catch up, so the run is aborted.
 const UNDER_WAY_MAX: u64 = 200_000;
@@ -55,6 +59,8 @@ pub struct Traffic {
     /// The node of each receiver.
     node_of: Vec<usize>,
     excused_of_room: Vec<u32>,
+    /// Stored messages over `pregon.v1`: what their senders are told, and the places of all.
+    names: Option<Names>,
     /// How they ended.
     pub endings: Vec<(usize, Ending)>,
 }
@@ -82,7 +88,7 @@ impl Traffic {
             let message = run.target.message(plan.kind, seat, plan.bytes)?;
             senders.push(Sender {
                 link: layout.receiver_of_sender(sender),
-                stencil: Stencil::new(&message.sent, message.sent_hole),
+                stencil: Stencil::new(&message.sent, &message.sent_holes),
                 next: 0,
                 credits: 0,
                 flight: Flight::default(),
@@ -94,10 +100,12 @@ impl Traffic {
         meter.watch(&plan.processes)?;
         let seat = |link| Seat { room: layout.room_of_receiver(link), member: link % layout.members };
         let one_order = plan.kind == Kind::Durable;
+        let protocol = run.target.protocol();
+        let has_acks = one_order && protocol == Protocol::V1;
         Ok(Self {
             layout,
             pacing: plan.pacing,
-            reader: Reader::new(plan.kind, messages),
+            reader: Reader::new(plan.kind, protocol, messages),
             oracle: Oracle::new(layout, one_order),
             senders,
             due: Vec::new(),
@@ -112,6 +120,7 @@ impl Traffic {
             excused: vec![false; layout.receivers()],
             node_of: (0..layout.receivers()).map(|link| plan.nodes.of(seat(link))).collect(),
             excused_of_room: vec![0; layout.rooms],
+            names: has_acks.then(|| Names::new(layout.receivers())),
             endings: Vec::new(),
         })
     }
@@ -174,6 +183,9 @@ impl Traffic {
             sender.stencil.put(&tag.encode(), &mut self.scratch);
             sender.flight.depart(stamp, receivers);
             self.under_way += 1;
+            if let Some(names) = &mut self.names {
+                names.sent(tag);
+            }
         }
         links.send(sender.link, &self.scratch);
     }
@@ -223,6 +235,85 @@ impl Traffic {
         }
     }
 
+    /// A frame of a load of stored messages over `pregon.v1`.
+    fn frame_of_v1(&mut self, link: usize, text: &[u8], now: u64) {
+        let heard = read::heard(text);
+        if self.excused[link] {
+            // It reads again, and is told what its stalling cost it.
+            match heard {
+                Heard::Unsubscribed { text, .. } => self.endings.push((link, Ending::told(text))),
+                Heard::Broken(what) => self.oracle.damaged(link, &what),
+                _ => {}
+            }
+            return;
+        }
+        match heard {
+            Heard::Message(message) => self.message(link, text, &message, now),
+            Heard::Ack(ack) => {
+                let acked = Tag::named(&ack.id).zip(self.names.as_mut()).map(|(tag, names)| names.acked(tag, &ack));
+                match acked {
+                    Some(Ok(())) => {}
+                    Some(Err(fault)) => self.oracle.damaged(link, &fault),
+                    None => self.oracle.damaged(link, "an ack for a request that nobody made"),
+                }
+            }
+            Heard::Error { id, text } => {
+                if let Some((tag, names)) = id.and_then(|id| Tag::named(&id)).zip(self.names.as_mut()) {
+                    names.refused(tag);
+                }
+                self.refused(link, &text);
+            }
+            Heard::Users(users) => {
+                let node = self.node_of[link];
+                if let Some(Err(fault)) = self.names.as_mut().map(|names| names.learn(node, &users)) {
+                    self.oracle.damaged(link, &fault);
+                }
+            }
+            Heard::Unsubscribed { text, .. } => {
+                self.oracle.disconnected(link, &format!("it lost its topic: {text}"));
+                self.halted
+                    .get_or_insert_with(|| format!("receiver {link} lost its topic ({text}): the run ended there"));
+            }
+            Heard::Broken(what) => self.oracle.damaged(link, &what),
+            Heard::Change { .. }
+            | Heard::Passing { .. }
+            | Heard::Subscribed { .. }
+            | Heard::Gap { .. }
+            | Heard::Other => {}
+        }
+    }
+
+    fn message(&mut self, link: usize, text: &[u8], message: &Message<'_>, now: u64) {
+        self.meter.deliveries += 1;
+        self.meter.checked += 1;
+        self.meter.bytes += text.len() as u64;
+        let Some(tag) = self.reader.message_of_v1(message) else {
+            return self.oracle.damaged(link, &format!("not what its sender sent: {}", excerpt(text)));
+        };
+        let Some(names) = &mut self.names else { return };
+        let sender = &self.senders[tag.sender as usize];
+        if tag.seq >= sender.next {
+            return self.oracle.damaged(link, &format!("{tag} was never sent"));
+        }
+        if names.user(self.node_of[link], message.user) != Some(digest(self.reader.sender(tag.sender).as_bytes())) {
+            return self.oracle.damaged(link, &format!("{tag} names another sender, or one who was never named"));
+        }
+        let id = digest(message.id);
+        let told = if sender.link == link { names.heard(tag, Some(id), message.cursor) } else { Ok(()) };
+        let rises = names.rises(link, message.cursor);
+        if let Err(fault) = told {
+            self.oracle.damaged(link, &fault);
+        }
+        // All members see a message under one id and in one place.
+        let counts = self.oracle.observe(link, tag, id ^ message.cursor.0.rotate_left(20));
+        if counts && !rises {
+            self.oracle.damaged(link, &format!("{tag} has a place before the one that was heard last"));
+        }
+        if counts {
+            self.delivered(tag, link, now);
+        }
+    }
+
     /// The server refused a message of this link, so the next one may be sent.
     fn refused(&mut self, link: usize, reason: &str) {
         self.meter.refused.count(reason);
@@ -239,6 +330,9 @@ impl Traffic {
     pub fn report(mut self, plan: &Plan, run: &Run, rounds: Vec<Round>) -> TrafficReport {
         let sent: Vec<u32> = self.senders.iter().map(|sender| sender.next).collect();
         let refused: Vec<Vec<u32>> = self.senders.iter().map(refused_of).collect();
+        if let Some(names) = &self.names {
+            self.oracle.unanswered(names.unanswered());
+        }
         let excused = &self.excused;
         self.oracle.finish(&sent, &refused, |receiver| excused[receiver]);
         let mut notes = Vec::new();
@@ -301,7 +395,8 @@ impl Load for Traffic {
     }
 
     fn under_way(&self) -> u64 {
-        self.under_way
+        // An ack may be behind the last copy.
+        self.under_way.max(self.names.as_ref().map_or(0, |names| names.open() as u64))
     }
 
     fn violations(&self) -> u64 {
@@ -316,6 +411,9 @@ impl Load for Traffic {
 impl Handler for Traffic {
     fn frame(&mut self, link: usize, frame: Frame<'_>, now: u64) {
         self.now = now;
+        if self.names.is_some() {
+            return self.frame_of_v1(link, frame.payload, now);
+        }
         let reading = self.reader.read(frame.payload);
         if self.excused[link] && !matches!(reading, Reading::Damaged(_)) {
             return;

@@ -75,7 +75,7 @@ impl TrafficReport {
         let Layout { rooms: room_count, members, senders } = plan.layout;
         Self {
             scenario: plan.scenario,
-            url: run.url.clone(),
+            url: run.label(),
             kind: plan.kind,
             rooms: room_count,
             members,

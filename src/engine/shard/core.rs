@@ -1,12 +1,12 @@
 //! A shard's state beside its sockets: slots of sessions, topics, what waits for whom.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::errand::Ticket;
 use super::latency::Latency;
-use super::many::Many;
+use super::many::Sockets;
 use super::overflow::Overflow;
 use super::port::{Asked, Ports, Publication};
 use super::recent::Recent;
@@ -96,7 +96,7 @@ pub(super) struct Core {
     pub lines: Vec<Line>,
     pub generations: Vec<u32>,
     /// What sockets of `pregon.v1` have beside their sessions, by slot.
-    pub many: HashMap<u32, Many>,
+    pub many: Sockets,
     /// The last ticket that was given out.
     pub tickets: Ticket,
     pub free: Vec<u32>,
@@ -177,7 +177,7 @@ impl Core {
             slots: Vec::new(),
             lines: Vec::new(),
             generations: Vec::new(),
-            many: HashMap::new(),
+            many: Sockets::default(),
             tickets: 0,
             free: Vec::new(),
             live: 0,

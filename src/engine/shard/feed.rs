@@ -104,7 +104,7 @@ impl Core {
             self.make_memory(publication.frames.bytes_of(forms_of(&members)));
             // Some of them may have been let go for that.
             members.retain(|member| self.is_open(member.session) && self.still_sits(*member));
-            self.give_posts(&members, publication, To { class, except, origin });
+            self.give_posts(&members, publication, To { class, except, origin, is_passing: false });
         }
         self.reached = members;
         for late in self.recent.note(author, publication) {
@@ -133,10 +133,14 @@ impl Core {
         let Some(slot) = self.feeds.slot_of(feed) else { return };
         // An author is excepted where what is told to the others differs; their own feed listens elsewhere.
         debug_assert!(matches!(publication.except, Except::Nobody | Except::User(_)));
-        self.make_memory(publication.frames.bytes_of(self.registry.live(slot).forms()));
+        self.make_memory(publication.frames.bytes_of(self.registry.live(slot).forms(false)));
         if self.registry.contains(slot) {
             let members = self.registry.live(slot).members.clone();
-            self.give_posts(&members, publication, To { class: Class::Durable, except: Except::Nobody, origin: None });
+            self.give_posts(
+                &members,
+                publication,
+                To { class: Class::Durable, except: Except::Nobody, origin: None, is_passing: false },
+            );
         }
         self.round.appended(publication.frames.usual().len(), self.walk.len());
     }

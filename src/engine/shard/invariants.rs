@@ -74,9 +74,11 @@ impl Core {
                 }
                 let member = live.members.get(seat.place as usize).map(|member| member.form);
                 let is_held = many.is_some_and(|many| {
-                    many.held().iter().any(|held| held.topic == live.topic) || many.seats[number].until.is_some()
+                    many.held().iter().any(|held| held.topic == live.topic)
+                        || many.seats.get(number).is_some_and(|one| one.until().is_some())
                 });
-                assert_eq!(member == Some(Form::HELD), is_held, "slot {index} is held where nothing is read for it");
+                let is_apart = member == Some(Form::HELD) || member == Some(Form::CAUGHT);
+                assert_eq!(is_apart, is_held, "slot {index} is held where nothing is read for it");
                 let sits = live.members.get(seat.place as usize);
                 let sits = sits.map(|member| (member.session as usize, usize::from(member.seat)));
                 assert_eq!(sits, Some((index, number)), "somebody else sits in slot {index}'s seat");

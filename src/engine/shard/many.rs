@@ -1,11 +1,68 @@
 //! What a socket of `pregon.v1` has beside its session.
 
+use std::collections::HashMap;
+
+use slab::Slab;
+
 use super::errand::{From, Ticket};
 use crate::domain::event::Cursor;
 use crate::engine::session::Seconds;
 use crate::ids::Topic;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::v1::said::Said;
+
+/// All sockets of `pregon.v1` of a shard, by their slots. They lie side by side: a table of them would have room for twice as many.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    places: HashMap<u32, u32>,
+    sockets: Slab<Many>,
+}
+
+impl Sockets {
+    pub(super) fn get(&self, index: &u32) -> Option<&Many> {
+        self.sockets.get(*self.places.get(index)? as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, index: &u32) -> Option<&mut Many> {
+        self.sockets.get_mut(*self.places.get(index)? as usize)
+    }
+
+    pub(super) fn contains_key(&self, index: &u32) -> bool {
+        self.places.contains_key(index)
+    }
+
+    pub(super) fn insert(&mut self, index: u32, many: Many) {
+        self.remove(&index);
+        let place = self.sockets.insert(many);
+        self.places.insert(index, u32::try_from(place).expect("slots are numbered by u32"));
+    }
+
+    pub(super) fn remove(&mut self, index: &u32) -> Option<Many> {
+        let place = self.places.remove(index)?;
+        self.sockets.try_remove(place as usize)
+    }
+
+    /// Their slots.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &u32> {
+        self.places.keys()
+    }
+
+    /// What they keep on the heap.
+    #[cfg(test)]
+    pub(super) fn heap_bytes(&self) -> usize {
+        let table = match self.places.len() {
+            0 => 0,
+            _ => crate::engine::topics::table_bytes::<(u32, u32)>(self.places.capacity()),
+        };
+        let lists: usize = self.sockets.iter().map(|(_, many)| many.seats.heap_bytes()).sum();
+        table + self.sockets.len() * size_of::<Many>() + lists
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.sockets.is_empty()
+    }
+}
 
 /// What a socket of `pregon.v1` has beside its session.
 #[derive(Debug, Default)]
@@ -19,7 +76,7 @@ pub(super) struct Many {
     /// Its token is being judged.
     pub is_identifying: bool,
     /// What belongs to each of the session's seats, by number.
-    pub seats: Vec<Subscription>,
+    pub seats: Subscriptions,
     /// What is under way for it: nothing, for nearly all.
     busy: Option<Box<Busy>>,
 }
@@ -60,17 +117,126 @@ impl Many {
     }
 }
 
-/// What belongs to a seat.
+/// What belongs to each of a session's seats, by number. Nearly all sockets that have any have one or many.
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "a socket with one topic pays for no more")]
+pub(super) enum Subscriptions {
+    #[default]
+    None,
+    One(Subscription),
+    More(Box<Vec<Subscription>>),
+}
+
+impl Subscriptions {
+    pub(super) fn all(&self) -> &[Subscription] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(all) => all,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all().len()
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<&Subscription> {
+        self.all().get(number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Subscription> {
+        match self {
+            Self::None => None,
+            Self::One(one) => Some(one).filter(|_| number == 0),
+            Self::More(all) => all.get_mut(number),
+        }
+    }
+
+    /// Adds one under the next number.
+    pub(super) fn push(&mut self, next: Subscription) {
+        match self {
+            Self::None => *self = Self::One(next),
+            Self::One(first) => *self = Self::More(Box::new(vec![*first, next])),
+            Self::More(all) => {
+                if all.len() == all.capacity() {
+                    // A quarter more: none has very many.
+                    all.reserve_exact(1 + all.len() / 4);
+                }
+                all.push(next);
+            }
+        }
+    }
+
+    /// Removes the one with this number. The one with the highest number gets its number.
+    pub(super) fn take(&mut self, number: usize) -> Option<Subscription> {
+        match self {
+            Self::More(all) if number < all.len() => Some(all.swap_remove(number)),
+            Self::One(one) if number == 0 => {
+                let one = *one;
+                *self = Self::None;
+                Some(one)
+            }
+            Self::None | Self::One(_) | Self::More(_) => None,
+        }
+    }
+
+    #[cfg(test)]
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::None | Self::One(_) => 0,
+            Self::More(all) => size_of::<Vec<Subscription>>() + all.capacity() * size_of::<Subscription>(),
+        }
+    }
+}
+
+/// What belongs to a seat. Sockets may have hundreds, so its parts share words.
 #[derive(Debug, Clone, Copy)]
+#[repr(Rust, packed(4))]
 pub(super) struct Subscription {
+    /// The number of [`Self::until`], if its epoch is not 0.
+    seq: u64,
+    /// Its epoch: that of a log is never 0.
+    epoch: u32,
+    /// When it was joined, in seconds since the shard began, twice; and one more if the room's home knows that the user is here.
+    since_and_present: u32,
+}
+
+impl Subscription {
+    /// A seat that was taken now.
+    pub(super) fn joined(now: Seconds) -> Self {
+        Self { seq: 0, epoch: 0, since_and_present: now.0 << 1 }
+    }
+
     /// What it had when it was caught up: publishers may be late, and what they tell up to there is old. `None` while it is being
     /// caught up, and from the first event behind that on.
-    pub until: Option<Cursor>,
+    pub(super) fn until(&self) -> Option<Cursor> {
+        let Self { seq, epoch, .. } = *self;
+        (epoch != 0).then_some(Cursor { epoch, seq })
+    }
+
+    pub(super) fn set_until(&mut self, until: Option<Cursor>) {
+        debug_assert!(until.is_none_or(|until| until.epoch != 0), "no log has the epoch 0");
+        let Cursor { epoch, seq } = until.unwrap_or(Cursor { epoch: 0, seq: 0 });
+        (self.epoch, self.seq) = (epoch, seq);
+    }
+
     /// When it was joined.
-    pub since: Seconds,
+    pub(super) fn since(&self) -> Seconds {
+        Seconds(self.since_and_present >> 1)
+    }
+
     /// The room's home knows that the user is here.
-    pub is_present: bool,
+    pub(super) fn is_present(&self) -> bool {
+        self.since_and_present & 1 == 1
+    }
+
+    pub(super) fn set_present(&mut self) {
+        self.since_and_present |= 1;
+    }
 }
+
+// Each topic of each socket has one.
+const _: () = assert!(size_of::<Subscription>() == 16);
 
 /// A topic that a socket asked for.
 #[derive(Debug)]
@@ -80,9 +246,6 @@ pub(super) struct Judged {
     pub request: Option<RequestId>,
     pub errand: From,
 }
-
-// Each topic of each socket has one.
-const _: () = assert!(size_of::<Subscription>() <= 32);
 
 /// A subscription whose missed events are being read. What is said meanwhile waits here.
 #[derive(Debug)]

@@ -24,6 +24,8 @@ pub(super) struct To {
     pub except: Except,
     /// The session that caused it. In a large topic it is visited first.
     pub origin: Option<SessionKey>,
+    /// It has no place in the topic's order, so members who were caught up get it, too.
+    pub is_passing: bool,
 }
 
 impl Core {
@@ -74,10 +76,12 @@ impl Core {
         except: Except,
         origin: Option<SessionKey>,
     ) {
-        if self.registry.live(slot).has_held() {
+        let is_passing = frames.is_passing();
+        let live = self.registry.live(slot);
+        if !is_passing && (live.has_held() || live.has_caught()) {
             self.ripen(slot, frames);
         }
-        let forms = self.registry.live(slot).forms();
+        let forms = self.registry.live(slot).forms(is_passing);
         self.make_memory(frames.bytes_of(forms));
         if !self.registry.contains(slot) {
             // Its last members have just been let go.
@@ -88,12 +92,13 @@ impl Core {
         let members = std::mem::take(&mut live.members);
         let mut open = live.open;
         for form in forms.iter().filter(|form| !frames.of(*form).is_empty()) {
-            self.give(&members, form, &mut open[form.index()], frames.of(form), To { class, except, origin });
+            let to = To { class, except, origin, is_passing };
+            self.give(&members, form, &mut open[form.index()], frames.of(form), to);
         }
         let live = self.registry.live_mut(slot);
         live.members = members;
         live.open = open;
-        if live.has_held() {
+        if live.has_held() || !is_passing && live.has_caught() {
             self.hold(slot, frames, class, except);
         }
         self.let_the_overdue_go();
@@ -109,7 +114,7 @@ impl Core {
         form: Form,
         open: &mut OpenChunk,
         frames: &[u8],
-        To { class, except, origin }: To,
+        To { class, except, origin, is_passing }: To,
     ) {
         let shard = self.id;
         // What the sender answers can join the walk through a large room. A small one's walk is over before that.
@@ -120,7 +125,7 @@ impl Core {
         let Self { arena, slots, lines, walk, overdue, .. } = self;
         let mut appended = arena.append(open, frames);
         for &Member { session: member, form: wanted, .. } in members {
-            if Form::ARE_MANY && wanted != form {
+            if Form::ARE_MANY && wanted != form && !(is_passing && wanted == Form::CAUGHT && form == Form::V1) {
                 continue;
             }
             let is_excepted = match except {

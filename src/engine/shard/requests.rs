@@ -231,7 +231,7 @@ impl Core {
             let number = self.slots[index as usize].as_ref().map_or(0, |slot| slot.seats.all().len());
             let topic = self.registry.live(seat.slot).topic;
             self.leave_seat(seat);
-            let is_present = many.seats.get(number).is_some_and(|subscription| subscription.is_present);
+            let is_present = many.seats.get(number).is_some_and(|subscription| subscription.is_present());
             if let (Topic::Room(room), true, Some(user)) = (topic, is_present, user) {
                 self.tell(self.ports.home(room), ToShard::Departed { room, user });
             }

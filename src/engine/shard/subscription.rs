@@ -223,11 +223,13 @@ impl Core {
         self.set_until(index, number, Some(cursor));
         if seen.is_some_and(|seen| seen >= cursor) {
             self.go_live(index, number, seat);
+        } else if self.form_of(index) == Form::V1 {
+            self.change_form(seat, Form::CAUGHT);
         }
         let (Topic::Room(room), true, Some(account)) = (topic, has_presence, self.account_of(index)) else { return };
         if let Some(listeners) = self.registry.live(seat.slot).listeners.clone() {
             if let Some(subscription) = self.many.get_mut(&index).and_then(|many| many.seats.get_mut(number)) {
-                subscription.is_present = true;
+                subscription.set_present();
             }
             self.tell(self.ports.home(room), ToShard::Arrived { room, account, session, listeners });
         }
@@ -241,18 +243,22 @@ impl Core {
 
     fn set_until(&mut self, index: u32, number: usize, until: Option<Cursor>) {
         if let Some(subscription) = self.many.get_mut(&index).and_then(|many| many.seats.get_mut(number)) {
-            subscription.until = until;
+            subscription.set_until(until);
         }
     }
 
     fn until_of(&self, index: u32, number: usize) -> Option<Cursor> {
-        self.many.get(&index)?.seats.get(number)?.until
+        self.many.get(&index)?.seats.get(number)?.until()
     }
 
-    /// Sessions that are held in a topic.
+    /// Sessions that are held in a topic, and those that were caught up.
     fn held_in(&self, slot: u32) -> Vec<u32> {
-        let held = self.registry.live(slot).members.iter().filter(|member| member.form == Form::HELD);
-        held.map(|member| member.session).collect()
+        self.members_of(slot, &[Form::HELD, Form::CAUGHT])
+    }
+
+    fn members_of(&self, slot: u32, forms: &[Form]) -> Vec<u32> {
+        let members = self.registry.live(slot).members.iter().filter(|member| forms.contains(&member.form));
+        members.map(|member| member.session).collect()
     }
 
     /// Members who have everything before these frames are live from here on.
@@ -274,7 +280,9 @@ impl Core {
         let whole = [Mark { end: u32::try_from(bytes.len()).unwrap_or(u32::MAX), cursor: None }];
         let marks = frames.said().map_or(&whole[..], |said| &said.marks);
         let last = marks.iter().rev().find_map(|mark| mark.cursor);
-        for index in self.held_in(slot) {
+        // Those who were caught up have got what is passing.
+        let members = if frames.is_passing() { self.members_of(slot, &[Form::HELD]) } else { self.held_in(slot) };
+        for index in members {
             let is_excepted = match except {
                 Except::Nobody => false,
                 Except::Session(key) => key.index == index && key.shard == self.id,
@@ -350,12 +358,7 @@ impl Core {
         let member = Member { session: index, seat: u16::try_from(number).ok()?, form };
         let (seat, is_first) = self.join(topic, member);
         self.slots[index as usize].as_mut()?.seats.push(seat);
-        let seats = &mut self.many.get_mut(&index)?.seats;
-        if seats.len() == seats.capacity() {
-            // Most have few, and none has many.
-            seats.reserve_exact(1 + seats.len() / 4);
-        }
-        seats.push(Subscription { until: None, since: now, is_present: false });
+        self.many.get_mut(&index)?.seats.push(Subscription::joined(now));
         Some((seat, is_first))
     }
 
@@ -371,7 +374,7 @@ impl Core {
         if let Some(many) = self.many.get_mut(&index) {
             many.busy().held.retain(|held| held.topic != topic);
             many.rest();
-            is_present = many.seats.swap_remove(number).is_present;
+            is_present = many.seats.take(number).is_some_and(|subscription| subscription.is_present());
         }
         self.leave_seat(seat);
         if let (Topic::Room(room), true, Some(user)) = (topic, is_present, user) {
@@ -396,7 +399,7 @@ impl Core {
     pub(super) fn came_at(&self, member: Member) -> Option<Seconds> {
         let session = &self.slots[member.session as usize].as_ref()?.session;
         let subscription = self.many.get(&member.session).and_then(|many| many.seats.get(usize::from(member.seat)));
-        Some(subscription.map_or(session.began_at(), |subscription| subscription.since))
+        Some(subscription.map_or(session.began_at(), Subscription::since))
     }
 }
 

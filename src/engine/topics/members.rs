@@ -64,12 +64,27 @@ impl Seats {
         }
     }
 
+    /// What it keeps on the heap.
+    #[cfg(test)]
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            List::None | List::One(_) => 0,
+            List::More(seats) => size_of::<Vec<Seat>>() + seats.capacity() * size_of::<Seat>(),
+        }
+    }
+
     /// Adds a seat under the next number.
     pub fn push(&mut self, seat: Seat) {
         match &mut self.0 {
             List::None => self.0 = List::One(seat),
             List::One(first) => self.0 = List::More(Box::new(vec![*first, seat])),
-            List::More(seats) => seats.push(seat),
+            List::More(seats) => {
+                if seats.len() == seats.capacity() {
+                    // A quarter more: most have few, and none has many.
+                    seats.reserve_exact(1 + seats.len() / 4);
+                }
+                seats.push(seat);
+            }
         }
     }
 
@@ -117,7 +132,7 @@ pub struct LiveTopic {
     pub members: Vec<Member>,
     /// Where the next frame goes, in each form.
     pub open: Opens,
-    /// Members that want another form than the default, or are held, by form.
+    /// Members that want another form than the default, are held, or were caught up, by form.
     others: [u32; Form::PLACES],
     /// The shards with members, this one included. `None` except for chat rooms: only their shards tell each other things.
     pub listeners: Option<Arc<Listeners>>,
@@ -127,15 +142,21 @@ pub struct LiveTopic {
 pub type Opens = [OpenChunk; Form::COUNT];
 
 impl LiveTopic {
-    /// The forms that members want.
-    pub fn forms(&self) -> Forms {
-        let others = Form::all().skip(1).filter(|form| self.count(*form) > 0).fold(Forms::default(), Forms::with);
+    /// The forms that members want of some frames, which may be passing.
+    pub fn forms(&self, is_passing: bool) -> Forms {
+        let is_wanted = |form: &Form| self.count(*form) > 0 || is_passing && *form == Form::V1 && self.has_caught();
+        let others = Form::all().skip(1).filter(is_wanted).fold(Forms::default(), Forms::with);
         if self.count(Form::default()) > 0 { others.with(Form::default()) } else { others }
     }
 
     /// True if some member is given nothing yet.
     pub fn has_held(&self) -> bool {
         self.count(Form::HELD) > 0
+    }
+
+    /// True if some member is given only what is passing.
+    pub fn has_caught(&self) -> bool {
+        self.count(Form::CAUGHT) > 0
     }
 
     /// Members that want this form.
@@ -230,7 +251,7 @@ impl Registry {
         let found = &self.live[seat.slot as usize];
         let form = found.members[seat.place as usize].form;
         let other = form.among_others()?;
-        let wanted = if form == Form::HELD { Form::V1 } else { form };
+        let wanted = if form == Form::HELD || form == Form::CAUGHT { Form::V1 } else { form };
         (found.others[other] == 1).then_some((found.topic, wanted))
     }
 
@@ -322,18 +343,18 @@ mod tests {
         let mut registry = Registry::default();
         let other = Form::all().nth(1).expect("tests have two");
         let (first, _) = registry.join(topic, Member::first_of(1, other));
-        assert_eq!(registry.live(first.slot).forms(), Forms::default().with(other));
+        assert_eq!(registry.live(first.slot).forms(false), Forms::default().with(other));
         assert_eq!(registry.only_one_of_its_form(first), Some((topic, other)));
         let (usual, _) = registry.join(topic, Member::first_of(2, Form::default()));
         let (second, _) = registry.join(topic, Member::first_of(3, other));
         assert_eq!(registry.only_one_of_its_form(usual), None, "the default needs no telling");
         assert_eq!(registry.only_one_of_its_form(second), None);
-        assert_eq!(registry.live(first.slot).forms(), Forms::default().with(other).with(Form::default()));
+        assert_eq!(registry.live(first.slot).forms(false), Forms::default().with(other).with(Form::default()));
         registry.leave(first);
         let moved = Seat { slot: first.slot, place: 0 };
         assert_eq!(registry.only_one_of_its_form(moved), Some((topic, other)));
         registry.leave(moved);
-        assert_eq!(registry.live(first.slot).forms(), Forms::default().with(Form::default()));
+        assert_eq!(registry.live(first.slot).forms(false), Forms::default().with(Form::default()));
     }
 
     #[test]

@@ -81,6 +81,6 @@ impl Shared {
     /// A connection with the caches, for queries at `now`.
     pub fn view<'a>(&'a self, driver: &'a mut Driver, now: Timestamp) -> View<'a> {
         let Self { caches, ids, shown_reactions, .. } = self;
-        View { driver, caches, now, ids: &**ids, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
+        View { driver, caches, now, ids: &**ids, shown_reactions: *shown_reactions, changed: BTreeSet::new(), asked: 0 }
     }
 }

@@ -1,5 +1,6 @@
 //! Ended logins: writes them, looks them up for a token, and lists them for closing sockets.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -9,7 +10,7 @@ use crate::ids::{FamilyId, UserId};
 use crate::limits;
 use crate::store::PasswordChange;
 use crate::store::caches::{Before, Caches, KnownUser};
-use crate::store::sql::{Columns, Sql, Unexpected, View};
+use crate::store::sql::{Columns, KEYS_MAX, Sql, ToColumn, Unexpected, View, each, marks, padded};
 
 /// The cached answer, if the caches hold all of it.
 pub fn remembered(caches: &Caches, user: UserId, family: FamilyId, now: Timestamp) -> Option<Bearer> {
@@ -42,6 +43,51 @@ pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: Family
     Ok(asked.remember(caches, found, view.now))
 }
 
+/// Has the caches know what they lack of these users and their logins: two queries for all.
+pub async fn know<C: Sql>(view: &mut View<'_, C>, bearers: &[(UserId, FamilyId)]) -> Result<(), C::Error> {
+    let (caches, now) = (view.caches, view.now);
+    let is_unknown = |(user, family): &&(UserId, FamilyId)| remembered(caches, *user, *family, now).is_none();
+    let unknown: Vec<(UserId, FamilyId)> = bearers.iter().filter(is_unknown).copied().collect();
+    for asked in unknown.chunks(KEYS_MAX) {
+        let before = [caches.users.before(), caches.ended_logins.before()];
+        let users = padded(&asked.iter().map(|(user, _)| *user).collect::<Vec<_>>());
+        let families = padded(&asked.iter().map(|(_, family)| *family).collect::<Vec<_>>());
+        let marks = marks(users.len());
+        let sql = format!(
+            "SELECT u.id, u.username, u.is_active, e.ended_at, e.family FROM users u \
+             LEFT JOIN pregon_ended_logins e ON e.user_id = u.id AND e.goes_on = 1 WHERE u.id IN ({marks})"
+        );
+        let read = |row: Columns<'_>| Ok((row.id(0)?, user_of_row(row.id(0)?, row, 1)?));
+        let found = view.rows(&sql, &each(&users).collect::<Vec<_>>(), read).await?;
+        let found: HashMap<UserId, KnownUser> = found.into_iter().collect();
+        let sql = format!(
+            "SELECT user_id, family FROM pregon_ended_logins WHERE user_id IN ({marks}) AND goes_on = 0 AND family IN ({marks})"
+        );
+        let parameters: Vec<&dyn ToColumn> = each(&users).chain(each(&families)).collect();
+        let read = |row: Columns<'_>| Ok((row.id(0)?, row.id(1)?));
+        let ended: HashSet<(UserId, FamilyId)> = view.rows(&sql, &parameters, read).await?.into_iter().collect();
+        for (user, family) in asked.iter().copied() {
+            let known = found.get(&user).cloned().unwrap_or(KnownUser { account: None, changed: None });
+            let is_ended = ended.contains(&(user, family));
+            Asked { user, family, before }.remember(caches, Found { user: known, is_ended }, now);
+        }
+    }
+    Ok(())
+}
+
+fn user_of_row(user: UserId, row: Columns<'_>, first: usize) -> Result<KnownUser, Unexpected> {
+    let username = row.optional_text(first)?.map(String::into_boxed_str);
+    let is_active = row.flag(first + 1)?;
+    let account = username.map(|username| Arc::new(Account { id: user, username, is_active }));
+    let changed = match row.optional_id(first + 3)? {
+        Some(spared) => {
+            Some(Box::new(LoginEnd { user, ended: Ended::AllBut(spared), at: Timestamp(row.number(first + 2)?) }))
+        }
+        None => None,
+    };
+    Ok(KnownUser { account, changed })
+}
+
 /// A question about a bearer, and the state of the caches before it was asked.
 pub(super) struct Asked {
     user: UserId,
@@ -63,17 +109,7 @@ impl Asked {
 
     /// Reads the first columns of a row.
     pub fn read(&self, row: Columns<'_>) -> Result<Found, Unexpected> {
-        let user = self.user;
-        let username = row.optional_text(0)?.map(String::into_boxed_str);
-        let is_active = row.flag(1)?;
-        let account = username.map(|username| Arc::new(Account { id: user, username, is_active }));
-        let changed = match row.optional_id(3)? {
-            Some(spared) => {
-                Some(Box::new(LoginEnd { user, ended: Ended::AllBut(spared), at: Timestamp(row.number(2)?) }))
-            }
-            None => None,
-        };
-        Ok(Found { user: KnownUser { account, changed }, is_ended: row.flag(4)? })
+        Ok(Found { user: user_of_row(self.user, row, 0)?, is_ended: row.flag(4)? })
     }
 
     /// Caches the answer.

@@ -18,9 +18,7 @@ use crate::domain::notification::Notification;
 use crate::domain::people::Relation;
 use crate::ids::{CommentId, MessageId, NotificationId, PostId, RoomId, Topic, UserId};
 use crate::store::sql::people::{Profiles, profiles};
-use crate::store::sql::{
-    Columns, KEYS_MAX, Sql, ToColumn, View, comments, each, marks, messages, notifications, padded, posts,
-};
+use crate::store::sql::{Columns, Sql, ToColumn, View, comments, each, marks, messages, notifications, padded, posts};
 
 /// The events of these records, one for each, in the same order. What one topic's records need costs a few queries, whatever
 /// their number.
@@ -234,34 +232,34 @@ fn shown_notification(record: &EventRecord) -> Option<NotificationId> {
     }
 }
 
+/// The most messages whose names one query asks for.
+const SENT_MAX: usize = 128;
+
 /// The names that clients gave new messages, as far as they are still kept.
 async fn client_ids<C: Sql>(
     view: &mut View<'_, C>,
     records: &[EventRecord],
 ) -> Result<HashMap<MessageId, String>, C::Error> {
-    let mut rooms: HashMap<RoomId, Vec<(UserId, MessageId)>> = HashMap::new();
+    let mut sent = Vec::new();
     for record in records {
         if let (Topic::Room(room), Happening::Sent(message)) = (record.topic, &record.happening) {
-            rooms.entry(room).or_default().push((record.user, *message));
+            sent.push(((record.user, room), *message));
         }
     }
     let mut found = HashMap::new();
-    for (room, sent) in rooms {
-        for sent in sent.chunks(KEYS_MAX) {
-            let users: BTreeSet<UserId> = sent.iter().map(|(user, _)| *user).collect();
-            let ids: Vec<MessageId> = sent.iter().map(|(_, message)| *message).collect();
-            let (users, ids) = (padded(&Vec::from_iter(users)), padded(&ids));
-            let sql = format!(
-                "SELECT message_id, client_id FROM pregon_client_ids WHERE room_id = ? AND user_id IN ({}) \
-                 AND message_id IN ({})",
-                marks(users.len()),
-                marks(ids.len())
-            );
-            let parameters: Vec<&dyn ToColumn> =
-                std::iter::once(&room as _).chain(each(&users)).chain(each(&ids)).collect();
-            let read = |row: Columns<'_>| Ok((row.id(0)?, row.text(1)?));
-            found.extend(view.rows(&sql, &parameters, read).await?);
-        }
+    for sent in sent.chunks(SENT_MAX) {
+        let pairs: BTreeSet<(UserId, RoomId)> = sent.iter().map(|(pair, _)| *pair).collect();
+        let ids: Vec<MessageId> = sent.iter().map(|(_, message)| *message).collect();
+        let (pairs, ids) = (padded(&Vec::from_iter(pairs)), padded(&ids));
+        let branches = vec!["(user_id = ? AND room_id = ?)"; pairs.len()].join(" OR ");
+        let sql = format!(
+            "SELECT message_id, client_id FROM pregon_client_ids WHERE ({branches}) AND message_id IN ({})",
+            marks(ids.len())
+        );
+        let pairs = pairs.iter().flat_map(|(user, room)| [user as &dyn ToColumn, room]);
+        let parameters: Vec<&dyn ToColumn> = pairs.chain(each(&ids)).collect();
+        let read = |row: Columns<'_>| Ok((row.id(0)?, row.text(1)?));
+        found.extend(view.rows(&sql, &parameters, read).await?);
     }
     Ok(found)
 }

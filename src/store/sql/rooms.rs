@@ -1,6 +1,6 @@
 //! Reads rooms, and checks who may enter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -58,6 +58,46 @@ pub async fn entrance<C: Sql>(
     let (of_bearer, of_admission) = found.ok_or_else(|| Unexpected("a query about one user returned no row".into()))?;
     Ok((bearer.remember(caches, of_bearer, now), admission.remember(caches, of_admission, now)))
 }
+
+/// Has the caches know what they lack of these users' admissions to these rooms: two queries for all.
+pub async fn know<C: Sql>(view: &mut View<'_, C>, wanted: &[(RoomId, UserId)]) -> Result<(), C::Error> {
+    let (caches, now) = (view.caches, view.now);
+    let is_unknown = |(room, user): &&(RoomId, UserId)| caches.admission(*room, *user, now).is_none();
+    let unknown: Vec<(RoomId, UserId)> = wanted.iter().filter(is_unknown).copied().collect();
+    for asked in unknown.chunks(PAIRS_MAX) {
+        let before = [caches.participants.before(), caches.room_sizes.before()];
+        let pairs = padded(asked);
+        let branches = vec!["(p.chat_room_id = ? AND p.user_id = ?)"; pairs.len()].join(" OR ");
+        let sql = format!(
+            "SELECT p.chat_room_id, p.user_id FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
+             WHERE ({branches}) AND r.is_active = 1"
+        );
+        let parameters: Vec<&dyn ToColumn> =
+            pairs.iter().flat_map(|(room, user)| [room as &dyn ToColumn, user]).collect();
+        let read = |row: Columns<'_>| Ok((row.id(0)?, row.id(1)?));
+        let found: HashSet<(RoomId, UserId)> = view.rows(&sql, &parameters, read).await?.into_iter().collect();
+        for key in asked {
+            caches.participants.put(before[0], *key, found.contains(key), now);
+        }
+        let rooms: BTreeSet<RoomId> = asked.iter().map(|(room, _)| *room).collect();
+        let rooms = padded(&Vec::from_iter(rooms));
+        let sql = format!(
+            "SELECT chat_room_id, count(*) FROM chat_participants WHERE chat_room_id IN ({}) GROUP BY chat_room_id",
+            marks(rooms.len())
+        );
+        let read = |row: Columns<'_>| Ok((row.id(0)?, row.count(1)?));
+        let sizes = view.rows(&sql, &each(&rooms).collect::<Vec<_>>(), read).await?;
+        let sizes: HashMap<RoomId, u64> = sizes.into_iter().collect();
+        for room in rooms {
+            let size = sizes.get(&room).copied().unwrap_or(0);
+            caches.room_sizes.put(before[1], room, u32::try_from(size).unwrap_or(u32::MAX), now);
+        }
+    }
+    Ok(())
+}
+
+/// The most pairs of keys of one query.
+const PAIRS_MAX: usize = 128;
 
 /// A question about an admission, and the state of the caches before it was asked.
 struct Asked {

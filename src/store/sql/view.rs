@@ -21,6 +21,8 @@ pub struct View<'a, C> {
     pub shown_reactions: u32,
     /// Users whose rows the transaction has changed. Their profiles must not reach the cache before the commit.
     pub changed: BTreeSet<UserId>,
+    /// Statements so far.
+    pub asked: u32,
 }
 
 impl<C: Sql> View<'_, C> {
@@ -34,6 +36,7 @@ impl<C: Sql> View<'_, C> {
         parameters: Parameters<'_>,
         read: impl FnMut(Columns<'_>) -> Result<T, Unexpected> + Send,
     ) -> Result<Vec<T>, C::Error> {
+        self.asked += 1;
         self.driver.rows(sql, parameters, read).await
     }
 
@@ -47,6 +50,7 @@ impl<C: Sql> View<'_, C> {
         parameters: Parameters<'_>,
         read: impl FnOnce(Columns<'_>) -> Result<T, Unexpected> + Send,
     ) -> Result<Option<T>, C::Error> {
+        self.asked += 1;
         self.driver.row(sql, parameters, read).await
     }
 
@@ -55,6 +59,7 @@ impl<C: Sql> View<'_, C> {
     /// # Errors
     /// As [`Self::rows`]; also if there is no row.
     pub async fn count(&mut self, sql: &str, parameters: Parameters<'_>) -> Result<u64, C::Error> {
+        self.asked += 1;
         let count = self.driver.row(sql, parameters, |row| row.count(0)).await?;
         count.ok_or_else(|| Unexpected("a count returned no row".into()).into())
     }
@@ -64,6 +69,7 @@ impl<C: Sql> View<'_, C> {
     /// # Errors
     /// As [`Self::rows`].
     pub async fn is_there(&mut self, sql: &str, parameters: Parameters<'_>) -> Result<bool, C::Error> {
+        self.asked += 1;
         Ok(self.driver.row(sql, parameters, |_| Ok(())).await?.is_some())
     }
 
@@ -72,6 +78,7 @@ impl<C: Sql> View<'_, C> {
     /// # Errors
     /// The statement failed.
     pub async fn execute(&mut self, sql: &str, parameters: Parameters<'_>) -> Result<u64, C::Error> {
+        self.asked += 1;
         self.driver.execute(sql, parameters).await
     }
 }

@@ -69,7 +69,7 @@ impl File {
     fn view(&mut self, now: Timestamp) -> View<'_> {
         let Self { connection: driver, around, .. } = self;
         let Surroundings { caches, ids, shown_reactions, .. } = around;
-        View { driver, caches, now, ids: &**ids, shown_reactions: *shown_reactions, changed: BTreeSet::new() }
+        View { driver, caches, now, ids: &**ids, shown_reactions: *shown_reactions, changed: BTreeSet::new(), asked: 0 }
     }
 }
 

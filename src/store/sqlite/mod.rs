@@ -143,7 +143,7 @@ impl SqliteStore {
         let shown_reactions = self.shown_reactions;
         let run = move |driver: &mut rusqlite::Connection| {
             let changed = BTreeSet::new();
-            at_once(query(&mut View { driver, caches: &caches, now, ids: &*ids, shown_reactions, changed }))
+            at_once(query(&mut View { driver, caches: &caches, now, ids: &*ids, shown_reactions, changed, asked: 0 }))
         };
         readers.run(run).await
     }

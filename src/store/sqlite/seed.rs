@@ -24,7 +24,8 @@ pub fn seed(path: &Path, plan: &SeedPlan) -> Result<Seeded, StoreError> {
     let caches = Caches::default();
     let now = Timestamp::now();
     let changed = BTreeSet::new();
-    let mut view = View { driver: &mut connection, caches: &caches, now, ids: &SystemIds, shown_reactions: 0, changed };
+    let mut view =
+        View { driver: &mut connection, caches: &caches, now, ids: &SystemIds, shown_reactions: 0, changed, asked: 0 };
     let taken = at_once(seed::taken(&mut view))?;
     plan.check_names(&taken, &path.display().to_string())?;
     let seeded = at_once(seed::fill(&mut view, plan, &taken))?;

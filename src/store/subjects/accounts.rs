@@ -47,6 +47,8 @@ pub trait Accounts: Send + Sync + 'static {
     async fn change_password(&self, change: PasswordChange) -> Result<bool, StoreError>;
     /// The user of a token, and whether the token's login has ended. Cached like admissions.
     async fn bearer(&self, user: UserId, family: FamilyId) -> Result<Bearer, StoreError>;
+    /// Has the caches know these bearers, as [`Self::bearer`] would each of them. Returns the number of queries.
+    async fn know_bearers(&self, bearers: Vec<(UserId, FamilyId)>) -> Result<u32, StoreError>;
     /// The cached answer of [`Self::bearer`], without a thread hop.
     fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer>;
     /// What was taken from a user and in a topic so far, as far as this process knows. See [`Withdrawals`].
@@ -127,6 +129,19 @@ impl<B: Backend> Accounts for B {
             Some(bearer) => Ok(bearer),
             None => self.read(move |view| Box::pin(logins::bearer(view, user, family))).await,
         }
+    }
+
+    async fn know_bearers(&self, bearers: Vec<(UserId, FamilyId)>) -> Result<u32, StoreError> {
+        if bearers.iter().all(|(user, family)| self.cached_bearer(*user, *family).is_some()) {
+            return Ok(0);
+        }
+        self.read(move |view| {
+            Box::pin(async move {
+                logins::know(view, &bearers).await?;
+                Ok(view.asked)
+            })
+        })
+        .await
     }
 
     fn cached_bearer(&self, user: UserId, family: FamilyId) -> Option<Bearer> {

@@ -31,6 +31,8 @@ pub trait Chats: Send + Sync + 'static {
     async fn admission(&self, room: RoomId, user: UserId) -> Result<Admission, StoreError>;
     /// The cached answer of [`Self::admission`], without a thread hop.
     fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission>;
+    /// Has the caches know these admissions, as [`Self::admission`] would each of them. Returns the number of queries.
+    async fn know_admissions(&self, wanted: Vec<(RoomId, UserId)>) -> Result<u32, StoreError>;
     /// What a handshake for `room` asks: the bearer of its token and their admission, with one query. Cached like both.
     async fn entrance(&self, room: RoomId, user: UserId, family: FamilyId) -> Result<(Bearer, Admission), StoreError>;
     /// The current participants of `rooms`, for the sweep that finds rows deleted by other programs.
@@ -100,6 +102,19 @@ impl<B: Backend> Chats for B {
 
     fn cached_admission(&self, room: RoomId, user: UserId) -> Option<Admission> {
         self.caches().admission(room, user, self.now())
+    }
+
+    async fn know_admissions(&self, wanted: Vec<(RoomId, UserId)>) -> Result<u32, StoreError> {
+        if wanted.iter().all(|(room, user)| self.cached_admission(*room, *user).is_some()) {
+            return Ok(0);
+        }
+        self.read(move |view| {
+            Box::pin(async move {
+                rooms::know(view, &wanted).await?;
+                Ok(view.asked)
+            })
+        })
+        .await
     }
 
     async fn entrance(&self, room: RoomId, user: UserId, family: FamilyId) -> Result<(Bearer, Admission), StoreError> {

@@ -10,7 +10,7 @@ use crate::domain::event_record::EventRecord;
 use crate::ids::Topic;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
-use crate::store::page::{EventsAfter, Head, Missing};
+use crate::store::page::{EventsAfter, Head, Missing, News};
 use crate::store::sql::{events, rebuild};
 
 /// The event log.
@@ -19,6 +19,9 @@ pub trait Events: Send + Sync + 'static {
     /// What happened in a topic behind a place, of which the first event's has number 1: at most `limit` events and
     /// [`crate::limits::EVENTS_PAGE_MAX`].
     async fn events_after(&self, topic: Topic, cursor: Cursor, limit: usize) -> Result<EventsAfter, StoreError>;
+    /// Where topics are, and the whole events behind places in them: at most [`crate::limits::NEWS_EVENTS_MAX`] together. One
+    /// answer for each, in the same order, and the number of queries.
+    async fn news(&self, wanted: Vec<(Topic, Option<Cursor>)>) -> Result<(Vec<News>, u32), StoreError>;
     /// The records that are missing somewhere, in the order of their places: at most [`crate::limits::FILL_EVENTS_MAX`].
     async fn missing(&self, missing: Vec<Missing>) -> Result<Vec<EventRecord>, StoreError>;
     /// The newest events of the topics in which something happened since `since`.
@@ -36,6 +39,16 @@ pub trait Events: Send + Sync + 'static {
 impl<B: Backend> Events for B {
     async fn events_after(&self, topic: Topic, cursor: Cursor, limit: usize) -> Result<EventsAfter, StoreError> {
         self.read(move |view| Box::pin(events::after(view, topic, cursor, limit))).await
+    }
+
+    async fn news(&self, wanted: Vec<(Topic, Option<Cursor>)>) -> Result<(Vec<News>, u32), StoreError> {
+        self.read(move |view| {
+            Box::pin(async move {
+                let news = events::news(view, &wanted).await?;
+                Ok((news, view.asked))
+            })
+        })
+        .await
     }
 
     async fn rebuilt(&self, records: Vec<EventRecord>) -> Result<Vec<Arc<Committed>>, StoreError> {

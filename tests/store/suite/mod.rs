@@ -10,6 +10,7 @@ mod people;
 mod posts;
 mod relations;
 mod rooms;
+mod together;
 
 use crate::support::{Ids, Maria, Sqlite, World};
 
@@ -68,6 +69,11 @@ suite! {
             the_log_says_what_was_told,
             the_log_says_when_it_does_not_reach_back,
             events_are_rebuilt_from_the_log_and_what_is_gone_is_told_as_gone,
+        ]
+        together: [
+            news_of_many_places_is_what_each_would_be_told_alone,
+            what_is_more_than_is_read_at_once_is_read_next_time,
+            bearers_and_admissions_of_many_are_known_as_those_of_each,
         ]
         rooms: [
             only_active_participants_of_active_rooms_write,

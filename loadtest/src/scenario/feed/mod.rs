@@ -13,7 +13,7 @@ use super::connect::{self, Places};
 use super::requests::{self, Pool};
 use super::traffic_report::TrafficReport;
 use super::{CONNECTING_MAX, Plan, Run, drive, progress};
-use crate::client::Links;
+use crate::client::{Entrance, Links};
 use crate::fixture::Fixture;
 use crate::frames::Stencil;
 use crate::latency::Latency;
@@ -26,6 +26,7 @@ use crate::report::{Report, Verdict, counted};
 use crate::setup;
 use crate::tag::TAG_BYTES;
 use crate::target::{Kind, Seat, Target};
+use crate::v1::{self, Protocol};
 use load::{Feed, Way};
 use reader::Reader;
 
@@ -86,7 +87,7 @@ pub fn feed(options: &FeedOptions) -> Result<FeedReport> {
         ..Plan::default()
     };
     let plan = plan.with_timing(options.traffic.timing)?;
-    if let Target::Pregon(fixture) = &run.target {
+    if let Target::Pregon(fixture, _) = &run.target {
         let follows = Follows { fixture, author: AUTHOR };
         follows.see_to(&options.traffic.common, 1..receivers)?;
         follows.see_to_none(&options.traffic.common, receivers..receivers + outsiders)?;
@@ -95,15 +96,16 @@ pub fn feed(options: &FeedOptions) -> Result<FeedReport> {
     let bar = progress()?;
     bar.set_prefix("connecting");
     let mut links = Links::new()?;
-    let place = |link: usize| (run.server_address, path(&run.target, link, receivers));
+    let place = |link: usize| (run.server_address, entrance(&run.target, link, receivers));
     let greeting = |_| match &run.target {
-        Target::Pregon(_) => Some(GREETING),
+        Target::Pregon(_, Protocol::V0) => Some(GREETING),
+        Target::Pregon(_, Protocol::V1) => Some(v1::SUBSCRIBED),
         Target::Plain => None,
     };
     let total = receivers + outsiders;
     connect::connect_to(
         &mut links,
-        &Places { total, under_way_max: CONNECTING_MAX, place: &place, greeting: &greeting },
+        &Places { total, under_way_max: CONNECTING_MAX, place: &place, greeting: &greeting, greetings: 1 },
         &bar,
     )?;
     let (way, reader) = way(options, &run.target, &mut links)?;
@@ -125,11 +127,12 @@ pub fn feed(options: &FeedOptions) -> Result<FeedReport> {
     })
 }
 
-/// The path of a link's socket. On a plain server the outsiders are in another room.
-fn path(target: &Target, link: usize, receivers: usize) -> String {
+/// How a link's client comes in. On a plain server the outsiders are in another room.
+fn entrance(target: &Target, link: usize, receivers: usize) -> Entrance {
     match target {
-        Target::Pregon(fixture) => feed_path(fixture, link),
-        Target::Plain => target.path(Seat { room: usize::from(link >= receivers), member: link }),
+        Target::Pregon(fixture, Protocol::V0) => Entrance::at(feed_path(fixture, link)),
+        Target::Pregon(fixture, Protocol::V1) => v1::entrance(&fixture.users[link].token, [("feed", None)]),
+        Target::Plain => target.entrance(Seat { room: usize::from(link >= receivers), member: link }),
     }
 }
 
@@ -141,13 +144,14 @@ pub fn feed_path(fixture: &Fixture, user: usize) -> String {
 /// How posts are made and recognised.
 fn way(options: &FeedOptions, target: &Target, links: &mut Links) -> Result<(Way, Reader)> {
     let bytes = options.bytes;
-    let Target::Pregon(fixture) = target else {
+    let Target::Pregon(fixture, protocol) = target else {
         let first = Seat { room: 0, member: 0 };
         let message = target.message(Kind::Ephemeral, first, bytes)?;
         let (before, rest) = message.received.split_at(message.received_hole);
         ensure!(rest.ends_with(b"\"}}"), "a plain message has its tag at its end");
-        let reader = Reader { author: String::new(), before: before.to_vec(), behind: b"\"}}" };
-        return Ok((Way::Socket(Stencil::new(&message.sent, message.sent_hole)), reader));
+        let (author, protocol) = (String::new(), Protocol::V0);
+        let reader = Reader { author, before: before.to_vec(), behind: b"\"}}", protocol };
+        return Ok((Way::Socket(Stencil::new(&message.sent, &message.sent_holes)), reader));
     };
     ensure!(
         (TAG_BYTES..=CONTENT_BYTES_MAX).contains(&bytes),
@@ -155,7 +159,8 @@ fn way(options: &FeedOptions, target: &Target, links: &mut Links) -> Result<(Way
     );
     let pad = "x".repeat(bytes - TAG_BYTES);
     let author = &fixture.users[AUTHOR];
-    let reader = Reader { author: author.id.clone(), before: pad.clone().into_bytes(), behind: b"" };
+    let before = pad.clone().into_bytes();
+    let reader = Reader { author: author.id.clone(), before, behind: b"", protocol: *protocol };
     let pool = Pool::open(links, requests::api_address(&options.traffic.common)?, 1)?;
     Ok((Way::Rest { pool, token: author.token.clone(), pad }, reader))
 }

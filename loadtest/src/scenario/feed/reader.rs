@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 use crate::delivery::{digest, error_text, excerpt};
 use crate::tag::{TAG_BYTES, Tag};
+use crate::v1::read::{self, Heard};
+use crate::v1::{FEED_EVENT, Protocol};
 
 /// The kind of a text frame.
 #[derive(Debug, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Reader {
     pub before: Vec<u8>,
     /// The text after it.
     pub behind: &'static [u8],
+    /// What the server speaks: `pregon.v1` has the frame of the older socket inside an event.
+    pub protocol: Protocol,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +69,14 @@ impl Reader {
                 None => damaged("not what was sent", text),
             };
         }
+        let text = match self.protocol {
+            Protocol::V0 => text,
+            Protocol::V1 => match text.strip_prefix(FEED_EVENT).and_then(|rest| rest.strip_suffix(b"}")) {
+                Some(inner) => inner,
+                // A reply of this socket, or an error.
+                None => return self.reply(text),
+            },
+        };
         let Ok(event) = serde_json::from_slice::<Event<'_>>(text) else {
             return damaged("no event with a post of the known form", text);
         };
@@ -72,6 +84,16 @@ impl Reader {
             ("new_post", Some(post)) if post.user.id == self.author => self.post(text, &post),
             ("new_post", None) => damaged("new_post without a post", text),
             ("error", _) => Reading::Refusal(error_text(text)),
+            _ => Reading::Other,
+        }
+    }
+
+    fn reply(&self, text: &[u8]) -> Reading {
+        match read::heard(text) {
+            Heard::Error { text, .. } | Heard::Unsubscribed { text, .. } => Reading::Refusal(text),
+            Heard::Broken(what) => Reading::Damaged(what),
+            Heard::Message(_) | Heard::Change { .. } => damaged("an event of another topic", text),
+            Heard::Passing { .. } => damaged("an event spelt otherwise than a feed's, or of another topic", text),
             _ => Reading::Other,
         }
     }
@@ -126,7 +148,7 @@ mod tests {
     const ID: &str = "fb349c61-b203-43fa-a906-87fa47e3c37e";
 
     fn reader() -> Reader {
-        Reader { author: ANA.to_owned(), before: b"xxxx".to_vec(), behind: b"" }
+        Reader { author: ANA.to_owned(), before: b"xxxx".to_vec(), behind: b"", protocol: Protocol::V0 }
     }
 
     fn frame(seq: u32) -> String {
@@ -148,6 +170,17 @@ mod tests {
             assert!(matches!(reader().read(wrong.as_bytes()), Reading::Damaged(_)), "{wrong}");
         }
         assert_eq!(reader().read(br#"{"type":"pong","timestamp":1}"#), Reading::Other);
+    }
+
+    #[test]
+    fn a_feed_of_v1_has_the_same_frames_inside_events() {
+        let reader = Reader { protocol: Protocol::V1, ..reader() };
+        let event = |topic: &str| format!(r#"{{"type":"event","topic":"{topic}","event":{}}}"#, frame(7));
+        assert_eq!(reader.read(event("feed").as_bytes()), Reading::Post { seq: 7, id: digest(ID.as_bytes()) });
+        for wrong in [event("room:1"), frame(7)] {
+            assert!(!matches!(reader.read(wrong.as_bytes()), Reading::Post { .. }), "{wrong}");
+        }
+        assert_eq!(reader.read(br#"{"type":"skipped"}"#), Reading::Other);
     }
 
     #[test]

@@ -129,6 +129,11 @@ impl Events {
         text.ends_with(b"}}").then(|| Event::Text { tag, edited, id: *id, user: digest(user) })
     }
 
+    /// The tag of a whole text.
+    pub fn tag_of(&self, content: &[u8]) -> Option<Tag> {
+        Tag::decode(content.strip_prefix(self.pad.as_bytes())?.try_into().ok()?)
+    }
+
     /// The tag of a text that starts here and ends with a quote.
     fn tag(&self, content: &[u8]) -> Option<Tag> {
         let rest = content.strip_prefix(self.pad.as_bytes())?;

@@ -5,6 +5,8 @@
 //! Typing has a numbering of its own, and is not sent to the typist.
 
 mod events;
+mod events_v1;
+mod of_v1;
 mod rooms;
 
 use std::collections::HashMap;
@@ -13,6 +15,8 @@ use anyhow::{Result, bail, ensure};
 use indicatif::ProgressBar;
 
 use self::events::{Event, Events, Key, REACTIONS, What};
+use self::events_v1::Numbers;
+use self::of_v1::OfV1;
 use self::rooms::{Chosen, Room};
 use super::drive::{self, Load};
 use super::flight::{Flight, Passage};
@@ -28,7 +32,10 @@ use crate::oracle::{Layout, Oracle, Violations};
 use crate::pacing::{Pacing, Release, Schedule};
 use crate::round::Round;
 use crate::tag::{SENDERS_MAX, Tag};
-use crate::target::Target;
+use crate::target::{Seat, Target};
+use crate::v1::Protocol;
+use crate::v1::names::Names;
+use crate::v1::read;
 
 /// A server this far behind an open loop will not catch up.
 const UNDER_WAY_MAX: u64 = 200_000;
@@ -88,6 +95,8 @@ struct Mixed {
     under_way: u64,
     now: u64,
     meter: Meter,
+    /// What a load over `pregon.v1` has beside that.
+    v1: Option<OfV1>,
 }
 
 /// Runs a plan on connections that are already admitted.
@@ -99,7 +108,7 @@ pub fn run(plan: &Plan, mix: Mix, run: &Run, links: &mut Links, bar: &ProgressBa
 
 impl Mixed {
     fn new(plan: &Plan, mix: Mix, run: &Run) -> Result<Self> {
-        let Target::Pregon(fixture) = &run.target else {
+        let Target::Pregon(fixture, protocol) = &run.target else {
             bail!("this server knows messages only: use --mix messages=100");
         };
         let Layout { rooms, members, senders: writers } = plan.layout;
@@ -138,6 +147,11 @@ impl Mixed {
             under_way: 0,
             now: 0,
             meter: Meter::new(run.server)?,
+            v1: (*protocol == Protocol::V1).then(|| OfV1 {
+                topics: (0..rooms).map(|room| run.target.topic(Seat { room, member: 0 })).collect(),
+                numbers: Numbers::new(),
+                names: Names::new(layout.receivers()),
+            }),
         })
     }
 
@@ -199,7 +213,8 @@ impl Mixed {
         entry.typing_next += 1;
         entry.typing_flight.depart(stamp, others);
         self.typing.skip(actor, tag);
-        format!(r#"{{"type":"typing","is_typing":{}}}"#, begins(tag.seq))
+        let to = self.topic_field(actor);
+        format!(r#"{{"type":"typing"{to},"is_typing":{}}}"#, begins(tag.seq))
     }
 
     fn begin(&mut self, actor: usize, owner: usize, chosen: &Chosen, stamp: u64) -> String {
@@ -216,23 +231,24 @@ impl Mixed {
         self.records.insert(tag, Record { act, owner, target, key });
         let id = target.map(|id| String::from_utf8_lossy(&id).into_owned()).unwrap_or_default();
         let text = self.events.text(tag);
+        let to = self.name_fields(actor, tag, act);
         match act {
             Act::Message | Act::Typing => {
-                format!(r#"{{"type":"chat_message","content":"{text}","message_type":"text"}}"#)
+                format!(r#"{{"type":"chat_message"{to},"content":"{text}","message_type":"text"}}"#)
             }
             Act::Reply => {
-                format!(r#"{{"type":"chat_message","content":"{text}","message_type":"text","reply_to":"{id}"}}"#)
+                format!(r#"{{"type":"chat_message"{to},"content":"{text}","message_type":"text","reply_to":"{id}"}}"#)
             }
-            Act::Read => format!(r#"{{"type":"read_message","message_id":"{id}"}}"#),
+            Act::Read => format!(r#"{{"type":"read_message"{to},"message_id":"{id}"}}"#),
             Act::React => {
                 let reaction = match what {
                     Some(What::Reacted(reaction, _)) => REACTIONS[usize::from(reaction)],
                     _ => REACTIONS[0],
                 };
-                format!(r#"{{"type":"react_message","message_id":"{id}","reaction_type":"{reaction}"}}"#)
+                format!(r#"{{"type":"react_message"{to},"message_id":"{id}","reaction_type":"{reaction}"}}"#)
             }
-            Act::Edit => format!(r#"{{"type":"edit_message","message_id":"{id}","content":"{text}"}}"#),
-            Act::Delete => format!(r#"{{"type":"delete_message","message_id":"{id}"}}"#),
+            Act::Edit => format!(r#"{{"type":"edit_message"{to},"message_id":"{id}","content":"{text}"}}"#),
+            Act::Delete => format!(r#"{{"type":"delete_message"{to},"message_id":"{id}"}}"#),
         }
     }
 
@@ -255,7 +271,11 @@ impl Mixed {
         }
         if link == sender {
             let reply_to = target.filter(|_| !edited);
-            if let Some(fault) = self.events.fault(payload, tag, edited, reply_to) {
+            let fault = match &self.v1 {
+                None => self.events.fault(payload, tag, edited, reply_to),
+                Some(_) => events_v1::fault(&self.events, payload, tag, edited, reply_to),
+            };
+            if let Some(fault) = fault {
                 self.oracle.damaged(link, &format!("{tag} {fault}"));
             }
         }
@@ -370,6 +390,9 @@ impl Mixed {
             unheard.into_iter().take(actor.refused as usize).collect()
         });
         let refused: Vec<Vec<u32>> = refused.collect();
+        if let Some(of_v1) = &self.v1 {
+            self.oracle.unanswered(of_v1.names.unanswered());
+        }
         self.oracle.finish(&sent, &refused, |_| false);
         self.typing.finish(&typed, &vec![Vec::new(); typed.len()], |_| false);
         let seconds: f64 = rounds.iter().map(|round| round.seconds).sum();
@@ -433,7 +456,7 @@ impl Load for Mixed {
     }
 
     fn under_way(&self) -> u64 {
-        self.under_way
+        self.under_way.max(self.v1.as_ref().map_or(0, |of_v1| of_v1.names.open() as u64))
     }
 
     fn violations(&self) -> u64 {
@@ -448,7 +471,17 @@ impl Load for Mixed {
 impl Handler for Mixed {
     fn frame(&mut self, link: usize, frame: Frame<'_>, now: u64) {
         self.now = now;
-        let event = self.events.read(frame.payload);
+        let (event, cursor) = match &mut self.v1 {
+            None => (self.events.read(frame.payload), None),
+            Some(of_v1) => {
+                let heard = read::heard(frame.payload);
+                match events_v1::event(&self.events, &of_v1.numbers, &heard, frame.payload) {
+                    Some(placed) => (placed.event, placed.cursor),
+                    None => return self.reply(link, &heard),
+                }
+            }
+        };
+        self.place(link, &event, cursor);
         if matches!(event, Event::Text { .. } | Event::Changed(_) | Event::Typing { .. }) {
             self.meter.deliveries += 1;
             self.meter.checked += 1;
@@ -511,7 +544,7 @@ mod tests {
         let run = Run {
             server_address: "127.0.0.1:1".parse().expect("an address"),
             url: String::new(),
-            target: Target::Pregon(test_fixture()),
+            target: Target::Pregon(test_fixture(), Protocol::V0),
             server: None,
         };
         Mixed::new(&plan, Mix::default(), &run).expect("a load")

@@ -15,7 +15,7 @@ use super::connect::{self, Places};
 use super::feed::{Follows, GREETING, feed_path};
 use super::requests::{self, Pool};
 use super::{CONNECTING_MAX, Plan, Run, drive, progress};
-use crate::client::Links;
+use crate::client::{Entrance, Links};
 use crate::fixture::Fixture;
 use crate::latency::Latency;
 use crate::meter::{Refused, Sample};
@@ -26,6 +26,7 @@ use crate::report::{Report, Verdict, write_refused};
 use crate::round::{Round, figure, median_round};
 use crate::setup;
 use crate::target::Target;
+use crate::v1::Protocol;
 use counts::{Counts, Stored, never_true};
 use load::{FRAMES_PER_SECOND_MAX, Reactions};
 
@@ -95,9 +96,14 @@ pub fn reactions(options: &ReactionsOptions) -> Result<ReactionsReport> {
     ensure!(viewers + followers > 0, "give --viewers or --followers: somebody must watch");
     let users = 1 + viewers.max(followers).max(options.reactors as usize);
     let run = Run::with_users(&options.common, users)?;
-    let Target::Pregon(fixture) = &run.target else {
+    let Target::Pregon(fixture, protocol) = &run.target else {
         bail!("only --target pregon has posts to react to");
     };
+    ensure!(
+        *protocol == Protocol::V0,
+        "--protocol v1: a post's topic in pregon.v1 tells each reaction, and this scenario checks how older sockets thin \
+         them out; run it with v0"
+    );
     Follows { fixture, author: AUTHOR }.see_to(&options.common, 1..1 + followers)?;
     let post = publish(&options.common, fixture)?;
     let bar = progress()?;
@@ -146,11 +152,11 @@ fn connect_viewers(
         None => format!("/ws/post/{post}/?token={}", fixture.users[1 + link].token),
         Some(follower) => feed_path(fixture, 1 + follower),
     };
-    let place = |link: usize| (run.server_address, path(link));
+    let place = |link: usize| (run.server_address, Entrance::at(path(link)));
     let greeting = |link: usize| (link >= viewers).then_some(GREETING);
     connect::connect_to(
         links,
-        &Places { total, under_way_max: CONNECTING_MAX, place: &place, greeting: &greeting },
+        &Places { total, under_way_max: CONNECTING_MAX, place: &place, greeting: &greeting, greetings: 1 },
         bar,
     )
 }

@@ -95,6 +95,8 @@ struct World {
     clients: Vec<Client>,
     sink: Sink,
     counts: BTreeMap<&'static str, u64>,
+    /// How often each client heard the last signal.
+    signals: Vec<u64>,
 }
 
 fn frame_of(out: &mut Vec<u8>, topic: Topic, seq: u64) {
@@ -123,7 +125,9 @@ impl World {
         let logs = (0..ROOMS).map(|_| Log::default()).collect();
         let random = StdRng::seed_from_u64(seed);
         let (under_way, clients, sink, counts) = (Vec::new(), Vec::new(), Sink::default(), BTreeMap::new());
-        let mut world = Self { random, core, asked, routes, errands, under_way, rooms, logs, clients, sink, counts };
+        let signals = vec![0; CLIENTS];
+        let mut world =
+            Self { random, core, asked, routes, errands, under_way, rooms, logs, clients, sink, counts, signals };
         for number in 0..CLIENTS {
             let account = Account { id: UserId::fresh(), username: format!("u{number}").into(), is_active: true };
             let topics = vec![Known::default(); ROOMS];
@@ -165,7 +169,8 @@ impl World {
             60..66 => self.unsubscribe(client, room),
             66..69 => self.come_back(client),
             69..71 => self.evict(client, room),
-            71..73 => self.logs[room].forgotten = self.logs[room].last.saturating_sub(self.random.random_range(0..4)),
+            71..76 => self.signal(client, room),
+            76..78 => self.logs[room].forgotten = self.logs[room].last.saturating_sub(self.random.random_range(0..4)),
             _ => self.do_an_errand(),
         }
         self.walk();
@@ -204,6 +209,25 @@ impl World {
     fn send(&mut self, client: usize, text: &str) {
         self.core.many_text(self.clients[client].index, text);
         self.gather();
+    }
+
+    /// What is passing reaches everybody at once who has been caught up, and nobody else.
+    fn signal(&mut self, client: usize, room: usize) {
+        self.walk();
+        if self.clients[client].topics[room].at.is_none() {
+            return;
+        }
+        self.signals = vec![0; CLIENTS];
+        let topic = self.topic(room);
+        self.send(client, &format!(r#"{{"type":"signal","topic":"{}","data":1,"echo":true}}"#, Name(topic)));
+        self.walk();
+        for (number, heard) in self.signals.iter().enumerate() {
+            let seat = self.core.seat_of(self.clients[number].index, topic);
+            let form = seat.map(|(_, seat)| self.core.registry.live(seat.slot).members[seat.place as usize].form);
+            let is_owed = form.is_some_and(|form| form != Form::HELD);
+            assert_eq!(*heard, u64::from(is_owed), "client {number}, who has {form:?}");
+        }
+        *self.counts.entry("signal").or_default() += 1;
     }
 
     /// What was asked of the desk: everybody's rights are read when they are judged.
@@ -324,6 +348,10 @@ impl World {
         if matches!(kind, "welcome") || frame["event"]["type"] == "user_status" {
             return;
         }
+        if frame["event"]["type"] == "signal" {
+            self.signals[client] += 1;
+            return;
+        }
         let named = frame["topic"].as_str().unwrap_or_else(|| panic!("{frame}"));
         let room = (0..ROOMS).find(|room| Name(self.topic(*room)).to_string() == named).unwrap();
         let cursor = || frame["cursor"].as_str().map(|cursor| cursor.parse::<Cursor>().unwrap().seq);
@@ -413,7 +441,7 @@ fn subscriptions_hear_everything_once_and_in_order() {
         let counts = outcome.unwrap_or_else(|_| panic!("seed {seed}"));
         counts.into_iter().for_each(|(what, count)| *all.entry(what).or_default() += count);
     }
-    for what in ["published", "came back", "resumed", "subscribed", "gap", "event", "unsubscribed", "error"] {
+    for what in ["published", "came back", "resumed", "subscribed", "gap", "event", "unsubscribed", "error", "signal"] {
         assert!(all.get(what).is_some_and(|count| *count > seeds / 8), "{what} happens too seldom: {all:?}");
     }
 }
