@@ -80,7 +80,7 @@ impl Core {
                 continue;
             }
             let mut open = self.single;
-            let to = To { class: Class::Durable, except: Except::Nobody, origin: None };
+            let to = To { class: Class::Durable, except: Except::Nobody, origin: None, is_passing: false };
             self.give(&members, form, &mut open, &frames, to);
             self.single = open;
             self.let_the_overdue_go();
