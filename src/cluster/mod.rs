@@ -1,6 +1,9 @@
 //! Other processes beside this one: what nodes tell each other, and the connection to Redis.
 
 pub mod bus;
+#[cfg(test)]
+pub(crate) mod by_hand;
+mod clocks;
 mod entries;
 mod fill;
 mod link;
@@ -104,7 +107,7 @@ impl Cluster {
     /// the log is read until it does.
     pub async fn start(self, bus: Arc<dyn Bus>, ways: Ways, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
-        let Self { node, began, link, outbox, queue, reader, .. } = self;
+        let (clocks, Self { node, began, link, outbox, queue, reader, .. }) = (clocks::Clocks::default(), self);
         let Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended } = ways;
         let rosters = Arc::new(Rosters::new(hear_presence));
         let peers = Arc::<peers::Peers>::default();
@@ -117,19 +120,25 @@ impl Cluster {
             control.spawn(alarm::watched(name, task))
         };
         watched("the reading of missing events", Box::pin(reader.run(store.clone(), fanout.clone())));
-        let (links, known) = (link.clone(), peers.clone());
-        let look = look::Look {
-            store,
-            fanout,
-            link: links,
-            peers: known,
-            looks: looks.clone(),
-            rosters: rosters.clone(),
-            began,
-        };
+        let look = look::Look::new(
+            (store, fanout),
+            (link.clone(), peers.clone()),
+            (looks.clone(), rosters.clone()),
+            (began, clocks.clone()),
+        );
         watched("the look at the log", Box::pin(look.run()));
-        let receiver = receive::Receiver { bus: bus.clone(), node, link: link.clone(), looks, hear };
-        watched("the reader of the bus", Box::pin(receiver.run(positions.ok())));
+        let receiver = receive::Receiver {
+            bus: bus.clone(),
+            node,
+            link: link.clone(),
+            looks,
+            hear,
+            last_read: clocks.wall(),
+            has_failed: positions.is_err(),
+            positions: positions.ok(),
+            clocks: clocks.clone(),
+        };
+        watched("the reader of the bus", Box::pin(receiver.run()));
         let (links, known) = (link.clone(), peers.clone());
         let listener = receive::Listener {
             bus: bus.clone(),
@@ -139,10 +148,12 @@ impl Cluster {
             rosters,
             hear_ephemeral,
             logins_ended,
+            clocks: clocks.clone(),
         };
         watched("the listener of the bus", Box::pin(listener.run()));
         let own = outbox.own().clone();
-        let sender = send::Sender { bus, node, link, peers, own, queue, round: 0 };
+        let state = send::State::default();
+        let sender = send::Sender { bus, node, link, peers, own, queue, clocks, state };
         let sender = watched("the sender of the bus", Box::pin(sender.run(stopped)));
         drop(outbox);
         Work { stop, sender }

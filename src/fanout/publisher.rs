@@ -329,7 +329,7 @@ impl Body {
         while let Some(job) = self.next() {
             // After a panic the thread goes on: the batch is committed whatever becomes of its frames, and its writers
             // wait for answers.
-            match catch_unwind(AssertUnwindSafe(|| self.work(job))) {
+            match catch_unwind(AssertUnwindSafe(|| self.work(job, Instant::now()))) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(_) => tracing::error!("the fan-out panicked over what it was to tell"),
@@ -346,7 +346,7 @@ impl Body {
             let wait = due.saturating_duration_since(Instant::now());
             if wait.is_zero() {
                 if let Some(others) = &mut self.others {
-                    others.ask_the_log();
+                    others.ask_the_log(Instant::now());
                 }
                 if held.is_some() {
                     self.teller.send_due();
@@ -362,29 +362,28 @@ impl Body {
     }
 
     /// Does one job. False if it was the last one.
-    fn work(&mut self, job: Job) -> bool {
+    fn work(&mut self, job: Job, now: Instant) -> bool {
         match job {
             Job::Tell(part) => {
                 let parts = lock(&self.places).come(part);
-                self.tell(parts);
+                self.tell(parts, now);
             }
             Job::GoOn(topics) => {
                 let mut parts = Vec::new();
                 let mut places = lock(&self.places);
                 topics.into_iter().for_each(|topic| places.next_in(topic, &mut parts));
                 drop(places);
-                self.tell(parts);
+                self.tell(parts, now);
             }
             Job::Fill(missing, found) => {
                 let mut ready = Vec::new();
                 if let Some(others) = &mut self.others {
-                    others.sequence.filled(missing, found, Instant::now(), &mut ready);
+                    others.sequence.filled(missing, found, now, &mut ready);
                 }
                 self.tell_now(ready);
             }
             Job::Look(heads, since) => {
                 if let Some(others) = &mut self.others {
-                    let now = Instant::now();
                     heads.into_iter().for_each(|head| others.sequence.look(head, since, now));
                 }
             }
@@ -399,9 +398,9 @@ impl Body {
         true
     }
 
-    fn tell(&mut self, parts: Vec<Part>) {
+    fn tell(&mut self, parts: Vec<Part>, now: Instant) {
         let Some(others) = &mut self.others else { return self.tell_now(parts) };
-        let (mut ready, now) = (Vec::new(), Instant::now());
+        let mut ready = Vec::new();
         for part in parts {
             others.sequence.come(part, now, &mut ready);
         }
@@ -420,10 +419,10 @@ impl Body {
 }
 
 impl Others {
-    fn ask_the_log(&mut self) {
-        for missing in self.sequence.take_due(Instant::now()) {
+    fn ask_the_log(&mut self, now: Instant) {
+        for missing in self.sequence.take_due(now) {
             if !(self.read_missing)(missing) {
-                self.sequence.not_asked(missing.topic, Instant::now());
+                self.sequence.not_asked(missing.topic, now);
             }
         }
     }
@@ -465,6 +464,10 @@ pub(crate) fn to_one_shard(topics: &[Topic]) -> (Fanout, Arc<Inbox>) {
     drop(fanout.start(Box::new(|_, _, _| ())).expect("a thread"));
     (fanout, inbox)
 }
+
+#[cfg(test)]
+#[path = "publisher/by_hand.rs"]
+pub(crate) mod by_hand;
 
 #[cfg(test)]
 mod tests;

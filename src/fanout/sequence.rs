@@ -192,6 +192,12 @@ impl Sequence {
         self.held
     }
 
+    /// Nothing is missing, and nothing waits.
+    #[cfg(test)]
+    pub fn is_whole(&self) -> bool {
+        self.holes.is_empty() && self.held == 0 && self.topics.values().all(|state| state.hole.is_none())
+    }
+
     fn take(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
         let (topic, Cursor { epoch, seq }) = (event.topic, event.cursor);
         let Some(state) = self.topics.get_mut(&topic) else {

@@ -19,12 +19,18 @@ use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::event::Named;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::v1::{event, reply};
-use crate::store::{EventsAfter, StoreError};
+use crate::store::{Events, EventsAfter, StoreError};
 
 /// Whatever an errand needs.
 pub(super) struct Desk {
     pub judge: Judge,
     pub tokens: Arc<Tokens>,
+    pub replay: Replay,
+}
+
+/// Says what subscriptions missed.
+pub(super) struct Replay {
+    pub log: Arc<dyn Events>,
     pub presenter: Arc<Presenter>,
     pub routes: Arc<Routes>,
 }
@@ -63,20 +69,31 @@ impl Desk {
                 Answer::Judged { session, ticket, outcome }
             }
             Errand::Catch { session, ticket, topic, from, subscribing } => {
-                let outcome = self.catch(topic, from, subscribing).await.map_err(|error| not_now(&error));
+                let outcome = self.replay.catch(topic, from, subscribing).await;
                 Answer::Caught { session, ticket, outcome }
             }
         }
     }
+}
 
+impl Replay {
     /// What happened in a topic behind a place, as frames: the reply to the request first, if it is to be answered.
-    async fn catch(
+    pub async fn catch(
+        &self,
+        topic: Topic,
+        from: From,
+        subscribing: Option<Option<RequestId>>,
+    ) -> Result<Caught, Complaint> {
+        self.read(topic, from, subscribing).await.map_err(|error| not_now(&error))
+    }
+
+    async fn read(
         &self,
         topic: Topic,
         from: From,
         subscribing: Option<Option<RequestId>>,
     ) -> Result<Caught, StoreError> {
-        let (store, mut frames) = (&self.judge.store, Vec::new());
+        let (store, mut frames) = (&self.log, Vec::new());
         let subscribed = |frames: &mut Vec<u8>, cursor, is_resumed| {
             if let Some(id) = &subscribing {
                 reply::subscribed(frames, id.as_deref(), topic, Some(cursor), is_resumed);
@@ -88,7 +105,7 @@ impl Desk {
                 EventsAfter::Next { events, has_more } => {
                     subscribed(&mut frames, place, true);
                     let events = store.rebuilt(events).await?;
-                    return Ok(self.replay(topic, &events, (place, has_more), frames, subscribing.is_some()));
+                    return Ok(self.told(topic, &events, (place, has_more), frames, subscribing.is_some()));
                 }
                 EventsAfter::NotKept => Some(place),
             },
@@ -104,7 +121,7 @@ impl Desk {
 
     /// The events' frames, as many as may be given at once. What they name is named before, and with `names_all` whoever else
     /// has a number.
-    fn replay(
+    fn told(
         &self,
         topic: Topic,
         events: &[Arc<Committed>],

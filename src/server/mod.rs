@@ -18,6 +18,8 @@ mod people_index;
 mod post_reread;
 mod rest;
 mod shards;
+#[cfg(test)]
+mod sim;
 mod stop;
 mod storage;
 mod sweeps;
