@@ -15,7 +15,7 @@ use crate::cluster::receive::{Listener, PAUSE, Receiver};
 use crate::cluster::roster::Rosters;
 use crate::cluster::send::{Sender, State};
 use crate::cluster::wire::NodeId;
-use crate::cluster::{Cluster, fill};
+use crate::cluster::{Cluster, begin, fill};
 use crate::fanout::publisher::Fanout;
 use crate::limits::{LOOK_EVERY, NODE_BEAT_EVERY, NODE_SILENCE};
 use crate::store::Events;
@@ -45,7 +45,8 @@ impl<T: 'static> Task<T> {
             Self::Works(doing) => doing,
             Self::Gone => panic!("a turn did not come back"),
         };
-        *self = match poll(&mut doing) {
+        // A query is several polls, and hardly more time.
+        *self = match (0..4).find_map(|_| poll(&mut doing)) {
             Some(task) => Self::Rests(task),
             None => Self::Works(doing),
         };
@@ -200,6 +201,9 @@ impl Cluster {
         let clocks = Clocks::new(wall, steady);
         let Self { node, began, link, outbox, queue, reader, .. } = self;
         let (peers, looks, now) = (Arc::<Peers>::default(), Looks::default(), clocks.steady());
+        let (kept, told) = (Arc::clone(&log), Arc::clone(&fanout));
+        let mut begun: Doing<_> = Box::pin(async move { begin(&*kept, &told, began).await });
+        let began = std::iter::repeat_with(|| poll(&mut begun)).flatten().next().and_then(Result::ok).unwrap_or(began);
         let rosters = Arc::new(Rosters::new(Arc::new(|_, _| ())));
         let look = Look::new(
             (Arc::clone(&log), Arc::clone(&fanout)),

@@ -33,7 +33,8 @@ use crate::cluster::roster::Rosters;
 pub use crate::cluster::send::Outbox;
 use crate::cluster::wire::NodeId;
 use crate::fanout::publisher::{Fanout, ReadMissing};
-use crate::store::Store;
+use crate::limits::IN_FLIGHT_MAX;
+use crate::store::{Events, Store, StoreError};
 use crate::telemetry::alarm;
 
 /// How long the last words of a node may take.
@@ -113,7 +114,12 @@ impl Cluster {
         let peers = Arc::<peers::Peers>::default();
         let looks = look::Looks::default();
         let ends = async { bus.reader().await?.ends().await };
-        let positions = ends.await.inspect_err(|error| {
+        let (positions, begun) = tokio::join!(ends, begin(&*store, &fanout, began));
+        let began = begun.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the log cannot be read: what was committed by clocks that are behind may be missed");
+            began
+        });
+        let positions = positions.inspect_err(|error| {
             tracing::error!(%error, "Redis is away: until it is back, other nodes' events are read from the database");
         });
         let watched = |name: &'static str, task: futures_util::future::BoxFuture<'static, ()>| {
@@ -158,6 +164,14 @@ impl Cluster {
         drop(outbox);
         Work { stop, sender }
     }
+}
+
+/// Has publishers know where topics are. Returns since when things that are not known are news.
+async fn begin(log: &dyn Events, fanout: &Fanout, began: Timestamp) -> Result<Timestamp, StoreError> {
+    let since = began.minus(IN_FLIGHT_MAX);
+    let heads = log.heads_since(since).await?;
+    tokio::task::block_in_place(|| fanout.begin(&heads));
+    Ok(since)
 }
 
 impl Work {

@@ -42,6 +42,8 @@ enum Job {
     Tell(Part),
     /// Places were given back in these topics: batches that waited behind them may be next.
     GoOn(Vec<Topic>),
+    /// Take notice of where topics are at the beginning.
+    Begin(Vec<Head>),
     /// Tell a post that was read.
     Refresh(Box<Refreshed>),
     /// Take what the log says of events that did not come.
@@ -183,6 +185,16 @@ impl Fanout {
         }
     }
 
+    /// Takes notice of where the topics are in which something happened in the last
+    /// [`IN_FLIGHT_MAX`](crate::limits::IN_FLIGHT_MAX), before anybody listens: all that comes behind is news. Waits while a
+    /// publisher's queue is full.
+    pub fn begin(&self, heads: &[Head]) {
+        for publisher in &self.publishers {
+            let ours = |head: &&Head| std::ptr::eq(&raw const self.publishers[self.number(head.topic)], publisher);
+            publisher.hand(Job::Begin(heads.iter().filter(ours).copied().collect()));
+        }
+    }
+
     /// From now on held frames are not sent: nobody listens any more.
     pub fn quiet(&self) {
         self.is_quiet.store(true, Ordering::Release);
@@ -216,10 +228,10 @@ impl Fanout {
     pub fn tell(&self, events: Vec<Arc<Committed>>, told: Told) {
         let told = Arc::new(told);
         if let [publisher] = &*self.publishers {
-            return publisher.hand(Job::Tell(Part { events, told }));
+            return publisher.hand(Job::Tell(Part::new(events, told)));
         }
         for (publisher, events) in self.divided(events, |event| event.topic) {
-            publisher.hand(Job::Tell(Part { events, told: Arc::clone(&told) }));
+            publisher.hand(Job::Tell(Part::new(events, Arc::clone(&told))));
         }
     }
 
@@ -387,6 +399,11 @@ impl Body {
                     heads.into_iter().for_each(|head| others.sequence.look(head, since, now));
                 }
             }
+            Job::Begin(heads) => {
+                if let Some(others) = &mut self.others {
+                    others.sequence.begin(&heads, now);
+                }
+            }
             Job::Refresh(refreshed) => {
                 let Refreshed { post, ticket, audience, found, told } = *refreshed;
                 self.teller.refreshed(post, ticket, audience, found.as_ref());
@@ -408,7 +425,10 @@ impl Body {
     }
 
     fn tell_now(&mut self, parts: Vec<Part>) {
-        for Part { events, told } in parts {
+        for Part { events, told, gap } in parts {
+            if let Some((topic, cursor)) = gap {
+                self.teller.tell_gap(topic, cursor);
+            }
             self.teller.publish(&events);
             drop(told);
         }

@@ -21,8 +21,8 @@ pub(super) struct Known {
     pub last: Option<u64>,
     /// It has asked for it with this cursor, and was not answered.
     pub asked: Option<Option<u64>>,
-    /// Since when it is subscribed.
-    since: Option<Instant>,
+    /// When it was told anything of it last.
+    told_at: Option<Instant>,
     /// It asked for what is not kept, and has to be told so before anything else.
     needs_gap: bool,
     /// Users whom it knows by number.
@@ -85,8 +85,9 @@ impl Client {
         };
         let topic = state.topics.iter().position(is_named).unwrap_or_else(|| panic!("no topic: {frame}"));
         let (rows, known) = (&state.topics[topic], &mut self.topics[topic]);
+        known.told_at = Some(circumstances.now);
         match kind {
-            "subscribed" => known.subscribed(frame, rows, circumstances.now),
+            "subscribed" => known.subscribed(frame, rows),
             "gap" => known.gap(frame, rows, circumstances),
             "event" => known.event(frame, topic, rows),
             "users" => {
@@ -111,9 +112,9 @@ impl Client {
     pub fn is_late(&self, log: &Log, before: Instant, patience: Duration) -> Option<String> {
         let state = log.lock();
         for (topic, (known, rows)) in self.topics.iter().zip(&state.topics).enumerate() {
-            let (Some(at), Some(since)) = (known.at, known.since) else { continue };
+            let (Some(at), Some(told_at)) = (known.at, known.told_at) else { continue };
             let Some(row) = rows.next_loud(at) else { continue };
-            if row.committed_at.max(since) + patience < before {
+            if row.committed_at.max(told_at) + patience < before {
                 let seq = row.event.cursor.seq;
                 return Some(format!(
                     "topic {topic}: it is at {at} and has not heard {seq} for more than {patience:?}"
@@ -147,7 +148,7 @@ fn cursor_of(frame: &Value) -> Option<u64> {
 }
 
 impl Known {
-    fn subscribed(&mut self, frame: &Value, rows: &Rows, now: Instant) -> &'static str {
+    fn subscribed(&mut self, frame: &Value, rows: &Rows) -> &'static str {
         let asked = self.asked.take().unwrap_or_else(|| panic!("it has not asked: {frame}"));
         assert!(self.at.is_none(), "it is subscribed twice: {frame}");
         let is_resumed = frame["resumed"].as_bool().unwrap_or_default();
@@ -157,7 +158,7 @@ impl Known {
             assert!(asked < rows.forgotten, "everything behind {asked} is kept, and it is not told: {frame}");
             self.needs_gap = true;
         }
-        (self.at, self.last, self.since) = (cursor_of(frame), cursor_of(frame), Some(now));
+        (self.at, self.last) = (cursor_of(frame), cursor_of(frame));
         match (is_resumed, asked.is_some()) {
             (true, _) => "resumed",
             (false, true) => "not kept",

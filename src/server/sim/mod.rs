@@ -20,7 +20,6 @@ mod time;
 mod world;
 
 use std::collections::BTreeMap;
-use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -29,7 +28,7 @@ use world::World;
 
 /// As in the simulation of whole shards: `PREGON_SIMULATE_SEEDS` asks for another number, `PREGON_SIMULATE_FROM` for another first.
 const SEEDS: u64 = 256;
-const STEPS: usize = 400;
+const STEPS: usize = 300;
 const FAILURES_MAX: usize = 8;
 
 type Counts = BTreeMap<&'static str, u64>;
@@ -39,14 +38,17 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Runs one seed: how often each thing happened and all that was heard as a number, or the last that happened.
-fn simulate(seed: u64) -> Result<(Counts, u64), String> {
+fn simulate(seed: u64) -> Result<(Counts, Vec<u64>), String> {
     let mut world = World::new(seed);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         (0..STEPS).for_each(|_| world.step());
         world.settle();
     }));
     match outcome {
-        Ok(()) => Ok((world.counts, world.digest.finish())),
+        Ok(()) => {
+            let digest = world.digest();
+            Ok((world.counts, digest))
+        }
         Err(_) => Err(world.trail.join("\n")),
     }
 }

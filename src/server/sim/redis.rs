@@ -108,7 +108,7 @@ impl State {
             stream.entries.truncate(stream.entries.len().saturating_sub(lacks));
             stream.last = stream.entries.back().map_or(stream.last, |(place, _)| *place);
         }
-        self.behind = self.random.random_range(0..1500);
+        self.behind = self.random.random_range(0..20_000);
         self.end_connections();
     }
 

@@ -1,7 +1,7 @@
 //! A simulated cluster: nodes, their database, their Redis and their clients, and everything that may befall them.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,11 +30,16 @@ const CLIENTS: usize = 6;
 /// While nothing has failed lately, each event is heard within this time of its commit: it is the turns that tasks wait for, and
 /// [`HOLD_BACK`](crate::limits::HOLD_BACK).
 const CALM_PATIENCE: Duration = Duration::from_millis(1500);
+/// The same while something has failed for so long that all know of it: they look at the log all the time.
+const KNOWN_PATIENCE: Duration = Duration::from_millis(2000);
+const KNOWN_AFTER: Duration = Duration::from_millis(4000);
 /// Whatever fails, but the database: a silent node is noticed after a second, a dead connection after 1.25 s, and the calm look
 /// comes every two.
 const PATIENCE: Duration = Duration::from_millis(4500);
 /// What failed longer ago does no harm any more.
 const AFTER_EFFECT: Duration = Duration::from_secs(10);
+/// How long a node may have no turns.
+const STOPPED_MAX: Duration = Duration::from_millis(2500);
 const MILLI: Duration = Duration::from_millis(1);
 
 /// A cluster with its clients.
@@ -51,13 +56,17 @@ pub(super) struct World {
     has_short_streams: bool,
     /// When something failed last, or was still failing.
     disturbed_at: Option<Instant>,
+    /// When something began to fail or to work last.
+    changed_at: Option<Instant>,
     /// When the database was away last, and for how long.
     away_at: Option<Instant>,
     away_since: Option<Instant>,
     may_give_up: bool,
+    /// When each node was stopped last.
+    stopped: Vec<Option<Instant>>,
     pub counts: BTreeMap<&'static str, u64>,
-    /// What happened, as one number.
-    pub digest: DefaultHasher,
+    /// What each client has heard of each topic, as one number.
+    digests: BTreeMap<(usize, String), DefaultHasher>,
     pub trail: Vec<String>,
     held_max: usize,
 }
@@ -107,16 +116,23 @@ impl World {
             trouble,
             has_short_streams,
             disturbed_at: None,
+            changed_at: None,
             away_at: None,
             away_since: None,
             may_give_up: false,
+            stopped: vec![None; nodes],
             counts: BTreeMap::new(),
-            digest: DefaultHasher::new(),
+            digests: BTreeMap::new(),
             trail: Vec::new(),
             held_max: 0,
         };
         (0..nodes).for_each(|node| world.start(node));
         world
+    }
+
+    /// What everybody has heard.
+    pub fn digest(&self) -> Vec<u64> {
+        self.digests.values().map(Hasher::finish).collect()
     }
 
     fn note(&mut self, what: &'static str, number: usize) {
@@ -157,12 +173,46 @@ impl World {
         if self.random.random_bool(self.trouble) {
             self.trouble();
         }
+        if self.random.random_bool(0.01) {
+            self.trim();
+        }
+        if self.random.random_bool(0.003) {
+            self.lull();
+        }
         if self.random.random_bool(0.5) {
             let client = self.random.random_range(0..CLIENTS);
             self.act(client);
         }
         let traffic = self.traffic;
         self.turn(Duration::from_micros(micros), traffic);
+    }
+
+    /// Nothing is written for a while, and nobody asks for anything.
+    fn lull(&mut self) {
+        self.note("a lull", 0);
+        for _ in 0..self.random.random_range(20..80) {
+            self.turn(MILLI * 100, 0.0);
+        }
+        (0..3).for_each(|_| self.trim());
+    }
+
+    /// The oldest events are kept no longer: those that everybody has heard who is there.
+    fn trim(&mut self) {
+        let now = self.shared.time.now();
+        let is_unknown = self.away_at.is_some_and(|at| now - at < 2 * AFTER_EFFECT);
+        if is_unknown || self.away_since.is_some() {
+            return;
+        }
+        let age = if self.is_calm() { PATIENCE } else { PATIENCE + 2 * STOPPED_MAX };
+        let topic = self.random.random_range(0..TOPICS);
+        self.shared.log.trim(topic, age, now);
+        self.note("the log is trimmed", topic);
+    }
+
+    /// Nothing has failed lately.
+    fn is_calm(&self) -> bool {
+        let now = self.shared.time.now();
+        !self.has_short_streams && self.disturbed_at.is_none_or(|at| now - at > AFTER_EFFECT)
     }
 
     /// Time passes, and everybody has a turn.
@@ -182,7 +232,7 @@ impl World {
 
     fn trouble(&mut self) {
         let now = self.shared.time.now();
-        let millis = if self.random.random_bool(0.04) { 20_000 } else { 3000 };
+        let millis = if self.random.random_bool(0.1) { 20_000 } else { 4000 };
         let until = now + MILLI * self.random.random_range(50..millis);
         let node = self.random.random_range(0..self.nodes.len());
         let way = if self.random.random_bool(0.5) { Way::Cut } else { Way::Silent };
@@ -214,28 +264,25 @@ impl World {
                 self.shared.redis.lock().end_connections();
                 self.note("connections end", 0);
             }
-            72..80 if self.away_since.is_none() => self.lose_the_database(now),
-            80..88 => {
-                if let Some(node) = &mut self.nodes[node] {
-                    node.stopped_until = Some(now + MILLI * self.random.random_range(20..2500));
+            72..84 if self.away_since.is_none() => self.lose_the_database(now),
+            84..100 => {
+                let until = now + STOPPED_MAX.mul_f64(self.random.random());
+                if let Some(stopped) = &mut self.nodes[node] {
+                    stopped.stopped_until = Some(until);
+                    self.stopped[node] = Some(until);
                 }
                 self.note("is stopped", node);
-            }
-            _ if self.away_at.is_none_or(|at| now - at > 2 * AFTER_EFFECT) && self.away_since.is_none() => {
-                let topic = self.random.random_range(0..TOPICS);
-                self.shared.log.trim(topic, MILLI * 9000, now);
-                // It is no trouble for anybody who is there.
-                return self.note("the log is trimmed", topic);
             }
             _ => return,
         }
         self.disturbed_at = Some(now);
+        self.changed_at = Some(now);
     }
 
     fn lose_the_database(&mut self, now: Instant) {
         self.shared.log.lock().is_away = true;
         self.away_since = Some(now);
-        let millis = if self.random.random_bool(0.1) { 14_000 } else { 2000 };
+        let millis = if self.random.random_bool(0.25) { 14_000 } else { 2000 };
         self.heals.push((now + MILLI * self.random.random_range(20..millis), Heal::Database));
         self.note("the database is away", 0);
     }
@@ -251,7 +298,10 @@ impl World {
         let (due, later) = self.heals.drain(..).partition::<Vec<_>, _>(|(at, _)| *at <= now);
         self.heals = later;
         for (_, heal) in due {
+            self.changed_at = Some(now);
             match heal {
+                // No node starts without its database.
+                Heal::Node(_) if self.away_since.is_some() => self.heals.push((now, heal)),
                 Heal::Node(node) => self.start(node),
                 Heal::Way(node) => self.shared.redis.lock().set_way(node, Way::Open),
                 Heal::Server { is_empty } => {
@@ -331,14 +381,17 @@ impl World {
         for (index, bytes) in sent {
             let number = self.clients.iter().position(|client| client.socket == Some((node, index)));
             let Some(number) = number else {
-                panic!("node {node} sends to nobody: {}", String::from_utf8_lossy(&bytes))
+                let sockets: Vec<_> = self.clients.iter().map(|client| client.socket).collect();
+                panic!("node {node} sends to nobody ({index}; {sockets:?}): {}", String::from_utf8_lossy(&bytes))
             };
             let mut rest = &bytes[..];
             while let Some((payload, _, after)) = payload_of_first(rest) {
                 let frame: Value = serde_json::from_slice(payload.expect("a text")).expect("JSON");
                 let what = self.clients[number].heard(&frame, &self.shared.log, circumstances);
                 turned_out |= what == "turned out" && self.clients[number].is_steady;
-                (number, what, frame["cursor"].as_str()).hash(&mut self.digest);
+                // Topics have no order among each other.
+                let heard = self.digests.entry((number, frame["topic"].to_string())).or_default();
+                (what, frame["cursor"].as_str()).hash(heard);
                 *self.counts.entry(what).or_default() += 1;
                 rest = after;
             }
@@ -358,15 +411,20 @@ impl World {
         if self.away_at.is_some_and(|at| now - at < PATIENCE) {
             return;
         }
-        let is_calm = !self.has_short_streams && self.disturbed_at.is_none_or(|at| now - at > AFTER_EFFECT);
-        let patience = if is_calm { CALM_PATIENCE } else { PATIENCE };
+        let is_calm = self.is_calm();
+        let is_known = !self.has_short_streams && self.changed_at.is_none_or(|at| now > at + KNOWN_AFTER);
+        let patience = match (is_calm, is_known) {
+            (true, _) => CALM_PATIENCE,
+            (false, true) => KNOWN_PATIENCE,
+            (false, false) => PATIENCE,
+        };
         for (number, client) in self.clients.iter().enumerate() {
             let Some((node, _)) = client.socket else { continue };
             // A node that has no turns tells nothing, and needs a while afterwards.
-            let is_stopped = self.nodes[node].as_ref().is_none_or(|node| node.stopped_until.is_some());
-            let patience = if is_calm || !is_stopped { patience } else { patience + MILLI * 2500 };
+            let is_after_a_stop = self.stopped[node].is_some_and(|at| now < at + PATIENCE + STOPPED_MAX);
+            let patience = if is_after_a_stop { patience + STOPPED_MAX } else { patience };
             if let Some(late) = client.is_late(&self.shared.log, now, patience) {
-                panic!("client {number} on node {node}: {late}; calm: {is_calm}");
+                panic!("client {number} on node {node}: {late}; calm: {is_calm}, known: {is_known}");
             }
         }
     }
@@ -374,8 +432,6 @@ impl World {
     /// Everything works again, nothing more is written, and all clients come back: in the end nobody lacks anything, and nothing is
     /// held.
     pub fn settle(&mut self) {
-        let late = self.shared.time.now() + Duration::from_secs(100);
-        self.heals.iter_mut().for_each(|(at, _)| *at = (*at).min(late));
         let began = self.shared.time.now();
         for (at, _) in &mut self.heals {
             *at = began;
@@ -384,7 +440,8 @@ impl World {
             let micros = self.random.random_range(5_000..60_000);
             self.turn(Duration::from_micros(micros), 0.0);
             for client in 0..self.clients.len() {
-                if self.clients[client].socket.is_none() {
+                // Steady ones come with their nodes.
+                if self.clients[client].socket.is_none() && client < CLIENTS {
                     let node = self.random.random_range(0..self.nodes.len());
                     self.connect(client, node);
                 }

@@ -11,3 +11,4 @@ mod partition;
 mod presence;
 mod proxy;
 mod restarts;
+mod wander;
