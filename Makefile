@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check monkey simulate mutants serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
+.PHONY: test check monkey wander simulate mutants serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -25,10 +25,17 @@ mutants:
 	PREGON_SIMULATE_SEEDS=$(or $(SEEDS),1024) cargo mutants --shard $(or $(SHARD),0/14) --sharding round-robin \
 	  --baseline skip --timeout 300 --output $(or $(OUT),target)
 
-# A longer simulation of whole shards than the tests have: SEEDS=… for another number, FROM=… for another first one.
+# Longer simulations of whole shards and of several nodes than the tests have: SEEDS=… for another number, FROM=… for another
+# first one.
 simulate:
 	PREGON_SIMULATE_SEEDS=$(or $(SEEDS),20000) PREGON_SIMULATE_FROM=$(or $(FROM),1000000) \
-	  cargo test -p pregon --lib engine::shard::sim -- --nocapture
+	  cargo test -p pregon --release --lib sim:: -- --nocapture --test-threads 1
+
+# Two real nodes under sockets that subscribe, drop and resume at random: SECONDS=… for a longer or shorter run, SEED=… to do the
+# same again.
+wander:
+	PREGON_WANDER_SECONDS=$(or $(SECONDS),300) $(if $(SEED),PREGON_WANDER_SEED=$(SEED)) \
+	  cargo test -p pregon --test beside nodes::wander -- --nocapture
 
 serve:
 	cargo run --release

@@ -10,7 +10,7 @@ use crate::domain::event::Committed;
 use crate::fanout::publisher::{Fanout, ReadMissing};
 use crate::ids::Topic;
 use crate::limits::{FILL_EVENTS_MAX, FILL_TOPICS_MAX, FILLS_WAITING_MAX};
-use crate::store::{Missing, Store, StoreError};
+use crate::store::{Events, Missing, StoreError};
 
 /// Where questions go.
 pub(super) struct Questions(mpsc::Sender<Missing>);
@@ -33,25 +33,35 @@ impl Questions {
 
 impl Reader {
     /// Answers for as long as somebody may ask.
-    pub async fn run(mut self, store: Arc<dyn Store>, fanout: Arc<Fanout>) {
+    pub async fn run(mut self, log: Arc<dyn Events>, fanout: Arc<Fanout>) {
         let mut asked = Vec::new();
         while self.0.recv_many(&mut asked, FILL_TOPICS_MAX).await > 0 {
-            let asked = std::mem::take(&mut asked);
-            let answers = match read(&*store, &asked).await {
-                Ok(answers) => answers,
-                Err(error) => {
-                    tracing::warn!(%error, "missing events cannot be read: trying again");
-                    asked.into_iter().map(|missing| (missing, None)).collect()
-                }
-            };
-            block_in_place(|| answers.into_iter().for_each(|(missing, found)| fanout.fill(missing, found)));
+            answer(std::mem::take(&mut asked), &*log, &fanout).await;
         }
     }
+
+    /// What is asked now.
+    #[cfg(test)]
+    pub fn take(&mut self) -> Vec<Missing> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).take(FILL_TOPICS_MAX).collect()
+    }
+}
+
+/// Reads what is missing and hands it over.
+pub(super) async fn answer(asked: Vec<Missing>, log: &dyn Events, fanout: &Fanout) {
+    let answers = match read(log, &asked).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            tracing::warn!(%error, "missing events cannot be read: trying again");
+            asked.into_iter().map(|missing| (missing, None)).collect()
+        }
+    };
+    block_in_place(|| answers.into_iter().for_each(|(missing, found)| fanout.fill(missing, found)));
 }
 
 type Answers = Vec<(Missing, Option<Vec<Arc<Committed>>>)>;
 
-async fn read(store: &dyn Store, asked: &[Missing]) -> Result<Answers, StoreError> {
+async fn read(store: &dyn Events, asked: &[Missing]) -> Result<Answers, StoreError> {
     let records = store.missing(asked.to_vec()).await?;
     // The rows come in the order of their topics' names. Behind the last row nobody has looked.
     let is_cut = records.len() >= FILL_EVENTS_MAX;

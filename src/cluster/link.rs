@@ -35,8 +35,8 @@ impl Link {
         if self.is_up() { None } else { Some(self.since().unwrap_or_default()) }
     }
 
-    /// A connection came or went. True if that is news.
-    pub fn set(&self, part: Part, is_up: bool) -> bool {
+    /// A connection came or went at `at`. True if that is news.
+    pub fn set(&self, part: Part, is_up: bool, at: Timestamp) -> bool {
         let bit = 1 << part as u8;
         let before =
             if is_up { self.up.fetch_or(bit, Ordering::AcqRel) } else { self.up.fetch_and(!bit, Ordering::AcqRel) };
@@ -48,7 +48,7 @@ impl Link {
         if now == ALL {
             *since = None;
         } else {
-            since.get_or_insert_with(Timestamp::now);
+            since.get_or_insert(at);
         }
         metrics::gauge!("pregon_bus_up").set(if now == ALL { 1.0 } else { 0.0 });
         before != now

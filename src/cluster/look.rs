@@ -8,12 +8,13 @@ use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Timestamp;
+use crate::cluster::clocks::Clocks;
 use crate::cluster::link::Link;
 use crate::cluster::peers::Peers;
 use crate::cluster::roster::Rosters;
 use crate::fanout::publisher::Fanout;
 use crate::limits::{IN_FLIGHT_MAX, LOOK_EVERY, LOOK_EVERY_CALM};
-use crate::store::{Store, StoreError};
+use crate::store::{Events, StoreError};
 
 /// Looks that were asked for: since when.
 #[derive(Clone, Default)]
@@ -28,14 +29,70 @@ impl Looks {
         self.0.1.notify_one();
     }
 
+    /// Somebody waits for one.
+    #[cfg(test)]
+    pub fn is_asked(&self) -> bool {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn take(&self) -> Option<Timestamp> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
+/// When to look, and how far back.
+#[derive(Debug, Default)]
+struct Plan {
+    last: Option<Instant>,
+    /// Since when something may have been missed.
+    shaky_since: Option<Timestamp>,
+}
+
+/// Why there might be something to find.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reasons {
+    asked: Option<Timestamp>,
+    down_since: Option<Timestamp>,
+    is_one_silent: bool,
+}
+
+impl Plan {
+    /// Since when the log is to be read; `None` if not now.
+    fn due(&mut self, why: Reasons, now: Timestamp, moment: Instant) -> Option<Timestamp> {
+        let Reasons { asked, down_since, .. } = why;
+        if why.is_shaky() {
+            self.shaky_since.get_or_insert(down_since.unwrap_or(now).min(now));
+        }
+        let is_calm = asked.is_none() && self.shaky_since.is_none();
+        if is_calm && self.last.is_some_and(|last| moment.saturating_duration_since(last) < LOOK_EVERY_CALM) {
+            return None;
+        }
+        self.last = Some(moment);
+        // An event's time is taken before its commit, by the clock of the node that commits it.
+        let reach = now.min(asked.unwrap_or(now)).min(self.shaky_since.unwrap_or(now));
+        Some(reach.minus(IN_FLIGHT_MAX))
+    }
+
+    /// The log was read at `now`, or a little later.
+    fn done(&mut self, why: Reasons, now: Timestamp) {
+        if !why.is_shaky() {
+            self.shaky_since = None;
+        } else if let Some(shaky) = &mut self.shaky_since {
+            // Everything until now is known.
+            *shaky = (*shaky).max(now);
+        }
+    }
+}
+
+impl Reasons {
+    fn is_shaky(self) -> bool {
+        self.down_since.is_some() || self.is_one_silent
+    }
+}
+
 /// The task.
 pub(super) struct Look {
-    pub store: Arc<dyn Store>,
+    pub log: Arc<dyn Events>,
     pub fanout: Arc<Fanout>,
     pub link: Arc<Link>,
     pub peers: Arc<Peers>,
@@ -43,68 +100,73 @@ pub(super) struct Look {
     pub rosters: Arc<Rosters>,
     /// When this process began.
     pub began: Timestamp,
+    pub clocks: Clocks,
+    plan: Plan,
+    is_failing: bool,
 }
 
 impl Look {
+    /// Nothing was looked at yet.
+    pub fn new(
+        (log, fanout): (Arc<dyn Events>, Arc<Fanout>),
+        (link, peers): (Arc<Link>, Arc<Peers>),
+        (looks, rosters): (Looks, Arc<Rosters>),
+        (began, clocks): (Timestamp, Clocks),
+    ) -> Self {
+        let plan = Plan { last: Some(clocks.steady()), shaky_since: None };
+        Self { log, fanout, link, peers, looks, rosters, began, clocks, plan, is_failing: false }
+    }
+
     /// Looks for as long as the runtime lives.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = Instant::now();
-        let mut shaky_since: Option<Timestamp> = None;
-        let mut is_failing = false;
+        let looks = self.looks.clone();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.looks.0.1.notified() => {}
+                () = looks.0.1.notified() => {}
             }
-            let (is_one_silent, dead) = self.peers.is_one_silent(Instant::now());
-            for node in dead {
-                tracing::warn!(node = %node.0, "a node is silent for so long that it counts as dead");
-                self.rosters.change(|others| others.forget(node));
+            if !self.turn().await {
+                // Not at once.
+                ticks.reset();
+                ticks.tick().await;
             }
-            let asked = self.looks.take();
-            let now = Timestamp::now();
-            let is_shaky = self.link.down_since().is_some() || is_one_silent;
-            if is_shaky {
-                shaky_since.get_or_insert(self.link.down_since().unwrap_or(now).min(now));
-            }
-            if asked.is_none() && !is_shaky && shaky_since.is_none() && last.elapsed() < LOOK_EVERY_CALM {
-                continue;
-            }
-            last = Instant::now();
-            // An event's time is taken before its commit, by the clock of the node that commits it.
-            let reach = now.min(asked.unwrap_or(now)).min(shaky_since.unwrap_or(now));
-            let since = reach.minus(IN_FLIGHT_MAX).max(self.began);
-            match self.look(since).await {
-                Ok(()) => {
-                    if !is_shaky {
-                        shaky_since = None;
-                    } else if let Some(shaky) = &mut shaky_since {
-                        // Everything until now is known.
-                        *shaky = (*shaky).max(now);
-                    }
-                    if std::mem::take(&mut is_failing) {
-                        tracing::info!("the log can be read again");
-                    }
+        }
+    }
+
+    /// Looks if it is time to. False if the log could not be read.
+    pub async fn turn(&mut self) -> bool {
+        let (is_one_silent, dead) = self.peers.is_one_silent(self.clocks.steady());
+        for node in dead {
+            tracing::warn!(node = %node.0, "a node is silent for so long that it counts as dead");
+            self.rosters.change(|others| others.forget(node));
+        }
+        let why = Reasons { asked: self.looks.take(), down_since: self.link.down_since(), is_one_silent };
+        let now = self.clocks.wall();
+        let Some(since) = self.plan.due(why, now, self.clocks.steady()) else { return true };
+        match self.look(since.max(self.began)).await {
+            Ok(()) => {
+                self.plan.done(why, now);
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("the log can be read again");
                 }
-                Err(error) => {
-                    if let Some(asked) = asked {
-                        self.looks.ask(asked);
-                    }
-                    if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "the log cannot be read: what other nodes write comes later");
-                    }
-                    // Not at once.
-                    ticks.reset();
-                    ticks.tick().await;
+                true
+            }
+            Err(error) => {
+                if let Some(asked) = why.asked {
+                    self.looks.ask(asked);
                 }
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!(%error, "the log cannot be read: what other nodes write comes later");
+                }
+                false
             }
         }
     }
 
     async fn look(&self, since: Timestamp) -> Result<(), StoreError> {
-        let heads = self.store.heads_since(since).await?;
+        let heads = self.log.heads_since(since).await?;
         metrics::counter!("pregon_bus_looks_total").increment(1);
         if !heads.is_empty() {
             block_in_place(|| self.fanout.look(heads, since));

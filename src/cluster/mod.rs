@@ -3,6 +3,9 @@
 mod asking;
 pub mod balance;
 pub mod bus;
+#[cfg(test)]
+pub(crate) mod by_hand;
+mod clocks;
 mod entries;
 mod fill;
 mod link;
@@ -33,7 +36,8 @@ use crate::cluster::roster::Rosters;
 pub use crate::cluster::send::Outbox;
 use crate::cluster::wire::NodeId;
 use crate::fanout::publisher::{Fanout, ReadMissing};
-use crate::store::Store;
+use crate::limits::IN_FLIGHT_MAX;
+use crate::store::{Events, Store, StoreError};
 use crate::telemetry::alarm;
 
 /// How long the last words of a node may take.
@@ -123,31 +127,43 @@ impl Cluster {
     pub async fn start(self, bus: Arc<dyn Bus>, ways: Ways, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
         let Self { node, began, link, peers, others, outbox, queue, reader, .. } = self;
+        let clocks = clocks::Clocks::default();
         let Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended, profile_changed, answer, about } =
             ways;
         let rosters = Arc::new(Rosters::new(hear_presence));
         let looks = look::Looks::default();
         let ends = async { bus.reader().await?.ends().await };
-        let positions = ends.await.inspect_err(|error| {
+        let (positions, begun) = tokio::join!(ends, begin(&*store, &fanout, began));
+        let began = begun.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the log cannot be read: what was committed by clocks that are behind may be missed");
+            began
+        });
+        let positions = positions.inspect_err(|error| {
             tracing::error!(%error, "Redis is away: until it is back, other nodes' events are read from the database");
         });
         let watched = |name: &'static str, task: futures_util::future::BoxFuture<'static, ()>| {
             control.spawn(alarm::watched(name, task))
         };
         watched("the reading of missing events", Box::pin(reader.run(store.clone(), fanout.clone())));
-        let (links, known) = (link.clone(), peers.clone());
-        let look = look::Look {
-            store,
-            fanout,
-            link: links,
-            peers: known,
-            looks: looks.clone(),
-            rosters: rosters.clone(),
-            began,
-        };
+        let look = look::Look::new(
+            (store, fanout),
+            (link.clone(), peers.clone()),
+            (looks.clone(), rosters.clone()),
+            (began, clocks.clone()),
+        );
         watched("the look at the log", Box::pin(look.run()));
-        let receiver = receive::Receiver { bus: bus.clone(), node, link: link.clone(), looks, hear };
-        watched("the reader of the bus", Box::pin(receiver.run(positions.ok())));
+        let receiver = receive::Receiver {
+            bus: bus.clone(),
+            node,
+            link: link.clone(),
+            looks,
+            hear,
+            last_read: clocks.wall(),
+            has_failed: positions.is_err(),
+            positions: positions.ok(),
+            clocks: clocks.clone(),
+        };
+        watched("the reader of the bus", Box::pin(receiver.run()));
         let (links, known) = (link.clone(), peers.clone());
         let listener = receive::Listener {
             bus: bus.clone(),
@@ -161,14 +177,24 @@ impl Cluster {
             name: about().name,
             others,
             answer,
+            clocks: clocks.clone(),
         };
         watched("the listener of the bus", Box::pin(listener.run()));
         let own = outbox.own().clone();
-        let sender = send::Sender { bus, node, link, peers, own, about, queue, round: 0 };
+        let state = send::State::default();
+        let sender = send::Sender { bus, node, link, peers, own, about, queue, clocks, state };
         let sender = watched("the sender of the bus", Box::pin(sender.run(stopped)));
         drop(outbox);
         Work { stop, sender }
     }
+}
+
+/// Has publishers know where topics are. Returns since when things that are not known are news.
+async fn begin(log: &dyn Events, fanout: &Fanout, began: Timestamp) -> Result<Timestamp, StoreError> {
+    let since = began.minus(IN_FLIGHT_MAX);
+    let heads = log.heads_since(since).await?;
+    tokio::task::block_in_place(|| fanout.begin(&heads));
+    Ok(since)
 }
 
 impl Work {

@@ -1,14 +1,16 @@
 //! Reads what other nodes append, and hears what they ring.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use crate::clock::Timestamp;
 use crate::cluster::asking::Others;
-use crate::cluster::bus::{Bus, BusError, Positions};
+use crate::cluster::bus::{Bus, BusError, Positions, Reader};
+use crate::cluster::clocks::Clocks;
 use crate::cluster::link::{Link, Part};
 use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
@@ -21,7 +23,7 @@ use crate::engine::shard::port::{Except, Publication};
 use crate::protocol::form::{Also, FrameSet};
 
 /// How long a failed connection waits for the next attempt.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 /// The task that reads streams.
 pub(super) struct Receiver {
@@ -30,32 +32,35 @@ pub(super) struct Receiver {
     pub link: Arc<Link>,
     pub looks: Looks,
     pub hear: Hear,
+    pub clocks: Clocks,
+    /// How far streams were read; if it is not known, the next connection begins where they end.
+    pub positions: Option<Positions>,
+    pub last_read: Timestamp,
+    pub has_failed: bool,
 }
 
 impl Receiver {
-    /// Reads for as long as the runtime lives, from `positions` on; if they are not known, from where the streams end.
-    pub async fn run(self, mut positions: Option<Positions>) {
-        let mut last_read = Timestamp::now();
-        let mut has_failed = positions.is_none();
+    /// Reads for as long as the runtime lives.
+    pub async fn run(mut self) {
         loop {
-            let Err(error) = self.live(&mut positions, &mut last_read, &mut has_failed).await;
-            self.link.set(Part::Receiver, false);
-            if !std::mem::replace(&mut has_failed, true) {
-                tracing::error!(%error, "Redis is away: other nodes' events are read from the database until it is back");
-            }
+            let Err(error) = self.live().await;
+            self.failed(&error);
             sleep(PAUSE).await;
         }
     }
 
-    async fn live(
-        &self,
-        positions: &mut Option<Positions>,
-        last_read: &mut Timestamp,
-        has_failed: &mut bool,
-    ) -> Result<std::convert::Infallible, BusError> {
+    async fn live(&mut self) -> Result<std::convert::Infallible, BusError> {
+        let mut reader = self.connect().await?;
+        loop {
+            self.read(&mut *reader).await?;
+        }
+    }
+
+    /// A connection, and where to go on.
+    pub async fn connect(&mut self) -> Result<Box<dyn Reader>, BusError> {
         let mut reader = self.bus.reader().await?;
         let ends = reader.ends().await?;
-        let known = positions.get_or_insert_with(|| ends.clone());
+        let known = self.positions.get_or_insert_with(|| ends.clone());
         // A Redis that lost its end, or everything, counts from an earlier place.
         for (known, end) in known.0.iter_mut().zip(&ends.0) {
             if is_behind(end, known) {
@@ -63,36 +68,48 @@ impl Receiver {
             }
         }
         // What was trimmed meanwhile is found in the log.
-        self.looks.ask(*last_read);
-        loop {
-            let entries = reader.read_after(known).await?;
-            *last_read = Timestamp::now();
-            if self.link.set(Part::Receiver, true) && std::mem::take(has_failed) {
-                tracing::info!("other nodes' events come by Redis again");
-            }
-            let mut events = Vec::with_capacity(entries.len());
-            for entry in entries {
-                match Entry::read(&entry) {
-                    Ok(entry) if entry.node == self.node => {}
-                    Ok(Entry { news: News::Event(event), .. }) => events.push(event),
-                    Ok(Entry { news: News::Look(since), .. }) => self.looks.ask(since),
-                    Err(error) => {
-                        metrics::counter!("pregon_bus_unreadable_total").increment(1);
-                        tracing::warn!(
-                            error = error.0,
-                            "an entry of the bus cannot be read: do all nodes have one version?"
-                        );
-                    }
+        self.looks.ask(self.last_read);
+        Ok(reader)
+    }
+
+    /// Waits a while for entries, and hands over what others wrote.
+    pub async fn read(&mut self, reader: &mut dyn Reader) -> Result<(), BusError> {
+        let Some(known) = &mut self.positions else { return Ok(()) };
+        let entries = reader.read_after(known).await?;
+        let now = self.clocks.wall();
+        self.last_read = now;
+        if self.link.set(Part::Receiver, true, now) && std::mem::take(&mut self.has_failed) {
+            tracing::info!("other nodes' events come by Redis again");
+        }
+        let mut events = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match Entry::read(&entry) {
+                Ok(entry) if entry.node == self.node => {}
+                Ok(Entry { news: News::Event(event), .. }) => events.push(event),
+                Ok(Entry { news: News::Look(since), .. }) => self.looks.ask(since),
+                Err(error) => {
+                    metrics::counter!("pregon_bus_unreadable_total").increment(1);
+                    tracing::warn!(
+                        error = error.0,
+                        "an entry of the bus cannot be read: do all nodes have one version?"
+                    );
                 }
             }
-            if !events.is_empty() {
-                let now = Timestamp::now();
-                let lag = metrics::histogram!("pregon_bus_lag_seconds");
-                for event in &events {
-                    lag.record(Duration::from_micros(u64::try_from(now.0 - event.at.0).unwrap_or(0)));
-                }
-                block_in_place(|| (self.hear)(events));
+        }
+        if !events.is_empty() {
+            let lag = metrics::histogram!("pregon_bus_lag_seconds");
+            for event in &events {
+                lag.record(Duration::from_micros(u64::try_from(now.0 - event.at.0).unwrap_or(0)));
             }
+            block_in_place(|| (self.hear)(events));
+        }
+        Ok(())
+    }
+
+    pub fn failed(&mut self, error: &BusError) {
+        self.link.set(Part::Receiver, false, self.clocks.wall());
+        if !std::mem::replace(&mut self.has_failed, true) {
+            tracing::error!(%error, "Redis is away: other nodes' events are read from the database until it is back");
         }
     }
 }
@@ -120,6 +137,7 @@ pub(super) struct Listener {
     pub name: Box<str>,
     pub others: Arc<Others>,
     pub answer: AnswerAsk,
+    pub clocks: Clocks,
 }
 
 impl Listener {
@@ -127,10 +145,14 @@ impl Listener {
     pub async fn run(self) {
         loop {
             let Err(error) = self.live().await;
-            if self.link.set(Part::Listener, false) {
-                tracing::warn!(%error, "what other nodes ring is not heard");
-            }
+            self.failed(&error);
             sleep(PAUSE).await;
+        }
+    }
+
+    pub fn failed(&self, error: &BusError) {
+        if self.link.set(Part::Listener, false, self.clocks.wall()) {
+            tracing::warn!(%error, "what other nodes ring is not heard");
         }
     }
 
@@ -140,47 +162,52 @@ impl Listener {
         let patience = crate::limits::NODE_SILENCE;
         loop {
             let heard = tokio::time::timeout(patience, listener.heard()).await;
-            let heard = heard.map_err(|_| BusError("not even our own beat comes back".into()))??;
-            self.link.set(Part::Listener, true);
-            let Ok((Rung { node, bell, about }, tail)) = Rung::read(&heard) else {
-                metrics::counter!("pregon_bus_unreadable_total").increment(1);
-                continue;
-            };
-            if node == self.node {
-                continue;
+            self.hear(&heard.map_err(|_| BusError("not even our own beat comes back".into()))??);
+        }
+    }
+
+    /// Does what a bell says.
+    pub fn hear(&self, heard: &Bytes) {
+        let moment = self.clocks.steady();
+        self.link.set(Part::Listener, true, self.clocks.wall());
+        let Ok((Rung { node, bell, about }, tail)) = Rung::read(heard) else {
+            metrics::counter!("pregon_bus_unreadable_total").increment(1);
+            return;
+        };
+        if node == self.node {
+            return;
+        }
+        match bell {
+            Bell::Beat => {
+                if self.peers.heard(node, moment) {
+                    tracing::info!(node = %node.0, "another node is there");
+                }
+                if let Some(about) = about {
+                    self.peers.told(node, about);
+                }
             }
-            match bell {
-                Bell::Beat => {
-                    if self.peers.heard(node, Instant::now()) {
-                        tracing::info!(node = %node.0, "another node is there");
-                    }
-                    if let Some(about) = about {
-                        self.peers.told(node, about);
-                    }
-                }
-                Bell::Gone => {
-                    self.peers.gone(node);
-                    self.rosters.change(|others| others.forget(node));
-                }
-                bell @ (Bell::Came(..) | Bell::Went(..) | Bell::Roster { .. }) => {
-                    self.rosters.change(|others| others.hear(node, bell));
-                }
-                Bell::LoginsEnded => (self.logins_ended)(),
-                Bell::Profile(user) => (self.profile_changed)(user),
-                Bell::Ask { id, name, ask } if name.as_deref().is_none_or(|name| *name == *self.name) => {
-                    self.others.asked(id, *ask, &self.answer);
-                }
-                Bell::Ask { .. } => {}
-                Bell::Answer { id, answer } => self.others.answered(node, id, *answer),
-                Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
-                    topic,
-                    frames: FrameSet::new(tail).and(Also::Wrapped(topic)),
-                    class: Class::Ephemeral,
-                    except: except.map_or(Except::Nobody, Except::User),
-                    origin: None,
-                    born: Instant::now(),
-                }),
+            Bell::Gone => {
+                self.peers.gone(node);
+                self.rosters.change(|others| others.forget(node));
             }
+            bell @ (Bell::Came(..) | Bell::Went(..) | Bell::Roster { .. }) => {
+                self.rosters.change(|others| others.hear(node, bell));
+            }
+            Bell::LoginsEnded => (self.logins_ended)(),
+            Bell::Profile(user) => (self.profile_changed)(user),
+            Bell::Ask { id, name, ask } if name.as_deref().is_none_or(|name| *name == *self.name) => {
+                self.others.asked(id, *ask, &self.answer);
+            }
+            Bell::Ask { .. } => {}
+            Bell::Answer { id, answer } => self.others.answered(node, id, *answer),
+            Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
+                topic,
+                frames: FrameSet::new(tail).and(Also::Wrapped(topic)),
+                class: Class::Ephemeral,
+                except: except.map_or(Except::Nobody, Except::User),
+                origin: None,
+                born: moment,
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::Timestamp;
 use crate::cluster::bus::{Bus, BusError, PARTITIONS, Writer};
+use crate::cluster::clocks::Clocks;
 use crate::cluster::link::{Link, Part};
 use crate::cluster::peers::Peers;
 use crate::cluster::ports::SayAbout;
@@ -108,32 +109,29 @@ pub(super) struct Sender {
     pub own: Arc<Own>,
     pub about: SayAbout,
     pub queue: Queue,
+    pub clocks: Clocks,
+    pub state: State,
+}
+
+/// What the task remembers.
+#[derive(Debug, Default)]
+pub(super) struct State {
     /// The number of the last telling of the roster.
-    pub round: u64,
+    round: u64,
+    /// When the roster was last told on this connection.
+    told_roster: Option<Instant>,
+    /// The others have to look at the log from then on, because something was not appended.
+    lost_since: Option<Timestamp>,
+    has_failed: bool,
 }
 
 impl Sender {
     /// Sends until `stop` is true and everything is sent, then says farewell.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut has_failed = false;
-        // The others have to look at the log from then on, because something was not appended.
-        let mut lost_since = None;
         loop {
-            let error = match self.bus.writer().await {
-                Ok(writer) => match self.live(writer, &mut lost_since, &mut has_failed, &mut stop).await {
-                    Ok(()) => return,
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            self.link.set(Part::Sender, false);
-            lost_since.get_or_insert_with(Timestamp::now);
-            if !std::mem::replace(&mut has_failed, true) {
-                tracing::error!(%error, "Redis is away: other nodes read this one's events from the database until it is back");
-            }
-            // What waits is in the log. Frames that are not stored are lost.
-            while let Ok(outgoing) = self.queue.0.try_recv() {
-                note_loss(&outgoing, &mut lost_since);
+            match self.live(&mut stop).await {
+                Ok(()) => return,
+                Err(error) => self.failed(&error),
             }
             if *stop.borrow() {
                 return;
@@ -142,58 +140,87 @@ impl Sender {
         }
     }
 
-    async fn live(
-        &mut self,
-        mut writer: Box<dyn Writer>,
-        lost_since: &mut Option<Timestamp>,
-        has_failed: &mut bool,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), BusError> {
+    async fn live(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), BusError> {
+        let mut writer = self.connect().await?;
         let mut beats = interval(NODE_BEAT_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::new();
-        let mut told_roster = None::<Instant>;
         loop {
             tokio::select! {
                 count = self.queue.0.recv_many(&mut batch, BUS_BATCH_MAX) => {
                     if count == 0 {
                         return Ok(());
                     }
-                    let sent = self.send(&mut *writer, &batch).await;
-                    if sent.is_err() {
-                        batch.iter().for_each(|outgoing| note_loss(outgoing, lost_since));
-                    }
-                    batch.clear();
-                    sent?;
+                    self.append(&mut *writer, std::mem::take(&mut batch)).await?;
                 }
-                _ = beats.tick() => {
-                    let mut bells = vec![self.rung(Bell::Beat, &[])];
-                    let is_wanted = self.peers.take_newcomers();
-                    if is_wanted || told_roster.is_none_or(|told| told.elapsed() >= ROSTER_EVERY) {
-                        told_roster = Some(Instant::now());
-                        self.round += 1;
-                        bells.extend(self.own.tell(self.round).into_iter().map(|bell| self.rung(bell, &[])));
-                    }
-                    writer.ring(&bells).await?;
-                    if let Some(since) = lost_since.take() {
-                        let entry = Entry { node: self.node, news: News::Look(since) }.write();
-                        if let Err(error) = writer.append(&[(0, entry)]).await {
-                            *lost_since = Some(since);
-                            return Err(error);
-                        }
-                    }
-                    if self.link.set(Part::Sender, true) && std::mem::take(has_failed) {
-                        tracing::info!("Redis takes this node's events again");
-                    }
-                }
-                () = stopped(stop) => {
-                    while let Ok(outgoing) = self.queue.0.try_recv() {
-                        batch.push(outgoing);
-                    }
-                    self.send(&mut *writer, &batch).await?;
-                    return writer.ring(&[self.rung(Bell::Gone, &[])]).await;
-                }
+                _ = beats.tick() => self.beat(&mut *writer).await?,
+                () = stopped(stop) => return self.say_farewell(&mut *writer).await,
             }
+        }
+    }
+
+    /// A connection.
+    pub async fn connect(&mut self) -> Result<Box<dyn Writer>, BusError> {
+        self.state.told_roster = None;
+        self.bus.writer().await
+    }
+
+    /// Sends a batch. If that fails, the others are told to look for it later.
+    async fn append(&mut self, writer: &mut dyn Writer, batch: Vec<Outgoing>) -> Result<(), BusError> {
+        let sent = self.send(writer, &batch).await;
+        if sent.is_err() {
+            batch.iter().for_each(|outgoing| note_loss(outgoing, &mut self.state.lost_since));
+        }
+        sent
+    }
+
+    /// Sends what waits.
+    #[cfg(test)]
+    pub async fn append_waiting(&mut self, writer: &mut dyn Writer) -> Result<(), BusError> {
+        let batch: Vec<_> = std::iter::from_fn(|| self.queue.0.try_recv().ok()).take(BUS_BATCH_MAX).collect();
+        self.append(writer, batch).await
+    }
+
+    /// Tells that this node lives, at times who has sockets here, and where the others have to look.
+    pub async fn beat(&mut self, writer: &mut dyn Writer) -> Result<(), BusError> {
+        let (moment, mut bells) = (self.clocks.steady(), vec![self.rung(Bell::Beat, &[])]);
+        let is_wanted = self.peers.take_newcomers();
+        let is_old = |told: Instant| moment.saturating_duration_since(told) >= ROSTER_EVERY;
+        if is_wanted || self.state.told_roster.is_none_or(is_old) {
+            self.state.told_roster = Some(moment);
+            self.state.round += 1;
+            bells.extend(self.own.tell(self.state.round).into_iter().map(|bell| self.rung(bell, &[])));
+        }
+        writer.ring(&bells).await?;
+        if let Some(since) = self.state.lost_since.take() {
+            let entry = Entry { node: self.node, news: News::Look(since) }.write();
+            if let Err(error) = writer.append(&[(0, entry)]).await {
+                self.state.lost_since = Some(since);
+                return Err(error);
+            }
+        }
+        if self.link.set(Part::Sender, true, self.clocks.wall()) && std::mem::take(&mut self.state.has_failed) {
+            tracing::info!("Redis takes this node's events again");
+        }
+        Ok(())
+    }
+
+    async fn say_farewell(&mut self, writer: &mut dyn Writer) -> Result<(), BusError> {
+        let batch: Vec<_> = std::iter::from_fn(|| self.queue.0.try_recv().ok()).collect();
+        self.send(writer, &batch).await?;
+        writer.ring(&[self.rung(Bell::Gone, &[])]).await
+    }
+
+    /// The connection is lost, and with it what waits: events are in the log, and frames that are not stored are lost.
+    pub fn failed(&mut self, error: &BusError) {
+        let now = self.clocks.wall();
+        self.link.set(Part::Sender, false, now);
+        self.state.lost_since.get_or_insert(now);
+        if !std::mem::replace(&mut self.state.has_failed, true) {
+            tracing::error!(%error, "Redis is away: other nodes read this one's events from the database until it is back");
+        }
+        while let Ok(outgoing) = self.queue.0.try_recv() {
+            note_loss(&outgoing, &mut self.state.lost_since);
         }
     }
 

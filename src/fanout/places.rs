@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::domain::event::Committed;
+use crate::domain::event::{Committed, Cursor};
 use crate::ids::Topic;
 use crate::store::Told;
 
@@ -19,6 +19,15 @@ use crate::store::Told;
 pub(super) struct Part {
     pub events: Vec<Arc<Committed>>,
     pub told: Arc<Told>,
+    /// Before these events, everything up to this place was given up: listeners are told of the gap.
+    pub gap: Option<(Topic, Cursor)>,
+}
+
+impl Part {
+    /// Nothing was given up before these events.
+    pub fn new(events: Vec<Arc<Committed>>, told: Arc<Told>) -> Self {
+        Self { events, told, gap: None }
+    }
 }
 
 /// A batch's place in a topic.
@@ -67,7 +76,7 @@ impl Places {
         if self.0.is_empty() {
             return vec![part];
         }
-        let Part { events, told } = part;
+        let Part { events, told, .. } = part;
         let (mut next, mut opened) = (Vec::with_capacity(events.len()), Vec::new());
         // For each topic of the part: the place at which its events wait; `None` if they need not wait.
         let mut waiting: HashMap<Topic, Option<usize>> = HashMap::new();
@@ -86,12 +95,12 @@ impl Places {
             match place {
                 None => next.push(event),
                 Some(place) => {
-                    let new = || Part { events: Vec::new(), told: Arc::clone(&told) };
+                    let new = || Part::new(Vec::new(), Arc::clone(&told));
                     place.waits.get_or_insert_with(new).events.push(event);
                 }
             }
         }
-        let mut parts = vec![Part { events: next, told }];
+        let mut parts = vec![Part::new(next, told)];
         for topic in opened {
             if let Some(places) = self.0.get_mut(&topic) {
                 places.pop_front();
@@ -131,7 +140,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::domain::chat::event::ChatEvent;
-    use crate::domain::event::{Cursor, Event};
+    use crate::domain::event::Event;
     use crate::ids::{EventId, RoomId, UserId};
 
     fn event(topic: Topic, seq: u64) -> Arc<Committed> {
@@ -147,7 +156,7 @@ mod tests {
     }
 
     fn part(events: &[&Arc<Committed>]) -> Part {
-        Part { events: events.iter().map(|event| Arc::clone(event)).collect(), told: Arc::new(Told::new(|| ())) }
+        Part::new(events.iter().map(|event| Arc::clone(event)).collect(), Arc::new(Told::new(|| ())))
     }
 
     fn numbers(parts: &[Part]) -> Vec<u64> {

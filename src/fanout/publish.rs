@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::domain::chat::event::ChatEvent;
-use crate::domain::event::{Committed, Event};
+use crate::domain::event::{Committed, Cursor, Event};
 use crate::domain::feed::event::{FeedEvent, RelationEvent};
 use crate::domain::feed::post::Post;
 use crate::domain::people::Relation;
@@ -93,6 +93,18 @@ impl Teller {
         said.add(Some(committed.cursor), |out| out.extend_from_slice(&event));
         if !said.is_empty() {
             batch.gather_said(topic, committed.origin, &said, except_of(&committed.event));
+        }
+    }
+
+    /// Tells clients of `pregon.v1` that everything up to a place may be missing, and is not told any more.
+    pub fn tell_gap(&mut self, topic: Topic, cursor: Cursor) {
+        let ways = Arc::clone(&self.ways);
+        let mut said = Said::default();
+        said.add(Some(cursor), |out| v1::reply::gap(out, topic, Some(cursor)));
+        if ways.has_v1(topic) {
+            let mut batch = Batch::new(&ways);
+            batch.gather_said(topic, None, &said, Except::Nobody);
+            batch.flush();
         }
     }
 

@@ -42,6 +42,8 @@ enum Job {
     Tell(Part),
     /// Places were given back in these topics: batches that waited behind them may be next.
     GoOn(Vec<Topic>),
+    /// Take notice of where topics are at the beginning.
+    Begin(Vec<Head>),
     /// Tell a post that was read.
     Refresh(Box<Refreshed>),
     /// Take what the log says of events that did not come.
@@ -183,6 +185,16 @@ impl Fanout {
         }
     }
 
+    /// Takes notice of where the topics are in which something happened in the last
+    /// [`IN_FLIGHT_MAX`](crate::limits::IN_FLIGHT_MAX), before anybody listens: all that comes behind is news. Waits while a
+    /// publisher's queue is full.
+    pub fn begin(&self, heads: &[Head]) {
+        for publisher in &self.publishers {
+            let ours = |head: &&Head| std::ptr::eq(&raw const self.publishers[self.number(head.topic)], publisher);
+            publisher.hand(Job::Begin(heads.iter().filter(ours).copied().collect()));
+        }
+    }
+
     /// From now on held frames are not sent: nobody listens any more.
     pub fn quiet(&self) {
         self.is_quiet.store(true, Ordering::Release);
@@ -216,10 +228,10 @@ impl Fanout {
     pub fn tell(&self, events: Vec<Arc<Committed>>, told: Told) {
         let told = Arc::new(told);
         if let [publisher] = &*self.publishers {
-            return publisher.hand(Job::Tell(Part { events, told }));
+            return publisher.hand(Job::Tell(Part::new(events, told)));
         }
         for (publisher, events) in self.divided(events, |event| event.topic) {
-            publisher.hand(Job::Tell(Part { events, told: Arc::clone(&told) }));
+            publisher.hand(Job::Tell(Part::new(events, Arc::clone(&told))));
         }
     }
 
@@ -329,7 +341,7 @@ impl Body {
         while let Some(job) = self.next() {
             // After a panic the thread goes on: the batch is committed whatever becomes of its frames, and its writers
             // wait for answers.
-            match catch_unwind(AssertUnwindSafe(|| self.work(job))) {
+            match catch_unwind(AssertUnwindSafe(|| self.work(job, Instant::now()))) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(_) => tracing::error!("the fan-out panicked over what it was to tell"),
@@ -346,7 +358,7 @@ impl Body {
             let wait = due.saturating_duration_since(Instant::now());
             if wait.is_zero() {
                 if let Some(others) = &mut self.others {
-                    others.ask_the_log();
+                    others.ask_the_log(Instant::now());
                 }
                 if held.is_some() {
                     self.teller.send_due();
@@ -362,30 +374,34 @@ impl Body {
     }
 
     /// Does one job. False if it was the last one.
-    fn work(&mut self, job: Job) -> bool {
+    fn work(&mut self, job: Job, now: Instant) -> bool {
         match job {
             Job::Tell(part) => {
                 let parts = lock(&self.places).come(part);
-                self.tell(parts);
+                self.tell(parts, now);
             }
             Job::GoOn(topics) => {
                 let mut parts = Vec::new();
                 let mut places = lock(&self.places);
                 topics.into_iter().for_each(|topic| places.next_in(topic, &mut parts));
                 drop(places);
-                self.tell(parts);
+                self.tell(parts, now);
             }
             Job::Fill(missing, found) => {
                 let mut ready = Vec::new();
                 if let Some(others) = &mut self.others {
-                    others.sequence.filled(missing, found, Instant::now(), &mut ready);
+                    others.sequence.filled(missing, found, now, &mut ready);
                 }
                 self.tell_now(ready);
             }
             Job::Look(heads, since) => {
                 if let Some(others) = &mut self.others {
-                    let now = Instant::now();
                     heads.into_iter().for_each(|head| others.sequence.look(head, since, now));
+                }
+            }
+            Job::Begin(heads) => {
+                if let Some(others) = &mut self.others {
+                    others.sequence.begin(&heads, now);
                 }
             }
             Job::Refresh(refreshed) => {
@@ -399,9 +415,9 @@ impl Body {
         true
     }
 
-    fn tell(&mut self, parts: Vec<Part>) {
+    fn tell(&mut self, parts: Vec<Part>, now: Instant) {
         let Some(others) = &mut self.others else { return self.tell_now(parts) };
-        let (mut ready, now) = (Vec::new(), Instant::now());
+        let mut ready = Vec::new();
         for part in parts {
             others.sequence.come(part, now, &mut ready);
         }
@@ -409,7 +425,10 @@ impl Body {
     }
 
     fn tell_now(&mut self, parts: Vec<Part>) {
-        for Part { events, told } in parts {
+        for Part { events, told, gap } in parts {
+            if let Some((topic, cursor)) = gap {
+                self.teller.tell_gap(topic, cursor);
+            }
             self.teller.publish(&events);
             drop(told);
         }
@@ -420,10 +439,10 @@ impl Body {
 }
 
 impl Others {
-    fn ask_the_log(&mut self) {
-        for missing in self.sequence.take_due(Instant::now()) {
+    fn ask_the_log(&mut self, now: Instant) {
+        for missing in self.sequence.take_due(now) {
             if !(self.read_missing)(missing) {
-                self.sequence.not_asked(missing.topic, Instant::now());
+                self.sequence.not_asked(missing.topic, now);
             }
         }
     }
@@ -465,6 +484,10 @@ pub(crate) fn to_one_shard(topics: &[Topic]) -> (Fanout, Arc<Inbox>) {
     drop(fanout.start(Box::new(|_, _, _| ())).expect("a thread"));
     (fanout, inbox)
 }
+
+#[cfg(test)]
+#[path = "publisher/by_hand.rs"]
+pub(crate) mod by_hand;
 
 #[cfg(test)]
 mod tests;

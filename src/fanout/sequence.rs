@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::domain::event::{Committed, Cursor};
 use crate::fanout::places::Part;
 use crate::ids::Topic;
-use crate::limits::{HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, SEQUENCE_MEMORY};
+use crate::limits::{HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, LOOK_EVERY, SEQUENCE_MEMORY};
 use crate::store::{Head, Missing, Told};
 
 /// What has happened since this was last counted.
@@ -61,6 +61,8 @@ struct Hole {
     since: Instant,
     /// When the log was asked.
     asked: Option<Instant>,
+    /// Until then it is not asked again, because it could not be read.
+    pause: Option<Instant>,
     held: BTreeMap<u64, (Arc<Committed>, Arc<Told>)>,
     /// The log has events before this number.
     upto: u64,
@@ -72,6 +74,19 @@ impl Sequence {
         let counts = Counts::default();
         let (topics, silent, holes) = (HashMap::new(), VecDeque::new(), Vec::new());
         Self { topics, silent, holes, held: 0, began, looked_since: began, counts }
+    }
+
+    /// Takes notice of where topics were when this process began, or a little later. In all others nothing had happened for
+    /// [`IN_FLIGHT_MAX`]. So what has an earlier time than this process was committed after it began all the same, by a node whose
+    /// clock is behind or whose commit took long.
+    pub fn begin(&mut self, heads: &[Head], now: Instant) {
+        for Head { topic, cursor: Cursor { epoch, seq } } in heads.iter().copied() {
+            if let Entry::Vacant(vacant) = self.topics.entry(topic) {
+                vacant.insert(State { epoch, next: Some(seq + 1), last: now, hole: None });
+                self.silent.push_back((now, topic));
+            }
+        }
+        self.began = self.began.minus(IN_FLIGHT_MAX);
     }
 
     /// Takes events, of this node or another, and adds those to `ready` whose turn it is.
@@ -96,7 +111,8 @@ impl Sequence {
         let Some(found) = found else {
             hole.asked = None;
             if now.saturating_duration_since(hole.since) < HOLE_PATIENCE {
-                // Asked again after a while.
+                // A database that is away refuses at once: without a pause it would be asked all the time.
+                hole.pause = Some(now + LOOK_EVERY);
                 return;
             }
             return self.give_up(topic, now, ready);
@@ -144,7 +160,7 @@ impl Sequence {
             None => {
                 self.counts.holes += 1;
                 self.holes.push(topic);
-                state.hole = Some(Hole { since: now, asked: None, held: BTreeMap::new(), upto: seq + 1 });
+                state.hole = Some(Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: seq + 1 });
             }
         }
     }
@@ -192,6 +208,12 @@ impl Sequence {
         self.held
     }
 
+    /// Nothing is missing, and nothing waits.
+    #[cfg(test)]
+    pub fn is_whole(&self) -> bool {
+        self.holes.is_empty() && self.held == 0 && self.topics.values().all(|state| state.hole.is_none())
+    }
+
     fn take(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
         let (topic, Cursor { epoch, seq }) = (event.topic, event.cursor);
         let Some(state) = self.topics.get_mut(&topic) else {
@@ -226,7 +248,7 @@ impl Sequence {
             }
             _ => {
                 let is_new = state.hole.is_none();
-                let new = || Hole { since: now, asked: None, held: BTreeMap::new(), upto: 0 };
+                let new = || Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: 0 };
                 let hole = state.hole.get_or_insert_with(new);
                 if hole.held.insert(seq, (event, Arc::clone(told))).is_some() {
                     self.counts.doubled += 1;
@@ -276,6 +298,10 @@ impl Sequence {
         let first = state.hole.as_ref().map(|hole| hole.held.keys().next().copied().unwrap_or(hole.upto));
         let Some(first) = first else { return };
         let lost = first.saturating_sub(state.next.unwrap_or(first));
+        if first > 1 && (lost > 0 || state.next.is_none()) {
+            let gap = Some((topic, Cursor { epoch: state.epoch, seq: first - 1 }));
+            ready.push(Part { gap, ..Part::new(Vec::new(), Arc::new(Told::new(|| ()))) });
+        }
         self.counts.lost += lost;
         tracing::error!(%topic, lost, "events are not in the log any more: listeners of this node have not heard them");
         state.next = Some(first);
@@ -314,14 +340,15 @@ impl State {
 impl Hole {
     /// When the log is asked; `None` if it was.
     fn due(&self) -> Option<Instant> {
-        self.asked.is_none().then_some(self.since + HOLD_BACK)
+        let due = self.since + HOLD_BACK;
+        self.asked.is_none().then_some(self.pause.map_or(due, |pause| pause.max(due)))
     }
 }
 
 fn push(ready: &mut Vec<Part>, event: Arc<Committed>, told: &Arc<Told>) {
     match ready.last_mut().filter(|last| Arc::ptr_eq(&last.told, told)) {
         Some(last) => last.events.push(event),
-        None => ready.push(Part { events: vec![event], told: Arc::clone(told) }),
+        None => ready.push(Part::new(vec![event], Arc::clone(told))),
     }
 }
 

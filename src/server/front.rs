@@ -22,6 +22,7 @@ use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
 use crate::server::delivery::Delivery;
 use crate::server::desk::{self, Desk};
+use crate::server::replay::Replay;
 use crate::server::memory::Memory;
 use crate::server::rest::{self, UnderWay};
 use crate::server::storage::Storage;
@@ -132,12 +133,12 @@ impl Front {
     /// Who does what sockets with many topics need.
     fn desk(&self, settings: &Settings, storage: &Storage, delivery: &Delivery, control: &Handle) -> Errands {
         let judge = Judge { store: storage.store.clone(), terms: terms(settings) };
-        let desk = Desk {
-            judge,
-            tokens: self.tokens.clone(),
+        let replay = Replay {
+            log: storage.store.clone(),
             presenter: delivery.presenter.clone(),
             routes: delivery.routes.clone(),
         };
+        let desk = Desk { judge, tokens: self.tokens.clone(), replay };
         desk::port(desk, delivery.inboxes.clone(), control)
     }
 

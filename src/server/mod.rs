@@ -18,8 +18,11 @@ mod operator;
 mod participants;
 mod people_index;
 mod post_reread;
+mod replay;
 mod rest;
 mod shards;
+#[cfg(test)]
+mod sim;
 mod stop;
 mod storage;
 mod sweeps;

@@ -13,6 +13,7 @@ use crate::support::private::service::{HeldPort, Service, new_folder};
 pub struct Redis {
     service: Service,
     port: HeldPort,
+    password: Option<String>,
 }
 
 impl Redis {
@@ -32,12 +33,14 @@ impl Redis {
         let arguments = own.iter().chain(settings).flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
         let program = program(&folder);
         let ready = "Ready to accept connections";
-        Self { service: Service::start(folder, &program, &arguments.collect::<Vec<_>>(), ready), port }
+        let password = settings.iter().find(|(name, _)| *name == "--requirepass").map(|(_, text)| (*text).to_owned());
+        Self { service: Service::start(folder, &program, &arguments.collect::<Vec<_>>(), ready), port, password }
     }
 
-    /// `redis://127.0.0.1:<port>/0`.
+    /// `redis://127.0.0.1:<port>/0`, with its password if it has one.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port())
+        let password = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("redis://{password}127.0.0.1:{}/0", self.port())
     }
 
     /// What it answers to a command.

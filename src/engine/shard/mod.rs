@@ -4,6 +4,8 @@
 //! `inbound` takes bytes from sockets, `mailbox` takes messages from other threads, `outbound` fans out and walks, `debtors` lets go
 //! who takes too little, `unfinished` who never ends a message, `requests` and `subscription` serve sockets with many topics, `feed` knows who hears of whose posts, `liveness` lets time pass, `drain` has sessions move, `operator` does what operators ask. `port` is what others see of it all.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod connection;
 mod core;
 mod debtors;

@@ -170,6 +170,10 @@ impl Core {
     }
 
     fn deliver_as_is(&mut self, index: u32, frames: &[u8], class: Class) {
+        if frames.is_empty() {
+            // Nothing would ever take an empty range out of its outbox.
+            return;
+        }
         let was_open = self.is_open(index);
         self.make_memory(frames.len());
         if was_open && !self.is_open(index) {

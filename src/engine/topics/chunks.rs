@@ -133,6 +133,7 @@ impl Arena {
 
     /// Appends frames to the open chunk, or to a new one if they do not fit or the chunk was freed.
     pub fn append(&mut self, open: &mut OpenChunk, frames: &[u8]) -> Appended<'_> {
+        debug_assert!(!frames.is_empty(), "nobody takes an empty range");
         let slot = match self.room_in(*open, frames.len()) {
             Some(slot) => slot,
             None => {

@@ -32,7 +32,7 @@ fn run(topic: Topic, count: u64) -> Vec<Arc<Committed>> {
 }
 
 fn part(events: &[Arc<Committed>]) -> Part {
-    Part { events: events.to_vec(), told: Arc::new(Told::new(|| ())) }
+    Part::new(events.to_vec(), Arc::new(Told::new(|| ())))
 }
 
 fn numbers(parts: &[Part]) -> Vec<u64> {
@@ -99,6 +99,32 @@ fn what_does_not_come_is_read_from_the_log_and_what_is_not_there_is_given_up() {
     assert_eq!((numbers(&bench.told), bench.sequence.counts.lost), (vec![1, 2, 3, 4, 6], 1));
 }
 
+/// A node whose clock is behind commits, and dies before it tells anybody.
+#[test]
+fn what_was_committed_after_the_beginning_is_told_whatever_time_it_has() {
+    let [known, other] = [(), ()].map(|()| Topic::Room(RoomId::fresh()));
+    let mut bench = Bench::new();
+    bench.sequence.begin(&[Head { topic: known, cursor: Cursor { epoch: 1, seq: 7 } }], bench.now);
+    let log = [event(known, 8, -2000, Some(-9000)), event(known, 9, 500, Some(-2000)), event(other, 1, -1000, None)];
+    bench.come(&[Arc::clone(&log[1]), event(other, 2, 600, Some(-1000))]);
+    assert_eq!(numbers(&bench.told), [0; 0]);
+    bench.wait(HOLD_BACK, &log);
+    assert_eq!(numbers(&bench.told), [8, 9, 1, 2]);
+    bench.come(&[event(known, 7, -9000, None)]);
+    assert_eq!(bench.told.len(), 4, "what was committed before is nobody's news");
+}
+
+#[test]
+fn listeners_are_told_of_what_is_given_up() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, 6);
+    bench.come(&log[..1]);
+    bench.come(&log[4..]);
+    bench.wait(HOLD_BACK, &[]);
+    let gaps: Vec<_> = bench.told.iter().map(|part| part.gap.map(|(_, cursor)| cursor.seq)).collect();
+    assert_eq!((gaps, numbers(&bench.told)), (vec![None, Some(4), None], vec![1, 5, 6]));
+}
+
 #[test]
 fn a_log_that_cannot_be_read_is_asked_again_for_a_while() {
     let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
@@ -109,7 +135,9 @@ fn a_log_that_cannot_be_read_is_asked_again_for_a_while() {
     let missing = bench.sequence.take_due(bench.now)[0];
     assert_eq!(bench.sequence.next_due(), None, "it was asked");
     bench.sequence.filled(missing, None, bench.now, &mut bench.told);
-    assert_eq!(bench.wait(Duration::ZERO, &log), [missing], "it is asked again");
+    assert_eq!(bench.sequence.next_due(), Some(bench.now + LOOK_EVERY), "it is asked again, and not at once");
+    assert_eq!(bench.wait(LOOK_EVERY / 2, &log), []);
+    assert_eq!(bench.wait(LOOK_EVERY, &log), [missing]);
     assert_eq!(numbers(&bench.told), [1, 2, 3]);
     let log = run(topic, 5);
     bench.come(&log[4..]);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pregon::cluster::bus::{Bus, PARTITIONS, Reader};
 use pregon::cluster::redis::Address;
 use pregon::cluster::streams::Streams;
-use pregon::limits::{BUS_ANSWER_TIMEOUT, BUS_BLOCK, NODE_BEAT_EVERY};
+use pregon::limits::{BELLS_WAITING_MAX, BUS_ANSWER_TIMEOUT, BUS_BLOCK, NODE_BEAT_EVERY};
 
 use crate::nodes::cluster::Cluster;
 use crate::nodes::many_redis::{RedisCluster, Watched};
@@ -156,4 +156,73 @@ async fn nodes_talk_while_a_sentinel_fails_over() {
     redis.wait_for_the_replica().await;
     cluster.wait_for_peers().await;
     talk.end().await.check_of_stayers("a master killed, Sentinel promotes its replica", Duration::from_secs(4));
+}
+
+/// The slots of all streams change their masters, twice, while everybody talks.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_talk_while_a_redis_cluster_moves_their_streams() {
+    let redis = RedisCluster::start().await;
+    let cluster = Cluster::at(Redis::start(), &redis.url(), 2, 3).await;
+    let talk = Talk::begin(&cluster, [0, 1]).await;
+    talk.go_on(60).await;
+    for _ in 0..2 {
+        let moved = redis.move_the_streams().await;
+        assert!(moved > 0, "there are no streams");
+        talk.go_on(60).await;
+    }
+    cluster.wait_for_peers().await;
+    talk.end()
+        .await
+        .check_of_stayers("streams of a Redis Cluster moved to other masters, twice", Duration::from_secs(4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_talk_while_a_sentinel_with_passwords_fails_over() {
+    let redis = Watched::with_passwords("hunter2", "sentry3").await;
+    let cluster = Cluster::at(Redis::start(), &redis.url(), 2, 3).await;
+    let talk = Talk::begin(&cluster, [0, 1]).await;
+    talk.go_on(60).await;
+    redis.master.kill();
+    talk.go_on(60).await;
+    redis.wait_for_the_replica().await;
+    cluster.wait_for_peers().await;
+    talk.end().await.check_of_stayers("the same with passwords", Duration::from_secs(4));
+}
+
+/// A listener that takes bells more slowly than they come loses the oldest: that is counted, and the connection goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_bells_that_is_longer_than_may_wait_loses_the_oldest_and_is_counted() {
+    let registry = pregon::telemetry::install();
+    let redis = Redis::start();
+    let bus = streams(&redis.url());
+    let (mut writer, mut listener) = (bus.writer().await.unwrap(), bus.listener().await.unwrap());
+    // The answer to SUBSCRIBE may be late: what is heard shows that it is done.
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "nothing is heard");
+        writer.ring(&[Bytes::from_static(b"first")]).await.unwrap();
+        if tokio::time::timeout(NODE_BEAT_EVERY, listener.heard()).await.is_ok() {
+            break;
+        }
+    }
+    let rung = 2 * BELLS_WAITING_MAX;
+    for number in 0..rung {
+        writer.ring(&[Bytes::from(number.to_string())]).await.unwrap();
+    }
+    let mut heard = Vec::new();
+    let last = (rung - 1).to_string();
+    while heard.last().is_none_or(|bell| *bell != last) {
+        let bell = tokio::time::timeout(PATIENCE, listener.heard()).await.expect("the last one comes").unwrap();
+        heard.push(String::from_utf8(bell.to_vec()).unwrap());
+    }
+    heard.retain(|bell| bell != "first");
+    assert!(heard.len() <= BELLS_WAITING_MAX.next_power_of_two(), "{} were kept", heard.len());
+    let expected: Vec<_> = (rung - heard.len()..rung).map(|number| number.to_string()).collect();
+    assert_eq!(heard, expected, "the newest ones, in order");
+    writer.ring(&[Bytes::from_static(b"later")]).await.unwrap();
+    assert_eq!(listener.heard().await.unwrap(), "later");
+    let text = registry.render();
+    let unheard = text.lines().find(|line| line.starts_with("pregon_bus_dropped_total") && line.contains("unheard"));
+    let count: usize = unheard.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0);
+    assert!(count >= rung - heard.len(), "{unheard:?}");
 }

@@ -60,6 +60,49 @@ impl RedisCluster {
         self.servers[0].kill();
     }
 
+    /// Moves the slots of all streams to the next master each, keys and all. Returns how many.
+    pub async fn move_the_streams(&self) -> usize {
+        let mut moved = 0;
+        let mut places = Vec::new();
+        for from in 0..3 {
+            places.extend(self.servers[from].streams().await.into_iter().map(|stream| (from, stream)));
+        }
+        for (from, stream) in places {
+            let to = (from + 1) % 3;
+            let slot: i64 = self.servers[from].command(["CLUSTER", "KEYSLOT", &stream].map(Value::from)).await;
+            self.move_slot(&slot.to_string(), from, to).await;
+            moved += 1;
+        }
+        moved
+    }
+
+    /// As `redis-cli --cluster reshard` does it.
+    async fn move_slot(&self, slot: &str, from: usize, to: usize) {
+        let ids = futures_util::future::join_all([from, to].map(|server| self.id(server))).await;
+        let (source, target) = (&self.servers[from], &self.servers[to]);
+        let begun = ["CLUSTER", "SETSLOT", slot, "IMPORTING", &ids[0]].map(Value::from);
+        let _: String = target.command(begun).await;
+        let begun = ["CLUSTER", "SETSLOT", slot, "MIGRATING", &ids[1]].map(Value::from);
+        let _: String = source.command(begun).await;
+        loop {
+            let keys: Vec<String> = source.command(["CLUSTER", "GETKEYSINSLOT", slot, "10"].map(Value::from)).await;
+            if keys.is_empty() {
+                break;
+            }
+            let port = target.port().to_string();
+            let words = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"].map(str::to_owned);
+            let _: String = source.command(words.into_iter().chain(keys).map(Value::from)).await;
+        }
+        for server in [target, source, &self.servers[3 - from - to]] {
+            let words = ["CLUSTER", "SETSLOT", slot, "NODE", &ids[1]].map(Value::from);
+            let _: String = server.command(words).await;
+        }
+    }
+
+    async fn id(&self, server: usize) -> String {
+        self.servers[server].command(["CLUSTER", "MYID"].map(Value::from)).await
+    }
+
     pub async fn wait_for_the_replica(&self) {
         let promoted = || async { role(&self.servers[3]).await == "master" };
         wait_for("the replica takes its master's place", promoted).await;
@@ -86,34 +129,58 @@ pub struct Watched {
     pub replica: Redis,
     sentinel: Service,
     port: HeldPort,
+    /// Those of the servers and of the Sentinel.
+    passwords: Option<[&'static str; 2]>,
 }
 
 impl Watched {
     pub async fn start() -> Self {
-        let master = Redis::start_with(&[("--repl-diskless-sync-delay", "0")]);
+        Self::start_with(None).await
+    }
+
+    /// The same where servers and Sentinel want passwords.
+    pub async fn with_passwords(servers: &'static str, sentinel: &'static str) -> Self {
+        Self::start_with(Some([servers, sentinel])).await
+    }
+
+    async fn start_with(passwords: Option<[&'static str; 2]>) -> Self {
+        let mut settings = vec![("--repl-diskless-sync-delay", "0")];
+        if let Some([password, _]) = passwords {
+            settings.extend([("--requirepass", password), ("--masterauth", password)]);
+        }
+        let master = Redis::start_with(&settings);
         let follows = format!("127.0.0.1 {}", master.port());
-        let replica = Redis::start_with(&[("--replicaof", &*follows)]);
+        settings.push(("--replicaof", &follows));
+        let replica = Redis::start_with(&settings);
         wait_for("the replica has what its master has", || async { is_replica_in_step(&replica).await }).await;
         let (folder, port) = (new_folder("sentinel"), HeldPort::new());
         let file = folder.join("sentinel.conf");
         let (number, watched) = (port.number(), master.port());
+        let secrets = passwords.map(|[servers, sentinel]| {
+            format!("sentinel auth-pass main {servers}\nrequirepass {sentinel}\nsentinel sentinel-pass {sentinel}\n")
+        });
+        let secrets = secrets.unwrap_or_default();
         let text = format!(
             "port {number}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {watched} 1\n\
-             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n",
+             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n{secrets}",
             folder.display()
         );
         std::fs::write(&file, text).unwrap();
         let program = program(&folder);
         let arguments = [file.display().to_string(), "--sentinel".to_owned()];
         let sentinel = Service::start(folder, &program, &arguments, "+monitor master");
-        let watched = Self { master, replica, sentinel, port };
+        let watched = Self { master, replica, sentinel, port, passwords };
         let log = || async { watched.sentinel.log().contains("+slave slave") };
         wait_for("the Sentinel knows the replica", log).await;
         watched
     }
 
     pub fn url(&self) -> String {
-        format!("redis-sentinel://127.0.0.1:{}/0?sentinelServiceName=main", self.port.number())
+        let place = format!("127.0.0.1:{}/0?sentinelServiceName=main", self.port.number());
+        match self.passwords {
+            None => format!("redis-sentinel://{place}"),
+            Some([servers, sentinel]) => format!("redis-sentinel://:{servers}@{place}&sentinelPassword={sentinel}"),
+        }
     }
 
     pub async fn wait_for_the_replica(&self) {

@@ -15,3 +15,4 @@ mod profiles;
 mod proxy;
 mod restarts;
 mod v1;
+mod wander;
