@@ -74,7 +74,7 @@ pub fn shares(all: usize, sizes: &[usize]) -> Vec<usize> {
     let (mut seen, mut given) = (0, 0);
     let share = |size: &usize| {
         seen += size;
-        let until = if sum == 0 { 0 } else { all * seen / sum };
+        let until = (all * seen).checked_div(sum).unwrap_or(0);
         let share = until - given;
         given = until;
         share

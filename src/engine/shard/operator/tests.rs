@@ -21,7 +21,7 @@ fn ask(core: &mut Core, whose: Whose, verb: Verb, from: u32, room: usize) -> Mea
 fn a_list_goes_on_where_it_had_no_room() {
     let mut core = core(Bounds::default());
     let room = RoomId::fresh();
-    (0..5).for_each(|_| drop(join(&mut core, room)));
+    (0..5).for_each(|_| _ = join(&mut core, room));
     come(&mut core);
     let list = || Verb::List(Place::default());
     let slots = |meant: &Meant| meant.rows.iter().map(|row| row.place.slot).collect::<Vec<_>>();
@@ -40,7 +40,7 @@ fn a_list_goes_on_where_it_had_no_room() {
 fn a_word_to_many_is_kept_once_for_each_form() {
     let mut core = core(Bounds::default());
     let room = RoomId::fresh();
-    (0..500).for_each(|_| drop(join(&mut core, room)));
+    (0..500).for_each(|_| _ = join(&mut core, room));
     let before = core.arena.memory_bytes();
     let told = ask(&mut core, Whose::Room(room), Verb::Tell("x".repeat(4000).into()), 0, 0);
     assert_eq!((told.count, told.rows.len(), told.left_out), (500, 0, None));
