@@ -25,7 +25,15 @@ pub const ERRANDS_MAX: usize = 64 * 1024;
 /// Questions of sockets that are answered at the same time.
 pub const ERRANDS_AT_ONCE: usize = 64;
 /// Users of one topic who have numbers. Above this number all are named again.
-pub const NAMES_MAX: usize = 256;
+pub const NAMES_MAX: usize = 192;
 
+/// Users on one page of a roster, or of a message's readers.
+pub const ROSTER_PAGE_MAX: u32 = 200;
+/// As many where the client does not say.
+pub const ROSTER_PAGE: u32 = 50;
+/// Questions about rooms that one socket may have under way. Further ones are refused: the client asks later.
+pub const QUESTIONS_AT_ONCE_MAX: u8 = 16;
+
+const _: () = assert!(ROSTER_PAGE <= ROSTER_PAGE_MAX);
 const _: () = assert!(REPLAY_EVENTS_MAX <= super::EVENTS_PAGE_MAX);
 const _: () = assert!(REPLAY_BYTES_MAX < super::PUBLICATION_BYTES_MAX && HELD_BYTES_MAX < super::PUBLICATION_BYTES_MAX);

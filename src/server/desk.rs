@@ -1,6 +1,6 @@
 //! Does what sockets with many topics need of the database: says whose they are, judges, and reads what they missed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
@@ -16,9 +16,9 @@ use crate::ids::Topic;
 use crate::limits::{ERRANDS_AT_ONCE, ERRANDS_MAX, REPLAY_BYTES_MAX, REPLAY_EVENTS_MAX};
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v1::complaint::{self, Complaint};
-use crate::protocol::v1::event::Named;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::v1::{event, reply};
+use crate::server::questions::Questions;
 use crate::store::{EventsAfter, StoreError};
 
 /// Whatever an errand needs.
@@ -27,10 +27,12 @@ pub(super) struct Desk {
     pub tokens: Arc<Tokens>,
     pub presenter: Arc<Presenter>,
     pub routes: Arc<Routes>,
+    pub inboxes: Arc<[Arc<Inbox>]>,
 }
 
 /// The port by which shards have errands done, on the control runtime.
-pub(super) fn port(desk: Desk, inboxes: Arc<[Arc<Inbox>]>, control: Handle) -> Errands {
+pub(super) fn port(desk: Desk, control: Handle) -> Errands {
+    let inboxes = desk.inboxes.clone();
     let (desk, turns, waiting) =
         (Arc::new(desk), Arc::new(Semaphore::new(ERRANDS_AT_ONCE)), Arc::<AtomicUsize>::default());
     Arc::new(move |errand| {
@@ -62,6 +64,11 @@ impl Desk {
                 let outcome = self.judge.seat(user, family, topic).await;
                 Answer::Judged { session, ticket, outcome }
             }
+            Errand::Ask(asked) => {
+                let Self { judge, presenter, inboxes, .. } = self;
+                let frames = Questions { judge, presenter, inboxes }.answered(&asked).await;
+                Answer::Replied { session: asked.session, frames }
+            }
             Errand::Catch { session, ticket, topic, from, subscribing } => {
                 let outcome = self.catch(topic, from, subscribing).await.map_err(|error| not_now(&error));
                 Answer::Caught { session, ticket, outcome }
@@ -88,7 +95,7 @@ impl Desk {
                 EventsAfter::Next { events, has_more } => {
                     subscribed(&mut frames, place, true);
                     let events = store.rebuilt(events).await?;
-                    return Ok(self.replay(topic, &events, (place, has_more), frames, subscribing.is_some()));
+                    return Ok(self.replay(topic, &events, (place, has_more), frames));
                 }
                 EventsAfter::NotKept => Some(place),
             },
@@ -98,50 +105,42 @@ impl Desk {
         if place.is_some() {
             reply::gap(&mut frames, topic, Some(cursor));
         }
-        self.name_all(&mut frames, topic);
-        Ok(Caught { frames, cursor, has_more: false })
+        Ok(self.replay(topic, &[], (cursor, false), frames))
     }
 
-    /// The events' frames, as many as may be given at once. What they name is named before, and with `names_all` whoever else
-    /// has a number.
+    /// The events' frames, as many as may be given at once. What they name is named before, and behind the last of them whoever
+    /// else has a number: frames that come now may use it.
     fn replay(
         &self,
         topic: Topic,
         events: &[Arc<Committed>],
         (mut cursor, mut has_more): (Cursor, bool),
         mut frames: Vec<u8>,
-        names_all: bool,
     ) -> Caught {
         let names = self.routes.names_of(topic);
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut said, mut numbers) = (Vec::new(), BTreeSet::new());
+        let (mut said, mut named) = (Vec::new(), BTreeMap::new());
         for committed in events {
             if said.len() > REPLAY_BYTES_MAX {
                 has_more = true;
                 break;
             }
             event::committed(&mut said, &self.presenter, committed, &mut |who| {
-                let number = names.number(who, || self.routes.next_number());
-                numbers.insert(number);
+                let who = names.number(who, &self.presenter, || self.routes.next_number());
+                let number = who.number;
+                named.insert(number, who);
                 number
             });
             cursor = committed.cursor;
         }
-        let is_meant = |named: &&Named| names_all || numbers.contains(&named.number);
-        let mut named = names.all().filter(is_meant).peekable();
-        if named.peek().is_some() {
-            event::users(&mut frames, &self.presenter, topic, named);
+        if !has_more {
+            named.extend(names.all().map(|who| (who.number, Arc::clone(who))));
+        }
+        if !named.is_empty() {
+            event::users(&mut frames, topic, named.values().map(|who| &**who));
         }
         frames.append(&mut said);
-        Caught { frames, cursor, has_more }
-    }
-
-    fn name_all(&self, frames: &mut Vec<u8>, topic: Topic) {
-        let names = self.routes.names_of(topic);
-        let names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        if !names.is_empty() {
-            event::users(frames, &self.presenter, topic, names.all());
-        }
+        Caught { frames, cursor, has_more, naming: self.routes.next_naming() }
     }
 }
 

@@ -135,8 +135,9 @@ impl Front {
             tokens: self.tokens.clone(),
             presenter: delivery.presenter.clone(),
             routes: delivery.routes.clone(),
+            inboxes: delivery.inboxes.clone(),
         };
-        desk::port(desk, delivery.inboxes.clone(), control.clone())
+        desk::port(desk, control.clone())
     }
 
     /// Who may open a socket.

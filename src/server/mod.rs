@@ -16,6 +16,7 @@ mod one_server;
 mod participants;
 mod people_index;
 mod post_reread;
+mod questions;
 mod rest;
 mod shards;
 mod stop;

@@ -3,13 +3,13 @@
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::domain::chat::write::Transport;
-use crate::domain::event::Committed;
+use crate::domain::event::{Committed, Cursor};
 use crate::domain::event_record::EventRecord;
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::event_log::LogLine;
 use crate::store::sql::member::{MEMBER, member_of_row};
-use crate::store::sql::{Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
+use crate::store::sql::{Columns, Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
 
 pub use crate::store::sql::member::Member;
 
@@ -88,16 +88,39 @@ pub async fn member<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) 
     view.row(&sql, &[&room, &user], member_of_row).await
 }
 
-/// The message to which its client gave this name, and when.
+/// A message to which its client gave a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// Which.
+    pub message: MessageId,
+    /// When.
+    pub at: Timestamp,
+    /// Its place in the room; `None` if an older version named it.
+    pub cursor: Option<Cursor>,
+}
+
+impl Named {
+    /// Reads the columns of [`NAMED`], from the column `first` on.
+    pub fn of_row(row: Columns<'_>, first: usize) -> Result<Self, Unexpected> {
+        let (epoch, seq) = (row.count(first + 2)?, row.count(first + 3)?);
+        let cursor = Cursor { epoch: u32::try_from(epoch).unwrap_or(0), seq };
+        let (message, at) = (row.id(first)?, Timestamp(row.number(first + 1)?));
+        Ok(Self { message, at, cursor: Some(cursor).filter(|cursor| cursor.seq > 0) })
+    }
+}
+
+/// What is known of a named message.
+pub const NAMED: &str = "message_id, created_at, epoch, seq";
+
+/// The message to which its client gave this name.
 pub async fn named<C: Sql>(
     view: &mut View<'_, C>,
     user: UserId,
     room: RoomId,
     name: &str,
-) -> Result<Option<(MessageId, Timestamp)>, C::Error> {
-    let sql =
-        "SELECT message_id, created_at FROM pregon_client_ids WHERE user_id = ? AND room_id = ? AND client_id = ?";
-    view.row(sql, &[&user, &room, &name], |row| Ok((row.id(0)?, Timestamp(row.number(1)?)))).await
+) -> Result<Option<Named>, C::Error> {
+    let sql = format!("SELECT {NAMED} FROM pregon_client_ids WHERE user_id = ? AND room_id = ? AND client_id = ?");
+    view.row(&sql, &[&user, &room, &name], |row| Named::of_row(row, 0)).await
 }
 
 /// Whether the user has this reaction to the message.

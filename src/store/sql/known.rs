@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::clock::Timestamp;
 use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
+use crate::store::sql::chat_rows::Named;
 use crate::store::sql::member::Member;
 use crate::store::sql::messages::MessageHead;
 use crate::store::sql::topics::TopicState;
@@ -29,8 +29,8 @@ pub struct Known {
     pub heads: HashMap<MessageId, Option<(RoomId, MessageHead)>>,
     /// Messages as replies show them, with their rooms.
     pub replies: HashMap<MessageId, Option<(RoomId, ReplyPreview)>>,
-    /// Messages by their clients' names, and when they were named.
-    pub names: HashMap<Name, Option<(MessageId, Timestamp)>>,
+    /// Messages by their clients' names.
+    pub names: HashMap<Name, Option<Named>>,
     /// Whether a user has read a message.
     pub reads: HashMap<(MessageId, UserId), bool>,
     /// Whether a user has a reaction to a message.

@@ -26,6 +26,7 @@ pub mod posts;
 pub mod rebuild;
 pub mod retention;
 pub mod rooms;
+pub mod roster;
 pub mod rows;
 pub mod search;
 mod tables;

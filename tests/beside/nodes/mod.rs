@@ -10,4 +10,6 @@ mod order;
 mod partition;
 mod presence;
 mod proxy;
+mod replicas;
 mod restarts;
+mod v1;
