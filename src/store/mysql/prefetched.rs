@@ -12,11 +12,10 @@ use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::store::mysql::connection::MysqlError;
 use crate::store::mysql::driver::Driver;
 use crate::store::mysql::literal::{filled, list, row};
-use crate::store::sql::chat_rows::Named;
 use crate::store::sql::member::{MEMBER, member_of_row};
 use crate::store::sql::messages::MessageHead;
 use crate::store::sql::topics::{TopicState, state_of_row};
-use crate::store::sql::{Columns, Known, LaneSql, Name, Parameters, Unexpected};
+use crate::store::sql::{Columns, Known, LaneSql, Name, Named, Parameters, Unexpected};
 
 /// The keys to read.
 #[derive(Debug, Default)]

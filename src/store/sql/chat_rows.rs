@@ -3,13 +3,13 @@
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType};
 use crate::domain::chat::write::Transport;
-use crate::domain::event::{Committed, Cursor};
+use crate::domain::event::Committed;
 use crate::domain::event_record::EventRecord;
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::event_log::LogLine;
 use crate::store::sql::member::{MEMBER, member_of_row};
-use crate::store::sql::{Columns, Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
+use crate::store::sql::{Id, LaneSql, Named, Sql, Table, ToColumn, Unexpected, View};
 
 pub use crate::store::sql::member::Member;
 
@@ -86,27 +86,6 @@ pub async fn insert_event<D: LaneSql>(driver: &mut D, event: &Committed, transpo
 pub async fn member<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) -> Result<Option<Member>, C::Error> {
     let sql = format!("{MEMBER}p.chat_room_id = ? AND p.user_id = ?");
     view.row(&sql, &[&room, &user], member_of_row).await
-}
-
-/// A message to which its client gave a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named {
-    /// Which.
-    pub message: MessageId,
-    /// When.
-    pub at: Timestamp,
-    /// Its place in the room; `None` if an older version named it.
-    pub cursor: Option<Cursor>,
-}
-
-impl Named {
-    /// Reads the columns of [`NAMED`], from the column `first` on.
-    pub fn of_row(row: Columns<'_>, first: usize) -> Result<Self, Unexpected> {
-        let (epoch, seq) = (row.count(first + 2)?, row.count(first + 3)?);
-        let cursor = Cursor { epoch: u32::try_from(epoch).unwrap_or(0), seq };
-        let (message, at) = (row.id(first)?, Timestamp(row.number(first + 1)?));
-        Ok(Self { message, at, cursor: Some(cursor).filter(|cursor| cursor.seq > 0) })
-    }
 }
 
 /// What is known of a named message.

@@ -6,11 +6,11 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType, ReplyPreview};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
-use crate::store::sql::chat_rows::{self, Named, UnreadRest};
+use crate::store::sql::chat_rows::{self, UnreadRest};
 use crate::store::sql::member::Member;
 use crate::store::sql::messages::{self, MessageHead};
 use crate::store::sql::rows::{BatchRows, Place};
-use crate::store::sql::{Id, LaneSql, Table, ToColumn, new_rooms};
+use crate::store::sql::{Id, LaneSql, Named, Table, ToColumn, new_rooms};
 
 /// Messages of others that a user read in one write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
