@@ -17,7 +17,8 @@ const USAGE: &str = "\
 usage: cargo run --example v1 -- TOKEN ROOM [ROOM ...]
 
 TOKEN is an access token (`pregon token --user NAME` prints one), each ROOM a room's id.
-PREGON_SERVER is the server's address [default: 127.0.0.1:8000]. The end of the input (Ctrl-D) ends the client.";
+PREGON_SERVER is the server's address [default: 127.0.0.1:8000]. A line /who asks who is in the first room; the end of the
+input (Ctrl-D) ends the client.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -104,6 +105,10 @@ impl Client {
                 },
                 line = lines.recv() => {
                     let Some(line) = line else { return Ok(true) };
+                    if line == "/who" {
+                        requests.push(json!({"type": "roster", "id": 0, "topic": self.topics[0].0, "limit": 200}));
+                        continue;
+                    }
                     let name = uuid::Uuid::new_v4().to_string();
                     requests.push(self.message(&name, &line));
                     self.unsent.push((name, line));
@@ -126,6 +131,12 @@ impl Client {
                 }
             }
             "ack" => self.unsent.retain(|(name, _)| frame["id"] != name.as_str()),
+            "roster" => {
+                let members = frame["members"].as_array().into_iter().flatten();
+                let there = members.filter(|member| member["present"] == true).map(|member| text(&member["username"]));
+                let there: Vec<String> = there.collect();
+                hear(&format!("(here: {}; {} of {})", there.join(", "), frame["present"], frame["participants"]));
+            }
             "gap" => hear(&format!("(something was missed: {})", text(&frame["refetch"]))),
             "error" if frame["code"] == "bad_token" => return Err(text(&frame["text"])),
             "error" | "unsubscribed" => hear(&format!("({}: {})", text(&frame["topic"]), text(&frame["text"]))),

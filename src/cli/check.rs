@@ -10,6 +10,7 @@ use crate::cli::output::say;
 use crate::cli::{database, redis};
 use crate::clock::Timestamp;
 use crate::config::{Database, Settings};
+use crate::domain::write::Durability;
 use crate::engine::net::send::{Io, Sender};
 use crate::limits::STRETCH_VISITS_MAX;
 use crate::limits::memory::{Sizes, sum};
@@ -23,6 +24,9 @@ const EARLIEST: Timestamp = Timestamp(1_735_689_600_000_000);
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let mut findings: Vec<(&str, Finding)> =
         vec![("database", tables(settings).into()), ("servers", servers(settings).into())];
+    if settings.durability == Durability::Replicated {
+        findings.push(("replicas", replicas(settings)));
+    }
     findings.extend(redis::check(settings));
     findings.extend([
         ("secret", secret(settings).into()),
@@ -82,6 +86,28 @@ fn servers(settings: &Settings) -> Result<String, String> {
             let names: Vec<String> = several.iter().map(ToString::to_string).collect();
             Err(format!("{} run on this database, but {ALONE}: stop all but one of {}", names.len(), names.join("; ")))
         }
+    }
+}
+
+/// What acknowledgements are to say, and what the server has for it.
+fn replicas(settings: &Settings) -> Finding {
+    const WANTED: &str = "PREGON_DURABILITY=replicated";
+    match database::semi_sync(settings) {
+        Ok(Some(found)) if !found.is_known => Finding::Wrong(format!(
+            "{WANTED}, but the server has no semi-synchronous replication: install MySQL's plugin for it, or set \
+             PREGON_DURABILITY=stored"
+        )),
+        Ok(Some(found)) if !found.is_on || found.replicas == 0 => Finding::Wrong(format!(
+            "{WANTED}, but no replica acknowledges what is committed (status {}, {} replicas): set \
+             rpl_semi_sync_master_enabled (MySQL: rpl_semi_sync_source_enabled) here and its counterpart on a replica; until \
+             then acknowledgements say stored",
+            if found.is_on { "ON" } else { "OFF" },
+            found.replicas
+        )),
+        Ok(Some(found)) => Finding::Fine(format!("{} acknowledge(s) what is committed", found.replicas)),
+        Ok(None) => Finding::Wrong(format!("{WANTED}, but SQLite has no replicas")),
+        // What is wrong with the database is said before.
+        Err(error) => Finding::Doubtful(format!("whether there are any cannot be told: {error:#}")),
     }
 }
 

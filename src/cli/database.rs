@@ -73,6 +73,14 @@ pub fn servers(settings: &Settings) -> Result<Option<Vec<mysql::SeenNode>>> {
     }
 }
 
+/// What the database says of its replicas; `None` where it cannot have any.
+pub fn semi_sync(settings: &Settings) -> Result<Option<mysql::SemiSync>> {
+    match &settings.database {
+        Database::Sqlite(_) => Ok(None),
+        Database::Mysql(link) => block_on(mysql::semi_sync(link)).map(Some),
+    }
+}
+
 /// The user with this username or id.
 pub fn find_user(database: &Database, user: &str) -> Result<Option<UserId>> {
     match database {

@@ -190,7 +190,7 @@ impl Listener {
                 self.peers.gone(node);
                 self.rosters.change(|others| others.forget(node));
             }
-            bell @ (Bell::Came(..) | Bell::Went(..) | Bell::Roster { .. }) => {
+            bell @ (Bell::Came(..) | Bell::Counted(..) | Bell::Went(..) | Bell::Roster { .. }) => {
                 self.rosters.change(|others| others.hear(node, bell));
             }
             Bell::LoginsEnded => (self.logins_ended)(),

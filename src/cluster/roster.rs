@@ -1,7 +1,7 @@
 //! Who has sockets where: the roster of this node, which it tells to the others, and those of the others.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::block_in_place;
@@ -13,19 +13,37 @@ use crate::engine::shard::port::ToShard;
 use crate::ids::{RoomId, UserId};
 use crate::limits::ROSTER_PART_PEOPLE;
 
-/// Everybody who has sockets on this node in rooms that tell presence.
+/// Everybody who has sockets on this node in rooms.
 #[derive(Debug, Default)]
-pub(super) struct Own(Mutex<HashMap<RoomId, Vec<Arc<Account>>>>);
+pub(super) struct Own(Mutex<HashMap<RoomId, People>>);
+
+/// Who has sockets in a room.
+#[derive(Debug, Default)]
+struct People {
+    /// Where the room is told who comes: it is small.
+    told: Vec<Arc<Account>>,
+    /// Where it is not.
+    counted: HashSet<UserId>,
+}
 
 impl Own {
-    pub fn came(&self, room: RoomId, account: &Arc<Account>) {
-        lock(&self.0).entry(room).or_default().push(Arc::clone(account));
+    pub fn came(&self, room: RoomId, account: &Arc<Account>, is_told: bool) {
+        let mut rooms = lock(&self.0);
+        let people = rooms.entry(room).or_default();
+        if is_told {
+            people.told.push(Arc::clone(account));
+        } else {
+            people.counted.insert(account.id);
+        }
     }
 
     pub fn went(&self, room: RoomId, user: UserId) {
         if let Entry::Occupied(mut entry) = lock(&self.0).entry(room) {
-            entry.get_mut().retain(|account| account.id != user);
-            if entry.get().is_empty() {
+            let People { told, counted } = entry.get_mut();
+            if !counted.remove(&user) {
+                told.retain(|account| account.id != user);
+            }
+            if told.is_empty() && counted.is_empty() {
                 entry.remove();
             }
         }
@@ -33,16 +51,30 @@ impl Own {
 
     /// The whole roster as bells.
     pub fn tell(&self, round: u64) -> Vec<Bell> {
-        let (mut bells, mut rooms, mut people) = (Vec::new(), Vec::new(), 0);
+        let (mut bells, mut rooms, mut counted, mut people) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (room, present) in lock(&self.0).iter() {
-            people += present.len();
-            rooms.push((*room, present.iter().map(|account| Person(account.id, account.username.clone())).collect()));
+            if !present.told.is_empty() {
+                people += present.told.len();
+                let named = present.told.iter().map(|account| Person(account.id, account.username.clone()));
+                rooms.push((*room, named.collect()));
+            }
+            let all: Vec<UserId> = present.counted.iter().copied().collect();
+            for some in all.chunks(ROSTER_PART_PEOPLE) {
+                people += some.len();
+                counted.push((*room, some.to_vec()));
+                if people >= ROSTER_PART_PEOPLE {
+                    let (rooms, counted) = (std::mem::take(&mut rooms), std::mem::take(&mut counted));
+                    bells.push(Bell::Roster { round, rooms, counted, is_last: false });
+                    people = 0;
+                }
+            }
             if people >= ROSTER_PART_PEOPLE {
-                bells.push(Bell::Roster { round, rooms: std::mem::take(&mut rooms), is_last: false });
+                let (rooms, counted) = (std::mem::take(&mut rooms), std::mem::take(&mut counted));
+                bells.push(Bell::Roster { round, rooms, counted, is_last: false });
                 people = 0;
             }
         }
-        bells.push(Bell::Roster { round, rooms, is_last: true });
+        bells.push(Bell::Roster { round, rooms, counted, is_last: true });
         bells
     }
 }
@@ -50,8 +82,14 @@ impl Own {
 /// What changed about the others.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
+    /// Without a name where the room is not told who comes.
     Came(RoomId, Person),
     Went(RoomId, UserId),
+}
+
+/// A user in a room that is not told who comes.
+fn counted(user: UserId) -> Person {
+    Person(user, "".into())
 }
 
 /// The rosters of the other nodes.
@@ -63,6 +101,7 @@ impl Others {
     pub fn hear(&mut self, node: NodeId, bell: Bell) -> Vec<Change> {
         let roster = self.0.entry(node).or_default();
         match bell {
+            Bell::Counted(room, user) => self.hear(node, Bell::Came(room, counted(user))),
             // It is as new as the next round.
             Bell::Came(room, person) => match roster.insert((room, person.0), u64::MAX) {
                 None => vec![Change::Came(room, person)],
@@ -72,9 +111,10 @@ impl Others {
                 Some(_) => vec![Change::Went(room, user)],
                 None => Vec::new(),
             },
-            Bell::Roster { round, rooms, is_last } => {
+            Bell::Roster { round, rooms, counted: unnamed, is_last } => {
                 let mut changes = Vec::new();
-                for (room, people) in rooms {
+                let unnamed = unnamed.into_iter().map(|(room, users)| (room, users.into_iter().map(counted).collect()));
+                for (room, people) in rooms.into_iter().chain::<Vec<(RoomId, Vec<Person>)>>(unnamed.collect()) {
                     for person in people {
                         if roster.insert((room, person.0), round).is_none() {
                             changes.push(Change::Came(room, person));
@@ -127,8 +167,9 @@ impl Rosters {
                 for change in changes {
                     match change {
                         Change::Came(room, Person(id, username)) => {
+                            let is_told = !username.is_empty();
                             let account = Arc::new(Account { id, username, is_active: true });
-                            (self.hear_presence)(ToShard::ArrivedElsewhere { room, account }, room);
+                            (self.hear_presence)(ToShard::ArrivedElsewhere { room, account, is_told }, room);
                         }
                         Change::Went(room, user) => {
                             (self.hear_presence)(ToShard::DepartedElsewhere { room, user }, room);
@@ -156,8 +197,8 @@ mod tests {
     fn a_roster_is_told_whole_and_settles_what_was_lost_on_the_way() {
         let (own, mut others, node) = (Own::default(), Others::default(), NodeId(uuid::Uuid::now_v7()));
         let (room, ana, beto) = (RoomId::fresh(), account("ana"), account("beto"));
-        own.came(room, &ana);
-        own.came(room, &beto);
+        own.came(room, &ana, true);
+        own.came(room, &beto, true);
         let person = |account: &Account| Person(account.id, account.username.clone());
         let mut told = |own: &Own, round| -> Vec<Change> {
             own.tell(round).into_iter().flat_map(|bell| others.hear(node, bell)).collect()
@@ -168,7 +209,7 @@ mod tests {
         assert_eq!(told(&own, 3), [Change::Went(room, ana.id)]);
         own.went(room, beto.id);
         assert_eq!(told(&own, 4), [Change::Went(room, beto.id)]);
-        own.came(room, &ana);
+        own.came(room, &ana, true);
         assert_eq!(told(&own, 5), [Change::Came(room, person(&ana))]);
         assert_eq!(others.forget(node), [Change::Went(room, ana.id)]);
     }
@@ -180,17 +221,35 @@ mod tests {
         let came = || Bell::Came(room, ana.clone());
         assert_eq!(others.hear(node, came()), [Change::Came(room, ana.clone())]);
         assert_eq!(others.hear(node, came()), []);
-        let empty = |round| Bell::Roster { round, rooms: Vec::new(), is_last: true };
+        let empty = |round| Bell::Roster { round, rooms: Vec::new(), counted: Vec::new(), is_last: true };
         assert_eq!(others.hear(node, empty(1)), [], "she came while the round was told");
         assert_eq!(others.hear(node, empty(2)), [Change::Went(room, ana.0)]);
         assert_eq!(others.hear(node, Bell::Went(room, ana.0)), []);
     }
 
     #[test]
+    fn who_is_counted_alone_is_told_without_a_name() {
+        let (own, mut others, node) = (Own::default(), Others::default(), NodeId(uuid::Uuid::now_v7()));
+        let room = RoomId::fresh();
+        let people: Vec<_> = (0..ROSTER_PART_PEOPLE * 2 + 1).map(|_| account("ana")).collect();
+        people.iter().for_each(|one| own.came(room, one, false));
+        let bells = own.tell(1);
+        assert_eq!(bells.len(), 3);
+        let changes: Vec<Change> = bells.into_iter().flat_map(|bell| others.hear(node, bell)).collect();
+        assert_eq!(changes.len(), people.len());
+        assert!(changes.iter().all(|change| matches!(change, Change::Came(_, Person(_, name)) if name.is_empty())));
+        assert_eq!(others.hear(node, Bell::Counted(room, people[0].id)), []);
+        people[1..].iter().for_each(|one| own.went(room, one.id));
+        let changes: Vec<Change> = own.tell(3).into_iter().flat_map(|bell| others.hear(node, bell)).collect();
+        // Who came by a bell stays for one round more.
+        assert_eq!(changes.len(), people.len() - 1);
+    }
+
+    #[test]
     fn a_large_roster_has_parts() {
         let own = Own::default();
         for _ in 0..ROSTER_PART_PEOPLE * 2 {
-            own.came(RoomId::fresh(), &account("ana"));
+            own.came(RoomId::fresh(), &account("ana"), true);
         }
         let bells = own.tell(1);
         let people = |bell: &Bell| match bell {

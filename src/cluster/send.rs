@@ -89,9 +89,12 @@ impl Elsewhere for Outbox {
         self.ring(Outgoing::Ephemeral(Arc::clone(publication)));
     }
 
-    fn came(&self, room: RoomId, account: &Arc<Account>) {
-        self.own.came(room, account);
-        self.ring(Outgoing::Bell(Bell::Came(room, Person(account.id, account.username.clone()))));
+    fn came(&self, room: RoomId, account: &Arc<Account>, is_told: bool) {
+        self.own.came(room, account, is_told);
+        self.ring(Outgoing::Bell(match is_told {
+            true => Bell::Came(room, Person(account.id, account.username.clone())),
+            false => Bell::Counted(room, account.id),
+        }));
     }
 
     fn went(&self, room: RoomId, user: UserId) {

@@ -44,6 +44,8 @@ pub enum Bell {
     Gone,
     /// A user has the first socket on the node in a room.
     Came(RoomId, Person),
+    /// The same in a room that is not told who comes.
+    Counted(RoomId, UserId),
     /// A user has no socket on the node in a room any more.
     Went(RoomId, UserId),
     /// A part of the roster: everybody who has sockets on the node, by room.
@@ -52,6 +54,9 @@ pub enum Bell {
         round: u64,
         /// Rooms of this part.
         rooms: Vec<(RoomId, Vec<Person>)>,
+        /// Rooms that are not told who comes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        counted: Vec<(RoomId, Vec<UserId>)>,
         /// Who is in no part of this round is not there any more.
         is_last: bool,
     },

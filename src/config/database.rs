@@ -8,6 +8,7 @@ use crate::cluster::redis::Address;
 use crate::config::{ConfigError, Raw, Setting, cores};
 use crate::django::Mode;
 use crate::limits;
+use crate::store::Durability;
 use crate::store::mysql::Link;
 
 const SQLITE_EXAMPLE: &str = "sqlite://data/pregon.db";
@@ -82,6 +83,18 @@ impl Database {
             (Self::Sqlite(_), Some(other)) => {
                 Err(Setting::WriteLanes.wrong(other, "must be 1, since SQLite has one writer", "1"))
             }
+        }
+    }
+
+    /// What acknowledgements say at best.
+    pub(super) fn durability(&self, raw: &Raw) -> Result<Durability, ConfigError> {
+        match (self, raw.one_of(Setting::Durability, &["stored", "replicated"])?) {
+            (Self::Mysql(_), "replicated") => Ok(Durability::Replicated),
+            (Self::Sqlite(_), "replicated") => {
+                let must = "must be stored with SQLite, which has no replica";
+                Err(Setting::Durability.wrong("replicated", must, "stored"))
+            }
+            _ => Ok(Durability::Stored),
         }
     }
 

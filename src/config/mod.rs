@@ -28,6 +28,7 @@ use crate::fanout::posts::PostUpdates;
 use crate::limits;
 use crate::limits::memory::Sizes;
 use crate::rest::site::Site;
+use crate::store::Durability;
 use crate::store::mysql::{self, PlanLine};
 
 /// The form of a log line.
@@ -68,6 +69,8 @@ pub struct Settings {
     pub shards: usize,
     /// The number of threads that write to the database, 1 to [`limits::WRITE_LANES_MAX`]. SQLite has one writer.
     pub write_lanes: usize,
+    /// What acknowledgements say at best.
+    pub durability: Durability,
     /// How frames are sent.
     pub io: Io,
     /// This node's name in logs and metrics.
@@ -175,6 +178,7 @@ impl Settings {
             rebalance_skew: raw.number(Setting::RebalanceSkew, 0..=1000)?,
             shards: shards(raw)?,
             write_lanes: database.write_lanes(raw)?,
+            durability: database.durability(raw)?,
             io: io(raw)?,
             node: node(raw)?,
             origins: origins(raw, loopback)?,

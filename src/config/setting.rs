@@ -57,6 +57,10 @@ settings! {
     WriteLanes "write_lanes" "N" Depends("half the cores, 1 to 4; 1 on SQLite"),
         "Connections that write to the database, up to 32 on MySQL",
         "SQLite has one writer. More lanes mean smaller batches: see \"Tune\".";
+    Durability "durability" "WORD" Is("stored"),
+        "What an acknowledgement of pregon.v1 says at best: stored or replicated",
+        "`replicated`: it says so where a MySQL or MariaDB server with semi-synchronous replication had a replica's acknowledgement of the \
+         batch, and `stored` where it had not. This costs a round trip a batch.";
     DbZone "db_zone" "ZONE" Is("UTC"),
         "The zone of the times in a MySQL database, such as America/Bogota",
         "Set it if Django made the tables: to Django's `TIME_ZONE`, or to `UTC` if Django has `USE_TZ = True`.";

@@ -156,7 +156,7 @@ impl Tail {
                     Outcome::Unchanged => elsewhere.push(*row),
                     // Nothing was written: a later look finds the row again.
                     Outcome::Refused(refusal) => tracing::debug!(?refusal, "a row of Django's has to wait"),
-                    Outcome::Twin(_) | Outcome::Repeated(_) => self.known.note(*row),
+                    Outcome::Twin(_) | Outcome::Repeated(..) => self.known.note(*row),
                 }
             }
             if !elsewhere.is_empty() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::chat::message::Message;
 use crate::domain::chat::write::{Action, Transport};
-use crate::domain::event::Committed;
+use crate::domain::event::{Committed, Cursor};
 use crate::domain::feed;
 use crate::ids::{EventId, MessageId, NotificationId, RoomId, SessionKey, Topic, UserId};
 
@@ -166,12 +166,32 @@ pub enum Outcome {
     Committed(Arc<Committed>),
     /// The other transport had already brought this message. Nothing new was written.
     Twin(Arc<Message>),
-    /// The same `client_id` had come before, with this message. Nothing new was written.
-    Repeated(Arc<Message>),
+    /// The same `client_id` had come before, with this message, at this place if that is known. Nothing new was written.
+    Repeated(Arc<Message>, Option<Cursor>),
     /// The state was already as wanted. Nothing was written and nobody is told.
     Unchanged,
     /// Nothing was written.
     Refused(Refusal),
+}
+
+/// Where a write is that was acknowledged.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// On the database's disk.
+    #[default]
+    Stored,
+    /// There, and with a replica of the database.
+    Replicated,
+}
+
+impl Durability {
+    /// The word in frames and settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Replicated => "replicated",
+        }
+    }
 }
 
 /// Why nothing was written. Each variant says who acts next.

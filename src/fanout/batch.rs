@@ -128,7 +128,7 @@ impl<'a> Batch<'a> {
         if !gathered.said.is_empty() && gathered.said.frames.len() + said.frames.len() > PUBLICATION_BYTES_MAX {
             self.send(topic);
         }
-        self.topics.entry(topic).or_default().said.extend(&said.frames, &said.marks);
+        self.topics.entry(topic).or_default().said.append(said);
     }
 
     /// Sends frames that only a part of the topic's listeners gets, after everything that was gathered for the topic.

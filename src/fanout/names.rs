@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::domain::user::UserProfile;
 use crate::ids::UserId;
 use crate::limits::NAMES_MAX;
+use crate::protocol::v0::object::Presenter;
 use crate::protocol::v1::event::{Named, Who};
 
 /// The users of one topic who have numbers.
@@ -14,39 +15,26 @@ pub struct Names(HashMap<UserId, Entry>);
 
 #[derive(Debug)]
 struct Entry {
-    named: Named,
+    named: Arc<Named>,
     /// All listeners were told.
     is_told: bool,
 }
 
 impl Names {
-    /// A user's number. `fresh` gives one that nobody had before.
-    pub fn number(&mut self, who: Who<'_>, fresh: impl FnOnce() -> u32) -> u32 {
-        let looks = who.profile.map(looks_of);
-        if let Some(Entry { named, .. }) = self.0.get(&who.id)
-            && *named.username == *who.username
-            && (looks.is_none() || named.looks == looks)
-        {
-            return named.number;
-        }
-        if self.0.len() >= NAMES_MAX {
-            // Who is named again gets another number, so that nobody takes one user for another.
-            self.0.clear();
-        }
-        let number = fresh();
-        let named = Named { number, id: who.id, username: who.username.into(), looks };
-        self.0.insert(who.id, Entry { named, is_told: false });
-        number
+    /// A user's number and names, for a single listener, who is told them. `fresh` gives a number that nobody had before.
+    pub fn number(&mut self, who: Who<'_>, presenter: &Presenter, fresh: impl FnOnce() -> u32) -> Arc<Named> {
+        Arc::clone(&self.entry(who, presenter, fresh).named)
     }
 
-    /// Those of whom not all listeners were told. They are now.
-    pub fn to_tell(&mut self) -> Vec<Named> {
-        let untold = |entry: &mut Entry| (!std::mem::replace(&mut entry.is_told, true)).then(|| entry.named.clone());
-        self.0.values_mut().filter_map(untold).collect()
+    /// The same for all listeners, and whether they have to be told. From now on they know.
+    pub fn tell(&mut self, who: Who<'_>, presenter: &Presenter, fresh: impl FnOnce() -> u32) -> (Arc<Named>, bool) {
+        let entry = self.entry(who, presenter, fresh);
+        let is_news = !std::mem::replace(&mut entry.is_told, true);
+        (Arc::clone(&entry.named), is_news)
     }
 
     /// Notes what changed about users who have numbers, which they keep. Returns those whose listeners have to be told.
-    pub fn renamed(&mut self, profiles: &HashMap<UserId, Arc<UserProfile>>) -> Vec<Named> {
+    pub fn renamed(&mut self, profiles: &HashMap<UserId, Arc<UserProfile>>, presenter: &Presenter) -> Vec<Arc<Named>> {
         // Either side may be the larger one.
         let users: Vec<UserId> = if profiles.len() < self.0.len() {
             profiles.keys().copied().collect()
@@ -55,36 +43,49 @@ impl Names {
         };
         let renamed = |user: UserId| {
             let (profile, entry) = (profiles.get(&user)?, self.0.get_mut(&user)?);
-            let named = Named {
-                looks: Some(looks_of(profile)),
-                username: profile.username.as_str().into(),
-                ..entry.named.clone()
-            };
+            let who = Who { id: user, username: &profile.username, profile: Some(&**profile) };
+            let named = named(who, entry.named.number, presenter);
             // While nobody had to know how a user looks, nobody knows.
-            let is_news = entry.named.looks.is_some() && named != entry.named;
+            let is_news = entry.named.looks.is_some() && named != *entry.named;
             if is_news {
-                entry.named = named;
+                entry.named = Arc::new(named);
             }
             // Who is told for the first time is told with the event.
-            (is_news && entry.is_told).then(|| entry.named.clone())
+            (is_news && entry.is_told).then(|| Arc::clone(&entry.named))
         };
         users.into_iter().filter_map(renamed).collect()
     }
 
-    /// All of them, for a new listener.
-    pub fn all(&self) -> impl Iterator<Item = &Named> {
-        self.0.values().map(|entry| &entry.named)
+    fn entry(&mut self, who: Who<'_>, presenter: &Presenter, fresh: impl FnOnce() -> u32) -> &mut Entry {
+        let looks = who.profile.map(|profile| (&*profile.display_name, profile.avatar.as_deref()));
+        let is_same = |Entry { named, .. }: &Entry| {
+            let known = named.looks.as_ref().map(|(display_name, avatar)| (&**display_name, avatar.as_deref()));
+            *named.username == *who.username && (looks.is_none() || known == looks)
+        };
+        if !self.0.get(&who.id).is_some_and(is_same) {
+            if self.0.len() >= NAMES_MAX {
+                // Who is named again gets another number, so that nobody takes one user for another. Frames on their way may
+                // still use the old one: what they name travels with them (`Said::named`).
+                self.0.clear();
+            }
+            self.0.remove(&who.id);
+        }
+        self.0
+            .entry(who.id)
+            .or_insert_with(|| Entry { named: Arc::new(named(who, fresh(), presenter)), is_told: false })
     }
 
-    /// Nobody has a number.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// All who have numbers now, for a new listener.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Named>> {
+        self.0.values().map(|entry| &entry.named)
     }
 }
 
-/// The name that is shown to people, and the path of the picture.
-fn looks_of(profile: &UserProfile) -> (Box<str>, Option<Box<str>>) {
-    (profile.display_name.as_str().into(), profile.avatar.as_deref().map(Box::from))
+fn named(who: Who<'_>, number: u32, presenter: &Presenter) -> Named {
+    let looks = who.profile.map(|profile| (&*profile.display_name, profile.avatar.as_deref()));
+    let avatar = looks.and_then(|(_, path)| presenter.address(path?)).map(String::into_boxed_str);
+    let looks = looks.map(|(display_name, path)| (display_name.into(), path.map(Box::from)));
+    Named { number, id: who.id, username: who.username.into(), looks, avatar }
 }
 
 #[cfg(test)]
@@ -100,23 +101,24 @@ mod tests {
         let (ana, beto, caro) = (UserId::fresh(), UserId::fresh(), UserId::fresh());
         let old = profile(ana, "Ana");
         let whole = Who { id: ana, username: "x", profile: Some(&old) };
-        names.number(whole, || 1);
-        names.number(Who { id: beto, username: "x", profile: None }, || 2);
-        names.to_tell();
+        let presenter = Presenter::new("http://127.0.0.1:8000/", true);
+        names.tell(whole, &presenter, || 1);
+        names.tell(Who { id: beto, username: "x", profile: None }, &presenter, || 2);
         let changed = |user, name| HashMap::from([(user, profile(user, name))]);
-        let told = names.renamed(&changed(ana, "Ana María"));
+        let told = names.renamed(&changed(ana, "Ana María"), &presenter);
         assert_eq!(told.iter().map(|named| named.number).collect::<Vec<_>>(), [1]);
         assert_eq!(told[0].looks, Some(("Ana María".into(), None)));
-        assert_eq!(names.renamed(&changed(ana, "Ana María")), [], "that is known");
-        assert_eq!(names.renamed(&changed(beto, "Beto")), [], "nobody had to know how he looks");
-        assert_eq!(names.renamed(&changed(caro, "Caro")), [], "she has no number");
+        assert_eq!(names.renamed(&changed(ana, "Ana María"), &presenter), [], "that is known");
+        assert_eq!(names.renamed(&changed(beto, "Beto"), &presenter), [], "nobody had to know how he looks");
+        assert_eq!(names.renamed(&changed(caro, "Caro"), &presenter), [], "she has no number");
         let new = profile(ana, "Ana María");
-        assert_eq!(names.number(Who { profile: Some(&new), ..whole }, || 3), 1, "her next message has the same number");
+        let (next, is_news) = names.tell(Who { profile: Some(&new), ..whole }, &presenter, || 3);
+        assert_eq!((next.number, is_news), (1, false), "her next message has the same number");
     }
 
     #[test]
     fn a_user_keeps_a_number_until_something_changes() {
-        let mut names = Names::default();
+        let (mut names, presenter) = (Names::default(), Presenter::new("http://127.0.0.1:8000/", true));
         let mut next = 0;
         let mut fresh = || {
             next += 1;
@@ -125,23 +127,26 @@ mod tests {
         let profile = |name: &str| UserProfile { display_name: name.into(), ..UserProfile::default() };
         let (ana, beto) = (UserId::fresh(), UserId::fresh());
         let brief = |id| Who { id, username: "x", profile: None };
-        assert_eq!(names.number(brief(ana), &mut fresh), 1);
-        assert_eq!(names.number(brief(ana), &mut fresh), 1);
-        assert_eq!(names.number(brief(beto), &mut fresh), 2);
-        assert_eq!(names.to_tell().len(), 2);
-        assert!(names.to_tell().is_empty(), "each is told once");
+        let mut told = |names: &mut Names, who| {
+            let (named, is_news) = names.tell(who, &presenter, &mut fresh);
+            (named.number, is_news)
+        };
+        assert_eq!(told(&mut names, brief(ana)), (1, true));
+        assert_eq!(told(&mut names, brief(ana)), (1, false), "each is told once");
+        assert_eq!(names.number(brief(beto), &presenter, || 90).number, 90);
+        assert_eq!(told(&mut names, brief(beto)), (90, true), "one listener knew him");
         let known = profile("Ana");
         let whole = Who { id: ana, username: "x", profile: Some(&known) };
-        assert_eq!(names.number(whole, &mut fresh), 3, "more is known of her");
-        assert_eq!(names.number(brief(ana), &mut fresh), 3, "who knows less changes nothing");
+        assert_eq!(told(&mut names, whole), (2, true), "more is known of her");
+        assert_eq!(told(&mut names, brief(ana)), (2, false), "who knows less changes nothing");
         let renamed = profile("Ana María");
-        assert_eq!(names.number(Who { profile: Some(&renamed), ..whole }, &mut fresh), 4);
-        assert_eq!(names.to_tell().iter().map(|named| named.number).collect::<Vec<_>>(), [4]);
+        assert_eq!(told(&mut names, Who { profile: Some(&renamed), ..whole }), (3, true));
         assert_eq!(names.all().count(), 2);
         for _ in 0..NAMES_MAX {
-            names.number(brief(UserId::fresh()), &mut fresh);
+            told(&mut names, brief(UserId::fresh()));
         }
         assert!(names.all().count() <= NAMES_MAX);
-        assert!(names.number(brief(beto), &mut fresh) > 4, "an old number is never given again");
+        let (number, is_news) = told(&mut names, brief(beto));
+        assert!(number > 90 && is_news, "an old number is never given again");
     }
 }

@@ -77,7 +77,7 @@ pub struct Told {
 impl Told {
     async fn tell(&self, profiles: &HashMap<UserId, Arc<UserProfile>>) {
         for (topic, names) in self.routes.named() {
-            let renamed = names.lock().unwrap_or_else(PoisonError::into_inner).renamed(profiles);
+            let renamed = names.lock().unwrap_or_else(PoisonError::into_inner).renamed(profiles, &self.presenter);
             if renamed.is_empty() {
                 continue;
             }
@@ -88,9 +88,9 @@ impl Told {
         }
     }
 
-    fn publication(&self, topic: Topic, renamed: &[Named]) -> Publication {
+    fn publication(&self, topic: Topic, renamed: &[Arc<Named>]) -> Publication {
         let mut said = Said::default();
-        said.add(None, |out| event::users(out, &self.presenter, topic, renamed.iter()));
+        said.add(None, |out| event::users(out, topic, renamed.iter().map(|named| &**named)));
         let frames = FrameSet::new(Bytes::new()).and(Also::Said(said));
         // Packing takes time that a shard has not.
         self.routes.forms_of(topic).iter().for_each(|form| _ = frames.of(form));

@@ -82,13 +82,20 @@ impl Teller {
         let routes = &batch.ways.routes;
         let names = routes.names_of(topic);
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut said, mut event) = (Said::default(), Vec::new());
+        let (mut new, mut known, mut event) = (Vec::new(), Vec::new(), Vec::new());
         v1::event::committed(&mut event, &self.presenter, committed, &mut |who| {
-            names.number(who, || routes.next_number())
+            let (named, is_news) = names.tell(who, &self.presenter, || routes.next_number());
+            let number = named.number;
+            if is_news {
+                new.push(named);
+            } else {
+                known.push(named);
+            }
+            number
         });
-        let new = names.to_tell();
+        let mut said = Said { named: known, naming: routes.next_naming(), ..Said::default() };
         if !new.is_empty() {
-            said.add(None, |out| v1::event::users(out, &self.presenter, topic, new.iter()));
+            said.add(None, |out| v1::event::users(out, topic, new.iter().map(|named| &**named)));
         }
         said.add(Some(committed.cursor), |out| out.extend_from_slice(&event));
         if !said.is_empty() {

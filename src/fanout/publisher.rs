@@ -17,7 +17,7 @@ use std::time::Instant;
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
 use crate::domain::feed::post::Post;
-use crate::domain::write::Outcome;
+use crate::domain::write::{Durability, Outcome};
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Inbox, ToShard};
 use crate::fanout::batch::Ways;
@@ -265,7 +265,7 @@ impl Fanout {
                 let Some(text) = reason::refusal_text(*refusal) else { return };
                 event::error(&mut frames, text, client_id);
             }
-            Outcome::Repeated(message) => event::chat_message(&mut frames, &self.presenter, message),
+            Outcome::Repeated(message, _) => event::chat_message(&mut frames, &self.presenter, message),
             Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => return,
         }
         let deliver = ToShard::Deliver { session, frames: frames.into(), class: Class::Durable };
@@ -278,10 +278,10 @@ impl Fanout {
         session: SessionKey,
         request: &str,
         (topic, client_id): (Topic, Option<&str>),
-        outcome: &Outcome,
+        (outcome, durability): (&Outcome, Durability),
     ) {
         let mut frames = Vec::new();
-        v1::reply::outcome(&mut frames, request, topic, client_id, outcome);
+        v1::reply::outcome(&mut frames, request, topic, client_id, (outcome, durability));
         let deliver = ToShard::Deliver { session, frames: frames.into(), class: Class::Durable };
         self.ways.inboxes[session.shard.index()].send(deliver);
     }

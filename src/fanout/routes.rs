@@ -12,6 +12,7 @@ use crate::fanout::names::Names;
 use crate::ids::{RoomId, ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
 use crate::protocol::form::{Form, Forms};
+use crate::protocol::v1::said::Naming;
 
 /// Called with each topic that got its first listener or lost its last. It runs on the shard's thread and must not
 /// block.
@@ -31,6 +32,8 @@ pub struct Routes {
     others: AtomicU32,
     /// The number that the next user who is named gets.
     numbers: AtomicU32,
+    /// How often users were named, or told who are.
+    namings: AtomicU32,
     hear_all: HearAll,
     watch: OnceLock<Watch>,
 }
@@ -104,6 +107,11 @@ impl Routes {
     /// A number that no user had before in any topic.
     pub fn next_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells an earlier use of a topic's names from a later one. Called while they are locked.
+    pub fn next_naming(&self) -> Naming {
+        Naming(self.namings.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Nobody listens to anything.

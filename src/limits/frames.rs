@@ -5,9 +5,9 @@
 
 use super::{
     CLIENT_ID_BYTES_MAX, COMMENT_CHARS_MAX, COMMENTS_DELETED_MAX, COMMENTS_SHOWN, CONTENT_CHARS_MAX, MESSAGE_BYTES_MAX,
-    MESSAGE_REACTIONS_SHOWN, OUTBOX_OWED_BYTES_MAX, POST_IMAGES_MAX, POST_REACTIONS_SHOWN_CEILING,
-    POST_REPLY_LEVELS_SHOWN, PROFILE_LIST_BYTES_MAX, READ_ALL_FRAMES_MAX, REPLIES_SHOWN, REPLY_CHARS_SHOWN,
-    REPLY_LEVELS_SHOWN, SIGNAL_BYTES_MAX,
+    MESSAGE_REACTIONS_SHOWN, NAMES_MAX, OUTBOX_OWED_BYTES_MAX, POST_IMAGES_MAX, POST_REACTIONS_SHOWN_CEILING,
+    POST_REPLY_LEVELS_SHOWN, PROFILE_LIST_BYTES_MAX, READ_ALL_FRAMES_MAX, REPLAY_EVENTS_MAX, REPLIES_SHOWN,
+    REPLY_CHARS_SHOWN, REPLY_LEVELS_SHOWN, ROSTER_PAGE_MAX, SIGNAL_BYTES_MAX,
 };
 
 /// A character as JSON, in bytes: six if it must be written as `\u001f`, four at most otherwise.
@@ -46,6 +46,8 @@ pub mod chars {
     pub const URL: usize = 200;
     /// `messages.file_name`
     pub const FILE_NAME: usize = 255;
+    /// `chat_participants.role`
+    pub const ROLE: usize = 10;
     /// `stories.media_type`
     pub const MEDIA_TYPE: usize = 20;
     /// `posts.short_id`
@@ -89,6 +91,8 @@ const POST_BYTES: usize = OBJECT_BYTES
     + 2 * ADDRESS_JSON_BYTES_MAX
     + (POST_REACTIONS_SHOWN_CEILING as usize) * (OBJECT_BYTES + PROFILE_JSON_BYTES_MAX)
     + (COMMENTS_SHOWN as usize) * with_replies(POST_REPLY_LEVELS_SHOWN) * COMMENT_BYTES;
+/// A user on a page of `pregon.v1`: an id, a time or a role, and whether somebody is there.
+const PERSON_BYTES: usize = 160 + texts(chars::USERNAME + chars::DISPLAY_NAME + chars::ROLE) + ADDRESS_JSON_BYTES_MAX;
 const SMALL_BYTES: usize = OBJECT_BYTES + texts(chars::USERNAME);
 
 /// Every kind of frame that a socket can get, by its `type`, with the most that its payload may hold. Events that are
@@ -122,6 +126,9 @@ pub const FRAMES: &[(&str, usize)] = &[
     ("notification_deleted", SMALL_BYTES),
     ("notification_deleted of a clear-all", READ_ALL_FRAMES_MAX * SMALL_BYTES),
     ("notification_read of a mark-all-read", READ_ALL_FRAMES_MAX * SMALL_BYTES),
+    ("roster", OBJECT_BYTES + ROSTER_PAGE_MAX as usize * PERSON_BYTES),
+    ("readers", OBJECT_BYTES + ROSTER_PAGE_MAX as usize * PERSON_BYTES),
+    ("users", OBJECT_BYTES + (NAMES_MAX + REPLAY_EVENTS_MAX) * (PERSON_BYTES - texts(chars::ROLE))),
 ];
 
 /// The bytes that so many characters take as JSON.

@@ -155,6 +155,8 @@ pub const PRESENCE_ROOM_CEILING: u32 = 2000;
 pub const PRESENCE_ROOM_MAX: u32 = 200;
 /// From a user's last socket in a room to `offline`.
 pub const PRESENCE_GRACE: Duration = Duration::from_secs(5);
+/// How often the clients of a room that is not told who comes and goes are told at most how many are there.
+pub const PRESENCE_COUNT_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the participant rows of rooms with listeners are checked for rows that other programs deleted.
 pub const PARTICIPANT_SWEEP: Duration = Duration::from_secs(5);

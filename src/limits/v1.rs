@@ -29,11 +29,19 @@ pub const ERRAND_GROUPS_AT_ONCE: usize = 2;
 /// Events that are read together for clients that were away.
 pub const NEWS_EVENTS_MAX: usize = 2000;
 /// Users of one topic who have numbers. Above this number all are named again.
-pub const NAMES_MAX: usize = 256;
+pub const NAMES_MAX: usize = 192;
 /// How long changes of profiles are gathered before clients who know those users by number are told.
 pub const PROFILE_GATHER: Duration = Duration::from_millis(100);
 /// Users whose changes are gathered. Of more, clients learn with their next message.
 pub const PROFILES_CHANGED_MAX: usize = 4096;
 
+/// Users on one page of a roster, or of a message's readers.
+pub const ROSTER_PAGE_MAX: u32 = 200;
+/// As many where the client does not say.
+pub const ROSTER_PAGE: u32 = 50;
+/// Questions about rooms that one socket may have under way. Further ones are refused: the client asks later.
+pub const QUESTIONS_AT_ONCE_MAX: u8 = 16;
+
+const _: () = assert!(ROSTER_PAGE <= ROSTER_PAGE_MAX);
 const _: () = assert!(REPLAY_EVENTS_MAX <= super::EVENTS_PAGE_MAX && REPLAY_EVENTS_MAX <= NEWS_EVENTS_MAX);
 const _: () = assert!(REPLAY_BYTES_MAX < super::PUBLICATION_BYTES_MAX && HELD_BYTES_MAX < super::PUBLICATION_BYTES_MAX);

@@ -11,7 +11,8 @@ use crate::rest::app::App;
 
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, OPTIONS, PATCH, POST, PUT");
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "accept, accept-encoding, authorization, content-type, dnt, origin, user-agent, x-csrftoken, x-requested-with",
+    "accept, accept-encoding, authorization, content-type, dnt, if-none-match, origin, user-agent, x-csrftoken, \
+     x-requested-with",
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
@@ -27,7 +28,7 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) ->
         let mut set = |name: HeaderName, value| drop(headers.insert(name, value));
         set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-pregon-cursor"));
+        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, x-pregon-cursor"));
         if is_preflight {
             set(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
             set(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);

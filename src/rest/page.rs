@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
+use crate::rest::answer;
 use crate::rest::app::App;
 use crate::rest::assets::{self, Asset, Encoding};
 
@@ -29,11 +30,7 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> String {
 }
 
 fn file(asset: Asset, headers: &HeaderMap) -> Response {
-    let known = text(headers, &header::IF_NONE_MATCH);
-    let is_known = |etag: &str| {
-        known.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag)
-    };
-    let mut response = if asset.etag.as_deref().is_some_and(is_known) {
+    let mut response = if asset.etag.as_deref().is_some_and(|etag| answer::names(headers, etag)) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = ([(header::CONTENT_TYPE, asset.content_type)], Body::from(asset.body)).into_response();

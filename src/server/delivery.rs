@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Outbox};
 use crate::config::{Database, Settings};
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::event::Committed;
-use crate::domain::write::{Intent, Outcome};
+use crate::domain::write::{Durability, Intent, Outcome};
 use crate::engine::shard::port::{Inbox, Waiting};
 use crate::fanout::follow_lists::Lists;
 use crate::fanout::profiles::{Profiles, Told as ToldOfProfiles};
@@ -125,7 +125,13 @@ impl LanePort for LaneToFanout {
         self.fanout.answer(session, client_id, outcome);
     }
 
-    fn replied(&self, session: SessionKey, request: &str, (actor, intent): (UserId, &Intent), outcome: &Outcome) {
+    fn replied(
+        &self,
+        session: SessionKey,
+        request: &str,
+        (actor, intent): (UserId, &Intent),
+        outcome: (&Outcome, Durability),
+    ) {
         self.fanout.reply(session, request, (intent.topic(actor), intent.client_id()), outcome);
     }
 }

@@ -1,7 +1,7 @@
 //! Does what sockets with many topics need of the database: says whose they are, judges, and reads what they missed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -16,6 +16,7 @@ use crate::engine::shard::port::{Answer, Errand, Errands, Inbox, ToShard};
 use crate::ids::{FamilyId, PostId, RoomId, Topic, UserId};
 use crate::limits::{ERRAND_GROUPS_AT_ONCE, ERRANDS_MAX, ERRANDS_TOGETHER};
 use crate::protocol::v1::request::Credential;
+use crate::server::questions::Questions;
 use crate::server::replay::{Missed, Replay};
 
 /// Whatever an errand needs.
@@ -23,16 +24,18 @@ pub(super) struct Desk {
     pub judge: Judge,
     pub tokens: Arc<Tokens>,
     pub replay: Replay,
+    pub inboxes: Arc<[Arc<Inbox>]>,
 }
 
 /// The kinds of errands, as the metrics name them. Each kind is answered in groups of its own.
-const KINDS: [&str; 3] = ["identify", "judge", "catch"];
+const KINDS: [&str; 4] = ["identify", "judge", "catch", "ask"];
 
 fn kind_of(errand: &Errand) -> usize {
     match errand {
         Errand::Identify { .. } => 0,
         Errand::Judge { .. } => 1,
         Errand::Catch { .. } => 2,
+        Errand::Ask(_) => 3,
     }
 }
 
@@ -40,7 +43,8 @@ fn kind_of(errand: &Errand) -> usize {
 ///
 /// What waits while others are answered is answered together. So a lone errand waits for nobody, and when thousands of clients
 /// come back at once, a few queries serve a hundred of them.
-pub(super) fn port(desk: Desk, inboxes: Arc<[Arc<Inbox>]>, control: &Handle) -> Errands {
+pub(super) fn port(desk: Desk, control: &Handle) -> Errands {
+    let inboxes = desk.inboxes.clone();
     let (desk, waiting) = (Arc::new(desk), Arc::<AtomicUsize>::default());
     let queues = KINDS.map(|_| {
         // Bounded by `waiting`, for all kinds together.
@@ -114,6 +118,14 @@ impl Desk {
                     }
                     .boxed(),
                 ),
+                Errand::Ask(asked) => others.push(
+                    async move {
+                        let Self { judge, replay, inboxes, .. } = self;
+                        let questions = Questions { judge, presenter: &replay.presenter, inboxes };
+                        Answer::Replied { session: asked.session, frames: questions.answered(&asked).await }
+                    }
+                    .boxed(),
+                ),
                 Errand::Catch { session, ticket, topic, from, subscribing } => {
                     missed.push(Missed { session, ticket, topic, from, subscribing });
                 }
@@ -168,6 +180,10 @@ impl Desk {
                     Topic::Feed(_) | Topic::Author(_) | Topic::Notifications(_) => (None, None),
                 };
                 Asked { bearer: Some((*user, *family)), admission, post }
+            }
+            Errand::Ask(question) => {
+                let admission = Some((question.room, question.user));
+                Asked { bearer: Some((question.user, question.family)), admission, post: None }
             }
             Errand::Identify { .. } | Errand::Catch { .. } => Asked::default(),
         }

@@ -22,8 +22,8 @@ use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
 use crate::server::delivery::Delivery;
 use crate::server::desk::{self, Desk};
-use crate::server::replay::Replay;
 use crate::server::memory::Memory;
+use crate::server::replay::Replay;
 use crate::server::rest::{self, UnderWay};
 use crate::server::storage::Storage;
 use crate::telemetry::Registry;
@@ -138,8 +138,8 @@ impl Front {
             presenter: delivery.presenter.clone(),
             routes: delivery.routes.clone(),
         };
-        let desk = Desk { judge, tokens: self.tokens.clone(), replay };
-        desk::port(desk, delivery.inboxes.clone(), control)
+        let desk = Desk { judge, tokens: self.tokens.clone(), replay, inboxes: delivery.inboxes.clone() };
+        desk::port(desk, control)
     }
 
     /// Who may open a socket.

@@ -18,6 +18,7 @@ mod operator;
 mod participants;
 mod people_index;
 mod post_reread;
+mod questions;
 mod replay;
 mod rest;
 mod shards;

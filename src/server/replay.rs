@@ -1,6 +1,6 @@
 //! What subscriptions of `pregon.v1` missed, read from the log and said as frames.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use crate::domain::event::{Committed, Cursor};
@@ -10,7 +10,6 @@ use crate::ids::{SessionKey, Topic};
 use crate::limits::REPLAY_BYTES_MAX;
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v1::complaint::{self, Complaint};
-use crate::protocol::v1::event::Named;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::v1::{event, reply};
 use crate::store::{Events, News, Since, StoreError};
@@ -49,72 +48,64 @@ impl Replay {
         };
         let answer = |(missed, news): (Missed, Result<News, Complaint>)| {
             let Missed { session, ticket, topic, from, subscribing } = missed;
-            let outcome = news.map(|news| self.caught(topic, from, subscribing, news));
+            let outcome = news.map(|news| self.caught(topic, from, subscribing.as_ref(), news));
             Answer::Caught { session, ticket, outcome }
         };
         (missed.into_iter().zip(news).map(answer).collect(), queries)
     }
 
-    fn caught(&self, topic: Topic, from: From, subscribing: Option<Option<RequestId>>, news: News) -> Caught {
+    fn caught(&self, topic: Topic, from: From, subscribing: Option<&Option<RequestId>>, news: News) -> Caught {
         let mut frames = Vec::new();
         let subscribed = |frames: &mut Vec<u8>, cursor, is_resumed| {
-            if let Some(id) = &subscribing {
+            if let Some(id) = subscribing {
                 reply::subscribed(frames, id.as_deref(), topic, Some(cursor), is_resumed);
             }
         };
         let News { now, since } = news;
         if let (From::Cursor(place), Since::Next { events, has_more }) = (from, &since) {
             subscribed(&mut frames, place, true);
-            return self.replay(topic, events, (place, *has_more), frames, subscribing.is_some());
+            return self.replay(topic, events, (place, *has_more), frames);
         }
         subscribed(&mut frames, now, false);
         if matches!(from, From::Cursor(_)) {
             reply::gap(&mut frames, topic, Some(now));
         }
-        self.name_all(&mut frames, topic);
-        Caught { frames, cursor: now, has_more: false }
+        self.replay(topic, &[], (now, false), frames)
     }
 
-    /// The events' frames, as many as may be given at once. What they name is named before, and with `names_all` whoever else
-    /// has a number.
+    /// The events' frames, as many as may be given at once. What they name is named before, and behind the last of them whoever
+    /// else has a number: frames that come now may use it.
     fn replay(
         &self,
         topic: Topic,
         events: &[Arc<Committed>],
         (mut cursor, mut has_more): (Cursor, bool),
         mut frames: Vec<u8>,
-        names_all: bool,
     ) -> Caught {
         let names = self.routes.names_of(topic);
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut said, mut numbers) = (Vec::new(), BTreeSet::new());
+        let (mut said, mut named) = (Vec::new(), BTreeMap::new());
         for committed in events {
             if said.len() > REPLAY_BYTES_MAX {
                 has_more = true;
                 break;
             }
             event::committed(&mut said, &self.presenter, committed, &mut |who| {
-                let number = names.number(who, || self.routes.next_number());
-                numbers.insert(number);
+                let who = names.number(who, &self.presenter, || self.routes.next_number());
+                let number = who.number;
+                named.insert(number, who);
                 number
             });
             cursor = committed.cursor;
         }
-        let is_meant = |named: &&Named| names_all || numbers.contains(&named.number);
-        let mut named = names.all().filter(is_meant).peekable();
-        if named.peek().is_some() {
-            event::users(&mut frames, &self.presenter, topic, named);
+        if !has_more {
+            named.extend(names.all().map(|who| (who.number, Arc::clone(who))));
+        }
+        if !named.is_empty() {
+            event::users(&mut frames, topic, named.values().map(|who| &**who));
         }
         frames.append(&mut said);
-        Caught { frames, cursor, has_more }
-    }
-
-    fn name_all(&self, frames: &mut Vec<u8>, topic: Topic) {
-        let names = self.routes.names_of(topic);
-        let names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        if !names.is_empty() {
-            event::users(frames, &self.presenter, topic, names.all());
-        }
+        Caught { frames, cursor, has_more, naming: self.routes.next_naming() }
     }
 }
 

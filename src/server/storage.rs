@@ -67,7 +67,8 @@ fn open_store(settings: &Settings, control: &Runtime, port: Arc<dyn LanePort>) -
         }
         Database::Mysql(link) => {
             let (lanes, zone) = (settings.write_lanes, settings.zone);
-            let options = MysqlOptions { lanes, zone, shown_reactions, ..MysqlOptions::new(link.clone()) };
+            let durability = settings.durability;
+            let options = MysqlOptions { lanes, zone, shown_reactions, durability, ..MysqlOptions::new(link.clone()) };
             let plan = control.block_on(mysql::plan(link))?;
             if let Some(sentence) = settings.zone_to_set(&plan) {
                 anyhow::bail!(sentence);

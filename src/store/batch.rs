@@ -48,7 +48,7 @@ pub async fn run<D: LaneSql>(
     rows.begin(&topics, if with_savepoints { &[] } else { writes }).await.map_err(alone)?;
     let done =
         if with_savepoints { one_by_one(rows, twins, writes).await } else { together(rows, twins, writes).await };
-    let done = done.map_err(alone)?;
+    let mut done = done.map_err(alone)?;
     rows.finish().await.map_err(alone)?;
     if D::DIALECT.has_many_writers() {
         // What is foretold is locked before the batch begins, in one order; nothing else may be.
@@ -57,7 +57,10 @@ pub async fn run<D: LaneSql>(
         places(&done.events);
     }
     match rows.view.driver.commit().await {
-        Ok(()) => Ok(done),
+        Ok(()) => {
+            done.durability = rows.view.driver.durability();
+            Ok(done)
+        }
         Err(error) if rows.view.driver.may_be_committed(&error) => Err(Failure::Unknown(done, error)),
         Err(error) => Err(alone(error)),
     }
@@ -87,7 +90,8 @@ async fn together<D: LaneSql>(
     batch: &[Write],
 ) -> Result<Batch, D::Error> {
     let now = rows.view.now;
-    let mut done = Batch { outcomes: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
+    let (outcomes, events) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+    let mut done = Batch { outcomes, events, ..Batch::default() };
     for write in batch {
         let outcome = rules::apply(rows, twins, &mut done.events, now, write).await?;
         done.outcomes.push(outcome);

@@ -28,6 +28,7 @@ pub use self::port::{Clock, LanePort, Told};
 pub use self::subjects::{
     Accounts, Chats, Events, Housekeeping, NewRoomError, Notifications, People, Posts, RegisterError, Writes,
 };
+pub use crate::domain::write::Durability;
 
 /// Reads and writes, by subject. Reads never block the caller's thread; writes go through the lanes.
 pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Events + Housekeeping {}

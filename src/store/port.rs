@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::domain::event::Committed;
-use crate::domain::write::{Intent, Outcome};
+use crate::domain::write::{Durability, Intent, Outcome};
 use crate::ids::{SessionKey, UserId};
 
 /// Runs the rest of a batch's work once its events are told: when it is dropped, whatever happened before.
@@ -45,8 +45,15 @@ pub trait LanePort: Send + Sync + 'static {
     /// A session's write made no event: it was refused, or it repeated a `client_id`. `client_id` is the sender's own
     /// name for the write.
     fn answered(&self, session: SessionKey, client_id: Option<&str>, outcome: &Outcome);
-    /// The outcome of a session's request, whatever it is: by the client's name for it, with who asked for what.
-    fn replied(&self, _session: SessionKey, _request: &str, _asked: (UserId, &Intent), _outcome: &Outcome) {}
+    /// The outcome of a session's request, whatever it is: by the client's name for it, with who asked for what, and where it is stored.
+    fn replied(
+        &self,
+        _session: SessionKey,
+        _request: &str,
+        _asked: (UserId, &Intent),
+        _outcome: (&Outcome, Durability),
+    ) {
+    }
 }
 
 /// Returns the current time. Tests pass their own.

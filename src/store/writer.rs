@@ -15,7 +15,7 @@ use metrics::{Counter, Gauge, Histogram};
 use tokio::sync::oneshot;
 
 use crate::domain::event::Committed;
-use crate::domain::write::{AnswerTo, Outcome, Refusal, Write};
+use crate::domain::write::{AnswerTo, Durability, Outcome, Refusal, Write};
 use crate::limits;
 use crate::store::queue::{Queue, Taken};
 use crate::store::{LanePort, StoreError, Told};
@@ -28,6 +28,8 @@ pub struct Batch {
     pub outcomes: Vec<Outcome>,
     /// What is to be shown. A write may cause none, or (with notifications) several.
     pub events: Vec<Arc<Committed>>,
+    /// Where it is.
+    pub durability: Durability,
 }
 
 /// Why a batch has no outcome.
@@ -239,7 +241,8 @@ impl<B: BatchStore> Body<B> {
             }
             Err(detail) => {
                 self.note_failure(&detail);
-                Batch { outcomes: vec![Outcome::Refused(Refusal::Unavailable); writes.len()], events: Vec::new() }
+                let outcomes = vec![Outcome::Refused(Refusal::Unavailable); writes.len()];
+                Batch { outcomes, ..Batch::default() }
             }
         };
         let took = started.elapsed();
@@ -333,8 +336,9 @@ impl<B: BatchStore> Body<B> {
     fn report(&self, writes: Vec<Write>, batch: Batch) {
         let turn = Telling::begin(&self.telling);
         let (port, meters, outcomes) = (Arc::clone(&self.port), Arc::clone(&self.meters), batch.outcomes);
+        let durability = batch.durability;
         let told = Told::new(move || {
-            answer(&*port, &meters, writes.into_iter().zip(outcomes));
+            answer(&*port, &meters, durability, writes.into_iter().zip(outcomes));
             drop(turn);
         });
         if batch.events.is_empty() {
@@ -373,17 +377,22 @@ impl<B: BatchStore> Body<B> {
     }
 }
 
-fn answer(port: &dyn LanePort, meters: &Meters, answers: impl Iterator<Item = (Write, Outcome)>) {
+fn answer(
+    port: &dyn LanePort,
+    meters: &Meters,
+    durability: Durability,
+    answers: impl Iterator<Item = (Write, Outcome)>,
+) {
     for (write, outcome) in answers {
         meters.count(&outcome);
         let answered = catch_unwind(AssertUnwindSafe(|| match write.answer {
             AnswerTo::Caller(answer) => answer(outcome),
             AnswerTo::Request(session, request) => {
-                port.replied(session, &request, (write.actor, &write.intent), &outcome);
+                port.replied(session, &request, (write.actor, &write.intent), (&outcome, durability));
             }
             AnswerTo::Session(session) => match outcome {
                 Outcome::Refused(refusal) if write.intent.is_silent_about(refusal) => {}
-                Outcome::Refused(_) | Outcome::Repeated(_) => {
+                Outcome::Refused(_) | Outcome::Repeated(..) => {
                     port.answered(session, write.intent.client_id(), &outcome);
                 }
                 Outcome::Committed(_) | Outcome::Twin(_) | Outcome::Unchanged => {}
@@ -490,7 +499,7 @@ impl Meters {
         let counter = match outcome {
             Outcome::Committed(_) => &self.committed,
             Outcome::Twin(_) => &self.twin,
-            Outcome::Repeated(_) => &self.repeated,
+            Outcome::Repeated(..) => &self.repeated,
             Outcome::Unchanged => &self.unchanged,
             Outcome::Refused(Refusal::Unavailable) => &self.unavailable,
             Outcome::Refused(_) => &self.refused,

@@ -66,7 +66,7 @@ async fn statements(name: &str, statements: &[&str]) {
 }
 
 /// The number of migrations.
-const STEPS: usize = 8;
+const STEPS: usize = 9;
 
 #[tokio::test]
 async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
@@ -305,4 +305,28 @@ async fn naive_times_are_shown_everywhere_where_they_are_asked_for() {
     let since = format!("{messages}?since={text}");
     let newer: Value = client.get(&since).bearer_auth(&user.token).send().await.unwrap().json().await.unwrap();
     assert_eq!(newer["count"], 0, "{newer}");
+}
+
+/// Also those that make no table: they were passed over, and nodes looked at the log without an index.
+#[tokio::test]
+async fn every_statement_of_a_migration_is_run() {
+    let (folder, (url, name)) = (tempfile::tempdir().unwrap(), new_database().await);
+    assert!(run(folder.path(), &url, &["migrate"]).status.success());
+    let mut connection = MariaDb::shared().connect(&name).await;
+    let index: Option<u64> = connection
+        .query_first(
+            "SELECT count(*) FROM information_schema.statistics WHERE table_schema = database() \
+             AND index_name = 'pregon_events_created_idx'",
+        )
+        .await
+        .unwrap();
+    let columns: Option<u64> = connection
+        .query_first(
+            "SELECT count(*) FROM information_schema.columns WHERE table_schema = database() \
+             AND table_name = 'pregon_client_ids' AND column_name IN ('epoch', 'seq')",
+        )
+        .await
+        .unwrap();
+    connection.disconnect().await.unwrap();
+    assert_eq!((index, columns), (Some(1), Some(2)));
 }

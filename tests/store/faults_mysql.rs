@@ -140,7 +140,7 @@ async fn write(store: Arc<dyn Store>, room: RoomId, user: UserId, stop: Arc<Atom
                 Outcome::Refused(Refusal::Unavailable) => written.refused += 1,
                 // Another writer has filled the lane.
                 Outcome::Refused(Refusal::Busy) => tokio::task::yield_now().await,
-                Outcome::Repeated(message) => break message.id,
+                Outcome::Repeated(message, _) => break message.id,
                 outcome => break sent(&outcome).id,
             }
         };

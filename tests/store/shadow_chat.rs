@@ -255,7 +255,7 @@ async fn rooms_are_what_the_plain_model_says(backend: Box<dyn Backend>) {
                 let expected = model.expect(actor, transport, &action, &outcome);
                 let actual = match &outcome {
                     Outcome::Committed(_) => Expected::Event,
-                    Outcome::Twin(message) | Outcome::Repeated(message) => Expected::Known(message.id),
+                    Outcome::Twin(message) | Outcome::Repeated(message, _) => Expected::Known(message.id),
                     Outcome::Unchanged => Expected::Unchanged,
                     Outcome::Refused(refusal) => Expected::Refused(*refusal),
                 };

@@ -6,6 +6,7 @@ mod database;
 pub mod ledger;
 mod limits;
 pub mod private;
+pub mod v1;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

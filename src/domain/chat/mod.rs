@@ -3,5 +3,6 @@
 pub mod event;
 pub mod message;
 pub mod room;
+pub mod roster;
 pub mod twin;
 pub mod write;

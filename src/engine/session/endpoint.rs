@@ -57,8 +57,13 @@ impl Endpoint {
     /// The room whose home shard must hear of the socket's coming and going, if any.
     pub fn presence_room(self) -> Option<RoomId> {
         match self {
-            Self::Chat { room, has_presence: true } => Some(room),
+            Self::Chat { room, .. } => Some(room),
             _ => None,
         }
+    }
+
+    /// Is the room told who comes and goes?
+    pub fn tells_presence(self) -> bool {
+        matches!(self, Self::Chat { has_presence: true, .. })
     }
 }

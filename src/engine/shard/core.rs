@@ -8,7 +8,7 @@ use super::errand::Ticket;
 use super::latency::Latency;
 use super::many::Sockets;
 use super::overflow::Overflow;
-use super::port::{Asked, Ports, Publication};
+use super::port::{Order, Ports, Publication};
 use super::recent::Recent;
 use super::round::Round;
 use super::stats::Stats;
@@ -151,7 +151,7 @@ pub(super) struct Core {
     /// Open sessions that were told to move.
     pub moving: usize,
     /// What operators ask, until the next look at the mail is over.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<Order>,
     pub began: Instant,
     /// When this turn began.
     pub moment: Instant,

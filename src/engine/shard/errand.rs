@@ -7,9 +7,10 @@ use crate::domain::event::Cursor;
 use crate::domain::rights::Mark;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
-use crate::ids::{FamilyId, SessionKey, Topic, UserId};
+use crate::ids::{FamilyId, RoomId, SessionKey, Topic, UserId};
 use crate::protocol::v1::complaint::Complaint;
-use crate::protocol::v1::request::{Credential, RequestId};
+use crate::protocol::v1::request::{Credential, Question, RequestId};
+use crate::protocol::v1::said::Naming;
 
 /// Tells one subscription of a socket from an earlier one to the same topic.
 pub type Ticket = u32;
@@ -39,6 +40,8 @@ pub enum Errand {
         /// What it wants to hear.
         topic: Topic,
     },
+    /// Answer a question about a room.
+    Ask(Asked),
     /// Read what a subscription missed. The socket has joined the topic before.
     Catch {
         /// The socket.
@@ -52,6 +55,23 @@ pub enum Errand {
         /// The request that is answered with it, with the client's name for it; `None` if it was answered before.
         subscribing: Option<Option<RequestId>>,
     },
+}
+
+/// What a socket's user wants to know of a room.
+#[derive(Debug)]
+pub struct Asked {
+    /// The socket.
+    pub session: SessionKey,
+    /// The client's name for its request.
+    pub request: Option<RequestId>,
+    /// The socket's user.
+    pub user: UserId,
+    /// The login that it came with.
+    pub family: FamilyId,
+    /// The room.
+    pub room: RoomId,
+    /// What.
+    pub question: Question,
 }
 
 /// Where a subscription begins.
@@ -68,6 +88,7 @@ impl Errand {
     pub fn session(&self) -> SessionKey {
         match self {
             Self::Identify { session, .. } | Self::Judge { session, .. } | Self::Catch { session, .. } => *session,
+            Self::Ask(asked) => asked.session,
         }
     }
 }
@@ -92,6 +113,13 @@ pub enum Answer {
         ticket: Ticket,
         /// How it may listen, or why not.
         outcome: Result<Seating, Complaint>,
+    },
+    /// The answer to its question.
+    Replied {
+        /// The socket.
+        session: SessionKey,
+        /// The whole frame.
+        frames: Vec<u8>,
     },
     /// What it missed.
     Caught {
@@ -137,4 +165,6 @@ pub struct Caught {
     pub cursor: Cursor,
     /// There is more behind it.
     pub has_more: bool,
+    /// Unless there is more, they name whom the topic's listeners know at this moment.
+    pub naming: Naming,
 }

@@ -16,6 +16,7 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Slices;
 use crate::ids::{FamilyId, RoomId, ShardId, Topic, UserId};
 use crate::protocol::v1::request::Credential;
+use crate::protocol::v1::said::Naming;
 use crate::protocol::v1::topic::Name;
 use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
 
@@ -94,9 +95,11 @@ fn answer(errand: Errand) -> Answer {
             Answer::Judged { session, ticket, outcome: Ok(Seating { endpoint, mark: Mark::default() }) }
         }
         Errand::Catch { session, ticket, .. } => {
-            let caught = Caught { frames: Vec::new(), cursor: Cursor { epoch: 1, seq: 5 }, has_more: false };
+            let (cursor, naming) = (Cursor { epoch: 1, seq: 5 }, Naming::default());
+            let caught = Caught { frames: Vec::new(), cursor, has_more: false, naming };
             Answer::Caught { session, ticket, outcome: Ok(caught) }
         }
+        Errand::Ask(asked) => panic!("nobody asks: {asked:?}"),
     }
 }
 

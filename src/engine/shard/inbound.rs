@@ -185,7 +185,8 @@ impl Core {
             && let Some(listeners) = self.registry.live(seat.slot).listeners.clone()
         {
             let session = self.key(index);
-            let arrived = ToShard::Arrived { room, account: entry.account.clone(), session, listeners };
+            let (account, is_told) = (entry.account.clone(), entry.endpoint.tells_presence());
+            let arrived = ToShard::Arrived { room, account, is_told, session, listeners };
             self.tell(self.ports.home(room), arrived);
         }
         if let Some(oldest) = self.ports.gate.came(user, topic, self.key(index)) {

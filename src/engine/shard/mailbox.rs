@@ -13,6 +13,8 @@ use crate::limits::{ACTIVE_CHECK_SESSIONS_MAX, LOOK_MESSAGES_MAX, TOPICS_ASKED_M
 use crate::protocol::form::{Also, FrameSet};
 use crate::protocol::v0::event;
 use crate::protocol::v0::reason::{Goodbye, LOGIN_OVER, REMOVED};
+use crate::protocol::v1;
+use crate::protocol::v1::said::Said;
 use crate::telemetry;
 
 impl Core {
@@ -66,9 +68,16 @@ impl Core {
                     self.round.appended(frames.len(), self.walk.len());
                 }
             }
-            ToShard::Greet { session, room, frames } => {
+            ToShard::Greet { session, room, frames, count } => {
                 if let Some(index) = self.find_open(session) {
-                    self.deliver_of(index, Topic::Room(room), &frames, Class::Ephemeral);
+                    if !frames.is_empty() {
+                        self.deliver_of(index, Topic::Room(room), &frames, Class::Ephemeral);
+                    }
+                    if let Some(present) = count.filter(|_| self.many.contains_key(&index)) {
+                        let mut told = Vec::new();
+                        v1::event::presence_count(&mut told, room, present);
+                        self.deliver(index, &told, Class::Ephemeral);
+                    }
                     self.round.appended(frames.len(), self.walk.len());
                 }
             }
@@ -76,16 +85,17 @@ impl Core {
                 self.answered(*answer);
                 self.round.appended(0, self.walk.len());
             }
-            ToShard::Arrived { room, account, session, listeners } => {
-                let arrival = self.presence.arrive(room, &account, &listeners);
-                self.greet(session, room, &arrival.others);
+            ToShard::Attendance { room, users, answer } => drop(answer.send(self.presence.attendance(room, &users))),
+            ToShard::Arrived { room, account, is_told, session, listeners } => {
+                let arrival = self.presence.arrive(room, &account, &listeners, is_told, self.moment);
+                self.greet(session, room, &arrival.others, arrival.count);
                 if arrival.is_new {
                     self.announce(room, &account, arrival.listeners.now(), true);
                 }
                 if arrival.is_first_here
                     && let Some(elsewhere) = &self.ports.elsewhere
                 {
-                    elsewhere.came(room, &account);
+                    elsewhere.came(room, &account, is_told);
                 }
             }
             ToShard::Departed { room, user } => {
@@ -95,8 +105,8 @@ impl Core {
                     elsewhere.went(room, user);
                 }
             }
-            ToShard::ArrivedElsewhere { room, account } => {
-                if let Some(listeners) = self.presence.arrive_elsewhere(room, &account) {
+            ToShard::ArrivedElsewhere { room, account, is_told } => {
+                if let Some(listeners) = self.presence.arrive_elsewhere(room, &account, is_told, self.moment) {
                     self.announce(room, &account, listeners.now(), true);
                 }
             }
@@ -118,7 +128,7 @@ impl Core {
                     began.plus(Duration::from_secs(1)) < asked && users.binary_search(&member).is_err()
                 });
             }
-            ToShard::Asked(asked) => self.asked.push(*asked),
+            ToShard::Order(asked) => self.asked.push(*asked),
             ToShard::GiveAway(give, answer) => drop(answer.send(self.give_away(&give))),
             ToShard::LetGo(session, goodbye) => {
                 if let Some(index) = self.find_open(session) {
@@ -135,16 +145,22 @@ impl Core {
         for gone in self.presence.gone(now) {
             self.announce(gone.room, &gone.account, gone.listeners.now(), false);
         }
+        for counted in self.presence.counted(now) {
+            let mut said = Said::default();
+            said.add(None, |out| v1::event::presence_count(out, counted.room, counted.present));
+            let frames = FrameSet::new(bytes::Bytes::new()).and(Also::Said(said));
+            self.tell_room(counted.room, frames, Except::Nobody, counted.listeners.now());
+        }
     }
 
     /// Tells a newcomer's socket who is present.
-    fn greet(&mut self, session: SessionKey, room: RoomId, others: &[std::sync::Arc<Account>]) {
-        if others.is_empty() {
+    fn greet(&mut self, session: SessionKey, room: RoomId, others: &[std::sync::Arc<Account>], count: Option<u32>) {
+        if others.is_empty() && count.is_none() {
             return;
         }
         let mut frames = Vec::with_capacity(others.len() * 128);
         others.iter().for_each(|other| event::user_status(&mut frames, other, true));
-        self.tell(session.shard, ToShard::Greet { session, room, frames: frames.into() });
+        self.tell(session.shard, ToShard::Greet { session, room, frames: frames.into(), count });
     }
 
     /// Tells a room's sockets, except the user's own, that the user came or went.
@@ -152,11 +168,16 @@ impl Core {
         let topic = Topic::Room(room);
         let mut frames = Vec::with_capacity(128);
         event::user_status(&mut frames, account, is_online);
+        let frames = FrameSet::new(bytes::Bytes::from(frames)).and(Also::Wrapped(topic));
+        self.tell_room(room, frames, Except::User(account.id), listeners);
+    }
+
+    fn tell_room(&mut self, room: RoomId, frames: FrameSet<bytes::Bytes>, except: Except, listeners: ShardSet) {
         let publication = std::sync::Arc::new(super::port::Publication {
-            topic,
-            frames: FrameSet::new(bytes::Bytes::from(frames)).and(Also::Wrapped(topic)),
+            topic: Topic::Room(room),
+            frames,
             class: Class::Ephemeral,
-            except: Except::User(account.id),
+            except,
             origin: None,
             born: self.moment,
         });

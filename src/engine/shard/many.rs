@@ -9,7 +9,7 @@ use crate::domain::event::Cursor;
 use crate::engine::session::Seconds;
 use crate::ids::Topic;
 use crate::protocol::v1::request::RequestId;
-use crate::protocol::v1::said::Said;
+use crate::protocol::v1::said::{Naming, Said};
 
 /// All sockets of `pregon.v1` of a shard, by their slots. They lie side by side: a table of them would have room for twice as many.
 #[derive(Debug, Default)]
@@ -59,6 +59,11 @@ impl Sockets {
     }
 
     #[cfg(test)]
+    pub(super) fn values(&self) -> impl Iterator<Item = &Many> {
+        self.sockets.iter().map(|(_, many)| many)
+    }
+
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty() && self.sockets.is_empty()
     }
@@ -75,6 +80,8 @@ pub(super) struct Many {
     pub is_moving: bool,
     /// Its token is being judged.
     pub is_identifying: bool,
+    /// Its questions about rooms that are under way.
+    pub questions: u8,
     /// What belongs to each of the session's seats, by number.
     pub seats: Subscriptions,
     /// What is under way for it: nothing, for nearly all.
@@ -197,6 +204,8 @@ pub(super) struct Subscription {
     seq: u64,
     /// Its epoch: that of a log is never 0.
     epoch: u32,
+    /// Whom it knows by number.
+    naming: Naming,
     /// When it was joined, in seconds since the shard began, twice; and one more if the room's home knows that the user is here.
     since_and_present: u32,
 }
@@ -204,20 +213,20 @@ pub(super) struct Subscription {
 impl Subscription {
     /// A seat that was taken now.
     pub(super) fn joined(now: Seconds) -> Self {
-        Self { seq: 0, epoch: 0, since_and_present: now.0 << 1 }
+        Self { seq: 0, epoch: 0, naming: Naming::default(), since_and_present: now.0 << 1 }
     }
 
     /// What it had when it was caught up: publishers may be late, and what they tell up to there is old. `None` while it is being
     /// caught up, and from the first event behind that on.
-    pub(super) fn until(&self) -> Option<Cursor> {
-        let Self { seq, epoch, .. } = *self;
-        (epoch != 0).then_some(Cursor { epoch, seq })
+    pub(super) fn until(&self) -> Option<Until> {
+        let Self { seq, epoch, naming, .. } = *self;
+        (epoch != 0).then_some(Until { epoch, seq, naming })
     }
 
-    pub(super) fn set_until(&mut self, until: Option<Cursor>) {
+    pub(super) fn set_until(&mut self, until: Option<Until>) {
         debug_assert!(until.is_none_or(|until| until.epoch != 0), "no log has the epoch 0");
-        let Cursor { epoch, seq } = until.unwrap_or(Cursor { epoch: 0, seq: 0 });
-        (self.epoch, self.seq) = (epoch, seq);
+        let Until { epoch, seq, naming } = until.unwrap_or_default();
+        (self.epoch, self.seq, self.naming) = (epoch, seq, naming);
     }
 
     /// When it was joined.
@@ -236,7 +245,32 @@ impl Subscription {
 }
 
 // Each topic of each socket has one.
-const _: () = assert!(size_of::<Subscription>() == 16);
+const _: () = assert!(size_of::<Subscription>() == 20);
+/// What a subscription had when it was caught up.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Until {
+    epoch: u32,
+    seq: u64,
+    naming: Naming,
+}
+
+impl Until {
+    /// Everything up to `cursor`, and everybody who was named at `naming`.
+    pub(super) fn new(cursor: Cursor, naming: Naming) -> Self {
+        let Cursor { epoch, seq } = cursor;
+        Self { epoch, seq, naming }
+    }
+
+    /// The last event that it had.
+    pub(super) fn cursor(self) -> Cursor {
+        Cursor { epoch: self.epoch, seq: self.seq }
+    }
+
+    /// It knows whom frames name that were made then: they tell whoever is new. Earlier frames, which come late, may name others.
+    pub(super) fn knows(self, naming: Naming) -> bool {
+        naming.is_behind(self.naming)
+    }
+}
 
 /// A topic that a socket asked for.
 #[derive(Debug)]
@@ -247,15 +281,27 @@ pub(super) struct Judged {
     pub errand: From,
 }
 
+/// A request for a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It waits for its answer, with the name that its client gave it, if any.
+    Waits(Option<RequestId>),
+    /// It was answered.
+    Answered,
+}
+
 /// A subscription whose missed events are being read. What is said meanwhile waits here.
 #[derive(Debug)]
 pub(super) struct Held {
     pub ticket: Ticket,
     pub topic: Topic,
-    pub has_presence: bool,
+    /// The request that was not answered yet.
+    pub request: Asked,
+    /// The room is told who comes and goes.
+    pub tells_presence: bool,
     pub said: Said,
-    /// The last event that was said since it joined.
-    pub seen: Option<Cursor>,
+    /// The last event that was said since it joined, and when its users were named.
+    pub seen: Option<(Cursor, Naming)>,
     /// More was said than may wait: it is read once more.
     pub is_cut: bool,
 }

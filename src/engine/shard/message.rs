@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::errand::Answer;
+use crate::domain::chat::roster::Attendance;
 use crate::domain::login::LoginEnd;
 use crate::domain::operator::{Row, Verb, Whose};
 use crate::domain::user::Account;
@@ -98,7 +99,7 @@ pub struct Heard {
 
 /// What an operator asks about the sessions of a part of a shard's slots.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Order {
     /// Whose sessions are meant.
     pub whose: Whose,
     /// What is to be done with them.
@@ -199,6 +200,17 @@ pub enum ToShard {
         room: RoomId,
         /// Whole frames of the default form.
         frames: Bytes,
+        /// How many are present, where a client of `pregon.v1` is told that instead.
+        count: Option<u32>,
+    },
+    /// Who of some users is present in a room, for its home shard to say.
+    Attendance {
+        /// Where.
+        room: RoomId,
+        /// Whom.
+        users: Box<[UserId]>,
+        /// Where the answer goes.
+        answer: tokio::sync::oneshot::Sender<Attendance>,
     },
     /// What came of an errand.
     Answer(Box<Answer>),
@@ -208,6 +220,8 @@ pub enum ToShard {
         room: RoomId,
         /// Whose.
         account: Arc<Account>,
+        /// The room is told who comes and goes.
+        is_told: bool,
         /// Which socket: it is told who is present.
         session: SessionKey,
         /// The shards that listen in the room.
@@ -217,8 +231,10 @@ pub enum ToShard {
     ArrivedElsewhere {
         /// In which room.
         room: RoomId,
-        /// Who.
+        /// Who. Without a name where the room is not told who comes.
         account: Arc<Account>,
+        /// The room is told who comes and goes.
+        is_told: bool,
     },
     /// For a room's home shard: the user has gone on another node, or the node has.
     DepartedElsewhere {
@@ -306,7 +322,7 @@ pub enum ToShard {
         hears: bool,
     },
     /// List sessions for an operator, or do something with them.
-    Asked(Box<Asked>),
+    Order(Box<Order>),
     /// Have clients move elsewhere.
     GiveAway(GiveAway, tokio::sync::oneshot::Sender<Given>),
     /// End one session.
@@ -334,9 +350,11 @@ impl ToShard {
             Self::Deliver { frames, .. } | Self::Greet { frames, .. } => frames.len(),
             Self::Answer(answer) => match &**answer {
                 Answer::Caught { outcome: Ok(caught), .. } => caught.frames.len(),
+                Answer::Replied { frames, .. } => frames.len(),
                 _ => 0,
             },
             Self::Participants { users, .. } => size_of_val(&users[..]),
+            Self::Attendance { users, .. } => size_of_val(&users[..]),
             Self::Refollow { follows, .. } | Self::Follows { follows: Some(follows), .. } => {
                 size_of_val(&follows.authors[..])
             }

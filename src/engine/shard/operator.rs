@@ -2,7 +2,7 @@
 
 use super::core::{Core, Slot};
 use super::outbound::{To, is_of};
-use super::port::{Asked, Except, Meant};
+use super::port::{Except, Meant, Order};
 use crate::clock::Timestamp;
 use crate::domain::operator::{Place, Row, Verb, Whose};
 use crate::engine::net::stretch::Transmit;
@@ -22,7 +22,7 @@ impl Core {
     /// Answers what came by mail, each time for a bounded number of slots.
     pub(super) fn answer_asked(&mut self, sockets: &impl Transmit) {
         for asked in std::mem::take(&mut self.asked) {
-            let Asked { whose, verb, from, room, answer } = asked;
+            let Order { whose, verb, from, room, answer } = asked;
             let mut meant = self.meant(whose, from);
             let count = meant.len();
             let next = self.some_slots(from).1;

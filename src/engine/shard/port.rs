@@ -20,10 +20,10 @@ use crate::protocol::v0::reason::Goodbye;
 use crate::protocol::v1::request::Credential;
 use crate::protocol::ws::negotiation::Negotiation;
 
-pub use super::errand::{Answer, Caught, Errand, From, Identity, Seating, Ticket};
+pub use super::errand::{Answer, Asked, Caught, Errand, From, Identity, Seating, Ticket};
 pub use super::inbox::Inbox;
 pub use super::message::{
-    Asked, Except, Follows, GiveAway, Given, Heard, Kind, LoginEnds, Meant, Publication, Readers, ToShard, Whom,
+    Except, Follows, GiveAway, Given, Heard, Kind, LoginEnds, Meant, Order, Publication, Readers, ToShard, Whom,
 };
 pub use super::survey::{given_away, heard, meant, readers};
 
@@ -224,8 +224,8 @@ impl Waiting {
 pub trait Elsewhere: Send + Sync + 'static {
     /// Frames for the listeners of a topic.
     fn ephemeral(&self, publication: &Arc<Publication>);
-    /// A user has the first socket of this node in a room.
-    fn came(&self, room: RoomId, account: &Arc<Account>);
+    /// A user has the first socket of this node in a room. Others need the name if the room `is_told` who comes.
+    fn came(&self, room: RoomId, account: &Arc<Account>, is_told: bool);
     /// A user has no socket of this node in a room any more.
     fn went(&self, room: RoomId, user: UserId);
 }

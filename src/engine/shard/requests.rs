@@ -1,9 +1,9 @@
 //! The requests of sockets of `pregon.v1`.
 
 use super::core::Core;
-use super::errand::Errand;
+use super::errand::{Asked, Errand};
 use super::inbound::AnswerIn;
-use super::many::Many;
+use super::many::{self, Many};
 use super::port::{Except, ToShard};
 use crate::domain::feed;
 use crate::domain::user::Account;
@@ -12,13 +12,13 @@ use crate::engine::session::Session;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::members::{Member, Seat};
-use crate::ids::Topic;
-use crate::limits::{EARLY_BYTES_MAX, TOPICS_PER_SOCKET_MAX};
+use crate::ids::{RoomId, Topic};
+use crate::limits::{EARLY_BYTES_MAX, QUESTIONS_AT_ONCE_MAX, TOPICS_PER_SOCKET_MAX};
 use crate::protocol::v0::command::Command;
 use crate::protocol::v0::{event, reason};
 use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::reply;
-use crate::protocol::v1::request::{self, Ask, Credential, Request, RequestId};
+use crate::protocol::v1::request::{self, Ask, Credential, Question, Request, RequestId};
 use crate::protocol::v1::topic;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
@@ -99,10 +99,30 @@ impl Core {
                 },
                 _ => self.complain(index, id.as_deref(), None, complaint::BAD_TOPIC),
             },
+            Ask::Question { topic, question } => match topic::named(&topic, account.id) {
+                Some(Topic::Room(room)) => self.question(index, id, room, question),
+                _ => self.complain(index, id.as_deref(), None, complaint::BAD_TOPIC),
+            },
             Ask::MarkRead(notification) => {
                 self.request(index, id, Intent::Feed(feed::write::Action::ReadNotification { notification }));
             }
             Ask::Ping => self.respond(index, |out| reply::pong(out, id.as_deref())),
+        }
+    }
+
+    /// Has a question about a room answered.
+    fn question(&mut self, index: u32, request: Option<RequestId>, room: RoomId, question: Question) {
+        let session = self.key(index);
+        let known = self.slots[index as usize].as_ref().map(|slot| &slot.session);
+        let Some((user, family)) = known.and_then(|known| Some((known.account()?.id, known.family()))) else { return };
+        let Some(many) = self.many.get_mut(&index) else { return };
+        let id = request.clone();
+        let is_taken = many.questions < QUESTIONS_AT_ONCE_MAX
+            && (self.ports.errands)(Errand::Ask(Asked { session, request, user, family, room, question }));
+        if is_taken {
+            many.questions += 1;
+        } else {
+            self.complain(index, id.as_deref(), Some(Topic::Room(room)), complaint::BUSY);
         }
     }
 
@@ -188,7 +208,12 @@ impl Core {
             return false;
         };
         many.is_relieved = true;
-        many.busy().judged.clear();
+        let judged = std::mem::take(&mut many.busy().judged).into_iter().map(|judged| (judged.request, judged.topic));
+        let held = many.held().iter().filter_map(|held| match &held.request {
+            many::Asked::Waits(request) => Some((request.clone(), held.topic)),
+            many::Asked::Answered => None,
+        });
+        let unanswered: Vec<(Option<RequestId>, Topic)> = judged.chain(held).collect();
         metrics::counter!("pregon_shed_total", "what" => "subscriptions").increment(1);
         let last = |core: &Self| {
             let seat = core.slots[index as usize].as_ref()?.seats.all().last().copied()?;
@@ -199,6 +224,9 @@ impl Core {
         }
         let mut told = Vec::new();
         reply::slow(&mut told);
+        for (request, topic) in unanswered {
+            reply::error(&mut told, request.as_deref(), Some(topic), complaint::SLOW);
+        }
         self.cut(index, &told);
         let line = &mut self.lines[index as usize];
         line.unread_answers = 0;

@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use super::errand::{Answer, Caught, Errand, From, Identity, Seating, Ticket};
-use super::many::{Held, Judged, Many, Subscription};
+use super::many::{Asked, Held, Judged, Many, Subscription, Until};
 use super::outbound::is_of;
 use super::port::{Except, ToShard};
 use crate::domain::event::Cursor;
@@ -21,7 +21,7 @@ use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::reply;
 use crate::protocol::v1::request::RequestId;
-use crate::protocol::v1::said::{self, Mark, Said};
+use crate::protocol::v1::said::{self, Mark, Naming, Said};
 
 impl Core {
     /// An errand is done.
@@ -30,6 +30,13 @@ impl Core {
             Answer::Identified { session, request, outcome } => self.identified(session, request.as_deref(), outcome),
             Answer::Judged { session, ticket, outcome } => self.judged(session, ticket, outcome),
             Answer::Caught { session, ticket, outcome } => self.caught(session, ticket, outcome),
+            Answer::Replied { session, frames } => {
+                let Some(index) = self.find_open(session) else { return };
+                if let Some(many) = self.many.get_mut(&index) {
+                    many.questions = many.questions.saturating_sub(1);
+                }
+                self.respond(index, |out| out.extend_from_slice(&frames));
+            }
         }
     }
 
@@ -134,12 +141,13 @@ impl Core {
             }
             return;
         }
-        let has_presence = endpoint.presence_room().is_some();
+        let tells_presence = endpoint.tells_presence();
         if let Some(many) = self.many.get_mut(&index) {
             many.busy().held.push(Held {
                 ticket,
                 topic,
-                has_presence,
+                request: Asked::Waits(request.clone()),
+                tells_presence,
                 said: Said::default(),
                 seen: None,
                 is_cut: false,
@@ -158,14 +166,28 @@ impl Core {
         subscribing: Option<Option<RequestId>>,
     ) {
         let session = self.key(index);
-        let id = subscribing.clone().flatten();
         if !(self.ports.errands)(Errand::Catch { session, ticket, topic, from, subscribing }) {
-            self.drop_seat(index, topic);
-            match id {
-                Some(id) => self.complain(index, Some(&id), Some(topic), complaint::BUSY),
-                None => self.respond(index, |out| reply::unsubscribed(out, None, topic, Some(complaint::BUSY))),
-            }
+            self.lose(index, topic, complaint::BUSY);
         }
+    }
+
+    /// Ends a session's place in a topic and says why: to the request, if it was not answered yet. False if it was not there.
+    fn lose(&mut self, index: u32, topic: Topic, why: Complaint) -> bool {
+        let asked = self.asked_for(index, topic);
+        if !self.drop_seat(index, topic) {
+            return false;
+        }
+        match asked {
+            Asked::Waits(id) => self.complain(index, id.as_deref(), Some(topic), why),
+            Asked::Answered => self.respond(index, |out| reply::unsubscribed(out, None, topic, Some(why))),
+        }
+        true
+    }
+
+    /// The request for a session's place in a topic.
+    fn asked_for(&self, index: u32, topic: Topic) -> Asked {
+        let held = self.many.get(&index).and_then(|many| many.held().iter().find(|held| held.topic == topic));
+        held.map_or(Asked::Answered, |held| held.request.clone())
     }
 
     fn caught(&mut self, key: SessionKey, ticket: Ticket, outcome: Result<Caught, Complaint>) {
@@ -174,13 +196,15 @@ impl Core {
             self.many.get_mut(&index).and_then(|many| many.busy().held.iter_mut().find(|held| held.ticket == ticket));
         let Some(held) = held else { return };
         let topic = held.topic;
-        let Caught { frames, cursor, has_more } = match outcome {
+        let Caught { frames, cursor, has_more, naming } = match outcome {
             Ok(caught) => caught,
             Err(why) => {
-                self.drop_seat(index, topic);
-                return self.respond(index, |out| reply::unsubscribed(out, None, topic, Some(why)));
+                self.lose(index, topic, why);
+                return;
             }
         };
+        // What was read begins with the answer.
+        held.request = Asked::Answered;
         if has_more || held.is_cut {
             // What is held was committed before it came here: the next reading finds it.
             (held.said, held.is_cut) = (Said::default(), false);
@@ -204,7 +228,7 @@ impl Core {
         if !rest.is_empty() && self.is_held(index, ticket) {
             self.deliver(index, &rest, Class::Durable);
         }
-        self.go_on(index, ticket, cursor);
+        self.go_on(index, ticket, Until::new(cursor, naming));
     }
 
     /// The subscription is not live yet, and it was not ended.
@@ -212,26 +236,27 @@ impl Core {
         self.many.get(&index).is_some_and(|many| many.held().iter().any(|held| held.ticket == ticket))
     }
 
-    /// The subscription has everything up to `cursor`.
-    fn go_on(&mut self, index: u32, ticket: Ticket, cursor: Cursor) {
+    /// The subscription has everything up to here.
+    fn go_on(&mut self, index: u32, ticket: Ticket, until: Until) {
         let session = self.key(index);
         let Some(many) = self.many.get_mut(&index) else { return };
         let Some(place) = many.held().iter().position(|held| held.ticket == ticket) else { return };
-        let Held { topic, has_presence, seen, .. } = many.busy().held.swap_remove(place);
+        let Held { topic, tells_presence, seen, .. } = many.busy().held.swap_remove(place);
         many.rest();
         let Some((number, seat)) = self.seat_of(index, topic) else { return };
-        self.set_until(index, number, Some(cursor));
-        if seen.is_some_and(|seen| seen >= cursor) {
+        self.set_until(index, number, Some(until));
+        if seen.is_some_and(|(seen, naming)| seen >= until.cursor() && until.knows(naming)) {
             self.go_live(index, number, seat);
         } else if self.form_of(index) == Form::V1 {
             self.change_form(seat, Form::CAUGHT);
         }
-        let (Topic::Room(room), true, Some(account)) = (topic, has_presence, self.account_of(index)) else { return };
+        let (Topic::Room(room), Some(account)) = (topic, self.account_of(index)) else { return };
         if let Some(listeners) = self.registry.live(seat.slot).listeners.clone() {
             if let Some(subscription) = self.many.get_mut(&index).and_then(|many| many.seats.get_mut(number)) {
                 subscription.set_present();
             }
-            self.tell(self.ports.home(room), ToShard::Arrived { room, account, session, listeners });
+            let arrived = ToShard::Arrived { room, account, is_told: tells_presence, session, listeners };
+            self.tell(self.ports.home(room), arrived);
         }
     }
 
@@ -241,13 +266,13 @@ impl Core {
         self.change_form(seat, self.form_of(index));
     }
 
-    fn set_until(&mut self, index: u32, number: usize, until: Option<Cursor>) {
+    fn set_until(&mut self, index: u32, number: usize, until: Option<Until>) {
         if let Some(subscription) = self.many.get_mut(&index).and_then(|many| many.seats.get_mut(number)) {
             subscription.set_until(until);
         }
     }
 
-    fn until_of(&self, index: u32, number: usize) -> Option<Cursor> {
+    fn until_of(&self, index: u32, number: usize) -> Option<Until> {
         self.many.get(&index)?.seats.get(number)?.until()
     }
 
@@ -263,11 +288,12 @@ impl Core {
 
     /// Members who have everything before these frames are live from here on.
     pub(super) fn ripen(&mut self, slot: u32, frames: &FrameSet<impl AsRef<[u8]>>) {
-        let Some(first) = frames.said().and_then(|said| said.marks.iter().find_map(|mark| mark.cursor)) else { return };
+        let Some(said) = frames.said() else { return };
+        let Some(first) = said.marks.iter().find_map(|mark| mark.cursor) else { return };
         let topic = self.registry.live(slot).topic;
         for index in self.held_in(slot) {
             let Some((number, seat)) = self.seat_of(index, topic) else { continue };
-            if self.until_of(index, number).is_some_and(|until| until < first) {
+            if self.until_of(index, number).is_some_and(|until| until.cursor() < first && until.knows(said.naming)) {
                 self.go_live(index, number, seat);
             }
         }
@@ -280,6 +306,9 @@ impl Core {
         let whole = [Mark { end: u32::try_from(bytes.len()).unwrap_or(u32::MAX), cursor: None }];
         let marks = frames.said().map_or(&whole[..], |said| &said.marks);
         let last = marks.iter().rev().find_map(|mark| mark.cursor);
+        let naming = frames.said().map_or(Naming::default(), |said| said.naming);
+        // Whoever is not live yet may have missed when they were named.
+        let names = frames.said().map(|said| said.names(topic)).unwrap_or_default();
         // Those who were caught up have got what is passing.
         let members = if frames.is_passing() { self.members_of(slot, &[Form::HELD]) } else { self.held_in(slot) };
         for index in members {
@@ -292,41 +321,52 @@ impl Core {
             // Memory that is made for one may cost another its seat.
             let Some((number, seat)) = self.seat_of(index, topic).filter(|_| !is_excepted) else { continue };
             if let Some(until) = self.until_of(index, number) {
-                let rest = said::behind(bytes, marks, until);
-                if last.is_some_and(|last| last >= until) {
+                let rest = said::behind(bytes, marks, until.cursor());
+                if last.is_some_and(|last| last >= until.cursor()) && until.knows(naming) {
                     self.go_live(index, number, seat);
                 }
                 if !rest.is_empty() {
-                    self.deliver(index, &rest, class);
+                    self.deliver(index, &[&names[..], &rest].concat(), class);
                 }
             } else if class == Class::Durable {
-                self.keep(index, topic, bytes, marks, last);
+                let last = last.map(|last| (last, naming));
+                self.keep(index, topic, (&names, bytes), marks, last);
             }
         }
     }
 
-    fn keep(&mut self, index: u32, topic: Topic, bytes: &[u8], marks: &[Mark], last: Option<Cursor>) {
+    fn keep(
+        &mut self,
+        index: u32,
+        topic: Topic,
+        (names, bytes): (&[u8], &[u8]),
+        marks: &[Mark],
+        last: Option<(Cursor, Naming)>,
+    ) {
         let many = self.many.get_mut(&index);
         let Some(held) = many.and_then(|many| many.busy().held.iter_mut().find(|held| held.topic == topic)) else {
             return;
         };
         held.seen = last.or(held.seen);
-        if held.is_cut || held.said.frames.len() + bytes.len() > HELD_BYTES_MAX {
+        if held.is_cut || held.said.frames.len() + names.len() + bytes.len() > HELD_BYTES_MAX {
             (held.said, held.is_cut) = (Said::default(), true);
         } else {
+            held.said.add(None, |out| out.extend_from_slice(names));
             held.said.extend(bytes, marks);
         }
     }
 
     /// The client wants to hear no more of a topic.
     pub(super) fn unsubscribe(&mut self, index: u32, id: Option<&str>, topic: Topic) {
-        let many = self.many.get_mut(&index);
-        let was_asked = many.is_some_and(|many| {
-            let (before, judged) = (many.judged().len(), &mut many.busy().judged);
-            judged.retain(|judged| judged.topic != topic);
-            judged.len() < before
+        let judged = self.many.get_mut(&index).and_then(|many| {
+            let place = many.judged().iter().position(|judged| judged.topic == topic)?;
+            Some(Asked::Waits(many.busy().judged.swap_remove(place).request))
         });
-        if self.drop_seat(index, topic) || was_asked {
+        let asked = judged.clone().unwrap_or_else(|| self.asked_for(index, topic));
+        if self.drop_seat(index, topic) || judged.is_some() {
+            if let Asked::Waits(request) = asked {
+                self.complain(index, request.as_deref(), Some(topic), complaint::CANCELLED);
+            }
             self.respond(index, |out| reply::unsubscribed(out, id, topic, None));
         } else {
             self.complain(index, id, Some(topic), complaint::NOT_SUBSCRIBED);
@@ -338,10 +378,7 @@ impl Core {
         if !self.many.contains_key(&index) {
             return self.goodbye(index, goodbye);
         }
-        if self.drop_seat(index, topic) {
-            let why = Complaint::of_goodbye(goodbye);
-            self.respond(index, |out| reply::unsubscribed(out, None, topic, Some(why)));
-        }
+        self.lose(index, topic, Complaint::of_goodbye(goodbye));
     }
 
     /// Ends the sockets of a user that have many topics, on this shard.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::port::{Asked, GiveAway, Given, Heard, Inbox, Kind, Meant, Readers, ShardSet, ToShard};
+use super::port::{GiveAway, Given, Heard, Inbox, Kind, Meant, Order, Readers, ShardSet, ToShard};
 use crate::domain::operator::{Place, Row, Verb, Whose};
 use crate::ids::{ShardId, Topic, UserId};
 use crate::limits::LISTED_SESSIONS_MAX;
@@ -62,8 +62,8 @@ pub async fn meant(inboxes: &[Arc<Inbox>], whose: Whose, verb: Verb) -> (u64, Ve
         while let Some(slot) = from {
             let room = if left_out.is_none() { LISTED_SESSIONS_MAX.saturating_sub(rows.len()) } else { 0 };
             let (answer, answered) = oneshot::channel();
-            let asked = Asked { whose, verb: verb.clone(), from: slot, room, answer };
-            inbox.send_async(ToShard::Asked(Box::new(asked))).await;
+            let asked = Order { whose, verb: verb.clone(), from: slot, room, answer };
+            inbox.send_async(ToShard::Order(Box::new(asked))).await;
             // A shard that has ended has no sessions.
             let Ok(Meant { count: some, rows: more, left_out: first, next }) = answered.await else { break };
             count += some;

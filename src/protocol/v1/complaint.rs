@@ -84,12 +84,17 @@ pub const HIDDEN: Complaint = complaint("hidden", Retry::Never, "No puedes ver e
 /// A right was taken away while the request was judged.
 pub const ASK_AGAIN: Complaint =
     complaint("ask_again", Retry::Later, "Tus permisos acaban de cambiar: inténtalo de nuevo");
+/// The client took its request back before it was done.
+pub const CANCELLED: Complaint =
+    complaint("cancelled", Retry::Never, "Cancelaste la suscripción antes de que empezara");
 /// The client reads too slowly.
 pub const SLOW: Complaint = complaint(
     "slow",
     Retry::Later,
     "La conexión lee demasiado despacio: suscríbete de nuevo con tus cursores y repite lo que no tuvo respuesta",
 );
+/// There is no such message.
+pub const NO_SUCH_MESSAGE: Complaint = complaint("no_such_message", Retry::Fix, "El mensaje no existe en este chat");
 /// Too many requests wait.
 pub const BUSY: Complaint =
     complaint("busy", Retry::Later, "El servidor está ocupado, inténtalo de nuevo en unos segundos");
@@ -105,7 +110,7 @@ impl Complaint {
             R::Busy => return BUSY,
             R::Unavailable => ("unavailable", Retry::Later, "No se pudo guardar, inténtalo de nuevo"),
             R::Characters => ("characters", Retry::Fix, reason::CHARACTERS),
-            R::NoSuchMessage => ("no_such_message", Retry::Fix, "El mensaje no existe en este chat"),
+            R::NoSuchMessage => return NO_SUCH_MESSAGE,
             R::Deleted => ("deleted", Retry::Never, reason::DELETED),
             R::NotAuthor => ("not_author", Retry::Never, "Solo el autor puede hacer eso"),
             R::NotText => ("not_text", Retry::Never, "Solo se pueden editar los mensajes de texto"),

@@ -5,7 +5,7 @@ use crate::domain::chat::message::{Message, MessageType};
 use crate::domain::event::{Committed, Event};
 use crate::domain::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent};
 use crate::domain::user::UserProfile;
-use crate::ids::{Topic, UserId};
+use crate::ids::{RoomId, Topic, UserId};
 use crate::limits::frames::chars;
 use crate::limits::{CONTENT_CHARS_MAX, READ_ALL_FRAMES_MAX};
 use crate::protocol::v0::event::text_frame;
@@ -40,10 +40,12 @@ pub struct Named {
     pub username: Box<str>,
     /// The name shown to people, and the path of the picture; `None` while nobody had to know.
     pub looks: Option<(Box<str>, Option<Box<str>>)>,
+    /// The address of the picture.
+    pub avatar: Option<Box<str>>,
 }
 
 /// Tells numbers: from here on, frames of the topic may use them.
-pub fn users<'a>(out: &mut Vec<u8>, presenter: &Presenter, topic: Topic, users: impl Iterator<Item = &'a Named>) {
+pub fn users<'a>(out: &mut Vec<u8>, topic: Topic, users: impl Iterator<Item = &'a Named>) {
     text_frame(out, |out| {
         Object::open(out)
             .text("type", "users")
@@ -55,13 +57,26 @@ pub fn users<'a>(out: &mut Vec<u8>, presenter: &Presenter, topic: Topic, users: 
                     &named.username,
                     chars::USERNAME,
                 );
-                if let Some((display_name, avatar)) = &named.looks {
+                if let Some((display_name, _)) = &named.looks {
                     object.text_within("display_name", display_name, chars::DISPLAY_NAME);
-                    if let Some(avatar) = avatar.as_deref().and_then(|path| presenter.address(path)) {
-                        object.text("avatar", &avatar);
-                    }
+                }
+                if let Some(avatar) = &named.avatar {
+                    object.text("avatar", avatar);
                 }
                 object.close();
+            })
+            .close();
+    });
+}
+
+/// How many users are present in a room that is not told who comes and goes.
+pub fn presence_count(out: &mut Vec<u8>, room: RoomId, present: u32) {
+    text_frame(out, |out| {
+        Object::open(out)
+            .text("type", "event")
+            .id("topic", Name(Topic::Room(room)))
+            .value("event", |out| {
+                Object::open(out).text("type", "presence_count").number("present", u64::from(present)).close();
             })
             .close();
     });

@@ -1,5 +1,6 @@
 //! `pregon.v1`: one socket for many topics, with replies, cursors and short frames.
 
+pub mod answer;
 pub mod complaint;
 pub mod event;
 pub mod reply;

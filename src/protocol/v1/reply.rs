@@ -4,8 +4,8 @@ use crate::domain::chat::write::Transport;
 use crate::domain::event::Cursor;
 use crate::domain::event_record::{EventRecord, Happening};
 use crate::domain::user::Account;
-use crate::domain::write::Outcome;
-use crate::ids::{MessageId, Topic};
+use crate::domain::write::{Durability, Outcome};
+use crate::ids::Topic;
 use crate::limits::{LATER_MS, TOPICS_PER_SOCKET_MAX};
 use crate::protocol::v0::event::text_frame;
 use crate::protocol::v0::json::Object;
@@ -120,9 +120,15 @@ pub fn pong(out: &mut Vec<u8>, id: Option<&str>) {
     frame(out, "pong", id, |_| {});
 }
 
-/// The outcome of a write. What is acknowledged is stored.
-pub fn outcome(out: &mut Vec<u8>, id: &str, topic: Topic, client_id: Option<&str>, outcome: &Outcome) {
-    match outcome {
+/// The outcome of a write, and where it is stored.
+pub fn outcome(
+    out: &mut Vec<u8>,
+    id: &str,
+    topic: Topic,
+    client_id: Option<&str>,
+    (outcome, durability): (&Outcome, Durability),
+) {
+    let (message, cursor, is_repeated) = match outcome {
         Outcome::Committed(committed) => {
             let message = match EventRecord::of(committed, Transport::Socket).happening {
                 Happening::Sent(message)
@@ -132,22 +138,13 @@ pub fn outcome(out: &mut Vec<u8>, id: &str, topic: Topic, client_id: Option<&str
                 | Happening::Unreacted(message, _) => Some(message),
                 _ => None,
             };
-            ack(out, id, client_id, message, Some(committed.cursor), false);
+            (message, Some(committed.cursor), false)
         }
-        Outcome::Twin(message) | Outcome::Repeated(message) => ack(out, id, client_id, Some(message.id), None, true),
-        Outcome::Unchanged => ack(out, id, client_id, None, None, true),
-        Outcome::Refused(refusal) => error(out, Some(id), Some(topic), Complaint::of(*refusal)),
-    }
-}
-
-fn ack(
-    out: &mut Vec<u8>,
-    id: &str,
-    client_id: Option<&str>,
-    message: Option<MessageId>,
-    cursor: Option<Cursor>,
-    is_repeated: bool,
-) {
+        Outcome::Twin(message) => (Some(message.id), None, true),
+        Outcome::Repeated(message, cursor) => (Some(message.id), *cursor, true),
+        Outcome::Unchanged => (None, None, true),
+        Outcome::Refused(refusal) => return error(out, Some(id), Some(topic), Complaint::of(*refusal)),
+    };
     frame(out, "ack", Some(id), |object| {
         if let Some(client_id) = client_id {
             object.text("client_id", client_id);
@@ -158,7 +155,7 @@ fn ack(
         if let Some(cursor) = cursor {
             object.id("cursor", cursor);
         }
-        object.flag("repeated", is_repeated).text("durability", "stored");
+        object.flag("repeated", is_repeated).text("durability", durability.as_str());
     });
 }
 
@@ -170,7 +167,7 @@ fn complain(object: &mut Object<'_>, why: Complaint) {
 }
 
 /// A frame with its type and, if it is a reply, the request's name.
-fn frame(out: &mut Vec<u8>, kind: &str, id: Option<&str>, write: impl FnOnce(&mut Object<'_>)) {
+pub(super) fn frame(out: &mut Vec<u8>, kind: &str, id: Option<&str>, write: impl FnOnce(&mut Object<'_>)) {
     text_frame(out, |out| {
         let mut object = Object::open(out);
         object.text("type", kind);

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use crate::domain::event::Cursor;
 use crate::domain::text;
-use crate::ids::NotificationId;
-use crate::limits::REQUEST_ID_BYTES_MAX;
+use crate::ids::{MessageId, NotificationId, UserId};
+use crate::limits::{REQUEST_ID_BYTES_MAX, ROSTER_PAGE, ROSTER_PAGE_MAX};
 use crate::protocol::v0::command::{self, Command};
 use crate::protocol::v0::fields::Reader;
 use crate::protocol::v1::complaint::{self, Complaint, Retry};
@@ -64,10 +64,44 @@ pub enum Ask<'a> {
         /// What.
         command: Command<'a>,
     },
+    /// Something about a room.
+    Question {
+        /// As the client names it.
+        topic: Box<str>,
+        /// What.
+        question: Question,
+    },
     /// The user has seen a notification.
     MarkRead(NotificationId),
     /// Answer this.
     Ping,
+}
+
+/// What a participant wants to know of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// How many there are.
+    RoomInfo,
+    /// Who.
+    Roster(Page),
+    /// What the user has not read.
+    Unread,
+    /// Who has read a message.
+    Readers {
+        /// Which.
+        message: MessageId,
+        /// Who of them.
+        page: Page,
+    },
+}
+
+/// A page of users, in the order of their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// It begins behind this one.
+    pub after: UserId,
+    /// It has so many at most.
+    pub limit: u32,
 }
 
 /// A frame that gets an error.
@@ -90,6 +124,31 @@ struct Fields<'a> {
     token: Option<String>,
     ticket: Option<String>,
     notification_id: Option<String>,
+}
+
+/// What [`Question`]s have beside.
+#[derive(Deserialize)]
+struct Asked {
+    message_id: Option<String>,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Asked {
+    fn question(self, kind: &str) -> Option<Question> {
+        let after = match self.after {
+            None => UserId(uuid::Uuid::nil()),
+            Some(after) => after.parse().ok()?,
+        };
+        let limit = self.limit.unwrap_or(ROSTER_PAGE);
+        let page = Page { after, limit: limit.clamp(1, ROSTER_PAGE_MAX) };
+        Some(match kind {
+            "room_info" => Question::RoomInfo,
+            "roster" => Question::Roster(page),
+            "unread" => Question::Unread,
+            _ => Question::Readers { message: self.message_id?.parse().ok()?, page },
+        })
+    }
 }
 
 /// Reads one text frame.
@@ -133,6 +192,12 @@ fn ask<'a>(frame: &'a str, fields: Fields<'_>, reader: &mut Reader) -> Result<As
             notification.map(Ask::MarkRead).ok_or(complaint::BAD_FIELDS)
         }
         "ping" => Ok(Ask::Ping),
+        kind @ ("room_info" | "roster" | "unread" | "readers") => {
+            let topic = topic?;
+            let asked: Asked = serde_json::from_str(frame).map_err(|_| complaint::BAD_FIELDS)?;
+            let question = asked.question(kind).ok_or(complaint::BAD_FIELDS)?;
+            Ok(Ask::Question { topic, question })
+        }
         "chat_message" | "edit_message" | "delete_message" | "react_message" | "read_message" | "typing" | "signal" => {
             let topic = topic?;
             match command::parse(frame, reader) {
@@ -186,6 +251,10 @@ mod tests {
             (r#"{"type":"subscribe","id":7,"topic":"feed","cursor":"1"}"#, seven(), complaint::BAD_CURSOR),
             (r#"{"type":"auth","id":7}"#, seven(), complaint::BAD_FIELDS),
             (r#"{"type":"chat_message","id":7,"topic":"room:a","content":" "}"#, seven(), complaint::BAD_FIELDS),
+            (r#"{"type":"roster","id":7,"topic":"room:a","after":"x"}"#, seven(), complaint::BAD_FIELDS),
+            (r#"{"type":"roster","id":7,"topic":"room:a","limit":-1}"#, seven(), complaint::BAD_FIELDS),
+            (r#"{"type":"readers","id":7,"topic":"room:a"}"#, seven(), complaint::BAD_FIELDS),
+            (r#"{"type":"unread","id":7}"#, seven(), complaint::BAD_TOPIC),
         ] {
             assert_eq!(read(frame), Err(Refused { id, why }), "{frame}");
         }

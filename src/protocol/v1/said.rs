@@ -1,9 +1,12 @@
 //! Frames of `pregon.v1` with the place of each, so that a reader who has had some of them is given the rest.
 
+use std::sync::Arc;
+
 use crate::domain::event::Cursor;
 use crate::ids::Topic;
 use crate::protocol::v0::event::text_frame;
 use crate::protocol::v0::json;
+use crate::protocol::v1::event::{Named, users};
 use crate::protocol::v1::topic::Name;
 use crate::protocol::ws::frame::payload_of_first;
 
@@ -14,6 +17,21 @@ pub struct Said {
     pub frames: Vec<u8>,
     /// Where each of them ends, in order.
     pub marks: Vec<Mark>,
+    /// Users whom these frames name by numbers that listeners were told before. Who is not one of them yet has to be told.
+    pub named: Vec<Arc<Named>>,
+    /// When they were named.
+    pub naming: Naming,
+}
+
+/// Tells an earlier use of a topic's names from a later one. Few thousand millions of uses lie between two that are compared.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Naming(pub u32);
+
+impl Naming {
+    /// Was this use later than the other one?
+    pub fn is_behind(self, other: Self) -> bool {
+        self.0.wrapping_sub(other.0).cast_signed() > 0
+    }
 }
 
 /// Where a frame ends, and which event it tells.
@@ -40,6 +58,28 @@ impl Said {
         let base = offset(self.frames.len());
         self.frames.extend_from_slice(frames);
         self.marks.extend(marks.iter().map(|mark| Mark { end: base + mark.end, ..*mark }));
+    }
+
+    /// Adds frames of a later publication of the same topic. What was named when these were begun counts for all of them.
+    pub fn append(&mut self, other: &Self) {
+        if self.is_empty() {
+            self.naming = other.naming;
+        }
+        self.extend(&other.frames, &other.marks);
+        for named in &other.named {
+            if !self.named.iter().any(|known| known.number == named.number) {
+                self.named.push(Arc::clone(named));
+            }
+        }
+    }
+
+    /// The frame that tells whom these frames name; nothing if all of them were new.
+    pub fn names(&self, topic: Topic) -> Vec<u8> {
+        let mut out = Vec::new();
+        if !self.named.is_empty() {
+            users(&mut out, topic, self.named.iter().map(|named| &**named));
+        }
+        out
     }
 
     /// The frames that somebody still has to get who has had everything up to `cursor`.

@@ -31,6 +31,8 @@ enum Retry {
 enum Durability {
     /// In the database, on disk.
     Stored,
+    /// There, and with a replica of it.
+    Replicated,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +53,32 @@ struct User {
     display_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     avatar: Option<String>,
+}
+
+/// Somebody who takes part in a room.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    id: String,
+    username: String,
+    display_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
+    /// `member`, `admin` or `owner`.
+    role: String,
+    present: bool,
+}
+
+/// Somebody who has read a message; `at` is in microseconds since 1970.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reader {
+    id: String,
+    username: String,
+    display_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
+    at: u64,
 }
 
 /// A frame of the server.
@@ -120,6 +148,43 @@ enum ServerFrame {
         repeated: bool,
         durability: Durability,
     },
+    /// How many take part in the room, and how many of them have a socket there, on any node.
+    RoomInfo {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+        participants: u32,
+        present: u32,
+    },
+    /// Who takes part in the room, in no order that means anything: with `next` as `after` the next page comes.
+    Roster {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+        participants: u32,
+        present: u32,
+        members: Vec<Member>,
+        next: Option<String>,
+    },
+    /// Messages of others behind `last_read_at` (microseconds since 1970) that are not deleted. `more`: only the newest were counted.
+    Unread {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+        count: u64,
+        more: bool,
+        last_read_at: u64,
+    },
+    /// How many have read the message, and who, page by page.
+    Readers {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+        message_id: String,
+        count: u64,
+        readers: Vec<Reader>,
+        next: Option<String>,
+    },
     /// The answer to a ping.
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,13 +233,40 @@ struct OlderEvent {
 enum OwnEvent {
     Message(Message),
     MessageEdited(Message),
-    MessageDeleted { message_id: String, user_id: String },
-    MessageRead { user: u32, count: u64, message_ids: Vec<String> },
-    MessageReaction { user: u32, message_id: String, reaction_type: String, added: bool },
-    CommentsDeleted { comment_ids: Vec<String>, comments_count: u64 },
-    PostShared { shares_count: u64 },
-    NotificationsRead { notification_ids: Vec<String>, count: u64 },
-    NotificationsDeleted { notification_ids: Vec<String>, unread_count: u64 },
+    MessageDeleted {
+        message_id: String,
+        user_id: String,
+    },
+    MessageRead {
+        user: u32,
+        count: u64,
+        message_ids: Vec<String>,
+    },
+    MessageReaction {
+        user: u32,
+        message_id: String,
+        reaction_type: String,
+        added: bool,
+    },
+    /// How many users have a socket in the room, on any node. Only where the room is too large to be told who comes and goes.
+    PresenceCount {
+        present: u32,
+    },
+    CommentsDeleted {
+        comment_ids: Vec<String>,
+        comments_count: u64,
+    },
+    PostShared {
+        shares_count: u64,
+    },
+    NotificationsRead {
+        notification_ids: Vec<String>,
+        count: u64,
+    },
+    NotificationsDeleted {
+        notification_ids: Vec<String>,
+        unread_count: u64,
+    },
 }
 
 /// A message without what is usual. `at` is in microseconds since 1970.
@@ -303,6 +395,39 @@ enum ClientFrame {
         data: Value,
         #[serde(skip_serializing_if = "Option::is_none")]
         echo: Option<bool>,
+    },
+    /// How many take part in a room, and how many are there.
+    RoomInfo {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+    },
+    /// Who takes part in a room, and who is there: at most 200, behind `after`.
+    Roster {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// What the user has not read in a room.
+    Unread {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+    },
+    /// Who has read a message, and when: at most 200, behind `after`.
+    Readers {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        topic: String,
+        message_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
     },
     /// A notification was seen.
     MarkRead {

@@ -85,7 +85,7 @@ pub async fn send(
             Some(ChatEvent::Sent(message)) => Ok(message_response(&app, StatusCode::CREATED, &caller, message)),
             _ => Err(Error::Internal(format!("sending a message committed {committed:?}"))),
         },
-        Outcome::Twin(message) | Outcome::Repeated(message) => {
+        Outcome::Twin(message) | Outcome::Repeated(message, _) => {
             Ok(message_response(&app, StatusCode::CREATED, &caller, &message))
         }
         Outcome::Unchanged => Err(Error::Internal("sending a message changed nothing".to_owned())),

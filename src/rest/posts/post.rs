@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use crate::domain::event::Committed;
@@ -13,7 +13,7 @@ use crate::domain::feed::write::Action;
 use crate::domain::write::Outcome;
 use crate::ids::PostId;
 use crate::limits;
-use crate::rest::answer::{at_place, json_response};
+use crate::rest::answer::{at_place, json_response, unless_known};
 use crate::rest::app::App;
 use crate::rest::error::{Error, FORBIDDEN, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
@@ -30,11 +30,12 @@ use crate::rest::write_answer;
 use crate::store::Position;
 
 /// `GET posts/?friends_only=`
-pub async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response> {
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, headers: HeaderMap, uri: Uri) -> Result<Response> {
     let listing = Listing::of(&uri)?;
     let friends_only = listing.value("friends_only").unwrap_or("true").eq_ignore_ascii_case("true");
     let which = if friends_only { PostList::Circle } else { PostList::Everybody };
-    answer_list(&app, &caller, &listing, which).await
+    // Whoever has the page hears cheaply that it is as it was: a feed has no cursor by which to say so.
+    Ok(unless_known(&headers, answer_list(&app, &caller, &listing, which).await?).await)
 }
 
 /// `GET users/<username>/posts/`: the public posts; authors also see their private ones.

@@ -276,7 +276,7 @@ impl Node {
                 continue;
             }
             let answer = match job {
-                Job::Judge(errand) => self.judged(errand),
+                Job::Judge(errand) => self.judged(&errand),
                 // A page takes a few queries, and each a few polls.
                 Job::Read(mut reading) => match (0..4).find_map(|_| by_hand::poll(&mut reading)) {
                     Some(answer) => answer,
@@ -291,8 +291,8 @@ impl Node {
         self.jobs = waiting;
     }
 
-    fn judged(&self, errand: Errand) -> Answer {
-        let Errand::Judge { session, ticket, user, topic, .. } = errand else { panic!("{errand:?}") };
+    fn judged(&self, errand: &Errand) -> Answer {
+        let Errand::Judge { session, ticket, user, topic, .. } = *errand else { panic!("{errand:?}") };
         let endpoint = match topic {
             Topic::Room(room) => Endpoint::Chat { room, has_presence: false },
             _ => Endpoint::Notifications,

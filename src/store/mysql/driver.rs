@@ -7,6 +7,7 @@ use crate::clock::{Civil, Timestamp, Zone};
 use crate::limits;
 use crate::store::mysql::connection::{MysqlError, timed};
 use crate::store::mysql::deferred::Pending;
+use crate::store::mysql::replication::{Replication, STATUS, SemiSync};
 use crate::store::sql::{self, Cell, Cells, Columns, Dialect, LaneSql, Parameter, Parameters, Sql, Unexpected};
 
 /// A connection, with the zone of its times.
@@ -26,6 +27,8 @@ pub struct Driver {
     pub zone: Zone,
     /// The changes that a lane deferred.
     pub(super) pending: Pending,
+    /// What is known of replicas, if that is wanted.
+    pub(super) replication: Option<Replication>,
 }
 
 /// A connection with its caches and settings.
@@ -76,7 +79,7 @@ impl Sql for Driver {
 impl Driver {
     /// Wraps a connection that was just opened.
     pub fn new(connection: Conn, zone: Zone) -> Self {
-        Self { connection, zone, pending: Pending::default() }
+        Self { connection, zone, pending: Pending::default(), replication: None }
     }
 
     /// Runs plain statements in one round trip, and returns the rows of each.
@@ -94,6 +97,15 @@ impl Driver {
             Ok::<_, mysql_async::Error>(sets)
         };
         timed(limits::ANSWER_TIMEOUT, work).await
+    }
+
+    /// What the server says of its replication.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn semi_sync(&mut self) -> Result<SemiSync, MysqlError> {
+        let rows: Vec<(String, String)> = timed(limits::ANSWER_TIMEOUT, self.connection.query(STATUS)).await?;
+        Ok(SemiSync::of(&rows))
     }
 
     fn parameters(&self, parameters: Parameters<'_>) -> Params {

@@ -1,18 +1,46 @@
 //! The [`LaneSql`] of a MySQL connection: a batch is read ahead in one round trip, and written in another.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use mysql_async::prelude::Queryable;
 
 use crate::clock::Timestamp;
-use crate::domain::write::Write;
+use crate::domain::write::{Durability, Write};
 use crate::ids::Topic;
 use crate::limits;
 use crate::store::mysql::connection::{MysqlError, Remedy, timed};
 use crate::store::mysql::deferred::Pending;
 use crate::store::mysql::driver::Driver;
 use crate::store::mysql::prefetched;
+use crate::store::mysql::replication::Replication;
 use crate::store::sql::{Known, LaneSql, Parameters, Table};
+
+/// Whether the last commit of any connection reached a replica, for the log: 0 before the first.
+static SAID: AtomicU8 = AtomicU8::new(0);
+
+impl Driver {
+    async fn before_commit(&mut self) {
+        if let Some(mut known) = self.replication.filter(Replication::is_new) {
+            known.begin(self.semi_sync().await.ok());
+            self.replication = Some(known);
+        }
+    }
+
+    async fn after_commit(&mut self) {
+        let Some(mut known) = self.replication else { return };
+        known.commit(self.semi_sync().await.ok());
+        self.replication = Some(known);
+        let is_confirmed = known.last() == Durability::Replicated;
+        match (SAID.swap(1 + u8::from(is_confirmed), Ordering::Relaxed), is_confirmed) {
+            (0 | 2, false) => {
+                tracing::warn!("no replica acknowledges what is committed: senders are told that it is stored alone");
+            }
+            (1, true) => tracing::info!("a replica acknowledges what is committed again"),
+            _ => {}
+        }
+    }
+}
 
 impl LaneSql for Driver {
     async fn begin(&mut self, topics: &BTreeSet<Topic>, writes: &[Write], known: &mut Known) -> Result<(), MysqlError> {
@@ -48,10 +76,17 @@ impl LaneSql for Driver {
         if sql.is_empty() { Ok(()) } else { self.run(&sql).await }
     }
 
-    /// Sends the deferred changes and COMMIT in one round trip.
+    /// Sends the deferred changes and COMMIT in one round trip. Whether a replica has them is asked in another.
     async fn commit(&mut self) -> Result<(), MysqlError> {
+        self.before_commit().await;
         let sql = self.pending.take() + "COMMIT";
-        self.run(&sql).await
+        self.run(&sql).await?;
+        self.after_commit().await;
+        Ok(())
+    }
+
+    fn durability(&self) -> Durability {
+        self.replication.map_or(Durability::Stored, |known| known.last())
     }
 
     fn forget(&mut self) {

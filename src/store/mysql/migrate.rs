@@ -29,7 +29,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 8] = migrations! {
+const MIGRATIONS: [Migration; 9] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
@@ -38,6 +38,7 @@ const MIGRATIONS: [Migration; 8] = migrations! {
     8 "0008_people_search" false,
     9 "0009_nodes" false,
     10 "0010_events_by_time" false,
+    11 "0011_cursors_of_names" false,
 };
 
 /// The native type of ids, if the server has one.
@@ -333,7 +334,7 @@ async fn take(view: &mut View<'_>, plan: &[PlanLine], form: IdForm) -> Result<()
         // ASCII fits beside another program's columns, whatever their collation.
         let own = if id == NATIVE { NATIVE } else { "char(32) CHARACTER SET ascii COLLATE ascii_bin" };
         let sql = migration.sql.replace("{uuid}", id).replace("{own_uuid}", own).replace("{table}", table);
-        for statement in sql.split(";\n").filter(|statement| statement.contains("CREATE TABLE")) {
+        for statement in sql.split(";\n").filter(|statement| says_something(statement)) {
             view.run(statement).await?;
         }
         let now = Timestamp::now().database_text();
@@ -341,6 +342,11 @@ async fn take(view: &mut View<'_>, plan: &[PlanLine], form: IdForm) -> Result<()
         view.execute(sql, &[&now, &migration.number]).await?;
     }
     Ok(())
+}
+
+/// Is there more than blanks and comments?
+fn says_something(statement: &str) -> bool {
+    statement.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with("--"))
 }
 
 async fn id_type(view: &mut View<'_>, form: IdForm) -> Result<&'static str, MysqlError> {

@@ -14,6 +14,7 @@ mod literal;
 mod migrate;
 mod nodes;
 mod prefetched;
+mod replication;
 mod seed;
 mod shared;
 mod store;
@@ -21,6 +22,7 @@ mod store;
 pub use self::connection::Link;
 pub use self::migrate::{IdForm, PlanLine, Step, characters_to_change, is_anothers, migrate, plan};
 pub use self::nodes::{Node, SeenNode, nodes};
+pub use self::replication::SemiSync;
 pub use self::seed::seed;
 pub use self::shared::MysqlOptions;
 pub use self::store::MysqlStore;
@@ -30,6 +32,18 @@ use crate::clock::Timestamp;
 use crate::ids::UserId;
 use crate::store::StoreError;
 use crate::store::sql::people;
+
+/// What the server of a database says of its replication.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn semi_sync(link: &Link) -> Result<SemiSync, StoreError> {
+    let shared = Shared::alone(link.clone());
+    let mut driver = shared.open_at_start().await?;
+    let found = driver.semi_sync().await.map_err(|error| link.opening(&error));
+    drop(driver.connection.disconnect().await);
+    found
+}
 
 /// Refuses a database that lacks a migration.
 ///

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use mysql_async::Row;
 
-use crate::clock::{Timestamp, Zone};
+use crate::clock::Zone;
 use crate::domain::chat::message::{ReactionType, ReplyPreview};
 use crate::domain::chat::write::Action;
 use crate::domain::write::{Intent, Write};
@@ -15,7 +15,7 @@ use crate::store::mysql::literal::{filled, list, row};
 use crate::store::sql::member::{MEMBER, member_of_row};
 use crate::store::sql::messages::MessageHead;
 use crate::store::sql::topics::{TopicState, state_of_row};
-use crate::store::sql::{Columns, Known, LaneSql, Name, Parameters, Unexpected};
+use crate::store::sql::{Columns, Known, LaneSql, Name, Named, Parameters, Unexpected};
 
 /// The keys to read.
 #[derive(Debug, Default)]
@@ -31,7 +31,8 @@ struct Wanted {
 const HEADS: &str = "SELECT id, chat_room_id, sender_id, message_type, is_deleted FROM messages WHERE id";
 const REPLIES: &str = "SELECT m.id, m.chat_room_id, u.username, u.display_name, m.content, m.message_type \
     FROM messages m JOIN users u ON u.id = m.sender_id WHERE m.is_deleted = 0 AND m.id";
-const NAMES: &str = "SELECT user_id, room_id, client_id, message_id, created_at FROM pregon_client_ids WHERE ";
+const NAMES: &str =
+    "SELECT user_id, room_id, client_id, message_id, created_at, epoch, seq FROM pregon_client_ids WHERE ";
 const READS: &str = "SELECT message_id, user_id FROM message_reads WHERE ";
 const REACTIONS: &str = "SELECT message_id, user_id, reaction_type FROM message_reactions WHERE ";
 
@@ -180,7 +181,7 @@ impl Wanted {
         known.names.extend(wanted.names.into_iter().map(|key| (key, None)));
         for row in set.iter().map(columns) {
             let name = (row.id(0)?, row.id(1)?, row.text(2)?);
-            known.names.insert(name, Some((row.id(3)?, Timestamp(row.number(4)?))));
+            known.names.insert(name, Some(Named::of_row(row, 3)?));
         }
         let set = rows(!wanted.reads.is_empty());
         known.reads.extend(wanted.reads.into_iter().map(|key| (key, false)));

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::clock::{Timestamp, Zone};
+use crate::domain::write::Durability;
 use crate::ids::{IdSource, SystemIds};
 use crate::limits;
 use crate::store::caches::Caches;
 use crate::store::mysql::connection::{Link, MysqlError};
 use crate::store::mysql::driver::{Driver, View};
+use crate::store::mysql::replication::Replication;
 use crate::store::{Clock, StoreError};
 
 /// The options for opening the database.
@@ -28,6 +30,8 @@ pub struct MysqlOptions {
     pub ids: Arc<dyn IdSource>,
     /// How many of its newest reactions a post shows.
     pub shown_reactions: u32,
+    /// What acknowledgements say at best.
+    pub durability: Durability,
 }
 
 impl MysqlOptions {
@@ -41,6 +45,7 @@ impl MysqlOptions {
             clock: Arc::new(Timestamp::now),
             ids: Arc::new(SystemIds),
             shown_reactions: limits::POST_REACTIONS_SHOWN,
+            durability: Durability::Stored,
         }
     }
 }
@@ -59,18 +64,22 @@ pub struct Shared {
     pub ids: Arc<dyn IdSource>,
     /// How many of its newest reactions a post shows.
     pub shown_reactions: u32,
+    /// What acknowledgements say at best.
+    pub durability: Durability,
 }
 
 impl Shared {
     /// For a caller without lanes: migrations, seeds.
     pub fn alone(link: Link) -> Self {
-        let MysqlOptions { link, clock, ids, shown_reactions, .. } = MysqlOptions::new(link);
-        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, ids, shown_reactions }
+        let MysqlOptions { link, clock, ids, shown_reactions, durability, .. } = MysqlOptions::new(link);
+        Self { link, caches: Caches::default(), zone: Zone::Utc, clock, ids, shown_reactions, durability }
     }
 
     /// Opens a connection.
     pub async fn open(&self) -> Result<Driver, MysqlError> {
-        Ok(Driver::new(self.link.open().await?, self.zone))
+        let mut driver = Driver::new(self.link.open().await?, self.zone);
+        driver.replication = (self.durability == Durability::Replicated).then(Replication::default);
+        Ok(driver)
     }
 
     /// The same at a program's start, where the error tells the operator what to do.

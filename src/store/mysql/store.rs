@@ -40,9 +40,9 @@ impl MysqlStore {
     /// # Errors
     /// One sentence that says what is wrong with the database and what to do about it.
     pub async fn open(options: MysqlOptions, port: Arc<dyn LanePort>) -> Result<Arc<Self>, StoreError> {
-        let MysqlOptions { link, lanes, connections, zone, clock, ids, shown_reactions } = options;
+        let MysqlOptions { link, lanes, connections, zone, clock, ids, shown_reactions, durability } = options;
         let caches = Caches::default();
-        let shared = Arc::new(Shared { link: link.clone(), caches, zone, clock, ids, shown_reactions });
+        let shared = Arc::new(Shared { link: link.clone(), caches, zone, clock, ids, shown_reactions, durability });
         let direct = Direct::new(Arc::clone(&shared), connections);
         let searches = Direct::new(Arc::clone(&shared), limits::SEARCH_CONNECTIONS);
         let mut driver = shared.open_at_start().await?;

@@ -54,7 +54,7 @@ async fn send<D: LaneSql>(
     if let Some(client_id) = &new.client_id {
         let since = now.plus_seconds(-limits::CLIENT_ID_HOURS * 3600);
         if let Some(named) = rows.named_message(write.actor, write.room, client_id, since).await?
-            && let Some(message) = rows.message(named).await?
+            && let Some(message) = rows.message(named.message).await?
         {
             // The author has deleted the message since. A repetition must not bring it back, and must not be told that
             // it was stored.
@@ -62,7 +62,8 @@ async fn send<D: LaneSql>(
                 return Ok(refused(Refusal::Deleted));
             }
             let client_id = Some(client_id.as_str().into());
-            return Ok(Outcome::Repeated(Arc::new(Message { client_id, ..Arc::unwrap_or_clone(message) })));
+            let message = Arc::new(Message { client_id, ..Arc::unwrap_or_clone(message) });
+            return Ok(Outcome::Repeated(message, named.cursor));
         }
     }
     let candidate = candidate(write, new);
@@ -86,7 +87,7 @@ async fn send<D: LaneSql>(
     let message = Arc::new(compose(rows.view.ids.fresh(), write, new, sender, reply_to, place.at));
     rows.insert_message(&message).await?;
     if let Some(client_id) = &new.client_id {
-        rows.name_message(write.actor, write.room, client_id, message.id, place.at).await?;
+        rows.name_message(write.actor, write.room, client_id, message.id, place).await?;
     }
     if let Some(candidate) = &candidate {
         // The twin is remembered at this clock's time. The place's time may be far ahead of a clock that was set back,

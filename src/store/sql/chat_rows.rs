@@ -9,7 +9,7 @@ use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::event_log::LogLine;
 use crate::store::sql::member::{MEMBER, member_of_row};
-use crate::store::sql::{Id, LaneSql, Sql, Table, ToColumn, Unexpected, View};
+use crate::store::sql::{Id, LaneSql, Named, Sql, Table, ToColumn, Unexpected, View};
 
 pub use crate::store::sql::member::Member;
 
@@ -88,16 +88,18 @@ pub async fn member<C: Sql>(view: &mut View<'_, C>, room: RoomId, user: UserId) 
     view.row(&sql, &[&room, &user], member_of_row).await
 }
 
-/// The message to which its client gave this name, and when.
+/// What is known of a named message.
+pub const NAMED: &str = "message_id, created_at, epoch, seq";
+
+/// The message to which its client gave this name.
 pub async fn named<C: Sql>(
     view: &mut View<'_, C>,
     user: UserId,
     room: RoomId,
     name: &str,
-) -> Result<Option<(MessageId, Timestamp)>, C::Error> {
-    let sql =
-        "SELECT message_id, created_at FROM pregon_client_ids WHERE user_id = ? AND room_id = ? AND client_id = ?";
-    view.row(sql, &[&user, &room, &name], |row| Ok((row.id(0)?, Timestamp(row.number(1)?)))).await
+) -> Result<Option<Named>, C::Error> {
+    let sql = format!("SELECT {NAMED} FROM pregon_client_ids WHERE user_id = ? AND room_id = ? AND client_id = ?");
+    view.row(&sql, &[&user, &room, &name], |row| Named::of_row(row, 0)).await
 }
 
 /// Whether the user has this reaction to the message.

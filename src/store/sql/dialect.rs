@@ -84,10 +84,11 @@ impl Dialect {
     pub fn replacing_names(self) -> &'static str {
         match self {
             Self::Sqlite => {
-                "INSERT OR REPLACE INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) VALUES "
+                "INSERT OR REPLACE INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at, epoch, seq) \
+                 VALUES "
             }
             Self::Mysql => {
-                "INSERT INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at) VALUES "
+                "INSERT INTO pregon_client_ids (user_id, room_id, client_id, message_id, created_at, epoch, seq) VALUES "
             }
         }
     }
@@ -96,7 +97,10 @@ impl Dialect {
     pub fn names_again(self) -> &'static str {
         match self {
             Self::Sqlite => "",
-            Self::Mysql => " ON DUPLICATE KEY UPDATE message_id = VALUES(message_id), created_at = VALUES(created_at)",
+            Self::Mysql => {
+                " ON DUPLICATE KEY UPDATE message_id = VALUES(message_id), created_at = VALUES(created_at), \
+                 epoch = VALUES(epoch), seq = VALUES(seq)"
+            }
         }
     }
 

@@ -4,14 +4,37 @@ use std::collections::HashMap;
 
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{ReactionType, ReplyPreview};
+use crate::domain::event::Cursor;
 use crate::ids::{MessageId, RoomId, Topic, UserId};
 use crate::limits;
 use crate::store::sql::member::Member;
 use crate::store::sql::messages::MessageHead;
 use crate::store::sql::topics::TopicState;
+use crate::store::sql::{Columns, Unexpected};
 
 /// A client's name for a message.
 pub type Name = (UserId, RoomId, String);
+
+/// A message to which its client gave a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// Which.
+    pub message: MessageId,
+    /// When.
+    pub at: Timestamp,
+    /// Its place in the room; `None` if an older version named it.
+    pub cursor: Option<Cursor>,
+}
+
+impl Named {
+    /// Reads the columns of `chat_rows::NAMED`, from the column `first` on.
+    pub fn of_row(row: Columns<'_>, first: usize) -> Result<Self, Unexpected> {
+        let (epoch, seq) = (row.count(first + 2)?, row.count(first + 3)?);
+        let cursor = Cursor { epoch: u32::try_from(epoch).unwrap_or(0), seq };
+        let (message, at) = (row.id(first)?, Timestamp(row.number(first + 1)?));
+        Ok(Self { message, at, cursor: Some(cursor).filter(|cursor| cursor.seq > 0) })
+    }
+}
 
 /// Known rows, including those known not to exist. Keys that are missing here were not queried.
 ///
@@ -29,8 +52,8 @@ pub struct Known {
     pub heads: HashMap<MessageId, Option<(RoomId, MessageHead)>>,
     /// Messages as replies show them, with their rooms.
     pub replies: HashMap<MessageId, Option<(RoomId, ReplyPreview)>>,
-    /// Messages by their clients' names, and when they were named.
-    pub names: HashMap<Name, Option<(MessageId, Timestamp)>>,
+    /// Messages by their clients' names.
+    pub names: HashMap<Name, Option<Named>>,
     /// Whether a user has read a message.
     pub reads: HashMap<(MessageId, UserId), bool>,
     /// Whether a user has a reaction to a message.

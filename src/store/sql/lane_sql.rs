@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
-use crate::domain::write::Write;
+use crate::domain::write::{Durability, Write};
 use crate::ids::Topic;
 use crate::store::sql::{Known, Parameters, Sql, Table};
 
@@ -29,6 +29,11 @@ pub trait LaneSql: Sql {
 
     /// Writes everything deferred, and commits.
     async fn commit(&mut self) -> Result<(), Self::Error>;
+
+    /// Where what was committed last is.
+    fn durability(&self) -> Durability {
+        Durability::Stored
+    }
 
     /// Drops everything deferred, because the transaction was rolled back.
     fn forget(&mut self);

@@ -26,6 +26,7 @@ pub mod posts;
 pub mod rebuild;
 pub mod retention;
 pub mod rooms;
+pub mod roster;
 pub mod rows;
 pub mod search;
 mod tables;
@@ -40,7 +41,7 @@ use std::task::{Context, Poll, Waker};
 
 pub use self::columns::{Cell, Cells, Columns, Unexpected};
 pub use self::dialect::{Dialect, Text};
-pub use self::known::{Known, Name};
+pub use self::known::{Known, Name, Named};
 pub use self::lane_sql::LaneSql;
 pub use self::parameters::{BRANCHES_MAX, Id, KEYS_MAX, Parameter, Parameters, ToColumn, each, marks, padded};
 pub use self::tables::Table;

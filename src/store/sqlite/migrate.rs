@@ -25,7 +25,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 8] = migrations! {
+const MIGRATIONS: [Migration; 9] = migrations! {
     1 "0001_people_and_chat",
     2 "0002_event_log",
     3 "0003_feed",
@@ -34,6 +34,7 @@ const MIGRATIONS: [Migration; 8] = migrations! {
     6 "0006_logins_and_leaves",
     7 "0007_profile_pages",
     8 "0008_people_search",
+    11 "0011_cursors_of_names",
 };
 
 /// A migration in the plan.

@@ -5,13 +5,14 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
+use crate::domain::chat::roster::{Member, Readers, Unread, UserPage};
 use crate::domain::event::Cursor;
 use crate::domain::login::Bearer;
 use crate::domain::user::Admission;
 use crate::ids::{FamilyId, MessageId, RoomId, Topic, UserId};
 use crate::store::backend::Backend;
 use crate::store::sql::events::with_place;
-use crate::store::sql::{messages, new_rooms, rooms};
+use crate::store::sql::{messages, new_rooms, rooms, roster};
 use crate::store::{PageOf, PageRequest, StoreError};
 
 /// Why a room was not made.
@@ -89,6 +90,20 @@ pub trait Chats: Send + Sync + 'static {
     ) -> Result<(PageOf<Message>, Option<Cursor>), StoreError>;
     /// One message that is not deleted.
     async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// Participants of a room behind a user, in the order of their ids.
+    async fn roster(&self, room: RoomId, after: UserId, limit: u32) -> Result<UserPage<Member>, StoreError>;
+    /// What a participant has not read; `None` if the user is none.
+    async fn unread(&self, room: RoomId, user: UserId) -> Result<Option<Unread>, StoreError>;
+    /// Who has read a message of a room: how many, and those behind a user, in the order of their ids. `None` if there is no
+    /// such message that is not deleted.
+    async fn readers(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Option<Readers>, StoreError>;
 }
 
 #[async_trait]
@@ -205,5 +220,23 @@ impl<B: Backend> Chats for B {
 
     async fn message(&self, viewer: UserId, room: RoomId, message: MessageId) -> Result<Option<Message>, StoreError> {
         self.read(move |view| Box::pin(messages::one(view, viewer, room, message))).await
+    }
+
+    async fn roster(&self, room: RoomId, after: UserId, limit: u32) -> Result<UserPage<Member>, StoreError> {
+        self.read(move |view| Box::pin(roster::members(view, room, after, limit))).await
+    }
+
+    async fn unread(&self, room: RoomId, user: UserId) -> Result<Option<Unread>, StoreError> {
+        self.read(move |view| Box::pin(roster::unread(view, room, user))).await
+    }
+
+    async fn readers(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Option<Readers>, StoreError> {
+        self.read(move |view| Box::pin(roster::readers(view, room, message, after, limit))).await
     }
 }

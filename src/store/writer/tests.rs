@@ -52,7 +52,7 @@ impl BatchStore for Fake {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let events: Vec<_> = batch.iter().zip(self.1 + 1..).map(|(write, seq)| event(write, seq)).collect();
         let outcomes = events.iter().map(|event| Outcome::Committed(Arc::clone(event))).collect();
-        let done = Batch { outcomes, events };
+        let done = Batch { outcomes, events, ..Batch::default() };
         let fate = shared.fates.pop_front().unwrap_or(Fate::Commit);
         shared.log.push(format!("{fate:?} {}", batch.len()));
         places(&done.events);

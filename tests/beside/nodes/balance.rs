@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::nodes::cluster::{Cluster, say};
-use crate::nodes::v1::Client;
+use crate::nodes::mover::Client;
 use crate::support::{Server, Socket};
 
 /// A client hears until the last message, and moves when it is told to. Returns what it has heard.

@@ -29,7 +29,7 @@ impl Cluster {
 
     /// `url` is where the nodes look for Redis.
     pub async fn at(redis: Redis, url: &str, nodes: usize, users: usize) -> Self {
-        Self::each_at(redis, &vec![url.to_owned(); nodes], users, None).await
+        Self::each_at(redis, &vec![url.to_owned(); nodes], users, None, &[]).await
     }
 
     /// Each node has its own way to Redis, which can be cut.
@@ -40,7 +40,14 @@ impl Cluster {
             ways.push(Proxy::to(redis.port()).await);
         }
         let urls: Vec<_> = ways.iter().map(Proxy::url).collect();
-        Self { ways, ..Self::each_at(redis, &urls, users, None).await }
+        Self { ways, ..Self::each_at(redis, &urls, users, None, &[]).await }
+    }
+
+    /// With other values of some settings.
+    pub async fn with_settings(nodes: usize, users: usize, settings: &[(&str, &str)]) -> Self {
+        let redis = Redis::start();
+        let urls = vec![redis.url(); nodes];
+        Self::each_at(redis, &urls, users, None, settings).await
     }
 
     /// On a MariaDB that the test may kill.
@@ -48,16 +55,25 @@ impl Cluster {
         let url = database.url(&database.new_database().await);
         let redis = Redis::start();
         let urls = vec![redis.url(); nodes];
-        Self::each_at(redis, &urls, users, Some(url)).await
+        Self::each_at(redis, &urls, users, Some(url), &[]).await
     }
 
     /// `urls` are where each node looks for Redis.
-    async fn each_at(redis: Redis, urls: &[String], users: usize, database: Option<String>) -> Self {
+    async fn each_at(
+        redis: Redis,
+        urls: &[String],
+        users: usize,
+        database: Option<String>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut first = Server::builder().on_mariadb().seed(users, 2, users).set("PREGON_DJANGO", "off");
         first = first
             .set("PREGON_ADMIN_KEY", ADMIN_KEY)
             .set("PREGON_ADMIN_ADDRESS", "127.0.0.1:0")
             .set("PREGON_NODE", "chat-0");
+        for (name, value) in settings {
+            first = first.set(name, value);
+        }
         if let Some(database) = database {
             first = first.set("PREGON_DATABASE_URL", database);
         }

@@ -7,7 +7,7 @@ use pregon::limits::OPERATOR_PATIENCE;
 use serde_json::{Value, json};
 
 use crate::nodes::cluster::{Cluster, say};
-use crate::nodes::v1::Client;
+use crate::nodes::mover::Client;
 
 /// What a busy machine may add to a deadline.
 const SLACK: Duration = Duration::from_secs(3);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::nodes::cluster::Cluster;
-use crate::nodes::v1::Client;
+use crate::nodes::mover::Client;
 
 /// The next line about users.
 async fn named(client: &mut Client) -> Value {

@@ -11,3 +11,5 @@ mod golden;
 mod notification_frames;
 mod post_frames;
 mod v1;
+mod v1_feed;
+mod v1_rooms;

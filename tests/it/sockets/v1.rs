@@ -1,119 +1,12 @@
 //! Sockets of `pregon.v1`: who comes in and how, requests and replies, subscriptions, and what was missed.
 
-use std::collections::HashMap;
-
+use crate::support::v1::Client;
 use crate::support::{Server, Socket};
 use serde_json::{Value, json};
 
 #[path = "../../../examples/v1.rs"]
 #[allow(dead_code, reason = "its main is not called here")]
 mod example;
-
-/// A client that keeps what it is told beside what it waits for.
-pub struct Client {
-    pub socket: Socket,
-    next: u64,
-    /// Frames that came before a reply that was waited for.
-    kept: Vec<Value>,
-    /// What is known of users, by number.
-    pub users: HashMap<u64, Value>,
-}
-
-impl Client {
-    /// A user's socket, welcomed.
-    pub async fn open(server: &Server, user: usize) -> Self {
-        let offer = format!("pregon.v1, token.{}", server.fixture.users[user].token);
-        let mut client = Self::opened(server, &offer).await;
-        let welcome = client.next().await;
-        assert_eq!(welcome["type"], "welcome", "{welcome}");
-        assert_eq!(welcome["user"]["id"], server.id(user));
-        client
-    }
-
-    /// A socket with these subprotocols.
-    pub async fn opened(server: &Server, offer: &str) -> Self {
-        let socket = Socket::try_open(server, "/ws/", &[("sec-websocket-protocol", offer)]).await.unwrap();
-        Self { socket, next: 0, kept: Vec::new(), users: HashMap::new() }
-    }
-
-    /// The next frame; names of users are noted and passed over.
-    pub async fn next(&mut self) -> Value {
-        if !self.kept.is_empty() {
-            return self.kept.remove(0);
-        }
-        self.arrived().await
-    }
-
-    async fn arrived(&mut self) -> Value {
-        loop {
-            let frame = self.socket.next_json().await;
-            if frame["type"] != "users" {
-                return frame;
-            }
-            for user in frame["users"].as_array().unwrap() {
-                self.users.insert(user["n"].as_u64().unwrap(), user.clone());
-            }
-        }
-    }
-
-    /// The next event of a topic; presence and a post's counters are passed over.
-    pub async fn event(&mut self, topic: &str) -> Value {
-        loop {
-            let frame = self.next().await;
-            if is_beside(&frame) {
-                continue;
-            }
-            assert_eq!((&frame["type"], &frame["topic"]), (&json!("event"), &json!(topic)), "{frame}");
-            return frame;
-        }
-    }
-
-    /// Sends a request and returns its number.
-    pub async fn ask(&mut self, mut request: Value) -> u64 {
-        self.next += 1;
-        request["id"] = json!(self.next);
-        self.socket.send(request).await;
-        self.next
-    }
-
-    /// Sends a request and waits for its reply. Other frames are kept.
-    pub async fn asked(&mut self, request: Value) -> Value {
-        let id = self.ask(request).await;
-        loop {
-            let frame = self.arrived().await;
-            if frame["id"] == id {
-                return frame;
-            }
-            self.kept.push(frame);
-        }
-    }
-
-    pub async fn subscribed(&mut self, topic: &str, cursor: Option<&str>) -> Value {
-        let reply = self.asked(json!({"type": "subscribe", "topic": topic, "cursor": cursor})).await;
-        assert_eq!((&reply["type"], &reply["topic"]), (&json!("subscribed"), &json!(topic)), "{reply}");
-        reply
-    }
-
-    pub async fn say(&mut self, topic: &str, content: &str) -> Value {
-        let ack = self.asked(json!({"type": "chat_message", "topic": topic, "content": content})).await;
-        assert_eq!((&ack["type"], &ack["durability"]), (&json!("ack"), &json!("stored")), "{ack}");
-        ack
-    }
-
-    /// Everything that was sent until now, save what is beside the point.
-    pub async fn rest(&mut self) -> Vec<Value> {
-        let pong = self.asked(json!({"type": "ping"})).await;
-        assert_eq!(pong["type"], "pong");
-        let kept = std::mem::take(&mut self.kept);
-        kept.into_iter().filter(|frame| !is_beside(frame)).collect()
-    }
-}
-
-/// Presence, and the state of a post after its counters moved: neither has a place.
-fn is_beside(frame: &Value) -> bool {
-    let kind = &frame["event"]["type"];
-    kind == "user_status" || (kind == "post_updated" && frame["cursor"].is_null())
-}
 
 fn room(server: &Server, number: usize) -> String {
     format!("room:{}", server.fixture.rooms[number].id.to_string().replace('-', ""))
@@ -284,6 +177,8 @@ async fn a_client_id_names_one_message_whatever_happens_to_the_connection() {
     let mut ana = Client::open(&server, 0).await;
     let second = ana.asked(request).await;
     assert_eq!((&second["message_id"], &second["repeated"]), (&first["message_id"], &json!(true)));
+    assert!(first["cursor"].is_string());
+    assert_eq!(second["cursor"], first["cursor"]);
 }
 
 #[tokio::test]
@@ -540,4 +435,33 @@ async fn who_reads_too_slowly_is_told_and_goes_on_from_its_cursor() {
         heard += 1;
     }
     assert_eq!(beto.rest().await, [Value::Null; 0]);
+}
+
+/// More people than have numbers at a time: whoever comes back is told of everybody, also of those who were read about first and
+/// heard of later.
+#[tokio::test]
+async fn whoever_comes_back_knows_everybody_however_many_they_are() {
+    let people = 300;
+    let server = Server::builder().seed(people, 1, people).set("PREGON_SHARDS", 1).start().await;
+    let topic = room(&server, 0);
+    let path = format!("/api/messaging/chats/{}", server.fixture.rooms[0].id);
+    let mut ana = Client::open(&server, 0).await;
+    let cursor = ana.subscribed(&topic, None).await["cursor"].as_str().unwrap().to_owned();
+    let first = ana.say(&topic, "hola").await["message_id"].as_str().unwrap().to_owned();
+    ana.socket.close().await;
+    for user in 1..people {
+        let react = format!("{path}/messages/{first}/react/");
+        server.done("POST", &react, user, Some(json!({"reaction_type": "like"}))).await;
+        server.done("POST", &format!("{path}/send_message/"), user, Some(json!({"content": user.to_string()}))).await;
+    }
+    let mut ana = Client::open(&server, 0).await;
+    ana.subscribed(&topic, Some(&cursor)).await;
+    let mut expected: Vec<usize> = vec![0];
+    expected.extend((1..people).flat_map(|user| [user, user]));
+    for user in expected {
+        let event = ana.event(&topic).await;
+        let number = event["event"]["user"].as_u64().unwrap();
+        let who = ana.users.get(&number).unwrap_or_else(|| panic!("nobody was told who {number} is: {event}"));
+        assert_eq!(who["id"], server.id(user), "{event}");
+    }
 }

@@ -109,17 +109,19 @@ pub async fn a_client_id_names_one_message_for_a_day(mut world: World) {
     let [first, again] =
         ["hola", "otra cosa"].map(|text| world.queue(users[0], room, Transport::Socket, named(text, "k-1")));
     let message = sent(&first.await.unwrap());
-    assert!(matches!(again.await.unwrap(), Outcome::Repeated(same) if same.id == message.id && same.content == "hola"));
+    assert!(
+        matches!(again.await.unwrap(), Outcome::Repeated(same, Some(_)) if same.id == message.id && same.content == "hola")
+    );
     world.reopen().await;
     let outcome = world.write(users[0], room, named("hola", "k-1")).await;
-    assert!(matches!(outcome, Outcome::Repeated(same) if same.id == message.id));
+    assert!(matches!(outcome, Outcome::Repeated(same, Some(_)) if same.id == message.id));
     sent(&world.write(users[1], room, named("hola", "k-1")).await);
     sent(&world.write(users[0], elsewhere, named("hola", "k-1")).await);
     world.clock.advance(Duration::from_secs(24 * 3600 + 1));
     let later = sent(&world.write(users[0], room, named("hola", "k-1")).await);
     assert_ne!(later.id, message.id);
     let outcome = world.write(users[0], room, named("hola", "k-1")).await;
-    assert!(matches!(outcome, Outcome::Repeated(same) if same.id == later.id));
+    assert!(matches!(outcome, Outcome::Repeated(same, Some(_)) if same.id == later.id));
 }
 
 pub async fn sessions_hear_of_refusals_and_repetitions_only(world: World) {
@@ -136,7 +138,7 @@ pub async fn sessions_hear_of_refusals_and_repetitions_only(world: World) {
     world.settle().await;
     let answers = world.port.answers.lock().unwrap();
     assert_eq!(answers.len(), 2, "{answers:?}");
-    assert!(matches!(&answers[0], (SESSION, Outcome::Repeated(message)) if message.content == "eco"));
+    assert!(matches!(&answers[0], (SESSION, Outcome::Repeated(message, _)) if message.content == "eco"));
     assert!(matches!(answers[1], (SESSION, Outcome::Refused(Refusal::NoSuchMessage))));
     let events = world.port.events.lock().unwrap();
     assert_eq!(events.iter().map(|event| event.origin.is_some()).collect::<Vec<_>>(), [false, true, true]);

@@ -52,6 +52,36 @@ impl MariaDb {
         Self::start_with(&[])
     }
 
+    /// A server whose commits wait for a replica's acknowledgement, for so many milliseconds.
+    pub fn source(patience_ms: u32) -> Self {
+        let patience = format!("--rpl-semi-sync-master-timeout={patience_ms}");
+        Self::start_with(&["--log-bin=binlog", "--server-id=1", "--rpl-semi-sync-master-enabled=ON", &patience])
+    }
+
+    /// A replica of a source, which acknowledges what it has.
+    pub async fn replica_of(source: &Self) -> Self {
+        let replica = Self::start_with(&["--server-id=2", "--rpl-semi-sync-slave-enabled=ON"]);
+        let mut connection = replica.connect("").await;
+        let change = format!(
+            "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={}, MASTER_USER='pregon', MASTER_PASSWORD='pregon', \
+             MASTER_USE_GTID=slave_pos",
+            source.port()
+        );
+        connection.query_drop(change).await.unwrap();
+        connection.query_drop("START SLAVE").await.unwrap();
+        connection.disconnect().await.unwrap();
+        replica
+    }
+
+    /// A status variable of the server.
+    pub async fn status(&self, name: &str) -> String {
+        let mut connection = self.connect("").await;
+        let found: Option<(String, String)> =
+            connection.query_first(format!("SHOW GLOBAL STATUS LIKE '{name}'")).await.unwrap();
+        connection.disconnect().await.unwrap();
+        found.map(|(_, value)| value).unwrap_or_default()
+    }
+
     fn start_with(settings: &[&str]) -> Self {
         let folder = new_folder("mariadb");
         let held = HeldPort::new();

@@ -152,7 +152,7 @@ mod tests {
 
     fn read(text: &str) -> Event {
         let (events, numbers) = (Events::new(20), HashMap::from([(12, 700)]));
-        let placed = event(&events, &numbers, &read::heard(text.as_bytes()), text.as_bytes());
+        let placed = event(&events, &numbers, &crate::v1::read::heard(text.as_bytes()), text.as_bytes());
         placed.unwrap_or_else(|| panic!("{text}")).event
     }
 

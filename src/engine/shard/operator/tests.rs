@@ -12,7 +12,7 @@ use crate::limits::Bounds;
 
 fn ask(core: &mut Core, whose: Whose, verb: Verb, from: u32, room: usize) -> Meant {
     let (answer, mut answered) = oneshot::channel();
-    core.asked.push(Asked { whose, verb: Arc::new(verb), from, room, answer });
+    core.asked.push(Order { whose, verb: Arc::new(verb), from, room, answer });
     core.answer_asked(&Silent);
     answered.try_recv().expect("it is answered at once")
 }

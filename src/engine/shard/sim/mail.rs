@@ -98,6 +98,10 @@ impl World {
     fn foresee_from_shard(&mut self, shard: usize, publication: &Publication) {
         assert_eq!(publication.class, Class::Ephemeral);
         let Topic::Room(room) = publication.topic else { panic!("shards tell of rooms alone") };
+        if publication.frames.usual().is_empty() {
+            // How many are in a large room, for clients of `pregon.v1`.
+            return;
+        }
         if self.truth.is_presence(room, publication.frames.usual()) {
             // Whoever is there may hear it at any time.
             return;

@@ -1,5 +1,6 @@
 //! Seeded simulation of subscriptions: clients subscribe, resume, unsubscribe and come back while events are committed, published,
 //! read and forgotten in any order. Each client must hear every event of a topic behind its cursor once and in order, or of a gap.
+//! It must know whom each event names, although the topic's names are forgotten all the time, and every request must be answered.
 //! It found that publishers may be late with what a subscription has read: a seat that went live at once heard that twice.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +22,7 @@ use crate::ids::{FamilyId, RoomId, ShardId};
 use crate::protocol::form::Also;
 use crate::protocol::v0::event::text_frame;
 use crate::protocol::v0::json::Object;
+use crate::protocol::v1::event::{Named, users};
 use crate::protocol::v1::request::Credential;
 use crate::protocol::v1::topic::Name;
 use crate::protocol::ws::frame::payload_of_first;
@@ -58,9 +60,34 @@ impl Transmit for Sink {
     }
 }
 
+/// People who say something, and how many of them have numbers at a time.
+const PEOPLE: u64 = 7;
+const NAMES: usize = 3;
+
+/// How a room's people are named, as `fanout/names.rs` does it.
+#[derive(Default)]
+struct Names {
+    /// The number of each, and whether all listeners were told.
+    numbers: BTreeMap<u64, (u32, bool)>,
+}
+
+impl Names {
+    fn number(&mut self, person: u64, next: &mut u32) -> &mut (u32, bool) {
+        if !self.numbers.contains_key(&person) && self.numbers.len() >= NAMES {
+            self.numbers.clear();
+        }
+        self.numbers.entry(person).or_insert_with(|| {
+            *next += 1;
+            (*next, false)
+        })
+    }
+}
+
 /// What a client knows of a topic.
 #[derive(Default, Clone)]
 struct Known {
+    /// Whose the numbers are that it was told.
+    names: BTreeMap<u64, String>,
     /// It is subscribed, and the next event is behind this one.
     at: Option<u64>,
     /// What it heard last.
@@ -92,6 +119,9 @@ struct World {
     under_way: Vec<Errands>,
     rooms: Vec<RoomId>,
     logs: Vec<Log>,
+    names: Vec<Names>,
+    /// The last number that was given, and the last use of names.
+    next: (u32, u32),
     clients: Vec<Client>,
     sink: Sink,
     counts: BTreeMap<&'static str, u64>,
@@ -99,10 +129,16 @@ struct World {
     signals: Vec<u64>,
 }
 
-fn frame_of(out: &mut Vec<u8>, topic: Topic, seq: u64) {
+fn frame_of(out: &mut Vec<u8>, topic: Topic, seq: u64, number: u32) {
     text_frame(out, |out| {
-        Object::open(out).text("type", "event").id("topic", Name(topic)).id("cursor", place(seq)).close();
+        let mut object = Object::open(out);
+        object.text("type", "event").id("topic", Name(topic)).id("cursor", place(seq));
+        object.number("user", u64::from(number)).close();
     });
+}
+
+fn named(person: u64, number: u32) -> Named {
+    Named { number, id: UserId(uuid::Uuid::nil()), username: format!("p{person}").into(), looks: None, avatar: None }
 }
 
 fn place(seq: u64) -> Cursor {
@@ -126,8 +162,23 @@ impl World {
         let random = StdRng::seed_from_u64(seed);
         let (under_way, clients, sink, counts) = (Vec::new(), Vec::new(), Sink::default(), BTreeMap::new());
         let signals = vec![0; CLIENTS];
-        let mut world =
-            Self { random, core, asked, routes, errands, under_way, rooms, logs, clients, sink, counts, signals };
+        let (names, next) = ((0..ROOMS).map(|_| Names::default()).collect(), (0, 0));
+        let mut world = Self {
+            random,
+            core,
+            asked,
+            routes,
+            errands,
+            under_way,
+            rooms,
+            logs,
+            names,
+            next,
+            clients,
+            sink,
+            counts,
+            signals,
+        };
         for number in 0..CLIENTS {
             let account = Account { id: UserId::fresh(), username: format!("u{number}").into(), is_active: true };
             let topics = vec![Known::default(); ROOMS];
@@ -196,7 +247,21 @@ impl World {
         // Publishers make what somebody wants at this moment.
         let mut said = Said::default();
         if self.routes.wants(topic, Form::V1) {
-            (from + 1..=to).for_each(|seq| said.add(Some(place(seq)), |out| frame_of(out, topic, seq)));
+            for seq in from + 1..=to {
+                let (number, is_told) = self.names[room].number(seq % PEOPLE, &mut self.next.0);
+                let (number, who) = (*number, named(seq % PEOPLE, *number));
+                let mut one = Said::default();
+                match std::mem::replace(is_told, true) {
+                    true => one.named.push(Arc::new(who)),
+                    false => one.add(None, |out| users(out, topic, std::iter::once(&who))),
+                }
+                self.next.1 += 1;
+                one.naming = Naming(self.next.1);
+                one.add(Some(place(seq)), |out| frame_of(out, topic, seq, number));
+                said.append(&one);
+            }
+        } else {
+            self.names[room] = Names::default();
         }
         let also = if said.is_empty() { Also::Nothing } else { Also::Said(said) };
         let frames = FrameSet::new(bytes::Bytes::new()).and(also);
@@ -308,16 +373,21 @@ impl World {
     fn read(&mut self, topic: Topic, from: From, is_first: bool) -> Caught {
         let room = (0..ROOMS).find(|room| self.topic(*room) == topic).unwrap();
         let (last, forgotten) = (self.logs[room].last, self.logs[room].forgotten);
-        let mut frames = Vec::new();
-        match from {
+        let (mut frames, mut events) = (Vec::new(), Vec::new());
+        let mut told = BTreeMap::new();
+        let (cursor, has_more) = match from {
             From::Cursor(Cursor { seq, .. }) if seq >= forgotten => {
                 // A page may have no frames: some events have none.
                 let to = last.min(seq + self.random.random_range(0..6));
                 if is_first {
                     reply::subscribed(&mut frames, Some("1"), topic, Some(place(seq)), true);
                 }
-                (seq + 1..=to).for_each(|seq| frame_of(&mut frames, topic, seq));
-                Caught { frames, cursor: place(to), has_more: to < last }
+                for seq in seq + 1..=to {
+                    let (number, _) = *self.names[room].number(seq % PEOPLE, &mut self.next.0);
+                    told.insert(number, named(seq % PEOPLE, number));
+                    frame_of(&mut events, topic, seq, number);
+                }
+                (place(to), to < last)
             }
             _ => {
                 if is_first {
@@ -326,9 +396,19 @@ impl World {
                 if matches!(from, From::Cursor(_)) {
                     reply::gap(&mut frames, topic, Some(place(last)));
                 }
-                Caught { frames, cursor: place(last), has_more: false }
+                (place(last), false)
             }
+        };
+        if !has_more {
+            let all = self.names[room].numbers.iter();
+            told.extend(all.map(|(person, (number, _))| (*number, named(*person, *number))));
         }
+        if !told.is_empty() {
+            users(&mut frames, topic, told.values());
+        }
+        frames.append(&mut events);
+        self.next.1 += 1;
+        Caught { frames, cursor, has_more, naming: Naming(self.next.1) }
     }
 
     fn walk(&mut self) {
@@ -346,7 +426,8 @@ impl World {
 
     fn heard(&mut self, client: usize, frame: &Value) {
         let kind = frame["type"].as_str().unwrap();
-        if matches!(kind, "welcome") || frame["event"]["type"] == "user_status" {
+        // Who is there, and how many, has no place.
+        if matches!(kind, "welcome") || !frame["event"]["type"].is_null() {
             return;
         }
         if frame["event"]["type"] == "signal" {
@@ -375,17 +456,30 @@ impl World {
             "event" => {
                 let next = known.at.unwrap_or_else(|| panic!("nobody asked for {frame}")) + 1;
                 assert_eq!(cursor(), Some(next), "client {client}, room {room}");
+                let name = known.names.get(&frame["user"].as_u64().unwrap()).map(String::as_str);
+                assert_eq!(name, Some(&*format!("p{}", next % PEOPLE)), "client {client}, room {room}: {frame}");
                 (known.at, known.last) = (Some(next), Some(next));
                 "event"
             }
+            "users" => {
+                for user in frame["users"].as_array().unwrap() {
+                    let name = user["username"].as_str().unwrap().to_owned();
+                    known.names.insert(user["n"].as_u64().unwrap(), name);
+                }
+                "users"
+            }
             "unsubscribed" => {
-                (known.at, known.asked) = (None, None);
+                assert!(known.asked.is_none(), "the request was answered before: {frame}");
+                known.at = None;
                 "unsubscribed"
             }
             "error" => {
                 match frame["code"].as_str().unwrap() {
                     "not_subscribed" => assert!(known.at.is_none()),
-                    "ask_again" => known.asked = None,
+                    "ask_again" | "removed" | "cancelled" => {
+                        assert!(known.asked.take().is_some(), "nobody waits for {frame}");
+                        assert_eq!(frame["id"], 1);
+                    }
                     code => panic!("{code}: {frame}"),
                 }
                 "error"

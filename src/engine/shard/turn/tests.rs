@@ -167,14 +167,15 @@ fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
 fn greetings_of_large_rooms_are_counted_like_other_mail() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (server, _client) = pair();
-    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
+    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
     let mut shard = shared.shard.borrow_mut();
     let core = &mut shard.core;
     let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
     let listeners = Arc::new(Listeners::of(ShardId(0)));
-    (0..PRESENCE_ROOM_CEILING).for_each(|_| drop(core.presence.arrive(room, &named(), &listeners)));
+    (0..PRESENCE_ROOM_CEILING)
+        .for_each(|_| drop(core.presence.arrive(room, &named(), &listeners, true, Instant::now())));
     let (inbox, session) = (core.ports.inboxes[0].clone(), core.key(0));
-    let arrived = || ToShard::Arrived { room, account: named(), session, listeners: listeners.clone() };
+    let arrived = || ToShard::Arrived { room, account: named(), is_told: true, session, listeners: listeners.clone() };
     (0..8).for_each(|_| inbox.try_send(arrived()).unwrap());
     assert!(core.take_mail(), "there is more");
     assert!(inbox.len() >= 6, "{} greetings wait for the walk", inbox.len());

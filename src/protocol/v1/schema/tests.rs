@@ -8,16 +8,17 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::domain::chat::event::ChatEvent;
 use crate::domain::chat::message::{MessageType, ReactionType, ReplyPreview};
+use crate::domain::chat::roster::{self, Attendance, Readers, Unread, UserPage};
 use crate::domain::event::{Committed, Cursor, Event};
 use crate::domain::feed::event::{FeedEvent, NotificationChange, PostChange, PostEvent};
 use crate::domain::user::{Account, UserProfile};
-use crate::domain::write::{Outcome, Refusal};
+use crate::domain::write::{self, Outcome, Refusal};
 use crate::ids::{EventId, Topic};
-use crate::protocol::v0::fields::Reader;
+use crate::protocol::v0::fields;
 use crate::protocol::v0::object::Presenter;
 use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::event::{self, Named};
-use crate::protocol::v1::{reply, request, said};
+use crate::protocol::v1::{answer, reply, request, said};
 use crate::protocol::ws::frame::payload_of_first;
 
 const ANA: &str = "c29e1460-2438-4c40-a229-7c210c701b1c";
@@ -116,16 +117,28 @@ fn server_frames() -> Vec<Value> {
     reply::notice(&mut out, None, "Volvemos en cinco minutos");
     reply::notice(&mut out, Some(room()), "Hablen de fútbol");
     let sent = Arc::new(committed(room(), Event::Chat(ChatEvent::Sent(Arc::new(message())))));
-    reply::outcome(&mut out, "7", room(), Some("c-1"), &Outcome::Committed(sent));
-    reply::outcome(&mut out, "7", room(), Some("c-1"), &Outcome::Repeated(Arc::new(message())));
-    reply::outcome(&mut out, "null", room(), None, &Outcome::Unchanged);
+    reply::outcome(&mut out, "7", room(), Some("c-1"), (&Outcome::Committed(sent), write::Durability::Replicated));
+    reply::outcome(
+        &mut out,
+        "7",
+        room(),
+        Some("c-1"),
+        (&Outcome::Repeated(Arc::new(message()), Some(PLACE)), write::Durability::Stored),
+    );
+    reply::outcome(&mut out, "null", room(), None, (&Outcome::Unchanged, write::Durability::Stored));
     let presenter = Presenter::new("http://127.0.0.1:8000/", true);
     let looks = Some(("Ana Pérez".into(), Some("avatars/ana.png".into())));
     let users = [
-        Named { number: 12, id: ana.id, username: "ana".into(), looks },
-        Named { number: 13, id: ana.id, username: "beto".into(), looks: None },
+        Named {
+            number: 12,
+            id: ana.id,
+            username: "ana".into(),
+            looks,
+            avatar: presenter.address("avatars/ana.png").map(String::into_boxed_str),
+        },
+        Named { number: 13, id: ana.id, username: "beto".into(), looks: None, avatar: None },
     ];
-    event::users(&mut out, &presenter, room(), users.iter());
+    event::users(&mut out, room(), users.iter());
     let (messages, user, username) = (vec![message().id], ana.id, || Box::from("ana"));
     let (message_id, reaction) = (message().id, ReactionType::Fire);
     let in_room = [
@@ -154,7 +167,30 @@ fn server_frames() -> Vec<Value> {
     let mut typing = Vec::new();
     crate::protocol::v0::event::typing_status(&mut typing, &ana, true);
     out.extend_from_slice(&said::wrapped(room(), &typing));
+    let Topic::Room(room) = room() else { panic!("it is a room") };
+    event::presence_count(&mut out, room, 412);
+    answers(&mut out, &presenter, room);
     frames_of(&out)
+}
+
+/// What is answered to questions about a room.
+fn answers(out: &mut Vec<u8>, presenter: &Presenter, room: crate::ids::RoomId) {
+    let profile = |username: &str, avatar: Option<&str>| {
+        let (id, display_name) = (ANA.parse().unwrap(), "Ana Pérez".into());
+        let avatar = avatar.map(str::to_owned);
+        Arc::new(UserProfile { id, username: username.into(), display_name, avatar, ..UserProfile::default() })
+    };
+    let id = Some("7");
+    answer::room_info(out, id, room, 1200, 412);
+    let member = |username, avatar, role: &str| roster::Member { user: profile(username, avatar), role: role.into() };
+    let rows = vec![member("ana", Some("avatars/ana.png"), "owner"), member("beto", None, "member")];
+    let page = UserPage { rows, next: Some(ANA.parse().unwrap()) };
+    answer::roster(out, id, presenter, (room, 1200), &page, &Attendance { count: 412, are_present: vec![true, false] });
+    let last_read_at = Timestamp(1_769_941_800_000_000);
+    answer::unread(out, id, room, Unread { count: 3, is_capped: false, last_read_at });
+    let rows = vec![roster::Reader { user: profile("ana", Some("avatars/ana.png")), at: last_read_at }];
+    let readers = Readers { count: 1, page: UserPage { rows, next: None } };
+    answer::readers(out, None, presenter, (room, MESSAGE.parse().unwrap()), &readers);
 }
 
 fn frames_of(mut frames: &[u8]) -> Vec<Value> {
@@ -182,6 +218,10 @@ fn requests() -> Vec<Value> {
         serde_json::json!({"type": "read_message", "id": 8, "topic": topic, "message_id": MESSAGE}),
         serde_json::json!({"type": "typing", "topic": topic, "is_typing": true}),
         serde_json::json!({"type": "signal", "topic": topic, "data": {"x": 1}, "echo": true}),
+        serde_json::json!({"type": "room_info", "id": 11, "topic": topic}),
+        serde_json::json!({"type": "roster", "id": 12, "topic": topic, "after": ANA.replace('-', ""), "limit": 50}),
+        serde_json::json!({"type": "unread", "id": 13, "topic": topic}),
+        serde_json::json!({"type": "readers", "id": 14, "topic": topic, "message_id": MESSAGE}),
         serde_json::json!({"type": "mark_read", "id": 9, "notification_id": MESSAGE}),
         serde_json::json!({"type": "ping", "id": 10}),
     ]
@@ -224,7 +264,7 @@ fn frames_are_those_of_the_types_and_each_kind_has_one() {
             serde_json::from_value(frame.clone()).unwrap_or_else(|error| panic!("{error}: {frame}"));
         assert_eq!(serde_json::to_value(&typed).unwrap(), frame);
         let text = frame.to_string();
-        assert!(request::parse(&text, &mut Reader::default()).is_ok(), "{text}");
+        assert!(request::parse(&text, &mut fields::Reader::default()).is_ok(), "{text}");
         asked.insert(frame["type"].as_str().unwrap().to_owned());
     }
     assert!(kinds(&schema, "ClientFrame").iter().all(|(kind, _)| asked.contains(kind)), "{asked:?}");

@@ -9,8 +9,8 @@ use crate::limits;
 use crate::store::sql::chat_rows::{self, UnreadRest};
 use crate::store::sql::member::Member;
 use crate::store::sql::messages::{self, MessageHead};
-use crate::store::sql::rows::BatchRows;
-use crate::store::sql::{Id, LaneSql, Table, new_rooms};
+use crate::store::sql::rows::{BatchRows, Place};
+use crate::store::sql::{Id, LaneSql, Named, Table, ToColumn, new_rooms};
 
 /// Messages of others that a user read in one write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
         room: RoomId,
         client_id: &str,
         since: Timestamp,
-    ) -> Result<Option<MessageId>, D::Error> {
+    ) -> Result<Option<Named>, D::Error> {
         let name = (user, room, client_id.to_owned());
         let found = match self.known.names.get(&name) {
             Some(found) => *found,
@@ -80,7 +80,7 @@ impl<D: LaneSql> BatchRows<'_, D> {
                 found
             }
         };
-        Ok(found.filter(|(_, at)| *at > since).map(|(message, _)| message))
+        Ok(found.filter(|named| named.at > since))
     }
 
     /// Inserts a message, and updates the room's last activity.
@@ -96,10 +96,13 @@ impl<D: LaneSql> BatchRows<'_, D> {
         room: RoomId,
         client_id: &str,
         message: MessageId,
-        at: Timestamp,
+        place: Place,
     ) -> Result<(), D::Error> {
-        self.view.driver.insert(Table::Names, &[&user, &room, &client_id, &message, &at.0]).await?;
-        self.known.names.insert((user, room, client_id.to_owned()), Some((message, at)));
+        let Place { at, cursor, .. } = place;
+        let row: [&dyn ToColumn; 7] = [&user, &room, &client_id, &message, &at.0, &cursor.epoch, &cursor.seq];
+        self.view.driver.insert(Table::Names, &row).await?;
+        let named = Named { message, at, cursor: Some(cursor) };
+        self.known.names.insert((user, room, client_id.to_owned()), Some(named));
         Ok(())
     }
 

@@ -150,7 +150,7 @@ fn a_sweep_takes_what_is_old_and_beyond_the_newest_thousand() {
         let created_at = if number < 1300 { old } else { now.0 };
         lane.connector
             .connection
-            .execute("INSERT INTO pregon_client_ids VALUES ('u', 'r', ?1, 'm', ?2)", params![number, created_at])
+            .execute("INSERT INTO pregon_client_ids VALUES ('u', 'r', ?1, 'm', ?2, 1, 1)", params![number, created_at])
             .unwrap();
     }
     lane.connector
@@ -177,4 +177,24 @@ fn a_sweep_takes_what_is_old_and_beyond_the_newest_thousand() {
     assert_eq!(number(&lane, "SELECT count(*) FROM pregon_ended_logins WHERE family = 'kept'"), 1);
     assert_eq!(number(&lane, "SELECT count(*) FROM pregon_ended_logins"), 1);
     assert_eq!(number(&lane, "SELECT seq FROM pregon_topics WHERE topic = 'all old'"), 2600, "places are not reused");
+}
+
+#[test]
+fn what_is_asked_about_a_room_is_found_by_indexes() {
+    use crate::store::sql::roster::{MEMBERS, READERS, READERS_COUNT, UNREAD};
+    let folder = tempfile::tempdir().unwrap();
+    let lane = lane(folder.path(), Timestamp(0));
+    for sql in [MEMBERS, READERS, READERS_COUNT, UNREAD] {
+        let mut statement = lane.connector.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let nothing = rusqlite::params_from_iter(vec![""; statement.parameter_count()]);
+        let steps = statement.query_map(nothing, |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
+        let is_by_index = |step: &String| {
+            step.starts_with("SEARCH") && step.contains("chat_room_id=?")
+                || step.starts_with("SEARCH") && step.contains("message_id=?")
+                || step == "SCAN newest"
+                || step.starts_with("CO-ROUTINE")
+        };
+        assert!(steps.iter().all(is_by_index), "{sql}: {steps:?}");
+    }
 }
