@@ -80,8 +80,9 @@ pub(super) struct Many {
     pub is_moving: bool,
     /// Its token is being judged.
     pub is_identifying: bool,
-    /// Its questions about rooms that are under way.
-    pub questions: u8,
+    /// When it was last told whom numbers mean, in one of its topics. Frames that were made later tell it themselves whoever is
+    /// new; those that were made earlier and come late may name others.
+    pub naming: Naming,
     /// What belongs to each of the session's seats, by number.
     pub seats: Subscriptions,
     /// What is under way for it: nothing, for nearly all.
@@ -97,6 +98,8 @@ pub(super) struct Busy {
     pub judged: Vec<Judged>,
     /// Subscriptions that are not live yet: what they missed is being read.
     pub held: Vec<Held>,
+    /// Its questions about rooms.
+    pub questions: u8,
 }
 
 // Each socket of `pregon.v1` has one.
@@ -120,7 +123,9 @@ impl Many {
 
     /// Keeps no memory for what is under way if nothing is.
     pub(super) fn rest(&mut self) {
-        self.busy.take_if(|busy| busy.early.is_empty() && busy.judged.is_empty() && busy.held.is_empty());
+        self.busy.take_if(|busy| {
+            busy.early.is_empty() && busy.judged.is_empty() && busy.held.is_empty() && busy.questions == 0
+        });
     }
 }
 
@@ -204,8 +209,6 @@ pub(super) struct Subscription {
     seq: u64,
     /// Its epoch: that of a log is never 0.
     epoch: u32,
-    /// Whom it knows by number.
-    naming: Naming,
     /// When it was joined, in seconds since the shard began, twice; and one more if the room's home knows that the user is here.
     since_and_present: u32,
 }
@@ -213,20 +216,20 @@ pub(super) struct Subscription {
 impl Subscription {
     /// A seat that was taken now.
     pub(super) fn joined(now: Seconds) -> Self {
-        Self { seq: 0, epoch: 0, naming: Naming::default(), since_and_present: now.0 << 1 }
+        Self { seq: 0, epoch: 0, since_and_present: now.0 << 1 }
     }
 
     /// What it had when it was caught up: publishers may be late, and what they tell up to there is old. `None` while it is being
     /// caught up, and from the first event behind that on.
-    pub(super) fn until(&self) -> Option<Until> {
-        let Self { seq, epoch, naming, .. } = *self;
-        (epoch != 0).then_some(Until { epoch, seq, naming })
+    pub(super) fn until(&self) -> Option<Cursor> {
+        let Self { seq, epoch, .. } = *self;
+        (epoch != 0).then_some(Cursor { epoch, seq })
     }
 
-    pub(super) fn set_until(&mut self, until: Option<Until>) {
+    pub(super) fn set_until(&mut self, until: Option<Cursor>) {
         debug_assert!(until.is_none_or(|until| until.epoch != 0), "no log has the epoch 0");
-        let Until { epoch, seq, naming } = until.unwrap_or_default();
-        (self.epoch, self.seq, self.naming) = (epoch, seq, naming);
+        let Cursor { epoch, seq } = until.unwrap_or(Cursor { epoch: 0, seq: 0 });
+        (self.epoch, self.seq) = (epoch, seq);
     }
 
     /// When it was joined.
@@ -245,32 +248,7 @@ impl Subscription {
 }
 
 // Each topic of each socket has one.
-const _: () = assert!(size_of::<Subscription>() == 20);
-/// What a subscription had when it was caught up.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Until {
-    epoch: u32,
-    seq: u64,
-    naming: Naming,
-}
-
-impl Until {
-    /// Everything up to `cursor`, and everybody who was named at `naming`.
-    pub(super) fn new(cursor: Cursor, naming: Naming) -> Self {
-        let Cursor { epoch, seq } = cursor;
-        Self { epoch, seq, naming }
-    }
-
-    /// The last event that it had.
-    pub(super) fn cursor(self) -> Cursor {
-        Cursor { epoch: self.epoch, seq: self.seq }
-    }
-
-    /// It knows whom frames name that were made then: they tell whoever is new. Earlier frames, which come late, may name others.
-    pub(super) fn knows(self, naming: Naming) -> bool {
-        naming.is_behind(self.naming)
-    }
-}
+const _: () = assert!(size_of::<Subscription>() == 16);
 
 /// A topic that a socket asked for.
 #[derive(Debug)]

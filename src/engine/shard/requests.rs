@@ -117,11 +117,12 @@ impl Core {
         let Some((user, family)) = known.and_then(|known| Some((known.account()?.id, known.family()))) else { return };
         let Some(many) = self.many.get_mut(&index) else { return };
         let id = request.clone();
-        let is_taken = many.questions < QUESTIONS_AT_ONCE_MAX
+        let is_taken = many.busy().questions < QUESTIONS_AT_ONCE_MAX
             && (self.ports.errands)(Errand::Ask(Asked { session, request, user, family, room, question }));
         if is_taken {
-            many.questions += 1;
+            many.busy().questions += 1;
         } else {
+            many.rest();
             self.complain(index, id.as_deref(), Some(Topic::Room(room)), complaint::BUSY);
         }
     }

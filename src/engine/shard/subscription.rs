@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use super::errand::{Answer, Caught, Errand, From, Identity, Seating, Ticket};
-use super::many::{Asked, Held, Judged, Many, Subscription, Until};
+use super::many::{Asked, Held, Judged, Many, Subscription};
 use super::outbound::is_of;
 use super::port::{Except, ToShard};
 use crate::domain::event::Cursor;
@@ -33,7 +33,8 @@ impl Core {
             Answer::Replied { session, frames } => {
                 let Some(index) = self.find_open(session) else { return };
                 if let Some(many) = self.many.get_mut(&index) {
-                    many.questions = many.questions.saturating_sub(1);
+                    many.busy().questions = many.busy().questions.saturating_sub(1);
+                    many.rest();
                 }
                 self.respond(index, |out| out.extend_from_slice(&frames));
             }
@@ -228,7 +229,7 @@ impl Core {
         if !rest.is_empty() && self.is_held(index, ticket) {
             self.deliver(index, &rest, Class::Durable);
         }
-        self.go_on(index, ticket, Until::new(cursor, naming));
+        self.go_on(index, ticket, cursor, naming);
     }
 
     /// The subscription is not live yet, and it was not ended.
@@ -237,15 +238,18 @@ impl Core {
     }
 
     /// The subscription has everything up to here.
-    fn go_on(&mut self, index: u32, ticket: Ticket, until: Until) {
+    fn go_on(&mut self, index: u32, ticket: Ticket, cursor: Cursor, naming: Naming) {
         let session = self.key(index);
         let Some(many) = self.many.get_mut(&index) else { return };
         let Some(place) = many.held().iter().position(|held| held.ticket == ticket) else { return };
         let Held { topic, tells_presence, seen, .. } = many.busy().held.swap_remove(place);
         many.rest();
         let Some((number, seat)) = self.seat_of(index, topic) else { return };
-        self.set_until(index, number, Some(until));
-        if seen.is_some_and(|(seen, naming)| seen >= until.cursor() && until.knows(naming)) {
+        self.set_until(index, number, Some(cursor));
+        if let Some(many) = self.many.get_mut(&index).filter(|many| naming.is_behind(many.naming)) {
+            many.naming = naming;
+        }
+        if seen.is_some_and(|(seen, naming)| seen >= cursor && self.knows(index, naming)) {
             self.go_live(index, number, seat);
         } else if self.form_of(index) == Form::V1 {
             self.change_form(seat, Form::CAUGHT);
@@ -266,14 +270,19 @@ impl Core {
         self.change_form(seat, self.form_of(index));
     }
 
-    fn set_until(&mut self, index: u32, number: usize, until: Option<Until>) {
+    fn set_until(&mut self, index: u32, number: usize, until: Option<Cursor>) {
         if let Some(subscription) = self.many.get_mut(&index).and_then(|many| many.seats.get_mut(number)) {
             subscription.set_until(until);
         }
     }
 
-    fn until_of(&self, index: u32, number: usize) -> Option<Until> {
+    fn until_of(&self, index: u32, number: usize) -> Option<Cursor> {
         self.many.get(&index)?.seats.get(number)?.until()
+    }
+
+    /// The session knows whom frames name that were made then.
+    fn knows(&self, index: u32, naming: Naming) -> bool {
+        self.many.get(&index).is_some_and(|many| naming.is_behind(many.naming))
     }
 
     /// Sessions that are held in a topic, and those that were caught up.
@@ -293,7 +302,7 @@ impl Core {
         let topic = self.registry.live(slot).topic;
         for index in self.held_in(slot) {
             let Some((number, seat)) = self.seat_of(index, topic) else { continue };
-            if self.until_of(index, number).is_some_and(|until| until.cursor() < first && until.knows(said.naming)) {
+            if self.until_of(index, number).is_some_and(|until| until < first) && self.knows(index, said.naming) {
                 self.go_live(index, number, seat);
             }
         }
@@ -321,8 +330,8 @@ impl Core {
             // Memory that is made for one may cost another its seat.
             let Some((number, seat)) = self.seat_of(index, topic).filter(|_| !is_excepted) else { continue };
             if let Some(until) = self.until_of(index, number) {
-                let rest = said::behind(bytes, marks, until.cursor());
-                if last.is_some_and(|last| last >= until.cursor()) && until.knows(naming) {
+                let rest = said::behind(bytes, marks, until);
+                if last.is_some_and(|last| last >= until) && self.knows(index, naming) {
                     self.go_live(index, number, seat);
                 }
                 if !rest.is_empty() {

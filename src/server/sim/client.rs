@@ -84,6 +84,10 @@ impl Client {
             topic => Name(topic).to_string() == named,
         };
         let topic = state.topics.iter().position(is_named).unwrap_or_else(|| panic!("no topic: {frame}"));
+        // Who is there, and how many, has no place.
+        if matches!(frame["event"]["type"].as_str(), Some("presence_count" | "user_status")) {
+            return "presence";
+        }
         let (rows, known) = (&state.topics[topic], &mut self.topics[topic]);
         known.told_at = Some(circumstances.now);
         match kind {
@@ -100,9 +104,17 @@ impl Client {
                 if frame["code"].is_null() { "unsubscribed" } else { "turned out" }
             }
             "error" => {
-                assert_eq!(frame["code"], "not_subscribed", "{frame}");
                 assert!(known.at.is_none(), "it is subscribed: {frame}");
-                "error"
+                match frame["code"].as_str().unwrap_or_default() {
+                    "not_subscribed" => "error",
+                    // What it had asked for was taken back, or could not be read.
+                    code @ ("cancelled" | "unavailable") => {
+                        assert!(known.asked.is_some(), "it has not asked: {frame}");
+                        *known = Known { last: known.last, ..Known::default() };
+                        if code == "cancelled" { "cancelled" } else { "turned out" }
+                    }
+                    _ => panic!("{frame}"),
+                }
             }
             _ => panic!("{frame}"),
         }

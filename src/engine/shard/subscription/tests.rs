@@ -426,12 +426,11 @@ impl World {
 
     fn heard(&mut self, client: usize, frame: &Value) {
         let kind = frame["type"].as_str().unwrap();
-        // Who is there, and how many, has no place.
-        if matches!(kind, "welcome") || !frame["event"]["type"].is_null() {
-            return;
-        }
         if frame["event"]["type"] == "signal" {
             self.signals[client] += 1;
+        }
+        // Who is there, and how many, has no place, nor has a signal.
+        if matches!(kind, "welcome") || !frame["event"]["type"].is_null() {
             return;
         }
         let named = frame["topic"].as_str().unwrap_or_else(|| panic!("{frame}"));
