@@ -9,6 +9,7 @@ mod api;
 mod client;
 mod compare;
 mod delivery;
+mod digest;
 mod find_max;
 mod fixture;
 mod frames;

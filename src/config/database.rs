@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::{JsonTimes, Zone};
 use crate::cluster::redis::Address;
-use crate::config::{ConfigError, Raw, Setting, cores};
+use crate::config::cores::cores;
+use crate::config::{ConfigError, Raw, Setting};
 use crate::django::Mode;
 use crate::limits;
 use crate::store::Durability;

@@ -1,5 +1,6 @@
 //! Settings: a file, the environment and flags become checked values, or one sentence that names the mistake.
 
+mod cores;
 mod database;
 mod error;
 mod raw;
@@ -22,6 +23,7 @@ use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
 use crate::cluster::redis::Address;
+use crate::config::cores::cores;
 use crate::django::Mode;
 use crate::engine::net::send::Io;
 use crate::fanout::posts::PostUpdates;
@@ -298,10 +300,6 @@ fn seconds(raw: &Raw, setting: Setting, range: std::ops::RangeInclusive<u64>) ->
 
 fn shards(raw: &Raw) -> Result<usize, ConfigError> {
     raw.number_or(Setting::Shards, cores().min(limits::SHARDS_MAX), 1..=limits::SHARDS_MAX)
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Where operators are heard, and their key.

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use super::nodes::Nodes;
 use crate::client::{Ending, Entrance, Handler, Links};
-use crate::delivery::excerpt;
+use crate::digest::excerpt;
 use crate::frames::Frame;
 use crate::interrupt;
 use crate::target::{Seat, Target};

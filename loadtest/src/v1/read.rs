@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Cursor, number};
-use crate::delivery::{digest, excerpt};
+use crate::digest::{digest, excerpt};
 
 /// The bytes of `room:` and an id.
 const ROOM_BYTES: usize = 37;

@@ -56,7 +56,7 @@ fn full_of_many(topics: usize) -> Core {
     let errands = Arc::<Mutex<Vec<Errand>>>::default();
     let kept = errands.clone();
     ports.errands = Arc::new(move |errand| {
-        kept.lock().unwrap().push(errand);
+        kept.lock().expect("nobody panicked").push(errand);
         true
     });
     let mut core = Core::new(ShardId(0), ports, Instant::now());
@@ -71,7 +71,7 @@ fn full_of_many(topics: usize) -> Core {
                 core.many_text(index, &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));
             }
             loop {
-                let Some(errand) = errands.lock().unwrap().pop() else { break };
+                let Some(errand) = errands.lock().expect("nobody panicked").pop() else { break };
                 core.answered(answer(errand));
             }
         }

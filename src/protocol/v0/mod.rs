@@ -12,4 +12,4 @@ pub mod post;
 pub mod reason;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,3 +9,6 @@ pub mod said;
 #[cfg(test)]
 mod schema;
 pub mod topic;
+
+#[cfg(test)]
+mod lengths;

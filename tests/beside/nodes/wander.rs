@@ -144,14 +144,17 @@ impl Client {
         if matches!(kind, "users" | "pong") || (kind == "event" && frame["cursor"].is_null()) {
             return;
         }
-        if kind == "error" {
-            assert_eq!(frame["code"], "not_subscribed", "{}: {frame}", self.name);
-            return self.count("error");
-        }
         let place = place_of(frame);
         let topic = self.stage.topics.iter().position(|name| frame["topic"] == **name);
         let known = &mut self.topics[topic.unwrap_or_else(|| panic!("{}: {frame}", self.name))];
         let what = match kind {
+            "error" if frame["code"] == "not_subscribed" => "error",
+            // It was taken back before it was answered.
+            "error" if frame["code"] == "cancelled" => {
+                let asked = frame["id"].as_u64().and_then(|id| known.cursors.remove(&id));
+                assert!(asked.is_some(), "{}: it has not asked: {frame}", self.name);
+                "cancelled"
+            }
             "subscribed" => {
                 assert!(known.stay.is_none(), "{}: twice: {frame}", self.name);
                 if known.asked == frame["id"].as_u64() {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::delivery::{digest, error_text, excerpt};
+use crate::delivery::error_text;
+use crate::digest::{digest, excerpt};
 use crate::tag::{TAG_BYTES, Tag};
 use crate::v1::read::{self, Heard};
 use crate::v1::{FEED_EVENT, Protocol};

@@ -3,7 +3,8 @@
 use memchr::memmem;
 use serde::Deserialize;
 
-use crate::delivery::{digest, error_text, excerpt};
+use crate::delivery::error_text;
+use crate::digest::{digest, excerpt};
 use crate::tag::{TAG_BYTES, Tag};
 
 /// Identifies a change of a message: message, user, and the kind of change.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::events::{Event, Events, Key, REACTIONS, What};
-use crate::delivery::{digest, excerpt};
+use crate::digest::{digest, excerpt};
 use crate::tag::Tag;
 use crate::v1::Cursor;
 use crate::v1::read::Heard;

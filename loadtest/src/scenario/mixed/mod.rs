@@ -6,6 +6,7 @@
 
 mod events;
 mod events_v1;
+mod known_v1;
 mod of_v1;
 mod rooms;
 
@@ -16,7 +17,7 @@ use indicatif::ProgressBar;
 
 use self::events::{Event, Events, Key, REACTIONS, What};
 use self::events_v1::Numbers;
-use self::of_v1::OfV1;
+use self::known_v1::OfV1;
 use self::rooms::{Chosen, Room};
 use super::drive::{self, Load};
 use super::flight::{Flight, Passage};
@@ -24,7 +25,7 @@ use super::shares::{ACTS, Act, Mix};
 use super::traffic_report::{KindLine, TrafficReport};
 use super::{Plan, Run};
 use crate::client::{Ending, Handler, Links};
-use crate::delivery::digest;
+use crate::digest::digest;
 use crate::frames::{self, Frame};
 use crate::latency::Latency;
 use crate::meter::{Meter, Ns, histogram};

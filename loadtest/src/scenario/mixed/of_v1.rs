@@ -1,21 +1,12 @@
-//! What a mixed load over `pregon.v1` has beside other loads: names of requests, their acks, and the places of events.
+//! How a mixed load speaks `pregon.v1`: names of requests, their acks, and the places of events.
 
 use super::Mixed;
 use super::events::Event;
-use super::events_v1::Numbers;
-use crate::delivery::digest;
+use crate::digest::digest;
 use crate::scenario::shares::Act;
 use crate::tag::Tag;
-use crate::v1::names::Names;
 use crate::v1::read::Heard;
 use crate::v1::{self, Cursor};
-
-/// The topics of the rooms, and what clients were told.
-pub struct OfV1 {
-    pub topics: Vec<String>,
-    pub numbers: Numbers,
-    pub names: Names,
-}
 
 impl Mixed {
     /// The field that names the actor's room, where requests have one.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::events::{REACTIONS, What};
-use crate::delivery::digest;
+use crate::digest::digest;
 use crate::scenario::shares::Act;
 
 /// Messages of a room that members still act on.

@@ -5,7 +5,7 @@ use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::excerpt;
+use crate::digest::excerpt;
 
 /// The kinds, named as in requests and frames.
 pub const KINDS: [&str; 3] = ["like", "celebration", "golazo"];

@@ -9,7 +9,8 @@ use anyhow::Result;
 
 use super::ledger::Ledger;
 use crate::client::{Ending, Entrance, Handler, Links};
-use crate::delivery::{Reader, digest, excerpt};
+use crate::delivery::Reader;
+use crate::digest::{digest, excerpt};
 use crate::frames::{Frame, Stencil};
 use crate::meter::{Ns, Refused, histogram};
 use crate::oracle::Layout;
