@@ -73,7 +73,7 @@ pub struct Server {
 }
 
 enum Launch {
-    /// A plain room server: PROGRAM HOST:PORT [FLAGS].
+    /// A plain room server: PROGRAM HOST:PORT and flags.
     Plain { program: PathBuf, flags: &'static [&'static str] },
     /// pregon on one shard, with `PREGON_IO` where named.
     Pregon { program: PathBuf, io: Option<String>, protocol: Protocol },
