@@ -18,6 +18,7 @@ pub use secret::Secret;
 pub use setting::{Setting, documentation};
 
 use crate::access::client_address::Network;
+use crate::access::gate::Compression;
 use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
@@ -64,6 +65,8 @@ pub struct Settings {
     pub write_lanes: usize,
     /// How frames are sent.
     pub io: Io,
+    /// Which sockets' messages are compressed.
+    pub compression: Compression,
     /// This node's name in logs and metrics.
     pub node: String,
     /// The web pages that may call.
@@ -166,6 +169,7 @@ impl Settings {
             shards: shards(raw)?,
             write_lanes: database.write_lanes(raw)?,
             io: io(raw)?,
+            compression: compression(raw)?,
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
@@ -295,6 +299,14 @@ fn io(raw: &Raw) -> Result<Io, ConfigError> {
         "uring" => Io::Uring,
         "epoll" => Io::Epoll,
         _ => Io::Auto,
+    })
+}
+
+fn compression(raw: &Raw) -> Result<Compression, ConfigError> {
+    Ok(match raw.one_of(Setting::Compression, &["feeds", "off", "all"])? {
+        "off" => Compression::Off,
+        "all" => Compression::All,
+        _ => Compression::Feeds,
     })
 }
 

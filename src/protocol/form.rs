@@ -41,7 +41,7 @@ impl Form {
     /// The form of a session.
     pub fn of(negotiation: Negotiation) -> Self {
         let Negotiation { subprotocol, packing } = negotiation;
-        let index = subprotocol as usize * PACKINGS + packing as usize;
+        let index = subprotocol as usize * PACKINGS + packing.index();
         Self(u8::try_from(index).unwrap_or(0))
     }
 
@@ -182,25 +182,40 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
 mod tests {
     use super::*;
     use crate::protocol::ws::close::CloseCode;
+    use crate::protocol::ws::deflate::Window;
     use crate::protocol::ws::frame::{encode_close, encode_text};
 
     #[test]
     fn each_form_is_made_once_and_only_when_somebody_wants_it() {
         let mut frames = Vec::new();
         encode_text(b"uno", &mut frames);
-        encode_text(&[b'x'; 125], &mut frames);
+        encode_text(&[b'x'; 1000], &mut frames);
         encode_close(CloseCode(1000), "", &mut frames);
         let set = FrameSet::new(frames);
-        let spaced = Form::of(Negotiation { packing: Packing::Spaced, ..Negotiation::default() });
-        assert!(!spaced.is_v1() && Form::V1.is_v1() && !Form::HELD.is_v1());
+        let packing = Packing::Deflated(Window::Usual);
+        let deflated = Form::of(Negotiation { packing, ..Negotiation::default() });
+        assert!(!deflated.is_v1() && Form::V1.is_v1() && !Form::HELD.is_v1());
         assert_eq!(set.of(Form::default()), set.usual());
         assert_eq!(set.held_bytes(), set.usual().len());
-        let packed = set.of(spaced);
-        assert!(packed.starts_with(b"\x81\x04uno \x81\x7e\x00\x7e") && packed.ends_with(b"x \x88\x02\x03\xe8"));
-        assert!(std::ptr::eq(packed, set.of(spaced)), "the same bytes");
+        let packed = set.of(deflated);
+        assert!(packed.starts_with(b"\x81\x03uno\xc1") && packed.ends_with(b"\x88\x02\x03\xe8"));
+        assert!(packed.len() < 40, "{} bytes", packed.len());
+        assert!(std::ptr::eq(packed, set.of(deflated)), "the same bytes");
         assert_eq!(set.held_bytes(), set.usual().len() + packed.len());
-        let both = Forms::default().with(spaced).with(Form::default());
+        let both = Forms::default().with(deflated).with(Form::default());
         assert_eq!(set.bytes_of(both), set.held_bytes());
-        assert_eq!(both.iter().collect::<Vec<_>>(), [Form::default(), spaced]);
+        assert_eq!(both.iter().collect::<Vec<_>>(), [Form::default(), deflated]);
+    }
+
+    #[test]
+    fn every_session_has_one_of_the_forms() {
+        let windows = [Window::Usual, Window::Full, Window::Small, Window::Least].map(Packing::Deflated);
+        for packing in windows.into_iter().chain([Packing::Plain]) {
+            for subprotocol in Subprotocol::ALL.iter().copied() {
+                let form = Form::of(Negotiation { subprotocol, packing });
+                assert!(Form::all().any(|known| known == form) && form.is_v1() == (subprotocol == Subprotocol::V1));
+                assert_eq!(packing.pack(b"\x81\x00"), form.pack(b"\x81\x00"));
+            }
+        }
     }
 }

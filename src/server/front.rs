@@ -151,6 +151,7 @@ impl Front {
             reconnects: Reconnects::new(settings.rate_limits),
             sockets: Sockets::new(settings.rate_limits),
             trusted_proxies: settings.trusted_proxies.clone(),
+            compression: settings.compression,
         }
     }
 }

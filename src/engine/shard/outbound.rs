@@ -86,13 +86,13 @@ impl Core {
         let live = self.registry.live_mut(slot);
         // Lent out: nobody comes or goes while they are given the range.
         let members = std::mem::take(&mut live.members);
-        let mut open = live.open;
         for form in forms.iter().filter(|form| !frames.of(*form).is_empty()) {
-            self.give(&members, form, &mut open[form.index()], frames.of(form), To { class, except, origin });
+            let mut open = self.registry.live(slot).open(form);
+            self.give(&members, form, &mut open, frames.of(form), To { class, except, origin });
+            self.registry.live_mut(slot).set_open(form, open);
         }
         let live = self.registry.live_mut(slot);
         live.members = members;
-        live.open = open;
         if live.has_held() {
             self.hold(slot, frames, class, except);
         }

@@ -115,10 +115,10 @@ pub struct LiveTopic {
     pub topic: Topic,
     /// In no order.
     pub members: Vec<Member>,
-    /// Where the next frame goes, in each form.
-    pub open: Opens,
-    /// Members that want another form than the default, or are held, by form.
-    others: [u32; Form::PLACES],
+    /// Where the next frame goes in the default form.
+    pub open: OpenChunk,
+    /// There is no other form in most topics, and there are many topics.
+    others: Option<Box<Others>>,
     /// The shards with members, this one included. `None` except for chat rooms: only their shards tell each other things.
     pub listeners: Option<Arc<Listeners>>,
 }
@@ -126,9 +126,21 @@ pub struct LiveTopic {
 /// One open chunk a form.
 pub type Opens = [OpenChunk; Form::COUNT];
 
+/// What a topic keeps of forms besides the default.
+#[derive(Debug, Default)]
+struct Others {
+    /// Where the next frame goes, by form.
+    open: [OpenChunk; Form::OTHERS],
+    /// Members that want another form than the default, or are held, by form.
+    counts: [u32; Form::PLACES],
+}
+
 impl LiveTopic {
     /// The forms that members want.
     pub fn forms(&self) -> Forms {
+        if self.others.is_none() {
+            return Forms::default().with(Form::default());
+        }
         let others = Form::all().skip(1).filter(|form| self.count(*form) > 0).fold(Forms::default(), Forms::with);
         if self.count(Form::default()) > 0 { others.with(Form::default()) } else { others }
     }
@@ -138,12 +150,37 @@ impl LiveTopic {
         self.count(Form::HELD) > 0
     }
 
+    /// Where the next frame of this form goes.
+    pub fn open(&self, form: Form) -> OpenChunk {
+        match (form.among_others(), &self.others) {
+            (None, _) => self.open,
+            (Some(other), Some(others)) => others.open.get(other).copied().unwrap_or_default(),
+            (Some(_), None) => OpenChunk::default(),
+        }
+    }
+
+    /// Notes where the next frame of this form goes.
+    pub fn set_open(&mut self, form: Form, open: OpenChunk) {
+        match (form.among_others(), &mut self.others) {
+            (None, _) => self.open = open,
+            (Some(other), Some(others)) if other < others.open.len() => others.open[other] = open,
+            (Some(_), _) => {}
+        }
+    }
+
     /// Members that want this form.
     fn count(&self, form: Form) -> usize {
+        let Some(others) = &self.others else { return if form == Form::default() { self.members.len() } else { 0 } };
         match form.among_others() {
-            Some(other) => self.others[other] as usize,
-            None => self.members.len() - self.others.iter().sum::<u32>() as usize,
+            Some(other) => others.counts[other] as usize,
+            None => self.members.len() - others.counts.iter().sum::<u32>() as usize,
         }
+    }
+
+    fn note(&mut self, form: Form, came: bool) {
+        let Some(other) = form.among_others() else { return };
+        let count = &mut self.others.get_or_insert_default().counts[other];
+        *count = if came { *count + 1 } else { *count - 1 };
     }
 }
 
@@ -172,8 +209,8 @@ impl Registry {
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
             is_first = true;
-            let (open, others) = (Opens::default(), [0; Form::PLACES]);
-            let found = LiveTopic { topic, members: Vec::new(), open, others, listeners: None };
+            let open = OpenChunk::default();
+            let found = LiveTopic { topic, members: Vec::new(), open, others: None, listeners: None };
             narrow(live.insert(found))
         });
         let found = &mut live[slot as usize];
@@ -182,9 +219,7 @@ impl Registry {
             found.members.reserve_exact((found.members.len() / 4).max(2));
         }
         found.members.push(member);
-        if let Some(other) = member.form.among_others() {
-            found.others[other] += 1;
-        }
+        found.note(member.form, true);
         (Seat { slot, place: narrow(found.members.len() - 1) }, is_first)
     }
 
@@ -192,9 +227,7 @@ impl Registry {
     pub fn leave(&mut self, seat: Seat) -> Left {
         let found = &mut self.live[seat.slot as usize];
         let gone = found.members.swap_remove(seat.place as usize);
-        if let Some(other) = gone.form.among_others() {
-            found.others[other] -= 1;
-        }
+        found.note(gone.form, false);
         if let Some(&moved) = found.members.get(seat.place as usize) {
             return Left::Moved(moved);
         }
@@ -211,12 +244,8 @@ impl Registry {
         let found = &mut self.live[seat.slot as usize];
         let member = &mut found.members[seat.place as usize];
         let before = std::mem::replace(&mut member.form, form);
-        if let Some(other) = before.among_others() {
-            found.others[other] -= 1;
-        }
-        if let Some(other) = form.among_others() {
-            found.others[other] += 1;
-        }
+        found.note(before, false);
+        found.note(form, true);
     }
 
     /// A seat has another number among its session's seats from now on.
@@ -229,9 +258,9 @@ impl Registry {
     pub fn only_one_of_its_form(&self, seat: Seat) -> Option<(Topic, Form)> {
         let found = &self.live[seat.slot as usize];
         let form = found.members[seat.place as usize].form;
-        let other = form.among_others()?;
+        form.among_others()?;
         let wanted = if form == Form::HELD { Form::V1 } else { form };
-        (found.others[other] == 1).then_some((found.topic, wanted))
+        (found.count(form) == 1).then_some((found.topic, wanted))
     }
 
     /// The slot of a topic that has members here.

@@ -25,6 +25,7 @@ use crate::protocol::v0::reason::{self, HIDDEN, INACTIVE, REMOVED};
 use crate::protocol::v0::{event, feed_event};
 use crate::protocol::ws::frame;
 use crate::protocol::ws::negotiation::Negotiation;
+use crate::protocol::ws::deflate::Window;
 use crate::protocol::ws::packing::Packing;
 
 impl World {
@@ -87,7 +88,7 @@ impl World {
         let token_ends = if is_short { unix_now + self.random.random_range(1..30) } else { i64::MAX };
         let mark = self.asked.withdrawals.mark(user, endpoint.topic(user));
         let entry = Entry { account, endpoint, family: FamilyId::issued(0), token_ends, mark };
-        let packing = if self.random.random_bool(0.3) { Packing::Spaced } else { Packing::Plain };
+        let packing = if self.random.random_bool(0.3) { Packing::Deflated(Window::Usual) } else { Packing::Plain };
         let negotiation = Negotiation { packing, ..Negotiation::default() };
         Judged { shard, entry, negotiation, is_refused, is_evicted: false }
     }

@@ -16,7 +16,7 @@ use crate::engine::shard::turn::TICK;
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT};
 use crate::protocol::form::FrameSet;
 use crate::protocol::v0::{event, reason};
-use crate::protocol::ws::frame;
+use crate::protocol::ws::{Limits, frame};
 
 impl World {
     pub(super) fn round(&mut self, shard: usize) {
@@ -279,7 +279,7 @@ impl World {
 /// Bytes that are no frame, with the close frame that the decoder itself asks for.
 pub(super) fn violation() -> Said {
     let mut decoder = crate::protocol::ws::message::Decoder::new();
-    let broken = decoder.decode(&mut [0x81, 1, b'x'], 1024, |_| ControlFlow::Continue(()));
+    let broken = decoder.decode(&mut [0x81, 1, b'x'], Limits::plain(1024), |_| ControlFlow::Continue(()));
     let violation = broken.expect_err("a frame that is not masked is refused");
     Said::Violation(close_frame(violation.code.0, violation.reason))
 }
