@@ -1,4 +1,5 @@
-//! Does what sockets with many topics need of the database: says whose they are, judges, and reads what they missed.
+//! Does what sockets with many topics need of the database, those that wait together: says whose they are, judges, and has
+//! others read what they missed and answer their questions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -18,7 +18,7 @@ use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
 
 /// Sockets that take everything at once.
 #[derive(Default)]
-struct Sink(HashMap<u32, Vec<u8>>);
+pub(super) struct Sink(pub HashMap<u32, Vec<u8>>);
 
 impl Transmit for Sink {
     fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {

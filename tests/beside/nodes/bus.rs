@@ -145,9 +145,8 @@ async fn nodes_talk_over_a_redis_cluster_that_loses_a_master() {
     talk.end().await.check_of_stayers("a master of Redis Cluster killed", Duration::from_secs(4));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nodes_talk_while_a_sentinel_fails_over() {
-    let redis = Watched::start().await;
+/// The master dies while everybody talks, and its replica takes over.
+async fn fail_over(redis: Watched, what: &str) {
     let cluster = Cluster::at(Redis::start(), &redis.url(), 2, 3).await;
     let talk = Talk::begin(&cluster, [0, 1]).await;
     talk.go_on(60).await;
@@ -155,7 +154,12 @@ async fn nodes_talk_while_a_sentinel_fails_over() {
     talk.go_on(60).await;
     redis.wait_for_the_replica().await;
     cluster.wait_for_peers().await;
-    talk.end().await.check_of_stayers("a master killed, Sentinel promotes its replica", Duration::from_secs(4));
+    talk.end().await.check_of_stayers(what, Duration::from_secs(4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_talk_while_a_sentinel_fails_over() {
+    fail_over(Watched::start().await, "a master killed, Sentinel promotes its replica").await;
 }
 
 /// The slots of all streams change their masters, twice, while everybody talks.
@@ -178,15 +182,7 @@ async fn nodes_talk_while_a_redis_cluster_moves_their_streams() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_talk_while_a_sentinel_with_passwords_fails_over() {
-    let redis = Watched::with_passwords("hunter2", "sentry3").await;
-    let cluster = Cluster::at(Redis::start(), &redis.url(), 2, 3).await;
-    let talk = Talk::begin(&cluster, [0, 1]).await;
-    talk.go_on(60).await;
-    redis.master.kill();
-    talk.go_on(60).await;
-    redis.wait_for_the_replica().await;
-    cluster.wait_for_peers().await;
-    talk.end().await.check_of_stayers("the same with passwords", Duration::from_secs(4));
+    fail_over(Watched::with_passwords("hunter2", "sentry3").await, "the same with passwords").await;
 }
 
 /// A listener that takes bells more slowly than they come loses the oldest: that is counted, and the connection goes on.

@@ -3,7 +3,7 @@
 //! It must know whom each event names, although the topic's names are forgotten all the time, and every request must be answered.
 //! It found that publishers may be late with what a subscription has read: a seat that went live at once heard that twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::*;
 use crate::domain::rights::Withdrawals;
 use crate::domain::user::Account;
-use crate::engine::net::stretch::{Sent, Stretch, Transmit};
+use crate::engine::shard::by_hand::Sink;
 use crate::engine::shard::core::Core;
 use crate::engine::shard::port::{Inbox, Publication, Whom};
 use crate::engine::shard::sim::ports::{Asked, Routes, ports};
@@ -41,23 +41,6 @@ struct Log {
     published: u64,
     /// Events up to here are not kept.
     forgotten: u64,
-}
-
-#[derive(Default)]
-struct Sink(HashMap<u32, Vec<u8>>);
-
-impl Transmit for Sink {
-    fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
-        outcomes.clear();
-        for (token, slices) in stretch.visits() {
-            slices.iter().for_each(|slice| self.0.entry(token).or_default().extend_from_slice(slice));
-            outcomes.push(Sent::All);
-        }
-    }
-
-    fn unacknowledged_bytes(&self, _: u32) -> Option<usize> {
-        None
-    }
 }
 
 /// People who say something, and how many of them have numbers at a time.
