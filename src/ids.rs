@@ -192,6 +192,18 @@ pub enum Topic {
     Notifications(UserId),
 }
 
+/// Into how many parts topics are divided, each with a stream of its own between nodes. All nodes have to agree.
+pub const PARTITIONS: usize = 8;
+
+impl Topic {
+    /// The part of the topics that it belongs to, below [`PARTITIONS`]; the same on all nodes.
+    pub fn partition(self) -> usize {
+        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(self);
+        usize::try_from(hash % PARTITIONS as u64).unwrap_or(0)
+    }
+}
+
 impl fmt::Display for Topic {
     /// The key of `pregon_topics` and `pregon_events`: kind, colon, 32 hexadecimal digits; 40 characters at most.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

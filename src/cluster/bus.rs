@@ -6,8 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// Into how many streams the topics are divided. All nodes have to agree.
-pub const PARTITIONS: usize = 8;
+use crate::ids::PARTITIONS;
 
 /// Why the bus did not do what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::cluster::bus::{Bus, Listener as Ear, Reader, Writer};
 use crate::cluster::clocks::Clocks;
 use crate::cluster::look::{Look, Looks};
 use crate::cluster::ports::{Hear, SayAbout};
-use crate::cluster::receive::{Listener, PAUSE, Receiver};
+use crate::cluster::receive::{self, Listener, PAUSE, Receiver};
 use crate::cluster::roster::Rosters;
 use crate::cluster::send::{Sender, State};
 use crate::cluster::wire::{About, NodeId};
@@ -223,6 +223,7 @@ impl Cluster {
             has_failed: positions.is_none(),
             positions,
             clocks: clocks.clone(),
+            lag: receive::by_partition(),
         };
         let listener = Listener {
             bus: Arc::clone(bus),
@@ -235,11 +236,12 @@ impl Cluster {
             profile_changed: Arc::new(|_| ()),
             name: "".into(),
             others,
+            outbox: outbox.clone(),
             answer: Arc::new(|_| Box::pin(std::future::pending())),
             clocks: clocks.clone(),
         };
-        let (own, state) = (outbox.own().clone(), State::default());
-        let about: SayAbout = Arc::new(|| About { name: "".into(), sessions: 0 });
+        let (own, state) = (outbox.own().clone(), State::new());
+        let about: SayAbout = Arc::new(|| About { name: "".into(), sessions: 0, roster: None });
         let sender = Sender { bus: Arc::clone(bus), node, link, peers, own, about, queue, clocks, state };
         ByHand {
             sending: Task::Rests(Sending { sender, writer: None, beat_at: now, again_at: now }),

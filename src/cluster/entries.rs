@@ -9,8 +9,9 @@ use fred::types::Value;
 use futures_util::future::try_join_all;
 use tokio::time::timeout;
 
-use crate::cluster::bus::{BusError, PARTITIONS, Positions};
+use crate::cluster::bus::{BusError, Positions};
 use crate::cluster::redis::Connection;
+use crate::ids::PARTITIONS;
 use crate::limits::{BUS_ANSWER_TIMEOUT, BUS_BLOCK, BUS_READ_MAX};
 
 /// The last entry of each stream.

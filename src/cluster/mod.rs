@@ -162,6 +162,7 @@ impl Cluster {
             has_failed: positions.is_err(),
             positions: positions.ok(),
             clocks: clocks.clone(),
+            lag: receive::by_partition(),
         };
         watched("the reader of the bus", Box::pin(receiver.run()));
         let (links, known) = (link.clone(), peers.clone());
@@ -176,12 +177,13 @@ impl Cluster {
             profile_changed,
             name: about().name,
             others,
+            outbox: outbox.clone(),
             answer,
             clocks: clocks.clone(),
         };
         watched("the listener of the bus", Box::pin(listener.run()));
         let own = outbox.own().clone();
-        let state = send::State::default();
+        let state = send::State::new();
         let sender = send::Sender { bus, node, link, peers, own, about, queue, clocks, state };
         let sender = watched("the sender of the bus", Box::pin(sender.run(stopped)));
         drop(outbox);

@@ -14,6 +14,8 @@ pub(super) struct Peers {
     heard: Mutex<Heard>,
     /// A node came that does not know yet who has sockets here.
     has_newcomers: AtomicBool,
+    /// A node has missed something of that.
+    is_roster_wanted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,16 @@ impl Peers {
     /// Whether nodes came since this was last asked.
     pub fn take_newcomers(&self) -> bool {
         self.has_newcomers.swap(false, Ordering::AcqRel)
+    }
+
+    /// A node has missed something of who has sockets here.
+    pub fn want_roster(&self) {
+        self.is_roster_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether one has since this was last asked.
+    pub fn take_wanted(&self) -> bool {
+        self.is_roster_wanted.swap(false, Ordering::AcqRel)
     }
 
     /// A node said farewell.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use metrics::Histogram;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
@@ -16,10 +17,11 @@ use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
 use crate::cluster::ports::{AnswerAsk, Hear, HearEphemeral, LoginsEnded, ProfileChanged};
 use crate::cluster::roster::Rosters;
+use crate::cluster::send::Outbox;
 use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
-
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
+use crate::ids::PARTITIONS;
 use crate::protocol::form::{Also, FrameSet};
 
 /// How long a failed connection waits for the next attempt.
@@ -37,6 +39,13 @@ pub(super) struct Receiver {
     pub positions: Option<Positions>,
     pub last_read: Timestamp,
     pub has_failed: bool,
+    /// `pregon_bus_lag_seconds`.
+    pub lag: [Histogram; PARTITIONS],
+}
+
+/// The histograms of how long events took.
+pub(super) fn by_partition() -> [Histogram; PARTITIONS] {
+    std::array::from_fn(|partition| metrics::histogram!("pregon_bus_lag_seconds", "partition" => partition.to_string()))
 }
 
 impl Receiver {
@@ -97,8 +106,8 @@ impl Receiver {
             }
         }
         if !events.is_empty() {
-            let lag = metrics::histogram!("pregon_bus_lag_seconds");
             for event in &events {
+                let lag = &self.lag[event.topic.partition()];
                 lag.record(Duration::from_micros(u64::try_from(now.0 - event.at.0).unwrap_or(0)));
             }
             block_in_place(|| (self.hear)(events));
@@ -136,6 +145,8 @@ pub(super) struct Listener {
     /// This node's own name.
     pub name: Box<str>,
     pub others: Arc<Others>,
+    /// Where this node's own bells go.
+    pub outbox: Outbox,
     pub answer: AnswerAsk,
     pub clocks: Clocks,
 }
@@ -183,6 +194,9 @@ impl Listener {
                     tracing::info!(node = %node.0, "another node is there");
                 }
                 if let Some(about) = about {
+                    if about.roster.is_some_and(|sum| self.rosters.is_wanted(node, sum)) {
+                        self.outbox.ring_bell(Bell::RosterWanted(node));
+                    }
                     self.peers.told(node, about);
                 }
             }
@@ -193,6 +207,8 @@ impl Listener {
             bell @ (Bell::Came(..) | Bell::Counted(..) | Bell::Went(..) | Bell::Roster { .. }) => {
                 self.rosters.change(|others| others.hear(node, bell));
             }
+            Bell::RosterWanted(node) if node == self.node => self.peers.want_roster(),
+            Bell::RosterWanted(_) => {}
             Bell::LoginsEnded => (self.logins_ended)(),
             Bell::Profile(user) => (self.profile_changed)(user),
             Bell::Ask { id, name, ask } if name.as_deref().is_none_or(|name| *name == *self.name) => {

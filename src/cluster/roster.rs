@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::block_in_place;
 
 use crate::cluster::ports::HearPresence;
-use crate::cluster::wire::{Bell, NodeId, Person};
+use crate::cluster::wire::{Bell, NodeId, Person, Sum};
 use crate::domain::user::Account;
 use crate::engine::shard::port::ToShard;
 use crate::ids::{RoomId, UserId};
@@ -15,7 +15,13 @@ use crate::limits::ROSTER_PART_PEOPLE;
 
 /// Everybody who has sockets on this node in rooms.
 #[derive(Debug, Default)]
-pub(super) struct Own(Mutex<HashMap<RoomId, People>>);
+pub(super) struct Own(Mutex<Rooms>);
+
+#[derive(Debug, Default)]
+struct Rooms {
+    by_room: HashMap<RoomId, People>,
+    sum: Sum,
+}
 
 /// Who has sockets in a room.
 #[derive(Debug, Default)]
@@ -26,10 +32,21 @@ struct People {
     counted: HashSet<UserId>,
 }
 
+impl People {
+    /// False if the user is not there.
+    fn remove(&mut self, user: UserId) -> bool {
+        let told = self.told.iter().position(|account| account.id == user);
+        told.map(|place| self.told.swap_remove(place)).is_some() || self.counted.remove(&user)
+    }
+}
+
 impl Own {
     pub fn came(&self, room: RoomId, account: &Arc<Account>, is_told: bool) {
-        let mut rooms = lock(&self.0);
-        let people = rooms.entry(room).or_default();
+        let Rooms { by_room, sum } = &mut *lock(&self.0);
+        let people = by_room.entry(room).or_default();
+        if !people.remove(account.id) {
+            sum.add(room, account.id);
+        }
         if is_told {
             people.told.push(Arc::clone(account));
         } else {
@@ -38,21 +55,26 @@ impl Own {
     }
 
     pub fn went(&self, room: RoomId, user: UserId) {
-        if let Entry::Occupied(mut entry) = lock(&self.0).entry(room) {
-            let People { told, counted } = entry.get_mut();
-            if !counted.remove(&user) {
-                told.retain(|account| account.id != user);
+        let Rooms { by_room, sum } = &mut *lock(&self.0);
+        if let Entry::Occupied(mut people) = by_room.entry(room) {
+            if people.get_mut().remove(user) {
+                sum.remove(room, user);
             }
-            if told.is_empty() && counted.is_empty() {
-                entry.remove();
+            if people.get().told.is_empty() && people.get().counted.is_empty() {
+                people.remove();
             }
         }
+    }
+
+    /// What it comes to.
+    pub fn sum(&self) -> Sum {
+        lock(&self.0).sum
     }
 
     /// The whole roster as bells.
     pub fn tell(&self, round: u64) -> Vec<Bell> {
         let (mut bells, mut rooms, mut counted, mut people) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for (room, present) in lock(&self.0).iter() {
+        for (room, present) in &lock(&self.0).by_room {
             if !present.told.is_empty() {
                 people += present.told.len();
                 let named = present.told.iter().map(|account| Person(account.id, account.username.clone()));
@@ -94,7 +116,46 @@ fn counted(user: UserId) -> Person {
 
 /// The rosters of the other nodes.
 #[derive(Debug, Default)]
-pub(super) struct Others(HashMap<NodeId, HashMap<(RoomId, UserId), u64>>);
+pub(super) struct Others(HashMap<NodeId, Roster>);
+
+/// What was heard of one node's.
+#[derive(Debug, Default)]
+struct Roster {
+    /// Who is there, and up to which round.
+    people: HashMap<(RoomId, UserId), u64>,
+    sum: Sum,
+    /// The node's last sum was another one.
+    differs: bool,
+}
+
+impl Roster {
+    /// False if the user was there.
+    fn insert(&mut self, room: RoomId, user: UserId, round: u64) -> bool {
+        let is_new = self.people.insert((room, user), round).is_none();
+        if is_new {
+            self.sum.add(room, user);
+        }
+        is_new
+    }
+
+    /// False if the user was not there.
+    fn remove(&mut self, room: RoomId, user: UserId) -> bool {
+        let was_there = self.people.remove(&(room, user)).is_some();
+        if was_there {
+            self.sum.remove(room, user);
+        }
+        was_there
+    }
+
+    /// A round is told: who was in none of its parts is gone.
+    fn end_round(&mut self, round: u64) -> Vec<Change> {
+        let gone: Vec<_> = self.people.extract_if(|_, seen| *seen < round).map(|(place, _)| place).collect();
+        gone.iter().for_each(|(room, user)| self.sum.remove(*room, *user));
+        // Who came meanwhile has to be in the next round.
+        self.people.values_mut().for_each(|seen| *seen = round);
+        gone.into_iter().map(|(room, user)| Change::Went(room, user)).collect()
+    }
+}
 
 impl Others {
     /// Takes a bell of a node. Returns what is news.
@@ -103,34 +164,26 @@ impl Others {
         match bell {
             Bell::Counted(room, user) => self.hear(node, Bell::Came(room, counted(user))),
             // It is as new as the next round.
-            Bell::Came(room, person) => match roster.insert((room, person.0), u64::MAX) {
-                None => vec![Change::Came(room, person)],
-                Some(_) => Vec::new(),
+            Bell::Came(room, person) => match roster.insert(room, person.0, u64::MAX) {
+                true => vec![Change::Came(room, person)],
+                false => Vec::new(),
             },
-            Bell::Went(room, user) => match roster.remove(&(room, user)) {
-                Some(_) => vec![Change::Went(room, user)],
-                None => Vec::new(),
+            Bell::Went(room, user) => match roster.remove(room, user) {
+                true => vec![Change::Went(room, user)],
+                false => Vec::new(),
             },
             Bell::Roster { round, rooms, counted: unnamed, is_last } => {
                 let mut changes = Vec::new();
                 let unnamed = unnamed.into_iter().map(|(room, users)| (room, users.into_iter().map(counted).collect()));
                 for (room, people) in rooms.into_iter().chain::<Vec<(RoomId, Vec<Person>)>>(unnamed.collect()) {
                     for person in people {
-                        if roster.insert((room, person.0), round).is_none() {
+                        if roster.insert(room, person.0, round) {
                             changes.push(Change::Came(room, person));
                         }
                     }
                 }
                 if is_last {
-                    roster.retain(|(room, user), seen| {
-                        let is_there = *seen >= round;
-                        if !is_there {
-                            changes.push(Change::Went(*room, *user));
-                        }
-                        is_there
-                    });
-                    // Who came meanwhile has to be in the next round.
-                    roster.values_mut().for_each(|seen| *seen = round);
+                    changes.extend(roster.end_round(round));
                 }
                 changes
             }
@@ -138,10 +191,21 @@ impl Others {
         }
     }
 
+    /// Takes the sum that a node tells of its roster. True if its whole roster is wanted: this sum and the one before it differ
+    /// from what was heard. A single one may be ahead of the changes that it knows of.
+    pub fn is_wanted(&mut self, node: NodeId, sum: Sum) -> bool {
+        if !self.0.contains_key(&node) && sum == Sum::default() {
+            return false;
+        }
+        let roster = self.0.entry(node).or_default();
+        let differs = roster.sum != sum;
+        std::mem::replace(&mut roster.differs, differs) && differs
+    }
+
     /// A node is gone, with everybody.
     pub fn forget(&mut self, node: NodeId) -> Vec<Change> {
         let roster = self.0.remove(&node).unwrap_or_default();
-        roster.into_keys().map(|(room, user)| Change::Went(room, user)).collect()
+        roster.people.into_keys().map(|(room, user)| Change::Went(room, user)).collect()
     }
 }
 
@@ -155,6 +219,11 @@ impl Rosters {
     /// Nobody has told anything yet.
     pub fn new(hear_presence: HearPresence) -> Self {
         Self { others: Mutex::default(), hear_presence }
+    }
+
+    /// As [`Others::is_wanted`].
+    pub fn is_wanted(&self, node: NodeId, sum: Sum) -> bool {
+        lock(&self.others).is_wanted(node, sum)
     }
 
     /// Tells what changed. Waits for shards.
@@ -212,6 +281,31 @@ mod tests {
         own.came(room, &ana, true);
         assert_eq!(told(&own, 5), [Change::Came(room, person(&ana))]);
         assert_eq!(others.forget(node), [Change::Went(room, ana.id)]);
+    }
+
+    #[test]
+    fn a_roster_is_wanted_once_two_sums_differ_and_no_more_when_it_was_told() {
+        let (own, mut others, node) = (Own::default(), Others::default(), NodeId(uuid::Uuid::now_v7()));
+        let (room, ana, beto) = (RoomId::fresh(), account("ana"), account("beto"));
+        assert!(!others.is_wanted(node, own.sum()) && !others.is_wanted(node, own.sum()), "nobody is there");
+        own.came(room, &ana, true);
+        own.came(room, &beto, false);
+        own.came(room, &beto, false);
+        assert!(!others.is_wanted(node, own.sum()), "the bells may be on their way");
+        assert!(others.is_wanted(node, own.sum()) && others.is_wanted(node, own.sum()), "until it is told");
+        own.tell(1).into_iter().for_each(|bell| drop(others.hear(node, bell)));
+        assert!(!others.is_wanted(node, own.sum()));
+        others.hear(node, Bell::Went(room, ana.id));
+        own.went(room, ana.id);
+        own.went(room, ana.id);
+        assert!(!others.is_wanted(node, own.sum()) && !others.is_wanted(node, own.sum()), "the bell came");
+        own.went(room, beto.id);
+        own.came(room, &ana, true);
+        assert!(!others.is_wanted(node, own.sum()) && others.is_wanted(node, own.sum()), "as many, and others");
+        own.tell(2).into_iter().for_each(|bell| drop(others.hear(node, bell)));
+        assert!(!others.is_wanted(node, own.sum()) && !others.is_wanted(node, own.sum()));
+        others.forget(node);
+        assert!(!others.is_wanted(node, own.sum()) && others.is_wanted(node, own.sum()));
     }
 
     #[test]

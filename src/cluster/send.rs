@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use metrics::Counter;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::Timestamp;
-use crate::cluster::bus::{Bus, BusError, PARTITIONS, Writer};
+use crate::cluster::bus::{Bus, BusError, Writer};
 use crate::cluster::clocks::Clocks;
 use crate::cluster::link::{Link, Part};
 use crate::cluster::peers::Peers;
 use crate::cluster::ports::SayAbout;
 use crate::cluster::roster::Own;
-use crate::cluster::wire::{Bell, Entry, News, NodeId, Person, Rung};
+use crate::cluster::wire::{About, Bell, Entry, News, NodeId, Person, Rung};
 use crate::domain::event::Committed;
 use crate::domain::user::Account;
 use crate::engine::shard::port::{Elsewhere, Except, Publication};
-use crate::ids::{RoomId, Topic, UserId};
+use crate::ids::{PARTITIONS, RoomId, UserId};
 use crate::limits::{BUS_BATCH_MAX, BUS_WAITING_MAX, NODE_BEAT_EVERY, ROSTER_EVERY};
 
 /// How long a failed connection waits for the next attempt.
@@ -117,15 +118,27 @@ pub(super) struct Sender {
 }
 
 /// What the task remembers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     /// The number of the last telling of the roster.
     round: u64,
-    /// When the roster was last told on this connection.
+    /// When the roster was last told.
     told_roster: Option<Instant>,
     /// The others have to look at the log from then on, because something was not appended.
     lost_since: Option<Timestamp>,
     has_failed: bool,
+    /// `pregon_bus_appended_total`.
+    appended: [Counter; PARTITIONS],
+}
+
+impl State {
+    /// Nothing was sent yet.
+    pub fn new() -> Self {
+        let appended = std::array::from_fn(
+            |partition| metrics::counter!("pregon_bus_appended_total", "partition" => partition.to_string()),
+        );
+        Self { round: 0, told_roster: None, lost_since: None, has_failed: false, appended }
+    }
 }
 
 impl Sender {
@@ -164,7 +177,6 @@ impl Sender {
 
     /// A connection.
     pub async fn connect(&mut self) -> Result<Box<dyn Writer>, BusError> {
-        self.state.told_roster = None;
         self.bus.writer().await
     }
 
@@ -184,12 +196,12 @@ impl Sender {
         self.append(writer, batch).await
     }
 
-    /// Tells that this node lives, at times who has sockets here, and where the others have to look.
+    /// Tells that this node lives, who has sockets here if somebody does not know it, and where the others have to look.
     pub async fn beat(&mut self, writer: &mut dyn Writer) -> Result<(), BusError> {
         let (moment, mut bells) = (self.clocks.steady(), vec![self.rung(Bell::Beat, &[])]);
-        let is_wanted = self.peers.take_newcomers();
         let is_old = |told: Instant| moment.saturating_duration_since(told) >= ROSTER_EVERY;
-        if is_wanted || self.state.told_roster.is_none_or(is_old) {
+        let is_missed = self.state.told_roster.is_none_or(is_old) && self.peers.take_wanted();
+        if self.peers.take_newcomers() || is_missed {
             self.state.told_roster = Some(moment);
             self.state.round += 1;
             bells.extend(self.own.tell(self.state.round).into_iter().map(|bell| self.rung(bell, &[])));
@@ -233,7 +245,7 @@ impl Sender {
             match outgoing {
                 Outgoing::Event(event) => {
                     let entry = Entry { node: self.node, news: News::Event(Arc::clone(event)) };
-                    entries.push((partition_of(event.topic), entry.write()));
+                    entries.push((event.topic.partition(), entry.write()));
                 }
                 Outgoing::Ephemeral(publication) if self.peers.are_there() => {
                     let except = match publication.except {
@@ -251,14 +263,18 @@ impl Sender {
         if !entries.is_empty() {
             let began = Instant::now();
             writer.append(&entries).await?;
-            metrics::counter!("pregon_bus_appended_total").increment(entries.len() as u64);
+            for (partition, _) in &entries {
+                self.state.appended[*partition].increment(1);
+            }
             metrics::histogram!("pregon_bus_append_seconds").record(began.elapsed());
         }
         if bells.is_empty() { Ok(()) } else { writer.ring(&bells).await }
     }
 
     fn rung(&self, bell: Bell, tail: &[u8]) -> Bytes {
-        let about = matches!(bell, Bell::Beat).then(|| (self.about)());
+        // What waits in the queue is in the sum already, and the others have not heard it.
+        let roster = || self.queue.0.is_empty().then(|| self.own.sum());
+        let about = matches!(bell, Bell::Beat).then(|| About { roster: roster(), ..(self.about)() });
         Rung { node: self.node, bell, about }.write(tail)
     }
 }
@@ -273,11 +289,4 @@ fn note_loss(outgoing: &Outgoing, lost_since: &mut Option<Timestamp>) {
     if let Outgoing::Event(event) = outgoing {
         *lost_since = Some(lost_since.map_or(event.at, |since| since.min(event.at)));
     }
-}
-
-/// The stream of a topic, the same on all nodes.
-fn partition_of(topic: Topic) -> usize {
-    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(topic);
-    usize::try_from(hash % PARTITIONS as u64).unwrap_or(0)
 }

@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::cluster::bus::{BusError, PARTITIONS, Positions, Reader};
+use crate::cluster::bus::{BusError, Positions, Reader};
 use crate::cluster::entries::{Found, ends, read};
 use crate::cluster::redis::{Address, Connection};
+use crate::ids::PARTITIONS;
 use crate::limits::{BUS_BLOCK, BUS_READS_WAITING};
 
 /// Slots of a cluster.

@@ -7,10 +7,11 @@ use fred::types::{Message, Value};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 
-use crate::cluster::bus::{Bus, BusError, Listener, PARTITIONS, Positions, Reader, Writer};
+use crate::cluster::bus::{Bus, BusError, Listener, Positions, Reader, Writer};
 use crate::cluster::entries::{Found, ends, in_time, read};
 use crate::cluster::redis::{Address, Connection};
 use crate::cluster::spread::{SpreadReader, tag_of};
+use crate::ids::PARTITIONS;
 use crate::limits::{BUS_ANSWER_TIMEOUT, BUS_STREAM_ENTRIES};
 
 /// The name of an entry's only field.

@@ -60,6 +60,8 @@ pub enum Bell {
         /// Who is in no part of this round is not there any more.
         is_last: bool,
     },
+    /// What was heard of this node's roster differs from the sum that it tells: it is asked for all of it.
+    RosterWanted(NodeId),
     /// Logins ended: their sockets are to be looked for.
     LoginsEnded,
     /// A user's profile was changed.
@@ -112,6 +114,44 @@ pub struct About {
     pub name: Box<str>,
     /// Its sessions.
     pub sessions: u64,
+    /// Who has sockets there, as a sum; none while changes are on their way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster: Option<Sum>,
+}
+
+/// What a roster comes to. Two that are equal have equal sums; two that differ have different ones, but for a chance of one in
+/// 2^64.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    people: u64,
+    marks: u64,
+}
+
+impl Sum {
+    /// With a user in a room more.
+    pub fn add(&mut self, room: RoomId, user: UserId) {
+        self.people = self.people.wrapping_add(1);
+        self.marks = self.marks.wrapping_add(mark(room, user));
+    }
+
+    /// With one less.
+    pub fn remove(&mut self, room: RoomId, user: UserId) {
+        self.people = self.people.wrapping_sub(1);
+        self.marks = self.marks.wrapping_sub(mark(room, user));
+    }
+}
+
+/// The same on nodes of all versions.
+fn mark(room: RoomId, user: UserId) -> u64 {
+    let [room, user] = [room.0, user.0].map(|id| {
+        let (high, low) = id.as_u64_pair();
+        high.rotate_left(32) ^ low
+    });
+    let mut mark = room.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ user;
+    for factor in [0xFF51_AFD7_ED55_8CCD, 0xC4CE_B9FE_1A85_EC53] {
+        mark = (mark ^ (mark >> 33)).wrapping_mul(factor);
+    }
+    mark ^ (mark >> 33)
 }
 
 /// An entry that cannot be read. It is of another version, or no node wrote it.
@@ -182,7 +222,7 @@ mod tests {
     /// Nodes of an older version ring without it.
     #[test]
     fn a_beat_says_what_the_node_is() {
-        let about = Some(About { name: "chat-1".into(), sessions: 7 });
+        let about = Some(About { name: "chat-1".into(), sessions: 7, roster: Some(Sum::default()) });
         let rung = Rung { node: NodeId(uuid::Uuid::nil()), bell: Bell::Beat, about };
         assert_eq!(Rung::read(&rung.write(&[])).unwrap().0, rung);
         let older = br#"{"node":"00000000-0000-0000-0000-000000000000","bell":"beat"}"#;

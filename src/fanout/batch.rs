@@ -50,7 +50,7 @@ impl Ways {
             let also = match topic {
                 Topic::Author(_) | Topic::Feed(_) => Also::Wrapped(topic),
                 _ if said.is_empty() => Also::Nothing,
-                _ => Also::Said(said),
+                _ => Also::Said(Box::new(said)),
             };
             let frames = FrameSet::new(Bytes::from(frames)).and(also);
             // Packing takes time that a shard has not.

@@ -28,6 +28,7 @@ use crate::fanout::publish::{ReadPost, Teller};
 use crate::fanout::routes::Routes;
 use crate::fanout::seen::Seen;
 use crate::fanout::sequence::Sequence;
+use crate::fanout::sequence::counters::Counters;
 use crate::ids::{PostId, SessionKey, Topic};
 use crate::limits::PUBLISHER_JOBS_MAX;
 use crate::protocol::v0::object::Presenter;
@@ -97,22 +98,6 @@ struct Others {
 /// already.
 pub type ReadMissing = Box<dyn Fn(Missing) -> bool + Send + Sync>;
 
-struct Counters {
-    doubled: metrics::Counter,
-    holes: metrics::Counter,
-    fills: metrics::Counter,
-    lost: metrics::Counter,
-    held: metrics::Gauge,
-}
-
-impl Counters {
-    fn new(publisher: usize) -> Self {
-        let what = |what: &'static str| metrics::counter!("pregon_sequence_total", "what" => what);
-        let held = metrics::gauge!("pregon_sequence_held", "publisher" => publisher.to_string());
-        Self { doubled: what("doubled"), holes: what("hole"), fills: what("fill"), lost: what("lost"), held }
-    }
-}
-
 /// The publishers.
 pub struct Fanout {
     ways: Arc<Ways>,
@@ -165,9 +150,9 @@ impl Fanout {
     /// [`Self::start`]. `began` is when this process began.
     pub fn join_others(&self, began: Timestamp, read_missing: ReadMissing) {
         let read_missing = Arc::new(read_missing);
-        for (number, body) in lock(&self.bodies).iter_mut().enumerate() {
+        for body in lock(&self.bodies).iter_mut() {
             let (sequence, read_missing) = (Sequence::new(began), Arc::clone(&read_missing));
-            body.others = Some(Others { sequence, read_missing, counters: Counters::new(number) });
+            body.others = Some(Others { sequence, read_missing, counters: Counters::new() });
         }
     }
 
@@ -448,16 +433,7 @@ impl Others {
     }
 
     fn count(&mut self) {
-        let Counters { doubled, holes, fills, lost, held } = &self.counters;
-        let counts = std::mem::take(&mut self.sequence.counts);
-        for (counter, count) in
-            [(doubled, counts.doubled), (holes, counts.holes), (fills, counts.fills), (lost, counts.lost)]
-        {
-            if count > 0 {
-                counter.increment(count);
-            }
-        }
-        held.set(u32::try_from(self.sequence.held()).unwrap_or(u32::MAX));
+        self.counters.count(self.sequence.take_counts());
     }
 }
 

@@ -14,11 +14,11 @@ use std::time::Instant;
 use crate::clock::Timestamp;
 use crate::domain::event::{Committed, Cursor};
 use crate::fanout::places::Part;
-use crate::ids::Topic;
+use crate::ids::{PARTITIONS, Topic};
 use crate::limits::{HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, LOOK_EVERY, SEQUENCE_MEMORY};
 use crate::store::{Head, Missing, Told};
 
-/// What has happened since this was last counted.
+/// What has happened in one partition since this was last counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Events that had come before.
@@ -29,6 +29,8 @@ pub(super) struct Counts {
     pub fills: u64,
     /// Events that the log did not have any more.
     pub lost: u64,
+    /// Events that wait, more or fewer than before.
+    pub held: i64,
 }
 
 /// The topics of one publisher in which something happened lately.
@@ -40,11 +42,12 @@ pub(super) struct Sequence {
     /// Topics in which events wait.
     holes: Vec<Topic>,
     held: usize,
+    /// Figures, by partition.
+    counts: [Counts; PARTITIONS],
     /// What happened before this process began is nobody's news.
     began: Timestamp,
     /// Since when the last look at the log reached.
     looked_since: Timestamp,
-    pub counts: Counts,
 }
 
 #[derive(Debug)]
@@ -71,7 +74,7 @@ struct Hole {
 impl Sequence {
     /// Nothing has happened yet. `began` is when this process began.
     pub fn new(began: Timestamp) -> Self {
-        let counts = Counts::default();
+        let counts = Default::default();
         let (topics, silent, holes) = (HashMap::new(), VecDeque::new(), Vec::new());
         Self { topics, silent, holes, held: 0, began, looked_since: began, counts }
     }
@@ -117,7 +120,7 @@ impl Sequence {
             }
             return self.give_up(topic, now, ready);
         };
-        self.counts.fills += 1;
+        self.counts[topic.partition()].fills += 1;
         if state.next.is_none() {
             let first_held = hole.held.keys().next().copied();
             state.next = found.first().map(|event| event.cursor.seq).or(first_held).or(Some(hole.upto));
@@ -149,7 +152,9 @@ impl Sequence {
             }
         };
         if epoch > state.epoch {
-            self.held -= state.begin_anew(epoch);
+            let dropped = state.begin_anew(epoch);
+            self.held -= dropped;
+            self.counts[topic.partition()].held -= i64::try_from(dropped).unwrap_or(i64::MAX);
             self.holes.retain(|hole| *hole != topic);
         }
         if epoch < state.epoch || state.next.is_some_and(|next| next > seq) {
@@ -158,7 +163,7 @@ impl Sequence {
         match &mut state.hole {
             Some(hole) => hole.upto = hole.upto.max(seq + 1),
             None => {
-                self.counts.holes += 1;
+                self.counts[topic.partition()].holes += 1;
                 self.holes.push(topic);
                 state.hole = Some(Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: seq + 1 });
             }
@@ -203,9 +208,21 @@ impl Sequence {
         }
     }
 
+    /// What has happened since this was last asked, by partition.
+    pub fn take_counts(&mut self) -> [Counts; PARTITIONS] {
+        std::mem::take(&mut self.counts)
+    }
+
     /// Events that wait.
+    #[cfg(test)]
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    /// Events that the log did not have any more.
+    #[cfg(test)]
+    pub fn lost(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.lost).sum()
     }
 
     /// Nothing is missing, and nothing waits.
@@ -225,10 +242,12 @@ impl Sequence {
         };
         state.last = now;
         if epoch > state.epoch {
-            self.held -= state.begin_anew(epoch);
+            let dropped = state.begin_anew(epoch);
+            self.held -= dropped;
+            self.counts[topic.partition()].held -= i64::try_from(dropped).unwrap_or(i64::MAX);
             self.holes.retain(|hole| *hole != topic);
         } else if epoch < state.epoch {
-            self.counts.doubled += 1;
+            self.counts[topic.partition()].doubled += 1;
             return;
         }
         self.take_known(event, told, now, ready);
@@ -238,7 +257,7 @@ impl Sequence {
         let (topic, seq) = (event.topic, event.cursor.seq);
         let Some(state) = self.topics.get_mut(&topic) else { return };
         match state.next {
-            Some(next) if seq < next => self.counts.doubled += 1,
+            Some(next) if seq < next => self.counts[topic.partition()].doubled += 1,
             Some(next) if seq == next => {
                 state.next = Some(seq + 1);
                 push(ready, event, told);
@@ -251,12 +270,13 @@ impl Sequence {
                 let new = || Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: 0 };
                 let hole = state.hole.get_or_insert_with(new);
                 if hole.held.insert(seq, (event, Arc::clone(told))).is_some() {
-                    self.counts.doubled += 1;
+                    self.counts[topic.partition()].doubled += 1;
                 } else {
                     self.held += 1;
+                    self.counts[topic.partition()].held += 1;
                 }
                 if is_new {
-                    self.counts.holes += 1;
+                    self.counts[topic.partition()].holes += 1;
                     self.holes.push(topic);
                 }
                 if self.held > HELD_BACK_MAX
@@ -279,6 +299,7 @@ impl Sequence {
             }
             let (event, told) = first.remove();
             self.held -= 1;
+            self.counts[topic.partition()].held -= 1;
             if seq == *next {
                 *next += 1;
                 push(ready, event, &told);
@@ -302,7 +323,7 @@ impl Sequence {
             let gap = Some((topic, Cursor { epoch: state.epoch, seq: first - 1 }));
             ready.push(Part { gap, ..Part::new(Vec::new(), Arc::new(Told::new(|| ()))) });
         }
-        self.counts.lost += lost;
+        self.counts[topic.partition()].lost += lost;
         tracing::error!(%topic, lost, "events are not in the log any more: listeners of this node have not heard them");
         state.next = Some(first);
         if let Some(hole) = &mut state.hole {
@@ -351,6 +372,8 @@ fn push(ready: &mut Vec<Part>, event: Arc<Committed>, told: &Arc<Told>) {
         None => ready.push(Part::new(vec![event], Arc::clone(told))),
     }
 }
+
+pub(super) mod counters;
 
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ pub const LOOK_EVERY_CALM: Duration = Duration::from_secs(2);
 pub const FILL_TOPICS_MAX: usize = 64;
 /// Topics that may wait for such a query.
 pub const FILLS_WAITING_MAX: usize = 64 * 1024;
-/// How often a node tells who has sockets on it, beside every change.
+/// How often a node tells again who has sockets on it, if others say that they have missed a change.
 pub const ROSTER_EVERY: Duration = Duration::from_secs(5);
 /// People of one part of a roster, about 80 bytes each.
 pub const ROSTER_PART_PEOPLE: usize = 500;

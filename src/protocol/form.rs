@@ -108,7 +108,7 @@ pub enum Also {
     #[default]
     Nothing,
     /// Something of its own.
-    Said(Said),
+    Said(Box<Said>),
     /// The same, as events of this topic.
     Wrapped(Topic),
 }

@@ -57,7 +57,7 @@ impl Operator {
     /// The port by which other nodes learn what this one is.
     pub fn says(self: &Arc<Self>) -> SayAbout {
         let operator = Arc::clone(self);
-        Arc::new(move || About { name: operator.name.clone(), sessions: operator.sessions() })
+        Arc::new(move || About { name: operator.name.clone(), sessions: operator.sessions(), roster: None })
     }
 
     /// Nodes that an operator may name.

@@ -382,8 +382,10 @@ impl Server {
     pub async fn metric(&self, name: &str) -> f64 {
         let answer = self.http.get(self.http("/metrics")).send().await.unwrap();
         let text = answer.text().await.unwrap();
+        let (name, label) = name.trim_end_matches('}').split_once('{').unwrap_or((name, ""));
+        let is_it = |rest: &str| rest.starts_with([' ', '{']) && rest.contains(label);
         text.lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
+            .filter(|line| line.strip_prefix(name).is_some_and(is_it))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }

@@ -148,7 +148,7 @@ impl Core {
         for counted in self.presence.counted(now) {
             let mut said = Said::default();
             said.add(None, |out| v1::event::presence_count(out, counted.room, counted.present));
-            let frames = FrameSet::new(bytes::Bytes::new()).and(Also::Said(said));
+            let frames = FrameSet::new(bytes::Bytes::new()).and(Also::Said(Box::new(said)));
             self.tell_room(counted.room, frames, Except::Nobody, counted.listeners.now());
         }
     }

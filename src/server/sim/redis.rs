@@ -13,7 +13,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::time::Time;
-use crate::cluster::bus::{Bus, BusError, Listener, PARTITIONS, Positions, Reader, Writer};
+use crate::cluster::bus::{Bus, BusError, Listener, Positions, Reader, Writer};
+use crate::ids::PARTITIONS;
 use crate::limits::{BUS_ANSWER_TIMEOUT, BUS_BLOCK};
 
 /// What the way between a node and Redis does.

@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pregon::cluster::bus::{Bus, PARTITIONS, Reader};
+use pregon::cluster::bus::{Bus, Reader};
 use pregon::cluster::redis::Address;
 use pregon::cluster::streams::Streams;
+use pregon::ids::PARTITIONS;
 use pregon::limits::{BELLS_WAITING_MAX, BUS_ANSWER_TIMEOUT, BUS_BLOCK, NODE_BEAT_EVERY};
 
 use crate::nodes::cluster::Cluster;

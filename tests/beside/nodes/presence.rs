@@ -91,6 +91,27 @@ async fn a_node_that_comes_late_learns_who_is_there() {
     assert_eq!(statuses(&[beto.expect_any("user_status").await]), [status(&cluster.nodes[0], 0, true)]);
 }
 
+/// What is rung while a node is cut off is lost. The sums that the others tell of their rosters show it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_and_goes_while_a_node_is_cut_off_is_learnt_when_it_is_back() {
+    let cluster = Cluster::with_ways(2, 3).await;
+    let (near, far) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let room = cluster.group(&[0, 1, 2]).await;
+    let mut ana = open(far, &room, 0).await;
+    let beto = open(near, &room, 1).await;
+    assert_eq!(statuses(&[ana.expect_any("user_status").await]), [status(far, 1, true)]);
+    cluster.ways[1].cut();
+    far.wait_for_metric("pregon_bus_up", |up| up == 0.0).await;
+    // A third user hears on the near node what Ana does not.
+    let mut carla = open(near, &room, 2).await;
+    beto.close().await;
+    while statuses(&until_status(&mut carla).await) != [status(near, 1, false)] {}
+    cluster.ways[1].heal();
+    let mut news = vec![ana.expect_any("user_status").await, ana.expect_any("user_status").await];
+    news.sort_by_key(|frame| frame["status"].to_string());
+    assert_eq!(statuses(&news), [status(far, 1, false), status(far, 2, true)]);
+}
+
 /// A rolling restart: users whose sockets move within the grace never seem to leave.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_a_node_makes_nobody_flap() {

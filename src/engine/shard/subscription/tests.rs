@@ -246,7 +246,7 @@ impl World {
         } else {
             self.names[room] = Names::default();
         }
-        let also = if said.is_empty() { Also::Nothing } else { Also::Said(said) };
+        let also = if said.is_empty() { Also::Nothing } else { Also::Said(Box::new(said)) };
         let frames = FrameSet::new(bytes::Bytes::new()).and(also);
         let (class, except, origin) = (Class::Durable, Except::Nobody, None);
         let publication = Publication { topic, frames, class, except, origin, born: Instant::now() };
