@@ -1,10 +1,6 @@
-//! Whether the bus works, and since when it does not.
+//! Whether the bus works.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU8, Ordering};
-
-use crate::clock::Timestamp;
 
 /// A part of a node that has a connection of its own.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +16,6 @@ const ALL: u8 = 0b111;
 #[derive(Debug, Default)]
 pub(super) struct Link {
     up: AtomicU8,
-    /// Since when not all were up; `None` while all are.
-    down_since: Mutex<Option<Timestamp>>,
 }
 
 impl Link {
@@ -30,31 +24,15 @@ impl Link {
         self.up.load(Ordering::Acquire) == ALL
     }
 
-    /// Since when something has not worked; `None` if everything works.
-    pub fn down_since(&self) -> Option<Timestamp> {
-        if self.is_up() { None } else { Some(self.since().unwrap_or_default()) }
-    }
-
-    /// A connection came or went at `at`. True if that is news.
-    pub fn set(&self, part: Part, is_up: bool, at: Timestamp) -> bool {
+    /// A connection came or went. True if that is news.
+    pub fn set(&self, part: Part, is_up: bool) -> bool {
         let bit = 1 << part as u8;
         let before =
             if is_up { self.up.fetch_or(bit, Ordering::AcqRel) } else { self.up.fetch_and(!bit, Ordering::AcqRel) };
         let now = if is_up { before | bit } else { before & !bit };
-        if now == before && self.since().is_some() == (now != ALL) {
-            return false;
+        if now != before || !is_up {
+            metrics::gauge!("pregon_bus_up").set(if now == ALL { 1.0 } else { 0.0 });
         }
-        let mut since = self.down_since.lock().unwrap_or_else(PoisonError::into_inner);
-        if now == ALL {
-            *since = None;
-        } else {
-            since.get_or_insert(at);
-        }
-        metrics::gauge!("pregon_bus_up").set(if now == ALL { 1.0 } else { 0.0 });
         before != now
-    }
-
-    fn since(&self) -> Option<Timestamp> {
-        *self.down_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

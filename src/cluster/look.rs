@@ -41,52 +41,47 @@ impl Looks {
 }
 
 /// When to look, and how far back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Plan {
-    last: Option<Instant>,
-    /// Since when something may have been missed.
-    shaky_since: Option<Timestamp>,
+    last: Instant,
+    /// What was committed before then is known, because the log was read.
+    read_until: Timestamp,
+    /// Something may have been missed since.
+    is_shaky: bool,
 }
 
 /// Why there might be something to find.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Reasons {
     asked: Option<Timestamp>,
-    down_since: Option<Timestamp>,
+    is_down: bool,
     is_one_silent: bool,
 }
 
 impl Plan {
     /// Since when the log is to be read; `None` if not now.
     fn due(&mut self, why: Reasons, now: Timestamp, moment: Instant) -> Option<Timestamp> {
-        let Reasons { asked, down_since, .. } = why;
-        if why.is_shaky() {
-            self.shaky_since.get_or_insert(down_since.unwrap_or(now).min(now));
-        }
-        let is_calm = asked.is_none() && self.shaky_since.is_none();
-        if is_calm && self.last.is_some_and(|last| moment.saturating_duration_since(last) < LOOK_EVERY_CALM) {
+        self.is_shaky |= why.is_shaky();
+        let is_calm = why.asked.is_none() && !self.is_shaky;
+        if is_calm && moment.saturating_duration_since(self.last) < LOOK_EVERY_CALM {
             return None;
         }
-        self.last = Some(moment);
+        self.last = moment;
         // An event's time is taken before its commit, by the clock of the node that commits it.
-        let reach = now.min(asked.unwrap_or(now)).min(self.shaky_since.unwrap_or(now));
+        let reach = now.min(why.asked.unwrap_or(now)).min(self.read_until);
         Some(reach.minus(IN_FLIGHT_MAX))
     }
 
     /// The log was read at `now`, or a little later.
     fn done(&mut self, why: Reasons, now: Timestamp) {
-        if !why.is_shaky() {
-            self.shaky_since = None;
-        } else if let Some(shaky) = &mut self.shaky_since {
-            // Everything until now is known.
-            *shaky = (*shaky).max(now);
-        }
+        self.read_until = now;
+        self.is_shaky = why.is_shaky();
     }
 }
 
 impl Reasons {
     fn is_shaky(self) -> bool {
-        self.down_since.is_some() || self.is_one_silent
+        self.is_down || self.is_one_silent
     }
 }
 
@@ -113,7 +108,7 @@ impl Look {
         (looks, rosters): (Looks, Arc<Rosters>),
         (began, clocks): (Timestamp, Clocks),
     ) -> Self {
-        let plan = Plan { last: Some(clocks.steady()), shaky_since: None };
+        let plan = Plan { last: clocks.steady(), read_until: began, is_shaky: false };
         Self { log, fanout, link, peers, looks, rosters, began, clocks, plan, is_failing: false }
     }
 
@@ -142,7 +137,7 @@ impl Look {
             tracing::warn!(node = %node.0, "a node is silent for so long that it counts as dead");
             self.rosters.change(|others| others.forget(node));
         }
-        let why = Reasons { asked: self.looks.take(), down_since: self.link.down_since(), is_one_silent };
+        let why = Reasons { asked: self.looks.take(), is_down: !self.link.is_up(), is_one_silent };
         let now = self.clocks.wall();
         let Some(since) = self.plan.due(why, now, self.clocks.steady()) else { return true };
         match self.look(since.max(self.began)).await {

@@ -87,7 +87,7 @@ impl Receiver {
         let entries = reader.read_after(known).await?;
         let now = self.clocks.wall();
         self.last_read = now;
-        if self.link.set(Part::Receiver, true, now) && std::mem::take(&mut self.has_failed) {
+        if self.link.set(Part::Receiver, true) && std::mem::take(&mut self.has_failed) {
             tracing::info!("other nodes' events come by Redis again");
         }
         let mut events = Vec::with_capacity(entries.len());
@@ -116,7 +116,7 @@ impl Receiver {
     }
 
     pub fn failed(&mut self, error: &BusError) {
-        self.link.set(Part::Receiver, false, self.clocks.wall());
+        self.link.set(Part::Receiver, false);
         if !std::mem::replace(&mut self.has_failed, true) {
             tracing::error!(%error, "Redis is away: other nodes' events are read from the database until it is back");
         }
@@ -162,7 +162,7 @@ impl Listener {
     }
 
     pub fn failed(&self, error: &BusError) {
-        if self.link.set(Part::Listener, false, self.clocks.wall()) {
+        if self.link.set(Part::Listener, false) {
             tracing::warn!(%error, "what other nodes ring is not heard");
         }
     }
@@ -180,7 +180,7 @@ impl Listener {
     /// Does what a bell says.
     pub fn hear(&self, heard: &Bytes) {
         let moment = self.clocks.steady();
-        self.link.set(Part::Listener, true, self.clocks.wall());
+        self.link.set(Part::Listener, true);
         let Ok((Rung { node, bell, about }, tail)) = Rung::read(heard) else {
             metrics::counter!("pregon_bus_unreadable_total").increment(1);
             return;

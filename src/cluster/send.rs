@@ -214,7 +214,7 @@ impl Sender {
                 return Err(error);
             }
         }
-        if self.link.set(Part::Sender, true, self.clocks.wall()) && std::mem::take(&mut self.state.has_failed) {
+        if self.link.set(Part::Sender, true) && std::mem::take(&mut self.state.has_failed) {
             tracing::info!("Redis takes this node's events again");
         }
         Ok(())
@@ -229,7 +229,7 @@ impl Sender {
     /// The connection is lost, and with it what waits: events are in the log, and frames that are not stored are lost.
     pub fn failed(&mut self, error: &BusError) {
         let now = self.clocks.wall();
-        self.link.set(Part::Sender, false, now);
+        self.link.set(Part::Sender, false);
         self.state.lost_since.get_or_insert(now);
         if !std::mem::replace(&mut self.state.has_failed, true) {
             tracing::error!(%error, "Redis is away: other nodes read this one's events from the database until it is back");

@@ -43,8 +43,8 @@ pub struct Routes {
 struct Wanted {
     /// Shards that want each.
     counts: [u32; Form::COUNT],
-    /// How users are named there.
-    names: Arc<Mutex<Names>>,
+    /// How users are named there, once one is. Most topics are silent.
+    names: Option<Arc<Mutex<Names>>>,
 }
 
 /// For each shard, how many reasons it has at present to hear all authors: it hears them while the number is above 0.
@@ -96,12 +96,18 @@ impl Routes {
     /// How users are named to the topic's listeners, as long as there are some who want that. Each use of names that nobody keeps
     /// begins anew, with other numbers.
     pub fn names_of(&self, topic: Topic) -> Arc<Mutex<Names>> {
-        self.forms.get(&topic).map(|wanted| Arc::clone(&wanted.names)).unwrap_or_default()
+        let wanted = self.forms.get_mut(&topic);
+        wanted.map(|mut wanted| Arc::clone(wanted.names.get_or_insert_default())).unwrap_or_default()
+    }
+
+    /// Somebody was named there.
+    pub fn has_names(&self, topic: Topic) -> bool {
+        self.forms.get(&topic).is_some_and(|wanted| wanted.names.is_some())
     }
 
     /// Topics whose listeners know users by number, with those numbers.
     pub fn named(&self) -> Vec<(Topic, Arc<Mutex<Names>>)> {
-        self.forms.iter().map(|entry| (*entry.key(), Arc::clone(&entry.value().names))).collect()
+        self.forms.iter().filter_map(|entry| Some((*entry.key(), entry.value().names.clone()?))).collect()
     }
 
     /// A number that no user had before in any topic.
@@ -109,7 +115,8 @@ impl Routes {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Tells an earlier use of a topic's names from a later one. Called while they are locked.
+    /// Tells an earlier use of a topic's names from a later one. Called while they are locked, or before it is found that there are
+    /// none.
     pub fn next_naming(&self) -> Naming {
         Naming(self.namings.fetch_add(1, Ordering::Relaxed))
     }

@@ -82,6 +82,11 @@ impl Replay {
         (mut cursor, mut has_more): (Cursor, bool),
         mut frames: Vec<u8>,
     ) -> Caught {
+        // Whoever is named from here on has a later naming.
+        let naming = self.routes.next_naming();
+        if events.is_empty() && !self.routes.has_names(topic) {
+            return Caught { frames, cursor, has_more, naming };
+        }
         let names = self.routes.names_of(topic);
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut said, mut named) = (Vec::new(), BTreeMap::new());

@@ -1,7 +1,5 @@
 //! What a socket of `pregon.v1` has beside its session.
 
-use std::collections::HashMap;
-
 use slab::Slab;
 
 use super::errand::{From, Ticket};
@@ -11,51 +9,61 @@ use crate::ids::Topic;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::v1::said::{Naming, Said};
 
-/// All sockets of `pregon.v1` of a shard, by their slots. They lie side by side: a table of them would have room for twice as many.
+/// All sockets of `pregon.v1` of a shard, by their slots.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    places: HashMap<u32, u32>,
+    /// For each slot of the shard where its socket lies, or [`NOWHERE`]. As long as the highest slot of one needs.
+    places: Vec<u32>,
+    /// They lie side by side: a table of them would have room for twice as many.
     sockets: Slab<Many>,
 }
 
+const NOWHERE: u32 = u32::MAX;
+
 impl Sockets {
+    fn place(&self, index: u32) -> Option<usize> {
+        let place = self.places.get(index as usize).copied().filter(|place| *place != NOWHERE)?;
+        Some(place as usize)
+    }
+
     pub(super) fn get(&self, index: &u32) -> Option<&Many> {
-        self.sockets.get(*self.places.get(index)? as usize)
+        self.sockets.get(self.place(*index)?)
     }
 
     pub(super) fn get_mut(&mut self, index: &u32) -> Option<&mut Many> {
-        self.sockets.get_mut(*self.places.get(index)? as usize)
+        self.sockets.get_mut(self.place(*index)?)
     }
 
     pub(super) fn contains_key(&self, index: &u32) -> bool {
-        self.places.contains_key(index)
+        self.place(*index).is_some()
     }
 
     pub(super) fn insert(&mut self, index: u32, many: Many) {
         self.remove(&index);
         let place = self.sockets.insert(many);
-        self.places.insert(index, u32::try_from(place).expect("slots are numbered by u32"));
+        let slot = index as usize;
+        if self.places.len() <= slot {
+            self.places.resize(slot + 1, NOWHERE);
+        }
+        self.places[slot] = u32::try_from(place).expect("slots are numbered by u32");
     }
 
     pub(super) fn remove(&mut self, index: &u32) -> Option<Many> {
-        let place = self.places.remove(index)?;
-        self.sockets.try_remove(place as usize)
+        let place = self.place(*index)?;
+        self.places[*index as usize] = NOWHERE;
+        self.sockets.try_remove(place)
     }
 
     /// Their slots.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &u32> {
-        self.places.keys()
+    pub(super) fn keys(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.places).filter(|(_, place)| **place != NOWHERE).map(|(slot, _)| slot)
     }
 
     /// What they keep on the heap.
     #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
-        let table = match self.places.len() {
-            0 => 0,
-            _ => crate::engine::topics::table_bytes::<(u32, u32)>(self.places.capacity()),
-        };
         let lists: usize = self.sockets.iter().map(|(_, many)| many.seats.heap_bytes()).sum();
-        table + self.sockets.len() * size_of::<Many>() + lists
+        self.places.len() * size_of::<u32>() + self.sockets.len() * size_of::<Many>() + lists
     }
 
     #[cfg(test)]
@@ -65,7 +73,7 @@ impl Sockets {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty() && self.sockets.is_empty()
+        self.sockets.is_empty()
     }
 }
 

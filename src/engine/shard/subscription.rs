@@ -392,8 +392,8 @@ impl Core {
 
     /// Ends the sockets of a user that have many topics, on this shard.
     pub(super) fn evict_many(&mut self, user: UserId, goodbye: Goodbye) {
-        let is_theirs = |index: &&u32| is_of(&self.slots[**index as usize], user);
-        let theirs: Vec<u32> = self.many.keys().filter(is_theirs).copied().collect();
+        let is_theirs = |index: &u32| is_of(&self.slots[*index as usize], user);
+        let theirs: Vec<u32> = self.many.keys().filter(is_theirs).collect();
         theirs.into_iter().for_each(|index| self.goodbye(index, goodbye));
     }
 

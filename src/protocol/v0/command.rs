@@ -73,7 +73,7 @@ pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refu
     }
     let fields = whole(text)?;
     let command = match kind(&fields).as_deref() {
-        Some("signal") => signal(&fields),
+        Some("signal") => signal(fields.data, fields.echo),
         Some("ping") => passed_on(fields.timestamp).map(|timestamp| Command::Ping { timestamp }),
         kind => command(kind, &fields),
     };
@@ -147,12 +147,14 @@ fn typing<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Command<'static> {
     }
 }
 
-fn signal<'a>(fields: &Fields<'a, RawValue>) -> Result<Command<'a>, Fault> {
-    let data = passed_on(fields.data)?;
+/// Reads a signal with this data, which other clients get unchanged. If the text it is from has lone surrogates, that is the caller's
+/// to say.
+pub fn signal<'a>(data: Option<&'a RawValue>, echo: Option<&'a RawValue>) -> Result<Command<'a>, Fault> {
+    let data = passed_on(data)?;
     if data.len() > SIGNAL_BYTES_MAX {
         return Err(reason::SIGNAL_TOO_LONG);
     }
-    let echo = fields.echo.map_or(Some(false), Value::flag).ok_or(reason::BAD_FIELD)?;
+    let echo = echo.map_or(Some(false), Value::flag).ok_or(reason::BAD_FIELD)?;
     Ok(Command::Signal { data, echo })
 }
 

@@ -173,8 +173,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a, RawValue> {
     }
 }
 
+/// A text, borrowed where nothing in it is escaped.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// simd-json's buffers, reused for each frame. They grow to the size that the largest frame needed: 4 MB at most after
 /// a frame of `MESSAGE_BYTES_MAX`.

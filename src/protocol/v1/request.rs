@@ -1,5 +1,7 @@
 //! What clients of `pregon.v1` ask for, read from JSON into values that cannot be wrong.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -8,7 +10,8 @@ use crate::domain::text;
 use crate::ids::{MessageId, NotificationId, UserId};
 use crate::limits::{REQUEST_ID_BYTES_MAX, ROSTER_PAGE, ROSTER_PAGE_MAX};
 use crate::protocol::v0::command::{self, Command};
-use crate::protocol::v0::fields::Reader;
+use crate::protocol::v0::fields::{Reader, Text};
+use crate::protocol::v0::reason::HALF_CHARACTER;
 use crate::protocol::v1::complaint::{self, Complaint, Retry};
 
 /// The name that a client gave its request: JSON, given back with the reply.
@@ -51,23 +54,23 @@ pub enum Ask<'a> {
     /// Listen to a topic, from a place on or from now on.
     Subscribe {
         /// As the client names it.
-        topic: Box<str>,
+        topic: Cow<'a, str>,
         /// What was heard last.
         cursor: Option<Cursor>,
     },
     /// Listen no more.
-    Unsubscribe(Box<str>),
+    Unsubscribe(Cow<'a, str>),
     /// A command in a room.
     InRoom {
         /// As the client names it.
-        topic: Box<str>,
+        topic: Cow<'a, str>,
         /// What.
         command: Command<'a>,
     },
     /// Something about a room.
     Question {
         /// As the client names it.
-        topic: Box<str>,
+        topic: Cow<'a, str>,
         /// What.
         question: Question,
     },
@@ -115,15 +118,23 @@ pub struct Refused {
 
 #[derive(Deserialize)]
 struct Fields<'a> {
-    #[serde(rename = "type")]
-    kind: Option<String>,
+    #[serde(rename = "type", borrow)]
+    kind: Option<Text<'a>>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
-    topic: Option<String>,
-    cursor: Option<String>,
-    token: Option<String>,
-    ticket: Option<String>,
-    notification_id: Option<String>,
+    #[serde(borrow)]
+    topic: Option<Text<'a>>,
+    #[serde(borrow)]
+    cursor: Option<Text<'a>>,
+    token: Option<Box<str>>,
+    ticket: Option<Box<str>>,
+    #[serde(borrow)]
+    notification_id: Option<Text<'a>>,
+    /// A signal's, so that its frame is read once.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    echo: Option<&'a RawValue>,
 }
 
 /// What [`Question`]s have beside.
@@ -174,21 +185,21 @@ pub fn parse<'a>(frame: &'a str, reader: &mut Reader) -> Result<Request<'a>, Ref
     }
 }
 
-fn ask<'a>(frame: &'a str, fields: Fields<'_>, reader: &mut Reader) -> Result<Ask<'a>, Complaint> {
-    let topic = fields.topic.map(String::into_boxed_str).ok_or(complaint::BAD_TOPIC);
-    match fields.kind.as_deref().unwrap_or_default() {
+fn ask<'a>(frame: &'a str, fields: Fields<'a>, reader: &mut Reader) -> Result<Ask<'a>, Complaint> {
+    let topic = fields.topic.map(|topic| topic.0).ok_or(complaint::BAD_TOPIC);
+    match fields.kind.as_ref().map_or("", |kind| &*kind.0) {
         "auth" => match (fields.token, fields.ticket) {
-            (Some(token), None) => Ok(Ask::Auth(Credential::Token(token.into()))),
-            (None, Some(ticket)) => Ok(Ask::Auth(Credential::Ticket(ticket.into()))),
+            (Some(token), None) => Ok(Ask::Auth(Credential::Token(token))),
+            (None, Some(ticket)) => Ok(Ask::Auth(Credential::Ticket(ticket))),
             _ => Err(complaint::BAD_FIELDS),
         },
         "subscribe" => {
-            let cursor = fields.cursor.map(|cursor| cursor.parse().map_err(|_| complaint::BAD_CURSOR));
+            let cursor = fields.cursor.map(|cursor| cursor.0.parse().map_err(|_| complaint::BAD_CURSOR));
             Ok(Ask::Subscribe { topic: topic?, cursor: cursor.transpose()? })
         }
         "unsubscribe" => topic.map(Ask::Unsubscribe),
         "mark_read" => {
-            let notification = fields.notification_id.and_then(|id| id.parse().ok());
+            let notification = fields.notification_id.and_then(|id| id.0.parse().ok());
             notification.map(Ask::MarkRead).ok_or(complaint::BAD_FIELDS)
         }
         "ping" => Ok(Ask::Ping),
@@ -198,16 +209,25 @@ fn ask<'a>(frame: &'a str, fields: Fields<'_>, reader: &mut Reader) -> Result<As
             let question = asked.question(kind).ok_or(complaint::BAD_FIELDS)?;
             Ok(Ask::Question { topic, question })
         }
-        "chat_message" | "edit_message" | "delete_message" | "react_message" | "read_message" | "typing" | "signal" => {
+        "signal" => {
+            let is_half = text::has_half(frame);
+            let command = if is_half { Err(HALF_CHARACTER) } else { command::signal(fields.data, fields.echo) };
+            Ok(Ask::InRoom { topic: topic?, command: command.map_err(bad_fields)? })
+        }
+        "chat_message" | "edit_message" | "delete_message" | "react_message" | "read_message" | "typing" => {
             let topic = topic?;
             match command::parse(frame, reader) {
                 Ok(Command::Nothing | Command::Ping { .. }) => Err(complaint::BAD_FIELDS),
                 Ok(command) => Ok(Ask::InRoom { topic, command }),
-                Err(refused) => Err(Complaint { code: "bad_fields", text: refused.text, retry: Retry::Fix }),
+                Err(refused) => Err(bad_fields(refused.text)),
             }
         }
         _ => Err(complaint::UNKNOWN_TYPE),
     }
+}
+
+fn bad_fields(text: &'static str) -> Complaint {
+    Complaint { code: "bad_fields", text, retry: Retry::Fix }
 }
 
 /// A number or a short text: it is given back as it came.

@@ -137,7 +137,7 @@ impl Log {
     pub fn trim(&self, topic: usize, age: Duration, now: Instant) {
         let rows = &mut self.lock().topics[topic];
         let is_old = |row: &&Row| now.saturating_duration_since(row.committed_at) > age;
-        rows.forgotten = rows.rows.iter().take_while(is_old).count() as u64;
+        rows.forgotten = rows.forgotten.max(rows.rows.iter().take_while(is_old).count() as u64);
     }
 
     /// A query: it takes some turns until it is run, and some until its answer has come.

@@ -48,6 +48,9 @@ pub(super) struct State {
     way_numbers: Vec<u64>,
     /// By how much the server's clock is behind.
     behind: u64,
+    /// Until then what is appended may have places before those up to which others have read: everything was deleted while the clock
+    /// is behind.
+    pub hides_until: Duration,
     /// Entries that a stream keeps.
     pub entries_max: usize,
     random: StdRng,
@@ -70,6 +73,7 @@ impl Redis {
             ways: vec![Way::Open; nodes],
             way_numbers: vec![0; nodes],
             behind: 0,
+            hides_until: Duration::ZERO,
             entries_max,
             random: StdRng::seed_from_u64(seed),
         };
@@ -94,7 +98,8 @@ impl Redis {
 
 impl State {
     /// Everything that was there is gone.
-    pub fn empty(&mut self, with_connections: bool) {
+    pub fn empty(&mut self, with_connections: bool, now: Duration) {
+        self.hides_until = now + Duration::from_millis(self.behind);
         self.streams = Default::default();
         if with_connections {
             self.end_connections();

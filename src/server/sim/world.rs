@@ -61,7 +61,8 @@ pub(super) struct World {
     /// When the database was away last, and for how long.
     away_at: Option<Instant>,
     away_since: Option<Instant>,
-    may_give_up: bool,
+    /// When the database was back after it was away for longer than holes wait.
+    given_up_at: Option<Instant>,
     /// When each node was stopped last.
     stopped: Vec<Option<Instant>>,
     pub counts: BTreeMap<&'static str, u64>,
@@ -69,6 +70,11 @@ pub(super) struct World {
     digests: BTreeMap<(usize, String), DefaultHasher>,
     pub trail: Vec<String>,
     held_max: usize,
+}
+
+/// Whether holes may be given up while the database is away for so long. A hole may be there before.
+fn is_long(away: Duration) -> bool {
+    away + STOPPED_MAX + Duration::from_secs(1) > HOLE_PATIENCE
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +125,7 @@ impl World {
             changed_at: None,
             away_at: None,
             away_since: None,
-            may_give_up: false,
+            given_up_at: None,
             stopped: vec![None; nodes],
             counts: BTreeMap::new(),
             digests: BTreeMap::new(),
@@ -253,7 +259,7 @@ impl World {
                 self.note(if way == Way::Cut { "Redis is away" } else { "Redis is stopped" }, 0);
             }
             46..54 => {
-                self.shared.redis.lock().empty(false);
+                self.shared.redis.lock().empty(false, self.shared.time.passed());
                 self.note("streams are deleted", 0);
             }
             54..64 => {
@@ -308,13 +314,15 @@ impl World {
                     let mut redis = self.shared.redis.lock();
                     redis.server = Way::Open;
                     if is_empty {
-                        redis.empty(true);
+                        redis.empty(true, self.shared.time.passed());
                     }
                 }
                 Heal::Database => {
                     self.shared.log.lock().is_away = false;
                     let away = self.away_since.take().map_or(Duration::ZERO, |since| now - since);
-                    self.may_give_up |= away + Duration::from_secs(1) > HOLE_PATIENCE;
+                    if is_long(away) {
+                        self.given_up_at = Some(now);
+                    }
                 }
             }
         }
@@ -402,8 +410,9 @@ impl World {
     }
 
     fn may_give_up(&self) -> bool {
-        let away = self.away_since.map_or(Duration::ZERO, |since| self.shared.time.now() - since);
-        self.may_give_up || away + Duration::from_secs(1) > HOLE_PATIENCE
+        let now = self.shared.time.now();
+        self.away_since.is_some_and(|since| is_long(now - since))
+            || self.given_up_at.is_some_and(|at| now - at < AFTER_EFFECT)
     }
 
     fn check_that_nobody_waits(&self) {
@@ -413,7 +422,9 @@ impl World {
         }
         let is_calm = self.is_calm();
         let is_known = !self.has_short_streams && self.changed_at.is_none_or(|at| now > at + KNOWN_AFTER);
+        let is_hidden = self.shared.redis.lock().hides_until > self.shared.time.passed();
         let patience = match (is_calm, is_known) {
+            _ if is_hidden => PATIENCE,
             (true, _) => CALM_PATIENCE,
             (false, true) => KNOWN_PATIENCE,
             (false, false) => PATIENCE,
