@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::block_in_place;
@@ -15,7 +16,11 @@ use crate::limits::ROSTER_PART_PEOPLE;
 
 /// Everybody who has sockets on this node in rooms.
 #[derive(Debug, Default)]
-pub(super) struct Own(Mutex<Rooms>);
+pub(super) struct Own {
+    rooms: Mutex<Rooms>,
+    /// Changes that are in the sum and were not told yet.
+    on_their_way: AtomicUsize,
+}
 
 #[derive(Debug, Default)]
 struct Rooms {
@@ -42,7 +47,8 @@ impl People {
 
 impl Own {
     pub fn came(&self, room: RoomId, account: &Arc<Account>, is_told: bool) {
-        let Rooms { by_room, sum } = &mut *lock(&self.0);
+        self.on_their_way.fetch_add(1, Ordering::AcqRel);
+        let Rooms { by_room, sum } = &mut *lock(&self.rooms);
         let people = by_room.entry(room).or_default();
         if !people.remove(account.id) {
             sum.add(room, account.id);
@@ -55,7 +61,8 @@ impl Own {
     }
 
     pub fn went(&self, room: RoomId, user: UserId) {
-        let Rooms { by_room, sum } = &mut *lock(&self.0);
+        self.on_their_way.fetch_add(1, Ordering::AcqRel);
+        let Rooms { by_room, sum } = &mut *lock(&self.rooms);
         if let Entry::Occupied(mut people) = by_room.entry(room) {
             if people.get_mut().remove(user) {
                 sum.remove(room, user);
@@ -66,15 +73,26 @@ impl Own {
         }
     }
 
-    /// What it comes to.
-    pub fn sum(&self) -> Sum {
-        lock(&self.0).sum
+    /// Changes were told, or could not be.
+    pub fn told(&self, changes: usize) {
+        self.on_their_way.fetch_sub(changes, Ordering::AcqRel);
+    }
+
+    /// What it comes to; `None` while a change is on its way.
+    pub fn sum(&self) -> Option<Sum> {
+        let sum = lock(&self.rooms).sum;
+        (self.on_their_way.load(Ordering::Acquire) == 0).then_some(sum)
     }
 
     /// The whole roster as bells.
     pub fn tell(&self, round: u64) -> Vec<Bell> {
         let (mut bells, mut rooms, mut counted, mut people) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for (room, present) in &lock(&self.0).by_room {
+        let mut bell = |rooms: &mut _, counted: &mut _, is_last| {
+            let part = u32::try_from(bells.len()).unwrap_or(u32::MAX);
+            let (rooms, counted) = (std::mem::take(rooms), std::mem::take(counted));
+            bells.push(Bell::Roster { round, part, rooms, counted, is_last });
+        };
+        for (room, present) in &lock(&self.rooms).by_room {
             if !present.told.is_empty() {
                 people += present.told.len();
                 let named = present.told.iter().map(|account| Person(account.id, account.username.clone()));
@@ -85,18 +103,16 @@ impl Own {
                 people += some.len();
                 counted.push((*room, some.to_vec()));
                 if people >= ROSTER_PART_PEOPLE {
-                    let (rooms, counted) = (std::mem::take(&mut rooms), std::mem::take(&mut counted));
-                    bells.push(Bell::Roster { round, rooms, counted, is_last: false });
+                    bell(&mut rooms, &mut counted, false);
                     people = 0;
                 }
             }
             if people >= ROSTER_PART_PEOPLE {
-                let (rooms, counted) = (std::mem::take(&mut rooms), std::mem::take(&mut counted));
-                bells.push(Bell::Roster { round, rooms, counted, is_last: false });
+                bell(&mut rooms, &mut counted, false);
                 people = 0;
             }
         }
-        bells.push(Bell::Roster { round, rooms, counted, is_last: true });
+        bell(&mut rooms, &mut counted, true);
         bells
     }
 }
@@ -126,6 +142,8 @@ struct Roster {
     sum: Sum,
     /// The node's last sum was another one.
     differs: bool,
+    /// The telling that is under way, and how many of its parts have come.
+    telling: (u64, u32),
 }
 
 impl Roster {
@@ -172,7 +190,11 @@ impl Others {
                 true => vec![Change::Went(room, user)],
                 false => Vec::new(),
             },
-            Bell::Roster { round, rooms, counted: unnamed, is_last } => {
+            Bell::Roster { round, part, rooms, counted: unnamed, is_last } => {
+                if roster.telling.0 != round {
+                    roster.telling = (round, 0);
+                }
+                roster.telling.1 += 1;
                 let mut changes = Vec::new();
                 let unnamed = unnamed.into_iter().map(|(room, users)| (room, users.into_iter().map(counted).collect()));
                 for (room, people) in rooms.into_iter().chain::<Vec<(RoomId, Vec<Person>)>>(unnamed.collect()) {
@@ -182,7 +204,8 @@ impl Others {
                         }
                     }
                 }
-                if is_last {
+                // Without all parts nobody knows who is gone: the sum differs, and the roster is told again.
+                if is_last && roster.telling.1 > part {
                     changes.extend(roster.end_round(round));
                 }
                 changes
@@ -286,26 +309,39 @@ mod tests {
     #[test]
     fn a_roster_is_wanted_once_two_sums_differ_and_no_more_when_it_was_told() {
         let (own, mut others, node) = (Own::default(), Others::default(), NodeId(uuid::Uuid::now_v7()));
+        let sum = |own: &Own| lock(&own.rooms).sum;
         let (room, ana, beto) = (RoomId::fresh(), account("ana"), account("beto"));
-        assert!(!others.is_wanted(node, own.sum()) && !others.is_wanted(node, own.sum()), "nobody is there");
+        assert!(!others.is_wanted(node, sum(&own)) && !others.is_wanted(node, sum(&own)), "nobody is there");
         own.came(room, &ana, true);
         own.came(room, &beto, false);
         own.came(room, &beto, false);
-        assert!(!others.is_wanted(node, own.sum()), "the bells may be on their way");
-        assert!(others.is_wanted(node, own.sum()) && others.is_wanted(node, own.sum()), "until it is told");
+        assert!(!others.is_wanted(node, sum(&own)), "the bells may be on their way");
+        assert!(others.is_wanted(node, sum(&own)) && others.is_wanted(node, sum(&own)), "until it is told");
         own.tell(1).into_iter().for_each(|bell| drop(others.hear(node, bell)));
-        assert!(!others.is_wanted(node, own.sum()));
+        assert!(!others.is_wanted(node, sum(&own)));
         others.hear(node, Bell::Went(room, ana.id));
         own.went(room, ana.id);
         own.went(room, ana.id);
-        assert!(!others.is_wanted(node, own.sum()) && !others.is_wanted(node, own.sum()), "the bell came");
+        assert!(!others.is_wanted(node, sum(&own)) && !others.is_wanted(node, sum(&own)), "the bell came");
         own.went(room, beto.id);
         own.came(room, &ana, true);
-        assert!(!others.is_wanted(node, own.sum()) && others.is_wanted(node, own.sum()), "as many, and others");
+        assert!(!others.is_wanted(node, sum(&own)) && others.is_wanted(node, sum(&own)), "as many, and others");
         own.tell(2).into_iter().for_each(|bell| drop(others.hear(node, bell)));
-        assert!(!others.is_wanted(node, own.sum()) && !others.is_wanted(node, own.sum()));
+        assert!(!others.is_wanted(node, sum(&own)) && !others.is_wanted(node, sum(&own)));
         others.forget(node);
-        assert!(!others.is_wanted(node, own.sum()) && others.is_wanted(node, own.sum()));
+        assert!(!others.is_wanted(node, sum(&own)) && others.is_wanted(node, sum(&own)));
+    }
+
+    #[test]
+    fn a_sum_is_not_told_while_a_change_is_on_its_way() {
+        let (own, ana) = (Own::default(), account("ana"));
+        assert!(own.sum().is_some());
+        own.came(RoomId::fresh(), &ana, true);
+        own.went(RoomId::fresh(), ana.id);
+        own.told(1);
+        assert_eq!(own.sum(), None);
+        own.told(1);
+        assert!(own.sum().is_some());
     }
 
     #[test]
@@ -315,7 +351,7 @@ mod tests {
         let came = || Bell::Came(room, ana.clone());
         assert_eq!(others.hear(node, came()), [Change::Came(room, ana.clone())]);
         assert_eq!(others.hear(node, came()), []);
-        let empty = |round| Bell::Roster { round, rooms: Vec::new(), counted: Vec::new(), is_last: true };
+        let empty = |round| Bell::Roster { round, part: 0, rooms: Vec::new(), counted: Vec::new(), is_last: true };
         assert_eq!(others.hear(node, empty(1)), [], "she came while the round was told");
         assert_eq!(others.hear(node, empty(2)), [Change::Went(room, ana.0)]);
         assert_eq!(others.hear(node, Bell::Went(room, ana.0)), []);
@@ -337,6 +373,20 @@ mod tests {
         let changes: Vec<Change> = own.tell(3).into_iter().flat_map(|bell| others.hear(node, bell)).collect();
         // Who came by a bell stays for one round more.
         assert_eq!(changes.len(), people.len() - 1);
+    }
+
+    #[test]
+    fn a_part_that_is_lost_takes_nobody_away() {
+        let (own, mut others, node) = (Own::default(), Others::default(), NodeId(uuid::Uuid::now_v7()));
+        let room = RoomId::fresh();
+        let people: Vec<_> = (0..ROSTER_PART_PEOPLE * 2 + 1).map(|_| account("ana")).collect();
+        people.iter().for_each(|one| own.came(room, one, false));
+        own.tell(1).into_iter().for_each(|bell| drop(others.hear(node, bell)));
+        own.went(room, people[0].id);
+        let lost = own.tell(2).into_iter().skip(1).flat_map(|bell| others.hear(node, bell));
+        assert_eq!(lost.collect::<Vec<_>>(), []);
+        let told = own.tell(3).into_iter().flat_map(|bell| others.hear(node, bell));
+        assert_eq!(told.collect::<Vec<_>>(), [Change::Went(room, people[0].id)]);
     }
 
     #[test]

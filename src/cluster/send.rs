@@ -32,6 +32,13 @@ enum Outgoing {
     Bell(Bell),
 }
 
+impl Outgoing {
+    /// It changes who has sockets here.
+    fn is_change(&self) -> bool {
+        matches!(self, Self::Bell(Bell::Came(..) | Bell::Counted(..) | Bell::Went(..)))
+    }
+}
+
 /// Where events and frames go.
 #[derive(Clone)]
 pub struct Outbox {
@@ -77,10 +84,18 @@ impl Outbox {
         self.ring(Outgoing::Bell(bell));
     }
 
-    fn ring(&self, outgoing: Outgoing) {
-        if self.queue.try_send(outgoing).is_err() {
+    fn ring_change(&self, bell: Bell) {
+        if !self.ring(Outgoing::Bell(bell)) {
+            self.own.told(1);
+        }
+    }
+
+    fn ring(&self, outgoing: Outgoing) -> bool {
+        let is_taken = self.queue.try_send(outgoing).is_ok();
+        if !is_taken {
             metrics::counter!("pregon_bus_dropped_total", "what" => "ephemeral").increment(1);
         }
+        is_taken
     }
 }
 
@@ -92,15 +107,15 @@ impl Elsewhere for Outbox {
 
     fn came(&self, room: RoomId, account: &Arc<Account>, is_told: bool) {
         self.own.came(room, account, is_told);
-        self.ring(Outgoing::Bell(match is_told {
+        self.ring_change(match is_told {
             true => Bell::Came(room, Person(account.id, account.username.clone())),
             false => Bell::Counted(room, account.id),
-        }));
+        });
     }
 
     fn went(&self, room: RoomId, user: UserId) {
         self.own.went(room, user);
-        self.ring(Outgoing::Bell(Bell::Went(room, user)));
+        self.ring_change(Bell::Went(room, user));
     }
 }
 
@@ -183,6 +198,7 @@ impl Sender {
     /// Sends a batch. If that fails, the others are told to look for it later.
     async fn append(&mut self, writer: &mut dyn Writer, batch: Vec<Outgoing>) -> Result<(), BusError> {
         let sent = self.send(writer, &batch).await;
+        self.own.told(batch.iter().filter(|outgoing| outgoing.is_change()).count());
         if sent.is_err() {
             batch.iter().for_each(|outgoing| note_loss(outgoing, &mut self.state.lost_since));
         }
@@ -236,6 +252,7 @@ impl Sender {
         }
         while let Ok(outgoing) = self.queue.0.try_recv() {
             note_loss(&outgoing, &mut self.state.lost_since);
+            self.own.told(usize::from(outgoing.is_change()));
         }
     }
 
@@ -272,9 +289,7 @@ impl Sender {
     }
 
     fn rung(&self, bell: Bell, tail: &[u8]) -> Bytes {
-        // What waits in the queue is in the sum already, and the others have not heard it.
-        let roster = || self.queue.0.is_empty().then(|| self.own.sum());
-        let about = matches!(bell, Bell::Beat).then(|| About { roster: roster(), ..(self.about)() });
+        let about = matches!(bell, Bell::Beat).then(|| About { roster: self.own.sum(), ..(self.about)() });
         Rung { node: self.node, bell, about }.write(tail)
     }
 }

@@ -52,6 +52,8 @@ pub enum Bell {
     Roster {
         /// The number of the telling; each has some parts.
         round: u64,
+        /// The number of the part, from 0 on.
+        part: u32,
         /// Rooms of this part.
         rooms: Vec<(RoomId, Vec<Person>)>,
         /// Rooms that are not told who comes.

@@ -6,9 +6,10 @@
 
 use super::bounds::{at_least, shard_unfinished_bytes, shard_waiting_bytes};
 use super::{
-    ANSWERS_BYTES_MAX, BODY_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX,
-    INBOX_MESSAGES_MAX, OPERATORS_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX,
-    UPLOADS_MAX,
+    ANSWERS_BYTES_MAX, ANSWERS_TOGETHER_BYTES_MAX, BODY_BYTES_MAX, CONTENT_CHARS_MAX, ERRAND_GROUPS_AT_ONCE,
+    ERRAND_KINDS, ERRANDS_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX, INBOX_MESSAGES_MAX,
+    NEWS_EVENTS_MAX, OPERATORS_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX,
+    SHARD_HELD_BYTES_MAX, UPLOADS_MAX,
 };
 
 /// Memory of requests and their bodies, until they are answered. Full: 503 with Retry-After.
@@ -60,7 +61,7 @@ pub struct Part {
 }
 
 /// How many parts there are.
-pub const PARTS: usize = 10;
+pub const PARTS: usize = 12;
 
 /// A lane's share of what writes carry.
 pub const fn lane_bytes(lanes: usize) -> usize {
@@ -90,6 +91,19 @@ pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
             name: "overflow",
             bytes: shards * (OVERFLOW_BYTES_MAX + OVERFLOW_MESSAGES_MAX * MESSAGE_BYTES),
             policy: "what shards tell full inboxes. Full: typing, presence and signals between shards are dropped, new sockets go (1013)",
+        },
+        Part {
+            name: "subscriptions",
+            bytes: shards * SHARD_HELD_BYTES_MAX,
+            policy: "what is said to subscriptions while what they missed is read, and requests of sockets whose tokens are judged. Full: it is read again; the requests are refused",
+        },
+        Part {
+            name: "errands",
+            // Of two kinds the answers are long; the last of a group may be longer than what was left. What was missed is read as rows
+            // first.
+            bytes: ERRAND_KINDS * ERRANDS_BYTES_MAX
+                + ERRAND_GROUPS_AT_ONCE * (4 * ANSWERS_TOGETHER_BYTES_MAX + NEWS_EVENTS_MAX * 4 * CONTENT_CHARS_MAX),
+            policy: "what sockets of pregon.v1 have looked up, with the answers. Full: the client asks later",
         },
         Part {
             name: "feeds",
@@ -181,6 +195,7 @@ mod tests {
         let sum = |shards, lanes| sum(Sizes { shards, lanes });
         let inboxes =
             INBOX_BYTES_MAX + OVERFLOW_BYTES_MAX + (INBOX_MESSAGES_MAX + OVERFLOW_MESSAGES_MAX) * MESSAGE_BYTES;
+        let inboxes = inboxes + SHARD_HELD_BYTES_MAX;
         assert_eq!(sum(2, 1) - sum(1, 1), inboxes, "shards share what waits for sessions");
         let some = SHARD_WAITING_BYTES_MIN + SHARD_UNFINISHED_BYTES_MIN;
         assert_eq!(sum(64, 1) - sum(63, 1), inboxes + some, "but each has some");

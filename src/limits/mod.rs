@@ -424,9 +424,9 @@ pub const AVATAR_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// The picture at the head of a user's profile, in bytes.
 pub const COVER_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Memory of answers that wait for their readers. Full: 503 with Retry-After.
-pub const ANSWERS_BYTES_MAX: usize = 240 * 1024 * 1024;
+pub const ANSWERS_BYTES_MAX: usize = 196 * 1024 * 1024;
 /// Those of one client (an IPv4 address, an IPv6 /48). Full: the same.
-pub const CLIENT_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const CLIENT_ANSWERS_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Password hashes computed at the same time.
 pub const HASHES_MAX: usize = 2;
 /// Requests that wait for a password hash; clients take turns. Full: the client with the most waiting requests loses

@@ -20,14 +20,26 @@ pub const REPLAY_EVENTS_MAX: usize = 200;
 pub const REPLAY_BYTES_MAX: usize = 128 * 1024;
 /// Bytes that are held for a subscription while what it missed is read. What is beyond them is read again.
 pub const HELD_BYTES_MAX: usize = 64 * 1024;
-/// Questions of sockets that wait for an answer. Further ones are refused: the client asks later.
-pub const ERRANDS_MAX: usize = 64 * 1024;
+/// Kinds of things that sockets have looked up: whose they are, what they may hear, what they missed, and questions about rooms.
+pub const ERRAND_KINDS: usize = 4;
+/// What those of one kind take that wait for an answer; without a token one takes some 150 bytes. Further ones are refused: the
+/// client asks later.
+pub const ERRANDS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a token, or of a ticket, in a frame.
+pub const CREDENTIAL_BYTES_MAX: usize = 8 * 1024;
 /// Questions of sockets that are answered together, with a few queries for all.
 pub const ERRANDS_TOGETHER: usize = 128;
+/// As many questions about rooms, whose answers are longer.
+pub const QUESTIONS_TOGETHER: usize = 16;
+/// Bytes of frames in the answers to such a group. What clients missed beyond them is read again.
+pub const ANSWERS_TOGETHER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that a shard holds for its subscriptions while what they missed is read, and for sockets whose tokens are being judged.
+/// What is beyond them is read again, or refused.
+pub const SHARD_HELD_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How many such groups of one kind are answered at the same time. Few: while these are under way, the next one grows.
 pub const ERRAND_GROUPS_AT_ONCE: usize = 2;
 /// Events that are read together for clients that were away.
-pub const NEWS_EVENTS_MAX: usize = 2000;
+pub const NEWS_EVENTS_MAX: usize = 1000;
 /// Users of one topic who have numbers. Above this number all are named again.
 pub const NAMES_MAX: usize = 192;
 /// How long changes of profiles are gathered before clients who know those users by number are told.

@@ -15,10 +15,11 @@ use crate::access::token::Tokens;
 use crate::clock::Timestamp;
 use crate::engine::shard::port::{Answer, Errand, Errands, Inbox, ToShard};
 use crate::ids::{FamilyId, PostId, RoomId, Topic, UserId};
-use crate::limits::{ERRAND_GROUPS_AT_ONCE, ERRANDS_MAX, ERRANDS_TOGETHER};
+use crate::limits::{ERRAND_GROUPS_AT_ONCE, ERRAND_KINDS, ERRANDS_BYTES_MAX, ERRANDS_TOGETHER, QUESTIONS_TOGETHER};
 use crate::protocol::v1::request::Credential;
 use crate::server::questions::Questions;
 use crate::server::replay::{Missed, Replay};
+use crate::telemetry::alarm;
 
 /// Whatever an errand needs.
 pub(super) struct Desk {
@@ -28,8 +29,15 @@ pub(super) struct Desk {
     pub inboxes: Arc<[Arc<Inbox>]>,
 }
 
-/// The kinds of errands, as the metrics name them. Each kind is answered in groups of its own.
-const KINDS: [&str; 4] = ["identify", "judge", "catch", "ask"];
+/// The kinds of errands, as the metrics name them, and how many are answered together. Each kind is answered in groups of its own.
+const KINDS: [(&str, usize); 4] = [
+    ("identify", ERRANDS_TOGETHER),
+    ("judge", ERRANDS_TOGETHER),
+    ("catch", ERRANDS_TOGETHER),
+    // Their answers may be long.
+    ("ask", QUESTIONS_TOGETHER),
+];
+const _: () = assert!(KINDS.len() == ERRAND_KINDS);
 
 fn kind_of(errand: &Errand) -> usize {
     match errand {
@@ -46,16 +54,19 @@ fn kind_of(errand: &Errand) -> usize {
 /// come back at once, a few queries serve a hundred of them.
 pub(super) fn port(desk: Desk, control: &Handle) -> Errands {
     let inboxes = desk.inboxes.clone();
-    let (desk, waiting) = (Arc::new(desk), Arc::<AtomicUsize>::default());
-    let queues = KINDS.map(|_| {
-        // Bounded by `waiting`, for all kinds together.
-        let (queue, waiting_ones) = unbounded_channel();
-        control.spawn(answer_groups(desk.clone(), waiting_ones, inboxes.clone(), waiting.clone()));
-        queue
+    let desk = Arc::new(desk);
+    let queues = KINDS.map(|(kind, together)| {
+        // Bounded by the bytes that wait. Each kind has a share of its own, so that none keeps the others out.
+        let ((queue, errands), waiting) = (unbounded_channel(), Arc::<AtomicUsize>::default());
+        let groups = Groups { kind, together, desk: desk.clone(), inboxes: inboxes.clone(), waiting: waiting.clone() };
+        control.spawn(alarm::watched("the desk", groups.answer(errands)));
+        (queue, waiting)
     });
     Arc::new(move |errand| {
-        if waiting.fetch_add(1, Ordering::Relaxed) >= ERRANDS_MAX || queues[kind_of(&errand)].send(errand).is_err() {
-            waiting.fetch_sub(1, Ordering::Relaxed);
+        let (queue, waiting) = &queues[kind_of(&errand)];
+        let bytes = errand.bytes();
+        if waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > ERRANDS_BYTES_MAX || queue.send(errand).is_err() {
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
         true
@@ -63,28 +74,37 @@ pub(super) fn port(desk: Desk, control: &Handle) -> Errands {
 }
 
 /// Answers the errands of one kind, those that wait together.
-async fn answer_groups(
+struct Groups {
+    kind: &'static str,
+    together: usize,
     desk: Arc<Desk>,
-    mut errands: UnboundedReceiver<Errand>,
     inboxes: Arc<[Arc<Inbox>]>,
+    /// Bytes of errands that were not answered yet.
     waiting: Arc<AtomicUsize>,
-) {
-    let turns = Arc::new(Semaphore::new(ERRAND_GROUPS_AT_ONCE));
-    while let Ok(turn) = turns.clone().acquire_owned().await {
-        let mut group = Vec::new();
-        if errands.recv_many(&mut group, ERRANDS_TOGETHER).await == 0 {
-            return;
-        }
-        let (desk, inboxes, waiting) = (desk.clone(), inboxes.clone(), waiting.clone());
-        tokio::spawn(async move {
-            let shards: Vec<usize> = group.iter().map(|errand| errand.session().shard.index()).collect();
-            let answers = desk.done(group).await;
-            drop(turn);
-            for (shard, answer) in shards.into_iter().zip(answers) {
-                inboxes[shard].send_async(ToShard::Answer(Box::new(answer))).await;
-                waiting.fetch_sub(1, Ordering::Relaxed);
+}
+
+impl Groups {
+    async fn answer(self, mut errands: UnboundedReceiver<Errand>) {
+        let turns = Arc::new(Semaphore::new(ERRAND_GROUPS_AT_ONCE));
+        while let Ok(turn) = turns.clone().acquire_owned().await {
+            let mut group = Vec::new();
+            if errands.recv_many(&mut group, self.together).await == 0 {
+                return;
             }
-        });
+            let (desk, inboxes, waiting, kind) =
+                (self.desk.clone(), self.inboxes.clone(), self.waiting.clone(), self.kind);
+            tokio::spawn(alarm::watched("the desk", async move {
+                let shards: Vec<usize> = group.iter().map(|errand| errand.session().shard.index()).collect();
+                let bytes: Vec<usize> = group.iter().map(Errand::bytes).collect();
+                let answers = desk.done(kind, group).await;
+                for ((shard, bytes), answer) in shards.into_iter().zip(bytes).zip(answers) {
+                    // Waits while the inbox is full, and with it the groups behind this one.
+                    inboxes[shard].send_async(ToShard::Answer(Box::new(answer))).await;
+                    waiting.fetch_sub(bytes, Ordering::Relaxed);
+                }
+                drop(turn);
+            }));
+        }
     }
 }
 
@@ -98,8 +118,8 @@ struct Asked {
 
 impl Desk {
     /// One answer for each errand, in the same order. They are all of one kind.
-    async fn done(&self, group: Vec<Errand>) -> Vec<Answer> {
-        let (kind, count) = (group.first().map_or(0, kind_of), group.len());
+    async fn done(&self, kind: &'static str, group: Vec<Errand>) -> Vec<Answer> {
+        let count = group.len();
         let mut queries = u64::from(self.read_ahead(&group).await);
         let mut missed = Vec::new();
         let mut others = Vec::new();
@@ -127,8 +147,8 @@ impl Desk {
                     }
                     .boxed(),
                 ),
-                Errand::Catch { session, ticket, topic, from, subscribing } => {
-                    missed.push(Missed { session, ticket, topic, from, subscribing });
+                Errand::Catch { session, ticket, user, topic, from, subscribing } => {
+                    missed.push(Missed { session, ticket, user, topic, from, subscribing });
                 }
             }
         }
@@ -138,8 +158,8 @@ impl Desk {
             answers.extend(caught);
             queries += u64::from(more);
         }
-        metrics::counter!("pregon_errands_total", "errand" => KINDS[kind]).increment(count as u64);
-        metrics::counter!("pregon_errand_queries_total", "errand" => KINDS[kind]).increment(queries);
+        metrics::counter!("pregon_errands_total", "errand" => kind).increment(count as u64);
+        metrics::counter!("pregon_errand_queries_total", "errand" => kind).increment(queries);
         answers
     }
 

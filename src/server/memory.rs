@@ -70,6 +70,7 @@ impl Memory {
             ("unfinished", held.unfinished),
             ("inboxes", inboxes),
             ("overflow", held.overflow),
+            ("subscriptions", held.subscriptions),
             ("requests", self.requests.taken_bytes()),
             ("answers", self.answers.taken_bytes()),
         ];

@@ -35,7 +35,7 @@ impl Questions<'_> {
 
     async fn answer(&self, out: &mut Vec<u8>, asked: &Asked) -> Result<(), Complaint> {
         let Asked { user, family, room, ref question, ref request, .. } = *asked;
-        self.judge.seat(user, family, Topic::Room(room)).await?;
+        let seating = self.judge.seat(user, family, Topic::Room(room)).await?;
         let (store, id) = (&self.judge.store, request.as_deref());
         match *question {
             Question::RoomInfo => {
@@ -60,7 +60,9 @@ impl Questions<'_> {
                 answer::readers(out, id, self.presenter, (room, message), &found);
             }
         }
-        Ok(())
+        // What was read is not for whoever was removed meanwhile.
+        let is_still = self.judge.store.rights_mark(user, Topic::Room(room)) == seating.mark;
+        if is_still { Ok(()) } else { Err(complaint::ASK_AGAIN) }
     }
 
     async fn attendance(&self, room: RoomId, users: Vec<UserId>) -> Result<Attendance, Complaint> {

@@ -12,6 +12,7 @@ use super::port::{Order, Ports, Publication};
 use super::recent::Recent;
 use super::round::Round;
 use super::stats::Stats;
+use crate::domain::event::Cursor;
 use crate::engine::net::wheel::Wheel;
 use crate::engine::presence::Presence;
 use crate::engine::session::endpoint::Endpoint;
@@ -125,6 +126,11 @@ pub(super) struct Core {
     pub blocked: Vec<Blocked>,
     /// Memory of messages whose end has not come, in all decoders.
     pub unfinished_bytes: usize,
+    /// What is kept for subscriptions that are not live yet and for sockets of nobody; as much at least as there is, and exactly so much
+    /// after each tick.
+    pub kept_bytes: usize,
+    /// Subscriptions whose sockets are full: the next page of what they missed is asked for later.
+    pub postponed: Vec<(SessionKey, Ticket, Cursor)>,
     /// Sessions that owe too much to be given more. They are let go at once.
     pub overdue: Vec<u32>,
     /// Sessions that get a private copy of what they owe, so that they pin no chunk.
@@ -195,6 +201,8 @@ impl Core {
             bounds,
             blocked: Vec::new(),
             unfinished_bytes: 0,
+            kept_bytes: 0,
+            postponed: Vec::new(),
             overdue: Vec::new(),
             stalled: Vec::new(),
             round: Round::new(bounds.publication_bytes_max),

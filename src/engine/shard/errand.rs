@@ -48,6 +48,8 @@ pub enum Errand {
         session: SessionKey,
         /// Tells the subscription from others.
         ticket: Ticket,
+        /// Its user.
+        user: UserId,
         /// The topic.
         topic: Topic,
         /// From where on.
@@ -84,6 +86,20 @@ pub enum From {
 }
 
 impl Errand {
+    /// What it takes while it waits.
+    pub fn bytes(&self) -> usize {
+        let name = |request: &Option<RequestId>| request.as_ref().map_or(0, |name| name.len());
+        let text = match self {
+            Self::Identify { request, credential: Credential::Token(text) | Credential::Ticket(text), .. } => {
+                name(request) + text.len()
+            }
+            Self::Judge { .. } => 0,
+            Self::Ask(asked) => name(&asked.request),
+            Self::Catch { subscribing, .. } => subscribing.as_ref().map_or(0, name),
+        };
+        size_of::<Self>() + text
+    }
+
     /// The socket that it is done for.
     pub fn session(&self) -> SessionKey {
         match self {
@@ -130,6 +146,16 @@ pub enum Answer {
         /// Frames, or why there are none.
         outcome: Result<Caught, Complaint>,
     },
+}
+
+impl Answer {
+    /// Bytes of the frames in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Identified { .. } | Self::Judged { .. } | Self::Caught { outcome: Err(_), .. } => 0,
+            Self::Replied { frames, .. } | Self::Caught { outcome: Ok(Caught { frames, .. }), .. } => frames.len(),
+        }
+    }
 }
 
 /// Whose a socket is.

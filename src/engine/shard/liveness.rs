@@ -28,6 +28,7 @@ impl Core {
         }
         self.announce_gone(now);
         self.look_at_debtors(sockets);
+        self.look_at_subscriptions();
         self.end_turns(now);
         let movable = self.kinds[Endpoint::Many.kind()].saturating_sub(self.moving);
         self.ports.waiting.tell(self.id, self.held(), Open { all: self.live, movable, moving: self.moving });
@@ -49,6 +50,7 @@ impl Core {
             sessions: self.arena.memory_bytes(),
             unfinished: self.unfinished_bytes,
             overflow: self.overflow.carried_bytes(),
+            subscriptions: self.kept_bytes,
         }
     }
 

@@ -69,7 +69,10 @@ impl Core {
                 }
             }
             ToShard::Greet { session, room, frames, count } => {
-                if let Some(index) = self.find_open(session) {
+                // One with many topics may have left the room meanwhile.
+                let sits =
+                    |index: &u32| !self.many.contains_key(index) || self.seat_of(*index, Topic::Room(room)).is_some();
+                if let Some(index) = self.find_open(session).filter(sits) {
                     if !frames.is_empty() {
                         self.deliver_of(index, Topic::Room(room), &frames, Class::Ephemeral);
                     }
@@ -82,8 +85,9 @@ impl Core {
                 }
             }
             ToShard::Answer(answer) => {
+                let bytes = answer.bytes();
                 self.answered(*answer);
-                self.round.appended(0, self.walk.len());
+                self.round.appended(bytes, self.walk.len());
             }
             ToShard::Attendance { room, users, answer } => drop(answer.send(self.presence.attendance(room, &users))),
             ToShard::Arrived { room, account, is_told, session, listeners } => {

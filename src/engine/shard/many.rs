@@ -4,7 +4,7 @@ use slab::Slab;
 
 use super::errand::{From, Ticket};
 use crate::domain::event::Cursor;
-use crate::engine::session::Seconds;
+use crate::engine::session::{Entry, Seconds};
 use crate::ids::Topic;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::v1::said::{Naming, Said};
@@ -66,7 +66,7 @@ impl Sockets {
         self.places.len() * size_of::<u32>() + self.sockets.len() * size_of::<Many>() + lists
     }
 
-    #[cfg(test)]
+    /// All of them.
     pub(super) fn values(&self) -> impl Iterator<Item = &Many> {
         self.sockets.iter().map(|(_, many)| many)
     }
@@ -108,6 +108,21 @@ pub(super) struct Busy {
     pub held: Vec<Held>,
     /// Its questions about rooms.
     pub questions: u8,
+    /// What is looked up for its subscriptions, those included that it has given up.
+    pub errands: u16,
+}
+
+impl Busy {
+    /// What is kept for it until then.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let early: usize = self.early.iter().map(|text| kept_bytes_of(text)).sum();
+        early + self.held.iter().map(|held| held.said.frames.len()).sum::<usize>()
+    }
+}
+
+/// What a request takes that came too early.
+pub(super) fn kept_bytes_of(text: &str) -> usize {
+    text.len() + size_of::<Box<str>>()
 }
 
 // Each socket of `pregon.v1` has one.
@@ -132,8 +147,22 @@ impl Many {
     /// Keeps no memory for what is under way if nothing is.
     pub(super) fn rest(&mut self) {
         self.busy.take_if(|busy| {
-            busy.early.is_empty() && busy.judged.is_empty() && busy.held.is_empty() && busy.questions == 0
+            let is_at_rest = busy.early.is_empty() && busy.judged.is_empty() && busy.held.is_empty();
+            is_at_rest && busy.questions == 0 && busy.errands == 0
         });
+    }
+
+    /// Something that was looked up for one of its subscriptions has come.
+    pub(super) fn errand_done(&mut self) {
+        if let Some(busy) = &mut self.busy {
+            busy.errands = busy.errands.saturating_sub(1);
+        }
+        self.rest();
+    }
+
+    /// What is kept for what is under way.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.busy.as_ref().map_or(0, |busy| busy.kept_bytes())
     }
 }
 
@@ -283,8 +312,8 @@ pub(super) struct Held {
     pub topic: Topic,
     /// The request that was not answered yet.
     pub request: Asked,
-    /// The room is told who comes and goes.
-    pub tells_presence: bool,
+    /// How it was judged.
+    pub entry: Entry,
     pub said: Said,
     /// The last event that was said since it joined, and when its users were named.
     pub seen: Option<(Cursor, Naming)>,

@@ -174,10 +174,11 @@ impl Core {
             // Nothing would ever take an empty range out of its outbox.
             return;
         }
-        let was_open = self.is_open(index);
+        let (was_open, was_relieved) = (self.is_open(index), self.is_relieved(index));
         self.make_memory(frames.len());
-        if was_open && !self.is_open(index) {
-            // It has just been let go, and its goodbye is the last that it hears.
+        if was_open && !self.is_open(index) || !was_relieved && self.is_relieved(index) {
+            // It has just been let go, and its goodbye is the last that it hears; or it has lost its topics, and with them all that
+            // was on its way.
             return;
         }
         let line = &mut self.lines[index as usize];

@@ -173,6 +173,8 @@ pub struct Held {
     pub unfinished: usize,
     /// What other shards' inboxes had no room for.
     pub overflow: usize,
+    /// What is kept for subscriptions that are not live yet, and for sockets of nobody.
+    pub subscriptions: usize,
 }
 
 /// How many sessions a shard has.
@@ -188,7 +190,7 @@ pub struct Open {
 
 /// What each shard holds. Told at each tick.
 #[derive(Debug)]
-pub struct Waiting(Box<[[AtomicUsize; 6]]>);
+pub struct Waiting(Box<[[AtomicUsize; 7]]>);
 
 impl Waiting {
     /// The numbers of so many shards, on which nothing waits.
@@ -197,7 +199,8 @@ impl Waiting {
     }
 
     pub(super) fn tell(&self, shard: ShardId, held: Held, open: Open) {
-        let numbers = [held.sessions, held.unfinished, held.overflow, open.all, open.movable, open.moving];
+        let Held { sessions, unfinished, overflow, subscriptions } = held;
+        let numbers = [sessions, unfinished, overflow, open.all, open.movable, open.moving, subscriptions];
         for (told, bytes) in self.0[shard.index()].iter().zip(numbers) {
             told.store(bytes, Ordering::Relaxed);
         }
@@ -206,12 +209,12 @@ impl Waiting {
     /// On all shards together.
     pub fn held(&self) -> Held {
         let sum = |place: usize| self.0.iter().map(|told| told[place].load(Ordering::Relaxed)).sum();
-        Held { sessions: sum(0), unfinished: sum(1), overflow: sum(2) }
+        Held { sessions: sum(0), unfinished: sum(1), overflow: sum(2), subscriptions: sum(6) }
     }
 
     /// The sessions of each shard.
     pub fn open(&self) -> Vec<Open> {
-        let of = |told: &[AtomicUsize; 6]| Open {
+        let of = |told: &[AtomicUsize; 7]| Open {
             all: told[3].load(Ordering::Relaxed),
             movable: told[4].load(Ordering::Relaxed),
             moving: told[5].load(Ordering::Relaxed),

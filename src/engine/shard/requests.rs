@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::errand::{Asked, Errand};
 use super::inbound::AnswerIn;
-use super::many::{self, Many};
+use super::many::{self, Many, kept_bytes_of};
 use super::port::{Except, ToShard};
 use crate::domain::feed;
 use crate::domain::user::Account;
@@ -13,7 +13,7 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::members::{Member, Seat};
 use crate::ids::{RoomId, Topic};
-use crate::limits::{EARLY_BYTES_MAX, QUESTIONS_AT_ONCE_MAX, TOPICS_PER_SOCKET_MAX};
+use crate::limits::{EARLY_BYTES_MAX, QUESTIONS_AT_ONCE_MAX, SHARD_HELD_BYTES_MAX, TOPICS_PER_SOCKET_MAX};
 use crate::protocol::v0::command::Command;
 use crate::protocol::v0::{event, reason};
 use crate::protocol::v1::complaint::{self, Complaint};
@@ -66,10 +66,11 @@ impl Core {
             return false;
         };
         let early = &mut many.busy().early;
-        let kept: usize = early.iter().map(|text| text.len() + size_of::<Box<str>>()).sum();
-        let is_kept = kept + text.len() <= EARLY_BYTES_MAX;
+        let (kept, bytes) = (early.iter().map(|text| kept_bytes_of(text)).sum::<usize>(), kept_bytes_of(text));
+        let is_kept = kept + bytes <= EARLY_BYTES_MAX && self.kept_bytes + bytes <= SHARD_HELD_BYTES_MAX;
         if is_kept {
             early.push(text.into());
+            self.kept_bytes += bytes;
         }
         is_kept
     }
@@ -236,6 +237,11 @@ impl Core {
             self.walk.push_back(index);
         }
         true
+    }
+
+    /// It was too slow and lost its topics, and its socket has taken nothing since.
+    pub(super) fn is_relieved(&self, index: u32) -> bool {
+        self.many.get(&index).is_some_and(|many| many.is_relieved)
     }
 
     /// True unless the member's session has lost its topics since.

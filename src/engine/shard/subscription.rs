@@ -15,7 +15,7 @@ use crate::engine::session::outbox::Class;
 use crate::engine::session::{Entry, Seconds};
 use crate::engine::topics::members::{Member, Seat};
 use crate::ids::{SessionKey, Topic, UserId};
-use crate::limits::HELD_BYTES_MAX;
+use crate::limits::{HELD_BYTES_MAX, REPLAY_BYTES_MAX, SHARD_HELD_BYTES_MAX, TOPICS_PER_SOCKET_MAX};
 use crate::protocol::form::{Form, FrameSet};
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v1::complaint::{self, Complaint};
@@ -61,7 +61,8 @@ impl Core {
         }
         let entry = Entry { account, endpoint: Endpoint::Many, family, token_ends: token_expires, mark };
         if !self.ports.gate.still_admits(&entry) {
-            return self.complain(index, request, None, complaint::ASK_AGAIN);
+            self.complain(index, request, None, complaint::ASK_AGAIN);
+            return self.ask_again(index);
         }
         let since_began = self.moment.saturating_duration_since(self.began);
         let token_ends = Seconds::not_before(since_began.saturating_add(token_left));
@@ -92,6 +93,11 @@ impl Core {
         if !self.has_room_for_a_topic(index) {
             return self.complain(index, id.as_deref(), Some(topic), complaint::TOO_MANY_TOPICS);
         }
+        let is_busy = |many: &mut Many| usize::from(many.busy().errands) >= TOPICS_PER_SOCKET_MAX;
+        if self.many.get_mut(&index).is_some_and(is_busy) {
+            // It has given up many that are being looked up all the same.
+            return self.complain(index, id.as_deref(), Some(topic), complaint::BUSY);
+        }
         let session = self.key(index);
         let Some(slot) = self.slots[index as usize].as_ref() else { return };
         let (Some(account), family) = (slot.session.account().cloned(), slot.session.family()) else { return };
@@ -103,6 +109,7 @@ impl Core {
         }
         if let Some(many) = self.many.get_mut(&index) {
             let errand = cursor.map_or(From::Now, From::Cursor);
+            many.busy().errands += 1;
             many.busy().judged.push(Judged { ticket, topic, request: id, errand });
         }
     }
@@ -110,6 +117,7 @@ impl Core {
     fn judged(&mut self, key: SessionKey, ticket: Ticket, outcome: Result<Seating, Complaint>) {
         let Some(index) = self.find_open(key) else { return };
         let Some(many) = self.many.get_mut(&index) else { return };
+        many.errand_done();
         // The client may have changed its mind meanwhile.
         let Some(place) = many.judged().iter().position(|judged| judged.ticket == ticket) else { return };
         let Judged { topic, request, errand, .. } = many.busy().judged.swap_remove(place);
@@ -142,13 +150,12 @@ impl Core {
             }
             return;
         }
-        let tells_presence = endpoint.tells_presence();
         if let Some(many) = self.many.get_mut(&index) {
             many.busy().held.push(Held {
                 ticket,
                 topic,
                 request: Asked::Waits(request.clone()),
-                tells_presence,
+                entry,
                 said: Said::default(),
                 seen: None,
                 is_cut: false,
@@ -167,8 +174,35 @@ impl Core {
         subscribing: Option<Option<RequestId>>,
     ) {
         let session = self.key(index);
-        if !(self.ports.errands)(Errand::Catch { session, ticket, topic, from, subscribing }) {
+        let Some(user) = self.account_of(index).map(|account| account.id) else { return };
+        if !(self.ports.errands)(Errand::Catch { session, ticket, user, topic, from, subscribing }) {
             self.lose(index, topic, complaint::BUSY);
+        } else if let Some(many) = self.many.get_mut(&index) {
+            many.busy().errands += 1;
+        }
+    }
+
+    /// Has the next page read of what a subscription missed, once its socket has room for it.
+    fn catch_up_further(&mut self, index: u32, ticket: Ticket, cursor: Cursor) {
+        let held = self.many.get(&index).and_then(|many| many.held().iter().find(|held| held.ticket == ticket));
+        let Some(topic) = held.map(|held| held.topic) else { return };
+        let line = &self.lines[index as usize];
+        if line.blocked_at.is_some() || line.outbox.owed_bytes() > 2 * REPLAY_BYTES_MAX {
+            self.postponed.push((self.key(index), ticket, cursor));
+        } else {
+            self.catch_up(index, ticket, topic, From::Cursor(cursor), None);
+        }
+    }
+
+    /// Goes on with subscriptions whose sockets were full, and counts what is kept for all of them.
+    pub(super) fn look_at_subscriptions(&mut self) {
+        for (key, ticket, cursor) in std::mem::take(&mut self.postponed) {
+            if let Some(index) = self.find_open(key) {
+                self.catch_up_further(index, ticket, cursor);
+            }
+        }
+        if self.kept_bytes > 0 {
+            self.kept_bytes = self.many.values().map(Many::kept_bytes).sum();
         }
     }
 
@@ -193,10 +227,16 @@ impl Core {
 
     fn caught(&mut self, key: SessionKey, ticket: Ticket, outcome: Result<Caught, Complaint>) {
         let Some(index) = self.find_open(key) else { return };
-        let held =
-            self.many.get_mut(&index).and_then(|many| many.busy().held.iter_mut().find(|held| held.ticket == ticket));
-        let Some(held) = held else { return };
+        let Some(many) = self.many.get_mut(&index) else { return };
+        many.errand_done();
+        let Some(place) = many.held().iter().position(|held| held.ticket == ticket) else { return };
+        let held = &mut many.busy().held[place];
         let topic = held.topic;
+        // What was read is not for whoever has lost the right to it meanwhile.
+        if !self.ports.gate.still_admits(&held.entry) {
+            self.lose(index, topic, complaint::ASK_AGAIN);
+            return;
+        }
         let Caught { frames, cursor, has_more, naming } = match outcome {
             Ok(caught) => caught,
             Err(why) => {
@@ -214,10 +254,7 @@ impl Core {
                 return;
             }
             self.deliver(index, &frames, Class::Durable);
-            if self.is_held(index, ticket) {
-                self.catch_up(index, ticket, topic, From::Cursor(cursor), None);
-            }
-            return;
+            return self.catch_up_further(index, ticket, cursor);
         }
         let rest = held.said.behind(cursor);
         // Room is made before, because whoever is let go for it may be this one.
@@ -242,7 +279,7 @@ impl Core {
         let session = self.key(index);
         let Some(many) = self.many.get_mut(&index) else { return };
         let Some(place) = many.held().iter().position(|held| held.ticket == ticket) else { return };
-        let Held { topic, tells_presence, seen, .. } = many.busy().held.swap_remove(place);
+        let Held { topic, entry, seen, .. } = many.busy().held.swap_remove(place);
         many.rest();
         let Some((number, seat)) = self.seat_of(index, topic) else { return };
         self.set_until(index, number, Some(cursor));
@@ -259,7 +296,8 @@ impl Core {
             if let Some(subscription) = self.many.get_mut(&index).and_then(|many| many.seats.get_mut(number)) {
                 subscription.set_present();
             }
-            let arrived = ToShard::Arrived { room, account, is_told: tells_presence, session, listeners };
+            let arrived =
+                ToShard::Arrived { room, account, is_told: entry.endpoint.tells_presence(), session, listeners };
             self.tell(self.ports.home(room), arrived);
         }
     }
@@ -357,9 +395,12 @@ impl Core {
             return;
         };
         held.seen = last.or(held.seen);
-        if held.is_cut || held.said.frames.len() + names.len() + bytes.len() > HELD_BYTES_MAX {
+        let more = names.len() + bytes.len();
+        let is_full = held.said.frames.len() + more > HELD_BYTES_MAX || self.kept_bytes + more > SHARD_HELD_BYTES_MAX;
+        if held.is_cut || is_full {
             (held.said, held.is_cut) = (Said::default(), true);
         } else {
+            self.kept_bytes += more;
             held.said.add(None, |out| out.extend_from_slice(names));
             held.said.extend(bytes, marks);
         }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::domain::event::Cursor;
 use crate::domain::text;
 use crate::ids::{MessageId, NotificationId, UserId};
-use crate::limits::{REQUEST_ID_BYTES_MAX, ROSTER_PAGE, ROSTER_PAGE_MAX};
+use crate::limits::{CREDENTIAL_BYTES_MAX, REQUEST_ID_BYTES_MAX, ROSTER_PAGE, ROSTER_PAGE_MAX};
 use crate::protocol::v0::command::{self, Command};
 use crate::protocol::v0::fields::{Reader, Text};
 use crate::protocol::v0::reason::HALF_CHARACTER;
@@ -189,6 +189,7 @@ fn ask<'a>(frame: &'a str, fields: Fields<'a>, reader: &mut Reader) -> Result<As
     let topic = fields.topic.map(|topic| topic.0).ok_or(complaint::BAD_TOPIC);
     match fields.kind.as_ref().map_or("", |kind| &*kind.0) {
         "auth" => match (fields.token, fields.ticket) {
+            (Some(long), None) | (None, Some(long)) if long.len() > CREDENTIAL_BYTES_MAX => Err(complaint::BAD_FIELDS),
             (Some(token), None) => Ok(Ask::Auth(Credential::Token(token))),
             (None, Some(ticket)) => Ok(Ask::Auth(Credential::Ticket(ticket))),
             _ => Err(complaint::BAD_FIELDS),

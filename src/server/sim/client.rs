@@ -1,12 +1,12 @@
 //! A simulated client of `pregon.v1`, which checks every frame against the log.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::log::{Log, Rows, message_of};
+use super::log::{Log, Rows, message_of, reacting_user};
 use crate::domain::event::Cursor;
 use crate::domain::user::Account;
 use crate::ids::Topic;
@@ -21,12 +21,12 @@ pub(super) struct Known {
     pub last: Option<u64>,
     /// It has asked for it with this cursor, and was not answered.
     pub asked: Option<Option<u64>>,
-    /// When it was told anything of it last.
+    /// When it was told from where on it hears everything.
     told_at: Option<Instant>,
     /// It asked for what is not kept, and has to be told so before anything else.
     needs_gap: bool,
     /// Users whom it knows by number.
-    users: BTreeSet<u64>,
+    users: BTreeMap<u64, String>,
 }
 
 /// A client, and its socket.
@@ -89,14 +89,17 @@ impl Client {
             return "presence";
         }
         let (rows, known) = (&state.topics[topic], &mut self.topics[topic]);
-        known.told_at = Some(circumstances.now);
+        if matches!(kind, "subscribed" | "gap") {
+            known.told_at = Some(circumstances.now);
+        }
         match kind {
             "subscribed" => known.subscribed(frame, rows),
             "gap" => known.gap(frame, rows, circumstances),
             "event" => known.event(frame, topic, rows),
             "users" => {
                 let users = frame["users"].as_array().expect("users");
-                known.users.extend(users.iter().filter_map(|user| user["n"].as_u64()));
+                let named = users.iter().map(|user| (user["n"].as_u64(), user["id"].as_str()));
+                known.users.extend(named.filter_map(|(number, id)| Some((number?, id?.to_owned()))));
                 "users"
             }
             "unsubscribed" => {
@@ -199,8 +202,9 @@ impl Known {
         match event["type"].as_str().unwrap_or_default() {
             "notifications_deleted" => assert_eq!(event["unread_count"].as_u64(), Some(seq), "{frame}"),
             "message_reaction" => {
-                let user = event["user"].as_u64().expect("a number");
-                assert!(self.users.contains(&user), "nobody said who {user} is: {frame}");
+                let number = event["user"].as_u64().expect("a number");
+                let user = self.users.get(&number).unwrap_or_else(|| panic!("nobody said who {number} is: {frame}"));
+                assert_eq!(*user, reacting_user(seq).0.to_string(), "it is somebody else: {frame}");
                 assert!(is_the_same(&event["message_id"]), "{frame}");
             }
             _ => assert!(is_the_same(&event["message_id"]), "{frame}"),

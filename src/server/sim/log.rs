@@ -65,6 +65,11 @@ pub(super) fn message_of(topic: usize, seq: u64) -> MessageId {
     MessageId(Uuid::from_u128((topic as u128) << 64 | u128::from(seq)))
 }
 
+/// Who reacts, if an event of a room is a reaction.
+pub(super) fn reacting_user(seq: u64) -> UserId {
+    UserId(Uuid::from_u128(1 + u128::from(seq % 3)))
+}
+
 fn away() -> StoreError {
     StoreError::Unavailable("it is away".into())
 }
@@ -97,7 +102,7 @@ impl Log {
         let mut events = Vec::new();
         for (seq, kind) in (rows.last() + 1..).zip(kinds) {
             let at = previous.map_or(now, |last| now.max(Timestamp(last.0 + 1)));
-            let user = UserId(Uuid::from_u128(1 + u128::from(seq % 3)));
+            let user = reacting_user(seq);
             let message = message_of(topic, seq);
             let event = match rows.topic {
                 Topic::Notifications(user) => {

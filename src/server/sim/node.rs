@@ -254,10 +254,10 @@ impl Node {
     pub fn gather(&mut self) {
         for errand in self.shard.take_errands() {
             let job = match errand {
-                Errand::Catch { session, ticket, topic, from, subscribing } => {
+                Errand::Catch { session, ticket, user, topic, from, subscribing } => {
                     let replay = Arc::clone(&self.replay);
                     Job::Read(Box::pin(async move {
-                        let missed = Missed { session, ticket, topic, from, subscribing };
+                        let missed = Missed { session, ticket, user, topic, from, subscribing };
                         let (mut answers, _) = replay.catch(vec![missed]).await;
                         answers.pop().expect("one answer for each")
                     }))

@@ -1,5 +1,6 @@
 //! Seeded simulation of subscriptions: clients subscribe, resume, unsubscribe and come back while events are committed, published,
 //! read and forgotten in any order. Each client must hear every event of a topic behind its cursor once and in order, or of a gap.
+//! Some stop reading, and a shard has little memory at times: who owes most loses its topics, and hears nothing of them behind that.
 //! It must know whom each event names, although the topic's names are forgotten all the time, and every request must be answered.
 //! It found that publishers may be late with what a subscription has read: a seat that went live at once heard that twice.
 
@@ -15,10 +16,11 @@ use super::*;
 use crate::domain::rights::Withdrawals;
 use crate::domain::user::Account;
 use crate::engine::shard::by_hand::Sink;
-use crate::engine::shard::core::Core;
+use crate::engine::shard::core::{Blocked, Core};
 use crate::engine::shard::port::{Inbox, Publication, Whom};
 use crate::engine::shard::sim::ports::{Asked, Routes, ports};
 use crate::ids::{FamilyId, RoomId, ShardId};
+use crate::limits::Bounds;
 use crate::protocol::form::Also;
 use crate::protocol::v0::event::text_frame;
 use crate::protocol::v0::json::Object;
@@ -77,6 +79,8 @@ struct Known {
     last: Option<u64>,
     /// It has asked for it with this cursor, and was not answered.
     asked: Option<Option<u64>>,
+    /// Its request's answer may be among what was dropped when it lost its topics.
+    may_be_dropped: bool,
     /// It was told of a gap.
     gaps: u64,
 }
@@ -203,12 +207,52 @@ impl World {
             60..66 => self.unsubscribe(client, room),
             66..69 => self.come_back(client),
             69..71 => self.evict(client, room),
-            71..76 => self.signal(client, room),
-            76..78 => self.logs[room].forgotten = self.logs[room].last.saturating_sub(self.random.random_range(0..4)),
+            71..74 => self.signal(client, room),
+            74..77 => self.stall(client),
+            77 => self.recover(client),
+            78..80 => self.lack_memory(),
+            80 => self.core.look_at_subscriptions(),
+            81..83 => self.logs[room].forgotten = self.logs[room].last.saturating_sub(self.random.random_range(0..4)),
             _ => self.do_an_errand(),
         }
         self.walk();
         self.core.check_invariants();
+        let is_gone = |client: &usize| !self.core.is_open(self.clients[*client].index);
+        let gone: Vec<usize> = (0..CLIENTS).filter(is_gone).collect();
+        for client in gone {
+            *self.counts.entry("let go").or_default() += 1;
+            self.come_back(client);
+        }
+    }
+
+    /// Its socket is full.
+    fn stall(&mut self, client: usize) {
+        let index = self.clients[client].index;
+        let line = &mut self.core.lines[index as usize];
+        if line.blocked_at.is_none() {
+            line.blocked_at = Some(self.core.now);
+            self.core.blocked.push(Blocked { index, unacknowledged: usize::MAX });
+            *self.counts.entry("stalled").or_default() += 1;
+        }
+    }
+
+    /// It reads nothing, and asks for nothing.
+    fn is_stalled(&self, client: usize) -> bool {
+        self.core.lines[self.clients[client].index as usize].blocked_at.is_some()
+    }
+
+    fn recover(&mut self, client: usize) {
+        self.core.unblock(self.clients[client].index);
+        self.walk();
+    }
+
+    /// For a moment the shard may keep nothing for anybody, or has to let go whoever owes most.
+    fn lack_memory(&mut self) {
+        if self.random.random_bool(0.3) {
+            self.core.kept_bytes = SHARD_HELD_BYTES_MAX;
+        } else {
+            self.core.bounds.waiting_bytes_max = self.core.arena.memory_bytes();
+        }
     }
 
     fn commit(&mut self, room: usize) {
@@ -261,7 +305,8 @@ impl World {
 
     /// What is passing reaches everybody at once who has been caught up, and nobody else.
     fn signal(&mut self, client: usize, room: usize) {
-        self.walk();
+        self.core.bounds = Bounds::of_shards(1);
+        (0..CLIENTS).for_each(|client| self.recover(client));
         if self.clients[client].topics[room].at.is_none() {
             return;
         }
@@ -292,8 +337,9 @@ impl World {
 
     fn subscribe(&mut self, client: usize, room: usize) {
         let topic = self.topic(room);
+        let is_stalled = self.is_stalled(client);
         let known = &mut self.clients[client].topics[room];
-        if known.at.is_some() || known.asked.is_some() {
+        if known.at.is_some() || known.asked.is_some() || is_stalled {
             return;
         }
         let cursor = known.last.filter(|_| self.random.random_bool(0.8));
@@ -304,17 +350,20 @@ impl World {
     }
 
     fn unsubscribe(&mut self, client: usize, room: usize) {
+        if self.is_stalled(client) {
+            return;
+        }
         let text = format!(r#"{{"type":"unsubscribe","id":1,"topic":"{}"}}"#, Name(self.topic(room)));
         self.send(client, &text);
     }
 
     fn come_back(&mut self, client: usize) {
         let index = self.clients[client].index;
-        self.walk();
+        self.core.bounds = Bounds::of_shards(1);
+        self.recover(client);
         self.core.end(index, false);
-        for (index, _) in std::mem::take(&mut self.core.over) {
-            self.core.vacate(index);
-        }
+        self.core.over.retain(|(over, _)| *over != index);
+        self.core.vacate(index);
         self.sink.0.remove(&index);
         for known in &mut self.clients[client].topics {
             (known.at, known.asked) = (None, None);
@@ -341,7 +390,7 @@ impl World {
                 self.core.answered(Answer::Judged { session, ticket, outcome: Ok(Seating { endpoint, mark }) });
             }
             // The rows are read at one moment, and the answer comes at a later one.
-            Errands::Judge(Errand::Catch { session, ticket, topic, from, subscribing }, _) => {
+            Errands::Judge(Errand::Catch { session, ticket, topic, from, subscribing, .. }, _) => {
                 let caught = self.read(topic, from, subscribing.is_some());
                 self.under_way.push(Errands::Read(session, ticket, caught));
             }
@@ -401,7 +450,10 @@ impl World {
             let Some(bytes) = self.sink.0.remove(&self.clients[client].index) else { continue };
             let mut rest = &bytes[..];
             while let Some((payload, _, after)) = payload_of_first(rest) {
-                self.heard(client, &serde_json::from_slice(payload.expect("a text")).unwrap());
+                match payload {
+                    Some(text) => self.heard(client, &serde_json::from_slice(text).unwrap()),
+                    None => assert!(!self.core.is_open(self.clients[client].index), "it was not let go"),
+                }
                 rest = after;
             }
         }
@@ -416,7 +468,17 @@ impl World {
         if matches!(kind, "welcome") || !frame["event"]["type"].is_null() {
             return;
         }
+        if kind == "skipped" {
+            return;
+        }
         let named = frame["topic"].as_str().unwrap_or_else(|| panic!("{frame}"));
+        if (kind, named) == ("unsubscribed", "*") {
+            for known in &mut self.clients[client].topics {
+                (known.at, known.may_be_dropped) = (None, known.asked.take().is_some());
+            }
+            *self.counts.entry("relieved").or_default() += 1;
+            return;
+        }
         let room = (0..ROOMS).find(|room| Name(self.topic(*room)).to_string() == named).unwrap();
         let cursor = || frame["cursor"].as_str().map(|cursor| cursor.parse::<Cursor>().unwrap().seq);
         let known = &mut self.clients[client].topics[room];
@@ -458,6 +520,7 @@ impl World {
             "error" => {
                 match frame["code"].as_str().unwrap() {
                     "not_subscribed" => assert!(known.at.is_none()),
+                    "slow" => assert!(std::mem::take(&mut known.may_be_dropped), "nobody waits for {frame}"),
                     "ask_again" | "removed" | "cancelled" => {
                         assert!(known.asked.take().is_some(), "nobody waits for {frame}");
                         assert_eq!(frame["id"], 1);
@@ -473,15 +536,19 @@ impl World {
 
     /// Everything that is under way comes to its end.
     fn settle(&mut self) {
+        self.core.bounds = Bounds::of_shards(1);
+        (0..CLIENTS).for_each(|client| self.recover(client));
         for room in 0..ROOMS {
             while self.logs[room].published < self.logs[room].last {
                 self.publish(room);
             }
         }
         self.walk();
-        while !self.under_way.is_empty() {
+        while !self.under_way.is_empty() || !self.core.postponed.is_empty() {
             self.do_an_errand();
             self.walk();
+            self.core.look_at_subscriptions();
+            self.gather();
         }
         for client in &self.clients {
             for (room, known) in client.topics.iter().enumerate() {
@@ -502,6 +569,34 @@ impl World {
     }
 }
 
+/// Whoever asks and gives up again and again is told to wait until what it gave up was looked up.
+#[test]
+fn who_gives_up_what_it_asked_for_waits_for_it_all_the_same() {
+    let mut world = World::new(0);
+    let index = world.clients[0].index;
+    for _ in 0..TOPICS_PER_SOCKET_MAX {
+        let topic = Name(Topic::Room(RoomId::fresh()));
+        for kind in ["subscribe", "unsubscribe"] {
+            world.core.many_text(index, &format!(r#"{{"type":"{kind}","topic":"{topic}"}}"#));
+        }
+    }
+    world.gather();
+    assert_eq!(world.under_way.len(), TOPICS_PER_SOCKET_MAX);
+    let subscribe = format!(r#"{{"type":"subscribe","topic":"{}"}}"#, Name(world.topic(0)));
+    world.core.many_text(index, &subscribe);
+    world.gather();
+    assert_eq!(world.under_way.len(), TOPICS_PER_SOCKET_MAX, "it waits");
+    let told = world.core.lines[index as usize].outbox.tail(&world.core.arena);
+    assert!(String::from_utf8_lossy(told).contains("\"busy\""));
+    for errand in std::mem::take(&mut world.under_way) {
+        let Errands::Judge(Errand::Judge { session, ticket, .. }, _) = errand else { panic!("all are judged") };
+        world.core.answered(Answer::Judged { session, ticket, outcome: Err(complaint::NOT_PARTICIPANT) });
+    }
+    world.core.many_text(index, &subscribe);
+    world.gather();
+    assert_eq!(world.under_way.len(), 1);
+}
+
 #[test]
 fn subscriptions_hear_everything_once_and_in_order() {
     let mut all = BTreeMap::<&str, u64>::new();
@@ -518,7 +613,19 @@ fn subscriptions_hear_everything_once_and_in_order() {
         let counts = outcome.unwrap_or_else(|_| panic!("seed {seed}"));
         counts.into_iter().for_each(|(what, count)| *all.entry(what).or_default() += count);
     }
-    for what in ["published", "came back", "resumed", "subscribed", "gap", "event", "unsubscribed", "error", "signal"] {
+    for what in [
+        "stalled",
+        "relieved",
+        "published",
+        "came back",
+        "resumed",
+        "subscribed",
+        "gap",
+        "event",
+        "unsubscribed",
+        "error",
+        "signal",
+    ] {
         assert!(all.get(what).is_some_and(|count| *count > seeds / 8), "{what} happens too seldom: {all:?}");
     }
 }
