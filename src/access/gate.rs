@@ -132,24 +132,31 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// Whose a socket with many topics is, by what its client shows.
+    /// Whose a socket with many topics is, by what its client shows. A refusal is counted as one of a handshake.
     pub async fn identify(&self, credential: &Credential, tokens: &Tokens) -> Result<Identity, Complaint> {
+        let refused = |complaint, why| {
+            telemetry::handshake_refused(why, "a socket of pregon.v1");
+            complaint
+        };
+        let bad_token = || refused(complaint::BAD_TOKEN, BAD_TOKEN.1);
+        let bad_ticket = || refused(complaint::USED_TICKET, BAD_TICKET);
+        let not_now = |error: StoreError| refused(not_now(&error), UNAVAILABLE);
         let now = Timestamp::now();
         let access = match credential {
-            Credential::Token(token) => tokens.verify_access(token, now).map_err(|_| complaint::BAD_TOKEN)?,
+            Credential::Token(token) => tokens.verify_access(token, now).map_err(|_| bad_token())?,
             Credential::Ticket(ticket) => {
-                let ticket = tokens.verify_ticket(ticket, now).map_err(|_| complaint::USED_TICKET)?;
+                let ticket = tokens.verify_ticket(ticket, now).map_err(|_| bad_ticket())?;
                 let ends = Timestamp(ticket.ends.saturating_mul(1_000_000));
                 match self.store.use_up(ticket.access.jti.clone(), ends).await {
                     Ok(true) => ticket.access,
-                    Ok(false) => return Err(complaint::USED_TICKET),
-                    Err(error) => return Err(not_now(&error)),
+                    Ok(false) => return Err(bad_ticket()),
+                    Err(error) => return Err(not_now(error)),
                 }
             }
         };
         let mark = self.store.rights_mark(access.user, Endpoint::Many.topic(access.user));
-        let bearer = self.store.bearer(access.user, access.family).await.map_err(|error| not_now(&error))?;
-        let account = known(&bearer).ok_or(complaint::BAD_TOKEN)?;
+        let bearer = self.store.bearer(access.user, access.family).await.map_err(not_now)?;
+        let account = known(&bearer).ok_or_else(|| refused(complaint::BAD_TOKEN, OVER.1))?;
         let token_left = self.terms.token_ends(&access).saturating_mul(1_000_000).saturating_sub(now.0);
         let token_left = Duration::from_micros(u64::try_from(token_left).unwrap_or(0));
         Ok(Identity { account, family: access.family, mark, token_left, token_expires: access.expires })
@@ -291,6 +298,8 @@ const BAD_TOKEN: Reason = (reason::BAD_TOKEN, "token");
 const OVER: Reason = (reason::BAD_TOKEN, "user or login over");
 const NOT_PARTICIPANT: Reason = (reason::NOT_PARTICIPANT, "not a participant");
 const HIDDEN: Reason = (reason::HIDDEN.reason, "no such post for this user");
+/// It is none, is too old, or was used.
+const BAD_TICKET: Why = "ticket";
 const UNAVAILABLE: Why = "database";
 
 fn not_now(error: &StoreError) -> Complaint {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -16,7 +17,7 @@ use crate::limits::{LISTED_SESSIONS_MAX, LISTED_TOGETHER_MAX, OPERATOR_ASKS_MAX,
 
 /// What other nodes answered.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Replies {
     /// One for each node that answered in time.
     pub answers: Vec<Answer>,
     /// The names of those that did not.
@@ -25,15 +26,15 @@ pub struct Heard {
 
 /// What is gathered for one question.
 struct Gathering {
-    heard: Heard,
+    replies: Replies,
     missing: BTreeMap<NodeId, Box<str>>,
     /// How many more sessions the lists have room for.
-    room: usize,
+    rows_left: usize,
     /// Rings when nobody is missing any more.
     whole: Arc<Notify>,
 }
 
-type Waiting = HashMap<uuid::Uuid, Gathering>;
+type Questions = HashMap<uuid::Uuid, Gathering>;
 
 /// The way to the other nodes.
 pub struct Others {
@@ -41,14 +42,14 @@ pub struct Others {
     link: Arc<Link>,
     outbox: Outbox,
     /// Who waits for answers, by question.
-    waiting: Mutex<Waiting>,
+    questions: Mutex<Questions>,
     turns: Arc<Semaphore>,
 }
 
 impl Others {
     pub(super) fn new(peers: Arc<Peers>, link: Arc<Link>, outbox: Outbox) -> Self {
         let turns = Arc::new(Semaphore::new(OPERATOR_ASKS_MAX));
-        Self { peers, link, outbox, waiting: Mutex::default(), turns }
+        Self { peers, link, outbox, questions: Mutex::default(), turns }
     }
 
     /// Whether what is asked reaches the others.
@@ -56,39 +57,45 @@ impl Others {
         self.link.is_up()
     }
 
-    /// What the other nodes say of themselves, as far as they live.
-    pub fn about(&self) -> Vec<About> {
-        self.peers.known().into_values().flatten().collect()
+    /// The names of the other nodes, as far as they live and have told them.
+    pub fn names(&self) -> Vec<Box<str>> {
+        self.peers.known().into_values().flatten().map(|about| about.name).collect()
+    }
+
+    /// The sessions of each node that can take more.
+    pub fn takers(&self, now: Instant) -> Vec<u64> {
+        self.peers.takers(now)
     }
 
     /// Asks the live nodes, or those of this name.
-    pub async fn ask(&self, name: Option<&str>, ask: &Ask) -> Heard {
+    pub async fn ask(&self, name: Option<&str>, ask: &Ask) -> Replies {
         let name_of = |(node, about): (NodeId, Option<About>)| {
             (node, about.map_or_else(|| node.0.to_string().into(), |about| about.name))
         };
         let mut missing: BTreeMap<NodeId, Box<str>> = self.peers.known().into_iter().map(name_of).collect();
         missing.retain(|_, known| name.is_none_or(|name| name == &**known));
         if missing.is_empty() {
-            return Heard::default();
+            return Replies::default();
         }
         let (id, whole) = (uuid::Uuid::now_v7(), Arc::new(Notify::new()));
-        let room = LISTED_TOGETHER_MAX - LISTED_SESSIONS_MAX;
-        self.lock().insert(id, Gathering { heard: Heard::default(), missing, room, whole: whole.clone() });
+        let rows_left = LISTED_TOGETHER_MAX - LISTED_SESSIONS_MAX;
+        let gathering = Gathering { replies: Replies::default(), missing, rows_left, whole: whole.clone() };
+        self.lock().insert(id, gathering);
         // Whoever is not waited for any more leaves nothing behind.
-        let gathering = Ends { others: self, id };
+        let question = Ends { others: self, id };
         self.outbox.ring_bell(Bell::Ask { id, name: name.map(Into::into), ask: Box::new(ask.clone()) });
         let _ = timeout(OPERATOR_PATIENCE, whole.notified()).await;
-        gathering.end().unwrap_or_default()
+        question.end().unwrap_or_default()
     }
 
     /// Another node answered.
     pub(super) fn answered(&self, node: NodeId, id: uuid::Uuid, mut answer: Answer) {
-        let mut waiting = self.lock();
+        let mut questions = self.lock();
         // Nobody may wait any more.
-        let Some(gathering) = waiting.get_mut(&id) else { return };
+        let Some(gathering) = questions.get_mut(&id) else { return };
         if gathering.missing.remove(&node).is_some() {
-            gathering.room -= answer.keep(gathering.room);
-            gathering.heard.answers.push(answer);
+            gathering.rows_left -= answer.keep(gathering.rows_left);
+            gathering.replies.answers.push(answer);
         }
         if gathering.missing.is_empty() {
             gathering.whole.notify_one();
@@ -109,8 +116,8 @@ impl Others {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Questions> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,10 +128,10 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
-    fn end(&self) -> Option<Heard> {
-        let Gathering { mut heard, missing, .. } = self.others.lock().remove(&self.id)?;
-        heard.silent = missing.into_values().collect();
-        Some(heard)
+    fn end(&self) -> Option<Replies> {
+        let Gathering { mut replies, missing, .. } = self.others.lock().remove(&self.id)?;
+        replies.silent = missing.into_values().collect();
+        Some(replies)
     }
 }
 

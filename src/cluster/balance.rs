@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::domain::operator::Pace;
 
-/// What a node and its live peers have.
+/// What a node has, and those that can take something of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Load {
     /// Sessions of this node.
     pub own: u64,
     /// Those of them that were told to move.
     pub moving: u64,
-    /// Sessions of each other node.
+    /// Sessions of each other node that can take some.
     pub others: Vec<u64>,
 }
 
@@ -29,14 +29,49 @@ impl Load {
         stay > mean + FEW && (stay - mean) * 100 > mean * u64::from(skew_percent)
     }
 
-    /// How many more sessions to give away: down to the mean, at most. `lately` were told to move in the last minute.
+    /// How many more sessions to give away: down to the mean, at most. `lately` were told to move before, and count as those of
+    /// this time.
     pub fn excess(&self, pace: Pace, lately: u64) -> u64 {
-        let minutes = u64::from(pace.over_seconds.div_ceil(60).max(1));
-        let most = self.own.saturating_mul(u64::from(pace.percent_per_minute)).saturating_mul(minutes).div_ceil(100);
+        let seconds = u64::from(pace.over_seconds.max(60));
+        let most =
+            self.own.saturating_mul(u64::from(pace.percent_per_minute)).saturating_mul(seconds).div_ceil(100 * 60);
         let stay = self.own.saturating_sub(self.moving);
         stay.saturating_sub(self.mean()).min(most.saturating_sub(lately))
     }
 }
+
+/// The sessions that were told to move lately. They count for as long as they have time to move, and for a minute at least.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Lately {
+    count: u64,
+    until: Option<Instant>,
+    /// When some were told last, and how many were moving then, those included.
+    last: Option<(Instant, u64)>,
+}
+
+impl Lately {
+    /// How many they are.
+    pub fn count(&self, now: Instant) -> u64 {
+        if self.until.is_some_and(|until| now < until) { self.count } else { 0 }
+    }
+
+    /// So many more are told to move within this time; `moving` were told before and have not moved.
+    pub fn add(&mut self, count: u64, moving: u64, window: Duration, now: Instant) {
+        self.count = self.count(now) + count;
+        self.until = self.until.max(Some(now + window.max(MINUTE)));
+        self.last = Some((now, moving + count));
+    }
+
+    /// How many are moving, as long as the shards may not have said yet whom they have just told.
+    pub fn moving(&self, now: Instant) -> u64 {
+        let just = self.last.filter(|(told, _)| now.saturating_duration_since(*told) < SHARDS_SAY);
+        just.map_or(0, |(_, moving)| moving)
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Shards have said by then how many of their sessions are moving.
+const SHARDS_SAY: Duration = Duration::from_secs(1);
 
 /// Says when a node gives sessions away by itself: when it has had clearly more than the mean for two looks, and not soon again.
 #[derive(Debug)]
@@ -104,12 +139,32 @@ mod tests {
         let tenth = Pace { percent_per_minute: 10, ..all };
         assert_eq!(excess(&load(1000, &[0]), tenth), 100);
         assert_eq!(excess(&load(1000, &[0]), Pace { over_seconds: 180, ..tenth }), 300);
+        assert_eq!(
+            excess(&load(6000, &[0]), Pace { over_seconds: 61, ..tenth }),
+            610,
+            "no second minute for one second"
+        );
+        assert_eq!(excess(&load(1000, &[0]), Pace { over_seconds: 1, ..tenth }), 100, "a minute's part, however fast");
         assert_eq!(excess(&load(3, &[0]), tenth), 1, "a small node gives one at least");
         assert_eq!((load(1000, &[0]).excess(tenth, 60), load(1000, &[0]).excess(tenth, 100)), (40, 0), "in one minute");
         // Once it has told some to move, there is nothing to give: before they go, and after the others have taken them.
         let moving = excess(&load(1000, &[0, 300]), all);
         assert_eq!(excess(&Load { moving, ..load(1000, &[0, 300]) }, all), 0);
         assert_eq!(excess(&load(1000 - moving, &[moving, 300]), all), 0);
+    }
+
+    #[test]
+    fn who_was_told_to_move_counts_for_the_time_given_to_move_and_a_minute_at_least() {
+        let (mut lately, began) = (Lately::default(), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        assert_eq!((lately.count(began), lately.moving(began)), (0, 0));
+        lately.add(10, 0, Duration::from_secs(1), began);
+        assert_eq!((lately.count(at(59)), lately.count(at(60))), (10, 0));
+        lately.add(30, 4, Duration::from_secs(3600), at(59));
+        assert_eq!((lately.count(at(3658)), lately.count(at(3659))), (40, 0), "an hour's window");
+        assert_eq!((lately.moving(at(59)), lately.moving(at(60))), (34, 0), "shards say it themselves");
+        lately.add(1, 20, Duration::from_secs(60), at(100));
+        assert_eq!((lately.count(at(3658)), lately.moving(at(100))), (41, 21), "a shorter window ends none");
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Cluster {
             clocks: clocks.clone(),
         };
         let (own, state) = (outbox.own().clone(), State::new());
-        let about: SayAbout = Arc::new(|| About { name: "".into(), sessions: 0, roster: None });
+        let about: SayAbout = Arc::new(|| About { name: "".into(), sessions: 0, is_draining: false, roster: None });
         let sender = Sender { bus: Arc::clone(bus), node, link, peers, own, about, queue, clocks, state };
         ByHand {
             sending: Task::Rests(Sending { sender, writer: None, beat_at: now, again_at: now }),

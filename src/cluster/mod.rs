@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Timestamp;
-pub use crate::cluster::asking::{Heard, Others};
+pub use crate::cluster::asking::{Others, Replies};
 use crate::cluster::bus::Bus;
 use crate::cluster::link::Link;
 pub use crate::cluster::ports::{AnswerAsk, Hear, HearEphemeral, HearPresence, LoginsEnded, ProfileChanged, SayAbout};

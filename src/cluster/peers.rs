@@ -8,10 +8,10 @@ use std::time::Instant;
 use crate::cluster::wire::{About, NodeId};
 use crate::limits::{NODE_DOUBT, NODE_LEASE, NODE_SILENCE};
 
-/// When each was last heard.
+/// The other nodes, for all tasks that have to do with them.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    heard: Mutex<Heard>,
+    known: Mutex<Known>,
     /// A node came that does not know yet who has sockets here.
     has_newcomers: AtomicBool,
     /// A node has missed something of that.
@@ -19,8 +19,8 @@ pub(super) struct Peers {
 }
 
 #[derive(Debug, Default)]
-struct Heard {
-    /// Nodes that live, or are doubted.
+struct Known {
+    /// When each was last heard that lives, or is doubted.
     live: HashMap<NodeId, Instant>,
     /// What those say of themselves that have said it.
     about: HashMap<NodeId, About>,
@@ -49,6 +49,16 @@ impl Peers {
     pub fn known(&self) -> HashMap<NodeId, Option<About>> {
         let peers = self.lock();
         peers.live.keys().map(|node| (*node, peers.about.get(node).cloned())).collect()
+    }
+
+    /// The sessions of each node that can take more: it is not doubted, and does not end.
+    pub fn takers(&self, now: Instant) -> Vec<u64> {
+        let peers = self.lock();
+        let is_heard = |node: &NodeId| {
+            peers.live.get(node).is_some_and(|heard| now.saturating_duration_since(*heard) < NODE_SILENCE)
+        };
+        let takers = peers.about.iter().filter(|(node, about)| !about.is_draining && is_heard(node));
+        takers.map(|(_, about)| about.sessions).collect()
     }
 
     /// Whether nodes came since this was last asked.
@@ -83,7 +93,7 @@ impl Peers {
     /// Those that have been silent for a lease are returned once: they count as dead, and are doubted for a while longer.
     pub fn is_one_silent(&self, now: Instant) -> (bool, Vec<NodeId>) {
         let mut peers = self.lock();
-        let Heard { live, about, lost } = &mut *peers;
+        let Known { live, about, lost } = &mut *peers;
         let silence = |heard: &Instant| now.saturating_duration_since(*heard);
         let dead: Vec<_> = live.extract_if(|_, heard| silence(heard) >= NODE_LEASE).collect();
         dead.iter().for_each(|(node, _)| drop(about.remove(node)));
@@ -94,8 +104,8 @@ impl Peers {
         (is_one_silent, dead.into_iter().map(|(node, _)| node).collect())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,6 +114,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn who_is_doubted_or_drains_takes_nobody() {
+        let (peers, now) = (Peers::default(), Instant::now());
+        for (sessions, is_draining, heard) in [(1, false, now), (2, true, now), (3, false, now - NODE_SILENCE)] {
+            let node = NodeId(uuid::Uuid::now_v7());
+            peers.heard(node, heard);
+            peers.told(node, About { name: "n".into(), sessions, is_draining, roster: None });
+        }
+        // It has not said yet what it has.
+        peers.heard(NodeId(uuid::Uuid::now_v7()), now);
+        assert_eq!(peers.takers(now), [1]);
+        assert_eq!(peers.takers(now + NODE_SILENCE), [0_u64; 0]);
+        assert_eq!(peers.known().len(), 4, "operators may ask all of them");
+    }
 
     #[test]
     fn who_is_silent_counts_as_dead_after_a_lease_and_is_doubted_for_longer() {

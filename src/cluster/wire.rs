@@ -116,6 +116,9 @@ pub struct About {
     pub name: Box<str>,
     /// Its sessions.
     pub sessions: u64,
+    /// It ends, and takes nobody in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_draining: bool,
     /// Who has sockets there, as a sum; none while changes are on their way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roster: Option<Sum>,
@@ -224,9 +227,11 @@ mod tests {
     /// Nodes of an older version ring without it.
     #[test]
     fn a_beat_says_what_the_node_is() {
-        let about = Some(About { name: "chat-1".into(), sessions: 7, roster: Some(Sum::default()) });
-        let rung = Rung { node: NodeId(uuid::Uuid::nil()), bell: Bell::Beat, about };
-        assert_eq!(Rung::read(&rung.write(&[])).unwrap().0, rung);
+        for is_draining in [false, true] {
+            let about = Some(About { name: "chat-1".into(), sessions: 7, is_draining, roster: Some(Sum::default()) });
+            let rung = Rung { node: NodeId(uuid::Uuid::nil()), bell: Bell::Beat, about };
+            assert_eq!(Rung::read(&rung.write(&[])).unwrap().0, rung);
+        }
         let older = br#"{"node":"00000000-0000-0000-0000-000000000000","bell":"beat"}"#;
         let older = Rung::read(&[&older[..], b"\n"].concat().into()).unwrap().0;
         assert_eq!((older.bell, older.about), (Bell::Beat, None));

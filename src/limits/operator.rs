@@ -18,6 +18,10 @@ pub const OPERATOR_ASKS_MAX: usize = 2;
 pub const OPERATOR_PATIENCE: Duration = Duration::from_secs(1);
 /// Connections to the listener of operators.
 pub const OPERATOR_CONNECTIONS_MAX: usize = 16;
+/// Those of one address; beyond that they are turned away at once. An operator asks no more than [`OPERATOR_ASKS_MAX`] things.
+pub const OPERATOR_CONNECTIONS_OF_ADDRESS_MAX: usize = 4;
+/// How long a connection may take until the key was shown.
+pub const OPERATOR_KEY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a request to it may take, with its answer.
 pub const OPERATOR_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of such a request's body.
@@ -42,5 +46,10 @@ pub const OPERATORS_BYTES_MAX: usize =
     OPERATOR_ASKS_MAX * 2 * (LISTED_TOGETHER_MAX + LISTED_SESSIONS_MAX) * LISTED_SESSION_BYTES;
 
 const _: () = assert!(LISTED_SESSIONS_MAX <= LISTED_TOGETHER_MAX);
+const _: () = assert!(
+    OPERATOR_ASKS_MAX < OPERATOR_CONNECTIONS_OF_ADDRESS_MAX
+        && OPERATOR_CONNECTIONS_OF_ADDRESS_MAX < OPERATOR_CONNECTIONS_MAX
+);
+const _: () = assert!(OPERATOR_KEY_TIMEOUT.as_nanos() < OPERATOR_REQUEST_TIMEOUT.as_nanos());
 const _: () = assert!(chars::USERNAME * 6 + 320 <= LISTED_SESSION_BYTES, "the longest name fits");
 const _: () = assert!(NOTICE_CHARS_MAX * 12 < OPERATOR_BODY_BYTES_MAX);

@@ -42,7 +42,7 @@ use crate::config::Settings;
 use crate::fanout::publisher::Fanout;
 use crate::server::delivery::Delivery;
 use crate::server::front::Front;
-use crate::server::operator::Operator;
+use crate::server::operator::{Operator, Reach};
 use crate::server::storage::Storage;
 use crate::store::Housekeeping;
 use crate::telemetry::alarm;
@@ -73,8 +73,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let redis = neighbour.as_ref().and_then(django::Neighbour::is_redis_up);
     let redis = (redis, cluster.as_ref().map(Cluster::is_up));
     let others = cluster.as_ref().map(Cluster::others);
-    let operator = Operator::new(&settings.node, delivery.inboxes.clone(), delivery.waiting.clone(), others);
-    let operator = Arc::new(operator);
+    let operator = Arc::new(Operator::new(Reach {
+        name: (*settings.node).into(),
+        has_key: settings.admin_key.is_some(),
+        lifecycle: front.lifecycle.clone(),
+        inboxes: delivery.inboxes.clone(),
+        waiting: delivery.waiting.clone(),
+        others,
+    }));
     let parts = cluster::Parts { storage: &storage, delivery: &delivery, front: &front, operator: &operator };
     let nodes = control.block_on(cluster::start(cluster, settings, &parts, control.handle()));
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());

@@ -6,7 +6,7 @@ mod thinned;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-pub use thinned::{handshake_refused, limit_hit, session_let_go, tell_left_out};
+pub use thinned::{handshake_refused, limit_hit, session_let_go, tell_left_out, wrong_admin_key};
 
 /// Seconds: from a microsecond to ten seconds.
 const SECONDS: &[f64] = &[

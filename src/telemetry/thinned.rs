@@ -26,6 +26,7 @@ struct Second {
 
 static HANDSHAKES: Thinned = Thinned::new("handshakes that were refused");
 static LIMITS: Thinned = Thinned::new("limits that were hit");
+static WRONG_KEYS: Thinned = Thinned::new("operators' requests with a wrong key");
 static ENDS: Thinned = Thinned::new("sessions that were let go");
 
 impl Thinned {
@@ -78,6 +79,14 @@ pub fn limit_hit(limit: &'static str, whose: impl Display) {
     }
 }
 
+/// Counts an operator's request without the right key, and warns of it if the log has room.
+pub fn wrong_admin_key(peer: impl Display) {
+    metrics::counter!("pregon_admin_requests_total", "verb" => "none", "outcome" => "wrong key").increment(1);
+    if WRONG_KEYS.admits("wrong key", Instant::now()) {
+        tracing::warn!(%peer, "somebody who has not the operators' key asks for something");
+    }
+}
+
 /// Counts a session that the server ended, and logs it if the log has room.
 pub fn session_let_go(reason: &'static str, shard: impl Display) {
     metrics::counter!("pregon_sessions_let_go_total", "reason" => reason).increment(1);
@@ -88,7 +97,7 @@ pub fn session_let_go(reason: &'static str, shard: impl Display) {
 
 /// Logs how many lines were left out. To be called every few seconds, and at the end.
 pub fn tell_left_out() {
-    for lines in [&HANDSHAKES, &LIMITS, &ENDS] {
+    for lines in [&HANDSHAKES, &LIMITS, &WRONG_KEYS, &ENDS] {
         for (reason, count) in lines.left_out() {
             tracing::info!(reason, count, "more {}, without a line for each", lines.what);
         }

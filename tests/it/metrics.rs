@@ -133,6 +133,19 @@ async fn a_limit_that_is_hit_is_counted_and_logged_and_so_is_who_goes_for_it() {
 }
 
 #[tokio::test]
+async fn what_sockets_with_many_topics_show_in_vain_is_counted_and_logged() {
+    let server = Server::builder().seed(1, 0, 0).start().await;
+    for (offer, code, reason) in [("token.a.b.c", "bad_token", "token"), ("ticket.a.b.c", "used_ticket", "ticket")] {
+        let offer = format!("pregon.v1, {offer}");
+        let mut socket = Socket::try_open(&server, "/ws/", &[("sec-websocket-protocol", &offer)]).await.unwrap();
+        assert_eq!(socket.next_json().await["code"], code);
+        wait_for(&server, "pregon_handshakes_refused_total", &[("reason", reason)], 1.0).await;
+    }
+    let log = server.log();
+    assert!(log.contains("a handshake was refused reason=\"ticket\"") && !log.contains("a.b.c"), "{log}");
+}
+
+#[tokio::test]
 async fn refused_handshakes_are_counted_and_logged_with_their_address_a_few_a_second() {
     const TRIES: usize = 30;
     let server = Server::builder().seed(1, 0, 0).set("PREGON_TRUSTED_PROXIES", "127.0.0.1").start().await;

@@ -1,6 +1,12 @@
 //! The listener of operators on a server alone: who is heard, and what the commands print.
 
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use pregon::limits::{HANDSHAKE_TIMEOUT, OPERATOR_CONNECTIONS_MAX, OPERATOR_CONNECTIONS_OF_ADDRESS_MAX};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{ADMIN_KEY, Server, pregon};
 
@@ -41,6 +47,8 @@ async fn only_who_has_the_key_is_heard() {
     let list = ["sessions", "list", "--user", name];
     let wrong = complaint(&server.operate(Some("another key of operators"), &list));
     assert!(wrong.contains("the key is missing or wrong") && wrong.contains("PREGON_ADMIN_KEY"), "{wrong}");
+    let warned = server.log().lines().any(|line| line.contains("not the operators' key") && line.contains("peer=127."));
+    assert!(warned, "{}", server.log());
     let http = reqwest::Client::new();
     let at = |path: &str| format!("http://{}{path}", server.admin_address());
     for (header, status) in [
@@ -69,6 +77,40 @@ async fn only_who_has_the_key_is_heard() {
         assert!(status.is_client_error() && text["error"].as_str().unwrap().contains(part), "{body}: {status} {text}");
     }
     assert!(!server.log().contains(ADMIN_KEY));
+}
+
+async fn whole_answer(mut socket: TcpStream) -> String {
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_no_key_locks_no_operator_out() {
+    let server = server().await;
+    let address: SocketAddr = server.admin_address().parse().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..OPERATOR_CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let began = Instant::now();
+    let operator = TcpSocket::new_v4().unwrap();
+    operator.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut operator = operator.connect(address).await.unwrap();
+    let request = format!("GET /nothing HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {ADMIN_KEY}\r\n\r\n");
+    operator.write_all(request.as_bytes()).await.unwrap();
+    let answer = whole_answer(operator).await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let mut turned_away = 0;
+    for socket in silent {
+        let answer = whole_answer(socket).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"), "{answer}");
+        turned_away += usize::from(!answer.is_empty());
+    }
+    assert_eq!(turned_away, OPERATOR_CONNECTIONS_MAX - OPERATOR_CONNECTIONS_OF_ADDRESS_MAX);
+    assert!(began.elapsed() < HANDSHAKE_TIMEOUT, "{:?}", began.elapsed());
+    // Their places are free again.
+    assert!(server.operate(None, &["sessions", "list", "--user", &server.fixture.users[0].username]).status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

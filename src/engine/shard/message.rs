@@ -106,8 +106,10 @@ pub struct Order {
     pub verb: Arc<Verb>,
     /// The first slot to look at.
     pub from: u32,
-    /// How many more sessions the list has room for.
-    pub room: usize,
+    /// The first slot to list.
+    pub rows_from: u32,
+    /// How many more sessions to list.
+    pub rows_max: usize,
     /// Where the answer goes.
     pub answer: tokio::sync::oneshot::Sender<Meant>,
 }
@@ -117,9 +119,9 @@ pub struct Order {
 pub struct Meant {
     /// How many.
     pub count: u64,
-    /// Those that the list had room for.
+    /// Those that are listed.
     pub rows: Vec<Row>,
-    /// The slot of the first for which it had none; none behind it was looked at if all were meant.
+    /// The slot of the first for which the list had no room.
     pub left_out: Option<u32>,
     /// The slot to go on from; `None` if these were the last.
     pub next: Option<u32>,

@@ -22,24 +22,23 @@ impl Core {
     /// Answers what came by mail, each time for a bounded number of slots.
     pub(super) fn answer_asked(&mut self, sockets: &impl Transmit) {
         for asked in std::mem::take(&mut self.asked) {
-            let Order { whose, verb, from, room, answer } = asked;
-            let mut meant = self.meant(whose, from);
-            let count = meant.len();
+            let Order { whose, verb, from, rows_from, rows_max, answer } = asked;
+            let meant = self.meant(whose, from);
             let next = self.some_slots(from).1;
+            let (mut rows, mut left_out) = (Vec::new(), None);
             match &*verb {
-                Verb::List(_) => {}
+                Verb::List(_) => {
+                    let mut listed = meant.iter().copied().filter(|index| *index >= rows_from);
+                    rows = listed.by_ref().take(rows_max).filter_map(|index| self.row(index, sockets)).collect();
+                    left_out = listed.next();
+                }
                 Verb::Tell(text) => self.tell_notice(&meant, whose, text),
                 Verb::Cut { stay_away } => {
                     let goodbye = if *stay_away { CUT_OFF } else { CUT };
                     meant.iter().for_each(|index| self.cut_off(*index, whose, goodbye));
                 }
             }
-            let left_out = meant.get(room).copied().filter(|_| matches!(*verb, Verb::List(_)));
-            meant.truncate(room);
-            let is_list = matches!(*verb, Verb::List(_));
-            let rows = meant.iter().filter(|_| is_list).filter_map(|index| self.row(*index, sockets)).collect();
-            let count = if whose == Whose::All && left_out.is_some() { room } else { count };
-            let _ = answer.send(Meant { count: count as u64, rows, left_out, next });
+            let _ = answer.send(Meant { count: meant.len() as u64, rows, left_out, next });
         }
     }
 

@@ -52,26 +52,30 @@ pub async fn readers(inboxes: &[Arc<Inbox>]) -> Vec<(UserId, Topic)> {
     found
 }
 
-/// The sessions that an operator means: how many, a bounded list of them, and where the list goes on if it has no room for all.
+/// The sessions that an operator means: how many in all, a bounded list of them, and where the list goes on if it has no room for
+/// all.
 pub async fn meant(inboxes: &[Arc<Inbox>], whose: Whose, verb: Verb) -> (u64, Vec<Row>, Option<Place>) {
-    let begin = if let Verb::List(from) = verb { from } else { Place::default() };
+    let listed_from = if let Verb::List(from) = verb { from } else { Place::default() };
     let verb = Arc::new(verb);
     let (mut count, mut rows, mut left_out) = (0, Vec::new(), None);
-    for (shard, inbox) in (0_u8..).zip(inboxes).skip(begin.shard.into()) {
-        let mut from = Some(if shard == begin.shard { begin.slot } else { 0 });
+    for (shard, inbox) in (0_u8..).zip(inboxes) {
+        // Those before the list are counted all the same.
+        let rows_from = match shard.cmp(&listed_from.shard) {
+            std::cmp::Ordering::Less => u32::MAX,
+            std::cmp::Ordering::Equal => listed_from.slot,
+            std::cmp::Ordering::Greater => 0,
+        };
+        let mut from = Some(0);
         while let Some(slot) = from {
-            let room = if left_out.is_none() { LISTED_SESSIONS_MAX.saturating_sub(rows.len()) } else { 0 };
+            let rows_max = if left_out.is_none() { LISTED_SESSIONS_MAX.saturating_sub(rows.len()) } else { 0 };
             let (answer, answered) = oneshot::channel();
-            let asked = Order { whose, verb: verb.clone(), from: slot, room, answer };
+            let asked = Order { whose, verb: verb.clone(), from: slot, rows_from, rows_max, answer };
             inbox.send_async(ToShard::Order(Box::new(asked))).await;
             // A shard that has ended has no sessions.
             let Ok(Meant { count: some, rows: more, left_out: first, next }) = answered.await else { break };
             count += some;
             rows.extend(more);
             left_out = left_out.or(first.map(|slot| Place { shard, slot }));
-            if left_out.is_some() && whose == Whose::All {
-                return (count, rows, left_out);
-            }
             from = next;
         }
     }

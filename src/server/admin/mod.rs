@@ -1,9 +1,12 @@
 //! The listener of operators: apart from that of clients, and only for who has the key.
 
+mod crowd;
 mod requests;
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use axum::body::Body;
@@ -12,7 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -20,15 +23,19 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::access::admin_key::AdminKey;
+use crate::access::client_address;
 use crate::config::Settings;
-use crate::limits::{HANDSHAKE_TIMEOUT, OPERATOR_BODY_BYTES_MAX, OPERATOR_CONNECTIONS_MAX, OPERATOR_REQUEST_TIMEOUT};
+use crate::limits::{
+    OPERATOR_BODY_BYTES_MAX, OPERATOR_CONNECTIONS_MAX, OPERATOR_KEY_TIMEOUT, OPERATOR_REQUEST_TIMEOUT,
+};
+use crate::server::admin::crowd::Crowd;
 use crate::server::admin::requests::{Admin, Peer};
 use crate::server::operator::Operator;
 use crate::store::Store;
-use crate::telemetry::alarm;
+use crate::telemetry::{self, alarm};
 
 /// Opens the listener, if there is a key.
 ///
@@ -80,15 +87,26 @@ fn router(admin: Admin, key: AdminKey) -> Router {
         .with_state(Arc::new(admin))
 }
 
-async fn with_key(State(key): State<Arc<AdminKey>>, request: Request, next: Next) -> Response {
+/// Whether the connection's client has shown the key.
+#[derive(Debug, Clone, Default)]
+struct Shown(Arc<AtomicBool>);
+
+async fn with_key(
+    State(key): State<Arc<AdminKey>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Extension(shown): Extension<Shown>,
+    request: Request,
+    next: Next,
+) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).map(|line| line.as_bytes());
     if !key.opens(given) {
-        metrics::counter!("pregon_admin_requests_total", "verb" => "none", "outcome" => "wrong key").increment(1);
+        telemetry::wrong_admin_key(peer);
         let text = "the key is missing or wrong: send Authorization: Bearer with the server's PREGON_ADMIN_KEY";
         let mut response = (StatusCode::UNAUTHORIZED, Json(json!({"error": text}))).into_response();
         response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         return response;
     }
+    shown.0.store(true, Ordering::Relaxed);
     next.run(request).await
 }
 
@@ -98,36 +116,63 @@ async fn unknown() -> Response {
 }
 
 async fn accept(listener: tokio::net::TcpListener, router: Router) {
-    let turns = Arc::new(Semaphore::new(OPERATOR_CONNECTIONS_MAX));
+    let (turns, crowd) = (Arc::new(Semaphore::new(OPERATOR_CONNECTIONS_MAX)), Arc::<Crowd>::default());
     loop {
         let Ok(turn) = turns.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
+                let Some(counted) = crowd.admit(client_address::site(peer.ip())) else {
+                    turn_away(socket, peer);
+                    continue;
+                };
                 let router = router.clone();
                 tokio::spawn(async move {
-                    let _ = timeout(OPERATOR_REQUEST_TIMEOUT, serve(socket, peer, router)).await;
-                    drop(turn);
+                    serve(socket, peer, router).await;
+                    drop((turn, counted));
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "an operator's connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                sleep(std::time::Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// Serves one connection: one request, so that nobody keeps a turn.
+const TURNED_AWAY: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n\
+    {\"error\":\"too many connections of this address: ask one thing after the other\"}";
+
+/// Says so, if that can be written at once. The next in line need not wait.
+fn turn_away(socket: TcpStream, peer: SocketAddr) {
+    telemetry::limit_hit("operators' connections", peer.ip());
+    if let Ok(mut socket) = socket.into_std() {
+        let _ = socket.write_all(TURNED_AWAY.as_bytes());
+    }
+}
+
+/// Serves one connection: one request, so that nobody keeps a turn. Who has not shown the key keeps it for a moment only.
 async fn serve(socket: TcpStream, peer: SocketAddr, router: Router) {
+    let shown = Shown::default();
+    let noted = shown.clone();
     let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(noted.clone());
         tower::ServiceExt::oneshot(router.clone(), request.map(Body::new))
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .header_read_timeout(OPERATOR_KEY_TIMEOUT)
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
-    // If a request is not HTTP, or ends half-way, there is nothing to do.
-    let _ = served.await;
+    let is_over = async {
+        sleep(OPERATOR_KEY_TIMEOUT).await;
+        if shown.0.load(Ordering::Relaxed) {
+            sleep(OPERATOR_REQUEST_TIMEOUT - OPERATOR_KEY_TIMEOUT).await;
+        }
+    };
+    tokio::select! {
+        // If a request is not HTTP, or ends half-way, there is nothing to do.
+        _ = served => {}
+        () = is_over => {}
+    }
 }

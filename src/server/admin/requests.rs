@@ -10,12 +10,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::domain::operator::{Ask, Outcome, Pace, Place, Verb, Whose};
 use crate::ids::{RoomId, UserId};
-use crate::limits::NOTICE_CHARS_MAX;
+use crate::limits::{NOTICE_CHARS_MAX, PING_TIMEOUT};
 use crate::server::operator::Operator;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// What requests need.
 pub(super) struct Admin {
@@ -57,7 +58,7 @@ fn bad(text: impl Into<String>) -> Refused {
 /// Which sessions to list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Listed {
+pub(super) struct ListQuery {
     user: Option<String>,
     room: Option<String>,
     node: Option<String>,
@@ -67,7 +68,7 @@ pub(super) struct Listed {
 /// What to tell whom.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Told {
+pub(super) struct TellBody {
     user: Option<String>,
     room: Option<String>,
     text: String,
@@ -76,7 +77,7 @@ pub(super) struct Told {
 /// Whose sessions to cut.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cut {
+pub(super) struct CutBody {
     user: Option<String>,
     room: Option<String>,
     #[serde(default)]
@@ -86,7 +87,7 @@ pub(super) struct Cut {
 /// How fast to move.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Moved {
+pub(super) struct RebalanceBody {
     #[serde(default = "usual_seconds")]
     over_seconds: u32,
     #[serde(default = "usual_percent")]
@@ -107,9 +108,9 @@ fn usual_percent() -> u32 {
 pub(super) async fn list(
     State(admin): State<Arc<Admin>>,
     peer: Extension<Peer>,
-    query: Result<Query<Listed>, QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answered {
-    let Query(Listed { user, room, node, from }) = query?;
+    let Query(ListQuery { user, room, node, from }) = query?;
     let from = from.map(|from| from.parse::<Place>().map_err(|error| bad(error.to_string()))).transpose()?;
     if from.is_some() && node.is_none() {
         return Err(bad("a list goes on from a place of one node: name it as node, too"));
@@ -134,9 +135,9 @@ pub(super) async fn list(
 pub(super) async fn tell(
     State(admin): State<Arc<Admin>>,
     peer: Extension<Peer>,
-    body: Result<Json<Told>, JsonRejection>,
+    body: Result<Json<TellBody>, JsonRejection>,
 ) -> Answered {
-    let Json(Told { user, room, text }) = body?;
+    let Json(TellBody { user, room, text }) = body?;
     let text = text.trim();
     if text.is_empty() || text.chars().count() > NOTICE_CHARS_MAX {
         return Err(bad(format!("the text must have 1 to {NOTICE_CHARS_MAX} characters")));
@@ -149,9 +150,9 @@ pub(super) async fn tell(
 pub(super) async fn cut(
     State(admin): State<Arc<Admin>>,
     peer: Extension<Peer>,
-    body: Result<Json<Cut>, JsonRejection>,
+    body: Result<Json<CutBody>, JsonRejection>,
 ) -> Answered {
-    let Json(Cut { user, room, stay_away }) = body?;
+    let Json(CutBody { user, room, stay_away }) = body?;
     let whose = admin.whose(user, room).await?;
     admin.done(peer, None, Ask::Sessions { whose, verb: Verb::Cut { stay_away } }).await
 }
@@ -160,9 +161,9 @@ pub(super) async fn cut(
 pub(super) async fn rebalance(
     State(admin): State<Arc<Admin>>,
     peer: Extension<Peer>,
-    body: Result<Json<Moved>, JsonRejection>,
+    body: Result<Json<RebalanceBody>, JsonRejection>,
 ) -> Answered {
-    let Json(Moved { over_seconds, percent_per_minute }) = body?;
+    let Json(RebalanceBody { over_seconds, percent_per_minute }) = body?;
     if !(1..=3600).contains(&over_seconds) || !(1..=100).contains(&percent_per_minute) {
         return Err(bad("over_seconds must be from 1 to 3600, and percent_per_minute from 1 to 100"));
     }
@@ -182,14 +183,17 @@ impl Admin {
         }
     }
 
+    /// An id is believed while the database is away, because operators are needed most then.
     async fn user(&self, text: &str) -> Result<UserId, Refused> {
-        let found = match text.parse::<UserId>() {
-            Ok(id) => self.store.account(id).await.map(|account| account.map(|account| account.id)),
-            Err(_) => {
-                let found = self.store.profile_by_name(&text.to_lowercase()).await;
-                found.map(|profile| profile.map(|profile| profile.id))
-            }
+        let id = text.parse::<UserId>().ok();
+        let look_up = async {
+            Ok(match id {
+                Some(id) => self.store.account(id).await?.map(|account| account.id),
+                None => self.store.profile_by_name(&text.to_lowercase()).await?.map(|profile| profile.id),
+            })
         };
+        let found: Result<Option<UserId>, StoreError> =
+            timeout(PING_TIMEOUT, look_up).await.unwrap_or(Err(StoreError::Unavailable("no answer in time".into())));
         match found {
             Ok(Some(id)) => Ok(id),
             Ok(None) => {
@@ -198,27 +202,15 @@ impl Admin {
             }
             Err(error) => {
                 tracing::warn!(%error, "an operator's user could not be looked up");
-                let text = "the database does not answer: try again, with the user's id if need be";
-                Err(Refused(StatusCode::SERVICE_UNAVAILABLE, text.to_owned()))
+                let text = "the database does not answer, so names are not known: give the user's id";
+                id.ok_or_else(|| Refused(StatusCode::SERVICE_UNAVAILABLE, text.to_owned()))
             }
         }
     }
 
     async fn done(&self, Extension(Peer(peer)): Extension<Peer>, node: Option<&str>, ask: Ask) -> Answered {
-        let verb = ask.name();
-        let whose = if let Ask::Sessions { whose, .. } = &ask { whose.to_string() } else { "all".to_owned() };
-        let Some(outcome) = self.operator.everywhere(node, ask).await else {
-            metrics::counter!("pregon_admin_requests_total", "verb" => verb, "outcome" => "busy").increment(1);
-            return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "others ask at this moment: ask again".to_owned()));
-        };
-        let is_whole = outcome.silent.is_empty() && !outcome.is_bus_down;
-        let how = if is_whole { "done" } else { "in part" };
-        metrics::counter!("pregon_admin_requests_total", "verb" => verb, "outcome" => how).increment(1);
-        if verb != "list" {
-            let sessions: u64 = outcome.nodes.iter().map(|node| node.count).sum();
-            let silent = outcome.silent.len();
-            tracing::info!(verb, %whose, sessions, nodes = outcome.nodes.len(), silent, %peer, "an operator's request is done");
-        }
-        Ok(Json(outcome))
+        let outcome = self.operator.everywhere(peer, node, ask).await;
+        let busy = || Refused(StatusCode::SERVICE_UNAVAILABLE, "others ask at this moment: ask again".to_owned());
+        outcome.map(Json).ok_or_else(busy)
     }
 }

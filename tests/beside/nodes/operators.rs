@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::nodes::cluster::{Cluster, say};
 use crate::nodes::mover::Client;
+use crate::support::private::MariaDb;
 
 /// What a busy machine may add to a deadline.
 const SLACK: Duration = Duration::from_secs(3);
@@ -61,7 +62,8 @@ async fn a_list_has_the_sockets_of_all_nodes() {
     let of_node = done(&cluster, &["sessions", "list", "--node", "chat-1", "--json"]);
     assert_eq!(counts(&of_node), [("chat-1", 2)]);
     let from = done(&cluster, &["sessions", "list", "--node", "chat-1", "--from", "63.0", "--json"]);
-    assert_eq!(counts(&from), [("chat-1", 0)], "behind the last shard there is nobody");
+    assert_eq!(counts(&from), [("chat-1", 2)], "all are counted");
+    assert_eq!(from["nodes"][0]["rows"], json!([]), "behind the last shard there is nobody");
 
     let table = cluster.nodes[1].operate(None, &["sessions", "list", "--user", &name]);
     let table = String::from_utf8(table.stdout).unwrap();
@@ -147,4 +149,38 @@ async fn a_node_that_has_died_is_named() {
     assert_eq!((counts(&outcome), &outcome["silent"]), (vec![("chat-0", 1), ("chat-1", 0)], &json!(["chat-2"])));
     assert_eq!(output.status.code(), Some(1), "not all was asked");
     assert!(String::from_utf8_lossy(&output.stderr).contains("chat-2 did not answer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_a_users_id_is_enough() {
+    let database = MariaDb::start();
+    let cluster = Cluster::on(&database, 2, 3).await;
+    let user = &cluster.nodes[0].fixture.users[0];
+    let mut elsewhere = Client::open(&cluster.nodes[1], 0, None).await;
+    tokio::task::block_in_place(|| database.kill());
+    let list = |user: &str| cluster.nodes[0].operate(None, &["sessions", "list", "--user", user, "--json"]);
+    assert_eq!(counts(&printed(&list(&user.id))), [("chat-0", 0), ("chat-1", 1)]);
+    let cut = done(&cluster, &["sessions", "cut", "--user", &user.id, "--json"]);
+    assert_eq!(counts(&cut), [("chat-0", 0), ("chat-1", 1)]);
+    assert_eq!(elsewhere.closed().await, 1012);
+    let by_name = list(&user.username);
+    let complaint = String::from_utf8_lossy(&by_name.stderr);
+    assert!(complaint.contains("the database does not answer") && complaint.contains("user's id"), "{complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_key_declines_what_others_ask() {
+    let mut cluster = Cluster::start(1, 2).await;
+    let next = [("PREGON_NODE", "chat-1".to_owned()), ("PREGON_ADMIN_KEY", String::new())];
+    cluster.nodes.push(cluster.nodes[0].another_with(&next));
+    cluster.wait_for_peers().await;
+    assert!(!cluster.nodes[1].log().contains("operators are heard"));
+    let mut many = Client::open(&cluster.nodes[1], 0, None).await;
+    let name = &cluster.nodes[0].fixture.users[0].username;
+    let output = cluster.nodes[0].operate(None, &["sessions", "cut", "--user", name, "--json"]);
+    assert_eq!(counts(&printed(&output)), [("chat-0", 0), ("chat-1", 0)]);
+    assert_eq!(output.status.code(), Some(1), "not all was done");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("chat-1: it has no PREGON_ADMIN_KEY"), "{complaint}");
+    assert_eq!(many.rest().await, [Value::Null; 0]);
 }

@@ -1,8 +1,10 @@
 //! Sockets of `pregon.v1` on several nodes: who is where, and what a repetition is told elsewhere.
 
+use std::time::Instant;
+
 use crate::nodes::cluster::Cluster;
-use crate::support::Server;
 use crate::support::v1::Client;
+use crate::support::{PATIENCE, Server};
 use serde_json::{Value, json};
 
 fn topic(room: &str) -> String {
@@ -11,9 +13,11 @@ fn topic(room: &str) -> String {
 
 /// Waits until a room says so on a node.
 async fn until_present(client: &mut Client, topic: &str, present: u32) -> Value {
+    let began = Instant::now();
     loop {
         let info = client.asked(json!({"type": "room_info", "topic": topic})).await;
         assert_eq!(info["type"], "room_info", "{info}");
+        assert!(began.elapsed() < PATIENCE, "{present} are never there: {info}");
         if info["present"] == present {
             return info;
         }

@@ -7,6 +7,7 @@
 //! `PREGON_WANDER_SECONDS` is how long it lasts (6 by default; `make wander`: 300), `PREGON_WANDER_SEED` what the sockets do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ struct Stage {
     /// What is acknowledged: each topic's places, and ids of what has no place in its answer.
     places: Mutex<Vec<BTreeSet<u64>>>,
     ids: Mutex<BTreeSet<String>>,
+    /// The last place of each topic that was acknowledged, or heard by anybody.
+    newest: Vec<AtomicU64>,
     /// Where the topics are in the end.
     wanted: Mutex<Vec<u64>>,
 }
@@ -186,6 +189,7 @@ impl Client {
                 let event = &frame["event"];
                 let id = if event["id"].is_null() { &event["comment"]["id"] } else { &event["id"] };
                 stay.heard.insert(place.unwrap(), id.clone());
+                self.stage.newest[topic.unwrap()].fetch_max(place.unwrap(), Ordering::Relaxed);
                 known.last = place;
                 "event"
             }
@@ -205,6 +209,23 @@ impl Client {
             assert!(began.elapsed() < PATIENCE, "a request is not answered");
         }
         self.topics.iter().flat_map(|known| &known.stay).map(|stay| stay.from).collect()
+    }
+
+    /// Subscribes, and listens until the stay has heard what anybody has by now, or is over. So a stay that goes deaf is found out.
+    async fn catch_up(&mut self, topic: usize) {
+        let (began, newest) = (Instant::now(), self.stage.newest[topic].load(Ordering::Relaxed));
+        self.subscribe(topic, true).await;
+        let is_behind = |known: &Known| match &known.stay {
+            Some(stay) => stay.to() < newest,
+            None => known.asked.is_some(),
+        };
+        while is_behind(&self.topics[topic]) {
+            self.listen(100).await;
+            assert!(began.elapsed() < PATIENCE, "{} is deaf: topic {topic} is at {newest}", self.name);
+        }
+        if self.topics[topic].stay.is_some() {
+            self.count("caught up");
+        }
     }
 
     /// Subscribes to everything, and listens until it has heard what was acknowledged.
@@ -237,7 +258,11 @@ async fn wander(mut client: Client, seed: u64, over: watch::Receiver<bool>) -> C
         match random.random_range(0..100) {
             0..40 => client.listen(random.random_range(1..60)).await,
             40..70 => client.subscribe(topic, with_cursor).await,
-            70..82 => client.unsubscribe(topic).await,
+            70..78 => client.unsubscribe(topic).await,
+            78..82 => {
+                client.catch_up(topic).await;
+                client.unsubscribe(topic).await;
+            }
             82..92 => {
                 // Without listening in between.
                 for _ in 0..random.random_range(1..4) {
@@ -288,7 +313,10 @@ async fn speak(stage: Arc<Stage>, node: usize, user: usize, seed: u64, over: wat
             let frame = socket.next_json().await;
             let topic = frame["id"].as_u64().and_then(|id| topics.remove(&id));
             match (frame["type"].as_str(), topic, place_of(&frame)) {
-                (Some("ack"), Some(topic), Some(place)) => drop(stage.places.lock().unwrap()[topic].insert(place)),
+                (Some("ack"), Some(topic), Some(place)) => {
+                    stage.places.lock().unwrap()[topic].insert(place);
+                    stage.newest[topic].fetch_max(place, Ordering::Relaxed);
+                }
                 (Some("error"), ..) => assert_eq!(frame["retry"], "later", "{frame}"),
                 _ => panic!("{frame}"),
             }
@@ -360,6 +388,7 @@ async fn sockets_that_wander_between_topics_and_nodes_hear_everything_once_and_i
         tokens: cluster.nodes[0].fixture.users.iter().map(|user| user.token.clone()).collect(),
         places: Mutex::new(topics.iter().map(|_| BTreeSet::new()).collect()),
         ids: Mutex::default(),
+        newest: topics.iter().map(|_| AtomicU64::new(0)).collect(),
         wanted: Mutex::default(),
         topics,
         post,
@@ -402,7 +431,7 @@ async fn sockets_that_wander_between_topics_and_nodes_hear_everything_once_and_i
         client.counts.iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
     }
     eprintln!("seed {seed}, {seconds} s: {events} events in {} topics; frames: {counts:?}", stage.topics.len());
-    for what in ["event", "subscribed", "resumed", "unsubscribed", "came back"] {
+    for what in ["event", "subscribed", "resumed", "unsubscribed", "came back", "caught up"] {
         assert!(counts.get(what).is_some_and(|count| *count > 0), "{what} never happens: {counts:?}");
     }
 }

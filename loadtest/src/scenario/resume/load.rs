@@ -41,6 +41,8 @@ struct Client {
     tries: u32,
     /// The node that it is on, or comes to.
     node: usize,
+    /// It was on the node that was lost, and is not live again.
+    is_lost: bool,
 }
 
 struct Sender {
@@ -79,6 +81,7 @@ pub struct Resume<'a> {
     pub lost_at: Option<u64>,
     /// Clients that were on it.
     pub lost: usize,
+    /// Those of them that are live again, or were.
     pub back: usize,
     pub attempts: u64,
     now: u64,
@@ -101,7 +104,8 @@ impl<'a> Resume<'a> {
             senders.push(Sender { stencil: Stencil::new(&message.sent, &message.sent_holes), next: 0 });
             messages.push(message);
         }
-        let client = |link| Client { phase: Phase::Connecting(0), tries: 0, node: setting.first_node(link) };
+        let client =
+            |link| Client { phase: Phase::Connecting(0), tries: 0, node: setting.first_node(link), is_lost: false };
         Ok(Self {
             clients: (0..layout.receivers()).map(client).collect(),
             senders,
@@ -170,7 +174,8 @@ impl<'a> Resume<'a> {
     pub fn lose(&mut self, links: &mut Links, drop: bool) {
         self.now = links.now();
         self.lost_at = Some(self.now);
-        self.lost = self.clients.iter().filter(|client| client.node == 0).count();
+        self.clients.iter_mut().for_each(|client| client.is_lost = client.node == 0);
+        self.lost = self.clients.iter().filter(|client| client.is_lost).count();
         for link in 0..self.clients.len() {
             if drop && self.clients[link].node == 0 {
                 links.drop_link(link);
@@ -181,17 +186,22 @@ impl<'a> Resume<'a> {
 
     /// A client lost its node, and comes back to another after a moment.
     fn left(&mut self, link: usize) {
-        let others = self.setting.nodes.len() - 1;
         let spread = self.setting.spread.as_nanos() as u64;
         let wait = self.random.u64(0..=spread);
+        let node = self.setting.other_node(link);
         let client = &mut self.clients[link];
-        (client.phase, client.node) = (Phase::Waiting, 1 + link % others);
+        (client.phase, client.node) = (Phase::Waiting, node);
         self.due.push(Reverse((self.now + wait, link)));
     }
 
     fn try_again(&mut self, link: usize) {
+        let other = self.setting.other_node(link);
         let client = &mut self.clients[link];
         client.phase = Phase::Waiting;
+        // It was not live when the node was lost.
+        if client.is_lost && client.node == 0 {
+            client.node = other;
+        }
         let wait = WAIT_FIRST.saturating_mul(1 << client.tries.min(8)).min(WAIT_MAX);
         client.tries += 1;
         let wait = wait.as_nanos() as u64;
@@ -263,9 +273,11 @@ impl<'a> Resume<'a> {
 
     fn subscribed(&mut self, link: usize, cursor: v1::Cursor, is_resumed: bool, now: u64) {
         self.ledger.let_in(link, cursor, is_resumed);
-        let Phase::Connecting(since) = self.clients[link].phase else { return };
-        (self.clients[link].phase, self.clients[link].tries) = (Phase::Live, 0);
-        if let Some(lost_at) = self.lost_at {
+        let client = &mut self.clients[link];
+        let Phase::Connecting(since) = client.phase else { return };
+        (client.phase, client.tries) = (Phase::Live, 0);
+        // Others come again, too, and some come twice.
+        if let Some(lost_at) = self.lost_at.filter(|_| std::mem::take(&mut client.is_lost)) {
             self.back += 1;
             self.resumed += u64::from(is_resumed);
             self.back_ns.saturating_record(now.saturating_sub(lost_at).max(1));
@@ -299,6 +311,11 @@ impl Setting<'_> {
     fn first_node(&self, link: usize) -> usize {
         let (room, member) = (link / self.layout.members, link % self.layout.members);
         if member < self.stay { 1 + (room + member) % (self.nodes.len() - 1) } else { 0 }
+    }
+
+    /// The node to which a client comes that has lost the first.
+    fn other_node(&self, link: usize) -> usize {
+        1 + link % (self.nodes.len() - 1)
     }
 }
 
@@ -352,5 +369,37 @@ impl Handler for Resume<'_> {
             self.try_again(link);
         }
         self.send_due(links);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::test_fixture;
+
+    #[test]
+    fn who_was_lost_counts_as_back_once_and_nobody_else_does() {
+        let target = Target::Pregon(test_fixture(), Protocol::V1);
+        let nodes = [SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
+        let layout = Layout { rooms: 1, members: 2, senders: 1 };
+        let spread = Duration::ZERO;
+        let setting = Setting { target: &target, layout, nodes: &nodes, stay: 1, bytes: 250, spread };
+        let (mut resume, mut links) = (Resume::new(setting).expect("a scenario"), Links::new().expect("sockets"));
+        let (steady, lost) = (0, 1);
+        for link in [steady, lost] {
+            resume.subscribed(link, v1::Cursor(1), false, 1);
+        }
+        resume.lose(&mut links, false);
+        assert_eq!((resume.lost, resume.back), (1, 0));
+        let mut comes_again = |link: usize| {
+            resume.closed(link, &Ending::told("it ended".to_owned()));
+            assert_eq!(resume.clients[link].node, 1);
+            resume.clients[link].phase = Phase::Connecting(2);
+            resume.subscribed(link, v1::Cursor(1), true, 3);
+            (resume.back, resume.resumed)
+        };
+        assert_eq!(comes_again(steady), (0, 0), "it was on another node");
+        assert_eq!(comes_again(lost), (1, 1));
+        assert_eq!(comes_again(lost), (1, 1), "a second time");
     }
 }

@@ -10,9 +10,9 @@ use crate::engine::shard::drain::tests::come;
 use crate::ids::RoomId;
 use crate::limits::Bounds;
 
-fn ask(core: &mut Core, whose: Whose, verb: Verb, from: u32, room: usize) -> Meant {
+fn ask(core: &mut Core, whose: Whose, verb: Verb, rows_from: u32, rows_max: usize) -> Meant {
     let (answer, mut answered) = oneshot::channel();
-    core.asked.push(Order { whose, verb: Arc::new(verb), from, room, answer });
+    core.asked.push(Order { whose, verb: Arc::new(verb), from: 0, rows_from, rows_max, answer });
     core.answer_asked(&Silent);
     answered.try_recv().expect("it is answered at once")
 }
@@ -26,9 +26,11 @@ fn a_list_goes_on_where_it_had_no_room() {
     let list = || Verb::List(Place::default());
     let slots = |meant: &Meant| meant.rows.iter().map(|row| row.place.slot).collect::<Vec<_>>();
     let first = ask(&mut core, Whose::All, list(), 0, 2);
-    assert_eq!((slots(&first), first.left_out, first.count), (vec![0, 1], Some(2), 2));
+    assert_eq!((slots(&first), first.left_out, first.count), (vec![0, 1], Some(2), 6), "all are counted");
     let rest = ask(&mut core, Whose::All, list(), 2, 9);
-    assert_eq!((slots(&rest), rest.left_out, rest.count), (vec![2, 3, 4, 5], None, 4));
+    assert_eq!((slots(&rest), rest.left_out, rest.count), (vec![2, 3, 4, 5], None, 6), "those before are counted, too");
+    let nothing = ask(&mut core, Whose::All, list(), u32::MAX, 9);
+    assert_eq!((slots(&nothing), nothing.left_out, nothing.count), (vec![], None, 6), "another shard is listed");
     assert_eq!((&*rest.rows[3].kind, rest.rows[3].topics, rest.rows[0].topics), ("many", Some(0), None));
     let of_room = ask(&mut core, Whose::Room(room), list(), 0, 2);
     assert_eq!((slots(&of_room), of_room.left_out, of_room.count), (vec![0, 1], Some(2), 5), "all are counted");
