@@ -61,7 +61,8 @@ impl Core {
         }
         let entry = Entry { account, endpoint: Endpoint::Many, family, token_ends: token_expires, mark };
         if !self.ports.gate.still_admits(&entry) {
-            return self.complain(index, request, None, complaint::ASK_AGAIN);
+            self.complain(index, request, None, complaint::ASK_AGAIN);
+            return self.ask_again(index);
         }
         let since_began = self.moment.saturating_duration_since(self.began);
         let token_ends = Seconds::not_before(since_began.saturating_add(token_left));
