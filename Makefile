@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check monkey wander simulate mutants serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
+.PHONY: test check conformance monkey wander simulate mutants serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -13,6 +13,11 @@ check:
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test tidy
 	cargo test --workspace --test it -- codec:: simulation::
+
+# Autobahn's whole suite on both back ends; writes docs/conformance.md. CASES="--include 6.*" for some of it, without writing.
+conformance:
+	cargo build --release -p pregon
+	tests/autobahn/run.py target/release/pregon docs/conformance.md $(CASES)
 
 # The real server under random clients, good and bad: SECONDS=… for a longer or shorter run, SEED=… to do the same again.
 monkey:

@@ -8,6 +8,7 @@ mod about;
 mod api;
 mod client;
 mod compare;
+mod conformance;
 mod delivery;
 mod digest;
 mod find_max;
@@ -80,6 +81,8 @@ enum Scenario {
     FindMax(find_max::FindMaxOptions),
     /// Many connections that do nothing
     Idle(idle::IdleOptions),
+    /// A client of another library checks all that the protocol offers, frame by frame against its schema
+    Conformance(conformance::ConformanceOptions),
     /// Servers in turns under the same load: pregon, the bare loops, others
     Compare(compare::CompareOptions),
 }
@@ -108,6 +111,7 @@ fn run(scenario: &Scenario) -> Result<u8> {
         Scenario::Slow(options) => told(&options.traffic.common, || slow::slow(options)),
         Scenario::FindMax(options) => told(options.scenario.common(), || find_max::find_max(options)),
         Scenario::Idle(options) => told(&options.common, || idle::idle(options)),
+        Scenario::Conformance(options) => told(&options.common, || conformance::conformance(options)),
         Scenario::Compare(options) => {
             let output = Output::open(options.json.as_deref(), None)?;
             let about = About::now();

@@ -149,7 +149,8 @@ struct Tokens {
     access: String,
 }
 
-fn register(api: &Api, username: &str, password: &str) -> Result<User> {
+/// Registers a user.
+pub fn register(api: &Api, username: &str, password: &str) -> Result<User> {
     let body = serde_json::json!({
         "email": format!("{username}@example.com"),
         "username": username,
@@ -198,7 +199,7 @@ fn stale(fixture: &Fixture, used: &[usize]) -> Result<Vec<usize>> {
 }
 
 /// The `exp` of a token.
-fn token_end(token: &str) -> Option<i64> {
+pub fn token_end(token: &str) -> Option<i64> {
     #[derive(Deserialize)]
     struct Claims {
         exp: f64,

@@ -39,6 +39,8 @@ pub(crate) struct Door {
     pub sockets: Sockets,
     /// Proxies whose word on a client's address is believed.
     pub trusted_proxies: Vec<Network>,
+    /// There is a socket that sends back what comes.
+    pub echo: bool,
 }
 
 /// The settings by which sessions are admitted.
@@ -59,6 +61,10 @@ impl Gate for Door {
 
     fn allows_host(&self, host: Option<&str>) -> bool {
         self.hosts.allow(host)
+    }
+
+    fn echoes(&self) -> bool {
+        self.echo
     }
 
     fn refused(&self, peer: SocketAddr, headers: &HeaderMap, why: Why) {

@@ -120,6 +120,8 @@ pub struct Settings {
     pub metrics_public: bool,
     /// Whether e-mail addresses and telephone numbers are hidden from others unless their owner shows them.
     pub mask_contacts: bool,
+    /// Whether there is a socket that sends back what comes, for conformance suites.
+    pub echo: bool,
     /// The form of a log line.
     pub log_format: LogFormat,
     /// The log filter in `tracing`'s syntax: `info`, `pregon=debug`.
@@ -173,8 +175,13 @@ impl Settings {
         if !rate_limits && !loopback {
             return Err(Setting::RateLimits.wrong("off", "may be off only when listening on this machine alone", "on"));
         }
+        let echo = raw.on_off(Setting::Echo)?;
+        if echo && !loopback {
+            return Err(Setting::Echo.wrong("on", "may be on only when listening on this machine alone", "off"));
+        }
         Ok(Self {
             jwt_secret,
+            echo,
             admin_address,
             admin_key,
             rebalance_skew: raw.number(Setting::RebalanceSkew, 0..=1000)?,

@@ -178,6 +178,8 @@ settings! {
         "The form of the log: text or json", "";
     LogLevel "log_level" "LEVEL" Is("info"),
         "What is logged: a level or a filter, such as info,pregon=debug", "";
+    Echo "echo" "ON_OFF" Is("off"),
+        "For conformance suites: the socket /ws/echo/ sends back what comes; only on loopback", "";
     TlsCert "tls_cert" "FILE" Depends("none"),
         "Not supported yet: a proxy in front of pregon handles TLS", "";
     TlsKey "tls_key" "FILE" Depends("none"),
@@ -196,14 +198,14 @@ impl Setting {
     }
 
     /// Its flag, without the dashes. `None` for secrets, because everybody on a machine can see arguments, and for
-    /// settings that this version does not serve.
+    /// settings that help and documentation do not show.
     pub fn flag(self) -> Option<String> {
-        (!matches!(self, Self::JwtSecret | Self::AdminKey) && self.is_served()).then(|| self.key().replace('_', "-"))
+        (!matches!(self, Self::JwtSecret | Self::AdminKey) && self.is_shown()).then(|| self.key().replace('_', "-"))
     }
 
-    /// Whether this version serves the setting.
-    fn is_served(self) -> bool {
-        !matches!(self, Self::TlsCert | Self::TlsKey)
+    /// Whether help and documentation show the setting: not what this version does not serve, nor what only its tests need.
+    fn is_shown(self) -> bool {
+        !matches!(self, Self::TlsCert | Self::TlsKey | Self::Echo)
     }
 
     /// The placeholder for its value in the help.
@@ -238,7 +240,7 @@ impl Setting {
 /// The table of all settings in docs/operations.md.
 pub fn documentation() -> String {
     let mut table = "| environment | default | |\n| --- | --- | --- |\n".to_owned();
-    for setting in Setting::ALL.iter().filter(|setting| setting.is_served()) {
+    for setting in Setting::ALL.iter().filter(|setting| setting.is_shown()) {
         let Declaration { usual, help, more, .. } = setting.declaration();
         let usual = match usual {
             Is(text) => format!("`{text}`"),

@@ -223,3 +223,14 @@ fn defaults_are_those_of_the_limits() {
     assert_eq!(number(Setting::PresenceRoomMax), u64::from(limits::PRESENCE_ROOM_MAX));
     assert_eq!(number(Setting::PostReactionsShown), u64::from(limits::POST_REACTIONS_SHOWN));
 }
+
+#[test]
+fn the_socket_of_conformance_suites_is_for_this_machine_alone_and_is_not_shown() {
+    assert!(!settings(&[]).unwrap().echo);
+    assert!(settings(&[("ECHO", "on")]).unwrap().echo);
+    let public = [("ECHO", "on"), ("LISTEN", "127.0.0.1:8000,0.0.0.0:8001"), ("JWT_SECRET", SECRET)];
+    let refused = settings(&public).err().unwrap();
+    assert!(refused.starts_with("PREGON_ECHO is \"on\"") && refused.contains("this machine alone"), "{refused}");
+    assert_eq!(Setting::Echo.flag(), None);
+    assert!(!documentation().contains("PREGON_ECHO"));
+}

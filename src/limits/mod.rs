@@ -27,6 +27,11 @@ pub const SHARDS_MAX: usize = 64;
 
 /// A client's message, over all its fragments, in bytes. Beyond it the session ends with 1009.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The same for the socket of conformance suites, whose longest messages are of this size.
+pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A shard's share of unfinished messages where there is such a socket: a few of them, in buffers that grew by doubling. Only a
+/// server that listens on loopback alone has one.
+pub const ECHO_UNFINISHED_BYTES_MAX: usize = 8 * ECHO_MESSAGE_BYTES_MAX;
 /// A chat message's or edit's content in characters (Unicode code points), after trimming.
 pub const CONTENT_CHARS_MAX: usize = 2000;
 /// The `data` of a `signal` frame, in bytes of JSON.

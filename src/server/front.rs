@@ -154,6 +154,7 @@ impl Front {
             reconnects: Reconnects::new(settings.rate_limits),
             sockets: Sockets::new(settings.rate_limits),
             trusted_proxies: settings.trusted_proxies.clone(),
+            echo: settings.echo,
         }
     }
 }

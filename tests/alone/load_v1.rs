@@ -79,7 +79,7 @@ async fn idle_sockets_hear_many_topics() {
 
 /// What the proxy does to one message on its way to a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub enum Fault {
     None,
     Lose,
     Double,
@@ -87,13 +87,13 @@ enum Fault {
 }
 
 /// Passes connections on to the server, and once does something to a message.
-struct Proxy {
-    address: String,
+pub struct Proxy {
+    pub address: String,
     faults: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    fn to(server: &Server, fault: Fault) -> Self {
+    pub fn to(server: &Server, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("ws://{}", listener.local_addr().unwrap());
         let (server, faults) = (server.address().to_owned(), Arc::<AtomicUsize>::default());

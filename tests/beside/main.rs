@@ -1,5 +1,6 @@
 //! The server beside other programs: a real Django with its channel layer on one database, and nginx in front of both.
 
+mod autobahn;
 mod backend;
 mod django;
 mod nginx;

@@ -1,6 +1,7 @@
 //! The kinds of sockets there are: what each is about, and what tells them apart.
 
 use crate::ids::{PostId, RoomId, Topic, UserId};
+use crate::limits::{ECHO_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 
 /// What a socket is about: the path it was opened with, read into a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Endpoint {
     Notifications,
     /// `/ws/`, with `pregon.v1`: many topics, each asked for by a request.
     Many,
+    /// `/ws/echo/`, for conformance suites: it is nobody's, and sends back what comes.
+    Echo,
 }
 
 impl Endpoint {
@@ -33,8 +36,20 @@ impl Endpoint {
             Self::Feed => 1,
             Self::Post(_) => 2,
             Self::Notifications => 3,
-            Self::Many => 4,
+            // The last is never counted: it has no seat.
+            Self::Many | Self::Echo => 4,
         }
+    }
+
+    /// What operators read.
+    pub fn name(self) -> &'static str {
+        if self == Self::Echo { "echo" } else { Self::KINDS[self.kind()] }
+    }
+
+    /// The most bytes of a client's message.
+    #[inline]
+    pub fn message_bytes_max(self) -> usize {
+        if self == Self::Echo { ECHO_MESSAGE_BYTES_MAX } else { MESSAGE_BYTES_MAX }
     }
 
     /// The topic of a user's socket. One for many topics sits in none from the beginning; it is judged and counted under its user's
@@ -45,7 +60,7 @@ impl Endpoint {
             Self::Feed => Topic::Feed(user),
             Self::Post(post) => Topic::Post(post),
             Self::Notifications => Topic::Notifications(user),
-            Self::Many => Topic::Author(user),
+            Self::Many | Self::Echo => Topic::Author(user),
         }
     }
 

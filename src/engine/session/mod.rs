@@ -160,6 +160,12 @@ impl Session {
         Self { ends_at, ends_with_token: true, phase: Phase::Open, ..Self::turned_away(negotiation, now) }
     }
 
+    /// A session that sends back what comes.
+    pub fn echo(negotiation: Negotiation, now: Seconds) -> Self {
+        let ends_at = now.plus(SESSION_LIFE);
+        Self { ends_at, phase: Phase::Open, ..Self::refused(Endpoint::Echo, negotiation, now) }
+    }
+
     /// A session with many topics that only hears why it may not stay.
     pub fn turned_away(negotiation: Negotiation, now: Seconds) -> Self {
         Self::refused(Endpoint::Many, negotiation, now)

@@ -32,6 +32,9 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
     /ws/notifications/, each with ?token=…, and /ws/ with the subprotocol pregon.v1.\n";
 
+/// The socket of conformance suites, where there is one.
+const ECHO: &str = "/ws/echo/";
+
 /// The answer to a request for a socket with many topics that does not offer its subprotocol.
 const NO_SUBPROTOCOL: &str = "This address speaks pregon.v1: offer it in Sec-WebSocket-Protocol.\n";
 
@@ -187,9 +190,10 @@ async fn shake_hands(
     peer: SocketAddr,
     ports: &Ports,
 ) -> Result<Shaken, (Response<RestBody>, Why)> {
-    let is_for_many = request.uri().path() == "/ws/";
-    let wanted = wanted(request.uri().path());
-    if wanted.is_none() && !is_for_many {
+    let path = request.uri().path();
+    let is_echo = path == ECHO && ports.gate.echoes();
+    let wanted = wanted(path);
+    if wanted.is_none() && !is_echo && path != "/ws/" {
         return Err((plain(StatusCode::NOT_FOUND, NO_SOCKET), "path"));
     }
     let accept_key = judge(request).map_err(|refusal| (refuse_upgrade(refusal), "request"))?;
@@ -203,6 +207,10 @@ async fn shake_hands(
         return Err((empty(StatusCode::FORBIDDEN), "origin"));
     }
     let negotiation = negotiate(request.headers());
+    if is_echo {
+        let negotiation = Negotiation { subprotocol: Subprotocol::Unnamed, ..negotiation };
+        return Ok(Shaken { accept_key, negotiation, opening: Opening::Echo, why: None });
+    }
     let Some(wanted) = wanted else {
         let opening = for_many(negotiation, request.headers());
         let refused = || (plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), "subprotocol");

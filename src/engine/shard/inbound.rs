@@ -16,13 +16,14 @@ use crate::engine::session::outbox::Class;
 use crate::engine::session::{Effect, Entry, Seconds, Session};
 use crate::engine::topics::members::{Left, Member, Seat};
 use crate::ids::{EventId, RoomId, Topic};
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::ECHO_UNFINISHED_BYTES_MAX;
 use crate::protocol::form::Form;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v0::{event, feed_event};
+use crate::protocol::v1::complaint;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::ws::close::CloseCode;
-use crate::protocol::ws::frame;
+use crate::protocol::ws::frame::{self, Opcode};
 use crate::protocol::ws::message::Incoming;
 use crate::protocol::ws::negotiation::Negotiation;
 
@@ -54,9 +55,9 @@ impl Handler for Core {
         self.heard += 1;
         self.stats.counts.bytes_in += bytes.len() as u64;
         // The decoder is lent out so that what it finds can change the shard.
-        let mut decoder = std::mem::take(&mut slot.decoder);
+        let (mut decoder, most) = (std::mem::take(&mut slot.decoder), slot.session.endpoint().message_bytes_max());
         self.unfinished_bytes -= decoder.heap_bytes();
-        let result = decoder.decode(bytes, MESSAGE_BYTES_MAX, |incoming| {
+        let result = decoder.decode(bytes, most, |incoming| {
             self.stats.counts.frames_in += 1;
             self.incoming(token, incoming)
         });
@@ -176,7 +177,7 @@ impl Core {
                     self.open_feed(user, seat.slot);
                 }
             }
-            Endpoint::Post(_) | Endpoint::Many => {}
+            Endpoint::Post(_) | Endpoint::Many | Endpoint::Echo => {}
             Endpoint::Notifications => {
                 self.respond(index, |out| feed_event::greeting(out, feed_event::NOTIFICATIONS_GREETING));
             }
@@ -197,12 +198,7 @@ impl Core {
     fn incoming(&mut self, token: u32, incoming: Incoming<'_>) -> ControlFlow<()> {
         match incoming {
             Incoming::Text(text) => self.text(token, text),
-            Incoming::Binary(_) => {
-                let effect = self.slots[token as usize].as_ref().map(|slot| slot.session.binary());
-                if let Some(Effect::Error(refused)) = effect {
-                    self.respond(token, |out| event::error(out, refused.text, None));
-                }
-            }
+            Incoming::Binary(bytes) => self.binary(token, bytes),
             // After the goodbye nothing is told: a peer that pings without reading must not make its debt grow.
             Incoming::Ping(payload) if self.is_open(token) => {
                 self.respond(token, |out| frame::encode_pong(payload, out));
@@ -216,10 +212,39 @@ impl Core {
         ControlFlow::Continue(())
     }
 
+    fn binary(&mut self, token: u32, bytes: &[u8]) {
+        let Some(slot) = self.slots[token as usize].as_ref().filter(|slot| slot.session.is_open()) else { return };
+        match slot.session.endpoint() {
+            Endpoint::Echo => self.echo(token, Opcode::Binary, bytes),
+            // No request is binary, so there is none whose name could be given back.
+            Endpoint::Many => self.complain(token, None, None, complaint::BAD_JSON),
+            _ => {
+                if let Effect::Error(refused) = slot.session.binary() {
+                    self.respond(token, |out| event::error(out, refused.text, None));
+                }
+            }
+        }
+    }
+
+    /// Sends back what came. The frame's memory is not kept: it may be of any size.
+    fn echo(&mut self, token: u32, opcode: Opcode, payload: &[u8]) {
+        let mut frame = Vec::new();
+        frame::encode(opcode, payload, &mut frame);
+        self.deliver(token, &frame, Class::Durable);
+    }
+
+    /// Makes a socket a session that sends back what comes.
+    pub(super) fn begin_echo(&mut self, index: u32, negotiation: Negotiation) {
+        self.bounds.unfinished_bytes_max = self.bounds.unfinished_bytes_max.max(ECHO_UNFINISHED_BYTES_MAX);
+        self.occupy(index, Session::echo(negotiation, self.now));
+    }
+
     fn text(&mut self, token: u32, text: &str) {
         let Some(slot) = self.slots[token as usize].as_ref() else { return };
-        if slot.session.endpoint() == Endpoint::Many {
-            return self.many_text(token, text);
+        match slot.session.endpoint() {
+            Endpoint::Many => return self.many_text(token, text),
+            Endpoint::Echo if slot.session.is_open() => return self.echo(token, Opcode::Text, text.as_bytes()),
+            _ => {}
         }
         match slot.session.text(text, &mut self.reader) {
             Effect::Nothing => {}

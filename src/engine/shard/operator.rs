@@ -7,7 +7,6 @@ use crate::clock::Timestamp;
 use crate::domain::operator::{Place, Row, Verb, Whose};
 use crate::engine::net::stretch::Transmit;
 use crate::engine::session::Seconds;
-use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::topics::members::Member;
 use crate::ids::Topic;
@@ -103,7 +102,7 @@ impl Core {
             place: Place { shard: self.id.0, slot: index },
             user: account.map(|account| account.id),
             username: account.map(|account| within(&account.username, chars::USERNAME).into()),
-            kind: Endpoint::KINDS[endpoint.kind()].into(),
+            kind: endpoint.name().into(),
             topic,
             topics: many.map(|many| u32::try_from(many.seats.len()).unwrap_or(u32::MAX)),
             since: Timestamp::now().seconds() - i64::from(passed(session.began_at())),

@@ -114,6 +114,10 @@ pub trait Gate: Send + Sync + 'static {
     fn allows_host(&self, _: Option<&str>) -> bool {
         true
     }
+    /// Is there a socket that sends back what comes?
+    fn echoes(&self) -> bool {
+        false
+    }
     /// Notes that a handshake was refused, and why.
     fn refused(&self, _: SocketAddr, _: &http::HeaderMap, _: Why) {}
     /// Decides whether the client may have what it wants. Never blocks.
@@ -162,6 +166,8 @@ pub enum Opening {
     Judged(Result<Entry, Refused>),
     /// A socket for many topics says inside whose it is; a credential may have come with its handshake.
     Many(Option<Credential>),
+    /// A socket that sends back what comes.
+    Echo,
 }
 
 /// What a shard holds of the one sum, in bytes.

@@ -54,7 +54,7 @@ impl Core {
             Ok(Request { id, ask: Ask::Auth(credential) }) => self.identify(index, id, credential),
             Ok(Request { id, ask }) => match self.account_of(index) {
                 Some(account) => self.many_ask(index, id, ask, &account),
-                None => self.complain(index, id.as_deref(), None, complaint::NOT_IDENTIFIED),
+                None => self.complain(index, id.as_deref(), None, self.why_not_yet(index)),
             },
             Err(refused) => self.complain(index, refused.id.as_deref(), None, refused.why),
         }
@@ -73,6 +73,12 @@ impl Core {
             self.kept_bytes += bytes;
         }
         is_kept
+    }
+
+    /// Why nothing is done for a socket of which nobody knows whose it is: there is no token, or too much waits for its judgement.
+    fn why_not_yet(&self, index: u32) -> Complaint {
+        let is_identifying = self.many.get(&index).is_some_and(|many| many.is_identifying);
+        if is_identifying { complaint::BUSY } else { complaint::NOT_IDENTIFIED }
     }
 
     /// Does what was asked for before the token was judged.
@@ -277,3 +283,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,6 +127,7 @@ impl Shard {
         match opening {
             Opening::Judged(admission) => core.begin(index, negotiation, admission, Timestamp::now()),
             Opening::Many(credential) => core.begin_many(index, negotiation, credential),
+            Opening::Echo => core.begin_echo(index, negotiation),
         }
         if !read_already.is_empty() {
             core.received(index, read_already);

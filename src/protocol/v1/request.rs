@@ -172,8 +172,10 @@ pub fn parse<'a>(frame: &'a str, reader: &mut Reader) -> Result<Request<'a>, Ref
     if !frame.trim_start().starts_with('{') {
         return Err(fault(complaint::BAD_JSON));
     }
-    let fields: Fields<'_> = serde_json::from_str(frame)
-        .map_err(|error| fault(if error.is_data() { complaint::BAD_FIELDS } else { complaint::BAD_JSON }))?;
+    let fields: Fields<'_> = serde_json::from_str(frame).map_err(|error| match error.is_data() {
+        true => Refused { id: id_alone(frame), why: complaint::BAD_FIELDS },
+        false => fault(complaint::BAD_JSON),
+    })?;
     let id = fields.id.map(|id| id.get()).filter(|id| *id != "null");
     if id.is_some_and(|id| !is_request_id(id)) {
         return Err(fault(complaint::BAD_ID));
@@ -183,6 +185,17 @@ pub fn parse<'a>(frame: &'a str, reader: &mut Reader) -> Result<Request<'a>, Ref
         Ok(ask) => Ok(Request { id, ask }),
         Err(why) => Err(Refused { id, why }),
     }
+}
+
+/// The name of a request that has another field in a wrong type.
+fn id_alone(frame: &str) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    let named: Named<'_> = serde_json::from_str(frame).ok()?;
+    named.id.map(RawValue::get).filter(|id| is_request_id(id)).map(Into::into)
 }
 
 fn ask<'a>(frame: &'a str, fields: Fields<'a>, reader: &mut Reader) -> Result<Ask<'a>, Complaint> {
@@ -267,6 +280,10 @@ mod tests {
             (r#"{"type":"ping","id":{}}"#, None, complaint::BAD_ID),
             (r#"{"type":"ping","id":true}"#, None, complaint::BAD_ID),
             (r#"{"type":5}"#, None, complaint::BAD_FIELDS),
+            (r#"{"type":5,"id":7}"#, seven(), complaint::BAD_FIELDS),
+            (r#"{"type":"subscribe","topic":{"room":1},"id":7}"#, seven(), complaint::BAD_FIELDS),
+            (r#"{"type":"auth","token":1,"id":{}}"#, None, complaint::BAD_FIELDS),
+            (r#"{"type":"ping","id":7,"id":8}"#, None, complaint::BAD_FIELDS),
             (r#"{"id":7}"#, seven(), complaint::UNKNOWN_TYPE),
             (r#"{"type":"subscribe","id":7}"#, seven(), complaint::BAD_TOPIC),
             (r#"{"type":"subscribe","id":7,"topic":"feed","cursor":"1"}"#, seven(), complaint::BAD_CURSOR),

@@ -127,7 +127,7 @@ impl World {
             _ if is_shed => {}
             Endpoint::Chat { .. } => event::greeting(&mut greeting),
             Endpoint::Feed => feed_event::greeting(&mut greeting, feed_event::FEED_GREETING),
-            Endpoint::Post(_) | Endpoint::Many => {}
+            Endpoint::Post(_) | Endpoint::Many | Endpoint::Echo => {}
             Endpoint::Notifications => {
                 feed_event::greeting(&mut greeting, feed_event::NOTIFICATIONS_GREETING);
             }
