@@ -25,8 +25,10 @@ use crate::protocol::v0::json::Object;
 use crate::protocol::v1::event::{Named, users};
 use crate::protocol::v1::request::Credential;
 use crate::protocol::v1::topic::Name;
+use crate::protocol::ws::deflate::{Window, puff};
 use crate::protocol::ws::frame::payload_of_first;
 use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
+use crate::protocol::ws::packing::Packing;
 
 const ROOMS: usize = 3;
 const CLIENTS: usize = 5;
@@ -83,6 +85,8 @@ struct Known {
 
 struct Client {
     index: u32,
+    /// How far back it can look while it inflates, as a power of two; `None` if it knows no compression.
+    window_bits: Option<u32>,
     account: Arc<Account>,
     topics: Vec<Known>,
 }
@@ -116,6 +120,8 @@ fn frame_of(out: &mut Vec<u8>, topic: Topic, seq: u64, number: u32) {
     text_frame(out, |out| {
         let mut object = Object::open(out);
         object.text("type", "event").id("topic", Name(topic)).id("cursor", place(seq));
+        // Some are long enough to be compressed, and some too long for small windows.
+        object.text("text", &"hola ".repeat(usize::try_from(seq % 4).unwrap() * 40));
         object.number("user", u64::from(number)).close();
     });
 }
@@ -165,7 +171,7 @@ impl World {
         for number in 0..CLIENTS {
             let account = Account { id: UserId::fresh(), username: format!("u{number}").into(), is_active: true };
             let topics = vec![Known::default(); ROOMS];
-            world.clients.push(Client { index: u32::MAX, account: Arc::new(account), topics });
+            world.clients.push(Client { index: u32::MAX, window_bits: None, account: Arc::new(account), topics });
             world.connect(number);
         }
         world
@@ -177,9 +183,15 @@ impl World {
 
     fn connect(&mut self, client: usize) {
         let index = self.core.reserve();
-        let negotiation = Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() };
+        let (packing, window_bits) = match self.random.random_range(0..8) {
+            0..3 => (Packing::Deflated(Window::Usual), Some(15)),
+            3 => (Packing::Deflated(Window::Small), Some(9)),
+            4 => (Packing::Deflated(Window::Least), Some(8)),
+            _ => (Packing::Plain, None),
+        };
+        let negotiation = Negotiation { subprotocol: Subprotocol::V1, packing };
         self.core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
-        self.clients[client].index = index;
+        (self.clients[client].index, self.clients[client].window_bits) = (index, window_bits);
         let errand = self.errands.lock().unwrap().pop();
         let Some(Errand::Identify { session, request, .. }) = errand else { panic!("{errand:?}") };
         let account = self.clients[client].account.clone();
@@ -229,7 +241,7 @@ impl World {
         }
         // Publishers make what somebody wants at this moment.
         let mut said = Said::default();
-        if self.routes.wants(topic, Form::V1) {
+        if Form::all().any(|form| form.is_v1() && self.routes.wants(topic, form)) {
             for seq in from + 1..=to {
                 let (number, is_told) = self.names[room].number(seq % PEOPLE, &mut self.next.0);
                 let (number, who) = (*number, named(seq % PEOPLE, *number));
@@ -400,11 +412,20 @@ impl World {
         for client in 0..self.clients.len() {
             let Some(bytes) = self.sink.0.remove(&self.clients[client].index) else { continue };
             let mut rest = &bytes[..];
-            while let Some((payload, _, after)) = payload_of_first(rest) {
-                self.heard(client, &serde_json::from_slice(payload.expect("a text")).unwrap());
+            while let Some((payload, whole, after)) = payload_of_first(rest) {
+                let inflated = payload.is_none().then(|| self.inflated(client, whole));
+                let payload = payload.or(inflated.as_deref()).expect("a text");
+                self.heard(client, &serde_json::from_slice(payload).unwrap());
                 rest = after;
             }
         }
+    }
+
+    fn inflated(&mut self, client: usize, frame: &[u8]) -> Vec<u8> {
+        assert_eq!(frame[0], 0xc1, "a whole text that is compressed");
+        let window_bits = self.clients[client].window_bits.expect("it knows compression");
+        *self.counts.entry("compressed").or_default() += 1;
+        puff::inflate(&frame[if frame[1] == 126 { 4 } else { 2 }..], window_bits).unwrap()
     }
 
     fn heard(&mut self, client: usize, frame: &Value) {
@@ -518,7 +539,18 @@ fn subscriptions_hear_everything_once_and_in_order() {
         let counts = outcome.unwrap_or_else(|_| panic!("seed {seed}"));
         counts.into_iter().for_each(|(what, count)| *all.entry(what).or_default() += count);
     }
-    for what in ["published", "came back", "resumed", "subscribed", "gap", "event", "unsubscribed", "error", "signal"] {
+    for what in [
+        "published",
+        "came back",
+        "resumed",
+        "subscribed",
+        "gap",
+        "event",
+        "unsubscribed",
+        "error",
+        "signal",
+        "compressed",
+    ] {
         assert!(all.get(what).is_some_and(|count| *count > seeds / 8), "{what} happens too seldom: {all:?}");
     }
 }
