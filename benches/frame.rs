@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pregon::limits::MESSAGE_BYTES_MAX;
 use pregon::protocol::ws::frame::{begin_text, encode_text};
 use pregon::protocol::ws::mask::{unmask, unmask_plain};
-use pregon::protocol::ws::{Decoder, Incoming};
+use pregon::protocol::ws::{Decoder, Incoming, Limits};
 
 mod support;
 
@@ -24,7 +24,7 @@ fn decode(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut heard = 0;
-                let result = decoder.decode(black_box(&mut frame), MESSAGE_BYTES_MAX, |incoming| {
+                let result = decoder.decode(black_box(&mut frame), Limits::plain(MESSAGE_BYTES_MAX), |incoming| {
                     if let Incoming::Text(text) = incoming {
                         heard += text.len();
                     }

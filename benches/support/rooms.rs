@@ -37,7 +37,9 @@ impl Room {
     /// Appends the frame to the room's chunk and gives each member its range.
     pub fn publish(&mut self, frame: &[u8]) {
         let room = self.registry.live_mut(self.room);
-        let mut appended = self.arena.append(&mut room.open[0], frame);
+        let mut open = room.open(Form::default());
+        let mut appended = self.arena.append(&mut open, frame);
+        room.set_open(Form::default(), open);
         for &member in &room.members {
             self.outboxes[member.session as usize].push(&mut appended, Class::Ephemeral);
         }

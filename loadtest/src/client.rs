@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::compression;
 use crate::frames::{self, Frame, Parsed};
 use crate::http::{self, Answer};
 
@@ -196,9 +197,10 @@ impl Links {
         self.dial(number, server, source)?;
         let Entrance { path, offer, first } = entrance;
         let offer = offer.map_or(String::new(), |offer| format!("Sec-WebSocket-Protocol: {offer}\r\n"));
+        let extension = if compression::is_on() { compression::OFFER } else { "" };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}{extension}\r\n"
         );
         let link = &mut self.links[number];
         (link.phase, link.unsent, link.first) = (Phase::Upgrading, request.into_bytes(), first);
@@ -403,6 +405,9 @@ impl Links {
                 }
                 Err(ending) => return Some(ending),
             }
+            if compression::is_on() && memchr::memmem::find(&bytes[..used], compression::TAKEN).is_none() {
+                return Some(Ending::new("the server did not take permessage-deflate without context"));
+            }
             self.links[link].phase = Phase::Frames;
             let first = std::mem::take(&mut self.links[link].first);
             if !first.is_empty() {
@@ -419,6 +424,14 @@ impl Links {
                 Parsed::Whole(frame, length) => {
                     used += length;
                     match frame.opcode {
+                        opcode if frame.is_compressed => {
+                            let hand = |payload: &[u8]| {
+                                handler.frame(link, Frame { opcode, is_compressed: false, payload }, now);
+                            };
+                            if compression::inflated(frame.payload, hand).is_none() {
+                                return Some(Ending::new("a message that cannot be inflated"));
+                            }
+                        }
                         frames::TEXT | 2 => handler.frame(link, frame, now),
                         frames::PING => {
                             self.send(link, &frames::masked(frames::PONG, frame.payload));

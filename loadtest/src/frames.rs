@@ -1,8 +1,13 @@
 //! WebSocket bytes for a client: reads unmasked server frames, builds masked ones.
 
+use crate::compression;
+
 /// The mask of all our frames. A constant is legal for a load tester, costs the server as much as a random one, and
 /// lets a sequence number be patched in place.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// The bit of a compressed message.
+const COMPRESSED: u8 = 0x40;
 
 pub const TEXT: u8 = 1;
 pub const CLOSE: u8 = 8;
@@ -13,6 +18,8 @@ pub const PONG: u8 = 10;
 #[derive(Debug, PartialEq)]
 pub struct Frame<'a> {
     pub opcode: u8,
+    /// The payload is to be inflated.
+    pub is_compressed: bool,
     pub payload: &'a [u8],
 }
 
@@ -34,7 +41,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     if second & 0x80 != 0 {
         return Parsed::Broken("a masked frame from the server");
     }
-    if first & 0x70 != 0 {
+    let is_compressed = first & COMPRESSED != 0;
+    if first & 0x30 != 0 || is_compressed && !compression::is_on() {
         return Parsed::Broken("reserved bits set");
     }
     if first & 0x80 == 0 || first & 0x0f == 0 {
@@ -57,16 +65,23 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     match rest[extended..].get(..length) {
         Some(payload) => {
             let opcode = first & 0x0f;
-            Parsed::Whole(Frame { opcode, payload }, 2 + extended + length)
+            Parsed::Whole(Frame { opcode, is_compressed, payload }, 2 + extended + length)
         }
         None => Parsed::Partial,
     }
 }
 
-/// A client frame around `payload`.
+/// A client frame around `payload`. Texts are compressed if the run is about that.
 pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    if opcode == TEXT && compression::is_on() {
+        return framed(0x80 | COMPRESSED | TEXT, &compression::deflated(payload));
+    }
+    framed(0x80 | opcode, payload)
+}
+
+fn framed(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + 14);
-    out.push(0x80 | opcode);
+    out.push(first);
     match payload.len() {
         length @ 0..126 => out.push(0x80 | length as u8),
         length @ 126..65536 => {
@@ -86,6 +101,7 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A text frame built once, of which a few bytes change from message to message.
 pub struct Stencil {
+    payload: Vec<u8>,
     frame: Vec<u8>,
     header: usize,
     holes: Vec<usize>,
@@ -94,13 +110,17 @@ pub struct Stencil {
 impl Stencil {
     /// `holes` are the positions in `payload` where the changing bytes start: the same in each.
     pub fn new(payload: &[u8], holes: &[usize]) -> Self {
-        let frame = masked(TEXT, payload);
+        let frame = framed(0x80 | TEXT, payload);
         let header = frame.len() - payload.len();
-        Self { frame, header, holes: holes.to_vec() }
+        Self { payload: payload.to_vec(), frame, header, holes: holes.to_vec() }
     }
 
     /// Appends the frame with `bytes` in its holes.
     pub fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if compression::is_on() {
+            self.holes.iter().for_each(|hole| self.payload[*hole..hole + bytes.len()].copy_from_slice(bytes));
+            return out.extend_from_slice(&masked(TEXT, &self.payload));
+        }
         for hole in &self.holes {
             for (at, byte) in bytes.iter().enumerate() {
                 self.frame[self.header + hole + at] = byte ^ MASK[(hole + at) % 4];

@@ -8,6 +8,7 @@ mod about;
 mod api;
 mod client;
 mod compare;
+mod compression;
 mod conformance;
 mod delivery;
 mod digest;
@@ -124,6 +125,9 @@ fn run(scenario: &Scenario) -> Result<u8> {
 fn told<R: Report>(common: &Common, make: impl FnOnce() -> Result<R>) -> Result<u8> {
     let output = Output::open(common.json.as_deref(), common.html.as_deref())?;
     let about = About::now();
+    if common.compression {
+        compression::switch_on();
+    }
     let report = make()?;
     finish(output, &report, &about.with_server(common))
 }

@@ -19,6 +19,9 @@ pub struct Common {
     /// topics (v1)
     #[arg(long, value_enum, default_value = "v0")]
     pub protocol: Protocol,
+    /// Clients negotiate compression (permessage-deflate), and compress what they send, as browsers do
+    #[arg(long)]
+    pub compression: bool,
     /// Users, tokens and rooms, made by `pregon seed … --out FILE` [default: created over the REST API]
     #[arg(long)]
     pub fixture: Option<PathBuf>,

@@ -27,8 +27,20 @@ use crate::protocol::v1::request::Credential;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 
+/// Which sockets' messages are compressed, if their clients offer it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// None.
+    Off,
+    /// Those of feeds, posts and notifications.
+    Feeds,
+    /// Those of chat rooms and of `pregon.v1`, too.
+    All,
+}
+
 /// The gate in front of all shards.
 pub(crate) struct Door {
+    pub compression: Compression,
     pub store: Arc<dyn Store>,
     pub tokens: Arc<Tokens>,
     pub origins: Rules,
@@ -65,6 +77,14 @@ impl Gate for Door {
 
     fn echoes(&self) -> bool {
         self.echo
+    }
+
+    fn may_compress(&self, wanted: Option<Wanted>) -> bool {
+        match self.compression {
+            Compression::Off => false,
+            Compression::Feeds => matches!(wanted, Some(Wanted::Feed | Wanted::Post(_) | Wanted::Notifications)),
+            Compression::All => true,
+        }
     }
 
     fn refused(&self, peer: SocketAddr, headers: &HeaderMap, why: Why) {

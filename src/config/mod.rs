@@ -19,6 +19,7 @@ pub use secret::Secret;
 pub use setting::{Setting, documentation};
 
 use crate::access::client_address::Network;
+use crate::access::gate::Compression;
 use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
 use crate::clock::{JsonTimes, Zone};
@@ -75,6 +76,8 @@ pub struct Settings {
     pub durability: Durability,
     /// How frames are sent.
     pub io: Io,
+    /// Which sockets' messages are compressed.
+    pub compression: Compression,
     /// This node's name in logs and metrics.
     pub node: String,
     /// The web pages that may call.
@@ -189,6 +192,7 @@ impl Settings {
             write_lanes: database.write_lanes(raw)?,
             durability: database.durability(raw)?,
             io: io(raw)?,
+            compression: compression(raw)?,
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
@@ -330,6 +334,14 @@ fn io(raw: &Raw) -> Result<Io, ConfigError> {
         "uring" => Io::Uring,
         "epoll" => Io::Epoll,
         _ => Io::Auto,
+    })
+}
+
+fn compression(raw: &Raw) -> Result<Compression, ConfigError> {
+    Ok(match raw.one_of(Setting::Compression, &["feeds", "off", "all"])? {
+        "off" => Compression::Off,
+        "all" => Compression::All,
+        _ => Compression::Feeds,
     })
 }
 

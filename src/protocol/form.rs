@@ -11,18 +11,17 @@ use super::ws::packing::Packing;
 use crate::ids::Topic;
 
 /// A subprotocol and a packing, as a session negotiated them. The default is what clients get that ask for nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Form(u8);
 
 const PACKINGS: usize = Packing::ALL.len();
+#[expect(clippy::cast_possible_truncation, reason = "there are four")]
+const PACKINGS_U8: u8 = PACKINGS as u8;
 
 impl Form {
     /// How many there are.
     pub const COUNT: usize = Subprotocol::ALL.len() * PACKINGS;
-    /// How many there are besides the default.
-    pub const OTHERS: usize = Self::COUNT - 1;
-    /// There are others. While there are none, what tells them apart is compiled away.
-    pub const ARE_MANY: bool = Self::COUNT > 1;
+    const OTHERS: usize = Self::COUNT - 1;
 
     /// That of `pregon.v1` without packing.
     #[expect(clippy::cast_possible_truncation, reason = "there are at most eight")]
@@ -30,12 +29,34 @@ impl Form {
     /// That of a member who is given nothing yet: what comes is held for it. It is no form of frames.
     #[expect(clippy::cast_possible_truncation, reason = "there are at most eight")]
     pub const HELD: Self = Self(Self::COUNT as u8);
-    /// That of a member who wants [`Self::V1`] and has been caught up, while publishers may still tell what it has. What has no
-    /// place in the topic's order is given to it as to everybody. It is no form of frames either.
-    #[expect(clippy::cast_possible_truncation, reason = "there are at most eight")]
-    pub const CAUGHT: Self = Self(Self::COUNT as u8 + 1);
-    /// How many places an array needs that also counts those who are [`Self::HELD`] or [`Self::CAUGHT`], and not the default.
-    pub const PLACES: usize = Self::COUNT + 1;
+
+    /// That of a member who wants this form of `pregon.v1` and has been caught up, while publishers may still tell what it has.
+    /// What has no place in the topic's order is given to it as to everybody. It is no form of frames either.
+    #[must_use]
+    pub fn caught(self) -> Self {
+        debug_assert!(self.is_v1(), "others are never caught up");
+        Self(Self::HELD.0 + 1 + self.0 % PACKINGS_U8)
+    }
+
+    /// Frames are made in it: it is neither [`Self::HELD`] nor [`Self::caught`].
+    pub fn is_of_frames(self) -> bool {
+        self < Self::HELD
+    }
+
+    /// Is it one of [`Self::caught`]?
+    pub fn is_caught(self) -> bool {
+        self > Self::HELD
+    }
+
+    /// The form of frames that is made for such a member: of one who is held, what is kept for it.
+    #[must_use]
+    pub fn wanted(self) -> Self {
+        match self.0.checked_sub(Self::HELD.0) {
+            None => self,
+            Some(0) => Self::V1,
+            Some(caught) => Self(Self::V1.0 + caught - 1),
+        }
+    }
 
     /// Is it one of `pregon.v1`?
     pub fn is_v1(self) -> bool {
@@ -45,7 +66,7 @@ impl Form {
     /// The form of a session.
     pub fn of(negotiation: Negotiation) -> Self {
         let Negotiation { subprotocol, packing } = negotiation;
-        let index = subprotocol as usize * PACKINGS + packing as usize;
+        let index = subprotocol as usize * PACKINGS + packing.index();
         Self(u8::try_from(index).unwrap_or(0))
     }
 
@@ -60,8 +81,8 @@ impl Form {
     }
 
     /// Its place in arrays with one entry for each form but the default; `None` for the default.
-    pub fn among_others(self) -> Option<usize> {
-        self.index().checked_sub(1).filter(|_| Self::ARE_MANY)
+    fn among_others(self) -> Option<usize> {
+        self.index().checked_sub(1)
     }
 
     /// Whole frames that say what this form says, packed.
@@ -97,7 +118,12 @@ impl Forms {
 
     /// Each of them, the default first.
     pub fn iter(self) -> impl Iterator<Item = Form> {
-        Form::all().filter(move |form| self.has(*form))
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let first = u8::try_from(rest.checked_ilog2().map(|_| rest.trailing_zeros())?).ok()?;
+            rest &= rest - 1;
+            Some(Form(first))
+        })
     }
 }
 
@@ -113,18 +139,22 @@ pub enum Also {
     Wrapped(Topic),
 }
 
+/// Frames in each form besides the default, once they are made.
+type Made = [OnceLock<Box<[u8]>>; Form::OTHERS];
+
 /// The same frames in all forms, each made when it is first asked for. `B` holds those of the default form.
 #[derive(Debug)]
 pub struct FrameSet<B> {
     usual: B,
     also: Also,
-    others: [OnceLock<Box<[u8]>>; Form::OTHERS],
+    /// Most are wanted in the default form alone.
+    others: OnceLock<Box<Made>>,
 }
 
 impl<B: AsRef<[u8]>> FrameSet<B> {
     /// Whole frames of the default form.
     pub fn new(usual: B) -> Self {
-        Self { usual, also: Also::Nothing, others: std::array::from_fn(|_| OnceLock::new()) }
+        Self { usual, also: Also::Nothing, others: OnceLock::new() }
     }
 
     /// And what clients of `pregon.v1` are told.
@@ -158,10 +188,11 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
 
     /// In this form.
     pub fn of(&self, form: Form) -> &[u8] {
-        match form.among_others().and_then(|other| self.others.get(other)) {
-            None => self.usual(),
-            Some(_) if form == Form::V1 && self.said().is_some() => self.said().map_or(&[], |said| &said.frames),
-            Some(made) => made.get_or_init(|| self.made(form)),
+        let Some(other) = form.among_others().filter(|other| *other < Form::OTHERS) else { return self.usual() };
+        match (&self.also, form) {
+            (Also::Said(said), Form::V1) => &said.frames,
+            (Also::Nothing, form) if form.is_v1() => &[],
+            _ => self.others.get_or_init(Box::default)[other].get_or_init(|| self.made(form)),
         }
     }
 
@@ -182,7 +213,8 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
     /// Memory of what is made so far, in bytes.
     #[cfg(test)]
     pub fn held_bytes(&self) -> usize {
-        let made = self.others.iter().filter_map(OnceLock::get).map(|frames| frames.len());
+        let made = self.others.get().into_iter().flat_map(|others| others.iter());
+        let made = made.filter_map(OnceLock::get).map(|frames| frames.len());
         self.usual().len() + made.sum::<usize>()
     }
 }
@@ -191,25 +223,40 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
 mod tests {
     use super::*;
     use crate::protocol::ws::close::CloseCode;
+    use crate::protocol::ws::deflate::Window;
     use crate::protocol::ws::frame::{encode_close, encode_text};
 
     #[test]
     fn each_form_is_made_once_and_only_when_somebody_wants_it() {
         let mut frames = Vec::new();
         encode_text(b"uno", &mut frames);
-        encode_text(&[b'x'; 125], &mut frames);
+        encode_text(&[b'x'; 1000], &mut frames);
         encode_close(CloseCode(1000), "", &mut frames);
         let set = FrameSet::new(frames);
-        let spaced = Form::of(Negotiation { packing: Packing::Spaced, ..Negotiation::default() });
-        assert!(!spaced.is_v1() && Form::V1.is_v1() && !Form::HELD.is_v1() && !Form::CAUGHT.is_v1());
+        let packing = Packing::Deflated(Window::Usual);
+        let deflated = Form::of(Negotiation { packing, ..Negotiation::default() });
+        assert!(!deflated.is_v1() && Form::V1.is_v1() && !Form::HELD.is_v1() && !Form::V1.caught().is_v1());
         assert_eq!(set.of(Form::default()), set.usual());
         assert_eq!(set.held_bytes(), set.usual().len());
-        let packed = set.of(spaced);
-        assert!(packed.starts_with(b"\x81\x04uno \x81\x7e\x00\x7e") && packed.ends_with(b"x \x88\x02\x03\xe8"));
-        assert!(std::ptr::eq(packed, set.of(spaced)), "the same bytes");
+        let packed = set.of(deflated);
+        assert!(packed.starts_with(b"\x81\x03uno\xc1") && packed.ends_with(b"\x88\x02\x03\xe8"));
+        assert!(packed.len() < 40, "{} bytes", packed.len());
+        assert!(std::ptr::eq(packed, set.of(deflated)), "the same bytes");
         assert_eq!(set.held_bytes(), set.usual().len() + packed.len());
-        let both = Forms::default().with(spaced).with(Form::default());
+        let both = Forms::default().with(deflated).with(Form::default());
         assert_eq!(set.bytes_of(both), set.held_bytes());
-        assert_eq!(both.iter().collect::<Vec<_>>(), [Form::default(), spaced]);
+        assert_eq!(both.iter().collect::<Vec<_>>(), [Form::default(), deflated]);
+    }
+
+    #[test]
+    fn every_session_has_one_of_the_forms() {
+        let windows = [Window::Usual, Window::Full, Window::Small, Window::Least].map(Packing::Deflated);
+        for packing in windows.into_iter().chain([Packing::Plain]) {
+            for subprotocol in Subprotocol::ALL.iter().copied() {
+                let form = Form::of(Negotiation { subprotocol, packing });
+                assert!(Form::all().any(|known| known == form) && form.is_v1() == (subprotocol == Subprotocol::V1));
+                assert_eq!(packing.pack(b"\x81\x00"), form.pack(b"\x81\x00"));
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::ids::UserId;
 use crate::rest::App;
 use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
+use crate::server::compression;
 use crate::server::delivery::Delivery;
 use crate::server::desk::{self, Desk};
 use crate::server::memory::Memory;
@@ -123,6 +124,7 @@ impl Front {
             node: settings.node.clone(),
             render_metrics: Arc::new(move || {
                 memory.measure();
+                compression::measure();
                 registry.render()
             }),
             redis: redis.0,
@@ -155,6 +157,7 @@ impl Front {
             sockets: Sockets::new(settings.rate_limits),
             trusted_proxies: settings.trusted_proxies.clone(),
             echo: settings.echo,
+            compression: settings.compression,
         }
     }
 }

@@ -4,6 +4,7 @@ mod active_check;
 mod admin;
 mod budget;
 mod cluster;
+mod compression;
 mod delivery;
 mod desk;
 mod django;
@@ -57,6 +58,7 @@ const CONTROL_THREADS: usize = 2;
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     listen::raise_file_limit();
     let registry = crate::telemetry::install();
+    compression::measure_time();
     let (listeners, bound) = listen::open(settings)?;
     let admin = admin::open(settings)?;
     let front = Front::new(settings)?;

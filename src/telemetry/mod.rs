@@ -76,6 +76,16 @@ fn describe() {
     describe_counter!("pregon_bytes_in_total", Unit::Bytes, "Bytes from clients' sockets.");
     describe_counter!("pregon_frames_out_total", "Deliveries: publications put into outboxes.");
     describe_counter!("pregon_bytes_out_total", Unit::Bytes, "Bytes that sockets took.");
+    describe_counter!("pregon_deflate_texts_total", "Texts for clients that know compression, by what became of them.");
+    describe_counter!(
+        "pregon_deflate_bytes_total",
+        Unit::Bytes,
+        "Their bytes, before and after, once for all who listen."
+    );
+    describe_counter!("pregon_deflate_microseconds_total", Unit::Microseconds, "Time that compressing them took.");
+    describe_counter!("pregon_inflate_messages_total", "Messages of clients that came compressed.");
+    describe_counter!("pregon_inflate_bytes_total", Unit::Bytes, "Their bytes, before and after they were inflated.");
+    describe_counter!("pregon_inflate_microseconds_total", Unit::Microseconds, "Time that inflating them took.");
     describe_counter!("pregon_writes_total", "Writes to sockets; deliveries per write is what coalescing gives.");
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use pregon::protocol::ws::frame::{begin_text, encode, encode_close};
 use pregon::protocol::ws::mask::{unmask, unmask_plain};
-use pregon::protocol::ws::{CloseCode, Decoder, Incoming, Opcode, Violation};
+use pregon::protocol::ws::{CloseCode, Decoder, Incoming, Limits, Opcode, Violation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -193,7 +193,7 @@ fn decode(bytes: &[u8], lengths: &[usize]) -> Outcome {
     let mut outcome = Outcome { values: Vec::new(), violation: None, idle: true };
     let mut fed = 0;
     for piece in cut(bytes, lengths) {
-        let result = decoder.decode(&mut piece.to_vec(), MESSAGE_BYTES_MAX, |incoming| {
+        let result = decoder.decode(&mut piece.to_vec(), Limits::plain(MESSAGE_BYTES_MAX), |incoming| {
             outcome.values.push(incoming.into());
             ControlFlow::Continue(())
         });
@@ -412,7 +412,7 @@ proptest! {
         let mut decoder = Decoder::new();
         let mut at = 0;
         for piece in cut(&bytes, &lengths) {
-            let result = decoder.decode(&mut piece.to_vec(), MESSAGE_BYTES_MAX, |_| {
+            let result = decoder.decode(&mut piece.to_vec(), Limits::plain(MESSAGE_BYTES_MAX), |_| {
                 ControlFlow::Continue(())
             });
             let refused = refused_at.is_some_and(|bad| (at..at + piece.len()).contains(&bad));

@@ -131,7 +131,9 @@ impl World {
         let mut sorted = reached.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, expected, "the registry knows who listens");
-        let mut appended = self.arena.append(&mut room.open[0], &frame.bytes);
+        let mut open = room.open(Form::default());
+        let mut appended = self.arena.append(&mut open, &frame.bytes);
+        room.set_open(Form::default(), open);
         let mut gone = Vec::new();
         for &member in &reached {
             let shadow = &mut self.sessions[member];

@@ -61,3 +61,38 @@ async fn conversation(ana: Tab, beto: Tab) {
     beto.shows("#login-tab").await;
     ana.shows("[data-testid=presence][data-status=absent]").await;
 }
+
+/// Chromium offers compression by itself: everything is as ever, and both ends do compress.
+#[tokio::test]
+async fn two_people_talk_over_compressed_sockets() {
+    let server = Server::builder().seed(2, 1, 2).set("PREGON_COMPRESSION", "all").start().await;
+    let driver = Driver::start();
+    let ana = Tab::open(&driver, &server.http("/"), "es-CO").await;
+    let beto = Tab::open(&driver, &server.http("/"), "es-CO").await;
+    together(ana.clone(), beto.clone(), driver, compressed(server, ana, beto)).await;
+}
+
+async fn compressed(server: Server, ana: Tab, beto: Tab) {
+    for (number, tab) in [&ana, &beto].into_iter().enumerate() {
+        tab.enter(&server, number).await;
+        tab.open_room(&server, 0).await;
+    }
+    let long = "¿Viste el partido de ayer en la noche? ".repeat(12);
+    ana.fill("#composer-text", &format!("{}{ENTER}", long.trim())).await;
+    beto.shows_text(long.trim()).await;
+    beto.fill("#composer-text", &format!("Sí, qué final{ENTER}")).await;
+    ana.shows_text("Sí, qué final").await;
+    assert!(server.metric("pregon_inflate_messages_total").await >= 2.0, "what the page sends comes compressed");
+    let (before, after) = ("pregon_deflate_bytes_total{when=\"before\"}", "pregon_deflate_bytes_total{when=\"after\"}");
+    let saved = server.labelled(before).await - server.labelled(after).await;
+    assert!(saved > 300.0, "{saved} bytes are saved");
+    // The browser tells what was negotiated.
+    let script = "window.told = 'nothing yet'; const socket = new WebSocket(arguments[0]); \
+                  socket.onopen = () => { window.told = socket.extensions; };";
+    let address = format!("ws://{}{}", server.address(), server.chat_path(0, 0));
+    ana.run(script, vec![serde_json::json!(address)]).await;
+    ana.until(
+        "return window.told.startsWith('permessage-deflate; server_no_context_takeover; client_no_context_takeover')",
+    )
+    .await;
+}

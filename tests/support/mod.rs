@@ -3,6 +3,7 @@
 
 pub mod client;
 mod database;
+pub mod deflate;
 pub mod ledger;
 mod limits;
 pub mod private;
@@ -388,6 +389,14 @@ impl Server {
             .filter(|line| line.strip_prefix(name).is_some_and(is_it))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+
+    /// The value of a metric with these labels, as it stands in the text.
+    pub async fn labelled(&self, name: &str) -> f64 {
+        let answer = self.http.get(self.http("/metrics")).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {text}"))
     }
 
     /// Waits until a metric is as wanted.

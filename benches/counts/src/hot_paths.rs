@@ -27,7 +27,7 @@ use pregon::protocol::v0::object::Presenter;
 use pregon::protocol::ws::frame::encode_text;
 use pregon::protocol::ws::mask::unmask;
 use pregon::protocol::ws::negotiation::Negotiation;
-use pregon::protocol::ws::{Decoder, Incoming};
+use pregon::protocol::ws::{Decoder, Incoming, Limits};
 use uuid::Uuid;
 
 use crate::support::frames::{ascii, client_frames, masked, signal};
@@ -80,7 +80,7 @@ fn decode(bytes: usize) -> impl FnMut() {
     let mut frame = masked(&ascii(bytes));
     let mut decoder = Decoder::new();
     move || {
-        let decoded = decoder.decode(black_box(&mut frame), MESSAGE_BYTES_MAX, |incoming| {
+        let decoded = decoder.decode(black_box(&mut frame), Limits::plain(MESSAGE_BYTES_MAX), |incoming| {
             black_box(incoming);
             ControlFlow::Continue(())
         });
@@ -120,7 +120,7 @@ fn inbound(json: &str) -> impl FnMut() + use<> {
     let mut out = Vec::with_capacity(8 * 1024);
     move || {
         received.copy_from_slice(&frame);
-        let decoded = decoder.decode(black_box(&mut received), MESSAGE_BYTES_MAX, |incoming| {
+        let decoded = decoder.decode(black_box(&mut received), Limits::plain(MESSAGE_BYTES_MAX), |incoming| {
             let Incoming::Text(text) = incoming else { panic!("a text frame") };
             out.clear();
             match session.text(text, &mut reader) {

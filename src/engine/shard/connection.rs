@@ -206,7 +206,8 @@ async fn shake_hands(
     if !ports.gate.allows_origin(origin, text(request.headers(), &header::HOST).unwrap_or_default()) {
         return Err((empty(StatusCode::FORBIDDEN), "origin"));
     }
-    let negotiation = negotiate(request.headers());
+    let asked = wanted.as_ref().and_then(|wanted| wanted.as_ref().ok()).copied();
+    let negotiation = negotiate(request.headers(), is_echo || ports.gate.may_compress(asked));
     if is_echo {
         let negotiation = Negotiation { subprotocol: Subprotocol::Unnamed, ..negotiation };
         return Ok(Shaken { accept_key, negotiation, opening: Opening::Echo, why: None });
@@ -288,9 +289,9 @@ fn judge(request: &Request<Incoming>) -> Result<String, handshake::Refusal> {
     })
 }
 
-fn negotiate(headers: &HeaderMap) -> Negotiation {
+fn negotiate(headers: &HeaderMap, may_compress: bool) -> Negotiation {
     let offered = lines(headers, header::SEC_WEBSOCKET_PROTOCOL);
-    Negotiation::of(offered, lines(headers, header::SEC_WEBSOCKET_EXTENSIONS))
+    Negotiation::of(offered, lines(headers, header::SEC_WEBSOCKET_EXTENSIONS), may_compress)
 }
 
 /// All lines of a header that are valid text.

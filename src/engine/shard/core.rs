@@ -24,6 +24,7 @@ use crate::engine::topics::members::{Member, Opens, Registry, Seats};
 use crate::ids::{SessionKey, ShardId};
 use crate::limits::Bounds;
 use crate::protocol::v0::fields::Reader;
+use crate::protocol::ws::deflate::Inflater;
 use crate::protocol::ws::message::Decoder;
 
 /// A session's parts that are read seldom.
@@ -164,6 +165,8 @@ pub(super) struct Core {
     /// The same in whole seconds, as of the last tick.
     pub now: Seconds,
     pub scratch: Vec<u8>,
+    /// Inflates what sessions compressed; made when the first one does.
+    pub inflater: Option<Box<Inflater>>,
     pub reader: Reader,
     pub stats: Stats,
     pub latency: Latency,
@@ -221,6 +224,7 @@ impl Core {
             moment: began,
             now: Seconds(0),
             scratch: Vec::with_capacity(4096),
+            inflater: None,
             reader: Reader::default(),
             stats: Stats::new(id),
             latency: Latency::new(id),

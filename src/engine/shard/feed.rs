@@ -11,7 +11,7 @@ use crate::engine::session::outbox::Class;
 use crate::engine::topics::feeds::{FeedKey, Step};
 use crate::engine::topics::members::Member;
 use crate::ids::{ShardId, Topic, UserId};
-use crate::protocol::form::{Form, Forms};
+use crate::protocol::form::Forms;
 use crate::protocol::v0::reason::OVERLOAD;
 use crate::telemetry;
 
@@ -165,9 +165,6 @@ impl Core {
 }
 
 fn forms_of(members: &[Member]) -> Forms {
-    if !Form::ARE_MANY {
-        return Forms::default().with(Form::default());
-    }
     members.iter().fold(Forms::default(), |forms, member| forms.with(member.form))
 }
 

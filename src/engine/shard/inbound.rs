@@ -24,8 +24,9 @@ use crate::protocol::v1::complaint;
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame::{self, Opcode};
-use crate::protocol::ws::message::Incoming;
+use crate::protocol::ws::message::{Incoming, Limits};
 use crate::protocol::ws::negotiation::Negotiation;
+use crate::protocol::ws::packing::Packing;
 
 use super::port::Refused;
 
@@ -57,10 +58,18 @@ impl Handler for Core {
         // The decoder is lent out so that what it finds can change the shard.
         let (mut decoder, most) = (std::mem::take(&mut slot.decoder), slot.session.endpoint().message_bytes_max());
         self.unfinished_bytes -= decoder.heap_bytes();
-        let result = decoder.decode(bytes, most, |incoming| {
+        let mut inflater = match slot.session.negotiation().packing {
+            Packing::Deflated(_) => Some(self.inflater.take().unwrap_or_default()),
+            Packing::Plain => None,
+        };
+        let limits = Limits { message_bytes_max: most, inflater: inflater.as_deref_mut() };
+        let result = decoder.decode(bytes, limits, |incoming| {
             self.stats.counts.frames_in += 1;
             self.incoming(token, incoming)
         });
+        if inflater.is_some() {
+            self.inflater = inflater;
+        }
         let unfinished = decoder.heap_bytes();
         if let Some(slot) = self.slots[token as usize].as_mut() {
             self.unfinished_bytes += unfinished;

@@ -77,7 +77,7 @@ impl Core {
                     many.held().iter().any(|held| held.topic == live.topic)
                         || many.seats.get(number).is_some_and(|one| one.until().is_some())
                 });
-                let is_apart = member == Some(Form::HELD) || member == Some(Form::CAUGHT);
+                let is_apart = member.is_some_and(|form| form == Form::HELD || form.is_caught());
                 assert_eq!(is_apart, is_held, "slot {index} is held where nothing is read for it");
                 let sits = live.members.get(seat.place as usize);
                 let sits = sits.map(|member| (member.session as usize, usize::from(member.seat)));

@@ -68,15 +68,16 @@ impl Core {
             } else {
                 v0::event::notice(&mut frames, text);
             }
+            let is_told = |index: &&u32| self.is_open(**index) && self.form_of(**index) == form;
+            if !meant.iter().any(|index| is_told(&index)) {
+                continue;
+            }
             let frames = form.pack(&frames);
             // Memory that is made may cost some their sessions.
             self.make_memory(frames.len());
             let is_told = |index: &&u32| self.is_open(**index) && self.form_of(**index) == form;
             let members: Vec<Member> =
                 meant.iter().filter(is_told).map(|index| Member::first_of(*index, form)).collect();
-            if members.is_empty() {
-                continue;
-            }
             let mut open = self.single;
             let to = To { class: Class::Durable, except: Except::Nobody, origin: None, is_passing: false };
             self.give(&members, form, &mut open, &frames, to);

@@ -16,6 +16,7 @@ use crate::limits::{
     STRETCH_BYTES_MAX, STRETCH_VISITS_BUSY, STRETCH_VISITS_MAX, STRETCH_VISITS_MIN, WALK_VISITS_SHORT,
 };
 use crate::protocol::form::{Also, Form, FrameSet};
+use crate::protocol::ws::packing::Packing;
 
 /// To whom of a topic frames go, and how.
 #[derive(Debug, Clone, Copy)]
@@ -90,14 +91,13 @@ impl Core {
         let live = self.registry.live_mut(slot);
         // Lent out: nobody comes or goes while they are given the range.
         let members = std::mem::take(&mut live.members);
-        let mut open = live.open;
         for form in forms.iter().filter(|form| !frames.of(*form).is_empty()) {
-            let to = To { class, except, origin, is_passing };
-            self.give(&members, form, &mut open[form.index()], frames.of(form), to);
+            let mut open = self.registry.live(slot).open(form);
+            self.give(&members, form, &mut open, frames.of(form), To { class, except, origin, is_passing });
+            self.registry.live_mut(slot).set_open(form, open);
         }
         let live = self.registry.live_mut(slot);
         live.members = members;
-        live.open = open;
         if live.has_held() || !is_passing && live.has_caught() {
             self.hold(slot, frames, class, except);
         }
@@ -122,10 +122,11 @@ impl Core {
             .filter(|key| key.shard == shard && members.len() > STRETCH_VISITS_MIN)
             .map_or(u32::MAX, |key| key.index);
         let (mut reached, mut added) = (0, 0);
+        let caught = if is_passing && form.is_v1() { form.caught() } else { form };
         let Self { arena, slots, lines, walk, overdue, .. } = self;
         let mut appended = arena.append(open, frames);
         for &Member { session: member, form: wanted, .. } in members {
-            if Form::ARE_MANY && wanted != form && !(is_passing && wanted == Form::CAUGHT && form == Form::V1) {
+            if wanted != form && wanted != caught {
                 continue;
             }
             let is_excepted = match except {
@@ -156,20 +157,18 @@ impl Core {
 
     /// Queues frames for one session. They say what the session understands, and are packed as it wants them.
     pub(super) fn deliver(&mut self, index: u32, frames: &[u8], class: Class) {
-        let form = self.form_of(index);
-        if form == Form::default() || form == Form::V1 {
-            self.deliver_as_is(index, frames, class);
-        } else {
-            self.deliver_as_is(index, &form.pack(frames), class);
-        }
+        let slot = self.slots[index as usize].as_ref();
+        let packing = slot.map_or(Packing::Plain, |slot| slot.session.negotiation().packing);
+        self.deliver_as_is(index, &packing.pack_for_one(frames), class);
     }
 
     pub(super) fn form_of(&self, index: u32) -> Form {
-        let slot = self.slots[index as usize].as_ref().filter(|_| Form::ARE_MANY);
+        let slot = self.slots[index as usize].as_ref();
         slot.map(|slot| Form::of(slot.session.negotiation())).unwrap_or_default()
     }
 
-    fn deliver_as_is(&mut self, index: u32, frames: &[u8], class: Class) {
+    /// The same, never compressed.
+    pub(super) fn deliver_as_is(&mut self, index: u32, frames: &[u8], class: Class) {
         if frames.is_empty() {
             // Nothing would ever take an empty range out of its outbox.
             return;
@@ -205,6 +204,15 @@ impl Core {
         frames.clear();
         write(&mut frames);
         self.deliver(index, &frames, Class::Durable);
+        self.scratch = frames;
+    }
+
+    /// The same, never compressed: it answers a secret.
+    pub(super) fn respond_plainly(&mut self, index: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut frames = std::mem::take(&mut self.scratch);
+        frames.clear();
+        write(&mut frames);
+        self.deliver_as_is(index, &frames, Class::Durable);
         self.scratch = frames;
     }
 

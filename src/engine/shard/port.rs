@@ -134,6 +134,10 @@ pub trait Gate: Send + Sync + 'static {
     }
     /// Notes that a user's socket on a topic went. A socket that never came does no harm.
     fn went(&self, _: UserId, _: Topic, _: SessionKey) {}
+    /// May what travels on such a socket be compressed? `None` is a socket for many topics.
+    fn may_compress(&self, _: Option<Wanted>) -> bool {
+        false
+    }
     /// True if the server is about to stop: handshakes get 503 with Retry-After.
     fn is_draining(&self) -> bool;
 }

@@ -70,14 +70,14 @@ impl Core {
         let Some(slot) = self.slots[index as usize].as_mut() else { return };
         slot.session.identified(&entry, now, token_ends);
         if was_known {
-            return self.respond(index, |out| reply::refreshed(out, request, token_expires));
+            return self.respond_plainly(index, |out| reply::refreshed(out, request, token_expires));
         }
         if let Some(many) = self.many.get_mut(&index) {
             many.is_known = true;
         }
         self.stats.counts.admitted += 1;
         self.kinds[Endpoint::Many.kind()] += 1;
-        self.respond(index, |out| reply::welcome(out, request, &entry.account, token_expires));
+        self.respond_plainly(index, |out| reply::welcome(out, request, &entry.account, token_expires));
         let oldest = self.ports.gate.came(user, Endpoint::Many.topic(user), self.key(index));
         if let Some(oldest) = oldest {
             self.tell(oldest.shard, ToShard::LetGo(oldest, reason::CROWDED));
@@ -264,7 +264,7 @@ impl Core {
         }
         self.deliver(index, &frames, Class::Durable);
         if !rest.is_empty() && self.is_held(index, ticket) {
-            self.deliver(index, &rest, Class::Durable);
+            self.deliver_as_is(index, &rest, Class::Durable);
         }
         self.go_on(index, ticket, cursor, naming);
     }
@@ -288,8 +288,8 @@ impl Core {
         }
         if seen.is_some_and(|(seen, naming)| seen >= cursor && self.knows(index, naming)) {
             self.go_live(index, number, seat);
-        } else if self.form_of(index) == Form::V1 {
-            self.change_form(seat, Form::CAUGHT);
+        } else {
+            self.change_form(seat, self.form_of(index).caught());
         }
         let (Topic::Room(room), Some(account)) = (topic, self.account_of(index)) else { return };
         if let Some(listeners) = self.registry.live(seat.slot).listeners.clone() {
@@ -325,11 +325,11 @@ impl Core {
 
     /// Sessions that are held in a topic, and those that were caught up.
     fn held_in(&self, slot: u32) -> Vec<u32> {
-        self.members_of(slot, &[Form::HELD, Form::CAUGHT])
+        self.members_of(slot, |form| form == Form::HELD || form.is_caught())
     }
 
-    fn members_of(&self, slot: u32, forms: &[Form]) -> Vec<u32> {
-        let members = self.registry.live(slot).members.iter().filter(|member| forms.contains(&member.form));
+    fn members_of(&self, slot: u32, is_meant: impl Fn(Form) -> bool) -> Vec<u32> {
+        let members = self.registry.live(slot).members.iter().filter(|member| is_meant(member.form));
         members.map(|member| member.session).collect()
     }
 
@@ -357,7 +357,8 @@ impl Core {
         // Whoever is not live yet may have missed when they were named.
         let names = frames.said().map(|said| said.names(topic)).unwrap_or_default();
         // Those who were caught up have got what is passing.
-        let members = if frames.is_passing() { self.members_of(slot, &[Form::HELD]) } else { self.held_in(slot) };
+        let is_held = |form| form == Form::HELD;
+        let members = if frames.is_passing() { self.members_of(slot, is_held) } else { self.held_in(slot) };
         for index in members {
             let is_excepted = match except {
                 Except::Nobody => false,
@@ -373,7 +374,8 @@ impl Core {
                     self.go_live(index, number, seat);
                 }
                 if !rest.is_empty() {
-                    self.deliver(index, &[&names[..], &rest].concat(), class);
+                    // Many may be given a rest of their own at once: nothing is compressed for each of them.
+                    self.deliver_as_is(index, &[&names[..], &rest].concat(), class);
                 }
             } else if class == Class::Durable {
                 let last = last.map(|last| (last, naming));

@@ -130,10 +130,10 @@ pub struct LiveTopic {
     pub topic: Topic,
     /// In no order.
     pub members: Vec<Member>,
-    /// Where the next frame goes, in each form.
-    pub open: Opens,
-    /// Members that want another form than the default, are held, or were caught up, by form.
-    others: [u32; Form::PLACES],
+    /// Where the next frame goes in the default form.
+    open: OpenChunk,
+    /// The other forms that members have at present: none in most topics, and there are many topics.
+    others: Vec<Other>,
     /// The shards with members, this one included. `None` except for chat rooms: only their shards tell each other things.
     pub listeners: Option<Arc<Listeners>>,
 }
@@ -141,29 +141,77 @@ pub struct LiveTopic {
 /// One open chunk a form.
 pub type Opens = [OpenChunk; Form::COUNT];
 
+/// What a topic keeps of a form besides the default.
+#[derive(Debug)]
+struct Other {
+    /// Of frames, or of members who are held or were caught up.
+    form: Form,
+    /// Members who have it: at least one.
+    count: u32,
+    /// Where the next frame goes.
+    open: OpenChunk,
+}
+
 impl LiveTopic {
     /// The forms that members want of some frames, which may be passing.
     pub fn forms(&self, is_passing: bool) -> Forms {
-        let is_wanted = |form: &Form| self.count(*form) > 0 || is_passing && *form == Form::V1 && self.has_caught();
-        let others = Form::all().skip(1).filter(is_wanted).fold(Forms::default(), Forms::with);
-        if self.count(Form::default()) > 0 { others.with(Form::default()) } else { others }
+        let (mut forms, mut others) = (Forms::default(), 0);
+        for Other { form, count, .. } in &self.others {
+            others += *count as usize;
+            if form.is_of_frames() {
+                forms = forms.with(*form);
+            } else if is_passing && form.is_caught() {
+                forms = forms.with(form.wanted());
+            }
+        }
+        if self.members.len() > others { forms.with(Form::default()) } else { forms }
     }
 
     /// True if some member is given nothing yet.
     pub fn has_held(&self) -> bool {
-        self.count(Form::HELD) > 0
+        self.other(Form::HELD).is_some()
     }
 
     /// True if some member is given only what is passing.
     pub fn has_caught(&self) -> bool {
-        self.count(Form::CAUGHT) > 0
+        self.others.iter().any(|other| other.form.is_caught())
     }
 
-    /// Members that want this form.
-    fn count(&self, form: Form) -> usize {
-        match form.among_others() {
-            Some(other) => self.others[other] as usize,
-            None => self.members.len() - self.others.iter().sum::<u32>() as usize,
+    /// Where the next frame of this form goes.
+    pub fn open(&self, form: Form) -> OpenChunk {
+        if form == Form::default() {
+            return self.open;
+        }
+        self.other(form).map(|other| other.open).unwrap_or_default()
+    }
+
+    /// Notes where the next frame of this form goes.
+    pub fn set_open(&mut self, form: Form, open: OpenChunk) {
+        if form == Form::default() {
+            self.open = open;
+        } else if let Some(other) = self.others.iter_mut().find(|other| other.form == form) {
+            other.open = open;
+        }
+    }
+
+    fn other(&self, form: Form) -> Option<&Other> {
+        self.others.iter().find(|other| other.form == form)
+    }
+
+    fn note(&mut self, form: Form, came: bool) {
+        if form == Form::default() {
+            return;
+        }
+        let place = self.others.iter().position(|other| other.form == form);
+        match place.map(|place| (place, &mut self.others[place])) {
+            Some((_, other)) if came => other.count += 1,
+            Some((_, other)) if other.count > 1 => other.count -= 1,
+            Some((place, _)) => drop(self.others.swap_remove(place)),
+            None if came => {
+                self.others.reserve_exact(1);
+                self.others.push(Other { form, count: 1, open: OpenChunk::default() });
+            }
+            None => debug_assert!(false, "nobody had {form:?}"),
         }
     }
 }
@@ -193,8 +241,8 @@ impl Registry {
         let mut is_first = false;
         let slot = *self.index.entry(topic).or_insert_with(|| {
             is_first = true;
-            let (open, others) = (Opens::default(), [0; Form::PLACES]);
-            let found = LiveTopic { topic, members: Vec::new(), open, others, listeners: None };
+            let open = OpenChunk::default();
+            let found = LiveTopic { topic, members: Vec::new(), open, others: Vec::new(), listeners: None };
             narrow(live.insert(found))
         });
         let found = &mut live[slot as usize];
@@ -203,9 +251,7 @@ impl Registry {
             found.members.reserve_exact((found.members.len() / 4).max(2));
         }
         found.members.push(member);
-        if let Some(other) = member.form.among_others() {
-            found.others[other] += 1;
-        }
+        found.note(member.form, true);
         (Seat { slot, place: narrow(found.members.len() - 1) }, is_first)
     }
 
@@ -213,9 +259,7 @@ impl Registry {
     pub fn leave(&mut self, seat: Seat) -> Left {
         let found = &mut self.live[seat.slot as usize];
         let gone = found.members.swap_remove(seat.place as usize);
-        if let Some(other) = gone.form.among_others() {
-            found.others[other] -= 1;
-        }
+        found.note(gone.form, false);
         if let Some(&moved) = found.members.get(seat.place as usize) {
             return Left::Moved(moved);
         }
@@ -232,12 +276,8 @@ impl Registry {
         let found = &mut self.live[seat.slot as usize];
         let member = &mut found.members[seat.place as usize];
         let before = std::mem::replace(&mut member.form, form);
-        if let Some(other) = before.among_others() {
-            found.others[other] -= 1;
-        }
-        if let Some(other) = form.among_others() {
-            found.others[other] += 1;
-        }
+        found.note(before, false);
+        found.note(form, true);
     }
 
     /// A seat has another number among its session's seats from now on.
@@ -250,9 +290,7 @@ impl Registry {
     pub fn only_one_of_its_form(&self, seat: Seat) -> Option<(Topic, Form)> {
         let found = &self.live[seat.slot as usize];
         let form = found.members[seat.place as usize].form;
-        let other = form.among_others()?;
-        let wanted = if form == Form::HELD || form == Form::CAUGHT { Form::V1 } else { form };
-        (found.others[other] == 1).then_some((found.topic, wanted))
+        found.other(form).filter(|other| other.count == 1).map(|_| (found.topic, form.wanted()))
     }
 
     /// The slot of a topic that has members here.
@@ -299,7 +337,8 @@ impl Registry {
         let index = crate::engine::topics::table_bytes::<(Topic, u32)>(self.index.capacity());
         let members: usize = self.live.iter().map(|(_, found)| found.members.capacity() * size_of::<Member>()).sum();
         let listeners = self.live.iter().filter(|(_, found)| found.listeners.is_some()).count() * 32;
-        [index + self.live.capacity() * (size_of::<LiveTopic>() + 8) + listeners, members]
+        let others: usize = self.live.iter().map(|(_, found)| found.others.capacity() * size_of::<Other>()).sum();
+        [index + self.live.capacity() * (size_of::<LiveTopic>() + 8) + listeners + others, members]
     }
 
     /// No topic has members here.
@@ -355,6 +394,44 @@ mod tests {
         assert_eq!(registry.only_one_of_its_form(moved), Some((topic, other)));
         registry.leave(moved);
         assert_eq!(registry.live(first.slot).forms(false), Forms::default().with(Form::default()));
+    }
+
+    #[test]
+    fn who_was_caught_up_wants_what_is_passing_in_its_own_form() {
+        let topic = Topic::Room(RoomId::fresh());
+        let mut registry = Registry::default();
+        let packed = Form::all().filter(|form| form.is_v1()).nth(1).expect("it can be compressed");
+        let (seat, _) = registry.join(topic, Member::first_of(1, Form::HELD));
+        assert_eq!(registry.only_one_of_its_form(seat), Some((topic, Form::V1)), "what is kept for it is plain");
+        assert!(registry.live(seat.slot).has_held());
+        assert_eq!(registry.live(seat.slot).forms(true), Forms::default());
+        registry.change_form(seat, packed.caught());
+        assert_eq!(registry.only_one_of_its_form(seat), Some((topic, packed)));
+        let live = registry.live(seat.slot);
+        assert!(live.has_caught() && !live.has_held());
+        assert_eq!((live.forms(false), live.forms(true)), (Forms::default(), Forms::default().with(packed)));
+        registry.change_form(seat, packed);
+        assert_eq!(registry.live(seat.slot).forms(false), Forms::default().with(packed));
+        registry.change_form(seat, Form::default());
+        let live = registry.live(seat.slot);
+        assert_eq!(live.forms(true), Forms::default().with(Form::default()));
+        assert!(live.others.is_empty(), "nothing is kept of forms that nobody has");
+    }
+
+    #[test]
+    fn the_next_frame_of_each_form_has_its_own_place() {
+        let topic = Topic::Room(RoomId::fresh());
+        let mut registry = Registry::default();
+        let (other, absent) = (Form::all().nth(1).unwrap(), Form::all().nth(2).unwrap());
+        let (seat, _) = registry.join(topic, Member::first_of(1, other));
+        let mut arena = crate::engine::topics::chunks::Arena::default();
+        let mut open = OpenChunk::default();
+        drop(arena.append(&mut open, b"frame"));
+        let live = registry.live_mut(seat.slot);
+        live.set_open(other, open);
+        live.set_open(absent, open);
+        let is_set = |form| format!("{:?}", live.open(form)) == format!("{open:?}");
+        assert_eq!((is_set(Form::default()), is_set(other), is_set(absent)), (false, true, false));
     }
 
     #[test]

@@ -9,7 +9,10 @@ pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 pub(super) const CLIENT_HEADER_BYTES_MAX: usize = 14;
 
 const FIN: u8 = 0x80;
-const RSV_BITS: u8 = 0x70;
+/// RSV1 of a message's first frame: the message is compressed (RFC 7692 §6).
+pub(super) const COMPRESSED: u8 = 0x40;
+/// RSV2 and RSV3, to which nothing gives a meaning.
+const RESERVED: u8 = 0x30;
 const MASKED: u8 = 0x80;
 /// The length bits that announce a 16-bit length after them.
 const LENGTH_16: u8 = 126;
@@ -60,6 +63,8 @@ impl Opcode {
 pub(super) struct ClientHeader {
     /// Whether the message ends with this frame.
     pub(super) fin: bool,
+    /// Whether the message that begins here is compressed.
+    pub(super) is_compressed: bool,
     pub(super) opcode: Opcode,
     pub(super) key: [u8; 4],
     /// As announced. It has not been checked against any limit yet.
@@ -78,11 +83,11 @@ pub(super) struct ClientHeader {
 /// 1002 for reserved bits and opcodes, fragmented or long control frames, an unmasked frame
 /// (RFC 6455 §5.1), a length that is not minimal or has its highest bit set (§5.2).
 #[inline]
-pub(super) fn parse_client_header(bytes: &[u8]) -> Result<Option<ClientHeader>, Violation> {
+pub(super) fn parse_client_header(bytes: &[u8], may_be_compressed: bool) -> Result<Option<ClientHeader>, Violation> {
     let Some((&first, rest)) = bytes.split_first() else {
         return Ok(None);
     };
-    let opcode = judge_first_byte(first)?;
+    let opcode = judge_first_byte(first, may_be_compressed)?;
     let Some((&second, rest)) = rest.split_first() else {
         return Ok(None);
     };
@@ -100,19 +105,22 @@ pub(super) fn parse_client_header(bytes: &[u8]) -> Result<Option<ClientHeader>, 
         return Ok(None);
     };
     let header_bytes = bytes.len() - rest.len();
-    Ok(Some(ClientHeader { fin: first & FIN != 0, opcode, key, payload_bytes, header_bytes }))
+    let (fin, is_compressed) = (first & FIN != 0, first & COMPRESSED != 0);
+    Ok(Some(ClientHeader { fin, is_compressed, opcode, key, payload_bytes, header_bytes }))
 }
 
-/// The only place that judges RSV bits. An extension that gives RSV1 a meaning (RFC 7692 §6, on a message's first
-/// frame) must be allowed here.
+/// The only place that judges RSV bits.
 #[inline]
-fn judge_first_byte(first: u8) -> Result<Opcode, Violation> {
-    if first & RSV_BITS != 0 {
+fn judge_first_byte(first: u8, may_be_compressed: bool) -> Result<Opcode, Violation> {
+    if first & RESERVED != 0 || first & COMPRESSED != 0 && !may_be_compressed {
         return Err(Violation::protocol("a reserved bit is set"));
     }
     let Some(opcode) = Opcode::from_bits(first & 0x0f) else {
         return Err(Violation::protocol("a reserved opcode"));
     };
+    if first & COMPRESSED != 0 && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+        return Err(Violation::protocol("a compressed frame that begins no message"));
+    }
     if opcode.is_control() && first & FIN == 0 {
         return Err(Violation::protocol("a fragmented control frame"));
     }
@@ -170,9 +178,16 @@ pub fn encode(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
         "a control frame of {} bytes",
         payload.len()
     );
+    encode_with(0, opcode, payload, out);
+}
+
+/// As [`encode`], with these RSV bits.
+pub(super) fn encode_with(bits: u8, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     let header = ServerHeader::new(opcode, payload.len());
     out.reserve(header.as_bytes().len() + payload.len());
+    let start = out.len();
     out.extend_from_slice(header.as_bytes());
+    out[start] |= bits;
     out.extend_from_slice(payload);
 }
 
@@ -297,7 +312,7 @@ impl ServerHeader {
     }
 }
 
-/// The first of some frames: its payload if it is a text, the frame itself, and the frames behind it.
+/// The first of some frames: its payload if it is a text that is not compressed, the frame itself, and the frames behind it.
 pub type First<'a> = (Option<&'a [u8]>, &'a [u8], &'a [u8]);
 
 /// The first of a server's whole frames; `None` at the end.
@@ -309,7 +324,8 @@ pub fn payload_of_first(frames: &[u8]) -> Option<First<'_>> {
         short => (2, usize::from(short)),
     };
     let (whole, rest) = frames.split_at_checked(header + payload)?;
-    let is_text = first & 0x0f == Opcode::Text as u8;
+    // One that is compressed has another bit.
+    let is_text = first == FIN | Opcode::Text as u8;
     Some((is_text.then(|| &whole[header..]), whole, rest))
 }
 
@@ -318,7 +334,7 @@ mod tests {
     use super::*;
 
     fn header(bytes: &[u8]) -> Result<Option<ClientHeader>, CloseCode> {
-        parse_client_header(bytes).map_err(|violation| violation.code)
+        parse_client_header(bytes, false).map_err(|violation| violation.code)
     }
 
     /// A masked header with the given length bytes and key 1, 2, 3, 4.
@@ -341,8 +357,14 @@ mod tests {
         for (length, payload_bytes, header_bytes) in cases {
             let mut bytes = masked(0x81, length);
             bytes.extend_from_slice(b"payload");
-            let expected =
-                ClientHeader { fin: true, opcode: Opcode::Text, key: [1, 2, 3, 4], payload_bytes, header_bytes };
+            let expected = ClientHeader {
+                fin: true,
+                is_compressed: false,
+                opcode: Opcode::Text,
+                key: [1, 2, 3, 4],
+                payload_bytes,
+                header_bytes,
+            };
             assert_eq!(header(&bytes), Ok(Some(expected)));
             for end in 0..header_bytes {
                 assert_eq!(header(&bytes[..end]), Ok(None), "cut at {end}");
@@ -392,7 +414,7 @@ mod tests {
             assert_eq!(header(bytes), Err(CloseCode::PROTOCOL_ERROR), "{name}");
             assert_eq!(header(&bytes[..bytes.len() - 1]), Ok(None), "{name}");
             let followed = [bytes, &[0xff; 20]].concat();
-            assert_eq!(parse_client_header(&followed), parse_client_header(bytes), "{name}");
+            assert_eq!(parse_client_header(&followed, false), parse_client_header(bytes, false), "{name}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::close::{CloseCode, Violation, parse_close};
+use super::deflate::Inflater;
 use super::frame::{CLIENT_HEADER_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX, ClientHeader, Opcode, parse_client_header};
 use super::mask::unmask;
 use super::utf8::{TextBuffer, whole_text};
@@ -54,18 +55,19 @@ impl Decoder {
     ///
     /// The client's violation, found at the first byte that shows it, after `on` got everything before it: 1002 for
     /// framing (§5), 1007 for text that is not UTF-8 (§8.1), 1008 for more than [`MESSAGE_FRAGMENTS_MAX`] fragments,
-    /// 1009 for a message of more than `message_bytes_max` bytes, judged from the headers.
+    /// 1009 for a message of more than `message_bytes_max` bytes, judged from the headers; for a compressed one also those
+    /// of [`Inflater::inflated`], found at its end.
     #[inline]
     pub fn decode(
         &mut self,
         bytes: &mut [u8],
-        message_bytes_max: usize,
+        mut limits: Limits<'_>,
         mut on: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Result<(), Violation> {
         if self.ended {
             return Ok(());
         }
-        match self.decode_live(bytes, message_bytes_max, &mut on) {
+        match self.decode_live(bytes, &mut limits, &mut on) {
             Ok(()) => Ok(()),
             Err(stop) => {
                 self.end();
@@ -94,21 +96,49 @@ impl Decoder {
         self.partial.as_ref().map_or(0, |partial| partial.heap_bytes())
     }
 
-    fn decode_live(&mut self, mut bytes: &mut [u8], message_bytes_max: usize, on: On<'_>) -> Result<(), Stop> {
+    fn decode_live(&mut self, mut bytes: &mut [u8], limits: &mut Limits<'_>, on: On<'_>) -> Result<(), Stop> {
         while !bytes.is_empty() {
             if self.partial.is_none() {
-                bytes = decode_whole(bytes, message_bytes_max, on)?;
+                bytes = decode_whole(bytes, limits, on)?;
                 if bytes.is_empty() {
                     break;
                 }
             }
             let partial = self.partial.get_or_insert_default();
-            bytes = partial.take(bytes, message_bytes_max, on)?;
+            bytes = partial.take(bytes, limits, on)?;
             if partial.is_done() {
                 self.partial = None;
             }
         }
         Ok(())
+    }
+}
+
+/// What a client may send.
+#[derive(Debug)]
+pub struct Limits<'a> {
+    /// Bytes of a message, before and after inflating.
+    pub message_bytes_max: usize,
+    /// Inflates compressed messages, if compression was negotiated.
+    pub inflater: Option<&'a mut Inflater>,
+}
+
+impl Limits<'_> {
+    /// Messages of so many bytes, none of them compressed.
+    pub fn plain(message_bytes_max: usize) -> Self {
+        Self { message_bytes_max, inflater: None }
+    }
+
+    /// Inflates a whole message, and hands it on.
+    fn hand_inflated(&mut self, opcode: Opcode, payload: &[u8], on: On<'_>) -> Result<(), Stop> {
+        let Some(inflater) = &mut self.inflater else {
+            unreachable!("a compressed header is a violation unless there is an inflater");
+        };
+        let message = inflater.inflated(payload, self.message_bytes_max)?;
+        match opcode {
+            Opcode::Text => hand(on, Incoming::Text(whole_text(message)?)),
+            _ => hand(on, Incoming::Binary(message)),
+        }
     }
 }
 
@@ -139,8 +169,8 @@ fn hand(on: On<'_>, incoming: Incoming<'_>) -> Result<(), Stop> {
 /// The hot path: passes on single-frame messages and control frames straight from the read buffer. Returns the
 /// remaining bytes, which start with anything else.
 #[inline]
-fn decode_whole<'b>(mut bytes: &'b mut [u8], message_bytes_max: usize, on: On<'_>) -> Result<&'b mut [u8], Stop> {
-    while let Some(header) = parse_client_header(bytes)? {
+fn decode_whole<'b>(mut bytes: &'b mut [u8], limits: &mut Limits<'_>, on: On<'_>) -> Result<&'b mut [u8], Stop> {
+    while let Some(header) = parse_client_header(bytes, limits.inflater.is_some())? {
         let whole = header.fin && header.opcode != Opcode::Continuation;
         let received = (bytes.len() - header.header_bytes) as u64;
         if !whole || header.payload_bytes > received {
@@ -148,7 +178,7 @@ fn decode_whole<'b>(mut bytes: &'b mut [u8], message_bytes_max: usize, on: On<'_
         }
         // The cast is exact: the payload is not longer than `bytes`.
         let payload_bytes = header.payload_bytes as usize;
-        if payload_bytes > message_bytes_max && !header.opcode.is_control() {
+        if payload_bytes > limits.message_bytes_max && !header.opcode.is_control() {
             return Err(TOO_BIG.into());
         }
         let (frame, rest) = bytes.split_at_mut(header.header_bytes + payload_bytes);
@@ -156,6 +186,7 @@ fn decode_whole<'b>(mut bytes: &'b mut [u8], message_bytes_max: usize, on: On<'_
         let payload = &mut frame[header.header_bytes..];
         unmask(payload, header.key, 0);
         match header.opcode {
+            opcode if header.is_compressed => limits.hand_inflated(opcode, payload, on)?,
             Opcode::Text => hand(on, Incoming::Text(whole_text(payload)?))?,
             Opcode::Binary => hand(on, Incoming::Binary(payload))?,
             _ => hand_control(on, header.opcode, payload)?,
@@ -216,18 +247,15 @@ struct Message {
 enum Data {
     Text(TextBuffer),
     Binary(Vec<u8>),
+    /// It is inflated at its end.
+    Compressed(Opcode, Vec<u8>),
 }
 
 impl Partial {
     /// Takes bytes up to the end of the current frame, at most, and returns the rest.
-    fn take<'b>(
-        &mut self,
-        mut bytes: &'b mut [u8],
-        message_bytes_max: usize,
-        on: On<'_>,
-    ) -> Result<&'b mut [u8], Stop> {
+    fn take<'b>(&mut self, mut bytes: &'b mut [u8], limits: &mut Limits<'_>, on: On<'_>) -> Result<&'b mut [u8], Stop> {
         if self.frame.is_none() {
-            let taken = self.take_header(bytes, message_bytes_max)?;
+            let taken = self.take_header(bytes, limits)?;
             bytes = &mut bytes[taken..];
         }
         // A frame without payload is complete with its header.
@@ -245,20 +273,20 @@ impl Partial {
         }
         match kind {
             FrameKind::Control(opcode) => self.take_control(opcode, part, whole, on)?,
-            FrameKind::Data { fin } => self.take_data(part, whole && fin, on)?,
+            FrameKind::Data { fin } => self.take_data(part, whole && fin, limits, on)?,
         }
         Ok(rest)
     }
 
     /// Takes bytes of a header, and opens its frame once the header is whole. Returns how many bytes it took.
-    fn take_header(&mut self, bytes: &[u8], message_bytes_max: usize) -> Result<usize, Violation> {
+    fn take_header(&mut self, bytes: &[u8], limits: &Limits<'_>) -> Result<usize, Violation> {
         let before = self.header_bytes;
         let copied = bytes.len().min(CLIENT_HEADER_BYTES_MAX - before);
         self.header[before..before + copied].copy_from_slice(&bytes[..copied]);
-        match parse_client_header(&self.header[..before + copied])? {
+        match parse_client_header(&self.header[..before + copied], limits.inflater.is_some())? {
             Some(header) => {
                 self.header_bytes = 0;
-                self.open_frame(&header, message_bytes_max)?;
+                self.open_frame(&header, limits.message_bytes_max)?;
                 Ok(header.header_bytes - before)
             }
             None => {
@@ -273,7 +301,7 @@ impl Partial {
         let (kind, bytes_max) = if header.opcode.is_control() {
             (FrameKind::Control(header.opcode), CONTROL_PAYLOAD_BYTES_MAX)
         } else {
-            let received = self.open_fragment(header.opcode)?;
+            let received = self.open_fragment(header.opcode, header.is_compressed)?;
             (FrameKind::Data { fin: header.fin }, message_bytes_max.saturating_sub(received))
         };
         let payload_bytes = usize::try_from(header.payload_bytes).map_err(|_| TOO_BIG)?;
@@ -285,7 +313,7 @@ impl Partial {
     }
 
     /// Begins a message, or counts its next fragment. Returns the message's bytes received so far.
-    fn open_fragment(&mut self, opcode: Opcode) -> Result<usize, Violation> {
+    fn open_fragment(&mut self, opcode: Opcode, is_compressed: bool) -> Result<usize, Violation> {
         let data = match (opcode, &mut self.message) {
             (Opcode::Continuation, Some(message)) => {
                 message.fragments += 1;
@@ -298,6 +326,7 @@ impl Partial {
                 return Err(Violation::protocol("a continuation of no message"));
             }
             (_, Some(_)) => return Err(Violation::protocol("a message inside another")),
+            (opcode, None) if is_compressed => Data::Compressed(opcode, Vec::new()),
             (Opcode::Text, None) => Data::Text(TextBuffer::default()),
             (_, None) => Data::Binary(Vec::new()),
         };
@@ -317,7 +346,7 @@ impl Partial {
         Ok(())
     }
 
-    fn take_data(&mut self, part: &[u8], whole: bool, on: On<'_>) -> Result<(), Stop> {
+    fn take_data(&mut self, part: &[u8], whole: bool, limits: &mut Limits<'_>, on: On<'_>) -> Result<(), Stop> {
         let Some(message) = &mut self.message else {
             unreachable!("open_fragment began a message before any data frame");
         };
@@ -326,6 +355,7 @@ impl Partial {
             match &mut message.data {
                 Data::Text(text) => hand(on, Incoming::Text(text.finish()?))?,
                 Data::Binary(bytes) => hand(on, Incoming::Binary(bytes))?,
+                Data::Compressed(opcode, bytes) => limits.hand_inflated(*opcode, bytes, on)?,
             }
             self.message = None;
         }
@@ -346,7 +376,7 @@ impl Data {
     fn append(&mut self, part: &[u8]) -> Result<(), Violation> {
         match self {
             Self::Text(text) => text.append(part),
-            Self::Binary(bytes) => {
+            Self::Binary(bytes) | Self::Compressed(_, bytes) => {
                 bytes.extend_from_slice(part);
                 Ok(())
             }
@@ -356,14 +386,14 @@ impl Data {
     fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Binary(bytes) | Self::Compressed(_, bytes) => bytes.len(),
         }
     }
 
     fn capacity(&self) -> usize {
         match self {
             Self::Text(text) => text.capacity(),
-            Self::Binary(bytes) => bytes.capacity(),
+            Self::Binary(bytes) | Self::Compressed(_, bytes) => bytes.capacity(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a handshake settles beside the upgrade itself: the subprotocol (RFC 6455 §1.9) and the extensions (§9).
 
+use super::deflate;
 use super::handshake::protocols;
 use super::packing::Packing;
 
@@ -29,26 +30,28 @@ pub struct Negotiation {
 
 /// Subprotocols that are spoken under a name.
 const SPOKEN: [(&str, Subprotocol); 1] = [("pregon.v1", Subprotocol::V1)];
-/// Extensions that are understood.
-const UNDERSTOOD: [(&str, Packing); 0] = [];
 
 impl Negotiation {
     /// From all lines of `Sec-WebSocket-Protocol` and of `Sec-WebSocket-Extensions`: the first of the client's offers that
-    /// is known here. The others are passed over, as both sections allow.
-    pub fn of<'a>(offered: impl IntoIterator<Item = &'a str>, extensions: impl IntoIterator<Item = &'a str>) -> Self {
+    /// is known here. The others are passed over, as both sections allow. Messages are compressed only if `may_deflate`.
+    pub fn of<'a>(
+        offered: impl IntoIterator<Item = &'a str>,
+        extensions: impl IntoIterator<Item = &'a str>,
+        may_deflate: bool,
+    ) -> Self {
         let subprotocol = protocols(offered).find_map(|name| found(&SPOKEN, name));
-        // Behind a semicolon are an extension's parameters.
-        let mut names =
-            protocols(extensions).map(|offer| offer.split_once(';').map_or(offer, |(name, _)| name.trim_end()));
-        let packing = names.find_map(|name| found(&UNDERSTOOD, name));
-        Self { subprotocol: subprotocol.unwrap_or_default(), packing: packing.unwrap_or_default() }
+        let window = protocols(extensions).filter(|_| may_deflate).find_map(deflate::offered);
+        Self { subprotocol: subprotocol.unwrap_or_default(), packing: window.map_or(Packing::Plain, Packing::Deflated) }
     }
 
     /// The answer's lines: what is agreed on is named, and nothing else may be.
     pub fn lines(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let subprotocol = name_of(&SPOKEN, self.subprotocol).map(|name| ("sec-websocket-protocol", name));
-        let packing = name_of(&UNDERSTOOD, self.packing).map(|name| ("sec-websocket-extensions", name));
-        subprotocol.into_iter().chain(packing)
+        let extension = match self.packing {
+            Packing::Plain => None,
+            Packing::Deflated(window) => Some(("sec-websocket-extensions", window.answer())),
+        };
+        subprotocol.into_iter().chain(extension)
     }
 }
 
@@ -68,14 +71,11 @@ mod tests {
     fn what_is_not_known_is_not_agreed_on() {
         let offers = [
             (vec![], vec![]),
-            (
-                vec!["pregon.v0, chat", "token.a.b.c"],
-                vec!["permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame"],
-            ),
+            (vec!["pregon.v0, chat", "token.a.b.c"], vec!["x-webkit-deflate-frame", "deflate-frame"]),
             (vec![" , ,"], vec![";", "permessage-deflate;server_no_context_takeover=\"1\""]),
         ];
         for (protocols, extensions) in offers {
-            let agreed = Negotiation::of(protocols, extensions);
+            let agreed = Negotiation::of(protocols, extensions, true);
             assert_eq!(agreed, Negotiation::default());
             assert_eq!(agreed.lines().count(), 0, "an answer that names what was not agreed on fails the handshake");
         }
@@ -83,9 +83,19 @@ mod tests {
 
     #[test]
     fn the_name_of_what_is_spoken_is_given_back_alone() {
-        let agreed = Negotiation::of(["token.a.b.c, pregon.v1"], []);
+        let agreed = Negotiation::of(["token.a.b.c, pregon.v1"], [], true);
         assert_eq!(agreed.subprotocol, Subprotocol::V1);
         assert_eq!(Vec::from_iter(agreed.lines()), [("sec-websocket-protocol", "pregon.v1")]);
+    }
+
+    #[test]
+    fn compression_is_agreed_on_where_it_may_be() {
+        let offers = || ["permessage-deflate; server_max_window_bits=7, permessage-deflate; client_max_window_bits"];
+        let agreed = Negotiation::of([], offers(), true);
+        assert_eq!(agreed.packing, Packing::Deflated(deflate::Window::Usual), "the first offer that can be accepted");
+        let answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        assert_eq!(Vec::from_iter(agreed.lines()), [("sec-websocket-extensions", answer)]);
+        assert_eq!(Negotiation::of([], offers(), false), Negotiation::default());
     }
 
     #[test]

@@ -1,52 +1,50 @@
 //! How messages are packed into frames, as an extension of the protocol may want it (RFC 6455 §9).
 
+use std::borrow::Cow;
+
+use super::deflate::{self, DEFLATE_BYTES_MIN, DEFLATE_FOR_ONE_BYTES_MIN, Window};
+
 /// A way to pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Packing {
     /// As they are.
     #[default]
     Plain,
-    /// With a space behind each text. It stands for what an extension would do, so that the simulation has two ways.
-    #[cfg(test)]
-    Spaced,
+    /// Compressed, for clients that can look back so far.
+    Deflated(Window),
 }
 
 impl Packing {
-    /// All of them, the usual one first.
-    pub const ALL: &[Self] = &[
-        Self::Plain,
-        #[cfg(test)]
-        Self::Spaced,
-    ];
+    /// Those whose frames differ, the usual one first.
+    pub const ALL: &[Self] =
+        &[Self::Plain, Self::Deflated(Window::Usual), Self::Deflated(Window::Small), Self::Deflated(Window::Least)];
 
-    /// Whole frames of a server, packed this way. Control frames stay as they are: extensions leave them alone.
+    /// The place among [`Self::ALL`] of the one with the same frames.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Plain => 0,
+            Self::Deflated(Window::Usual | Window::Full) => 1,
+            Self::Deflated(Window::Small) => 2,
+            Self::Deflated(Window::Least) => 3,
+        }
+    }
+
+    /// Whole frames of a server, packed this way for all who listen. Control frames stay as they are: extensions leave them
+    /// alone.
     pub fn pack(self, frames: &[u8]) -> Box<[u8]> {
         match self {
             Self::Plain => frames.into(),
-            #[cfg(test)]
-            Self::Spaced => spaced(frames),
+            Self::Deflated(window) => deflate::packed(frames, window, DEFLATE_BYTES_MIN).into(),
         }
     }
-}
 
-#[cfg(test)]
-fn spaced(mut frames: &[u8]) -> Box<[u8]> {
-    use super::frame::encode_text;
-
-    let mut packed = Vec::new();
-    while let [first, length, ..] = *frames {
-        let (header, payload) = match length {
-            126 => (4, usize::from(u16::from_be_bytes([frames[2], frames[3]]))),
-            127 => panic!("no test sends so much at once"),
-            short => (2, usize::from(short)),
-        };
-        let (frame, rest) = frames.split_at(header + payload);
-        if first & 0x0f == 1 {
-            encode_text(&[&frame[header..], b" "].concat(), &mut packed);
-        } else {
-            packed.extend_from_slice(frame);
+    /// The same for one session alone: only what is long is compressed, and most is short.
+    pub fn pack_for_one(self, frames: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::Deflated(window) if frames.len() >= DEFLATE_FOR_ONE_BYTES_MIN => {
+                deflate::packed(frames, window, DEFLATE_FOR_ONE_BYTES_MIN).into()
+            }
+            Self::Plain | Self::Deflated(_) => frames.into(),
         }
-        frames = rest;
     }
-    packed.into()
 }

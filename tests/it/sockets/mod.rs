@@ -4,6 +4,7 @@ mod chat_endings;
 mod chat_frames;
 mod chat_refusals;
 mod chat_texts;
+mod compression;
 mod feed_audience;
 mod feed_frames;
 mod feed_refusals;

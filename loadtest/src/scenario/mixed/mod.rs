@@ -553,7 +553,7 @@ mod tests {
 
     fn hear(mixed: &mut Mixed, link: usize, rest: &str) {
         let payload = format!(r#"{{"user_id":"{BETO}","username":"beto",{rest}}}"#);
-        mixed.frame(link, Frame { opcode: frames::TEXT, payload: payload.as_bytes() }, 1_000);
+        mixed.frame(link, Frame { opcode: frames::TEXT, is_compressed: false, payload: payload.as_bytes() }, 1_000);
     }
 
     #[test]

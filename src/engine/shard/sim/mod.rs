@@ -98,5 +98,6 @@ fn whatever_happens_every_session_hears_what_is_meant_for_it_or_is_told() {
     eprintln!("{} seeds, {STEPS} steps each: {seen:?}", to - from);
     let failures = locked(&failures);
     let first = failures.first_key_value().map(|(seed, trail)| format!("seed {seed}; its last steps: {trail}"));
+    assert!(seen.get("compressed").is_some_and(|count| *count > to - from), "too little is compressed: {seen:?}");
     assert!(failures.is_empty(), "seeds {:?} fail. {}", failures.keys(), first.unwrap_or_default());
 }

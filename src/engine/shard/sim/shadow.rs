@@ -1,6 +1,7 @@
 //! The shadow of one session: the frames that it may be sent, kept as plain lists, and the check of what its socket
 //! took.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use crate::clock::Timestamp;
 use crate::domain::user::Account;
 use crate::engine::session::endpoint::Endpoint;
 use crate::ids::{RoomId, SessionKey, Topic, UserId};
-use crate::protocol::form::Form;
 use crate::protocol::v0::event;
+use crate::protocol::ws::deflate::puff;
+use crate::protocol::ws::frame::encode_text;
 
 /// Whether a frame has to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +136,8 @@ pub(super) struct Shadow {
     /// Its user; `None` if the handshake was refused inside the socket.
     pub account: Option<Arc<Account>>,
     pub endpoint: Endpoint,
-    /// How it wants its frames.
-    pub form: Form,
+    /// How far back it can look while it inflates frames, as a power of two; `None` if it knows no compression.
+    pub window_bits: Option<u32>,
     /// When it began, in commits and in the shard's seconds.
     pub begun: u64,
     pub began: u32,
@@ -163,6 +165,7 @@ pub(super) struct Shadow {
 #[derive(Debug, Default)]
 pub(super) struct Noticed {
     pub pings: usize,
+    pub deflated: usize,
     pub is_closed: bool,
 }
 
@@ -178,7 +181,7 @@ impl Shadow {
             key,
             account,
             endpoint,
-            form: Form::default(),
+            window_bits: None,
             begun,
             began,
             heard_since: begun,
@@ -207,7 +210,7 @@ impl Shadow {
 
     /// Expects that the session is sent a frame, of its own or of an author.
     pub(super) fn expect(&mut self, author: Option<UserId>, bytes: &[u8], need: Need) {
-        self.streams.entry(author).or_default().push_back(Frame { bytes: self.form.pack(bytes).into(), need });
+        self.streams.entry(author).or_default().push_back(Frame { bytes: bytes.into(), need });
     }
 
     /// Expects this close frame, and nothing after it.
@@ -215,7 +218,9 @@ impl Shadow {
         if is_cut {
             let partial = &self.partial;
             for stream in self.streams.values_mut() {
-                stream.retain(|frame| !partial.is_empty() && frame.bytes.starts_with(partial));
+                // What is compressed is known when it is whole.
+                let is_it = |frame: &Frame| is_deflated(partial) || frame.bytes.starts_with(partial);
+                stream.retain(|frame| !partial.is_empty() && is_it(frame));
                 stream.iter_mut().for_each(|frame| frame.need = Need::May);
             }
         }
@@ -228,7 +233,7 @@ impl Shadow {
     /// A second tab of a feed that is loading may be sent what was kept for the first tab.
     pub(super) fn shares_kept(&mut self, kept: &Kept) {
         for (author, bytes) in &kept.frames {
-            let frame = Frame { bytes: self.form.pack(bytes).into(), need: Need::May };
+            let frame = Frame { bytes: bytes.clone(), need: Need::May };
             self.streams.entry(Some(*author)).or_default().push_back(frame);
         }
         self.heard_since = self.heard_since.min(kept.begun);
@@ -253,12 +258,29 @@ impl Shadow {
         all.extend_from_slice(bytes);
         let mut rest = &all[..];
         while let Some(length) = frame_bytes(rest).filter(|length| *length <= rest.len()) {
-            self.whole(&rest[..length], truth, &mut noticed);
+            let frame = self.inflated(&rest[..length], &mut noticed);
+            self.whole(&frame, truth, &mut noticed);
             rest = &rest[length..];
         }
         assert!(rest.is_empty() || self.could_begin_with(rest, truth), "foreign or torn bytes: {}", shown(rest));
         self.partial = rest.to_vec();
         noticed
+    }
+
+    /// A frame as it was before it was compressed.
+    fn inflated<'a>(&self, frame: &'a [u8], noticed: &mut Noticed) -> Cow<'a, [u8]> {
+        if !is_deflated(frame) {
+            return Cow::Borrowed(frame);
+        }
+        assert_eq!(frame[0], 0xc1, "only texts are compressed");
+        let window_bits = self.window_bits.expect("its client knows compression");
+        let payload = if frame[1] == 126 { &frame[4..] } else { &frame[2..] };
+        let text = puff::inflate(payload, window_bits).unwrap_or_else(|why| panic!("{why}: {frame:x?}"));
+        let mut plain = Vec::new();
+        encode_text(&text, &mut plain);
+        assert!(plain.len() > frame.len(), "it did not become shorter");
+        noticed.deflated += 1;
+        Cow::Owned(plain)
     }
 
     fn whole(&mut self, frame: &[u8], truth: &Truth, noticed: &mut Noticed) {
@@ -325,19 +347,20 @@ impl Shadow {
     fn could_begin_with(&self, bytes: &[u8], truth: &Truth) -> bool {
         let is_goodbye = matches!(&self.phase, Phase::Closing { close, .. } if close.starts_with(bytes));
         is_goodbye
+            || self.window_bits.is_some() && is_deflated(bytes)
             || (!matches!(self.phase, Phase::Told { .. })
                 && (self.find(truth, |known| known.starts_with(bytes)).is_some()
                     || self.presence(truth).any(|frame| frame.starts_with(bytes))))
     }
 
     fn is_told_presence(&self, frame: &[u8], truth: &Truth) -> bool {
-        self.presence(truth).any(|known| *known == *frame)
+        self.presence(truth).any(|known| known == frame)
     }
 
-    fn presence<'a>(&'a self, truth: &'a Truth) -> impl Iterator<Item = Box<[u8]>> + 'a {
+    fn presence<'a>(&'a self, truth: &'a Truth) -> impl Iterator<Item = &'a [u8]> + 'a {
         let room = self.endpoint.presence_room().and_then(|room| truth.presence.get(&room));
         let others = room.into_iter().flatten().filter(|(user, _)| Some(*user) != self.user());
-        others.map(|(_, frame)| self.form.pack(frame))
+        others.map(|(_, frame)| &**frame)
     }
 
     /// The frames that wait, for printing.
@@ -352,6 +375,10 @@ impl Shadow {
             Need::WhileHeard { author, sent } => self.user().is_some_and(|user| truth.hears(user, author, sent)),
         }
     }
+}
+
+fn is_deflated(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & 0x40 != 0)
 }
 
 /// The length of the first frame of a server, once its header is complete.

@@ -20,9 +20,10 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Follows, Publication, Refused, ToShard, Whom};
 use crate::ids::{FamilyId, SessionKey, ShardId, Topic, UserId};
-use crate::protocol::form::{Form, FrameSet};
+use crate::protocol::form::FrameSet;
 use crate::protocol::v0::reason::{self, HIDDEN, INACTIVE, REMOVED};
 use crate::protocol::v0::{event, feed_event};
+use crate::protocol::ws::deflate::Window;
 use crate::protocol::ws::frame;
 use crate::protocol::ws::negotiation::Negotiation;
 use crate::protocol::ws::packing::Packing;
@@ -87,7 +88,12 @@ impl World {
         let token_ends = if is_short { unix_now + self.random.random_range(1..30) } else { i64::MAX };
         let mark = self.asked.withdrawals.mark(user, endpoint.topic(user));
         let entry = Entry { account, endpoint, family: FamilyId::issued(0), token_ends, mark };
-        let packing = if self.random.random_bool(0.3) { Packing::Spaced } else { Packing::Plain };
+        let packing = match self.random.random_range(0..10) {
+            0..3 => Packing::Deflated(Window::Usual),
+            3 => Packing::Deflated(Window::Small),
+            4 => Packing::Deflated(Window::Least),
+            _ => Packing::Plain,
+        };
         let negotiation = Negotiation { packing, ..Negotiation::default() };
         Judged { shard, entry, negotiation, is_refused, is_evicted: false }
     }
@@ -119,7 +125,12 @@ impl World {
         let account = (!is_refused).then_some(account);
         let is_out = is_refused || is_shed;
         let mut shadow = Shadow::new(key, account.clone().filter(|_| !is_out), endpoint, begun, began);
-        shadow.form = Form::of(negotiation);
+        shadow.window_bits = match negotiation.packing {
+            Packing::Plain => None,
+            Packing::Deflated(Window::Usual | Window::Full) => Some(15),
+            Packing::Deflated(Window::Small) => Some(9),
+            Packing::Deflated(Window::Least) => Some(8),
+        };
         let mut greeting = Vec::new();
         let refused = Refused { text: reason::NOT_PARTICIPANT, goodbye: reason::REFUSED };
         match endpoint {
@@ -170,7 +181,7 @@ impl World {
         self.ask();
         if self.random.random_bool(0.3) {
             // These bytes came with the handshake.
-            for piece in self.anything_said() {
+            for piece in self.anything_said(shard, index) {
                 self.receive(shard, index, piece);
             }
         }
@@ -282,10 +293,12 @@ impl World {
         self.mail(session.shard, ToShard::Deliver { session, frames, class: Class::Durable });
     }
 
-    fn anything_said(&mut self) -> Vec<super::client::Piece> {
+    fn anything_said(&mut self, shard: usize, index: u32) -> Vec<super::client::Piece> {
         let count = if self.random.random_bool(0.8) { 1 } else { self.random.random_range(2..6) };
         let said = (0..count).map(|_| self.any_said()).collect();
-        pieces(&mut self.random, said)
+        let shadow = self.shards[shard].shadows[index as usize].as_ref();
+        let may_deflate = shadow.is_some_and(|shadow| shadow.window_bits.is_some());
+        pieces(&mut self.random, said, may_deflate)
     }
 
     fn any_said(&mut self) -> Said {
@@ -309,7 +322,7 @@ impl World {
 
     fn speak(&mut self, shard: usize) {
         let Some(index) = self.any_session(shard) else { return };
-        let said = self.anything_said();
+        let said = self.anything_said(shard, index);
         let socket = self.shards[shard].sockets.all[index as usize].as_mut().expect("a session has a socket");
         if !socket.has_ended && socket.input.len() < 8 {
             socket.input.extend(said);

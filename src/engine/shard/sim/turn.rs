@@ -16,7 +16,7 @@ use crate::engine::shard::turn::TICK;
 use crate::limits::{CLOSE_TIMEOUT, PING_AFTER, PONG_TIMEOUT};
 use crate::protocol::form::FrameSet;
 use crate::protocol::v0::{event, reason};
-use crate::protocol::ws::frame;
+use crate::protocol::ws::{Limits, frame};
 
 impl World {
     pub(super) fn round(&mut self, shard: usize) {
@@ -209,12 +209,13 @@ impl World {
             let taken = std::mem::take(&mut socket.taken);
             let shadow = it.shadows[index].as_mut().expect("a socket has a session");
             let noticed = shadow.took(&taken, &self.truth);
+            *self.seen.entry("compressed").or_default() += noticed.deflated as u64;
             let mut said = vec![Said::ProtocolPong; noticed.pings];
             if noticed.is_closed && self.random.random_bool(0.8) {
                 said.push(Said::Close(1000));
             }
             if !said.is_empty() && socket.reads != Reads::Nothing {
-                socket.input.extend(pieces(&mut self.random, said));
+                socket.input.extend(pieces(&mut self.random, said, false));
             }
         }
         self.after(&call);
@@ -279,7 +280,7 @@ impl World {
 /// Bytes that are no frame, with the close frame that the decoder itself asks for.
 pub(super) fn violation() -> Said {
     let mut decoder = crate::protocol::ws::message::Decoder::new();
-    let broken = decoder.decode(&mut [0x81, 1, b'x'], 1024, |_| ControlFlow::Continue(()));
+    let broken = decoder.decode(&mut [0x81, 1, b'x'], Limits::plain(1024), |_| ControlFlow::Continue(()));
     let violation = broken.expect_err("a frame that is not masked is refused");
     Said::Violation(close_frame(violation.code.0, violation.reason))
 }

@@ -9,10 +9,13 @@ use crate::engine::shard::port::ShardSet;
 use crate::engine::shard::turn::TICK;
 use crate::ids::{Topic, UserId};
 use crate::limits::{OUTBOX_PATIENCE, READER_PATIENCE};
-use crate::protocol::form::Form;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
+use crate::protocol::ws::packing::Packing;
+
+/// In how many forms a frame is appended at most: nobody here speaks `pregon.v1`. None is longer than the plain one.
+const FORMS: usize = Packing::ALL.len();
 
 /// A session's debts before a call.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,8 +73,7 @@ impl World {
         Call {
             shard,
             ends: Vec::new(),
-            // In another form frames are a little longer.
-            bytes: bytes * Form::COUNT + 64,
+            bytes: bytes * FORMS + 64,
             ranges: 4,
             is_tick: false,
             is_sent_away: false,
@@ -209,13 +211,12 @@ impl World {
     /// go, and a round that began below half of the share may bring what a round may bring.
     fn check_memory(&mut self, call: &Call) {
         let shard = call.shard;
-        let brought =
-            call.bytes.min(Form::COUNT * self.bounds.publication_bytes_max) + Form::COUNT * self.bounds.chunk_bytes;
+        let brought = call.bytes.min(FORMS * self.bounds.publication_bytes_max) + FORMS * self.bounds.chunk_bytes;
         let it = &mut self.shards[shard];
         let memory = it.core.arena.memory_bytes();
         // It stays until there is less again: a call that appends nothing makes no room either.
         let is_within = memory <= self.bounds.waiting_bytes_max;
-        let round = Form::COUNT * (self.bounds.publication_bytes_max + self.bounds.chunk_bytes);
+        let round = FORMS * (self.bounds.publication_bytes_max + self.bounds.chunk_bytes);
         it.slack = if is_within { 0 } else { it.slack.max(brought + round) };
         let it = &self.shards[shard];
         let ended = it.shadows.iter().flatten().filter(|shadow| !shadow.is_open());

@@ -27,8 +27,10 @@ use crate::protocol::v0::json::Object;
 use crate::protocol::v1::event::{Named, users};
 use crate::protocol::v1::request::Credential;
 use crate::protocol::v1::topic::Name;
+use crate::protocol::ws::deflate::{Window, puff};
 use crate::protocol::ws::frame::payload_of_first;
 use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
+use crate::protocol::ws::packing::Packing;
 
 const ROOMS: usize = 3;
 const CLIENTS: usize = 5;
@@ -87,6 +89,8 @@ struct Known {
 
 struct Client {
     index: u32,
+    /// How far back it can look while it inflates, as a power of two; `None` if it knows no compression.
+    window_bits: Option<u32>,
     account: Arc<Account>,
     topics: Vec<Known>,
 }
@@ -120,6 +124,8 @@ fn frame_of(out: &mut Vec<u8>, topic: Topic, seq: u64, number: u32) {
     text_frame(out, |out| {
         let mut object = Object::open(out);
         object.text("type", "event").id("topic", Name(topic)).id("cursor", place(seq));
+        // Some are long enough to be compressed, and some too long for small windows.
+        object.text("text", &"hola ".repeat(usize::try_from(seq % 4).unwrap() * 40));
         object.number("user", u64::from(number)).close();
     });
 }
@@ -169,7 +175,7 @@ impl World {
         for number in 0..CLIENTS {
             let account = Account { id: UserId::fresh(), username: format!("u{number}").into(), is_active: true };
             let topics = vec![Known::default(); ROOMS];
-            world.clients.push(Client { index: u32::MAX, account: Arc::new(account), topics });
+            world.clients.push(Client { index: u32::MAX, window_bits: None, account: Arc::new(account), topics });
             world.connect(number);
         }
         world
@@ -181,9 +187,15 @@ impl World {
 
     fn connect(&mut self, client: usize) {
         let index = self.core.reserve();
-        let negotiation = Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() };
+        let (packing, window_bits) = match self.random.random_range(0..8) {
+            0..3 => (Packing::Deflated(Window::Usual), Some(15)),
+            3 => (Packing::Deflated(Window::Small), Some(9)),
+            4 => (Packing::Deflated(Window::Least), Some(8)),
+            _ => (Packing::Plain, None),
+        };
+        let negotiation = Negotiation { subprotocol: Subprotocol::V1, packing };
         self.core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
-        self.clients[client].index = index;
+        (self.clients[client].index, self.clients[client].window_bits) = (index, window_bits);
         let errand = self.errands.lock().unwrap().pop();
         let Some(Errand::Identify { session, request, .. }) = errand else { panic!("{errand:?}") };
         let account = self.clients[client].account.clone();
@@ -273,7 +285,7 @@ impl World {
         }
         // Publishers make what somebody wants at this moment.
         let mut said = Said::default();
-        if self.routes.wants(topic, Form::V1) {
+        if Form::all().any(|form| form.is_v1() && self.routes.wants(topic, form)) {
             for seq in from + 1..=to {
                 let (number, is_told) = self.names[room].number(seq % PEOPLE, &mut self.next.0);
                 let (number, who) = (*number, named(seq % PEOPLE, *number));
@@ -449,14 +461,26 @@ impl World {
         for client in 0..self.clients.len() {
             let Some(bytes) = self.sink.0.remove(&self.clients[client].index) else { continue };
             let mut rest = &bytes[..];
-            while let Some((payload, _, after)) = payload_of_first(rest) {
+            while let Some((payload, whole, after)) = payload_of_first(rest) {
+                let is_open = self.core.is_open(self.clients[client].index);
                 match payload {
                     Some(text) => self.heard(client, &serde_json::from_slice(text).unwrap()),
-                    None => assert!(!self.core.is_open(self.clients[client].index), "it was not let go"),
+                    None if whole[0] == 0x88 => assert!(!is_open, "it was not let go"),
+                    None => {
+                        let text = self.inflated(client, whole);
+                        self.heard(client, &serde_json::from_slice(&text).unwrap());
+                    }
                 }
                 rest = after;
             }
         }
+    }
+
+    fn inflated(&mut self, client: usize, frame: &[u8]) -> Vec<u8> {
+        assert_eq!(frame[0], 0xc1, "a whole text that is compressed");
+        let window_bits = self.clients[client].window_bits.expect("it knows compression");
+        *self.counts.entry("compressed").or_default() += 1;
+        puff::inflate(&frame[if frame[1] == 126 { 4 } else { 2 }..], window_bits).unwrap()
     }
 
     fn heard(&mut self, client: usize, frame: &Value) {
@@ -625,6 +649,7 @@ fn subscriptions_hear_everything_once_and_in_order() {
         "unsubscribed",
         "error",
         "signal",
+        "compressed",
     ] {
         assert!(all.get(what).is_some_and(|count| *count > seeds / 8), "{what} happens too seldom: {all:?}");
     }

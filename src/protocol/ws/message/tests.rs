@@ -24,7 +24,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// The results as text: enough to compare, and easy to read in a failure.
 fn decode(decoder: &mut Decoder, bytes: &[u8]) -> (Vec<String>, Result<(), Violation>) {
     let mut seen = Vec::new();
-    let result = decoder.decode(&mut bytes.to_vec(), 1000, |incoming| {
+    let result = decoder.decode(&mut bytes.to_vec(), Limits::plain(1000), |incoming| {
         seen.push(format!("{incoming:?}"));
         ControlFlow::Continue(())
     });
@@ -68,7 +68,7 @@ fn nothing_follows_a_close_a_break_or_a_violation() {
 
     let mut decoder = Decoder::new();
     let mut calls = 0;
-    let result = decoder.decode(&mut [text.clone(), text.clone()].concat(), 1000, |_| {
+    let result = decoder.decode(&mut [text.clone(), text.clone()].concat(), Limits::plain(1000), |_| {
         calls += 1;
         ControlFlow::Break(())
     });
@@ -153,7 +153,7 @@ fn memory_is_held_only_for_what_was_received() {
     // 60,000 bytes are announced; the peer sends none, then ten.
     let mut seen = 0;
     let mut take = |decoder: &mut Decoder, bytes: &[u8]| {
-        let result = decoder.decode(&mut bytes.to_vec(), 65_536, |_| {
+        let result = decoder.decode(&mut bytes.to_vec(), Limits::plain(65_536), |_| {
             seen += 1;
             ControlFlow::Continue(())
         });
@@ -185,4 +185,71 @@ fn bad_text_is_refused_before_its_frame_is_whole() {
     assert_eq!(decode(&mut decoder, &stream[..offending]), (vec![], Ok(())));
     let (_, result) = decode(&mut decoder, &stream[offending..=offending]);
     assert_eq!(result.map_err(|violation| violation.code), Err(CloseCode::INVALID_PAYLOAD));
+}
+
+/// A client's frame with these first bits, and the payload masked.
+fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let key = [7, 1, 200, 3];
+    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];
+    frame.extend_from_slice(&key);
+    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
+}
+
+fn with_compression(bytes: &[u8], cut: usize) -> (Vec<String>, Result<(), CloseCode>) {
+    let (mut decoder, mut inflater, mut heard, mut result) = (Decoder::new(), Inflater::default(), Vec::new(), Ok(()));
+    for part in bytes.chunks(cut) {
+        let limits = Limits { message_bytes_max: 100, inflater: Some(&mut inflater) };
+        let decoded = decoder.decode(&mut part.to_vec(), limits, |incoming| {
+            heard.push(format!("{incoming:?}"));
+            ControlFlow::Continue(())
+        });
+        if let (Err(violation), Ok(())) = (decoded, result) {
+            result = Err(violation.code);
+        }
+    }
+    (heard, result)
+}
+
+const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+#[test]
+fn compressed_messages_are_inflated_however_they_are_cut() {
+    let stream = [
+        client_frame(0xc1, &HELLO),
+        client_frame(0x41, &HELLO[..3]),
+        client_frame(0x89, b"in between"),
+        client_frame(0x80, &HELLO[3..]),
+        client_frame(0x81, b"plain"),
+        client_frame(0xc2, &HELLO),
+    ]
+    .concat();
+    let wanted = [
+        "Text(\"Hello\")",
+        "Ping([105, 110, 32, 98, 101, 116, 119, 101, 101, 110])",
+        "Text(\"Hello\")",
+        "Text(\"plain\")",
+    ];
+    for cut in 1..=stream.len() {
+        let (heard, result) = with_compression(&stream, cut);
+        assert_eq!((&heard[..4], result), (&wanted.map(String::from)[..], Ok(())), "in pieces of {cut}");
+        assert_eq!(heard[4..], ["Binary([72, 101, 108, 108, 111])"]);
+    }
+}
+
+#[test]
+fn the_bit_of_compression_has_its_place() {
+    for (frames, code) in [
+        (vec![client_frame(0xc9, b"")], CloseCode::PROTOCOL_ERROR),
+        (vec![client_frame(0x01, b"a"), client_frame(0xc0, b"b")], CloseCode::PROTOCOL_ERROR),
+        (vec![client_frame(0xa1, &HELLO)], CloseCode::PROTOCOL_ERROR),
+        (vec![client_frame(0x91, &HELLO)], CloseCode::PROTOCOL_ERROR),
+        (vec![client_frame(0xc1, b"\xff\xff\xff")], CloseCode::INVALID_PAYLOAD),
+        (vec![client_frame(0xc1, &[0xfa, 0xff, 0x00])], CloseCode::INVALID_PAYLOAD),
+    ] {
+        assert_eq!(with_compression(&frames.concat(), 1000), (Vec::new(), Err(code)), "{frames:x?}");
+    }
+    let mut decoder = Decoder::new();
+    let refused = decoder.decode(&mut client_frame(0xc1, &HELLO), Limits::plain(100), |_| panic!("it is not inflated"));
+    assert_eq!(refused.unwrap_err().code, CloseCode::PROTOCOL_ERROR, "nobody negotiated it");
 }
