@@ -101,7 +101,7 @@ settings! {
          one; `auto`: `uring` if the kernel allows it, else `epoll`.";
     Compression "compression" "WHICH" Is("feeds"),
         "Which sockets' messages are compressed if the client offers it: off, feeds or all",
-        "`feeds`: feeds, posts and notifications; `all`: also chat rooms and `pregon.v1`. Frames of 200 bytes and more then have a third to a half of their bytes, \
+        "`feeds`: feeds, posts and notifications; `all`: also chat rooms and `pregon.v1`. Frames of 200 bytes and more are a fifth to two thirds shorter then, \
          compressed once for all who listen. But browsers compress whatever they send, too, and that has to be inflated frame by frame.";
     AllowedOrigins "allowed_origins" "ORIGINS" Depends("the same host; on loopback also localhost, 127.0.0.1, [::1], any port"),
         "Which pages may call: host names, .domains, origins with scheme and port, or *", "";

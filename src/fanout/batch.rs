@@ -52,9 +52,7 @@ impl Ways {
                 _ if said.is_empty() => Also::Nothing,
                 _ => Also::Said(Box::new(said)),
             };
-            let frames = FrameSet::new(Bytes::from(frames)).and(also);
-            // Packing takes time that a shard has not.
-            self.routes.forms_of(topic).iter().for_each(|form| _ = frames.of(form));
+            let frames = FrameSet::new(Bytes::from(frames)).and(also).made_for(self.routes.forms_of(topic));
             let publication = Arc::new(Publication { topic, frames, class: Class::Durable, except, origin, born });
             self.tell(topic, || ToShard::Publish(publication.clone()));
         }

@@ -91,9 +91,7 @@ impl Told {
     fn publication(&self, topic: Topic, renamed: &[Arc<Named>]) -> Publication {
         let mut said = Said::default();
         said.add(None, |out| event::users(out, topic, renamed.iter().map(|named| &**named)));
-        let frames = FrameSet::new(Bytes::new()).and(Also::Said(Box::new(said)));
-        // Packing takes time that a shard has not.
-        self.routes.forms_of(topic).iter().for_each(|form| _ = frames.of(form));
+        let frames = FrameSet::new(Bytes::new()).and(Also::Said(Box::new(said))).made_for(self.routes.forms_of(topic));
         let born = Instant::now();
         Publication { topic, frames, class: Class::Durable, except: Except::Nobody, origin: None, born }
     }

@@ -149,12 +149,14 @@ pub struct FrameSet<B> {
     also: Also,
     /// Most are wanted in the default form alone.
     others: OnceLock<Box<Made>>,
+    /// What was made of it before it went anywhere.
+    made_bytes: usize,
 }
 
 impl<B: AsRef<[u8]>> FrameSet<B> {
     /// Whole frames of the default form.
     pub fn new(usual: B) -> Self {
-        Self { usual, also: Also::Nothing, others: OnceLock::new() }
+        Self { usual, also: Also::Nothing, others: OnceLock::new(), made_bytes: 0 }
     }
 
     /// And what clients of `pregon.v1` are told.
@@ -176,9 +178,18 @@ impl<B: AsRef<[u8]>> FrameSet<B> {
         self.said().is_none()
     }
 
-    /// Bytes that it was made with.
+    /// The same, with these forms made now: packing takes time that a shard has not.
+    #[must_use]
+    pub fn made_for(mut self, forms: Forms) -> Self {
+        forms.iter().for_each(|form| _ = self.of(form));
+        let made = self.others.get().into_iter().flat_map(|others| others.iter());
+        self.made_bytes = made.filter_map(OnceLock::get).map(|frames| frames.len()).sum();
+        self
+    }
+
+    /// Bytes that it came with. They stay the same while others make further forms.
     pub fn given_bytes(&self) -> usize {
-        self.usual().len() + self.said().map_or(0, |said| said.frames.len())
+        self.usual().len() + self.said().map_or(0, |said| said.frames.len()) + self.made_bytes
     }
 
     /// In the default form.
@@ -246,6 +257,11 @@ mod tests {
         let both = Forms::default().with(deflated).with(Form::default());
         assert_eq!(set.bytes_of(both), set.held_bytes());
         assert_eq!(both.iter().collect::<Vec<_>>(), [Form::default(), deflated]);
+        assert_eq!(set.given_bytes(), set.usual().len(), "what is made later does not count");
+        let packed_bytes = packed.len();
+        let early = FrameSet::new(set.usual().to_vec()).made_for(both);
+        assert_eq!((early.given_bytes(), early.held_bytes()), (set.held_bytes(), set.held_bytes()));
+        assert_eq!(early.of(deflated).len(), packed_bytes);
     }
 
     #[test]

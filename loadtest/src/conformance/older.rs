@@ -106,7 +106,7 @@ async fn chat(world: &World) -> Result<()> {
         match kind.as_str() {
             "message_read" => has(&frame, &by(1))?,
             "message_reaction" => {
-                has(&frame, &with(by(1), &[("reaction_type", json!("golazo")), ("added", json!(true))]))?
+                has(&frame, &with(by(1), &[("reaction_type", json!("golazo")), ("added", json!(true))]))?;
             }
             "message_edited" => has(&frame, &json!({"message": {"id": id, "content": "mejor", "is_edited": true}}))?,
             _ => bail!("expected what was done, came {}", shown(&frame)),

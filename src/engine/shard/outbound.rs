@@ -46,7 +46,11 @@ impl Core {
         let topic = self.registry.live(slot).topic;
         let listeners = self.registry.live(slot).listeners.as_ref();
         let others = listeners.map_or(ShardSet::default(), |listeners| listeners.now().without(self.id));
-        if !others.is_empty() || self.ports.elsewhere.is_some() {
+        let origin = Some(self.key(index));
+        if others.is_empty() && self.ports.elsewhere.is_none() {
+            let said = FrameSet::new(&frames[..]).and(Also::Wrapped(topic));
+            self.fan_out(slot, &said, Class::Ephemeral, except, origin);
+        } else {
             let publication = Arc::new(Publication {
                 topic,
                 frames: FrameSet::new(Bytes::copy_from_slice(&frames)).and(Also::Wrapped(topic)),
@@ -59,10 +63,9 @@ impl Core {
             if let Some(elsewhere) = &self.ports.elsewhere {
                 elsewhere.ephemeral(&publication);
             }
+            // What this shard makes of it, the others need not make again.
+            self.fan_out(slot, &publication.frames, Class::Ephemeral, except, origin);
         }
-        let origin = Some(self.key(index));
-        let said = FrameSet::new(&frames[..]).and(Also::Wrapped(topic));
-        self.fan_out(slot, &said, Class::Ephemeral, except, origin);
         self.latency.follow(Class::Ephemeral, self.moment, self.walk.len());
         self.scratch = frames;
     }
@@ -382,3 +385,6 @@ fn stretch_visits(last: usize, heard: usize) -> usize {
         some => (some * STRETCH_VISITS_MIN).min(STRETCH_VISITS_BUSY),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ pub const DEFLATE_BYTES_MIN: usize = 200;
 /// A text of fewer bytes is sent to one session as it is: to compress it for one costs more than to send it.
 pub const DEFLATE_FOR_ONE_BYTES_MIN: usize = 1024;
 
+/// The level of compression. Level 1 has no Huffman codes of its own: short frames hardly become shorter by it. Higher ones take
+/// longer for the same.
+const LEVEL: u32 = 2;
 /// What a sync flush ends with. It is left out of frames (§7.2.1), and put back before inflating (§7.2.2).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// What a compressor keeps for its output between two messages, at most.
@@ -66,7 +69,7 @@ pub fn packed(mut frames: &[u8], window: Window, text_bytes_min: usize) -> Vec<u
 }
 
 thread_local! {
-    /// A compressor has 300 KB, and each message begins anew: one for each thread is enough.
+    /// A compressor has some 300 KB, and each message begins anew: one for each thread is enough.
     static DEFLATERS: RefCell<Deflaters> = const { RefCell::new(Deflaters { wide: None, narrow: None }) };
 }
 
@@ -89,7 +92,7 @@ struct Deflater {
 
 impl Deflater {
     fn new(bits: u8) -> Self {
-        Self { stream: Compress::new_with_window_bits(Compression::fast(), false, bits), out: Vec::new() }
+        Self { stream: Compress::new_with_window_bits(Compression::new(LEVEL), false, bits), out: Vec::new() }
     }
 
     /// The compressed message without its tail, if that is shorter.
