@@ -85,7 +85,8 @@ settings! {
         "Where operators' commands are heard (`pregon sessions`, `pregon rebalance`), if there is a key",
         "Each node has its own. Beyond loopback the key needs 32 bytes; the connection is not encrypted, so keep it in a network of your own.";
     AdminKey "admin_key" "TEXT" Depends("none: nothing is heard"),
-        "The key that operators' commands show, at least 16 bytes", "";
+        "The key that operators' commands show, at least 16 bytes",
+        "A node without one does nothing that operators ask, by other nodes either.";
     AdminKeyFile "admin_key_file" "FILE" Depends("none"),
         "A file that holds the key of operators' commands", "";
     RebalanceSkew "rebalance_skew" "PERCENT" Is("0"),
