@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::checks;
+use super::check::checks;
 use super::client::Client;
 use super::expect::{has, number, refused, same, that};
 use super::socket::Socket;

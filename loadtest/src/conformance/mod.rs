@@ -1,6 +1,7 @@
 //! `conformance`: a client on tokio-tungstenite goes through all that `pregon.v1` and the older sockets offer, and holds what
 //! comes against the protocol's JSON Schema.
 
+mod check;
 mod client;
 mod entering;
 mod events;
@@ -17,7 +18,6 @@ mod world;
 
 use std::fmt::{Display, Formatter};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::interrupt;
 use crate::options::Common;
 use crate::report::{Report, Verdict};
+use check::Check;
 use world::World;
 
 /// A check that needs longer has failed.
@@ -42,19 +43,6 @@ pub struct ConformanceOptions {
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     pub only: Vec<String>,
 }
-
-/// One check: what it is called, and what it does.
-type Check = (&'static str, Run);
-type Run = for<'a> fn(&'a World) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-
-/// Names the checks of a file.
-macro_rules! checks {
-    ($($title:literal => $name:ident;)*) => {
-        /// The checks of this file.
-        pub const CHECKS: &[super::Check] = &[$(($title, |world| Box::pin($name(world)))),*];
-    };
-}
-use checks;
 
 /// The checks in the order in which they are done.
 const ALL: [(&str, &[Check]); 7] = [
@@ -92,7 +80,7 @@ pub struct ConformanceReport {
 /// Goes through the checks, one after the other.
 pub fn conformance(options: &ConformanceOptions) -> Result<ConformanceReport> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
-    let world = World::make(options)?;
+    let world = World::make(&options.common, options.schema.as_deref())?;
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|part| name.contains(part.as_str()));
     let mut checks = Vec::new();
     for (about, some) in ALL {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::checks;
+use super::check::checks;
 use super::client::Client;
 use super::expect::{has, refused, same, shown, text, that};
 use super::socket::Socket;
@@ -16,6 +16,9 @@ checks! {
     "older: a bad frame gets an error and the socket stays" => bad_frames;
     "older: a refused chat socket says why and closes with 1000" => refusals;
     "older: feed, post and notification sockets" => listeners;
+    "older: what happens to a post is told on it and on feeds" => post;
+    "older: who comes and goes is told, once a user" => presence;
+    "older: who loses a room or a post is closed with 4003" => lost;
     "older: what is no socket is answered as HTTP has it" => no_socket;
     "older sockets and pregon.v1 hear each other" => both;
 }
@@ -39,16 +42,37 @@ impl Older {
         self.0.text(frame.to_string()).await
     }
 
-    async fn next(&mut self) -> Result<Value> {
+    /// The next frame, presence too.
+    async fn any(&mut self) -> Result<Value> {
         loop {
             match self.0.next().await? {
                 Message::Text(text) => match serde_json::from_str::<Value>(&text) {
-                    Ok(frame) if frame["type"] == "user_status" => {}
                     Ok(frame) if frame["type"].is_string() => return Ok(frame),
                     _ => bail!("expected JSON with a type, came {text}"),
                 },
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => bail!("expected a text frame, came {other:?}"),
+            }
+        }
+    }
+
+    /// The next frame that is not about presence.
+    async fn next(&mut self) -> Result<Value> {
+        loop {
+            let frame = self.any().await?;
+            if frame["type"] != "user_status" {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// The same behind frames that show this post after its counters moved.
+    async fn hears_past(&mut self, post: &str, expected: Value) -> Result<Value> {
+        loop {
+            let frame = self.next().await?;
+            if frame["type"] != "post_updated" || frame["post"]["id"] != post {
+                has(&frame, &expected)?;
+                return Ok(frame);
             }
         }
     }
@@ -237,6 +261,76 @@ async fn listeners(world: &World) -> Result<()> {
         }
     }
     is_shut(world, &format!("/ws/post/{nobody}/?token={}", world.users[0].token), 403).await
+}
+
+async fn post(world: &World) -> Result<()> {
+    let (post, _) = world.post(0)?;
+    let mut feed = Older::open(world, "/ws/feed/", 0).await?;
+    feed.hears(json!({"type": "connection_established"})).await?;
+    let mut viewer = Older::open(world, &format!("/ws/post/{post}/"), 1).await?;
+    viewer.heard_nothing(world).await?;
+    let path = format!("/api/posts/{post}/");
+    let mover = &world.users[2].id;
+    world.done("POST", &format!("{path}react/"), 2, Some(&json!({"reaction_type": "like"})))?;
+    let data = json!({"post_id": post, "likes_count": 1, "user_reaction": {"user_id": mover, "reaction_type": "like"}});
+    feed.hears(json!({"type": "post_reaction", "post_id": post, "reaction_data": data})).await?;
+    viewer.hears(json!({"type": "post_reaction", "reaction_data": data})).await?;
+    let comment = world.done("POST", &format!("{path}comments/"), 2, Some(&json!({"content": "good"})))?;
+    let id = text(&comment, "id")?;
+    let of_comment = format!("/api/posts/comments/{id}/");
+    viewer.hears_past(&post, json!({"type": "new_comment", "comment": {"id": id}})).await?;
+    world.done("POST", &format!("{of_comment}like/"), 0, None)?;
+    viewer.hears_past(&post, json!({"type": "comment_like", "comment_id": id, "likes_count": 1})).await?;
+    world.done("PATCH", &of_comment, 2, Some(&json!({"content": "better"})))?;
+    viewer.hears_past(&post, json!({"type": "comment_updated", "comment": {"id": id, "content": "better"}})).await?;
+    world.done("DELETE", &of_comment, 2, None)?;
+    viewer.hears_past(&post, json!({"type": "comment_deleted", "comment_id": id})).await?;
+    world.done("PATCH", &path, 0, Some(&json!({"content": "edited"})))?;
+    for socket in [&mut feed, &mut viewer] {
+        // Those before it show the post after its comments came and went.
+        while socket.hears(json!({"type": "post_updated", "post": {"id": post}})).await?["post"]["content"] != "edited"
+        {
+        }
+    }
+    world.done("DELETE", &path, 0, None)?;
+    for socket in [&mut feed, &mut viewer] {
+        socket.hears_past(&post, json!({"type": "post_deleted", "post_id": post})).await?;
+    }
+    Ok(())
+}
+
+async fn presence(world: &World) -> Result<()> {
+    let room = world.room()?;
+    let mut ana = Older::join(world, &room, 0).await?;
+    let is = |user: usize, status: &str| json!({"type": "user_status", "user_id": world.users[user].id, "username": world.users[user].username, "status": status});
+    let mut beto = Older::join(world, &room, 1).await?;
+    has(&beto.any().await?, &is(0, "online"))?;
+    has(&ana.any().await?, &is(1, "online"))?;
+    // A second socket of one user is no news, nor is the end of one of two.
+    let second = Older::join(world, &room, 1).await?;
+    for mut socket in [second.0, beto.0] {
+        socket.send(Message::Close(None)).await?;
+        socket.closed().await?;
+    }
+    has(&ana.any().await?, &is(1, "offline"))
+}
+
+async fn lost(world: &World) -> Result<()> {
+    let room = world.room()?;
+    let (post, _) = world.post(0)?;
+    let beto = Older::join(world, &room, 1).await?;
+    let mut viewer = Older::open(world, &format!("/ws/post/{post}/"), 1).await?;
+    viewer.heard_nothing(world).await?;
+    let path = format!("/api/messaging/chats/{}/remove_participant/", room.id);
+    world.done("POST", &path, 0, Some(&json!({"user_id": world.users[1].id})))?;
+    world.done("PATCH", &format!("/api/posts/{post}/"), 0, Some(&json!({"is_public": false})))?;
+    for mut socket in [beto.0, viewer.0] {
+        match socket.closed().await? {
+            4003 => {}
+            code => bail!("expected the close code 4003, came {code}"),
+        }
+    }
+    Ok(())
 }
 
 async fn is_shut(world: &World, path: &str, expected: u16) -> Result<()> {

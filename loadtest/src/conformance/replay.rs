@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::checks;
+use super::check::checks;
 use super::client::Client;
 use super::expect::{has, number, same, text, that};
 use super::world::World;

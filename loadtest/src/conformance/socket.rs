@@ -81,6 +81,14 @@ impl Socket {
         self.send(Message::Frame(Frame::from_payload(header, payload.into().into()))).await
     }
 
+    /// Bytes as they are, which no library would send. All that was sent before has gone.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        match self.stream.get_mut().try_write(bytes) {
+            Ok(count) if count == bytes.len() => Ok(()),
+            other => bail!("expected a socket that takes {} bytes, came {other:?}", bytes.len()),
+        }
+    }
+
     /// The next frame, whatever it is.
     pub async fn next(&mut self) -> Result<Message> {
         let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;

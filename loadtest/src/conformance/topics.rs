@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::checks;
+use super::check::checks;
 use super::client::Client;
 use super::expect::{has, number, refused, same, text, that};
 use super::world::{STRANGER, World};

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::checks;
+use super::check::checks;
 use super::client::Client;
 use super::expect::{has, refused, that};
 use super::world::World;
@@ -147,6 +147,12 @@ async fn framing(world: &World) -> Result<()> {
     let mut ana = Client::open(world, 0).await?;
     ana.socket.frame(OpCode::Control(Control::Ping), [b'x'; 126], true).await?;
     closes(ana, 1002).await?;
+    // Without a mask; with a reserved bit; with a length of two bytes where one would do.
+    for bytes in [&b"\x81\x02{}"[..], b"\xc1\x82\0\0\0\0{}", b"\x81\xfe\0\x02\0\0\0\0{}"] {
+        let mut ana = Client::open(world, 0).await?;
+        ana.socket.bytes(bytes)?;
+        closes(ana, 1002).await?;
+    }
     for code in [0_u16, 999, 1005, 1006, 2000, 5000] {
         let mut ana = Client::open(world, 0).await?;
         ana.socket.frame(OpCode::Control(Control::Close), code.to_be_bytes(), true).await?;

@@ -2,17 +2,18 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use ureq::http::{HeaderMap, Request};
 
-use super::ConformanceOptions;
 use super::expect::text;
 use super::schema::Schema;
 use crate::fixture::User;
 use crate::interrupt;
+use crate::options::Common;
 use crate::scenario::resolve;
 use crate::setup;
 use crate::target::TargetKind;
@@ -56,10 +57,9 @@ pub struct Answer {
 
 impl World {
     /// Users come from the fixture, or are registered.
-    pub fn make(options: &ConformanceOptions) -> Result<Self> {
-        ensure!(options.common.target == TargetKind::Pregon, "a plain server has no protocol that could be checked");
-        let schema = Schema::load(options.schema.as_deref())?;
-        let common = &options.common;
+    pub fn make(common: &Common, schema: Option<&Path>) -> Result<Self> {
+        ensure!(common.target == TargetKind::Pregon, "a plain server has no protocol that could be checked");
+        let schema = Schema::load(schema)?;
         let address = resolve(&common.url)?;
         let host = common.url.trim_start_matches("ws://").split('/').next().unwrap_or_default().to_owned();
         let fixture = setup::prepare_users(common, USERS)?;
