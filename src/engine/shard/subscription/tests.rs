@@ -32,6 +32,9 @@ use crate::protocol::ws::frame::payload_of_first;
 use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
 use crate::protocol::ws::packing::Packing;
 
+mod bounds;
+mod heard;
+
 const ROOMS: usize = 3;
 const CLIENTS: usize = 5;
 const STEPS: usize = 250;
@@ -483,81 +486,6 @@ impl World {
         puff::inflate(&frame[if frame[1] == 126 { 4 } else { 2 }..], window_bits).unwrap()
     }
 
-    fn heard(&mut self, client: usize, frame: &Value) {
-        let kind = frame["type"].as_str().unwrap();
-        if frame["event"]["type"] == "signal" {
-            self.signals[client] += 1;
-        }
-        // Who is there, and how many, has no place, nor has a signal.
-        if matches!(kind, "welcome") || !frame["event"]["type"].is_null() {
-            return;
-        }
-        if kind == "skipped" {
-            return;
-        }
-        let named = frame["topic"].as_str().unwrap_or_else(|| panic!("{frame}"));
-        if (kind, named) == ("unsubscribed", "*") {
-            for known in &mut self.clients[client].topics {
-                (known.at, known.may_be_dropped) = (None, known.asked.take().is_some());
-            }
-            *self.counts.entry("relieved").or_default() += 1;
-            return;
-        }
-        let room = (0..ROOMS).find(|room| Name(self.topic(*room)).to_string() == named).unwrap();
-        let cursor = || frame["cursor"].as_str().map(|cursor| cursor.parse::<Cursor>().unwrap().seq);
-        let known = &mut self.clients[client].topics[room];
-        let what = match kind {
-            "subscribed" => {
-                let asked = known.asked.take().expect("it has asked");
-                assert!(known.at.is_none(), "it is subscribed twice");
-                let is_resumed = frame["resumed"].as_bool().unwrap();
-                assert!(!is_resumed || cursor() == asked, "it goes on from where the client was: {frame}");
-                (known.at, known.last) = (cursor(), cursor());
-                if is_resumed { "resumed" } else { "subscribed" }
-            }
-            "gap" => {
-                assert!(known.at.is_some() && cursor() >= known.at, "a gap leads back: {frame}");
-                (known.at, known.last) = (cursor(), cursor());
-                known.gaps += 1;
-                "gap"
-            }
-            "event" => {
-                let next = known.at.unwrap_or_else(|| panic!("nobody asked for {frame}")) + 1;
-                assert_eq!(cursor(), Some(next), "client {client}, room {room}");
-                let name = known.names.get(&frame["user"].as_u64().unwrap()).map(String::as_str);
-                assert_eq!(name, Some(&*format!("p{}", next % PEOPLE)), "client {client}, room {room}: {frame}");
-                (known.at, known.last) = (Some(next), Some(next));
-                "event"
-            }
-            "users" => {
-                for user in frame["users"].as_array().unwrap() {
-                    let name = user["username"].as_str().unwrap().to_owned();
-                    known.names.insert(user["n"].as_u64().unwrap(), name);
-                }
-                "users"
-            }
-            "unsubscribed" => {
-                assert!(known.asked.is_none(), "the request was answered before: {frame}");
-                known.at = None;
-                "unsubscribed"
-            }
-            "error" => {
-                match frame["code"].as_str().unwrap() {
-                    "not_subscribed" => assert!(known.at.is_none()),
-                    "slow" => assert!(std::mem::take(&mut known.may_be_dropped), "nobody waits for {frame}"),
-                    "ask_again" | "removed" | "cancelled" => {
-                        assert!(known.asked.take().is_some(), "nobody waits for {frame}");
-                        assert_eq!(frame["id"], 1);
-                    }
-                    code => panic!("{code}: {frame}"),
-                }
-                "error"
-            }
-            _ => panic!("{frame}"),
-        };
-        *self.counts.entry(what).or_default() += 1;
-    }
-
     /// Everything that is under way comes to its end.
     fn settle(&mut self) {
         self.core.bounds = Bounds::of_shards(1);
@@ -591,34 +519,6 @@ impl World {
         assert!(self.routes.is_empty() && self.core.many.is_empty(), "something is left behind");
         self.core.check_invariants();
     }
-}
-
-/// Whoever asks and gives up again and again is told to wait until what it gave up was looked up.
-#[test]
-fn who_gives_up_what_it_asked_for_waits_for_it_all_the_same() {
-    let mut world = World::new(0);
-    let index = world.clients[0].index;
-    for _ in 0..TOPICS_PER_SOCKET_MAX {
-        let topic = Name(Topic::Room(RoomId::fresh()));
-        for kind in ["subscribe", "unsubscribe"] {
-            world.core.many_text(index, &format!(r#"{{"type":"{kind}","topic":"{topic}"}}"#));
-        }
-    }
-    world.gather();
-    assert_eq!(world.under_way.len(), TOPICS_PER_SOCKET_MAX);
-    let subscribe = format!(r#"{{"type":"subscribe","topic":"{}"}}"#, Name(world.topic(0)));
-    world.core.many_text(index, &subscribe);
-    world.gather();
-    assert_eq!(world.under_way.len(), TOPICS_PER_SOCKET_MAX, "it waits");
-    let told = world.core.lines[index as usize].outbox.tail(&world.core.arena);
-    assert!(String::from_utf8_lossy(told).contains("\"busy\""));
-    for errand in std::mem::take(&mut world.under_way) {
-        let Errands::Judge(Errand::Judge { session, ticket, .. }, _) = errand else { panic!("all are judged") };
-        world.core.answered(Answer::Judged { session, ticket, outcome: Err(complaint::NOT_PARTICIPANT) });
-    }
-    world.core.many_text(index, &subscribe);
-    world.gather();
-    assert_eq!(world.under_way.len(), 1);
 }
 
 #[test]
