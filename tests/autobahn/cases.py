@@ -11,6 +11,23 @@ import json
 import sys
 
 import kosoku
+from kosoku.cases import CASES
+
+
+def with_bytes(on_message):
+    """kosoku hands over what came uncompressed as text, and these cases take hashes of bytes."""
+
+    def heard(self, message, binary):
+        if isinstance(message, str):
+            message = message.encode("latin-1" if binary else "utf-8")
+        on_message(self, message, binary)
+
+    return heard
+
+
+for number, case in CASES.items():
+    if number.startswith(("12.", "13.")):
+        case.onMessage = with_bytes(case.onMessage)
 
 
 def outcome(result):

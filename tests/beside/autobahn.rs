@@ -42,6 +42,17 @@ async fn every_case_of_the_rfc_is_done_strictly() {
     assert_eq!((of("ok"), of("informational")), (298, 3), "all cases of sections 1 to 10");
 }
 
+/// Short messages, which come back as they are, and some that come back compressed. All 216 cases take minutes: `make conformance`.
+#[tokio::test(flavor = "multi_thread")]
+async fn cases_of_compression_are_done_strictly() {
+    let server = Server::builder().set("PREGON_ECHO", "on").start().await;
+    let cases = ["12.1.1", "12.2.1", "12.1.4", "13.1.4"].iter().flat_map(|case| ["--include", case]);
+    let all = verdicts(&server, &cases.chain(["--parallel", "4"]).collect::<Vec<_>>());
+    let wrong: Vec<&Value> = all.iter().filter(|case| case["outcome"] != "ok").collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(all.len(), 4);
+}
+
 #[tokio::test]
 async fn there_is_an_echo_only_where_it_is_switched_on() {
     let server = Server::builder().start().await;

@@ -18,7 +18,7 @@ pub use inflate::{INFLATE_RATIO_FREE_BYTES, INFLATE_RATIO_MAX, Inflater};
 use offer::WINDOW_BITS_MAX;
 pub use offer::{Window, offered};
 
-use super::frame::{COMPRESSED, Opcode, encode_with, payload_of_first};
+use super::frame::{COMPRESSED, encode_with, first_message};
 
 /// A text of fewer bytes is sent to many as it is: it would hardly become shorter. The figures are in docs/performance.md.
 pub const DEFLATE_BYTES_MIN: usize = 200;
@@ -33,32 +33,31 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// What a compressor keeps for its output between two messages, at most.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
-/// Whole frames of a server, with those texts compressed that become shorter by it. `text_bytes_min`: shorter ones stay.
+/// Whole frames of a server, with those messages compressed that become shorter by it. `bytes_min`: shorter ones stay.
 /// Frames that are compressed already stay, too.
-pub fn packed(mut frames: &[u8], window: Window, text_bytes_min: usize) -> Vec<u8> {
+pub fn packed(mut frames: &[u8], window: Window, bytes_min: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(frames.len());
     let mut packing = tally::Packing::begun();
     DEFLATERS.with_borrow_mut(|deflaters| {
-        while let Some((text, whole, rest)) = payload_of_first(frames) {
+        while let Some((message, whole, rest)) = first_message(frames) {
             frames = rest;
-            let Some(text) = text else {
+            let Some((opcode, message)) = message else {
                 out.extend_from_slice(whole);
                 continue;
             };
-            let bits =
-                Some(text.len()).filter(|bytes| *bytes >= text_bytes_min).and_then(|bytes| window.bits_for(bytes));
+            let bits = Some(message.len()).filter(|bytes| *bytes >= bytes_min).and_then(|bytes| window.bits_for(bytes));
             let Some(bits) = bits else {
-                packing.passed_over(text.len());
+                packing.passed_over(message.len());
                 out.extend_from_slice(whole);
                 continue;
             };
-            match deflaters.of(bits).deflated(text) {
+            match deflaters.of(bits).deflated(message) {
                 Some(payload) => {
-                    packing.deflated(text.len(), payload.len());
-                    encode_with(COMPRESSED, Opcode::Text, payload, &mut out);
+                    packing.deflated(message.len(), payload.len());
+                    encode_with(COMPRESSED, opcode, payload, &mut out);
                 }
                 None => {
-                    packing.would_grow(text.len());
+                    packing.would_grow(message.len());
                     out.extend_from_slice(whole);
                 }
             }

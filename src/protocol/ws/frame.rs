@@ -317,6 +317,16 @@ pub type First<'a> = (Option<&'a [u8]>, &'a [u8], &'a [u8]);
 
 /// The first of a server's whole frames; `None` at the end.
 pub fn payload_of_first(frames: &[u8]) -> Option<First<'_>> {
+    let (message, whole, rest) = first_message(frames)?;
+    Some((message.filter(|(opcode, _)| *opcode == Opcode::Text).map(|(_, payload)| payload), whole, rest))
+}
+
+/// The first of some frames: what it is and its payload if it is a message that is not compressed, the frame itself, and the
+/// frames behind it.
+pub(super) type FirstMessage<'a> = (Option<(Opcode, &'a [u8])>, &'a [u8], &'a [u8]);
+
+/// The same for binary messages, too.
+pub(super) fn first_message(frames: &[u8]) -> Option<FirstMessage<'_>> {
     let (&first, &length) = (frames.first()?, frames.get(1)?);
     let (header, payload) = match length {
         LENGTH_16 => (4, usize::from(u16::from_be_bytes(*frames.get(2..)?.first_chunk()?))),
@@ -325,8 +335,9 @@ pub fn payload_of_first(frames: &[u8]) -> Option<First<'_>> {
     };
     let (whole, rest) = frames.split_at_checked(header + payload)?;
     // One that is compressed has another bit.
-    let is_text = first == FIN | Opcode::Text as u8;
-    Some((is_text.then(|| &whole[header..]), whole, rest))
+    let is_it = |opcode: &Opcode| first == FIN | *opcode as u8;
+    let opcode = [Opcode::Text, Opcode::Binary].into_iter().find(is_it);
+    Some((opcode.map(|opcode| (opcode, &whole[header..])), whole, rest))
 }
 
 #[cfg(test)]

@@ -11,6 +11,12 @@
 //! Each client checks what it hears against the log: of every topic everything behind its cursor, once, in the log's order, with
 //! the right content, or a gap and then everything behind that. Nobody waits longer for an event than the bounds in `world` say. In the end nobody
 //! lacks anything, and nothing is held.
+//!
+//! Of 23 faults that were planted in sequence, look, replay, publisher, shard, sender and receiver, 18 are seen within 128 seeds, and one
+//! (a hole that is given up and not told) in 2 of 3,000. Four are not: that others are asked to look after a failed append, that one
+//! looks oneself after a new connection, and that looks are more frequent while Redis is away or a node is silent. Without them
+//! the look that comes every two seconds finds the same within the bounds.
+//! It does not have posts and feeds, evictions, slow readers, operators' orders and presence.
 
 mod client;
 mod log;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame::encode_text;
+use crate::protocol::ws::frame::payload_of_first;
 
 fn inflated(payload: &[u8], bytes_max: usize) -> Result<Vec<u8>, CloseCode> {
     let mut inflater = Inflater::default();
