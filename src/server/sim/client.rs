@@ -21,7 +21,7 @@ pub(super) struct Known {
     pub last: Option<u64>,
     /// It has asked for it with this cursor, and was not answered.
     pub asked: Option<Option<u64>>,
-    /// When it was told from where on it hears everything.
+    /// When it was told anything of it last.
     told_at: Option<Instant>,
     /// It asked for what is not kept, and has to be told so before anything else.
     needs_gap: bool,
@@ -89,9 +89,8 @@ impl Client {
             return "presence";
         }
         let (rows, known) = (&state.topics[topic], &mut self.topics[topic]);
-        if matches!(kind, "subscribed" | "gap") {
-            known.told_at = Some(circumstances.now);
-        }
+        // Whoever has missed much is told page by page, each after some queries, which take a second and a half in a lull.
+        known.told_at = Some(circumstances.now);
         match kind {
             "subscribed" => known.subscribed(frame, rows),
             "gap" => known.gap(frame, rows, circumstances),
