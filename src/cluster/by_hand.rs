@@ -223,7 +223,7 @@ impl Cluster {
             has_failed: positions.is_none(),
             positions,
             clocks: clocks.clone(),
-            lag: receive::by_partition(),
+            lag: receive::lag_by_partition(),
         };
         let listener = Listener {
             bus: Arc::clone(bus),

@@ -162,7 +162,7 @@ impl Cluster {
             has_failed: positions.is_err(),
             positions: positions.ok(),
             clocks: clocks.clone(),
-            lag: receive::by_partition(),
+            lag: receive::lag_by_partition(),
         };
         watched("the reader of the bus", Box::pin(receiver.run()));
         let (links, known) = (link.clone(), peers.clone());

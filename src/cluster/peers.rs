@@ -14,7 +14,7 @@ pub(super) struct Peers {
     known: Mutex<Known>,
     /// A node came that does not know yet who has sockets here.
     has_newcomers: AtomicBool,
-    /// A node has missed something of that.
+    /// A node has missed a change of who has sockets here.
     is_roster_wanted: AtomicBool,
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Receiver {
 }
 
 /// The histograms of how long events took.
-pub(super) fn by_partition() -> [Histogram; PARTITIONS] {
+pub(super) fn lag_by_partition() -> [Histogram; PARTITIONS] {
     std::array::from_fn(|partition| metrics::histogram!("pregon_bus_lag_seconds", "partition" => partition.to_string()))
 }
 

@@ -17,8 +17,9 @@ fn nanoseconds() -> u64 {
 
 /// Sets the counters.
 pub(super) fn measure() {
-    let Counts { deflated, passed_over, grown, bytes_before, bytes_after, deflating_ns, .. } = tally::counts();
-    let Counts { inflated, inflated_from_bytes, inflated_to_bytes, inflating_ns, .. } = tally::counts();
+    let counts = tally::counts();
+    let Counts { deflated, passed_over, grown, bytes_before, bytes_after, deflating_ns, .. } = counts;
+    let Counts { inflated, inflated_from_bytes, inflated_to_bytes, inflating_ns, .. } = counts;
     for (outcome, texts) in [("compressed", deflated), ("length", passed_over), ("no_gain", grown)] {
         metrics::counter!("pregon_deflate_texts_total", "outcome" => outcome).absolute(texts);
     }

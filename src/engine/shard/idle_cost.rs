@@ -78,6 +78,8 @@ fn full_of_many(topics: usize) -> Core {
         let mut outcomes = Vec::new();
         while core.walk_a_stretch(&mut Takes, &mut outcomes) > 0 {}
     }
+    assert!(core.many.values().all(|many| many.seats.len() == topics), "a subscription is missing");
+    assert_eq!(core.kept_bytes, 0, "nothing is under way");
     core
 }
 

@@ -152,6 +152,18 @@ impl Many {
         });
     }
 
+    /// What it asked for before its token was judged.
+    pub(super) fn take_early(&mut self) -> Vec<Box<str>> {
+        let early = self.busy.as_mut().map(|busy| std::mem::take(&mut busy.early)).unwrap_or_default();
+        self.rest();
+        early
+    }
+
+    /// What is looked up for its subscriptions.
+    pub(super) fn errands(&self) -> usize {
+        self.busy.as_ref().map_or(0, |busy| usize::from(busy.errands))
+    }
+
     /// Something that was looked up for one of its subscriptions has come.
     pub(super) fn errand_done(&mut self) {
         if let Some(busy) = &mut self.busy {

@@ -83,7 +83,9 @@ impl Core {
 
     /// Does what was asked for before the token was judged.
     pub(super) fn ask_again(&mut self, index: u32) {
-        let early = self.many.get_mut(&index).map(|many| std::mem::take(&mut many.busy().early)).unwrap_or_default();
+        let early = self.many.get_mut(&index).map(Many::take_early).unwrap_or_default();
+        let bytes: usize = early.iter().map(|text| kept_bytes_of(text)).sum();
+        self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
         early.iter().for_each(|text| self.many_text(index, text));
     }
 

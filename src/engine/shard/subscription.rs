@@ -93,8 +93,7 @@ impl Core {
         if !self.has_room_for_a_topic(index) {
             return self.complain(index, id.as_deref(), Some(topic), complaint::TOO_MANY_TOPICS);
         }
-        let is_busy = |many: &mut Many| usize::from(many.busy().errands) >= TOPICS_PER_SOCKET_MAX;
-        if self.many.get_mut(&index).is_some_and(is_busy) {
+        if self.many.get(&index).is_some_and(|many| many.errands() >= TOPICS_PER_SOCKET_MAX) {
             // It has given up many that are being looked up all the same.
             return self.complain(index, id.as_deref(), Some(topic), complaint::BUSY);
         }
