@@ -11,7 +11,7 @@ const NOT_UTF8: Violation = Violation::payload("text that is not UTF-8");
 ///
 /// 1007 if it is not UTF-8.
 #[inline]
-pub(super) fn whole_text(bytes: &mut [u8]) -> Result<&mut str, Violation> {
+pub(crate) fn whole_text(bytes: &mut [u8]) -> Result<&mut str, Violation> {
     simdutf8::basic::from_utf8_mut(bytes).map_err(|_| NOT_UTF8)
 }
 
@@ -19,7 +19,7 @@ pub(super) fn whole_text(bytes: &mut [u8]) -> Result<&mut str, Violation> {
 ///
 /// It refuses at the first byte after which no valid text can follow. Its memory grows with the bytes received.
 #[derive(Debug, Default)]
-pub(super) struct TextBuffer {
+pub(crate) struct TextBuffer {
     text: String,
     /// The start of a character whose end has not arrived.
     cut: [u8; 4],
@@ -32,7 +32,7 @@ impl TextBuffer {
     /// # Errors
     ///
     /// 1007 as soon as the bytes so far are not the beginning of any UTF-8 text.
-    pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn append(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
         while self.cut_bytes > 0 {
             let Some((&next, rest)) = bytes.split_first() else {
                 return Ok(());
@@ -60,7 +60,7 @@ impl TextBuffer {
     /// # Errors
     ///
     /// 1007 if it ends inside a character.
-    pub(super) fn finish(&mut self) -> Result<&mut str, Violation> {
+    pub(crate) fn finish(&mut self) -> Result<&mut str, Violation> {
         if self.cut_bytes > 0 {
             return Err(NOT_UTF8);
         }
@@ -68,12 +68,12 @@ impl TextBuffer {
     }
 
     /// Bytes received so far.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.text.len() + usize::from(self.cut_bytes)
     }
 
     /// Heap bytes held.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.text.capacity()
     }
 

@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// What is wrong with it: also a look behind the window, and anything but a whole number of blocks.
-pub(crate) fn inflate(payload: &[u8], window_bits: u32) -> Result<Vec<u8>, &'static str> {
+pub fn inflate(payload: &[u8], window_bits: u32) -> Result<Vec<u8>, &'static str> {
     let bytes = [payload, &[0, 0, 0xff, 0xff]].concat();
     let mut bits = Bits { bytes: &bytes, at: 0 };
     let mut out = Vec::new();

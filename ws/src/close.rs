@@ -58,11 +58,11 @@ pub struct Violation {
 }
 
 impl Violation {
-    pub(super) const fn protocol(reason: &'static str) -> Self {
+    pub(crate) const fn protocol(reason: &'static str) -> Self {
         Self { code: CloseCode::PROTOCOL_ERROR, reason }
     }
 
-    pub(super) const fn payload(reason: &'static str) -> Self {
+    pub(crate) const fn payload(reason: &'static str) -> Self {
         Self { code: CloseCode::INVALID_PAYLOAD, reason }
     }
 }
@@ -80,7 +80,7 @@ impl std::error::Error for Violation {}
 /// # Errors
 ///
 /// 1002 for one lone byte or a code that may not be sent, 1007 for a reason that is not UTF-8.
-pub(super) fn parse_close(payload: &[u8]) -> Result<(Option<CloseCode>, &str), Violation> {
+pub(crate) fn parse_close(payload: &[u8]) -> Result<(Option<CloseCode>, &str), Violation> {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
         return match payload {
             [] => Ok((None, "")),

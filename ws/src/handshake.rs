@@ -121,7 +121,7 @@ fn has_token<'a>(lines: impl IntoIterator<Item = &'a str>, token: &str) -> bool 
     protocols(lines).any(|element| element.eq_ignore_ascii_case(token))
 }
 
-pub(super) fn trim_blanks(element: &str) -> &str {
+pub(crate) fn trim_blanks(element: &str) -> &str {
     element.trim_matches([' ', '\t'])
 }
 

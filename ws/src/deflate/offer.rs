@@ -1,6 +1,6 @@
 //! What a client offers of permessage-deflate, and the answer (RFC 7692 §5, §7.1).
 
-use crate::protocol::ws::handshake::trim_blanks;
+use crate::handshake::trim_blanks;
 
 /// The smallest window that zlib can compress with, as a power of two. (8 is allowed by §7.1.2, and asked for by nobody
 /// who was seen.)

@@ -6,8 +6,7 @@
 
 mod inflate;
 mod offer;
-#[cfg(test)]
-pub(crate) mod puff;
+pub mod puff;
 pub mod tally;
 
 use std::cell::RefCell;

@@ -6,11 +6,11 @@ use super::close::{CloseCode, Violation};
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 
 /// The longest header a client can send: two bytes, a 64-bit length, the masking key.
-pub(super) const CLIENT_HEADER_BYTES_MAX: usize = 14;
+pub(crate) const CLIENT_HEADER_BYTES_MAX: usize = 14;
 
 const FIN: u8 = 0x80;
 /// RSV1 of a message's first frame: the message is compressed (RFC 7692 §6).
-pub(super) const COMPRESSED: u8 = 0x40;
+pub(crate) const COMPRESSED: u8 = 0x40;
 /// RSV2 and RSV3, to which nothing gives a meaning.
 const RESERVED: u8 = 0x30;
 const MASKED: u8 = 0x80;
@@ -60,17 +60,17 @@ impl Opcode {
 
 /// The well-formed header of a client's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ClientHeader {
+pub(crate) struct ClientHeader {
     /// Whether the message ends with this frame.
-    pub(super) fin: bool,
+    pub(crate) fin: bool,
     /// Whether the message that begins here is compressed.
-    pub(super) is_compressed: bool,
-    pub(super) opcode: Opcode,
-    pub(super) key: [u8; 4],
+    pub(crate) is_compressed: bool,
+    pub(crate) opcode: Opcode,
+    pub(crate) key: [u8; 4],
     /// As announced. It has not been checked against any limit yet.
-    pub(super) payload_bytes: u64,
+    pub(crate) payload_bytes: u64,
     /// 6, 8 or 14.
-    pub(super) header_bytes: usize,
+    pub(crate) header_bytes: usize,
 }
 
 /// Reads the header at the start of `bytes`; `None` while it has not arrived whole.
@@ -83,7 +83,7 @@ pub(super) struct ClientHeader {
 /// 1002 for reserved bits and opcodes, fragmented or long control frames, an unmasked frame
 /// (RFC 6455 §5.1), a length that is not minimal or has its highest bit set (§5.2).
 #[inline]
-pub(super) fn parse_client_header(bytes: &[u8], may_be_compressed: bool) -> Result<Option<ClientHeader>, Violation> {
+pub(crate) fn parse_client_header(bytes: &[u8], may_be_compressed: bool) -> Result<Option<ClientHeader>, Violation> {
     let Some((&first, rest)) = bytes.split_first() else {
         return Ok(None);
     };
@@ -182,7 +182,7 @@ pub fn encode(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// As [`encode`], with these RSV bits.
-pub(super) fn encode_with(bits: u8, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode_with(bits: u8, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     let header = ServerHeader::new(opcode, payload.len());
     out.reserve(header.as_bytes().len() + payload.len());
     let start = out.len();
@@ -323,10 +323,10 @@ pub fn payload_of_first(frames: &[u8]) -> Option<First<'_>> {
 
 /// The first of some frames: what it is and its payload if it is a message that is not compressed, the frame itself, and the
 /// frames behind it.
-pub(super) type FirstMessage<'a> = (Option<(Opcode, &'a [u8])>, &'a [u8], &'a [u8]);
+pub(crate) type FirstMessage<'a> = (Option<(Opcode, &'a [u8])>, &'a [u8], &'a [u8]);
 
 /// The same for binary messages, too.
-pub(super) fn first_message(frames: &[u8]) -> Option<FirstMessage<'_>> {
+pub(crate) fn first_message(frames: &[u8]) -> Option<FirstMessage<'_>> {
     let (&first, &length) = (frames.first()?, frames.get(1)?);
     let (header, payload) = match length {
         LENGTH_16 => (4, usize::from(u16::from_be_bytes(*frames.get(2..)?.first_chunk()?))),

@@ -5,7 +5,7 @@ use std::fmt;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{TAIL, tally};
-use crate::protocol::ws::close::{CloseCode, Violation};
+use crate::close::{CloseCode, Violation};
 
 /// A message may inflate to more than this only if it is at least a [`INFLATE_RATIO_MAX`]th of that long itself.
 pub const INFLATE_RATIO_FREE_BYTES: usize = 16 * 1024;

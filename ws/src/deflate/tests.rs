@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::ws::close::CloseCode;
-use crate::protocol::ws::frame::encode_text;
-use crate::protocol::ws::frame::payload_of_first;
+use crate::close::CloseCode;
+use crate::frame::encode_text;
+use crate::frame::payload_of_first;
 
 fn inflated(payload: &[u8], bytes_max: usize) -> Result<Vec<u8>, CloseCode> {
     let mut inflater = Inflater::default();
@@ -189,7 +189,7 @@ fn frames_are_compressed_so_that_each_client_can_inflate_them() {
     let texts: Vec<String> = [0, 1, 199, 200, 256, 257, 512, 513, 1400, 70_000].map(text).into();
     let mut frames = Vec::new();
     texts.iter().for_each(|text| encode_text(text.as_bytes(), &mut frames));
-    crate::protocol::ws::frame::encode_ping(&[b'x'; 125], &mut frames);
+    crate::frame::encode_ping(&[b'x'; 125], &mut frames);
     let wanted: Vec<Vec<u8>> = texts.iter().map(|text| text.clone().into_bytes()).collect();
     let windows = [(Window::Usual, 15), (Window::Full, 15), (Window::Small, 9), (Window::Least, 8)];
     let lengths = windows.map(|(window, bits)| {
