@@ -74,6 +74,8 @@ struct State {
 #[derive(Debug)]
 struct Hole {
     since: Instant,
+    /// Where nothing is known of the topic, it is read from this time on.
+    from: Timestamp,
     /// When the log was asked.
     asked: Option<Instant>,
     /// Until then it is not asked again, because it could not be read.
@@ -179,12 +181,13 @@ impl Sequence {
         if epoch < state.epoch || state.next.is_some_and(|next| next > seq) {
             return;
         }
+        let from = self.looked.since;
         match &mut state.hole {
-            Some(hole) => hole.upto = hole.upto.max(seq + 1),
+            Some(hole) => (hole.upto, hole.from) = (hole.upto.max(seq + 1), hole.from.min(from)),
             None => {
                 self.counts[topic.partition()].holes += 1;
                 self.holes.push(topic);
-                state.hole = Some(Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: seq + 1 });
+                state.hole = Some(Hole { upto: seq + 1, ..Hole::new(now, from) });
             }
         }
     }
@@ -197,7 +200,6 @@ impl Sequence {
 
     /// What is to be read from the log now. The answer goes to [`Self::filled`].
     pub fn take_due(&mut self, now: Instant) -> Vec<Missing> {
-        let (began, looked) = (self.began, self.looked);
         let topics = &mut self.topics;
         let due = self.holes.iter().filter_map(|topic| {
             let state = topics.get_mut(topic)?;
@@ -208,13 +210,7 @@ impl Sequence {
             hole.asked = Some(now);
             let first = hole.held.first_key_value();
             let before = first.map_or(hole.upto, |(seq, _)| *seq);
-            let (after, since) = match state.next {
-                Some(next) => (next - 1, Timestamp(0)),
-                None => {
-                    let unknown = |(_, (event, _)): (_, &(Arc<Committed>, _))| looked.unknown_before(event);
-                    (0, first.map_or(looked.since, unknown).max(began))
-                }
-            };
+            let (after, since) = state.next.map_or((0, hole.from), |next| (next - 1, Timestamp(0)));
             Some(Missing { topic: *topic, epoch: state.epoch, after, before, since })
         });
         due.collect()
@@ -286,8 +282,8 @@ impl Sequence {
             }
             _ => {
                 let is_new = state.hole.is_none();
-                let new = || Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: 0 };
-                let hole = state.hole.get_or_insert_with(new);
+                let from = self.looked.unknown_before(&event).max(self.began);
+                let hole = state.hole.get_or_insert_with(|| Hole::new(now, from));
                 if hole.held.insert(seq, (event, Arc::clone(told))).is_some() {
                     self.counts[topic.partition()].doubled += 1;
                 } else {
@@ -388,6 +384,10 @@ impl State {
 }
 
 impl Hole {
+    fn new(since: Instant, from: Timestamp) -> Self {
+        Self { since, from, asked: None, pause: None, held: BTreeMap::new(), upto: 0 }
+    }
+
     /// When the log is asked; `None` if it was.
     fn due(&self) -> Option<Instant> {
         let due = self.since + HOLD_BACK;

@@ -191,6 +191,19 @@ fn what_happened_since_the_log_was_read_is_asked_for_however_long_ago_it_was() {
     assert_eq!(numbers(&bench.told), [1, 2, 3]);
 }
 
+/// The log says that there is something, cannot be read for a while, and is looked at again meanwhile.
+#[test]
+fn what_a_look_found_is_read_from_where_that_look_began() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, 2);
+    let head = Head { topic, cursor: Cursor { epoch: 1, seq: 2 } };
+    let reach = Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3000) };
+    bench.sequence.look(&[head], reach, bench.now);
+    bench.sequence.look(&[], Reach { since: Timestamp(BEGAN.0 + 9000), ..reach }, bench.now);
+    bench.wait(HOLD_BACK, &log);
+    assert_eq!(numbers(&bench.told), [1, 2]);
+}
+
 #[test]
 fn a_log_that_begins_anew_begins_at_one() {
     let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
