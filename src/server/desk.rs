@@ -48,16 +48,29 @@ fn kind_of(errand: &Errand) -> usize {
     }
 }
 
+/// The bytes of errands that were not answered yet, by kind.
+#[derive(Clone, Default)]
+pub(super) struct WaitingErrands([Arc<AtomicUsize>; ERRAND_KINDS]);
+
+impl WaitingErrands {
+    /// Those of all kinds.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|kind| kind.load(Ordering::Relaxed)).sum()
+    }
+}
+
 /// The port by which shards have errands done, on the control runtime.
 ///
 /// What waits while others are answered is answered together. So a lone errand waits for nobody, and when thousands of clients
 /// come back at once, a few queries serve a hundred of them.
-pub(super) fn port(desk: Desk, control: &Handle) -> Errands {
+pub(super) fn port(desk: Desk, waiting: &WaitingErrands, control: &Handle) -> Errands {
     let inboxes = desk.inboxes.clone();
     let desk = Arc::new(desk);
+    let mut shares = waiting.0.iter();
     let queues = KINDS.map(|(kind, together)| {
         // Bounded by the bytes that wait. Each kind has a share of its own, so that none keeps the others out.
-        let ((queue, errands), waiting) = (unbounded_channel(), Arc::<AtomicUsize>::default());
+        let waiting = shares.next().cloned().unwrap_or_default();
+        let (queue, errands) = unbounded_channel();
         let groups = Groups { kind, together, desk: desk.clone(), inboxes: inboxes.clone(), waiting: waiting.clone() };
         control.spawn(alarm::watched("the desk", groups.answer(errands)));
         (queue, waiting)

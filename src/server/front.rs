@@ -22,7 +22,7 @@ use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
 use crate::server::compression;
 use crate::server::delivery::Delivery;
-use crate::server::desk::{self, Desk};
+use crate::server::desk::{self, Desk, WaitingErrands};
 use crate::server::memory::Memory;
 use crate::server::replay::Replay;
 use crate::server::rest::{self, UnderWay};
@@ -78,7 +78,7 @@ impl Front {
             inboxes: inboxes.clone(),
             directory: delivery.routes.clone(),
             gate: Arc::new(self.door(settings, storage)),
-            errands: self.desk(settings, storage, delivery, control),
+            errands: self.desk(settings, storage, delivery, &memory.errands, control),
             rest: rest::port(crate::rest::router(app), control.clone(), self.under_way.clone(), trusted, memory),
             submit: Arc::new(move |write| submit.submit(write)),
             load_follows: follow_lists::port(store, inboxes, delivery.lists.clone(), control),
@@ -133,7 +133,14 @@ impl Front {
     }
 
     /// Who does what sockets with many topics need.
-    fn desk(&self, settings: &Settings, storage: &Storage, delivery: &Delivery, control: &Handle) -> Errands {
+    fn desk(
+        &self,
+        settings: &Settings,
+        storage: &Storage,
+        delivery: &Delivery,
+        waiting: &WaitingErrands,
+        control: &Handle,
+    ) -> Errands {
         let judge = Judge { store: storage.store.clone(), terms: terms(settings) };
         let replay = Replay {
             log: storage.store.clone(),
@@ -141,7 +148,7 @@ impl Front {
             routes: delivery.routes.clone(),
         };
         let desk = Desk { judge, tokens: self.tokens.clone(), replay, inboxes: delivery.inboxes.clone() };
-        desk::port(desk, control)
+        desk::port(desk, waiting, control)
     }
 
     /// Who may open a socket.
