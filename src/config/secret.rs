@@ -33,6 +33,12 @@ impl Secret {
                 text.len()
             )));
         }
+        // As in deploy/environment.example: everybody knows it.
+        if text.to_ascii_uppercase().starts_with("CHANGE-ME") {
+            return Err(ConfigError(format!(
+                "{named} is still that of the example: make one, for example {setting}=$(openssl rand -hex 32)."
+            )));
+        }
         Ok(Self(text.to_owned()))
     }
 }

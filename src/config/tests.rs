@@ -273,4 +273,8 @@ fn beyond_this_machine_a_short_secret_is_refused() {
     let short = ("JWT_SECRET", "sixteen bytes, 16");
     assert!(settings(&[short]).is_ok());
     assert!(settings(&[("LISTEN", "0.0.0.0:8000"), short]).unwrap_err().contains("at least 32"));
+    for name in ["JWT_SECRET", "ADMIN_KEY"] {
+        let example = settings(&[(name, "CHANGE-ME-CHANGE-ME-CHANGE-ME-CHANGE-ME")]).unwrap_err();
+        assert!(example.contains("that of the example"), "{example}");
+    }
 }
