@@ -3,6 +3,7 @@
 mod cores;
 mod database;
 mod error;
+mod keys;
 mod raw;
 mod secret;
 mod setting;
@@ -20,8 +21,11 @@ pub use setting::{Setting, documentation};
 
 use crate::access::client_address::Network;
 use crate::access::gate::Compression;
+use crate::access::key_file::KeyFile;
+use crate::access::keys::Keys;
 use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
+use crate::access::token::{Parties, Tokens};
 use crate::clock::{JsonTimes, Zone};
 use crate::cluster::redis::Address;
 use crate::config::cores::cores;
@@ -62,6 +66,10 @@ pub struct Settings {
     pub django: Mode,
     /// The secret that signs tokens; `None` means the one stored beside the database (see [`Settings::secret`]).
     pub jwt_secret: Option<Secret>,
+    /// The file of keys for tokens.
+    pub jwt_keys: Option<KeyFile>,
+    /// Who tokens are for and from.
+    pub jwt_parties: Parties,
     /// Where operators are heard.
     pub admin_address: SocketAddr,
     /// Their key; `None`: they are not heard.
@@ -165,11 +173,12 @@ impl Settings {
         let database = Database::checked(raw)?;
         let (zone, json_times) = database.times(raw)?;
         let (redis, django) = database.neighbours(raw)?;
-        let jwt_secret = secret::given(raw)?;
-        if jwt_secret.is_none() && !loopback {
+        let jwt_secret = secret::given(raw, loopback)?;
+        let jwt_keys = keys::file(raw, jwt_secret.as_ref())?;
+        if jwt_secret.is_none() && jwt_keys.is_none() && !loopback {
             return Err(ConfigError(format!(
                 "PREGON_JWT_SECRET is not set, but is required when listening beyond this machine (PREGON_LISTEN is \
-                 {:?}), for example PREGON_JWT_SECRET=$(openssl rand -hex 32).",
+                 {:?}), for example PREGON_JWT_SECRET=$(openssl rand -hex 32); or set PREGON_JWT_KEYS.",
                 raw.get(Setting::Listen).unwrap_or_default()
             )));
         }
@@ -184,6 +193,8 @@ impl Settings {
         }
         Ok(Self {
             jwt_secret,
+            jwt_keys,
+            jwt_parties: keys::parties(raw)?,
             echo,
             admin_address,
             admin_key,
@@ -257,6 +268,18 @@ impl Settings {
         } else {
             Hosts::any()
         }
+    }
+
+    /// What makes and checks tokens: with the keys of a file, or with the secret.
+    ///
+    /// # Errors
+    /// There is no key that signs, or it cannot be read.
+    pub fn tokens(&self) -> Result<Tokens, ConfigError> {
+        let keys = match &self.jwt_keys {
+            Some(file) => keys::load(file)?,
+            None => Keys::secret(self.secret()?.bytes()),
+        };
+        Ok(Tokens::of(keys, self.jwt_parties.clone()))
     }
 
     /// The secret that signs tokens: the one that was set, or the one stored beside a database file, made on first use.

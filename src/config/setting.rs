@@ -47,7 +47,7 @@ use Usual::{Depends, Is};
 settings! {
     Listen "listen" "ADDRESSES" Is("127.0.0.1:8000,[::1]:8000"),
         "Addresses to listen on, separated by commas",
-        "Port 0 lets the system choose. Beyond loopback a token secret is required.";
+        "Port 0 lets the system choose. Beyond loopback a token secret or keys are required.";
     DatabaseUrl "database_url" "URL" Is("sqlite://data/pregon.db"),
         "The database: sqlite://FILE, or mysql://USER:PASSWORD@HOST:PORT/NAME",
         "The folder of an SQLite file is created; a MySQL database needs `pregon migrate`. Everybody on the machine can see flags, so a \
@@ -77,10 +77,19 @@ settings! {
          `redis-cluster://HOST:PORT?node=HOST:PORT`.";
     JwtSecret "jwt_secret" "TEXT" Depends("made on the first start, beside an SQLite file"),
         "The secret that signs tokens, at least 16 bytes",
-        "Required when listening beyond loopback, and on MySQL. Beside Django it is the key that Django signs tokens with \
-         (`JWT_SECRET_KEY`, else `SECRET_KEY`).";
+        "Required when listening beyond loopback (at least 32 bytes then), and on MySQL, unless `PREGON_JWT_KEYS` has a key that signs. Beside Django \
+         it is the key that Django signs tokens with (`JWT_SECRET_KEY`, else `SECRET_KEY`).";
     JwtSecretFile "jwt_secret_file" "FILE" Depends("none"),
         "A file that holds the secret that signs tokens", "";
+    JwtKeys "jwt_keys" "FILE" Depends("none"),
+        "A file of keys for tokens, a JSON Web Key Set, in place of the secret or beside it",
+        "It is read again when it changes and at SIGHUP. Tokens name their key by `kid`, each key is for one algorithm, and the first one that can \
+         sign signs: see \"Keys of tokens\".";
+    JwtAudience "jwt_audience" "TEXT" Depends("none: nobody asks"),
+        "What tokens must have as their aud, or in it; new ones get it",
+        "Set it where others sign tokens, too: else those that were meant for another service are taken.";
+    JwtIssuer "jwt_issuer" "TEXT" Depends("none: nobody asks"),
+        "What tokens must have as their iss; new ones get it", "";
     AdminAddress "admin_address" "ADDRESS" Is("127.0.0.1:8010"),
         "Where operators' commands are heard (`pregon sessions`, `pregon rebalance`), if there is a key",
         "Each node has its own. Beyond loopback the key needs 32 bytes; the connection is not encrypted, so keep it in a network of your own.";

@@ -37,7 +37,7 @@ type Links = (Option<IsRedisUp>, Option<IsRedisUp>);
 
 /// What the gate and the REST API share.
 pub(super) struct Front {
-    tokens: Arc<Tokens>,
+    pub tokens: Arc<Tokens>,
     pub lifecycle: Arc<Lifecycle>,
     /// Rings when a login has ended on this node.
     pub logins_bell: Arc<Notify>,
@@ -47,11 +47,11 @@ pub(super) struct Front {
 
 impl Front {
     /// # Errors
-    /// When the secret of tokens cannot be read or made.
+    /// When the keys or the secret of tokens cannot be read or made.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
         Ok(Self {
-            tokens: Arc::new(Tokens::new(settings.secret()?.bytes())),
+            tokens: Arc::new(settings.tokens()?),
             lifecycle: Arc::new(Lifecycle::new()),
             logins_bell: Arc::new(Notify::new()),
             under_way: UnderWay::new(),

@@ -68,6 +68,8 @@ fn describe() {
     describe_gauge!("pregon_outbox_high_water_bytes", Unit::Bytes, "Most that one session owed in the last moment.");
     describe_gauge!("pregon_chunk_bytes", Unit::Bytes, "Memory in chunks of frames that wait.");
     describe_gauge!("pregon_debt_bytes", Unit::Bytes, "Memory of frames copied for sessions whose sockets are full.");
+    describe_gauge!("pregon_token_keys", "Keys that check tokens, of a file of keys.");
+    describe_counter!("pregon_token_key_reloads_total", "Changes of the file of keys, by whether its keys were taken.");
     describe_gauge!("pregon_memory_bound_bytes", Unit::Bytes, "What may wait in memory, by part.");
     describe_gauge!("pregon_memory_used_bytes", Unit::Bytes, "What waits in memory, by part.");
     describe_counter!("pregon_shed_total", "What was refused or let go for want of room, by what it was.");

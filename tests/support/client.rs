@@ -7,7 +7,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{PATIENCE, Server};
+use super::{PATIENCE, Server, leaks};
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -49,6 +49,7 @@ impl Socket {
     }
 
     pub async fn send(&mut self, frame: Value) {
+        leaks::said(&frame);
         self.send_raw(Message::text(frame.to_string())).await;
     }
 
@@ -58,6 +59,7 @@ impl Socket {
 
     /// Sends unless the connection is gone.
     pub async fn try_send(&mut self, frame: Value) -> bool {
+        leaks::said(&frame);
         self.stream.send(Message::text(frame.to_string())).await.is_ok()
     }
 

@@ -4,6 +4,7 @@
 pub mod client;
 mod database;
 pub mod deflate;
+pub mod leaks;
 pub mod ledger;
 mod limits;
 pub mod private;
@@ -418,6 +419,7 @@ impl Server {
         let mut request = self.http.request(method, self.http(path));
         request = request.bearer_auth(&self.fixture.users[user].token);
         if let Some(body) = body {
+            leaks::said(&body);
             request = request.json(&body);
         }
         let response = request.timeout(PATIENCE).send().await.unwrap();
@@ -432,6 +434,8 @@ impl Drop for Server {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the server's log ---\n{}", self.log());
+        } else {
+            leaks::check(&self.log());
         }
     }
 }

@@ -5,6 +5,8 @@ mod auth;
 mod bodies;
 mod chat;
 mod consent;
+mod headers;
+mod keys;
 mod lists;
 mod logins;
 mod notifications;
