@@ -46,7 +46,10 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn all_sources() -> Vec<(PathBuf, String)> {
-    ["src", "ws", "web", "tests", "loadtest", "benches"].into_iter().flat_map(sources).collect()
+    ["src", "ws", "web", "tests", "loadtest", "benches", "fuzz/targets", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 fn is_rust(path: &Path) -> bool {
@@ -262,6 +265,39 @@ fn every_metric_is_described_and_documented() {
         assert!(described.contains(&format!("\"{name}\"")), "describe {name} in src/telemetry/mod.rs");
         assert!(documented.contains(&format!("`{name}")), "say in docs/operations.md what {name} tells");
     }
+}
+
+/// A page that names tests is believed, so each of them has to exist, in the module that it says.
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
+    let mut tests = BTreeSet::new();
+    for (path, text) in all_sources().into_iter().filter(|(path, _)| is_rust(path)) {
+        let module = path.with_extension("").to_string_lossy().replace('/', "::");
+        let module = module.trim_end_matches("::mod").trim_end_matches("::tests");
+        let marked = text.split("test]\n").skip(1).chain(text.split("test(flavor").skip(1));
+        for name in marked.filter_map(|rest| rest.split_once("fn ").map(|(_, rest)| rest)) {
+            let name = name.split('(').next().unwrap_or_default();
+            tests.insert(format!("{module}::{name}"));
+            tests.insert(format!("{module}::tests::{name}"));
+        }
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let (mut named, mut missing) = (0, Vec::new());
+    for row in rows.filter(|row| !row.ends_with("| test |") && row.trim_matches('|').split('|').count() == 3) {
+        let cell = row.trim_matches('|').rsplit('|').next().unwrap_or_default();
+        let names: Vec<&str> = cell.split('`').filter(|part| part.contains("::")).collect();
+        if names.is_empty() && !cell.trim_start().starts_with("not a test") {
+            missing.push(format!("no test: {row}"));
+        }
+        for name in names {
+            named += 1;
+            if !tests.iter().any(|test| test == name || test.ends_with(&format!("::{name}"))) {
+                missing.push(format!("{name} is no test"));
+            }
+        }
+    }
+    assert!(named > 80 && missing.is_empty(), "{named} tests are named\n{}", missing.join("\n"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ pub mod admin_key;
 pub mod client_address;
 pub(crate) mod crypto;
 pub mod gate;
-pub(crate) mod jwk;
+pub mod jwk;
 pub mod key_file;
 pub mod keys;
 pub mod lifecycle;

@@ -22,7 +22,9 @@ use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
 use crate::ids::PARTITIONS;
+use crate::limits::PUBLICATION_BYTES_MAX;
 use crate::protocol::form::{Also, FrameSet};
+use crate::protocol::ws::frame::are_whole_texts;
 
 /// How long a failed connection waits for the next attempt.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
@@ -216,6 +218,10 @@ impl Listener {
             }
             Bell::Ask { .. } => {}
             Bell::Answer { id, answer } => self.others.answered(node, id, *answer),
+            // Sent on as it is, it would break the connections of all who listen.
+            Bell::Ephemeral { .. } if tail.len() > PUBLICATION_BYTES_MAX || !are_whole_texts(&tail) => {
+                metrics::counter!("pregon_bus_unreadable_total").increment(1);
+            }
             Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
                 topic,
                 frames: FrameSet::new(tail).and(Also::Wrapped(topic)),

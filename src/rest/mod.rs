@@ -14,12 +14,12 @@ pub mod uploads;
 mod answer;
 mod app;
 mod cors;
-mod fields;
-mod form;
+pub mod fields;
+pub mod form;
 mod media_host;
 mod notifications;
 mod page;
-mod paging;
+pub mod paging;
 mod site_info;
 mod write_answer;
 

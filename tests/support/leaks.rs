@@ -13,8 +13,18 @@ const BYTES_MIN: usize = 16;
 const TEXTS_MAX: usize = 4096;
 
 /// What a token, a header with one, a query string or a body begins with, and passwords that tests use.
-const SIGNS: [&str; 9] =
-    ["eyJ", "Bearer ", "token=", "\"password\"", "\"content\"", "pregon-demo", "muy-secreta", SECRET, ADMIN_KEY];
+const SIGNS: [&str; 10] = [
+    "eyJ",
+    "Bearer ",
+    "?token=",
+    "&token=",
+    "\"password\"",
+    "\"content\"",
+    "pregon-demo",
+    "muy-secreta",
+    SECRET,
+    ADMIN_KEY,
+];
 
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 

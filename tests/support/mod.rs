@@ -290,7 +290,9 @@ impl Server {
     pub fn admin_address(&self) -> String {
         let log = self.log();
         let line = log.lines().rfind(|line| line.contains("operators are heard")).expect("no operators are heard");
-        line.rsplit_once("address=").unwrap().1.trim().to_owned()
+        // As text or as JSON.
+        let (_, rest) = line.rsplit_once("address=").or_else(|| line.rsplit_once("\"address\":\"")).unwrap();
+        rest.split('"').next().unwrap_or_default().trim().to_owned()
     }
 
     /// Runs a command that asks this server something, as its operator. `None` in place of a key: the right one.

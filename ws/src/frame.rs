@@ -321,6 +321,21 @@ pub fn payload_of_first(frames: &[u8]) -> Option<First<'_>> {
     Some((message.filter(|(opcode, _)| *opcode == Opcode::Text).map(|(_, payload)| payload), whole, rest))
 }
 
+/// Whether these bytes are whole frames of a server, each a text message in one piece, not compressed, and nothing else. What
+/// comes from elsewhere is looked at before it is sent on.
+pub fn are_whole_texts(mut frames: &[u8]) -> bool {
+    while !frames.is_empty() {
+        let Some((Some(text), whole, rest)) = payload_of_first(frames) else { return false };
+        // Neither masked nor with a longer length than it needs.
+        let header = ServerHeader::new(Opcode::Text, text.len());
+        if !whole.starts_with(header.as_bytes()) || simdutf8::basic::from_utf8(text).is_err() {
+            return false;
+        }
+        frames = rest;
+    }
+    true
+}
+
 /// The first of some frames: what it is and its payload if it is a message that is not compressed, the frame itself, and the
 /// frames behind it.
 pub(crate) type FirstMessage<'a> = (Option<(Opcode, &'a [u8])>, &'a [u8], &'a [u8]);
@@ -333,7 +348,7 @@ pub(crate) fn first_message(frames: &[u8]) -> Option<FirstMessage<'_>> {
         LENGTH_64 => (10, usize::try_from(u64::from_be_bytes(*frames.get(2..)?.first_chunk()?)).ok()?),
         short => (2, usize::from(short)),
     };
-    let (whole, rest) = frames.split_at_checked(header + payload)?;
+    let (whole, rest) = frames.split_at_checked(payload.checked_add(header)?)?;
     // One that is compressed has another bit.
     let is_it = |opcode: &Opcode| first == FIN | *opcode as u8;
     let opcode = [Opcode::Text, Opcode::Binary].into_iter().find(is_it);
@@ -426,6 +441,39 @@ mod tests {
             assert_eq!(header(&bytes[..bytes.len() - 1]), Ok(None), "{name}");
             let followed = [bytes, &[0xff; 20]].concat();
             assert_eq!(parse_client_header(&followed, false), parse_client_header(bytes, false), "{name}");
+        }
+    }
+
+    #[test]
+    fn whole_texts_are_told_from_anything_else() {
+        let mut frames = Vec::new();
+        for payload in ["", "hola", &"x".repeat(126), &"ñ".repeat(40_000)] {
+            let before = frames.len();
+            encode_text(payload.as_bytes(), &mut frames);
+            assert!(are_whole_texts(&frames));
+            assert!((before + 1..frames.len()).rev().take(300).all(|cut| !are_whole_texts(&frames[..cut])));
+        }
+        assert!(are_whole_texts(b""));
+        let masked = [&[0x81, 0x80 | 1, 1, 2, 3, 4, b'a' ^ 1][..], &[b'x'; 129]].concat();
+        assert!(!are_whole_texts(&masked[..131]));
+        let huge = [0x81, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0];
+        for bad in [
+            &b"\x81"[..],
+            b"\x81\x01\xff",
+            b"\x01\x01a",
+            b"\xc1\x01a",
+            b"\x82\x01a",
+            b"\x89\x00",
+            b"\x88\x02\x03\xe8",
+            b"\x81\x81abcda",
+            b"\x81\x7e\x00\x01a",
+            b"\x81\x7f\x00\x00\x00\x00\x00\x00\x00\x01a",
+            b"\x81\x01a\x81\x02a",
+            &huge,
+        ] {
+            assert!(!are_whole_texts(bad), "{bad:x?}");
+            // Whatever it claims to be, nobody reads beyond its end.
+            let _ = payload_of_first(bad);
         }
     }
 

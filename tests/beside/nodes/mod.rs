@@ -16,5 +16,6 @@ mod profiles;
 mod proxy;
 mod replicas;
 mod restarts;
+mod soak;
 mod v1;
 mod wander;

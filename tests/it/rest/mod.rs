@@ -6,6 +6,7 @@ mod bodies;
 mod chat;
 mod consent;
 mod headers;
+mod injection;
 mod keys;
 mod lists;
 mod logins;
