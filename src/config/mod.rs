@@ -1,5 +1,6 @@
 //! Settings: a file, the environment and flags become checked values, or one sentence that names the mistake.
 
+mod adjustable;
 mod cores;
 mod database;
 mod error;
@@ -28,8 +29,8 @@ use crate::config::cores::cores;
 use crate::django::Mode;
 use crate::engine::net::send::Io;
 use crate::fanout::posts::PostUpdates;
-use crate::limits;
 use crate::limits::memory::Sizes;
+use crate::limits::{self, Adjustable};
 use crate::rest::site::Site;
 use crate::store::Durability;
 use crate::store::mysql::{self, PlanLine};
@@ -84,6 +85,8 @@ pub struct Settings {
     pub origins: Rules,
     /// Whether requests and frames are rate-limited.
     pub rate_limits: bool,
+    /// What clients may do.
+    pub limits: Adjustable,
     /// The time from SIGTERM to the end of the last connection.
     pub drain: Duration,
     /// The time from a token's end to the end of its sockets (close code 4001).
@@ -196,6 +199,7 @@ impl Settings {
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
+            limits: adjustable::limits(raw)?,
             drain: seconds(raw, Setting::DrainSeconds, 0..=3600)?,
             token_grace: seconds(raw, Setting::TokenGraceSeconds, 0..=86_400)?,
             post_updates: post_updates(raw)?,

@@ -25,17 +25,18 @@ mod write_answer;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::{Extension, Router};
 
 pub use app::App;
 
 use crate::limits;
 use crate::rest::error::Error;
+use crate::rest::fields::BodyDeadline;
 
 /// All routes except those of WebSockets.
 pub fn router(app: App) -> Router {
@@ -56,6 +57,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .fallback(page::serve)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(Extension(BodyDeadline(app.body_deadline)))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), media_host::complete))
         .layer(middleware::from_fn(log_and_harden))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), cors::layer))

@@ -74,6 +74,8 @@ impl Core {
         }
         if let Some(many) = self.many.get_mut(&index) {
             many.is_known = true;
+            many.knocks_from(None);
+            self.ports.gate.known(self.address_of(index));
         }
         self.stats.counts.admitted += 1;
         self.kinds[Endpoint::Many.kind()] += 1;
