@@ -42,7 +42,7 @@ type Links = (Option<IsRedisUp>, Option<IsRedisUp>);
 /// What the gate and the REST API share.
 pub(super) struct Front {
     tokens: Arc<Tokens>,
-    bad_tokens: Arc<BadTokens>,
+    pub bad_tokens: Arc<BadTokens>,
     rates: Arc<Rates>,
     pub lifecycle: Arc<Lifecycle>,
     /// Rings when a login has ended on this node.
@@ -58,7 +58,7 @@ impl Front {
         metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
         Ok(Self {
             tokens: Arc::new(Tokens::new(settings.secret()?.bytes())),
-            bad_tokens: Arc::new(BadTokens::new(settings.rate_limits)),
+            bad_tokens: Arc::new(BadTokens::new(settings.rate_limits, settings.secret()?.bytes())),
             rates: Arc::new(Rates::new(settings.rate_limits)),
             lifecycle: Arc::new(Lifecycle::new()),
             logins_bell: Arc::new(Notify::new()),
@@ -77,6 +77,9 @@ impl Front {
         control: &Handle,
     ) -> Ports {
         let waiting = delivery.waiting.clone();
+        if let Some(outbox) = delivery.outbox.clone() {
+            self.bad_tokens.tell(move |key| outbox.barred(key));
+        }
         let memory = Arc::new(Memory::new(settings.sizes(), waiting.clone(), delivery.inboxes.clone()));
         let app = self.app(settings, storage, delivery, redis, (registry, memory.clone()));
         let (store, inboxes) = (storage.store.clone(), delivery.inboxes.clone());

@@ -90,6 +90,7 @@ fn describe() {
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
     describe_counter!("pregon_frames_refused_total", "Frames of clients that came too fast, by kind.");
+    describe_counter!("pregon_frames_faulty_total", "Frames of clients that are no request, and got an error.");
     describe_counter!(
         "pregon_frames_skipped_total",
         "Typing, presence and signals not given to sockets that are behind."

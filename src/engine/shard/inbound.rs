@@ -238,6 +238,7 @@ impl Core {
             (Endpoint::Many, _) => self.complain(token, None, None, complaint::BAD_JSON),
             _ => {
                 if let Effect::Error(refused) = slot.session.binary() {
+                    self.stats.counts.faulty += 1;
                     self.respond(token, |out| event::error(out, refused.text, None));
                 }
             }
@@ -310,6 +311,7 @@ impl Core {
             }
             Effect::Pong { timestamp } => self.respond(token, |out| event::pong(out, timestamp)),
             Effect::Error(refused) => {
+                self.stats.counts.faulty += 1;
                 self.respond(token, |out| event::error(out, refused.text, refused.client_id.as_deref()));
             }
         }

@@ -65,6 +65,14 @@ impl Core {
         }
     }
 
+    /// Says in log and metrics that a limit was hit by a socket.
+    pub(super) fn note_limit(&self, index: u32, limit: &'static str) {
+        match self.slots[index as usize].as_ref().and_then(|slot| slot.session.account()) {
+            Some(account) => telemetry::limit_hit(limit, account.id),
+            None => telemetry::limit_hit(limit, "a socket of nobody"),
+        }
+    }
+
     #[cold]
     fn takes_no_more(&mut self, index: u32, kind: Kind, too_fast: TooFast) -> Result<(), u32> {
         let Some(session) = self.slots[index as usize].as_ref().map(|slot| &slot.session) else { return Ok(()) };
@@ -73,10 +81,7 @@ impl Core {
         }
         self.stats.counts.refused_frames[kind as usize] += 1;
         if too_fast.is_over {
-            match session.account() {
-                Some(account) => telemetry::limit_hit("frames", account.id),
-                None => telemetry::limit_hit("frames", "a socket of nobody"),
-            }
+            self.note_limit(index, "frames");
             telemetry::session_let_go("flood", self.id.0);
             self.goodbye(index, reason::TOO_FAST);
         }

@@ -217,6 +217,8 @@ impl Patient {
             let least = now.duration_since(stall.began).as_millis() * taken_per_second as u128 / 1000;
             if (taken as u128) < least.max(1) {
                 self.turn.is_late(Late::Answer);
+                // A reset: what the kernel holds of the answer would be sent for as long as the peer takes a byte now and then.
+                let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             (stall.began, stall.unacknowledged, stall.written) = (now, left, 0);

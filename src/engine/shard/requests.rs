@@ -81,7 +81,10 @@ impl Core {
                 Some(account) => self.many_ask(index, id, ask, &account),
                 None => self.complain(index, id.as_deref(), None, self.why_not_yet(index)),
             },
-            Err(refused) => self.complain(index, refused.id.as_deref(), None, refused.why),
+            Err(refused) => {
+                self.stats.counts.faulty += 1;
+                self.complain(index, refused.id.as_deref(), None, refused.why);
+            }
         }
     }
 
@@ -96,6 +99,8 @@ impl Core {
         if is_kept {
             early.push(text.into());
             self.kept_bytes += bytes;
+        } else {
+            self.note_limit(index, "early requests");
         }
         is_kept
     }
@@ -151,12 +156,16 @@ impl Core {
         let Some((user, family)) = known.and_then(|known| Some((known.account()?.id, known.family()))) else { return };
         let Some(many) = self.many.get_mut(&index) else { return };
         let id = request.clone();
-        let is_taken = many.busy().questions < QUESTIONS_AT_ONCE_MAX
-            && (self.ports.errands)(Errand::Ask(Asked { session, request, user, family, room, question }));
+        let is_too_much = many.busy().questions >= QUESTIONS_AT_ONCE_MAX;
+        let is_taken =
+            !is_too_much && (self.ports.errands)(Errand::Ask(Asked { session, request, user, family, room, question }));
         if is_taken {
             many.busy().questions += 1;
         } else {
             many.rest();
+            if is_too_much {
+                self.note_limit(index, "questions of a socket");
+            }
             self.complain(index, id.as_deref(), Some(Topic::Room(room)), complaint::BUSY);
         }
     }

@@ -62,6 +62,8 @@ pub(super) struct Counts {
     pub refused: u64,
     /// Frames that came too fast, by kind.
     pub refused_frames: [u64; 3],
+    /// Frames that are no request.
+    pub faulty: u64,
     /// Passing frames that were not given to sessions that are behind.
     pub skipped: u64,
     /// The most bytes that one outbox owed since the last report.
@@ -81,6 +83,7 @@ pub(super) struct Stats {
     admitted: Counter,
     refused: Counter,
     refused_frames: [Counter; 3],
+    faulty: Counter,
     skipped: Counter,
     sessions: Gauge,
     /// Sessions by kind.
@@ -126,6 +129,7 @@ impl Stats {
             refused: counter("pregon_sessions_refused_total"),
             refused_frames: Kind::NAMES
                 .map(|kind| metrics::counter!("pregon_frames_refused_total", "shard" => shard.clone(), "kind" => kind)),
+            faulty: counter("pregon_frames_faulty_total"),
             skipped: counter("pregon_frames_skipped_total"),
             sessions: gauge("pregon_sessions"),
             kinds: Endpoint::KINDS
@@ -160,6 +164,7 @@ impl Stats {
         for (counter, count) in self.refused_frames.iter().zip(self.counts.refused_frames) {
             counter.absolute(count);
         }
+        self.faulty.absolute(self.counts.faulty);
         self.skipped.absolute(self.counts.skipped);
         self.sessions.set(levels.sessions as f64);
         for (gauge, sessions) in self.kinds.iter().zip(levels.kinds) {

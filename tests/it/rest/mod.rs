@@ -5,6 +5,7 @@ mod auth;
 mod bodies;
 mod chat;
 mod consent;
+mod limits;
 mod lists;
 mod logins;
 mod notifications;
