@@ -191,6 +191,24 @@ fn what_happened_since_the_log_was_read_is_asked_for_however_long_ago_it_was() {
     assert_eq!(numbers(&bench.told), [1, 2, 3]);
 }
 
+/// The way was away for minutes, the log was not; and then the way brings all that it had kept.
+#[test]
+fn what_looks_found_long_ago_is_not_told_again() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let second = 1_000_000;
+    let log = [event(topic, 1, second, None), event(topic, 2, 2 * second, Some(second))];
+    let head = Head { topic, cursor: Cursor { epoch: 1, seq: 2 } };
+    bench.sequence.look(&[head], Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3 * second) }, bench.now);
+    bench.wait(HOLD_BACK, &log);
+    bench.now += SEQUENCE_MEMORY * 2;
+    bench.look(125 * second);
+    bench.come(&log);
+    bench.wait(HOLD_BACK, &log);
+    assert_eq!(numbers(&bench.told), [1, 2]);
+    bench.come(&[event(topic, 3, 124 * second, Some(2 * second))]);
+    assert_eq!(numbers(&bench.told), [1, 2, 3]);
+}
+
 /// The log says that there is something, cannot be read for a while, and is looked at again meanwhile.
 #[test]
 fn what_a_look_found_is_read_from_where_that_look_began() {
