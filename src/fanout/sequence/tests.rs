@@ -164,12 +164,14 @@ fn of_a_topic_that_nobody_remembers_the_log_is_asked_if_the_event_before_may_be_
     bench.come(&old[1..]);
     assert_eq!(numbers(&bench.told), [8], "the one before is a minute older");
     let other = Topic::Room(RoomId::fresh());
-    let log: Vec<_> = (1..5).map(|seq| event(other, seq, i64::try_from(seq).unwrap() * 2_000_000, Some(0))).collect();
-    let late = event(other, 4, 8_000_000, Some(6_000_000));
+    let at = |seq: u64| minute + i64::try_from(seq).unwrap() * 2_000_000;
+    let log: Vec<_> = (1..5).map(|seq| event(other, seq, at(seq), Some(minute))).collect();
+    let late = event(other, 4, at(4), Some(at(3)));
+    bench.look(at(4));
     bench.come(&[Arc::clone(&late)]);
     assert_eq!(numbers(&bench.told), [8], "the one before is two seconds older");
     let asked = bench.wait(HOLD_BACK, &log);
-    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + 3_000_000)));
+    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + minute + 3_000_000)));
     assert_eq!(numbers(&bench.told), [8, 2, 3, 4]);
 }
 
