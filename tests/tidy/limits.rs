@@ -74,5 +74,5 @@ fn every_limit_that_can_be_hit_is_documented() {
             found += 1;
         }
     }
-    assert!(found > 15, "limits are found: {found}");
+    assert!(found > 8, "limits are found: {found}");
 }

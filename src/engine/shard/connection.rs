@@ -238,8 +238,11 @@ async fn shake_hands(
         return Ok(Shaken { accept_key, negotiation, opening: Opening::Echo, why: None });
     }
     let Some(wanted) = wanted else {
-        let opening = for_many(negotiation, request.headers(), peer, ports)?;
-        return Ok(Shaken { accept_key, negotiation, opening, why: None });
+        return match for_many(negotiation, request.headers(), peer, ports) {
+            Ok(opening) => Ok(Shaken { accept_key, negotiation, opening, why: None }),
+            Err(BARRED) => Err((empty(StatusCode::FORBIDDEN), BARRED)),
+            Err(why) => Err((plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), why)),
+        };
     };
     // The other sockets have one language, whatever is offered.
     let negotiation = Negotiation { subprotocol: Subprotocol::Unnamed, ..negotiation };
@@ -268,19 +271,14 @@ async fn shake_hands(
 
 /// A socket with many topics is opened whoever asks: inside, a browser can read what is wrong. Not to who did not offer its
 /// subprotocol, nor to who comes again and again with a token that is not good.
-fn for_many(
-    negotiation: Negotiation,
-    headers: &HeaderMap,
-    peer: SocketAddr,
-    ports: &Ports,
-) -> Result<Opening, (Response<RestBody>, Why)> {
+fn for_many(negotiation: Negotiation, headers: &HeaderMap, peer: SocketAddr, ports: &Ports) -> Result<Opening, Why> {
     if negotiation.subprotocol != Subprotocol::V1 {
-        return Err((plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), "subprotocol"));
+        return Err("subprotocol");
     }
     let credential = Credential::among(handshake::protocols(lines(headers, header::SEC_WEBSOCKET_PROTOCOL)));
     let client = ports.gate.client(peer, headers);
     match credential.as_ref().map(Credential::text) {
-        Some(text) if ports.gate.is_barred(client, text) => Err((empty(StatusCode::FORBIDDEN), BARRED)),
+        Some(text) if ports.gate.is_barred(client, text) => Err(BARRED),
         _ => Ok(Opening::Many { credential, client }),
     }
 }

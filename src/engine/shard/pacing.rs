@@ -3,16 +3,9 @@
 use super::core::Core;
 use super::port::Address;
 use crate::engine::session::endpoint::Endpoint;
-use crate::engine::session::pace::{Kind, Said, TooFast};
+use crate::engine::session::pace::{Kind, TooFast};
 use crate::protocol::v0::reason;
 use crate::telemetry;
-
-/// For each slot of a shard, as far as there has been need.
-#[derive(Debug, Default)]
-pub(super) struct Counted {
-    addresses: Vec<Address>,
-    said: Vec<Said>,
-}
 
 impl Core {
     /// A reserved slot's connection is counted under this address until the slot is empty.

@@ -7,6 +7,16 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::port::{Address, Gate, Opening};
+use crate::engine::session::pace::Said;
+
+/// What sessions are counted by, for each slot of a shard, as far as there has been need.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// Under which address.
+    pub addresses: Vec<Address>,
+    /// What each has said.
+    pub said: Vec<Said>,
+}
 
 /// How a socket begins, and under what it is counted.
 #[derive(Debug)]
