@@ -109,6 +109,10 @@ impl Gate for Door {
         self.newcomers.known(address);
     }
 
+    fn spoke(&self, address: Address) {
+        self.newcomers.spoke(address);
+    }
+
     fn nobody_came(&self, address: Address) -> bool {
         self.newcomers.nobody_came(address)
     }

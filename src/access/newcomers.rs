@@ -13,7 +13,7 @@ use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLim
 
 use crate::access::client_address::{self, Network};
 use crate::engine::shard::port::Address;
-use crate::limits::{Adjustable, NOBODYS_CLIENT_PART, RATE_KEYS_MAX};
+use crate::limits::{ACCEPTS_CLIENT_PART, Adjustable, NOBODYS_CLIENT_PART, RATE_KEYS_MAX};
 use crate::telemetry;
 
 /// All connections of this node over all shards; `None` when they are not counted.
@@ -27,7 +27,10 @@ struct Counted {
     /// Random in each process, so that nobody can choose an address whose hash another one has.
     keys: RandomState,
     address_max: u32,
-    nobodys: AtomicU32,
+    /// Connections that have brought no request, but for those of proxies and of this machine.
+    silent: AtomicU32,
+    /// Sockets that have not said whose they are.
+    unnamed: AtomicU32,
     nobodys_max: u32,
     accepts: DefaultDirectRateLimiter,
     accepts_of_addresses: DefaultKeyedRateLimiter<IpAddr>,
@@ -53,13 +56,14 @@ impl Newcomers {
     pub fn new(is_on: bool, limits: &Adjustable, trusted: &[Network]) -> Self {
         let counted = || {
             let per_second = NonZeroU32::new(limits.accepts_per_second).unwrap_or(NonZeroU32::MIN);
-            let part = NonZeroU32::new(per_second.get() / NOBODYS_CLIENT_PART).unwrap_or(NonZeroU32::MIN);
+            let part = NonZeroU32::new(per_second.get() / ACCEPTS_CLIENT_PART).unwrap_or(NonZeroU32::MIN);
             Counted {
                 trusted: trusted.to_vec(),
                 addresses: DashMap::new(),
                 keys: RandomState::new(),
                 address_max: limits.sockets_per_address,
-                nobodys: AtomicU32::new(0),
+                silent: AtomicU32::new(0),
+                unnamed: AtomicU32::new(0),
                 nobodys_max: limits.unauthenticated_sockets,
                 accepts: RateLimiter::direct(Quota::per_second(per_second)),
                 // A second's worth for all, so that everybody behind one address comes back soon after a restart.
@@ -93,18 +97,24 @@ impl Newcomers {
         counts.inspect_err(|limit| telemetry::limit_hit(limit, client)).ok().map(|()| address)
     }
 
-    /// It is known whose a connection is, or a request has come by it.
+    /// A request has come by a connection.
+    pub fn spoke(&self, address: Address) {
+        if let Some(counted) = self.0.as_ref().filter(|_| address.0.is_some()) {
+            counted.is_somebodys(&counted.silent, address);
+        }
+    }
+
+    /// It is known whose a socket is.
     pub fn known(&self, address: Address) {
         if let Some(counted) = &self.0 {
-            counted.nobodys.fetch_sub(1, Ordering::Relaxed);
-            counted.take(address, |count| count.nobodys = count.nobodys.saturating_sub(1));
+            counted.is_somebodys(&counted.unnamed, address);
         }
     }
 
     /// A socket came that says later whose it is. False: it must go.
     pub fn nobody_came(&self, address: Address) -> bool {
         let Some(counted) = &self.0 else { return true };
-        let came = counted.nobody_came(address);
+        let came = counted.nobody_came(&counted.unnamed, address);
         came.inspect_err(|limit| telemetry::limit_hit(limit, "a socket of pregon.v1")).is_ok()
     }
 
@@ -127,7 +137,11 @@ impl Counted {
             checked.map_err(|_| ACCEPTS_OF_AN_ADDRESS)?;
         }
         self.add(address)?;
-        match self.nobody_came(address) {
+        if address.0.is_none() {
+            // A proxy opens connections for others and keeps them.
+            return Ok(address);
+        }
+        match self.nobody_came(&self.silent, address) {
             Ok(()) => Ok(address),
             Err(limit) => {
                 self.take(address, |count| count.all = count.all.saturating_sub(1));
@@ -136,7 +150,12 @@ impl Counted {
         }
     }
 
-    fn nobody_came(&self, address: Address) -> Result<(), Limit> {
+    fn is_somebodys(&self, pool: &AtomicU32, address: Address) {
+        pool.fetch_sub(1, Ordering::Relaxed);
+        self.take(address, |count| count.nobodys = count.nobodys.saturating_sub(1));
+    }
+
+    fn nobody_came(&self, pool: &AtomicU32, address: Address) -> Result<(), Limit> {
         let part = (self.nobodys_max / NOBODYS_CLIENT_PART).max(1);
         if let Some(key) = address.0 {
             let mut count = self.addresses.entry(key).or_default();
@@ -145,8 +164,8 @@ impl Counted {
             }
             count.nobodys += 1;
         }
-        if self.nobodys.fetch_add(1, Ordering::Relaxed) >= self.nobodys_max {
-            self.nobodys.fetch_sub(1, Ordering::Relaxed);
+        if pool.fetch_add(1, Ordering::Relaxed) >= self.nobodys_max {
+            pool.fetch_sub(1, Ordering::Relaxed);
             self.take(address, |count| count.nobodys = count.nobodys.saturating_sub(1));
             return Err(NOBODYS);
         }
@@ -204,18 +223,19 @@ mod tests {
 
     fn is_empty(newcomers: &Newcomers) -> bool {
         let counted = newcomers.0.as_ref().unwrap();
-        counted.addresses.is_empty() && counted.nobodys.load(Ordering::Relaxed) == 0
+        let pools = [&counted.silent, &counted.unnamed].map(|pool| pool.load(Ordering::Relaxed));
+        counted.addresses.is_empty() && pools == [0, 0]
     }
 
     #[test]
     fn an_address_has_so_many_and_a_network_of_ipv6_is_one() {
         let newcomers = newcomers(Adjustable { sockets_per_address: 3, ..Adjustable::default() });
-        let open = |address: &str| newcomers.connected(peer(address)).inspect(|address| newcomers.known(*address));
+        let open = |address: &str| newcomers.connected(peer(address)).inspect(|address| newcomers.spoke(*address));
         for network in [["203.0.113.7"; 4], ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4"]] {
             let open: Vec<_> = network.iter().map(|address| open(address)).collect();
             assert!(open[..3].iter().all(Option::is_some) && open[3].is_none(), "{network:?}");
             assert!(newcomers.connected(peer("203.0.113.8")).is_some_and(|other| {
-                newcomers.known(other);
+                newcomers.spoke(other);
                 newcomers.disconnected(other);
                 true
             }));
@@ -244,18 +264,20 @@ mod tests {
 
     #[test]
     fn those_of_nobody_are_few_and_one_address_has_a_part_of_them() {
-        let newcomers = newcomers(Adjustable { unauthenticated_sockets: 8, ..Adjustable::default() });
+        let newcomers = newcomers(Adjustable { unauthenticated_sockets: 32, ..Adjustable::default() });
         let mut open: Vec<Address> = (0..2).map(|_| newcomers.connected(peer("203.0.113.1")).unwrap()).collect();
-        assert_eq!(newcomers.connected(peer("203.0.113.1")), None, "a quarter");
+        assert_eq!(newcomers.connected(peer("203.0.113.1")), None, "a sixteenth");
         assert!(!newcomers.nobody_came(open[0]), "nor inside");
-        open.extend((2..8).map(|last| newcomers.connected(peer(&format!("203.0.113.{last}"))).unwrap()));
-        assert_eq!(newcomers.connected(peer("203.0.113.9")), None);
-        assert_eq!(newcomers.connected(peer("127.0.0.1")), None, "whoever it is");
-        newcomers.known(open[0]);
-        assert!(newcomers.nobody_came(open[0]));
+        open.extend((2..32).map(|last| newcomers.connected(peer(&format!("203.0.113.{last}"))).unwrap()));
+        assert_eq!(newcomers.connected(peer("203.0.113.99")), None);
+        let machine = newcomers.connected(peer("127.0.0.1")).expect("a proxy on this machine comes in all the same");
+        newcomers.spoke(machine);
+        newcomers.disconnected(machine);
+        newcomers.spoke(open[0]);
+        assert!(newcomers.nobody_came(open[0]), "what has come in is counted apart from what is at the door");
         newcomers.known(open[0]);
         newcomers.disconnected(open[0]);
-        open[1..].iter().for_each(|address| (newcomers.known(*address), newcomers.disconnected(*address)).0);
+        open[1..].iter().for_each(|address| (newcomers.spoke(*address), newcomers.disconnected(*address)).0);
         assert!(is_empty(&newcomers));
     }
 

@@ -128,8 +128,9 @@ settings! {
         "An IPv6 /64 counts as one. Not counted: this machine, and proxies of `PREGON_TRUSTED_PROXIES`, whose clients are counted instead by their word.";
     UnauthenticatedSockets "unauthenticated_sockets" "N" Is("4000"),
         "Connections of nobody on a node; further ones are closed",
-        "Those without a request yet, and those of `pregon.v1` until they say whose they are. One address may have a quarter of them.";
-    AcceptsPerSecond "accepts_per_second" "N" Is("1000"),
+        "Those without a request yet, and as many of `pregon.v1` until they say whose they are. One address may have a sixteenth of them; those of trusted \
+         proxies and of this machine count only once they have come in.";
+    AcceptsPerSecond "accepts_per_second" "N" Is("5000"),
         "Connections that a node accepts in a second; further ones wait",
         "One address may have a quarter of them; what it opens beyond that is closed.";
     EphemeralFramesPerSecond "ephemeral_frames_per_second" "N" Is("50"),

@@ -51,7 +51,7 @@ pub const SOCKETS_PER_ADDRESS: u32 = 2000;
 /// Connections of nobody, unless set otherwise.
 pub const UNAUTHENTICATED_SOCKETS: u32 = 4000;
 /// Connections a second, unless set otherwise: a core makes a few thousand sessions in a second.
-pub const ACCEPTS_PER_SECOND: u32 = 1000;
+pub const ACCEPTS_PER_SECOND: u32 = 5000;
 /// Files an hour, unless set otherwise.
 pub const UPLOADS_PER_HOUR: u32 = 300;
 /// The least that may be set for what waits for a socket: no frame alone makes a reader too slow (`limits::frames`).

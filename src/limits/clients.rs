@@ -42,8 +42,10 @@ pub const SUBSCRIPTIONS_AT_ONCE: u32 = 5;
 /// And again in a second, as one socket of the older kinds.
 pub const SUBSCRIPTIONS_PER_SECOND: u32 = 1;
 
-/// One address may have one part in so many of the connections of nobody, and of those that are accepted in a second.
-pub const NOBODYS_CLIENT_PART: u32 = 4;
+/// One address may have one part in so many of the connections of nobody. People behind one address do not stay nobody for long.
+pub const NOBODYS_CLIENT_PART: u32 = 16;
+/// The same of the connections that are accepted in a second.
+pub const ACCEPTS_CLIENT_PART: u32 = 4;
 /// The head of a request, in bytes: beyond it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// An answer that a peer takes more slowly, in bytes a second over the time that it may take nothing, is given up.

@@ -21,7 +21,8 @@ fn rows() -> Vec<Vec<String>> {
 #[test]
 fn the_table_of_limits_names_what_there_is() {
     let sources_of = |folder| sources(folder).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
-    let (source, limits) = (sources_of("src"), sources_of("src/limits"));
+    let (source, mut limits) = (sources_of("src"), sources_of("src/limits"));
+    limits.extend(sources_of("ws/src"));
     let tests: Vec<String> = all_sources().into_iter().map(|(_, text)| text).collect();
     let settings = fs::read_to_string("src/config/setting.rs").unwrap();
     let described = fs::read_to_string("src/telemetry/mod.rs").unwrap();

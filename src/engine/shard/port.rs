@@ -134,6 +134,9 @@ pub trait Gate: Send + Sync + 'static {
     }
     /// Counts a connection no more among those of nobody: a request came, or it is known whose it is.
     fn known(&self, _: Address) {}
+
+    /// The first request has come by a connection.
+    fn spoke(&self, _: Address) {}
     /// Counts a socket among those of nobody, until it is known whose it is. False: it must go.
     fn nobody_came(&self, _: Address) -> bool {
         true

@@ -54,7 +54,7 @@ impl Visit {
     /// The head of a request has come.
     pub(super) fn request_came(&self) {
         if self.is_nobodys.replace(false) {
-            self.gate.known(self.address.get());
+            self.gate.spoke(self.address.get());
         }
     }
 

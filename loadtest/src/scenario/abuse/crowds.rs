@@ -14,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::AbuseOptions;
+use super::options::AbuseOptions;
 use crate::fixture::Fixture;
 use crate::frames;
 
