@@ -2,6 +2,8 @@
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/limits.rs"]
+mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -44,6 +44,19 @@ pub(crate) fn fingerprint(content: &[u8]) -> String {
     hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A number for a text that only those know who know the secret.
+pub(crate) fn mark(secret: &hmac::Key, parts: [&[u8]; 2]) -> u64 {
+    let mut context = hmac::Context::with_key(secret);
+    parts.iter().for_each(|part| context.update(part));
+    context.sign().as_ref().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// A secret that marks are made with. `purpose` tells it from the secret that it is made from.
+pub(crate) fn marker(secret: &[u8], purpose: &[u8]) -> hmac::Key {
+    let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose);
+    hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
+}
+
 struct Hmac {
     algorithm: Algorithm,
     key: hmac::Key,

@@ -1,6 +1,7 @@
 //! Access control: tokens, passwords, origins, addresses, rates, and the gate in front of the shards.
 
 pub mod admin_key;
+pub(crate) mod bad_tokens;
 pub mod client_address;
 pub(crate) mod crypto;
 pub mod gate;
@@ -10,6 +11,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod line;
 pub mod logins;
+pub(crate) mod newcomers;
 pub mod origin;
 pub mod password;
 pub mod rate;

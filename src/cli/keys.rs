@@ -28,9 +28,16 @@ pub fn run(verb: &KeysVerb) -> Result<()> {
         }
         KeysVerb::Remove { file, kid } => {
             let mut keys = read(file)?;
+            let was_signer = keys.iter().any(can_sign);
             keys.remove(place(&keys, kid, file)?);
+            if was_signer && !keys.iter().any(can_sign) {
+                bail!(
+                    "{kid:?} is the only key that signs: servers would keep it. Add another first (pregon keys add), or give the \
+                     servers PREGON_JWT_SECRET and delete the file's last key by hand; nothing is changed"
+                );
+            }
             write(file, &keys)?;
-            say(&format!("{kid:?} is removed: what it signed is refused from now on"))?;
+            say(&format!("{kid:?} is removed: a server refuses what it signed as soon as it has read the file (5 s)"))?;
             Ok(())
         }
         KeysVerb::List { file } => list(file),
@@ -47,11 +54,21 @@ fn add(file: &Path, algorithm: &str, kid: Option<&str>) -> Result<()> {
     let kid = kid.map_or_else(|| format!("{:08x}", rand::random::<u32>()), str::to_owned);
     let mut keys = if file.exists() { read(file)? } else { Vec::new() };
     keys.push(jwk::make(algorithm, &kid).context("no key could be made: the system gives no random numbers")?);
-    let is_first = keys.len() == 1;
+    let signs_at_once = !keys[..keys.len() - 1].iter().any(can_sign);
     write(file, &keys)?;
-    let next = if is_first { "it signs" } else { "once every server has read it, pregon keys first makes it sign" };
+    let next = if signs_at_once {
+        "it signs as soon as a server has read it"
+    } else {
+        "once every server has read it, pregon keys first makes it sign"
+    };
     say(&format!("{kid:?} ({algorithm:?}) is added to {}: {next}", file.display()))?;
     Ok(())
+}
+
+/// It has a private half, so the first of these signs.
+fn can_sign(key: &Value) -> bool {
+    jwk::read(json!({ "keys": [key] }).to_string().as_bytes())
+        .is_ok_and(|set| set.keys.iter().any(|key| key.can_sign()))
 }
 
 fn list(file: &Path) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::cluster::clocks::Clocks;
 use crate::cluster::link::{Link, Part};
 use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
-use crate::cluster::ports::{AnswerAsk, Hear, HearEphemeral, LoginsEnded, ProfileChanged};
+use crate::cluster::ports::{AnswerAsk, Barred, Hear, HearEphemeral, LoginsEnded, ProfileChanged};
 use crate::cluster::roster::Rosters;
 use crate::cluster::send::Outbox;
 use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
@@ -144,6 +144,7 @@ pub(super) struct Listener {
     pub hear_ephemeral: HearEphemeral,
     pub logins_ended: LoginsEnded,
     pub profile_changed: ProfileChanged,
+    pub barred: Barred,
     /// This node's own name.
     pub name: Box<str>,
     pub others: Arc<Others>,
@@ -213,6 +214,7 @@ impl Listener {
             Bell::RosterWanted(_) => {}
             Bell::LoginsEnded => (self.logins_ended)(),
             Bell::Profile(user) => (self.profile_changed)(user),
+            Bell::Barred(key) => (self.barred)(key),
             Bell::Ask { id, name, ask } if name.as_deref().is_none_or(|name| *name == *self.name) => {
                 self.others.asked(id, *ask, &self.answer);
             }

@@ -1,5 +1,6 @@
 //! Settings: a file, the environment and flags become checked values, or one sentence that names the mistake.
 
+mod adjustable;
 mod cores;
 mod database;
 mod error;
@@ -32,8 +33,8 @@ use crate::config::cores::cores;
 use crate::django::Mode;
 use crate::engine::net::send::Io;
 use crate::fanout::posts::PostUpdates;
-use crate::limits;
 use crate::limits::memory::Sizes;
+use crate::limits::{self, Adjustable};
 use crate::rest::site::Site;
 use crate::store::Durability;
 use crate::store::mysql::{self, PlanLine};
@@ -92,6 +93,8 @@ pub struct Settings {
     pub origins: Rules,
     /// Whether requests and frames are rate-limited.
     pub rate_limits: bool,
+    /// What clients may do.
+    pub limits: Adjustable,
     /// The time from SIGTERM to the end of the last connection.
     pub drain: Duration,
     /// The time from a token's end to the end of its sockets (close code 4001).
@@ -207,6 +210,7 @@ impl Settings {
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
+            limits: adjustable::limits(raw)?,
             drain: seconds(raw, Setting::DrainSeconds, 0..=3600)?,
             token_grace: seconds(raw, Setting::TokenGraceSeconds, 0..=86_400)?,
             post_updates: post_updates(raw)?,
@@ -297,6 +301,19 @@ impl Settings {
                     .to_owned(),
             )),
         }
+    }
+
+    /// Bytes that are the same on all nodes, to mark what they tell each other of: the secret of tokens or, where there are keys
+    /// instead, the place of the database. They need not be secret.
+    ///
+    /// # Errors
+    /// As [`Self::secret`].
+    pub fn bytes_of_all_nodes(&self) -> Result<Vec<u8>, ConfigError> {
+        let has_secret = self.jwt_secret.is_some() || self.database.file().is_some();
+        if self.jwt_keys.is_some() && !has_secret {
+            return Ok(self.database.to_string().into_bytes());
+        }
+        self.secret().map(|secret| secret.bytes().to_vec())
     }
 
     /// The prefix of the paths of files and lists in answers. It is empty if only the request knows under which name

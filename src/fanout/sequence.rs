@@ -249,6 +249,11 @@ impl Sequence {
     fn take(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
         let (topic, Cursor { epoch, seq }) = (event.topic, event.cursor);
         let Some(state) = self.topics.get_mut(&topic) else {
+            if self.looked_at.is_some() && event.at < self.looked.until.minus(IN_FLIGHT_MAX) {
+                // A look has found it since, and its topic was forgotten: it comes from streams that this node had not read for long.
+                self.counts[topic.partition()].doubled += 1;
+                return;
+            }
             let is_young = |before: Timestamp| before >= self.began && before > self.looked.unknown_before(&event);
             let next = (!event.previous.is_some_and(is_young)).then_some(seq);
             self.topics.insert(topic, State { epoch, next, last: now, hole: None });

@@ -1,6 +1,8 @@
 //! Every bound of the server, and the relations between bounds, which are asserted when the server is compiled.
 
+mod adjustable;
 pub mod bounds;
+mod clients;
 mod events;
 pub mod frames;
 pub mod memory;
@@ -8,6 +10,8 @@ mod nodes;
 mod operator;
 mod v1;
 
+pub use self::adjustable::*;
+pub use self::clients::*;
 pub use self::events::*;
 pub use self::nodes::*;
 pub use self::operator::*;

@@ -25,18 +25,19 @@ mod write_answer;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::{Extension, Router};
 
 pub use app::App;
 
 use crate::limits;
 use crate::rest::answer::CROSS_ORIGIN_RESOURCE_POLICY;
 use crate::rest::error::Error;
+use crate::rest::fields::BodyDeadline;
 
 /// All routes except those of WebSockets.
 pub fn router(app: App) -> Router {
@@ -57,6 +58,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .fallback(page::serve)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(Extension(BodyDeadline(app.body_deadline)))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), media_host::complete))
         .layer(middleware::from_fn(log_and_harden))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), cors::layer))

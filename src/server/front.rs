@@ -1,20 +1,24 @@
 //! Builds what clients meet: the gate in front of sockets, and the REST API.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::access::bad_tokens::BadTokens;
 use crate::access::gate::{Door, Judge, Terms};
 use crate::access::lifecycle::Lifecycle;
 use crate::access::logins::{self, Logins};
+use crate::access::newcomers::Newcomers;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::Settings;
-use crate::engine::shard::port::{Elsewhere, Errands, Ports};
+use crate::engine::session::pace::Paces;
+use crate::engine::shard::port::{Allowance, Elsewhere, Errands, Ports};
 use crate::fanout::follow_lists;
 use crate::ids::UserId;
 use crate::rest::App;
@@ -38,6 +42,8 @@ type Links = (Option<IsRedisUp>, Option<IsRedisUp>);
 /// What the gate and the REST API share.
 pub(super) struct Front {
     pub tokens: Arc<Tokens>,
+    pub bad_tokens: Arc<BadTokens>,
+    rates: Arc<Rates>,
     pub lifecycle: Arc<Lifecycle>,
     /// Rings when a login has ended on this node.
     pub logins_bell: Arc<Notify>,
@@ -52,6 +58,8 @@ impl Front {
         metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
         Ok(Self {
             tokens: Arc::new(settings.tokens()?),
+            bad_tokens: Arc::new(BadTokens::new(settings.rate_limits, &settings.bytes_of_all_nodes()?)),
+            rates: Arc::new(Rates::new(settings.rate_limits)),
             lifecycle: Arc::new(Lifecycle::new()),
             logins_bell: Arc::new(Notify::new()),
             under_way: UnderWay::new(),
@@ -69,6 +77,9 @@ impl Front {
         control: &Handle,
     ) -> Ports {
         let waiting = delivery.waiting.clone();
+        if let Some(outbox) = delivery.outbox.clone() {
+            self.bad_tokens.tell(move |key| outbox.barred(key));
+        }
         let memory = Arc::new(Memory::new(settings.sizes(), waiting.clone(), delivery.inboxes.clone()));
         let app = self.app(settings, storage, delivery, redis, (registry, memory.clone()));
         let (store, inboxes) = (storage.store.clone(), delivery.inboxes.clone());
@@ -83,6 +94,7 @@ impl Front {
             submit: Arc::new(move |write| submit.submit(write)),
             load_follows: follow_lists::port(store, inboxes, delivery.lists.clone(), control),
             elsewhere: delivery.outbox.clone().map(|outbox| -> Arc<dyn Elsewhere> { Arc::new(outbox) }),
+            allowance: allowance(settings),
         }
     }
 
@@ -117,7 +129,8 @@ impl Front {
             lifecycle: self.lifecycle.clone(),
             origins: settings.origins.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
-            rates: Rates::new(settings.rate_limits),
+            rates: self.rates.clone(),
+            body_deadline: settings.limits.body,
             edit_turns: EditTurns::default(),
             metrics_public: settings.metrics_public,
             profile_changed: profile_changed(delivery),
@@ -147,7 +160,8 @@ impl Front {
             presenter: delivery.presenter.clone(),
             routes: delivery.routes.clone(),
         };
-        let desk = Desk { judge, tokens: self.tokens.clone(), replay, inboxes: delivery.inboxes.clone() };
+        let (tokens, bad_tokens, rates) = (self.tokens.clone(), self.bad_tokens.clone(), self.rates.clone());
+        let desk = Desk { judge, tokens, bad_tokens, rates, replay, inboxes: delivery.inboxes.clone() };
         desk::port(desk, waiting, control)
     }
 
@@ -161,7 +175,9 @@ impl Front {
             lifecycle: self.lifecycle.clone(),
             terms: terms(settings),
             reconnects: Reconnects::new(settings.rate_limits),
-            sockets: Sockets::new(settings.rate_limits),
+            sockets: Sockets::new(settings.rate_limits, settings.limits.sockets_per_user),
+            newcomers: Newcomers::new(settings.rate_limits, &settings.limits, &settings.trusted_proxies),
+            bad_tokens: self.bad_tokens.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             echo: settings.echo,
             compression: settings.compression,
@@ -178,6 +194,13 @@ fn profile_changed(delivery: &Delivery) -> Arc<dyn Fn(UserId) + Send + Sync> {
             outbox.profile_changed(user);
         }
     })
+}
+
+/// What clients may do.
+fn allowance(settings: &Settings) -> Allowance {
+    let keys = [rand::random(), rand::random()];
+    let paces = || Arc::new(Paces::new(settings.limits.frames, Instant::now(), keys));
+    Allowance { paces: settings.rate_limits.then(paces), limits: settings.limits }
 }
 
 fn terms(settings: &Settings) -> Terms {

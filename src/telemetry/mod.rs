@@ -91,6 +91,12 @@ fn describe() {
     describe_counter!("pregon_writes_total", "Writes to sockets; deliveries per write is what coalescing gives.");
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
+    describe_counter!("pregon_frames_refused_total", "Frames of clients that came too fast, by kind.");
+    describe_counter!("pregon_frames_faulty_total", "Frames of clients that are no request, and got an error.");
+    describe_counter!(
+        "pregon_frames_skipped_total",
+        "Typing, presence and signals not given to sockets that are behind."
+    );
     describe_counter!("pregon_sessions_too_slow_total", "Sessions let go with 4008.");
     describe_gauge!("pregon_sessions_by_kind", "Open sessions of a shard by what they listen to.");
     describe_counter!("pregon_closes_total", "Sessions that ended, by the close code and by who ended them.");

@@ -164,12 +164,14 @@ fn of_a_topic_that_nobody_remembers_the_log_is_asked_if_the_event_before_may_be_
     bench.come(&old[1..]);
     assert_eq!(numbers(&bench.told), [8], "the one before is a minute older");
     let other = Topic::Room(RoomId::fresh());
-    let log: Vec<_> = (1..5).map(|seq| event(other, seq, i64::try_from(seq).unwrap() * 2_000_000, Some(0))).collect();
-    let late = event(other, 4, 8_000_000, Some(6_000_000));
+    let at = |seq: u64| minute + i64::try_from(seq).unwrap() * 2_000_000;
+    let log: Vec<_> = (1..5).map(|seq| event(other, seq, at(seq), Some(minute))).collect();
+    let late = event(other, 4, at(4), Some(at(3)));
+    bench.look(at(4));
     bench.come(&[Arc::clone(&late)]);
     assert_eq!(numbers(&bench.told), [8], "the one before is two seconds older");
     let asked = bench.wait(HOLD_BACK, &log);
-    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + 3_000_000)));
+    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + minute + 3_000_000)));
     assert_eq!(numbers(&bench.told), [8, 2, 3, 4]);
 }
 
@@ -188,6 +190,24 @@ fn what_happened_since_the_log_was_read_is_asked_for_however_long_ago_it_was() {
     // Nor is anything forgotten that would then be told again.
     bench.now += SEQUENCE_MEMORY * 2;
     bench.come(&[event(topic, 3, 300 * second, Some(90 * second))]);
+    assert_eq!(numbers(&bench.told), [1, 2, 3]);
+}
+
+/// The way was away for minutes, the log was not; and then the way brings all that it had kept.
+#[test]
+fn what_looks_found_long_ago_is_not_told_again() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let second = 1_000_000;
+    let log = [event(topic, 1, second, None), event(topic, 2, 2 * second, Some(second))];
+    let head = Head { topic, cursor: Cursor { epoch: 1, seq: 2 } };
+    bench.sequence.look(&[head], Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3 * second) }, bench.now);
+    bench.wait(HOLD_BACK, &log);
+    bench.now += SEQUENCE_MEMORY * 2;
+    bench.look(125 * second);
+    bench.come(&log);
+    bench.wait(HOLD_BACK, &log);
+    assert_eq!(numbers(&bench.told), [1, 2]);
+    bench.come(&[event(topic, 3, 124 * second, Some(2 * second))]);
     assert_eq!(numbers(&bench.told), [1, 2, 3]);
 }
 

@@ -5,6 +5,7 @@ mod bus;
 mod check;
 mod cluster;
 mod faults;
+mod limits;
 mod many_redis;
 mod mover;
 mod operators;

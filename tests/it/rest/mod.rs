@@ -8,6 +8,7 @@ mod consent;
 mod headers;
 mod injection;
 mod keys;
+mod limits;
 mod lists;
 mod logins;
 mod notifications;

@@ -14,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::AbuseOptions;
+use super::options::AbuseOptions;
 use crate::fixture::Fixture;
 use crate::frames;
 
@@ -87,7 +87,7 @@ impl Crowds {
         let (stop, stopped) = watch::channel(false);
         let counts = Arc::<Mutex<Counts>>::default();
         let told = Arc::clone(&counts);
-        let thread = std::thread::spawn(move || run(attack, stopped, told));
+        let thread = std::thread::spawn(move || run(attack, stopped, &told));
         Self { thread, stop, counts }
     }
 
@@ -102,7 +102,7 @@ impl Crowds {
     }
 }
 
-fn run(attack: Attack, mut stopped: watch::Receiver<bool>, counts: Arc<Mutex<Counts>>) {
+fn run(attack: Attack, mut stopped: watch::Receiver<bool>, counts: &Arc<Mutex<Counts>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -116,7 +116,7 @@ fn run(attack: Attack, mut stopped: watch::Receiver<bool>, counts: Arc<Mutex<Cou
     let mut attacker = |kind| {
         number += 1;
         let block = u8::try_from(number / PER_SOURCE).unwrap_or(u8::MAX);
-        Attacker { kind, server: attack.server, source: Ipv4Addr::new(127, 200, block, 1), counts: Arc::clone(&counts) }
+        Attacker { kind, server: attack.server, source: Ipv4Addr::new(127, 200, block, 1), counts: Arc::clone(counts) }
     };
     for _ in 0..attack.slow_handshakes {
         spawn(attacker(SLOW_HANDSHAKES), |attacker| async move { attacker.shake_hands_slowly().await });

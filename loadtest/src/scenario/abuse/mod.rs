@@ -1,6 +1,7 @@
 //! `abuse`: attackers of four kinds beside members who behave; shows what the members notice, and what becomes of the attackers.
 
 mod crowds;
+mod options;
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
@@ -9,13 +10,13 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use self::crowds::{Attack, Crowds};
+pub use self::options::AbuseOptions;
 use super::drive::{self, Load};
 use super::traffic::Traffic;
 use super::traffic_report::TrafficReport;
 use super::{Plan, Run, open_links};
 use crate::interrupt;
 use crate::latency::Latency;
-use crate::options::TrafficOptions;
 use crate::oracle::Layout;
 use crate::pacing::{Pacing, Release};
 use crate::plot::Plot;
@@ -24,33 +25,6 @@ use crate::report::{Report, Verdict};
 use crate::round::{Round, median_round};
 use crate::setup::Size;
 use crate::target::{Kind, Target};
-
-#[derive(clap::Args, Clone, Debug)]
-pub struct AbuseOptions {
-    #[command(flatten)]
-    pub traffic: TrafficOptions,
-    /// Rooms of members who behave
-    #[arg(long, default_value_t = 500)]
-    pub rooms: usize,
-    /// Members of each room who behave
-    #[arg(long, default_value_t = 10)]
-    pub members: usize,
-    /// Size of the frame that members receive, in bytes
-    #[arg(long, default_value_t = 250)]
-    pub bytes: usize,
-    /// Handshakes that come one header byte a second
-    #[arg(long, default_value_t = 1000)]
-    pub slow_handshakes: usize,
-    /// Sockets that send signals without a pause, in rooms of their own
-    #[arg(long, default_value_t = 200)]
-    pub flooders: usize,
-    /// Sockets that send compressed messages of 64 MiB
-    #[arg(long, default_value_t = 50)]
-    pub bombs: usize,
-    /// Sockets in the members' rooms that read nothing
-    #[arg(long, default_value_t = 100)]
-    pub stalled: usize,
-}
 
 #[derive(Serialize)]
 pub struct AbuseReport {
