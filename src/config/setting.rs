@@ -75,6 +75,8 @@ settings! {
         "Without it, nodes do not hear each other, and open pages show Django's posts, comments and reactions only after a reload. Without \
          Django also `redis-sentinel://HOST:PORT/DATABASE?sentinelServiceName=NAME&node=HOST:PORT` or \
          `redis-cluster://HOST:PORT?node=HOST:PORT`.";
+    RedisUrlFile "redis_url_file" "FILE" Depends("none"),
+        "A file that holds the URL of Redis, since a password may be in it", "";
     JwtSecret "jwt_secret" "TEXT" Depends("made on the first start, beside an SQLite file"),
         "The secret that signs tokens, at least 16 bytes",
         "Required when listening beyond loopback (at least 32 bytes then), and on MySQL, unless `PREGON_JWT_KEYS` has a key that signs. Beside Django \

@@ -278,3 +278,24 @@ fn beyond_this_machine_a_short_secret_is_refused() {
         assert!(example.contains("that of the example"), "{example}");
     }
 }
+
+#[test]
+fn urls_with_passwords_are_read_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let database = file("database", "mysql://u:hunter2@db/social\n");
+    let redis = file("redis", " redis://:hunter2@cache:6379/1 \n");
+    let files = [("DATABASE_URL_FILE", database.as_str()), ("REDIS_URL_FILE", &redis), ("JWT_SECRET", SECRET)];
+    let checked = settings(&files).unwrap();
+    assert!(matches!(checked.database, Database::Mysql(_)) && checked.redis.is_some());
+    assert!(!format!("{checked:?}").contains("hunter2"));
+    let broken = file("redis", "redis://:hunter2@");
+    let error = settings(&[files[0], ("REDIS_URL_FILE", &broken), files[2]]).unwrap_err();
+    assert!(error.contains("PREGON_REDIS_URL") && !error.contains("hunter2"), "{error}");
+    let error = settings(&[files[0], ("REDIS_URL_FILE", "/does/not/exist"), files[2]]).unwrap_err();
+    assert!(error.starts_with("PREGON_REDIS_URL_FILE is"), "{error}");
+}

@@ -3,8 +3,9 @@
 use pregon::config::{Raw, Setting, Settings};
 
 /// Those that name a file, which is then read: not any file of this machine.
-const OF_FILES: [Setting; 6] = [
+const OF_FILES: [Setting; 7] = [
     Setting::DatabaseUrlFile,
+    Setting::RedisUrlFile,
     Setting::JwtSecretFile,
     Setting::JwtKeys,
     Setting::AdminKeyFile,

@@ -263,13 +263,12 @@ async fn what_no_node_rang_breaks_no_connection() {
     for node in &cluster.nodes {
         node.wait_for_metric("pregon_bus_unreadable_total", |count| count >= 11.0).await;
     }
-    ring(rung(&passing, b"\x81\x0e{\"type\":\"good\"")).await;
     ring(rung(&passing, b"\x81\x0f{\"type\":\"good\"}")).await;
     for ear in &mut ears {
-        ear.expect("good").await;
+        ear.expect_any("good").await;
     }
     say(&mut ears[0], "todavía aquí").await;
     for ear in &mut ears {
-        assert_eq!(text_of(&ear.expect("chat_message").await), "todavía aquí");
+        assert_eq!(text_of(&ear.expect_any("chat_message").await), "todavía aquí");
     }
 }
