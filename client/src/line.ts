@@ -1,0 +1,66 @@
+// One socket of `pregon.v1`: frames out, frames in, and how it ended.
+
+import type { ClientFrame, ServerFrame } from './protocol.js';
+
+export interface Line {
+  readonly protocol: 'v1' | 'plain';
+  send(frame: ClientFrame): void;
+  /** Nothing is heard of it any more. */
+  close(): void;
+}
+
+export interface Ears {
+  opened(): void;
+  heard(frame: ServerFrame): void;
+  /** It ended by itself. `wasOpen`: there was a handshake. */
+  closed(code: number, wasOpen: boolean): void;
+}
+
+export type Socket = new (url: string, protocols?: string[]) => WebSocket;
+
+/** Below the address of a server. */
+export const socketUrl = (base: string, path: string): string => base.replace(/^http/, 'ws') + path;
+
+/** A socket with handlers; the result ends it without a word. */
+export function dial(make: () => WebSocket, ears: { opened(): void; heard(frame: any): void; closed(code: number, wasOpen: boolean): void }) {
+  const socket = make();
+  let wasOpen = false;
+  socket.onopen = () => {
+    wasOpen = true;
+    ears.opened();
+  };
+  socket.onmessage = ({ data }) => {
+    let frame;
+    try {
+      frame = JSON.parse(data);
+    } catch {
+      return;
+    }
+    ears.heard(frame);
+  };
+  socket.onclose = ({ code }) => ears.closed(code, wasOpen);
+  return {
+    socket,
+    send(frame: object) {
+      if (socket.readyState === 1) socket.send(JSON.stringify(frame));
+    },
+    close() {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+    },
+  };
+}
+
+/** The credential goes in the first frame: an address would be logged by proxies. */
+export function openV1(base: string, Socket: Socket, ears: Ears): Line {
+  const line = dial(() => new Socket(socketUrl(base, '/ws/'), ['pregon.v1']), {
+    ...ears,
+    opened() {
+      // What answers without the subprotocol is another server.
+      if (line.socket.protocol === 'pregon.v1') return ears.opened();
+      line.close();
+      ears.closed(1006, false);
+    },
+  });
+  return { protocol: 'v1', send: line.send, close: line.close };
+}

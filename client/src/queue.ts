@@ -1,0 +1,111 @@
+// Messages on their way: in order, one at a time in each room, until the server has stored them.
+
+import type { Outbox } from './outbox.js';
+import type { ClientFrame, ServerFrame } from './protocol.js';
+import { unique } from './store.js';
+import type { Down, Unsent } from './wire.js';
+
+/** The server knows a `client_id` for a day; a later repetition would be a second message. */
+const REPEATABLE_MS = 24 * 3_600_000;
+
+/** `request` is false if there is no connection; `done` gets null if the connection ended without an answer. */
+export function createQueue(
+  outbox: Outbox,
+  send: (message: Down) => void,
+  request: (frame: ClientFrame, done: (reply: ServerFrame | null) => void) => unknown,
+) {
+  let all: Unsent[] = [];
+  /** Topics with a message under way. */
+  const busy = new Set<string>();
+  const loaded = outbox.load().then((stored) => {
+    for (const unsent of stored) if (!find(unsent.client_id)) all.push(unsent);
+    all.sort((a, b) => a.at - b.at);
+    flush();
+    for (const topic of new Set(stored.map((unsent) => unsent.topic))) tell(topic);
+  });
+  const find = (client_id: string) => all.find((unsent) => unsent.client_id === client_id);
+  const tell = (topic: string) => send({ t: 'unsent', topic, unsent: all.filter((unsent) => unsent.topic === topic).map((unsent) => ({ ...unsent })) });
+
+  function change(unsent: Unsent, patch: Partial<Unsent>) {
+    Object.assign(unsent, patch);
+    outbox.put({ ...unsent });
+    tell(unsent.topic);
+  }
+
+  function remove(client_id: string) {
+    const unsent = find(client_id);
+    if (!unsent) return;
+    all = all.filter((one) => one !== unsent);
+    outbox.remove(client_id);
+    tell(unsent.topic);
+  }
+
+  function pump(topic: string) {
+    if (busy.has(topic)) return;
+    const now = Date.now();
+    for (const unsent of all) {
+      if (unsent.topic === topic && !unsent.error && now - unsent.at > REPEATABLE_MS) {
+        change(unsent, { error: { code: 'too_old', text: 'It waited for more than a day.' } });
+      }
+    }
+    const unsent = all.find((one) => one.topic === topic && !one.error);
+    if (!unsent) return;
+    const { client_id, content, message_type, reply_to } = unsent;
+    busy.add(topic);
+    const isSent = request({ type: 'chat_message', topic, client_id, content, message_type, reply_to }, (reply) => {
+      busy.delete(topic);
+      if (reply?.type === 'ack') {
+        send({ t: 'stored', topic, client_id, id: reply.message_id ?? client_id });
+        remove(client_id);
+      } else if (reply?.type === 'error') {
+        if (reply.retry === 'later') return void setTimeout(pump, reply.retry_after_ms ?? 2000, topic);
+        if (find(client_id)) change(unsent, { error: { code: reply.code, text: reply.text } });
+      } else return;
+      pump(topic);
+    });
+    if (!isSent) busy.delete(topic);
+    else if (!unsent.tried) {
+      unsent.tried = true;
+      outbox.put({ ...unsent });
+    }
+  }
+
+  function flush() {
+    for (const topic of new Set(all.map((unsent) => unsent.topic))) pump(topic);
+  }
+
+  return {
+    tell,
+    /** Sends what waits, once it is known. */
+    flush: () => void loaded.then(flush),
+    remove,
+    isEmpty: () => !all.some((unsent) => !unsent.error),
+    add(unsent: Unsent) {
+      if (find(unsent.client_id)) return;
+      all.push(unsent);
+      outbox.put({ ...unsent });
+      tell(unsent.topic);
+      void loaded.then(() => pump(unsent.topic));
+    },
+    /** The user wants it sent after all. */
+    again(topic: string, client_id?: string) {
+      for (const unsent of all) {
+        if (unsent.topic !== topic || !unsent.error || (client_id && client_id !== unsent.client_id)) continue;
+        const isOver = unsent.error.code === 'too_old';
+        delete unsent.error;
+        if (isOver) {
+          outbox.remove(unsent.client_id);
+          Object.assign(unsent, { client_id: unique(), at: Date.now(), tried: false });
+        }
+        change(unsent, {});
+        pump(unsent.topic);
+      }
+    },
+    clear() {
+      const topics = new Set(all.map((unsent) => unsent.topic));
+      all = [];
+      outbox.clear();
+      topics.forEach(tell);
+    },
+  };
+}

@@ -1,0 +1,313 @@
+// A chat room: its messages in order, those that are on their way, who is typing, who is there, and who has read what.
+
+import type { Host } from './client.js';
+import { blank, person } from './decode.js';
+import { dashedId, plainId, unique } from './store.js';
+import { liveTopic, type LiveTopic, pathOf } from './topic.js';
+import type { Live, Message, Page, Person } from './types.js';
+import type { Down, Unsent } from './wire.js';
+
+export interface RoomState extends Live {
+  /** The oldest first; those that are not stored yet at the end. */
+  messages: readonly Message[];
+  /** Who is typing now, without the user. */
+  typing: readonly Person[];
+  /** Who is there. Large rooms only say how many. */
+  presence: { users: readonly Person[]; count: number };
+  /** By message: who was seen to read it. `loadReaders` asks for all. */
+  readers: Readonly<Record<string, readonly Person[]>>;
+  /** Messages of others that the user has not read. */
+  unread: number;
+}
+
+export interface Room extends LiveTopic<RoomState> {
+  /** Shows a message at once and sends it as soon as it can be. The result is its `client_id`. */
+  send(content: string, options?: { replyTo?: string | null; type?: string }): string;
+  edit(id: string, content: string): Promise<void>;
+  /** Deletes a message, or gives one up that was not sent. */
+  remove(id: string): Promise<void>;
+  /** A reaction comes, or goes if it is there. */
+  react(id: string, reaction: string): Promise<void>;
+  /** Call it with each key; others are told every few seconds at most. */
+  setTyping(isTyping: boolean): void;
+  /** The user has seen a message, and all before it; the newest one if none is named. */
+  markRead(id?: string): void;
+  loadReaders(id: string): Promise<void>;
+  loadOlder(): Promise<void>;
+  /** Sends again what has failed: one message, or all of this room. */
+  retry(client_id?: string): void;
+}
+
+/** Others stop seeing a person type who has said nothing of it for so long. */
+const TYPING_SHOWN_MS = 6_000;
+const TYPING_EVERY_MS = 2_500;
+/** Who is there is told anew after each connection; until then those from before stay. */
+const PRESENCE_MS = 1_500;
+/** Clocks of people and servers differ. */
+const SKEW_MS = 300_000;
+const GONE_MAX = 1_000;
+
+const isBefore = (a: Message, b: Message) => (a.created_at === b.created_at ? a.id < b.id : a.created_at < b.created_at);
+
+export function createRoom(host: Host, id: string, page?: Page<object>): Room {
+  const name = `room:${plainId(id)}`;
+  const path = `/api/messaging/chats/${dashedId(id)}/messages/`;
+  let stored: Message[] = [];
+  let unsent: Unsent[] = [];
+  /** What was said here and the hub may not have heard. */
+  let said: Unsent[] = [];
+  /** Stored, by the hub's word; the event may still come. */
+  let sent: Message[] = [];
+  /** Their messages are among those that are stored, whatever the hub says of them. */
+  const arrived = new Set<string>();
+  const gone = new Set<string>();
+  let older: string | null = null;
+  const typers = new Map<string, ReturnType<typeof setTimeout>>();
+  let present = new Set<string>();
+  let typedAt = 0;
+  let quiet: ReturnType<typeof setTimeout> | undefined;
+
+  const isMine = (person: Person) => person.id === host.me?.id;
+
+  function firstPage({ results, next = null }: Page<object>) {
+    stored = results.map(blank).reverse().sort((a, b) => (isBefore(a, b) ? -1 : 1));
+    older = pathOf(next);
+    gone.clear();
+    for (const one of [...unsent, ...said]) {
+      // It was stored before this page knew of it: otherwise it would be shown twice until the server has said so.
+      const twin = one.tried && stored.find((message) => isMine(message.sender) && message.content === one.content
+        && Date.parse(message.created_at) > one.at - SKEW_MS && !stored.some((other) => other.client_id === one.client_id));
+      if (!twin) continue;
+      stored = stored.map((message) => (message === twin ? { ...twin, client_id: one.client_id } : message));
+      arrived.add(one.client_id);
+    }
+    return { messages: shown(), hasOlder: !!older };
+  }
+
+  const pending = (one: Unsent): Message => {
+    const answered = stored.find((message) => message.id === one.reply_to);
+    return blank({
+      id: one.client_id,
+      client_id: one.client_id,
+      sender: host.me ?? { id: '', username: '' },
+      content: one.content,
+      message_type: one.message_type,
+      reply_to: answered ?? null,
+      created_at: new Date(one.at).toISOString(),
+      state: one.error ? 'failed' : 'sending',
+      ...(one.error && { error: one.error }),
+    });
+  };
+
+  function shown(): Message[] {
+    const ids = new Set(stored.map((message) => message.id));
+    sent = sent.filter((message) => !ids.has(message.id));
+    const known = new Set([...arrived, ...sent.map((message) => message.client_id)]);
+    return [...stored, ...sent, ...[...unsent, ...said].filter((one) => !known.has(one.client_id)).map(pending)];
+  }
+
+  const show = () => topic.set({ messages: shown() });
+
+  function upsert(message: Message) {
+    const place = stored.findIndex((one) => one.id === message.id);
+    if (place >= 0) {
+      // What frames say has no viewer, and an older page may be behind an event.
+      const { reactions, reaction_counts, user_reaction, is_read, read_by_count } = stored[place]!;
+      stored = stored.with(place, { ...stored[place]!, ...message, reactions, reaction_counts, user_reaction, is_read, read_by_count });
+    } else if (!gone.has(message.id) && !(older && stored[0] && isBefore(message, stored[0]))) {
+      const before = stored.findLastIndex((one) => isBefore(one, message));
+      stored = stored.toSpliced(before + 1, 0, message);
+    }
+  }
+
+  function change(ids: string[], patch: (message: Message) => Partial<Message>) {
+    stored = stored.map((message) => (ids.includes(message.id) ? { ...message, ...patch(message) } : message));
+    show();
+  }
+
+  function stopsTyping(user: string) {
+    clearTimeout(typers.get(user));
+    if (typers.delete(user)) topic.set({ typing: topic.get().typing.filter((person) => person.id !== user) });
+  }
+
+  function showPresence(users: readonly Person[]) {
+    topic.set({ presence: { users, count: users.length } });
+  }
+
+  function askUnread() {
+    host.ask({ type: 'unread', topic: name }).then(({ count }) => topic.set({ unread: count }), () => {});
+  }
+
+  function apply(event: any) {
+    const { user, message_ids: ids, message_id: one } = event;
+    switch (event.type) {
+      case 'message': {
+        const message = blank({ ...event.message, ...(event.client_id && { client_id: event.client_id }) });
+        if (event.client_id) arrived.add(event.client_id);
+        upsert(message);
+        stopsTyping(message.sender.id);
+        if (!isMine(message.sender)) topic.set({ unread: topic.get().unread + 1 });
+        return show();
+      }
+      case 'message_edited': {
+        const { content, is_edited, updated_at } = event.message;
+        return change([event.message.id], () => ({ content, is_edited, ...(updated_at && { updated_at }) }));
+      }
+      case 'message_deleted':
+        gone.add(one);
+        if (gone.size > GONE_MAX) gone.delete([...gone][0]!);
+        sent = sent.filter((message) => message.id !== one);
+        stored = stored.filter((message) => message.id !== one);
+        stored = stored.map((message) =>
+          message.reply_to?.id === one ? { ...message, reply_to: { ...message.reply_to!, content: '', is_deleted: true } } : message,
+        );
+        return show();
+      case 'message_read': {
+        if (isMine(user)) {
+          change(ids, () => ({ is_read: true }));
+          return askUnread();
+        }
+        const readers = { ...topic.get().readers };
+        const isNew = (id: string) => !readers[id]?.some((reader) => reader.id === user.id);
+        const fresh = (ids as string[]).filter(isNew);
+        for (const id of fresh) readers[id] = [...(readers[id] ?? []), user];
+        topic.set({ readers });
+        return change(fresh, ({ read_by_count }) => ({ read_by_count: read_by_count + 1 }));
+      }
+      case 'message_reaction':
+        return change([one], (message) => reacted(message, event, isMine(user)));
+      case 'typing_status': {
+        const { user_id, username, is_typing } = event;
+        stopsTyping(user_id);
+        if (!is_typing || user_id === host.me?.id) return;
+        typers.set(user_id, setTimeout(() => stopsTyping(user_id), TYPING_SHOWN_MS));
+        return topic.set({ typing: [...topic.get().typing, { id: user_id, username }] });
+      }
+      case 'user_status': {
+        const { user_id, username, status } = event;
+        const users = topic.get().presence.users.filter((person) => person.id !== user_id);
+        if (status === 'online') present.add(user_id);
+        else present.delete(user_id);
+        return showPresence(status === 'online' ? [...users, { id: user_id, username }] : users);
+      }
+      case 'presence_count':
+        return topic.set({ presence: { users: [], count: event.present } });
+    }
+  }
+
+  function down(message: Down) {
+    if (message.t === 'unsent') {
+      unsent = message.unsent;
+      // What the hub knows, and what it knew, it need not be told again.
+      said = said.filter((one) => !unsent.some((known) => known.client_id === one.client_id));
+      show();
+    } else if (message.t === 'stored') {
+      const one = [...unsent, ...said].find(({ client_id }) => client_id === message.client_id);
+      said = said.filter((other) => other !== one);
+      if (one && !arrived.has(one.client_id)) sent.push({ ...pending(one), id: message.id, state: 'sent' });
+      show();
+    }
+  }
+
+  function setTyping(isTyping: boolean) {
+    clearTimeout(quiet);
+    const now = Date.now();
+    const tell = (is_typing: boolean) => host.up({ t: 'tell', frame: { type: 'typing', topic: name, is_typing } });
+    if (isTyping) {
+      quiet = setTimeout(() => setTyping(false), TYPING_EVERY_MS);
+      if (now - typedAt < TYPING_EVERY_MS) return;
+      typedAt = now;
+      tell(true);
+    } else if (typedAt) {
+      typedAt = 0;
+      tell(false);
+    }
+  }
+
+  const topic = liveTopic<RoomState>(
+    host,
+    name,
+    {
+      messages: [],
+      typing: [],
+      presence: { users: [], count: 0 },
+      readers: {},
+      unread: 0,
+      ...(page && firstPage(page)),
+    },
+    page,
+    {
+      async read() {
+        const answer = await host.list(path);
+        return { patch: firstPage(answer.body), cursor: answer.cursor };
+      },
+      apply,
+      down,
+      unsent: () => [...unsent, ...said],
+      subscribed() {
+        askUnread();
+        present = new Set();
+        setTimeout(() => showPresence(topic.get().presence.users.filter((person) => present.has(person.id))), PRESENCE_MS);
+      },
+    },
+  );
+
+  return {
+    ...topic,
+    send(content, { replyTo = null, type = 'text' } = {}) {
+      const one: Unsent = { client_id: unique(), topic: name, content, message_type: type, reply_to: replyTo, at: Date.now() };
+      said.push(one);
+      typedAt = 0;
+      clearTimeout(quiet);
+      show();
+      host.up({ t: 'say', unsent: one });
+      return one.client_id;
+    },
+    edit: (message_id, content) => host.ask({ type: 'edit_message', topic: name, message_id, content }),
+    async remove(message_id) {
+      const isUnsent = (one: Unsent) => one.client_id === message_id;
+      if (![...unsent, ...said].some(isUnsent)) return host.ask({ type: 'delete_message', topic: name, message_id });
+      said = said.filter((one) => !isUnsent(one));
+      host.up({ t: 'drop', client_id: message_id });
+    },
+    react: (message_id, reaction_type) => host.ask({ type: 'react_message', topic: name, message_id, reaction_type }),
+    setTyping,
+    markRead(message_id = stored.findLast((message) => !isMine(message.sender))?.id) {
+      if (!message_id || !topic.get().unread) return;
+      topic.set({ unread: 0 });
+      host.ask({ type: 'read_message', topic: name, message_id }).catch(askUnread);
+    },
+    async loadReaders(message_id) {
+      const { readers } = await host.ask({ type: 'readers', topic: name, message_id, limit: 200 });
+      topic.set({ readers: { ...topic.get().readers, [message_id]: readers.map(person) } });
+    },
+    async loadOlder() {
+      const from = older;
+      if (!from) return;
+      const { results, next } = (await host.json('GET', from)) as Page<object>;
+      // Somebody else has asked for it, or all of it was read anew.
+      if (older !== from) return;
+      older = pathOf(next);
+      const known = new Set(stored.map((message) => message.id));
+      const more = results.map(blank).filter((message) => !known.has(message.id) && !gone.has(message.id));
+      stored = [...more.reverse(), ...stored].sort((a, b) => (isBefore(a, b) ? -1 : 1));
+      topic.set({ messages: shown(), hasOlder: !!older });
+    },
+    retry: (client_id) => host.up({ t: 'again', topic: name, client_id }),
+  };
+}
+
+/** A message lists only its newest reactions; all are in the counts. */
+function reacted(message: Message, { user, reaction_type, added }: any, isMine: boolean): Partial<Message> {
+  const others = message.reactions.filter((one) => one.user.id !== user.id || one.reaction_type !== reaction_type);
+  const wasListed = others.length < message.reactions.length;
+  const { [reaction_type]: count = 0, ...counts } = message.reaction_counts;
+  const now = Math.max(0, count + (added ? (wasListed ? 0 : 1) : -1));
+  const reactions = added ? [...others, { user, reaction_type }] : others;
+  const mine = added ? reaction_type : message.user_reaction === reaction_type ? null : message.user_reaction;
+  return {
+    reactions,
+    reaction_counts: now ? { ...counts, [reaction_type]: now } : counts,
+    ...(isMine && { user_reaction: mine }),
+  };
+}

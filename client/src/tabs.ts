@@ -1,0 +1,187 @@
+// How tabs of one user share a connection: the one with the lock has the hub, the others talk to it by BroadcastChannel.
+//
+// Every tab holds a lock of its own, too. Whoever gets it knows that the tab has gone, even if it crashed.
+
+import { createHub, type Hub, type HubSettings } from './hub.js';
+import type { Socket } from './line.js';
+import { noOutbox, openOutbox } from './outbox.js';
+import type { Down, Up } from './wire.js';
+
+export interface Tabs {
+  up(message: Up): void;
+  /** Asks the hub whether it is there, and whether the connection is. */
+  poke(now?: boolean, lost?: boolean): void;
+  stop(): void;
+}
+
+/** A hub that has not answered a poke for so long is in a frozen tab: another one takes over. */
+const SILENT_MS = 4_000;
+
+interface Setting extends HubSettings {
+  /** Names user and server. */
+  key: string;
+  tab: string;
+}
+
+type Heard = (message: Down) => void;
+
+/** Holds a lock until the result is called. */
+function hold(name: string): () => void {
+  let free!: () => void;
+  const held = new Promise<void>((resolve) => (free = resolve));
+  navigator.locks?.request(name, () => held).catch(() => {});
+  return free;
+}
+
+const lockOf = (key: string, tab: string) => `pregon ${key} ${tab}`;
+
+const watch = (key: string, tab: string, gone: () => void) =>
+  void navigator.locks?.request(lockOf(key, tab), { mode: 'shared' }, gone).catch(() => {});
+
+/** With other tabs, if they can share. */
+export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, heard: Heard): Tabs {
+  const { key, tab } = setting;
+  const canShare = isShared && globalThis.navigator?.locks && globalThis.BroadcastChannel;
+  let hub: Hub | undefined;
+  let isStopped = false;
+  let pokedAt = 0;
+  let release = () => {};
+
+  const hear = (message: Down) => {
+    pokedAt = 0;
+    if (!isStopped) heard(message);
+  };
+  const channel = canShare ? new BroadcastChannel(`pregon ${key}`) : undefined;
+  if (channel) {
+    channel.onmessage = ({ data: { from, to, down, up } }) => {
+      if (down && (!to || to === tab)) hear(down);
+      if (up && hub) {
+        if (up.t === 'hello') watch(key, from, () => hub?.gone(from));
+        hub.receive(from, up);
+      }
+    };
+  }
+
+  function lead() {
+    hub = createHub(
+      setting,
+      Socket,
+      setting.user ? openOutbox(key) : noOutbox,
+      (down, to) => {
+        // Not at once: whoever asks is not answered before it has asked.
+        if (!to || to === tab) queueMicrotask(() => hear(down));
+        if (to !== tab) channel?.postMessage({ to, down });
+      },
+      tab,
+    );
+  }
+
+  /** Leads once it has the lock, and for as long as it has it. */
+  function apply(steal?: boolean) {
+    release();
+    const abort = new AbortController();
+    let free!: () => void;
+    let mine: Hub | undefined;
+    let isReleased = false;
+    const held = new Promise<void>((resolve) => (free = resolve));
+    const resign = () => {
+      mine?.close();
+      if (hub === mine) hub = undefined;
+      mine = undefined;
+    };
+    release = () => {
+      isReleased = true;
+      resign();
+      abort.abort();
+      free();
+    };
+    const granted = () => {
+      if (isReleased) return;
+      lead();
+      mine = hub;
+      return held;
+    };
+    navigator.locks
+      .request(`pregon ${key}`, steal ? { steal } : { signal: abort.signal }, granted)
+      .catch(() => {})
+      .then(() => {
+        resign();
+        // Another tab took it, because this one was silent.
+        if (!isReleased) apply();
+      });
+  }
+
+  const giveUp = canShare ? hold(lockOf(key, tab)) : () => {};
+  if (canShare) apply();
+  else lead();
+
+  const up = (message: Up) => (hub ? hub.receive(tab, message) : channel?.postMessage({ from: tab, up: message }));
+
+  return {
+    up,
+    poke(now, lost) {
+      if (!hub && pokedAt && Date.now() - pokedAt > SILENT_MS) {
+        pokedAt = 0;
+        return apply(true);
+      }
+      pokedAt ||= Date.now();
+      up({ t: 'poke', ...(now && { now }), ...(lost && { lost }) });
+    },
+    stop() {
+      up({ t: 'bye' });
+      isStopped = true;
+      release();
+      giveUp();
+      hub?.close();
+      hub = undefined;
+      channel?.close();
+    },
+  };
+}
+
+/** With the hub in a SharedWorker. */
+export function openWorker(setting: Setting, worker: SharedWorker, heard: Heard): Tabs {
+  const { port } = worker;
+  const giveUp = hold(lockOf(setting.key, setting.tab));
+  port.onmessage = ({ data }) => heard(data);
+  port.postMessage({ t: 'open', setting });
+  const up = (message: Up) => port.postMessage(message);
+  return {
+    up,
+    poke: (now, lost) => up({ t: 'poke', ...(now && { now }), ...(lost && { lost }) }),
+    stop() {
+      up({ t: 'bye' });
+      port.onmessage = null;
+      giveUp();
+    },
+  };
+}
+
+/** What the script of a SharedWorker calls, so that it holds the connections of all tabs. */
+export function serve(scope: object = globalThis): void {
+  const hubs = new Map<string, { hub: Hub; ports: Map<string, MessagePort> }>();
+  (scope as { onconnect: (event: MessageEvent) => void }).onconnect = ({ ports: [port] }) => {
+    let mine: string;
+    let served: { hub: Hub; ports: Map<string, MessagePort> };
+    port!.onmessage = ({ data }: MessageEvent<Up | { t: 'open'; setting: Setting }>) => {
+      if (data.t !== 'open') return served?.hub.receive(mine, data);
+      const { key, tab } = data.setting;
+      const isNew = !hubs.has(key);
+      if (isNew) {
+        const ports = new Map<string, MessagePort>();
+        const send = (down: Down, to?: string) => {
+          for (const [name, port] of ports) if (!to || to === name) port.postMessage(down);
+        };
+        hubs.set(key, { ports, hub: createHub(data.setting, WebSocket, openOutbox(key), send) });
+      }
+      mine = tab;
+      served = hubs.get(key)!;
+      served.ports.set(tab, port!);
+      port!.postMessage({ t: 'hub' } satisfies Down);
+      watch(key, tab, () => {
+        served.ports.delete(tab);
+        served.hub.gone(tab);
+      });
+    };
+  };
+}
