@@ -28,6 +28,8 @@ export const blank = (message: object): Message => ({
 
 /** An event of `pregon.v1`. */
 export function decode(event: any, names: Names): any {
+  // The older endpoints tell it as it is shown.
+  if (event.message) return event;
   const user = typeof event.user === 'number' ? (names.get(event.user) ?? { id: '', username: '?' }) : event.user;
   switch (event.type) {
     case 'message':
