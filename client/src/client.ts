@@ -66,6 +66,7 @@ export function createHost(options: Options) {
   let own: Promise<Credential> | undefined;
   let ticker: ReturnType<typeof setInterval> | undefined;
   let tickedAt = 0;
+  let isWatched = false;
 
   // ── Tokens ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -96,6 +97,7 @@ export function createHost(options: Options) {
   const start = () => (started ??= begin());
 
   async function begin() {
+    watchPage();
     changed({ state: 'connecting' });
     let { user } = options;
     if (!user) {
@@ -199,13 +201,14 @@ export function createHost(options: Options) {
     }, TICK_MS);
   }
 
-  if (page) {
-    const leave = () => stop();
+  function watchPage() {
+    if (!page || isWatched) return;
+    isWatched = true;
     const back = () => topics.size && start();
     page.addEventListener('visibilitychange', () => tabs && look());
-    page.addEventListener('freeze', leave);
+    page.addEventListener('freeze', stop);
     page.addEventListener('resume', back);
-    addEventListener('pagehide', leave);
+    addEventListener('pagehide', stop);
     addEventListener('pageshow', (event) => event.persisted && back());
     // Whatever there was belonged to another network.
     addEventListener('online', () => tabs?.poke(true, true));
@@ -262,7 +265,7 @@ export function createHost(options: Options) {
     },
     release(topic: Topic) {
       topics.delete(topic);
-      up({ t: 'leave', topic: topic.name });
+      if (![...topics].some(({ name }) => name === topic.name)) up({ t: 'leave', topic: topic.name });
     },
     up(message: Up) {
       if (!tabs) void start();

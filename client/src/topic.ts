@@ -17,6 +17,8 @@ export interface LiveTopic<S> extends Store<S> {
   set(patch: Partial<S>): void;
   /** Reads the list again. */
   refresh(): Promise<void>;
+  /** Told of each event that was applied, as docs/protocol.md has it. */
+  onEvent(listener: (event: any) => void): () => void;
 }
 
 export interface Spec<S> {
@@ -56,6 +58,7 @@ export function liveTopic<S extends Live>(
   /** What comes while the list is read. */
   let held: (Down & { t: 'event' })[] | undefined;
   let isStale = false;
+  const listeners = new Set<(event: any) => void>();
   let leaving: ReturnType<typeof setTimeout> | undefined;
   let reading: ReturnType<typeof setTimeout> | undefined;
 
@@ -123,6 +126,7 @@ export function liveTopic<S extends Live>(
       cursor = place;
     }
     spec.apply(event);
+    for (const listener of listeners) listener(event);
   }
 
   const topic: Topic = {
@@ -158,5 +162,13 @@ export function liveTopic<S extends Live>(
     },
   };
 
-  return { start: first, get: state.get, subscribe: state.subscribe, set: state.set, refresh: read };
+  return {
+    ...state,
+    start: first,
+    refresh: read,
+    onEvent(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
 }
