@@ -38,6 +38,8 @@ export function dial(make: () => WebSocket, ears: { opened(): void; heard(frame:
     }
     ears.heard(frame);
   };
+  // What is behind it comes with the close; programs without a browser would end.
+  socket.onerror = () => {};
   socket.onclose = ({ code }) => ears.closed(code, wasOpen);
   return {
     socket,

@@ -53,21 +53,18 @@ export function openPlain(base: string, Socket: Socket, { opened, heard, closed 
     heard({ type: 'event', topic, event: modern(frame) } as unknown as ServerFrame);
   }
 
-  /** What was missed before is not known: the list is read again. */
-  function live(id: unknown, topic: string, cursor: unknown) {
-    reply({ type: 'subscribed', id, topic, cursor: null, resumed: false });
-    if (cursor) reply({ type: 'gap', topic, cursor: null });
-  }
+  /** Without a place: what was missed before is not known, and the list is read again. */
+  const live = (id: unknown, topic: string) => reply({ type: 'subscribed', id, topic, cursor: null, resumed: false });
 
-  function subscribe({ id, topic, cursor }: ClientFrame & { type: 'subscribe' }) {
-    if (topic === CARRIER) return live(id, topic, cursor);
+  function subscribe({ id, topic }: ClientFrame & { type: 'subscribe' }) {
+    if (topic === CARRIER) return live(id, topic);
     let refusal = '';
     const socket = dial(() => new Socket(address(topic), undefined), {
-      opened: () => topic.startsWith('room:') || live(id, topic, cursor),
+      opened: () => topic.startsWith('room:') || live(id, topic),
       heard(frame) {
         if (frame.type === 'error') refusal = frame.message ?? frame.error ?? '';
         // Rooms open before they decide.
-        if (frame.type === 'connection_success') live(id, topic, cursor);
+        if (frame.type === 'connection_success') live(id, topic);
         hear(topic, frame);
       },
       closed(code) {

@@ -144,8 +144,8 @@ export function liveTopic<S extends Live>(
           isSubscribed = true;
           isLost = false;
           spec.subscribed?.();
-          // The list may have been read before this.
-          if (!isLoaded || !cursor) void read();
+          // The list may have been read before this; without a place nobody knows what was missed.
+          if (!isLoaded || !cursor || !message.cursor) void read();
           cursor ??= message.cursor;
           return showStatus();
         case 'gap':
