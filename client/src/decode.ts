@@ -27,10 +27,10 @@ export const blank = (message: object): Message => ({
 });
 
 /** An event of `pregon.v1`. */
-export function decode(event: any, names: Names): any {
+export function decode(event: any, names: Names | undefined): any {
   // The older endpoints tell it as it is shown.
   if (event.message) return event;
-  const user = typeof event.user === 'number' ? (names.get(event.user) ?? { id: '', username: '?' }) : event.user;
+  const user = typeof event.user === 'number' ? (names?.get(event.user) ?? { id: '', username: '?' }) : event.user;
   switch (event.type) {
     case 'message':
     case 'message_edited': {
@@ -44,27 +44,5 @@ export function decode(event: any, names: Names): any {
       return { ...event, user };
     default:
       return event;
-  }
-}
-
-/** A frame of the older sockets, in the words of `pregon.v1`. */
-export function modern(frame: any): any {
-  const { type, user_id, username, message_id, notification_id } = frame;
-  const user = { id: user_id, username };
-  switch (type) {
-    case 'chat_message':
-      return { ...frame, type: 'message' };
-    case 'message_read':
-      return { type, user, message_ids: [message_id] };
-    case 'message_reaction':
-      return { ...frame, user };
-    case 'notification_read':
-      return { type: 'notifications_read', notification_ids: [notification_id] };
-    case 'notification_deleted':
-      return { ...frame, type: 'notifications_deleted', notification_ids: [notification_id] };
-    case 'comment_deleted':
-      return { type: 'comments_deleted', comment_ids: [frame.comment_id] };
-    default:
-      return frame;
   }
 }

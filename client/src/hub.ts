@@ -3,7 +3,6 @@
 import { decode, person } from './decode.js';
 import { type Line, openV1, type Socket } from './line.js';
 import type { Outbox } from './outbox.js';
-import { openPlain } from './plain.js';
 import type { ClientFrame, RequestId, ServerFrame } from './protocol.js';
 import { createQueue } from './queue.js';
 import { claims, isBehind } from './store.js';
@@ -26,14 +25,15 @@ export interface Hub {
 interface Link {
   line: Line;
   /** The credential is on its way, and requests may follow it. */
-  isGreeted: boolean;
-  isLive: boolean;
+  isGreeted?: boolean;
+  isLive?: boolean;
   /** The newest request for each topic. */
   subscriptions: Map<string, RequestId>;
   /** Topics whose subscription is answered. */
   settled: Set<string>;
   names: Map<string, Map<number, Person>>;
   asked: Map<RequestId, (frame: ServerFrame | null) => void>;
+  /** When the token ends, in seconds since 1970. */
   expires: number;
 }
 
@@ -52,7 +52,7 @@ const RENEW_MS = 60_000;
 /** How long an unused connection is kept, for pages that leave one topic before they open the next. */
 const LINGER_MS = 5_000;
 
-const OFFLINE: ServerFrame = { type: 'error', code: 'offline', text: 'There is no connection.', retry: 'later' };
+const OFFLINE = { type: 'error', code: 'offline', text: '', retry: 'later' } as const;
 
 /** `self` is the tab that the hub is in. */
 export function createHub(
@@ -64,8 +64,11 @@ export function createHub(
 ): Hub {
   /** Topics with the place of what was heard last. */
   const topics = new Map<string, string | null>();
+  /** Tabs with what they listen to. */
   const tabs = new Map<string, Set<string>>();
-  const credentials = new Map<number, { tab: string; done(result: { credential?: Credential; failed?: string }): void }>();
+  const timers = new Map<string, ReturnType<typeof setTimeout>>();
+  /** Questions for a credential, by number. */
+  const questions = new Map<number, [tab: string, done: (answer: { credential?: Credential; failed?: string }) => void]>();
   let connection: Connection = { state: 'idle' };
   let me: { id: string; username: string } | undefined;
   let current: Link | undefined;
@@ -84,126 +87,103 @@ export function createHub(
   /** Handshakes of `pregon.v1` that failed before any succeeded. */
   let misses = 0;
   let known: 'v1' | 'plain' | undefined = protocol === 'auto' ? undefined : protocol;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let handshakeTimer: ReturnType<typeof setTimeout> | undefined;
-  let lingerTimer: ReturnType<typeof setTimeout> | undefined;
-  let moveTimer: ReturnType<typeof setTimeout> | undefined;
-  const later = new Map<string, ReturnType<typeof setTimeout>>();
 
   const queue = createQueue(outbox, send, (frame, done) => current?.isLive && request(current, frame, done));
 
-  function enter(patch: Connection) {
-    connection = known ? { ...patch, protocol: known } : patch;
-    send({ t: 'status', connection, ...(me && { me }) });
+  /** One timer for each name. */
+  function after(name: string, ms: number, work: () => unknown) {
+    clearTimeout(timers.get(name));
+    timers.set(name, setTimeout(work, ms));
+  }
+
+  const tell = (tab?: string) => send({ t: 'status', connection, ...(me && { me }) }, tab);
+
+  function enter(state: Connection['state'], more?: Partial<Connection>) {
+    connection = { state, ...more, ...(known && { protocol: known }) };
+    tell();
   }
 
   // ── Credentials ────────────────────────────────────────────────────────────────────────────────
 
   /** One question at a time, whoever needs the answer. */
-  function credentialFor(reason: TokenReason): Promise<Credential> {
-    if (reason === 'start' && token && !(claims(token).exp! * 1000 < Date.now())) return Promise.resolve(token);
-    flight ??= askTab(reason).finally(() => (flight = undefined));
-    return flight.then((credential) => {
-      token = typeof credential === 'string' ? credential : undefined;
-      return credential;
-    });
+  async function credentialFor(reason: TokenReason): Promise<Credential> {
+    if (reason === 'start' && token && !(claims(token).exp! * 1000 < Date.now())) return token;
+    flight ??= ask(reason).finally(() => (flight = undefined));
+    const credential = await flight;
+    token = typeof credential === 'string' ? credential : undefined;
+    return credential;
   }
 
-  function askTab(reason: TokenReason): Promise<Credential> {
-    const tab = self && tabs.has(self) ? self : [...tabs.keys()].pop();
-    return new Promise((resolve, reject) => {
-      if (!tab) return reject(new Error('no tab'));
+  const ask = (reason: TokenReason) =>
+    new Promise<Credential>((resolve, reject) => {
+      const tab = self && tabs.has(self) ? self : [...tabs.keys()].pop();
       const n = ++numbers;
-      credentials.set(n, {
-        tab,
-        done({ credential, failed }) {
-          credentials.delete(n);
-          if (failed === undefined) resolve(credential);
-          else reject(new Error(failed));
-        },
-      });
+      if (!tab) return reject();
+      questions.set(n, [tab, ({ credential, failed }) => (failed === undefined ? resolve(credential) : reject())]);
       send({ t: 'credential', n, reason }, tab);
     });
+
+  function answered(n: number, answer: { credential?: Credential; failed?: string }) {
+    questions.get(n)?.[1](answer);
+    questions.delete(n);
   }
 
   // ── Connecting ─────────────────────────────────────────────────────────────────────────────────
 
   async function connect(reason: TokenReason = 'start') {
-    clearTimeout(timer);
     drop();
     const mine = ++attempt;
-    enter({ state: 'connecting' });
+    enter('connecting');
     try {
       const credential = await credentialFor(reason);
+      const isPlain = known ? known === 'plain' : misses > 1;
+      // Nobody else has to load it.
+      const opened = isPlain && (await import('./plain.js')).openPlain;
       if (mine !== attempt) return;
-      if (!credential) return end({ code: 'logged_out', text: 'Nobody is logged in.' });
-      current = open(credential);
-      handshakeTimer = setTimeout(() => failed(1006), HANDSHAKE_MS);
+      if (!credential) return end({ code: 'logged_out', text: '' });
+      current = open(credential, opened || openV1, isPlain);
+      after('handshake', HANDSHAKE_MS, () => failed(1006));
     } catch {
       if (mine === attempt) wait();
     }
   }
 
-  function open(credential: NonNullable<Credential>): Link {
-    const isPlain = known ? known === 'plain' : misses > 1;
-    let probe: Line | undefined;
-    const ears = {
-      opened() {
-        if (!isPlain || known) return greet();
-        // Older endpoints answer. So does a server of `pregon.v1` that was away before: it is asked once more.
-        probe = openV1(base, Socket, {
-          opened: () => {
-            probe!.close();
-            misses = 0;
-            if (link === current) connect();
-          },
-          heard() {},
-          closed: () => {
-            known = 'plain';
-            greet();
-          },
-        });
-      },
-      heard: (frame: ServerFrame) => {
-        if (link === current || link === next) heard(link, frame);
-      },
-      closed(code: number, wasOpen: boolean) {
-        if (!isPlain && !known && !wasOpen) misses += 1;
-        else if (isPlain && !known) misses = 0;
-        // A refused handshake does not say why: perhaps it was the token.
-        if (isPlain && !wasOpen) token = undefined;
-        probe?.close();
-        settle(link);
-        if (link === next) next = undefined;
-        else if (link !== current) return;
-        else if (next) promote();
-        else failed(code);
-      },
-    };
-    const line = (isPlain ? openPlain : openV1)(base, Socket, ears);
+  function open(credential: NonNullable<Credential>, dial: typeof openV1, isPlain?: boolean): Link {
     const link: Link = {
-      line,
-      isGreeted: false,
-      isLive: false,
+      line: dial(base, Socket, {
+        isGuess: !known,
+        credential,
+        opened() {
+          link.isGreeted = true;
+          authenticate(link, credential);
+          // What is asked for before the welcome is kept by the server.
+          for (const topic of topics.keys()) subscribe(link, topic);
+        },
+        heard(frame) {
+          if (link === current || link === next) heard(link, frame);
+        },
+        closed(code, wasOpen) {
+          if (!known && !wasOpen) misses = isPlain ? 0 : misses + 1;
+          // A refused handshake does not say why: perhaps it was the token.
+          if (isPlain && !wasOpen) token = undefined;
+          settle(link);
+          if (link === next) next = undefined;
+          else if (link !== current) return;
+          else if (next) promote();
+          else failed(code);
+        },
+      }),
       subscriptions: new Map(),
       settled: new Set(),
       names: new Map(),
       asked: new Map(),
       expires: 0,
     };
-    const greet = () => {
-      link.isGreeted = true;
-      authenticate(link, credential);
-      // What is asked for before the welcome is kept by the server.
-      for (const topic of topics.keys()) subscribe(link, topic);
-    };
-    if (isPlain) line.send({ type: 'auth', token: typeof credential === 'string' ? credential : '' });
     return link;
   }
 
   function authenticate(link: Link, credential: NonNullable<Credential>) {
-    const frame: ClientFrame = { type: 'auth', ...(typeof credential === 'string' ? { token: credential } : credential) };
-    request(link, frame, (reply) => {
+    request(link, { type: 'auth', ...(typeof credential === 'string' ? { token: credential } : credential) }, (reply) => {
       if (reply?.type === 'welcome') welcomed(link, reply);
       else if (reply?.type === 'refreshed') link.expires = reply.token_expires;
       else if (reply?.type === 'error') refused(link, reply);
@@ -211,17 +191,22 @@ export function createHub(
   }
 
   function welcomed(link: Link, { user: who, token_expires }: ServerFrame & { type: 'welcome' }) {
-    if (user && user !== who.id) return end({ code: 'other_user', text: 'The token is of another user.' });
-    [user, me] = [who.id, who];
+    if (user && user !== who.id) return end({ code: 'other_user', text: '' });
+    user = who.id;
+    me = who;
     link.isLive = true;
     link.expires = token_expires;
     wasRejected = false;
-    known ??= link.line.protocol;
+    known = link.line.protocol;
     answersPings ||= known === 'v1';
     if (link === next) return moved();
-    clearTimeout(handshakeTimer);
+    clearTimeout(timers.get('handshake'));
+    goLive();
+  }
+
+  function goLive() {
     liveSince = Date.now();
-    enter({ state: 'live' });
+    enter('live');
     queue.flush();
   }
 
@@ -231,7 +216,7 @@ export function createHub(
       link.line.close();
       next = undefined;
     } else if (link.isLive) return;
-    else if (retry === 'later') failed(1013);
+    else if (retry === 'later') wait();
     else if (wasRejected) end({ code, text });
     else {
       wasRejected = true;
@@ -241,15 +226,12 @@ export function createHub(
 
   /** The connection is over, by this close code. */
   function failed(code: number) {
-    if (code === 1000 || code === 4003) return end({ code: String(code), text: 'The server has closed the connection.' });
-    const wasGood = liveSince && Date.now() - liveSince > GOOD_AFTER_MS;
+    if (code === 1000 || code === 4003) return end({ code: String(code), text: '' });
+    const wasGood = !!liveSince && Date.now() - liveSince > GOOD_AFTER_MS;
     if (wasGood) failures = 0;
-    drop();
-    if (code === 4001 && (wasGood || !wasRejected)) {
-      wasRejected = !wasGood;
-      return connect('expired');
-    }
-    wait();
+    if (code !== 4001 || (wasRejected && !wasGood)) return wait();
+    wasRejected = !wasGood;
+    connect('expired');
   }
 
   /** Waits at random, so that a thousand pages do not come back in the same instant. */
@@ -258,86 +240,78 @@ export function createHub(
     const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (failures + 2));
     failures += 1;
     const delay = FIRST_DELAY_MS + Math.random() * (most - FIRST_DELAY_MS);
-    timer = setTimeout(() => connect(), delay);
-    const isOffline = globalThis.navigator?.onLine === false;
-    enter({ state: isOffline ? 'offline' : 'waiting', retryAt: Date.now() + delay });
+    after('connect', delay, connect);
+    enter(globalThis.navigator?.onLine === false ? 'offline' : 'waiting', { retryAt: Date.now() + delay });
   }
 
   function end(error: Failure) {
-    attempt += 1;
-    drop();
-    enter({ state: 'closed', error });
+    close();
+    enter('closed', { error });
   }
 
   /** Leaves what there is of a connection. */
   function drop() {
-    for (const one of [timer, handshakeTimer, moveTimer, ...later.values()]) clearTimeout(one);
-    later.clear();
+    timers.forEach((timer) => clearTimeout(timer));
     liveSince = pingedAt = 0;
     const links = [current, next];
     current = next = undefined;
-    for (const link of links) {
-      link?.line.close();
-      if (link) settle(link);
-    }
+    for (const link of links) leaveLink(link);
+  }
+
+  function leaveLink(link: Link | undefined) {
+    link?.line.close();
+    if (link) settle(link);
   }
 
   /** Nothing is answered any more. */
-  function settle(link: Link) {
-    const waiting = [...link.asked.values()];
-    link.asked.clear();
+  function settle({ asked }: Link) {
+    const waiting = [...asked.values()];
+    asked.clear();
     for (const done of waiting) done(null);
   }
 
   // ── Moving to another connection ───────────────────────────────────────────────────────────────
 
   async function move() {
-    try {
-      const credential = await credentialFor('start');
-      if (credential && current?.isLive && !next) next = open(credential);
-    } catch {
-      // The server closes the old one, and then it is a reconnect like any other.
-    }
+    // If that fails the server closes the old one, and then it is a reconnect like any other.
+    const credential = await credentialFor('start').catch(() => null);
+    if (credential && current?.isLive && !next) next = open(credential, openV1);
   }
 
   /** The new connection takes over once it hears all that the old one does. */
   function moved() {
     if (!next?.isLive || [...topics.keys()].some((topic) => !next!.settled.has(topic))) return;
-    current?.line.close();
-    if (current) settle(current);
+    leaveLink(current);
     promote();
   }
 
   function promote() {
-    [current, next] = [next, undefined];
-    if (!current?.isLive) return enter({ state: 'connecting' });
-    liveSince = Date.now();
-    queue.flush();
+    current = next;
+    next = undefined;
+    if (current!.isLive) goLive();
+    else enter('connecting');
   }
 
   // ── Topics ─────────────────────────────────────────────────────────────────────────────────────
 
   function join(tab: string, topic: string, cursor: string | null) {
     tabs.get(tab)?.add(topic);
-    clearTimeout(lingerTimer);
     const isKnown = topics.has(topic);
-    const heard = topics.get(topic) ?? null;
-    if (!isKnown || (cursor && (!heard || isBehind(heard, cursor)))) topics.set(topic, cursor);
+    const last = topics.get(topic) ?? null;
+    if (!isKnown || (cursor && (!last || isBehind(last, cursor)))) topics.set(topic, cursor);
+    queue.tell(topic);
     if (!current) {
       if (connection.state === 'idle') connect();
-    } else if (isKnown && current.settled.has(topic) && !topic.startsWith('room:') && (!cursor || cursor === heard)) {
-      send({ t: 'subscribed', topic, cursor: heard }, tab);
-    } else if (isKnown) {
+    } else if (isKnown && current.settled.has(topic) && !topic.startsWith('room:') && (!cursor || cursor === last)) {
+      send({ t: 'subscribed', topic, cursor: last }, tab);
+    } else {
       // Told again from the earlier place on, and who is present; tabs pass over what they have heard.
-      unsubscribe(topic);
-      subscribe(current, topic);
-    } else subscribe(current, topic);
-    if (next && !isKnown) subscribe(next, topic);
-    queue.tell(topic);
+      if (isKnown) unsubscribe(topic);
+      for (const link of [current, next]) if (link) subscribe(link, topic);
+    }
   }
 
   function subscribe(link: Link, topic: string) {
-    clearTimeout(later.get(topic));
     if (!link.isGreeted) return;
     const id = numbers + 1;
     link.subscriptions.set(topic, id);
@@ -360,13 +334,11 @@ export function createHub(
     }
   }
 
-  function lost(link: Link, topic: string, why: { code?: string | null; text?: string | null; retry?: string | null; retry_after_ms?: number | null }) {
-    if (why.retry === 'later') {
-      const again = () => {
-        if (topics.has(topic) && (link === current || link === next)) subscribe(link, topic);
-      };
-      later.set(topic, setTimeout(again, (why.retry_after_ms ?? 2000) * (1 + Math.random())));
-    } else send({ t: 'lost', topic, error: { code: why.code ?? 'lost', text: why.text ?? '' } });
+  function lost(link: Link, topic: string, { code, text, retry, retry_after_ms }: ServerFrame & { type: 'error' | 'unsubscribed' }) {
+    if (retry !== 'later') return send({ t: 'lost', topic, error: { code: code ?? '', text: text ?? '' } });
+    after(topic, (retry_after_ms ?? 2000) * (1 + Math.random()), () => {
+      if (topics.has(topic) && (link === current || link === next)) subscribe(link, topic);
+    });
   }
 
   function leave(tab: string, topic: string) {
@@ -374,13 +346,11 @@ export function createHub(
     if ([...tabs.values()].some((wanted) => wanted.has(topic))) return;
     topics.delete(topic);
     unsubscribe(topic);
-    if (!topics.size) lingerTimer = setTimeout(rest, LINGER_MS);
-  }
-
-  function rest() {
-    if (topics.size || !current?.isLive || !queue.isEmpty()) return;
-    drop();
-    enter({ state: 'idle' });
+    after('rest', LINGER_MS, () => {
+      if (topics.size || !current?.isLive || !queue.isEmpty()) return;
+      drop();
+      enter('idle');
+    });
   }
 
   // ── Frames ─────────────────────────────────────────────────────────────────────────────────────
@@ -395,89 +365,64 @@ export function createHub(
   function heard(link: Link, frame: ServerFrame) {
     heardAt = Date.now();
     pingedAt = 0;
-    if (frame.type === 'pong') answersPings = true;
-    const id = 'id' in frame ? frame.id : undefined;
-    const done = id != null && link.asked.get(id);
+    const done = 'id' in frame && frame.id != null && link.asked.get(frame.id);
     if (done) {
-      link.asked.delete(id);
+      link.asked.delete(frame.id!);
       return done(frame);
     }
-    switch (frame.type) {
-      case 'users': {
-        const names = link.names.get(frame.topic) ?? new Map();
-        for (const { n, ...user } of frame.users) names.set(n, person(user));
-        link.names.set(frame.topic, names);
-        break;
+    const { type } = frame;
+    if (type === 'users') {
+      const names = link.names.get(frame.topic) ?? new Map();
+      for (const { n, ...who } of frame.users) names.set(n, person(who));
+      link.names.set(frame.topic, names);
+    } else if (type === 'event') {
+      const { topic, cursor = null } = frame;
+      const last = topics.get(topic);
+      if (cursor && topics.has(topic) && (!last || isBehind(cursor, last))) topics.set(topic, cursor);
+      send({ t: 'event', topic, cursor, event: decode(frame.event, link.names.get(topic)) });
+    } else if (type === 'gap') {
+      const { topic, cursor = null } = frame;
+      topics.set(topic, cursor);
+      send({ t: 'gap', topic, cursor });
+    } else if (type === 'unsubscribed') {
+      const isAll = frame.topic === '*';
+      for (const topic of isAll ? [...topics.keys()] : [frame.topic]) if (link.subscriptions.delete(topic)) lost(link, topic, frame);
+      // Replies were dropped with the rest.
+      if (isAll) {
+        settle(link);
+        queue.flush();
       }
-      case 'event': {
-        const { topic } = frame;
-        const cursor = frame.cursor ?? null;
-        const last = topics.get(topic);
-        if (cursor && topics.has(topic) && (!last || isBehind(cursor, last))) topics.set(topic, cursor);
-        send({ t: 'event', topic, cursor, event: decode(frame.event, link.names.get(topic) ?? new Map()) });
-        break;
-      }
-      case 'gap':
-        topics.set(frame.topic, frame.cursor ?? null);
-        send({ t: 'gap', topic: frame.topic, cursor: frame.cursor ?? null });
-        break;
-      case 'unsubscribed': {
-        const all = frame.topic === '*' ? [...link.subscriptions.keys()] : [frame.topic];
-        for (const topic of all) if (link.subscriptions.delete(topic)) lost(link, topic, frame);
-        // Replies were dropped with the rest.
-        if (frame.topic === '*') {
-          settle(link);
-          queue.flush();
-        }
-        break;
-      }
-      case 'drain':
-        clearTimeout(moveTimer);
-        // In the first half of the turn, so that there is time to be live in the second.
-        moveTimer = setTimeout(move, frame.move_after_ms + (Math.random() * (frame.move_within_ms - frame.move_after_ms)) / 2);
-        break;
-      case 'notice':
-        send({ t: 'notice', text: frame.text, topic: frame.topic ?? null });
-        break;
-      case 'error':
-        // Without a request: what came with the handshake.
-        if (!link.isLive) refused(link, frame);
-    }
+    } else if (type === 'drain') {
+      // In the first half of the turn, so that there is time to be live in the second.
+      after('move', frame.move_after_ms + (Math.random() * (frame.move_within_ms - frame.move_after_ms)) / 2, move);
+    } else if (type === 'notice') send({ t: 'notice', text: frame.text, topic: frame.topic ?? null });
+    else if (type === 'pong') answersPings = true;
   }
 
-  /** Somebody looks at a page. */
+  /** Somebody looks at a page. `isNow`: do not wait to connect. `isLost`: what there is of a connection is of no use. */
   function poke(isNow?: boolean, isLost?: boolean) {
     const now = Date.now();
-    if (isLost && current) {
+    const isSilent = pingedAt && answersPings && now - pingedAt > ANSWER_MS;
+    if (current ? isLost || (current.isLive && isSilent) : isNow && timersRun()) {
       failures = 0;
-      return void (isNow ? connect() : wait());
-    }
-    if (connection.state === 'waiting' || connection.state === 'offline') {
-      if (isNow) connect();
-      return;
-    }
-    if (!current?.isLive) return;
-    if (pingedAt) {
-      if (answersPings && now - pingedAt > ANSWER_MS) {
-        failures = 0;
-        connect();
+      if (isNow || isSilent) connect();
+      else wait();
+    } else if (current?.isLive) {
+      if (!pingedAt && now - heardAt > (isNow ? ANSWER_MS : QUIET_MS)) {
+        pingedAt = now;
+        current.line.send({ type: 'ping' });
       }
-    } else if (now - heardAt > (isNow ? ANSWER_MS : QUIET_MS)) {
-      pingedAt = now;
-      current.line.send({ type: 'ping' });
+      if (current.expires && current.expires * 1000 - now < RENEW_MS) renew(current);
     }
-    if (current?.isLive && current.expires * 1000 - now < RENEW_MS && current.expires) renew(current);
   }
 
+  const timersRun = () => /waiting|offline/.test(connection.state);
+
   async function renew(link: Link) {
-    // Once: where clocks disagree, the server says when a token is over.
+    // Once: where clocks disagree, the server says when a token is over (4001).
     link.expires = 0;
-    try {
-      const credential = await credentialFor('expired');
-      if (credential && link === current) authenticate(link, credential);
-    } catch {
-      // 4001 comes, and then it is tried again.
-    }
+    const credential = await credentialFor('expired').catch(() => null);
+    if (credential && link === current) authenticate(link, credential);
   }
 
   // ── Tabs ───────────────────────────────────────────────────────────────────────────────────────
@@ -485,12 +430,11 @@ export function createHub(
   function receive(tab: string, message: Up) {
     switch (message.t) {
       case 'hello': {
-        const isNew = !tabs.has(tab);
         const wanted = tabs.get(tab) ?? new Set();
         tabs.set(tab, wanted);
-        send({ t: 'status', connection, ...(me && { me }) }, tab);
-        for (const unsent of message.unsent) queue.add(unsent);
-        for (const [topic, cursor] of message.topics) if (isNew || !wanted.has(topic)) join(tab, topic, cursor);
+        tell(tab);
+        message.unsent.forEach(queue.add);
+        for (const [topic, cursor] of message.topics) if (!wanted.has(topic)) join(tab, topic, cursor);
         break;
       }
       case 'join':
@@ -507,15 +451,14 @@ export function createHub(
         queue.again(message.topic, message.client_id);
         return poke(true);
       case 'connect':
-        if (connection.state === 'live' || connection.state === 'connecting') return;
+        if (current || flight) return;
         failures = 0;
         return void connect();
       case 'drop':
         return queue.remove(message.client_id);
       case 'ask': {
-        const { n, frame } = message;
-        const reply = (answer: ServerFrame | null) => send({ t: 'reply', n, frame: answer ?? OFFLINE }, tab);
-        if (current?.isLive) request(current, frame, reply);
+        const reply = (frame: ServerFrame | null) => send({ t: 'reply', n: message.n, frame: frame ?? OFFLINE }, tab);
+        if (current?.isLive) request(current, message.frame, reply);
         else reply(null);
         return poke();
       }
@@ -527,31 +470,30 @@ export function createHub(
         return poke(message.now, message.lost);
       case 'token': {
         const { n, refused: bad } = message;
+        const reply = (frame: Extract<Down, { t: 'reply' }>['frame']) => send({ t: 'reply', n, frame }, tab);
         credentialFor(bad && bad === token ? 'rejected' : 'start').then(
-          (credential) => send({ t: 'reply', n, frame: { type: 'token', token: typeof credential === 'string' ? credential : null } }, tab),
-          () => send({ t: 'reply', n, frame: OFFLINE }, tab),
+          () => reply({ type: 'token', token: token ?? null }),
+          () => reply(OFFLINE),
         );
         return;
       }
       case 'credential':
-        return credentials.get(message.n)?.done(message);
+        return answered(message.n, message);
       case 'logout':
         queue.clear();
         topics.clear();
-        end({ code: 'logged_out', text: 'Logged out.' });
-        return send({ t: 'logout' });
+        return end({ code: 'logged_out', text: '' });
     }
   }
 
   function gone(tab: string) {
     for (const topic of tabs.get(tab) ?? []) leave(tab, topic);
     tabs.delete(tab);
-    for (const asked of [...credentials.values()]) if (asked.tab === tab) asked.done({ failed: 'the tab has gone' });
+    for (const [n, [asked]] of questions) if (asked === tab) answered(n, { failed: '' });
   }
 
   function close() {
     attempt += 1;
-    clearTimeout(lingerTimer);
     drop();
   }
 

@@ -2,8 +2,7 @@
 //
 // They take the token in the address, where proxies may log it. There is no other way in.
 
-import { modern } from './decode.js';
-import { dial, type Ears, type Line, type Socket, socketUrl } from './line.js';
+import { dial, type Ears, type Line, openV1, type Socket, socketUrl } from './line.js';
 import type { ClientFrame, ServerFrame } from './protocol.js';
 import { claims, dashedId } from './store.js';
 
@@ -12,16 +11,17 @@ type Dialled = ReturnType<typeof dial>;
 const CARRIER = 'notifications';
 
 /** Each user may have notifications, so their socket carries the line: it is opened first, and when it ends all is over. */
-export function openPlain(base: string, Socket: Socket, { opened, heard, closed }: Ears): Line {
+export function openPlain(base: string, Socket: Socket, ears: Ears): Line {
+  const { heard } = ears;
   const sockets = new Map<string, Dialled>();
-  let token = '';
+  let token = typeof ears.credential === 'string' ? ears.credential : '';
   let isOver = false;
 
   const reply = (frame: object) => queueMicrotask(() => isOver || heard(frame as ServerFrame));
 
   function over(code: number, wasOpen: boolean) {
     close();
-    closed(code, wasOpen);
+    ears.closed(code, wasOpen);
   }
 
   function close() {
@@ -30,14 +30,17 @@ export function openPlain(base: string, Socket: Socket, { opened, heard, closed 
     sockets.clear();
   }
 
-  function carry() {
-    const socket = (): Dialled =>
-      dial(() => new Socket(address(CARRIER), undefined), {
-        opened,
-        heard: (frame) => hear(CARRIER, frame),
-        closed: over,
-      });
-    sockets.set(CARRIER, socket());
+  /** Older endpoints answer. So does a server of `pregon.v1` that was away before: it is asked once more. */
+  function check() {
+    if (!ears.isGuess) return ears.opened();
+    const probe: Line = openV1(base, Socket, {
+      ...ears,
+      opened: () => {
+        probe.close();
+        if (!isOver) over(1012, false);
+      },
+      closed: () => isOver || ears.opened(),
+    });
   }
 
   function address(topic: string): string {
@@ -59,7 +62,7 @@ export function openPlain(base: string, Socket: Socket, { opened, heard, closed 
   function subscribe({ id, topic }: ClientFrame & { type: 'subscribe' }) {
     if (topic === CARRIER) return live(id, topic);
     let refusal = '';
-    const socket = dial(() => new Socket(address(topic), undefined), {
+    const socket = dial(new Socket(address(topic)), {
       opened: () => topic.startsWith('room:') || live(id, topic),
       heard(frame) {
         if (frame.type === 'error') refusal = frame.message ?? frame.error ?? '';
@@ -107,9 +110,7 @@ export function openPlain(base: string, Socket: Socket, { opened, heard, closed 
     const { type, id } = frame;
     switch (type) {
       case 'auth': {
-        const isNew = !token;
         token = frame.token ?? '';
-        if (isNew) return carry();
         const { user_id = '', exp = 0 } = claims(token);
         return reply({ type: 'welcome', id, token_expires: exp, topics_max: 256, user: { id: user_id, username: '' } });
       }
@@ -142,5 +143,28 @@ export function openPlain(base: string, Socket: Socket, { opened, heard, closed 
     }
   }
 
+  sockets.set(CARRIER, dial(new Socket(address(CARRIER)), { opened: check, heard: (frame) => hear(CARRIER, frame), closed: over }));
   return { protocol: 'plain', send, close };
+}
+
+/** A frame of the older sockets, in the words of `pregon.v1`. */
+function modern(frame: any): any {
+  const { type, user_id, username, message_id, notification_id } = frame;
+  const user = { id: user_id, username };
+  switch (type) {
+    case 'chat_message':
+      return { ...frame, type: 'message' };
+    case 'message_read':
+      return { type, user, message_ids: [message_id] };
+    case 'message_reaction':
+      return { ...frame, user };
+    case 'notification_read':
+      return { type: 'notifications_read', notification_ids: [notification_id] };
+    case 'notification_deleted':
+      return { ...frame, type: 'notifications_deleted', notification_ids: [notification_id] };
+    case 'comment_deleted':
+      return { type: 'comments_deleted', comment_ids: [frame.comment_id] };
+    default:
+      return frame;
+  }
 }

@@ -45,7 +45,7 @@ export function createQueue(
     const now = Date.now();
     for (const unsent of all) {
       if (unsent.topic === topic && !unsent.error && now - unsent.at > REPEATABLE_MS) {
-        change(unsent, { error: { code: 'too_old', text: 'It waited for more than a day.' } });
+        change(unsent, { error: { code: 'too_old', text: '' } });
       }
     }
     const unsent = all.find((one) => one.topic === topic && !one.error);
