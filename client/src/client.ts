@@ -1,9 +1,9 @@
 // One tab's client: it links topics to the hub, asks for lists, and says how the connection is.
 
 import type { Socket } from './line.js';
-import type { ClientFrame, ServerFrame } from './protocol.js';
+import type { ClientFrame } from './protocol.js';
 import { cell, claims, type Store, unique } from './store.js';
-import { openTabs, openWorker, type Tabs } from './tabs.js';
+import { openTabs, type Tabs } from './tabs.js';
 import { type Connection, type Credential, type Options, PregonError } from './types.js';
 import type { Down, Unsent, Up } from './wire.js';
 
@@ -16,10 +16,28 @@ export interface Toast {
   topic?: string | null;
 }
 
-/** What a topic needs of its client, and what it is told. */
-export interface Host {
+/** Nothing is connected before somebody listens to a store. */
+export interface Client {
   readonly connection: Store<Connection>;
+  readonly toasts: Store<{ list: readonly Toast[] }>;
+  /** Whose connection it is, once it is known. */
   readonly me: { id: string; username: string } | undefined;
+  /** A request of REST with the user's token, renewed if it is over. */
+  api(path: string, init?: RequestInit): Promise<Response>;
+  toast(toast: Omit<Toast, 'id'>): void;
+  dismiss(id: string): void;
+  /** Connects now, also after the connection was closed for good. */
+  retry(): void;
+  /** Forgets what is unsent and closes the connection, in all tabs. Call it when the user logs out. */
+  logout(): Promise<void>;
+  /** This tab hears nothing more, until a store is used again. */
+  close(): void;
+}
+
+/** What a topic needs of its client. */
+export interface Host extends Client {
+  /** The store of this name; it is made if there is none. */
+  store<T>(name: string, make: (host: Host) => T): T;
   /** Connects, before there is anything to listen to. */
   start(): Promise<void>;
   retain(topic: Topic): void;
@@ -27,14 +45,11 @@ export interface Host {
   up(message: Up): void;
   /** A request of `pregon.v1`; it fails with the server's code. */
   ask(frame: ClientFrame): Promise<any>;
-  /** A request of REST with the user's token. */
-  api(path: string, init?: RequestInit): Promise<Response>;
-  json(method: string, path: string, body?: object): Promise<any>;
-  /** A list with the place that it shows and its tag; `body` is null if it is as the tag `known` says. */
-  list(path: string, known?: string | null): Promise<{ body: any; cursor: string | null; etag: string | null }>;
-  toast(toast: Omit<Toast, 'id'>): void;
+  /** A request of REST with JSON, and the place that a list shows. `body` is null if it is as the tag `known` says. */
+  call(method: string, path: string, body?: object, known?: string | null): Promise<{ body: any; cursor: string | null }>;
 }
 
+/** What a topic is told. */
 export interface Topic {
   readonly name: string;
   /** Where it goes on from. */
@@ -49,45 +64,35 @@ const TICK_MS = 5_000;
 /** If so much time has passed between two ticks, the machine slept and the connection is over. */
 const SLEPT_MS = 45_000;
 const TOASTS_MAX = 5;
-const REPLY_WITHIN_MS = 15_000;
+/** Stores that nobody uses are kept for a while, for those who come back. */
+const STORES_MAX = 64;
 
-export function createHost(options: Options) {
+export function createClient(options: Options = {}): Client {
   const base = (options.url ?? globalThis.location?.origin ?? '').replace(/\/+$/, '');
   const tab = unique();
   const connection = cell<Connection>({ state: 'idle' });
   const toasts = cell<{ list: readonly Toast[] }>({ list: [] });
+  const stores = new Map<string, unknown>();
   const topics = new Set<Topic>();
   const asked = new Map<number, (frame: any) => void>();
-  let me: { id: string; username: string } | undefined = options.user ? { id: options.user, username: '' } : undefined;
+  const page = globalThis.document;
+  let { user } = options;
   let tabs: Tabs | undefined;
   let started: Promise<void> | undefined;
-  let starts = 0;
   let numbers = 0;
+  /** The answer to the hub's first question, if it was needed before. */
   let own: Promise<Credential> | undefined;
   let ticker: ReturnType<typeof setInterval> | undefined;
   let tickedAt = 0;
   let isWatched = false;
 
-  // ── Tokens ─────────────────────────────────────────────────────────────────────────────────────
+  const getToken = async (reason: 'start' | 'expired' | 'rejected'): Promise<Credential> =>
+    options.getToken ? options.getToken({ reason }) : localStorage.getItem('access_token');
 
-  const getToken = options.getToken ?? (() => globalThis.localStorage?.getItem('access_token'));
-
-  /** The hub keeps it, for all tabs. */
-  async function tokenFor(refused?: string): Promise<string | null> {
-    await start();
-    const reply = await query((n) => ({ t: 'token', n, ...(refused && { refused }) }));
-    if (reply.type === 'token') return reply.token;
-    throw new PregonError(reply.code, reply.text);
-  }
-
-  async function answer({ n, reason }: Down & { t: 'credential' }) {
-    try {
-      const credential = (reason === 'start' && own) || Promise.resolve().then(() => getToken({ reason }));
-      own = undefined;
-      up({ t: 'credential', n, credential: await credential });
-    } catch (error) {
-      up({ t: 'credential', n, failed: String(error) });
-    }
+  async function answer(n: number, reason: 'start' | 'expired' | 'rejected') {
+    const asked = (reason === 'start' && own) || getToken(reason);
+    own = undefined;
+    up({ t: 'credential', n, ...(await asked.then((credential) => ({ credential }), (error) => ({ failed: `${error}` }))) });
   }
 
   // ── The hub ────────────────────────────────────────────────────────────────────────────────────
@@ -97,37 +102,31 @@ export function createHost(options: Options) {
   const start = () => (started ??= begin());
 
   async function begin() {
-    watchPage();
+    watch();
     changed({ state: 'connecting' });
-    let { user } = options;
     if (!user) {
-      const mine = ++starts;
-      own = Promise.resolve().then(() => getToken({ reason: 'start' }));
-      try {
-        user = claims(await own).user_id;
-      } catch {
-        // Without a network there may be no token. It is asked for again; until it is reloaded the tab shares nothing.
-        own = undefined;
-      }
-      if (mine !== starts) return;
+      own = getToken('start');
+      // Without a network there may be no token. It is asked for again; until it is reloaded the tab shares nothing.
+      user = claims(await own.catch(() => (own = undefined))).user_id;
+      if (!started) return;
     }
-    const isShared = options.share !== false && !!user;
     const setting = { base, key: `${base} ${user ?? tab}`, tab, user, protocol: options.protocol ?? 'auto' };
-    tabs = options.worker && isShared
-      ? openWorker(setting, options.worker(), hear)
-      : openTabs(setting, (options.WebSocket ?? globalThis.WebSocket) as Socket, isShared, hear);
+    const isShared = options.share !== false && !!user;
+    tabs =
+      options.worker && isShared
+        ? // Nobody else has to load it.
+          (await import('./worker.js')).openWorker(setting, options.worker(), hear)
+        : openTabs(setting, (options.WebSocket ?? globalThis.WebSocket) as Socket, isShared, hear);
     hello();
     look();
   }
 
-  function stop() {
-    starts += 1;
+  function close() {
     started = undefined;
     tabs?.stop();
     tabs = undefined;
     clearInterval(ticker);
-    for (const done of asked.values()) done(null);
-    asked.clear();
+    forget();
     changed({ state: 'idle' });
   }
 
@@ -137,55 +136,44 @@ export function createHost(options: Options) {
   }
 
   function hello() {
-    up({
-      t: 'hello',
-      topics: [...topics].map((topic) => [topic.name, topic.cursor()]),
-      unsent: [...topics].flatMap((topic) => topic.unsent()),
-    });
+    const all = [...topics];
+    up({ t: 'hello', topics: all.map((topic) => [topic.name, topic.cursor()]), unsent: all.flatMap((topic) => topic.unsent()) });
+  }
+
+  /** Nobody answers what was asked. */
+  function forget() {
+    asked.forEach((done) => done(null));
+    asked.clear();
   }
 
   function hear(message: Down) {
-    switch (message.t) {
-      case 'hub':
-        return hello();
-      case 'credential':
-        return void answer(message);
-      case 'status':
-        me = message.me ?? me;
-        return changed(message.connection);
-      case 'reply': {
-        const done = asked.get(message.n);
-        asked.delete(message.n);
-        return done?.(message.frame);
-      }
-      case 'notice':
-        return toast({ kind: 'notice', text: message.text, topic: message.topic ?? null });
-      case 'logout':
-      case 'alive':
-        return;
-      default:
-        for (const topic of topics) if (topic.name === message.topic) topic.down(message);
-    }
+    const { t } = message;
+    if (t === 'hub') {
+      forget();
+      hello();
+    } else if (t === 'credential') answer(message.n, message.reason);
+    else if (t === 'status') {
+      client.me = message.me ?? client.me;
+      changed(message.connection);
+    } else if (t === 'reply') {
+      asked.get(message.n)?.(message.frame);
+      asked.delete(message.n);
+    } else if (t === 'notice') toast({ kind: t, text: message.text, topic: message.topic ?? null });
+    else if (t !== 'alive') for (const topic of topics) if (topic.name === message.topic) topic.down(message);
   }
 
-  function query(message: (n: number) => Up): Promise<any> {
+  async function query(message: { t: 'ask'; frame: ClientFrame } | { t: 'token'; refused: string | undefined }): Promise<any> {
+    await start();
     const n = ++numbers;
-    return new Promise((resolve, reject) => {
-      const fail = () => reject(new PregonError('offline', 'There is no connection.'));
-      if (!tabs) return fail();
-      const timer = setTimeout(() => asked.delete(n) && fail(), REPLY_WITHIN_MS);
-      asked.set(n, (frame) => {
-        clearTimeout(timer);
-        if (frame) resolve(frame);
-        else fail();
-      });
-      up(message(n));
+    const frame = await new Promise<any>((resolve) => {
+      asked.set(n, resolve);
+      up({ ...message, n } as Up);
     });
+    if (frame && frame.type !== 'error') return frame;
+    throw new PregonError(frame?.code ?? 'offline', frame?.text);
   }
 
   // ── The page ───────────────────────────────────────────────────────────────────────────────────
-
-  const page = globalThis.document;
 
   /** Looks after the connection while somebody looks at the page. */
   function look() {
@@ -194,32 +182,31 @@ export function createHost(options: Options) {
     tickedAt = Date.now();
     tabs?.poke(true);
     ticker = setInterval(() => {
-      const now = Date.now();
-      const hasSlept = now - tickedAt > SLEPT_MS;
-      tickedAt = now;
+      const hasSlept = Date.now() - tickedAt > SLEPT_MS;
+      tickedAt = Date.now();
       tabs?.poke(hasSlept, hasSlept);
     }, TICK_MS);
   }
 
-  function watchPage() {
-    if (!page || isWatched) return;
+  function watch() {
+    if (isWatched || !page) return;
     isWatched = true;
     const back = () => topics.size && start();
     page.addEventListener('visibilitychange', () => tabs && look());
-    page.addEventListener('freeze', stop);
+    page.addEventListener('freeze', close);
     page.addEventListener('resume', back);
-    addEventListener('pagehide', stop);
-    addEventListener('pageshow', (event) => event.persisted && back());
+    addEventListener('pagehide', close);
+    addEventListener('pageshow', back);
     // Whatever there was belonged to another network.
     addEventListener('online', () => tabs?.poke(true, true));
     addEventListener('offline', () => tabs?.poke(false, true));
   }
 
-  // ── For topics ─────────────────────────────────────────────────────────────────────────────────
+  // ── For topics and pages ───────────────────────────────────────────────────────────────────────
 
   async function api(path: string, init: RequestInit = {}): Promise<Response> {
     for (let refused: string | undefined; ; ) {
-      const token = await tokenFor(refused);
+      const { token } = await query({ t: 'token', refused });
       const headers = { ...(token && { authorization: `Bearer ${token}` }), ...init.headers };
       const answer = await (options.fetch ?? fetch)(base + path, { ...init, headers });
       if (answer.status !== 401 || refused || !token) return answer;
@@ -227,74 +214,62 @@ export function createHost(options: Options) {
     }
   }
 
-  async function json(method: string, path: string, body?: object): Promise<any> {
-    const answer = await api(path, {
-      method,
-      ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-    });
-    return read(answer);
-  }
-
-  async function read(answer: Response): Promise<any> {
-    const said = await answer.json().catch(() => ({}));
-    if (answer.ok) return said;
-    throw new PregonError(String(answer.status), said.detail ?? said.error ?? Object.values(said).flat()[0] ?? answer.statusText);
-  }
-
-  async function list(path: string, known?: string | null) {
-    const answer = await api(path, { cache: 'no-store', ...(known && { headers: { 'if-none-match': known } }) });
-    const body = answer.status === 304 ? null : await read(answer);
-    return { body, cursor: answer.headers.get('x-pregon-cursor'), etag: answer.headers.get('etag') };
-  }
-
   function toast(one: Omit<Toast, 'id'>) {
     toasts.set({ list: [...toasts.get().list, { ...one, id: unique() }].slice(-TOASTS_MAX) });
   }
 
-  const host = {
-    connection: connection as Store<Connection>,
-    toasts: toasts as Store<{ list: readonly Toast[] }>,
-    get me() {
-      return me;
+  const client: Host & { me: Client['me'] } = {
+    connection,
+    toasts,
+    me: user ? { id: user, username: '' } : undefined,
+    store<T>(name: string, make: (host: Host) => T): T {
+      const known = stores.get(name) ?? make(client);
+      // The one that was used last is the last to go.
+      stores.delete(name);
+      stores.set(name, known);
+      if (stores.size > STORES_MAX) stores.delete(stores.keys().next().value!);
+      return known as T;
     },
     start,
-    retain(topic: Topic) {
+    retain(topic) {
       topics.add(topic);
-      if (tabs) up({ t: 'join', topic: topic.name, cursor: topic.cursor() });
-      else void start();
+      up({ t: 'join', topic: topic.name, cursor: topic.cursor() });
+      start();
     },
-    release(topic: Topic) {
+    release(topic) {
       topics.delete(topic);
-      if (![...topics].some(({ name }) => name === topic.name)) up({ t: 'leave', topic: topic.name });
+      const { name } = topic;
+      if (![...topics].some((other) => other.name === name)) up({ t: 'leave', topic: name });
     },
-    up(message: Up) {
-      if (!tabs) void start();
+    up(message) {
+      start();
       up(message);
     },
-    async ask(frame: ClientFrame): Promise<any> {
-      const reply: ServerFrame = await query((n) => ({ t: 'ask', n, frame }));
-      if (reply.type === 'error') throw new PregonError(reply.code, reply.text);
-      return reply;
-    },
+    ask: (frame) => query({ t: 'ask', frame }),
     api,
-    json,
-    list,
+    async call(method, path, sent, known) {
+      const answer = await api(path, {
+        method,
+        cache: 'no-store',
+        headers: { ...(sent && { 'content-type': 'application/json' }), ...(known && { 'if-none-match': known }) },
+        ...(sent && { body: JSON.stringify(sent) }),
+      });
+      const { status, headers } = answer;
+      const body = status === 304 ? null : await answer.json().catch(() => ({}));
+      if (status < 400) return { body, cursor: headers.get('x-pregon-cursor') };
+      throw new PregonError(`${status}`, body.detail ?? body.error ?? Object.values(body).flat()[0]);
+    },
     toast,
-    dismiss(id: string) {
-      toasts.set({ list: toasts.get().list.filter((one) => one.id !== id) });
+    dismiss: (id) => toasts.set({ list: toasts.get().list.filter((one) => one.id !== id) }),
+    async retry() {
+      await start();
+      up({ t: 'connect' });
     },
-    /** Connects now, also after the connection was closed for good. */
-    retry() {
-      if (tabs) up({ t: 'connect' });
-      else void start();
-    },
-    /** Forgets what is unsent and closes the connection, in all tabs. Call it when the user logs out. */
     async logout() {
       await start();
       up({ t: 'logout' });
     },
-    /** Leaves: this tab hears nothing more until a topic is used again. */
-    close: stop,
+    close,
   };
-  return host satisfies Host;
+  return client;
 }

@@ -185,7 +185,7 @@ export function createHub(
   function authenticate(link: Link, credential: NonNullable<Credential>) {
     request(link, { type: 'auth', ...(typeof credential === 'string' ? { token: credential } : credential) }, (reply) => {
       if (reply?.type === 'welcome') welcomed(link, reply);
-      else if (reply?.type === 'refreshed') link.expires = reply.token_expires;
+      else if (reply?.type === 'refreshed') link.expires = plan(reply.token_expires);
       else if (reply?.type === 'error') refused(link, reply);
     });
   }
@@ -209,6 +209,9 @@ export function createHub(
     enter('live');
     queue.flush();
   }
+
+  /** Where clocks disagree, or tokens are short, the server says when they are over (4001). */
+  const plan = (expires: number) => (expires * 1000 - Date.now() > RENEW_MS ? expires : 0);
 
   /** A token that is not taken is replaced once. */
   function refused(link: Link, { code, text, retry }: ServerFrame & { type: 'error' }) {
@@ -419,7 +422,6 @@ export function createHub(
   const timersRun = () => /waiting|offline/.test(connection.state);
 
   async function renew(link: Link) {
-    // Once: where clocks disagree, the server says when a token is over (4001).
     link.expires = 0;
     const credential = await credentialFor('expired').catch(() => null);
     if (credential && link === current) authenticate(link, credential);

@@ -1,8 +1,8 @@
 // The user's notifications, and how many of them are unread.
 
-import type { Host } from './client.js';
+import type { Client, Host } from './client.js';
 import { dashedId } from './store.js';
-import { liveTopic, type LiveTopic, pathOf } from './topic.js';
+import { type Internal, joined, liveTopic, type LiveTopic } from './topic.js';
 import type { Live, Notification, Page } from './types.js';
 
 export interface NotificationsState extends Live {
@@ -12,78 +12,48 @@ export interface NotificationsState extends Live {
 }
 
 export interface Notifications extends LiveTopic<NotificationsState> {
-  loadOlder(): Promise<void>;
-  markRead(id: string): Promise<void>;
-  markAllRead(): Promise<void>;
-  remove(id: string): Promise<void>;
+  markRead(id: string): Promise<unknown>;
+  markAllRead(): Promise<unknown>;
+  remove(id: string): Promise<unknown>;
 }
 
 const PATH = '/api/notifications/';
 
-export function createNotifications(host: Host, page?: Page<object> & { unread?: number }): Notifications {
-  let older: string | null = null;
-  const list = () => topic.get().notifications;
+/** The store of the user's notifications. `page` is what a server component has read, and counts for a store that is new. */
+export const notifications = (client: Client, page?: Page<object> & { unread?: number }): Notifications =>
+  (client as Host).store('notifications', (host) => createNotifications(host, page));
 
-  function firstPage({ results, next }: Page<object>) {
-    older = pathOf(next);
-    return { notifications: results as Notification[], hasOlder: !!older };
-  }
+function createNotifications(host: Host, page?: Page<object> & { unread?: number }): Notifications {
+  const list = (): readonly Notification[] => topic.get().notifications;
 
-  /** Puts one at the head, or in the place that it has. */
-  function put(notification: Notification, isNew: boolean) {
-    const place = list().findIndex((one) => one.id === notification.id);
-    const { unread } = topic.get();
-    if (place >= 0) return topic.set({ notifications: list().with(place, notification) });
-    topic.set({ notifications: [notification, ...list()], unread: unread + (isNew || !notification.is_read ? 1 : 0) });
-    if (isNew) host.toast({ kind: 'notification', text: notification.message });
-  }
-
-  const topic = liveTopic<NotificationsState>(
-    host,
-    'notifications',
-    { notifications: [], unread: page?.unread ?? 0, ...(page && firstPage(page)) },
-    page,
-    {
-      async read() {
-        const answer = await host.list(PATH);
-        const { unread_count: unread } = await host.json('GET', `${PATH}unread-count/`);
-        return { patch: { ...firstPage(answer.body), unread }, cursor: answer.cursor };
-      },
-      apply(event) {
-        const { notification_ids: ids } = event;
-        switch (event.type) {
-          case 'notification':
-            return put(event.notification, true);
-          case 'notification_updated':
-            return put(event.notification, false);
-          case 'notifications_read':
-            return topic.set({
-              notifications: list().map((one) => (ids.includes(one.id) ? { ...one, is_read: true } : one)),
-              unread: Math.max(0, topic.get().unread - (event.count ?? 1)),
-            });
-          case 'notifications_deleted':
-            return topic.set({
-              notifications: list().filter((one) => !ids.includes(one.id)),
-              unread: event.unread_count,
-            });
-        }
-      },
+  const topic: Internal<NotificationsState> = liveTopic<NotificationsState>(host, 'notifications', { notifications: [], unread: page?.unread ?? 0 }, page, {
+    async read() {
+      const { body, cursor } = await host.call('GET', PATH);
+      const count = await host.call('GET', `${PATH}unread-count/`);
+      return { page: body, cursor, patch: { unread: count.body.unread_count } };
     },
-  );
+    first: (notifications) => ({ notifications }),
+    more: (older) => ({ notifications: joined(list(), older) }),
+    apply({ type, notification: one, notification_ids: ids, count = 1, unread_count }) {
+      const { unread } = topic.get();
+      if (one) {
+        const isNew = type === 'notification';
+        const isKnown = list().some(({ id }) => id === one.id);
+        // One that has changed may be back in the list; then it is as it was, read or not.
+        if (isKnown) topic.set({ notifications: list().map((known) => (known.id === one.id ? one : known)) });
+        else topic.set({ notifications: [one, ...list()], unread: unread + (isNew || !one.is_read ? 1 : 0) });
+        if (isNew) host.toast({ kind: 'notification', text: one.message });
+      } else if (type === 'notifications_read') {
+        const notifications = list().map((known) => (ids.includes(known.id) ? { ...known, is_read: true } : known));
+        topic.set({ notifications, unread: Math.max(0, unread - count) });
+      } else if (ids) topic.set({ notifications: list().filter(({ id }) => !ids.includes(id)), unread: unread_count });
+    },
+  });
 
   return {
     ...topic,
-    async loadOlder() {
-      const from = older;
-      if (!from) return;
-      const { results, next } = await host.json('GET', from);
-      if (older !== from) return;
-      older = pathOf(next);
-      const known = new Set(list().map((one) => one.id));
-      topic.set({ notifications: [...list(), ...results.filter((one: Notification) => !known.has(one.id))], hasOlder: !!older });
-    },
-    markRead: (id) => host.json('POST', `${PATH}${dashedId(id)}/read/`),
-    markAllRead: () => host.json('POST', `${PATH}mark-all-read/`),
-    remove: (id) => host.json('DELETE', `${PATH}${dashedId(id)}/delete/`),
+    markRead: (id) => host.call('POST', `${PATH}${dashedId(id)}/read/`),
+    markAllRead: () => host.call('POST', `${PATH}mark-all-read/`),
+    remove: (id) => host.call('DELETE', `${PATH}${dashedId(id)}/delete/`),
   };
 }

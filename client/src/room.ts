@@ -1,9 +1,9 @@
 // A chat room: its messages in order, those that are on their way, who is typing, who is there, and who has read what.
 
-import type { Host } from './client.js';
+import type { Client, Host } from './client.js';
 import { blank, person } from './decode.js';
 import { dashedId, plainId, unique } from './store.js';
-import { liveTopic, type LiveTopic, pathOf } from './topic.js';
+import { liveTopic, type LiveTopic } from './topic.js';
 import type { Live, Message, Page, Person } from './types.js';
 import type { Down, Unsent } from './wire.js';
 
@@ -33,7 +33,6 @@ export interface Room extends LiveTopic<RoomState> {
   /** The user has seen a message, and all before it; the newest one if none is named. */
   markRead(id?: string): void;
   loadReaders(id: string): Promise<void>;
-  loadOlder(): Promise<void>;
   /** Sends again what has failed: one message, or all of this room. */
   retry(client_id?: string): void;
 }
@@ -47,9 +46,14 @@ const PRESENCE_MS = 1_500;
 const SKEW_MS = 300_000;
 const GONE_MAX = 1_000;
 
+const sorted = (messages: Message[]) => messages.sort((a, b) => (isBefore(a, b) ? -1 : 1));
 const isBefore = (a: Message, b: Message) => (a.created_at === b.created_at ? a.id < b.id : a.created_at < b.created_at);
 
-export function createRoom(host: Host, id: string, page?: Page<object>): Room {
+/** A room's store: the same one for the same room. `page` is what a server component has read, and counts for a store that is new. */
+export const room = (client: Client, id: string, page?: Page<object>): Room =>
+  (client as Host).store(`room:${plainId(id)}`, (host) => createRoom(host, id, page));
+
+function createRoom(host: Host, id: string, page?: Page<object>): Room {
   const name = `room:${plainId(id)}`;
   const path = `/api/messaging/chats/${dashedId(id)}/messages/`;
   let stored: Message[] = [];
@@ -61,7 +65,6 @@ export function createRoom(host: Host, id: string, page?: Page<object>): Room {
   /** Their messages are among those that are stored, whatever the hub says of them. */
   const arrived = new Set<string>();
   const gone = new Set<string>();
-  let older: string | null = null;
   const typers = new Map<string, ReturnType<typeof setTimeout>>();
   let present = new Set<string>();
   let typedAt = 0;
@@ -69,9 +72,8 @@ export function createRoom(host: Host, id: string, page?: Page<object>): Room {
 
   const isMine = (person: Person) => person.id === host.me?.id;
 
-  function firstPage({ results, next = null }: Page<object>) {
-    stored = results.map(blank).reverse().sort((a, b) => (isBefore(a, b) ? -1 : 1));
-    older = pathOf(next);
+  function first(results: object[]) {
+    stored = sorted(results.map(blank));
     gone.clear();
     for (const one of [...unsent, ...said]) {
       // It was stored before this page knew of it: otherwise it would be shown twice until the server has said so.
@@ -81,7 +83,7 @@ export function createRoom(host: Host, id: string, page?: Page<object>): Room {
       stored = stored.map((message) => (message === twin ? { ...twin, client_id: one.client_id } : message));
       arrived.add(one.client_id);
     }
-    return { messages: shown(), hasOlder: !!older };
+    return { messages: shown() };
   }
 
   const pending = (one: Unsent): Message => {
@@ -108,16 +110,11 @@ export function createRoom(host: Host, id: string, page?: Page<object>): Room {
 
   const show = () => topic.set({ messages: shown() });
 
-  function upsert(message: Message) {
-    const place = stored.findIndex((one) => one.id === message.id);
-    if (place >= 0) {
-      // What frames say has no viewer, and an older page may be behind an event.
-      const { reactions, reaction_counts, user_reaction, is_read, read_by_count } = stored[place]!;
-      stored = stored.with(place, { ...stored[place]!, ...message, reactions, reaction_counts, user_reaction, is_read, read_by_count });
-    } else if (!gone.has(message.id) && !(older && stored[0] && isBefore(message, stored[0]))) {
-      const before = stored.findLastIndex((one) => isBefore(one, message));
-      stored = stored.toSpliced(before + 1, 0, message);
-    }
+  /** One that is known is as its other events have made it. One that is older than all comes with its page. */
+  function insert(message: Message) {
+    const isOlder = topic.get().hasOlder && stored[0] && isBefore(message, stored[0]);
+    if (isOlder || gone.has(message.id) || stored.some(({ id }) => id === message.id)) return;
+    stored = stored.toSpliced(stored.findLastIndex((one) => isBefore(one, message)) + 1, 0, message);
   }
 
   function change(ids: string[], patch: (message: Message) => Partial<Message>) {
@@ -144,23 +141,25 @@ export function createRoom(host: Host, id: string, page?: Page<object>): Room {
       case 'message': {
         const message = blank({ ...event.message, ...(event.client_id && { client_id: event.client_id }) });
         if (event.client_id) arrived.add(event.client_id);
-        upsert(message);
+        insert(message);
         stopsTyping(message.sender.id);
         if (!isMine(message.sender)) topic.set({ unread: topic.get().unread + 1 });
         return show();
       }
       case 'message_edited': {
-        const { content, is_edited, updated_at } = event.message;
-        return change([event.message.id], () => ({ content, is_edited, ...(updated_at && { updated_at }) }));
+        const { id, content, is_edited } = event.message;
+        return change([id], () => ({ content, is_edited }));
       }
       case 'message_deleted':
+        if (gone.size > GONE_MAX) gone.clear();
         gone.add(one);
-        if (gone.size > GONE_MAX) gone.delete([...gone][0]!);
-        sent = sent.filter((message) => message.id !== one);
-        stored = stored.filter((message) => message.id !== one);
-        stored = stored.map((message) =>
-          message.reply_to?.id === one ? { ...message, reply_to: { ...message.reply_to!, content: '', is_deleted: true } } : message,
-        );
+        [sent, stored] = [sent, stored].map((list) =>
+          list.flatMap((message) => {
+            const { id, reply_to } = message;
+            if (reply_to?.id === one) return { ...message, reply_to: { ...reply_to!, content: '', is_deleted: true } };
+            return id === one ? [] : message;
+          }),
+        ) as [Message[], Message[]];
         return show();
       case 'message_read': {
         if (isMine(user)) {
@@ -233,13 +232,18 @@ export function createRoom(host: Host, id: string, page?: Page<object>): Room {
       presence: { users: [], count: 0 },
       readers: {},
       unread: 0,
-      ...(page && firstPage(page)),
     },
     page,
     {
       async read() {
-        const answer = await host.list(path);
-        return { patch: firstPage(answer.body), cursor: answer.cursor };
+        const { body, cursor } = await host.call('GET', path);
+        return { page: body, cursor };
+      },
+      first,
+      more(older) {
+        const isNew = ({ id }: Message) => !gone.has(id) && !stored.some((one) => one.id === id);
+        stored = sorted([...older.map(blank).filter(isNew), ...stored]);
+        return { messages: shown() };
       },
       apply,
       down,
@@ -280,18 +284,6 @@ export function createRoom(host: Host, id: string, page?: Page<object>): Room {
     async loadReaders(message_id) {
       const { readers } = await host.ask({ type: 'readers', topic: name, message_id, limit: 200 });
       topic.set({ readers: { ...topic.get().readers, [message_id]: readers.map(person) } });
-    },
-    async loadOlder() {
-      const from = older;
-      if (!from) return;
-      const { results, next } = (await host.json('GET', from)) as Page<object>;
-      // Somebody else has asked for it, or all of it was read anew.
-      if (older !== from) return;
-      older = pathOf(next);
-      const known = new Set(stored.map((message) => message.id));
-      const more = results.map(blank).filter((message) => !known.has(message.id) && !gone.has(message.id));
-      stored = [...more.reverse(), ...stored].sort((a, b) => (isBefore(a, b) ? -1 : 1));
-      topic.set({ messages: shown(), hasOlder: !!older });
     },
     retry: (client_id) => host.up({ t: 'again', topic: name, client_id }),
   };

@@ -17,25 +17,25 @@ export interface Tabs {
 /** A hub that has not answered a poke for so long is in a frozen tab: another one takes over. */
 const SILENT_MS = 4_000;
 
-interface Setting extends HubSettings {
+export interface Setting extends HubSettings {
   /** Names user and server. */
   key: string;
   tab: string;
 }
 
-type Heard = (message: Down) => void;
+export type Heard = (message: Down) => void;
 
 /** Holds a lock until the result is called. */
-function hold(name: string): () => void {
+export function hold(name: string): () => void {
   let free!: () => void;
   const held = new Promise<void>((resolve) => (free = resolve));
   navigator.locks?.request(name, () => held).catch(() => {});
   return free;
 }
 
-const lockOf = (key: string, tab: string) => `pregon ${key} ${tab}`;
+export const lockOf = (key: string, tab: string) => `pregon ${key} ${tab}`;
 
-const watch = (key: string, tab: string, gone: () => void) =>
+export const watch = (key: string, tab: string, gone: () => void) =>
   void navigator.locks?.request(lockOf(key, tab), { mode: 'shared' }, gone).catch(() => {});
 
 /** With other tabs, if they can share. */
@@ -136,52 +136,5 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
       hub = undefined;
       channel?.close();
     },
-  };
-}
-
-/** With the hub in a SharedWorker. */
-export function openWorker(setting: Setting, worker: SharedWorker, heard: Heard): Tabs {
-  const { port } = worker;
-  const giveUp = hold(lockOf(setting.key, setting.tab));
-  port.onmessage = ({ data }) => heard(data);
-  port.postMessage({ t: 'open', setting });
-  const up = (message: Up) => port.postMessage(message);
-  return {
-    up,
-    poke: (now, lost) => up({ t: 'poke', ...(now && { now }), ...(lost && { lost }) }),
-    stop() {
-      up({ t: 'bye' });
-      port.onmessage = null;
-      giveUp();
-    },
-  };
-}
-
-/** What the script of a SharedWorker calls, so that it holds the connections of all tabs. */
-export function serve(scope: object = globalThis): void {
-  const hubs = new Map<string, { hub: Hub; ports: Map<string, MessagePort> }>();
-  (scope as { onconnect: (event: MessageEvent) => void }).onconnect = ({ ports: [port] }) => {
-    let mine: string;
-    let served: { hub: Hub; ports: Map<string, MessagePort> };
-    port!.onmessage = ({ data }: MessageEvent<Up | { t: 'open'; setting: Setting }>) => {
-      if (data.t !== 'open') return served?.hub.receive(mine, data);
-      const { key, tab } = data.setting;
-      const isNew = !hubs.has(key);
-      if (isNew) {
-        const ports = new Map<string, MessagePort>();
-        const send = (down: Down, to?: string) => {
-          for (const [name, port] of ports) if (!to || to === name) port.postMessage(down);
-        };
-        hubs.set(key, { ports, hub: createHub(data.setting, WebSocket, openOutbox(key), send) });
-      }
-      mine = tab;
-      served = hubs.get(key)!;
-      served.ports.set(tab, port!);
-      port!.postMessage({ t: 'hub' } satisfies Down);
-      watch(key, tab, () => {
-        served.ports.delete(tab);
-        served.hub.gone(tab);
-      });
-    };
   };
 }

@@ -2,55 +2,64 @@
 
 import type { Host, Topic } from './client.js';
 import { cell, isBehind, type Store } from './store.js';
-import type { Failure, Live } from './types.js';
+import type { Live, Page } from './types.js';
 import type { Down, Unsent } from './wire.js';
-
-export interface Read<S> {
-  patch: Partial<S>;
-  /** The place that the list shows; null where the server does not say. */
-  cursor: string | null;
-}
 
 export interface LiveTopic<S> extends Store<S> {
   /** The state at the beginning, which a server renders. */
   readonly start: S;
-  set(patch: Partial<S>): void;
   /** Reads the list again. */
   refresh(): Promise<void>;
+  /** The next page of the list. */
+  loadOlder(): Promise<void>;
   /** Told of each event that was applied, as docs/protocol.md has it. */
   onEvent(listener: (event: any) => void): () => void;
 }
 
+/** As those see it who change it. */
+export type Internal<S> = LiveTopic<S> & { set(patch: Partial<S>): void };
+
+/** A first page, and what else was read with it. */
+export interface Read<S> {
+  /** Null if it is as it was. */
+  page: Page<any> | null;
+  patch?: Partial<S>;
+  /** The place that the list shows; null where the server does not say. */
+  cursor: string | null;
+}
+
 export interface Spec<S> {
-  /** The first page. */
   read(): Promise<Read<S>>;
+  first(results: any[]): Partial<S>;
+  more(results: any[]): Partial<S>;
   apply(event: any): void;
   subscribed?(): void;
-  /** Everything else that concerns the topic. */
+  /** What concerns messages that are not stored yet. */
   down?(message: Down): void;
   unsent?(): Unsent[];
 }
 
 const READ_AGAIN_MS = 3_000;
 
-export const failure = (error: any): Failure => ({ code: error.code ?? 'offline', text: error.text ?? String(error.message ?? error) });
-
 /** The path of a page's address: a server may be known to itself by another name than here. */
-export const pathOf = (next: string | null | undefined): string | null => {
-  if (!next) return null;
-  const { pathname, search } = new URL(next, 'http://x');
-  return pathname + search;
-};
+const pathOf = (next: string | null | undefined): string | null => (next ? next.replace(/^\w+:\/\/[^/]+/, '') : null);
 
-/** `page` is what was read before, if anything was. `start` shows it. */
+/** Both lists, each id once. */
+export const joined = <T extends { id: string }>(known: readonly T[], more: T[]): T[] => [
+  ...known,
+  ...more.filter(({ id }) => !known.some((one) => one.id === id)),
+];
+
+/** `page` is what was read before, if anything was; `start` shows it. */
 export function liveTopic<S extends Live>(
   host: Host,
   name: string,
-  start: Omit<S, keyof Live> & { hasOlder?: boolean },
-  page: { cursor?: string | null } | undefined,
+  start: Partial<S>,
+  page: (Partial<Page<object>> & { cursor?: string | null }) | undefined,
   spec: Spec<S>,
-): LiveTopic<S> {
+): Internal<S> {
   let cursor = page?.cursor ?? null;
+  let older: string | null = null;
   let isLoaded = !!page;
   let isSubscribed = false;
   let isLost = false;
@@ -58,17 +67,24 @@ export function liveTopic<S extends Live>(
   /** What comes while the list is read. */
   let held: (Down & { t: 'event' })[] | undefined;
   let isStale = false;
-  const listeners = new Set<(event: any) => void>();
   let leaving: ReturnType<typeof setTimeout> | undefined;
   let reading: ReturnType<typeof setTimeout> | undefined;
+  const listeners = new Set<(event: any) => void>();
 
-  const first = { status: isLoaded ? 'idle' : 'loading', gap: false, hasOlder: false, error: null, ...start } as unknown as S;
-  const state = cell<S>(first, (used) => {
+  const paged = ({ next }: Partial<Page<object>>, patch: Partial<S>): Partial<S> => {
+    older = pathOf(next);
+    return { ...patch, hasOlder: !!older };
+  };
+  const first = (read: Partial<Page<object>>) => paged(read, spec.first(read.results ?? []));
+
+  const initial = { status: isLoaded ? 'idle' : 'loading', gap: false, hasOlder: false, error: null, ...start, ...(page && first(page)) } as unknown as S;
+  const state = cell<S>(initial, (used) => {
     clearTimeout(leaving);
     if (used && !isUsed) join();
     // One tick late: whoever comes back in the same moment (StrictMode, another page) finds it as it was.
     if (!used) leaving = setTimeout(leave);
   });
+  const set = (patch: Partial<Live>) => state.set(patch as Partial<S>);
 
   async function join() {
     isUsed = true;
@@ -85,12 +101,10 @@ export function liveTopic<S extends Live>(
   }
 
   function showStatus() {
-    const connection = host.connection.get();
-    const error = isLost ? {} : { error: connection.error ?? null };
-    const { state: at } = connection;
+    const { state: at, error = null } = host.connection.get();
     if (at !== 'live') isSubscribed = false;
-    const status = isLost ? 'lost' : !isLoaded ? 'loading' : at === 'live' && !isSubscribed ? 'connecting' : at;
-    state.set({ status, ...error } as Partial<S>);
+    if (isLost) set({ status: 'lost' });
+    else set({ error, status: !isLoaded ? 'loading' : at === 'live' && !isSubscribed ? 'connecting' : at });
   }
 
   async function read(): Promise<void> {
@@ -98,7 +112,8 @@ export function liveTopic<S extends Live>(
     // What is being read may be older than what happened now.
     isStale = !!held;
     if (held) return;
-    held = [];
+    const events: (Down & { t: 'event' })[] = [];
+    held = events;
     try {
       let list;
       do {
@@ -107,14 +122,14 @@ export function liveTopic<S extends Live>(
       } while (isStale);
       isLoaded = true;
       cursor = list.cursor ?? cursor;
-      state.set({ ...list.patch, gap: false, error: null });
-    } catch (error) {
-      state.set({ error: failure(error) } as Partial<S>);
-      // 403, 404: it will not be otherwise.
-      if (/^4(03|04)$/.test(failure(error).code)) isLost = true;
+      state.set({ ...(list.page && first(list.page)), ...list.patch, gap: false, error: null } as Partial<S>);
+    } catch (error: any) {
+      const { code = 'offline', message: text } = error;
+      set({ error: { code, text } });
+      // It will not be otherwise.
+      if (code === '403' || code === '404') isLost = true;
       else if (isUsed) reading = setTimeout(read, READ_AGAIN_MS * (1 + Math.random()));
     }
-    const events = held;
     held = undefined;
     events.forEach(take);
     showStatus();
@@ -135,37 +150,40 @@ export function liveTopic<S extends Live>(
     unsent: () => spec.unsent?.() ?? [],
     connectionChanged: showStatus,
     down(message) {
-      switch (message.t) {
-        case 'event':
-          if (held) held.push(message);
-          else take(message);
-          return;
-        case 'subscribed':
-          isSubscribed = true;
-          isLost = false;
-          spec.subscribed?.();
-          // The list may have been read before this; without a place nobody knows what was missed.
-          if (!isLoaded || !cursor || !message.cursor) void read();
-          cursor ??= message.cursor;
-          return showStatus();
-        case 'gap':
-          cursor = message.cursor;
-          state.set({ gap: true } as Partial<S>);
-          return void read();
-        case 'lost':
-          isLost = true;
-          state.set({ error: message.error } as Partial<S>);
-          return showStatus();
-        default:
-          spec.down?.(message);
-      }
+      const { t } = message;
+      if (t === 'event') {
+        if (held) held.push(message);
+        else take(message);
+      } else if (t === 'subscribed') {
+        isSubscribed = true;
+        isLost = false;
+        spec.subscribed?.();
+        // The list may have been read before this; without a place nobody knows what was missed.
+        if (!isLoaded || !cursor || !message.cursor) void read();
+        cursor ??= message.cursor;
+        showStatus();
+      } else if (t === 'gap') {
+        cursor = message.cursor;
+        set({ gap: true });
+        void read();
+      } else if (t === 'lost') {
+        isLost = true;
+        set({ status: 'lost', error: message.error });
+      } else spec.down?.(message);
     },
   };
 
   return {
     ...state,
-    start: first,
+    start: initial,
     refresh: read,
+    async loadOlder() {
+      const from = older;
+      if (!from) return;
+      const { body } = await host.call('GET', from);
+      // Somebody else has asked for it, or all of it was read anew.
+      if (older === from) state.set(paged(body, spec.more(body.results)));
+    },
     onEvent(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -19,9 +19,9 @@ export interface Failure {
 export class PregonError extends Error implements Failure {
   constructor(
     readonly code: string,
-    readonly text: string = code,
+    readonly text = '',
   ) {
-    super(text);
+    super(text || code);
   }
 }
 

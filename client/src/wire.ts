@@ -56,5 +56,4 @@ export type Down =
   /** All that waits in a topic. */
   | { t: 'unsent'; topic: string; unsent: Unsent[] }
   | { t: 'stored'; topic: string; client_id: string; id: string }
-  | { t: 'notice'; text: string; topic?: string | null }
-  | { t: 'logout' };
+  | { t: 'notice'; text: string; topic?: string | null };

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { decode, person } from '../src/decode.js';
-import { createClient } from '../src/index.js';
+import { createClient, feed as feedOf, notifications, post as postOf, room as roomOf } from '../src/index.js';
 import type { ClientFrame, ServerFrame } from '../src/protocol.js';
 import { ANA, FakeServer, ROOM, TOPIC, tokenOf, until } from './support/fake.js';
 
@@ -68,7 +68,7 @@ describe('golden frames of the server', () => {
       fetch: server.fetch,
       share: false,
     });
-    const stores = [client.room(ROOM), client.post(ROOM), client.feed(), client.notifications()];
+    const stores = [roomOf(client, ROOM), postOf(client, ROOM), feedOf(client), notifications(client)];
     for (const store of stores) store.subscribe(() => {});
     await until(() => stores.every((store) => store.get().status === 'live'));
     // These end topics or the connection, which other tests look at.
@@ -77,7 +77,7 @@ describe('golden frames of the server', () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
     expect(client.connection.get().state).toBe('live');
     expect(client.toasts.get().list.map((toast) => toast.text)).toEqual(['Volvemos en cinco minutos', 'Hablen de fútbol']);
-    expect(client.room(ROOM).get().presence.count).toBe(412);
+    expect(roomOf(client, ROOM).get().presence.count).toBe(412);
     client.close();
   });
 });
@@ -93,7 +93,7 @@ describe('golden frames of the client', () => {
       fetch: server.fetch,
       share: false,
     });
-    const room = client.room(ROOM);
+    const room = roomOf(client, ROOM);
     const id = server.say('de otro');
     const leave = room.subscribe(() => {});
     await until(() => room.get().status === 'live');

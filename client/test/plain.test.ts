@@ -1,7 +1,7 @@
 // The older endpoints: found by themselves, a socket for each topic, messages by REST, lists read again after each connection.
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { type Client, createClient, type Options } from '../src/index.js';
+import { type Client, createClient, type Options, notifications, room as roomOf } from '../src/index.js';
 import { ANA, BETO, FakeServer, type FakeSocket, ROOM, tokenOf, until } from './support/fake.js';
 
 /** A server as Django is: `/ws/` answers nothing, lists name no place, and no `client_id` is known. */
@@ -80,7 +80,7 @@ describe('the older endpoints', () => {
     const server = new OldServer();
     vi.spyOn(Math, 'random').mockReturnValue(0);
     const one = client(server);
-    const room = one.room(ROOM);
+    const room = roomOf(one, ROOM);
     room.subscribe(() => {});
     await until(() => room.get().status === 'live');
     expect(one.connection.get().protocol).toBe('plain');
@@ -100,7 +100,7 @@ describe('the older endpoints', () => {
       url: 'http://pregon.test', user: ANA.id, getToken: () => tokenOf(ANA), WebSocket: server.Socket, fetch: server.fetch, share: false,
     });
     clients.push(one);
-    const room = one.room(ROOM);
+    const room = roomOf(one, ROOM);
     room.subscribe(() => {});
     await until(() => server.sockets.length === 2);
     server.isUp = true;
@@ -113,7 +113,7 @@ describe('the older endpoints', () => {
     const server = new OldServer();
     server.row('antes');
     const one = client(server, { protocol: 'plain' });
-    const room = one.room(ROOM);
+    const room = roomOf(one, ROOM);
     room.subscribe(() => {});
     await until(() => room.get().status === 'live' && room.get().unread === 3);
     const texts = () => room.get().messages.map((message) => message.content);
@@ -135,7 +135,7 @@ describe('the older endpoints', () => {
   it('send by REST, show once, and follow with what the server tells', async () => {
     const server = new OldServer();
     const one = client(server, { protocol: 'plain' });
-    const room = one.room(ROOM);
+    const room = roomOf(one, ROOM);
     room.subscribe(() => {});
     room.send('uno');
     room.send('dos');
@@ -150,7 +150,7 @@ describe('the older endpoints', () => {
     const server = new OldServer();
     server.refuses = (path) => (path.includes(ROOM) ? { error: 'No eres participante de este chat' } : undefined);
     const one = client(server, { protocol: 'plain' });
-    const [room, other] = [one.room(ROOM), one.room(BETO.id)];
+    const [room, other] = [roomOf(one, ROOM), roomOf(one, BETO.id)];
     for (const each of [room, other]) each.subscribe(() => {});
     await until(() => room.get().status === 'lost' && other.get().status === 'live');
     expect(room.get().error!.text).toBe('No eres participante de este chat');
@@ -169,7 +169,7 @@ describe('the older endpoints', () => {
         return tokenOf(ANA, asked);
       },
     });
-    one.notifications().subscribe(() => {});
+    notifications(one).subscribe(() => {});
     await until(() => one.connection.get().state === 'live');
     expect(asked).toBe(2);
   });

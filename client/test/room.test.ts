@@ -1,7 +1,7 @@
 // Rooms over a fake socket: what is shown, what is sent, and what a broken connection does to either.
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { type Client, createClient, type Options, type Room } from '../src/index.js';
+import { type Client, createClient, type Options, type Room, notifications, room as roomOf } from '../src/index.js';
 import { ANA, BETO, FakeServer, ROOM, TOPIC, tokenOf, until } from './support/fake.js';
 
 const clients: Client[] = [];
@@ -41,7 +41,7 @@ describe('a room', () => {
   it('shows its history, goes live from its place, and hears what happens', async () => {
     const server = new FakeServer();
     server.say('antes');
-    const room = client(server).room(ROOM);
+    const room = roomOf(client(server), ROOM);
     expect(server.sockets).toHaveLength(0);
     await live(room);
     server.say('ahora');
@@ -58,7 +58,7 @@ describe('a room', () => {
     const server = new FakeServer();
     const first = server.say('uno');
     const second = server.say('dos');
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     server.commit(TOPIC, { type: 'message_edited', id: first, content: 'UNO', at: 1, is_edited: true });
     server.commit(TOPIC, { type: 'message_reaction', message_id: first, reaction_type: 'fire', added: true });
     server.commit(TOPIC, { type: 'message_reaction', message_id: first, reaction_type: 'fire', added: true }, ANA);
@@ -77,7 +77,7 @@ describe('a room', () => {
 
   it('tells who types and who is there', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     const [socket] = server.live;
     const passing = (event: object) => socket!.give({ type: 'event', topic: TOPIC, event });
     passing({ type: 'user_status', user_id: BETO.id, username: 'beto', status: 'online' });
@@ -104,8 +104,8 @@ describe('a room', () => {
   it('is the same object for the same room, in either spelling, and connects once', async () => {
     const server = new FakeServer();
     const one = client(server);
-    const room = await live(one.room(ROOM));
-    expect(one.room(ROOM.replace(/-/g, '').toUpperCase())).toBe(room);
+    const room = await live(roomOf(one, ROOM));
+    expect(roomOf(one, ROOM.replace(/-/g, '').toUpperCase())).toBe(room);
     const leave = room.subscribe(() => {});
     leave();
     expect(server.sockets).toHaveLength(1);
@@ -117,7 +117,7 @@ describe('a room', () => {
     const page = { results: server.messages(), cursor: server.cursor(TOPIC) };
     server.say('entretanto');
     const fetched = vi.fn(server.fetch);
-    const room = client(server, { fetch: fetched as typeof fetch }).room(ROOM, page);
+    const room = roomOf(client(server, { fetch: fetched as typeof fetch }), ROOM, page);
     expect(room.start.messages.map((message) => message.content)).toEqual(['leído']);
     await live(room);
     await until(() => texts(room).length === 2);
@@ -134,7 +134,7 @@ describe('a room', () => {
       const answer = await server.fetch(input);
       return new Response(await answer.text());
     }) as typeof globalThis.fetch;
-    const room = client(server, { fetch }).room(ROOM);
+    const room = roomOf(client(server, { fetch }), ROOM);
     await live(room);
     await until(() => texts(room).length === 1);
     expect(texts(room)).toEqual(['en medio']);
@@ -145,7 +145,7 @@ describe('a room', () => {
 describe('a broken connection', () => {
   it('resumes by cursor: nothing is missed, nothing comes twice', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     server.say('uno');
     at(0);
     server.live[0]!.end(1012);
@@ -160,7 +160,7 @@ describe('a broken connection', () => {
 
   it('reads the list again after a gap', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     server.say('uno');
     at(0);
     server.live[0]!.end();
@@ -177,7 +177,7 @@ describe('a broken connection', () => {
   it('waits at random between half a second and twenty', async () => {
     const server = new FakeServer();
     const one = client(server);
-    const room = await live(one.room(ROOM));
+    const room = await live(roomOf(one, ROOM));
     server.isUp = false;
     at(0.999);
     const before = Date.now();
@@ -197,7 +197,7 @@ describe('a broken connection', () => {
     for (const code of [1000, 4003]) {
       const server = new FakeServer();
       const one = client(server);
-      await live(one.room(ROOM));
+      await live(roomOf(one, ROOM));
       server.live[0]!.end(code);
     await settled();
       expect(one.connection.get()).toMatchObject({ state: 'closed', error: { code: String(code) } });
@@ -217,7 +217,7 @@ describe('a broken connection', () => {
         return tokenOf(ANA, asked.length);
       },
     });
-    const room = await live(one.room(ROOM));
+    const room = await live(roomOf(one, ROOM));
     const [old] = server.live;
     old!.end(4001);
     await until(() => server.sockets.length === 2 && room.get().status === 'live');
@@ -230,7 +230,7 @@ describe('a broken connection', () => {
     const server = new FakeServer();
     server.reply = (frame) => (frame.type === 'auth' ? { type: 'error', code: 'bad_token', text: 'Token inválido', retry: 'fix' } : undefined);
     const one = client(server);
-    one.room(ROOM).subscribe(() => {});
+    roomOf(one, ROOM).subscribe(() => {});
     await until(() => one.connection.get().state === 'closed');
     expect(one.connection.get().error).toEqual({ code: 'bad_token', text: 'Token inválido' });
     expect(server.sockets).toHaveLength(2);
@@ -239,7 +239,7 @@ describe('a broken connection', () => {
   it('of another user is over: nothing is sent for somebody else', async () => {
     const server = new FakeServer();
     const one = client(server, { getToken: () => tokenOf(BETO) });
-    const room = one.room(ROOM);
+    const room = roomOf(one, ROOM);
     room.subscribe(() => {});
     room.send('de ana');
     await until(() => one.connection.get().state === 'closed');
@@ -249,7 +249,7 @@ describe('a broken connection', () => {
 
   it('is moved when the server asks for it: the old one stays until the new one is live', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     server.say('uno');
     at(0);
     const [old] = server.live;
@@ -266,7 +266,7 @@ describe('a broken connection', () => {
 
   it('loses its topics when it is slow, and subscribes again with their cursors', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     server.say('uno');
     const [socket] = server.live;
     socket!.topics.clear();
@@ -280,8 +280,8 @@ describe('a broken connection', () => {
   it('loses a room for good when the user is removed, and keeps the others', async () => {
     const server = new FakeServer();
     const one = client(server);
-    const room = await live(one.room(ROOM));
-    const other = await live(one.room(BETO.id));
+    const room = await live(roomOf(one, ROOM));
+    const other = await live(roomOf(one, BETO.id));
     server.live[0]!.give({ type: 'unsubscribed', topic: TOPIC, code: 'removed', retry: 'never', text: 'Ya no' });
     await settled();
     expect(room.get()).toMatchObject({ status: 'lost', error: { code: 'removed', text: 'Ya no' } });
@@ -292,7 +292,7 @@ describe('a broken connection', () => {
 describe('a message', () => {
   it('is shown at once, sent, stored, and shown once', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     const seen: string[][] = [];
     room.subscribe(() => seen.push(room.get().messages.map((message) => message.state)));
     const name = room.send('hola');
@@ -306,7 +306,7 @@ describe('a message', () => {
 
   it('goes out in order, one under way per room, each once whatever happens', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     at(0);
     let swallowed = 0;
     server.reply = (frame, socket) => {
@@ -327,7 +327,7 @@ describe('a message', () => {
 
   it('waits without a connection and is sent with the next one', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     server.isUp = false;
     at(0);
     server.live[0]!.end();
@@ -342,7 +342,7 @@ describe('a message', () => {
 
   it('fails with the reason, and is sent again or given up when the user wants it', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     server.reply = (frame) =>
       frame.type === 'chat_message' && frame.content === 'malo' ? { type: 'error', code: 'characters', text: 'No', retry: 'fix' } : undefined;
     const bad = room.send('malo');
@@ -361,7 +361,7 @@ describe('a message', () => {
 
   it('is tried again when the server is busy', async () => {
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     let busy = 2;
     server.reply = (frame) =>
       frame.type === 'chat_message' && busy-- > 0 ? { type: 'error', code: 'busy', text: '', retry: 'later', retry_after_ms: 5 } : undefined;
@@ -374,17 +374,17 @@ describe('a message', () => {
   it('outlives the page, by user and server, and is forgotten at a logout', async () => {
     const server = new FakeServer();
     const first = client(server, { getToken: () => Promise.reject(new Error('no network')) });
-    const room = first.room(ROOM);
+    const room = roomOf(first, ROOM);
     room.subscribe(() => {});
     room.send('guardado');
     await until(() => first.connection.get().state === 'waiting');
     first.close();
     // Another user, and another server, send nothing of it.
-    const beto = await live(client(server, { user: BETO.id, getToken: () => tokenOf(BETO) }).room(ROOM));
+    const beto = await live(roomOf(client(server, { user: BETO.id, getToken: () => tokenOf(BETO) }), ROOM));
     const elsewhere = new FakeServer();
-    await live(client(elsewhere, { url: 'http://otro.test' }).room(ROOM));
+    await live(roomOf(client(elsewhere, { url: 'http://otro.test' }), ROOM));
     expect([beto.get().messages.length, elsewhere.messages().length]).toEqual([0, 0]);
-    const again = await live(client(server).room(ROOM));
+    const again = await live(roomOf(client(server), ROOM));
     await until(() => again.get().messages[0]?.state === 'sent');
     expect(server.messages().map((message) => [message.content, message.sender.id])).toEqual([['guardado', ANA.id]]);
     server.isUp = false;
@@ -395,7 +395,7 @@ describe('a message', () => {
     await one.logout();
     one.close();
     server.isUp = true;
-    const last = await live(client(server).room(ROOM));
+    const last = await live(roomOf(client(server), ROOM));
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(texts(last)).toEqual(['guardado']);
   });
@@ -403,14 +403,14 @@ describe('a message', () => {
   it('that is older than a day is not sent, and says so', async () => {
     const server = new FakeServer();
     const first = client(server, { getToken: () => Promise.reject(new Error('no network')) });
-    first.room(ROOM).subscribe(() => {});
+    roomOf(first, ROOM).subscribe(() => {});
     const now = Date.now();
     vi.spyOn(Date, 'now').mockReturnValue(now - 25 * 3_600_000);
-    const name = first.room(ROOM).send('de ayer');
+    const name = roomOf(first, ROOM).send('de ayer');
     await new Promise((resolve) => setTimeout(resolve, 50));
     vi.restoreAllMocks();
     first.close();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     const old = await until(() => room.get().messages.find((message) => message.state === 'failed'));
     expect(old).toMatchObject({ id: name, content: 'de ayer', error: { code: 'too_old' } });
     expect(server.messages()).toEqual([]);
@@ -424,7 +424,7 @@ describe('a message', () => {
       throw new Error('private');
     });
     const server = new FakeServer();
-    const room = await live(client(server).room(ROOM));
+    const room = await live(roomOf(client(server), ROOM));
     room.send('igual');
     await until(() => server.messages().length === 1);
   });
@@ -436,7 +436,7 @@ describe('a token', () => {
     server.expires = 30;
     const asked: string[] = [];
     const one = client(server, { getToken: ({ reason }) => (asked.push(reason), tokenOf(ANA, asked.length)) });
-    const room = await live(one.room(ROOM));
+    const room = await live(roomOf(one, ROOM));
     // Sending asks after the connection, as a visible page does every few seconds.
     room.send('hola');
     await until(() => server.live[0]!.sent.filter((frame) => frame.type === 'auth').length === 2);
@@ -447,7 +447,7 @@ describe('a token', () => {
   it('may be a ticket, and never stands in an address', async () => {
     const server = new FakeServer();
     const one = client(server, { getToken: () => ({ ticket: tokenOf(ANA) }) });
-    await live(one.room(ROOM));
+    await live(roomOf(one, ROOM));
     expect(server.sockets[0]!.sent[0]).toEqual({ type: 'auth', ticket: tokenOf(ANA), id: expect.any(Number) });
     expect(server.sockets[0]!.url).not.toContain('?');
   });
@@ -462,7 +462,7 @@ describe('a token', () => {
       return bearer.includes(tokenOf(ANA, 1)) ? new Response('{}', { status: 401 }) : server.fetch(input);
     }) as typeof globalThis.fetch;
     const one = client(server, { fetch, getToken: () => tokenOf(ANA, ++number) });
-    await Promise.all([live(one.room(ROOM)), live(one.notifications() as never)]);
+    await Promise.all([live(roomOf(one, ROOM)), live(notifications(one) as never)]);
     expect(number).toBe(2);
     expect(new Set(bearers).size).toBe(2);
   });

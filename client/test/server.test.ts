@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Client, createClient, type Options, type Room } from '../src/index.js';
+import { type Client, createClient, type Options, type Room, feed as feedOf, notifications, post as postOf, room as roomOf } from '../src/index.js';
 import { until } from './support/fake.js';
 import { Pregon, Proxy } from './support/pregon.js';
 
@@ -51,7 +51,7 @@ async function live(room: Room): Promise<Room> {
 
 const texts = (room: Room) => room.get().messages.map((message) => message.content);
 const ids = (room: Room) => new Set(room.get().messages.map((message) => message.id));
-const room = (one: Client, number = 0) => one.room(server.rooms[number]!.id);
+const room = (one: Client, number = 0) => roomOf(one, server.rooms[number]!.id);
 
 describe('a room of a real server', () => {
   it('has its history, hears others, and is heard by them', async () => {
@@ -107,7 +107,7 @@ describe('a room of a real server', () => {
 
   it('refuses a room that is not the user’s, and keeps the connection', async () => {
     const one = client(0);
-    const other = one.room('0a0b9502-c454-481e-8985-e9e7f96c1dcb');
+    const other = roomOf(one, '0a0b9502-c454-481e-8985-e9e7f96c1dcb');
     other.subscribe(() => {});
     await until(() => other.get().status === 'lost');
     await live(room(one));
@@ -118,12 +118,12 @@ describe('posts, the feed and notifications of a real server', () => {
   it('are live', async () => {
     await server.rest(0, 'POST', `/api/users/follow/${server.users[1]!.username}/`);
     const one = client(0);
-    const [feed, bell] = [one.feed(), one.notifications()];
+    const [feed, bell] = [feedOf(one), notifications(one)];
     for (const store of [feed, bell]) store.subscribe(() => {});
     await until(() => feed.get().status === 'live' && bell.get().status === 'live');
     const { id } = await server.rest(1, 'POST', '/api/posts/', { content: 'un gol' });
     await until(() => feed.get().posts[0]?.content === 'un gol');
-    const post = one.post(id);
+    const post = postOf(one, id);
     post.subscribe(() => {});
     await until(() => post.get().status === 'live' && post.get().post);
     await feed.react(id, 'like');
@@ -157,11 +157,11 @@ describe('posts, the feed and notifications of a real server', () => {
     await server.rest(1, 'POST', `/api/posts/${id}/comments/`, { content: 'entretanto' });
     let reads = 0;
     const one = client(0, { fetch: (...args) => ((reads += 1), fetch(...args)) });
-    const live = one.post(id, { post: post.body, comments: comments.body, cursor: post.cursor });
+    const live = postOf(one, id, { post: post.body, comments: comments.body, cursor: post.cursor });
     live.subscribe(() => {});
     await until(() => live.get().comments.length === 1);
     expect([live.get().comments[0]!.content, reads]).toEqual(['entretanto', 0]);
-    const posts = one.feed({ ...feed.body, etag: feed.etag });
+    const posts = feedOf(one, { ...feed.body, etag: feed.etag });
     posts.subscribe(() => {});
     await until(() => posts.get().status === 'live' && reads === 1);
     expect(posts.get().posts[0]!.content).toBe('leído');
@@ -178,9 +178,9 @@ describe('whatever becomes of the connection', () => {
     const other = await Pregon.start();
     network.target = other.address;
     const mine = { url: network.url, user: other.users[0]!.id, getToken: () => other.users[0]!.token };
-    const ana = await live(client(0, mine).room(other.rooms[0]!.id));
+    const ana = await live(roomOf(client(0, mine), other.rooms[0]!.id));
     const theirs = { url: other.url, user: other.users[1]!.id, getToken: () => other.users[1]!.token };
-    const beto = await live(client(1, theirs).room(other.rooms[0]!.id));
+    const beto = await live(roomOf(client(1, theirs), other.rooms[0]!.id));
     for (let round = 0; round < 5; round += 1) {
       for (const text of said(round * 20, round * 20 + 20)) ana.send(text);
       await until(() => texts(beto).length > round * 20, 10_000);
@@ -199,7 +199,7 @@ describe('whatever becomes of the connection', () => {
   it('a server that is killed and comes back, or stops in order, loses nothing', async () => {
     const other = await Pregon.start();
     const options = (user: number) => ({ url: other.url, user: other.users[user]!.id, getToken: () => other.users[user]!.token });
-    const [ana, beto] = [await live(client(0, options(0)).room(other.rooms[0]!.id)), await live(client(1, options(1)).room(other.rooms[0]!.id))];
+    const [ana, beto] = [await live(roomOf(client(0, options(0)), other.rooms[0]!.id)), await live(roomOf(client(1, options(1)), other.rooms[0]!.id))];
     const all: string[] = [];
     for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
       for (let number = 0; number < 30; number += 1) {
@@ -287,7 +287,7 @@ describe('whatever becomes of the connection', () => {
     ana.send('y sigue');
     await until(() => texts(ana).includes('entretanto') && texts(beto).includes('y sigue') && ana.get().messages.every(({ state }) => state === 'sent'), 10_000);
     expect(texts(ana).filter((text) => text === 'y sigue')).toHaveLength(1);
-    const bell = one.notifications();
+    const bell = notifications(one);
     bell.subscribe(() => {});
     await until(() => bell.get().status === 'live');
   });

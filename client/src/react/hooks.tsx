@@ -2,7 +2,7 @@
 // Hooks that return live state. Nothing is connected in a render, or on a server.
 
 import { createContext, createElement, type ReactNode, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
-import { type Client, createClient } from '../index.js';
+import { type Client, createClient, feed, notifications, post as postOf, room as roomOf } from '../index.js';
 import type { Feed, FeedState, LivePost, Notifications, NotificationsState, Options, Page, PostPage, PostState, Room, RoomState } from '../index.js';
 import type { Connection, Message, Notification, Person, Store } from '../index.js';
 import type { Lang } from './texts.js';
@@ -97,7 +97,7 @@ export interface ChatOptions extends Common {
 /** A room. Without an id nothing is listened to, and there is nothing to call. */
 export function useChatWebSocket(room: string | null | undefined, options: ChatOptions = {}): RoomState & Actions<Room, RoomState> {
   const client = useClient(options.client);
-  const store = useMemo(() => (room ? client.room(room, options.initial) : null), [client, room]);
+  const store = useMemo(() => (room ? roomOf(client, room, options.initial) : null), [client, room]);
   return useTopic<RoomState, Room>(store, NO_ROOM, (event) => {
     const { type, user_id: id, username } = event;
     options.onEvent?.(event);
@@ -109,14 +109,14 @@ export function useChatWebSocket(room: string | null | undefined, options: ChatO
 /** A post with its comments. */
 export function usePostWebSocket(post: string | null | undefined, options: Common & { initial?: PostPage } = {}): PostState & Actions<LivePost, PostState> {
   const client = useClient(options.client);
-  const store = useMemo(() => (post ? client.post(post, options.initial) : null), [client, post]);
+  const store = useMemo(() => (post ? postOf(client, post, options.initial) : null), [client, post]);
   return useTopic<PostState, LivePost>(store, NO_POST, (event) => options.onEvent?.(event));
 }
 
 /** The user's feed. */
 export function useFeedWebSocket(options: Common & { initial?: Page<object> } = {}): FeedState & Actions<Feed, FeedState> {
   const client = useClient(options.client);
-  const store = useMemo(() => client.feed(options.initial), [client]);
+  const store = useMemo(() => feed(client, options.initial), [client]);
   return useTopic<FeedState, Feed>(store, store.start, (event) => options.onEvent?.(event));
 }
 
@@ -128,7 +128,7 @@ export interface NotificationOptions extends Common {
 /** The user's notifications. */
 export function useNotifications(options: NotificationOptions = {}): NotificationsState & Actions<Notifications, NotificationsState> {
   const client = useClient(options.client);
-  const store = useMemo(() => client.notifications(options.initial), [client]);
+  const store = useMemo(() => notifications(client, options.initial), [client]);
   return useTopic<NotificationsState, Notifications>(store, store.start, (event) => {
     options.onEvent?.(event);
     if (event.type === 'notification') options.onNotification?.(event.notification);
@@ -138,7 +138,7 @@ export function useNotifications(options: NotificationOptions = {}): Notificatio
 /** Who is in a room, and how many. */
 export function usePresence(room: string | null | undefined, options: { client?: Client } = {}) {
   const client = useClient(options.client);
-  const store = useMemo(() => (room ? client.room(room) : null), [client, room]);
+  const store = useMemo(() => (room ? roomOf(client, room) : null), [client, room]);
   const { presence } = useStore<RoomState>(store, NO_ROOM);
   return useMemo(() => ({ ...presence, isOnline: (user: string) => presence.users.some(({ id }) => id === user) }), [presence]);
 }
