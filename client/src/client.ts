@@ -74,7 +74,7 @@ export function createClient(options: Options = {}): Client {
   const toasts = cell<{ list: readonly Toast[] }>({ list: [] });
   const stores = new Map<string, unknown>();
   const topics = new Set<Topic>();
-  const asked = new Map<number, (frame: any) => void>();
+  const asked = new Map<number, { message: Up; done(frame: any): void }>();
   const page = globalThis.document;
   let { user } = options;
   let tabs: Tabs | undefined;
@@ -113,7 +113,7 @@ export function createClient(options: Options = {}): Client {
     const setting = { base, key: `${base} ${user ?? tab}`, tab, user, protocol: options.protocol ?? 'auto' };
     const isShared = options.share !== false && !!user;
     tabs =
-      options.worker && isShared
+      options.worker && isShared && navigator.locks
         ? // Nobody else has to load it.
           (await import('./worker.js')).openWorker(setting, options.worker(), hear)
         : openTabs(setting, (options.WebSocket ?? globalThis.WebSocket) as Socket, isShared, hear);
@@ -140,23 +140,28 @@ export function createClient(options: Options = {}): Client {
     up({ t: 'hello', topics: all.map((topic) => [topic.name, topic.cursor()]), unsent: all.flatMap((topic) => topic.unsent()) });
   }
 
-  /** Nobody answers what was asked. */
+  /** Nobody answers what was asked before. Whether a write was done is not known, so it is not asked for again. */
   function forget() {
-    asked.forEach((done) => done(null));
-    asked.clear();
+    for (const [n, { message, done }] of asked) {
+      if (message.t === 'token' && tabs) up(message);
+      else {
+        asked.delete(n);
+        done(null);
+      }
+    }
   }
 
   function hear(message: Down) {
     const { t } = message;
     if (t === 'hub') {
-      forget();
       hello();
+      forget();
     } else if (t === 'credential') answer(message.n, message.reason);
     else if (t === 'status') {
       client.me = message.me ?? client.me;
       changed(message.connection);
     } else if (t === 'reply') {
-      asked.get(message.n)?.(message.frame);
+      asked.get(message.n)?.done(message.frame);
       asked.delete(message.n);
     } else if (t === 'notice') toast({ kind: t, text: message.text, topic: message.topic ?? null });
     else if (t !== 'alive') for (const topic of topics) if (topic.name === message.topic) topic.down(message);
@@ -165,9 +170,10 @@ export function createClient(options: Options = {}): Client {
   async function query(message: { t: 'ask'; frame: ClientFrame } | { t: 'token'; refused: string | undefined }): Promise<any> {
     await start();
     const n = ++numbers;
-    const frame = await new Promise<any>((resolve) => {
-      asked.set(n, resolve);
-      up({ ...message, n } as Up);
+    const frame = await new Promise<any>((done) => {
+      const whole = { ...message, n } as Up;
+      asked.set(n, { message: whole, done });
+      up(whole);
     });
     if (frame && frame.type !== 'error') return frame;
     throw new PregonError(frame?.code ?? 'offline', frame?.text);

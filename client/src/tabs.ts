@@ -26,17 +26,17 @@ export interface Setting extends HubSettings {
 export type Heard = (message: Down) => void;
 
 /** Holds a lock until the result is called. */
-export function hold(name: string): () => void {
+export function hold(name: string, got: () => void): () => void {
   let free!: () => void;
   const held = new Promise<void>((resolve) => (free = resolve));
-  navigator.locks?.request(name, () => held).catch(() => {});
+  navigator.locks.request(name, () => (got(), held)).catch(() => {});
   return free;
 }
 
 export const lockOf = (key: string, tab: string) => `pregon ${key} ${tab}`;
 
 export const watch = (key: string, tab: string, gone: () => void) =>
-  void navigator.locks?.request(lockOf(key, tab), { mode: 'shared' }, gone).catch(() => {});
+  void navigator.locks.request(lockOf(key, tab), { mode: 'shared' }, gone).catch(() => {});
 
 /** With other tabs, if they can share. */
 export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, heard: Heard): Tabs {
@@ -44,6 +44,7 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
   const canShare = isShared && globalThis.navigator?.locks && globalThis.BroadcastChannel;
   let hub: Hub | undefined;
   let isStopped = false;
+  let isHeld = false;
   let pokedAt = 0;
   let release = () => {};
 
@@ -111,11 +112,18 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
       });
   }
 
-  const giveUp = canShare ? hold(lockOf(key, tab)) : () => {};
-  if (canShare) apply();
-  else lead();
+  const up = (message: Up) => (hub ? hub.receive(tab, message) : isHeld && channel?.postMessage({ from: tab, up: message }));
 
-  const up = (message: Up) => (hub ? hub.receive(tab, message) : channel?.postMessage({ from: tab, up: message }));
+  let giveUp = () => {};
+  if (!canShare) lead();
+  else {
+    // Not before: whoever watches this tab would think that it has gone.
+    giveUp = hold(lockOf(key, tab), () => {
+      isHeld = true;
+      hear({ t: 'hub' });
+      apply();
+    });
+  }
 
   return {
     up,

@@ -8,10 +8,14 @@ import type { Down, Up } from './wire.js';
 /** A tab whose hub is in a SharedWorker. */
 export function openWorker(setting: Setting, worker: SharedWorker, heard: Heard): Tabs {
   const { port } = worker;
-  const giveUp = hold(lockOf(setting.key, setting.tab));
+  let isOpen = false;
   port.onmessage = ({ data }) => heard(data);
-  port.postMessage({ t: 'open', setting });
-  const up = (message: Up) => port.postMessage(message);
+  // Not before: the worker would think that the tab has gone.
+  const giveUp = hold(lockOf(setting.key, setting.tab), () => {
+    isOpen = true;
+    port.postMessage({ t: 'open', setting });
+  });
+  const up = (message: Up) => isOpen && port.postMessage(message);
   return {
     up,
     poke: (now, lost) => up({ t: 'poke', ...(now && { now }), ...(lost && { lost }) }),

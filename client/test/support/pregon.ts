@@ -116,9 +116,10 @@ export class Pregon {
     return all.reverse();
   }
 
-  async metric(name: string): Promise<number> {
+  /** A metric's value, summed over its labels, or over those with this one. */
+  async metric(name: string, label = ''): Promise<number> {
     const text = await (await fetch(`${this.url}/metrics`)).text();
-    const lines = text.split('\n').filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length]!));
+    const lines = text.split('\n').filter((line) => line.split(/[ {]/)[0] === name && line.includes(label));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
