@@ -6,5 +6,7 @@ export default defineConfig({
     setupFiles: ['test/setup.ts'],
     testTimeout: 30_000,
     restoreMocks: true,
+    // They wait most of the time.
+    maxWorkers: 4,
   },
 });

@@ -15,7 +15,7 @@ export interface Tabs {
 }
 
 /** A hub that has not answered a poke for so long is in a frozen tab: another one takes over. */
-const SILENT_MS = 4_000;
+const SILENT_MS = 3_000;
 
 export interface Setting extends HubSettings {
   /** Names user and server. */
@@ -45,11 +45,12 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
   let hub: Hub | undefined;
   let isStopped = false;
   let isHeld = false;
-  let pokedAt = 0;
+  let silence: ReturnType<typeof setTimeout> | undefined;
   let release = () => {};
 
   const hear = (message: Down) => {
-    pokedAt = 0;
+    clearTimeout(silence);
+    silence = undefined;
     if (!isStopped) heard(message);
   };
   const channel = canShare ? new BroadcastChannel(`pregon ${key}`) : undefined;
@@ -128,16 +129,13 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
   return {
     up,
     poke(now, lost) {
-      if (!hub && pokedAt && Date.now() - pokedAt > SILENT_MS) {
-        pokedAt = 0;
-        return apply(true);
-      }
-      pokedAt ||= Date.now();
+      if (!hub && isHeld) silence ??= setTimeout(() => apply(true), SILENT_MS);
       up({ t: 'poke', ...(now && { now }), ...(lost && { lost }) });
     },
     stop() {
       up({ t: 'bye' });
       isStopped = true;
+      clearTimeout(silence);
       release();
       giveUp();
       hub?.close();

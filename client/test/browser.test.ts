@@ -110,10 +110,10 @@ describe('tabs', () => {
     await isLive(second);
     const holder = await leads([second]);
     // As after a crash of its renderer's loop: it holds the lock, and answers nothing.
-    await first.evaluate(() => setTimeout(() => { const end = Date.now() + 15_000; while (Date.now() < end); }));
+    await first.evaluate(() => setTimeout(() => { const end = Date.now() + 9_000; while (Date.now() < end); }));
     await new Promise((resolve) => setTimeout(resolve, 200));
     await server.say(1, where.room, 'mientras duerme');
-    await sees(second, (shown) => shown.includes('mientras duerme'), 14_000);
+    await sees(second, (shown) => shown.includes('mientras duerme'), 8_500);
     expect(await leads([second])).not.toBe(holder);
     await sees(first, (shown) => shown.includes('mientras duerme'), 20_000);
     await say(first, 'de vuelta');

@@ -176,7 +176,7 @@ describe('whatever becomes of the connection', () => {
   it('nothing is lost and nothing doubled while it is cut again and again', async () => {
     const network = await proxied();
     const other = await Pregon.start();
-    network.target = other.address;
+    network.targets = [other.address];
     const mine = { url: network.url, user: other.users[0]!.id, getToken: () => other.users[0]!.token };
     const ana = await live(roomOf(client(0, mine), other.rooms[0]!.id));
     const theirs = { url: other.url, user: other.users[1]!.id, getToken: () => other.users[1]!.token };

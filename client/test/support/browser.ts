@@ -1,5 +1,6 @@
 // Debian's Chromium with the tests' page, by Playwright's API.
 
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,6 +10,9 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import type { Pregon } from './pregon.js';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+const children = () =>
+  execFileSync('ps', ['--ppid', String(process.pid), '-o', 'pid='], { encoding: 'utf8' }).trim().split(/\s+/).map(Number);
 
 /** What the page's script has put on its window. */
 declare global {
@@ -25,6 +29,8 @@ declare global {
 export class Site {
   private server!: Server;
   browser!: Browser;
+  /** The browser's. */
+  process = 0;
   url = '';
   /** The token of a user; empty: nobody is logged in. */
   token: (user: string, reason: string) => string = () => '';
@@ -58,7 +64,9 @@ export class Site {
     }).listen(0, '127.0.0.1');
     await new Promise((resolve) => site.server.once('listening', resolve));
     site.url = `http://127.0.0.1:${(site.server.address() as AddressInfo).port}`;
+    const before = children();
     site.browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+    site.process = children().find((pid) => !before.includes(pid)) ?? 0;
     return site;
   }
 

@@ -30,6 +30,11 @@ export class Pregon {
     private readonly settings: Record<string, string>,
   ) {}
 
+  /** A server that somebody else has started. */
+  static of(address: string, fixture: string): Pregon {
+    return Object.assign(new Pregon('', {}), { address }, JSON.parse(readFileSync(fixture, 'utf8')));
+  }
+
   /** With seeded users, all of whom are in each room. */
   static async start(settings: Record<string, string> = {}, seed = { users: 4, rooms: 3 }): Promise<Pregon> {
     const server = new Pregon(mkdtempSync(join(tmpdir(), 'pregon-client-')), settings);
@@ -140,10 +145,11 @@ export class Proxy {
   isDown = false;
   url = '';
 
-  private constructor(public target: string) {}
+  private constructor(public targets: string[]) {}
 
-  static start(target: string): Promise<Proxy> {
-    const proxy = new Proxy(target);
+  /** Before one server, or several: the first that takes a connection has it. */
+  static start(...targets: string[]): Promise<Proxy> {
+    const proxy = new Proxy(targets);
     return new Promise((resolve) => {
       const server = createServer((socket) => proxy.accept(socket)).listen(0, '127.0.0.1', () => {
         proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -158,20 +164,27 @@ export class Proxy {
 
   end(): void {}
 
-  private accept(socket: Socket): void {
-    if (this.isDown) return void socket.destroy();
-    const [host, port] = this.target.split(':') as [string, string];
+  private accept(socket: Socket, [target, ...others] = this.targets): void {
+    if (this.isDown || !target) return void socket.destroy();
+    const [host, port] = target.split(':') as [string, string];
+    socket.pause();
+    socket.on('error', () => {});
     const other = connect(Number(port), host);
-    const pair: [Socket, Socket] = [socket, other];
-    this.pairs.add(pair);
-    for (const [from, to] of [pair, [other, socket] as const]) {
-      from.on('data', (bytes) => to.write(bytes));
-      from.on('error', () => {});
-      from.on('close', () => {
-        this.pairs.delete(pair);
-        to.destroy();
-      });
-    }
+    other.once('connect', () => {
+      const pair: [Socket, Socket] = [socket, other];
+      this.pairs.add(pair);
+      for (const [from, to] of [pair, [other, socket] as const]) {
+        from.on('data', (bytes) => to.write(bytes));
+        from.on('close', () => {
+          this.pairs.delete(pair);
+          to.destroy();
+        });
+      }
+      socket.resume();
+    });
+    let isConnected = false;
+    other.once('connect', () => (isConnected = true));
+    other.on('error', () => isConnected || this.accept(socket, others));
   }
 
   /** Ends all connections, as a network that is gone does once somebody notices. */
