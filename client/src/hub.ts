@@ -6,7 +6,7 @@ import type { Outbox } from './outbox.js';
 import type { ClientFrame, RequestId, ServerFrame } from './protocol.js';
 import { createQueue } from './queue.js';
 import { claims, isBehind } from './store.js';
-import type { Connection, Credential, Failure, Person, TokenReason } from './types.js';
+import type { Connection, Credential, Person, TokenReason } from './types.js';
 import type { Down, Up } from './wire.js';
 
 export interface HubSettings {
@@ -96,7 +96,7 @@ export function createHub(
     timers.set(name, setTimeout(work, ms));
   }
 
-  const tell = (tab?: string) => send({ t: 'status', connection, ...(me && { me }) }, tab);
+  const tell = (tab?: string) => send({ t: 'status', connection, me }, tab);
 
   function enter(state: Connection['state'], more?: Partial<Connection>) {
     connection = { state, ...more, ...(known && { protocol: known }) };
@@ -140,7 +140,7 @@ export function createHub(
       // Nobody else has to load it.
       const opened = isPlain && (await import('./plain.js')).openPlain;
       if (mine !== attempt) return;
-      if (!credential) return end({ code: 'logged_out', text: '' });
+      if (!credential) return end('logged_out');
       current = open(credential, opened || openV1, isPlain);
       after('handshake', HANDSHAKE_MS, () => failed(1006));
     } catch {
@@ -191,7 +191,7 @@ export function createHub(
   }
 
   function welcomed(link: Link, { user: who, token_expires }: ServerFrame & { type: 'welcome' }) {
-    if (user && user !== who.id) return end({ code: 'other_user', text: '' });
+    if (user && user !== who.id) return end('other_user');
     user = who.id;
     me = who;
     link.isLive = true;
@@ -220,7 +220,7 @@ export function createHub(
       next = undefined;
     } else if (link.isLive) return;
     else if (retry === 'later') wait();
-    else if (wasRejected) end({ code, text });
+    else if (wasRejected) end(code, text);
     else {
       wasRejected = true;
       connect('rejected');
@@ -229,7 +229,7 @@ export function createHub(
 
   /** The connection is over, by this close code. */
   function failed(code: number) {
-    if (code === 1000 || code === 4003) return end({ code: String(code), text: '' });
+    if (code === 1000 || code === 4003) return end(`${code}`);
     const wasGood = !!liveSince && Date.now() - liveSince > GOOD_AFTER_MS;
     if (wasGood) failures = 0;
     if (code !== 4001 || (wasRejected && !wasGood)) return wait();
@@ -247,9 +247,9 @@ export function createHub(
     enter(globalThis.navigator?.onLine === false ? 'offline' : 'waiting', { retryAt: Date.now() + delay });
   }
 
-  function end(error: Failure) {
+  function end(code: string, text = '') {
     close();
-    enter('closed', { error });
+    enter('closed', { error: { code, text } });
   }
 
   /** Leaves what there is of a connection. */
@@ -305,9 +305,8 @@ export function createHub(
     queue.tell(topic);
     if (!current) {
       if (connection.state === 'idle') connect();
-    } else if (isKnown && current.settled.has(topic) && !topic.startsWith('room:') && (!cursor || cursor === last)) {
-      send({ t: 'subscribed', topic, cursor: last }, tab);
-    } else {
+    } else if (topic === 'feed' && current.settled.has(topic)) send({ t: 'subscribed', topic, cursor: null }, tab);
+    else {
       // Told again from the earlier place on, and who is present; tabs pass over what they have heard.
       if (isKnown) unsubscribe(topic);
       for (const link of [current, next]) if (link) subscribe(link, topic);
@@ -406,7 +405,7 @@ export function createHub(
   function poke(isNow?: boolean, isLost?: boolean) {
     const now = Date.now();
     const isSilent = pingedAt && answersPings && now - pingedAt > ANSWER_MS;
-    if (current ? isLost || (current.isLive && isSilent) : isNow && timersRun()) {
+    if (current ? isLost || (current.isLive && isSilent) : isNow && connection.retryAt) {
       failures = 0;
       if (isNow || isSilent) connect();
       else wait();
@@ -418,8 +417,6 @@ export function createHub(
       if (current.expires && current.expires * 1000 - now < RENEW_MS) renew(current);
     }
   }
-
-  const timersRun = () => /waiting|offline/.test(connection.state);
 
   async function renew(link: Link) {
     link.expires = 0;
@@ -484,7 +481,7 @@ export function createHub(
       case 'logout':
         queue.clear();
         topics.clear();
-        return end({ code: 'logged_out', text: '' });
+        return end('logged_out');
     }
   }
 

@@ -8,4 +8,4 @@ export { type Room, room, type RoomState } from './room.js';
 export type { Store } from './store.js';
 export type * from './types.js';
 export { PregonError } from './types.js';
-export { serve } from './worker.js';
+export { serve } from './serve.js';

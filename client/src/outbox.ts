@@ -23,14 +23,7 @@ export function openOutbox(key: string): Outbox {
     (database ??= new Promise((resolve, reject) => {
       const request = indexedDB.open('pregon', 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-      request.onsuccess = () => {
-        // Another version of this page must not wait for this one.
-        request.result.onversionchange = () => {
-          request.result.close();
-          database = undefined;
-        };
-        resolve(request.result);
-      };
+      request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);
     }));
   /** Storage may be missing, forbidden or full: then what is unsent is lost with the page, and nothing else. */

@@ -42,14 +42,12 @@ export function createQueue(
 
   function pump(topic: string) {
     if (busy.has(topic)) return;
-    const now = Date.now();
-    for (const unsent of all) {
-      if (unsent.topic === topic && !unsent.error && now - unsent.at > REPEATABLE_MS) {
-        change(unsent, { error: { code: 'too_old', text: '' } });
-      }
-    }
     const unsent = all.find((one) => one.topic === topic && !one.error);
     if (!unsent) return;
+    if (Date.now() - unsent.at > REPEATABLE_MS) {
+      change(unsent, { error: { code: 'too_old', text: '' } });
+      return pump(topic);
+    }
     const { client_id, content, message_type, reply_to } = unsent;
     busy.add(topic);
     const isSent = request({ type: 'chat_message', topic, client_id, content, message_type, reply_to }, (reply) => {
@@ -64,10 +62,7 @@ export function createQueue(
       pump(topic);
     });
     if (!isSent) busy.delete(topic);
-    else if (!unsent.tried) {
-      unsent.tried = true;
-      outbox.put({ ...unsent });
-    }
+    else if (!unsent.tried) change(unsent, { tried: true });
   }
 
   function flush() {
@@ -91,14 +86,10 @@ export function createQueue(
     again(topic: string, client_id?: string) {
       for (const unsent of all) {
         if (unsent.topic !== topic || !unsent.error || (client_id && client_id !== unsent.client_id)) continue;
-        const isOver = unsent.error.code === 'too_old';
-        delete unsent.error;
-        if (isOver) {
-          outbox.remove(unsent.client_id);
-          Object.assign(unsent, { client_id: unique(), at: Date.now(), tried: false });
-        }
-        change(unsent, {});
-        pump(unsent.topic);
+        outbox.remove(unsent.client_id);
+        // What was refused is not stored, and what is old may be forgotten: it is another message.
+        change(unsent, { client_id: unique(), at: Date.now(), tried: false, error: undefined });
+        pump(topic);
       }
     },
     clear() {

@@ -77,10 +77,11 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     gone.clear();
     for (const one of [...unsent, ...said]) {
       // It was stored before this page knew of it: otherwise it would be shown twice until the server has said so.
-      const twin = one.tried && stored.find((message) => isMine(message.sender) && message.content === one.content
-        && Date.parse(message.created_at) > one.at - SKEW_MS && !stored.some((other) => other.client_id === one.client_id));
+      const isTwin = ({ sender, content, client_id, created_at }: Message) =>
+        !client_id && isMine(sender) && content === one.content && Date.parse(created_at) > one.at - SKEW_MS;
+      const twin = one.tried && stored.find(isTwin);
       if (!twin) continue;
-      stored = stored.map((message) => (message === twin ? { ...twin, client_id: one.client_id } : message));
+      twin.client_id = one.client_id;
       arrived.add(one.client_id);
     }
     return { messages: shown() };

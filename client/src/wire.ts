@@ -14,7 +14,7 @@ export interface Unsent {
   at: number;
   /** It was sent at least once, so the server may have it. */
   tried?: boolean;
-  error?: Failure;
+  error?: Failure | undefined;
 }
 
 /** From a tab to the hub. */
@@ -47,7 +47,7 @@ export type Down =
   | { t: 'hub' }
   | { t: 'alive' }
   | { t: 'credential'; n: number; reason: TokenReason }
-  | { t: 'status'; connection: Connection; me?: { id: string; username: string } }
+  | { t: 'status'; connection: Connection; me: { id: string; username: string } | undefined }
   | { t: 'reply'; n: number; frame: ServerFrame | { type: 'token'; token: string | null } }
   | { t: 'subscribed'; topic: string; cursor: string | null }
   | { t: 'gap'; topic: string; cursor: string | null }
