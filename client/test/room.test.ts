@@ -252,6 +252,8 @@ describe('a broken connection', () => {
     const room = await live(roomOf(client(server), ROOM));
     server.say('uno');
     at(0);
+    const heard: string[] = [];
+    room.onEvent((event) => heard.push(event.message.content));
     const [old] = server.live;
     old!.give({ type: 'drain', move_after_ms: 5, move_within_ms: 50 });
     await until(() => server.sockets.length === 2);
@@ -260,6 +262,8 @@ describe('a broken connection', () => {
     server.say('tres');
     await settled();
     expect(texts(room)).toEqual(['uno', 'dos', 'tres']);
+    // Both told it.
+    expect(heard).toEqual(['dos', 'tres']);
     expect(room.get().status).toBe('live');
     expect(server.live).toHaveLength(1);
   });

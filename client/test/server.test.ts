@@ -58,6 +58,7 @@ describe('a room of a real server', () => {
     await server.say(1, 0, 'antes');
     const [ana, beto] = [await live(room(client(0))), await live(room(client(1)))];
     expect(texts(ana)).toEqual(['antes']);
+    await until(() => ana.get().unread === 1);
     const name = ana.send('hola', { replyTo: ana.get().messages[0]!.id });
     await until(() => texts(beto).length === 2 && ana.get().messages[1]?.state === 'sent');
     const heard = beto.get().messages[1]!;
