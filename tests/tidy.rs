@@ -34,7 +34,9 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|ending| ["rs", "js", "css", "html"].iter().any(|of| ending == *of))
+            } else if path
+                .extension()
+                .is_some_and(|ending| ["rs", "js", "css", "html", "ts", "tsx"].iter().any(|of| ending == *of))
             {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push((path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_owned(), text));
@@ -46,7 +48,8 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn all_sources() -> Vec<(PathBuf, String)> {
-    ["src", "web", "tests", "loadtest", "benches"].into_iter().flat_map(sources).collect()
+    let client = ["client/src", "client/test", "client/demo"];
+    ["src", "web", "tests", "loadtest", "benches"].into_iter().chain(client).flat_map(sources).collect()
 }
 
 fn is_rust(path: &Path) -> bool {

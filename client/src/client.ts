@@ -13,7 +13,7 @@ export interface Toast {
   text: string;
   kind: 'notice' | 'notification';
   /** The room that it was said in. */
-  topic?: string | null;
+  topic?: string | null | undefined;
 }
 
 /** Nothing is connected before somebody listens to a store. */
@@ -163,7 +163,7 @@ export function createClient(options: Options = {}): Client {
     } else if (t === 'reply') {
       asked.get(message.n)?.done(message.frame);
       asked.delete(message.n);
-    } else if (t === 'notice') toast({ kind: t, text: message.text, topic: message.topic ?? null });
+    } else if (t === 'notice') toast({ kind: t, text: message.text, topic: message.topic });
     else if (t !== 'alive') for (const topic of topics) if (topic.name === message.topic) topic.down(message);
   }
 

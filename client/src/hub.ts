@@ -185,7 +185,7 @@ export function createHub(
   function authenticate(link: Link, credential: NonNullable<Credential>) {
     request(link, { type: 'auth', ...(typeof credential === 'string' ? { token: credential } : credential) }, (reply) => {
       if (reply?.type === 'welcome') welcomed(link, reply);
-      else if (reply?.type === 'refreshed') link.expires = plan(reply.token_expires);
+      else if (reply?.type === 'refreshed') link.expires = isSoon(reply.token_expires) ? 0 : reply.token_expires;
       else if (reply?.type === 'error') refused(link, reply);
     });
   }
@@ -209,9 +209,6 @@ export function createHub(
     enter('live');
     queue.flush();
   }
-
-  /** Where clocks disagree, or tokens are short, the server says when they are over (4001). */
-  const plan = (expires: number) => (expires * 1000 - Date.now() > RENEW_MS ? expires : 0);
 
   /** A token that is not taken is replaced once. */
   function refused(link: Link, { code, text, retry }: ServerFrame & { type: 'error' }) {
@@ -397,7 +394,7 @@ export function createHub(
     } else if (type === 'drain') {
       // In the first half of the turn, so that there is time to be live in the second.
       after('move', frame.move_after_ms + (Math.random() * (frame.move_within_ms - frame.move_after_ms)) / 2, move);
-    } else if (type === 'notice') send({ t: 'notice', text: frame.text, topic: frame.topic ?? null });
+    } else if (type === 'notice') send({ t: 'notice', text: frame.text, topic: frame.topic });
     else if (type === 'pong') answersPings = true;
   }
 
@@ -414,10 +411,13 @@ export function createHub(
         pingedAt = now;
         current.line.send({ type: 'ping' });
       }
-      if (current.expires && current.expires * 1000 - now < RENEW_MS) renew(current);
+      if (current.expires && isSoon(current.expires)) renew(current);
     }
   }
 
+  const isSoon = (expires: number) => expires * 1000 - Date.now() < RENEW_MS;
+
+  /** Once: where clocks disagree, or tokens are short, the server says when they are over (4001). */
   async function renew(link: Link) {
     link.expires = 0;
     const credential = await credentialFor('expired').catch(() => null);

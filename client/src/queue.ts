@@ -8,6 +8,8 @@ import type { Down, Unsent } from './wire.js';
 /** The server knows a `client_id` for a day; a later repetition would be a second message. */
 const REPEATABLE_MS = 24 * 3_600_000;
 
+const byTime = (a: Unsent, b: Unsent) => a.at - b.at;
+
 /** `request` is false if there is no connection; `done` gets null if the connection ended without an answer. */
 export function createQueue(
   outbox: Outbox,
@@ -18,26 +20,34 @@ export function createQueue(
   /** Topics with a message under way. */
   const busy = new Set<string>();
   const loaded = outbox.load().then((stored) => {
-    for (const unsent of stored) if (!find(unsent.client_id)) all.push(unsent);
-    all.sort((a, b) => a.at - b.at);
+    for (const unsent of stored.sort(byTime)) {
+      if (find(unsent.client_id)) continue;
+      all.push(unsent);
+      tell(unsent.topic, [unsent]);
+    }
+    all.sort(byTime);
     flush();
-    for (const topic of new Set(stored.map((unsent) => unsent.topic))) tell(topic);
   });
   const find = (client_id: string) => all.find((unsent) => unsent.client_id === client_id);
-  const tell = (topic: string) => send({ t: 'unsent', topic, unsent: all.filter((unsent) => unsent.topic === topic).map((unsent) => ({ ...unsent })) });
+  const tell = (topic: string, unsent = all.filter((one) => one.topic === topic)) => send({ t: 'unsent', topic, unsent });
 
-  function change(unsent: Unsent, patch: Partial<Unsent>) {
-    Object.assign(unsent, patch);
-    outbox.put({ ...unsent });
-    tell(unsent.topic);
+  function keep(unsent: Unsent) {
+    outbox.put(unsent);
+    tell(unsent.topic, [unsent]);
   }
 
-  function remove(client_id: string) {
-    const unsent = find(client_id);
-    if (!unsent) return;
-    all = all.filter((one) => one !== unsent);
+  /** An entry is replaced and never changed: tabs may have it. */
+  function change(unsent: Unsent, patch: Partial<Unsent>) {
+    const changed = { ...unsent, ...patch };
+    all = all.map((one) => (one === unsent ? changed : one));
+    keep(changed);
+  }
+
+  /** It waits no more: it is stored as the message `id`, or it was given up. */
+  function done({ topic, client_id }: Unsent, id?: string) {
+    all = all.filter((unsent) => unsent.client_id !== client_id);
     outbox.remove(client_id);
-    tell(unsent.topic);
+    send({ t: 'done', topic, client_id, id });
   }
 
   function pump(topic: string) {
@@ -52,12 +62,11 @@ export function createQueue(
     busy.add(topic);
     const isSent = request({ type: 'chat_message', topic, client_id, content, message_type, reply_to }, (reply) => {
       busy.delete(topic);
-      if (reply?.type === 'ack') {
-        send({ t: 'stored', topic, client_id, id: reply.message_id ?? client_id });
-        remove(client_id);
-      } else if (reply?.type === 'error') {
+      if (reply?.type === 'ack') done(unsent, reply.message_id ?? client_id);
+      else if (reply?.type === 'error') {
         if (reply.retry === 'later') return void setTimeout(pump, reply.retry_after_ms ?? 2000, topic);
-        if (find(client_id)) change(unsent, { error: { code: reply.code, text: reply.text } });
+        const refused = find(client_id);
+        if (refused) change(refused, { error: { code: reply.code, text: reply.text } });
       } else return;
       pump(topic);
     });
@@ -73,30 +82,32 @@ export function createQueue(
     tell,
     /** Sends what waits, once it is known. */
     flush: () => void loaded.then(flush),
-    remove,
+    remove(client_id: string) {
+      const unsent = find(client_id);
+      if (unsent) done(unsent);
+    },
     isEmpty: () => !all.some((unsent) => !unsent.error),
     add(unsent: Unsent) {
       if (find(unsent.client_id)) return;
       all.push(unsent);
-      outbox.put({ ...unsent });
-      tell(unsent.topic);
+      keep(unsent);
       void loaded.then(() => pump(unsent.topic));
     },
     /** The user wants it sent after all. */
     again(topic: string, client_id?: string) {
-      for (const unsent of all) {
+      for (const unsent of [...all]) {
         if (unsent.topic !== topic || !unsent.error || (client_id && client_id !== unsent.client_id)) continue;
-        outbox.remove(unsent.client_id);
         // What was refused is not stored, and what is old may be forgotten: it is another message.
-        change(unsent, { client_id: unique(), at: Date.now(), tried: false, error: undefined });
+        done(unsent);
+        const again = { ...unsent, client_id: unique(), at: Date.now(), tried: false, error: undefined };
+        all.push(again);
+        keep(again);
         pump(topic);
       }
     },
     clear() {
-      const topics = new Set(all.map((unsent) => unsent.topic));
-      all = [];
       outbox.clear();
-      topics.forEach(tell);
+      for (const unsent of all) done(unsent);
     },
   };
 }

@@ -46,8 +46,10 @@ const PRESENCE_MS = 1_500;
 const SKEW_MS = 300_000;
 const GONE_MAX = 1_000;
 
+/** Times of one server are texts of one form; what has the same time is in the order of ids. */
+const keyOf = ({ created_at, id }: Message) => `${created_at} ${id}`;
+const isBefore = (a: Message, b: Message) => keyOf(a) < keyOf(b);
 const sorted = (messages: Message[]) => messages.sort((a, b) => (isBefore(a, b) ? -1 : 1));
-const isBefore = (a: Message, b: Message) => (a.created_at === b.created_at ? a.id < b.id : a.created_at < b.created_at);
 
 /** A room's store: the same one for the same room. `page` is what a server component has read, and counts for a store that is new. */
 export const room = (client: Client, id: string, page?: Page<object>): Room =>
@@ -57,9 +59,8 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   const name = `room:${plainId(id)}`;
   const path = `/api/messaging/chats/${dashedId(id)}/messages/`;
   let stored: Message[] = [];
-  let unsent: Unsent[] = [];
-  /** What was said here and the hub may not have heard. */
-  let said: Unsent[] = [];
+  /** What is on its way, and as what it is shown. */
+  const waiting = new Map<string, { unsent: Unsent; message: Message }>();
   /** Stored, by the hub's word; the event may still come. */
   let sent: Message[] = [];
   /** Their messages are among those that are stored, whatever the hub says of them. */
@@ -75,8 +76,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   function first(results: object[]) {
     stored = sorted(results.map(blank));
     gone.clear();
-    for (const one of [...unsent, ...said]) {
-      // It was stored before this page knew of it: otherwise it would be shown twice until the server has said so.
+    for (const { unsent: one } of waiting.values()) {
       const isTwin = ({ sender, content, client_id, created_at }: Message) =>
         !client_id && isMine(sender) && content === one.content && Date.parse(created_at) > one.at - SKEW_MS;
       const twin = one.tried && stored.find(isTwin);
@@ -87,29 +87,38 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     return { messages: shown() };
   }
 
-  const pending = (one: Unsent): Message => {
-    const answered = stored.find((message) => message.id === one.reply_to);
-    return blank({
-      id: one.client_id,
-      client_id: one.client_id,
-      sender: host.me ?? { id: '', username: '' },
-      content: one.content,
-      message_type: one.message_type,
-      reply_to: answered ?? null,
-      created_at: new Date(one.at).toISOString(),
-      state: one.error ? 'failed' : 'sending',
-      ...(one.error && { error: one.error }),
-    });
-  };
-
-  function shown(): Message[] {
-    const ids = new Set(stored.map((message) => message.id));
-    sent = sent.filter((message) => !ids.has(message.id));
-    const known = new Set([...arrived, ...sent.map((message) => message.client_id)]);
-    return [...stored, ...sent, ...[...unsent, ...said].filter((one) => !known.has(one.client_id)).map(pending)];
+  function wait(unsent: Unsent) {
+    const { client_id, content, message_type, reply_to, at, error } = unsent;
+    const known = waiting.get(client_id);
+    // That it was sent once does not show.
+    const isSame = known && known.message.error === error;
+    const message = isSame
+      ? known.message
+      : blank({
+          id: client_id,
+          client_id,
+          sender: host.me ?? { id: '', username: '' },
+          content,
+          message_type,
+          reply_to: stored.find(({ id }) => id === reply_to) ?? null,
+          created_at: new Date(at).toISOString(),
+          state: error ? 'failed' : 'sending',
+          error,
+        });
+    waiting.set(client_id, { unsent, message });
   }
 
-  const show = () => topic.set({ messages: shown() });
+  function shown(): Message[] {
+    sent = sent.filter(({ id }) => !stored.some((message) => message.id === id));
+    const isShown = ({ client_id }: Message) => !arrived.has(client_id!);
+    return [...stored, ...sent, ...[...waiting.values()].map(({ message }) => message).filter(isShown)];
+  }
+
+  /** Nobody is told of what does not show. */
+  function show() {
+    const [before, messages] = [topic.get().messages, shown()];
+    if (messages.length !== before.length || messages.some((message, at) => message !== before[at])) topic.set({ messages });
+  }
 
   /** One that is known is as its other events have made it. One that is older than all comes with its page. */
   function insert(message: Message) {
@@ -141,7 +150,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     switch (event.type) {
       case 'message': {
         const message = blank({ ...event.message, ...(event.client_id && { client_id: event.client_id }) });
-        if (event.client_id) arrived.add(event.client_id);
+        if (waiting.has(event.client_id)) arrived.add(event.client_id);
         insert(message);
         stopsTyping(message.sender.id);
         if (!isMine(message.sender)) topic.set({ unread: topic.get().unread + 1 });
@@ -196,17 +205,15 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   }
 
   function down(message: Down) {
-    if (message.t === 'unsent') {
-      unsent = message.unsent;
-      // What the hub knows, and what it knew, it need not be told again.
-      said = said.filter((one) => !unsent.some((known) => known.client_id === one.client_id));
-      show();
-    } else if (message.t === 'stored') {
-      const one = [...unsent, ...said].find(({ client_id }) => client_id === message.client_id);
-      said = said.filter((other) => other !== one);
-      if (one && !arrived.has(one.client_id)) sent.push({ ...pending(one), id: message.id, state: 'sent' });
-      show();
+    if (message.t === 'unsent') message.unsent.forEach(wait);
+    else if (message.t === 'done') {
+      const { client_id, id } = message;
+      const one = waiting.get(client_id);
+      waiting.delete(client_id);
+      if (arrived.delete(client_id)) return;
+      if (one && id) sent.push({ ...one.message, id, state: 'sent' });
     }
+    show();
   }
 
   function setTyping(isTyping: boolean) {
@@ -248,7 +255,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       },
       apply,
       down,
-      unsent: () => [...unsent, ...said],
+      unsent: () => [...waiting.values()].map(({ unsent }) => unsent),
       subscribed() {
         askUnread();
         present = new Set();
@@ -261,7 +268,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     ...topic,
     send(content, { replyTo = null, type = 'text' } = {}) {
       const one: Unsent = { client_id: unique(), topic: name, content, message_type: type, reply_to: replyTo, at: Date.now() };
-      said.push(one);
+      wait(one);
       typedAt = 0;
       clearTimeout(quiet);
       show();
@@ -270,9 +277,8 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     },
     edit: (message_id, content) => host.ask({ type: 'edit_message', topic: name, message_id, content }),
     async remove(message_id) {
-      const isUnsent = (one: Unsent) => one.client_id === message_id;
-      if (![...unsent, ...said].some(isUnsent)) return host.ask({ type: 'delete_message', topic: name, message_id });
-      said = said.filter((one) => !isUnsent(one));
+      if (!waiting.delete(message_id)) return host.ask({ type: 'delete_message', topic: name, message_id });
+      show();
       host.up({ t: 'drop', client_id: message_id });
     },
     react: (message_id, reaction_type) => host.ask({ type: 'react_message', topic: name, message_id, reaction_type }),

@@ -29,19 +29,19 @@ export type Heard = (message: Down) => void;
 export function hold(name: string, got: () => void): () => void {
   let free!: () => void;
   const held = new Promise<void>((resolve) => (free = resolve));
-  navigator.locks.request(name, () => (got(), held)).catch(() => {});
+  navigator.locks.request(name, () => (got(), held));
   return free;
 }
 
 export const lockOf = (key: string, tab: string) => `pregon ${key} ${tab}`;
 
 export const watch = (key: string, tab: string, gone: () => void) =>
-  void navigator.locks.request(lockOf(key, tab), { mode: 'shared' }, gone).catch(() => {});
+  void navigator.locks.request(lockOf(key, tab), { mode: 'shared' }, gone);
 
 /** With other tabs, if they can share. */
 export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, heard: Heard): Tabs {
   const { key, tab } = setting;
-  const canShare = isShared && globalThis.navigator?.locks && globalThis.BroadcastChannel;
+  const canShare = isShared && globalThis.navigator?.locks;
   let hub: Hub | undefined;
   let isStopped = false;
   let isHeld = false;
@@ -130,7 +130,7 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
     up,
     poke(now, lost) {
       if (!hub && isHeld) silence ??= setTimeout(() => apply(true), SILENT_MS);
-      up({ t: 'poke', ...(now && { now }), ...(lost && { lost }) });
+      up({ t: 'poke', now, lost });
     },
     stop() {
       up({ t: 'bye' });

@@ -34,7 +34,7 @@ export type Up =
   | { t: 'ask'; n: number; frame: ClientFrame }
   | { t: 'tell'; frame: ClientFrame }
   /** Is the connection well? `now`: do not wait to connect. `lost`: what there is of a connection is of no use. */
-  | { t: 'poke'; now?: boolean; lost?: boolean }
+  | { t: 'poke'; now: boolean | undefined; lost: boolean | undefined }
   /** A token for REST; `refused` is one that was not taken. */
   | { t: 'token'; n: number; refused?: string }
   /** The credential that the hub has asked for. */
@@ -53,7 +53,8 @@ export type Down =
   | { t: 'gap'; topic: string; cursor: string | null }
   | { t: 'event'; topic: string; cursor: string | null; event: any }
   | { t: 'lost'; topic: string; error: Failure }
-  /** All that waits in a topic. */
+  /** What waits in a topic, or some of it that is new or has changed. */
   | { t: 'unsent'; topic: string; unsent: Unsent[] }
-  | { t: 'stored'; topic: string; client_id: string; id: string }
-  | { t: 'notice'; text: string; topic?: string | null };
+  /** It waits no more: it is stored as the message `id`, or it was given up. */
+  | { t: 'done'; topic: string; client_id: string; id?: string | undefined }
+  | { t: 'notice'; text: string; topic: string | null | undefined };

@@ -15,7 +15,7 @@ export function openWorker(setting: Setting, worker: SharedWorker, heard: Heard)
   const up = (message: Up) => isOpen && port.postMessage(message);
   return {
     up,
-    poke: (now, lost) => up({ t: 'poke', ...(now && { now }), ...(lost && { lost }) }),
+    poke: (now, lost) => up({ t: 'poke', now, lost }),
     stop() {
       up({ t: 'bye' });
       port.onmessage = null;

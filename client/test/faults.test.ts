@@ -21,8 +21,8 @@ let mine: Site;
 const rows: string[] = [];
 
 beforeAll(async () => {
-  site = await Site.start();
-  mine = await Site.start();
+  site = await Site.start('production');
+  mine = await Site.start('production');
 });
 
 afterAll(async () => {
@@ -106,7 +106,7 @@ async function play({ name, happen, settings = {}, server: start, network: link,
   isOver = true;
   await Promise.all(writing);
 
-  const settled = Date.now() + 60_000;
+  const settled = Date.now() + (isLong ? 300_000 : 40_000);
   for (;;) {
     const states = await Promise.all(pages.map((page) => page.evaluate(() => window.chat.get().messages.every((message: any) => message.state === 'sent'))));
     const newest = await Promise.all(pages.map(async (page) => new Set(await whole(page))));
@@ -126,7 +126,7 @@ async function play({ name, happen, settings = {}, server: start, network: link,
   network.end();
   await (end ?? (() => server.end()))();
   expect({ lost, doubled, states: new Set(states) }).toEqual({ lost: [], doubled: [], states: new Set(['live']) });
-  expect(sent.length).toBeGreaterThan(20);
+  expect(sent.length).toBeGreaterThan(10);
   // Each writer's own order is kept.
   for (const who of ['a', 'A', 'b']) {
     const numbers = stored.filter((text) => text.startsWith(who)).map((text) => Number(text.slice(1)));

@@ -36,7 +36,8 @@ export class Site {
   token: (user: string, reason: string) => string = () => '';
   asked: string[] = [];
 
-  static async start(): Promise<Site> {
+  /** `mode` is React's: StrictMode does its work in `development` alone. */
+  static async start(mode: 'development' | 'production' = 'development'): Promise<Site> {
     const site = new Site();
     const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
     if (!existsSync(executablePath)) throw new Error(`${executablePath} is not there: apt-get install chromium`);
@@ -46,7 +47,7 @@ export class Site {
       splitting: true,
       format: 'esm',
       jsx: 'automatic',
-      define: { 'process.env.NODE_ENV': '"development"' },
+      define: { 'process.env.NODE_ENV': JSON.stringify(mode) },
       outdir: '/',
       write: false,
     });
