@@ -1,6 +1,7 @@
 // The built package: what must survive the build, and what must not be in it.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
@@ -35,6 +36,30 @@ describe('the package', () => {
   it('names no registry in its lock file', () => {
     expect(read('package-lock.json')).not.toMatch(/"resolved"|registry\./);
     expect(read('.npmrc')).toContain('omit-lockfile-registry-resolved=true');
+  });
+
+  it('is used in its README as its types allow', () => {
+    const folder = at('node_modules/.cache/readme');
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    const blocks = [...read('README.md').matchAll(/^( *)```tsx?\n([^]*?)^ *```$/gm)];
+    expect(blocks.length).toBeGreaterThan(3);
+    blocks.forEach(([, indent, code], number) => writeFileSync(`${folder}/${number}.tsx`, `${code!.replaceAll(`\n${indent}`, '\n')}\nexport {};\n`));
+    const compilerOptions = { ...JSON.parse(read('tsconfig.json')).compilerOptions, noUnusedLocals: false };
+    writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ compilerOptions, include: ['*.tsx'] }));
+    try {
+      execFileSync(at('node_modules/.bin/tsc'), ['-p', folder], { encoding: 'utf8' });
+    } catch (error) {
+      expect((error as { stdout: string }).stdout).toBe('');
+    }
+  });
+
+  it('says in its README how large it is', () => {
+    const limits: { limit: string }[] = JSON.parse(read('.size-limit.json'));
+    const [rooms, everything, plain, , react] = limits.map(({ limit }) => Number.parseFloat(limit));
+    const table = [...read('README.md').split('## Ten minutes')[0]!.matchAll(/\| ([\d.]+) kB \|/g)].map(([, size]) => Number(size));
+    expect(table.length).toBe(4);
+    [rooms, everything, react, plain].forEach((limit, row) => expect(table[row], `row ${row}`).toBeLessThanOrEqual(limit!));
   });
 
   it('runs without a page: nothing is connected, and nothing touched, by an import', async () => {
