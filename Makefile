@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check conformance monkey wander soak simulate mutants fuzz fuzz-corpus serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
+.PHONY: test check client next-demo ten-minutes conformance monkey wander soak simulate mutants fuzz fuzz-corpus serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -13,6 +13,25 @@ check:
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test tidy
 	cargo test --workspace --test it -- codec:: simulation::
+
+# The client for browsers: types, tests with a real server and a real browser, sizes. Under two minutes.
+client: client/node_modules
+	cargo build -p pregon
+	cd client && npm test
+
+client/node_modules: client/package-lock.json
+	cd client && npm ci --no-audit --no-fund
+	touch $@
+
+# examples/nextjs, built and tried in a browser. UPDATE_DOCS=1 makes its pictures anew.
+next-demo: client/node_modules
+	cargo build -p pregon
+	cd client && npx vitest run --config demo/vitest.config.ts demo/next.test.ts
+
+# "Ten minutes" of client/README.md: its commands as they stand, from nothing to a live chat in a fresh Next.js application.
+ten-minutes: client/node_modules
+	cargo build -p pregon
+	cd client && npx vitest run --config demo/vitest.config.ts demo/ten-minutes.test.ts
 
 # Autobahn's whole suite on both back ends; writes docs/conformance.md. CASES="--include 6.*" for some of it, without writing.
 conformance:

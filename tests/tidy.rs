@@ -36,7 +36,9 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|ending| ["rs", "js", "css", "html"].iter().any(|of| ending == *of))
+            } else if path
+                .extension()
+                .is_some_and(|ending| ["rs", "js", "css", "html", "ts", "tsx"].iter().any(|of| ending == *of))
             {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push((path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_owned(), text));
@@ -48,8 +50,10 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn all_sources() -> Vec<(PathBuf, String)> {
+    let client = ["client/src", "client/test", "client/demo"];
     ["src", "ws", "web", "tests", "loadtest", "benches", "fuzz/targets", "fuzz/fuzz_targets"]
         .into_iter()
+        .chain(client)
         .flat_map(sources)
         .collect()
 }

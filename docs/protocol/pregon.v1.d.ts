@@ -36,8 +36,8 @@ export type Message = { at: number; audio?: string | null; client_id?: string | 
 export type OlderEvent = { type: string; [key: string]: unknown };
 
 export type OwnEvent = 
-  | Message
-  | Message
+  | ({ type: "message" } & Message)
+  | ({ type: "message_edited" } & Message)
   | { type: "message_deleted"; message_id: string; user_id: string }
   | { type: "message_read"; count: number; message_ids: (string)[]; user: number }
   | { type: "message_reaction"; added: boolean; message_id: string; reaction_type: string; user: number }

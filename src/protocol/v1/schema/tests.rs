@@ -274,7 +274,12 @@ fn frames_are_those_of_the_types_and_each_kind_has_one() {
 fn typescript(schema: &Value) -> String {
     let joined = |all: &Value| all.as_array().map(|all| all.iter().map(typescript).collect::<Vec<_>>().join(" | "));
     if let Some(name) = schema["$ref"].as_str() {
-        return name.rsplit('/').next().unwrap_or_default().to_owned();
+        let name = name.rsplit('/').next().unwrap_or_default();
+        // A variant that is another type has its `type` beside it.
+        let own = schema
+            .get("properties")
+            .map(|own| serde_json::json!({"type": "object", "properties": own, "required": schema["required"]}));
+        return own.map_or_else(|| name.to_owned(), |own| format!("({} & {name})", typescript(&own)));
     }
     if let Some(one) = schema.get("const") {
         return one.to_string();
@@ -340,8 +345,8 @@ fn table(schema: &Value) -> String {
     for (title, name) in [("request", "ClientFrame"), ("frame of the server", "ServerFrame"), ("event", "OwnEvent")] {
         text.push_str(&format!("\n| {title} | fields (? may be missing) | |\n| --- | --- | --- |\n"));
         for (kind, of) in kinds(schema, name) {
-            let of = of["$ref"].as_str().map_or(&of, |_| &of);
-            let fields = fields(of).into_iter().filter(|(name, ..)| name != "type");
+            let own = of["$ref"].as_str().and_then(|name| name.rsplit('/').next()).map(|name| &schema["$defs"][name]);
+            let fields = fields(own.unwrap_or(&of)).into_iter().filter(|(name, ..)| name != "type");
             let fields: Vec<String> =
                 fields.map(|(name, is_needed, _)| format!("`{name}`{}", if is_needed { "" } else { "?" })).collect();
             let why = of["description"].as_str().unwrap_or_default().replace('\n', " ");
@@ -364,6 +369,7 @@ fn the_protocol_is_documented() {
         ("protocol.md", format!("{before}{BEGIN}{}\n{END}{after}", table(&schema))),
         ("protocol/pregon.v1.schema.json", serde_json::to_string_pretty(&schema).unwrap() + "\n"),
         ("protocol/pregon.v1.d.ts", types(&schema)),
+        ("../client/src/protocol.ts", types(&schema)),
         ("protocol/pregon.v1.server.jsonl", lines(server_frames())),
         ("protocol/pregon.v1.client.jsonl", lines(requests())),
     ];

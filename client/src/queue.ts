@@ -1,0 +1,113 @@
+// Messages on their way: in order, one at a time in each room, until the server has stored them.
+
+import type { Outbox } from './outbox.js';
+import type { ClientFrame, ServerFrame } from './protocol.js';
+import { unique } from './store.js';
+import type { Down, Unsent } from './wire.js';
+
+/** The server knows a `client_id` for a day; a later repetition would be a second message. */
+const REPEATABLE_MS = 24 * 3_600_000;
+
+const byTime = (a: Unsent, b: Unsent) => a.at - b.at;
+
+/** `request` is false if there is no connection; `done` gets null if the connection ended without an answer. */
+export function createQueue(
+  outbox: Outbox,
+  send: (message: Down) => void,
+  request: (frame: ClientFrame, done: (reply: ServerFrame | null) => void) => unknown,
+) {
+  let all: Unsent[] = [];
+  /** Topics with a message under way. */
+  const busy = new Set<string>();
+  const loaded = outbox.load().then((stored) => {
+    for (const unsent of stored.sort(byTime)) {
+      if (find(unsent.client_id)) continue;
+      all.push(unsent);
+      tell(unsent.topic, [unsent]);
+    }
+    all.sort(byTime);
+    flush();
+  });
+  const find = (client_id: string) => all.find((unsent) => unsent.client_id === client_id);
+  const tell = (topic: string, unsent = all.filter((one) => one.topic === topic)) => send({ t: 'unsent', topic, unsent });
+
+  function keep(unsent: Unsent) {
+    outbox.put(unsent);
+    tell(unsent.topic, [unsent]);
+  }
+
+  /** An entry is replaced and never changed: tabs may have it. */
+  function change(unsent: Unsent, patch: Partial<Unsent>) {
+    const changed = { ...unsent, ...patch };
+    all = all.map((one) => (one === unsent ? changed : one));
+    keep(changed);
+  }
+
+  /** It waits no more: it is stored as the message `id`, or it was given up. */
+  function done({ topic, client_id }: Unsent, id?: string) {
+    all = all.filter((unsent) => unsent.client_id !== client_id);
+    outbox.remove(client_id);
+    send({ t: 'done', topic, client_id, id });
+  }
+
+  function pump(topic: string) {
+    if (busy.has(topic)) return;
+    const unsent = all.find((one) => one.topic === topic && !one.error);
+    if (!unsent) return;
+    if (Date.now() - unsent.at > REPEATABLE_MS) {
+      change(unsent, { error: { code: 'too_old', text: '' } });
+      return pump(topic);
+    }
+    const { client_id, content, message_type, reply_to } = unsent;
+    busy.add(topic);
+    const isSent = request({ type: 'chat_message', topic, client_id, content, message_type, reply_to }, (reply) => {
+      busy.delete(topic);
+      if (reply?.type === 'ack') done(unsent, reply.message_id ?? client_id);
+      else if (reply?.type === 'error') {
+        if (reply.retry === 'later') return void setTimeout(pump, reply.retry_after_ms ?? 2000, topic);
+        const refused = find(client_id);
+        if (refused) change(refused, { error: { code: reply.code, text: reply.text } });
+      } else return;
+      pump(topic);
+    });
+    if (!isSent) busy.delete(topic);
+    else if (!unsent.tried) change(unsent, { tried: true });
+  }
+
+  function flush() {
+    for (const topic of new Set(all.map((unsent) => unsent.topic))) pump(topic);
+  }
+
+  return {
+    tell,
+    /** Sends what waits, once it is known. */
+    flush: () => void loaded.then(flush),
+    remove(client_id: string) {
+      const unsent = find(client_id);
+      if (unsent) done(unsent);
+    },
+    isEmpty: () => !all.some((unsent) => !unsent.error),
+    add(unsent: Unsent) {
+      if (find(unsent.client_id)) return;
+      all.push(unsent);
+      keep(unsent);
+      void loaded.then(() => pump(unsent.topic));
+    },
+    /** The user wants it sent after all. */
+    again(topic: string, client_id?: string) {
+      for (const unsent of [...all]) {
+        if (unsent.topic !== topic || !unsent.error || (client_id && client_id !== unsent.client_id)) continue;
+        // What was refused is not stored, and what is old may be forgotten: it is another message.
+        done(unsent);
+        const again = { ...unsent, client_id: unique(), at: Date.now(), tried: false, error: undefined };
+        all.push(again);
+        keep(again);
+        pump(topic);
+      }
+    },
+    clear() {
+      outbox.clear();
+      for (const unsent of all) done(unsent);
+    },
+  };
+}

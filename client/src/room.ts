@@ -1,0 +1,312 @@
+// A chat room: its messages in order, those that are on their way, who is typing, who is there, and who has read what.
+
+import type { Client, Host } from './client.js';
+import { blank, person } from './decode.js';
+import { dashedId, plainId, unique } from './store.js';
+import { liveTopic, type LiveTopic } from './topic.js';
+import type { Live, Message, Page, Person } from './types.js';
+import type { Down, Unsent } from './wire.js';
+
+export interface RoomState extends Live {
+  /** The oldest first; those that are not stored yet at the end. */
+  messages: readonly Message[];
+  /** Who is typing now, without the user. */
+  typing: readonly Person[];
+  /** Who is there. Large rooms only say how many. */
+  presence: { users: readonly Person[]; count: number };
+  /** By message: who was seen to read it. `loadReaders` asks for all. */
+  readers: Readonly<Record<string, readonly Person[]>>;
+  /** Messages of others that the user has not read. */
+  unread: number;
+}
+
+export interface Room extends LiveTopic<RoomState> {
+  /** Shows a message at once and sends it as soon as it can be. The result is its `client_id`. */
+  send(content: string, options?: { replyTo?: string | null; type?: string }): string;
+  edit(id: string, content: string): Promise<void>;
+  /** Deletes a message, or gives one up that was not sent. */
+  remove(id: string): Promise<void>;
+  /** A reaction comes, or goes if it is there. */
+  react(id: string, reaction: string): Promise<void>;
+  /** Call it with each key; others are told every few seconds at most. */
+  setTyping(isTyping: boolean): void;
+  /** The user has seen a message, and all before it; the newest one if none is named. */
+  markRead(id?: string): void;
+  loadReaders(id: string): Promise<void>;
+  /** Sends again what has failed: one message, or all of this room. */
+  retry(client_id?: string): void;
+}
+
+/** Others stop seeing a person type who has said nothing of it for so long. */
+const TYPING_SHOWN_MS = 6_000;
+const TYPING_EVERY_MS = 2_500;
+/** Who is there is told anew after each connection; until then those from before stay. */
+const PRESENCE_MS = 1_500;
+/** Clocks of people and servers differ. */
+const SKEW_MS = 300_000;
+const GONE_MAX = 1_000;
+
+/** Times of one server are texts of one form; what has the same time is in the order of ids. */
+const keyOf = ({ created_at, id }: Message) => `${created_at} ${id}`;
+const isBefore = (a: Message, b: Message) => keyOf(a) < keyOf(b);
+const sorted = (messages: Message[]) => messages.sort((a, b) => (isBefore(a, b) ? -1 : 1));
+
+/** A room's store: the same one for the same room. `page` is what a server component has read, and counts for a store that is new. */
+export const room = (client: Client, id: string, page?: Page<object>): Room =>
+  (client as Host).store(`room:${plainId(id)}`, (host) => createRoom(host, id, page));
+
+function createRoom(host: Host, id: string, page?: Page<object>): Room {
+  const name = `room:${plainId(id)}`;
+  const path = `/api/messaging/chats/${dashedId(id)}/messages/`;
+  let stored: Message[] = [];
+  /** What is on its way, and as what it is shown. */
+  const waiting = new Map<string, { unsent: Unsent; message: Message }>();
+  /** Stored, by the hub's word; the event may still come. */
+  let sent: Message[] = [];
+  /** Their messages are among those that are stored, whatever the hub says of them. */
+  const arrived = new Set<string>();
+  const gone = new Set<string>();
+  const typers = new Map<string, ReturnType<typeof setTimeout>>();
+  let present = new Set<string>();
+  let typedAt = 0;
+  let quiet: ReturnType<typeof setTimeout> | undefined;
+
+  const isMine = (person: Person) => person.id === host.me?.id;
+
+  function first(results: object[]) {
+    stored = sorted(results.map(blank));
+    gone.clear();
+    for (const { unsent: one } of waiting.values()) {
+      const isTwin = ({ sender, content, client_id, created_at }: Message) =>
+        !client_id && isMine(sender) && content === one.content && Date.parse(created_at) > one.at - SKEW_MS;
+      const twin = one.tried && stored.find(isTwin);
+      if (!twin) continue;
+      twin.client_id = one.client_id;
+      arrived.add(one.client_id);
+    }
+    return { messages: shown() };
+  }
+
+  function wait(unsent: Unsent) {
+    const { client_id, content, message_type, reply_to, at, error } = unsent;
+    const known = waiting.get(client_id);
+    // That it was sent once does not show.
+    const isSame = known && known.message.error === error;
+    const message = isSame
+      ? known.message
+      : blank({
+          id: client_id,
+          client_id,
+          sender: host.me ?? { id: '', username: '' },
+          content,
+          message_type,
+          reply_to: stored.find(({ id }) => id === reply_to) ?? null,
+          created_at: new Date(at).toISOString(),
+          state: error ? 'failed' : 'sending',
+          error,
+        });
+    waiting.set(client_id, { unsent, message });
+  }
+
+  function shown(): Message[] {
+    sent = sent.filter(({ id }) => !stored.some((message) => message.id === id));
+    const isShown = ({ client_id }: Message) => !arrived.has(client_id!);
+    return [...stored, ...sent, ...[...waiting.values()].map(({ message }) => message).filter(isShown)];
+  }
+
+  /** Nobody is told of what does not show. */
+  function show() {
+    const [before, messages] = [topic.get().messages, shown()];
+    if (messages.length !== before.length || messages.some((message, at) => message !== before[at])) topic.set({ messages });
+  }
+
+  /** One that is known is as its other events have made it. One that is older than all comes with its page. */
+  function insert(message: Message) {
+    const isOlder = topic.get().hasOlder && stored[0] && isBefore(message, stored[0]);
+    if (isOlder || gone.has(message.id) || stored.some(({ id }) => id === message.id)) return;
+    stored = stored.toSpliced(stored.findLastIndex((one) => isBefore(one, message)) + 1, 0, message);
+  }
+
+  function change(ids: string[], patch: (message: Message) => Partial<Message>) {
+    stored = stored.map((message) => (ids.includes(message.id) ? { ...message, ...patch(message) } : message));
+    show();
+  }
+
+  function stopsTyping(user: string) {
+    clearTimeout(typers.get(user));
+    if (typers.delete(user)) topic.set({ typing: topic.get().typing.filter((person) => person.id !== user) });
+  }
+
+  function showPresence(users: readonly Person[]) {
+    topic.set({ presence: { users, count: users.length } });
+  }
+
+  function askUnread() {
+    host.ask({ type: 'unread', topic: name }).then(({ count }) => topic.set({ unread: count }), () => {});
+  }
+
+  function apply(event: any) {
+    const { user, message_ids: ids, message_id: one } = event;
+    switch (event.type) {
+      case 'message': {
+        const message = blank({ ...event.message, ...(event.client_id && { client_id: event.client_id }) });
+        if (waiting.has(event.client_id)) arrived.add(event.client_id);
+        insert(message);
+        stopsTyping(message.sender.id);
+        if (!isMine(message.sender)) topic.set({ unread: topic.get().unread + 1 });
+        return show();
+      }
+      case 'message_edited': {
+        const { id, content, is_edited } = event.message;
+        return change([id], () => ({ content, is_edited }));
+      }
+      case 'message_deleted':
+        if (gone.size > GONE_MAX) gone.clear();
+        gone.add(one);
+        [sent, stored] = [sent, stored].map((list) =>
+          list.flatMap((message) => {
+            const { id, reply_to } = message;
+            if (reply_to?.id === one) return { ...message, reply_to: { ...reply_to!, content: '', is_deleted: true } };
+            return id === one ? [] : message;
+          }),
+        ) as [Message[], Message[]];
+        return show();
+      case 'message_read': {
+        if (isMine(user)) {
+          change(ids, () => ({ is_read: true }));
+          return askUnread();
+        }
+        const readers = { ...topic.get().readers };
+        const isNew = (id: string) => !readers[id]?.some((reader) => reader.id === user.id);
+        const fresh = (ids as string[]).filter(isNew);
+        for (const id of fresh) readers[id] = [...(readers[id] ?? []), user];
+        topic.set({ readers });
+        return change(fresh, ({ read_by_count }) => ({ read_by_count: read_by_count + 1 }));
+      }
+      case 'message_reaction':
+        return change([one], (message) => reacted(message, event, isMine(user)));
+      case 'typing_status': {
+        const { user_id, username, is_typing } = event;
+        stopsTyping(user_id);
+        if (!is_typing || user_id === host.me?.id) return;
+        typers.set(user_id, setTimeout(() => stopsTyping(user_id), TYPING_SHOWN_MS));
+        return topic.set({ typing: [...topic.get().typing, { id: user_id, username }] });
+      }
+      case 'user_status': {
+        const { user_id, username, status } = event;
+        const users = topic.get().presence.users.filter((person) => person.id !== user_id);
+        if (status === 'online') present.add(user_id);
+        else present.delete(user_id);
+        return showPresence(status === 'online' ? [...users, { id: user_id, username }] : users);
+      }
+      case 'presence_count':
+        return topic.set({ presence: { users: [], count: event.present } });
+    }
+  }
+
+  function down(message: Down) {
+    if (message.t === 'unsent') message.unsent.forEach(wait);
+    else if (message.t === 'done') {
+      const { client_id, id } = message;
+      const one = waiting.get(client_id);
+      waiting.delete(client_id);
+      if (arrived.delete(client_id)) return;
+      if (one && id) sent.push({ ...one.message, id, state: 'sent' });
+    }
+    show();
+  }
+
+  function setTyping(isTyping: boolean) {
+    clearTimeout(quiet);
+    const now = Date.now();
+    const tell = (is_typing: boolean) => host.up({ t: 'tell', frame: { type: 'typing', topic: name, is_typing } });
+    if (isTyping) {
+      quiet = setTimeout(() => setTyping(false), TYPING_EVERY_MS);
+      if (now - typedAt < TYPING_EVERY_MS) return;
+      typedAt = now;
+      tell(true);
+    } else if (typedAt) {
+      typedAt = 0;
+      tell(false);
+    }
+  }
+
+  const topic = liveTopic<RoomState>(
+    host,
+    name,
+    {
+      messages: [],
+      typing: [],
+      presence: { users: [], count: 0 },
+      readers: {},
+      unread: 0,
+    },
+    page,
+    {
+      async read() {
+        const { body, cursor } = await host.call('GET', path);
+        return { page: body, cursor };
+      },
+      first,
+      more(older) {
+        const isNew = ({ id }: Message) => !gone.has(id) && !stored.some((one) => one.id === id);
+        stored = sorted([...older.map(blank).filter(isNew), ...stored]);
+        return { messages: shown() };
+      },
+      apply,
+      down,
+      unsent: () => [...waiting.values()].map(({ unsent }) => unsent),
+      subscribed() {
+        askUnread();
+        present = new Set();
+        setTimeout(() => showPresence(topic.get().presence.users.filter((person) => present.has(person.id))), PRESENCE_MS);
+      },
+    },
+  );
+
+  return {
+    ...topic,
+    send(content, { replyTo = null, type = 'text' } = {}) {
+      const one: Unsent = { client_id: unique(), topic: name, content, message_type: type, reply_to: replyTo, at: Date.now() };
+      wait(one);
+      typedAt = 0;
+      clearTimeout(quiet);
+      show();
+      host.up({ t: 'say', unsent: one });
+      return one.client_id;
+    },
+    edit: (message_id, content) => host.ask({ type: 'edit_message', topic: name, message_id, content }),
+    async remove(message_id) {
+      if (!waiting.delete(message_id)) return host.ask({ type: 'delete_message', topic: name, message_id });
+      show();
+      host.up({ t: 'drop', client_id: message_id });
+    },
+    react: (message_id, reaction_type) => host.ask({ type: 'react_message', topic: name, message_id, reaction_type }),
+    setTyping,
+    markRead(message_id = stored.findLast((message) => !isMine(message.sender))?.id) {
+      if (!message_id || !topic.get().unread) return;
+      topic.set({ unread: 0 });
+      host.ask({ type: 'read_message', topic: name, message_id }).catch(askUnread);
+    },
+    async loadReaders(message_id) {
+      const { readers } = await host.ask({ type: 'readers', topic: name, message_id, limit: 200 });
+      topic.set({ readers: { ...topic.get().readers, [message_id]: readers.map(person) } });
+    },
+    retry: (client_id) => host.up({ t: 'again', topic: name, client_id }),
+  };
+}
+
+/** A message lists only its newest reactions; all are in the counts. */
+function reacted(message: Message, { user, reaction_type, added }: any, isMine: boolean): Partial<Message> {
+  const others = message.reactions.filter((one) => one.user.id !== user.id || one.reaction_type !== reaction_type);
+  const wasListed = others.length < message.reactions.length;
+  const { [reaction_type]: count = 0, ...counts } = message.reaction_counts;
+  const now = Math.max(0, count + (added ? (wasListed ? 0 : 1) : -1));
+  const reactions = added ? [...others, { user, reaction_type }] : others;
+  const mine = added ? reaction_type : message.user_reaction === reaction_type ? null : message.user_reaction;
+  return {
+    reactions,
+    reaction_counts: now ? { ...counts, [reaction_type]: now } : counts,
+    ...(isMine && { user_reaction: mine }),
+  };
+}

@@ -1,0 +1,2 @@
+// Node 20 has neither of these.
+import 'fake-indexeddb/auto';
