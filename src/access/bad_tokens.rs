@@ -41,6 +41,8 @@ const SWEEP_SECONDS: u64 = 10;
 struct Tries {
     count: u8,
     last: Instant,
+    /// Another node says so. It may not have a key yet that this one has.
+    is_told: bool,
 }
 
 /// A client with a token, or a ticket.
@@ -83,15 +85,16 @@ impl BadTokens {
     /// Another node has barred a client with a token.
     pub fn bar(&self, key: u64, now: Instant) {
         if let Some(refused) = self.0.as_ref().filter(|refused| refused.has_room(now)) {
-            refused.tries.insert(key, Tries { count: BAD_TOKENS_MAX, last: now });
+            refused.tries.insert(key, Tries { count: BAD_TOKENS_MAX, last: now, is_told: true });
             telemetry::limit_hit(LIMIT, "another node's client");
         }
     }
 
-    /// It was refused too often a short time ago.
-    pub fn are_barred(&self, shown: Option<Shown>, now: Instant) -> bool {
+    /// It was refused too often a short time ago: here, or on another node and `is_good` does not find it good either.
+    pub fn are_barred(&self, shown: Option<Shown>, now: Instant, is_good: impl FnOnce() -> bool) -> bool {
         let (Some(refused), Some(Shown { key, .. })) = (&self.0, shown) else { return false };
-        refused.tries.get(&key).is_some_and(|tries| tries.is_barred(now))
+        let tries = refused.tries.get(&key).map(|tries| *tries);
+        tries.is_some_and(|tries| tries.is_barred(now) && !(tries.is_told && is_good()))
     }
 
     /// It was refused.
@@ -102,10 +105,10 @@ impl BadTokens {
             return;
         }
         let count = {
-            let mut tries = refused.tries.entry(key).or_insert(Tries { count: 0, last: now });
+            let mut tries = refused.tries.entry(key).or_insert(Tries { count: 0, last: now, is_told: false });
             let is_over = !tries.is_remembered(now) || tries.count >= BAD_TOKENS_MAX && !tries.is_barred(now);
             let count = if is_over { 1 } else { tries.count.saturating_add(1) };
-            *tries = Tries { count, last: now };
+            *tries = Tries { count, last: now, is_told: false };
             count
         };
         if count == BAD_TOKENS_MAX {
@@ -153,20 +156,20 @@ mod tests {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let old = tokens.shown(address("2001:db8::1"), "old");
         for number in 0..BAD_TOKENS_MAX {
-            assert!(!tokens.are_barred(old, began), "after {number}");
+            assert!(!tokens.are_barred(old, began, || false), "after {number}");
             tokens.refused(old, began);
         }
-        assert!(tokens.are_barred(old, began));
-        assert!(tokens.are_barred(tokens.shown(address("2001:db8::2"), "old"), began), "the same network");
-        assert!(!tokens.are_barred(tokens.shown(address("2001:db8::1"), "new"), began));
-        assert!(!tokens.are_barred(tokens.shown(address("203.0.113.1"), "old"), began));
+        assert!(tokens.are_barred(old, began, || false));
+        assert!(tokens.are_barred(tokens.shown(address("2001:db8::2"), "old"), began, || false), "the same network");
+        assert!(!tokens.are_barred(tokens.shown(address("2001:db8::1"), "new"), began, || false));
+        assert!(!tokens.are_barred(tokens.shown(address("203.0.113.1"), "old"), began, || false));
         let later = began + BAD_TOKEN_BAR;
-        assert!(!tokens.are_barred(old, later));
+        assert!(!tokens.are_barred(old, later, || false));
         tokens.refused(old, later);
-        assert!(!tokens.are_barred(old, later), "it is counted anew");
+        assert!(!tokens.are_barred(old, later, || false), "it is counted anew");
         let off = BadTokens::new(false, SECRET);
         (0..9).for_each(|_| off.refused(off.shown(address("203.0.113.1"), "old"), began));
-        assert!(!off.are_barred(off.shown(address("203.0.113.1"), "old"), began));
+        assert!(!off.are_barred(off.shown(address("203.0.113.1"), "old"), began, || false));
     }
 
     #[test]
@@ -176,7 +179,7 @@ mod tests {
         for number in 0..9 {
             let now = began + BAD_TOKEN_MEMORY * number;
             tokens.refused(shown, now);
-            assert!(!tokens.are_barred(shown, now));
+            assert!(!tokens.are_barred(shown, now, || false));
         }
     }
 
@@ -204,9 +207,10 @@ mod tests {
         (0..5).for_each(|_| here.refused(shown(&here), now));
         let [key] = told.lock().unwrap()[..] else { panic!("{told:?}") };
         there.bar(key, now);
-        assert!(there.are_barred(shown(&there), now));
+        assert!(there.are_barred(shown(&there), now, || false));
+        assert!(!there.are_barred(shown(&there), now, || true), "that node may not have the key yet");
         let elsewhere = BadTokens::new(true, b"another secret, just as long as it");
         elsewhere.bar(key, now);
-        assert!(!elsewhere.are_barred(shown(&elsewhere), now), "a cluster with another secret");
+        assert!(!elsewhere.are_barred(shown(&elsewhere), now, || false), "a cluster with another secret");
     }
 }

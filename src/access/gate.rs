@@ -126,7 +126,7 @@ impl Gate for Door {
     }
 
     fn is_barred(&self, client: IpAddr, text: &str) -> bool {
-        self.bad_tokens.are_barred(self.bad_tokens.shown(client, text), Instant::now())
+        self.bad_tokens.are_barred(self.bad_tokens.shown(client, text), Instant::now(), || self.is_good(text))
     }
 
     fn refused(&self, peer: SocketAddr, headers: &HeaderMap, why: Why) {
@@ -137,7 +137,7 @@ impl Gate for Door {
         let Handshake { wanted, token, peer, headers, .. } = *handshake;
         let Some(token) = token else { return Verdict::Now(Err(denied(wanted, NO_TOKEN))) };
         let shown = self.bad_tokens.shown(self.client(peer, headers), token);
-        if self.bad_tokens.are_barred(shown, Instant::now()) {
+        if self.bad_tokens.are_barred(shown, Instant::now(), || self.is_good(token)) {
             return Verdict::Now(Err(Denied::Status(403, BARRED)));
         }
         let bad_tokens = self.bad_tokens.clone();
@@ -187,6 +187,11 @@ impl Gate for Door {
 }
 
 impl Door {
+    /// It is signed by one of our keys and not over.
+    fn is_good(&self, token: &str) -> bool {
+        self.tokens.verify_access(token, Timestamp::now()).is_ok()
+    }
+
     /// Judges a token that is not barred.
     fn judged(&self, wanted: Wanted, token: &str) -> Verdict {
         let Ok(access) = self.tokens.verify_access(token, Timestamp::now()) else {
