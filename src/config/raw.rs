@@ -61,6 +61,8 @@ impl Raw {
             Setting::AdminKeyFile => self.0.remove(&Setting::AdminKey),
             Setting::DatabaseUrl => self.0.remove(&Setting::DatabaseUrlFile),
             Setting::DatabaseUrlFile => self.0.remove(&Setting::DatabaseUrl),
+            Setting::RedisUrl => self.0.remove(&Setting::RedisUrlFile),
+            Setting::RedisUrlFile => self.0.remove(&Setting::RedisUrl),
             _ => None,
         };
         if value.trim().is_empty() {

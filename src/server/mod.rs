@@ -28,6 +28,7 @@ mod sim;
 mod stop;
 mod storage;
 mod sweeps;
+mod token_keys;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -91,6 +92,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let every = |usual| django::sweep_every(neighbour.as_ref(), usual);
     sweeps::start(settings, every, &storage, &delivery, &front, control.handle());
     sweeps::start_upkeep(settings, registry, control.handle());
+    if let Some(file) = &settings.jwt_keys {
+        token_keys::start(file.clone(), front.tokens.clone(), control.handle())?;
+    }
     let django = neighbour.map(|found| found.start(settings, &storage, &delivery, control.handle()));
     admin::start(admin, settings, operator.clone(), storage.store.clone(), control.handle())?;
     if settings.rebalance_skew > 0 && nodes.is_some() {

@@ -7,7 +7,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{PATIENCE, Server};
+use super::{PATIENCE, Server, leaks};
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -25,12 +25,22 @@ impl Socket {
 
     /// The same through a proxy at `host:port` instead of the server's own address.
     pub async fn try_open_at(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self::open_over(stream, address, path, headers).await
+    }
+
+    /// The same over a connection that the test has made.
+    pub async fn open_over(
+        stream: TcpStream,
+        address: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
         match tokio_tungstenite::client_async(request, stream).await {
             Ok((stream, _)) => Ok(Self { stream }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
@@ -49,6 +59,7 @@ impl Socket {
     }
 
     pub async fn send(&mut self, frame: Value) {
+        leaks::said(&frame);
         self.send_raw(Message::text(frame.to_string())).await;
     }
 
@@ -58,6 +69,7 @@ impl Socket {
 
     /// Sends unless the connection is gone.
     pub async fn try_send(&mut self, frame: Value) -> bool {
+        leaks::said(&frame);
         self.stream.send(Message::text(frame.to_string())).await.is_ok()
     }
 
@@ -115,6 +127,17 @@ impl Socket {
         loop {
             let frame = self.next_json().await;
             if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// The next frame of one of these types, whatever else comes before it.
+    #[allow(dead_code, reason = "tests of limits alone")]
+    pub async fn expect_any_of(&mut self, kinds: &[&str]) -> Value {
+        loop {
+            let frame = self.next_json().await;
+            if kinds.iter().any(|kind| frame["type"] == *kind) {
                 return frame;
             }
         }

@@ -4,6 +4,7 @@
 pub mod client;
 mod database;
 pub mod deflate;
+pub mod leaks;
 pub mod ledger;
 mod limits;
 pub mod private;
@@ -289,7 +290,9 @@ impl Server {
     pub fn admin_address(&self) -> String {
         let log = self.log();
         let line = log.lines().rfind(|line| line.contains("operators are heard")).expect("no operators are heard");
-        line.rsplit_once("address=").unwrap().1.trim().to_owned()
+        // As text or as JSON.
+        let (_, rest) = line.rsplit_once("address=").or_else(|| line.rsplit_once("\"address\":\"")).unwrap();
+        rest.split('"').next().unwrap_or_default().trim().to_owned()
     }
 
     /// Runs a command that asks this server something, as its operator. `None` in place of a key: the right one.
@@ -418,6 +421,7 @@ impl Server {
         let mut request = self.http.request(method, self.http(path));
         request = request.bearer_auth(&self.fixture.users[user].token);
         if let Some(body) = body {
+            leaks::said(&body);
             request = request.json(&body);
         }
         let response = request.timeout(PATIENCE).send().await.unwrap();
@@ -432,6 +436,8 @@ impl Drop for Server {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the server's log ---\n{}", self.log());
+        } else {
+            leaks::check(&self.log());
         }
     }
 }

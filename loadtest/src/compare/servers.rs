@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::cells::Cell;
 use super::results::Contender;
+use crate::compression;
 use crate::fixture::Fixture;
 use crate::proc::Watched;
 use crate::scenario::Run;
@@ -159,6 +160,9 @@ impl Server {
             Launch::Plain { program, flags } => {
                 let mut command = Command::new(program);
                 command.arg(address.to_string()).args(*flags).current_dir(scratch);
+                if compression::is_on() && self.contender.name == "uws" {
+                    command.arg("--compression");
+                }
                 (command, Target::Plain)
             }
             Launch::Pregon { program, io, protocol } => {
@@ -167,6 +171,9 @@ impl Server {
                 command.arg("serve").env("PREGON_LISTEN", address.to_string());
                 if let Some(io) = io {
                     command.env("PREGON_IO", io);
+                }
+                if compression::is_on() {
+                    command.env("PREGON_COMPRESSION", "all");
                 }
                 (command, Target::Pregon(home.fixture()?, *protocol))
             }
