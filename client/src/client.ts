@@ -68,7 +68,7 @@ const TOASTS_MAX = 5;
 const STORES_MAX = 64;
 
 export function createClient(options: Options = {}): Client {
-  const base = (options.url ?? globalThis.location?.origin ?? '').replace(/\/+$/, '');
+  const base = (options.url ?? globalThis.location?.origin ?? '').replace(/\/$/, '');
   const tab = unique();
   const connection = cell<Connection>({ state: 'idle' });
   const toasts = cell<{ list: readonly Toast[] }>({ list: [] });
@@ -164,7 +164,7 @@ export function createClient(options: Options = {}): Client {
       asked.get(message.n)?.done(message.frame);
       asked.delete(message.n);
     } else if (t === 'notice') toast({ kind: t, text: message.text, topic: message.topic });
-    else if (t !== 'alive') for (const topic of topics) if (topic.name === message.topic) topic.down(message);
+    else for (const topic of topics) if (topic.name === (message as { topic?: string }).topic) topic.down(message);
   }
 
   async function query(message: { t: 'ask'; frame: ClientFrame } | { t: 'token'; refused: string | undefined }): Promise<any> {

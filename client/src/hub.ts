@@ -6,7 +6,7 @@ import type { Outbox } from './outbox.js';
 import type { ClientFrame, RequestId, ServerFrame } from './protocol.js';
 import { createQueue } from './queue.js';
 import { claims, isBehind } from './store.js';
-import type { Connection, Credential, Person, TokenReason } from './types.js';
+import type { Connection, Credential, Failure, Person, TokenReason } from './types.js';
 import type { Down, Up } from './wire.js';
 
 export interface HubSettings {
@@ -142,11 +142,13 @@ export function createHub(
       if (mine !== attempt) return;
       if (!credential) return end('logged_out');
       current = open(credential, opened || openV1, isPlain);
-      after('handshake', HANDSHAKE_MS, () => failed(1006));
+      hurry();
     } catch {
       if (mine === attempt) wait();
     }
   }
+
+  const hurry = () => after('handshake', HANDSHAKE_MS, () => failed(1006));
 
   function open(credential: NonNullable<Credential>, dial: typeof openV1, isPlain?: boolean): Link {
     const link: Link = {
@@ -288,8 +290,9 @@ export function createHub(
   function promote() {
     current = next;
     next = undefined;
-    if (current!.isLive) goLive();
-    else enter('connecting');
+    if (current!.isLive) return goLive();
+    hurry();
+    enter('connecting');
   }
 
   // ── Topics ─────────────────────────────────────────────────────────────────────────────────────
@@ -334,7 +337,7 @@ export function createHub(
   }
 
   function lost(link: Link, topic: string, { code, text, retry, retry_after_ms }: ServerFrame & { type: 'error' | 'unsubscribed' }) {
-    if (retry !== 'later') return send({ t: 'lost', topic, error: { code: code ?? '', text: text ?? '' } });
+    if (retry !== 'later') return send({ t: 'lost', topic, error: { code, text } as Failure });
     after(topic, (retry_after_ms ?? 2000) * (1 + Math.random()), () => {
       if (topics.has(topic) && (link === current || link === next)) subscribe(link, topic);
     });
@@ -346,7 +349,7 @@ export function createHub(
     topics.delete(topic);
     unsubscribe(topic);
     after('rest', LINGER_MS, () => {
-      if (topics.size || !current?.isLive || !queue.isEmpty()) return;
+      if (topics.size || !current || !queue.isEmpty()) return;
       drop();
       enter('idle');
     });
@@ -364,9 +367,10 @@ export function createHub(
   function heard(link: Link, frame: ServerFrame) {
     heardAt = Date.now();
     pingedAt = 0;
-    const done = 'id' in frame && frame.id != null && link.asked.get(frame.id);
+    const { id } = frame as { id?: number };
+    const done = link.asked.get(id!);
     if (done) {
-      link.asked.delete(frame.id!);
+      link.asked.delete(id!);
       return done(frame);
     }
     const { type } = frame;
@@ -480,7 +484,6 @@ export function createHub(
         return answered(message.n, message);
       case 'logout':
         queue.clear();
-        topics.clear();
         return end('logged_out');
     }
   }

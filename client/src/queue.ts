@@ -62,12 +62,13 @@ export function createQueue(
     busy.add(topic);
     const isSent = request({ type: 'chat_message', topic, client_id, content, message_type, reply_to }, (reply) => {
       busy.delete(topic);
-      if (reply?.type === 'ack') done(unsent, reply.message_id ?? client_id);
-      else if (reply?.type === 'error') {
+      if (!reply) return;
+      if (reply.type === 'ack') done(unsent, reply.message_id ?? client_id);
+      else if (reply.type === 'error') {
         if (reply.retry === 'later') return void setTimeout(pump, reply.retry_after_ms ?? 2000, topic);
         const refused = find(client_id);
         if (refused) change(refused, { error: { code: reply.code, text: reply.text } });
-      } else return;
+      }
       pump(topic);
     });
     if (!isSent) busy.delete(topic);
@@ -86,7 +87,8 @@ export function createQueue(
       const unsent = find(client_id);
       if (unsent) done(unsent);
     },
-    isEmpty: () => !all.some((unsent) => !unsent.error),
+    /** Nothing is on its way; what has failed waits for its user. */
+    isEmpty: () => all.every((unsent) => unsent.error),
     add(unsent: Unsent) {
       if (find(unsent.client_id)) return;
       all.push(unsent);

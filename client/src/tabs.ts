@@ -33,7 +33,10 @@ export function hold(name: string, got: () => void): () => void {
   return free;
 }
 
-export const lockOf = (key: string, tab: string) => `pregon ${key} ${tab}`;
+/** What tabs tell each other may be otherwise in another version of this package: then this name is, too. */
+const nameOf = (key: string) => `pregon 1 ${key}`;
+
+export const lockOf = (key: string, tab: string) => `${nameOf(key)} ${tab}`;
 
 export const watch = (key: string, tab: string, gone: () => void) =>
   void navigator.locks.request(lockOf(key, tab), { mode: 'shared' }, gone);
@@ -53,7 +56,7 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
     silence = undefined;
     if (!isStopped) heard(message);
   };
-  const channel = canShare ? new BroadcastChannel(`pregon ${key}`) : undefined;
+  const channel = canShare ? new BroadcastChannel(nameOf(key)) : undefined;
   if (channel) {
     channel.onmessage = ({ data: { from, to, down, up } }) => {
       if (down && (!to || to === tab)) hear(down);
@@ -104,7 +107,7 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
       return held;
     };
     navigator.locks
-      .request(`pregon ${key}`, steal ? { steal } : { signal: abort.signal }, granted)
+      .request(nameOf(key), steal ? { steal } : { signal: abort.signal }, granted)
       .catch(() => {})
       .then(() => {
         resign();

@@ -33,7 +33,7 @@ let rooms = 0;
 const fresh = () => ({ room: (rooms += 1) });
 const leads = async (pages: Page[]) => {
   const names = await Promise.all(pages.map((page) => page.evaluate(async () => (await navigator.locks.query()).held!.map((lock) => [lock.name!, lock.clientId!]))));
-  const holder = names[0]!.find(([name]) => /^pregon \S+ \S+$/.test(name!))?.[1];
+  const holder = names[0]!.find(([name]) => /^pregon 1 \S+ \S+$/.test(name!))?.[1];
   return holder;
 };
 
@@ -118,6 +118,21 @@ describe('tabs', () => {
     await sees(first, (shown) => shown.includes('mientras duerme'), 20_000);
     await say(first, 'de vuelta');
     await sees(second, (shown) => shown.includes('de vuelta'));
+    await until(async () => (await sockets()) === 1);
+  });
+
+  it('go on at once when the browser freezes the one with the socket', async () => {
+    const where = fresh();
+    const first = await site.tab(context, server, 0, where);
+    await isLive(first);
+    const second = await site.tab(context, server, 0, where);
+    await isLive(second);
+    const session = await context.newCDPSession(first);
+    await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+    await server.say(1, where.room, 'mientras está congelada');
+    await sees(second, (shown) => shown.includes('mientras está congelada'), 2_000);
+    await session.send('Page.setWebLifecycleState', { state: 'active' });
+    await sees(first, (shown, at) => at === 'live' && shown.includes('mientras está congelada'));
     await until(async () => (await sockets()) === 1);
   });
 

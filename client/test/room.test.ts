@@ -407,6 +407,18 @@ describe('a message', () => {
     expect(texts(last)).toEqual(['guardado']);
   });
 
+  it('is forgotten at a logout, and after the next login all goes on', async () => {
+    const server = new FakeServer();
+    const one = client(server);
+    const room = await live(roomOf(one, ROOM));
+    await one.logout();
+    await until(() => room.get().status === 'closed');
+    expect(room.get().error!.code).toBe('logged_out');
+    server.say('entretanto');
+    await one.retry();
+    await until(() => room.get().status === 'live' && texts(room).length === 1);
+  });
+
   it('that is older than a day is not sent, and says so', async () => {
     const server = new FakeServer();
     const first = client(server, { getToken: () => Promise.reject(new Error('no network')) });
