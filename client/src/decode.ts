@@ -30,7 +30,7 @@ export const blank = (message: object): Message => ({
 export function decode(event: any, names: Names | undefined): any {
   // The older endpoints tell it as it is shown.
   if (event.message) return event;
-  const user = typeof event.user === 'number' ? (names?.get(event.user) ?? { id: '', username: '?' }) : event.user;
+  const user = typeof event.user === 'number' ? (names?.get(event.user) ?? {}) : event.user;
   switch (event.type) {
     case 'message':
     case 'message_edited': {

@@ -39,6 +39,8 @@ interface Link {
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 20_000;
+/** The server has closed the connection because too much was sent. */
+const TOO_MUCH_MS = 30_000;
 /** A connection that lived this long was good: the next failure begins with the first delay. */
 const GOOD_AFTER_MS = 5_000;
 /** Browsers would wait for minutes. */
@@ -231,17 +233,17 @@ export function createHub(
     if (code === 1000 || code === 4003) return end(`${code}`);
     const wasGood = !!liveSince && Date.now() - liveSince > GOOD_AFTER_MS;
     if (wasGood) failures = 0;
-    if (code !== 4001 || (wasRejected && !wasGood)) return wait();
+    if (code !== 4001 || (wasRejected && !wasGood)) return wait(code === 4029 ? TOO_MUCH_MS : FIRST_DELAY_MS);
     wasRejected = !wasGood;
     connect('expired');
   }
 
   /** Waits at random, so that a thousand pages do not come back in the same instant. */
-  function wait() {
+  function wait(least = FIRST_DELAY_MS) {
     drop();
     const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (failures + 2));
     failures += 1;
-    const delay = FIRST_DELAY_MS + Math.random() * (most - FIRST_DELAY_MS);
+    const delay = least + Math.random() * (most - FIRST_DELAY_MS);
     after('connect', delay, connect);
     enter(globalThis.navigator?.onLine === false ? 'offline' : 'waiting', { retryAt: Date.now() + delay });
   }

@@ -8,8 +8,6 @@ import type { Down, Unsent } from './wire.js';
 export interface LiveTopic<S> extends Store<S> {
   /** The state at the beginning, which a server renders. */
   readonly start: S;
-  /** Reads the list again. */
-  refresh(): Promise<void>;
   /** The next page of the list. */
   loadOlder(): Promise<void>;
   /** Told of each event that was applied, as docs/protocol.md has it. */
@@ -176,7 +174,6 @@ export function liveTopic<S extends Live>(
   return {
     ...state,
     start: initial,
-    refresh: read,
     async loadOlder() {
       const from = older;
       if (!from) return;

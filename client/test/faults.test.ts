@@ -13,6 +13,8 @@ import { PREGON, Pregon, Proxy } from './support/pregon.js';
 
 const isLong = process.env.FAULTS === 'long';
 const EVERY_MS = isLong ? 500 : 100;
+/** They write for so long before something breaks, and after. */
+const SOME_MS = isLong ? 2_000 : 600;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let site: Site;
@@ -93,7 +95,7 @@ async function play({ name, happen, settings = {}, server: start, network: link,
     }
   };
   const writing = [write(first, 'a'), write(second, 'A'), write(beto, 'b')];
-  await pause(1_000);
+  await pause(SOME_MS);
   await happen({ server, network, context, first, second, beto });
   const mended = Date.now();
   const pages = [first, second, beto].filter((page) => !page.isClosed());
@@ -102,7 +104,7 @@ async function play({ name, happen, settings = {}, server: start, network: link,
   await Promise.all(pages.map((page) => sees(page, (shown, at) => at === 'live' && shown.includes('x0'), 60_000)));
   const back = Date.now() - mended;
   sent.push('x0');
-  await pause(1_000);
+  await pause(SOME_MS);
   isOver = true;
   await Promise.all(writing);
 
@@ -153,7 +155,7 @@ const FAULTS: Fault[] = [
     name: isLong ? 'offline for 5 minutes' : 'offline',
     async happen({ context }) {
       await context.setOffline(true);
-      await pause(isLong ? 300_000 : 2_500);
+      await pause(isLong ? 300_000 : 1_500);
       await context.setOffline(false);
     },
   },

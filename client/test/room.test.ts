@@ -187,6 +187,13 @@ describe('a broken connection', () => {
     server.live[0]!.end();
     await settled();
     expect(one.connection.get().retryAt! - before).toBeGreaterThan(1_900);
+    server.isUp = true;
+    one.retry();
+    await until(() => room.get().status === 'live');
+    server.live[0]!.end(4029);
+    await until(() => room.get().status === 'waiting');
+    expect(one.connection.get().retryAt! - Date.now()).toBeGreaterThan(30_000);
+    server.isUp = false;
     for (let tries = 0; tries < 6; tries += 1) {
       const { length } = server.sockets;
       vi.spyOn(Math, 'random').mockReturnValue(tries / 10);
