@@ -6,11 +6,13 @@ pub mod frames;
 pub mod memory;
 mod nodes;
 mod operator;
+mod tls;
 mod v1;
 
 pub use self::events::*;
 pub use self::nodes::*;
 pub use self::operator::*;
+pub use self::tls::*;
 pub use self::v1::*;
 
 use std::time::Duration;

@@ -71,6 +71,7 @@ impl Memory {
             ("inboxes", inboxes),
             ("overflow", held.overflow),
             ("subscriptions", held.subscriptions),
+            ("records", held.records),
             ("requests", self.requests.taken_bytes()),
             ("answers", self.answers.taken_bytes()),
         ];

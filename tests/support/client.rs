@@ -7,10 +7,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{PATIENCE, Server};
+use super::{PATIENCE, Server, Wire};
 
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Wire>,
 }
 
 impl Socket {
@@ -20,17 +20,21 @@ impl Socket {
 
     /// Tries a handshake with further headers. Returns the status if it is refused.
     pub async fn try_open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        Self::try_open_at(server.address(), path, headers).await
+        Self::over(server.wire().await, server.address(), path, headers).await
     }
 
+    #[allow(dead_code, reason = "tests with proxies alone")]
     /// The same through a proxy at `host:port` instead of the server's own address.
     pub async fn try_open_at(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        Self::over(Wire::connect(address, None).await.unwrap(), address, path, headers).await
+    }
+
+    /// The same over a connection that is there.
+    pub async fn over(stream: Wire, address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
         match tokio_tungstenite::client_async(request, stream).await {
             Ok((stream, _)) => Ok(Self { stream }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
@@ -42,8 +46,7 @@ impl Socket {
     #[allow(dead_code, reason = "tests of nodes alone")]
     pub async fn reach(address: &str, path: &str) -> Option<Self> {
         let request = format!("ws://{address}{path}").into_client_request().unwrap();
-        let stream = TcpStream::connect(address).await.ok()?;
-        stream.set_nodelay(true).unwrap();
+        let stream = Wire::connect(address, None).await.ok()?;
         let (stream, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
         Some(Self { stream })
     }
@@ -156,6 +159,11 @@ impl Socket {
 
     /// The underlying TCP connection.
     pub fn tcp(&mut self) -> &mut TcpStream {
+        self.wire().tcp()
+    }
+
+    /// The connection below the frames.
+    pub fn wire(&mut self) -> &mut Wire {
         self.stream.get_mut()
     }
 }

@@ -10,10 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::carrier::Carrier;
 use super::port::RestBody;
 use crate::engine::net::unacknowledged;
 use crate::limits::{ANSWER_PATIENCE, HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
@@ -123,7 +122,7 @@ impl Patience {
 /// The socket. If the client takes too long, the socket reads as closed, which hyper takes for the end between two
 /// requests.
 pub(super) struct Patient {
-    socket: TokioIo<TcpStream>,
+    carrier: Carrier,
     turn: Turn,
     patience: Patience,
     /// The state for which the deadline was set.
@@ -143,21 +142,13 @@ struct Stall {
 }
 
 impl Patient {
-    pub fn new(socket: TcpStream, turn: Turn, patience: Patience) -> Self {
+    pub fn new(carrier: Carrier, turn: Turn, patience: Patience) -> Self {
         let deadline = Box::pin(sleep_until(Instant::now() + patience.head));
-        Self {
-            socket: TokioIo::new(socket),
-            turn,
-            patience,
-            waits_for: (FRESH, false),
-            deadline,
-            is_lingering: false,
-            stall: None,
-        }
+        Self { carrier, turn, patience, waits_for: (FRESH, false), deadline, is_lingering: false, stall: None }
     }
 
-    pub fn into_inner(self) -> TcpStream {
-        self.socket.into_inner()
+    pub fn into_inner(self) -> Carrier {
+        self.carrier
     }
 
     /// Gives up a peer that takes nothing for too long, because what it does not take lies in memory here. A socket has
@@ -169,7 +160,7 @@ impl Patient {
             return outcome;
         }
         let patience = self.patience.taken;
-        let socket = self.socket.inner();
+        let socket = self.carrier.socket();
         let stall = self.stall.get_or_insert_with(|| Stall {
             deadline: Box::pin(sleep_until(Instant::now() + patience)),
             unacknowledged: unacknowledged::bytes(socket),
@@ -214,7 +205,7 @@ impl Patient {
 
 impl Read for Patient {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.socket).poll_read(context, into);
+        let outcome = Pin::new(&mut self.carrier).poll_read(context, into);
         if outcome.is_pending() {
             return self.poll_end(context).map(Ok);
         }
@@ -227,19 +218,20 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
+        let outcome = Pin::new(&mut self.carrier).poll_write(context, bytes);
         self.taken(outcome, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when everything that it had is written.
-        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
+        // hyper flushes when everything that it had is written. With TLS, the last of it may not be sent yet.
+        let outcome = Pin::new(&mut self.carrier).poll_flush(context);
+        ready!(self.taken(outcome, context))?;
         let _ = self.turn.at.compare_exchange(ANSWERED, IDLE, Ordering::Relaxed, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+        ready!(Pin::new(&mut self.carrier).poll_shutdown(context))?;
         if !self.turn.lingers.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
@@ -252,7 +244,7 @@ impl Write for Patient {
         let mut scratch = [0; 8 * 1024];
         while self.deadline.as_mut().poll(context).is_pending() {
             let mut into = tokio::io::ReadBuf::new(&mut scratch);
-            let read = ready!(tokio::io::AsyncRead::poll_read(Pin::new(self.socket.inner_mut()), context, &mut into));
+            let read = ready!(tokio::io::AsyncRead::poll_read(Pin::new(self.carrier.socket_mut()), context, &mut into));
             if read.is_err() || into.filled().is_empty() {
                 break;
             }
@@ -261,7 +253,7 @@ impl Write for Patient {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        self.carrier.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -269,7 +261,7 @@ impl Write for Patient {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.socket).poll_write_vectored(context, bytes);
+        let outcome = Pin::new(&mut self.carrier).poll_write_vectored(context, bytes);
         self.taken(outcome, context)
     }
 }
@@ -283,7 +275,7 @@ mod tests {
     use hyper::body::Incoming;
     use hyper_util::rt::TokioTimer;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -318,7 +310,7 @@ mod tests {
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(60))
                 .clone();
-            drop(builder.serve_connection(Patient::new(socket, of_socket, PATIENCE), service).await);
+            drop(builder.serve_connection(Patient::new(Carrier::plain(socket), of_socket, PATIENCE), service).await);
         });
         (client, turn)
     }

@@ -11,6 +11,7 @@ mod feed_refusals;
 mod golden;
 mod notification_frames;
 mod post_frames;
+mod tls;
 mod v1;
 mod v1_feed;
 mod v1_rooms;
