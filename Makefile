@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check conformance monkey wander simulate mutants serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
+.PHONY: test check conformance monkey wander soak simulate mutants fuzz fuzz-corpus serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -24,6 +24,16 @@ monkey:
 	PREGON_MONKEY_SECONDS=$(or $(SECONDS),300) $(if $(SEED),PREGON_MONKEY_SEED=$(SEED)) \
 	  cargo test -p pregon --release --test alone monkey:: -- --nocapture
 
+# What clients, nodes and operators send, made up by libFuzzer (cargo install cargo-fuzz; needs a C++ compiler): SECONDS=… for each
+# target, TARGETS=… for some of them. The tests play what is kept in fuzz/corpus and fuzz/crashes without it.
+FUZZ_TARGETS = handshake frame inflate v0 v1 cluster cursors multipart settings tokens keys
+fuzz:
+	@fuzz/run $(or $(SECONDS),60) $(or $(TARGETS),$(FUZZ_TARGETS))
+
+# Chooses the kept inputs anew from those and from what `make fuzz` has found.
+fuzz-corpus:
+	@fuzz/choose $(or $(TARGETS),$(FUZZ_TARGETS))
+
 # Changes the code in small ways and runs the library's tests on each (cargo install cargo-mutants): a minute or more a mutant.
 # SHARD=3/14 takes another fourteenth.
 mutants:
@@ -41,6 +51,12 @@ simulate:
 wander:
 	PREGON_WANDER_SECONDS=$(or $(SECONDS),300) $(if $(SEED),PREGON_WANDER_SEED=$(SEED)) \
 	  cargo test -p pregon --test beside nodes::wander -- --nocapture
+
+# Two real nodes under clients that come, go and misbehave, while their ways to Redis fail; what they hold at rest must not grow:
+# SECONDS=… for a longer or shorter run, SEED=… to do the same again.
+soak:
+	PREGON_SOAK_SECONDS=$(or $(SECONDS),600) $(if $(SEED),PREGON_SOAK_SEED=$(SEED)) \
+	  cargo test -p pregon --test beside nodes::soak -- --nocapture
 
 serve:
 	cargo run --release

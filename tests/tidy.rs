@@ -2,6 +2,8 @@
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/limits.rs"]
+mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -46,7 +48,10 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn all_sources() -> Vec<(PathBuf, String)> {
-    ["src", "web", "tests", "loadtest", "benches"].into_iter().flat_map(sources).collect()
+    ["src", "ws", "web", "tests", "loadtest", "benches", "fuzz/targets", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 fn is_rust(path: &Path) -> bool {
@@ -201,7 +206,7 @@ fn imports_point_one_way() {
 #[test]
 fn files_do_not_import_one_another_in_circles() {
     let mut found = Vec::new();
-    for root in ["src", "loadtest/src"] {
+    for root in ["src", "ws/src", "loadtest/src"] {
         let files = sources(root)
             .into_iter()
             .filter(|(path, _)| is_rust(path) && !path.to_string_lossy().ends_with("tests.rs"));
@@ -219,9 +224,10 @@ fn files_do_not_import_one_another_in_circles() {
 
 #[test]
 fn the_pure_half_is_pure() {
-    for (path, text) in sources("src").into_iter().filter(|(path, _)| is_rust(path)) {
+    for (path, text) in ["src", "ws/src"].into_iter().flat_map(sources).filter(|(path, _)| is_rust(path)) {
         let below = below_src(&path);
         let is_pure = PURE.iter().any(|pure| below == format!("{pure}.rs") || below.starts_with(&format!("{pure}/")))
+            || path.starts_with("ws")
             || PURE_FILES.iter().any(|file| below == format!("django/{file}"));
         if path.ends_with("tests.rs") || !is_pure {
             continue;
@@ -237,7 +243,7 @@ fn unsafe_code_is_in_net_alone() {
     for (path, text) in all_sources().into_iter().filter(|(path, _)| is_rust(path) && !path.ends_with("tidy.rs")) {
         let has_unsafe = text.lines().any(|line| line.contains("unsafe {") || line.contains("allow(unsafe_code)"));
         let is_allowed = path.starts_with("src/engine/net")
-            || path.ends_with("ws/mask.rs")
+            || path.ends_with("ws/src/mask.rs")
             || path.ends_with("loadtest/peers/uring.rs");
         assert!(!has_unsafe || is_allowed, "{}: unsafe", path.display());
     }
@@ -263,11 +269,46 @@ fn every_metric_is_described_and_documented() {
     }
 }
 
+/// A page that names tests is believed, so each of them has to exist, in the module that it says.
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
+    let mut tests = BTreeSet::new();
+    for (path, text) in all_sources().into_iter().filter(|(path, _)| is_rust(path)) {
+        let module = path.with_extension("").to_string_lossy().replace('/', "::");
+        let module = module.trim_end_matches("::mod").trim_end_matches("::tests");
+        let marked = text.split("test]\n").skip(1).chain(text.split("test(flavor").skip(1));
+        for name in marked.filter_map(|rest| rest.split_once("fn ").map(|(_, rest)| rest)) {
+            let name = name.split('(').next().unwrap_or_default();
+            tests.insert(format!("{module}::{name}"));
+            tests.insert(format!("{module}::tests::{name}"));
+        }
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let (mut named, mut missing) = (0, Vec::new());
+    for row in rows.filter(|row| !row.ends_with("| test |") && row.trim_matches('|').split('|').count() == 3) {
+        let cell = row.trim_matches('|').rsplit('|').next().unwrap_or_default();
+        let names: Vec<&str> = cell.split('`').filter(|part| part.contains("::")).collect();
+        if names.is_empty() && !cell.trim_start().starts_with("not a test") {
+            missing.push(format!("no test: {row}"));
+        }
+        for name in names {
+            named += 1;
+            if !tests.iter().any(|test| test == name || test.ends_with(&format!("::{name}"))) {
+                missing.push(format!("{name} is no test"));
+            }
+        }
+    }
+    assert!(named > 80 && missing.is_empty(), "{named} tests are named\n{}", missing.join("\n"));
+}
+
 #[test]
 fn what_peers_send_is_never_unwrapped() {
     // A module's tests are in `tests.rs`, and those of a large one in a folder of that name beside it.
     let is_test = |path: &Path| path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
-    for (path, text) in sources("src").into_iter().filter(|(path, _)| is_rust(path) && !is_test(path)) {
+    for (path, text) in
+        ["src", "ws/src"].into_iter().flat_map(sources).filter(|(path, _)| is_rust(path) && !is_test(path))
+    {
         for (number, line) in code(&text).lines().enumerate() {
             let is_bad = [".unwrap()", "todo!(", "unimplemented!("].iter().any(|word| line.contains(word));
             assert!(!is_bad || line.trim_start().starts_with("//"), "{}:{}: {line}", path.display(), number + 1);

@@ -12,10 +12,11 @@ struct Member {
 };
 
 int main(int count, char **arguments) {
-    std::string address = count == 2 ? arguments[1] : "";
+    bool compresses = count == 3 && std::string_view(arguments[2]) == "--compression";
+    std::string address = count == 2 || compresses ? arguments[1] : "";
     size_t colon = address.rfind(':');
     if (colon == std::string::npos) {
-        std::fprintf(stderr, "usage: uws 127.0.0.1:9000\n");
+        std::fprintf(stderr, "usage: uws 127.0.0.1:9000 [--compression]\n");
         return 2;
     }
     std::string host = address.substr(0, colon);
@@ -23,7 +24,7 @@ int main(int count, char **arguments) {
 
     uWS::App app;
     app.ws<Member>("/*", {
-        .compression = uWS::DISABLED,
+        .compression = compresses ? uWS::SHARED_COMPRESSOR : uWS::DISABLED,
         .maxPayloadLength = 16 * 1024 * 1024,
         .idleTimeout = 0,
         .maxBackpressure = 64 * 1024 * 1024,
@@ -36,9 +37,9 @@ int main(int count, char **arguments) {
                 request->getHeader("sec-websocket-protocol"), request->getHeader("sec-websocket-extensions"), context);
         },
         .open = [](auto *socket) { socket->subscribe(socket->getUserData()->room); },
-        .message = [&app](auto *socket, std::string_view message, uWS::OpCode opcode) {
+        .message = [&app, compresses](auto *socket, std::string_view message, uWS::OpCode opcode) {
             // The app's publish reaches everybody, the socket's own all but the sender.
-            app.publish(socket->getUserData()->room, message, opcode);
+            app.publish(socket->getUserData()->room, message, opcode, compresses);
         },
     });
     app.listen(host, port, [&address](auto *listening) {

@@ -7,7 +7,7 @@ use crate::compression;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// The bit of a compressed message.
-const COMPRESSED: u8 = 0x40;
+pub const COMPRESSED: u8 = 0x40;
 
 pub const TEXT: u8 = 1;
 pub const CLOSE: u8 = 8;
@@ -79,7 +79,8 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     framed(0x80 | opcode, payload)
 }
 
-fn framed(first: u8, payload: &[u8]) -> Vec<u8> {
+/// A client frame with this first byte.
+pub fn framed(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + 14);
     out.push(first);
     match payload.len() {

@@ -44,7 +44,7 @@ use about::About;
 use options::Common;
 use output::Output;
 use report::{Report, Verdict};
-use scenario::{chat, churn, feed, handshakes, idle, reactions, resume, room, slow, storm};
+use scenario::{abuse, chat, churn, feed, handshakes, idle, reactions, resume, room, slow, storm};
 
 /// Drives a real-time server, checks every delivery, and reports what each one cost.
 ///
@@ -79,6 +79,8 @@ enum Scenario {
     Resume(resume::ResumeOptions),
     /// Some readers stall
     Slow(slow::SlowOptions),
+    /// Attackers of four kinds beside members who behave
+    Abuse(abuse::AbuseOptions),
     /// Raises the rate of a scenario until an objective breaks
     FindMax(find_max::FindMaxOptions),
     /// Many connections that do nothing
@@ -113,6 +115,7 @@ fn run(scenario: &Scenario) -> Result<u8> {
         Scenario::Storm(options) => told(&options.common, || storm::storm(options)),
         Scenario::Resume(options) => told(&options.common(), || resume::resume(options)),
         Scenario::Slow(options) => told(&options.traffic.common, || slow::slow(options)),
+        Scenario::Abuse(options) => told(&options.traffic.common, || abuse::abuse(options)),
         Scenario::FindMax(options) => told(options.scenario.common(), || find_max::find_max(options)),
         Scenario::Idle(options) => told(&options.common, || idle::idle(options)),
         Scenario::Handshakes(options) => told(&options.common, || handshakes::handshakes(options)),

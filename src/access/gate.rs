@@ -1,13 +1,15 @@
 //! Decides who may open a socket, by token, user, and participant row or post; fresh cache entries save the query.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 
+use crate::access::bad_tokens::BadTokens;
 use crate::access::client_address::{self, Network};
 use crate::access::lifecycle::{Lifecycle, Phase};
+use crate::access::newcomers::Newcomers;
 use crate::access::origin::{Hosts, Rules};
 use crate::access::reconnects::{Pass, Reconnects};
 use crate::access::sockets::Sockets;
@@ -19,7 +21,9 @@ use crate::domain::rights::Mark;
 use crate::domain::user::{Account, Admission};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
-use crate::engine::shard::port::{Denied, Gate, Handshake, Identity, Refused, Seating, Verdict, Wanted, Why};
+use crate::engine::shard::port::{
+    Address, BARRED, Denied, Gate, Handshake, Identity, Refused, Seating, Verdict, Visitor, Wanted, Why,
+};
 use crate::ids::{FamilyId, RoomId, SessionKey, Topic, UserId};
 use crate::protocol::v0::reason;
 use crate::protocol::v1::complaint::{self, Complaint};
@@ -49,6 +53,8 @@ pub(crate) struct Door {
     pub terms: Terms,
     pub reconnects: Reconnects,
     pub sockets: Sockets,
+    pub newcomers: Newcomers,
+    pub bad_tokens: Arc<BadTokens>,
     /// Proxies whose word on a client's address is believed.
     pub trusted_proxies: Vec<Network>,
     /// There is a socket that sends back what comes.
@@ -87,13 +93,102 @@ impl Gate for Door {
         }
     }
 
+    fn accept_after(&self) -> Option<Duration> {
+        self.newcomers.accept_after()
+    }
+
+    fn connected(&self, peer: SocketAddr) -> Option<Address> {
+        self.newcomers.connected(peer)
+    }
+
+    fn forwarded(&self, peer: SocketAddr, headers: &HeaderMap, own: Address) -> Option<Address> {
+        self.newcomers.forwarded(peer, headers, own)
+    }
+
+    fn known(&self, address: Address) {
+        self.newcomers.known(address);
+    }
+
+    fn spoke(&self, address: Address) {
+        self.newcomers.spoke(address);
+    }
+
+    fn nobody_came(&self, address: Address) -> bool {
+        self.newcomers.nobody_came(address)
+    }
+
+    fn disconnected(&self, address: Address) {
+        self.newcomers.disconnected(address);
+    }
+
+    fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        client_address::client(peer, headers, &self.trusted_proxies)
+    }
+
+    fn is_barred(&self, client: IpAddr, text: &str) -> bool {
+        self.bad_tokens.are_barred(self.bad_tokens.shown(client, text), Instant::now())
+    }
+
     fn refused(&self, peer: SocketAddr, headers: &HeaderMap, why: Why) {
-        telemetry::handshake_refused(why, client_address::client(peer, headers, &self.trusted_proxies));
+        telemetry::handshake_refused(why, self.client(peer, headers));
     }
 
     fn admit(&self, handshake: &Handshake<'_>) -> Verdict {
-        let Handshake { wanted, token, .. } = *handshake;
+        let Handshake { wanted, token, peer, headers, .. } = *handshake;
         let Some(token) = token else { return Verdict::Now(Err(denied(wanted, NO_TOKEN))) };
+        let shown = self.bad_tokens.shown(self.client(peer, headers), token);
+        if self.bad_tokens.are_barred(shown, Instant::now()) {
+            return Verdict::Now(Err(Denied::Status(403, BARRED)));
+        }
+        let bad_tokens = self.bad_tokens.clone();
+        let note = move |admission: &Result<Entry, Denied>| {
+            if let Err(Denied::Inside(_, why) | Denied::Status(_, why)) = admission
+                && [BAD_TOKEN.1, OVER.1].contains(why)
+            {
+                bad_tokens.refused(shown, Instant::now());
+            }
+        };
+        match self.judged(wanted, token) {
+            Verdict::Now(admission) => {
+                note(&admission);
+                Verdict::Now(admission)
+            }
+            Verdict::Later(admission) => Verdict::Later(Box::pin(async move {
+                let admission = admission.await;
+                note(&admission);
+                admission
+            })),
+        }
+    }
+
+    fn still_admits(&self, entry: &Entry) -> bool {
+        let user = entry.account.id;
+        self.store.rights_mark(user, entry.endpoint.topic(user)) == entry.mark
+    }
+
+    fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<SessionKey> {
+        let oldest = self.sockets.came(user, topic, session)?;
+        let limit = match topic {
+            _ if oldest.is_of_all => "sockets of a user",
+            Topic::Room(_) | Topic::Post(_) => "sockets on one place",
+            Topic::Feed(_) | Topic::Notifications(_) | Topic::Author(_) => "sockets of one kind",
+        };
+        telemetry::limit_hit(limit, user);
+        Some(oldest.session)
+    }
+
+    fn went(&self, user: UserId, topic: Topic, session: SessionKey) {
+        self.sockets.went(user, topic, session);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.lifecycle.phase() == Phase::Draining
+    }
+}
+
+impl Door {
+    /// Judges a token that is not barred.
+    fn judged(&self, wanted: Wanted, token: &str) -> Verdict {
         let Ok(access) = self.tokens.verify_access(token, Timestamp::now()) else {
             return Verdict::Now(Err(denied(wanted, BAD_TOKEN)));
         };
@@ -126,29 +221,6 @@ impl Gate for Door {
             }
         }))
     }
-
-    fn still_admits(&self, entry: &Entry) -> bool {
-        let user = entry.account.id;
-        self.store.rights_mark(user, entry.endpoint.topic(user)) == entry.mark
-    }
-
-    fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<SessionKey> {
-        let oldest = self.sockets.came(user, topic, session)?;
-        let limit = match topic {
-            Topic::Room(_) | Topic::Post(_) => "sockets on one place",
-            Topic::Feed(_) | Topic::Notifications(_) | Topic::Author(_) => "sockets of one kind",
-        };
-        telemetry::limit_hit(limit, user);
-        Some(oldest)
-    }
-
-    fn went(&self, user: UserId, topic: Topic, session: SessionKey) {
-        self.sockets.went(user, topic, session);
-    }
-
-    fn is_draining(&self) -> bool {
-        self.lifecycle.phase() == Phase::Draining
-    }
 }
 
 /// Judges the bearer of a token.
@@ -159,9 +231,17 @@ pub(crate) struct Judge {
 
 impl Judge {
     /// Whose a socket with many topics is, by what its client shows. A refusal is counted as one of a handshake.
-    pub async fn identify(&self, credential: &Credential, tokens: &Tokens) -> Result<Identity, Complaint> {
+    pub async fn identify(
+        &self,
+        credential: &Credential,
+        visitor: Visitor,
+        (tokens, bad_tokens): (&Tokens, &BadTokens),
+    ) -> Result<Identity, Complaint> {
         let refused = |complaint, why| {
-            telemetry::handshake_refused(why, "a socket of pregon.v1");
+            telemetry::handshake_refused(why, visitor);
+            if let (Visitor::Address(client), true) = (visitor, why != UNAVAILABLE) {
+                bad_tokens.refused(bad_tokens.shown(client, credential.text()), Instant::now());
+            }
             complaint
         };
         let bad_token = || refused(complaint::BAD_TOKEN, BAD_TOKEN.1);

@@ -4,12 +4,13 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::access::client_address;
-use crate::ids::UserId;
+use crate::ids::{Topic, UserId};
 use crate::limits;
 use crate::telemetry;
 
@@ -22,6 +23,7 @@ struct Limiters {
     registrations: Addresses,
     users: DefaultKeyedRateLimiter<UserId>,
     participants: DefaultKeyedRateLimiter<UserId>,
+    subscriptions: DefaultKeyedRateLimiter<(UserId, Topic)>,
 }
 
 /// The key that login attempts are counted by.
@@ -50,12 +52,15 @@ impl Rates {
             .allow_burst(at_least_one(limits::USER_REQUESTS_MAX));
         let participants = Quota::per_second(at_least_one(limits::PARTICIPANTS_PER_SECOND))
             .allow_burst(at_least_one(limits::PARTICIPANTS_AT_ONCE));
+        let subscriptions = Quota::per_second(at_least_one(limits::SUBSCRIPTIONS_PER_SECOND))
+            .allow_burst(at_least_one(limits::SUBSCRIPTIONS_AT_ONCE));
         Self(on.then(|| Limiters {
             logins: RateLimiter::keyed(Quota::per_minute(at_least_one(limits::LOGIN_ATTEMPTS_MAX))),
             attempts: Addresses::new(limits::ADDRESS_ATTEMPTS_MAX),
             registrations: Addresses::new(limits::REGISTRATIONS_MAX),
             users: RateLimiter::keyed(users),
             participants: RateLimiter::keyed(participants),
+            subscriptions: RateLimiter::keyed(subscriptions),
         }))
     }
 
@@ -115,6 +120,18 @@ impl Rates {
         let cost = u32::try_from(count).unwrap_or(u32::MAX).clamp(1, limits::PARTICIPANTS_AT_ONCE);
         told(check_some(&limiters.participants, &user, cost), "participants", user)
     }
+
+    /// Counts a subscription of a user's socket of `pregon.v1` to a topic.
+    ///
+    /// # Errors
+    /// The rate is used up. Returns the time until one more is allowed, in milliseconds.
+    pub fn subscription(&self, user: UserId, topic: Topic) -> Result<(), u32> {
+        let Some(limiters) = &self.0 else { return Ok(()) };
+        wait(&limiters.subscriptions, &(user, topic), 1).map_err(|wait| {
+            telemetry::limit_hit("subscriptions' pace", user);
+            u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1)
+        })
+    }
 }
 
 /// A rate for each address. For IPv6 there is also a rate for each larger network that one customer may own, twice as
@@ -156,14 +173,16 @@ fn check<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) ->
 }
 
 fn check_some<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K, cost: u32) -> Result<(), TooMany> {
+    wait(limiter, key, cost).map_err(|wait| TooMany { retry_after_seconds: wait.as_secs() + 1 })
+}
+
+/// As an error the time until so many are allowed.
+fn wait<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K, cost: u32) -> Result<(), Duration> {
     if limiter.len() > limits::RATE_KEYS_MAX {
         limiter.retain_recent();
     }
     let checked = limiter.check_key_n(key, at_least_one(cost)).unwrap_or(Ok(()));
-    checked.map_err(|not_until| {
-        let wait = not_until.wait_time_from(DefaultClock::default().now());
-        TooMany { retry_after_seconds: wait.as_secs() + 1 }
-    })
+    checked.map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
 }
 
 #[cfg(test)]
@@ -224,5 +243,19 @@ mod tests {
         assert!(rates.participants(ana, 2).is_err());
         rates.participants(UserId::fresh(), 2).unwrap();
         assert!(Rates::new(false).participants(ana, 2).is_ok());
+    }
+
+    #[test]
+    fn a_topic_is_subscribed_to_at_a_rate_and_other_topics_have_their_own() {
+        let rates = Rates::new(true);
+        let (ana, topics) = (UserId::fresh(), [0; 2].map(|_| Topic::Room(crate::ids::RoomId::fresh())));
+        for topic in topics {
+            let most = (0..100).take_while(|_| rates.subscription(ana, topic).is_ok()).count();
+            assert!((5..7).contains(&most), "{most}");
+        }
+        let wait = rates.subscription(ana, topics[0]).unwrap_err();
+        assert!((1..=1001).contains(&wait), "{wait}");
+        rates.subscription(UserId::fresh(), topics[0]).unwrap();
+        assert!((0..100).all(|_| Rates::new(false).subscription(ana, topics[0]).is_ok()));
     }
 }

@@ -1,58 +1,83 @@
-//! Counts each user's sockets on each topic; above a bound the oldest one must go.
+//! Counts each user's sockets, on each topic and in all; above a bound the oldest one must go.
 
 use std::hash::{BuildHasher, RandomState};
 
 use dashmap::{DashMap, Entry};
 
-use crate::ids::{SessionKey, Topic, UserId};
+use crate::ids::{SessionKey, ShardId, Topic, UserId};
 use crate::limits::{SOCKETS_PER_LISTENER_MAX, SOCKETS_PER_PLACE_MAX};
 
-/// Every user's sockets over all shards, oldest first; `None` when they are not counted. Changed when a socket opens or
-/// closes.
+/// Every user's sockets over all shards; `None` when they are not counted. Changed when a socket opens or closes.
 pub(crate) struct Sockets(Option<Counted>);
 
 struct Counted {
-    sockets: DashMap<Place, OldestFirst>,
-    /// Random in each process, so that nobody can choose a user and a topic whose hash another pair has.
+    /// By a hash of the user. Of a million users two share one in one process of thirty million; then the two have the
+    /// bounds of one.
+    users: DashMap<u64, OldestFirst>,
+    /// Random in each process, so that nobody can choose a user or a topic whose hash another one has.
     keys: RandomState,
+    /// Sockets of one user.
+    most: usize,
 }
 
-/// A hash of a user and a topic. Every socket has one, and it is a sixth as long as the two. Of a million places two share
-/// one in one process of thirty million; then the two have the bound of one.
-type Place = u64;
+/// One socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Socket {
+    shard: ShardId,
+    /// A part of a hash of its topic. A user with a hundred topics in one process of three thousand has two that share it.
+    topic: [u8; 3],
+    index: u32,
+    generation: u32,
+}
 
-/// One user's sockets on one topic. Nearly all have one.
-#[expect(clippy::box_collection, reason = "nearly all have one, and pay for no more")]
+/// One user's sockets, oldest first. Many users have one.
+#[expect(clippy::box_collection, reason = "many have one, and pay for no more")]
 enum OldestFirst {
-    One(SessionKey),
-    More(Box<Vec<SessionKey>>),
+    One(Socket),
+    More(Box<Vec<Socket>>),
 }
 
-// Every socket has both.
-const _: () = assert!(size_of::<(Place, OldestFirst)>() <= 24);
+// Every user has both.
+const _: () = assert!(size_of::<(u64, OldestFirst)>() <= 24);
+
+/// A socket that must go for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Oldest {
+    pub session: SessionKey,
+    /// Which bound was reached: that of all sockets of the user, or that of the topic.
+    pub is_of_all: bool,
+}
 
 impl Sockets {
-    pub fn new(is_on: bool) -> Self {
-        let counted = || Counted { sockets: DashMap::new(), keys: RandomState::new() };
+    /// A user may have `most` sockets.
+    pub fn new(is_on: bool, most: usize) -> Self {
+        let counted = || Counted { users: DashMap::new(), keys: RandomState::new(), most };
         Self(is_on.then(counted))
     }
 
     /// A socket opened. Returns the oldest one if it must go; that one is no longer counted.
-    pub fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<SessionKey> {
+    pub fn came(&self, user: UserId, topic: Topic, session: SessionKey) -> Option<Oldest> {
         let most = match topic {
             Topic::Room(_) | Topic::Post(_) => SOCKETS_PER_PLACE_MAX,
             Topic::Feed(_) | Topic::Notifications(_) | Topic::Author(_) => SOCKETS_PER_LISTENER_MAX,
         };
         let counted = self.0.as_ref()?;
-        match counted.sockets.entry(counted.place(user, topic)) {
+        let socket = counted.socket(topic, session);
+        match counted.users.entry(counted.keys.hash_one(user)) {
             Entry::Vacant(vacant) => {
-                vacant.insert(OldestFirst::One(session));
+                vacant.insert(OldestFirst::One(socket));
                 None
             }
             Entry::Occupied(mut known) => {
                 let all = known.get_mut().all();
-                all.push(session);
-                (all.len() > most).then(|| all.remove(0))
+                all.push(socket);
+                let is_beside = |other: &Socket| other.topic == socket.topic;
+                let oldest = if all.iter().filter(|other| is_beside(other)).count() > most {
+                    all.iter().position(is_beside).map(|place| (place, false))
+                } else {
+                    (all.len() > counted.most).then_some((0, true))
+                };
+                oldest.map(|(place, is_of_all)| Oldest { session: all.remove(place).session(), is_of_all })
             }
         }
     }
@@ -60,11 +85,12 @@ impl Sockets {
     /// A socket closed.
     pub fn went(&self, user: UserId, topic: Topic, session: SessionKey) {
         let Some(counted) = &self.0 else { return };
-        if let Entry::Occupied(mut known) = counted.sockets.entry(counted.place(user, topic)) {
+        let socket = counted.socket(topic, session);
+        if let Entry::Occupied(mut known) = counted.users.entry(counted.keys.hash_one(user)) {
             let was_last = match known.get_mut() {
-                OldestFirst::One(only) => *only == session,
+                OldestFirst::One(only) => *only == socket,
                 OldestFirst::More(all) => {
-                    all.retain(|other| *other != session);
+                    all.retain(|other| *other != socket);
                     all.is_empty()
                 }
             };
@@ -76,14 +102,22 @@ impl Sockets {
 }
 
 impl Counted {
-    fn place(&self, user: UserId, topic: Topic) -> Place {
-        self.keys.hash_one((user, topic))
+    fn socket(&self, topic: Topic, session: SessionKey) -> Socket {
+        let [one, two, three, ..] = self.keys.hash_one(topic).to_le_bytes();
+        let SessionKey { shard, index, generation } = session;
+        Socket { shard, topic: [one, two, three], index, generation }
+    }
+}
+
+impl Socket {
+    fn session(self) -> SessionKey {
+        SessionKey { shard: self.shard, index: self.index, generation: self.generation }
     }
 }
 
 impl OldestFirst {
     /// All of them, in a form that takes more.
-    fn all(&mut self) -> &mut Vec<SessionKey> {
+    fn all(&mut self) -> &mut Vec<Socket> {
         if let Self::One(only) = *self {
             *self = Self::More(Box::new(vec![only]));
         }
@@ -101,23 +135,45 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_and_nothing_is_left_behind() {
-        let sockets = Sockets::new(true);
+        let sockets = Sockets::new(true, 1000);
         let [ana, beto] = [UserId::fresh(), UserId::fresh()];
         let key = |index: usize| SessionKey { shard: ShardId(1), index: u32::try_from(index).unwrap(), generation: 0 };
         let room = Topic::Room(RoomId::fresh());
         for (topic, most) in [(room, SOCKETS_PER_PLACE_MAX), (Topic::Feed(ana), SOCKETS_PER_LISTENER_MAX)] {
             assert!((0..most).all(|index| sockets.came(ana, topic, key(index)).is_none()));
-            assert_eq!(sockets.came(ana, topic, key(most)), Some(key(0)));
+            assert_eq!(sockets.came(ana, topic, key(most)), Some(Oldest { session: key(0), is_of_all: false }));
             sockets.went(ana, topic, key(0));
             sockets.went(ana, topic, key(2));
             assert_eq!(sockets.came(ana, topic, key(most + 1)), None, "one has left");
-            assert_eq!(sockets.came(ana, topic, key(most + 2)), Some(key(1)));
+            assert_eq!(sockets.came(ana, topic, key(most + 2)), Some(Oldest { session: key(1), is_of_all: false }));
             assert_eq!(sockets.came(beto, topic, key(1000)), None);
             (0..=most + 2).for_each(|index| sockets.went(ana, topic, key(index)));
             sockets.went(beto, topic, key(1000));
         }
-        assert!(sockets.0.as_ref().unwrap().sockets.is_empty());
-        let off = Sockets::new(false);
+        assert!(sockets.0.as_ref().unwrap().users.is_empty());
+        let off = Sockets::new(false, 1);
         assert!((0..1000).all(|index| off.came(ana, room, key(index)).is_none()));
+    }
+
+    #[test]
+    fn of_all_that_a_user_has_the_oldest_goes_wherever_it_listens() {
+        let sockets = Sockets::new(true, 20);
+        let [ana, beto] = [UserId::fresh(), UserId::fresh()];
+        let key = |index: u32| SessionKey { shard: ShardId(2), index, generation: 7 };
+        let rooms: Vec<Topic> = (0..30).map(|_| Topic::Room(RoomId::fresh())).collect();
+        for (index, room) in (0..20).zip(&rooms) {
+            assert_eq!(sockets.came(ana, *room, key(index)), None);
+            assert_eq!(sockets.came(beto, *room, key(100 + index)), None, "others have their own");
+        }
+        for (index, room) in (20..30).zip(&rooms[20..]) {
+            assert_eq!(
+                sockets.came(ana, *room, key(index)),
+                Some(Oldest { session: key(index - 20), is_of_all: true })
+            );
+        }
+        // Those that went for others are told to go later.
+        (0..30).zip(&rooms).for_each(|(index, room)| sockets.went(ana, *room, key(index)));
+        (0..20).zip(&rooms).for_each(|(index, room)| sockets.went(beto, *room, key(100 + index)));
+        assert!(sockets.0.as_ref().unwrap().users.is_empty());
     }
 }

@@ -2,19 +2,18 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::access::keys::Keys;
 use crate::clock::Timestamp;
 use crate::ids::{FamilyId, UserId};
 use crate::limits;
-
-/// `{"alg":"HS256","typ":"JWT"}`: the only header we write, and the header of nearly all tokens.
-const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
 /// A token that passed every check that needs no database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +91,10 @@ struct NewClaims<'a> {
     /// Of a ticket: the end of the access token that it was made with.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
 }
 
 /// The claims that are checked. Numbers may have a fraction (RFC 7519 §2, NumericDate).
@@ -107,12 +110,23 @@ struct Claims<'a> {
     user_id: Option<serde_json::Value>,
     family: Option<serde_json::Value>,
     until: Option<f64>,
+    aud: Option<serde_json::Value>,
+    iss: Option<serde_json::Value>,
 }
 
-/// Makes and checks tokens with one secret. The algorithm is always HS256; a token's header cannot choose another.
+/// Who tokens are for and from, if that is set: new ones say so, and those that do not are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parties {
+    /// `aud`, RFC 7519 §4.1.3: a text, or one of a list.
+    pub audience: Option<String>,
+    /// `iss`, §4.1.1.
+    pub issuer: Option<String>,
+}
+
+/// Makes and checks tokens. What a token's header says chooses among the keys, but never a key's algorithm.
 pub struct Tokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    keys: ArcSwap<Keys>,
+    parties: Parties,
 }
 
 impl fmt::Debug for Tokens {
@@ -122,10 +136,29 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// `secret` is used as it is, like Django's `JWT_SECRET_KEY`.
+    /// With one secret for everything, used as it is, like Django's `JWT_SECRET_KEY`.
     pub fn new(secret: &[u8]) -> Self {
-        crate::access::crypto::install();
-        Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
+        Self::of(Keys::secret(secret), Parties::default())
+    }
+
+    /// With these keys.
+    pub fn of(keys: Keys, parties: Parties) -> Self {
+        Self { keys: ArcSwap::from_pointee(keys), parties }
+    }
+
+    /// The keys that count now.
+    pub fn keys(&self) -> Arc<Keys> {
+        self.keys.load_full()
+    }
+
+    /// Whether tokens have to say whom they are for.
+    pub fn have_audience(&self) -> bool {
+        self.parties.audience.is_some()
+    }
+
+    /// From now on other keys count. Open sockets stay until their tokens' times.
+    pub fn replace(&self, keys: Keys) {
+        self.keys.store(Arc::new(keys));
     }
 
     /// An access token of the usual lifetime.
@@ -204,13 +237,16 @@ impl Tokens {
     fn sign_until(&self, token_type: &str, whose: Whose, (issued, expires): (i64, i64), until: Option<i64>) -> String {
         let jti = Uuid::new_v4().simple().to_string();
         let Whose { user, family } = whose;
-        let claims = NewClaims { token_type, exp: expires, iat: issued, jti, user_id: user, family, until };
+        let (aud, iss) = (self.parties.audience.as_deref(), self.parties.issuer.as_deref());
+        let claims = NewClaims { token_type, exp: expires, iat: issued, jti, user_id: user, family, until, aud, iss };
+        let keys = self.keys.load();
+        let key = keys.signer();
         let mut token = String::with_capacity(384);
-        token.push_str(HEADER);
+        token.push_str(key.header());
         token.push('.');
         let json = serde_json::to_vec(&claims).expect("claims are plain values");
         URL_SAFE_NO_PAD.encode_string(json, &mut token);
-        let signature = crypto::sign(token.as_bytes(), &self.encoding, Algorithm::HS256).expect("any bytes are a key");
+        let signature = key.sign(token.as_bytes()).expect("it signed when it was read");
         token.push('.');
         token.push_str(&signature);
         token
@@ -222,12 +258,10 @@ impl Tokens {
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Invalid)?;
-        if header != HEADER && !is_known_header(header) {
+        let keys = self.keys.load();
+        let key = keys.meant_by(header).ok_or(TokenError::Invalid)?;
+        if !key.fits(message.as_bytes(), signature) {
             return Err(TokenError::Invalid);
-        }
-        match crypto::verify(signature, message.as_bytes(), &self.decoding, Algorithm::HS256) {
-            Ok(true) => {}
-            Ok(false) | Err(_) => return Err(TokenError::Invalid),
         }
         let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Invalid)?;
         // serde would read an array as the claims in order.
@@ -235,7 +269,23 @@ impl Tokens {
             return Err(TokenError::Invalid);
         }
         let claims: Claims<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Invalid)?;
+        if !self.parties.are_those_of(&claims) {
+            return Err(TokenError::Invalid);
+        }
         check(&claims, token_type, now)
+    }
+}
+
+impl Parties {
+    fn are_those_of(&self, claims: &Claims<'_>) -> bool {
+        let is = |found: &serde_json::Value, wanted: &String| found.as_str() == Some(wanted.as_str());
+        let is_for = |wanted: &String| match &claims.aud {
+            Some(serde_json::Value::Array(all)) => all.iter().any(|one| is(one, wanted)),
+            Some(one) => is(one, wanted),
+            None => false,
+        };
+        let is_from = |wanted: &String| claims.iss.as_ref().is_some_and(|found| is(found, wanted));
+        self.audience.as_ref().is_none_or(is_for) && self.issuer.as_ref().is_none_or(is_from)
     }
 }
 
@@ -244,14 +294,6 @@ impl Tokens {
 struct Whose {
     user: UserId,
     family: FamilyId,
-}
-
-/// Whether this header also means HS256, written differently. A header with a `crit` claim (RFC 7515 §4.1.11) demands
-/// extensions that we lack, so it is refused.
-fn is_known_header(header: &str) -> bool {
-    let Ok(json) = URL_SAFE_NO_PAD.decode(header) else { return false };
-    let Ok(fields) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json) else { return false };
-    fields.get("alg").is_some_and(|alg| alg == "HS256") && !fields.contains_key("crit")
 }
 
 /// A refresh token that passed the checks.
@@ -327,7 +369,7 @@ mod tests {
 
     fn signed(header: &str, claims: &str) -> String {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let signature = crypto::sign(message.as_bytes(), &tokens().encoding, Algorithm::HS256).unwrap();
+        let signature = tokens().keys().signer().sign(message.as_bytes()).unwrap();
         format!("{message}.{signature}")
     }
 
@@ -490,13 +532,14 @@ mod tests {
     fn agrees_with_the_plain_decoder() {
         let tokens = tokens();
         let token = tokens.issue_access(USER.parse().unwrap(), NOW);
-        let mut plain = jsonwebtoken::Validation::new(Algorithm::HS256);
+        let decoding = jsonwebtoken::DecodingKey::from_secret(b"a secret of more than sixteen bytes");
+        let mut plain = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
         plain.validate_exp = false;
         for place in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
             bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(bytes).unwrap();
-            let twin = jsonwebtoken::decode::<serde_json::Value>(&changed, &tokens.decoding, &plain).is_ok();
+            let twin = jsonwebtoken::decode::<serde_json::Value>(&changed, &decoding, &plain).is_ok();
             assert_eq!(tokens.verify_access(&changed, NOW).is_ok(), twin, "{place}");
         }
     }

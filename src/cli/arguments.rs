@@ -36,6 +36,11 @@ pub enum Command {
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
         hours: u32,
     },
+    /// Make, order and remove the keys of tokens in a file (PREGON_JWT_KEYS)
+    Keys {
+        #[command(subcommand)]
+        verb: KeysVerb,
+    },
     /// Create users, rooms and follows in bulk, for demonstrations and load tests
     Seed(SeedArguments),
     /// List the open connections of a user, a room or a node, tell their clients something, or cut them, on all nodes
@@ -48,6 +53,46 @@ pub enum Command {
     /// Copy the database, even while it is in use
     Backup {
         /// A new file
+        file: PathBuf,
+    },
+}
+
+/// What can be done with the keys of tokens.
+#[derive(Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Make a key that can sign and add it as the last one; without a file, make the file
+    Add {
+        /// The file of keys
+        file: PathBuf,
+        /// What the key is for
+        #[arg(long, value_name = "NAME", default_value = "EdDSA", value_parser = ["EdDSA", "ES256", "ES384", "HS256"])]
+        algorithm: String,
+        /// The key's name [default: a random one]
+        #[arg(long, value_name = "NAME")]
+        kid: Option<String>,
+    },
+    /// Make a key the first one: the first that can sign signs
+    First {
+        /// The file of keys
+        file: PathBuf,
+        /// The key's name
+        kid: String,
+    },
+    /// Remove a key: tokens that it signed are refused
+    Remove {
+        /// The file of keys
+        file: PathBuf,
+        /// The key's name
+        kid: String,
+    },
+    /// Show the keys' names and algorithms, and which one signs
+    List {
+        /// The file of keys
+        file: PathBuf,
+    },
+    /// Print the keys' public halves, for other programs that check tokens
+    Public {
+        /// The file of keys
         file: PathBuf,
     },
 }

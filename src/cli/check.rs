@@ -116,6 +116,18 @@ fn replicas(settings: &Settings) -> Finding {
 }
 
 fn secret(settings: &Settings) -> Result<String, String> {
+    if let Some(file) = &settings.jwt_keys {
+        let loaded = file.load().map_err(|unusable| unusable.why)?;
+        let (keys, signer) = (loaded.keys.all().len(), loaded.keys.signer());
+        let open = if loaded.is_open_to_all { ", which every program on this machine can read: chmod o-r" } else { "" };
+        let left_out: String = loaded.left_out.iter().map(|why| format!("; left out: {why}")).collect();
+        return Ok(format!(
+            "{keys} keys, {} signs by {:?}, in {}{open}{left_out}",
+            signer.kid().unwrap_or("the one without a kid"),
+            signer.algorithm(),
+            file.path().display()
+        ));
+    }
     if settings.jwt_secret.is_some() {
         return Ok("set".to_owned());
     }

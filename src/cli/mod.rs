@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod database;
 mod finding;
+mod keys;
 mod logging;
 mod operator;
 mod output;
@@ -36,6 +37,11 @@ pub fn run() -> ExitCode {
 }
 
 fn act(flags: Flags, command: Option<Command>) -> Result<ExitCode> {
+    if let Some(Command::Keys { verb }) = &command {
+        // Whatever the settings are: the file that one of them names may not exist yet.
+        keys::run(verb)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let settings = Settings::load(flags.texts())?;
     match command.unwrap_or(Command::Serve) {
         Command::Serve => {
@@ -45,6 +51,7 @@ fn act(flags: Flags, command: Option<Command>) -> Result<ExitCode> {
         Command::Migrate { dry_run } => {
             database::migrate(&settings, dry_run)?;
         }
+        Command::Keys { verb } => keys::run(&verb)?,
         Command::Check => return check::run(&settings),
         Command::Token { user, hours } => token::run(&settings, &user, hours)?,
         Command::Sessions { verb } => return operator::sessions(&settings, &verb),

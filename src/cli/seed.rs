@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::access::password;
-use crate::access::token::Tokens;
 use crate::cli::arguments::SeedArguments;
 use crate::cli::database;
 use crate::cli::output::say;
@@ -41,7 +40,7 @@ const MEMBERS: usize = 100;
 
 /// Creates the data and writes `{"users":[{"id","username","token"}],"rooms":[{"id","members"}]}`.
 pub fn run(settings: &Settings, plan: &SeedArguments) -> Result<()> {
-    let tokens = Tokens::new(settings.secret()?.bytes());
+    let tokens = settings.tokens()?;
     // The file is opened first, so that nothing is created if it cannot be written. An existing file keeps its content
     // for now.
     let is_new = !plan.out.exists();

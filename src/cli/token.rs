@@ -2,7 +2,6 @@
 
 use anyhow::{Result, bail};
 
-use crate::access::token::Tokens;
 use crate::cli::database;
 use crate::cli::output::say;
 use crate::clock::Timestamp;
@@ -13,7 +12,7 @@ pub fn run(settings: &Settings, user: &str, hours: u32) -> Result<()> {
     let Some(id) = database::find_user(&settings.database, user)? else {
         bail!("{user:?} is not a user of {}: give a username or an id", settings.database);
     };
-    let tokens = Tokens::new(settings.secret()?.bytes());
+    let tokens = settings.tokens()?;
     say(&tokens.issue_access_for(id, Timestamp::now(), i64::from(hours) * 3600))?;
     Ok(())
 }

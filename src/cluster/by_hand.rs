@@ -234,6 +234,7 @@ impl Cluster {
             hear_ephemeral: Arc::new(|_| ()),
             logins_ended: Arc::new(|| ()),
             profile_changed: Arc::new(|_| ()),
+            barred: Arc::new(|_| ()),
             name: "".into(),
             others,
             outbox: outbox.clone(),

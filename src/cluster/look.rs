@@ -13,6 +13,7 @@ use crate::cluster::link::Link;
 use crate::cluster::peers::Peers;
 use crate::cluster::roster::Rosters;
 use crate::fanout::publisher::Fanout;
+use crate::fanout::sequence::Reach;
 use crate::limits::{IN_FLIGHT_MAX, LOOK_EVERY, LOOK_EVERY_CALM};
 use crate::store::{Events, StoreError};
 
@@ -140,7 +141,7 @@ impl Look {
         let why = Reasons { asked: self.looks.take(), is_down: !self.link.is_up(), is_one_silent };
         let now = self.clocks.wall();
         let Some(since) = self.plan.due(why, now, self.clocks.steady()) else { return true };
-        match self.look(since.max(self.began)).await {
+        match self.look(Reach { since: since.max(self.began), until: now }).await {
             Ok(()) => {
                 self.plan.done(why, now);
                 if std::mem::take(&mut self.is_failing) {
@@ -160,12 +161,10 @@ impl Look {
         }
     }
 
-    async fn look(&self, since: Timestamp) -> Result<(), StoreError> {
-        let heads = self.log.heads_since(since).await?;
+    async fn look(&self, reach: Reach) -> Result<(), StoreError> {
+        let heads = self.log.heads_since(reach.since).await?;
         metrics::counter!("pregon_bus_looks_total").increment(1);
-        if !heads.is_empty() {
-            block_in_place(|| self.fanout.look(heads, since));
-        }
+        block_in_place(|| self.fanout.look(&heads, reach));
         Ok(())
     }
 }

@@ -31,7 +31,9 @@ use crate::clock::Timestamp;
 pub use crate::cluster::asking::{Others, Replies};
 use crate::cluster::bus::Bus;
 use crate::cluster::link::Link;
-pub use crate::cluster::ports::{AnswerAsk, Hear, HearEphemeral, HearPresence, LoginsEnded, ProfileChanged, SayAbout};
+pub use crate::cluster::ports::{
+    AnswerAsk, Barred, Hear, HearEphemeral, HearPresence, LoginsEnded, ProfileChanged, SayAbout,
+};
 use crate::cluster::roster::Rosters;
 pub use crate::cluster::send::Outbox;
 use crate::cluster::wire::NodeId;
@@ -59,6 +61,8 @@ pub struct Ways {
     pub logins_ended: LoginsEnded,
     /// Forgets what was known of a user.
     pub profile_changed: ProfileChanged,
+    /// Bars a client with a token.
+    pub barred: Barred,
     /// Answers what an operator asks.
     pub answer: AnswerAsk,
     /// Says what this node is.
@@ -128,8 +132,9 @@ impl Cluster {
         let (stop, stopped) = watch::channel(false);
         let Self { node, began, link, peers, others, outbox, queue, reader, .. } = self;
         let clocks = clocks::Clocks::default();
-        let Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended, profile_changed, answer, about } =
-            ways;
+        let Ways { store, fanout, hear, hear_ephemeral, hear_presence, .. } = ways;
+        let (logins_ended, profile_changed, barred) = (ways.logins_ended, ways.profile_changed, ways.barred);
+        let (answer, about) = (ways.answer, ways.about);
         let rosters = Arc::new(Rosters::new(hear_presence));
         let looks = look::Looks::default();
         let ends = async { bus.reader().await?.ends().await };
@@ -175,6 +180,7 @@ impl Cluster {
             hear_ephemeral,
             logins_ended,
             profile_changed,
+            barred,
             name: about().name,
             others,
             outbox: outbox.clone(),

@@ -28,5 +28,8 @@ pub type SayAbout = Arc<dyn Fn() -> About + Send + Sync>;
 /// Answers what an operator asks by another node.
 pub type AnswerAsk = Arc<dyn Fn(Ask) -> BoxFuture<'static, Answer> + Send + Sync>;
 
+/// Called with a hash of a client and its token, which was refused too often on another node. Never blocks.
+pub type Barred = Arc<dyn Fn(u64) + Send + Sync>;
+
 /// Called when another node has ended logins. Never blocks.
 pub type LoginsEnded = Arc<dyn Fn() + Send + Sync>;

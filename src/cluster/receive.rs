@@ -15,14 +15,16 @@ use crate::cluster::clocks::Clocks;
 use crate::cluster::link::{Link, Part};
 use crate::cluster::look::Looks;
 use crate::cluster::peers::Peers;
-use crate::cluster::ports::{AnswerAsk, Hear, HearEphemeral, LoginsEnded, ProfileChanged};
+use crate::cluster::ports::{AnswerAsk, Barred, Hear, HearEphemeral, LoginsEnded, ProfileChanged};
 use crate::cluster::roster::Rosters;
 use crate::cluster::send::Outbox;
 use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
 use crate::ids::PARTITIONS;
+use crate::limits::PUBLICATION_BYTES_MAX;
 use crate::protocol::form::{Also, FrameSet};
+use crate::protocol::ws::frame::are_whole_texts;
 
 /// How long a failed connection waits for the next attempt.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
@@ -142,6 +144,7 @@ pub(super) struct Listener {
     pub hear_ephemeral: HearEphemeral,
     pub logins_ended: LoginsEnded,
     pub profile_changed: ProfileChanged,
+    pub barred: Barred,
     /// This node's own name.
     pub name: Box<str>,
     pub others: Arc<Others>,
@@ -211,11 +214,16 @@ impl Listener {
             Bell::RosterWanted(_) => {}
             Bell::LoginsEnded => (self.logins_ended)(),
             Bell::Profile(user) => (self.profile_changed)(user),
+            Bell::Barred(key) => (self.barred)(key),
             Bell::Ask { id, name, ask } if name.as_deref().is_none_or(|name| *name == *self.name) => {
                 self.others.asked(id, *ask, &self.answer);
             }
             Bell::Ask { .. } => {}
             Bell::Answer { id, answer } => self.others.answered(node, id, *answer),
+            // Sent on as it is, it would break the connections of all who listen.
+            Bell::Ephemeral { .. } if tail.len() > PUBLICATION_BYTES_MAX || !are_whole_texts(&tail) => {
+                metrics::counter!("pregon_bus_unreadable_total").increment(1);
+            }
             Bell::Ephemeral { topic, except } => (self.hear_ephemeral)(Publication {
                 topic,
                 frames: FrameSet::new(tail).and(Also::Wrapped(topic)),

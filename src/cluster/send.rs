@@ -74,6 +74,11 @@ impl Outbox {
         self.ring(Outgoing::Bell(Bell::Profile(user)));
     }
 
+    /// A token was refused here too often to a client.
+    pub fn barred(&self, key: u64) {
+        self.ring(Outgoing::Bell(Bell::Barred(key)));
+    }
+
     /// Who has sockets here.
     pub(super) fn own(&self) -> &Arc<Own> {
         &self.own

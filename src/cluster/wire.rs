@@ -68,6 +68,8 @@ pub enum Bell {
     LoginsEnded,
     /// A user's profile was changed.
     Profile(UserId),
+    /// A token was refused too often to a client: a hash of both.
+    Barred(u64),
     /// An operator asks something.
     Ask {
         /// The question's own name.

@@ -45,11 +45,8 @@ impl Database {
     }
 
     pub(super) fn checked(raw: &Raw) -> Result<Self, ConfigError> {
-        let url = match (raw.get(Setting::DatabaseUrl), raw.get(Setting::DatabaseUrlFile)) {
-            (Some(url), _) => url.to_owned(),
-            (None, Some(path)) => read(path)?,
-            (None, None) => SQLITE_EXAMPLE.to_owned(),
-        };
+        let url =
+            given(raw, Setting::DatabaseUrl, Setting::DatabaseUrlFile)?.unwrap_or_else(|| SQLITE_EXAMPLE.to_owned());
         if url.starts_with("mysql://") || url.starts_with("mariadb://") {
             // The value may contain a password, so the sentence does not repeat it.
             let wrong = |what: String| {
@@ -127,7 +124,7 @@ impl Database {
             "off" => Mode::Off,
             _ => Mode::Auto,
         };
-        let url = raw.get(Setting::RedisUrl);
+        let url = given(raw, Setting::RedisUrl, Setting::RedisUrlFile)?;
         if let Self::Sqlite(_) = self {
             if mode == Mode::On {
                 let must = format!("needs Django's database: PREGON_DATABASE_URL={MYSQL_EXAMPLE}");
@@ -143,7 +140,7 @@ impl Database {
         let wrong = |what: String| {
             ConfigError(format!("PREGON_REDIS_URL {what}, but must be right as in PREGON_REDIS_URL={REDIS_EXAMPLE}."))
         };
-        let address = url.map(|url| Address::parse(url).map_err(wrong)).transpose()?;
+        let address = url.map(|url| Address::parse(&url).map_err(wrong)).transpose()?;
         if mode == Mode::On && address.as_ref().is_some_and(|address| !address.is_one_server()) {
             return Err(wrong(
                 "names Sentinels or a cluster while PREGON_DJANGO is on, and Django's channel layer is on one server"
@@ -154,9 +151,14 @@ impl Database {
     }
 }
 
-fn read(path: &str) -> Result<String, ConfigError> {
+/// A URL that was set, or stands in a file that was named, since there may be a password in it.
+fn given(raw: &Raw, url: Setting, file: Setting) -> Result<Option<String>, ConfigError> {
+    if let Some(url) = raw.get(url) {
+        return Ok(Some(url.to_owned()));
+    }
+    let Some(path) = raw.get(file) else { return Ok(None) };
     let text = std::fs::read_to_string(path).map_err(|error| {
-        ConfigError(format!("PREGON_DATABASE_URL_FILE is {path:?}, but that file cannot be read: {error}."))
+        ConfigError(format!("{} is {path:?}, but that file cannot be read: {error}.", file.environment()))
     })?;
-    Ok(text.trim().to_owned())
+    Ok(Some(text.trim().to_owned()))
 }

@@ -1,8 +1,10 @@
 //! Settings: a file, the environment and flags become checked values, or one sentence that names the mistake.
 
+mod adjustable;
 mod cores;
 mod database;
 mod error;
+mod keys;
 mod raw;
 mod secret;
 mod setting;
@@ -22,16 +24,19 @@ pub use tls::TlsFiles;
 
 use crate::access::client_address::Network;
 use crate::access::gate::Compression;
+use crate::access::key_file::KeyFile;
+use crate::access::keys::Keys;
 use crate::access::logins::LoginTerms;
 use crate::access::origin::{Hosts, Rules};
+use crate::access::token::{Parties, Tokens};
 use crate::clock::{JsonTimes, Zone};
 use crate::cluster::redis::Address;
 use crate::config::cores::cores;
 use crate::django::Mode;
 use crate::engine::net::send::Io;
 use crate::fanout::posts::PostUpdates;
-use crate::limits;
 use crate::limits::memory::Sizes;
+use crate::limits::{self, Adjustable};
 use crate::rest::site::Site;
 use crate::store::Durability;
 use crate::store::mysql::{self, PlanLine};
@@ -64,6 +69,10 @@ pub struct Settings {
     pub django: Mode,
     /// The secret that signs tokens; `None` means the one stored beside the database (see [`Settings::secret`]).
     pub jwt_secret: Option<Secret>,
+    /// The file of keys for tokens.
+    pub jwt_keys: Option<KeyFile>,
+    /// Who tokens are for and from.
+    pub jwt_parties: Parties,
     /// Where operators are heard.
     pub admin_address: SocketAddr,
     /// Their key; `None`: they are not heard.
@@ -92,6 +101,8 @@ pub struct Settings {
     pub origins: Rules,
     /// Whether requests and frames are rate-limited.
     pub rate_limits: bool,
+    /// What clients may do.
+    pub limits: Adjustable,
     /// The time from SIGTERM to the end of the last connection.
     pub drain: Duration,
     /// The time from a token's end to the end of its sockets (close code 4001).
@@ -172,11 +183,12 @@ impl Settings {
         let database = Database::checked(raw)?;
         let (zone, json_times) = database.times(raw)?;
         let (redis, django) = database.neighbours(raw)?;
-        let jwt_secret = secret::given(raw)?;
-        if jwt_secret.is_none() && !loopback {
+        let jwt_secret = secret::given(raw, loopback)?;
+        let jwt_keys = keys::file(raw, jwt_secret.as_ref())?;
+        if jwt_secret.is_none() && jwt_keys.is_none() && !loopback {
             return Err(ConfigError(format!(
                 "PREGON_JWT_SECRET is not set, but is required when listening beyond this machine (PREGON_LISTEN is \
-                 {:?}), for example PREGON_JWT_SECRET=$(openssl rand -hex 32).",
+                 {:?}), for example PREGON_JWT_SECRET=$(openssl rand -hex 32); or set PREGON_JWT_KEYS.",
                 raw.get(Setting::Listen).unwrap_or_default()
             )));
         }
@@ -192,6 +204,8 @@ impl Settings {
         let tls = tls::files(raw)?;
         Ok(Self {
             jwt_secret,
+            jwt_keys,
+            jwt_parties: keys::parties(raw)?,
             echo,
             tls_ticket_secret: secret::of_tickets(raw)?,
             hsts: tls::hsts(raw, tls.is_some())?,
@@ -207,6 +221,7 @@ impl Settings {
             node: node(raw)?,
             origins: origins(raw, loopback)?,
             rate_limits,
+            limits: adjustable::limits(raw)?,
             drain: seconds(raw, Setting::DrainSeconds, 0..=3600)?,
             token_grace: seconds(raw, Setting::TokenGraceSeconds, 0..=86_400)?,
             post_updates: post_updates(raw)?,
@@ -270,6 +285,18 @@ impl Settings {
         }
     }
 
+    /// What makes and checks tokens: with the keys of a file, or with the secret.
+    ///
+    /// # Errors
+    /// There is no key that signs, or it cannot be read.
+    pub fn tokens(&self) -> Result<Tokens, ConfigError> {
+        let keys = match &self.jwt_keys {
+            Some(file) => keys::load(file)?,
+            None => Keys::secret(self.secret()?.bytes()),
+        };
+        Ok(Tokens::of(keys, self.jwt_parties.clone()))
+    }
+
     /// The secret that signs tokens: the one that was set, or the one stored beside a database file, made on first use.
     ///
     /// # Errors
@@ -287,12 +314,29 @@ impl Settings {
         }
     }
 
-    /// The secret from which keys of TLS tickets are made.
+    /// The secret from which keys of TLS tickets are made; `None` where there is none that all nodes have.
     ///
     /// # Errors
     /// As [`Self::secret`].
-    pub fn ticket_secret(&self) -> Result<Secret, ConfigError> {
-        self.tls_ticket_secret.clone().map_or_else(|| self.secret(), Ok)
+    pub fn ticket_secret(&self) -> Result<Option<Secret>, ConfigError> {
+        match &self.tls_ticket_secret {
+            Some(secret) => Ok(Some(secret.clone())),
+            None if self.jwt_keys.is_some() && self.jwt_secret.is_none() => Ok(None),
+            None => self.secret().map(Some),
+        }
+    }
+
+    /// Bytes that are the same on all nodes, to mark what they tell each other of: the secret of tokens or, where there are keys
+    /// instead, the place of the database. They need not be secret.
+    ///
+    /// # Errors
+    /// As [`Self::secret`].
+    pub fn bytes_of_all_nodes(&self) -> Result<Vec<u8>, ConfigError> {
+        let has_secret = self.jwt_secret.is_some() || self.database.file().is_some();
+        if self.jwt_keys.is_some() && !has_secret {
+            return Ok(self.database.to_string().into_bytes());
+        }
+        self.secret().map(|secret| secret.bytes().to_vec())
     }
 
     /// The prefix of the paths of files and lists in answers. It is empty if only the request knows under which name

@@ -63,6 +63,8 @@ impl Raw {
             Setting::TlsTicketSecretFile => self.0.remove(&Setting::TlsTicketSecret),
             Setting::DatabaseUrl => self.0.remove(&Setting::DatabaseUrlFile),
             Setting::DatabaseUrlFile => self.0.remove(&Setting::DatabaseUrl),
+            Setting::RedisUrl => self.0.remove(&Setting::RedisUrlFile),
+            Setting::RedisUrlFile => self.0.remove(&Setting::RedisUrl),
             _ => None,
         };
         if value.trim().is_empty() {

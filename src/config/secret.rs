@@ -11,6 +11,8 @@ use crate::limits::{ADMIN_KEY_BYTES_FAR_MIN, ADMIN_KEY_BYTES_MIN};
 
 /// A shorter secret can be guessed.
 const BYTES_MIN: usize = 16;
+/// Where others than this machine may try: RFC 7518 §3.2 wants as many bytes as the hash has.
+const BYTES_FAR_MIN: usize = 32;
 const EXAMPLE: &str = "PREGON_JWT_SECRET=$(openssl rand -hex 32)";
 
 /// A text that is never printed.
@@ -31,6 +33,12 @@ impl Secret {
                 text.len()
             )));
         }
+        // As in deploy/environment.example: everybody knows it.
+        if text.to_ascii_uppercase().starts_with("CHANGE-ME") {
+            return Err(ConfigError(format!(
+                "{named} is still that of the example: make one, for example {setting}=$(openssl rand -hex 32)."
+            )));
+        }
         Ok(Self(text.to_owned()))
     }
 }
@@ -41,9 +49,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secret that signs tokens, if it was set.
-pub(super) fn given(raw: &Raw) -> Result<Option<Secret>, ConfigError> {
-    set(raw, [Setting::JwtSecret, Setting::JwtSecretFile], "The secret", BYTES_MIN)
+/// The secret that signs tokens, if it was set; it is longer if others than this machine may try it.
+pub(super) fn given(raw: &Raw, is_near: bool) -> Result<Option<Secret>, ConfigError> {
+    let bytes_min = if is_near { BYTES_MIN } else { BYTES_FAR_MIN };
+    set(raw, [Setting::JwtSecret, Setting::JwtSecretFile], "The secret", bytes_min)
 }
 
 /// The secret of TLS tickets, if it was set.

@@ -47,7 +47,7 @@ use Usual::{Depends, Is};
 settings! {
     Listen "listen" "ADDRESSES" Is("127.0.0.1:8000,[::1]:8000"),
         "Addresses to listen on, separated by commas",
-        "Port 0 lets the system choose. Beyond loopback a token secret is required.";
+        "Port 0 lets the system choose. Beyond loopback a token secret or keys are required.";
     DatabaseUrl "database_url" "URL" Is("sqlite://data/pregon.db"),
         "The database: sqlite://FILE, or mysql://USER:PASSWORD@HOST:PORT/NAME",
         "The folder of an SQLite file is created; a MySQL database needs `pregon migrate`. Everybody on the machine can see flags, so a \
@@ -75,12 +75,23 @@ settings! {
         "Without it, nodes do not hear each other, and open pages show Django's posts, comments and reactions only after a reload. Without \
          Django also `redis-sentinel://HOST:PORT/DATABASE?sentinelServiceName=NAME&node=HOST:PORT` or \
          `redis-cluster://HOST:PORT?node=HOST:PORT`.";
+    RedisUrlFile "redis_url_file" "FILE" Depends("none"),
+        "A file that holds the URL of Redis, since a password may be in it", "";
     JwtSecret "jwt_secret" "TEXT" Depends("made on the first start, beside an SQLite file"),
         "The secret that signs tokens, at least 16 bytes",
-        "Required when listening beyond loopback, and on MySQL. Beside Django it is the key that Django signs tokens with \
-         (`JWT_SECRET_KEY`, else `SECRET_KEY`).";
+        "Required when listening beyond loopback (at least 32 bytes then), and on MySQL, unless `PREGON_JWT_KEYS` has a key that signs. Beside Django \
+         it is the key that Django signs tokens with (`JWT_SECRET_KEY`, else `SECRET_KEY`).";
     JwtSecretFile "jwt_secret_file" "FILE" Depends("none"),
         "A file that holds the secret that signs tokens", "";
+    JwtKeys "jwt_keys" "FILE" Depends("none"),
+        "A file of keys for tokens, a JSON Web Key Set, in place of the secret or beside it",
+        "It is read again when it changes and at SIGHUP. Tokens name their key by `kid`, each key is for one algorithm, and the first one that can \
+         sign signs: see \"Keys of tokens\".";
+    JwtAudience "jwt_audience" "TEXT" Depends("none: nobody asks"),
+        "What tokens must have as their aud, or in it; new ones get it",
+        "Set it where others sign tokens, too: else those that were meant for another service are taken.";
+    JwtIssuer "jwt_issuer" "TEXT" Depends("none: nobody asks"),
+        "What tokens must have as their iss; new ones get it", "";
     AdminAddress "admin_address" "ADDRESS" Is("127.0.0.1:8010"),
         "Where operators' commands are heard (`pregon sessions`, `pregon rebalance`), if there is a key",
         "Each node has its own. Beyond loopback the key needs 32 bytes; the connection is not encrypted, so keep it in a network of your own.";
@@ -123,9 +134,41 @@ settings! {
     RequireOrigin "require_origin" "ON_OFF" Is("off"),
         "Also refuse sockets without an Origin", "";
     RateLimits "rate_limits" "ON_OFF" Is("on"),
-        "Limit requests, logins and handshakes by rate; off only on loopback",
-        "`/metrics` shows whether they are on. One user may open one socket per second on the same room or post; further handshakes wait for up to 15 s. One \
+        "Limit requests, logins, handshakes, frames and sockets by rate and number; off only on loopback",
+        "`/metrics` shows whether they are on; \"Limits\" below lists them. One user may open one socket per second on the same room or post; further handshakes wait for up to 15 s. One \
          user has at most 8 sockets on one room or post, 32 feed sockets and 32 notification sockets; beyond that the oldest is closed with 1013.";
+    SocketsPerUser "sockets_per_user" "N" Is("128"),
+        "Sockets of one user on a node, 8 to 10000; when one more comes, the oldest is closed with 1013", "";
+    SocketsPerAddress "sockets_per_address" "N" Is("2000"),
+        "Connections of one address on a node; further ones are refused",
+        "An IPv6 /64 counts as one. Not counted: this machine, and proxies of `PREGON_TRUSTED_PROXIES`, whose clients are counted instead by their word.";
+    UnauthenticatedSockets "unauthenticated_sockets" "N" Is("4000"),
+        "Connections of nobody on a node; further ones are closed",
+        "Those without a request yet, and as many of `pregon.v1` until they say whose they are. One address may have a sixteenth of them; those of trusted \
+         proxies and of this machine count only once they have come in.";
+    AcceptsPerSecond "accepts_per_second" "N" Is("5000"),
+        "Connections that a node accepts in a second; further ones wait",
+        "One address may have a quarter of them; what it opens beyond that is closed.";
+    EphemeralFramesPerSecond "ephemeral_frames_per_second" "N" Is("50"),
+        "Typing and signals of one socket in a second, 1 to 1000; further ones are dropped",
+        "A user's sockets together may send four times as many, here and in the next two. Two seconds' worth may come at once.";
+    DurableFramesPerSecond "durable_frames_per_second" "N" Is("20"),
+        "Messages, edits, reactions and reads of one socket in a second, 1 to 1000; further ones get an error",
+        "Ten seconds' worth may come at once.";
+    RequestFramesPerSecond "request_frames_per_second" "N" Is("50"),
+        "Other frames of one socket in a second, 1 to 1000: pings, subscriptions, questions",
+        "Ten seconds' worth may come at once, and 512 at least. In `pregon.v1` further ones get an error, else they are ignored. Whoever goes on sending too much \
+         of anything is closed with 4029.";
+    OutboxKb "outbox_kb" "KIB" Is("1024"),
+        "KiB that may wait for a socket which does not take them, 1024 to 4096; then it is closed with 4008",
+        "A socket of `pregon.v1` loses its topics first.";
+    HandshakeSeconds "handshake_seconds" "SECONDS" Is("10"),
+        "Time for the head of a connection's first request, 1 to 60", "";
+    BodySeconds "body_seconds" "SECONDS" Is("30"),
+        "Time for the body of a request, or for the next piece of an upload, 1 to 600; then 408", "";
+    AnswerSeconds "answer_seconds" "SECONDS" Is("60"),
+        "How long a client may take nothing of an answer, 1 to 600; then its connection is closed",
+        "Over that time it must take 4 KiB/s on average.";
     DrainSeconds "drain_seconds" "SECONDS" Is("2"),
         "Time from SIGTERM to the end of the last session, at most 3600",
         "A longer time only helps if other nodes take over.";
@@ -170,6 +213,8 @@ settings! {
     UploadQuotaMb "upload_quota_mb" "MIB" Is("1024"),
         "MiB that one user may upload at once; 0: no quota",
         "It refills over 24 h. Uploads beyond it get 429. A restart resets it.";
+    UploadsPerHour "uploads_per_hour" "N" Is("300"),
+        "Files that one user may upload in an hour; 0: no limit", "Uploads beyond it get 429. A restart resets it.";
     KeepLocation "keep_location" "ON_OFF" Is("off"),
         "Pictures keep the place where they were taken",
         "With `off`, GPS, maker's notes, XMP and IPTC are blanked in JPEG, PNG and WebP; orientation and colour profile stay. Other formats are \

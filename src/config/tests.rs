@@ -38,14 +38,14 @@ fn with_a_certificate_the_server_is_reached_by_https_and_makes_tickets_from_a_se
     assert_eq!(usual.public_url("127.0.0.1:8123".parse().unwrap()), "https://127.0.0.1:8123");
     assert_eq!(usual.public_url("[::]:81".parse().unwrap()), "https://localhost:81");
     assert_eq!((usual.hsts, usual.sizes().tls), (Duration::from_secs(300), true));
-    assert_eq!(usual.ticket_secret().unwrap().bytes(), SECRET.as_bytes());
+    assert_eq!(usual.ticket_secret().unwrap().unwrap().bytes(), SECRET.as_bytes());
     let own = settings(&[("TLS_TICKET_SECRET", "of tickets, long enough")]);
-    assert_eq!(own.ticket_secret().unwrap().bytes(), b"of tickets, long enough");
+    assert_eq!(own.ticket_secret().unwrap().unwrap().bytes(), b"of tickets, long enough");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, "in a file, long enough\n").unwrap();
     let kept = settings(&[("TLS_TICKET_SECRET_FILE", file.to_str().unwrap())]);
-    assert_eq!(kept.ticket_secret().unwrap().bytes(), b"in a file, long enough");
+    assert_eq!(kept.ticket_secret().unwrap().unwrap().bytes(), b"in a file, long enough");
 }
 
 #[test]
@@ -255,4 +255,69 @@ fn the_socket_of_conformance_suites_is_for_this_machine_alone_and_is_not_shown()
     assert!(refused.starts_with("PREGON_ECHO is \"on\"") && refused.contains("this machine alone"), "{refused}");
     assert_eq!(Setting::Echo.flag(), None);
     assert!(!documentation().contains("PREGON_ECHO"));
+}
+
+#[test]
+fn a_file_of_keys_takes_the_place_of_the_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let name = path.display().to_string();
+    let with = |json: &str, more: &[(&str, &str)]| {
+        std::fs::write(&path, json).unwrap();
+        settings(&[&[("JWT_KEYS", name.as_str())], more].concat())
+    };
+    let make = |kid: &str| crate::access::jwk::make(jsonwebtoken::Algorithm::EdDSA, kid).unwrap();
+    let private = serde_json::json!({"keys": [make("a")]}).to_string();
+    let public = serde_json::json!({"keys": [crate::access::jwk::public_half(&make("a")).unwrap()]}).to_string();
+    let open = ("LISTEN", "0.0.0.0:8000");
+    let checked = with(&private, &[open]).unwrap();
+    assert_eq!(checked.tokens().unwrap().keys().signer().kid(), Some("a"));
+    assert!(!format!("{checked:?}").contains("\"d\""));
+    // Public keys alone sign nothing; the secret does then.
+    assert!(with(&public, &[]).unwrap_err().contains("none of its keys can sign"));
+    assert_eq!(with(&public, &[("JWT_SECRET", SECRET)]).unwrap().tokens().unwrap().keys().signer().kid(), None);
+    let twice = serde_json::json!({"keys": [make("a"), make("a")]}).to_string();
+    assert!(with(&twice, &[]).unwrap_err().contains("two of its keys have the kid \"a\""));
+    let weak = r#"{"keys": [{"kty": "oct", "kid": "weak", "k": "c2hvcnQ"}]}"#;
+    let error = with(weak, &[]).unwrap_err();
+    assert!(
+        error.starts_with("PREGON_JWT_KEYS is") && error.contains("key 1 (\"weak\")") && !error.contains("c2hvcnQ")
+    );
+    assert!(with("no json", &[]).unwrap_err().contains("line 1"));
+    assert!(with(&" ".repeat(257 * 1024), &[]).unwrap_err().contains("more than 256 KiB"));
+    std::fs::remove_file(&path).unwrap();
+    assert!(settings(&[("JWT_KEYS", &name)]).unwrap_err().contains("cannot be read"));
+    assert!(settings(&[("JWT_AUDIENCE", &"x".repeat(257))]).unwrap_err().contains("at most 256 bytes"));
+}
+
+#[test]
+fn beyond_this_machine_a_short_secret_is_refused() {
+    let short = ("JWT_SECRET", "sixteen bytes, 16");
+    assert!(settings(&[short]).is_ok());
+    assert!(settings(&[("LISTEN", "0.0.0.0:8000"), short]).unwrap_err().contains("at least 32"));
+    for name in ["JWT_SECRET", "ADMIN_KEY"] {
+        let example = settings(&[(name, "CHANGE-ME-CHANGE-ME-CHANGE-ME-CHANGE-ME")]).unwrap_err();
+        assert!(example.contains("that of the example"), "{example}");
+    }
+}
+
+#[test]
+fn urls_with_passwords_are_read_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let database = file("database", "mysql://u:hunter2@db/social\n");
+    let redis = file("redis", " redis://:hunter2@cache:6379/1 \n");
+    let files = [("DATABASE_URL_FILE", database.as_str()), ("REDIS_URL_FILE", &redis), ("JWT_SECRET", SECRET)];
+    let checked = settings(&files).unwrap();
+    assert!(matches!(checked.database, Database::Mysql(_)) && checked.redis.is_some());
+    assert!(!format!("{checked:?}").contains("hunter2"));
+    let broken = file("redis", "redis://:hunter2@");
+    let error = settings(&[files[0], ("REDIS_URL_FILE", &broken), files[2]]).unwrap_err();
+    assert!(error.contains("PREGON_REDIS_URL") && !error.contains("hunter2"), "{error}");
+    let error = settings(&[files[0], ("REDIS_URL_FILE", "/does/not/exist"), files[2]]).unwrap_err();
+    assert!(error.starts_with("PREGON_REDIS_URL_FILE is"), "{error}");
 }

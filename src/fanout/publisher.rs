@@ -27,8 +27,8 @@ use crate::fanout::posts::{Audience, Looks};
 use crate::fanout::publish::{ReadPost, Teller};
 use crate::fanout::routes::Routes;
 use crate::fanout::seen::Seen;
-use crate::fanout::sequence::Sequence;
 use crate::fanout::sequence::counters::Counters;
+use crate::fanout::sequence::{Reach, Sequence};
 use crate::ids::{PostId, SessionKey, Topic};
 use crate::limits::PUBLISHER_JOBS_MAX;
 use crate::protocol::v0::object::Presenter;
@@ -50,7 +50,7 @@ enum Job {
     /// Take what the log says of events that did not come.
     Fill(Missing, Option<Vec<Arc<Committed>>>),
     /// Take notice of what the log has.
-    Look(Vec<Head>, Timestamp),
+    Look(Vec<Head>, Reach),
     /// Tell what was seen in rows that other programs write.
     See {
         look: Option<(PostId, u64)>,
@@ -162,21 +162,28 @@ impl Fanout {
         self.publishers[self.number(missing.topic)].hand(Job::Fill(missing, found));
     }
 
-    /// Takes notice of the places that the log has, of all events since `since`. What has not come is read. Waits while a
-    /// publisher's queue is full.
-    pub fn look(&self, heads: Vec<Head>, since: Timestamp) {
-        for (publisher, heads) in self.divided(heads, |head| head.topic) {
-            publisher.hand(Job::Look(heads, since));
+    /// Takes notice of the places that the log has, of all topics in which something happened in this time. What has not come is
+    /// read. Waits while a publisher's queue is full.
+    pub fn look(&self, heads: &[Head], reach: Reach) {
+        for (publisher, heads) in self.heads_of_each(heads) {
+            publisher.hand(Job::Look(heads, reach));
         }
+    }
+
+    /// All publishers, each with its own topics' places, if there are any.
+    fn heads_of_each(&self, heads: &[Head]) -> impl Iterator<Item = (&Publisher, Vec<Head>)> {
+        self.publishers.iter().enumerate().map(|(number, publisher)| {
+            let ours = |head: &&Head| self.number(head.topic) == number;
+            (publisher, heads.iter().filter(ours).copied().collect())
+        })
     }
 
     /// Takes notice of where the topics are in which something happened in the last
     /// [`IN_FLIGHT_MAX`](crate::limits::IN_FLIGHT_MAX), before anybody listens: all that comes behind is news. Waits while a
     /// publisher's queue is full.
     pub fn begin(&self, heads: &[Head]) {
-        for publisher in &self.publishers {
-            let ours = |head: &&Head| std::ptr::eq(&raw const self.publishers[self.number(head.topic)], publisher);
-            publisher.hand(Job::Begin(heads.iter().filter(ours).copied().collect()));
+        for (publisher, heads) in self.heads_of_each(heads) {
+            publisher.hand(Job::Begin(heads));
         }
     }
 
@@ -379,9 +386,9 @@ impl Body {
                 }
                 self.tell_now(ready);
             }
-            Job::Look(heads, since) => {
+            Job::Look(heads, reach) => {
                 if let Some(others) = &mut self.others {
-                    heads.into_iter().for_each(|head| others.sequence.look(head, since, now));
+                    others.sequence.look(&heads, reach, now);
                 }
             }
             Job::Begin(heads) => {

@@ -4,7 +4,8 @@
 //! are read from the log. An event that was told before is dropped, so it does no harm if one comes twice.
 //!
 //! Of a topic that was silent for long nothing is remembered. Its next event says when the one before it happened: if that
-//! was long ago, the event is next; otherwise the log is asked, because the one before may still be on its way.
+//! was long ago and the log was read since, the event is next; otherwise the log is asked, because the one before may still be on
+//! its way, or nobody told it.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -46,8 +47,19 @@ pub(super) struct Sequence {
     counts: [Counts; PARTITIONS],
     /// What happened before this process began is nobody's news.
     began: Timestamp,
-    /// Since when the last look at the log reached.
-    looked_since: Timestamp,
+    /// How far the last look at the log reached.
+    looked: Reach,
+    /// When it was, if there was one.
+    looked_at: Option<Instant>,
+}
+
+/// What a look at the log has read: the places of all topics in which something was committed in this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Events since then, by their own time.
+    pub since: Timestamp,
+    /// When the log was read.
+    pub until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -62,6 +74,8 @@ struct State {
 #[derive(Debug)]
 struct Hole {
     since: Instant,
+    /// Where nothing is known of the topic, it is read from this time on.
+    from: Timestamp,
     /// When the log was asked.
     asked: Option<Instant>,
     /// Until then it is not asked again, because it could not be read.
@@ -76,7 +90,8 @@ impl Sequence {
     pub fn new(began: Timestamp) -> Self {
         let counts = Default::default();
         let (topics, silent, holes) = (HashMap::new(), VecDeque::new(), Vec::new());
-        Self { topics, silent, holes, held: 0, began, looked_since: began, counts }
+        let looked = Reach { since: began, until: began };
+        Self { topics, silent, holes, held: 0, began, looked, looked_at: None, counts }
     }
 
     /// Takes notice of where topics were when this process began, or a little later. In all others nothing had happened for
@@ -97,7 +112,7 @@ impl Sequence {
         for event in part.events {
             self.take(event, &part.told, now, ready);
         }
-        self.forget_silent(now);
+        self.forget_silent();
     }
 
     /// Takes what the log answered; `None` if it could not be read. What the log does not have is given up.
@@ -139,11 +154,17 @@ impl Sequence {
         (hole.since, hole.asked) = (now, None);
     }
 
-    /// Takes notice that the log has events up to a topic's place, which happened since `since` or before. If they have not
-    /// come and do not come soon, they are read.
-    pub fn look(&mut self, Head { topic, cursor }: Head, since: Timestamp, now: Instant) {
+    /// Takes notice of all topics in which the log has events of this time, and up to which places. What has not come and does not
+    /// come soon is read.
+    pub fn look(&mut self, heads: &[Head], reach: Reach, now: Instant) {
+        self.looked = Reach { since: reach.since.max(self.began), until: reach.until };
+        self.looked_at = Some(now);
+        heads.iter().for_each(|head| self.look_at(*head, now));
+        self.forget_silent();
+    }
+
+    fn look_at(&mut self, Head { topic, cursor }: Head, now: Instant) {
         let Cursor { epoch, seq } = cursor;
-        self.looked_since = since.max(self.began);
         let state = match self.topics.entry(topic) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
@@ -160,12 +181,13 @@ impl Sequence {
         if epoch < state.epoch || state.next.is_some_and(|next| next > seq) {
             return;
         }
+        let from = self.looked.since;
         match &mut state.hole {
-            Some(hole) => hole.upto = hole.upto.max(seq + 1),
+            Some(hole) => (hole.upto, hole.from) = (hole.upto.max(seq + 1), hole.from.min(from)),
             None => {
                 self.counts[topic.partition()].holes += 1;
                 self.holes.push(topic);
-                state.hole = Some(Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: seq + 1 });
+                state.hole = Some(Hole { upto: seq + 1, ..Hole::new(now, from) });
             }
         }
     }
@@ -178,7 +200,6 @@ impl Sequence {
 
     /// What is to be read from the log now. The answer goes to [`Self::filled`].
     pub fn take_due(&mut self, now: Instant) -> Vec<Missing> {
-        let (began, looked_since) = (self.began, self.looked_since);
         let topics = &mut self.topics;
         let due = self.holes.iter().filter_map(|topic| {
             let state = topics.get_mut(topic)?;
@@ -189,13 +210,7 @@ impl Sequence {
             hole.asked = Some(now);
             let first = hole.held.first_key_value();
             let before = first.map_or(hole.upto, |(seq, _)| *seq);
-            let (after, since) = match state.next {
-                Some(next) => (next - 1, Timestamp(0)),
-                None => {
-                    let flight = |(_, (event, _)): (_, &(Arc<Committed>, _))| event.at.minus(IN_FLIGHT_MAX);
-                    (0, first.map_or(looked_since, flight).max(began))
-                }
-            };
+            let (after, since) = state.next.map_or((0, hole.from), |next| (next - 1, Timestamp(0)));
             Some(Missing { topic: *topic, epoch: state.epoch, after, before, since })
         });
         due.collect()
@@ -234,7 +249,12 @@ impl Sequence {
     fn take(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
         let (topic, Cursor { epoch, seq }) = (event.topic, event.cursor);
         let Some(state) = self.topics.get_mut(&topic) else {
-            let is_young = |before: Timestamp| before >= self.began && before > event.at.minus(IN_FLIGHT_MAX);
+            if self.looked_at.is_some() && event.at < self.looked.until.minus(IN_FLIGHT_MAX) {
+                // A look has found it since, and its topic was forgotten: it comes from streams that this node had not read for long.
+                self.counts[topic.partition()].doubled += 1;
+                return;
+            }
+            let is_young = |before: Timestamp| before >= self.began && before > self.looked.unknown_before(&event);
             let next = (!event.previous.is_some_and(is_young)).then_some(seq);
             self.topics.insert(topic, State { epoch, next, last: now, hole: None });
             self.silent.push_back((now, topic));
@@ -267,8 +287,8 @@ impl Sequence {
             }
             _ => {
                 let is_new = state.hole.is_none();
-                let new = || Hole { since: now, asked: None, pause: None, held: BTreeMap::new(), upto: 0 };
-                let hole = state.hole.get_or_insert_with(new);
+                let from = self.looked.unknown_before(&event).max(self.began);
+                let hole = state.hole.get_or_insert_with(|| Hole::new(now, from));
                 if hole.held.insert(seq, (event, Arc::clone(told))).is_some() {
                     self.counts[topic.partition()].doubled += 1;
                 } else {
@@ -332,21 +352,31 @@ impl Sequence {
         self.go_on(topic, now, ready);
     }
 
-    fn forget_silent(&mut self, now: Instant) {
+    /// Forgets topics in which nothing happened for [`SEQUENCE_MEMORY`] before the last look at the log. While the log cannot be
+    /// read nothing is forgotten: it will be asked for everything since the last look, and what was told is not told again.
+    fn forget_silent(&mut self) {
+        let Some(looked_at) = self.looked_at else { return };
         while let Some((at, topic)) = self.silent.front().copied()
-            && now.saturating_duration_since(at) >= SEQUENCE_MEMORY
+            && looked_at.saturating_duration_since(at) >= SEQUENCE_MEMORY
         {
             self.silent.pop_front();
             let Some(state) = self.topics.get(&topic) else { continue };
-            if state.hole.is_none() && now.saturating_duration_since(state.last) >= SEQUENCE_MEMORY {
+            if state.hole.is_none() && looked_at.saturating_duration_since(state.last) >= SEQUENCE_MEMORY {
                 self.topics.remove(&topic);
             } else if state.hole.is_some() {
                 // It waits for the log.
-                self.silent.push_back((now, topic));
+                self.silent.push_back((looked_at, topic));
             } else {
                 self.silent.push_back((state.last, topic));
             }
         }
+    }
+}
+
+impl Reach {
+    /// From when on what happened before an event may be unknown: it was on its way, or the log was not read since.
+    fn unknown_before(self, event: &Committed) -> Timestamp {
+        event.at.min(self.until).minus(IN_FLIGHT_MAX)
     }
 }
 
@@ -359,6 +389,10 @@ impl State {
 }
 
 impl Hole {
+    fn new(since: Instant, from: Timestamp) -> Self {
+        Self { since, from, asked: None, pause: None, held: BTreeMap::new(), upto: 0 }
+    }
+
     /// When the log is asked; `None` if it was.
     fn due(&self) -> Option<Instant> {
         let due = self.since + HOLD_BACK;

@@ -1,6 +1,8 @@
 //! Every bound of the server, and the relations between bounds, which are asserted when the server is compiled.
 
+mod adjustable;
 pub mod bounds;
+mod clients;
 mod events;
 pub mod frames;
 pub mod memory;
@@ -9,6 +11,8 @@ mod operator;
 mod tls;
 mod v1;
 
+pub use self::adjustable::*;
+pub use self::clients::*;
 pub use self::events::*;
 pub use self::nodes::*;
 pub use self::operator::*;
@@ -393,8 +397,18 @@ pub const ENDED_LOGINS_NEAR: Duration = Duration::from_secs(10);
 /// How far back each regular look reaches beyond the one before, because a handshake may take long after it was judged,
 /// and because other nodes' clocks differ.
 pub const ENDED_LOGINS_OVERLAP: Duration = Duration::from_secs(60);
-/// A token, in bytes. Ours have about 330.
+/// A token, in bytes. Ours have about 330, with RSA up to 1,100.
 pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
+/// Keys in a file of keys.
+pub const KEYS_MAX: usize = 64;
+/// A file of keys, in bytes. A private key of RSA with 4096 bits has 3.2 KiB.
+pub const KEY_FILE_BYTES_MAX: usize = 256 * 1024;
+/// A key's name, in bytes.
+pub const KID_BYTES_MAX: usize = 256;
+/// How often the file of keys is looked at.
+pub const KEY_FILE_LOOK: Duration = Duration::from_secs(5);
+/// Whom tokens are for or from, in bytes.
+pub const PARTY_BYTES_MAX: usize = 256;
 
 // --- REST ---
 

@@ -9,9 +9,7 @@ use super::bounds::at_least;
 pub const TLS_HANDSHAKES_MAX: usize = 1024;
 /// A shard's share at least, however many there are.
 pub const SHARD_TLS_HANDSHAKES_MIN: usize = 128;
-/// From the accepted connection to the end of its TLS handshake.
-pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same while as many handshakes are under way as there may be: a client that is really there needs two trips.
+/// How long a handshake has while as many handshakes are under way as there may be: a client that is really there needs two trips.
 pub const TLS_HURRIED: Duration = Duration::from_secs(2);
 /// What a client may send before its handshake is over, in bytes. The longest `ClientHello` of browsers, with the share of a
 /// post-quantum key, is about 2 KiB.
@@ -56,7 +54,7 @@ pub const fn shard_tls_records_bytes(shards: usize) -> usize {
 }
 
 const _: () = assert!(TLS_HELLO_BYTES_MAX < TLS_HANDSHAKE_BYTES);
-const _: () = assert!(TLS_HURRIED.as_secs() < TLS_HANDSHAKE_TIMEOUT.as_secs());
+const _: () = assert!(TLS_HURRIED.as_secs() < super::HANDSHAKE_TIMEOUT.as_secs());
 const _: () =
     assert!(TLS_RECORD_BYTES_MAX * 8 <= SHARD_TLS_RECORDS_BYTES_MIN, "a few long records leave room for others");
 const _: () =

@@ -3,4 +3,6 @@
 pub mod form;
 pub mod v0;
 pub mod v1;
-pub mod ws;
+
+/// RFC 6455 and RFC 7692 as pure functions, a crate of its own.
+pub use pregon_ws as ws;

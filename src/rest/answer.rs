@@ -10,6 +10,9 @@ use crate::domain::event::Cursor;
 /// Names the place that a list shows: a client of `pregon.v1` subscribes from there.
 pub const CURSOR: HeaderName = HeaderName::from_static("x-pregon-cursor");
 
+/// Which pages may embed an answer: <https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header>.
+pub const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// An answer from JSON that is already written.
 pub fn json_response(status: StatusCode, json: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access::client_address::Network;
 use crate::access::lifecycle::Lifecycle;
@@ -45,7 +46,9 @@ pub struct App {
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
     /// The rate limits.
-    pub rates: Rates,
+    pub rates: Arc<Rates>,
+    /// The time for the whole body of a request.
+    pub body_deadline: Duration,
     /// Serialises the edits of a post.
     pub edit_turns: EditTurns,
     /// Has everybody learn that a user's profile was changed.

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// The sources that the page may load from: itself, and sockets to its own host.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
-    img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; \
+/// The sources that the page may load from: itself, and sockets to its own host (CSP 3 §6.7.2.8: an address of `ws` or `wss`
+/// matches `'self'`).
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; \
     form-action 'self'; frame-ancestors 'none'";
 
 include!(concat!(env!("OUT_DIR"), "/page.rs"));

@@ -1,6 +1,7 @@
 //! A request's fields, from JSON or a form, checked as REST Framework does and with its texts.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request};
@@ -12,6 +13,7 @@ use crate::domain::text;
 use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::uploads::disposition::Disposition;
+use crate::telemetry;
 
 /// The answer to a file in a field that takes none. If it were silently ignored, the user would notice too late.
 pub const NO_FILE: &str = "Este campo no admite archivos.";
@@ -225,11 +227,16 @@ pub fn media_type(request: &Request) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// The time for the whole body of a request; the router adds it to each.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyDeadline(pub Duration);
+
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        timeout(limits::BODY_TIMEOUT, read(request, state)).await.unwrap_or_else(|_| Err(too_slow()))
+        let deadline = request.extensions().get::<BodyDeadline>().map_or(limits::BODY_TIMEOUT, |deadline| deadline.0);
+        timeout(deadline, read(request, state)).await.unwrap_or_else(|_| Err(too_slow()))
     }
 }
 
@@ -337,5 +344,6 @@ pub fn rejected(status: StatusCode) -> Error {
 
 /// The error for a body that did not arrive in time.
 pub fn too_slow() -> Error {
+    telemetry::limit_hit("body's time", "-");
     Error::hand(StatusCode::REQUEST_TIMEOUT, "La solicitud tardó demasiado en llegar.")
 }

@@ -14,28 +14,30 @@ pub mod uploads;
 mod answer;
 mod app;
 mod cors;
-mod fields;
-mod form;
+pub mod fields;
+pub mod form;
 mod media_host;
 mod notifications;
 mod page;
-mod paging;
+pub mod paging;
 mod site_info;
 mod write_answer;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::{Extension, Router};
 
 pub use app::App;
 
 use crate::limits;
+use crate::rest::answer::CROSS_ORIGIN_RESOURCE_POLICY;
 use crate::rest::error::Error;
+use crate::rest::fields::BodyDeadline;
 
 /// All routes except those of WebSockets.
 pub fn router(app: App) -> Router {
@@ -56,6 +58,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .fallback(page::serve)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(Extension(BodyDeadline(app.body_deadline)))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), media_host::complete))
         .layer(middleware::from_fn(log_and_harden))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), cors::layer))
@@ -210,11 +213,7 @@ async fn log_and_harden(request: Request, next: Next) -> Response {
     let route = route.to_owned();
     let is_api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if is_api {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
+    harden(response.headers_mut(), is_api);
     let status = response.status().as_u16();
     let took = start.elapsed();
     tracing::debug!(%method, route, status, micros = took.as_micros(), "request");
@@ -222,6 +221,28 @@ async fn log_and_harden(request: Request, next: Next) -> Response {
     let labels = [("method", method_label(&method).to_owned()), ("route", route), ("status", status.to_string())];
     metrics::counter!("pregon_http_requests_total", &labels).increment(1);
     response
+}
+
+/// What browsers must not do with answers. The page and uploads have rules of their own, which stay.
+fn harden(headers: &mut HeaderMap, is_api: bool) {
+    /// Of answers that are no documents: nothing is loaded, and nothing shows them in a frame.
+    const POLICY: HeaderValue =
+        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_api {
+        // Private, whatever a handler says.
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::CACHE_CONTROL, NO_STORE),
+        // Pages of other origins read answers by CORS or not at all.
+        (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+    ] {
+        headers.entry(name).or_insert(value);
+    }
 }
 
 /// The method as a metric's label. Unknown methods share one label, because each label makes a series of its own.

@@ -48,7 +48,8 @@ fn file(asset: Asset, headers: &HeaderMap) -> Response {
         (header::CACHE_CONTROL, caching),
         (header::VARY, "Accept-Encoding"),
         (header::CONTENT_SECURITY_POLICY, assets::CONTENT_SECURITY_POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // No window that another origin opened, or was opened from, holds on to the page's.
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

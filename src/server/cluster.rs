@@ -1,12 +1,13 @@
 //! Joins the server to the other nodes on the same database.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use crate::cluster::streams::Streams;
-use crate::cluster::{Cluster, Hear, HearEphemeral, HearPresence, LoginsEnded, ProfileChanged, Ways, Work};
+use crate::cluster::{Barred, Cluster, Hear, HearEphemeral, HearPresence, LoginsEnded, ProfileChanged, Ways, Work};
 use crate::config::{Database, Settings};
 use crate::engine::shard::port::{ToShard, home};
 use crate::server::delivery::Delivery;
@@ -63,8 +64,27 @@ pub(super) async fn start(
         overtaken.profile_overtaken(user);
         profiles.changed(user);
     });
+    let bad_tokens = front.bad_tokens.clone();
+    let barred: Barred = Arc::new(move |key| bad_tokens.bar(key, Instant::now()));
     let (answer, about) = (operator.answers(), operator.says());
-    let ways =
-        Ways { store, fanout, hear, hear_ephemeral, hear_presence, logins_ended, profile_changed, answer, about };
-    Some(cluster.start(bus, ways, control).await)
+    Some(
+        cluster
+            .start(
+                bus,
+                Ways {
+                    store,
+                    fanout,
+                    hear,
+                    hear_ephemeral,
+                    hear_presence,
+                    logins_ended,
+                    profile_changed,
+                    barred,
+                    answer,
+                    about,
+                },
+                control,
+            )
+            .await,
+    )
 }

@@ -10,12 +10,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::access::bad_tokens::BadTokens;
 use crate::access::gate::Judge;
+use crate::access::rate::Rates;
 use crate::access::token::Tokens;
 use crate::clock::Timestamp;
 use crate::engine::shard::port::{Answer, Errand, Errands, Inbox, ToShard};
 use crate::ids::{FamilyId, PostId, RoomId, Topic, UserId};
 use crate::limits::{ERRAND_GROUPS_AT_ONCE, ERRAND_KINDS, ERRANDS_BYTES_MAX, ERRANDS_TOGETHER, QUESTIONS_TOGETHER};
+use crate::protocol::v1::complaint::Complaint;
 use crate::protocol::v1::request::Credential;
 use crate::server::questions::Questions;
 use crate::server::replay::{Missed, Replay};
@@ -25,6 +28,8 @@ use crate::telemetry::alarm;
 pub(super) struct Desk {
     pub judge: Judge,
     pub tokens: Arc<Tokens>,
+    pub bad_tokens: Arc<BadTokens>,
+    pub rates: Arc<Rates>,
     pub replay: Replay,
     pub inboxes: Arc<[Arc<Inbox>]>,
 }
@@ -48,16 +53,29 @@ fn kind_of(errand: &Errand) -> usize {
     }
 }
 
+/// The bytes of errands that were not answered yet, by kind.
+#[derive(Clone, Default)]
+pub(super) struct WaitingErrands([Arc<AtomicUsize>; ERRAND_KINDS]);
+
+impl WaitingErrands {
+    /// Those of all kinds.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|kind| kind.load(Ordering::Relaxed)).sum()
+    }
+}
+
 /// The port by which shards have errands done, on the control runtime.
 ///
 /// What waits while others are answered is answered together. So a lone errand waits for nobody, and when thousands of clients
 /// come back at once, a few queries serve a hundred of them.
-pub(super) fn port(desk: Desk, control: &Handle) -> Errands {
+pub(super) fn port(desk: Desk, waiting: &WaitingErrands, control: &Handle) -> Errands {
     let inboxes = desk.inboxes.clone();
     let desk = Arc::new(desk);
+    let mut shares = waiting.0.iter();
     let queues = KINDS.map(|(kind, together)| {
         // Bounded by the bytes that wait. Each kind has a share of its own, so that none keeps the others out.
-        let ((queue, errands), waiting) = (unbounded_channel(), Arc::<AtomicUsize>::default());
+        let waiting = shares.next().cloned().unwrap_or_default();
+        let (queue, errands) = unbounded_channel();
         let groups = Groups { kind, together, desk: desk.clone(), inboxes: inboxes.clone(), waiting: waiting.clone() };
         control.spawn(alarm::watched("the desk", groups.answer(errands)));
         (queue, waiting)
@@ -120,21 +138,26 @@ impl Desk {
     /// One answer for each errand, in the same order. They are all of one kind.
     async fn done(&self, kind: &'static str, group: Vec<Errand>) -> Vec<Answer> {
         let count = group.len();
-        let mut queries = u64::from(self.read_ahead(&group).await);
+        let paces: Vec<Result<(), u32>> = group.iter().map(|errand| self.pace(errand)).collect();
+        let mut queries = u64::from(self.read_ahead(&group, &paces).await);
         let mut missed = Vec::new();
         let mut others = Vec::new();
-        for errand in group {
+        for (errand, pace) in group.into_iter().zip(paces) {
             match errand {
-                Errand::Identify { session, request, credential } => others.push(
+                Errand::Identify { session, request, credential, visitor } => others.push(
                     async move {
-                        let outcome = self.judge.identify(&credential, &self.tokens).await;
+                        let tokens = (&*self.tokens, &*self.bad_tokens);
+                        let outcome = self.judge.identify(&credential, visitor, tokens).await;
                         Answer::Identified { session, request, outcome }
                     }
                     .boxed(),
                 ),
                 Errand::Judge { session, ticket, user, family, topic } => others.push(
                     async move {
-                        let outcome = self.judge.seat(user, family, topic).await;
+                        let outcome = match pace {
+                            Ok(()) => self.judge.seat(user, family, topic).await,
+                            Err(wait_ms) => Err(Complaint::too_fast(wait_ms)),
+                        };
                         Answer::Judged { session, ticket, outcome }
                     }
                     .boxed(),
@@ -163,10 +186,19 @@ impl Desk {
         answers
     }
 
-    /// Has the caches know what a group of errands asks, with a few queries for all. What they do not know afterwards is asked
-    /// one by one. Returns the number of queries, those included.
-    async fn read_ahead(&self, group: &[Errand]) -> u32 {
-        let asked: Vec<Asked> = group.iter().map(|errand| self.asked(errand)).collect();
+    /// Whether a user subscribes too fast to a topic; how long it has to wait then, in milliseconds.
+    fn pace(&self, errand: &Errand) -> Result<(), u32> {
+        match errand {
+            Errand::Judge { user, topic, .. } => self.rates.subscription(*user, *topic),
+            Errand::Identify { .. } | Errand::Catch { .. } | Errand::Ask(_) => Ok(()),
+        }
+    }
+
+    /// Has the caches know what a group of errands asks, with a few queries for all, except those that came too fast. What the
+    /// caches do not know afterwards is asked one by one. Returns the number of queries, those included.
+    async fn read_ahead(&self, group: &[Errand], paces: &[Result<(), u32>]) -> u32 {
+        let in_time = group.iter().zip(paces).filter(|(_, pace)| pace.is_ok());
+        let asked: Vec<Asked> = in_time.map(|(errand, _)| self.asked(errand)).collect();
         let store = &self.judge.store;
         let mut queries = 0;
         if group.len() > 1 {

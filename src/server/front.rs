@@ -1,20 +1,24 @@
 //! Builds what clients meet: the gate in front of sockets, and the REST API.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::access::bad_tokens::BadTokens;
 use crate::access::gate::{Door, Judge, Terms};
 use crate::access::lifecycle::Lifecycle;
 use crate::access::logins::{self, Logins};
+use crate::access::newcomers::Newcomers;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::Settings;
-use crate::engine::shard::port::{Elsewhere, Errands, Ports};
+use crate::engine::session::pace::Paces;
+use crate::engine::shard::port::{Allowance, Elsewhere, Errands, Ports};
 use crate::fanout::follow_lists;
 use crate::ids::UserId;
 use crate::rest::App;
@@ -22,7 +26,7 @@ use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
 use crate::server::compression;
 use crate::server::delivery::Delivery;
-use crate::server::desk::{self, Desk};
+use crate::server::desk::{self, Desk, WaitingErrands};
 use crate::server::memory::Memory;
 use crate::server::replay::Replay;
 use crate::server::rest::{self, UnderWay};
@@ -37,7 +41,9 @@ type Links = (Option<IsRedisUp>, Option<IsRedisUp>);
 
 /// What the gate and the REST API share.
 pub(super) struct Front {
-    tokens: Arc<Tokens>,
+    pub tokens: Arc<Tokens>,
+    pub bad_tokens: Arc<BadTokens>,
+    rates: Arc<Rates>,
     pub lifecycle: Arc<Lifecycle>,
     /// Rings when a login has ended on this node.
     pub logins_bell: Arc<Notify>,
@@ -47,11 +53,13 @@ pub(super) struct Front {
 
 impl Front {
     /// # Errors
-    /// When the secret of tokens cannot be read or made.
+    /// When the keys or the secret of tokens cannot be read or made.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         metrics::gauge!("pregon_rate_limits").set(if settings.rate_limits { 1.0 } else { 0.0 });
         Ok(Self {
-            tokens: Arc::new(Tokens::new(settings.secret()?.bytes())),
+            tokens: Arc::new(settings.tokens()?),
+            bad_tokens: Arc::new(BadTokens::new(settings.rate_limits, &settings.bytes_of_all_nodes()?)),
+            rates: Arc::new(Rates::new(settings.rate_limits)),
             lifecycle: Arc::new(Lifecycle::new()),
             logins_bell: Arc::new(Notify::new()),
             under_way: UnderWay::new(),
@@ -69,6 +77,9 @@ impl Front {
         control: &Handle,
     ) -> Ports {
         let waiting = delivery.waiting.clone();
+        if let Some(outbox) = delivery.outbox.clone() {
+            self.bad_tokens.tell(move |key| outbox.barred(key));
+        }
         let memory = Arc::new(Memory::new(settings.sizes(), waiting.clone(), delivery.inboxes.clone()));
         let app = self.app(settings, storage, delivery, redis, (registry, memory.clone()));
         let (store, inboxes) = (storage.store.clone(), delivery.inboxes.clone());
@@ -78,11 +89,12 @@ impl Front {
             inboxes: inboxes.clone(),
             directory: delivery.routes.clone(),
             gate: Arc::new(self.door(settings, storage)),
-            errands: self.desk(settings, storage, delivery, control),
+            errands: self.desk(settings, storage, delivery, &memory.errands, control),
             rest: rest::port(crate::rest::router(app), control.clone(), self.under_way.clone(), trusted, memory),
             submit: Arc::new(move |write| submit.submit(write)),
             load_follows: follow_lists::port(store, inboxes, delivery.lists.clone(), control),
             elsewhere: delivery.outbox.clone().map(|outbox| -> Arc<dyn Elsewhere> { Arc::new(outbox) }),
+            allowance: allowance(settings),
         }
     }
 
@@ -118,7 +130,8 @@ impl Front {
             origins: settings.origins.clone(),
             is_encrypted: settings.tls.is_some(),
             trusted_proxies: settings.trusted_proxies.clone(),
-            rates: Rates::new(settings.rate_limits),
+            rates: self.rates.clone(),
+            body_deadline: settings.limits.body,
             edit_turns: EditTurns::default(),
             metrics_public: settings.metrics_public,
             profile_changed: profile_changed(delivery),
@@ -134,15 +147,23 @@ impl Front {
     }
 
     /// Who does what sockets with many topics need.
-    fn desk(&self, settings: &Settings, storage: &Storage, delivery: &Delivery, control: &Handle) -> Errands {
+    fn desk(
+        &self,
+        settings: &Settings,
+        storage: &Storage,
+        delivery: &Delivery,
+        waiting: &WaitingErrands,
+        control: &Handle,
+    ) -> Errands {
         let judge = Judge { store: storage.store.clone(), terms: terms(settings) };
         let replay = Replay {
             log: storage.store.clone(),
             presenter: delivery.presenter.clone(),
             routes: delivery.routes.clone(),
         };
-        let desk = Desk { judge, tokens: self.tokens.clone(), replay, inboxes: delivery.inboxes.clone() };
-        desk::port(desk, control)
+        let (tokens, bad_tokens, rates) = (self.tokens.clone(), self.bad_tokens.clone(), self.rates.clone());
+        let desk = Desk { judge, tokens, bad_tokens, rates, replay, inboxes: delivery.inboxes.clone() };
+        desk::port(desk, waiting, control)
     }
 
     /// Who may open a socket.
@@ -155,7 +176,9 @@ impl Front {
             lifecycle: self.lifecycle.clone(),
             terms: terms(settings),
             reconnects: Reconnects::new(settings.rate_limits),
-            sockets: Sockets::new(settings.rate_limits),
+            sockets: Sockets::new(settings.rate_limits, settings.limits.sockets_per_user),
+            newcomers: Newcomers::new(settings.rate_limits, &settings.limits, &settings.trusted_proxies),
+            bad_tokens: self.bad_tokens.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             echo: settings.echo,
             compression: settings.compression,
@@ -172,6 +195,13 @@ fn profile_changed(delivery: &Delivery) -> Arc<dyn Fn(UserId) + Send + Sync> {
             outbox.profile_changed(user);
         }
     })
+}
+
+/// What clients may do.
+fn allowance(settings: &Settings) -> Allowance {
+    let keys = [rand::random(), rand::random()];
+    let paces = || Arc::new(Paces::new(settings.limits.frames, Instant::now(), keys));
+    Allowance { paces: settings.rate_limits.then(paces), limits: settings.limits }
 }
 
 fn terms(settings: &Settings) -> Terms {

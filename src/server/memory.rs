@@ -13,12 +13,14 @@ use crate::limits::memory::{
 };
 use crate::limits::{ANSWERS_BYTES_MAX, BODY_BYTES_MAX, CLIENT_ANSWERS_BYTES_MAX};
 use crate::server::budget::{Budget, Share};
+use crate::server::desk::WaitingErrands;
 
 /// The queues and budgets that are measured.
 pub(super) struct Memory {
     sizes: Sizes,
     waiting: Arc<Waiting>,
     inboxes: Arc<[Arc<Inbox>]>,
+    pub(super) errands: WaitingErrands,
     requests: Budget,
     pub(super) answers: Budget,
 }
@@ -30,7 +32,7 @@ impl Memory {
     pub(super) fn new(sizes: Sizes, waiting: Arc<Waiting>, inboxes: Arc<[Arc<Inbox>]>) -> Self {
         let requests = Budget::of_requests(REQUESTS_BYTES_MAX, REQUESTS_CLIENT_PART);
         let answers = Budget::of_answers(ANSWERS_BYTES_MAX, CLIENT_ANSWERS_BYTES_MAX);
-        Self { sizes, waiting, inboxes, requests, answers }
+        Self { sizes, waiting, inboxes, errands: WaitingErrands::default(), requests, answers }
     }
 
     /// Gives a request its share of the memory for requests, until it is answered; exempt paths need none. While all
@@ -72,6 +74,7 @@ impl Memory {
             ("overflow", held.overflow),
             ("subscriptions", held.subscriptions),
             ("records", held.records),
+            ("errands", self.errands.bytes()),
             ("requests", self.requests.taken_bytes()),
             ("answers", self.answers.taken_bytes()),
         ];

@@ -29,6 +29,7 @@ mod stop;
 mod storage;
 mod sweeps;
 pub(crate) mod tls;
+mod token_keys;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -66,7 +67,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let front = Front::new(settings)?;
     let encryption = Encryption::of(settings)?;
     let control = control_runtime()?;
-    stop::heed_others(&control, encryption.as_ref().map(Encryption::bell))?;
+    stop::ignore_others(&control)?;
     let stops = stop::Stops::listen(&control)?;
 
     let cluster = cluster::of(settings);
@@ -91,12 +92,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());
     let shards = shards::start(settings, listeners, encryption.as_ref(), &ports)?;
     if let Some(encryption) = encryption {
-        encryption.keep(control.handle());
+        encryption.keep(control.handle())?;
     }
 
     let every = |usual| django::sweep_every(neighbour.as_ref(), usual);
     sweeps::start(settings, every, &storage, &delivery, &front, control.handle());
     sweeps::start_upkeep(settings, registry, control.handle());
+    if let Some(file) = &settings.jwt_keys {
+        token_keys::start(file.clone(), front.tokens.clone(), control.handle())?;
+    }
     let django = neighbour.map(|found| found.start(settings, &storage, &delivery, control.handle()));
     admin::start(admin, settings, operator.clone(), storage.store.clone(), control.handle())?;
     if settings.rebalance_skew > 0 && nodes.is_some() {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::access::lifecycle::{Lifecycle, Phase};
@@ -23,15 +22,14 @@ const ANSWERS_TIMEOUT: Duration = Duration::from_secs(60);
 
 const NO_SIGNALS: &str = "the system does not deliver signals";
 
-/// From now on, signals that would end the process by default do not. SIGHUP rings `reload` where there is a certificate to read
-/// again; all other signals are ignored, and all but SIGXFSZ write a line in the log.
-pub(super) fn heed_others(control: &Runtime, reload: Option<Arc<Notify>>) -> anyhow::Result<()> {
-    let others = Others::install(control).context(NO_SIGNALS)?;
-    control.spawn(crate::telemetry::alarm::watched("the listener to signals", others.listen(reload)));
+/// From now on, signals that would end the process by default are ignored; all but SIGXFSZ write a line in the log.
+pub(super) fn ignore_others(control: &Runtime) -> anyhow::Result<()> {
+    let ignored = Ignored::install(control).context(NO_SIGNALS)?;
+    control.spawn(crate::telemetry::alarm::watched("the listener to signals", ignored.listen()));
     Ok(())
 }
 
-struct Others {
+struct Ignored {
     reload: Signal,
     user: [Signal; 2],
     /// When a file reaches its limit (`ulimit -f`, a container's quota), the write fails with an error, as on a full
@@ -39,7 +37,7 @@ struct Others {
     file_limit: Signal,
 }
 
-impl Others {
+impl Ignored {
     fn install(control: &Runtime) -> io::Result<Self> {
         let _entered = control.enter();
         Ok(Self {
@@ -49,19 +47,13 @@ impl Others {
         })
     }
 
-    async fn listen(mut self, reload: Option<Arc<Notify>>) {
+    async fn listen(mut self) {
         let [first, second] = &mut self.user;
         loop {
             tokio::select! {
-                _ = self.reload.recv() => match &reload {
-                    Some(reload) => {
-                        tracing::info!("SIGHUP: the certificate is read again; other settings are read at the start alone");
-                        reload.notify_one();
-                    }
-                    None => {
-                        tracing::info!("SIGHUP is ignored: settings are read at the start alone, so restart to change them");
-                    }
-                },
+                _ = self.reload.recv() => {
+                    tracing::info!("SIGHUP: files of keys and certificates are read again; other settings are read at the start alone");
+                }
                 _ = first.recv() => tracing::info!("SIGUSR1 is ignored"),
                 _ = second.recv() => tracing::info!("SIGUSR2 is ignored"),
                 _ = self.file_limit.recv() => {}

@@ -85,5 +85,7 @@ fn open_media(settings: &Settings, litter: Arc<Litter>) -> anyhow::Result<MediaD
         format!("{} cannot be made or written: make it writable, or set PREGON_MEDIA_DIR", path.display())
     })?;
     let media = media.with_grace(settings.upload_grace).with_quota(settings.upload_quota_mb).with_litter(litter);
+    let uploads = if settings.rate_limits { settings.limits.uploads_per_hour } else { 0 };
+    let media = media.with_uploads_per_hour(uploads).with_body_deadline(settings.limits.body);
     Ok(media.with_location_kept(settings.keep_location))
 }

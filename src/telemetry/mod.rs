@@ -68,6 +68,8 @@ fn describe() {
     describe_gauge!("pregon_outbox_high_water_bytes", Unit::Bytes, "Most that one session owed in the last moment.");
     describe_gauge!("pregon_chunk_bytes", Unit::Bytes, "Memory in chunks of frames that wait.");
     describe_gauge!("pregon_debt_bytes", Unit::Bytes, "Memory of frames copied for sessions whose sockets are full.");
+    describe_gauge!("pregon_token_keys", "Keys that check tokens, of a file of keys.");
+    describe_counter!("pregon_token_key_reloads_total", "Changes of the file of keys, by whether its keys were taken.");
     describe_gauge!("pregon_memory_bound_bytes", Unit::Bytes, "What may wait in memory, by part.");
     describe_gauge!("pregon_memory_used_bytes", Unit::Bytes, "What waits in memory, by part.");
     describe_counter!("pregon_shed_total", "What was refused or let go for want of room, by what it was.");
@@ -89,6 +91,12 @@ fn describe() {
     describe_counter!("pregon_writes_total", "Writes to sockets; deliveries per write is what coalescing gives.");
     describe_counter!("pregon_sessions_admitted_total", "Handshakes that became sessions.");
     describe_counter!("pregon_sessions_refused_total", "Handshakes that were refused inside their socket.");
+    describe_counter!("pregon_frames_refused_total", "Frames of clients that came too fast, by kind.");
+    describe_counter!("pregon_frames_faulty_total", "Frames of clients that are no request, and got an error.");
+    describe_counter!(
+        "pregon_frames_skipped_total",
+        "Typing, presence and signals not given to sockets that are behind."
+    );
     describe_counter!("pregon_sessions_too_slow_total", "Sessions let go with 4008.");
     describe_gauge!("pregon_sessions_by_kind", "Open sessions of a shard by what they listen to.");
     describe_counter!("pregon_closes_total", "Sessions that ended, by the close code and by who ended them.");

@@ -138,6 +138,20 @@ async fn a_stalled_reader_is_told_from_a_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attackers_are_told_from_members() {
+    let _turn = turn::mine().await;
+    let server = seeded().await;
+    let abuse = format!(
+        "abuse --fixture rooms.json --rooms 2 --members 3 --rate 50 --slow-handshakes 3 --flooders 2 --bombs 1 --stalled 2 {SHORT}"
+    );
+    let abuse = report(&server, &abuse);
+    let of = |kind: &str, what: &str| abuse["attackers"][kind][what].as_u64().unwrap_or(0);
+    assert_eq!((of("slow handshakes", "begun"), of("stalled readers", "stalled")), (3, 2), "{abuse}");
+    assert!(of("flooders", "frames sent") > 100 && of("compressed bombs", "closed with 1009") > 0, "{abuse}");
+    assert!(abuse["during"]["p99"].as_f64() > Some(0.0) && abuse["before"]["p99"].as_f64() > Some(0.0), "{abuse}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn receivers_may_sit_on_another_address() {
     let _turn = turn::mine().await;
     let server = seeded().await;

@@ -8,6 +8,7 @@ mod cli;
 mod cli_mysql;
 mod codec;
 mod faults;
+mod logs;
 mod metrics;
 mod operators;
 mod readme;

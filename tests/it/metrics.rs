@@ -133,16 +133,31 @@ async fn a_limit_that_is_hit_is_counted_and_logged_and_so_is_who_goes_for_it() {
 }
 
 #[tokio::test]
-async fn what_sockets_with_many_topics_show_in_vain_is_counted_and_logged() {
-    let server = Server::builder().seed(1, 0, 0).start().await;
-    for (offer, code, reason) in [("token.a.b.c", "bad_token", "token"), ("ticket.a.b.c", "used_ticket", "ticket")] {
-        let offer = format!("pregon.v1, {offer}");
-        let mut socket = Socket::try_open(&server, "/ws/", &[("sec-websocket-protocol", &offer)]).await.unwrap();
+async fn what_sockets_with_many_topics_show_in_vain_is_counted_and_logged_with_their_address() {
+    let server = Server::builder().seed(1, 0, 0).set("PREGON_TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let open = async |offer: &str, client| {
+        let headers = [("sec-websocket-protocol", offer), ("x-forwarded-for", client)];
+        Socket::try_open(&server, "/ws/", &headers).await.unwrap()
+    };
+    for (offer, client, code, reason) in
+        [("token.a.b.c", "203.0.113.9", "bad_token", "token"), ("ticket.a.b.c", "2001:db8::9", "used_ticket", "ticket")]
+    {
+        let mut socket = open(&format!("pregon.v1, {offer}"), client).await;
         assert_eq!(socket.next_json().await["code"], code);
         wait_for(&server, "pregon_handshakes_refused_total", &[("reason", reason)], 1.0).await;
+        server.wait_for_log(&format!("a handshake was refused reason=\"{reason}\" client={client}")).await;
     }
-    let log = server.log();
-    assert!(log.contains("a handshake was refused reason=\"ticket\"") && !log.contains("a.b.c"), "{log}");
+    // And in a frame: before it is known whose the socket is, and afterwards.
+    let mut socket = open("pregon.v1", "203.0.113.10").await;
+    socket.send(json!({"type": "auth", "token": "a.b.c"})).await;
+    assert_eq!(socket.next_json().await["code"], "bad_token");
+    server.wait_for_log("reason=\"token\" client=203.0.113.10").await;
+    socket.send(json!({"type": "auth", "token": server.fixture.users[0].token})).await;
+    assert_eq!(socket.next_json().await["type"], "welcome");
+    socket.send(json!({"type": "auth", "token": "a.b.c"})).await;
+    assert_eq!(socket.next_json().await["code"], "bad_token");
+    server.wait_for_log(&format!("reason=\"token\" client=user {}", server.fixture.users[0].id)).await;
+    assert!(!server.log().contains("a.b.c"));
 }
 
 #[tokio::test]

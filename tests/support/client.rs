@@ -7,7 +7,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{PATIENCE, Server, Wire};
+use super::{PATIENCE, Server, Wire, leaks};
 
 pub struct Socket {
     stream: WebSocketStream<Wire>,
@@ -20,17 +20,22 @@ impl Socket {
 
     /// Tries a handshake with further headers. Returns the status if it is refused.
     pub async fn try_open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        Self::over(server.wire().await, server.address(), path, headers).await
+        Self::open_over(server.wire().await, server.address(), path, headers).await
     }
 
     #[allow(dead_code, reason = "tests with proxies alone")]
     /// The same through a proxy at `host:port` instead of the server's own address.
     pub async fn try_open_at(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        Self::over(Wire::connect(address, None).await.unwrap(), address, path, headers).await
+        Self::open_over(Wire::connect(address, None).await.unwrap(), address, path, headers).await
     }
 
-    /// The same over a connection that is there.
-    pub async fn over(stream: Wire, address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+    /// The same over a connection that the test has made.
+    pub async fn open_over(
+        stream: Wire,
+        address: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -52,6 +57,7 @@ impl Socket {
     }
 
     pub async fn send(&mut self, frame: Value) {
+        leaks::said(&frame);
         self.send_raw(Message::text(frame.to_string())).await;
     }
 
@@ -61,6 +67,7 @@ impl Socket {
 
     /// Sends unless the connection is gone.
     pub async fn try_send(&mut self, frame: Value) -> bool {
+        leaks::said(&frame);
         self.stream.send(Message::text(frame.to_string())).await.is_ok()
     }
 
@@ -118,6 +125,17 @@ impl Socket {
         loop {
             let frame = self.next_json().await;
             if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// The next frame of one of these types, whatever else comes before it.
+    #[allow(dead_code, reason = "tests of limits alone")]
+    pub async fn expect_any_of(&mut self, kinds: &[&str]) -> Value {
+        loop {
+            let frame = self.next_json().await;
+            if kinds.iter().any(|kind| frame["type"] == *kind) {
                 return frame;
             }
         }

@@ -4,6 +4,7 @@
 pub mod client;
 mod database;
 pub mod deflate;
+pub mod leaks;
 pub mod ledger;
 mod limits;
 pub mod private;
@@ -215,7 +216,12 @@ impl Server {
 
     /// A connection, if the server still takes one.
     pub async fn try_wire(&self) -> std::io::Result<Wire> {
-        Wire::connect(&self.address, self.papers.as_ref().map(|papers| papers.client.clone())).await
+        self.wire_over(tokio::net::TcpStream::connect(&self.address).await?).await
+    }
+
+    /// A connection over one that the test has made.
+    pub async fn wire_over(&self, stream: tokio::net::TcpStream) -> std::io::Result<Wire> {
+        Wire::over(stream, self.papers.as_ref().map(|papers| papers.client.clone())).await
     }
 
     /// `host:port`.
@@ -339,7 +345,9 @@ impl Server {
     pub fn admin_address(&self) -> String {
         let log = self.log();
         let line = log.lines().rfind(|line| line.contains("operators are heard")).expect("no operators are heard");
-        line.rsplit_once("address=").unwrap().1.trim().to_owned()
+        // As text or as JSON.
+        let (_, rest) = line.rsplit_once("address=").or_else(|| line.rsplit_once("\"address\":\"")).unwrap();
+        rest.split('"').next().unwrap_or_default().trim().to_owned()
     }
 
     /// Runs a command that asks this server something, as its operator. `None` in place of a key: the right one.
@@ -468,6 +476,7 @@ impl Server {
         let mut request = self.http.request(method, self.http(path));
         request = request.bearer_auth(&self.fixture.users[user].token);
         if let Some(body) = body {
+            leaks::said(&body);
             request = request.json(&body);
         }
         let response = request.timeout(PATIENCE).send().await.unwrap();
@@ -482,6 +491,8 @@ impl Drop for Server {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the server's log ---\n{}", self.log());
+        } else {
+            leaks::check(&self.log());
         }
     }
 }

@@ -30,7 +30,11 @@ impl Client {
 
     /// A socket with these subprotocols.
     pub async fn opened(server: &Server, offer: &str) -> Self {
-        let socket = Socket::try_open(server, "/ws/", &[("sec-websocket-protocol", offer)]).await.unwrap();
+        Self::over(Socket::try_open(server, "/ws/", &[("sec-websocket-protocol", offer)]).await.unwrap())
+    }
+
+    /// A client of a socket that was opened.
+    pub fn over(socket: Socket) -> Self {
         Self { socket, next: 0, kept: Vec::new(), users: HashMap::new() }
     }
 

@@ -23,7 +23,11 @@ pub enum Wire {
 impl Wire {
     /// A connection to `host:port`, by TLS if there is a configuration.
     pub async fn connect(address: &str, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, tls).await
+    }
+
+    /// The same over a connection that the test has made.
+    pub async fn over(stream: TcpStream, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let Some(config) = tls else { return Ok(Self::Plain(stream)) };
         let name = ServerName::try_from("localhost").unwrap();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::about::About;
+use crate::compression;
 use crate::interrupt;
 use crate::proc;
 use crate::report::{Report, Verdict};
@@ -59,6 +60,10 @@ pub struct CompareOptions {
     /// Size of the frame that members receive, in bytes
     #[arg(long, default_value_t = 100)]
     pub bytes: usize,
+    /// Clients negotiate compression (permessage-deflate) and compress what they send: pregon compresses everything, uws has its
+    /// shared compressor. Others take no part
+    #[arg(long)]
+    pub compression: bool,
     #[arg(long, default_value_t = 0)]
     pub server_core: usize,
     #[arg(long, default_value_t = 1)]
@@ -120,6 +125,9 @@ pub fn compare(options: &CompareOptions) -> Result<Results> {
     // Checked before the hours of measuring, not after.
     if let Some(file) = &options.write {
         tables::marks(file)?;
+    }
+    if options.compression {
+        compression::switch_on();
     }
     let scratch = Scratch(std::env::temp_dir().join(format!("loadtest-{}", std::process::id())));
     std::fs::create_dir_all(&scratch.0).context("a scratch folder")?;

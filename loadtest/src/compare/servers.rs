@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::cells::Cell;
 use super::results::Contender;
+use crate::compression;
 use crate::fixture::Fixture;
 use crate::proc::Watched;
 use crate::scenario::Run;
@@ -173,6 +174,9 @@ impl Server {
             Launch::Plain { program, flags } => {
                 let mut command = Command::new(program);
                 command.arg(address.to_string()).args(*flags).current_dir(scratch);
+                if compression::is_on() && self.contender.name == "uws" {
+                    command.arg("--compression");
+                }
                 (command, Target::Plain)
             }
             Launch::Pregon { program, way } => {
@@ -181,6 +185,9 @@ impl Server {
                 command.arg("serve").env("PREGON_LISTEN", address.to_string());
                 if let Some(io) = &way.io {
                     command.env("PREGON_IO", io);
+                }
+                if compression::is_on() {
+                    command.env("PREGON_COMPRESSION", "all");
                 }
                 if way.is_encrypted {
                     let [certificate, key] = tls::certificate(&home.0)?;

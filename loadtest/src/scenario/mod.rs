@@ -1,5 +1,6 @@
 //! The scenarios, and running one that sends messages.
 
+pub mod abuse;
 pub mod chat;
 pub mod churn;
 mod connect;

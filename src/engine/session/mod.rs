@@ -2,6 +2,7 @@
 
 pub mod endpoint;
 pub mod outbox;
+pub mod pace;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -61,7 +61,7 @@ impl Shard {
     pub(crate) fn connect(&mut self, account: &Arc<Account>) -> u32 {
         let index = self.core.reserve();
         let negotiation = Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() };
-        self.core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
+        self.core.begin_many(index, negotiation, Some(Credential::Token("t".into())), None);
         let place = |errand: &Errand| matches!(errand, Errand::Identify { session, .. } if session.index == index);
         let mut errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
         let found = errands.iter().position(place).map(|place| errands.swap_remove(place));

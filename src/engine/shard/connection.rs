@@ -17,18 +17,16 @@ use tokio::sync::watch;
 
 use super::carrier::{Carried, Carrier};
 use super::encryption::{Doorway, Place};
-use super::patience::{Patience, Patient, Told, Turn};
-use super::port::{Denied, Handshake, Opening, Ports, Refused, RestBody, Verdict, Wanted, Why};
+use super::patience::{Late, Patience, Patient, Told, Turn};
+use super::port::{BARRED, Denied, Handshake, Opening, Ports, Refused, RestBody, Verdict, Wanted, Why};
 use super::turn::{Served, Shared};
-use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_CONNECTION};
+use super::visit::Visit;
+use crate::limits::{IDLE_CONNECTION, REQUEST_HEAD_BYTES_MAX};
 use crate::protocol::v0::reason;
 use crate::protocol::v1::request::Credential;
 use crate::protocol::ws::handshake::{self, UpgradeRequest};
 use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
 use crate::telemetry;
-
-/// The most bytes of a request's head that are read.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// The answer to all other paths below `/ws/`.
 const NO_SOCKET: &str = "No socket at this path. There are /ws/chat/<room id>/, /ws/feed/, /ws/post/<post id>/ and \
@@ -72,6 +70,9 @@ pub(super) async fn accept(listener: TcpListener, entrance: Rc<Entrance>, shared
             if let Some(doorway) = &entrance.doorway {
                 doorway.room().await;
             }
+            while let Some(wait) = ports.gate.accept_after() {
+                tokio::time::sleep(wait).await;
+            }
             listener.accept().await
         };
         let accepted = tokio::select! {
@@ -100,53 +101,60 @@ pub(super) async fn accept(listener: TcpListener, entrance: Rc<Entrance>, shared
 }
 
 fn take(socket: TcpStream, peer: SocketAddr, entrance: &Rc<Entrance>, shared: &Rc<Shared>, ports: &Ports) {
+    let Some(visit) = Visit::begin(&ports.gate, peer) else { return };
     // The connection counts from here on, not from the first turn of its task.
     let (served, last_call) = shared.serve();
     // Frames are small, and none must wait for the next one (Nagle's algorithm).
     let _ = socket.set_nodelay(true);
     let (entrance, shared, ports) = (entrance.clone(), shared.clone(), ports.clone());
+    let came = Came { peer, visit, served, last_call };
     match &entrance.doorway {
-        None => {
-            let carrier = Carrier::plain(socket);
-            tokio::task::spawn_local(serve(carrier, peer, entrance, shared, ports, (served, last_call)));
-        }
+        None => drop(tokio::task::spawn_local(serve(Carrier::plain(socket), came, entrance, shared, ports))),
         Some(doorway) => {
             let place = doorway.place();
-            tokio::task::spawn_local(encrypt(socket, place, peer, entrance, shared, ports, (served, last_call)));
+            tokio::task::spawn_local(encrypt(socket, place, came, entrance, shared, ports));
         }
     }
+}
+
+/// What goes with a connection from its acceptance to its end.
+struct Came {
+    peer: SocketAddr,
+    visit: Visit,
+    served: Served,
+    last_call: watch::Receiver<bool>,
 }
 
 /// Shakes hands by TLS, then serves.
 async fn encrypt(
     socket: TcpStream,
     place: Place,
-    peer: SocketAddr,
+    mut came: Came,
     entrance: Rc<Entrance>,
     shared: Rc<Shared>,
     ports: Ports,
-    (served, mut last_call): (Served, watch::Receiver<bool>),
 ) {
-    if let Some(socket) = place.enter(socket, peer, shared.pace(), &mut last_call).await {
-        serve(Carrier::Tls(socket), peer, entrance, shared, ports, (served, last_call)).await;
+    if let Some(socket) = place.enter(socket, came.peer, shared.pace(), &mut came.last_call).await {
+        serve(Carrier::Tls(socket), came, entrance, shared, ports).await;
     }
 }
 
 async fn serve(
     carrier: Carrier,
-    peer: SocketAddr,
+    Came { peer, visit, served: _served, mut last_call }: Came,
     entrance: Rc<Entrance>,
     shared: Rc<Shared>,
     ports: Ports,
-    (_served, mut last_call): (Served, watch::Receiver<bool>),
 ) {
     let (upgraded, turn): (Rc<Cell<Option<Upgrade>>>, _) = (Rc::default(), Turn::default());
+    let visit = Rc::new(visit);
     let service = hyper::service::service_fn(|request| {
-        let (ports, upgraded, turn) = (ports.clone(), upgraded.clone(), turn.clone());
+        let (ports, upgraded, turn, visit) = (ports.clone(), upgraded.clone(), turn.clone(), visit.clone());
         let transport_security = entrance.transport_security.clone();
         async move {
             turn.request_came();
-            let mut response = respond(request, peer, &ports, &upgraded).await;
+            visit.request_came();
+            let mut response = respond(request, peer, &ports, (&upgraded, &visit)).await;
             if response.headers().get(header::CONNECTION).is_some_and(|value| value == "close") {
                 turn.linger();
             }
@@ -159,12 +167,13 @@ async fn serve(
             Ok::<_, Infallible>(response.map(|body| Told::new(body, turn)))
         }
     });
+    let patience = Patience::of(&ports.allowance.limits);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         // Our own timeouts come first. With one set here, hyper asks for the next request as soon as an answer is sent.
-        .header_read_timeout(IDLE_CONNECTION + HANDSHAKE_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(Patient::new(carrier, turn.clone(), Patience::USUAL), service)
+        .header_read_timeout(IDLE_CONNECTION + patience.head)
+        .max_buf_size(REQUEST_HEAD_BYTES_MAX)
+        .serve_connection(Patient::new(carrier, turn.clone(), patience), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
@@ -175,6 +184,7 @@ async fn serve(
             connection.await
         }
     };
+    note_limits(outcome.as_ref().err(), &turn, peer);
     // If a request is not HTTP, or ends half-way, there is nothing to do.
     if outcome.is_err() {
         return;
@@ -186,15 +196,26 @@ async fn serve(
     if let Ok(socket) = socket.into_std() {
         let mut read_already = Vec::from(parts.read_buf);
         read_already.extend_from_slice(&unread);
-        shared.adopt(socket, tls, &mut read_already, negotiation, opening);
+        shared.adopt(socket, tls, &mut read_already, negotiation, visit.opened(opening));
     }
+}
+
+/// Says in log and metrics why a connection ended, if a limit ended it.
+fn note_limits(error: Option<&hyper::Error>, turn: &Turn, peer: SocketAddr) {
+    let limit = match turn.late() {
+        Some(Late::Head) => "handshake's time",
+        Some(Late::Answer) => "answer's time",
+        None if error.is_some_and(hyper::Error::is_parse_too_large) => "request's head",
+        None => return,
+    };
+    telemetry::limit_hit(limit, peer.ip());
 }
 
 async fn respond(
     mut request: Request<Incoming>,
     peer: SocketAddr,
     ports: &Ports,
-    upgraded: &Cell<Option<Upgrade>>,
+    (upgraded, visit): (&Cell<Option<Upgrade>>, &Visit),
 ) -> Response<RestBody> {
     if request.headers().get_all(header::HOST).iter().count() > 1 {
         return plain(StatusCode::BAD_REQUEST, "A request has one Host line.\n");
@@ -205,17 +226,22 @@ async fn respond(
     if !is_socket {
         return if is_for_us { (ports.rest)(request, peer).await } else { plain(StatusCode::FORBIDDEN, NOT_THIS_HOST) };
     }
-    let shaken = if is_for_us {
-        shake_hands(&request, peer, ports).await
-    } else {
+    let shaken = if !is_for_us {
         Err((plain(StatusCode::FORBIDDEN, NOT_THIS_HOST), "host"))
+    } else if !visit.comes_from(request.headers()) {
+        Err((too_many(), "address"))
+    } else {
+        shake_hands(&request, peer, ports).await
     };
     let (why, response) = match shaken {
         Ok(Shaken { accept_key, negotiation, opening, why }) => {
             upgraded.set(Some(Upgrade { socket: hyper::upgrade::on(&mut request), negotiation, opening }));
             (why, switch_protocols(&accept_key, negotiation))
         }
-        Err((response, why)) => (Some(why), response),
+        Err((response, why)) => {
+            visit.forget_client();
+            (Some(why), response)
+        }
     };
     if let Some(why) = why {
         ports.gate.refused(peer, request.headers(), why);
@@ -261,9 +287,11 @@ async fn shake_hands(
         return Ok(Shaken { accept_key, negotiation, opening: Opening::Echo, why: None });
     }
     let Some(wanted) = wanted else {
-        let opening = for_many(negotiation, request.headers());
-        let refused = || (plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), "subprotocol");
-        return Ok(Shaken { accept_key, negotiation, opening: opening.ok_or_else(refused)?, why: None });
+        return match for_many(negotiation, request.headers(), peer, ports) {
+            Ok(opening) => Ok(Shaken { accept_key, negotiation, opening, why: None }),
+            Err(BARRED) => Err((empty(StatusCode::FORBIDDEN), BARRED)),
+            Err(why) => Err((plain(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL), why)),
+        };
     };
     // The other sockets have one language, whatever is offered.
     let negotiation = Negotiation { subprotocol: Subprotocol::Unnamed, ..negotiation };
@@ -290,11 +318,18 @@ async fn shake_hands(
     Ok(Shaken { accept_key, negotiation, opening: Opening::Judged(admission), why })
 }
 
-/// A socket with many topics is opened whoever asks: inside, a browser can read what is wrong. `None` if its subprotocol was not
-/// offered.
-fn for_many(negotiation: Negotiation, headers: &HeaderMap) -> Option<Opening> {
-    let offers = handshake::protocols(lines(headers, header::SEC_WEBSOCKET_PROTOCOL));
-    (negotiation.subprotocol == Subprotocol::V1).then(|| Opening::Many(Credential::among(offers)))
+/// A socket with many topics is opened whoever asks: inside, a browser can read what is wrong. Not to who did not offer its
+/// subprotocol, nor to who comes again and again with a token that is not good.
+fn for_many(negotiation: Negotiation, headers: &HeaderMap, peer: SocketAddr, ports: &Ports) -> Result<Opening, Why> {
+    if negotiation.subprotocol != Subprotocol::V1 {
+        return Err("subprotocol");
+    }
+    let credential = Credential::among(handshake::protocols(lines(headers, header::SEC_WEBSOCKET_PROTOCOL)));
+    let client = ports.gate.client(peer, headers);
+    match credential.as_ref().map(Credential::text) {
+        Some(text) if ports.gate.is_barred(client, text) => Err(BARRED),
+        _ => Ok(Opening::Many { credential, client }),
+    }
 }
 
 /// What a path asks for, with or without its last slash; `None` if there is no such socket. An id of legal characters
@@ -377,6 +412,14 @@ fn refuse_upgrade(refusal: handshake::Refusal) -> Response<RestBody> {
 fn later(text: &'static str) -> Response<RestBody> {
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// The client's address has too many sockets.
+fn too_many() -> Response<RestBody> {
+    let mut response =
+        plain(StatusCode::TOO_MANY_REQUESTS, "Too many connections from your address. Try again later.\n");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
     response
 }
 

@@ -12,6 +12,7 @@ use super::port::{Order, Ports, Publication};
 use super::recent::Recent;
 use super::round::Round;
 use super::stats::Stats;
+use super::visit::Counted;
 use crate::domain::event::Cursor;
 use crate::engine::net::wheel::Wheel;
 use crate::engine::presence::Presence;
@@ -99,6 +100,8 @@ pub(super) struct Core {
     pub slots: Vec<Option<Slot>>,
     pub lines: Vec<Line>,
     pub generations: Vec<u32>,
+    /// By what they are counted, by slot.
+    pub counted: Counted,
     /// What sockets of `pregon.v1` have beside their sessions, by slot.
     pub many: Sockets,
     /// The last ticket that was given out.
@@ -179,7 +182,8 @@ pub(super) struct Core {
 impl Core {
     /// `began` is the moment from which the shard counts its seconds.
     pub(super) fn new(id: ShardId, ports: Ports, began: Instant) -> Self {
-        let bounds = Bounds::of_shards(ports.inboxes.len());
+        let owed_bytes_max = ports.allowance.limits.outbox_bytes;
+        let bounds = Bounds { owed_bytes_max, ..Bounds::of_shards(ports.inboxes.len()) };
         Self::with_bounds(id, ports, began, bounds)
     }
 
@@ -190,6 +194,7 @@ impl Core {
             slots: Vec::new(),
             lines: Vec::new(),
             generations: Vec::new(),
+            counted: Counted::default(),
             many: Sockets::default(),
             tickets: 0,
             free: Vec::new(),
@@ -276,6 +281,7 @@ impl Core {
         // would send the same bytes twice.
         let is_queued = self.lines[index as usize].is_queued;
         self.lines[index as usize] = Line { is_queued, ..Line::default() };
+        self.begins_to_speak(index);
         self.live += 1;
         self.wheel.set(first_due.0, (index, self.generations[index as usize]));
     }
@@ -289,6 +295,7 @@ impl Core {
             self.generations[index as usize] = self.generations[index as usize].wrapping_add(1);
             self.free.push(index);
             self.live -= 1;
+            self.counts_no_more(index);
         }
     }
 }

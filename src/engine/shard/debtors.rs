@@ -60,6 +60,7 @@ impl Core {
     pub(super) fn look_at_debtors(&mut self, sockets: &impl Transmit) {
         self.forget_the_recovered();
         let mut blocked = std::mem::take(&mut self.blocked);
+        let mut stale = Vec::new();
         for one in &mut blocked {
             let unacknowledged = sockets.unacknowledged_bytes(one.index).unwrap_or(one.unacknowledged);
             if unacknowledged == 0 {
@@ -77,6 +78,19 @@ impl Core {
             one.unacknowledged = unacknowledged;
             one.sealed_bytes = sockets.sealed_bytes_of(one.index);
             let Some(since) = line.blocked_at else { continue };
+            // What is passing is old by the time it is read, and is the first to go.
+            let is_behind =
+                line.outbox.owed_bytes() > self.bounds.shared_bytes_max || self.now > since.plus(OUTBOX_STALL);
+            if is_behind && line.outbox.has_passing() {
+                match line.outbox.forget_passing(&mut self.arena) {
+                    Ok(0) => {}
+                    Ok(dropped) => {
+                        line.has_skipped = true;
+                        self.stats.counts.skipped += dropped as u64;
+                    }
+                    Err(Stale) => stale.push(one.index),
+                }
+            }
             let owed = line.outbox.owed_bytes();
             self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
             // The clock has whole seconds, so "longer than" needs one more.
@@ -90,6 +104,7 @@ impl Core {
             }
         }
         self.blocked = blocked;
+        stale.into_iter().for_each(|index| self.end_stale(index));
         self.let_the_overdue_go();
         while let Some(index) = self.stalled.pop() {
             // A copy that grows takes a whole step.

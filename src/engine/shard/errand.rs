@@ -1,5 +1,7 @@
 //! What a shard has done elsewhere for sockets with many topics, and what comes of it.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub enum Errand {
         request: Option<RequestId>,
         /// What the client shows.
         credential: Credential,
+        /// Who shows it, for the log.
+        visitor: Visitor,
     },
     /// Decide whether the socket's user may listen to a topic.
     Judge {
@@ -57,6 +61,24 @@ pub enum Errand {
         /// The request that is answered with it, with the client's name for it; `None` if it was answered before.
         subscribing: Option<Option<RequestId>>,
     },
+}
+
+/// Who shows a token or a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visitor {
+    /// Somebody at this address.
+    Address(IpAddr),
+    /// Whose the socket is already.
+    User(UserId),
+}
+
+impl fmt::Display for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::User(user) => write!(f, "user {user}"),
+        }
+    }
 }
 
 /// What a socket's user wants to know of a room.

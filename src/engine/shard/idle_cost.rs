@@ -65,7 +65,7 @@ fn full_of_many(topics: usize) -> Core {
         let rooms: Vec<RoomId> = (0..topics).map(|_| RoomId::fresh()).collect();
         for _ in 0..MEMBERS {
             let index = core.reserve();
-            core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
+            core.begin_many(index, negotiation, Some(Credential::Token("t".into())), None);
             for room in &rooms {
                 let topic = Name(Topic::Room(*room));
                 core.many_text(index, &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));

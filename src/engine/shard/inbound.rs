@@ -7,12 +7,13 @@ use super::core::{Core, Then};
 use super::port::{Except, ToShard};
 use super::stats::{By, count_close};
 use crate::clock::Timestamp;
-use crate::domain::chat::write::Transport;
+use crate::domain::chat::write::{Action, Transport};
 use crate::domain::feed;
 use crate::domain::write::{AnswerTo, Intent, Refusal, Write};
 use crate::engine::net::sockets::Handler;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
+use crate::engine::session::pace::Kind;
 use crate::engine::session::{Effect, Entry, Seconds, Session};
 use crate::engine::topics::members::{Left, Member, Seat};
 use crate::ids::{EventId, RoomId, Topic};
@@ -20,7 +21,7 @@ use crate::limits::ECHO_UNFINISHED_BYTES_MAX;
 use crate::protocol::form::Form;
 use crate::protocol::v0::reason::{self, Goodbye};
 use crate::protocol::v0::{event, feed_event};
-use crate::protocol::v1::complaint;
+use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::request::RequestId;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame::{self, Opcode};
@@ -215,10 +216,12 @@ impl Core {
         match incoming {
             Incoming::Text(text) => self.text(token, text),
             Incoming::Binary(bytes) => self.binary(token, bytes),
-            // After the goodbye nothing is told: a peer that pings without reading must not make its debt grow.
-            Incoming::Ping(payload) if self.is_open(token) => {
+            // After the goodbye nothing is told: a peer that pings without reading must not make its debt grow. One that pings
+            // too fast gets its pong later: only the newest ping wants one (RFC 6455 §5.5.3).
+            Incoming::Ping(payload) if self.is_open(token) && self.takes(token, Kind::Request).is_ok() => {
                 self.respond(token, |out| frame::encode_pong(payload, out));
             }
+            Incoming::Pong(_) if self.is_open(token) => drop(self.takes(token, Kind::Request)),
             Incoming::Ping(_) | Incoming::Pong(_) => {}
             Incoming::Close(code, _) => {
                 self.peer_closes(token, code);
@@ -229,13 +232,20 @@ impl Core {
     }
 
     fn binary(&mut self, token: u32, bytes: &[u8]) {
-        let Some(slot) = self.slots[token as usize].as_ref().filter(|slot| slot.session.is_open()) else { return };
-        match slot.session.endpoint() {
-            Endpoint::Echo => self.echo(token, Opcode::Binary, bytes),
+        if !self.is_open(token) {
+            return;
+        }
+        let is_taken = self.takes(token, Kind::Request);
+        let Some(slot) = self.slots[token as usize].as_ref() else { return };
+        match (slot.session.endpoint(), is_taken) {
+            (Endpoint::Echo, _) => self.echo(token, Opcode::Binary, bytes),
+            (Endpoint::Many, Err(wait_ms)) => self.complain(token, None, None, Complaint::too_fast(wait_ms)),
+            (_, Err(_)) => {}
             // No request is binary, so there is none whose name could be given back.
-            Endpoint::Many => self.complain(token, None, None, complaint::BAD_JSON),
+            (Endpoint::Many, _) => self.complain(token, None, None, complaint::BAD_JSON),
             _ => {
                 if let Effect::Error(refused) = slot.session.binary() {
+                    self.stats.counts.faulty += 1;
                     self.respond(token, |out| event::error(out, refused.text, None));
                 }
             }
@@ -256,13 +266,38 @@ impl Core {
     }
 
     fn text(&mut self, token: u32, text: &str) {
-        let Some(slot) = self.slots[token as usize].as_ref() else { return };
+        let Some(slot) = self.slots[token as usize].as_ref().filter(|slot| slot.session.is_open()) else { return };
         match slot.session.endpoint() {
             Endpoint::Many => return self.many_text(token, text),
-            Endpoint::Echo if slot.session.is_open() => return self.echo(token, Opcode::Text, text.as_bytes()),
+            Endpoint::Echo => return self.echo(token, Opcode::Text, text.as_bytes()),
             _ => {}
         }
-        match slot.session.text(text, &mut self.reader) {
+        let effect = slot.session.text(text, &mut self.reader);
+        let kind = match effect {
+            Effect::Write(_) | Effect::MarkRead(_) => Kind::Durable,
+            Effect::Typing(_) | Effect::Signal { .. } => Kind::Passing,
+            Effect::Pong { .. } | Effect::Error(_) | Effect::Nothing => Kind::Request,
+        };
+        match self.takes(token, kind) {
+            Ok(()) => self.take_effect(token, effect),
+            Err(wait_ms) if kind == Kind::Durable => self.write_later(token, &effect, wait_ms),
+            // What is passing is dropped quietly.
+            Err(_) => {}
+        }
+    }
+
+    /// A write comes too fast: its sender keeps it.
+    fn write_later(&mut self, token: u32, effect: &Effect<'_>, wait_ms: u32) {
+        let client_id = match effect {
+            Effect::Write(Action::Send(message)) => message.client_id.as_deref(),
+            _ => None,
+        };
+        self.respond(token, |out| event::error_for_now(out, reason::TOO_MANY, client_id, wait_ms));
+    }
+
+    fn take_effect(&mut self, token: u32, effect: Effect<'_>) {
+        let Some(slot) = self.slots[token as usize].as_ref() else { return };
+        match effect {
             Effect::Nothing => {}
             Effect::Write(action) => {
                 if let Endpoint::Chat { room, .. } = slot.session.endpoint() {
@@ -283,6 +318,7 @@ impl Core {
             }
             Effect::Pong { timestamp } => self.respond(token, |out| event::pong(out, timestamp)),
             Effect::Error(refused) => {
+                self.stats.counts.faulty += 1;
                 self.respond(token, |out| event::error(out, refused.text, refused.client_id.as_deref()));
             }
         }

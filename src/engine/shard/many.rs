@@ -1,5 +1,7 @@
 //! What a socket of `pregon.v1` has beside its session.
 
+use std::net::IpAddr;
+
 use slab::Slab;
 
 use super::errand::{From, Ticket};
@@ -110,6 +112,8 @@ pub(super) struct Busy {
     pub questions: u8,
     /// What is looked up for its subscriptions, those included that it has given up.
     pub errands: u16,
+    /// Its client's address, while nobody knows whose it is.
+    pub client: Option<IpAddr>,
 }
 
 impl Busy {
@@ -148,8 +152,21 @@ impl Many {
     pub(super) fn rest(&mut self) {
         self.busy.take_if(|busy| {
             let is_at_rest = busy.early.is_empty() && busy.judged.is_empty() && busy.held.is_empty();
-            is_at_rest && busy.questions == 0 && busy.errands == 0
+            is_at_rest && busy.questions == 0 && busy.errands == 0 && busy.client.is_none()
         });
+    }
+
+    /// Notes its client's address, while nobody knows whose it is.
+    pub(super) fn knocks_from(&mut self, client: Option<IpAddr>) {
+        if client.is_some() || self.client().is_some() {
+            self.busy().client = client;
+            self.rest();
+        }
+    }
+
+    /// Its client's address, while nobody knows whose it is.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.busy.as_ref()?.client
     }
 
     /// What it asked for before its token was judged.

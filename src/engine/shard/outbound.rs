@@ -124,7 +124,7 @@ impl Core {
         let served_first = origin
             .filter(|key| key.shard == shard && members.len() > STRETCH_VISITS_MIN)
             .map_or(u32::MAX, |key| key.index);
-        let (mut reached, mut added) = (0, 0);
+        let (mut reached, mut skipped, mut added) = (0, 0, 0);
         let caught = if is_passing && form.is_v1() { form.caught() } else { form };
         let Self { arena, slots, lines, walk, overdue, .. } = self;
         let mut appended = arena.append(open, frames);
@@ -142,11 +142,14 @@ impl Core {
                 continue;
             }
             let line = &mut lines[member as usize];
-            if !line.put(&mut appended, class) {
-                overdue.push(member);
-                continue;
+            match line.put(&mut appended, class) {
+                Put::Taken => reached += 1,
+                Put::Skipped => skipped += 1,
+                Put::TooMuch => {
+                    overdue.push(member);
+                    continue;
+                }
             }
-            reached += 1;
             if line.blocked_at.is_none() && !line.is_queued {
                 line.is_queued = true;
                 added += 1;
@@ -155,6 +158,7 @@ impl Core {
         }
         drop(appended);
         self.stats.counts.frames_out += reached;
+        self.stats.counts.skipped += skipped;
         self.intake -= added;
     }
 
@@ -184,14 +188,18 @@ impl Core {
             return;
         }
         let line = &mut self.lines[index as usize];
-        let has_taken = line.put(&mut self.arena.append(&mut self.single, frames), class);
+        let put = line.put(&mut self.arena.append(&mut self.single, frames), class);
+        let has_taken = put != Put::TooMuch;
         if line.blocked_at.is_some() {
             line.unread_answers = line.unread_answers.saturating_add(u32::try_from(frames.len()).unwrap_or(u32::MAX));
         } else if !line.is_queued {
             line.is_queued = true;
             self.walk.push_back(index);
         }
-        self.stats.counts.frames_out += 1;
+        match put {
+            Put::Skipped => self.stats.counts.skipped += 1,
+            Put::Taken | Put::TooMuch => self.stats.counts.frames_out += 1,
+        }
         // Who asks without reading the answers makes them as fast as the shard reads: no tick would come in time.
         if was_open && (!has_taken || line.unread_answers as usize > self.bounds.owed_bytes_max) {
             self.let_go(index, SLOW);
@@ -343,17 +351,26 @@ impl Core {
     }
 }
 
+/// What became of a range that was meant for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    Taken,
+    /// It is passing, and the session is behind.
+    Skipped,
+    /// The session has too many ranges and owes too much to take it.
+    TooMuch,
+}
+
 impl Line {
-    /// Puts a range into the outbox. If the socket is full and enough waits, an ephemeral range is dropped. False if the
-    /// session has too many ranges and owes too much to take it.
-    fn put(&mut self, appended: &mut Appended<'_>, class: Class) -> bool {
+    /// Puts a range into the outbox. If the socket is full and enough waits, an ephemeral range is dropped.
+    fn put(&mut self, appended: &mut Appended<'_>, class: Class) -> Put {
         if self.blocked_at.is_none() {
             self.outbox.push(appended, class);
-            return true;
+            return Put::Taken;
         }
         if class == Class::Ephemeral && self.outbox.owed_bytes() > appended.arena().bounds().shared_bytes_max {
             self.has_skipped = true;
-            return true;
+            return Put::Skipped;
         }
         let bounds = *appended.arena().bounds();
         if self.outbox.parts() >= bounds.parts_max {
@@ -361,12 +378,13 @@ impl Line {
             let copied = self.outbox.owed_bytes() + bounds.debt_step_bytes;
             let has_room = appended.arena().memory_bytes() + copied <= bounds.waiting_bytes_max;
             let may_copy = has_room && self.outbox.owed_bytes() <= bounds.owed_bytes_max;
+            self.has_skipped |= self.outbox.has_passing();
             if !may_copy || self.outbox.fall_behind(appended.arena()).is_err() {
-                return false;
+                return Put::TooMuch;
             }
         }
         self.outbox.push(appended, class);
-        true
+        Put::Taken
     }
 }
 

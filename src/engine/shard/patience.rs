@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::carrier::Carrier;
 use super::port::RestBody;
 use crate::engine::net::unacknowledged;
-use crate::limits::{ANSWER_PATIENCE, HANDSHAKE_TIMEOUT, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
+use crate::limits::{ANSWER_BYTES_PER_SECOND_MIN, Adjustable, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
 
 /// Connected, and nothing has come yet.
 const FRESH: u8 = 0;
@@ -36,6 +36,17 @@ pub(super) struct Turn {
     is_last: Arc<AtomicBool>,
     /// The answer ends the connection, and a part of the request may still come.
     lingers: Arc<AtomicBool>,
+    /// What came too late: the number of a [`Late`] from 1 on.
+    late: Arc<AtomicU8>,
+}
+
+/// What came too late, so that the connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// The head of a request.
+    Head,
+    /// The peer's word that it has some of an answer.
+    Answer,
 }
 
 impl Turn {
@@ -52,6 +63,19 @@ impl Turn {
     /// Notes that the answer is the last, and may be sent before the whole request has come.
     pub fn linger(&self) {
         self.lingers.store(true, Ordering::Relaxed);
+    }
+
+    /// What came too late.
+    pub fn late(&self) -> Option<Late> {
+        match self.late.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(Late::Head),
+            _ => Some(Late::Answer),
+        }
+    }
+
+    fn is_late(&self, what: Late) {
+        self.late.store(if what == Late::Head { 1 } else { 2 }, Ordering::Relaxed);
     }
 
     fn at(&self) -> u8 {
@@ -107,16 +131,21 @@ pub(super) struct Patience {
     pub linger: Duration,
     /// For the peer to take some more of an answer.
     pub taken: Duration,
+    /// How much of it the peer must take over that time, in bytes a second.
+    pub taken_per_second: usize,
 }
 
 impl Patience {
-    pub const USUAL: Self = Self {
-        head: HANDSHAKE_TIMEOUT,
-        idle: IDLE_CONNECTION,
-        last: LAST_REQUEST_PATIENCE,
-        linger: LINGER,
-        taken: ANSWER_PATIENCE,
-    };
+    pub fn of(limits: &Adjustable) -> Self {
+        Self {
+            head: limits.handshake,
+            idle: IDLE_CONNECTION,
+            last: LAST_REQUEST_PATIENCE,
+            linger: LINGER,
+            taken: limits.answer,
+            taken_per_second: ANSWER_BYTES_PER_SECOND_MIN,
+        }
+    }
 }
 
 /// The socket. If the client takes too long, the socket reads as closed, which hyper takes for the end between two
@@ -130,15 +159,18 @@ pub(super) struct Patient {
     deadline: Pin<Box<Sleep>>,
     /// This side has closed, and waits for the other side.
     is_lingering: bool,
-    /// While the socket has no room: by when the peer must take some more of an answer.
+    /// Since the socket had no room, until all of an answer is written: by when the peer must take some more of it.
     stall: Option<Stall>,
 }
 
-/// A socket without room.
+/// A socket that had no room.
 struct Stall {
+    began: Instant,
     deadline: Pin<Box<Sleep>>,
-    /// How much the peer had not acknowledged when the deadline was set.
-    unacknowledged: Option<usize>,
+    /// How much the peer had not acknowledged then.
+    unacknowledged: usize,
+    /// What was written since.
+    written: usize,
 }
 
 impl Patient {
@@ -151,28 +183,37 @@ impl Patient {
         self.carrier
     }
 
-    /// Gives up a peer that takes nothing for too long, because what it does not take lies in memory here. A socket has
-    /// no room again until a third of its buffer is free (on Linux), even if the peer takes a little, so the kernel is
-    /// asked what the peer acknowledged.
-    fn taken<T>(&mut self, outcome: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.stall = None;
+    /// Gives up a peer that takes nothing of an answer for too long, or too little, because what it does not take lies in memory
+    /// here, and a task waits for it. A socket has no room again until a third of its buffer is free (on Linux), even if the
+    /// peer takes a little, so the kernel is asked what the peer acknowledged.
+    fn taken(&mut self, outcome: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = &outcome {
+            if let (Some(stall), Ok(count)) = (&mut self.stall, written) {
+                stall.written += count;
+            }
             return outcome;
         }
-        let patience = self.patience.taken;
+        let Patience { taken: patience, taken_per_second, .. } = self.patience;
         let socket = self.carrier.socket();
-        let stall = self.stall.get_or_insert_with(|| Stall {
-            deadline: Box::pin(sleep_until(Instant::now() + patience)),
-            unacknowledged: unacknowledged::bytes(socket),
+        let unacknowledged = || unacknowledged::bytes(socket).unwrap_or(0);
+        let stall = self.stall.get_or_insert_with(|| {
+            let began = Instant::now();
+            let deadline = Box::pin(sleep_until(began + patience));
+            Stall { began, deadline, unacknowledged: unacknowledged(), written: 0 }
         });
         loop {
             ready!(stall.deadline.as_mut().poll(context));
-            let unacknowledged = unacknowledged::bytes(socket);
-            if unacknowledged >= stall.unacknowledged {
+            let (now, left) = (Instant::now(), unacknowledged());
+            let taken = (stall.unacknowledged + stall.written).saturating_sub(left);
+            let least = now.duration_since(stall.began).as_millis() * taken_per_second as u128 / 1000;
+            if (taken as u128) < least.max(1) {
+                self.turn.is_late(Late::Answer);
+                // A reset: what the kernel holds of the answer would be sent for as long as the peer takes a byte now and then.
+                let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            stall.unacknowledged = unacknowledged;
-            stall.deadline.as_mut().reset(Instant::now() + patience);
+            (stall.began, stall.unacknowledged, stall.written) = (now, left, 0);
+            stall.deadline.as_mut().reset(now + patience);
         }
     }
 
@@ -199,7 +240,11 @@ impl Patient {
             self.waits_for = waits_for;
             self.deadline.as_mut().reset(deadline);
         }
-        self.deadline.as_mut().poll(context)
+        ready!(self.deadline.as_mut().poll(context));
+        if matches!(at, FRESH | BEGUN) && !is_last {
+            self.turn.is_late(Late::Head);
+        }
+        Poll::Ready(())
     }
 }
 
@@ -224,8 +269,9 @@ impl Write for Patient {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes when everything that it had is written. With TLS, the last of it may not be sent yet.
-        let outcome = Pin::new(&mut self.carrier).poll_flush(context);
+        let outcome = Pin::new(&mut self.carrier).poll_flush(context).map_ok(|()| 0);
         ready!(self.taken(outcome, context))?;
+        self.stall = None;
         let _ = self.turn.at.compare_exchange(ANSWERED, IDLE, Ordering::Relaxed, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
@@ -285,6 +331,7 @@ mod tests {
         last: Duration::from_millis(50),
         linger: Duration::from_millis(500),
         taken: Duration::from_millis(300),
+        taken_per_second: 1,
     };
     /// More than the buffers of both sockets hold.
     const LONG: usize = 32 * 1024 * 1024;
@@ -292,6 +339,10 @@ mod tests {
 
     /// A client whose connection is served, and the connection's turn.
     async fn connected() -> (TcpStream, Turn) {
+        connected_with(PATIENCE).await
+    }
+
+    async fn connected_with(patience: Patience) -> (TcpStream, Turn) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, turn) = (listener.accept().await.unwrap().0, Turn::default());
@@ -310,7 +361,7 @@ mod tests {
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(60))
                 .clone();
-            drop(builder.serve_connection(Patient::new(Carrier::plain(socket), of_socket, PATIENCE), service).await);
+            drop(builder.serve_connection(Patient::new(Carrier::plain(socket), of_socket, patience), service).await);
         });
         (client, turn)
     }
@@ -370,6 +421,29 @@ mod tests {
             had += read;
         }
         assert!(had < LONG, "all of it came");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_taken_in_drops_is_given_up() {
+        // The reader takes some megabytes a second, as the one above, but here that is too little.
+        let (mut client, turn) = connected_with(Patience { taken_per_second: 1 << 30, ..PATIENCE }).await;
+        client.write_all(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (mut had, mut piece) = (0, vec![0; 64 * 1024]);
+        while let Ok(read @ 1..) = client.read(&mut piece).await {
+            had += read;
+            tokio::time::sleep(PATIENCE.taken / 10).await;
+        }
+        assert!(had < LONG && turn.late() == Some(Late::Answer), "{had} bytes came");
+    }
+
+    #[tokio::test]
+    async fn whoever_is_late_with_a_head_is_known_for_it() {
+        let (mut silent, turn) = connected().await;
+        let (mut idle, other) = connected().await;
+        answered(&mut idle).await;
+        closes_after(&mut silent).await;
+        closes_after(&mut idle).await;
+        assert_eq!((turn.late(), other.late()), (Some(Late::Head), None));
     }
 
     #[tokio::test]

@@ -1,26 +1,30 @@
 //! What the rest of the server sees of a shard, and what a shard needs from the rest.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::domain::user::Account;
 use crate::domain::write::Write;
 use crate::engine::session::Entry;
+use crate::engine::session::pace::Paces;
 use crate::engine::topics::feeds::FeedKey;
 use crate::engine::topics::listeners::Listeners;
 pub use crate::engine::topics::listeners::ShardSet;
 use crate::ids::{PostId, RoomId, SessionKey, ShardId, Topic, UserId};
+use crate::limits::Adjustable;
 use crate::protocol::form::Form;
 use crate::protocol::v0::reason::Goodbye;
 use crate::protocol::v1::request::Credential;
 use crate::protocol::ws::negotiation::Negotiation;
 
-pub use super::errand::{Answer, Asked, Caught, Errand, From, Identity, Seating, Ticket};
+pub use super::errand::{Answer, Asked, Caught, Errand, From, Identity, Seating, Ticket, Visitor};
 pub use super::inbox::Inbox;
 pub use super::message::{
     Except, Follows, GiveAway, Given, Heard, Kind, LoginEnds, Meant, Order, Publication, Readers, ToShard, Whom,
@@ -89,6 +93,9 @@ pub enum Denied {
 /// Why a handshake is refused, in a few words, for the log and the metrics.
 pub type Why = &'static str;
 
+/// A token, or a ticket, was refused several times a short time ago.
+pub const BARRED: Why = "barred";
+
 /// Why a handshake is refused inside its socket: the text of the error frame, and the goodbye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
@@ -106,8 +113,44 @@ pub enum Verdict {
     Later(Promise<Result<Entry, Denied>>),
 }
 
+/// Under what a connection is counted: nothing, where it comes from a proxy that is believed, or from this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Address(pub Option<NonZeroU32>);
+
 /// Decides who may open a socket.
 pub trait Gate: Send + Sync + 'static {
+    /// How long the next connection must wait to be accepted; `None` if it may be now, and is counted.
+    fn accept_after(&self) -> Option<Duration> {
+        None
+    }
+    /// Counts a connection, and counts it among those of nobody. `None`: it must be closed.
+    fn connected(&self, _: SocketAddr) -> Option<Address> {
+        Some(Address::default())
+    }
+    /// A request for a socket came by a connection. If that is a proxy's, its client is counted under the returned address.
+    /// `None`: it must be refused.
+    fn forwarded(&self, _: SocketAddr, _: &http::HeaderMap, own: Address) -> Option<Address> {
+        Some(own)
+    }
+    /// Counts a connection no more among those of nobody: a request came, or it is known whose it is.
+    fn known(&self, _: Address) {}
+
+    /// The first request has come by a connection.
+    fn spoke(&self, _: Address) {}
+    /// Counts a socket among those of nobody, until it is known whose it is. False: it must go.
+    fn nobody_came(&self, _: Address) -> bool {
+        true
+    }
+    /// Counts a connection no more. It is none of nobody any more.
+    fn disconnected(&self, _: Address) {}
+    /// The client's address.
+    fn client(&self, peer: SocketAddr, _: &http::HeaderMap) -> IpAddr {
+        peer.ip()
+    }
+    /// Was this token or ticket refused so often to this client that it need not be judged?
+    fn is_barred(&self, _: IpAddr, _: &str) -> bool {
+        false
+    }
     /// Is the page that opens this socket one of ours?
     fn allows_origin(&self, origin: Option<&str>, host: &str) -> bool;
     /// Is a request that names this host meant for this server?
@@ -168,8 +211,13 @@ pub type Errands = Arc<dyn Fn(Errand) -> bool + Send + Sync>;
 pub enum Opening {
     /// Its handshake was judged.
     Judged(Result<Entry, Refused>),
-    /// A socket for many topics says inside whose it is; a credential may have come with its handshake.
-    Many(Option<Credential>),
+    /// A socket for many topics says inside whose it is.
+    Many {
+        /// One that came with its handshake.
+        credential: Option<Credential>,
+        /// The client's address.
+        client: IpAddr,
+    },
     /// A socket that sends back what comes.
     Echo,
 }
@@ -245,6 +293,15 @@ pub trait Elsewhere: Send + Sync + 'static {
     fn went(&self, room: RoomId, user: UserId);
 }
 
+/// What the clients of this server may do.
+#[derive(Debug, Clone, Default)]
+pub struct Allowance {
+    /// How often they may speak; `None`: as often as they like.
+    pub paces: Option<Arc<Paces>>,
+    /// What operators may change.
+    pub limits: Adjustable,
+}
+
 /// Everything that a shard needs from the rest of the server.
 #[derive(Clone)]
 pub struct Ports {
@@ -266,6 +323,8 @@ pub struct Ports {
     pub elsewhere: Option<Arc<dyn Elsewhere>>,
     /// Does what sockets with many topics need.
     pub errands: Errands,
+    /// What clients may do.
+    pub allowance: Allowance,
 }
 
 impl Ports {

@@ -1,16 +1,19 @@
 //! The requests of sockets of `pregon.v1`.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::core::Core;
 use super::errand::{Asked, Errand};
 use super::inbound::AnswerIn;
 use super::many::{self, Many, kept_bytes_of};
-use super::port::{Except, ToShard};
+use super::port::{Except, ToShard, Visitor};
 use crate::domain::feed;
 use crate::domain::user::Account;
 use crate::domain::write::Intent;
 use crate::engine::session::Session;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
+use crate::engine::session::pace::Kind;
 use crate::engine::topics::members::{Member, Seat};
 use crate::ids::{RoomId, Topic};
 use crate::limits::{EARLY_BYTES_MAX, QUESTIONS_AT_ONCE_MAX, SHARD_HELD_BYTES_MAX, TOPICS_PER_SOCKET_MAX};
@@ -18,7 +21,7 @@ use crate::protocol::v0::command::Command;
 use crate::protocol::v0::{event, reason};
 use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::reply;
-use crate::protocol::v1::request::{self, Ask, Credential, Question, Request, RequestId};
+use crate::protocol::v1::request::{self, Ask, Credential, Question, Refused, Request, RequestId};
 use crate::protocol::v1::topic;
 use crate::protocol::ws::close::CloseCode;
 use crate::protocol::ws::frame;
@@ -28,8 +31,14 @@ use super::stats::{By, count_close};
 
 impl Core {
     /// Makes a socket a session that has to say whose it is; a credential may have come with its handshake.
-    pub(super) fn begin_many(&mut self, index: u32, negotiation: Negotiation, credential: Option<Credential>) {
-        if self.is_overloaded() {
+    pub(super) fn begin_many(
+        &mut self,
+        index: u32,
+        negotiation: Negotiation,
+        credential: Option<Credential>,
+        client: Option<IpAddr>,
+    ) {
+        if self.is_overloaded() || !self.ports.gate.nobody_came(self.address_of(index)) {
             metrics::counter!("pregon_shed_total", "what" => "socket").increment(1);
             self.stats.counts.refused += 1;
             count_close(CloseCode::OVERLOAD, By::Server);
@@ -39,7 +48,9 @@ impl Core {
             });
         }
         self.occupy(index, Session::awaited(negotiation, self.now));
-        self.many.insert(index, Many::default());
+        let mut many = Many::default();
+        many.knocks_from(client);
+        self.many.insert(index, many);
         if let Some(credential) = credential {
             self.identify(index, None, credential);
         }
@@ -50,13 +61,30 @@ impl Core {
         if !self.is_open(index) || self.is_too_early(index, text) {
             return;
         }
-        match request::parse(text, &mut self.reader) {
+        let request = request::parse(text, &mut self.reader);
+        let kind = match &request {
+            Ok(Request { ask: Ask::InRoom { command: Command::Write(_), .. } | Ask::MarkRead(_), .. }) => Kind::Durable,
+            Ok(Request { ask: Ask::InRoom { .. }, .. }) => Kind::Passing,
+            Ok(_) | Err(_) => Kind::Request,
+        };
+        if let Err(wait_ms) = self.takes(index, kind) {
+            let (Ok(Request { id, .. }) | Err(Refused { id, .. })) = &request;
+            // What is passing is dropped quietly.
+            if kind != Kind::Passing {
+                self.complain(index, id.as_deref(), None, Complaint::too_fast(wait_ms));
+            }
+            return;
+        }
+        match request {
             Ok(Request { id, ask: Ask::Auth(credential) }) => self.identify(index, id, credential),
             Ok(Request { id, ask }) => match self.account_of(index) {
                 Some(account) => self.many_ask(index, id, ask, &account),
                 None => self.complain(index, id.as_deref(), None, self.why_not_yet(index)),
             },
-            Err(refused) => self.complain(index, refused.id.as_deref(), None, refused.why),
+            Err(refused) => {
+                self.stats.counts.faulty += 1;
+                self.complain(index, refused.id.as_deref(), None, refused.why);
+            }
         }
     }
 
@@ -71,6 +99,8 @@ impl Core {
         if is_kept {
             early.push(text.into());
             self.kept_bytes += bytes;
+        } else {
+            self.note_limit(index, "early requests");
         }
         is_kept
     }
@@ -126,12 +156,16 @@ impl Core {
         let Some((user, family)) = known.and_then(|known| Some((known.account()?.id, known.family()))) else { return };
         let Some(many) = self.many.get_mut(&index) else { return };
         let id = request.clone();
-        let is_taken = many.busy().questions < QUESTIONS_AT_ONCE_MAX
-            && (self.ports.errands)(Errand::Ask(Asked { session, request, user, family, room, question }));
+        let is_too_much = many.busy().questions >= QUESTIONS_AT_ONCE_MAX;
+        let is_taken =
+            !is_too_much && (self.ports.errands)(Errand::Ask(Asked { session, request, user, family, room, question }));
         if is_taken {
             many.busy().questions += 1;
         } else {
             many.rest();
+            if is_too_much {
+                self.note_limit(index, "questions of a socket");
+            }
             self.complain(index, id.as_deref(), Some(Topic::Room(room)), complaint::BUSY);
         }
     }
@@ -164,12 +198,17 @@ impl Core {
 
     fn identify(&mut self, index: u32, request: Option<RequestId>, credential: Credential) {
         let session = self.key(index);
+        let user = self.account_of(index).map(|account| account.id);
         let Some(many) = self.many.get_mut(&index) else { return };
+        let visitor = match (user, many.client()) {
+            (Some(user), _) => Visitor::User(user),
+            (None, client) => Visitor::Address(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
+        };
         if std::mem::replace(&mut many.is_identifying, true) {
             return self.complain(index, request.as_deref(), None, complaint::BUSY);
         }
         let id = request.clone();
-        if (self.ports.errands)(Errand::Identify { session, request, credential }) {
+        if (self.ports.errands)(Errand::Identify { session, request, credential, visitor }) {
             return;
         }
         if let Some(many) = self.many.get_mut(&index) {
@@ -269,6 +308,9 @@ impl Core {
     /// Takes a session out of everything that it sits in.
     pub(super) fn leave_many(&mut self, index: u32, many: &Many) {
         let user = self.account_of(index).map(|account| account.id);
+        if !many.is_known {
+            self.ports.gate.known(self.address_of(index));
+        }
         self.moving -= usize::from(many.is_moving);
         while let Some(seat) = self.slots[index as usize].as_mut().and_then(|slot| slot.seats.pop()) {
             let number = self.slots[index as usize].as_ref().map_or(0, |slot| slot.seats.all().len());

@@ -3,6 +3,7 @@
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::engine::session::endpoint::Endpoint;
+use crate::engine::session::pace::Kind;
 use crate::ids::ShardId;
 use crate::protocol::ws::close::CloseCode;
 
@@ -33,6 +34,7 @@ pub(super) fn count_close(code: CloseCode, by: By) {
         4001 => "4001",
         4003 => "4003",
         4008 => "4008",
+        4029 => "4029",
         _ => "other",
     };
     let by = match by {
@@ -58,6 +60,12 @@ pub(super) struct Counts {
     pub stale: u64,
     pub admitted: u64,
     pub refused: u64,
+    /// Frames that came too fast, by kind.
+    pub refused_frames: [u64; 3],
+    /// Frames that are no request.
+    pub faulty: u64,
+    /// Passing frames that were not given to sessions that are behind.
+    pub skipped: u64,
     /// The most bytes that one outbox owed since the last report.
     pub outbox_high_bytes: usize,
 }
@@ -74,6 +82,9 @@ pub(super) struct Stats {
     stale: Counter,
     admitted: Counter,
     refused: Counter,
+    refused_frames: [Counter; 3],
+    faulty: Counter,
+    skipped: Counter,
     sessions: Gauge,
     /// Sessions by kind.
     kinds: [Gauge; Endpoint::KINDS.len()],
@@ -116,6 +127,10 @@ impl Stats {
             stale: counter("pregon_sessions_stale_total"),
             admitted: counter("pregon_sessions_admitted_total"),
             refused: counter("pregon_sessions_refused_total"),
+            refused_frames: Kind::NAMES
+                .map(|kind| metrics::counter!("pregon_frames_refused_total", "shard" => shard.clone(), "kind" => kind)),
+            faulty: counter("pregon_frames_faulty_total"),
+            skipped: counter("pregon_frames_skipped_total"),
             sessions: gauge("pregon_sessions"),
             kinds: Endpoint::KINDS
                 .map(|kind| metrics::gauge!("pregon_sessions_by_kind", "shard" => shard.clone(), "kind" => kind)),
@@ -146,6 +161,11 @@ impl Stats {
         self.stale.absolute(self.counts.stale);
         self.admitted.absolute(self.counts.admitted);
         self.refused.absolute(self.counts.refused);
+        for (counter, count) in self.refused_frames.iter().zip(self.counts.refused_frames) {
+            counter.absolute(count);
+        }
+        self.faulty.absolute(self.counts.faulty);
+        self.skipped.absolute(self.counts.skipped);
         self.sessions.set(levels.sessions as f64);
         for (gauge, sessions) in self.kinds.iter().zip(levels.kinds) {
             gauge.set(sessions as f64);

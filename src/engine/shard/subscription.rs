@@ -74,6 +74,8 @@ impl Core {
         }
         if let Some(many) = self.many.get_mut(&index) {
             many.is_known = true;
+            many.knocks_from(None);
+            self.ports.gate.known(self.address_of(index));
         }
         self.stats.counts.admitted += 1;
         self.kinds[Endpoint::Many.kind()] += 1;
@@ -91,6 +93,7 @@ impl Core {
             return self.complain(index, id.as_deref(), Some(topic), complaint::SUBSCRIBED_ALREADY);
         }
         if !self.has_room_for_a_topic(index) {
+            self.note_limit(index, "topics of a socket");
             return self.complain(index, id.as_deref(), Some(topic), complaint::TOO_MANY_TOPICS);
         }
         if self.many.get(&index).is_some_and(|many| many.errands() >= TOPICS_PER_SOCKET_MAX) {

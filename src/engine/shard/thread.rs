@@ -19,8 +19,8 @@ use crate::engine::net::send::{Io, Sender};
 use crate::engine::net::sockets::Sockets;
 use crate::ids::ShardId;
 use crate::limits::{
-    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TLS_HANDSHAKE_TIMEOUT, TLS_HURRIED,
-    shard_tls_handshakes, shard_tls_records_bytes,
+    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TLS_HURRIED, shard_tls_handshakes,
+    shard_tls_records_bytes,
 };
 use crate::telemetry::alarm;
 
@@ -85,7 +85,11 @@ fn run(plan: Plan) -> io::Result<()> {
         let core = Core::new(plan.id, plan.ports, Instant::now());
         let shard = Shard::new(sockets, core);
         let shared = Rc::new(Shared::new(shard));
-        let terms = Terms { most: shard_tls_handshakes(shards), patience: TLS_HANDSHAKE_TIMEOUT, hurried: TLS_HURRIED };
+        let terms = Terms {
+            most: shard_tls_handshakes(shards),
+            patience: ports.allowance.limits.handshake,
+            hurried: TLS_HURRIED,
+        };
         let doorway = plan.tls.map(|config| Rc::new(Doorway::new(config, terms)));
         let entrance = Rc::new(Entrance { doorway, transport_security: plan.transport_security });
         for listener in plan.listeners {

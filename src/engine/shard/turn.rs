@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::core::Core;
 use super::encryption::Pace;
 use super::port::Opening;
+use super::visit::Opened;
 use crate::clock::Timestamp;
 use crate::engine::net::sockets::{Handler, Sockets};
 use crate::engine::net::stream::Stream;
@@ -82,11 +83,11 @@ impl Shared {
         tls: Option<Box<Tls>>,
         read_already: &mut [u8],
         negotiation: Negotiation,
-        opening: Opening,
+        opened: impl Into<Opened>,
     ) {
         // This runs in a task of the connection: nobody would notice its panic, and the shard would be half changed.
         let mut shard = self.shard.borrow_mut();
-        let adopt = || shard.adopt(socket, tls, read_already, negotiation, opening);
+        let adopt = || shard.adopt(socket, tls, read_already, negotiation, opened.into());
         if !alarm::guard("a shard that adopts a socket", adopt) {
             self.is_broken.set(true);
         }
@@ -130,7 +131,7 @@ impl Shard {
         tls: Option<Box<Tls>>,
         read_already: &mut [u8],
         negotiation: Negotiation,
-        opening: Opening,
+        Opened { opening, address }: Opened,
     ) {
         let Self { sockets, core, .. } = self;
         core.moment = Instant::now();
@@ -138,11 +139,15 @@ impl Shard {
         if let Err(error) = sockets.adopt(index, Stream::tcp(socket), tls) {
             tracing::warn!(%error, "a socket could not be adopted");
             core.free.push(index);
+            core.ports.gate.disconnected(address);
             return;
         }
+        core.counts_under(index, address);
         match opening {
             Opening::Judged(admission) => core.begin(index, negotiation, admission, Timestamp::now()),
-            Opening::Many(credential) => core.begin_many(index, negotiation, credential),
+            Opening::Many { credential, client } => {
+                core.begin_many(index, negotiation, credential, Some(client));
+            }
             Opening::Echo => core.begin_echo(index, negotiation),
         }
         if !read_already.is_empty() {

@@ -50,6 +50,12 @@ impl Bench {
         Self { sequence: Sequence::new(BEGAN), now: Instant::now(), told: Vec::new() }
     }
 
+    /// A look at the log, so many microseconds after the beginning, that finds nothing new.
+    fn look(&mut self, until: i64) {
+        let reach = Reach { since: BEGAN, until: Timestamp(BEGAN.0 + until) };
+        self.sequence.look(&[], reach, self.now);
+    }
+
     fn come(&mut self, events: &[Arc<Committed>]) {
         self.sequence.come(part(events), self.now, &mut self.told);
     }
@@ -154,16 +160,68 @@ fn of_a_topic_that_nobody_remembers_the_log_is_asked_if_the_event_before_may_be_
     let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
     let minute = 60_000_000;
     let old = [event(topic, 7, 0, None), event(topic, 8, minute, Some(0))];
+    bench.look(minute);
     bench.come(&old[1..]);
     assert_eq!(numbers(&bench.told), [8], "the one before is a minute older");
     let other = Topic::Room(RoomId::fresh());
-    let log: Vec<_> = (1..5).map(|seq| event(other, seq, i64::try_from(seq).unwrap() * 2_000_000, Some(0))).collect();
-    let late = event(other, 4, 8_000_000, Some(6_000_000));
+    let at = |seq: u64| minute + i64::try_from(seq).unwrap() * 2_000_000;
+    let log: Vec<_> = (1..5).map(|seq| event(other, seq, at(seq), Some(minute))).collect();
+    let late = event(other, 4, at(4), Some(at(3)));
+    bench.look(at(4));
     bench.come(&[Arc::clone(&late)]);
     assert_eq!(numbers(&bench.told), [8], "the one before is two seconds older");
     let asked = bench.wait(HOLD_BACK, &log);
-    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + 3_000_000)));
+    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + minute + 3_000_000)));
     assert_eq!(numbers(&bench.told), [8, 2, 3, 4]);
+}
+
+/// A node commits and dies before it tells anybody; then the log cannot be read for a while.
+#[test]
+fn what_happened_since_the_log_was_read_is_asked_for_however_long_ago_it_was() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let second = 1_000_000;
+    let log = [event(topic, 1, 11 * second, None), event(topic, 2, 90 * second, Some(11 * second))];
+    bench.look(10 * second);
+    bench.come(&log[1..]);
+    assert_eq!(numbers(&bench.told), [0; 0], "nobody has looked since the first was committed");
+    let asked = bench.wait(HOLD_BACK, &log);
+    assert_eq!(asked[0].since, Timestamp(BEGAN.0 + 5 * second));
+    assert_eq!(numbers(&bench.told), [1, 2]);
+    // Nor is anything forgotten that would then be told again.
+    bench.now += SEQUENCE_MEMORY * 2;
+    bench.come(&[event(topic, 3, 300 * second, Some(90 * second))]);
+    assert_eq!(numbers(&bench.told), [1, 2, 3]);
+}
+
+/// The way was away for minutes, the log was not; and then the way brings all that it had kept.
+#[test]
+fn what_looks_found_long_ago_is_not_told_again() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let second = 1_000_000;
+    let log = [event(topic, 1, second, None), event(topic, 2, 2 * second, Some(second))];
+    let head = Head { topic, cursor: Cursor { epoch: 1, seq: 2 } };
+    bench.sequence.look(&[head], Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3 * second) }, bench.now);
+    bench.wait(HOLD_BACK, &log);
+    bench.now += SEQUENCE_MEMORY * 2;
+    bench.look(125 * second);
+    bench.come(&log);
+    bench.wait(HOLD_BACK, &log);
+    assert_eq!(numbers(&bench.told), [1, 2]);
+    bench.come(&[event(topic, 3, 124 * second, Some(2 * second))]);
+    assert_eq!(numbers(&bench.told), [1, 2, 3]);
+}
+
+/// The log says that there is something, cannot be read for a while, and is looked at again meanwhile.
+#[test]
+fn what_a_look_found_is_read_from_where_that_look_began() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let log = run(topic, 2);
+    let head = Head { topic, cursor: Cursor { epoch: 1, seq: 2 } };
+    let reach = Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3000) };
+    bench.sequence.look(&[head], reach, bench.now);
+    bench.sequence.look(&[], Reach { since: Timestamp(BEGAN.0 + 9000), ..reach }, bench.now);
+    bench.wait(HOLD_BACK, &log);
+    assert_eq!(numbers(&bench.told), [1, 2]);
 }
 
 #[test]
@@ -196,10 +254,13 @@ fn silent_topics_are_forgotten_and_waiting_ones_are_not() {
     bench.come(&run(topics[5], 2)[1..]);
     bench.now += SEQUENCE_MEMORY / 2;
     bench.come(&run(topics[6], 2)[1..]);
+    assert_eq!(bench.sequence.topics.len(), 20, "the log was not read since");
+    bench.look(0);
     let left: Vec<_> = topics.iter().filter(|topic| bench.sequence.topics.contains_key(topic)).collect();
     assert_eq!(left, [&topics[3], &topics[5], &topics[6]]);
     bench.now += SEQUENCE_MEMORY * 2;
     bench.come(&run(Topic::Room(RoomId::fresh()), 1));
+    bench.look(0);
     assert_eq!(bench.sequence.topics.len(), 2, "who waits, and who came last");
 }
 

@@ -29,13 +29,27 @@ pub fn greeting(out: &mut Vec<u8>) {
 /// An error frame: the text under both keys that clients read, and the sender's own name for the refused message.
 pub fn error(out: &mut Vec<u8>, text: &str, client_id: Option<&str>) {
     text_frame(out, |out| {
-        out.extend_from_slice(br#"{"type":"error","message":"#);
-        json_text(out, text);
-        out.extend_from_slice(br#","error":"#);
-        json_text(out, text);
-        client_id_key(out, client_id);
+        error_keys(out, text, client_id);
         out.push(b'}');
     });
+}
+
+/// The same for what may come again after some milliseconds.
+pub fn error_for_now(out: &mut Vec<u8>, text: &str, client_id: Option<&str>, retry_after_ms: u32) {
+    text_frame(out, |out| {
+        error_keys(out, text, client_id);
+        out.extend_from_slice(br#","retry_after_ms":"#);
+        out.extend_from_slice(retry_after_ms.to_string().as_bytes());
+        out.push(b'}');
+    });
+}
+
+fn error_keys(out: &mut Vec<u8>, text: &str, client_id: Option<&str>) {
+    out.extend_from_slice(br#"{"type":"error","message":"#);
+    json_text(out, text);
+    out.extend_from_slice(br#","error":"#);
+    json_text(out, text);
+    client_id_key(out, client_id);
 }
 
 /// Something that the server's operator tells a client.

@@ -40,6 +40,9 @@ pub const CUT_OFF: Goodbye = Goodbye { code: 4003, reason: "closed by an operato
 /// The client reads too slowly: it should reconnect and refetch.
 pub const TOO_SLOW: Goodbye = Goodbye { code: 4008, reason: "too slow, connect again" };
 
+/// The client says too much, whatever it is told: it should reconnect after a while, and say less.
+pub const TOO_FAST: Goodbye = Goodbye { code: 4029, reason: "too many messages, connect again later" };
+
 /// No token in the query.
 pub const NO_TOKEN: &str = "Token no proporcionado";
 /// The token is invalid for whatever reason.
@@ -68,6 +71,8 @@ pub const BAD_MESSAGE_TYPE: &str = "Tipo de mensaje inválido: usa text o emoji;
 pub const BAD_REACTION: &str = "Tipo de reacción inválido";
 /// The data of a `signal` is too long.
 pub const SIGNAL_TOO_LONG: &str = "El campo data de signal no puede superar 4 KiB";
+/// The client sends faster than it may.
+pub const TOO_MANY: &str = "Envías demasiado rápido: espera un momento y vuelve a intentarlo";
 /// The database did not answer at the handshake.
 pub const TRY_LATER: &str = "El servicio no está disponible en este momento, inténtalo de nuevo";
 

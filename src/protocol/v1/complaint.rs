@@ -1,6 +1,7 @@
 //! Why a request is not done: a code for programs, a text for people, and what to do next.
 
 use crate::domain::write::Refusal;
+use crate::limits::LATER_MS;
 use crate::protocol::v0::reason::{self, Goodbye};
 
 /// What a client does next.
@@ -12,6 +13,8 @@ pub enum Retry {
     Fix,
     /// The same request, after a while.
     Later,
+    /// The same request, after so many milliseconds.
+    After(u32),
 }
 
 impl Retry {
@@ -20,7 +23,16 @@ impl Retry {
         match self {
             Self::Never => "never",
             Self::Fix => "fix",
-            Self::Later => "later",
+            Self::Later | Self::After(_) => "later",
+        }
+    }
+
+    /// When the same request may come again, in milliseconds.
+    pub fn after_ms(self) -> Option<u64> {
+        match self {
+            Self::Later => Some(LATER_MS),
+            Self::After(milliseconds) => Some(milliseconds.into()),
+            Self::Never | Self::Fix => None,
         }
     }
 }
@@ -102,6 +114,11 @@ pub const BUSY: Complaint =
 pub const UNAVAILABLE: Complaint = complaint("unavailable", Retry::Later, reason::TRY_LATER);
 
 impl Complaint {
+    /// The client asks faster than it may. It may go on after so many milliseconds.
+    pub fn too_fast(retry_after_ms: u32) -> Self {
+        complaint("rate_limited", Retry::After(retry_after_ms), reason::TOO_MANY)
+    }
+
     /// Why a write was refused.
     pub fn of(refusal: Refusal) -> Self {
         use Refusal as R;

@@ -6,10 +6,10 @@ use crate::domain::event_record::{EventRecord, Happening};
 use crate::domain::user::Account;
 use crate::domain::write::{Durability, Outcome};
 use crate::ids::Topic;
-use crate::limits::{LATER_MS, TOPICS_PER_SOCKET_MAX};
+use crate::limits::TOPICS_PER_SOCKET_MAX;
 use crate::protocol::v0::event::text_frame;
 use crate::protocol::v0::json::Object;
-use crate::protocol::v1::complaint::{self, Complaint, Retry};
+use crate::protocol::v1::complaint::{self, Complaint};
 use crate::protocol::v1::topic::Name;
 
 /// The socket is the user's now. `expires` is in seconds since 1970: before then it needs a newer token.
@@ -161,8 +161,8 @@ pub fn outcome(
 
 fn complain(object: &mut Object<'_>, why: Complaint) {
     object.text("code", why.code).text("text", why.text).text("retry", why.retry.as_str());
-    if why.retry == Retry::Later {
-        object.number("retry_after_ms", LATER_MS);
+    if let Some(milliseconds) = why.retry.after_ms() {
+        object.number("retry_after_ms", milliseconds);
     }
 }
 

@@ -27,6 +27,12 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// As the client wrote it.
+    pub fn text(&self) -> &str {
+        let (Self::Token(text) | Self::Ticket(text)) = self;
+        text
+    }
+
     /// Of the values of `Sec-WebSocket-Protocol` the first that is one: `token.<token>` or `ticket.<ticket>`.
     pub fn among<'a>(mut offers: impl Iterator<Item = &'a str>) -> Option<Self> {
         offers.find_map(|offer| match offer.split_once('.')? {

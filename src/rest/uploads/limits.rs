@@ -91,12 +91,13 @@ impl Drop for Turn<'_> {
 pub struct Pace {
     began: Instant,
     grace: Duration,
+    piece: Duration,
 }
 
 impl Pace {
-    /// The pace of an upload that begins now and may take `grace`, however small it is.
-    pub fn starting(grace: Duration) -> Self {
-        Self { began: Instant::now(), grace }
+    /// The pace of an upload that begins now and may take `grace`, however small it is, and `piece` for each piece.
+    pub fn starting(grace: Duration, piece: Duration) -> Self {
+        Self { began: Instant::now(), grace, piece }
     }
 
     /// Waits for the next piece of an upload of which `came_bytes` have arrived.
@@ -104,7 +105,7 @@ impl Pace {
     /// # Errors
     /// 408 if it does not arrive in time.
     pub async fn keep<T>(self, came_bytes: usize, piece: impl Future<Output = T>) -> Result<T> {
-        let due = self.due(came_bytes).min(Instant::now() + limits::BODY_TIMEOUT);
+        let due = self.due(came_bytes).min(Instant::now() + self.piece);
         timeout_at(due, piece).await.map_err(|_| too_slow())
     }
 
@@ -164,7 +165,8 @@ mod tests {
     #[tokio::test]
     async fn an_upload_that_fell_behind_is_given_up() {
         let behind = limits::UPLOAD_GRACE + Duration::from_secs(10);
-        let pace = Pace { began: Instant::now().checked_sub(behind).unwrap(), grace: limits::UPLOAD_GRACE };
+        let began = Instant::now().checked_sub(behind).unwrap();
+        let pace = Pace { began, grace: limits::UPLOAD_GRACE, piece: limits::BODY_TIMEOUT };
         let enough = 12 * limits::UPLOAD_BYTES_PER_SECOND_MIN;
         for came_bytes in [0, 9 * limits::UPLOAD_BYTES_PER_SECOND_MIN] {
             let kept = pace.keep(came_bytes, pending::<()>()).await;

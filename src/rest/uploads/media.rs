@@ -1,4 +1,4 @@
-//! `/media/`: serves uploaded files, with the type they have and no other.
+//! `/media/`: serves uploaded files, so that none of them runs as a script or a document.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
@@ -6,12 +6,27 @@ use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
+use crate::rest::answer::CROSS_ORIGIN_RESOURCE_POLICY;
 use crate::rest::uploads::upload::MediaDir;
 
-/// A file that is opened by itself may be shown but may run nothing, whatever it contains.
+/// A file that is opened by itself may be shown but may run nothing, whatever it contains. Browsers style the document that
+/// they make around a picture.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'",
 );
+/// What browsers show without running anything, by its type.
+const SHOWN: [&str; 10] = [
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "image/avif",
+    "image/bmp",
+    "image/heic",
+    "image/heif",
+    "image/x-icon",
+    "image/vnd.microsoft.icon",
+];
 /// The name of a stored file is never reused.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
@@ -28,10 +43,28 @@ pub async fn serve(media: &MediaDir, request: Request<Body>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    // Pages of other origins show pictures of posts.
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     if ok {
         headers.insert(header::CACHE_CONTROL, CACHE);
+        disarm(headers);
     }
     response
+}
+
+/// The folder may be another program's, with documents and scripts in it. What is neither picture, sound nor video loses its
+/// type, and what is none of the usual ones is saved and not opened: an SVG still shows in an `<img>`, where it runs nothing.
+fn disarm(headers: &mut HeaderMap) {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_stream = kind.starts_with("audio/") || kind.starts_with("video/");
+    if is_stream || SHOWN.contains(&kind.as_str()) {
+        return;
+    }
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    if !kind.starts_with("image/") {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
 }
 
 /// Serves the whole file or the requested range, by RFC 9110 §14 where the library differs: a range in another unit is

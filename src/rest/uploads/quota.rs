@@ -1,4 +1,4 @@
-//! Limits how much one user may upload: a day's quota at once, which refills over a day.
+//! Limits how much one user may upload: bytes, a day's quota at once, which refills over a day; and files in an hour.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -81,6 +81,38 @@ impl Bill<'_> {
     }
 }
 
+/// How many files each user may upload in an hour; `None` if there is no limit.
+#[derive(Default)]
+pub struct Hourly(Option<DefaultKeyedRateLimiter<UserId>>);
+
+impl fmt::Debug for Hourly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Hourly(some)" } else { "Hourly(none)" })
+    }
+}
+
+impl Hourly {
+    /// So many files an hour, which may come at once; 0 means without limit.
+    pub fn of(uploads: u32) -> Self {
+        Self(NonZeroU32::new(uploads).map(|uploads| RateLimiter::keyed(Rate::per_hour(uploads))))
+    }
+
+    /// Counts a file of a user.
+    ///
+    /// # Errors
+    /// 429 if the hour's files are used up.
+    pub fn count(&self, user: UserId) -> Result<()> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        if limiter.len() > RATE_KEYS_MAX {
+            limiter.retain_recent();
+        }
+        limiter.check_key(&user).map_err(|not_until| {
+            telemetry::limit_hit("uploads of an hour", user);
+            Error::TooMany(not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +131,16 @@ mod tests {
         assert!((2..=3 * 5400 + 1).contains(&seconds), "{seconds}");
         quota.bill(UserId::fresh()).unwrap().charge(8 * UNIT).unwrap();
         assert!(Quota::of(0).bill(ana).unwrap().charge(usize::MAX / 2).is_ok());
+    }
+
+    #[test]
+    fn so_many_files_come_in_an_hour() {
+        let (hourly, ana) = (Hourly::of(60), UserId::fresh());
+        let at_once = (0..100).take_while(|_| hourly.count(ana).is_ok()).count();
+        assert_eq!(at_once, 60);
+        let Err(Error::TooMany(seconds)) = hourly.count(ana) else { panic!("not refused") };
+        assert!((1..=61).contains(&seconds), "{seconds}");
+        hourly.count(UserId::fresh()).unwrap();
+        assert!((0..1000).all(|_| Hourly::of(0).count(ana).is_ok()));
     }
 }

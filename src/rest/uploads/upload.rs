@@ -20,7 +20,7 @@ use crate::rest::uploads::litter::Litter;
 use crate::rest::uploads::location;
 use crate::rest::uploads::passing::{Passing, WAITING_ROOM};
 use crate::rest::uploads::pictures;
-use crate::rest::uploads::quota::Quota;
+use crate::rest::uploads::quota::{Hourly, Quota};
 use crate::rest::uploads::slots::{COMMENT, Kind, MESSAGE, POST, PROFILE, Slot};
 
 /// The number of leading bytes that tell a file's type.
@@ -66,7 +66,10 @@ pub struct MediaDir {
     root: PathBuf,
     turns: Turns,
     quota: Quota,
+    hourly: Hourly,
     grace: Duration,
+    /// How long each piece of an upload may take, and all texts of a form.
+    body_deadline: Duration,
     /// Whether pictures keep the place where they were taken.
     keeps_location: bool,
     litter: Arc<Litter>,
@@ -90,7 +93,9 @@ impl MediaDir {
             root,
             turns: Turns::default(),
             quota: Quota::default(),
+            hourly: Hourly::default(),
             grace: limits::UPLOAD_GRACE,
+            body_deadline: limits::BODY_TIMEOUT,
             keeps_location: false,
             litter: Arc::default(),
         })
@@ -108,6 +113,18 @@ impl MediaDir {
         Self { quota: Quota::of(megabytes), ..self }
     }
 
+    /// Sets how many files each user may upload in an hour; 0 means without limit.
+    #[must_use]
+    pub fn with_uploads_per_hour(self, uploads: u32) -> Self {
+        Self { hourly: Hourly::of(uploads), ..self }
+    }
+
+    /// Sets how long each piece of an upload may take, and all texts of a form.
+    #[must_use]
+    pub fn with_body_deadline(self, body_deadline: Duration) -> Self {
+        Self { body_deadline, ..self }
+    }
+
     /// Sets whether pictures keep the place where they were taken.
     #[must_use]
     pub fn with_location_kept(self, keeps_location: bool) -> Self {
@@ -116,7 +133,7 @@ impl MediaDir {
 
     /// The time for all texts of a form together.
     pub fn texts_timeout(&self) -> Duration {
-        self.grace.min(limits::BODY_TIMEOUT)
+        self.grace.min(self.body_deadline)
     }
 
     /// Sets the collector of orphaned files.
@@ -139,7 +156,7 @@ impl MediaDir {
     /// browsers send this for a file input that was left empty.
     ///
     /// # Errors
-    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 if the user's quota is used up, 503 if the disk is
+    /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 if the user's quota or uploads are used up, 503 if the disk is
     /// full or too many uploads are running.
     pub async fn receive(
         &self,
@@ -149,8 +166,9 @@ impl MediaDir {
         mut field: Field<'_>,
     ) -> Result<Option<Incoming>> {
         let turn = self.turns.take(user)?;
+        self.hourly.count(user)?;
         let mut bill = self.quota.bill(user)?;
-        let pace = Pace::starting(self.grace);
+        let pace = Pace::starting(self.grace, self.body_deadline);
         let path = self.root.join(WAITING_ROOM).join(Uuid::new_v4().simple().to_string());
         let opened = File::options().read(true).write(true).create_new(true).open(&path).await.map_err(disk)?;
         let mut writer = BufWriter::with_capacity(256 * 1024, opened);

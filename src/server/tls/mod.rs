@@ -15,7 +15,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval};
 
 use crate::clock::Timestamp;
@@ -33,7 +33,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) struct Encryption {
     config: Arc<ServerConfig>,
     kept: Kept,
-    reload: Arc<Notify>,
 }
 
 /// The certificate that new handshakes get. Connections that are there keep theirs.
@@ -62,12 +61,12 @@ impl Encryption {
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
-        config.ticketer = Arc::new(Tickets::new(settings.ticket_secret()?.bytes()));
+        config.ticketer = Arc::new(tickets(settings)?);
         // Sessions that this process alone could resume would cost memory, and help nobody on another node.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let mut kept = Kept { files: files.clone(), current, states, not_after: certificate.not_after, warned: None };
         kept.tell(&certificate);
-        Ok(Some(Self { config: Arc::new(config), kept, reload: Arc::new(Notify::new()) }))
+        Ok(Some(Self { config: Arc::new(config), kept }))
     }
 
     /// What shards need of it.
@@ -75,15 +74,30 @@ impl Encryption {
         self.config.clone()
     }
 
-    /// Rings when the certificate is to be read again at once.
-    pub fn bell(&self) -> Arc<Notify> {
-        self.reload.clone()
+    /// Keeps the certificate up to date until the runtime ends: looks at its files, at SIGHUP at once.
+    ///
+    /// # Errors
+    /// When the system does not deliver signals.
+    pub fn keep(self, control: &Handle) -> io::Result<()> {
+        let hangup = {
+            let _entered = control.enter();
+            signal(SignalKind::hangup())?
+        };
+        control.spawn(alarm::watched("the look at the certificate", self.kept.watch(hangup)));
+        Ok(())
     }
+}
 
-    /// Keeps the certificate up to date until the runtime ends.
-    pub fn keep(self, control: &Handle) {
-        control.spawn(alarm::watched("the look at the certificate", self.kept.watch(self.reload)));
+/// Tickets that all nodes can open, if they have a secret in common.
+fn tickets(settings: &Settings) -> anyhow::Result<Tickets> {
+    if let Some(secret) = settings.ticket_secret()? {
+        return Ok(Tickets::new(secret.bytes()));
     }
+    tracing::warn!(
+        "clients resume TLS on this node alone and until its next start, because tokens have keys in place of a secret: set \
+         PREGON_TLS_TICKET_SECRET to the same text on all nodes"
+    );
+    Ok(Tickets::new(&rand::random::<[u8; 32]>()))
 }
 
 /// What is known of a file without reading it. The time of its last change of any kind is in it, so that new rights are a change.
@@ -109,14 +123,14 @@ struct Kept {
 }
 
 impl Kept {
-    async fn watch(mut self, reload: Arc<Notify>) {
+    async fn watch(mut self, mut hangup: Signal) {
         let mut ticks = interval(TLS_FILES_LOOK);
         // A change is read when it is one look old: whoever renews a certificate writes two files, one after the other.
         let mut changed: Option<[State; 2]> = None;
         loop {
             let is_asked = tokio::select! {
                 _ = ticks.tick() => false,
-                () = reload.notified() => true,
+                _ = hangup.recv() => true,
             };
             let files = self.files.clone();
             let Ok(found) = tokio::task::spawn_blocking(move || states(&files)).await else { continue };

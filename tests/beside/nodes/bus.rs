@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fred::types::Value as Word;
 use pregon::cluster::bus::{Bus, Reader};
 use pregon::cluster::redis::Address;
 use pregon::cluster::streams::Streams;
 use pregon::ids::PARTITIONS;
 use pregon::limits::{BELLS_WAITING_MAX, BUS_ANSWER_TIMEOUT, BUS_BLOCK, NODE_BEAT_EVERY};
 
-use crate::nodes::cluster::Cluster;
+use crate::nodes::cluster::{Cluster, say, text_of};
 use crate::nodes::many_redis::{RedisCluster, Watched};
 use crate::nodes::oracle::Talk;
 use crate::nodes::proxy::Proxy;
@@ -222,4 +223,52 @@ async fn a_burst_of_bells_that_is_longer_than_may_wait_loses_the_oldest_and_is_c
     let unheard = text.lines().find(|line| line.starts_with("pregon_bus_dropped_total") && line.contains("unheard"));
     let count: usize = unheard.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0);
     assert!(count >= rung - heard.len(), "{unheard:?}");
+}
+
+/// Whoever can write to Redis may say anything: what is no whole text is not sent on, and nobody's connection suffers.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_node_rang_breaks_no_connection() {
+    let cluster = Cluster::start(2, 3).await;
+    let mut ears = [cluster.join(0, 0).await, cluster.join(1, 1).await];
+    let channels: Vec<String> = cluster.redis.command(["PUBSUB", "CHANNELS"].map(Word::from)).await;
+    let room = cluster.nodes[0].fixture.rooms[0].id.replace('-', "");
+    let node = uuid::Uuid::now_v7();
+    let rung = |bell: &str, tail: &[u8]| {
+        let head = format!("{{\"node\":\"{node}\",\"bell\":{bell}}}\n");
+        Bytes::from([head.as_bytes(), tail].concat())
+    };
+    let passing = format!("{{\"ephemeral\":{{\"topic\":\"room:{room}\",\"except\":null}}}}");
+    let ring = async |bell: Bytes| {
+        for channel in &channels {
+            let _: i64 =
+                cluster.redis.command([Word::from("PUBLISH"), Word::from(channel), Word::from(bell.clone())]).await;
+        }
+    };
+    let long = [&[0x81, 0x7f, 0, 0, 0, 0, 0, 4, 0, 1][..], &[b'x'; 0x4_0001]].concat();
+    let tails: [&[u8]; 7] = [
+        b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x81\x85abcdhello",
+        b"\xc1\x05hello",
+        b"\x81\x05hell",
+        b"\x88\x02\x03\xe8",
+        b"\x81\x02\xff\xff",
+        &long,
+    ];
+    for tail in tails {
+        ring(rung(&passing, tail)).await;
+    }
+    for nonsense in ["{}", "\"no such bell\"", "[[[[[[[[", "{\"roster\":{\"round\":18446744073709551616}}"] {
+        ring(rung(nonsense, b"")).await;
+    }
+    for node in &cluster.nodes {
+        node.wait_for_metric("pregon_bus_unreadable_total", |count| count >= 11.0).await;
+    }
+    ring(rung(&passing, b"\x81\x0f{\"type\":\"good\"}")).await;
+    for ear in &mut ears {
+        ear.expect_any("good").await;
+    }
+    say(&mut ears[0], "todavía aquí").await;
+    for ear in &mut ears {
+        assert_eq!(text_of(&ear.expect_any("chat_message").await), "todavía aquí");
+    }
 }

@@ -232,9 +232,9 @@ async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
 async fn other_signals_are_ignored_and_quit_drains() {
     let mut server = server().await;
     let mut ana = server.join(0, 0).await;
-    for name in ["HUP", "USR1", "USR2"] {
+    for (name, text) in [("HUP", ": files of keys are read again"), ("USR1", " is ignored"), ("USR2", " is ignored")] {
         server.signal(name);
-        server.wait_for_log(&format!("SIG{name} is ignored")).await;
+        server.wait_for_log(&format!("SIG{name}{text}")).await;
     }
     assert!(ana.until_pong().await.is_empty());
     server.signal("QUIT");

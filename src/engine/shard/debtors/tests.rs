@@ -74,8 +74,49 @@ fn frame(bytes: usize) -> Vec<u8> {
 }
 
 fn tell(core: &mut Core, room: RoomId, bytes: usize) {
+    tell_as(core, room, bytes, Class::Durable);
+}
+
+fn tell_as(core: &mut Core, room: RoomId, bytes: usize, class: Class) {
     let slot = core.registry.slot(&Topic::Room(room)).expect("somebody listens");
-    core.fan_out(slot, &FrameSet::new(frame(bytes)), Class::Durable, Except::Nobody, None);
+    core.fan_out(slot, &FrameSet::new(frame(bytes)), class, Except::Nobody, None);
+}
+
+/// What waits for a session.
+fn owed(core: &Core, index: u32) -> usize {
+    core.lines[index as usize].outbox.owed_bytes()
+}
+
+#[test]
+fn what_is_passing_goes_first_when_it_is_old_or_much_waits() {
+    let text = counted(|| {
+        // Nobody owes less than a chunk here, so nobody gets a copy of its own.
+        let (mut core, room) = (core(Bounds { chunk_bytes: 1024, ..Bounds::default() }), RoomId::fresh());
+        let index = join(&mut core, room);
+        block(&mut core, index);
+        let greeting = owed(&core, index);
+        for _ in 0..3 {
+            tell_as(&mut core, room, 500, Class::Ephemeral);
+            tell(&mut core, room, 2000);
+        }
+        let (typing, message) = (frame(500).len(), frame(2000).len());
+        core.tick(core.began + Duration::from_secs(1), &Silent);
+        assert_eq!(owed(&core, index), greeting + 3 * (typing + message), "it may read in a moment");
+        core.tick(core.began + Duration::from_secs(3), &Silent);
+        assert_eq!(owed(&core, index), greeting + 3 * message, "that was a while ago");
+        assert!(core.lines[index as usize].has_skipped && core.is_open(index));
+        // Behind by much: what waits goes at the next tick, and what comes is not taken.
+        core.lines[index as usize].blocked_at = Some(core.now);
+        tell_as(&mut core, room, 500, Class::Ephemeral);
+        tell(&mut core, room, 100_000);
+        tell_as(&mut core, room, 500, Class::Ephemeral);
+        let durable = greeting + 3 * message + frame(100_000).len();
+        assert_eq!(owed(&core, index), durable + typing);
+        core.tick(core.began + Duration::from_secs(3), &Silent);
+        assert_eq!(owed(&core, index), durable);
+        core.check_invariants();
+    });
+    assert_counted(&text, r#"pregon_frames_skipped_total{shard="0"} 5"#);
 }
 
 #[test]

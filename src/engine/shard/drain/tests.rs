@@ -15,7 +15,7 @@ use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
 /// A user's socket with many topics.
 pub(in crate::engine::shard) fn come(core: &mut Core) -> u32 {
     let index = core.reserve();
-    core.begin_many(index, Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() }, None);
+    core.begin_many(index, Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() }, None, None);
     let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
     let (family, token_left) = (FamilyId::issued(0), Duration::from_secs(3600));
     let outcome = Ok(Identity { account, family, mark: Mark::default(), token_left, token_expires: 0 });

@@ -126,7 +126,7 @@ impl Place {
                 telemetry::tls_refused("an HTTP request without encryption", peer.ip());
                 plain_http::answer(socket).await;
             }
-            Outcome::Late => telemetry::tls_refused("it took too long", peer.ip()),
+            Outcome::Late => telemetry::limit_hit("handshake's time", peer.ip()),
             Outcome::Crowded => telemetry::limit_hit("TLS handshakes", peer.ip()),
             Outcome::Failed(Failure::Gone) => {}
         }

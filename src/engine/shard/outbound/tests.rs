@@ -86,7 +86,7 @@ fn what_answers_a_secret_is_never_compressed() {
     let (mut core, errands) = shard();
     let index = core.reserve();
     let negotiation = Negotiation { subprotocol: Subprotocol::V1, packing: DEFLATED };
-    core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
+    core.begin_many(index, negotiation, Some(Credential::Token("t".into())), None);
     // Nobody has such a name: the answer is so long that it would be compressed.
     let account = account(&"ana".repeat(500));
     for kind in ["welcome", "refreshed"] {

@@ -34,7 +34,7 @@ impl Newcomer {
         let mut core = Core::new(ShardId(0), ports, Instant::now());
         let index = core.reserve();
         let negotiation = Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() };
-        core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
+        core.begin_many(index, negotiation, Some(Credential::Token("t".into())), None);
         Self { core, index, errands, withdrawn }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::domain::rights::Withdrawals;
 use crate::domain::write::Write;
 use crate::engine::session::Entry;
-use crate::engine::shard::port::{Directory, Gate, Handshake, Inbox, Ports, ShardSet, Verdict, Waiting};
+use crate::engine::shard::port::{Allowance, Directory, Gate, Handshake, Inbox, Ports, ShardSet, Verdict, Waiting};
 use crate::engine::topics::feeds::FeedKey;
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{ShardId, Topic, UserId};
@@ -161,5 +161,6 @@ pub(in crate::engine::shard) fn ports(inboxes: Arc<[Arc<Inbox>]>, routes: Arc<Ro
         }),
         elsewhere: None,
         errands: Arc::new(|_| false),
+        allowance: Allowance::default(),
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Truth {
     heard: HashMap<(UserId, UserId), u64>,
     /// For each pair, until when the user last heard the author.
     ended: HashMap<(UserId, UserId), u64>,
+    /// For each pair, how many shards have not learned yet that the user ceased to hear the author.
+    unlearned: HashMap<(UserId, UserId), usize>,
     /// For each room that tells presence, the frames that say that a user came or went.
     presence: HashMap<RoomId, Vec<Greeting>>,
     /// For each signal, the shard that told it and its place among all signals.
@@ -57,8 +59,15 @@ impl Truth {
         }
     }
 
-    /// Notes that a shard has now learned that the user ceased to hear the other.
+    /// Notes that a shard will learn that the user ceased to hear the other.
+    pub(super) fn will_learn_end(&mut self, user: UserId, other: UserId) {
+        *self.unlearned.entry((user, other)).or_default() += 1;
+    }
+
+    /// Notes that a shard has now learned it.
     pub(super) fn learns_end(&mut self, user: UserId, other: UserId, at: u64) {
+        let left = self.unlearned.entry((user, other)).or_default();
+        *left = left.saturating_sub(1);
         self.ended.insert((user, other), at);
     }
 
@@ -74,10 +83,12 @@ impl Truth {
         user == author || self.heard.get(&(user, author)).is_some_and(|since| *since <= sent)
     }
 
-    /// True if the user heard the author at any time since then.
+    /// True if the user heard the author at any time since then, or some shard thinks so.
     pub(super) fn has_heard(&self, user: UserId, author: UserId, since: u64) -> bool {
         let pair = (user, author);
-        user == author || self.heard.contains_key(&pair) || self.ended.get(&pair).is_some_and(|ended| *ended >= since)
+        let is_unlearned = self.unlearned.get(&pair).is_some_and(|shards| *shards > 0);
+        let has_ended = |ended: &u64| is_unlearned || *ended >= since;
+        user == author || self.heard.contains_key(&pair) || self.ended.get(&pair).is_some_and(has_ended)
     }
 
     /// Notes that a shard has heard a signal and tells it to others.

@@ -385,6 +385,8 @@ impl World {
         for shard in self.routes.listeners(Topic::Feed(user)).iter() {
             if hears {
                 crate::engine::shard::port::Directory::hear_all(&*self.routes, shard);
+            } else {
+                self.truth.will_learn_end(user, other);
             }
             self.mail(shard, ToShard::Relation { user, other, hears });
         }

@@ -197,7 +197,7 @@ impl World {
             _ => (Packing::Plain, None),
         };
         let negotiation = Negotiation { subprotocol: Subprotocol::V1, packing };
-        self.core.begin_many(index, negotiation, Some(Credential::Token("t".into())));
+        self.core.begin_many(index, negotiation, Some(Credential::Token("t".into())), None);
         (self.clients[client].index, self.clients[client].window_bits) = (index, window_bits);
         let errand = self.errands.lock().unwrap().pop();
         let Some(Errand::Identify { session, request, .. }) = errand else { panic!("{errand:?}") };

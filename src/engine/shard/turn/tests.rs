@@ -18,7 +18,8 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::connection;
 use crate::engine::shard::port::{
-    Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, Refused, ToShard, Verdict, Waiting, Wanted,
+    Allowance, Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, Refused, ToShard, Verdict,
+    Waiting, Wanted,
 };
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
@@ -63,6 +64,7 @@ fn shared() -> Shared {
         load_follows: Arc::new(|_, _, _| true),
         elsewhere: None,
         errands: Arc::new(|_| false),
+        allowance: Allowance::default(),
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
     let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, 0, sender).unwrap();

@@ -69,7 +69,7 @@ async fn older_clients_are_served_and_never_resume() {
         assert_eq!(shakes(&server, &config).await, HandshakeKind::Full);
     }
     let wire = Wire::connect(server.address(), Some(config)).await.unwrap();
-    let mut ana = Socket::over(wire, server.address(), &server.chat_path(0, 0), &[]).await.unwrap();
+    let mut ana = Socket::open_over(wire, server.address(), &server.chat_path(0, 0), &[]).await.unwrap();
     ana.expect("connection_success").await;
     assert!(ana.until_pong().await.is_empty());
 }
@@ -143,7 +143,7 @@ async fn half_a_handshake_is_given_up_and_counted() {
         let ended = tokio::time::timeout(PATIENCE, client.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_ok(), "it is waited for without an end");
     }
-    assert!(began.elapsed() < pregon::limits::TLS_HANDSHAKE_TIMEOUT * 2, "{:?}", began.elapsed());
+    assert!(began.elapsed() < pregon::limits::HANDSHAKE_TIMEOUT * 2, "{:?}", began.elapsed());
     server.wait_for_metric("pregon_tls_handshakes_total{result=\"late\"", |late| late == 2.0).await;
     server.wait_for_metric("pregon_tls_handshakes_under_way", |under_way| under_way == 0.0).await;
 }

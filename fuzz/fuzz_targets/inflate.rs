@@ -1,0 +1,4 @@
+//! Hands what libFuzzer makes up to the target `inflate`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::inflate(data));

@@ -1,0 +1,4 @@
+//! Hands what libFuzzer makes up to the target `settings`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::settings(data));
