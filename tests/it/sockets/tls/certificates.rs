@@ -26,7 +26,7 @@ async fn a_new_certificate_is_served_after_a_signal_and_by_itself_and_sockets_st
 
     let second = Papers::make(&folder);
     server.signal("HUP");
-    server.wait_for_log("SIGHUP: the certificate is read again").await;
+    server.wait_for_log("SIGHUP: files of keys and certificates are read again").await;
     wait_until_shown(&server, &[&old, &second]).await;
     // Nobody says anything: the change of the files is found.
     let third = Papers::make(&folder);

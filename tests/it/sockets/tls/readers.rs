@@ -1,6 +1,7 @@
 //! Slow readers behind TLS: what their sockets do not take is kept sealed, in order, and is bounded.
 
 use serde_json::json;
+use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Server, Socket};
@@ -42,10 +43,15 @@ async fn heard(socket: &mut Socket) -> Result<u32, Option<u16>> {
     }
 }
 
-/// A socket that takes little: the smallest window that the system allows.
+/// A socket with the buffers of a small distant machine, so that the kernels hold little of what it does not read.
 async fn narrow(server: &Server, user: usize) -> Socket {
-    let mut socket = server.join(0, user).await;
-    socket2::SockRef::from(&*socket.tcp()).set_recv_buffer_size(4096).unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket2::SockRef::from(&socket).set_tcp_mss(536).unwrap();
+    let stream = socket.connect(server.address().parse().unwrap()).await.unwrap();
+    let wire = server.wire_over(stream).await.unwrap();
+    let mut socket = Socket::open_over(wire, server.address(), &server.chat_path(0, user), &[]).await.unwrap();
+    socket.expect("connection_success").await;
     socket
 }
 
