@@ -249,8 +249,9 @@ impl Sequence {
     fn take(&mut self, event: Arc<Committed>, told: &Arc<Told>, now: Instant, ready: &mut Vec<Part>) {
         let (topic, Cursor { epoch, seq }) = (event.topic, event.cursor);
         let Some(state) = self.topics.get_mut(&topic) else {
-            if self.looked_at.is_some() && event.at < self.looked.until.minus(IN_FLIGHT_MAX) {
-                // A look has found it since, and its topic was forgotten: it comes from streams that this node had not read for long.
+            if self.looked_at.is_some() && event.at < self.looked.until.minus(SEQUENCE_MEMORY - IN_FLIGHT_MAX) {
+                // A look found it, and its topic was forgotten since: it comes from streams that this node had not read for long. What is
+                // younger is none of those: its commit took long.
                 self.counts[topic.partition()].doubled += 1;
                 return;
             }

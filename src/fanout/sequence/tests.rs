@@ -211,6 +211,16 @@ fn what_looks_found_long_ago_is_not_told_again() {
     assert_eq!(numbers(&bench.told), [1, 2, 3]);
 }
 
+/// Its time is taken before its commit, which a lock may hold up.
+#[test]
+fn what_was_committed_late_is_told_although_looks_have_passed_its_time() {
+    let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
+    let second = 1_000_000;
+    bench.look(100 * second);
+    bench.come(&[event(topic, 1, 90 * second, None)]);
+    assert_eq!(numbers(&bench.told), [1]);
+}
+
 /// The log says that there is something, cannot be read for a while, and is looked at again meanwhile.
 #[test]
 fn what_a_look_found_is_read_from_where_that_look_began() {
