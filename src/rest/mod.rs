@@ -20,6 +20,7 @@ mod media_host;
 mod notifications;
 mod page;
 pub mod paging;
+mod push;
 mod site_info;
 mod write_answer;
 
@@ -32,7 +33,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{Extension, Router};
 
-pub use app::App;
+pub use app::{App, PushDesk};
 
 use crate::limits;
 use crate::rest::answer::CROSS_ORIGIN_RESOURCE_POLICY;
@@ -48,6 +49,7 @@ pub fn router(app: App) -> Router {
         .merge(people_routes())
         .merge(post_routes())
         .merge(notification_routes())
+        .merge(push_routes())
         .merge(site_routes())
         .route("/media/{*path}", get(serve_media))
         .route("/healthz", get(system::alive))
@@ -97,6 +99,7 @@ fn message_routes() -> Router<Arc<App>> {
         ("/messaging/chats/{room}/mark_as_read", post(chat::messages::mark_as_read)),
         ("/messaging/chats/{room}/messages/{message}", one),
         ("/messaging/chats/{room}/messages/{message}/react", post(chat::messages::react)),
+        ("/messaging/chats/{room}/mute", post(chat::rooms::mute).delete(chat::rooms::unmute)),
         ("/messaging/chats/{room}/settings", patch(chat::rooms::settings)),
         ("/messaging/chats/{room}/chat-settings", patch(chat::rooms::settings)),
         ("/messaging/chats/{room}/add_participant", post(chat::rooms::add_participant)),
@@ -167,6 +170,11 @@ fn notification_routes() -> Router<Arc<App>> {
         ("/notifications/{notification}/read", post(notifications::mark_read)),
         ("/notifications/{notification}/delete", delete(notifications::delete)),
     ])
+}
+
+fn push_routes() -> Router<Arc<App>> {
+    let subscriptions = get(push::list).post(push::subscribe).delete(push::unsubscribe);
+    routes([("/push/key", get(push::key)), ("/push/subscriptions", subscriptions)])
 }
 
 /// The routes that pages need beside people, posts and rooms.

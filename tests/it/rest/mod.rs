@@ -16,4 +16,5 @@ mod people;
 mod pictures;
 mod posts;
 mod profile;
+mod push;
 mod uploads;
