@@ -41,7 +41,7 @@ pub(super) struct Delivery {
     /// Where other nodes are told of what happens here.
     pub outbox: Option<Outbox>,
     /// Where those who have no socket are told.
-    pub push: Option<Arc<Push>>,
+    pub push: Option<Push>,
 }
 
 impl Delivery {
@@ -72,7 +72,7 @@ impl Delivery {
             profiles: Arc::default(),
             litter: Arc::default(),
             outbox,
-            push: settings.push.as_ref().map(|terms| Arc::new(Push::new(terms.delay))),
+            push: settings.push.as_ref().map(|terms| Push::new(terms.delay)),
         }
     }
 
@@ -101,7 +101,7 @@ struct LaneToFanout {
     fanout: Arc<Fanout>,
     litter: Arc<Litter>,
     outbox: Option<Outbox>,
-    push: Option<Arc<Push>>,
+    push: Option<Push>,
 }
 
 impl LanePort for LaneToFanout {

@@ -22,9 +22,10 @@ use web_push_native::{Auth, encrypt};
 
 use crate::clock::Timestamp;
 use crate::domain::push::Subscription;
-use crate::fanout::push::address::PublicAddresses;
+use crate::fanout::push::address::{Hosts, PublicAddresses};
 use crate::fanout::push::note::Note;
-use crate::fanout::push::{Hosts, Terms, Vapid};
+use crate::fanout::push::terms::Terms;
+use crate::fanout::push::vapid::Vapid;
 use crate::limits::{PUSH_ANSWER_BYTES_MAX, PUSH_CONNECT_TIMEOUT, PUSH_SENDS_PER_HOST, PUSH_TIMEOUT};
 
 /// The system has no certificates by which a push service could be believed.

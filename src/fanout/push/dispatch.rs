@@ -13,7 +13,7 @@ use crate::domain::push::Subscription;
 use crate::fanout::push::deliver::{Outcome, Sender};
 use crate::fanout::push::note::Note;
 use crate::fanout::push::retries::{Retries, pause};
-use crate::fanout::push::{Push, UnderWay};
+use crate::fanout::push::waiting::{UnderWay, Waiting};
 use crate::limits::{PUSH_ATTEMPTS_MAX, PUSH_SENDS_MAX, PUSH_SENDS_PER_HOST};
 use crate::store::Store;
 
@@ -38,7 +38,7 @@ impl Delivery {
 
 /// Sends pushes.
 pub(super) struct Dispatcher {
-    push: Arc<Push>,
+    push: Arc<Waiting>,
     store: Arc<dyn Store>,
     sender: Arc<Sender>,
     ttl: Duration,
@@ -49,7 +49,7 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub fn new(push: Arc<Push>, store: Arc<dyn Store>, sender: Sender, ttl_seconds: u32) -> Self {
+    pub fn new(push: Arc<Waiting>, store: Arc<dyn Store>, sender: Sender, ttl_seconds: u32) -> Self {
         let ttl = Duration::from_secs(ttl_seconds.into());
         let (retries, sends) = (Retries::new(), JoinSet::new());
         Self { push, store, sender: Arc::new(sender), ttl, retries, sends, hosts: HashMap::new() }

@@ -10,15 +10,16 @@ use uuid::Uuid;
 
 use crate::domain::push::Subscription;
 use crate::fanout::push::dispatch::Delivery;
-use crate::fanout::push::note::{News, Note, What};
-use crate::fanout::push::{Content, Push, Terms, Ways};
+use crate::fanout::push::note::{Content, News, Note, What};
+use crate::fanout::push::terms::{Terms, Ways};
+use crate::fanout::push::waiting::{UnderWay, Waiting};
 use crate::ids::UserId;
 use crate::limits::{PUSH_NOBODY, PUSH_PAGE_ROWS};
 use crate::store::StoreError;
 
 /// Looks topics up, several at once.
 pub(super) struct Seeker {
-    push: Arc<Push>,
+    push: Arc<Waiting>,
     ways: Arc<Ways>,
     content: Content,
     page: String,
@@ -28,7 +29,7 @@ pub(super) struct Seeker {
 }
 
 impl Seeker {
-    pub fn new(push: Arc<Push>, ways: Arc<Ways>, terms: &Terms, deliveries: mpsc::Sender<Delivery>) -> Self {
+    pub fn new(push: Arc<Waiting>, ways: Arc<Ways>, terms: &Terms, deliveries: mpsc::Sender<Delivery>) -> Self {
         let page = terms.page.clone().unwrap_or_else(|| ways.page.clone());
         Self { push, ways, content: terms.content, page, deliveries, nobody_until: Mutex::default() }
     }
@@ -51,7 +52,7 @@ impl Seeker {
     }
 
     /// Waits for what is due next.
-    async fn next(&self) -> (News, super::UnderWay) {
+    async fn next(&self) -> (News, UnderWay) {
         loop {
             let due = {
                 let mut pending = self.push.pending();
