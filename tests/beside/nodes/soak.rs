@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fred::types::Value as Word;
+use pregon::ids::PARTITIONS;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use reqwest::multipart::{Form, Part};
@@ -277,10 +278,13 @@ async fn at_rest(cluster: &Cluster, samples: &mut Samples) {
         let name = format!("{}, node {}", names[place % names.len()], place / names.len());
         samples.entry(name).or_default().push(value);
     }
-    let keys: i64 = cluster.redis.command(["DBSIZE"].map(Word::from)).await;
+    let keys: Vec<String> = cluster.redis.command(["KEYS", "*"].map(Word::from)).await;
+    // A partition's stream is made with its first event, and stays.
+    let (streams, others): (Vec<&String>, Vec<_>) = keys.iter().partition(|key| key.contains(":events:"));
+    assert!(streams.len() <= PARTITIONS, "{streams:?}");
     let channels: Vec<String> = cluster.redis.command(["PUBSUB", "CHANNELS"].map(Word::from)).await;
-    for (what, count) in [("keys of Redis", keys), ("channels of Redis", i64::try_from(channels.len()).unwrap())] {
-        samples.entry(what.to_owned()).or_default().push(f64::from(i32::try_from(count).unwrap()));
+    for (what, count) in [("keys of Redis beside its streams", others.len()), ("channels of Redis", channels.len())] {
+        samples.entry(what.to_owned()).or_default().push(f64::from(u32::try_from(count).unwrap()));
     }
 }
 
