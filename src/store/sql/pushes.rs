@@ -12,11 +12,13 @@ const SUBSCRIPTION: &str =
     "s.id, s.user_id, s.endpoint, s.p256dh, s.auth, s.created_at FROM pregon_push_subscriptions s";
 
 /// Participants of a room with subscriptions, behind a user and a subscription, in the order of their ids: active, not muted, and
-/// they have not read up to the message.
+/// they have
+/// not read up to the message, nor blocked its sender.
 pub const IN_ROOM: &str = "SELECT s.id, s.user_id, s.endpoint, s.p256dh, s.auth, s.created_at FROM chat_participants p \
     JOIN users u ON u.id = p.user_id JOIN pregon_push_subscriptions s ON s.user_id = p.user_id \
     WHERE p.chat_room_id = ? AND p.user_id >= ? AND (p.user_id > ? OR s.id > ?) AND p.user_id <> ? AND u.is_active = 1 \
-    AND p.is_muted = 0 AND p.notifications_enabled = 1 AND p.last_read_at < ? ORDER BY p.user_id, s.id LIMIT ?";
+    AND p.is_muted = 0 AND p.notifications_enabled = 1 AND p.last_read_at < ? \
+    AND NOT EXISTS (SELECT 1 FROM pregon_blocks b WHERE b.blocker_id = p.user_id AND b.blocked_id = ?) ORDER BY p.user_id, s.id LIMIT ?";
 
 fn subscription_of_row(row: Columns<'_>) -> Result<Subscription, Unexpected> {
     let Id(id) = row.id(0)?;
@@ -89,7 +91,7 @@ pub async fn in_room<C: Sql>(
     limit: u32,
 ) -> Result<Vec<Subscription>, C::Error> {
     let (user, id) = (after.0, Id(after.1));
-    let values: [&dyn ToColumn; 7] = [&room, &user, &user, &id, &sender, &at, &limit];
+    let values: [&dyn ToColumn; 8] = [&room, &user, &user, &id, &sender, &at, &sender, &limit];
     view.rows(IN_ROOM, &values, subscription_of_row).await
 }
 
