@@ -18,7 +18,6 @@ pub mod fields;
 pub mod form;
 mod media_host;
 mod notifications;
-mod openapi;
 mod page;
 pub mod paging;
 mod site_info;
@@ -182,7 +181,6 @@ fn notification_routes() -> Router<Arc<App>> {
 fn site_routes() -> Router<Arc<App>> {
     routes([
         ("", get(site_info::root)),
-        ("/schema", get(openapi::show)),
         ("/site-settings", get(site_info::flags)),
         ("/site-settings/menu/enabled", get(site_info::menu)),
         ("/media/albums", get(uploads::albums::list)),
