@@ -5,6 +5,7 @@ mod cores;
 mod database;
 mod error;
 mod keys;
+mod push;
 mod raw;
 mod secret;
 mod setting;
@@ -33,6 +34,7 @@ use crate::config::cores::cores;
 use crate::django::Mode;
 use crate::engine::net::send::Io;
 use crate::fanout::posts::PostUpdates;
+use crate::fanout::push::Terms as Push;
 use crate::limits::memory::Sizes;
 use crate::limits::{self, Adjustable};
 use crate::rest::site::Site;
@@ -136,6 +138,8 @@ pub struct Settings {
     pub mask_contacts: bool,
     /// Whether there is a socket that sends back what comes, for conformance suites.
     pub echo: bool,
+    /// How users without a socket are told of messages; `None`: not at all.
+    pub push: Option<Push>,
     /// The form of a log line.
     pub log_format: LogFormat,
     /// The log filter in `tracing`'s syntax: `info`, `pregon=debug`.
@@ -199,6 +203,7 @@ impl Settings {
             jwt_keys,
             jwt_parties: keys::parties(raw)?,
             echo,
+            push: push::terms(raw, loopback)?,
             admin_address,
             admin_key,
             rebalance_skew: raw.number(Setting::RebalanceSkew, 0..=1000)?,

@@ -59,6 +59,8 @@ impl Raw {
             Setting::JwtSecretFile => self.0.remove(&Setting::JwtSecret),
             Setting::AdminKey => self.0.remove(&Setting::AdminKeyFile),
             Setting::AdminKeyFile => self.0.remove(&Setting::AdminKey),
+            Setting::PushKey => self.0.remove(&Setting::PushKeyFile),
+            Setting::PushKeyFile => self.0.remove(&Setting::PushKey),
             Setting::DatabaseUrl => self.0.remove(&Setting::DatabaseUrlFile),
             Setting::DatabaseUrlFile => self.0.remove(&Setting::DatabaseUrl),
             Setting::RedisUrl => self.0.remove(&Setting::RedisUrlFile),

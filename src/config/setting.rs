@@ -216,6 +216,28 @@ settings! {
         "A JSON file for /api/site-settings/ with flags and menu entries",
         "`{\"settings\": {\"maintenance_mode\": true}, \"menu\": [{\"route_key\": \"feed\", \"label\": \"Inicio\", \"path\": \"/feed\", \"icon\": \"Home\", \
          \"order\": 1}]}`, at most 256 KiB. `settings` override the default flags; `menu` replaces the five default entries.";
+    PushContact "push_contact" "URL" Depends("none: nothing is pushed"),
+        "Whom push services may write to, mailto: or https:; turns Web Push on",
+        "See \"Web Push\".";
+    PushKey "push_key" "KEY" Depends("made on the first start, in the database"),
+        "The private key that push services know this server by: P-256, base64url",
+        "With another key browsers have to subscribe again.";
+    PushKeyFile "push_key_file" "FILE" Depends("none"),
+        "A file that holds that key", "";
+    PushHosts "push_hosts" "HOSTS" Is("fcm.googleapis.com,.push.services.mozilla.com,.push.apple.com,.notify.windows.com"),
+        "The push services that may be used: hosts, .domains, or * for any with a public address", "";
+    PushContent "push_content" "WORD" Is("all"),
+        "What a push says: all, groups or none",
+        "`all`: who wrote, and the first 300 characters; `groups`: of private rooms only that there is a message; `none`: of nothing more than that. Push \
+         services cannot read it in any case; whoever holds the device can.";
+    PushDelayMs "push_delay_ms" "MILLISECONDS" Is("2000"),
+        "How long a message waits for later ones of its room before it is pushed, at most 60000",
+        "Whoever reads it meanwhile is not told.";
+    PushTtlSeconds "push_ttl_seconds" "SECONDS" Is("86400"),
+        "How long push services keep a push for a device that is off, at most 2419200", "";
+    PushPage "push_page" "URL" Depends("`PREGON_PUBLIC_URL` with a slash"),
+        "The page that a push opens",
+        "`#/chat/<room>`, `#/post/<post>` or `#/feed` is put behind it.";
     TrustedProxies "trusted_proxies" "NETWORKS" Depends("none"),
         "Proxies whose X-Forwarded-For is trusted", "";
     Metrics "metrics" "WHO" Is("loopback"),
@@ -230,6 +252,8 @@ settings! {
         "What is logged: a level or a filter, such as info,pregon=debug", "";
     Echo "echo" "ON_OFF" Is("off"),
         "For conformance suites: the socket /ws/echo/ sends back what comes; only on loopback", "";
+    PushLoopback "push_loopback" "ON_OFF" Is("off"),
+        "For tests: push services at http://127.0.0.1; only on loopback", "";
     TlsCert "tls_cert" "FILE" Depends("none"),
         "Not supported yet: a proxy in front of pregon handles TLS", "";
     TlsKey "tls_key" "FILE" Depends("none"),
@@ -250,12 +274,13 @@ impl Setting {
     /// Its flag, without the dashes. `None` for secrets, because everybody on a machine can see arguments, and for
     /// settings that help and documentation do not show.
     pub fn flag(self) -> Option<String> {
-        (!matches!(self, Self::JwtSecret | Self::AdminKey) && self.is_shown()).then(|| self.key().replace('_', "-"))
+        (!matches!(self, Self::JwtSecret | Self::AdminKey | Self::PushKey) && self.is_shown())
+            .then(|| self.key().replace('_', "-"))
     }
 
     /// Whether help and documentation show the setting: not what this version does not serve, nor what only its tests need.
     fn is_shown(self) -> bool {
-        !matches!(self, Self::TlsCert | Self::TlsKey | Self::Echo)
+        !matches!(self, Self::TlsCert | Self::TlsKey | Self::Echo | Self::PushLoopback)
     }
 
     /// The placeholder for its value in the help.

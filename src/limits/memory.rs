@@ -9,7 +9,7 @@ use super::{
     ANSWERS_BYTES_MAX, ANSWERS_TOGETHER_BYTES_MAX, BODY_BYTES_MAX, CONTENT_CHARS_MAX, ERRAND_GROUPS_AT_ONCE,
     ERRAND_KINDS, ERRANDS_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX, INBOX_MESSAGES_MAX,
     NEWS_EVENTS_MAX, OPERATORS_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX,
-    SHARD_HELD_BYTES_MAX, UPLOADS_MAX,
+    PUSH_MEMORY_BYTES, SHARD_HELD_BYTES_MAX, UPLOADS_MAX,
 };
 
 /// Memory of requests and their bodies, until they are answered. Full: 503 with Retry-After.
@@ -61,7 +61,7 @@ pub struct Part {
 }
 
 /// How many parts there are.
-pub const PARTS: usize = 12;
+pub const PARTS: usize = 13;
 
 /// A lane's share of what writes carry.
 pub const fn lane_bytes(lanes: usize) -> usize {
@@ -136,6 +136,11 @@ pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
             bytes: OPERATORS_BYTES_MAX,
             policy: "lists of sessions for operators. Full: the rest is counted; who asks beyond it gets 503",
         },
+        Part {
+            name: "pushes",
+            bytes: PUSH_MEMORY_BYTES,
+            policy: "what waits to be pushed to browsers. Full: the topic that waited longest is dropped, look-ups wait, what failed is given up",
+        },
     ]
 }
 
@@ -150,7 +155,7 @@ pub const fn sum(sizes: Sizes) -> usize {
 }
 
 /// A small machine of one GiB has room for the sum and for what else a server needs.
-const _: () = assert!(sum(Sizes { shards: 2, lanes: 1 }) <= 800 * 1024 * 1024);
+const _: () = assert!(sum(Sizes { shards: 2, lanes: 1 }) <= 812 * 1024 * 1024);
 
 /// The table of docs/operations.md.
 pub fn documentation() -> String {

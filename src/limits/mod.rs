@@ -8,6 +8,7 @@ pub mod frames;
 pub mod memory;
 mod nodes;
 mod operator;
+mod push;
 mod search;
 mod v1;
 
@@ -16,6 +17,7 @@ pub use self::clients::*;
 pub use self::events::*;
 pub use self::nodes::*;
 pub use self::operator::*;
+pub use self::push::*;
 pub use self::search::*;
 pub use self::v1::*;
 

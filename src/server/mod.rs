@@ -19,6 +19,7 @@ mod operator;
 mod participants;
 mod people_index;
 mod post_reread;
+mod push;
 mod questions;
 mod replay;
 mod rest;
@@ -41,7 +42,6 @@ use tokio::runtime::Runtime;
 use crate::access::lifecycle::Phase;
 use crate::cluster::Cluster;
 use crate::config::Settings;
-use crate::fanout::publisher::Fanout;
 use crate::server::delivery::Delivery;
 use crate::server::front::Front;
 use crate::server::operator::{Operator, Reach};
@@ -72,6 +72,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut storage = Storage::open(settings, &control, delivery.lane_port(), delivery.litter.clone())?;
     let neighbour = control.block_on(django::find(settings, storage.rows()))?;
     let publishers = delivery.start(&storage.store, control.handle())?;
+
+    let whereabouts = cluster.as_ref().map(Cluster::whereabouts);
+    push::start(settings, (&storage, &delivery, &front), whereabouts, bound, &control)?;
 
     let redis = neighbour.as_ref().and_then(django::Neighbour::is_redis_up);
     let redis = (redis, cluster.as_ref().map(Cluster::is_up));
@@ -107,7 +110,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let inboxes = &delivery.inboxes;
     let stopped =
         control.block_on(stop::stop(stops, &front.lifecycle, inboxes, settings.drain, shards, &front.under_way));
-    end(stopped, control, Others { django, beats, nodes }, &delivery.fanout, publishers, &*storage.store)
+    end(stopped, control, Others { django, beats, nodes }, &delivery, publishers, &*storage.store)
 }
 
 /// The parts that speak to other programs.
@@ -123,7 +126,7 @@ fn end(
     stopped: anyhow::Result<()>,
     control: Runtime,
     others: Others,
-    fanout: &Fanout,
+    delivery: &Delivery,
     publishers: Vec<JoinHandle<()>>,
     store: &dyn Housekeeping,
 ) -> anyhow::Result<()> {
@@ -135,6 +138,10 @@ fn end(
         control.block_on(django.stop());
     }
     crate::telemetry::tell_left_out();
+    if let Some(push) = &delivery.push {
+        control.block_on(push.stop());
+    }
+    let fanout = &delivery.fanout;
     fanout.quiet();
     if let Some(beats) = others.beats {
         control.block_on(beats.stop());

@@ -8,6 +8,7 @@ pub mod leaks;
 pub mod ledger;
 mod limits;
 pub mod private;
+pub mod push;
 pub mod v1;
 
 use std::fs::File;
