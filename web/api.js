@@ -107,9 +107,7 @@ export function logout() {
 
 export const rooms = (page = 1) => authorized('GET', `/api/messaging/chats/?page=${page}`);
 export const room = (id) => authorized('GET', `/api/messaging/chats/${id}/`);
-export const messages = (id, page) => authorized('GET', `/api/messaging/chats/${id}/messages/?page=${page}`);
 export const message = (roomId, id) => authorized('GET', `/api/messaging/chats/${roomId}/messages/${id}/`);
-export const markAsRead = (id) => authorized('POST', `/api/messaging/chats/${id}/mark_as_read/`);
 export const openChat = async (username) =>
   (await authorized('POST', `/api/users/chat/${encodeURIComponent(username)}/`)).chat;
 export const createGroup = (name, ids) =>

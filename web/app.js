@@ -3,6 +3,7 @@
 import { authView } from './auth_view.js';
 import { toast } from './dom.js';
 import { language, t } from './i18n.js';
+import { closeLive } from './live.js';
 import { session } from './session.js';
 import { Shell } from './shell.js';
 
@@ -12,6 +13,7 @@ let shell = null;
 function show() {
   shell?.close();
   shell = null;
+  closeLive();
   if (session()) {
     shell = new Shell(root, { onSignedOut: show });
   } else {

@@ -1,9 +1,9 @@
 // The composer: text, replies, edits and files. Typed text stays until it is sent.
 
 import { h, isComposing, toast } from './dom.js';
+import { draft, saveDraft } from './drafts.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { draft, saveDraft } from './outbox.js';
 import { tooLargeText } from './upload.js';
 
 const LENGTH_MAX = 2000;
@@ -61,7 +61,7 @@ export class Composer {
       event.preventDefault();
       this.cancel();
     } else if (event.key === 'ArrowUp' && this.text.value === '' && !this.mode) {
-      const last = this.chat.timeline.lastOwn();
+      const last = this.chat.lastOwn();
       if (last) {
         event.preventDefault();
         this.edit(last);

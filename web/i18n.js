@@ -33,7 +33,7 @@ const TEXTS = {
     typing1: '{a} is typing…', typing2: '{a} and {b} are typing…', typingMany: 'Several people are typing…',
     today: 'Today', yesterday: 'Yesterday', edited: 'edited', deletedText: 'Message deleted',
     sending: 'Sending', waitingToSend: 'Goes out once connected', notSent: 'Not sent', retry: 'Try again', discard: 'Discard', cancel: 'Cancel',
-    sentTick: 'Sent', readTick: 'Read', readBy: 'Read by {n}',
+    unreadLine: 'Unread messages', sentTick: 'Sent', readTick: 'Read', readBy: 'Read by {n}',
     actions: 'Message actions', react: 'React', reply: 'Reply', copy: 'Copy text', edit: 'Edit', delete: 'Delete', copied: 'Copied',
     replyingTo: 'Replying to {name}', editing: 'Editing your message', saving: 'Saving…',
     deleteAsk: 'Delete this message for everyone?', groupName: 'Name of the group', groupMembers: 'Who is in it?', groupCount: 'At least two people. Chosen: {n}',
@@ -72,7 +72,7 @@ const TEXTS = {
     typing1: '{a} está escribiendo…', typing2: '{a} y {b} están escribiendo…', typingMany: 'Varias personas están escribiendo…',
     today: 'Hoy', yesterday: 'Ayer', edited: 'editado', deletedText: 'Mensaje eliminado',
     sending: 'Enviando', waitingToSend: 'Saldrá al conectar', notSent: 'No enviado', retry: 'Reintentar', discard: 'Descartar', cancel: 'Cancelar',
-    sentTick: 'Enviado', readTick: 'Leído', readBy: 'Leído por {n}',
+    unreadLine: 'Mensajes sin leer', sentTick: 'Enviado', readTick: 'Leído', readBy: 'Leído por {n}',
     actions: 'Acciones del mensaje', react: 'Reaccionar', reply: 'Responder', copy: 'Copiar texto', edit: 'Editar', delete: 'Eliminar', copied: 'Copiado',
     replyingTo: 'Respuesta a {name}', editing: 'Editando tu mensaje', saving: 'Guardando…',
     deleteAsk: '¿Eliminar este mensaje para todos?', groupName: 'Nombre del grupo', groupMembers: '¿Quiénes están?', groupCount: 'Al menos dos personas. Elegidas: {n}',
@@ -108,5 +108,6 @@ export function serverText(text, fallback = t('failed')) {
 
 /** The text for a failed call. */
 export function errorText(error) {
-  return error.status === 0 ? t('noAnswer') : serverText(error.message);
+  const isUnanswered = error.status === 0 || error.code === 'offline' || error instanceof TypeError;
+  return isUnanswered ? t('noAnswer') : serverText(error.text ?? error.message);
 }

@@ -1,7 +1,7 @@
 // One post, as the feed and the post view show it.
 
-import { ownReaction, toggleReaction, POST_REACTIONS } from './feed.js';
-import { changePost, deletePost, share } from './feed_api.js';
+import { ownReaction, POST_REACTIONS } from './feed.js';
+import { share } from './feed_api.js';
 import { h, openDialog, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
@@ -20,8 +20,8 @@ export function postSignature(post) {
   return JSON.stringify([updated, likes, celebrations, golazos, post.comments_count, post.shares_count, ownReaction(post), post.content, post.images, post.video, at]);
 }
 
-/** `draw()` is called when a reaction changed; `onDeleted()` once the post is gone. */
-export function postCard(post, { draw, onDeleted, single = false }) {
+/** `react(type)`, `edit(fields)` and `remove()` are promises. `single`: the post stands alone. */
+export function postCard(post, { react, edit, remove, single = false }) {
   const own = post.user.id === session().user.id;
   const at = Date.parse(post.created_at);
   const time = h('time', { datetime: post.created_at, title: fullLabel(at) }, agoLabel(at));
@@ -32,25 +32,23 @@ export function postCard(post, { draw, onDeleted, single = false }) {
         h('strong', { dir: 'auto' }, post.user.display_name),
         h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${label}, ${fullLabel(at)}` }, time),
           post.is_public ? null : h('span', { class: 'post-private' }, icon('lock'), t('privatePost')))),
-      own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, draw) }, icon('edit')) : null,
-      own ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('deletePost'), title: t('deletePost'), data: { testid: 'delete-post' }, onclick: () => askDelete(post, onDeleted) }, icon('trash')) : null),
+      own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, edit) }, icon('edit')) : null,
+      own ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('deletePost'), title: t('deletePost'), data: { testid: 'delete-post' }, onclick: () => ask(t('deletePostAsk'), remove) }, icon('trash')) : null),
     post.content ? h('p', { class: 'post-text', dir: 'auto', data: { testid: 'post-text' } }, linked(post.content)) : null,
     media(post),
     h('footer', { class: 'post-foot' },
       h('div', { class: 'post-reactions', role: 'group', 'aria-label': t('react') },
-        Object.entries(POST_REACTIONS).map(([type, { emoji, count }]) => reactionButton(post, type, emoji, post[count], draw))),
-      h('div', { class: 'post-links' }, shareButton(post, own, draw), single ? null : commentsLink(post))));
+        Object.entries(POST_REACTIONS).map(([type, { emoji, count }]) => reactionButton(post, type, emoji, post[count], react))),
+      h('div', { class: 'post-links' }, shareButton(post, own), single ? null : commentsLink(post))));
 }
 
 /** The user's own share counts once, and cannot be taken back. */
-function shareButton(post, own, draw) {
+function shareButton(post, own) {
   const count = post.shares_count;
   const press = async () => {
     try {
       const { shares_count: now } = await share(post.id);
-      if (now !== undefined) post.shares_count = now;
       toast(t(now === undefined ? 'sharedBefore' : own ? 'sharedOwn' : 'shared'));
-      draw();
     } catch (error) {
       toast(errorText(error));
     }
@@ -59,10 +57,10 @@ function shareButton(post, own, draw) {
     icon('share'), String(count));
 }
 
-function reactionButton(post, type, emoji, count, draw) {
+function reactionButton(post, type, emoji, count, react) {
   const press = async () => {
     try {
-      await toggleReaction(post, type, draw);
+      await react(type);
     } catch (error) {
       toast(errorText(error));
     }
@@ -95,19 +93,9 @@ function media(post) {
     video ? h('video', { src: video, controls: true, preload: 'metadata', playsinline: true, poster: mediaAddress(post.thumbnail) }) : null);
 }
 
-function askDelete(post, onDeleted) {
-  ask(t('deletePostAsk'), async () => {
-    await deletePost(post.id);
-    onDeleted();
-  });
-}
-
-function askEdit(post, draw) {
+function askEdit(post, edit) {
   const mayBeEmpty = (post.images ?? []).length > 0 || Boolean(post.video);
-  editText({ label: t('editPost'), text: post.content, max: POST_LENGTH_MAX, mayBeEmpty }, async (content) => {
-    Object.assign(post, await changePost(post.id, { content }));
-    draw();
-  });
+  editText({ label: t('editPost'), text: post.content, max: POST_LENGTH_MAX, mayBeEmpty }, (content) => edit({ content }));
 }
 
 /** Edits the user's own text. `save(text)` may fail; then nothing closes. */

@@ -14,9 +14,9 @@ const COUNTER_FROM = 1800;
 const DRAFT_KEY = 'pregon.post-draft';
 
 export class PostComposer {
-  /** `onPublished(post)` is called once the post is out. */
-  constructor({ onPublished }) {
-    this.onPublished = onPublished;
+  /** `feed()` is the store of the feed that shows what is published. */
+  constructor({ feed }) {
+    this.feed = feed;
     /** A post with several files is private until all of them are uploaded. */
     this.hidden = null;
     this.text = h('textarea', { id: 'post-text', rows: 2, dir: 'auto', placeholder: t('compose'), 'aria-label': t('compose'), 'aria-describedby': 'post-counter' });
@@ -128,13 +128,13 @@ export class PostComposer {
       this.hidden ??= sent?.id ?? null;
     }
     if (this.uploads.failed || !this.hidden) return null;
-    return feedApi.changePost(this.hidden, { content, is_public: true });
+    return this.feed().edit(this.hidden, { content, is_public: true });
   }
 
   published(post) {
     this.hidden = null;
     this.reset();
-    this.onPublished(post);
+    this.feed().put(post);
   }
 
   reset() {

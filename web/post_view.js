@@ -4,6 +4,7 @@ import { ConnectionLabel } from './connection.js';
 import { h, fill, isComposing, reconcile, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
+import { live } from './live.js';
 import { avatar, mediaAddress } from './media.js';
 import { linked } from './message_view.js';
 import { PostThread } from './post.js';
@@ -16,7 +17,7 @@ const COUNTER_FROM = 400;
 export class PostView {
   constructor(id) {
     this.answered = null;
-    this.connection = new ConnectionLabel({ data: { testid: 'post-connection' } }, { onRetry: () => this.retryNow(), closedText: 'postHidden' });
+    this.connection = new ConnectionLabel({ data: { testid: 'post-connection' } }, { onRetry: () => live().retry(), closedText: 'postHidden' });
     this.body = h('div', { class: 'post-box' });
     this.heading = h('h2', { class: 'comments-head' }, t('comments'));
     this.rows = h('ul', { class: 'comments', id: 'comments', 'aria-label': t('comments') });
@@ -39,10 +40,6 @@ export class PostView {
     clearInterval(this.ticker);
     this.connection.close();
     this.thread.close();
-  }
-
-  retryNow() {
-    this.thread.socket?.retryNow();
   }
 
   composer() {
@@ -122,7 +119,7 @@ export class PostView {
     const shown = post !== null && !['gone', 'hidden'].includes(problem);
     this.discussion.hidden = !shown;
     if (!shown) return fill(this.body);
-    const card = () => postCard(post, { draw: () => this.draw(), onDeleted: () => this.deleted(), single: true });
+    const card = () => postCard(post, { react: (type) => thread.store.react(type), edit: (fields) => thread.store.edit(fields), remove: () => this.remove(), single: true });
     reconcile(this.body, [{ key: post.id, signature: postSignature(post), render: card }]);
     this.heading.textContent = commentsLabel(post.comments_count);
     const rows = this.commentRows(null, 0);
@@ -132,8 +129,8 @@ export class PostView {
     this.form.hidden = !post.allow_comments;
   }
 
-  deleted() {
-    this.thread.gone();
+  async remove() {
+    await this.thread.store.remove();
     location.hash = '#/feed';
   }
 
@@ -153,7 +150,7 @@ export class PostView {
   moreReplies(comment, unseen, depth) {
     const press = async (event) => {
       event.currentTarget.disabled = true;
-      await this.thread.moreReplies(comment).catch((error) => toast(errorText(error)));
+      await this.thread.store.loadReplies(comment.id).catch((error) => toast(errorText(error)));
       event.target.disabled = false;
     };
     return h('li', { class: `depth-${Math.min(depth, 2)}` },
@@ -161,7 +158,7 @@ export class PostView {
   }
 
   edit(comment) {
-    editText({ label: t('editComment'), text: comment.content, max: LENGTH_MAX }, (content) => this.thread.edit(comment, content));
+    editText({ label: t('editComment'), text: comment.content, max: LENGTH_MAX }, (content) => this.thread.store.editComment(comment.id, content));
   }
 
   row(comment, depth) {
@@ -178,12 +175,12 @@ export class PostView {
           this.likeButton(comment),
           this.thread.post.allow_comments ? h('button', { type: 'button', class: 'link', data: { testid: 'comment-reply' }, onclick: () => this.answer(comment) }, t('reply')) : null,
           own ? h('button', { type: 'button', class: 'link', 'aria-label': t('editComment'), data: { testid: 'comment-edit' }, onclick: () => this.edit(comment) }, t('edit')) : null,
-          own ? h('button', { type: 'button', class: 'link danger', 'aria-label': t('deleteComment'), data: { testid: 'comment-delete' }, onclick: () => ask(t('deleteCommentAsk'), () => this.thread.remove(comment)) }, t('delete')) : null)));
+          own ? h('button', { type: 'button', class: 'link danger', 'aria-label': t('deleteComment'), data: { testid: 'comment-delete' }, onclick: () => ask(t('deleteCommentAsk'), () => this.thread.store.removeComment(comment.id)) }, t('delete')) : null)));
   }
 
   likeButton(comment) {
     const count = comment.likes_count;
-    const press = () => this.thread.toggleLike(comment).catch((error) => toast(errorText(error)));
+    const press = () => this.thread.store.like(comment.id, !comment.is_liked).catch((error) => toast(errorText(error)));
     return h('button', {
       type: 'button', class: 'link comment-like', 'aria-pressed': String(comment.is_liked), 'aria-label': `${t('likeComment')}: ${count}`, title: t('likeComment'),
       data: { testid: 'comment-like', count: String(count) }, onclick: press,
@@ -193,7 +190,7 @@ export class PostView {
   async showMore() {
     this.more.disabled = true;
     try {
-      await this.thread.more();
+      await this.thread.store.loadOlder();
     } catch (error) {
       toast(errorText(error));
     }

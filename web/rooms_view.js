@@ -6,8 +6,8 @@ import { firstSteps } from './first_steps.js';
 import { openGroupDialog } from './group_dialog.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
+import { live } from './live.js';
 import { avatar, roomAvatar } from './media.js';
-import { unsentCount } from './outbox.js';
 import { uploadsOf } from './room_uploads.js';
 import { session } from './session.js';
 import { briefLabel } from './time.js';
@@ -144,7 +144,8 @@ function preview({ last_message: last, chat_type: type }) {
 /** What only this page has of a room: files being uploaded, or texts that were not sent. */
 function unsentLabel(roomId) {
   const { list } = uploadsOf(roomId);
-  if (unsentCount(roomId) > 0 || list.some((upload) => upload.status === 'failed')) return t('unsent');
+  const waiting = live().unsent.get().topics[`room:${roomId.replaceAll('-', '')}`] ?? 0;
+  if (waiting > 0 || list.some((upload) => upload.status === 'failed')) return t('unsent');
   return list.length > 0 ? t('sending') : '';
 }
 

@@ -8,6 +8,7 @@ import { FeedView } from './feed_view.js';
 import { firstSteps } from './first_steps.js';
 import { errorText, t } from './i18n.js';
 import { icon, LOGO } from './icons.js';
+import { live, logoutLive } from './live.js';
 import { avatar } from './media.js';
 import { PostView } from './post_view.js';
 import { hasUploads, stopUploads } from './room_uploads.js';
@@ -36,6 +37,7 @@ export class Shell {
     document.addEventListener('visibilitychange', () => document.hidden || this.poll(), { signal });
     addEventListener('online', () => this.poll(), { signal });
     addEventListener('pregon:uploads', () => this.roomsView.draw(), { signal });
+    this.forget = live().unsent.subscribe(() => this.roomsView.draw());
     // The upload would be lost, so the browser asks first.
     addEventListener('beforeunload', (event) => (api.isSending() || hasUploads()) && event.preventDefault(), { signal });
     this.poll();
@@ -45,6 +47,7 @@ export class Shell {
   close() {
     this.closed = true;
     this.listeners.abort();
+    this.forget();
     clearTimeout(this.timer);
     clearTimeout(this.soon);
     this.chat?.close();
@@ -64,6 +67,7 @@ export class Shell {
     this.sections[1].append(this.feedDot);
     const leave = h('button', { type: 'button', class: 'icon-button', id: 'logout', 'aria-label': t('logout'), title: t('logout') }, icon('leave'));
     leave.addEventListener('click', () => {
+      logoutLive();
       api.logout();
       location.hash = '';
       this.onSignedOut();
@@ -174,7 +178,7 @@ export class Shell {
       this.newest = results;
       this.count = count;
       // The server answers again, so waiting for the rest of a long back-off is unnecessary.
-      if (this.unreachable) for (const part of [this.chat, this.feed, this.post, this.bell]) part?.retryNow();
+      if (this.unreachable) live().retry();
       this.unreachable = false;
       this.showRooms();
     } catch {

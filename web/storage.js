@@ -35,6 +35,11 @@ export function readObject(key) {
   }
 }
 
+/** A unique name. `crypto.randomUUID` does not exist on pages without TLS. */
+export function uniqueId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** Removes every key that begins with `prefix`. */
 export function forget(prefix) {
   const keys = [...unstored.keys()];

@@ -283,10 +283,15 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     },
     react: (message_id, reaction_type) => host.ask({ type: 'react_message', topic: name, message_id, reaction_type }),
     setTyping,
-    markRead(message_id = stored.findLast((message) => !isMine(message.sender))?.id) {
-      if (!message_id || !topic.get().unread) return;
+    markRead(id) {
+      const newest = stored.findLast((message) => !isMine(message.sender))?.id;
+      const [message_id, { unread }] = [id ?? newest, topic.get()];
+      if (!message_id || !unread) return;
       topic.set({ unread: 0 });
-      host.ask({ type: 'read_message', topic: name, message_id }).catch(askUnread);
+      // One by itself is told as such. Several are told at once, so that their senders see of each that it was read.
+      const isAll = unread > 1 && message_id === newest;
+      const told = isAll ? host.call('POST', path.replace('messages', 'mark_as_read')) : host.ask({ type: 'read_message', topic: name, message_id });
+      told.catch(askUnread);
     },
     async loadReaders(message_id) {
       const { readers } = await host.ask({ type: 'readers', topic: name, message_id, limit: 200 });
