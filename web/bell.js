@@ -6,11 +6,12 @@ import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
 import { live } from './live.js';
 import { avatar } from './media.js';
+import { personAddress } from './person_row.js';
 import { notifications } from './pregon.js';
 import { agoLabel, fullLabel } from './time.js';
 
 /** Where a notification without a post leads, by type. */
-const PEOPLE_TYPES = ['follow', 'friend_accept'];
+const PEOPLE_TYPES = ['follow', 'friend_accept', 'friend_request'];
 /** The notification's sender, in the fields of a profile. */
 const FRIEND_STATES = {
   friend_request: { friend_request_status: 'received' },
@@ -19,11 +20,11 @@ const FRIEND_STATES = {
 
 export class Bell {
   /**
-   * `onPerson(username)` shows somebody; `onCount()` is called when the badge changes; `onFriend(username, fields)` is
-   * called with the new state of a friend request.
+   * `onNote(notification, text)` is told of a new one; `onCount()` is called when the badge changes; `onFriend(username,
+   * fields)` is called with the new state of a friend request.
    */
-  constructor({ onPerson, onFriend, onCount }) {
-    this.onPerson = onPerson;
+  constructor({ onNote, onFriend, onCount }) {
+    this.onNote = onNote;
     this.onFriend = onFriend;
     this.onCount = onCount;
     /** Friend requests whose state was asked for, and those that are answered. */
@@ -96,6 +97,7 @@ export class Bell {
     const state = FRIEND_STATES[notification.notification_type];
     if (state) this.onFriend(notification.sender.username, state);
     this.announcer.textContent = textOf(notification);
+    this.onNote(notification, textOf(notification));
   }
 
   draw() {
@@ -131,7 +133,7 @@ export class Bell {
   open(one) {
     this.markRead(one);
     if (one.post_id) location.hash = `#/post/${one.post_id}`;
-    else if (PEOPLE_TYPES.includes(one.notification_type)) this.onPerson(one.sender.username);
+    else if (PEOPLE_TYPES.includes(one.notification_type)) location.hash = personAddress(one.sender.username);
     else return;
     this.panel.hidePopover();
   }

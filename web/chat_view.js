@@ -11,6 +11,8 @@ import { roomAvatar } from './media.js';
 import { openMenu } from './message_menu.js';
 import { revision, sentAt } from './message_data.js';
 import { messageView, pendingView, uploadView } from './message_view.js';
+import { personAddress } from './person_row.js';
+import { openRoomDialog } from './room_dialog.js';
 import { dayKey, dayLabel } from './time.js';
 
 /** Messages of one sender this close together read as one turn. */
@@ -19,8 +21,10 @@ const NEAR_TOP_PX = 300;
 const NEAR_BOTTOM_PX = 80;
 
 export class ChatView {
-  constructor(room, { onActivity }) {
+  /** `onActivity()`: the list of rooms may show something new; `onRooms()`: it does. */
+  constructor(room, { onActivity, onRooms }) {
     this.room = room;
+    this.onRooms = onRooms;
     this.newBelow = 0;
     /** Whether the newest message stays in sight, whatever changes around it. */
     this.sticky = true;
@@ -53,7 +57,8 @@ export class ChatView {
     this.element = h('section', { class: 'chat', id: 'chat', 'aria-label': room.display_name, data: { roomId: room.id } },
       h('header', { class: 'chat-head' },
         h('a', { href: '#/', class: 'icon-button back', id: 'back', 'aria-label': t('back') }, icon('back')),
-        this.title, this.connection.element),
+        this.title, this.connection.element,
+        h('button', { type: 'button', class: 'icon-button', id: 'about-room', 'aria-label': t('about'), title: t('about'), onclick: () => this.about() }, icon('more'))),
       h('div', { class: 'log-box' }, this.log, this.down), this.typing, this.composer.element);
     this.listen();
     this.drawTitle();
@@ -76,7 +81,7 @@ export class ChatView {
     this.element.addEventListener('dragover', (event) => event.preventDefault());
     this.element.addEventListener('drop', (event) => {
       event.preventDefault();
-      this.composer.attach(event.dataTransfer.files[0]);
+      this.composer.attach([...event.dataTransfer.files]);
     });
     // On a touch screen, a tap on a bubble opens what a pointer opens by hovering.
     this.rows.addEventListener('click', (event) => {
@@ -104,8 +109,11 @@ export class ChatView {
 
   roomChanged(room) {
     if (!room) return;
-    const renamed = room.display_name !== this.room.display_name;
+    const renamed = room.display_name !== this.room.display_name || room.avatar !== this.room.avatar;
+    const { participants_count: before } = this.room;
     this.room = room;
+    this.chat.room = room;
+    if (before !== room.participants_count) this.drawPeople();
     if (renamed) this.drawTitle();
   }
 
@@ -119,8 +127,19 @@ export class ChatView {
     }
   }
 
+  about() {
+    openRoomDialog(this.room.id, {
+      onChanged: () => this.onRooms(),
+      onLeft: () => {
+        this.onRooms();
+        location.hash = '#/';
+      },
+    });
+  }
+
   drawTitle() {
-    fill(this.title, roomAvatar(this.room), h('div', null, h('h1', { dir: 'auto' }, this.room.display_name), this.presence));
+    const other = this.room.other_user;
+    fill(this.title, roomAvatar(this.room), h('div', null, h('h1', { dir: 'auto' }, other ? h('a', { class: 'person-link', href: personAddress(other.username) }, this.room.display_name) : this.room.display_name), this.presence));
   }
 
   drawPeople() {
@@ -132,7 +151,7 @@ export class ChatView {
     this.presence.dataset.status = status;
     const single = this.room.other_user;
     const label = present === 0 || !isLive ? null : single ? t('online') : t('membersOnline', { n: present });
-    const about = single ? `@${single.username}` : t('members', { n: this.room.participants.length });
+    const about = single ? `@${single.username}` : t('members', { n: this.room.participants_count ?? this.room.participants.length });
     fill(this.presence, label ? h('span', { class: 'presence-label' }, label) : null, h('span', null, about));
 
     const names = others.filter((user) => typing.has(user.id)).map((user) => user.display_name);

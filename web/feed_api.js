@@ -17,6 +17,20 @@ export const addFile = (id, fields, onProgress, signal) => sendForm('PATCH', `/a
 /** Counts once; a repetition is answered without a count. */
 export const share = (id) => authorized('POST', `/api/posts/${id}/share/`, {});
 
+/** A person with the relation to them, and what they have published. */
+export const profile = (username) => authorized('GET', `/api/users/profile/${name(username)}/`);
+export const postsOf = (username, page) => authorized('GET', `/api/users/${name(username)}/posts/?page=${page}`);
+export const react = (id, type) => authorized('POST', `/api/posts/${id}/react/`, { reaction_type: type });
+export const changePost = (id, fields) => authorized('PATCH', `/api/posts/${id}/`, fields);
+export const followers = (username) => authorized('GET', `/api/users/followers/${name(username)}/`);
+export const following = (username) => authorized('GET', `/api/users/following/${name(username)}/`);
+export const suggested = () => authorized('GET', '/api/users/suggested/');
+/** Fields of the own profile; a picture as `avatar`. */
+export const changeProfile = (fields) => authorized('PATCH', '/api/auth/profile/', fields);
+export const changeAvatar = (file, onProgress, signal) => sendForm('POST', '/api/auth/upload-avatar/', { avatar: file }, onProgress, signal);
+export const changePassword = (old, fresh) =>
+  authorized('POST', '/api/auth/change-password/', { current_password: old, new_password: fresh, new_password_confirm: fresh });
+
 const name = encodeURIComponent;
 export const follow = (username) => authorized('POST', `/api/users/follow/${name(username)}/`);
 export const unfollow = (username) => authorized('DELETE', `/api/users/unfollow/${name(username)}/`);

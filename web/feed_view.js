@@ -64,6 +64,7 @@ export class FeedView {
     this.rows.setAttribute('aria-busy', String(!loaded));
     this.more.hidden = !hasMore;
     const kind = list.length > 0 ? '' : failed ? 'failed' : loaded ? 'empty' : 'loading';
+    this.element.classList.toggle('is-empty', kind === 'empty');
     if (this.note.dataset.kind !== kind) this.drawNote(kind);
   }
 

@@ -1,6 +1,8 @@
-// Every word of the page in English and Spanish; the browser's first language of the two decides.
+// Every word of the page in English and Spanish; the person's choice decides, else the browser's first language of the two.
 
 import { FEED_TEXTS } from './feed_texts.js';
+import { PAGE_TEXTS } from './page_texts.js';
+import { chosenLanguage } from './prefs.js';
 import { inEnglish } from './server_texts.js';
 
 const TEXTS = {
@@ -84,7 +86,9 @@ const TEXTS = {
   },
 };
 
-export const language = pick(navigator.languages ?? [navigator.language]);
+export const LANGUAGES = { en: 'English', es: 'Español' };
+
+export const language = pick([chosenLanguage(), ...(navigator.languages ?? [navigator.language])].filter(Boolean));
 
 function pick(wanted) {
   const known = wanted.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => tag in TEXTS);
@@ -97,7 +101,7 @@ function pick(wanted) {
  */
 export function t(key, values = {}) {
   const filled = (name) => (typeof values[name] === 'string' ? `\u2068${values[name]}\u2069` : values[name]);
-  return (TEXTS[language][key] ?? FEED_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => filled(name));
+  return (TEXTS[language][key] ?? FEED_TEXTS[language][key] ?? PAGE_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => filled(name));
 }
 
 /** The server's text, in the reader's language if it is known; `fallback` if there is none. */

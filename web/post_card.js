@@ -8,6 +8,7 @@ import { icon } from './icons.js';
 import { avatar, mediaAddress } from './media.js';
 import { openPhoto } from './message_menu.js';
 import { linked } from './message_view.js';
+import { personAddress } from './person_row.js';
 import { session } from './session.js';
 import { agoLabel, fullLabel } from './time.js';
 
@@ -17,7 +18,7 @@ const POST_LENGTH_MAX = 2000;
 export function postSignature(post) {
   const { updated_at: updated, likes_count: likes, celebrations_count: celebrations, golazos_count: golazos } = post;
   const at = agoLabel(Date.parse(post.created_at));
-  return JSON.stringify([updated, likes, celebrations, golazos, post.comments_count, post.shares_count, ownReaction(post), post.content, post.images, post.video, at]);
+  return JSON.stringify([updated, likes, celebrations, golazos, post.comments_count, post.shares_count, ownReaction(post), post.content, post.images, post.video, post.is_public, at]);
 }
 
 /** `react(type)`, `edit(fields)` and `remove()` are promises. `single`: the post stands alone. */
@@ -29,9 +30,10 @@ export function postCard(post, { react, edit, remove, single = false }) {
   return h('article', { class: 'post', 'aria-label': label, data: { testid: 'post', postId: post.id } },
     h('header', { class: 'post-head' }, avatar(post.user),
       h('div', { class: 'post-who' },
-        h('strong', { dir: 'auto' }, post.user.display_name),
+        h('a', { class: 'person-link', href: personAddress(post.user.username), dir: 'auto', data: { testid: 'author' } }, post.user.display_name),
         h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${label}, ${fullLabel(at)}` }, time),
           post.is_public ? null : h('span', { class: 'post-private' }, icon('lock'), t('privatePost')))),
+      own ? visibilityButton(post, edit) : null,
       own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, edit) }, icon('edit')) : null,
       own ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('deletePost'), title: t('deletePost'), data: { testid: 'delete-post' }, onclick: () => ask(t('deletePostAsk'), remove) }, icon('trash')) : null),
     post.content ? h('p', { class: 'post-text', dir: 'auto', data: { testid: 'post-text' } }, linked(post.content)) : null,
@@ -39,7 +41,38 @@ export function postCard(post, { react, edit, remove, single = false }) {
     h('footer', { class: 'post-foot' },
       h('div', { class: 'post-reactions', role: 'group', 'aria-label': t('react') },
         Object.entries(POST_REACTIONS).map(([type, { emoji, count }]) => reactionButton(post, type, emoji, post[count], react))),
-      h('div', { class: 'post-links' }, shareButton(post, own), single ? null : commentsLink(post))));
+      h('div', { class: 'post-links' }, linkButton(post), shareButton(post, own), single ? null : commentsLink(post))));
+}
+
+/** Who sees the own post; a click changes that. */
+function visibilityButton(post, edit) {
+  const label = t(post.is_public ? 'makePrivate' : 'makePublic');
+  const press = async (event) => {
+    event.currentTarget.disabled = true;
+    try {
+      await edit({ is_public: !post.is_public });
+    } catch (error) {
+      toast(errorText(error));
+    }
+  };
+  return h('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, data: { testid: 'visibility', public: String(post.is_public) }, onclick: press }, icon(post.is_public ? 'globe' : 'lock'));
+}
+
+function linkButton(post) {
+  const press = async () => {
+    const address = `${location.origin}/#/post/${post.id}`;
+    try {
+      if (navigator.share && matchMedia('(pointer: coarse)').matches) await navigator.share({ url: address });
+      else {
+        await navigator.clipboard.writeText(address);
+        toast(t('linkCopied'));
+      }
+    } catch (error) {
+      // Somebody who thinks better of it is not told so.
+      if (error.name !== 'AbortError') openDialog(t('copyLink'), h('p', { class: 'link-text' }, address));
+    }
+  };
+  return h('button', { type: 'button', class: 'plain', 'aria-label': t('copyLink'), title: t('copyLink'), data: { testid: 'copy-link' }, onclick: press }, icon('link'));
 }
 
 /** The user's own share counts once, and cannot be taken back. */

@@ -7,6 +7,7 @@ import { icon } from './icons.js';
 import { live } from './live.js';
 import { avatar, mediaAddress } from './media.js';
 import { linked } from './message_view.js';
+import { personAddress } from './person_row.js';
 import { PostThread } from './post.js';
 import { ask, commentsLabel, editText, postCard, postSignature } from './post_card.js';
 import { agoLabel, fullLabel } from './time.js';
@@ -167,7 +168,7 @@ export class PostView {
     const image = mediaAddress(comment.image);
     return h('li', { class: `comment depth-${Math.min(depth, 2)}`, data: { testid: 'comment', commentId: comment.id } }, avatar(comment.user, 'small'),
       h('div', { class: 'comment-column' },
-        h('div', { class: 'comment-bubble' }, h('strong', { dir: 'auto' }, comment.user.display_name),
+        h('div', { class: 'comment-bubble' }, h('a', { class: 'person-link', href: personAddress(comment.user.username), dir: 'auto' }, comment.user.display_name),
           h('p', { class: 'text', dir: 'auto', data: { testid: 'comment-text' } }, linked(comment.content)),
           image ? h('img', { class: 'comment-image', src: image, alt: t('image', { name: comment.user.display_name }) }) : null),
         h('div', { class: 'comment-foot' },

@@ -1,0 +1,38 @@
+// The words of profiles, settings, groups and notes on the desktop, in English and Spanish.
+
+export const PAGE_TEXTS = {
+  en: {
+    staySignedIn: 'Stay signed in', stayHint: 'On this browser, in all its tabs. Not on a computer that others use.',
+    settings: 'Settings', appearance: 'Appearance', theme: 'Colours', themeSystem: 'As the system', themeLight: 'Light', themeDark: 'Dark', language: 'Language',
+    notify: 'Show new messages on the desktop', notifyHint: 'While this page is open, but not looked at.', notifyDenied: 'Your browser does not allow it. Change that in its settings for this site.',
+    oldPassword: 'Current password', newPassword: 'New password', changePassword: 'Change password', passwordChangeHint: 'This signs you out everywhere else.', passwordChanged: 'Your password is changed.',
+    account: 'Account', staysHint: 'You stay signed in on this browser until you log out.', tabHint: 'You are signed in on this tab alone, until it is closed.',
+    profile: 'Your profile', editProfile: 'Edit profile', changePicture: 'Change picture', pictureTooLarge: 'A picture may have 5 MB. Choose a smaller one.',
+    profile_display_name: 'Your name', profile_bio: 'About you', profile_position: 'Position', profile_team: 'Team', privateProfile: 'Private profile',
+    postsCount: '{n} posts', followersCount: '{n} followers', followingsCount: '{n} following', followersTitle: 'Followers', followingsTitle: 'Following', nobodyYet: 'Nobody yet.', noPosts: 'No posts yet.',
+    writeTo: 'Message', suggested: 'You may want to follow',
+    public: 'Everyone', private: 'Only you', visibility: 'Who sees it', publishedPrivately: 'Published for you alone. It is on your profile.', makePublic: 'Show to everyone', makePrivate: 'Show only to me',
+    copyLink: 'Copy link', linkCopied: 'The link is copied.',
+    emoji: 'Emoji', emojiSmileys: 'Smileys', emojiPeople: 'People', emojiNature: 'Nature and food', emojiSports: 'Sports and travel', emojiThings: 'Things and signs', recent: 'Recently used',
+    chatsUnread: 'Chats, {n} unread', about: 'About this chat', membersTitle: 'Members', addMember: 'Add people', add: 'Add', removeMember: 'Remove {name}', removeAsk: 'Remove {name} from this group?', remove: 'Remove', leaveGroup: 'Leave group', leaveAsk: 'Leave this group? Its owner or an admin can add you again, at most once a day.',
+    role_owner: 'Owner', role_admin: 'Admin', role_moderator: 'Moderator', role_member: 'Member', muted: 'Muted', mute: 'Mute this chat', muteHint: 'No notes on the desktop, and no number.', added: 'Added.',
+    moreMembers: 'Show more members', seeProfile: 'See profile', newMessageFrom: '{name} in {room}',
+  },
+  es: {
+    staySignedIn: 'Mantener la sesión iniciada', stayHint: 'En este navegador, en todas sus pestañas. No en un equipo que usen otros.',
+    settings: 'Ajustes', appearance: 'Apariencia', theme: 'Colores', themeSystem: 'Como el sistema', themeLight: 'Claro', themeDark: 'Oscuro', language: 'Idioma',
+    notify: 'Mostrar mensajes nuevos en el escritorio', notifyHint: 'Mientras esta página esté abierta y no se mire.', notifyDenied: 'Tu navegador no lo permite. Cámbialo en sus ajustes para este sitio.',
+    oldPassword: 'Contraseña actual', newPassword: 'Contraseña nueva', changePassword: 'Cambiar contraseña', passwordChangeHint: 'Cierra tu sesión en todos los demás lugares.', passwordChanged: 'Tu contraseña ha cambiado.',
+    account: 'Cuenta', staysHint: 'Tu sesión sigue iniciada en este navegador hasta que la cierres.', tabHint: 'Tu sesión es solo de esta pestaña, hasta que se cierre.',
+    profile: 'Tu perfil', editProfile: 'Editar perfil', changePicture: 'Cambiar foto', pictureTooLarge: 'Una foto puede tener hasta 5 MB. Elige una más pequeña.',
+    profile_display_name: 'Tu nombre', profile_bio: 'Sobre ti', profile_position: 'Posición', profile_team: 'Equipo', privateProfile: 'Perfil privado',
+    postsCount: '{n} publicaciones', followersCount: '{n} seguidores', followingsCount: '{n} seguidos', followersTitle: 'Seguidores', followingsTitle: 'Seguidos', nobodyYet: 'Nadie todavía.', noPosts: 'Aún no hay publicaciones.',
+    writeTo: 'Mensaje', suggested: 'Quizá quieras seguir a',
+    public: 'Todos', private: 'Solo tú', visibility: 'Quién la ve', publishedPrivately: 'Publicada solo para ti. Está en tu perfil.', makePublic: 'Mostrar a todos', makePrivate: 'Mostrar solo a mí',
+    copyLink: 'Copiar enlace', linkCopied: 'El enlace está copiado.',
+    emoji: 'Emoji', emojiSmileys: 'Caras', emojiPeople: 'Personas', emojiNature: 'Naturaleza y comida', emojiSports: 'Deporte y viajes', emojiThings: 'Cosas y símbolos', recent: 'Usados hace poco',
+    chatsUnread: 'Chats, {n} sin leer', about: 'Sobre este chat', membersTitle: 'Miembros', addMember: 'Añadir personas', add: 'Añadir', removeMember: 'Quitar a {name}', removeAsk: '¿Quitar a {name} de este grupo?', remove: 'Quitar', leaveGroup: 'Salir del grupo', leaveAsk: '¿Salir de este grupo? Su dueño o un administrador puede volver a añadirte, como mucho una vez al día.',
+    role_owner: 'Dueño', role_admin: 'Administrador', role_moderator: 'Moderador', role_member: 'Miembro', muted: 'Silenciado', mute: 'Silenciar este chat', muteHint: 'Sin avisos en el escritorio y sin número.', added: 'Añadido.',
+    moreMembers: 'Ver más miembros', seeProfile: 'Ver perfil', newMessageFrom: '{name} en {room}',
+  },
+};
