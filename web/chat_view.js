@@ -14,6 +14,7 @@ import { messageView, pendingView, uploadView } from './message_view.js';
 import { personAddress } from './person_row.js';
 import { openRoomDialog } from './room_dialog.js';
 import { dayKey, dayLabel } from './time.js';
+import { typingDots, typingText } from './typing.js';
 
 /** Messages of one sender this close together read as one turn. */
 const RUN_MS = 5 * 60_000;
@@ -155,10 +156,9 @@ export class ChatView {
     fill(this.presence, label ? h('span', { class: 'presence-label' }, label) : null, h('span', null, about));
 
     const names = others.filter((user) => typing.has(user.id)).map((user) => user.display_name);
-    const [a, b] = names;
-    const text = names.length === 0 ? '' : t(['typing1', 'typing2'][names.length - 1] ?? 'typingMany', { a, b });
+    const text = typingText(names);
     this.typing.classList.toggle('shown', text !== '');
-    if (this.typing.textContent !== text) fill(this.typing, text ? h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')) : null, text);
+    if (this.typing.textContent !== text) fill(this.typing, text && typingDots(), text);
   }
 
   drawConnection() {

@@ -25,6 +25,7 @@ export class PostThread {
   }
 
   close() {
+    this.store.setTyping(false);
     for (const leave of this.leave) leave();
   }
 
@@ -40,6 +41,16 @@ export class PostThread {
 
   get post() {
     return this.store.get().post;
+  }
+
+  get typing() {
+    return this.store.get().typing;
+  }
+
+  /** Events name people by their username; whoever has written here is known by more. */
+  nameOf({ id, username }) {
+    const known = [this.post, ...this.comments.values()].find((one) => one?.user.id === id);
+    return known?.user.display_name ?? `@${username}`;
   }
 
   get state() {

@@ -11,6 +11,7 @@ import { personAddress } from './person_row.js';
 import { PostThread } from './post.js';
 import { ask, commentsLabel, editText, postCard, postSignature } from './post_card.js';
 import { agoLabel, fullLabel } from './time.js';
+import { typingDots, typingText } from './typing.js';
 
 const LENGTH_MAX = 500;
 const COUNTER_FROM = 400;
@@ -28,7 +29,7 @@ export class PostView {
     this.form = this.composer();
     const back = h('a', { class: 'icon-button', href: '#/feed', id: 'back-to-feed', 'aria-label': t('backToFeed'), title: t('backToFeed') }, icon('back'));
     this.discussion = h('section', { class: 'discussion card', 'aria-label': t('comments'), hidden: true },
-      this.heading, this.rows, this.more, this.form);
+      this.heading, this.rows, this.more, this.typing, this.form);
     this.element = h('section', { class: 'feed', id: 'post-view' }, h('div', { class: 'feed-scroll' }, h('div', { class: 'feed-columns single' }, h('div', { class: 'feed-main' },
       h('div', { class: 'feed-head' }, back, h('h1', null, t('backToFeed')), this.connection.element), this.announcer,
       this.body, this.note, this.discussion))));
@@ -48,7 +49,10 @@ export class PostView {
     this.counter = h('span', { class: 'counter', id: 'comment-counter', 'aria-live': 'polite' });
     this.send = h('button', { type: 'submit', class: 'icon-button send', id: 'comment-send', 'aria-label': t('send'), title: t('send') }, icon('send'));
     this.context = h('div', { class: 'context', hidden: true });
-    this.text.addEventListener('input', () => this.resized());
+    this.text.addEventListener('input', () => {
+      this.resized();
+      if (this.text.value.trim() !== '') this.thread.store.setTyping(true);
+    });
     this.text.addEventListener('keydown', (event) => {
       if (isComposing(event)) return;
       if (event.key === 'Enter' && !event.shiftKey) {
@@ -58,6 +62,7 @@ export class PostView {
         this.answer(null);
       }
     });
+    this.typing = h('p', { class: 'typing', data: { testid: 'post-typing' } });
     const form = h('form', { class: 'composer comment-form', id: 'comment-form' }, this.context,
       h('div', { class: 'composer-row' }, h('div', { class: 'text-box' }, this.text, this.counter), this.send));
     form.addEventListener('submit', (event) => {
@@ -127,7 +132,14 @@ export class PostView {
     if (rows.length === 0) rows.push({ key: 'none', signature: '', render: () => h('li', { class: 'hint' }, t(post.allow_comments ? 'noComments' : 'commentsOff')) });
     reconcile(this.rows, rows);
     this.more.hidden = !hasMore;
+    this.drawTyping();
     this.form.hidden = !post.allow_comments;
+  }
+
+  drawTyping() {
+    const text = typingText(this.thread.typing.map((user) => this.thread.nameOf(user)));
+    this.typing.classList.toggle('shown', text !== '');
+    if (this.typing.textContent !== text) fill(this.typing, text && typingDots(), text);
   }
 
   async remove() {

@@ -3,7 +3,8 @@
 import type { Client, Host } from './client.js';
 import { dashedId, plainId } from './store.js';
 import { type Internal, joined, liveTopic, type LiveTopic, pathOf } from './topic.js';
-import type { Comment, Live, Page, Post } from './types.js';
+import type { Comment, Live, Page, Person, Post } from './types.js';
+import { createTyping } from './typing.js';
 
 export interface FeedState extends Live {
   /** The newest first. */
@@ -26,6 +27,8 @@ export interface PostState extends Live {
   post: Post | null;
   /** Top-level comments, the oldest first, each with its first replies. `hasOlder`: there are later ones. */
   comments: readonly Comment[];
+  /** Who is writing a comment now, without the user. */
+  typing: readonly Person[];
 }
 
 export interface LivePost extends LiveTopic<PostState> {
@@ -39,6 +42,8 @@ export interface LivePost extends LiveTopic<PostState> {
   removeComment(comment: string): Promise<void>;
   /** The next page of replies to a comment. */
   loadReplies(comment: string): Promise<void>;
+  /** Call it with each key; others are told every few seconds at most. */
+  setTyping(isTyping: boolean): void;
   /** It shows at once. */
   like(comment: string, isLiked: boolean): Promise<void>;
 }
@@ -170,6 +175,7 @@ function createPost(host: Host, id: string, page?: PostPage): LivePost {
   /** Deleted comments, so that nothing is counted twice. */
   const gone = new Set<string>();
   let recounting: ReturnType<typeof setTimeout> | undefined;
+  const typing = createTyping(host, `post:${plainId(id)}`, (change) => topic.set({ typing: change(topic.get().typing) }));
 
   function change(ids: string[], patch: (comment: Comment) => Partial<Comment> | null, more?: Partial<Post>) {
     const { post, comments } = topic.get();
@@ -232,7 +238,7 @@ function createPost(host: Host, id: string, page?: PostPage): LivePost {
   const topic: Internal<PostState> = liveTopic<PostState>(
     host,
     `post:${plainId(id)}`,
-    { post: (page?.post as Post) ?? null, comments: [] },
+    { post: (page?.post as Post) ?? null, comments: [], typing: [] },
     page && { ...page.comments, cursor: page.cursor ?? null },
     {
       async read() {
@@ -248,8 +254,11 @@ function createPost(host: Host, id: string, page?: PostPage): LivePost {
         const { type, comment, comment_ids, comment_id, likes_count, shares_count } = event;
         const { comments_count: count = 0 } = post ?? {};
         if (type === 'post_deleted') topic.set({ post: null, comments: [] });
-        else if (type === 'new_comment') add(comment, count);
-        else if (comment) {
+        else if (type === 'typing_status') typing.hear(event);
+        else if (type === 'new_comment') {
+          typing.stops(comment.user.id);
+          add(comment, count);
+        } else if (comment) {
           const { content, image, is_edited } = comment;
           change([comment.id], () => ({ content, image, is_edited }));
         } else if (comment_ids) forget(comment_ids, event.comments_count ?? count - 1);
@@ -272,7 +281,9 @@ function createPost(host: Host, id: string, page?: PostPage): LivePost {
       await host.call('DELETE', path);
       topic.set({ post: null, comments: [] });
     },
+    setTyping: typing.set,
     async comment(content, parent) {
+      typing.sent();
       const { body } = await host.call('POST', `${path}comments/`, { content, ...(parent && { parent }) });
       add(body, topic.get().post?.comments_count);
       return body;

@@ -5,6 +5,7 @@ import { blank, person } from './decode.js';
 import { dashedId, plainId, unique } from './store.js';
 import { liveTopic, type LiveTopic } from './topic.js';
 import type { Live, Message, Page, Person } from './types.js';
+import { createTyping } from './typing.js';
 import type { Down, Unsent } from './wire.js';
 
 export interface RoomState extends Live {
@@ -37,9 +38,6 @@ export interface Room extends LiveTopic<RoomState> {
   retry(client_id?: string): void;
 }
 
-/** Others stop seeing a person type who has said nothing of it for so long. */
-const TYPING_SHOWN_MS = 6_000;
-const TYPING_EVERY_MS = 2_500;
 /** Who is there is told anew after each connection; until then those from before stay. */
 const PRESENCE_MS = 1_500;
 /** Clocks of people and servers differ. */
@@ -66,10 +64,8 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   /** Their messages are among those that are stored, whatever the hub says of them. */
   const arrived = new Set<string>();
   const gone = new Set<string>();
-  const typers = new Map<string, ReturnType<typeof setTimeout>>();
   let present = new Set<string>();
-  let typedAt = 0;
-  let quiet: ReturnType<typeof setTimeout> | undefined;
+  const typing = createTyping(host, name, (change) => topic.set({ typing: change(topic.get().typing) }));
 
   const isMine = (person: Person) => person.id === host.me?.id;
 
@@ -132,11 +128,6 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     show();
   }
 
-  function stopsTyping(user: string) {
-    clearTimeout(typers.get(user));
-    if (typers.delete(user)) topic.set({ typing: topic.get().typing.filter((person) => person.id !== user) });
-  }
-
   function showPresence(users: readonly Person[]) {
     topic.set({ presence: { users, count: users.length } });
   }
@@ -152,7 +143,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
         const message = blank({ ...event.message, ...(event.client_id && { client_id: event.client_id }) });
         if (waiting.has(event.client_id)) arrived.add(event.client_id);
         insert(message);
-        stopsTyping(message.sender.id);
+        typing.stops(message.sender.id);
         if (!isMine(message.sender)) topic.set({ unread: topic.get().unread + 1 });
         return show();
       }
@@ -185,13 +176,8 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       }
       case 'message_reaction':
         return change([one], (message) => reacted(message, event, isMine(user)));
-      case 'typing_status': {
-        const { user_id, username, is_typing } = event;
-        stopsTyping(user_id);
-        if (!is_typing || user_id === host.me?.id) return;
-        typers.set(user_id, setTimeout(() => stopsTyping(user_id), TYPING_SHOWN_MS));
-        return topic.set({ typing: [...topic.get().typing, { id: user_id, username }] });
-      }
+      case 'typing_status':
+        return typing.hear(event);
       case 'user_status': {
         const { user_id, username, status } = event;
         const users = topic.get().presence.users.filter((person) => person.id !== user_id);
@@ -214,21 +200,6 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       if (one && id) sent.push({ ...one.message, id, state: 'sent' });
     }
     show();
-  }
-
-  function setTyping(isTyping: boolean) {
-    clearTimeout(quiet);
-    const now = Date.now();
-    const tell = (is_typing: boolean) => host.up({ t: 'tell', frame: { type: 'typing', topic: name, is_typing } });
-    if (isTyping) {
-      quiet = setTimeout(() => setTyping(false), TYPING_EVERY_MS);
-      if (now - typedAt < TYPING_EVERY_MS) return;
-      typedAt = now;
-      tell(true);
-    } else if (typedAt) {
-      typedAt = 0;
-      tell(false);
-    }
   }
 
   const topic = liveTopic<RoomState>(
@@ -269,8 +240,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     send(content, { replyTo = null, type = 'text' } = {}) {
       const one: Unsent = { client_id: unique(), topic: name, content, message_type: type, reply_to: replyTo, at: Date.now() };
       wait(one);
-      typedAt = 0;
-      clearTimeout(quiet);
+      typing.sent();
       show();
       host.up({ t: 'say', unsent: one });
       return one.client_id;
@@ -282,7 +252,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       host.up({ t: 'drop', client_id: message_id });
     },
     react: (message_id, reaction_type) => host.ask({ type: 'react_message', topic: name, message_id, reaction_type }),
-    setTyping,
+    setTyping: typing.set,
     markRead(id) {
       const newest = stored.findLast((message) => !isMine(message.sender))?.id;
       const [message_id, { unread }] = [id ?? newest, topic.get()];
