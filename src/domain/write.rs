@@ -211,6 +211,10 @@ pub enum Refusal {
     ReplyElsewhere,
     /// Fix the request: the actor is neither owner nor admin.
     NotAdmin,
+    /// Fix the request: the actor is not the group's owner.
+    NotOwner,
+    /// Fix the request: an owner gives the role to another to be rid of it.
+    OwnRole,
     /// Fix the request: nobody can leave a private room of two.
     PrivateRoom,
     /// Retry another day: the user left the room, and was already added again once within the last day.
@@ -243,6 +247,10 @@ pub enum Refusal {
     NotFriends,
     /// Fix the request: a friend request between the two is open already.
     AlreadyRequested,
+    /// Stay away: one of the two has blocked the other.
+    Blocked,
+    /// Fix the request: the actor has not blocked this user.
+    NotBlocked,
     /// Fix the request: the actor has no such open friend request.
     NoSuchRequest,
     /// Fix the request: the actor has no such notification.

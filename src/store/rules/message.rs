@@ -29,6 +29,11 @@ pub(super) async fn apply<D: LaneSql>(
     let Some(member) = rows.member(write.room, write.actor).await?.filter(|member| member.is_active) else {
         return Ok(refused(Refusal::NotParticipant));
     };
+    let is_about_oneself =
+        matches!(action, Action::Delete { .. } | Action::Read { .. } | Action::ReadAll | Action::Leave);
+    if member.is_closed && !is_about_oneself {
+        return Ok(refused(Refusal::Blocked));
+    }
     match action {
         Action::Send(new) => send(rows, twins, now, write, new).await,
         Action::Edit { message, content } => edit(rows, write, *message, content).await,
@@ -40,7 +45,11 @@ pub(super) async fn apply<D: LaneSql>(
         Action::Leave => room::take_away(rows, write, write.actor).await,
         Action::Remove { user } if member.is_admin && !member.is_private => room::take_away(rows, write, *user).await,
         Action::Add { user } if member.is_admin && !member.is_private => room::add(rows, write, *user).await,
-        Action::Remove { .. } | Action::Add { .. } => Ok(refused(Refusal::NotAdmin)),
+        Action::SetRole { user, role } if !member.is_private => room::set_role(rows, write, *user, *role).await,
+        Action::Change(patch) if member.is_admin && !member.is_private => room::change(rows, write, patch).await,
+        Action::Remove { .. } | Action::Add { .. } | Action::SetRole { .. } | Action::Change(_) => {
+            Ok(refused(Refusal::NotAdmin))
+        }
     }
 }
 

@@ -8,10 +8,11 @@ use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::chat::roster::{Member, Readers, Unread, UserPage};
 use crate::domain::event::Cursor;
 use crate::domain::login::Bearer;
-use crate::domain::user::Admission;
+use crate::domain::user::{Admission, Place};
 use crate::ids::{FamilyId, MessageId, RoomId, Topic, UserId};
 use crate::store::backend::Backend;
 use crate::store::sql::events::with_place;
+use crate::store::sql::message_search::{self, MessagesFound};
 use crate::store::sql::{messages, new_rooms, rooms, roster};
 use crate::store::{PageOf, PageRequest, StoreError};
 
@@ -42,6 +43,8 @@ pub trait Chats: Send + Sync + 'static {
     /// The private room of two users, created if there is none; true if it was created. Concurrent calls create one
     /// room.
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError>;
+    /// The private room of two users, if there is one.
+    async fn known_private_room(&self, one: UserId, other: UserId) -> Result<Option<RoomId>, StoreError>;
     /// Creates a room with its participants.
     async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError>;
     /// Changes the viewer's own settings of a room; false if the viewer is not a participant.
@@ -80,7 +83,16 @@ pub trait Chats: Send + Sync + 'static {
         since: Option<Timestamp>,
         page: PageRequest,
     ) -> Result<PageOf<Message>, StoreError>;
-    /// The same, and the place in the room's order that the page shows, if the room stood still for long enough.
+    /// Messages of the room that have all words of a text, newest first, behind the page's position. `None` if the viewer is no
+    /// participant.
+    async fn search_messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        text: String,
+        page: PageRequest,
+    ) -> Result<Option<MessagesFound>, StoreError>;
+    /// The same as [`Self::messages`], and the place in the room's order that the page shows, if the room stood still for long enough.
     async fn messages_at(
         &self,
         viewer: UserId,
@@ -153,6 +165,10 @@ impl<B: Backend> Chats for B {
         Ok((room, is_new))
     }
 
+    async fn known_private_room(&self, one: UserId, other: UserId) -> Result<Option<RoomId>, StoreError> {
+        self.read(move |view| Box::pin(new_rooms::known_private(view, one, other))).await
+    }
+
     async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError> {
         let members: Vec<UserId> = room.others.iter().copied().chain([room.creator]).collect();
         let fresh: RoomId = self.ids().fresh();
@@ -214,6 +230,26 @@ impl<B: Backend> Chats for B {
             Box::pin(
                 async move { with_place!(view, Topic::Room(room), messages::page(view, viewer, room, since, page)) },
             )
+        })
+        .await
+    }
+
+    async fn search_messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        text: String,
+        page: PageRequest,
+    ) -> Result<Option<MessagesFound>, StoreError> {
+        self.search(move |view| {
+            Box::pin(async move {
+                match rooms::admission(view, room, viewer).await?.place {
+                    Place::None => Ok(None),
+                    Place::Open | Place::Closed => {
+                        message_search::search(view, viewer, room, &text, page).await.map(Some)
+                    }
+                }
+            })
         })
         .await
     }

@@ -2,9 +2,11 @@
 
 mod app;
 mod auth;
+mod blocks;
 mod bodies;
 mod chat;
 mod consent;
+mod groups;
 mod headers;
 mod injection;
 mod keys;
