@@ -128,6 +128,14 @@ export const roomPage = (id, page) => authorized('GET', `/api/messaging/chats/${
 export const addMember = (id, user) => authorized('POST', `/api/messaging/chats/${id}/add_participant/`, { user_id: user });
 export const removeMember = (id, user) => authorized('POST', `/api/messaging/chats/${id}/remove_participant/`, { user_id: user });
 export const leaveRoom = (id) => authorized('POST', `/api/messaging/chats/${id}/leave/`, {});
+/** Name and description of a group, by its owner or an admin. */
+export const changeRoom = (id, fields) => authorized('PATCH', `/api/messaging/chats/${id}/`, fields);
+export const changeRoomPicture = (id, file) => sendForm('PATCH', `/api/messaging/chats/${id}/`, { avatar: file }, () => {}, new AbortController().signal);
+export const setRole = (id, user, role) => authorized('POST', `/api/messaging/chats/${id}/set_role/`, { user_id: user, role });
+/** Messages with all these words, newest first: `{ next, results }`. */
+export const searchMessages = (id, text) => authorized('GET', `/api/messaging/chats/${id}/search/?q=${encodeURIComponent(text)}`);
+/** The page that an answer names as its `next`. Its host is the server's idea of itself and may be another. */
+export const nextPage = (next) => authorized('GET', new URL(next, location).pathname + new URL(next, location).search);
 /** The user's own settings of a room. */
 export const changeRoomSettings = (id, fields) => authorized('PATCH', `/api/messaging/chats/${id}/settings/`, fields);
 

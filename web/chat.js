@@ -13,7 +13,7 @@ const REACH_PAGES = 50;
 /** Older messages that did not come are asked for again at the earliest after this time. */
 const OLDER_AGAIN_MS = 3_000;
 /** What changes the room list, too. */
-const ACTIVITY = ['message', 'message_edited', 'message_deleted', 'message_read', 'message_reaction'];
+const ACTIVITY = ['message', 'message_edited', 'message_deleted', 'message_read', 'message_reaction', 'room_changed'];
 
 export class Chat {
   /**

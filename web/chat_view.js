@@ -13,6 +13,7 @@ import { revision, sentAt } from './message_data.js';
 import { messageView, pendingView, uploadView } from './message_view.js';
 import { personAddress } from './person_row.js';
 import { openRoomDialog } from './room_dialog.js';
+import { roomSearch } from './room_search.js';
 import { dayKey, dayLabel } from './time.js';
 import { typingDots, typingText } from './typing.js';
 
@@ -55,12 +56,14 @@ export class ChatView {
     };
     this.chat = new Chat(room, { onChange: (kind) => this.draw(kind), onActivity, onDeleted: (id) => this.composer.messageDeleted(id) });
     this.composer = new Composer(this.chat);
+    this.search = roomSearch(room.id, { onFound: (id) => this.jump(id) });
     this.element = h('section', { class: 'chat', id: 'chat', 'aria-label': room.display_name, data: { roomId: room.id } },
       h('header', { class: 'chat-head' },
         h('a', { href: '#/', class: 'icon-button back', id: 'back', 'aria-label': t('back') }, icon('back')),
         this.title, this.connection.element,
+        h('button', { type: 'button', class: 'icon-button', id: 'search-room', 'aria-label': t('searchMessages'), title: t('searchMessages'), onclick: () => this.search.toggle() }, icon('search')),
         h('button', { type: 'button', class: 'icon-button', id: 'about-room', 'aria-label': t('about'), title: t('about'), onclick: () => this.about() }, icon('more'))),
-      h('div', { class: 'log-box' }, this.log, this.down), this.typing, this.composer.element);
+      this.search.element, h('div', { class: 'log-box' }, this.log, this.down), this.typing, this.composer.element);
     this.listen();
     this.drawTitle();
     for (const kind of ['state', 'people', 'messages']) this.draw(kind);

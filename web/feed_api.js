@@ -24,6 +24,9 @@ export const react = (id, type) => authorized('POST', `/api/posts/${id}/react/`,
 export const changePost = (id, fields) => authorized('PATCH', `/api/posts/${id}/`, fields);
 export const followers = (username) => authorized('GET', `/api/users/followers/${name(username)}/`);
 export const following = (username) => authorized('GET', `/api/users/following/${name(username)}/`);
+export const block = (username) => authorized('POST', `/api/users/block/${name(username)}/`);
+export const unblock = (username) => authorized('DELETE', `/api/users/block/${name(username)}/`);
+export const blocked = () => authorized('GET', '/api/users/blocked/');
 export const suggested = () => authorized('GET', '/api/users/suggested/');
 /** Fields of the own profile; a picture as `avatar`. */
 export const changeProfile = (fields) => authorized('PATCH', '/api/auth/profile/', fields);

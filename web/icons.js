@@ -7,6 +7,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 const PATHS = {
   bell: ['M6 16V11a6 6 0 0 1 12 0v5l2 2H4z', 'M10 21h4'],
+  block: ['M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z', 'M5.7 5.7l12.6 12.6'],
   back: ['M15 5l-7 7 7 7'],
   chats: ['M4 5h16v11H9l-5 4z'],
   check: ['M5 12.5l4.5 4.5L19 7.5'],

@@ -16,6 +16,8 @@ export const PAGE_TEXTS = {
     emoji: 'Emoji', emojiSmileys: 'Smileys', emojiPeople: 'People', emojiNature: 'Nature and food', emojiSports: 'Sports and travel', emojiThings: 'Things and signs', recent: 'Recently used',
     chatsUnread: 'Chats, {n} unread', about: 'About this chat', membersTitle: 'Members', addMember: 'Add people', add: 'Add', removeMember: 'Remove {name}', removeAsk: 'Remove {name} from this group?', remove: 'Remove', leaveGroup: 'Leave group', leaveAsk: 'Leave this group? Its owner or an admin can add you again, at most once a day.',
     role_owner: 'Owner', role_admin: 'Admin', role_moderator: 'Moderator', role_member: 'Member', muted: 'Muted', mute: 'Mute this chat', muteHint: 'No notes on the desktop, and no number.', added: 'Added.',
+    roleOf: 'Role of {name}', handOver: 'Hand over', handOverAsk: 'Make {name} the owner? You stay an admin.', searchMessages: 'Search in this chat', searching: 'Searching…', noHits: 'No message with “{text}”.', moreHits: 'Search further back',
+    block: 'Block', unblock: 'Unblock', blockAsk: 'Block {name}? Neither of you can write to or follow the other any more. {name} is not told.', blockedNote: 'You have blocked this person.', blockedTitle: 'Blocked people', nobodyBlocked: 'You have blocked nobody.',
     moreMembers: 'Show more members', seeProfile: 'See profile', newMessageFrom: '{name} in {room}',
   },
   es: {
@@ -33,6 +35,8 @@ export const PAGE_TEXTS = {
     emoji: 'Emoji', emojiSmileys: 'Caras', emojiPeople: 'Personas', emojiNature: 'Naturaleza y comida', emojiSports: 'Deporte y viajes', emojiThings: 'Cosas y símbolos', recent: 'Usados hace poco',
     chatsUnread: 'Chats, {n} sin leer', about: 'Sobre este chat', membersTitle: 'Miembros', addMember: 'Añadir personas', add: 'Añadir', removeMember: 'Quitar a {name}', removeAsk: '¿Quitar a {name} de este grupo?', remove: 'Quitar', leaveGroup: 'Salir del grupo', leaveAsk: '¿Salir de este grupo? Su dueño o un administrador puede volver a añadirte, como mucho una vez al día.',
     role_owner: 'Dueño', role_admin: 'Administrador', role_moderator: 'Moderador', role_member: 'Miembro', muted: 'Silenciado', mute: 'Silenciar este chat', muteHint: 'Sin avisos en el escritorio y sin número.', added: 'Añadido.',
+    roleOf: 'Papel de {name}', handOver: 'Ceder', handOverAsk: '¿Hacer dueño a {name}? Tú sigues como administrador.', searchMessages: 'Buscar en este chat', searching: 'Buscando…', noHits: 'Ningún mensaje con «{text}».', moreHits: 'Buscar más atrás',
+    block: 'Bloquear', unblock: 'Desbloquear', blockAsk: '¿Bloquear a {name}? Ya no podrán escribirse ni seguirse. A {name} no se le avisa.', blockedNote: 'Has bloqueado a esta persona.', blockedTitle: 'Personas bloqueadas', nobodyBlocked: 'No has bloqueado a nadie.',
     moreMembers: 'Ver más miembros', seeProfile: 'Ver perfil', newMessageFrom: '{name} en {room}',
   },
 };

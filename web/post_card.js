@@ -31,7 +31,7 @@ export function postCard(post, { react, edit, remove, single = false }) {
     h('header', { class: 'post-head' }, avatar(post.user),
       h('div', { class: 'post-who' },
         h('a', { class: 'person-link', href: personAddress(post.user.username), dir: 'auto', data: { testid: 'author' } }, post.user.display_name),
-        h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${label}, ${fullLabel(at)}` }, time),
+        h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${agoLabel(at)}: ${label}, ${fullLabel(at)}` }, time),
           post.is_public ? null : h('span', { class: 'post-private' }, icon('lock'), t('privatePost')))),
       own ? visibilityButton(post, edit) : null,
       own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, edit) }, icon('edit')) : null,

@@ -24,7 +24,7 @@ export class PostComposer {
     this.counter = h('span', { class: 'hint', id: 'post-counter', 'aria-live': 'polite' });
     this.problem = h('p', { class: 'problem', role: 'alert', id: 'post-problem' });
     this.picker = h('input', { type: 'file', id: 'post-files', accept: 'image/*,video/*', multiple: true, class: 'hidden-label', tabindex: -1, 'aria-label': t('addFiles') });
-    this.attach = h('button', { type: 'button', class: 'plain', id: 'post-attach', 'aria-label': t('addFiles'), title: t('addFiles'), onclick: () => this.picker.click() }, icon('picture'), t('photosVideo'));
+    this.attach = h('button', { type: 'button', class: 'plain', id: 'post-attach', title: t('addFiles'), onclick: () => this.picker.click() }, icon('picture'), t('photosVideo'));
     this.discardButton = h('button', { type: 'button', class: 'plain', id: 'post-discard', hidden: true, onclick: () => this.discard() }, t('discardDraft'));
     this.button = h('button', { type: 'submit', class: 'primary', id: 'publish' }, t('publish'));
     this.audience = h('select', { id: 'post-audience', class: 'audience', 'aria-label': t('visibility'), title: t('visibility') },

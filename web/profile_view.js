@@ -2,6 +2,7 @@
 
 import * as api from './api.js';
 import * as feedApi from './feed_api.js';
+import { confirm } from './confirm.js';
 import { h, fill, openDialog, reconcile, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
@@ -128,11 +129,33 @@ export class ProfileView {
         draw();
       }
     };
+    if (this.user.is_blocked) {
+      return [h('p', { class: 'hint' }, t('blockedNote')), h('button', { type: 'button', class: 'quiet', data: { testid: 'unblock' }, onclick: () => this.unblock() }, t('unblock'))];
+    }
     return [
       followButton(this.user, draw, () => {}),
       h('button', { type: 'button', class: 'quiet', data: { testid: 'write-to' }, onclick: write }, t('writeTo')),
       friendship(this.user, draw),
+      h('button', { type: 'button', class: 'link danger', data: { testid: 'block' }, onclick: () => this.block() }, icon('block'), t('block')),
     ];
+  }
+
+  block() {
+    confirm(t('blockAsk', { name: this.user.display_name }), t('block'), async () => {
+      await feedApi.block(this.username);
+      Object.assign(this.user, { is_blocked: true, is_following: false, is_friend: false, friend_request_status: null });
+      this.drawHead();
+    });
+  }
+
+  async unblock() {
+    try {
+      await feedApi.unblock(this.username);
+      this.user.is_blocked = false;
+      this.drawHead();
+    } catch (error) {
+      toast(errorText(error));
+    }
   }
 
   draw() {

@@ -1,9 +1,11 @@
 // The settings: how the page looks and speaks, when it calls for attention, and the account.
 
 import * as feedApi from './feed_api.js';
-import { h, toast } from './dom.js';
+import { h, fill, toast } from './dom.js';
 import { errorText, language, LANGUAGES, serverText, t } from './i18n.js';
 import { icon } from './icons.js';
+import { avatar } from './media.js';
+import { personAddress } from './person_row.js';
 import { notifies, setLanguage, setNotifies, setTheme, theme } from './prefs.js';
 import { stays } from './session.js';
 
@@ -11,7 +13,7 @@ import { stays } from './session.js';
 export function settingsView({ onSignOut }) {
   return h('section', { class: 'feed', id: 'settings-view' }, h('div', { class: 'feed-scroll' }, h('div', { class: 'feed-columns single' }, h('div', { class: 'feed-main' },
     h('div', { class: 'feed-head' }, h('h1', null, t('settings'))),
-    appearance(), attention(), password(), account(onSignOut)))));
+    appearance(), attention(), blocks(), password(), account(onSignOut)))));
 }
 
 function card(title, ...children) {
@@ -49,6 +51,31 @@ function attention() {
     setNotifies(isAllowed);
   });
   return card(t('notifications'), h('label', { class: 'check' }, box, h('span', null, t('notify'), hint)));
+}
+
+/** Whom this person has blocked. */
+function blocks() {
+  const list = h('ul', { class: 'found-people', id: 'blocked' });
+  const note = h('p', { class: 'hint', role: 'status' });
+  const load = async () => {
+    try {
+      const answer = await feedApi.blocked();
+      const people = Array.isArray(answer) ? answer : answer.results;
+      note.textContent = people.length === 0 ? t('nobodyBlocked') : '';
+      fill(list, people.map(row));
+    } catch (error) {
+      note.textContent = errorText(error);
+    }
+  };
+  const row = (user) => h('li', { class: 'member', data: { testid: 'blocked', username: user.username } }, avatar(user, 'small'),
+    h('span', { class: 'found-who' }, h('a', { class: 'person-link', href: personAddress(user.username), dir: 'auto' }, user.display_name), h('span', { class: 'hint' }, `@${user.username}`)),
+    h('button', { type: 'button', class: 'quiet', onclick: async (event) => {
+      event.currentTarget.disabled = true;
+      await feedApi.unblock(user.username).catch((error) => toast(errorText(error)));
+      load();
+    } }, t('unblock')));
+  load();
+  return card(t('blockedTitle'), note, list);
 }
 
 function password() {

@@ -32,7 +32,7 @@ export class Shell {
     this.nextPage = 2;
     this.listeners = new AbortController();
     this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll(), onMore: () => this.more() });
-    this.chatsBadge = h('span', { class: 'badge', hidden: true, 'aria-hidden': 'true', data: { testid: 'chats-badge' } });
+    this.chatsBadge = h('span', { class: 'badge', hidden: true, data: { testid: 'chats-badge' } });
     this.sections = [['chats', '#/'], ['feed', '#/feed']].map(([name, href]) =>
       h('a', { href, class: 'section', id: `section-${name}` }, icon(name), h('span', null, t(name))));
     this.notes = new DesktopNotes({ isRead: (id) => this.chat?.room.id === id });
@@ -88,8 +88,8 @@ export class Shell {
   drawMe() {
     const { user } = session();
     this.meBox.replaceChildren(
-      h('a', { class: 'me-link', id: 'my-profile', href: personAddress(user.username), 'aria-label': t('profile'), title: t('profile') },
-        h('span', { class: 'me-name', dir: 'auto', title: `@${user.username}` }, user.display_name), avatar(user, 'small')),
+      h('a', { class: 'me-link', id: 'my-profile', href: personAddress(user.username), title: t('profile') },
+        h('span', { class: 'hidden-label' }, t('profile')), h('span', { class: 'me-name', dir: 'auto', title: `@${user.username}` }, user.display_name), avatar(user, 'small')),
       h('a', { class: 'icon-button', id: 'settings', href: '#/settings', 'aria-label': t('settings'), title: t('settings') }, icon('gear')),
       this.leaveButton);
   }
@@ -254,8 +254,7 @@ export class Shell {
     const unread = chats + (this.bell?.unread ?? 0);
     this.chatsBadge.hidden = chats === 0;
     this.chatsBadge.textContent = chats > 99 ? '99+' : String(chats);
-    if (chats > 0) this.sections[0].setAttribute('aria-label', t('chatsUnread', { n: chats }));
-    else this.sections[0].removeAttribute('aria-label');
+    this.sections[0].title = chats > 0 ? t('chatsUnread', { n: chats }) : '';
     document.title = unread > 0 ? `(${unread}) pregon` : 'pregon';
   }
 

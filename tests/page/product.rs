@@ -231,3 +231,81 @@ async fn picked(server: Server, tab: Tab) {
     tab.until("return document.querySelectorAll('[data-testid=message] [data-testid=photo]').length === 2 && !document.querySelector('[data-testid=upload]');").await;
     tab.shows_text("las dos").await;
 }
+
+#[tokio::test]
+async fn an_owner_names_a_group_pictures_it_and_gives_roles() {
+    let server = Server::builder().seed(3, 1, 3).start().await;
+    alone(server, english(), owned).await;
+}
+
+async fn owned(server: Server, tab: Tab) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("equipo.png");
+    std::fs::write(&picture, PNG).expect("a picture can be written");
+    let other = server.fixture.users[1].username.clone();
+    tab.enter(&server, 0).await;
+    tab.open_room(&server, 0).await;
+    tab.click("#about-room").await;
+    tab.shows("#room-name").await.clear().await.expect("it can be emptied");
+    tab.fill("#room-name", "Los del domingo").await;
+    tab.click("#rename-room").await;
+    tab.until("return document.querySelector('#chat h1').textContent === 'Los del domingo';").await;
+    tab.choose("#room-picture", &picture).await;
+    tab.shows("#room-dialog .about-head .avatar img").await;
+    tab.shows("[data-testid=room] .avatar img").await;
+    let member = format!("[data-testid=member][data-username={other}]");
+    tab.shows(&format!("{member} [data-testid=role]")).await.select_by_value("admin").await.expect("a choice");
+    tab.shows(&format!("{member}[data-role=admin]")).await;
+    // Handing over is asked about first.
+    tab.shows(&format!("{member} [data-testid=role]")).await.select_by_value("owner").await.expect("a choice");
+    tab.shows(&format!("{member}[data-role=admin]")).await;
+    tab.click("[data-testid=sure]").await;
+    tab.shows(&format!("{member}[data-role=owner]")).await;
+    tab.until("return !document.querySelector('[data-testid=role]');").await;
+}
+
+#[tokio::test]
+async fn a_search_finds_messages_far_back_and_leads_there() {
+    let server = Server::builder().seed(2, 1, 2).start().await;
+    alone(server, english(), searched).await;
+}
+
+async fn searched(server: Server, tab: Tab) {
+    let path = format!("/api/messaging/chats/{}/send_message/", server.fixture.rooms[0].id);
+    let needle = server.done("POST", &path, 1, Some(json!({ "content": "El árbitro llega tarde" }))).await;
+    crate::absence::write(&server, 1, 1..=45).await;
+    tab.enter(&server, 0).await;
+    tab.open_room(&server, 0).await;
+    tab.click("#search-room").await;
+    tab.fill("#room-search", "nada de nada").await;
+    tab.until("return document.querySelector('.room-search .hint').textContent.startsWith('No message');").await;
+    tab.shows("#room-search").await.clear().await.expect("it can be emptied");
+    tab.fill("#room-search", "arbitro").await;
+    tab.shows_part("hit", "El árbitro llega tarde").await;
+    assert_eq!(tab.count("[data-testid=hit]").await, 1);
+    tab.click("[data-testid=hit]").await;
+    tab.shows(&format!("[data-message-id='{}'].found", needle["id"].as_str().expect("an id"))).await;
+}
+
+#[tokio::test]
+async fn whom_one_blocks_is_gone_until_one_thinks_better_of_it() {
+    let server = Server::builder().seed(2, 0, 0).start().await;
+    alone(server, english(), blocked).await;
+}
+
+async fn blocked(server: Server, tab: Tab) {
+    let (me, other) = (server.fixture.users[0].username.clone(), server.fixture.users[1].username.clone());
+    let follow = format!("/api/users/follow/{me}/");
+    server.follow(0, 1).await;
+    tab.enter(&server, 0).await;
+    tab.run("location.hash = `#/person/${arguments[0]}`;", vec![json!(other)]).await;
+    tab.click("[data-testid=block]").await;
+    tab.click("[data-testid=sure]").await;
+    tab.shows("[data-testid=unblock]").await;
+    assert_eq!(tab.count("[data-testid=profile] [data-testid=follow]").await, 0);
+    assert_eq!(server.rest("POST", &follow, 1, None).await.0, 403);
+    tab.click("#settings").await;
+    tab.click(&format!("[data-testid=blocked][data-username={other}] button")).await;
+    tab.until("return !document.querySelector('[data-testid=blocked]');").await;
+    server.done("POST", &follow, 1, None).await;
+}
