@@ -96,6 +96,7 @@ export class ChatView {
 
   close() {
     this.chat.close();
+    this.composer.close();
     this.listeners.abort();
     this.sizes.disconnect();
     this.connection.close();

@@ -6,6 +6,7 @@ import { emojiButton } from './emoji_picker.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { tooLargeText } from './upload.js';
+import { canRecord, VoiceRecorder } from './voice.js';
 
 const LENGTH_MAX = 2000;
 const COUNTER_FROM = 1800;
@@ -23,8 +24,9 @@ export class Composer {
     this.picker = h('input', { type: 'file', id: 'file', accept: 'image/*,video/*,audio/*', multiple: true, hidden: true });
     const attach = h('button', { type: 'button', class: 'icon-button', id: 'attach', 'aria-label': t('attach'), title: t('attach'), onclick: () => this.picker.click() }, icon('clip'));
     this.context = h('div', { class: 'context', hidden: true });
-    this.element = h('form', { class: 'composer' }, this.context,
-      h('div', { class: 'composer-row' }, attach, this.picker, emojiButton(this.text), h('div', { class: 'text-box' }, this.text, this.counter), this.sendButton));
+    this.voice = new VoiceRecorder({ onRecorded: (file) => this.chat.uploads.add(file, ''), onChange: (isRecording) => this.recording(isRecording) });
+    this.row = h('div', { class: 'composer-row' }, attach, this.picker, emojiButton(this.text), h('div', { class: 'text-box' }, this.text, this.counter), this.voice.button, this.sendButton);
+    this.element = h('form', { class: 'composer' }, this.context, this.row, this.voice.bar);
     this.listen();
     queueMicrotask(() => this.resized());
   }
@@ -68,6 +70,16 @@ export class Composer {
         this.edit(last);
       }
     }
+  }
+
+  close() {
+    this.voice.close();
+  }
+
+  /** While somebody speaks there is nothing to type. */
+  recording(isRecording) {
+    this.row.hidden = isRecording;
+    if (!isRecording) this.focus();
   }
 
   /** For a room from which the user was removed; the draft stays readable. */
@@ -168,6 +180,8 @@ export class Composer {
     const over = length - LENGTH_MAX;
     this.counter.textContent = length < COUNTER_FROM ? '' : over > 0 ? t('tooLong', { n: over }) : t('left', { n: -over });
     this.counter.classList.toggle('problem', over > 0);
+    // One of the two: there is something to send, or something to say.
+    this.voice.button.hidden = !canRecord() || this.closed || length > 0 || this.files.length > 0 || this.mode?.kind === 'edit';
     this.sendButton.disabled = this.closed || this.busy || over > 0 || (length === 0 && this.files.length === 0);
   }
 

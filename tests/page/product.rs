@@ -309,3 +309,24 @@ async fn blocked(server: Server, tab: Tab) {
     tab.until("return !document.querySelector('[data-testid=blocked]');").await;
     server.done("POST", &follow, 1, None).await;
 }
+
+#[tokio::test]
+async fn a_voice_message_is_recorded_sent_and_played() {
+    let server = Server::builder().seed(2, 1, 2).start().await;
+    alone(server, english(), voice).await;
+}
+
+async fn voice(server: Server, tab: Tab) {
+    tab.enter(&server, 0).await;
+    tab.open_room(&server, 0).await;
+    // What is thought better of is not sent.
+    tab.click("#record").await;
+    tab.click("#discard-voice").await;
+    tab.click("#record").await;
+    tab.until("return document.querySelector('[data-testid=voice-time]').textContent === '0:01';").await;
+    tab.click("#send-voice").await;
+    tab.until("const audio = document.querySelector('[data-testid=message] audio'); return audio !== null && audio.readyState > 0 && !audio.error;").await;
+    assert_eq!(tab.count("[data-testid=message]").await, 1);
+    tab.fill("#composer-text", "x").await;
+    tab.shows("#record[hidden]").await;
+}
