@@ -59,6 +59,8 @@ impl Raw {
             Setting::JwtSecretFile => self.0.remove(&Setting::JwtSecret),
             Setting::AdminKey => self.0.remove(&Setting::AdminKeyFile),
             Setting::AdminKeyFile => self.0.remove(&Setting::AdminKey),
+            Setting::TlsTicketSecret => self.0.remove(&Setting::TlsTicketSecretFile),
+            Setting::TlsTicketSecretFile => self.0.remove(&Setting::TlsTicketSecret),
             Setting::DatabaseUrl => self.0.remove(&Setting::DatabaseUrlFile),
             Setting::DatabaseUrlFile => self.0.remove(&Setting::DatabaseUrl),
             Setting::RedisUrl => self.0.remove(&Setting::RedisUrlFile),

@@ -31,6 +31,24 @@ fn the_defaults_serve_this_machine() {
 }
 
 #[test]
+fn with_a_certificate_the_server_is_reached_by_https_and_makes_tickets_from_a_secret() {
+    let files = [("TLS_CERT", "a.pem"), ("TLS_KEY", "b.pem"), ("JWT_SECRET", SECRET), ("HSTS_SECONDS", "300")];
+    let settings = |more: &[(&str, &str)]| settings(&[&files[..], more].concat()).unwrap();
+    let usual = settings(&[]);
+    assert_eq!(usual.public_url("127.0.0.1:8123".parse().unwrap()), "https://127.0.0.1:8123");
+    assert_eq!(usual.public_url("[::]:81".parse().unwrap()), "https://localhost:81");
+    assert_eq!((usual.hsts, usual.sizes().tls), (Duration::from_secs(300), true));
+    assert_eq!(usual.ticket_secret().unwrap().unwrap().bytes(), SECRET.as_bytes());
+    let own = settings(&[("TLS_TICKET_SECRET", "of tickets, long enough")]);
+    assert_eq!(own.ticket_secret().unwrap().unwrap().bytes(), b"of tickets, long enough");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "in a file, long enough\n").unwrap();
+    let kept = settings(&[("TLS_TICKET_SECRET_FILE", file.to_str().unwrap())]);
+    assert_eq!(kept.ticket_secret().unwrap().unwrap().bytes(), b"in a file, long enough");
+}
+
+#[test]
 fn a_post_shows_no_more_reactions_than_a_frame_has_room_for() {
     let shown = |number| settings(&[("POST_REACTIONS_SHOWN", number)]).map(|settings| settings.post_reactions_shown);
     assert_eq!(shown("16"), Ok(limits::POST_REACTIONS_SHOWN_CEILING));
@@ -114,7 +132,11 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("REDIS_URL", "redis://:hunter2@db", "only nodes on one MySQL database need Redis"),
         ("DJANGO", "on", "needs Django's database"),
         ("DJANGO", "perhaps", "must be auto or on or off, for example PREGON_DJANGO=auto"),
-        ("TLS_CERT", "x.pem", "proxy"),
+        ("TLS_CERT", "x.pem", "PREGON_TLS_KEY=/etc/pregon/privkey.pem"),
+        ("TLS_KEY", "x.pem", "PREGON_TLS_CERT=/etc/pregon/fullchain.pem"),
+        ("TLS_TICKET_SECRET", "hunter2", "has 7 bytes, but must have at least 16"),
+        ("HSTS_SECONDS", "300", "must be 0 where PREGON_TLS_CERT is not set"),
+        ("HSTS_SECONDS", "-1", "must be a number from 0 to"),
         ("DB_ZONE", "America/Bogota", "must be UTC with SQLite"),
         ("DB_ZONE", "Bogota", "PREGON_DB_ZONE=America/Bogota"),
         ("TIME_STYLE", "local", "must be utc or naive"),

@@ -8,6 +8,7 @@ pub mod frames;
 pub mod memory;
 mod nodes;
 mod operator;
+mod tls;
 mod v1;
 
 pub use self::adjustable::*;
@@ -15,6 +16,7 @@ pub use self::clients::*;
 pub use self::events::*;
 pub use self::nodes::*;
 pub use self::operator::*;
+pub use self::tls::*;
 pub use self::v1::*;
 
 use std::time::Duration;

@@ -28,6 +28,7 @@ mod sim;
 mod stop;
 mod storage;
 mod sweeps;
+pub(crate) mod tls;
 mod token_keys;
 
 use std::io::{self, Write};
@@ -46,6 +47,7 @@ use crate::server::delivery::Delivery;
 use crate::server::front::Front;
 use crate::server::operator::{Operator, Reach};
 use crate::server::storage::Storage;
+use crate::server::tls::Encryption;
 use crate::store::Housekeeping;
 use crate::telemetry::alarm;
 
@@ -63,6 +65,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let (listeners, bound) = listen::open(settings)?;
     let admin = admin::open(settings)?;
     let front = Front::new(settings)?;
+    let encryption = Encryption::of(settings)?;
     let control = control_runtime()?;
     stop::ignore_others(&control)?;
     let stops = stop::Stops::listen(&control)?;
@@ -87,7 +90,10 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let parts = cluster::Parts { storage: &storage, delivery: &delivery, front: &front, operator: &operator };
     let nodes = control.block_on(cluster::start(cluster, settings, &parts, control.handle()));
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());
-    let shards = shards::start(settings, listeners, &ports)?;
+    let shards = shards::start(settings, listeners, encryption.as_ref(), &ports)?;
+    if let Some(encryption) = encryption {
+        encryption.keep(control.handle())?;
+    }
 
     let every = |usual| django::sweep_every(neighbour.as_ref(), usual);
     sweeps::start(settings, every, &storage, &delivery, &front, control.handle());

@@ -5,7 +5,7 @@
 //! copy, so that a few bytes do not keep a whole chunk in memory. A session that owes much keeps its ranges: copies for
 //! 150 stalled readers of a room were 150 MB and took 80 ms of a turn, where the shared range is 1 MB.
 
-use super::core::Core;
+use super::core::{Blocked, Core};
 use super::stats::By;
 use crate::engine::net::stretch::Transmit;
 use crate::engine::topics::chunks::Stale;
@@ -24,7 +24,7 @@ impl Core {
     /// Makes room for frames before they are appended or copied: if the shard's share would be exceeded, the largest
     /// debtors go first.
     pub(super) fn make_memory(&mut self, bytes: usize) {
-        let needed = |core: &Self| core.arena.memory_bytes() + bytes;
+        let needed = |core: &Self| core.waiting_bytes() + bytes;
         // What is freed may be kept for the next chunks, but within the share.
         if needed(self) + self.arena.spare_bytes() > self.bounds.waiting_bytes_max {
             self.arena.forget_spare();
@@ -33,11 +33,12 @@ impl Core {
             return;
         }
         self.forget_the_recovered();
-        let mut debtors: Vec<(usize, u32)> = self.blocked.iter().map(|one| (self.owed(one.index), one.index)).collect();
+        let owes = |one: &Blocked| (self.owed(one.index) + one.sealed_bytes, one.index, one.sealed_bytes);
+        let mut debtors: Vec<(usize, u32, usize)> = self.blocked.iter().map(owes).collect();
         debtors.sort_unstable_by(|one, other| other.cmp(one));
         // Frees more than is needed now, so that the next publication need not sort all debtors again.
         let wanted = self.bounds.waiting_bytes_max / 8 * 7;
-        for (owed, index) in debtors {
+        for (owed, index, sealed_bytes) in debtors {
             if owed == 0 || needed(self) <= wanted {
                 break;
             }
@@ -48,6 +49,7 @@ impl Core {
             } else {
                 // It was told goodbye, and does not read that.
                 self.lines[index as usize].outbox.clear(&mut self.arena);
+                self.sealed_bytes = self.sealed_bytes.saturating_sub(sealed_bytes);
                 self.end(index, true);
             }
         }
@@ -74,6 +76,7 @@ impl Core {
                 line.blocked_at = Some(self.now);
             }
             one.unacknowledged = unacknowledged;
+            one.sealed_bytes = sockets.sealed_bytes_of(one.index);
             let Some(since) = line.blocked_at else { continue };
             // What is passing is old by the time it is read, and is the first to go.
             let is_behind =

@@ -63,7 +63,7 @@ pub(in crate::engine::shard) fn assert_counted(text: &str, line: &str) {
 /// A socket that takes nothing from now on.
 fn block(core: &mut Core, index: u32) {
     core.lines[index as usize].blocked_at = Some(core.now);
-    core.blocked.push(Blocked { index, unacknowledged: usize::MAX });
+    core.blocked.push(Blocked { index, unacknowledged: usize::MAX, sealed_bytes: 0 });
 }
 
 fn frame(bytes: usize) -> Vec<u8> {
