@@ -14,6 +14,7 @@ use crate::domain::write::Durability;
 use crate::engine::net::send::{Io, Sender};
 use crate::limits::memory::{Sizes, sum};
 use crate::limits::{STRETCH_VISITS_MAX, TLS_WARN_DAYS};
+use crate::server::OPEN_TO_LISTENERS;
 use crate::server::tls::certificate;
 
 /// With fewer, a server takes some hundred connections and then fails in odd ways.
@@ -29,6 +30,9 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         findings.push(("replicas", replicas(settings)));
     }
     findings.extend(redis::check(settings));
+    if settings.is_open_to_listeners() {
+        findings.push(("tls", Finding::Doubtful(OPEN_TO_LISTENERS.to_owned())));
+    }
     if let Some(files) = &settings.tls {
         findings.push(("certificate", certificate(settings, files, Timestamp::now())));
     }

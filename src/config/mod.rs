@@ -81,7 +81,7 @@ pub struct Settings {
     pub rebalance_skew: u32,
     /// The certificate of the clients' listeners; `None`: they are not encrypted.
     pub tls: Option<TlsFiles>,
-    /// The secret of TLS tickets; `None`: the one that signs tokens serves (see [`Settings::ticket_secret`]).
+    /// The secret of TLS tickets; `None`: each process makes one.
     pub tls_ticket_secret: Option<Secret>,
     /// How long browsers are told to use TLS alone; zero: they are told nothing.
     pub hsts: Duration,
@@ -314,16 +314,10 @@ impl Settings {
         }
     }
 
-    /// The secret from which keys of TLS tickets are made; `None` where there is none that all nodes have.
-    ///
-    /// # Errors
-    /// As [`Self::secret`].
-    pub fn ticket_secret(&self) -> Result<Option<Secret>, ConfigError> {
-        match &self.tls_ticket_secret {
-            Some(secret) => Ok(Some(secret.clone())),
-            None if self.jwt_keys.is_some() && self.jwt_secret.is_none() => Ok(None),
-            None => self.secret().map(Some),
-        }
+    /// Whether what clients send crosses a network in the open: beyond this machine, without TLS here and without a proxy that has it.
+    pub fn is_open_to_listeners(&self) -> bool {
+        let is_far = self.listen.iter().any(|address| !address.ip().to_canonical().is_loopback());
+        is_far && self.tls.is_none() && self.trusted_proxies.is_empty()
     }
 
     /// Bytes that are the same on all nodes, to mark what they tell each other of: the secret of tokens or, where there are keys

@@ -110,9 +110,10 @@ settings! {
          change, and at SIGHUP: see \"TLS\".";
     TlsKey "tls_key" "FILE" Depends("none"),
         "A file with the certificate's key (PEM, not encrypted)", "";
-    TlsTicketSecret "tls_ticket_secret" "TEXT" Depends("made from the secret that signs tokens"),
+    TlsTicketSecret "tls_ticket_secret" "TEXT" Depends("random, of each process"),
         "The secret from which keys of TLS tickets are made, at least 16 bytes",
-        "Clients resume on all nodes that have the same one.";
+        "Clients resume on all nodes that have the same one, and after a restart. Who knows it can pass for this server to clients that come back: it must be no secret \
+         that other programs have, such as the one that signs tokens.";
     TlsTicketSecretFile "tls_ticket_secret_file" "FILE" Depends("none"),
         "A file that holds that secret", "";
     HstsSeconds "hsts_seconds" "SECONDS" Is("0"),

@@ -31,21 +31,36 @@ fn the_defaults_serve_this_machine() {
 }
 
 #[test]
-fn with_a_certificate_the_server_is_reached_by_https_and_makes_tickets_from_a_secret() {
+fn with_a_certificate_the_server_is_reached_by_https_and_tickets_have_a_secret_of_their_own() {
     let files = [("TLS_CERT", "a.pem"), ("TLS_KEY", "b.pem"), ("JWT_SECRET", SECRET), ("HSTS_SECONDS", "300")];
     let settings = |more: &[(&str, &str)]| settings(&[&files[..], more].concat()).unwrap();
     let usual = settings(&[]);
     assert_eq!(usual.public_url("127.0.0.1:8123".parse().unwrap()), "https://127.0.0.1:8123");
     assert_eq!(usual.public_url("[::]:81".parse().unwrap()), "https://localhost:81");
     assert_eq!((usual.hsts, usual.sizes().tls), (Duration::from_secs(300), true));
-    assert_eq!(usual.ticket_secret().unwrap().unwrap().bytes(), SECRET.as_bytes());
+    assert!(usual.tls_ticket_secret.is_none(), "the secret of tokens is none of tickets");
     let own = settings(&[("TLS_TICKET_SECRET", "of tickets, long enough")]);
-    assert_eq!(own.ticket_secret().unwrap().unwrap().bytes(), b"of tickets, long enough");
+    assert_eq!(own.tls_ticket_secret.unwrap().bytes(), b"of tickets, long enough");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, "in a file, long enough\n").unwrap();
     let kept = settings(&[("TLS_TICKET_SECRET_FILE", file.to_str().unwrap())]);
-    assert_eq!(kept.ticket_secret().unwrap().unwrap().bytes(), b"in a file, long enough");
+    assert_eq!(kept.tls_ticket_secret.unwrap().bytes(), b"in a file, long enough");
+}
+
+#[test]
+fn beyond_this_machine_tls_is_asked_for_unless_a_proxy_may_have_it() {
+    let tls = [("TLS_CERT", "a.pem"), ("TLS_KEY", "b.pem")];
+    for (listen, more, is_open) in [
+        ("127.0.0.1:1,[::1]:1", &[][..], false),
+        ("127.0.0.1:1,0.0.0.0:1", &[], true),
+        ("[::]:1", &[], true),
+        ("0.0.0.0:1", &tls, false),
+        ("0.0.0.0:1", &[("TRUSTED_PROXIES", "10.0.0.0/8")], false),
+    ] {
+        let given = [&[("LISTEN", listen), ("JWT_SECRET", SECRET)][..], more].concat();
+        assert_eq!(settings(&given).unwrap().is_open_to_listeners(), is_open, "{given:?}");
+    }
 }
 
 #[test]

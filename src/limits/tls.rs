@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::bounds::at_least;
 
-/// TLS handshakes under way, over all shards; each shard has its share. Full: nothing more is accepted until one has ended, and
-/// one that is older than [`TLS_HURRIED`] gives way.
+/// TLS handshakes under way, over all shards; each shard has its share. One is under way from the client's first byte on. Full: the
+/// address with most of them gives a place to a client of an address with fewer; among others, one that is older than [`TLS_HURRIED`]
+/// gives way, and until then new ones wait.
 pub const TLS_HANDSHAKES_MAX: usize = 1024;
 /// A shard's share at least, however many there are.
 pub const SHARD_TLS_HANDSHAKES_MIN: usize = 128;
@@ -16,8 +17,7 @@ pub const TLS_HURRIED: Duration = Duration::from_secs(2);
 pub const TLS_HELLO_BYTES_MAX: usize = 8 * 1024;
 /// What a handshake takes: the client's bytes, the flight with the certificates, and rustls' state, which is largest here.
 pub const TLS_HANDSHAKE_BYTES: usize = 24 * 1024;
-/// How long a shard computes for handshakes before it takes its next turn: a signature is 0.1 ms with a P-256 key and 1 ms with
-/// an RSA key of 2048 bits, and sessions must not wait for thousands of them.
+/// How long a shard computes for handshakes before it takes its next turn: sessions must not wait for thousands of signatures.
 pub const TLS_HANDSHAKES_TURN: Duration = Duration::from_millis(2);
 
 /// The longest record that may come, with its header (RFC 8446 §5.2: 2^14 + 256; RFC 5246 §6.2.3: 2^14 + 2048).
@@ -30,6 +30,13 @@ pub const TLS_VISIT_BYTES_MAX: usize = 16 * 1024;
 pub const TLS_RECORDS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A shard's share at least, however many there are.
 pub const SHARD_TLS_RECORDS_BYTES_MIN: usize = 512 * 1024;
+/// What connections with TLS hold before they become sockets, in bytes, over all shards, each of which has its share: records whose end has
+/// not come, what HTTP has not read, and sealed bytes that were not taken. Full: those that hold most are closed.
+pub const TLS_HTTP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A shard's share at least, however many there are.
+pub const SHARD_TLS_HTTP_BYTES_MIN: usize = 1024 * 1024;
+/// Answers to requests without encryption that are under way, on one shard. Full: the connection is closed without one.
+pub const TLS_PLAIN_ANSWERS_MAX: usize = 64;
 /// Bytes of a shard's buffer of sealed records that it keeps between two stretches.
 pub const TLS_SEALED_KEPT_BYTES: usize = 256 * 1024;
 
@@ -38,6 +45,8 @@ pub const TLS_SEALED_KEPT_BYTES: usize = 256 * 1024;
 pub const TLS_TICKET_SECONDS: u32 = 3600;
 /// How often the certificate's files are looked at for a change.
 pub const TLS_FILES_LOOK: Duration = Duration::from_secs(2);
+/// When files that could not be served are tried again, without a change.
+pub const TLS_FILES_RETRY: Duration = Duration::from_secs(10);
 /// From so many days before a certificate's end on, the log warns of it once a day.
 pub const TLS_WARN_DAYS: i64 = 14;
 /// A file with certificates or a key, in bytes.
@@ -51,6 +60,11 @@ pub const fn shard_tls_handshakes(shards: usize) -> usize {
 /// A shard's share of records whose end has not come.
 pub const fn shard_tls_records_bytes(shards: usize) -> usize {
     at_least(TLS_RECORDS_BYTES_MAX / at_least(shards, 1), SHARD_TLS_RECORDS_BYTES_MIN)
+}
+
+/// A shard's share of what connections with TLS hold before they become sockets.
+pub const fn shard_tls_http_bytes(shards: usize) -> usize {
+    at_least(TLS_HTTP_BYTES_MAX / at_least(shards, 1), SHARD_TLS_HTTP_BYTES_MIN)
 }
 
 const _: () = assert!(TLS_HELLO_BYTES_MAX < TLS_HANDSHAKE_BYTES);

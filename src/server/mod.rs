@@ -165,6 +165,10 @@ fn control_runtime() -> io::Result<Runtime> {
 }
 
 /// Says where the server can be reached. It does not matter whether anybody reads the line.
+/// What a server says that others may overhear.
+pub(crate) const OPEN_TO_LISTENERS: &str = "passwords and tokens cross the network in the open: set PREGON_TLS_CERT and PREGON_TLS_KEY, or \
+    have a proxy do TLS and name it in PREGON_TRUSTED_PROXIES, or listen on this machine alone (PREGON_LISTEN=127.0.0.1:8000)";
+
 fn announce(bound: SocketAddr, settings: &Settings) {
     let address = settings.public_url(bound);
     if settings.media_base(bound).is_empty() {
@@ -172,6 +176,9 @@ fn announce(bound: SocketAddr, settings: &Settings) {
             "PREGON_PUBLIC_URL is not set: REST names files by the host of each request, and frames by paths alone, which pages \
              of other hosts cannot resolve"
         );
+    }
+    if settings.is_open_to_listeners() {
+        tracing::warn!("{OPEN_TO_LISTENERS}");
     }
     tracing::info!(%address, shards = settings.shards, database = %settings.database, node = %settings.node, "serving");
     drop(writeln!(io::stdout(), "pregon is ready: open {address}/ in two tabs and chat"));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -103,11 +104,21 @@ pub struct Papers {
 impl Papers {
     /// New ones of this machine, in a folder, in place of those that were there.
     pub fn make(folder: &Path) -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost", "127.0.0.1", "::1"].map(str::to_owned)).unwrap();
-        let shown = CertificateDer::from(made.cert.der().to_vec());
+        Self::make_from(folder, None)
+    }
+
+    /// The same, for a time that begins then.
+    pub fn make_from(folder: &Path, begins: Option<SystemTime>) -> Self {
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let mut of = rcgen::CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(str::to_owned)).unwrap();
+        if let Some(begins) = begins {
+            of.not_before = begins.into();
+        }
+        let made = of.self_signed(&signing_key).unwrap();
+        let shown = CertificateDer::from(made.der().to_vec());
         let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name));
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&certificate, made.pem()).unwrap();
+        std::fs::write(&key, signing_key.serialize_pem()).unwrap();
         let client = trusting([shown.clone()]).with_no_client_auth();
         Self { certificate, key, shown, client: Arc::new(client) }
     }

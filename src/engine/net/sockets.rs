@@ -35,7 +35,8 @@ pub trait Handler {
     /// The peer has closed or the connection broke: nothing more comes.
     fn closed(&mut self, token: u32);
     /// The socket's peer has begun a record and not ended it, as many others have, and together they are too much: it has to go.
-    fn hoards(&mut self, token: u32);
+    /// Nothing that it sends is understood any more.
+    fn hoards(&mut self, token: u32, can_be_told: bool);
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -238,8 +239,9 @@ impl Sockets {
                 return handler.closed(token);
             }
             // Another socket's record, as long as may be, must have room before the next look.
-            for hoarder in self.secured.hoarders(self.unopened_bytes_max.saturating_sub(TLS_RECORD_BYTES_MAX)) {
-                handler.hoards(hoarder);
+            let room = self.unopened_bytes_max.saturating_sub(TLS_RECORD_BYTES_MAX);
+            for (hoarder, can_be_told) in self.secured.hoarders(room) {
+                handler.hoards(hoarder, can_be_told);
             }
             if read.received.has_filled {
                 return self.read_later(token);
@@ -330,7 +332,7 @@ mod tests {
             self.is_closed = true;
         }
 
-        fn hoards(&mut self, _: u32) {}
+        fn hoards(&mut self, _: u32, _: bool) {}
     }
 
     /// Takes one read for each look.
@@ -357,7 +359,7 @@ mod tests {
 
         fn closed(&mut self, _: u32) {}
 
-        fn hoards(&mut self, _: u32) {}
+        fn hoards(&mut self, _: u32, _: bool) {}
     }
 
     #[test]

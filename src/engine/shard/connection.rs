@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::carrier::{Carried, Carrier};
-use super::encryption::{Doorway, Place};
+use super::encryption::Doorway;
 use super::patience::{Late, Patience, Patient, Told, Turn};
 use super::port::{BARRED, Denied, Handshake, Opening, Ports, Refused, RestBody, Verdict, Wanted, Why};
 use super::turn::{Served, Shared};
@@ -67,9 +67,6 @@ pub(super) async fn accept(listener: TcpListener, entrance: Rc<Entrance>, shared
     let (_served, mut last_call) = shared.serve();
     loop {
         let next = async {
-            if let Some(doorway) = &entrance.doorway {
-                doorway.room().await;
-            }
             while let Some(wait) = ports.gate.accept_after() {
                 tokio::time::sleep(wait).await;
             }
@@ -111,8 +108,7 @@ fn take(socket: TcpStream, peer: SocketAddr, entrance: &Rc<Entrance>, shared: &R
     match &entrance.doorway {
         None => drop(tokio::task::spawn_local(serve(Carrier::plain(socket), came, entrance, shared, ports))),
         Some(doorway) => {
-            let place = doorway.place();
-            tokio::task::spawn_local(encrypt(socket, place, came, entrance, shared, ports));
+            tokio::task::spawn_local(encrypt(socket, doorway.clone(), came, entrance, shared, ports));
         }
     }
 }
@@ -128,13 +124,14 @@ struct Came {
 /// Shakes hands by TLS, then serves.
 async fn encrypt(
     socket: TcpStream,
-    place: Place,
+    doorway: Rc<Doorway>,
     mut came: Came,
     entrance: Rc<Entrance>,
     shared: Rc<Shared>,
     ports: Ports,
 ) {
-    if let Some(socket) = place.enter(socket, came.peer, shared.pace(), &mut came.last_call).await {
+    let of = (came.peer, came.visit.address());
+    if let Some(socket) = doorway.enter(socket, of, shared.pace(), &mut came.last_call).await {
         serve(Carrier::Tls(socket), came, entrance, shared, ports).await;
     }
 }

@@ -5,6 +5,8 @@
 //! copy, so that a few bytes do not keep a whole chunk in memory. A session that owes much keeps its ranges: copies for
 //! 150 stalled readers of a room were 150 MB and took 80 ms of a turn, where the shared range is 1 MB.
 
+use std::cmp::Reverse;
+
 use super::core::{Blocked, Core};
 use super::stats::By;
 use crate::engine::net::stretch::Transmit;
@@ -20,6 +22,15 @@ pub(super) const SLOW: &str = "slow";
 /// Let go because all sessions together owed too much.
 pub(super) const OVERLOAD: &str = "overload";
 
+/// A session whose socket is full.
+struct Debtor {
+    is_open: bool,
+    /// What it owes, with what was sealed for it.
+    bytes: usize,
+    sealed_bytes: usize,
+    index: u32,
+}
+
 impl Core {
     /// Makes room for frames before they are appended or copied: if the shard's share would be exceeded, the largest
     /// debtors go first.
@@ -33,19 +44,33 @@ impl Core {
             return;
         }
         self.forget_the_recovered();
-        let owes = |one: &Blocked| (self.owed(one.index) + one.sealed_bytes, one.index, one.sealed_bytes);
-        let mut debtors: Vec<(usize, u32, usize)> = self.blocked.iter().map(owes).collect();
-        debtors.sort_unstable_by(|one, other| other.cmp(one));
+        // Those who were told goodbye already go first: with them goes all that they hold.
+        let owes = |one: &Blocked| Debtor {
+            is_open: self.is_open(one.index),
+            bytes: self.owed(one.index) + one.sealed_bytes,
+            sealed_bytes: one.sealed_bytes,
+            index: one.index,
+        };
+        let mut debtors: Vec<Debtor> = self.blocked.iter().map(owes).collect();
+        debtors.sort_unstable_by_key(|one| (one.is_open, Reverse(one.bytes), one.index));
         // Frees more than is needed now, so that the next publication need not sort all debtors again.
         let wanted = self.bounds.waiting_bytes_max / 8 * 7;
-        for (owed, index, sealed_bytes) in debtors {
-            if owed == 0 || needed(self) <= wanted {
+        // What is sealed for a session goes when the session has gone. If more is needed before, it is the first to go then.
+        let mut going_bytes = 0;
+        for Debtor { is_open, bytes, sealed_bytes, index } in debtors {
+            if needed(self).saturating_sub(going_bytes) <= wanted {
                 break;
             }
-            let what = if self.is_open(index) { "debtor" } else { "goodbye" };
+            if bytes == 0 {
+                continue;
+            }
+            let what = if is_open { "debtor" } else { "goodbye" };
             metrics::counter!("pregon_shed_total", "what" => what).increment(1);
-            if self.is_open(index) {
+            if is_open {
                 self.let_go(index, OVERLOAD);
+                if !self.is_open(index) {
+                    going_bytes += sealed_bytes;
+                }
             } else {
                 // It was told goodbye, and does not read that.
                 self.lines[index as usize].outbox.clear(&mut self.arena);

@@ -95,10 +95,16 @@ impl Handler for Core {
         self.end(token, false);
     }
 
-    fn hoards(&mut self, token: u32) {
+    fn hoards(&mut self, token: u32, can_be_told: bool) {
         metrics::counter!("pregon_shed_total", "what" => "records").increment(1);
         telemetry::session_let_go("records", self.id.0);
-        self.end(token, true);
+        if can_be_told {
+            self.goodbye(token, reason::OVERLOAD);
+            // Its answer would not be understood: the record's beginning is gone.
+            self.then(token, Then::Finish);
+        } else {
+            self.end(token, true);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Core {
             unfinished: self.unfinished_bytes,
             overflow: self.overflow.carried_bytes(),
             subscriptions: self.kept_bytes,
-            records: 0,
+            ..Held::default()
         }
     }
 

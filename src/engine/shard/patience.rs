@@ -277,7 +277,9 @@ impl Write for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.carrier).poll_shutdown(context))?;
+        // With TLS, the goodbye is sent first, for which the socket may have no room.
+        let outcome = Pin::new(&mut self.carrier).poll_shutdown(context).map_ok(|()| 0);
+        ready!(self.taken(outcome, context))?;
         if !self.turn.lingers.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }

@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 
 use super::connection::{self, Entrance};
 use super::core::Core;
-use super::encryption::{Doorway, Terms};
+use super::encryption::{Doorway, Holding, Terms};
 use super::port::Ports;
 use super::turn::{Shard, Shared, TICK};
 use crate::engine::net::readiness::Readiness;
@@ -19,7 +19,7 @@ use crate::engine::net::send::{Io, Sender};
 use crate::engine::net::sockets::Sockets;
 use crate::ids::ShardId;
 use crate::limits::{
-    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TLS_HURRIED, shard_tls_handshakes,
+    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TLS_HURRIED, shard_tls_handshakes, shard_tls_http_bytes,
     shard_tls_records_bytes,
 };
 use crate::telemetry::alarm;
@@ -90,7 +90,9 @@ fn run(plan: Plan) -> io::Result<()> {
             patience: ports.allowance.limits.handshake,
             hurried: TLS_HURRIED,
         };
-        let doorway = plan.tls.map(|config| Rc::new(Doorway::new(config, terms)));
+        let (id, waiting) = (plan.id, ports.waiting.clone());
+        let holding = Holding::new(shard_tls_http_bytes(shards), move |bytes| waiting.tell_http_records(id, bytes));
+        let doorway = plan.tls.map(|config| Rc::new(Doorway::new(config, terms, holding)));
         let entrance = Rc::new(Entrance { doorway, transport_security: plan.transport_security });
         for listener in plan.listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;

@@ -136,6 +136,7 @@ impl Shard {
         let Self { sockets, core, .. } = self;
         core.moment = Instant::now();
         let index = core.reserve();
+        let has_ended = tls.as_ref().is_some_and(|tls| tls.end().is_some());
         if let Err(error) = sockets.adopt(index, Stream::tcp(socket), tls) {
             tracing::warn!(%error, "a socket could not be adopted");
             core.free.push(index);
@@ -152,6 +153,10 @@ impl Shard {
         }
         if !read_already.is_empty() {
             core.received(index, read_already);
+        }
+        if has_ended {
+            // The peer's goodbye came with the rest, and no further event may come.
+            core.closed(index);
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, interval};
 
 use crate::clock::Timestamp;
 use crate::config::{Settings, TlsFiles};
-use crate::limits::{TLS_FILES_LOOK, TLS_WARN_DAYS};
+use crate::limits::{TLS_FILES_LOOK, TLS_FILES_RETRY, TLS_WARN_DAYS};
 use crate::telemetry::alarm;
 use certificate::Certificate;
 use tickets::Tickets;
@@ -61,10 +61,11 @@ impl Encryption {
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
-        config.ticketer = Arc::new(tickets(settings)?);
+        config.ticketer = Arc::new(tickets(settings));
         // Sessions that this process alone could resume would cost memory, and help nobody on another node.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        let mut kept = Kept { files: files.clone(), current, states, not_after: certificate.not_after, warned: None };
+        let (files, not_after) = (files.clone(), certificate.not_after);
+        let mut kept = Kept { files, current, states, not_after, warned: None, failed: None };
         kept.tell(&certificate);
         Ok(Some(Self { config: Arc::new(config), kept }))
     }
@@ -88,16 +89,17 @@ impl Encryption {
     }
 }
 
-/// Tickets that all nodes can open, if they have a secret in common.
-fn tickets(settings: &Settings) -> anyhow::Result<Tickets> {
-    if let Some(secret) = settings.ticket_secret()? {
-        return Ok(Tickets::new(secret.bytes()));
+/// Tickets that all nodes with the secret can open, or this process alone.
+fn tickets(settings: &Settings) -> Tickets {
+    if let Some(secret) = &settings.tls_ticket_secret {
+        return Tickets::new(secret.bytes());
     }
-    tracing::warn!(
-        "clients resume TLS on this node alone and until its next start, because tokens have keys in place of a secret: set \
-         PREGON_TLS_TICKET_SECRET to the same text on all nodes"
-    );
-    Ok(Tickets::new(&rand::random::<[u8; 32]>()))
+    if settings.redis.is_some() {
+        tracing::warn!(
+            "clients resume TLS on this node alone and until its next start: set PREGON_TLS_TICKET_SECRET to the same text on all nodes"
+        );
+    }
+    Tickets::new(&rand::random::<[u8; 32]>())
 }
 
 /// What is known of a file without reading it. The time of its last change of any kind is in it, so that new rights are a change.
@@ -120,6 +122,8 @@ struct Kept {
     not_after: Timestamp,
     /// When the log last warned of the certificate's end.
     warned: Option<Instant>,
+    /// When files that cannot be served were read, and why they cannot be.
+    failed: Option<(Instant, String)>,
 }
 
 impl Kept {
@@ -135,7 +139,9 @@ impl Kept {
             let files = self.files.clone();
             let Ok(found) = tokio::task::spawn_blocking(move || states(&files)).await else { continue };
             let is_settled = changed.as_ref() == Some(&found);
-            if is_asked || found != self.states && is_settled {
+            // What kept them from being read may go without a change of the files, or with one that shows in nothing.
+            let is_due = self.failed.as_ref().is_some_and(|(at, _)| at.elapsed() >= TLS_FILES_RETRY);
+            if is_asked || is_due || found != self.states && is_settled {
                 self.read(found).await;
                 changed = None;
             } else if found != self.states {
@@ -152,18 +158,25 @@ impl Kept {
         let read = tokio::task::spawn_blocking(move || certificate::read(&files, Timestamp::now())).await;
         let outcome = match read {
             Ok(Ok(certificate)) => {
+                self.failed = None;
                 *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = certificate.certified.clone();
                 self.tell(&certificate);
                 "ok"
             }
-            Ok(Err(sentence)) => {
-                let until = self.not_after;
-                tracing::error!(%until, "the certificate before goes on being served: {sentence}");
-                "failed"
-            }
-            Err(_) => "failed",
+            Ok(Err(sentence)) => self.cannot_serve(sentence),
+            Err(error) => self.cannot_serve(format!("they could not be read ({error}).")),
         };
         metrics::counter!("pregon_tls_certificate_reads_total", "outcome" => outcome).increment(1);
+    }
+
+    /// Says once why the files cannot be served; they are tried again.
+    fn cannot_serve(&mut self, sentence: String) -> &'static str {
+        if self.failed.as_ref().is_none_or(|(_, before)| *before != sentence) {
+            let until = self.not_after;
+            tracing::error!(%until, "the certificate before goes on being served, and the files are tried again: {sentence}");
+        }
+        self.failed = Some((Instant::now(), sentence));
+        "failed"
     }
 
     /// Says which certificate is served from now on.

@@ -18,6 +18,9 @@ use rustls::{AlertDescription, Error, HandshakeKind, ServerConfig};
 
 pub use sealed::Sealed;
 
+/// A record's kind, version and length (RFC 8446 §5.1).
+const RECORD_HEADER_BYTES: usize = 5;
+
 /// Why nothing more comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -45,17 +48,20 @@ pub struct Tls {
     unsent: Sealed,
     sent: usize,
     end: Option<End>,
+    /// What comes is read and thrown away.
+    is_deaf: bool,
     /// When all is sent, the server's side of the socket is closed.
     is_finishing: bool,
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { partial, unsent, sent, end, is_finishing, .. } = self;
+        let Self { partial, unsent, sent, end, is_deaf, is_finishing, .. } = self;
         f.debug_struct("Tls")
             .field("partial_bytes", &partial.len())
             .field("unsent_bytes", &(unsent.bytes().len() - sent))
             .field("end", end)
+            .field("is_deaf", is_deaf)
             .field("is_finishing", is_finishing)
             .finish_non_exhaustive()
     }
@@ -69,7 +75,7 @@ impl Tls {
     pub fn new(config: Arc<ServerConfig>) -> Result<Self, Error> {
         let connection = UnbufferedServerConnection::new(config)?;
         let unsent = Sealed::default();
-        Ok(Self { connection, partial: Vec::new(), unsent, sent: 0, end: None, is_finishing: false })
+        Ok(Self { connection, partial: Vec::new(), unsent, sent: 0, end: None, is_deaf: false, is_finishing: false })
     }
 
     /// Reads once and opens what came: `plain` gets the peer's bytes, and what has to be answered waits for [`Self::flush`]. The
@@ -87,7 +93,7 @@ impl Tls {
         scratch[..kept].copy_from_slice(&self.partial);
         let bytes = socket.read(&mut scratch[kept..])?;
         let received = Received { bytes, has_filled: kept + bytes == scratch.len() };
-        if bytes == 0 || self.end.is_some() {
+        if bytes == 0 || self.end.is_some() || self.is_deaf {
             // What comes behind the end is not understood.
             return Ok(received);
         }
@@ -230,6 +236,24 @@ impl Tls {
     pub fn break_off(&mut self, why: &'static str) {
         self.partial = Vec::new();
         self.end = Some(End::Broken(why));
+    }
+
+    /// From here on what comes is thrown away, and what came of a record is forgotten. False if nothing can be sealed any more, either.
+    pub fn deafen(&mut self) -> bool {
+        // If its first record is whole, rustls has begun to put a message together in it, and would look for it there.
+        let is_untouched = match self.partial.first_chunk::<RECORD_HEADER_BYTES>() {
+            Some([_, _, _, high, low]) => {
+                self.partial.len() < RECORD_HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low]))
+            }
+            None => true,
+        };
+        if is_untouched && !self.is_broken() {
+            self.partial = Vec::new();
+            self.is_deaf = true;
+        } else {
+            self.break_off("it held most of the unfinished records");
+        }
+        self.is_deaf
     }
 
     fn is_broken(&self) -> bool {

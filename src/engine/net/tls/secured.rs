@@ -139,8 +139,8 @@ impl Secured {
     }
 
     /// If more than `bytes_max` of records is held whose end has not come: who holds most, until less is held than an eighth below
-    /// that. What they hold is forgotten, and they have to go.
-    pub(in crate::engine::net) fn hoarders(&mut self, bytes_max: usize) -> Vec<u32> {
+    /// that. What they hold is forgotten, and they have to go. With each: whether its peer can be told so.
+    pub(in crate::engine::net) fn hoarders(&mut self, bytes_max: usize) -> Vec<(u32, bool)> {
         if self.partial_bytes <= bytes_max {
             return Vec::new();
         }
@@ -153,8 +153,8 @@ impl Secured {
             if self.partial_bytes <= bytes_max / 8 * 7 {
                 break;
             }
-            self.with(token, |tls, _| tls.break_off("it held most of the unfinished records"));
-            gone.push(token);
+            let can_be_told = self.with(token, |tls, _| tls.deafen());
+            gone.push((token, can_be_told.unwrap_or(false)));
         }
         gone
     }

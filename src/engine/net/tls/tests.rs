@@ -217,6 +217,7 @@ proptest! {
         header in prop::option::of((20_u8..26, 0_u8..5)),
         is_shaken in any::<bool>(),
         cut in any::<prop::sample::Index>(),
+        is_deafened in any::<bool>(),
     ) {
         let (server, client) = configs(&VERSIONS);
         let mut pair = Pair::new(server, client);
@@ -234,6 +235,11 @@ proptest! {
         }
         pair.to_server.write_all(&garbage).unwrap();
         pair.server_reads();
+        if is_deafened {
+            let _ = pair.server.deafen();
+            pair.to_server.write_all(&garbage).unwrap();
+            pair.server_reads();
+        }
         // Whatever it makes of them, it goes on to answer.
         let _ = pair.server.seal(b"something", &mut Sealed::default());
         pair.server.say_goodbye();

@@ -1,6 +1,7 @@
 //! TLS in front of HTTP: a connection's handshake, and its socket as hyper reads it until the engine adopts it.
 
 mod doorway;
+mod held;
 mod pace;
 mod plain_http;
 
@@ -17,8 +18,11 @@ use tokio::net::TcpStream;
 use crate::engine::net::tls::{End, Sealed, Tls};
 use crate::limits::{TLS_HELLO_BYTES_MAX, TLS_RECORD_BYTES_MAX, TLS_SEALED_KEPT_BYTES, TLS_VISIT_BYTES_MAX};
 
-pub(super) use doorway::{Doorway, Place, Terms};
+pub(super) use doorway::{Doorway, Terms};
+pub(super) use held::Holding;
 pub(super) use pace::Pace;
+
+use held::Share;
 
 /// A connection's socket and its TLS, with what was opened and is not read yet.
 #[derive(Debug)]
@@ -29,6 +33,7 @@ pub(super) struct TlsSocket {
     /// How much of `plain` was read.
     read: usize,
     has_ended: bool,
+    share: Share,
 }
 
 /// What the connections of a thread share while they are read and written.
@@ -86,14 +91,6 @@ async fn shake_hands(
     config: Arc<ServerConfig>,
     pace: &Pace,
 ) -> Result<(Box<Tls>, Vec<u8>), Failure> {
-    let mut first = [0];
-    if socket.peek(&mut first).await? == 0 {
-        return Err(Failure::Gone);
-    }
-    // Records of a handshake begin with 22 (RFC 8446 §5.1), requests with a method's name.
-    if first[0].is_ascii_uppercase() {
-        return Err(Failure::PlainHttp);
-    }
     let tls = Tls::new(config).map_err(|_| Failure::Refused("the configuration"))?;
     let (mut tls, mut plain) = (Box::new(tls), Vec::new());
     while tls.is_resumed().is_none() {
@@ -123,8 +120,8 @@ async fn shake_hands(
 }
 
 impl TlsSocket {
-    fn new(socket: TcpStream, tls: Box<Tls>, plain: Vec<u8>) -> Self {
-        Self { socket, tls, plain, read: 0, has_ended: false }
+    fn new(socket: TcpStream, tls: Box<Tls>, plain: Vec<u8>, share: Share) -> Self {
+        Self { socket, tls, plain, read: 0, has_ended: false, share }
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -143,10 +140,30 @@ impl TlsSocket {
 
     /// Sends what was sealed; ready when the socket has all of it.
     fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.share.stays()?;
         while !self.tls.flush(&mut Now(&self.socket))? {
+            self.counts(context)?;
             ready!(self.socket.poll_write_ready(context))?;
         }
+        self.counts(context)?;
         Poll::Ready(Ok(()))
+    }
+
+    /// Counts what it holds; fails when that is too much.
+    fn counts(&mut self, context: &Context<'_>) -> io::Result<()> {
+        let unread = self.plain.len() - self.read;
+        self.share.holds(unread + self.tls.partial_bytes() + self.tls.unsent_bytes(), context)
+    }
+
+    /// Lends out what was opened.
+    fn lend(&mut self, into: &mut ReadBufCursor<'_>) {
+        let Self { plain, read, .. } = self;
+        let count = into.remaining().min(plain.len() - *read);
+        into.put_slice(&plain[*read..*read + count]);
+        *read += count;
+        if *read == plain.len() {
+            (*plain, *read) = (Vec::new(), 0);
+        }
     }
 }
 
@@ -156,33 +173,31 @@ impl Read for TlsSocket {
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { socket, tls, plain, read, has_ended } = &mut *self;
+        let this = &mut *self;
+        this.share.stays()?;
         loop {
-            if *read < plain.len() {
-                let count = into.remaining().min(plain.len() - *read);
-                into.put_slice(&plain[*read..*read + count]);
-                *read += count;
-                if *read == plain.len() {
-                    (*plain, *read) = (Vec::new(), 0);
-                }
-                return Poll::Ready(Ok(()));
+            if this.read < this.plain.len() {
+                this.lend(&mut into);
+                return Poll::Ready(this.counts(context));
             }
-            match tls.end() {
+            match this.tls.end() {
                 Some(End::Broken(_)) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
                 Some(End::Closed) => return Poll::Ready(Ok(())),
-                None if *has_ended => return Poll::Ready(Ok(())),
+                None if this.has_ended => return Poll::Ready(Ok(())),
                 None => {}
             }
-            ready!(socket.poll_read_ready(context))?;
+            ready!(this.socket.poll_read_ready(context))?;
+            let Self { socket, tls, plain, .. } = &mut *this;
             let received =
                 SCRATCH.with_borrow_mut(|scratch| tls.receive(&mut Now(socket), &mut scratch.sealed_in, plain));
             match received {
-                Ok(received) => *has_ended = received.bytes == 0,
+                Ok(received) => this.has_ended = received.bytes == 0,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Poll::Ready(Err(error)),
             }
             // Alerts and answers about keys. What finds no room goes with the next write.
-            tls.flush(&mut Now(socket))?;
+            this.tls.flush(&mut Now(&this.socket))?;
+            this.counts(context)?;
         }
     }
 }
@@ -193,7 +208,7 @@ impl Write for TlsSocket {
         ready!(self.poll_sent(context))?;
         let Self { socket, tls, .. } = &mut *self;
         let taken = &bytes[..bytes.len().min(TLS_VISIT_BYTES_MAX)];
-        SCRATCH.with_borrow_mut(|Scratch { sealed_out, .. }| {
+        let sent = SCRATCH.with_borrow_mut(|Scratch { sealed_out, .. }| {
             sealed_out.make_room(taken.len());
             let sealed = tls.seal(taken, sealed_out).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe));
             let sent = sealed.and_then(|()| match socket.try_write(sealed_out.bytes()) {
@@ -204,8 +219,10 @@ impl Write for TlsSocket {
                 tls.keep(&sealed_out.bytes()[sent..]);
             }
             sealed_out.clear(TLS_SEALED_KEPT_BYTES);
-            Poll::Ready(sent.map(|_| taken.len()))
-        })
+            sent
+        });
+        let counted = sent.and_then(|_| self.counts(context));
+        Poll::Ready(counted.map(|()| taken.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,9 @@
 //! Handshakes that come to nothing, how many there may be, and sockets as hyper reads them.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustls::version::{TLS12, TLS13};
@@ -14,8 +16,12 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::engine::net::tls::by_hand::configs;
+use crate::engine::shard::port::Address;
 
 const TERMS: Terms = Terms { most: 4, patience: Duration::from_millis(1500), hurried: Duration::from_millis(200) };
+
+/// The header of a record that never comes.
+const HALF: [u8; 6] = [22, 3, 1, 2, 0, 1];
 
 /// A door, and a client's way to it.
 struct House {
@@ -24,13 +30,19 @@ struct House {
     listener: TcpListener,
     connector: TlsConnector,
     last_call: watch::Sender<bool>,
+    /// What its connections hold.
+    held: Arc<AtomicUsize>,
 }
 
 impl House {
     async fn new(terms: Terms) -> Self {
         let (server, client) = configs(&[&TLS13, &TLS12]);
+        let held = Arc::new(AtomicUsize::new(0));
+        let told = held.clone();
+        let holding = Holding::new(64 * 1024, move |bytes| told.store(bytes, Ordering::Relaxed));
         Self {
-            doorway: Rc::new(Doorway::new(server, terms)),
+            held,
+            doorway: Rc::new(Doorway::new(server, terms, holding)),
             pace: Rc::new(Pace::new(Duration::from_millis(2))),
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             connector: TlsConnector::from(Arc::new(client)),
@@ -40,9 +52,15 @@ impl House {
 
     /// A client's connection, and what becomes of it at the door.
     async fn visitor(&self) -> (TcpStream, JoinHandle<Option<TlsSocket>>) {
+        self.visitor_from(1).await
+    }
+
+    /// The same from another address.
+    async fn visitor_from(&self, address: u32) -> (TcpStream, JoinHandle<Option<TlsSocket>>) {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap();
         let (socket, peer): (TcpStream, SocketAddr) = self.listener.accept().await.unwrap();
-        let (place, pace, mut last_call) = (self.doorway.place(), self.pace.clone(), self.last_call.subscribe());
+        let (doorway, pace, mut last_call) = (self.doorway.clone(), self.pace.clone(), self.last_call.subscribe());
+        let of = (peer, Address(NonZeroU32::new(address)));
         let entered = async move {
             let renewed = async {
                 loop {
@@ -51,15 +69,30 @@ impl House {
                 }
             };
             tokio::select! {
-                entered = place.enter(socket, peer, &pace, &mut last_call) => entered,
+                entered = doorway.enter(socket, of, &pace, &mut last_call) => entered,
                 () = renewed => None,
             }
         };
         (client, spawn_local(entered))
     }
 
+    /// A client that has begun a handshake and says no more.
+    async fn half_from(&self, address: u32) -> (TcpStream, JoinHandle<Option<TlsSocket>>) {
+        let before = self.doorway.begun();
+        let (mut client, entered) = self.visitor_from(address).await;
+        client.write_all(&HALF).await.unwrap();
+        while self.doorway.begun() == before {
+            tokio::task::yield_now().await;
+        }
+        (client, entered)
+    }
+
     async fn shaken(&self) -> (TlsStream<TcpStream>, TlsSocket) {
-        let (client, entered) = self.visitor().await;
+        self.shaken_from(1).await
+    }
+
+    async fn shaken_from(&self, address: u32) -> (TlsStream<TcpStream>, TlsSocket) {
+        let (client, entered) = self.visitor_from(address).await;
         let client = self.connector.connect("localhost".try_into().unwrap(), client).await.unwrap();
         (client, entered.await.unwrap().expect("it comes in"))
     }
@@ -83,8 +116,7 @@ async fn half_a_handshake_is_ended_at_its_deadline() {
         let house = House::new(TERMS).await;
         let (mut silent, first) = house.visitor().await;
         let (mut half, second) = house.visitor().await;
-        // The header of a record that never comes.
-        half.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+        half.write_all(&HALF).await.unwrap();
         let (silent, half) = tokio::join!(closes_after(&mut silent), closes_after(&mut half));
         for passed in [silent, half] {
             assert!(passed >= TERMS.patience - Duration::from_millis(20), "{passed:?}");
@@ -95,22 +127,67 @@ async fn half_a_handshake_is_ended_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn silent_connections_take_no_place() {
+    run(async {
+        let house = House::new(Terms { patience: Duration::from_secs(60), ..TERMS }).await;
+        let mut silent = Vec::new();
+        for _ in 0..3 * TERMS.most {
+            silent.push(house.visitor().await);
+        }
+        let began = Instant::now();
+        let (_client, _socket) = house.shaken().await;
+        assert!(began.elapsed() < TERMS.hurried, "{:?}", began.elapsed());
+        assert!(silent.iter().all(|(_, entered)| !entered.is_finished()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_has_most_places_gives_one_to_others_at_once_and_to_nobody_who_has_as_many() {
+    run(async {
+        let house = House::new(Terms { hurried: Duration::from_secs(60), ..TERMS }).await;
+        let mut halves = vec![house.half_from(2).await];
+        for _ in 1..TERMS.most {
+            halves.push(house.half_from(1).await);
+        }
+        let (_client, _socket) = house.shaken_from(3).await;
+        let over = |halves: &[(TcpStream, JoinHandle<Option<TlsSocket>>)]| -> Vec<bool> {
+            halves.iter().map(|(_, entered)| entered.is_finished()).collect()
+        };
+        assert_eq!(over(&halves), [false, true, false, false], "the oldest of the address with most");
+        // Two of 1, one of 2, one of 3: another one of 3 would have as many as 1.
+        let _half = house.half_from(3).await;
+        let (mut waits, entered) = house.visitor_from(3).await;
+        waits.write_all(&HALF).await.unwrap();
+        while house.doorway.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(over(&halves), [false, true, false, false]);
+        // A place that becomes free is its.
+        let before = house.doorway.begun();
+        drop(halves);
+        while house.doorway.begun() == before {
+            tokio::task::yield_now().await;
+        }
+        assert!(!entered.is_finished());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_is_slow_gives_way_when_there_is_no_room_and_not_before_it_had_some_time() {
     run(async {
         let house = House::new(TERMS).await;
         let mut slow = Vec::new();
-        for _ in 0..TERMS.most - 1 {
-            slow.push(house.visitor().await);
-        }
-        tokio::time::timeout(Duration::from_millis(50), house.doorway.room()).await.expect("there is room for one");
         let began = Instant::now();
-        slow.push(house.visitor().await);
-        house.doorway.room().await;
+        for address in 1..=TERMS.most {
+            slow.push(house.half_from(u32::try_from(address).unwrap()).await);
+        }
+        let (_client, _socket) = house.shaken_from(9).await;
         assert!(began.elapsed() >= TERMS.hurried - Duration::from_millis(50), "{:?}", began.elapsed());
         assert!(began.elapsed() < TERMS.patience, "{:?}", began.elapsed());
         assert!(slow.remove(0).1.await.unwrap().is_none(), "the first to come goes first");
         assert!(slow.iter().all(|(_, entered)| !entered.is_finished()));
-        let (_client, _socket) = house.shaken().await;
     })
     .await;
 }
@@ -182,6 +259,41 @@ async fn what_is_long_goes_both_ways_in_records_and_the_rest_goes_to_the_engine(
         let (_, _, unread) = socket.into_parts();
         assert_eq!(unread, b" and another");
         assert_eq!(client.await.unwrap(), (told, Vec::new()));
+    })
+    .await;
+}
+
+/// A record that does not end is held and counted, and is too much if it is one of many.
+#[tokio::test]
+async fn what_is_held_for_http_is_counted_and_bounded() {
+    run(async {
+        let house = House::new(TERMS).await;
+        let mut shaken = Vec::new();
+        for number in 0..5_usize {
+            let (mut client, mut socket) = house.shaken().await;
+            // A record of 16,000 bytes begins.
+            let begun = [&[23, 3, 3, 0x3e, 0x80][..], &vec![0; 15_000 + number]].concat();
+            client.get_mut().0.write_all(&begun).await.unwrap();
+            let before = house.held.load(Ordering::Relaxed);
+            let mut buffer = [0; 16];
+            let reads = async {
+                let mut into = hyper::rt::ReadBuf::new(&mut buffer);
+                std::future::poll_fn(|context| Pin::new(&mut socket).poll_read(context, into.unfilled())).await
+            };
+            let comes = async {
+                while house.held.load(Ordering::Relaxed) < before + begun.len() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                read = reads => assert_eq!((number, read.is_err()), (4, true), "the largest of too many goes"),
+                () = comes => assert!(number < 4),
+            }
+            shaken.push((client, socket));
+        }
+        assert!(house.held.load(Ordering::Relaxed) <= 64 * 1024);
+        drop(shaken);
+        assert_eq!(house.held.load(Ordering::Relaxed), 0);
     })
     .await;
 }

@@ -63,6 +63,19 @@ async fn a_certificate_that_cannot_be_served_changes_nothing() {
     assert!(ana.until_pong().await.is_empty());
 }
 
+/// A certificate that was made on a machine whose clock is a little ahead: its files do not change when its time comes.
+#[tokio::test]
+async fn files_that_could_not_be_served_are_tried_again() {
+    let server = encrypted().await;
+    let papers = server.papers.clone().unwrap();
+    let begins = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    let early = Papers::make_from(server.folder(), Some(begins));
+    server.signal("HUP");
+    server.wait_for_log("the files are tried again: PREGON_TLS_CERT is").await;
+    assert_eq!(shown(&server, &[&papers]).await, papers.shown);
+    wait_until_shown(&server, &[&papers, &early]).await;
+}
+
 /// Waits until new clients are shown the last of these.
 async fn wait_until_shown(server: &Server, papers: &[&Papers]) {
     let began = std::time::Instant::now();

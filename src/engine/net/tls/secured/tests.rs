@@ -90,7 +90,8 @@ impl Handler for Heard {
         self.closed.push(token);
     }
 
-    fn hoards(&mut self, token: u32) {
+    fn hoards(&mut self, token: u32, can_be_told: bool) {
+        assert!(can_be_told);
         self.hoarders.push(token);
     }
 }
@@ -221,7 +222,20 @@ fn who_holds_most_of_unfinished_records_goes_first() {
         assert!(sockets.unopened_bytes() <= MOST, "{}", sockets.unopened_bytes());
     }
     assert!(heard.hoarders.contains(&5) && !heard.hoarders.contains(&0), "{:?}", heard.hoarders);
-    assert!(heard.bytes.is_empty() && heard.closed.is_empty());
+    // It is told so, and what it sends is not understood any more.
+    let mut stretch = Stretch::with_capacity(1);
+    let words = [IoSlice::new(b"too much")];
+    stretch.visit(5, &words);
+    let mut outcomes = Vec::new();
+    sockets.send(&stretch, &mut outcomes);
+    assert_eq!(outcomes, [Sent::All]);
+    let mut told = [0; 8];
+    clients[5].read_exact(&mut told).unwrap();
+    assert_eq!(&told, b"too much");
+    clients[5].sock.write_all(&[0; 30_000]).unwrap();
+    clients[5].sock.shutdown(std::net::Shutdown::Write).unwrap();
+    look_until(&mut sockets, &mut heard, |heard| heard.closed == [5]);
+    assert!(heard.bytes.is_empty());
     assert!(sockets.as_raw_fd() > 0);
     for token in 0..8 {
         sockets.reset(token);
