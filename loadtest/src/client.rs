@@ -405,7 +405,7 @@ impl Links {
         let end = buffer.len() - if tls.is_some() { RECORD_BYTES } else { 0 };
         let room = &mut buffer[kept..end];
         let mut filled = false;
-        let ended = match rustix::net::recv(&*socket, &mut *room, RecvFlags::empty()) {
+        let ended = match rustix::net::recv(socket, &mut *room, RecvFlags::empty()) {
             Ok((0, _)) => Some(self.silent_end(link)),
             Ok((count, _)) => {
                 filled = count == room.len();

@@ -111,6 +111,8 @@ async fn shake_hands(
         }
         match tls.end() {
             Some(End::Broken(why)) => return Err(Failure::Refused(why)),
+            // A request may have come with the end, and then the client still reads.
+            Some(End::Closed) if tls.is_resumed().is_some() => {}
             Some(End::Closed) => return Err(Failure::Gone),
             None if received.bytes == 0 => return Err(Failure::Gone),
             None => {}

@@ -108,7 +108,8 @@ async fn a_goodbye_that_comes_with_the_request_is_heard() {
     let began = std::time::Instant::now();
     wire.tcp().write_all(&sealed).await.unwrap();
     let mut told = Vec::new();
-    tokio::time::timeout(PATIENCE, wire.read_to_end(&mut told)).await.expect("it stays open").unwrap();
+    let read = tokio::time::timeout(PATIENCE, wire.read_to_end(&mut told)).await.expect("it stays open");
+    assert!(read.is_ok(), "{read:?} behind {:?}", String::from_utf8_lossy(&told));
     assert!(told.starts_with(b"HTTP/1.1 101 "), "{:?}", String::from_utf8_lossy(&told));
     assert!(began.elapsed() < pregon::limits::HANDSHAKE_TIMEOUT / 2, "{:?}", began.elapsed());
     server.wait_for_metric("pregon_sessions", |sessions| sessions == 0.0).await;
