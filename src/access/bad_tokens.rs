@@ -124,8 +124,12 @@ impl Refused {
     /// Forgets what is too old, if the table is large.
     fn has_room(&self, now: Instant) -> bool {
         let seconds = now.saturating_duration_since(self.began).as_secs();
-        if self.tries.len() >= BAD_TOKENS_REMEMBERED / 2 && seconds >= self.sweep_at.load(Ordering::Relaxed) {
-            self.sweep_at.store(seconds + SWEEP_SECONDS, Ordering::Relaxed);
+        let due = self.sweep_at.load(Ordering::Relaxed);
+        let is_mine = || {
+            let next = seconds + SWEEP_SECONDS;
+            self.sweep_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if self.tries.len() >= BAD_TOKENS_REMEMBERED / 2 && seconds >= due && is_mine() {
             self.tries.retain(|_, tries| tries.is_remembered(now));
         }
         self.tries.len() < BAD_TOKENS_REMEMBERED

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::domain::feed::post::PostHead;
 use crate::domain::login::Bearer;
 use crate::domain::rights::Mark;
-use crate::domain::user::{Account, Admission};
+use crate::domain::user::{Account, Admission, Place};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::shard::port::{
@@ -290,6 +290,7 @@ impl Judge {
             Ok(Entry { endpoint, mark, .. }) => Ok(Seating { endpoint, mark }),
             Err(Denied::Inside(_, why) | Denied::Status(_, why)) => Err(match why {
                 _ if why == NOT_PARTICIPANT.1 => complaint::NOT_PARTICIPANT,
+                _ if why == BLOCKED.1 => complaint::BLOCKED,
                 _ if why == HIDDEN.1 => complaint::HIDDEN,
                 _ if why == UNAVAILABLE => complaint::UNAVAILABLE,
                 _ => complaint::BAD_TOKEN,
@@ -354,8 +355,10 @@ fn decide_chat(
 ) -> Result<Entry, Denied> {
     let wanted = Wanted::Chat(room);
     let account = known(bearer).ok_or(denied(wanted, OVER))?;
-    if !admission.is_participant {
-        return Err(denied(wanted, NOT_PARTICIPANT));
+    match admission.place {
+        Place::Open => {}
+        Place::Closed => return Err(denied(wanted, BLOCKED)),
+        Place::None => return Err(denied(wanted, NOT_PARTICIPANT)),
     }
     let has_presence = admission.participants <= terms.presence_room_max;
     let endpoint = Endpoint::Chat { room, has_presence };
@@ -407,6 +410,7 @@ const NO_TOKEN: Reason = (reason::NO_TOKEN, "no token");
 const BAD_TOKEN: Reason = (reason::BAD_TOKEN, "token");
 /// The user is gone or deactivated, or the login is over.
 const OVER: Reason = (reason::BAD_TOKEN, "user or login over");
+const BLOCKED: Reason = (reason::BLOCKED, "blocked");
 const NOT_PARTICIPANT: Reason = (reason::NOT_PARTICIPANT, "not a participant");
 const HIDDEN: Reason = (reason::HIDDEN.reason, "no such post for this user");
 /// It is none, is too old, or was used.

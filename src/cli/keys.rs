@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use jsonwebtoken::Algorithm;
@@ -16,6 +16,10 @@ use crate::cli::output::say;
 
 /// Does it. No setting is needed: a server reads the file again by itself.
 pub fn run(verb: &KeysVerb) -> Result<()> {
+    let _turn = match verb {
+        KeysVerb::Add { file, .. } | KeysVerb::First { file, .. } | KeysVerb::Remove { file, .. } => Some(turn(file)?),
+        KeysVerb::List { .. } | KeysVerb::Public { .. } => None,
+    };
     match verb {
         KeysVerb::Add { file, algorithm, kid } => add(file, algorithm, kid.as_deref()),
         KeysVerb::First { file, kid } => {
@@ -47,6 +51,20 @@ pub fn run(verb: &KeysVerb) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Holds the file's folder until it is dropped, so that of two that change keys at once neither undoes what the other did.
+fn turn(file: &Path) -> Result<fs::File> {
+    let file = at_last(file);
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let held = fs::File::open(folder).with_context(|| format!("{} cannot be opened", folder.display()))?;
+    held.lock().with_context(|| format!("{} cannot be locked", folder.display()))?;
+    Ok(held)
+}
+
+/// Where links lead: the file itself is replaced, not a link to it.
+fn at_last(file: &Path) -> PathBuf {
+    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
 }
 
 fn add(file: &Path, algorithm: &str, kid: Option<&str>) -> Result<()> {
@@ -115,18 +133,19 @@ fn write(file: &Path, keys: &[Value]) -> Result<()> {
     if let Err(twice @ KeysError::Twice(_)) = Keys::of(read.keys) {
         bail!("{twice}: nothing is changed");
     }
-    let draft = file.with_extension(format!("draft-{}", std::process::id()));
+    let target = &at_last(file);
+    let draft = target.with_extension(format!("draft-{}", std::process::id()));
     let written = (|| {
         let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         new.write_all(&json)?;
         new.write_all(b"\n")?;
-        if let Ok(old) = fs::metadata(file) {
+        if let Ok(old) = fs::metadata(target) {
             new.set_permissions(fs::Permissions::from_mode(old.permissions().mode()))?;
             // Only root may give files away.
             let _ = std::os::unix::fs::fchown(&new, Some(old.uid()), Some(old.gid()));
         }
         new.sync_all()?;
-        fs::rename(&draft, file)
+        fs::rename(&draft, target)
     })();
     if written.is_err() {
         let _ = fs::remove_file(&draft);

@@ -60,5 +60,9 @@ texts! {
         Unfriended = "unfriended",
         /// A friend request between the two was made, withdrawn or refused.
         Requested = "requested",
+        /// The user has blocked the other.
+        Blocked = "blocked",
+        /// The user has taken the block back.
+        Unblocked = "unblocked",
     }
 }

@@ -21,10 +21,22 @@ pub struct Account {
 /// Whether a user may enter a room, and how large the room is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// The user has a participant row in the room, and the room is active.
-    pub is_participant: bool,
+    /// The user's place in the room, if the room is active.
+    pub place: Place,
     /// Participant rows of the room.
     pub participants: u32,
+}
+
+/// A user's place in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The user has no participant row.
+    None,
+    /// The user takes part.
+    Open,
+    /// The user takes part in a private room of two of whom one has blocked the other. Its history can be read, but nobody listens
+    /// and nobody writes.
+    Closed,
 }
 
 /// A user's row with live counts: the source of the 28-key profile.

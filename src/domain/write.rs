@@ -243,6 +243,10 @@ pub enum Refusal {
     NotFriends,
     /// Fix the request: a friend request between the two is open already.
     AlreadyRequested,
+    /// Stay away: one of the two has blocked the other.
+    Blocked,
+    /// Fix the request: the actor has not blocked this user.
+    NotBlocked,
     /// Fix the request: the actor has no such open friend request.
     NoSuchRequest,
     /// Fix the request: the actor has no such notification.

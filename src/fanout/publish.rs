@@ -187,7 +187,8 @@ fn publish_relation(batch: &mut Batch<'_>, event: RelationEvent) {
     let RelationEvent { user, other, relation, hears, .. } = event;
     let ways = batch.ways;
     let shards = ways.shards_of(Topic::Feed(user));
-    if relation == Relation::Requested || shards.is_empty() {
+    let is_about_posts = !matches!(relation, Relation::Requested | Relation::Blocked | Relation::Unblocked);
+    if !is_about_posts || shards.is_empty() {
         return;
     }
     batch.flush();

@@ -418,6 +418,8 @@ pub const PAGE_ROWS: u32 = 20;
 pub const PAGE_ROWS_MAX: u32 = 50;
 /// Rows a page of one author's posts.
 pub const AUTHOR_PAGE_ROWS: u32 = 12;
+/// People in the list of those whom a user has blocked.
+pub const BLOCKED_SHOWN_MAX: u32 = 1000;
 /// People that are suggested to a user.
 pub const SUGGESTED_MAX: u32 = 10;
 /// `interests` and `social_links` that pregon takes, each in bytes of JSON.

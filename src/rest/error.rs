@@ -88,6 +88,8 @@ impl From<Refusal> for Error {
             // The user was deactivated after the token was checked.
             Refusal::NotActive => Unauthorized::Inactive.into(),
             Refusal::NoSuchMessage | Refusal::NoSuchPost | Refusal::NoSuchComment => NOT_FOUND,
+            Refusal::Blocked => Self::hand(StatusCode::FORBIDDEN, reason::BLOCKED),
+            Refusal::NotBlocked => Self::hand(StatusCode::BAD_REQUEST, "No has bloqueado a este usuario"),
             Refusal::HasLeft => Self::hand(StatusCode::CONFLICT, HAS_LEFT),
             Refusal::Deleted => Self::hand(StatusCode::CONFLICT, reason::DELETED),
             Refusal::NotText => Self::hand(StatusCode::BAD_REQUEST, "Solo los mensajes de texto pueden editarse"),

@@ -117,6 +117,8 @@ fn people_routes() -> Router<Arc<App>> {
         ("/users/friend-requests/send/{name}", post(people::friends::request)),
         ("/users/friend-requests/{request}", delete(people::friends::cancel)),
         ("/users/friend-requests/{request}/respond", post(people::friends::respond)),
+        ("/users/blocked", get(people::blocks::list)),
+        ("/users/block/{name}", post(people::blocks::block).delete(people::blocks::unblock)),
         ("/users/follow/{name}", post(people::follows::follow)),
         ("/users/{name}/follow", post(people::follows::follow)),
         ("/users/unfollow/{name}", delete(people::follows::unfollow)),

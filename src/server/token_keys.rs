@@ -27,21 +27,19 @@ async fn keep(file: KeyFile, tokens: Arc<Tokens>, mut hangup: tokio::signal::uni
     let mut looks = interval(KEY_FILE_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // What was read at the start is read once more: it may have changed since.
-    let mut known = None;
+    let mut known: Option<String> = None;
     loop {
         tokio::select! {
             _ = looks.tick() => {}
             _ = hangup.recv() => {}
         }
-        let read = file.clone();
-        let Ok(read) = tokio::task::spawn_blocking(move || read.load()).await else { continue };
+        let (read, before) = (file.clone(), known.clone());
+        let read = tokio::task::spawn_blocking(move || read.load_unless(before.as_deref()));
+        let Ok(Some(read)) = read.await else { continue };
         let content = match &read {
             Ok(loaded) => &loaded.content,
             Err(unusable) => &unusable.content,
         };
-        if known.as_ref() == Some(content) {
-            continue;
-        }
         let is_first = known.replace(content.clone()).is_none();
         taken(read, is_first, &file, &tokens);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::crowd::{Crowd, Frames, upgrade};
 use crate::support::Server;
 use crate::turn;
-use pregon::limits::{CHUNK_BYTES, CLOSE_TIMEOUT, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX};
+use pregon::limits::{CHUNK_BYTES, CLOSE_TIMEOUT, OUTBOX_OWED_BYTES_MAX, OUTBOX_SHARED_BYTES_MAX, READER_PATIENCE};
 use serde_json::{Value, json};
 
 const MEMBERS: usize = 1000;
@@ -18,6 +18,8 @@ const PAIRS: usize = 5;
 const MESSAGES: usize = 150;
 /// Allowance for a noisy machine beside the quarter: the medians differ by as much between two equal rounds.
 const NOISE: Duration = Duration::from_millis(2);
+/// From the last message until the stalled reader is let go: its patience in whole seconds, and the server's and this test's looks.
+const LET_GO_WITHIN: Duration = READER_PATIENCE.saturating_add(Duration::from_secs(2));
 /// Memory that the allocator and SQLite may take in addition.
 const ELSEWHERE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -116,8 +118,9 @@ async fn a_stalled_reader_among_a_thousand_is_let_go_and_nobody_notices() {
         let peak = server.peak_bytes();
         let said = Instant::now();
         server.wait_for_metric("pregon_sessions_too_slow_total", |count| count >= pair as f64).await;
-        // Not only at the next ping: debts are checked and written to the metrics several times a second.
-        assert!(said.elapsed() < Duration::from_secs(3), "let go {:?} after the last message", said.elapsed());
+        // On a fast machine its patience begins when all is said. Not only at the next ping: debts are checked and written to the
+        // metrics several times a second.
+        assert!(said.elapsed() < LET_GO_WITHIN, "let go {:?} after the last message", said.elapsed());
         // The debt's buffer doubles: while it is copied, the old and the new one exist.
         let allowed = 3 * OUTBOX_OWED_BYTES_MAX + OUTBOX_SHARED_BYTES_MAX + CHUNK_BYTES + ELSEWHERE_BYTES;
         assert!(peak <= quiet + allowed as u64, "{quiet} bytes without, {peak} with a stalled reader");

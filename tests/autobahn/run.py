@@ -9,6 +9,7 @@ Ends with 1 if a case fails or is not strict. With --include or --exclude the do
 
 import argparse
 import collections
+import fcntl
 import json
 import os
 import pathlib
@@ -43,13 +44,16 @@ OUTCOMES = ["ok", "informational", "non-strict", "failed", "unimplemented"]
 
 
 def python():
-    """An environment with the suite, made once in the build folder."""
+    """An environment with the suite, made once in the build folder. Tests that need it at the same time wait for one of them."""
     folder = ROOT / "target" / "autobahn"
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"]
-        subprocess.run([folder / "bin" / "python", *install], check=True)
-        (folder / "complete").touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"]
+            subprocess.run([folder / "bin" / "python", *install], check=True)
+            (folder / "complete").touch()
     return folder / "bin" / "python"
 
 

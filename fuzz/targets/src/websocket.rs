@@ -49,7 +49,8 @@ pub fn handshake(data: &[u8]) {
     let agreed = Negotiation::of(protocols.iter().copied(), extensions.iter().copied(), true);
     for (name, value) in agreed.lines() {
         let offered = if name == "sec-websocket-protocol" { &protocols } else { &extensions };
-        let offered = offered.join(",");
+        // Extensions have names of any case.
+        let offered = offered.join(",").to_ascii_lowercase();
         let known = value.split(';').next().unwrap_or_default();
         assert!(offered.contains(known), "{value} was not offered: {offered}");
     }

@@ -78,6 +78,16 @@ pub enum Action {
         /// Trimmed, ≤ 200 characters.
         message: String,
     },
+    /// Blocks somebody: ends follows, friendship and requests between the two, and closes their private room.
+    Block {
+        /// The user to block.
+        user: UserId,
+    },
+    /// Takes a block back. What it ended stays ended, but the private room opens.
+    Unblock {
+        /// The user who is blocked.
+        user: UserId,
+    },
     /// Follows somebody.
     Follow {
         /// The user to follow.
@@ -162,7 +172,9 @@ impl Action {
             | Self::LikeComment { post, .. }
             | Self::UnlikeComment { post, .. }
             | Self::Share { post, .. } => Topic::Post(*post),
-            Self::Follow { .. }
+            Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::Follow { .. }
             | Self::Unfollow { .. }
             | Self::RequestFriend { .. }
             | Self::AnswerRequest { .. }
@@ -189,6 +201,8 @@ impl Action {
             Self::LikeComment { .. } => "like comment",
             Self::UnlikeComment { .. } => "unlike comment",
             Self::Share { .. } => "share",
+            Self::Block { .. } => "block",
+            Self::Unblock { .. } => "unblock",
             Self::Follow { .. } => "follow",
             Self::Unfollow { .. } => "unfollow",
             Self::RequestFriend { .. } => "request friend",

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2_iter;
 use serde_json::value::RawValue;
 
 use crate::domain::chat::message::{MessageType, ReactionType};
@@ -191,11 +192,27 @@ fn delete_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'
     })
 }
 
-/// JSON that is sent on unchanged: `null` if there is none; refused if it is nested too deeply for common parsers.
+/// JSON that is sent on unchanged: `null` if there is none; refused if it is nested too deeply for common parsers, or has a number
+/// that is none of theirs (RFC 8259 §6): some refuse the whole frame for it.
 pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Fault> {
     let json = raw.map_or("null", RawValue::get);
     // A level takes at least two bytes, so short texts need no check.
-    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
+    let is_deep = json.len() > 2 * JSON_DEPTH_MAX && depth(json) > JSON_DEPTH_MAX;
+    let is_beyond = has_long_number(json) && serde_json::from_str::<serde_json::Value>(json).is_err();
+    if is_deep || is_beyond { Err(reason::BAD_JSON) } else { Ok(json) }
+}
+
+/// Whether there may be a number in it that is too large for 64 bits of floating point: one with an exponent, or with hundreds of
+/// digits. A wrong guess, such as digits in a text, only costs time.
+fn has_long_number(json: &str) -> bool {
+    /// 10^300 is still one of those numbers.
+    const DIGITS: usize = 300;
+    let bytes = json.as_bytes();
+    let is_digit = |place: usize| bytes.get(place).is_some_and(u8::is_ascii_digit);
+    let has_exponent = memchr2_iter(b'e', b'E', bytes).any(|place| place > 0 && is_digit(place - 1));
+    let is_long =
+        || bytes.chunk_by(|one, next| one.is_ascii_digit() && next.is_ascii_digit()).any(|run| run.len() > DIGITS);
+    has_exponent || (bytes.len() > DIGITS && is_long())
 }
 
 /// The depth of nesting of valid JSON.
@@ -421,6 +438,30 @@ mod tests {
     #[test]
     fn of_a_repeated_key_the_last_counts() {
         assert_eq!(sent(r#"{"type":"x","type":"chat_message","content":"a","content":"b"}"#).content, "b");
+    }
+
+    /// Some parsers refuse a whole frame for one such number, so one client could silence others.
+    #[test]
+    fn numbers_that_are_none_of_common_parsers_are_not_passed_on() {
+        let digits = "9".repeat(400);
+        for (data, is_passed_on) in [
+            ("1e308".to_owned(), true),
+            ("-1.5E+3".to_owned(), true),
+            ("1e-400".to_owned(), true),
+            ("123456789012345678901234567890".to_owned(), true),
+            ("\"7e400 8E999\"".to_owned(), true),
+            (format!("\"{digits}\""), true),
+            ("1e309".to_owned(), false),
+            ("-1E400".to_owned(), false),
+            ("{\"a\":[true,{\"b\":1.5e999}]}".to_owned(), false),
+            (digits.clone(), false),
+            (format!("[\"e\",{digits}]"), false),
+        ] {
+            let signal = format!("{{\"type\":\"signal\",\"data\":{data}}}");
+            let read = parse(&signal);
+            assert_eq!(matches!(read, Ok(Command::Signal { .. })), is_passed_on, "{data:.40}");
+            assert!(is_passed_on || read == Err(reason::BAD_JSON), "{data:.40}");
+        }
     }
 
     #[test]

@@ -80,6 +80,9 @@ pub const TRY_LATER: &str = "El servicio no está disponible en este momento, in
 pub const DELETED: &str =
     "El mensaje con este client_id ya se envió y fue eliminado: usa otro client_id para enviarlo de nuevo";
 
+/// One of the two has blocked the other.
+pub const BLOCKED: &str = "No puedes hacer esto: uno de los dos ha bloqueado al otro";
+
 /// The text of a refused write, or `None` where the contract demands silence.
 pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
     match refusal {
@@ -90,6 +93,7 @@ pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
         Refusal::ReplyElsewhere => Some("El mensaje de respuesta debe pertenecer al mismo chat."),
         Refusal::NotAdmin => Some("Solo el propietario o un administrador puede hacer eso"),
         Refusal::PrivateRoom => Some("No puedes salir de un chat privado"),
+        Refusal::Blocked => Some(BLOCKED),
         Refusal::NoSuchUser => Some("Usuario no encontrado"),
         Refusal::NoSuchNotification => Some("Notificación no encontrada"),
         Refusal::Characters => Some(CHARACTERS),
@@ -110,6 +114,7 @@ pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
         | Refusal::AlreadyFriends
         | Refusal::NotFriends
         | Refusal::AlreadyRequested
+        | Refusal::NotBlocked
         | Refusal::NoSuchRequest => None,
     }
 }

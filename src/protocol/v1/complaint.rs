@@ -105,6 +105,8 @@ pub const SLOW: Complaint = complaint(
     Retry::Later,
     "La conexión lee demasiado despacio: suscríbete de nuevo con tus cursores y repite lo que no tuvo respuesta",
 );
+/// One of the two of a private room has blocked the other.
+pub const BLOCKED: Complaint = complaint("blocked", Retry::Never, reason::BLOCKED);
 /// There is no such message.
 pub const NO_SUCH_MESSAGE: Complaint = complaint("no_such_message", Retry::Fix, "El mensaje no existe en este chat");
 /// Too many requests wait.
@@ -124,6 +126,7 @@ impl Complaint {
         use Refusal as R;
         let (code, retry, text) = match refusal {
             R::NotParticipant => return NOT_PARTICIPANT,
+            R::Blocked => return BLOCKED,
             R::Busy => return BUSY,
             R::Unavailable => ("unavailable", Retry::Later, "No se pudo guardar, inténtalo de nuevo"),
             R::Characters => ("characters", Retry::Fix, reason::CHARACTERS),

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::chat::write::Action;
-use crate::domain::write::Outcome;
+use crate::domain::user::Place;
+use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::protocol::v0::json::Object;
@@ -84,7 +85,10 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, fields: Fields)
         (ChatType::Private, &[other]) => {
             let account = app.store.account(other).await?.filter(|account| account.is_active);
             account.ok_or_else(unknown_users)?;
-            app.store.open_private_room(caller.id(), other).await?.0
+            private_room(&app, &caller, other).await?.0
+        }
+        _ if app.store.is_blocked_among(caller.id(), room.others.clone()).await? => {
+            return Err(Refusal::Blocked.into());
         }
         _ => app.store.create_room(room).await.map_err(|error| match error {
             NewRoomError::UnknownUsers => unknown_users(),
@@ -94,6 +98,19 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, fields: Fields)
     let mut answer = answer;
     answer["id"] = json!(made);
     Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// The private room of the caller and another; true if it is new. None is made where one has blocked the other, but the two keep
+/// theirs: its history can be read.
+///
+/// # Errors
+/// 403, and the store's errors.
+pub async fn private_room(app: &App, caller: &Caller, other: UserId) -> Result<(RoomId, bool)> {
+    if app.store.is_blocked_among(caller.id(), vec![other]).await? {
+        let known = app.store.known_private_room(caller.id(), other).await?;
+        return known.map(|room| (room, false)).ok_or_else(|| Refusal::Blocked.into());
+    }
+    Ok(app.store.open_private_room(caller.id(), other).await?)
 }
 
 fn unknown_users() -> Error {
@@ -225,11 +242,11 @@ async fn change(app: &App, caller: &Caller, room: &str, action: Action, done: &s
     }
 }
 
-/// Requires the caller to be a participant of an active room.
+/// Requires the caller to be a participant of an active room. One who blocked the other, or was blocked, still is.
 ///
 /// # Errors
 /// 403, and the store's errors.
 pub async fn require_participant(app: &App, caller: &Caller, room: RoomId) -> Result<()> {
     let admission = app.store.admission(room, caller.id()).await?;
-    if admission.is_participant { Ok(()) } else { Err(FORBIDDEN) }
+    if admission.place == Place::None { Err(FORBIDDEN) } else { Ok(()) }
 }

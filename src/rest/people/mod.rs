@@ -1,5 +1,6 @@
-//! People: search, follows, friendship.
+//! People: search, follows, friendship, blocks.
 
+pub mod blocks;
 pub mod follows;
 pub mod friends;
 pub mod profiles;

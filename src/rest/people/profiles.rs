@@ -11,6 +11,7 @@ use crate::limits;
 use crate::protocol::v0::json::{self, Object};
 use crate::rest::answer::json_response;
 use crate::rest::app::App;
+use crate::rest::chat::rooms;
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::paging::Listing;
@@ -57,9 +58,10 @@ pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) ->
         true => None,
         false => Some(app.store.person(caller.id(), user.id).await?.ok_or(NOT_FOUND)?),
     };
+    let is_blocked = user.id != caller.id() && app.store.has_blocked(caller.id(), user.id).await?;
     let mut out = Vec::with_capacity(1024);
     app.presenter.profile(&mut out, user, Some(caller.id()));
-    // The profile is already a whole object. Removing its closing brace makes room for five more keys.
+    // The profile is already a whole object. Removing its closing brace makes room for six more keys.
     out.pop();
     out.push(b',');
     let mut more = Vec::with_capacity(256);
@@ -68,6 +70,7 @@ pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) ->
         .text("last_name", &user.last_name)
         .flag("is_following", person.as_ref().is_some_and(|person| person.is_following))
         .flag("is_friend", person.as_ref().is_some_and(|person| person.is_friend))
+        .flag("is_blocked", is_blocked)
         .text_or_null("friend_request_status", person.as_ref().and_then(|person| person.friend_request))
         .close();
     out.extend_from_slice(&more[1..]);
@@ -80,7 +83,7 @@ pub async fn open_chat(State(app): State<Arc<App>>, caller: Caller, Path(name): 
     if other.id == caller.id() {
         return Err(Error::hand(StatusCode::BAD_REQUEST, "No puedes crear un chat contigo mismo"));
     }
-    let (room, created) = app.store.open_private_room(caller.id(), other.id).await?;
+    let (room, created) = rooms::private_room(&app, &caller, other.id).await?;
     let room = app.store.room(caller.id(), room).await?.ok_or(NOT_FOUND)?;
     let mut out = Vec::with_capacity(4096);
     let mut object = Object::open(&mut out);

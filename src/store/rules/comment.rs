@@ -39,8 +39,19 @@ async fn visible<D: LaneSql>(
     on: PostId,
     comment: CommentId,
 ) -> Result<Result<Heads, Refusal>, D::Error> {
-    let placed = placed(work, on, comment).await?;
-    Ok(placed.and_then(|heads| if heads.0.is_visible_to(work.actor) { Ok(heads) } else { Err(Refusal::NotVisible) }))
+    let (head, comment) = match placed(work, on, comment).await? {
+        Ok(heads) => heads,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if !head.is_visible_to(work.actor) {
+        return Ok(Err(Refusal::NotVisible));
+    }
+    for author in [head.author, comment.author] {
+        if author != work.actor && work.rows.has_blocked(author, work.actor).await? {
+            return Ok(Err(Refusal::Blocked));
+        }
+    }
+    Ok(Ok((head, comment)))
 }
 
 /// The post and the actor's own comment on it. The post may have become private since.

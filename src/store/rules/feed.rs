@@ -36,6 +36,8 @@ pub(super) async fn apply<D: LaneSql>(
         Action::DeleteComment { post, comment } => comment::delete(work, *post, *comment).await,
         Action::LikeComment { post, comment } => comment::like(work, *post, *comment).await,
         Action::UnlikeComment { post, comment } => comment::unlike(work, *post, *comment).await,
+        Action::Block { user } => people::block(work, *user).await,
+        Action::Unblock { user } => people::unblock(work, *user).await,
         Action::Follow { user } => people::follow(work, *user).await,
         Action::Unfollow { user } => people::unfollow(work, *user).await,
         Action::RequestFriend { user } => people::request(work, *user).await,

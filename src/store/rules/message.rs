@@ -29,6 +29,11 @@ pub(super) async fn apply<D: LaneSql>(
     let Some(member) = rows.member(write.room, write.actor).await?.filter(|member| member.is_active) else {
         return Ok(refused(Refusal::NotParticipant));
     };
+    let is_about_oneself =
+        matches!(action, Action::Delete { .. } | Action::Read { .. } | Action::ReadAll | Action::Leave);
+    if member.is_closed && !is_about_oneself {
+        return Ok(refused(Refusal::Blocked));
+    }
     match action {
         Action::Send(new) => send(rows, twins, now, write, new).await,
         Action::Edit { message, content } => edit(rows, write, *message, content).await,

@@ -19,7 +19,7 @@ use crate::store::sql::rows::{ReadNotifications, Telling, Told};
 pub(super) async fn tell<D: LaneSql>(work: &mut Work<'_, '_, D>, notices: &mut [Notice]) -> Result<(), D::Error> {
     notices.sort_by_key(|notice| notice.recipient);
     for notice in notices {
-        if notice.recipient == work.actor {
+        if notice.recipient == work.actor || work.rows.has_blocked(notice.recipient, work.actor).await? {
             continue;
         }
         let sender = work.rows.profile(work.actor).await?;
@@ -62,7 +62,7 @@ pub(super) async fn tell_of_reaction<D: LaneSql>(
     notice: Notice,
 ) -> Result<(), D::Error> {
     let Notice { recipient, notification_type, .. } = notice;
-    if recipient == work.actor {
+    if recipient == work.actor || work.rows.has_blocked(recipient, work.actor).await? {
         return Ok(());
     }
     let told = work.rows.told_of_reactions(of_reactions(work.actor, recipient, post)).await?;

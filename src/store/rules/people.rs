@@ -3,6 +3,8 @@
 use super::asked::refused;
 use super::notice;
 use super::work::Work;
+use crate::domain::chat::event::ChatEvent;
+use crate::domain::event::Event;
 use crate::domain::feed::event::{FeedEvent, RelationEvent};
 use crate::domain::notification::{Notice, NotificationType, References};
 use crate::domain::people::{Relation, RequestHead, RequestStatus};
@@ -47,9 +49,67 @@ async fn tell<D: LaneSql>(
     notice::tell_once(work, Notice { recipient, notification_type, references }).await
 }
 
+/// Blocks a user. Follows and a friendship between the two end, open requests are closed, and so is their private room.
+pub(super) async fn block<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
+    if let Some(refusal) = somebody(&mut work, user).await? {
+        return Ok(refused(refusal));
+    }
+    let (actor, at) = (work.actor, work.rows.next_time(Topic::Feed(work.actor)).await?);
+    if !work.rows.insert_block(actor, user, at).await? {
+        return Ok(Outcome::Unchanged);
+    }
+    let mut pairs = vec![(actor, user), (user, actor)];
+    if let Some(request) = work.rows.pending_request(actor, user).await? {
+        work.rows.close_request(request.id, RequestStatus::Rejected).await?;
+    }
+    if work.rows.delete_friendship(actor, user).await? {
+        record(&mut work, &mut pairs, Relation::Unfriended, None).await?;
+    }
+    for (follower, followed) in [(actor, user), (user, actor)] {
+        if work.rows.delete_follow(follower, followed).await? {
+            record(&mut work, &mut [(follower, followed)], Relation::Unfollowed, None).await?;
+        }
+    }
+    record(&mut work, &mut [(actor, user)], Relation::Blocked, None).await?;
+    seats(&mut work, user, |user| ChatEvent::Left { user }).await?;
+    work.done()
+}
+
+/// Takes a block back. The other may have been deactivated.
+pub(super) async fn unblock<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
+    let actor = work.actor;
+    if !work.rows.delete_block(actor, user).await? {
+        return Ok(refused(Refusal::NotBlocked));
+    }
+    record(&mut work, &mut [(actor, user)], Relation::Unblocked, None).await?;
+    if !work.rows.has_blocked(user, actor).await? {
+        seats(&mut work, user, |user| ChatEvent::Joined { user }).await?;
+    }
+    work.done()
+}
+
+/// Tells the private room of the two that both have lost their seats there, or have them again. Their rows stay.
+async fn seats<D: LaneSql>(
+    work: &mut Work<'_, '_, D>,
+    user: UserId,
+    change: impl Fn(UserId) -> ChatEvent,
+) -> Result<(), D::Error> {
+    for room in work.rows.private_rooms(work.actor, user).await? {
+        for whose in [work.actor, user] {
+            work.rows.forget_member(room, whose);
+            let place = work.rows.take_place(Topic::Room(room)).await?;
+            work.record_event(Topic::Room(room), place, Event::Chat(change(whose))).await?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn follow<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId) -> Result<Outcome, D::Error> {
     if let Some(refusal) = somebody(&mut work, user).await? {
         return Ok(refused(refusal));
+    }
+    if work.rows.is_blocked(work.actor, user).await? {
+        return Ok(refused(Refusal::Blocked));
     }
     let (actor, at) = (work.actor, work.rows.next_time(Topic::Feed(work.actor)).await?);
     if !work.rows.insert_follow(actor, user, at).await? {
@@ -75,6 +135,9 @@ pub(super) async fn request<D: LaneSql>(mut work: Work<'_, '_, D>, user: UserId)
         return Ok(refused(refusal));
     }
     let actor = work.actor;
+    if work.rows.is_blocked(actor, user).await? {
+        return Ok(refused(Refusal::Blocked));
+    }
     if work.rows.are_friends(actor, user).await? {
         return Ok(refused(Refusal::AlreadyFriends));
     }

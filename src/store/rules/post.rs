@@ -33,7 +33,7 @@ pub(super) async fn record<D: LaneSql>(
     work.record(Topic::Post(post), place, FeedEvent::Post(event)).await
 }
 
-/// The post, if the actor may see it.
+/// The post, if the actor may see it and do something with it: its author has not blocked the actor.
 pub(super) async fn visible<D: LaneSql>(
     work: &mut Work<'_, '_, D>,
     post: PostId,
@@ -41,6 +41,9 @@ pub(super) async fn visible<D: LaneSql>(
     Ok(match work.rows.post_head(post).await? {
         None => Err(Refusal::NoSuchPost),
         Some(head) if !head.is_visible_to(work.actor) => Err(Refusal::NotVisible),
+        Some(head) if head.author != work.actor && work.rows.has_blocked(head.author, work.actor).await? => {
+            Err(Refusal::Blocked)
+        }
         Some(head) => Ok(head),
     })
 }

@@ -37,6 +37,9 @@ pub(super) async fn add<D: LaneSql>(
     if !rows.is_active_user(user).await? {
         return Ok(refused(Refusal::NoSuchUser));
     }
+    if rows.is_blocked(write.actor, user).await? {
+        return Ok(refused(Refusal::Blocked));
+    }
     let at = rows.next_time(Topic::Room(write.room)).await?;
     let added = rows.added_again(write.room, user).await?;
     if added.is_some_and(|added| added.plus_seconds(limits::ADDED_AGAIN_HOURS * 3600) > at)

@@ -44,6 +44,10 @@ pub async fn topics<D: LaneSql>(rows: &mut BatchRows<'_, D>, write: &Write) -> R
                 topics.extend([Topic::Feed(request.sender), Topic::Notifications(request.sender)]);
             }
         }
+        Action::Block { user } | Action::Unblock { user } => {
+            topics.insert(Topic::Feed(*user));
+            topics.extend(rows.private_rooms(write.actor, *user).await?.into_iter().map(Topic::Room));
+        }
         Action::RemoveFriend { user } => drop(topics.insert(Topic::Feed(*user))),
         Action::Publish { .. }
         | Action::EditPost { .. }

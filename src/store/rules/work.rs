@@ -35,6 +35,11 @@ impl<'a, 'r, D: LaneSql> Work<'a, 'r, D> {
 
     /// Records one more event, at a place that was taken in its topic.
     pub async fn record(&mut self, topic: Topic, place: Place, event: FeedEvent) -> Result<(), D::Error> {
+        self.record_event(topic, place, Event::Feed(event)).await
+    }
+
+    /// The same with an event of a room.
+    pub async fn record_event(&mut self, topic: Topic, place: Place, event: Event) -> Result<(), D::Error> {
         let committed = Committed {
             topic,
             cursor: place.cursor,
@@ -42,7 +47,7 @@ impl<'a, 'r, D: LaneSql> Work<'a, 'r, D> {
             at: place.at,
             previous: place.previous,
             origin: origin(self.write),
-            event: Event::Feed(event),
+            event,
         };
         self.rows.log(&committed, self.write.transport).await?;
         let committed = Arc::new(committed);

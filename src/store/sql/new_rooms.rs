@@ -20,11 +20,7 @@ pub async fn open_private<C: Sql>(
     let pair = [actor.min(other), actor.max(other)];
     let both = format!("SELECT id FROM users WHERE id IN (?, ?) ORDER BY id {}", C::DIALECT.locked());
     view.rows(&both, &[&pair[0], &pair[1]], |_| Ok(())).await?;
-    let sql = "SELECT r.id FROM chat_participants a JOIN chat_participants b ON b.chat_room_id = a.chat_room_id \
-        JOIN chat_rooms r ON r.id = a.chat_room_id \
-        WHERE a.user_id = ? AND b.user_id = ? AND r.chat_type = 'private' AND r.is_active = 1 \
-        ORDER BY r.last_activity DESC, r.id LIMIT 1";
-    if let Some(room) = view.row(sql, &[&actor, &other], |row| row.id(0)).await? {
+    if let Some(room) = known_private(view, actor, other).await? {
         // After a lost answer, the found room is the one that the first run made.
         return Ok((room, room == fresh));
     }
@@ -37,6 +33,19 @@ pub async fn open_private<C: Sql>(
     };
     insert(view, fresh, &new).await?;
     Ok((fresh, true))
+}
+
+/// The private room of two users that was used last, if there is one.
+pub async fn known_private<C: Sql>(
+    view: &mut View<'_, C>,
+    one: UserId,
+    other: UserId,
+) -> Result<Option<RoomId>, C::Error> {
+    let sql = "SELECT r.id FROM chat_participants a JOIN chat_participants b ON b.chat_room_id = a.chat_room_id \
+        JOIN chat_rooms r ON r.id = a.chat_room_id \
+        WHERE a.user_id = ? AND b.user_id = ? AND r.chat_type = 'private' AND r.is_active = 1 \
+        ORDER BY r.last_activity DESC, r.id LIMIT 1";
+    view.row(sql, &[&one, &other], |row| row.id(0)).await
 }
 
 /// Creates the room `fresh` with its participants, or returns the private room that the two already have. `None` if

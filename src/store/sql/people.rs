@@ -200,8 +200,41 @@ pub async fn suggested<C: Sql>(view: &mut View<'_, C>, viewer: UserId) -> Result
         AND NOT EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id) \
         AND NOT EXISTS (SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = u.id) \
         AND NOT EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) \
+        AND NOT EXISTS (SELECT 1 FROM pregon_blocks WHERE blocker_id = ? AND blocked_id = u.id) \
+        AND NOT EXISTS (SELECT 1 FROM pregon_blocks WHERE blocker_id = u.id AND blocked_id = ?) \
         ORDER BY u.followers_count DESC, u.id LIMIT ?";
-    people(view, viewer, listed, &[&viewer, &viewer, &viewer, &viewer, &limits::SUGGESTED_MAX]).await
+    people(view, viewer, listed, &[&viewer, &viewer, &viewer, &viewer, &viewer, &viewer, &limits::SUGGESTED_MAX]).await
+}
+
+/// Those whom the viewer has blocked, the last one first.
+pub async fn blocked<C: Sql>(view: &mut View<'_, C>, viewer: UserId) -> Result<Vec<Person>, C::Error> {
+    let listed =
+        "JOIN pregon_blocks k ON k.blocked_id = u.id WHERE k.blocker_id = ? ORDER BY k.created_at DESC, u.id LIMIT ?";
+    people(view, viewer, listed, &[&viewer, &limits::BLOCKED_SHOWN_MAX]).await
+}
+
+/// Whether the viewer has blocked this user.
+pub async fn has_blocked<C: Sql>(view: &mut View<'_, C>, viewer: UserId, user: UserId) -> Result<bool, C::Error> {
+    view.is_there("SELECT 1 FROM pregon_blocks WHERE blocker_id = ? AND blocked_id = ?", &[&viewer, &user]).await
+}
+
+/// Whether one of these has blocked the viewer, or the viewer one of them.
+pub async fn is_blocked_among<C: Sql>(
+    view: &mut View<'_, C>,
+    viewer: UserId,
+    others: &[UserId],
+) -> Result<bool, C::Error> {
+    for keys in others.chunks(KEYS_MAX).map(padded) {
+        for (own, their) in [("blocked_id", "blocker_id"), ("blocker_id", "blocked_id")] {
+            let sql =
+                format!("SELECT 1 FROM pregon_blocks WHERE {own} = ? AND {their} IN ({}) LIMIT 1", marks(keys.len()));
+            let parameters: Vec<&dyn ToColumn> = std::iter::once(&viewer as &dyn ToColumn).chain(each(&keys)).collect();
+            if view.is_there(&sql, &parameters).await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The users whose public posts a user hears: those the user follows, and friends, each once.

@@ -1,17 +1,18 @@
 //! Reads rooms, and checks who may enter.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
 use crate::domain::login::Bearer;
-use crate::domain::user::Admission;
+use crate::domain::user::{Admission, Place};
 use crate::ids::{FamilyId, MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::caches::{Before, Caches};
 use crate::store::sql::logins::{self, BEARER, BEARER_COLUMNS, OF_BEARER};
+use crate::store::sql::member::closed;
 use crate::store::sql::messages;
 use crate::store::sql::people::profiles;
 use crate::store::sql::{
@@ -69,15 +70,16 @@ pub async fn know<C: Sql>(view: &mut View<'_, C>, wanted: &[(RoomId, UserId)]) -
         let pairs = padded(asked);
         let branches = vec!["(p.chat_room_id = ? AND p.user_id = ?)"; pairs.len()].join(" OR ");
         let sql = format!(
-            "SELECT p.chat_room_id, p.user_id FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
-             WHERE ({branches}) AND r.is_active = 1"
+            "SELECT p.chat_room_id, p.user_id, {} FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
+             WHERE ({branches}) AND r.is_active = 1",
+            closed!()
         );
         let parameters: Vec<&dyn ToColumn> =
             pairs.iter().flat_map(|(room, user)| [room as &dyn ToColumn, user]).collect();
-        let read = |row: Columns<'_>| Ok((row.id(0)?, row.id(1)?));
-        let found: HashSet<(RoomId, UserId)> = view.rows(&sql, &parameters, read).await?.into_iter().collect();
+        let read = |row: Columns<'_>| Ok(((row.id(0)?, row.id(1)?), place_of(1 + u64::from(row.flag(2)?))));
+        let found: HashMap<(RoomId, UserId), Place> = view.rows(&sql, &parameters, read).await?.into_iter().collect();
         for key in asked {
-            caches.participants.put(before[0], *key, found.contains(key), now);
+            caches.participants.put(before[0], *key, found.get(key).copied().unwrap_or(Place::None), now);
         }
         let rooms: BTreeSet<RoomId> = asked.iter().map(|(room, _)| *room).collect();
         let rooms = padded(&Vec::from_iter(rooms));
@@ -118,8 +120,8 @@ impl Asked {
     /// The columns that [`Self::read`] reads.
     fn columns(&self) -> &'static str {
         match self.size {
-            Some(_) => IS_PARTICIPANT,
-            None => IS_PARTICIPANT_AND_SIZE,
+            Some(_) => PLACE,
+            None => PLACE_AND_SIZE,
         }
     }
 
@@ -135,13 +137,13 @@ impl Asked {
             Some(size) => size,
             None => u32::try_from(row.count(first + 1)?).unwrap_or(u32::MAX),
         };
-        Ok(Admission { is_participant: row.flag(first)?, participants })
+        Ok(Admission { place: place_of(row.count(first)?), participants })
     }
 
     /// Caches the answer.
     fn remember(self, caches: &Caches, found: Admission, now: Timestamp) -> Admission {
         let Self { room, user, size, before: [participants, sizes] } = self;
-        caches.participants.put(participants, (room, user), found.is_participant, now);
+        caches.participants.put(participants, (room, user), found.place, now);
         if size.is_none() {
             caches.room_sizes.put(sizes, room, found.participants, now);
         }
@@ -149,22 +151,40 @@ impl Asked {
     }
 }
 
-const IS_PARTICIPANT: &str = "EXISTS (SELECT 1 FROM chat_participants p JOIN chat_rooms r \
-    ON r.id = p.chat_room_id WHERE p.chat_room_id = ? AND p.user_id = ? AND r.is_active = 1)";
+/// As [`PLACE`] writes it.
+fn place_of(number: u64) -> Place {
+    match number {
+        0 => Place::None,
+        1 => Place::Open,
+        _ => Place::Closed,
+    }
+}
 
-const IS_PARTICIPANT_AND_SIZE: &str = "EXISTS (SELECT 1 FROM chat_participants p JOIN chat_rooms r \
-    ON r.id = p.chat_room_id WHERE p.chat_room_id = ? AND p.user_id = ? AND r.is_active = 1), \
-    (SELECT count(*) FROM chat_participants WHERE chat_room_id = ?)";
+macro_rules! place {
+    () => {
+        concat!(
+            "coalesce((SELECT 1 + ",
+            closed!(),
+            " FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
+             WHERE p.chat_room_id = ? AND p.user_id = ? AND r.is_active = 1 LIMIT 1), 0)"
+        )
+    };
+}
 
-/// The active participants of active rooms.
+const PLACE: &str = place!();
+
+const PLACE_AND_SIZE: &str = concat!(place!(), ", (SELECT count(*) FROM chat_participants WHERE chat_room_id = ?)");
+
+/// The active participants of active rooms, but for rooms of two of whom one has blocked the other.
 pub async fn participants<C: Sql>(view: &mut View<'_, C>, rooms: &[RoomId]) -> Result<Vec<(RoomId, UserId)>, C::Error> {
     let mut found = Vec::new();
     for keys in rooms.chunks(KEYS_MAX).map(padded) {
         let sql = format!(
             "SELECT p.chat_room_id, p.user_id FROM chat_participants p JOIN chat_rooms r ON r.id = p.chat_room_id \
              JOIN users u ON u.id = p.user_id \
-             WHERE p.chat_room_id IN ({}) AND r.is_active = 1 AND u.is_active = 1",
-            marks(keys.len())
+             WHERE p.chat_room_id IN ({}) AND r.is_active = 1 AND u.is_active = 1 AND NOT {}",
+            marks(keys.len()),
+            closed!()
         );
         let parameters: Vec<_> = each(&keys).collect();
         found.extend(view.rows(&sql, &parameters, |row| Ok((row.id(0)?, row.id(1)?))).await?);

@@ -25,7 +25,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 9] = migrations! {
+const MIGRATIONS: [Migration; 10] = migrations! {
     1 "0001_people_and_chat",
     2 "0002_event_log",
     3 "0003_feed",
@@ -35,6 +35,7 @@ const MIGRATIONS: [Migration; 9] = migrations! {
     7 "0007_profile_pages",
     8 "0008_people_search",
     11 "0011_cursors_of_names",
+    13 "0013_blocks",
 };
 
 /// A migration in the plan.

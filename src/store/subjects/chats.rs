@@ -42,6 +42,8 @@ pub trait Chats: Send + Sync + 'static {
     /// The private room of two users, created if there is none; true if it was created. Concurrent calls create one
     /// room.
     async fn open_private_room(&self, actor: UserId, other: UserId) -> Result<(RoomId, bool), StoreError>;
+    /// The private room of two users, if there is one.
+    async fn known_private_room(&self, one: UserId, other: UserId) -> Result<Option<RoomId>, StoreError>;
     /// Creates a room with its participants.
     async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError>;
     /// Changes the viewer's own settings of a room; false if the viewer is not a participant.
@@ -151,6 +153,10 @@ impl<B: Backend> Chats for B {
             }
         }
         Ok((room, is_new))
+    }
+
+    async fn known_private_room(&self, one: UserId, other: UserId) -> Result<Option<RoomId>, StoreError> {
+        self.read(move |view| Box::pin(new_rooms::known_private(view, one, other))).await
     }
 
     async fn create_room(&self, room: NewRoom) -> Result<RoomId, NewRoomError> {

@@ -20,6 +20,12 @@ const SLICE_PAUSE: Duration = Duration::from_millis(20);
 /// People and the relations between them.
 #[async_trait]
 pub trait People: Send + Sync + 'static {
+    /// Those whom the viewer has blocked, the last one first, at most [`crate::limits::BLOCKED_SHOWN_MAX`].
+    async fn blocked(&self, viewer: UserId) -> Result<Vec<Person>, StoreError>;
+    /// Whether the viewer has blocked this user.
+    async fn has_blocked(&self, viewer: UserId, user: UserId) -> Result<bool, StoreError>;
+    /// Whether one of these has blocked the viewer, or the viewer one of them.
+    async fn is_blocked_among(&self, viewer: UserId, others: Vec<UserId>) -> Result<bool, StoreError>;
     /// Active users whose username, display name, first or last name has words that begin like those of `text`,
     /// ignoring case and accents, without the viewer; all users if it is empty. At most
     /// [`crate::limits::SEARCH_FOUND_MAX`].
@@ -74,6 +80,18 @@ impl<B: Backend> People for B {
 
     async fn person(&self, viewer: UserId, of: UserId) -> Result<Option<Person>, StoreError> {
         self.read(move |view| Box::pin(people::person(view, viewer, of))).await
+    }
+
+    async fn blocked(&self, viewer: UserId) -> Result<Vec<Person>, StoreError> {
+        self.read(move |view| Box::pin(people::blocked(view, viewer))).await
+    }
+
+    async fn has_blocked(&self, viewer: UserId, user: UserId) -> Result<bool, StoreError> {
+        self.read(move |view| Box::pin(people::has_blocked(view, viewer, user))).await
+    }
+
+    async fn is_blocked_among(&self, viewer: UserId, others: Vec<UserId>) -> Result<bool, StoreError> {
+        self.read(move |view| Box::pin(async move { people::is_blocked_among(view, viewer, &others).await })).await
     }
 
     async fn suggested_people(&self, viewer: UserId) -> Result<Vec<Person>, StoreError> {

@@ -415,7 +415,7 @@ async fn rooms_and_people_are_listed() {
     assert_eq!((&all["count"], all["results"].as_array().unwrap().len()), (&json!(5), 2));
     let (_, profile) = server.rest("GET", &format!("/api/users/profile/{name}/"), ana, None).await;
     assert_eq!((&profile["username"], &profile["email"]), (&json!(name), &json!("")), "masked");
-    assert_eq!((profile.as_object().unwrap().len(), &profile["is_following"]), (33, &json!(false)));
+    assert_eq!((profile.as_object().unwrap().len(), &profile["is_following"]), (34, &json!(false)));
     let gone = (404, json!({"detail": "No encontrado."}));
     assert_eq!(server.rest("GET", "/api/users/profile/nadie/", ana, None).await, gone);
     assert_eq!(server.rest("GET", "/api/users/friends/", ana, None).await, (200, json!([])));

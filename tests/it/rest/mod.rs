@@ -2,6 +2,7 @@
 
 mod app;
 mod auth;
+mod blocks;
 mod bodies;
 mod chat;
 mod consent;

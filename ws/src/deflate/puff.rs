@@ -57,6 +57,22 @@ impl Code {
         symbols.sort_by_key(|symbol| lengths[usize::from(*symbol)]);
         Self { counts, symbols }
     }
+
+    /// The same if it is whole: each sequence of bits means something, and no more than one thing. A single code of one bit may stand
+    /// alone (RFC 1951 §3.2.7), and so may none, if nothing is read by it.
+    fn whole(lengths: &[u8], may_be_alone: bool) -> Result<Self, &'static str> {
+        let code = Self::new(lengths);
+        let (mut left, mut is_longer) = (1_i32, false);
+        for (length, count) in code.counts.iter().enumerate().skip(1) {
+            left = 2 * left - i32::from(*count);
+            is_longer |= length > 1 && *count > 0;
+            if left < 0 {
+                return Err("codes that mean two things");
+            }
+        }
+        let is_alone = code.symbols.is_empty() || (may_be_alone && !is_longer);
+        if left > 0 && !is_alone { Err("codes that mean nothing") } else { Ok(code) }
+    }
 }
 
 impl Bits<'_> {
@@ -104,7 +120,10 @@ impl Bits<'_> {
         for place in &ORDER[..count] {
             lengths[*place] = self.take(3)? as u8;
         }
-        let (code, mut lengths) = (Code::new(&lengths), Vec::new());
+        if literals > 286 || distances > 30 {
+            return Err("more symbols than there are");
+        }
+        let (code, mut lengths) = (Code::whole(&lengths, false)?, Vec::new());
         while lengths.len() < literals + distances {
             let (length, times) = match self.symbol(&code)? {
                 16 => (*lengths.last().ok_or("nothing to repeat")?, 3 + self.take(2)?),
@@ -114,7 +133,10 @@ impl Bits<'_> {
             };
             lengths.extend(std::iter::repeat_n(length, times));
         }
-        Ok((Code::new(&lengths[..literals]), Code::new(&lengths[literals..])))
+        if lengths.len() != literals + distances || lengths[256] == 0 {
+            return Err("lengths beyond the last symbol, or a block without an end");
+        }
+        Ok((Code::whole(&lengths[..literals], true)?, Code::whole(&lengths[literals..], true)?))
     }
 
     fn coded(

@@ -193,6 +193,11 @@ impl<D: LaneSql> BatchRows<'_, D> {
         Ok(ReadAll { count, newest })
     }
 
+    /// A participant's rights have changed.
+    pub fn forget_member(&mut self, room: RoomId, user: UserId) {
+        self.known.members.remove(&(room, user));
+    }
+
     /// Inserts a `member` row; false if there was one.
     pub async fn insert_member(&mut self, room: RoomId, user: UserId, at: Timestamp) -> Result<bool, D::Error> {
         self.known.members.remove(&(room, user));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::domain::people::{RequestHead, RequestStatus};
 use crate::domain::user::UserProfile;
-use crate::ids::{RequestId, UserId};
+use crate::ids::{RequestId, RoomId, UserId};
 use crate::store::sql::rows::{BatchRows, one_less};
 use crate::store::sql::{Columns, Id, LaneSql, Parameters, Unexpected, accounts, people};
 
@@ -43,6 +43,41 @@ impl<D: LaneSql> BatchRows<'_, D> {
     pub async fn hears(&mut self, user: UserId, other: UserId) -> Result<bool, D::Error> {
         let follows = "SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = ?";
         Ok(self.view.is_there(follows, &[&user, &other]).await? || self.are_friends(user, other).await?)
+    }
+
+    /// Inserts a block; false if there was one.
+    pub async fn insert_block(&mut self, blocker: UserId, blocked: UserId, at: Timestamp) -> Result<bool, D::Error> {
+        if self.has_blocked(blocker, blocked).await? {
+            return Ok(false);
+        }
+        let sql = "INSERT INTO pregon_blocks (blocker_id, blocked_id, created_at) VALUES (?, ?, ?)";
+        self.view.execute(sql, &[&blocker, &blocked, &at.0]).await?;
+        Ok(true)
+    }
+
+    /// Deletes a block; false if there was none.
+    pub async fn delete_block(&mut self, blocker: UserId, blocked: UserId) -> Result<bool, D::Error> {
+        let sql = "DELETE FROM pregon_blocks WHERE blocker_id = ? AND blocked_id = ?";
+        Ok(self.view.execute(sql, &[&blocker, &blocked]).await? > 0)
+    }
+
+    /// Whether this user has blocked the other.
+    pub async fn has_blocked(&mut self, blocker: UserId, blocked: UserId) -> Result<bool, D::Error> {
+        let sql = "SELECT 1 FROM pregon_blocks WHERE blocker_id = ? AND blocked_id = ?";
+        self.view.is_there(sql, &[&blocker, &blocked]).await
+    }
+
+    /// Whether one of the two has blocked the other.
+    pub async fn is_blocked(&mut self, one: UserId, other: UserId) -> Result<bool, D::Error> {
+        Ok(self.has_blocked(one, other).await? || self.has_blocked(other, one).await?)
+    }
+
+    /// The private rooms of two users: one, or more if another program made them.
+    pub async fn private_rooms(&mut self, one: UserId, other: UserId) -> Result<Vec<RoomId>, D::Error> {
+        let sql = "SELECT r.id FROM chat_participants a JOIN chat_participants b ON b.chat_room_id = a.chat_room_id \
+            JOIN chat_rooms r ON r.id = a.chat_room_id WHERE a.user_id = ? AND b.user_id = ? AND r.chat_type = 'private' \
+            ORDER BY r.id";
+        self.view.rows(sql, &[&one, &other], |row| row.id(0)).await
     }
 
     /// Whether there is a friendship row.
