@@ -16,6 +16,8 @@ export interface RoomState extends Live {
   presence: { users: readonly Person[]; count: number };
   /** By message: who was seen to read it. `loadReaders` asks for all. */
   readers: Readonly<Record<string, readonly Person[]>>;
+  /** Grows when the room has another name, description or picture, or other roles: read it again over REST. */
+  changes: number;
   /** Messages of others that the user has not read. */
   unread: number;
 }
@@ -171,6 +173,8 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
           }),
         ) as [Message[], Message[]];
         return show();
+      case 'room_changed':
+        return topic.set({ changes: topic.get().changes + 1 });
       case 'message_read': {
         if (isMine(user)) {
           change(ids, () => ({ is_read: true }));
@@ -239,6 +243,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       typing: [],
       presence: { users: [], count: 0 },
       readers: {},
+      changes: 0,
       unread: 0,
     },
     page,

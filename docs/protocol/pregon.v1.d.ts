@@ -41,6 +41,7 @@ export type OwnEvent =
   | { type: "message_deleted"; message_id: string; user_id: string }
   | { type: "message_read"; count: number; message_ids: (string)[]; user: number }
   | { type: "message_reaction"; added: boolean; message_id: string; reaction_type: string; user: number }
+  | { type: "room_changed"; user_id: string }
   | { type: "presence_count"; present: number }
   | { type: "comments_deleted"; comment_ids: (string)[]; comments_count: number }
   | { type: "post_shared"; shares_count: number }

@@ -53,6 +53,8 @@ pub enum Happening {
     Joined,
     /// The user is in the room no more.
     Left,
+    /// The user changed the room itself, or roles in it.
+    RoomChanged,
     /// The post is new.
     Posted,
     /// Its author changed the post.
@@ -124,6 +126,7 @@ fn of_chat(event: &ChatEvent) -> (UserId, Happening) {
         }
         ChatEvent::Joined { user } => (*user, Happening::Joined),
         ChatEvent::Left { user } => (*user, Happening::Left),
+        ChatEvent::Changed { user } => (*user, Happening::RoomChanged),
     }
 }
 

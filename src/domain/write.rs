@@ -211,6 +211,10 @@ pub enum Refusal {
     ReplyElsewhere,
     /// Fix the request: the actor is neither owner nor admin.
     NotAdmin,
+    /// Fix the request: the actor is not the group's owner.
+    NotOwner,
+    /// Fix the request: an owner gives the role to another to be rid of it.
+    OwnRole,
     /// Fix the request: nobody can leave a private room of two.
     PrivateRoom,
     /// Retry another day: the user left the room, and was already added again once within the last day.

@@ -8,6 +8,7 @@ pub mod frames;
 pub mod memory;
 mod nodes;
 mod operator;
+mod search;
 mod tls;
 mod v1;
 
@@ -16,6 +17,7 @@ pub use self::clients::*;
 pub use self::events::*;
 pub use self::nodes::*;
 pub use self::operator::*;
+pub use self::search::*;
 pub use self::tls::*;
 pub use self::v1::*;
 
@@ -317,14 +319,6 @@ pub const DELETED_LEVELS_MAX: usize = 50;
 pub const DELETION_WRITES_MAX: usize = 10_000;
 /// How long a deletion that has begun goes on trying while writes are refused for the moment.
 pub const DELETION_PATIENCE: Duration = Duration::from_secs(30);
-/// People that a search finds by the beginnings of words, beside those with exactly this name.
-pub const SEARCH_FOUND_MAX: u32 = 1000;
-/// Words of a search; further words are ignored.
-pub const SEARCH_WORDS_MAX: usize = 4;
-/// SQLite: searches that wait for their thread.
-pub const SEARCHES_WAITING_MAX: usize = 64;
-/// MySQL: connections of searches.
-pub const SEARCH_CONNECTIONS: usize = 2;
 /// MySQL: users whose names are looked at together.
 pub const NAMES_READ_MAX: usize = 1000;
 /// MySQL: users whose words are written in one transaction.
@@ -434,8 +428,6 @@ pub const PARTICIPANTS_LISTED_MAX: u32 = 8;
 pub const PARTICIPANTS_SHOWN_MAX: u32 = 200;
 /// A user who left a group on their own is added to it again at most once in this time.
 pub const ADDED_AGAIN_HOURS: i64 = 24;
-/// Characters of a search that are used.
-pub const SEARCH_CHARS_MAX: usize = 100;
 /// How long the database may take to answer whether it is there.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A JSON or form body, in bytes.

@@ -84,7 +84,15 @@ impl Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotParticipant | Refusal::NotAdmin | Refusal::NotAuthor | Refusal::NotVisible => FORBIDDEN,
+            Refusal::OwnRole => Self::hand(
+                StatusCode::BAD_REQUEST,
+                "No puedes cambiar tu propio rol: haz propietario a otro participante",
+            ),
+            Refusal::NotParticipant
+            | Refusal::NotAdmin
+            | Refusal::NotOwner
+            | Refusal::NotAuthor
+            | Refusal::NotVisible => FORBIDDEN,
             // The user was deactivated after the token was checked.
             Refusal::NotActive => Unauthorized::Inactive.into(),
             Refusal::NoSuchMessage | Refusal::NoSuchPost | Refusal::NoSuchComment => NOT_FOUND,

@@ -87,11 +87,17 @@ fn auth_routes() -> Router<Arc<App>> {
 
 fn message_routes() -> Router<Arc<App>> {
     let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
+    let picture = DefaultBodyLimit::max(limits::AVATAR_BYTES_MAX + limits::BODY_BYTES_MAX);
     let one =
         get(chat::messages::show).patch(chat::messages::edit).put(chat::messages::edit).delete(chat::messages::delete);
     routes([
         ("/messaging/chats", get(chat::rooms::list).post(chat::rooms::create)),
-        ("/messaging/chats/{room}", get(chat::rooms::show)),
+        (
+            "/messaging/chats/{room}",
+            get(chat::rooms::show).merge(patch(chat::group::change).put(chat::group::change).layer(picture)),
+        ),
+        ("/messaging/chats/{room}/set_role", post(chat::group::set_role)),
+        ("/messaging/chats/{room}/search", get(chat::search::list)),
         ("/messaging/chats/{room}/messages", get(chat::messages::list)),
         ("/messaging/chats/{room}/send_message", post(chat::messages::send).layer(upload)),
         ("/messaging/chats/{room}/mark_as_read", post(chat::messages::mark_as_read)),

@@ -124,6 +124,11 @@ impl Listing {
         Ok(json_response(StatusCode::OK, out))
     }
 
+    /// The address of what is behind a position in this list.
+    pub fn behind(&self, presenter: &Presenter, last: Position) -> String {
+        self.address(presenter, 1, Some(last))
+    }
+
     /// The address of another page of this list; the first page has no number, as in Django.
     fn address(&self, presenter: &Presenter, number: u32, after: Option<Position>) -> String {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);

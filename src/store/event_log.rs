@@ -36,6 +36,7 @@ impl LogLine {
             Happening::Unreacted(message, reaction) => Self::about("unreacted", message.0).with(reaction.as_str()),
             Happening::Joined => Self::plain("joined"),
             Happening::Left => Self::plain("left"),
+            Happening::RoomChanged => Self::plain("changed"),
             Happening::Posted => Self::plain("posted"),
             Happening::PostEdited { was_public } => {
                 Self::plain("edited").with(if *was_public { "public" } else { "private" })
@@ -127,6 +128,7 @@ fn in_room(kind: &str, subject: Option<Uuid>, detail: Option<&str>) -> Option<Ha
         "unreacted" => Happening::Unreacted(message?, reaction()?),
         "joined" => Happening::Joined,
         "left" => Happening::Left,
+        "changed" => Happening::RoomChanged,
         _ => return None,
     })
 }

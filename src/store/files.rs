@@ -11,6 +11,8 @@ pub enum FileTable {
     Comments,
     /// Avatars and covers.
     Users,
+    /// Pictures of groups.
+    Rooms,
 }
 
 /// The files that some rows of a table name.

@@ -50,6 +50,11 @@ pub enum ChatEvent {
         /// The new participant.
         user: UserId,
     },
+    /// The room has another name, description or picture, or participants have other roles. Clients read it again.
+    Changed {
+        /// Who changed it.
+        user: UserId,
+    },
     /// A user is no longer a participant, so their sessions leave the room. Makes no frame.
     Left {
         /// The former participant.

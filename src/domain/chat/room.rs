@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
-use crate::domain::user::UserProfile;
+use crate::domain::user::{PicturePatch, UserProfile};
 use crate::ids::{RoomId, UserId};
 
 /// Kinds of rooms.
@@ -35,6 +35,44 @@ impl ChatType {
     pub fn from_text(text: &str) -> Option<Self> {
         [Self::Private, Self::Group, Self::Community].into_iter().find(|kind| kind.as_str() == text)
     }
+}
+
+/// What a participant may do in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// One at most. May do all that admins may, and gives roles.
+    Owner,
+    /// May add and remove people, and change the room's name, description and picture.
+    Admin,
+    /// Everybody else.
+    Member,
+}
+
+impl Role {
+    /// The column's and the JSON's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+
+    /// Reads the JSON's text.
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Owner, Self::Admin, Self::Member].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// A change of a group: what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomPatch {
+    /// 1 to 100 characters.
+    pub name: Option<String>,
+    /// At most 2,000 characters.
+    pub description: Option<String>,
+    /// The change of its picture.
+    pub avatar: PicturePatch,
 }
 
 /// A participant's own settings of a room.

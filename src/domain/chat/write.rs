@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::chat::message::{MessageType, ReactionType};
+use crate::domain::chat::room::{Role, RoomPatch};
 use crate::ids::{MessageId, UserId};
 
 /// The transport that a write came over. Twins are one message that came over both.
@@ -73,6 +74,15 @@ pub enum Action {
         /// The user to add.
         user: UserId,
     },
+    /// The owner gives a participant another role. Whoever makes another the owner becomes an admin.
+    SetRole {
+        /// Whose role.
+        user: UserId,
+        /// Which.
+        role: Role,
+    },
+    /// An owner or admin changes the group's name, description or picture.
+    Change(Box<RoomPatch>),
 }
 
 impl Action {
@@ -85,6 +95,10 @@ impl Action {
                 size_of::<NewMessage>() + content.len() + named + file_url.len() + file_name.len()
             }
             Self::Edit { content, .. } => content.len(),
+            Self::Change(patch) => {
+                let texts = [patch.name.as_deref(), patch.description.as_deref(), patch.avatar.path()];
+                size_of::<RoomPatch>() + texts.into_iter().flatten().map(str::len).sum::<usize>()
+            }
             _ => 0,
         }
     }
@@ -101,6 +115,8 @@ impl Action {
             Self::Leave => "leave",
             Self::Remove { .. } => "remove",
             Self::Add { .. } => "add",
+            Self::SetRole { .. } => "set role",
+            Self::Change(_) => "change room",
         }
     }
 }

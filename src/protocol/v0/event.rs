@@ -127,7 +127,7 @@ pub fn durable(out: &mut Vec<u8>, presenter: &Presenter, event: &ChatEvent) {
             out.extend_from_slice(reaction.as_str().as_bytes());
             out.extend_from_slice(if *added { br#"","added":true}"# } else { br#"","added":false}"# });
         }),
-        ChatEvent::Joined { .. } | ChatEvent::Left { .. } => {}
+        ChatEvent::Joined { .. } | ChatEvent::Left { .. } | ChatEvent::Changed { .. } => {}
     }
 }
 

@@ -115,6 +115,8 @@ pub fn refusal_text(refusal: Refusal) -> Option<&'static str> {
         | Refusal::NotFriends
         | Refusal::AlreadyRequested
         | Refusal::NotBlocked
+        | Refusal::NotOwner
+        | Refusal::OwnRole
         | Refusal::NoSuchRequest => None,
     }
 }

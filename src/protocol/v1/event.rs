@@ -131,6 +131,7 @@ fn in_room(out: &mut Vec<u8>, presenter: &Presenter, event: &ChatEvent, number: 
                 .flag("added", *added)
                 .close();
         }
+        ChatEvent::Changed { user } => Object::open(out).text("type", "room_changed").id("user_id", *user).close(),
         ChatEvent::Joined { .. } | ChatEvent::Left { .. } => {}
     }
 }
@@ -317,6 +318,10 @@ mod tests {
         assert!(payload(read).ends_with(&format!(
             r#""event":{{"type":"message_read","user":12,"count":9,"message_ids":["{id}","{id}"]}}}}"#
         )));
+        assert!(
+            payload(ChatEvent::Changed { user })
+                .ends_with(&format!(r#""event":{{"type":"room_changed","user_id":"{user}"}}}}"#))
+        );
         assert_eq!(payload(ChatEvent::Joined { user }), "");
         assert_eq!(payload(ChatEvent::Left { user }), "");
     }

@@ -248,6 +248,10 @@ enum OwnEvent {
         reaction_type: String,
         added: bool,
     },
+    /// The room has another name, description or picture, or participants have other roles: read it again.
+    RoomChanged {
+        user_id: String,
+    },
     /// How many users have a socket in the room, on any node. Only where the room is too large to be told who comes and goes.
     PresenceCount {
         present: u32,

@@ -64,7 +64,8 @@ pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<
     Ok(room_response(&app, &room))
 }
 
-fn room_response(app: &App, room: &ChatRoom) -> Response {
+/// A room, as its participant sees it.
+pub fn room_response(app: &App, room: &ChatRoom) -> Response {
     let mut out = Vec::with_capacity(4096);
     app.presenter.room(&mut out, room);
     json_response(StatusCode::OK, out)
@@ -227,7 +228,11 @@ pub async fn leave(State(app): State<Arc<App>>, caller: Caller, Path(room): Path
     change(&app, &caller, &room, Action::Leave, "Has salido del chat").await
 }
 
-fn required_user(fields: &Fields) -> Result<UserId> {
+/// The user whom a request names.
+///
+/// # Errors
+/// 400 without `user_id`, or if it is none.
+pub fn required_user(fields: &Fields) -> Result<UserId> {
     let value = fields.value("user_id");
     let value = value.ok_or_else(|| Error::hand(StatusCode::BAD_REQUEST, "user_id es requerido"))?;
     user_id("user_id", value)

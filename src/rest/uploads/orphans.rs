@@ -95,11 +95,11 @@ async fn remove(media: &MediaDir, paths: Vec<String>) {
     drop(removed.await);
 }
 
-/// The files that no post, comment or user names in any form.
+/// The files that no post, comment, user or group names in any form.
 async fn unnamed(store: &dyn Housekeeping, paths: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
     let file = |path: String| (path.rsplit('/').next().unwrap_or_default().to_owned(), path);
     let mut files: BTreeMap<String, String> = paths.into_iter().map(file).collect();
-    for table in [FileTable::Posts, FileTable::Comments, FileTable::Users] {
+    for table in [FileTable::Posts, FileTable::Comments, FileTable::Users, FileTable::Rooms] {
         let mut after = None;
         while !files.is_empty() {
             let NamedFiles { texts, last } = store.named_files(table, after).await?;

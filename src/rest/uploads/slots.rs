@@ -131,9 +131,12 @@ pub const COVER: Slot = Slot::new("cover_photo", Kind::Portrait, "covers").up_to
 /// Files of users.
 pub const PROFILE: &[Slot] = &[AVATAR, COVER];
 
+/// A group's picture.
+pub const ROOM: &[Slot] = &[Slot::new("avatar", Kind::Portrait, "chats/avatars").up_to(limits::AVATAR_BYTES_MAX)];
+
 /// Folders from which files are removed when no row names them.
 pub fn swept_folders() -> impl Iterator<Item = &'static str> {
-    POST.iter().chain(COMMENT).chain(PROFILE).map(|slot| slot.folder)
+    POST.iter().chain(COMMENT).chain(PROFILE).chain(ROOM).map(|slot| slot.folder)
 }
 
 impl Slot {

@@ -21,7 +21,7 @@ use crate::rest::uploads::location;
 use crate::rest::uploads::passing::{Passing, WAITING_ROOM};
 use crate::rest::uploads::pictures;
 use crate::rest::uploads::quota::{Hourly, Quota};
-use crate::rest::uploads::slots::{COMMENT, Kind, MESSAGE, POST, PROFILE, Slot};
+use crate::rest::uploads::slots::{COMMENT, Kind, MESSAGE, POST, PROFILE, ROOM, Slot};
 
 /// The number of leading bytes that tell a file's type.
 const HEAD_BYTES: usize = 8 * 1024;
@@ -83,7 +83,7 @@ impl MediaDir {
     pub fn open(root: PathBuf) -> io::Result<Self> {
         let waiting = root.join(WAITING_ROOM);
         std::fs::create_dir_all(&waiting)?;
-        for slot in [MESSAGE, POST, COMMENT, PROFILE].into_iter().flatten() {
+        for slot in [MESSAGE, POST, COMMENT, PROFILE, ROOM].into_iter().flatten() {
             std::fs::create_dir_all(root.join(slot.folder()))?;
         }
         for entry in std::fs::read_dir(waiting)? {

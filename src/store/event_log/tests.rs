@@ -35,6 +35,7 @@ fn in_a_room() -> impl Strategy<Value = Happening> {
         (message(), reaction()).prop_map(|(message, reaction)| Happening::Unreacted(message, reaction)),
         Just(Happening::Joined),
         Just(Happening::Left),
+        Just(Happening::RoomChanged),
     ]
 }
 

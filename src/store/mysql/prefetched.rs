@@ -60,7 +60,12 @@ impl Wanted {
                     wanted.heads.insert(*message);
                     wanted.reads.insert((*message, actor));
                 }
-                Action::ReadAll | Action::Leave | Action::Remove { .. } | Action::Add { .. } => {}
+                Action::ReadAll
+                | Action::Leave
+                | Action::Remove { .. }
+                | Action::Add { .. }
+                | Action::SetRole { .. }
+                | Action::Change(_) => {}
             }
         }
         wanted

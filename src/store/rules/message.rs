@@ -45,7 +45,11 @@ pub(super) async fn apply<D: LaneSql>(
         Action::Leave => room::take_away(rows, write, write.actor).await,
         Action::Remove { user } if member.is_admin && !member.is_private => room::take_away(rows, write, *user).await,
         Action::Add { user } if member.is_admin && !member.is_private => room::add(rows, write, *user).await,
-        Action::Remove { .. } | Action::Add { .. } => Ok(refused(Refusal::NotAdmin)),
+        Action::SetRole { user, role } if !member.is_private => room::set_role(rows, write, *user, *role).await,
+        Action::Change(patch) if member.is_admin && !member.is_private => room::change(rows, write, patch).await,
+        Action::Remove { .. } | Action::Add { .. } | Action::SetRole { .. } | Action::Change(_) => {
+            Ok(refused(Refusal::NotAdmin))
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod known;
 mod lane_sql;
 pub mod logins;
 pub mod member;
+pub mod message_search;
 pub mod messages;
 pub mod new_rooms;
 pub mod notifications;

@@ -228,6 +228,7 @@ pub async fn named_files<C: Sql>(
             "video, thumbnail, nullif(images, '[]'), nullif(podcast_url, ''), nullif(streaming_url, '') FROM posts"
         }
         FileTable::Comments => "image, NULL, NULL, NULL, NULL FROM comments",
+        FileTable::Rooms => "avatar, NULL, NULL, NULL, NULL FROM chat_rooms",
         FileTable::Users => "avatar, cover_photo, NULL, NULL, NULL FROM users",
     };
     let sql = format!("SELECT id, {columns} WHERE id > ? ORDER BY id LIMIT ?");

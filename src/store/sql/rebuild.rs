@@ -108,6 +108,7 @@ impl Rows {
             Happening::Reacted(message, reaction) => reacted(*message, *reaction, true),
             Happening::Unreacted(message, reaction) => reacted(*message, *reaction, false),
             Happening::Left => ChatEvent::Left { user },
+            Happening::RoomChanged => ChatEvent::Changed { user },
             // Nothing else is logged in a room: `happening` in `event_log.rs` would not have read it.
             _ => ChatEvent::Joined { user },
         }

@@ -8,10 +8,11 @@ use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::chat::roster::{Member, Readers, Unread, UserPage};
 use crate::domain::event::Cursor;
 use crate::domain::login::Bearer;
-use crate::domain::user::Admission;
+use crate::domain::user::{Admission, Place};
 use crate::ids::{FamilyId, MessageId, RoomId, Topic, UserId};
 use crate::store::backend::Backend;
 use crate::store::sql::events::with_place;
+use crate::store::sql::message_search::{self, MessagesFound};
 use crate::store::sql::{messages, new_rooms, rooms, roster};
 use crate::store::{PageOf, PageRequest, StoreError};
 
@@ -82,7 +83,16 @@ pub trait Chats: Send + Sync + 'static {
         since: Option<Timestamp>,
         page: PageRequest,
     ) -> Result<PageOf<Message>, StoreError>;
-    /// The same, and the place in the room's order that the page shows, if the room stood still for long enough.
+    /// Messages of the room that have all words of a text, newest first, behind the page's position. `None` if the viewer is no
+    /// participant.
+    async fn search_messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        text: String,
+        page: PageRequest,
+    ) -> Result<Option<MessagesFound>, StoreError>;
+    /// The same as [`Self::messages`], and the place in the room's order that the page shows, if the room stood still for long enough.
     async fn messages_at(
         &self,
         viewer: UserId,
@@ -220,6 +230,26 @@ impl<B: Backend> Chats for B {
             Box::pin(
                 async move { with_place!(view, Topic::Room(room), messages::page(view, viewer, room, since, page)) },
             )
+        })
+        .await
+    }
+
+    async fn search_messages(
+        &self,
+        viewer: UserId,
+        room: RoomId,
+        text: String,
+        page: PageRequest,
+    ) -> Result<Option<MessagesFound>, StoreError> {
+        self.search(move |view| {
+            Box::pin(async move {
+                match rooms::admission(view, room, viewer).await?.place {
+                    Place::None => Ok(None),
+                    Place::Open | Place::Closed => {
+                        message_search::search(view, viewer, room, &text, page).await.map(Some)
+                    }
+                }
+            })
         })
         .await
     }

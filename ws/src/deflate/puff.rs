@@ -7,7 +7,7 @@
 pub fn inflate(payload: &[u8], window_bits: u32) -> Result<Vec<u8>, &'static str> {
     let bytes = [payload, &[0, 0, 0xff, 0xff]].concat();
     let mut bits = Bits { bytes: &bytes, at: 0 };
-    let mut out = Vec::new();
+    let (mut out, mut behind) = (Vec::new(), Vec::new());
     while bits.at.div_ceil(8) < bytes.len() {
         let is_last = bits.take(1)? == 1;
         match bits.take(2)? {
@@ -23,10 +23,13 @@ pub fn inflate(payload: &[u8], window_bits: u32) -> Result<Vec<u8>, &'static str
             _ => return Err("a block of no kind"),
         }
         if is_last {
+            // What follows is a stream of its own, and does not look back into this one.
             bits.at = bits.at.next_multiple_of(8);
+            behind.append(&mut out);
         }
     }
-    Ok(out)
+    behind.append(&mut out);
+    Ok(behind)
 }
 
 fn fixed_length(symbol: u16) -> u8 {

@@ -145,6 +145,7 @@ fn server_frames() -> Vec<Value> {
         ChatEvent::Sent(Arc::new(message())),
         ChatEvent::Edited(Arc::new(full_message())),
         ChatEvent::Deleted { message: message_id, user },
+        ChatEvent::Changed { user },
         ChatEvent::Read { messages, count: 1, user, username: username() },
         ChatEvent::Reacted { message: message_id, user, username: username(), reaction, added: true },
     ];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::domain::chat::message::{Message, ReactionType, ReplyPreview};
+use crate::domain::chat::room::{Role, RoomPatch};
 use crate::ids::{MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::sql::chat_rows::{self, UnreadRest};
@@ -218,6 +219,27 @@ impl<D: LaneSql> BatchRows<'_, D> {
     pub async fn is_owner(&mut self, room: RoomId, user: UserId) -> Result<bool, D::Error> {
         let sql = "SELECT 1 FROM chat_participants WHERE chat_room_id = ? AND user_id = ? AND role = 'owner'";
         self.view.is_there(sql, &[&room, &user]).await
+    }
+
+    /// A participant's role; `None` if the user does not take part.
+    pub async fn role(&mut self, room: RoomId, user: UserId) -> Result<Option<String>, D::Error> {
+        let sql = "SELECT role FROM chat_participants WHERE chat_room_id = ? AND user_id = ?";
+        self.view.row(sql, &[&room, &user], |row| row.text(0)).await
+    }
+
+    /// Changes a participant's role.
+    pub async fn set_role(&mut self, room: RoomId, user: UserId, role: Role) -> Result<(), D::Error> {
+        self.known.members.remove(&(room, user));
+        let sql = "UPDATE chat_participants SET role = ? WHERE chat_room_id = ? AND user_id = ?";
+        self.view.execute(sql, &[&role.as_str(), &room, &user]).await.map(drop)
+    }
+
+    /// Changes a room's own columns.
+    pub async fn change_room(&mut self, room: RoomId, patch: &RoomPatch, at: Timestamp) -> Result<(), D::Error> {
+        let sql = "UPDATE chat_rooms SET name = coalesce(?, name), description = coalesce(?, description), \
+            avatar = CASE WHEN ? = 1 THEN ? ELSE avatar END, updated_at = ? WHERE id = ?";
+        let (is_new, path) = (patch.avatar.is_change(), patch.avatar.path());
+        self.view.execute(sql, &[&patch.name, &patch.description, &is_new, &path, &at, &room]).await.map(drop)
     }
 
     /// Unless the room has an owner, makes its oldest admin, or else its oldest member, the owner.
