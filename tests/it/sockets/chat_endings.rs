@@ -234,7 +234,9 @@ async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
 async fn other_signals_are_ignored_and_quit_drains() {
     let mut server = server().await;
     let mut ana = server.join(0, 0).await;
-    for (name, text) in [("HUP", ": files of keys are read again"), ("USR1", " is ignored"), ("USR2", " is ignored")] {
+    for (name, text) in
+        [("HUP", ": files of keys and certificates are read again"), ("USR1", " is ignored"), ("USR2", " is ignored")]
+    {
         server.signal(name);
         server.wait_for_log(&format!("SIG{name}{text}")).await;
     }
