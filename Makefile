@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check client next-demo ten-minutes conformance monkey wander soak simulate mutants fuzz fuzz-corpus serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
+.PHONY: test check client web next-demo ten-minutes conformance monkey wander soak simulate mutants fuzz fuzz-corpus serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -18,6 +18,10 @@ check:
 client: client/node_modules
 	cargo build -p pregon
 	cd client && npm test
+
+# web/pregon.js, which is the client as the page loads it, after a change of client/src.
+web: client/node_modules
+	cd client && node scripts/web.mjs
 
 client/node_modules: client/package-lock.json
 	cd client && npm ci --no-audit --no-fund

@@ -1,6 +1,6 @@
 // REST calls: adds the token, renews it once on 401, turns refusals into ApiError.
 
-import { accessExpiry, endSession, saveSession, session } from './session.js';
+import { accessExpiry, beginSession, endSession, readAgain, saveSession, session, stays } from './session.js';
 
 const TIMEOUT_MS = 10_000;
 /** Checking a password is slow by design, and others may be checked first. */
@@ -67,8 +67,12 @@ let renewal = null;
 
 /** Gets a new access token. If the refresh token is refused, the session ends. */
 export function renew() {
-  renewal ??= call('POST', '/api/auth/refresh/', { json: { refresh: session()?.refresh } })
-    .then(({ access, refresh }) => saveSession(refresh ? { access, refresh } : { access }))
+  renewal ??= inTurn(async () => {
+    // Another tab of the same person was faster.
+    if (readAgain()) return;
+    const { access, refresh } = await call('POST', '/api/auth/refresh/', { json: { refresh: session()?.refresh } });
+    saveSession(refresh ? { access, refresh } : { access });
+  })
     .catch((error) => {
       if (error.status === 401 || error.status === 400) {
         endSession();
@@ -82,20 +86,26 @@ export function renew() {
   return renewal;
 }
 
+/** Tabs that share a session renew it one after the other: a refresh token may be good for one use. */
+function inTurn(work) {
+  return stays() && navigator.locks ? navigator.locks.request('pregon.renewal', work) : work();
+}
+
 /** An access token that is valid for at least the next half minute. */
 export async function freshAccess() {
   if (accessExpiry() - Date.now() / 1000 < RENEW_BEFORE_S) await renew();
   return session().access;
 }
 
-export async function login(fields) {
+/** `stay`: signed in until somebody signs out, in other tabs, too. */
+export async function login({ stay, ...fields }) {
   const { access, refresh, user } = await call('POST', '/api/auth/login/', { json: fields, timeoutMs: PASSWORD_TIMEOUT_MS });
-  saveSession({ access, refresh, user });
+  beginSession({ access, refresh, user }, stay);
 }
 
-export async function register(fields) {
+export async function register({ stay, ...fields }) {
   const { tokens, user } = await call('POST', '/api/auth/register/', { json: fields, timeoutMs: PASSWORD_TIMEOUT_MS });
-  saveSession({ ...tokens, user });
+  beginSession({ ...tokens, user }, stay);
 }
 
 /** Tells the server, but does not wait for the answer: the tab forgets the person in any case. */
@@ -107,13 +117,27 @@ export function logout() {
 
 export const rooms = (page = 1) => authorized('GET', `/api/messaging/chats/?page=${page}`);
 export const room = (id) => authorized('GET', `/api/messaging/chats/${id}/`);
-export const messages = (id, page) => authorized('GET', `/api/messaging/chats/${id}/messages/?page=${page}`);
 export const message = (roomId, id) => authorized('GET', `/api/messaging/chats/${roomId}/messages/${id}/`);
-export const markAsRead = (id) => authorized('POST', `/api/messaging/chats/${id}/mark_as_read/`);
 export const openChat = async (username) =>
   (await authorized('POST', `/api/users/chat/${encodeURIComponent(username)}/`)).chat;
 export const createGroup = (name, ids) =>
   authorized('POST', '/api/messaging/chats/', { name, chat_type: 'group', participant_ids: ids });
+
+/** A room by itself, with a page of its participants. */
+export const roomPage = (id, page) => authorized('GET', `/api/messaging/chats/${id}/?participants_page=${page}`);
+export const addMember = (id, user) => authorized('POST', `/api/messaging/chats/${id}/add_participant/`, { user_id: user });
+export const removeMember = (id, user) => authorized('POST', `/api/messaging/chats/${id}/remove_participant/`, { user_id: user });
+export const leaveRoom = (id) => authorized('POST', `/api/messaging/chats/${id}/leave/`, {});
+/** Name and description of a group, by its owner or an admin. */
+export const changeRoom = (id, fields) => authorized('PATCH', `/api/messaging/chats/${id}/`, fields);
+export const changeRoomPicture = (id, file) => sendForm('PATCH', `/api/messaging/chats/${id}/`, { avatar: file }, () => {}, new AbortController().signal);
+export const setRole = (id, user, role) => authorized('POST', `/api/messaging/chats/${id}/set_role/`, { user_id: user, role });
+/** Messages with all these words, newest first: `{ next, results }`. */
+export const searchMessages = (id, text) => authorized('GET', `/api/messaging/chats/${id}/search/?q=${encodeURIComponent(text)}`);
+/** The page that an answer names as its `next`. Its host is the server's idea of itself and may be another. */
+export const nextPage = (next) => authorized('GET', new URL(next, location).pathname + new URL(next, location).search);
+/** The user's own settings of a room. */
+export const changeRoomSettings = (id, fields) => authorized('PATCH', `/api/messaging/chats/${id}/settings/`, fields);
 
 /** People whose name matches. The answer may be a page of results or a plain list. */
 export async function searchUsers(text) {

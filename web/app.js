@@ -3,7 +3,9 @@
 import { authView } from './auth_view.js';
 import { toast } from './dom.js';
 import { language, t } from './i18n.js';
-import { session } from './session.js';
+import { closeLive } from './live.js';
+import { applyTheme } from './prefs.js';
+import { endSession, session, stays } from './session.js';
 import { Shell } from './shell.js';
 
 const root = document.getElementById('app');
@@ -12,6 +14,7 @@ let shell = null;
 function show() {
   shell?.close();
   shell = null;
+  closeLive();
   if (session()) {
     shell = new Shell(root, { onSignedOut: show });
   } else {
@@ -21,8 +24,15 @@ function show() {
 }
 
 document.documentElement.lang = language;
+applyTheme();
 addEventListener('pregon:signedout', () => {
   toast(t('signedOut'));
   show();
+});
+// Another tab has signed out.
+addEventListener('storage', (event) => {
+  if (event.key !== 'pregon.session' || event.newValue !== null || !session() || !stays()) return;
+  endSession();
+  dispatchEvent(new Event('pregon:signedout'));
 });
 show();

@@ -45,14 +45,16 @@ export function authView({ onSignedIn }) {
   function form(mode, fields, submit) {
     const problem = h('p', { class: 'problem', role: 'alert', id: 'auth-problem' });
     const button = h('button', { class: 'primary wide', type: 'submit', id: 'submit' }, t(mode));
-    const element = h('form', { class: 'auth-form', id: `${mode}-form` }, fields, problem, button);
+    const stay = h('input', { type: 'checkbox', id: 'stay', name: 'stay', value: 'yes' });
+    const element = h('form', { class: 'auth-form', id: `${mode}-form` }, fields,
+      h('label', { class: 'check' }, stay, h('span', null, t('staySignedIn'), h('span', { class: 'hint' }, t('stayHint')))), problem, button);
     element.addEventListener('submit', async (event) => {
       event.preventDefault();
       button.disabled = true;
       problem.textContent = '';
       for (const one of fields) one.showProblem('');
       try {
-        await submit(Object.fromEntries(new FormData(element)));
+        await submit({ ...Object.fromEntries(new FormData(element)), stay: stay.checked });
         onSignedIn();
       } catch (error) {
         showProblems(error);

@@ -6,10 +6,16 @@ import { ConnectionLabel } from './connection.js';
 import { h, fill, reconcile, toast } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
+import { live } from './live.js';
 import { roomAvatar } from './media.js';
 import { openMenu } from './message_menu.js';
+import { revision, sentAt } from './message_data.js';
 import { messageView, pendingView, uploadView } from './message_view.js';
+import { personAddress } from './person_row.js';
+import { openRoomDialog } from './room_dialog.js';
+import { roomSearch } from './room_search.js';
 import { dayKey, dayLabel } from './time.js';
+import { typingDots, typingText } from './typing.js';
 
 /** Messages of one sender this close together read as one turn. */
 const RUN_MS = 5 * 60_000;
@@ -17,14 +23,20 @@ const NEAR_TOP_PX = 300;
 const NEAR_BOTTOM_PX = 80;
 
 export class ChatView {
-  constructor(room, { onActivity }) {
+  /** `onActivity()`: the list of rooms may show something new; `onRooms()`: it does. */
+  constructor(room, { onActivity, onRooms }) {
     this.room = room;
+    this.onRooms = onRooms;
     this.newBelow = 0;
     /** Whether the newest message stays in sight, whatever changes around it. */
     this.sticky = true;
     /** A smooth scroll to the bottom has not ended yet. */
     this.gliding = false;
     this.lastId = null;
+    /** The person has just come here, or back to the window. */
+    this.isBack = room.unread_count > 0;
+    /** The first message above which the line of unread ones is drawn. */
+    this.unreadFrom = null;
     this.title = h('div', { class: 'chat-title' });
     this.presence = h('p', { class: 'presence', data: { testid: 'presence' } });
     this.connection = new ConnectionLabel({ data: { testid: 'connection' } }, { onRetry: () => this.retryNow(), closedText: 'removed' });
@@ -33,7 +45,6 @@ export class ChatView {
     this.log = h('div', { class: 'log', id: 'log', role: 'log', tabindex: 0, 'aria-label': t('messagesOf', { name: room.display_name }) }, this.top, this.rows);
     this.down = h('button', { type: 'button', class: 'down', hidden: true, 'aria-label': t('toBottom'), onclick: () => this.toBottom(true) });
     this.typing = h('p', { class: 'typing', data: { testid: 'typing' } });
-    this.sight = new IntersectionObserver((entries) => this.inSight(entries), { root: this.log, rootMargin: '-16px 0px' });
     this.on = {
       menu: (message, anchor) => openMenu(message, anchor, this.chat.me, this.on),
       react: (message, type) => this.chat.react(message, type),
@@ -41,14 +52,18 @@ export class ChatView {
       edit: (message) => this.composer.edit(message),
       remove: (message) => this.chat.remove(message),
       jump: (id) => this.jump(id),
+      nameOf: (username) => this.chat.nameOf(username),
     };
     this.chat = new Chat(room, { onChange: (kind) => this.draw(kind), onActivity, onDeleted: (id) => this.composer.messageDeleted(id) });
     this.composer = new Composer(this.chat);
+    this.search = roomSearch(room.id, { onFound: (id) => this.jump(id) });
     this.element = h('section', { class: 'chat', id: 'chat', 'aria-label': room.display_name, data: { roomId: room.id } },
       h('header', { class: 'chat-head' },
         h('a', { href: '#/', class: 'icon-button back', id: 'back', 'aria-label': t('back') }, icon('back')),
-        this.title, this.connection.element),
-      h('div', { class: 'log-box' }, this.log, this.down), this.typing, this.composer.element);
+        this.title, this.connection.element,
+        h('button', { type: 'button', class: 'icon-button', id: 'search-room', 'aria-label': t('searchMessages'), title: t('searchMessages'), onclick: () => this.search.toggle() }, icon('search')),
+        h('button', { type: 'button', class: 'icon-button', id: 'about-room', 'aria-label': t('about'), title: t('about'), onclick: () => this.about() }, icon('more'))),
+      this.search.element, h('div', { class: 'log-box' }, this.log, this.down), this.typing, this.composer.element);
     this.listen();
     this.drawTitle();
     for (const kind of ['state', 'people', 'messages']) this.draw(kind);
@@ -62,7 +77,7 @@ export class ChatView {
       this.log.addEventListener(type, () => (this.gliding = false), { passive: true });
     }
     addEventListener('pregon:uploads', () => this.draw('messages'), { signal });
-    document.addEventListener('visibilitychange', () => document.hidden || this.chat.readHistory(), { signal });
+    document.addEventListener('visibilitychange', () => this.looked(), { signal });
     // When a keyboard slides in or the composer grows, the newest message stays in sight.
     this.sizes = new ResizeObserver(() => this.settle());
     this.sizes.observe(this.log);
@@ -70,7 +85,7 @@ export class ChatView {
     this.element.addEventListener('dragover', (event) => event.preventDefault());
     this.element.addEventListener('drop', (event) => {
       event.preventDefault();
-      this.composer.attach(event.dataTransfer.files[0]);
+      this.composer.attach([...event.dataTransfer.files]);
     });
     // On a touch screen, a tap on a bubble opens what a pointer opens by hovering.
     this.rows.addEventListener('click', (event) => {
@@ -81,14 +96,14 @@ export class ChatView {
 
   close() {
     this.chat.close();
+    this.composer.close();
     this.listeners.abort();
     this.sizes.disconnect();
-    this.sight.disconnect();
     this.connection.close();
   }
 
   retryNow() {
-    this.chat.socket.retryNow();
+    live().retry();
   }
 
   /** On a phone, focus would open the keyboard over the messages. */
@@ -99,8 +114,11 @@ export class ChatView {
 
   roomChanged(room) {
     if (!room) return;
-    const renamed = room.display_name !== this.room.display_name;
+    const renamed = room.display_name !== this.room.display_name || room.avatar !== this.room.avatar;
+    const { participants_count: before } = this.room;
     this.room = room;
+    this.chat.room = room;
+    if (before !== room.participants_count) this.drawPeople();
     if (renamed) this.drawTitle();
   }
 
@@ -114,56 +132,73 @@ export class ChatView {
     }
   }
 
+  about() {
+    openRoomDialog(this.room.id, {
+      onChanged: () => this.onRooms(),
+      onLeft: () => {
+        this.onRooms();
+        location.hash = '#/';
+      },
+    });
+  }
+
   drawTitle() {
-    fill(this.title, roomAvatar(this.room), h('div', null, h('h1', { dir: 'auto' }, this.room.display_name), this.presence));
+    const other = this.room.other_user;
+    fill(this.title, roomAvatar(this.room), h('div', null, h('h1', { dir: 'auto' }, other ? h('a', { class: 'person-link', href: personAddress(other.username) }, this.room.display_name) : this.room.display_name), this.presence));
   }
 
   drawPeople() {
-    const { online, typing, me, socket } = this.chat;
+    const { online, typing, me, isLive } = this.chat;
     const others = this.room.participants.map((one) => one.user).filter((user) => user.id !== me.id);
     const present = others.filter((user) => online.has(user.id)).length;
     // Presence is known per room: a user who is not in this room may be in another.
-    const status = !socket.live ? 'unknown' : present > 0 ? 'online' : 'absent';
+    const status = !isLive ? 'unknown' : present > 0 ? 'online' : 'absent';
     this.presence.dataset.status = status;
     const single = this.room.other_user;
-    const label = present === 0 || !socket.live ? null : single ? t('online') : t('membersOnline', { n: present });
-    const about = single ? `@${single.username}` : t('members', { n: this.room.participants.length });
+    const label = present === 0 || !isLive ? null : single ? t('online') : t('membersOnline', { n: present });
+    const about = single ? `@${single.username}` : t('members', { n: this.room.participants_count ?? this.room.participants.length });
     fill(this.presence, label ? h('span', { class: 'presence-label' }, label) : null, h('span', null, about));
 
     const names = others.filter((user) => typing.has(user.id)).map((user) => user.display_name);
-    const [a, b] = names;
-    const text = names.length === 0 ? '' : t(['typing1', 'typing2'][names.length - 1] ?? 'typingMany', { a, b });
+    const text = typingText(names);
     this.typing.classList.toggle('shown', text !== '');
-    if (this.typing.textContent !== text) fill(this.typing, text ? h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')) : null, text);
+    if (this.typing.textContent !== text) fill(this.typing, text && typingDots(), text);
   }
 
   drawConnection() {
-    const state = this.chat.socket?.state ?? { name: 'connecting' };
+    const { state } = this.chat;
     this.composer.setClosed(state.name === 'closed');
     this.connection.show(state);
   }
 
   drawMessages() {
-    const { timeline, outbox, uploads, loaded, loadError, loadingOlder, hasOlder } = this.chat;
-    const list = timeline.list();
+    const { loaded, loadError, loadingOlder, hasOlder } = this.chat;
+    const list = this.chat.list();
+    const texts = this.chat.unsent();
+    const uploads = this.uploads();
     // A scroll whose event has not come yet counts, too.
     this.noticeScrolling();
     const fromBottom = this.log.scrollHeight - this.log.scrollTop;
     const grewAbove = list[0]?.id !== this.firstId && this.firstId !== undefined;
     // Screen readers must not announce older messages as new.
     this.log.setAttribute('aria-live', this.lastId === null || loadingOlder || grewAbove ? 'off' : 'polite');
-    reconcile(this.rows, [...this.messageRows(list), ...this.unsentRows(list.at(-1))]);
+    reconcile(this.rows, [...this.messageRows(list), ...this.unsentRows(list.at(-1), texts, uploads)]);
     this.top.textContent = loadError ? t('loadFailed') : !loaded || loadingOlder ? t('loadOlder') : hasOlder ? '' : t('start');
     this.arrivals(list);
-    const unsent = outbox.entries.length + uploads.list.length;
+    const unsent = texts.length + uploads.length;
     if (unsent > this.unsent) this.sticky = true;
     else if (grewAbove && !this.sticky) this.log.scrollTop = this.log.scrollHeight - fromBottom;
     this.unsent = unsent;
     this.settle();
     this.firstId = list[0]?.id;
     if (loaded && hasOlder && this.log.scrollHeight <= this.log.clientHeight) this.chat.loadOlder();
-    for (const message of list) if (!message.is_read && message.sender.id !== this.chat.me.id) this.watch(message.id);
-    this.chat.freshen(() => this.idsInSight());
+    this.read();
+  }
+
+  /** A file whose message is here already shows once. */
+  uploads() {
+    const known = new Set(this.chat.list().map((message) => message.client_id));
+    return this.chat.uploads.list.filter((upload) => !known.has(upload.key));
   }
 
   messageRows(list) {
@@ -171,26 +206,31 @@ export class ChatView {
     const group = this.room.chat_type !== 'private';
     let previous = null;
     for (const message of list) {
-      const day = dayKey(message.at);
-      if (!previous || dayKey(previous.at) !== day) {
-        rows.push({ key: `day-${day}`, signature: dayLabel(message.at), render: () => h('li', { class: 'day' }, h('span', null, dayLabel(message.at))) });
+      const at = sentAt(message);
+      const day = dayKey(at);
+      if (!previous || dayKey(sentAt(previous)) !== day) {
+        rows.push({ key: `day-${day}`, signature: dayLabel(at), render: () => h('li', { class: 'day' }, h('span', null, dayLabel(at))) });
         previous = null;
       }
-      const first = !previous || previous.sender.id !== message.sender.id || message.at - previous.at > RUN_MS;
+      if (message.id === this.unreadFrom) {
+        rows.push({ key: 'unread', signature: '', render: () => h('li', { class: 'unread-line', data: { testid: 'unread-line' } }, h('span', null, t('unreadLine'))) });
+        previous = null;
+      }
+      const first = !previous || previous.sender.id !== message.sender.id || at - sentAt(previous) > RUN_MS;
       const render = () => messageView(message, { me: this.chat.me, first, group, on: this.on });
-      rows.push({ key: message.id, signature: `${message.revision}-${first}`, render });
+      rows.push({ key: message.client_id ?? message.id, signature: `${revision(message)}-${first}`, render });
       previous = message;
     }
     return rows;
   }
 
   /** A message that is not stored yet looks as it will then, so that nothing moves. */
-  unsentRows(last) {
-    const { outbox, uploads, me } = this.chat;
-    const goesOn = last?.sender.id === me.id && Date.now() - last.at <= RUN_MS;
-    const texts = outbox.entries.map((entry) => ({ entry, view: pendingView, onRetry: () => this.chat.retry(entry), onDiscard: () => this.chat.discard(entry) }));
-    const files = uploads.list.map((entry) => ({ entry, view: uploadView, onRetry: () => uploads.start(entry), onDiscard: () => uploads.discard(entry) }));
-    return [...texts, ...files].map(({ entry, view, onRetry, onDiscard }, index) => {
+  unsentRows(last, texts, uploads) {
+    const { me } = this.chat;
+    const goesOn = last?.sender.id === me.id && Date.now() - sentAt(last) <= RUN_MS;
+    const typed = texts.map((entry) => ({ entry, view: pendingView, onRetry: () => this.chat.retry(entry), onDiscard: () => this.chat.discard(entry) }));
+    const files = uploads.map((entry) => ({ entry, view: uploadView, onRetry: () => this.chat.uploads.start(entry), onDiscard: () => this.chat.uploads.discard(entry) }));
+    return [...typed, ...files].map(({ entry, view, onRetry, onDiscard }, index) => {
       const first = index === 0 && !goesOn;
       return { key: entry.key, signature: `${entry.status}-${entry.error}-${first}`, render: () => view(entry, { first, onRetry, onDiscard }) };
     });
@@ -213,32 +253,24 @@ export class ChatView {
     this.down.hidden = this.sticky;
   }
 
-  watch(id) {
-    const element = this.rows.querySelector(`[data-message-id="${CSS.escape(id)}"]`);
-    if (element && !element.watched) {
-      element.watched = true;
-      this.sight.observe(element);
-    }
+  /** What came while nobody looked is read by looking, with a line above the first of it. */
+  looked() {
+    if (document.hidden) return;
+    this.isBack = this.chat.unread > 0;
+    this.read();
   }
 
-  inSight(entries) {
-    for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting || document.hidden) continue;
-      const message = this.chat.timeline.get(target.dataset.messageId);
-      if (message) this.chat.seen(message);
-      if (message?.is_read) this.sight.unobserve(target);
-    }
-  }
-
-  /** The ids of the first and the last message that can be seen. */
-  idsInSight() {
-    const { top, bottom } = this.log.getBoundingClientRect();
-    const isSeen = (row) => {
-      const place = row.getBoundingClientRect();
-      return place.bottom > top && place.top < bottom;
-    };
-    const seen = [...this.rows.querySelectorAll('[data-message-id]')].filter(isSeen);
-    return [seen[0]?.dataset.messageId, seen.at(-1)?.dataset.messageId];
+  /** Tells that the newest messages are read, once they are in sight. */
+  read() {
+    const { unread, loaded } = this.chat;
+    if (document.hidden || !loaded || unread === 0 || !(this.sticky || this.isBack)) return;
+    const others = this.chat.list().filter((message) => message.sender.id !== this.chat.me.id);
+    if (others.length === 0) return;
+    const isBack = this.isBack;
+    this.isBack = false;
+    if (isBack) this.unreadFrom = (others.at(-unread) ?? others[0]).id;
+    this.chat.read();
+    if (isBack) this.drawMessages();
   }
 
   // ── Scrolling ─────────────────────────────────────────────────────────────────────────────────
@@ -246,7 +278,7 @@ export class ChatView {
   scrolled() {
     if (this.log.scrollTop < NEAR_TOP_PX) this.chat.loadOlder();
     this.noticeScrolling();
-    this.chat.freshen(() => this.idsInSight());
+    this.read();
   }
 
   /**
@@ -281,11 +313,12 @@ export class ChatView {
     this.log.scrollTo({ top: this.log.scrollHeight, behavior: this.gliding ? 'smooth' : 'instant' });
     this.sticky = true;
     if (this.newBelow > 0) this.setNewBelow(0);
+    this.read();
   }
 
   /** Scrolls to the quoted message, however far up it is. */
   async jump(id) {
-    const problem = this.chat.timeline.get(id) ? '' : await this.chat.reach(id);
+    const problem = this.chat.get(id) ? '' : await this.chat.reach(id);
     if (problem) return toast(problem);
     const element = this.rows.querySelector(`[data-message-id="${CSS.escape(id)}"]`);
     if (!element) return;

@@ -1,10 +1,12 @@
 // The composer: text, replies, edits and files. Typed text stays until it is sent.
 
 import { h, isComposing, toast } from './dom.js';
+import { draft, saveDraft } from './drafts.js';
+import { emojiButton } from './emoji_picker.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { draft, saveDraft } from './outbox.js';
 import { tooLargeText } from './upload.js';
+import { canRecord, VoiceRecorder } from './voice.js';
 
 const LENGTH_MAX = 2000;
 const COUNTER_FROM = 1800;
@@ -14,16 +16,17 @@ export class Composer {
   constructor(chat) {
     this.chat = chat;
     this.mode = null;
-    this.file = null;
+    this.files = [];
     this.text = h('textarea', { id: 'composer-text', rows: 1, dir: 'auto', placeholder: t('write'), 'aria-label': t('write'), 'aria-describedby': 'counter', enterkeyhint: 'send' });
     this.text.value = draft(chat.room.id);
     this.counter = h('span', { class: 'counter', id: 'counter', 'aria-live': 'polite' });
     this.sendButton = h('button', { type: 'submit', class: 'icon-button send', id: 'send', 'aria-label': t('send'), title: t('send') }, icon('send'));
-    this.picker = h('input', { type: 'file', id: 'file', accept: 'image/*,video/*,audio/*', hidden: true });
+    this.picker = h('input', { type: 'file', id: 'file', accept: 'image/*,video/*,audio/*', multiple: true, hidden: true });
     const attach = h('button', { type: 'button', class: 'icon-button', id: 'attach', 'aria-label': t('attach'), title: t('attach'), onclick: () => this.picker.click() }, icon('clip'));
     this.context = h('div', { class: 'context', hidden: true });
-    this.element = h('form', { class: 'composer' }, this.context,
-      h('div', { class: 'composer-row' }, attach, this.picker, h('div', { class: 'text-box' }, this.text, this.counter), this.sendButton));
+    this.voice = new VoiceRecorder({ onRecorded: (file) => this.chat.uploads.add(file, ''), onChange: (isRecording) => this.recording(isRecording) });
+    this.row = h('div', { class: 'composer-row' }, attach, this.picker, emojiButton(this.text), h('div', { class: 'text-box' }, this.text, this.counter), this.voice.button, this.sendButton);
+    this.element = h('form', { class: 'composer' }, this.context, this.row, this.voice.bar);
     this.listen();
     queueMicrotask(() => this.resized());
   }
@@ -42,11 +45,11 @@ export class Composer {
     this.text.addEventListener('paste', (event) => {
       if (event.clipboardData.files.length > 0) {
         event.preventDefault();
-        this.attach(event.clipboardData.files[0]);
+        this.attach([...event.clipboardData.files]);
       }
     });
     this.picker.addEventListener('change', () => {
-      this.attach(this.picker.files[0]);
+      this.attach([...this.picker.files]);
       this.picker.value = '';
     });
   }
@@ -57,16 +60,26 @@ export class Composer {
     if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault();
       this.submit();
-    } else if (event.key === 'Escape' && (this.mode || this.file)) {
+    } else if (event.key === 'Escape' && (this.mode || this.files.length > 0)) {
       event.preventDefault();
       this.cancel();
     } else if (event.key === 'ArrowUp' && this.text.value === '' && !this.mode) {
-      const last = this.chat.timeline.lastOwn();
+      const last = this.chat.lastOwn();
       if (last) {
         event.preventDefault();
         this.edit(last);
       }
     }
+  }
+
+  close() {
+    this.voice.close();
+  }
+
+  /** While somebody speaks there is nothing to type. */
+  recording(isRecording) {
+    this.row.hidden = isRecording;
+    if (!isRecording) this.focus();
   }
 
   /** For a room from which the user was removed; the draft stays readable. */
@@ -105,29 +118,32 @@ export class Composer {
   /** Ends a reply, an edit or a file; a text typed before an edit comes back. */
   cancel() {
     if (this.mode?.kind === 'edit') this.text.value = this.mode.before;
-    if (!this.mode) this.setFile(null);
+    if (!this.mode) this.drop(this.files);
     this.mode = null;
     this.drawContext();
     this.resized();
     this.focus();
   }
 
-  attach(file) {
-    if (!file) return;
-    if (!FILE_KINDS.includes(file.type.split('/')[0])) return toast(t('wrongFile'));
-    const tooLarge = tooLargeText(file);
-    if (tooLarge) return toast(tooLarge);
-    if (this.mode?.kind === 'edit') this.cancel();
-    this.setFile(file);
+  /** Each file becomes a message of its own. */
+  attach(files) {
+    for (const file of files) {
+      const problem = FILE_KINDS.includes(file.type.split('/')[0]) ? tooLargeText(file) : t('wrongFile');
+      if (problem) {
+        toast(files.length > 1 ? `${file.name}: ${problem}` : problem);
+        continue;
+      }
+      if (this.mode?.kind === 'edit') this.cancel();
+      this.files.push({ file, preview: file.type.startsWith('image/') ? URL.createObjectURL(file) : null });
+    }
     this.drawContext();
     this.resized();
     this.focus();
   }
 
-  setFile(file) {
-    if (this.preview) URL.revokeObjectURL(this.preview);
-    this.file = file;
-    this.preview = file?.type.startsWith('image/') ? URL.createObjectURL(file) : null;
+  drop(files) {
+    for (const { preview } of files) if (preview) URL.revokeObjectURL(preview);
+    this.files = this.files.filter((one) => !files.includes(one));
   }
 
   drawContext() {
@@ -137,10 +153,10 @@ export class Composer {
       const title = kind === 'edit' ? t('editing') : t('replyingTo', { name: message.sender.display_name });
       lines.push(this.contextLine(icon(kind), title, message.content, t('cancel')));
     }
-    if (this.file) {
-      const picture = this.preview ? h('img', { src: this.preview, alt: '' }) : icon('clip');
-      lines.push(this.contextLine(picture, this.file.name, '', t('removeFile'), () => {
-        this.setFile(null);
+    for (const one of this.files) {
+      const picture = one.preview ? h('img', { src: one.preview, alt: '' }) : icon('clip');
+      lines.push(this.contextLine(picture, one.file.name, '', t('removeFile'), () => {
+        this.drop([one]);
         this.drawContext();
         this.resized();
       }));
@@ -164,16 +180,19 @@ export class Composer {
     const over = length - LENGTH_MAX;
     this.counter.textContent = length < COUNTER_FROM ? '' : over > 0 ? t('tooLong', { n: over }) : t('left', { n: -over });
     this.counter.classList.toggle('problem', over > 0);
-    this.sendButton.disabled = this.closed || this.busy || over > 0 || (length === 0 && !this.file);
+    // One of the two: there is something to send, or something to say.
+    this.voice.button.hidden = !canRecord() || this.closed || length > 0 || this.files.length > 0 || this.mode?.kind === 'edit';
+    this.sendButton.disabled = this.closed || this.busy || over > 0 || (length === 0 && this.files.length === 0);
   }
 
   async submit() {
     const content = this.text.value.trim();
     if (this.sendButton.disabled) return;
     if (this.mode?.kind === 'edit') return this.saveEdit(content);
-    if (this.file) {
-      this.chat.uploads.add(this.file, content);
-      this.setFile(null);
+    if (this.files.length > 0) {
+      // The text stands under the first one.
+      this.files.forEach(({ file }, index) => this.chat.uploads.add(file, index === 0 ? content : ''));
+      this.drop(this.files);
     } else {
       this.chat.send(content, this.mode?.message ?? null);
     }

@@ -15,8 +15,9 @@ export class ConnectionLabel {
   }
 
   show(state) {
-    if (state === this.shown) return;
-    this.shown = state;
+    const shown = JSON.stringify(state);
+    if (shown === this.shown) return;
+    this.shown = shown;
     clearInterval(this.ticker);
     this.element.dataset.state = state.name;
     const label = h('span', { class: 'connection-label' });

@@ -3,34 +3,36 @@
 import { authorized, sendForm } from './api.js';
 import { session } from './session.js';
 
-export const posts = () => authorized('GET', '/api/posts/');
-export const post = (id) => authorized('GET', `/api/posts/${id}/`);
 export const deletePost = (id) => authorized('DELETE', `/api/posts/${id}/`);
 /** Sent even while the page is closing; whether it arrived is not known. */
 export function deletePostOnLeaving(id) {
   const headers = { Authorization: `Bearer ${session()?.access}` };
   fetch(`/api/posts/${id}/`, { method: 'DELETE', keepalive: true, credentials: 'omit', headers }).catch(() => {});
 }
-/** The same reaction again takes it back. */
-export const react = (id, type) => authorized('POST', `/api/posts/${id}/react/`, { reaction_type: type });
 
 /** A new post with at most one file; `onProgress` gets a share between 0 and 1. */
 export const publish = (fields, onProgress, signal) => sendForm('POST', '/api/posts/', fields, onProgress, signal);
 /** Adds a file to the user's own post. */
 export const addFile = (id, fields, onProgress, signal) => sendForm('PATCH', `/api/posts/${id}/`, fields, onProgress, signal);
-export const changePost = (id, fields) => authorized('PATCH', `/api/posts/${id}/`, fields);
-
-export const comments = (postId, page) => authorized('GET', `/api/posts/${postId}/comments/?page=${page}`);
-/** Direct replies, oldest first, each with its first replies. */
-export const replies = (id, page) => authorized('GET', `/api/posts/comments/${id}/replies/?page=${page}`);
-export const editComment = (id, content) => authorized('PATCH', `/api/posts/comments/${id}/`, { content });
 /** Counts once; a repetition is answered without a count. */
 export const share = (id) => authorized('POST', `/api/posts/${id}/share/`, {});
-export const addComment = (postId, content, parent) =>
-  authorized('POST', `/api/posts/${postId}/comments/`, parent ? { content, parent } : { content });
-export const deleteComment = (id) => authorized('DELETE', `/api/posts/comments/${id}/`);
-export const likeComment = (id) => authorized('POST', `/api/posts/comments/${id}/like/`);
-export const unlikeComment = (id) => authorized('DELETE', `/api/posts/comments/${id}/like/`);
+
+/** A person with the relation to them, and what they have published. */
+export const profile = (username) => authorized('GET', `/api/users/profile/${name(username)}/`);
+export const postsOf = (username, page) => authorized('GET', `/api/users/${name(username)}/posts/?page=${page}`);
+export const react = (id, type) => authorized('POST', `/api/posts/${id}/react/`, { reaction_type: type });
+export const changePost = (id, fields) => authorized('PATCH', `/api/posts/${id}/`, fields);
+export const followers = (username) => authorized('GET', `/api/users/followers/${name(username)}/`);
+export const following = (username) => authorized('GET', `/api/users/following/${name(username)}/`);
+export const block = (username) => authorized('POST', `/api/users/block/${name(username)}/`);
+export const unblock = (username) => authorized('DELETE', `/api/users/block/${name(username)}/`);
+export const blocked = () => authorized('GET', '/api/users/blocked/');
+export const suggested = () => authorized('GET', '/api/users/suggested/');
+/** Fields of the own profile; a picture as `avatar`. */
+export const changeProfile = (fields) => authorized('PATCH', '/api/auth/profile/', fields);
+export const changeAvatar = (file, onProgress, signal) => sendForm('POST', '/api/auth/upload-avatar/', { avatar: file }, onProgress, signal);
+export const changePassword = (old, fresh) =>
+  authorized('POST', '/api/auth/change-password/', { current_password: old, new_password: fresh, new_password_confirm: fresh });
 
 const name = encodeURIComponent;
 export const follow = (username) => authorized('POST', `/api/users/follow/${name(username)}/`);
@@ -41,9 +43,3 @@ export const friendRequests = () => authorized('GET', '/api/users/friend-request
 export const answerRequest = (id, accept) =>
   authorized('POST', `/api/users/friend-requests/${id}/respond/`, { action: accept ? 'accept' : 'reject' });
 
-export const notifications = () => authorized('GET', '/api/notifications/');
-/** The page that an answer names as its `next`. Its host is the server's idea of itself and may be another. */
-export const nextPage = (next) => authorized('GET', new URL(next, location).pathname + new URL(next, location).search);
-export const unreadCount = async () => (await authorized('GET', '/api/notifications/unread-count/')).unread_count;
-export const markRead = (id) => authorized('POST', `/api/notifications/${id}/read/`);
-export const markAllRead = () => authorized('POST', '/api/notifications/mark-all-read/');

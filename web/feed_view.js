@@ -5,6 +5,7 @@ import { Feed } from './feed.js';
 import { h, fill, reconcile, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon, LOGO } from './icons.js';
+import { live } from './live.js';
 import { PeopleView } from './people_view.js';
 import { postCard, postSignature } from './post_card.js';
 import { PostComposer } from './post_composer.js';
@@ -13,9 +14,9 @@ export class FeedView {
   /** `onArrival(post)` is called for live posts by others. */
   constructor({ onArrival }) {
     this.onArrival = onArrival;
-    this.composer = new PostComposer({ onPublished: (post) => this.feed.arrived(post) });
-    this.people = new PeopleView({ onFollowed: () => this.feed.load() });
-    this.connection = new ConnectionLabel({ id: 'feed-connection', data: { testid: 'feed-connection' } }, { onRetry: () => this.feed.socket.retryNow() });
+    this.composer = new PostComposer({ feed: () => this.feed.store });
+    this.people = new PeopleView({ onFollowed: () => this.feed.store.reload() });
+    this.connection = new ConnectionLabel({ id: 'feed-connection', data: { testid: 'feed-connection' } }, { onRetry: () => live().retry() });
     this.news = h('button', { type: 'button', class: 'primary feed-news', id: 'feed-news', hidden: true, onclick: () => this.toTop() }, icon('down'), t('newPosts'));
     this.rows = h('div', { class: 'posts', role: 'feed', id: 'posts', 'aria-label': t('feed'), 'aria-busy': 'true' });
     this.note = h('div', { class: 'feed-note', role: 'status' });
@@ -51,10 +52,6 @@ export class FeedView {
     this.top = this.scroller.scrollTop;
   }
 
-  retryNow() {
-    this.feed.socket.retryNow();
-  }
-
   draw() {
     if (!this.feed) return;
     const { list, loaded, failed, hasMore, state } = this.feed;
@@ -67,13 +64,14 @@ export class FeedView {
     this.rows.setAttribute('aria-busy', String(!loaded));
     this.more.hidden = !hasMore;
     const kind = list.length > 0 ? '' : failed ? 'failed' : loaded ? 'empty' : 'loading';
+    this.element.classList.toggle('is-empty', kind === 'empty');
     if (this.note.dataset.kind !== kind) this.drawNote(kind);
   }
 
   drawNote(kind) {
     this.note.dataset.kind = kind;
     const texts = {
-      failed: [h('p', null, t('feedFailed')), h('button', { type: 'button', class: 'plain', onclick: () => this.feed.load() }, t('retry'))],
+      failed: [h('p', null, t('feedFailed')), h('button', { type: 'button', class: 'plain', onclick: () => this.feed.store.reload() }, t('retry'))],
       empty: [h('img', { src: LOGO, alt: '' }), h('h2', null, t('postEmptyTitle')), h('p', null, t('postEmptyText'))],
       loading: [h('p', null, t('feedLoading'))],
     };
@@ -81,7 +79,8 @@ export class FeedView {
   }
 
   card(post) {
-    return postCard(post, { draw: () => this.draw(), onDeleted: () => this.feed.remove(post.id) });
+    const { store } = this.feed;
+    return postCard(post, { react: (type) => store.react(post.id, type), edit: (fields) => store.edit(post.id, fields), remove: () => store.remove(post.id) });
   }
 
   arrived(post) {
@@ -107,7 +106,7 @@ export class FeedView {
   async showMore() {
     this.more.disabled = true;
     try {
-      await this.feed.more();
+      await this.feed.store.loadOlder();
     } catch (error) {
       toast(errorText(error));
     }

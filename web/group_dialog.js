@@ -4,18 +4,16 @@ import * as api from './api.js';
 import { h, fill, openDialog } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { avatar } from './media.js';
-import { session } from './session.js';
+import { peoplePicker } from './people_picker.js';
 
 const MEMBERS_MIN = 2;
-const SEARCH_AFTER_MS = 250;
 
 /** `onCreated(roomId)` is called once the group exists. */
 export function openGroupDialog(onCreated) {
   const chosen = new Map();
   const name = h('input', { type: 'text', id: 'group-name', dir: 'auto', required: true, maxlength: 100, autocomplete: 'off' });
-  const search = h('input', { type: 'search', id: 'group-search', dir: 'auto', autocomplete: 'off', placeholder: t('searchPlaceholder') });
+  const { input: search, list: found, problem: notFound } = peoplePicker({ id: 'group-search', row: choice });
   const chips = h('ul', { class: 'chips' });
-  const found = h('ul', { class: 'found', id: 'group-found' });
   const count = h('p', { class: 'hint', role: 'status' });
   const problem = h('p', { class: 'problem', role: 'alert' });
   const create = h('button', { type: 'submit', class: 'primary', id: 'group-create' }, t('create'));
@@ -24,16 +22,8 @@ export function openGroupDialog(onCreated) {
     h('h2', null, t('newGroup')),
     h('div', { class: 'field' }, h('label', { for: 'group-name' }, t('groupName')), name),
     h('div', { class: 'field' }, h('label', { for: 'group-search' }, t('groupMembers')), search),
-    chips, found, count, problem, h('div', { class: 'buttons' }, cancel, create));
+    chips, found, notFound, count, problem, h('div', { class: 'buttons' }, cancel, create));
 
-  let timer;
-  search.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(find, SEARCH_AFTER_MS);
-  });
-  search.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') event.preventDefault();
-  });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     create.disabled = true;
@@ -46,20 +36,6 @@ export function openGroupDialog(onCreated) {
       drawChosen();
     }
   });
-
-  async function find() {
-    const text = search.value.trim();
-    if (text === '') return fill(found);
-    try {
-      const users = await api.searchUsers(text);
-      if (text !== search.value.trim()) return;
-      problem.textContent = '';
-      fill(found, users.filter((user) => user.id !== session().user.id).map(choice));
-      if (!found.firstChild) fill(found, h('li', { class: 'hint' }, t('nobodyFound', { text })));
-    } catch (error) {
-      problem.textContent = errorText(error);
-    }
-  }
 
   function choice(user) {
     const box = h('input', { type: 'checkbox', checked: chosen.has(user.id), data: { username: user.username } });

@@ -1,6 +1,8 @@
-// Every word of the page in English and Spanish; the browser's first language of the two decides.
+// Every word of the page in English and Spanish; the person's choice decides, else the browser's first language of the two.
 
 import { FEED_TEXTS } from './feed_texts.js';
+import { PAGE_TEXTS } from './page_texts.js';
+import { chosenLanguage } from './prefs.js';
 import { inEnglish } from './server_texts.js';
 
 const TEXTS = {
@@ -33,7 +35,7 @@ const TEXTS = {
     typing1: '{a} is typing…', typing2: '{a} and {b} are typing…', typingMany: 'Several people are typing…',
     today: 'Today', yesterday: 'Yesterday', edited: 'edited', deletedText: 'Message deleted',
     sending: 'Sending', waitingToSend: 'Goes out once connected', notSent: 'Not sent', retry: 'Try again', discard: 'Discard', cancel: 'Cancel',
-    sentTick: 'Sent', readTick: 'Read', readBy: 'Read by {n}',
+    unreadLine: 'Unread messages', sentTick: 'Sent', readTick: 'Read', readBy: 'Read by {n}',
     actions: 'Message actions', react: 'React', reply: 'Reply', copy: 'Copy text', edit: 'Edit', delete: 'Delete', copied: 'Copied',
     replyingTo: 'Replying to {name}', editing: 'Editing your message', saving: 'Saving…',
     deleteAsk: 'Delete this message for everyone?', groupName: 'Name of the group', groupMembers: 'Who is in it?', groupCount: 'At least two people. Chosen: {n}',
@@ -72,7 +74,7 @@ const TEXTS = {
     typing1: '{a} está escribiendo…', typing2: '{a} y {b} están escribiendo…', typingMany: 'Varias personas están escribiendo…',
     today: 'Hoy', yesterday: 'Ayer', edited: 'editado', deletedText: 'Mensaje eliminado',
     sending: 'Enviando', waitingToSend: 'Saldrá al conectar', notSent: 'No enviado', retry: 'Reintentar', discard: 'Descartar', cancel: 'Cancelar',
-    sentTick: 'Enviado', readTick: 'Leído', readBy: 'Leído por {n}',
+    unreadLine: 'Mensajes sin leer', sentTick: 'Enviado', readTick: 'Leído', readBy: 'Leído por {n}',
     actions: 'Acciones del mensaje', react: 'Reaccionar', reply: 'Responder', copy: 'Copiar texto', edit: 'Editar', delete: 'Eliminar', copied: 'Copiado',
     replyingTo: 'Respuesta a {name}', editing: 'Editando tu mensaje', saving: 'Guardando…',
     deleteAsk: '¿Eliminar este mensaje para todos?', groupName: 'Nombre del grupo', groupMembers: '¿Quiénes están?', groupCount: 'Al menos dos personas. Elegidas: {n}',
@@ -84,7 +86,9 @@ const TEXTS = {
   },
 };
 
-export const language = pick(navigator.languages ?? [navigator.language]);
+export const LANGUAGES = { en: 'English', es: 'Español' };
+
+export const language = pick([chosenLanguage(), ...(navigator.languages ?? [navigator.language])].filter(Boolean));
 
 function pick(wanted) {
   const known = wanted.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => tag in TEXTS);
@@ -97,7 +101,7 @@ function pick(wanted) {
  */
 export function t(key, values = {}) {
   const filled = (name) => (typeof values[name] === 'string' ? `\u2068${values[name]}\u2069` : values[name]);
-  return (TEXTS[language][key] ?? FEED_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => filled(name));
+  return (TEXTS[language][key] ?? FEED_TEXTS[language][key] ?? PAGE_TEXTS[language][key]).replace(/\{(\w+)\}/g, (_, name) => filled(name));
 }
 
 /** The server's text, in the reader's language if it is known; `fallback` if there is none. */
@@ -108,5 +112,6 @@ export function serverText(text, fallback = t('failed')) {
 
 /** The text for a failed call. */
 export function errorText(error) {
-  return error.status === 0 ? t('noAnswer') : serverText(error.message);
+  const isUnanswered = error.status === 0 || error.code === 'offline' || error instanceof TypeError;
+  return isUnanswered ? t('noAnswer') : serverText(error.text ?? error.message);
 }

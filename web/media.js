@@ -40,7 +40,14 @@ export function avatar(user, size = '') {
 
 export function roomAvatar(room, size = '') {
   if (room.other_user) return avatar(room.other_user, size);
-  return disc(room.id, size, icon('group'));
+  const face = disc(room.id, size, icon('group'));
+  const address = mediaAddress(room.avatar);
+  if (address) {
+    const image = h('img', { src: address, alt: '', loading: 'lazy' });
+    image.addEventListener('error', () => image.remove());
+    face.append(image);
+  }
+  return face;
 }
 
 /** The same id has the same colour in every tab. */

@@ -4,7 +4,7 @@ import { h, openDialog, toast } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { REACTIONS } from './reactions.js';
-import { ownReactions } from './timeline.js';
+import { ownReactions } from './message_data.js';
 
 const MARGIN = 8;
 

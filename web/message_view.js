@@ -4,10 +4,10 @@ import { h } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { avatar, mediaAddress } from './media.js';
+import { countReactions, sentAt } from './message_data.js';
 import { openPhoto } from './message_menu.js';
 import { REACTIONS } from './reactions.js';
 import { fullLabel, timeLabel } from './time.js';
-import { countReactions } from './timeline.js';
 
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Component}|\s){1,12}$/u;
 
@@ -46,7 +46,7 @@ function actions(message, on) {
 function foot(message, own) {
   return h('span', { class: 'foot' },
     message.is_edited ? h('span', { data: { testid: 'edited' } }, `${t('edited')} · `) : null,
-    h('time', { datetime: message.created_at, title: fullLabel(message.at) }, timeLabel(message.at)),
+    h('time', { datetime: message.created_at, title: fullLabel(sentAt(message)) }, timeLabel(sentAt(message))),
     own ? tick(message) : null);
 }
 
@@ -59,9 +59,10 @@ function tick(message) {
 
 function quote(reply, on) {
   const kinds = { image: 'photo', video: 'video', audio: 'audio', file: 'file' };
-  const content = reply.is_deleted ? t('deletedText') : reply.content || t(kinds[reply.message_type ?? reply.type] ?? 'file');
-  const name = reply.sender?.display_name ?? reply.name;
-  return h('button', { type: 'button', class: `quote ${reply.is_deleted ? 'gone' : ''}`, disabled: reply.is_deleted === true, data: { testid: 'quote' }, onclick: () => on?.jump(reply.id) },
+  const content = reply.is_deleted ? t('deletedText') : reply.content || t(kinds[reply.message_type] ?? 'file');
+  const { username, display_name: shown } = reply.sender;
+  const name = shown ?? on?.nameOf(username) ?? username;
+  return h('button', { type: 'button', class: `quote ${reply.is_deleted ? 'gone' : ''}`, disabled: reply.is_deleted === true, data: { testid: 'quote' }, onclick: () => on?.jump?.(reply.id) },
     h('span', { class: 'quote-name', dir: 'auto' }, name), h('span', { class: 'quote-text', dir: 'auto' }, content));
 }
 

@@ -1,14 +1,15 @@
-// People to follow: a search, with the relation between the reader and each person found.
+// People to follow: suggestions, or what a search has found, with the relation between the reader and each person.
 
 import { searchUsers } from './api.js';
 import * as feedApi from './feed_api.js';
-import { h, fill, toast } from './dom.js';
+import { h, fill } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
-import { avatar } from './media.js';
+import { personRow } from './person_row.js';
 import { session } from './session.js';
 
 const SEARCH_AFTER_MS = 250;
+const SUGGESTED_MAX = 5;
 
 export class PeopleView {
   /** `onFollowed()` is called after somebody was followed or unfollowed. */
@@ -16,15 +17,18 @@ export class PeopleView {
     this.onFollowed = onFollowed;
     /** The shown people, by username: `{ user, draw }`. */
     this.rows = new Map();
+    this.suggestions = [];
     this.input = h('input', { type: 'search', id: 'people-search', dir: 'auto', autocomplete: 'off', placeholder: t('findPeople'), 'aria-label': t('findPeople'), 'aria-describedby': 'people-hint' });
     this.input.addEventListener('input', () => this.typed());
     this.input.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.search('');
     });
+    this.heading = h('h2', { class: 'suggested-head', hidden: true }, t('suggested'));
     this.found = h('ul', { class: 'found-people', id: 'found-people' });
     this.hint = h('p', { class: 'hint', id: 'people-hint', role: 'status' }, t('findPeopleHint'));
     this.element = h('aside', { class: 'feed-side', 'aria-label': t('findPeople') },
-      h('div', { class: 'card' }, h('div', { class: 'search' }, icon('search'), this.input), this.hint, this.found));
+      h('div', { class: 'card' }, h('div', { class: 'search' }, icon('search'), this.input), this.hint, this.heading, this.found));
+    this.suggest();
   }
 
   close() {
@@ -41,15 +45,23 @@ export class PeopleView {
   typed() {
     clearTimeout(this.timer);
     if (this.query() === '') {
-      fill(this.found);
       this.hint.textContent = t('findPeopleHint');
-      return;
+      return this.show(this.suggestions, true);
     }
+    // Who was suggested may be found, too, and then stands there anew.
+    if (this.element.classList.contains('suggesting')) this.show([], false);
     this.timer = setTimeout(() => this.find(), SEARCH_AFTER_MS);
   }
 
   query() {
     return this.input.value.trim().replace(/^@/, '');
+  }
+
+  /** People whom the reader may like to follow; there are none where the server does not answer. */
+  async suggest() {
+    const { results } = await feedApi.suggested().catch(() => ({ results: [] }));
+    this.suggestions = results.slice(0, SUGGESTED_MAX);
+    if (this.query() === '') this.show(this.suggestions, true);
   }
 
   async find() {
@@ -64,8 +76,18 @@ export class PeopleView {
     }
     if (text !== this.query()) return;
     this.hint.textContent = hint;
+    this.show(people, false);
+  }
+
+  show(people, areSuggested) {
+    this.heading.hidden = !areSuggested || people.length === 0;
+    this.element.classList.toggle('suggesting', areSuggested);
     this.rows.clear();
-    fill(this.found, people.map((user) => this.row(user)));
+    fill(this.found, people.map((user) => {
+      const row = personRow(user, { onFollowed: this.onFollowed });
+      this.rows.set(user.username, { user, draw: row.draw });
+      return row.element;
+    }));
   }
 
   /** The bell got news of a person: a friend request came, or was accepted. */
@@ -75,56 +97,4 @@ export class PeopleView {
     Object.assign(row.user, fields);
     row.draw();
   }
-
-  row(user) {
-    const row = h('li', { class: 'found-person', data: { testid: 'person', username: user.username } });
-    const draw = () => fill(row, avatar(user),
-      h('div', { class: 'found-who' }, h('strong', { dir: 'auto' }, user.display_name), h('span', { class: 'hint' }, `@${user.username}`), friendship(user, draw)),
-      this.followButton(user, draw));
-    this.rows.set(user.username, { user, draw });
-    draw();
-    return row;
-  }
-
-  followButton(user, draw) {
-    const label = t(user.is_following ? 'unfollowName' : 'followName', { name: user.display_name });
-    return h('button', {
-      type: 'button', class: user.is_following ? 'quiet' : 'primary', 'aria-pressed': String(user.is_following), 'aria-label': label, title: label,
-      data: { testid: 'follow' }, onclick: (event) => this.follow(user, draw, event.currentTarget),
-    }, t(user.is_following ? 'following' : 'follow'));
-  }
-
-  async follow(user, draw, button) {
-    button.disabled = true;
-    try {
-      await (user.is_following ? feedApi.unfollow(user.username) : feedApi.follow(user.username));
-      user.is_following = !user.is_following;
-      this.onFollowed();
-    } catch (error) {
-      toast(errorText(error));
-    }
-    const row = button.parentElement;
-    const focused = document.activeElement === button || document.activeElement === document.body;
-    draw();
-    if (focused) row?.querySelector('[data-testid=follow]')?.focus();
-  }
-}
-
-/** Friends, an open request, or the button to send one. */
-function friendship(user, draw) {
-  const requests = { sent: 'requestSent', received: 'requestReceived' };
-  const state = user.is_friend ? 'friends' : requests[user.friend_request_status];
-  if (state) return h('span', { class: 'hint' }, t(state));
-  const button = h('button', { type: 'button', class: 'link', 'aria-label': t('addFriendName', { name: user.display_name }), data: { testid: 'add-friend' } }, t('addFriend'));
-  button.addEventListener('click', async () => {
-    button.disabled = true;
-    try {
-      await feedApi.requestFriend(user.username);
-      user.friend_request_status = 'sent';
-    } catch (error) {
-      toast(errorText(error));
-    }
-    draw();
-  });
-  return button;
 }

@@ -1,13 +1,14 @@
 // One post, as the feed and the post view show it.
 
-import { ownReaction, toggleReaction, POST_REACTIONS } from './feed.js';
-import { changePost, deletePost, share } from './feed_api.js';
+import { ownReaction, POST_REACTIONS } from './feed.js';
+import { share } from './feed_api.js';
 import { h, openDialog, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
 import { avatar, mediaAddress } from './media.js';
 import { openPhoto } from './message_menu.js';
 import { linked } from './message_view.js';
+import { personAddress } from './person_row.js';
 import { session } from './session.js';
 import { agoLabel, fullLabel } from './time.js';
 
@@ -17,11 +18,11 @@ const POST_LENGTH_MAX = 2000;
 export function postSignature(post) {
   const { updated_at: updated, likes_count: likes, celebrations_count: celebrations, golazos_count: golazos } = post;
   const at = agoLabel(Date.parse(post.created_at));
-  return JSON.stringify([updated, likes, celebrations, golazos, post.comments_count, post.shares_count, ownReaction(post), post.content, post.images, post.video, at]);
+  return JSON.stringify([updated, likes, celebrations, golazos, post.comments_count, post.shares_count, ownReaction(post), post.content, post.images, post.video, post.is_public, at]);
 }
 
-/** `draw()` is called when a reaction changed; `onDeleted()` once the post is gone. */
-export function postCard(post, { draw, onDeleted, single = false }) {
+/** `react(type)`, `edit(fields)` and `remove()` are promises. `single`: the post stands alone. */
+export function postCard(post, { react, edit, remove, single = false }) {
   const own = post.user.id === session().user.id;
   const at = Date.parse(post.created_at);
   const time = h('time', { datetime: post.created_at, title: fullLabel(at) }, agoLabel(at));
@@ -29,28 +30,58 @@ export function postCard(post, { draw, onDeleted, single = false }) {
   return h('article', { class: 'post', 'aria-label': label, data: { testid: 'post', postId: post.id } },
     h('header', { class: 'post-head' }, avatar(post.user),
       h('div', { class: 'post-who' },
-        h('strong', { dir: 'auto' }, post.user.display_name),
-        h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${label}, ${fullLabel(at)}` }, time),
+        h('a', { class: 'person-link', href: personAddress(post.user.username), dir: 'auto', data: { testid: 'author' } }, post.user.display_name),
+        h('span', { class: 'post-meta' }, `@${post.user.username} · `, single ? time : h('a', { href: `#/post/${post.id}`, 'aria-label': `${agoLabel(at)}: ${label}, ${fullLabel(at)}` }, time),
           post.is_public ? null : h('span', { class: 'post-private' }, icon('lock'), t('privatePost')))),
-      own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, draw) }, icon('edit')) : null,
-      own ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('deletePost'), title: t('deletePost'), data: { testid: 'delete-post' }, onclick: () => askDelete(post, onDeleted) }, icon('trash')) : null),
+      own ? visibilityButton(post, edit) : null,
+      own ? h('button', { type: 'button', class: 'icon-button edit-post', 'aria-label': t('editPost'), title: t('editPost'), data: { testid: 'edit-post' }, onclick: () => askEdit(post, edit) }, icon('edit')) : null,
+      own ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('deletePost'), title: t('deletePost'), data: { testid: 'delete-post' }, onclick: () => ask(t('deletePostAsk'), remove) }, icon('trash')) : null),
     post.content ? h('p', { class: 'post-text', dir: 'auto', data: { testid: 'post-text' } }, linked(post.content)) : null,
     media(post),
     h('footer', { class: 'post-foot' },
       h('div', { class: 'post-reactions', role: 'group', 'aria-label': t('react') },
-        Object.entries(POST_REACTIONS).map(([type, { emoji, count }]) => reactionButton(post, type, emoji, post[count], draw))),
-      h('div', { class: 'post-links' }, shareButton(post, own, draw), single ? null : commentsLink(post))));
+        Object.entries(POST_REACTIONS).map(([type, { emoji, count }]) => reactionButton(post, type, emoji, post[count], react))),
+      h('div', { class: 'post-links' }, linkButton(post), shareButton(post, own), single ? null : commentsLink(post))));
+}
+
+/** Who sees the own post; a click changes that. */
+function visibilityButton(post, edit) {
+  const label = t(post.is_public ? 'makePrivate' : 'makePublic');
+  const press = async (event) => {
+    event.currentTarget.disabled = true;
+    try {
+      await edit({ is_public: !post.is_public });
+    } catch (error) {
+      toast(errorText(error));
+    }
+  };
+  return h('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, data: { testid: 'visibility', public: String(post.is_public) }, onclick: press }, icon(post.is_public ? 'globe' : 'lock'));
+}
+
+function linkButton(post) {
+  const press = async () => {
+    const address = `${location.origin}/#/post/${post.id}`;
+    try {
+      if (navigator.share && matchMedia('(pointer: coarse)').matches) await navigator.share({ url: address });
+      else {
+        await navigator.clipboard.writeText(address);
+        toast(t('linkCopied'));
+      }
+    } catch (error) {
+      // Somebody who thinks better of it is not told so.
+      if (error.name !== 'AbortError') openDialog(t('copyLink'), h('p', { class: 'link-text' }, address));
+    }
+  };
+  return h('button', { type: 'button', class: 'plain', 'aria-label': t('copyLink'), title: t('copyLink'), data: { testid: 'copy-link' }, onclick: press }, icon('link'));
 }
 
 /** The user's own share counts once, and cannot be taken back. */
-function shareButton(post, own, draw) {
+function shareButton(post, own) {
   const count = post.shares_count;
   const press = async () => {
     try {
       const { shares_count: now } = await share(post.id);
-      if (now !== undefined) post.shares_count = now;
       toast(t(now === undefined ? 'sharedBefore' : own ? 'sharedOwn' : 'shared'));
-      draw();
     } catch (error) {
       toast(errorText(error));
     }
@@ -59,10 +90,10 @@ function shareButton(post, own, draw) {
     icon('share'), String(count));
 }
 
-function reactionButton(post, type, emoji, count, draw) {
+function reactionButton(post, type, emoji, count, react) {
   const press = async () => {
     try {
-      await toggleReaction(post, type, draw);
+      await react(type);
     } catch (error) {
       toast(errorText(error));
     }
@@ -95,19 +126,9 @@ function media(post) {
     video ? h('video', { src: video, controls: true, preload: 'metadata', playsinline: true, poster: mediaAddress(post.thumbnail) }) : null);
 }
 
-function askDelete(post, onDeleted) {
-  ask(t('deletePostAsk'), async () => {
-    await deletePost(post.id);
-    onDeleted();
-  });
-}
-
-function askEdit(post, draw) {
+function askEdit(post, edit) {
   const mayBeEmpty = (post.images ?? []).length > 0 || Boolean(post.video);
-  editText({ label: t('editPost'), text: post.content, max: POST_LENGTH_MAX, mayBeEmpty }, async (content) => {
-    Object.assign(post, await changePost(post.id, { content }));
-    draw();
-  });
+  editText({ label: t('editPost'), text: post.content, max: POST_LENGTH_MAX, mayBeEmpty }, (content) => edit({ content }));
 }
 
 /** Edits the user's own text. `save(text)` may fail; then nothing closes. */

@@ -14,9 +14,9 @@ const COUNTER_FROM = 1800;
 const DRAFT_KEY = 'pregon.post-draft';
 
 export class PostComposer {
-  /** `onPublished(post)` is called once the post is out. */
-  constructor({ onPublished }) {
-    this.onPublished = onPublished;
+  /** `feed()` is the store of the feed that shows what is published. */
+  constructor({ feed }) {
+    this.feed = feed;
     /** A post with several files is private until all of them are uploaded. */
     this.hidden = null;
     this.text = h('textarea', { id: 'post-text', rows: 2, dir: 'auto', placeholder: t('compose'), 'aria-label': t('compose'), 'aria-describedby': 'post-counter' });
@@ -24,14 +24,16 @@ export class PostComposer {
     this.counter = h('span', { class: 'hint', id: 'post-counter', 'aria-live': 'polite' });
     this.problem = h('p', { class: 'problem', role: 'alert', id: 'post-problem' });
     this.picker = h('input', { type: 'file', id: 'post-files', accept: 'image/*,video/*', multiple: true, class: 'hidden-label', tabindex: -1, 'aria-label': t('addFiles') });
-    this.attach = h('button', { type: 'button', class: 'plain', id: 'post-attach', 'aria-label': t('addFiles'), title: t('addFiles'), onclick: () => this.picker.click() }, icon('picture'), t('photosVideo'));
+    this.attach = h('button', { type: 'button', class: 'plain', id: 'post-attach', title: t('addFiles'), onclick: () => this.picker.click() }, icon('picture'), t('photosVideo'));
     this.discardButton = h('button', { type: 'button', class: 'plain', id: 'post-discard', hidden: true, onclick: () => this.discard() }, t('discardDraft'));
     this.button = h('button', { type: 'submit', class: 'primary', id: 'publish' }, t('publish'));
+    this.audience = h('select', { id: 'post-audience', class: 'audience', 'aria-label': t('visibility'), title: t('visibility') },
+      h('option', { value: 'true' }, t('public')), h('option', { value: 'false' }, t('private')));
     this.uploads = new UploadList({ onChange: () => this.changed() });
     this.element = h('form', { class: 'post-composer card', id: 'post-composer', 'aria-label': t('compose') },
       h('div', { class: 'post-composer-text' }, avatar(session().user), this.text),
       this.uploads.element, this.problem,
-      h('div', { class: 'post-composer-row' }, this.attach, this.picker, this.counter, this.discardButton, this.button));
+      h('div', { class: 'post-composer-row' }, this.attach, this.picker, this.audience, this.counter, this.discardButton, this.button));
     this.listen();
     this.changed();
   }
@@ -82,6 +84,7 @@ export class PostComposer {
     this.button.disabled = this.busy || over > 0 || (length === 0 && this.uploads.items.length === 0);
     this.button.textContent = t(this.busy ? 'publishing' : 'publish');
     this.attach.disabled = this.busy;
+    this.audience.disabled = this.busy;
     this.text.readOnly = this.busy === true;
     this.discardButton.hidden = !this.hidden || this.busy;
     if (!this.busy && !this.uploads.unfit && !this.uploads.failed) this.problem.textContent = '';
@@ -116,9 +119,10 @@ export class PostComposer {
   /** The published post; null if the user must look at a file first. */
   async send(content) {
     const { pending } = this.uploads;
-    if (!this.hidden && pending.length === 0) return feedApi.publish({ content }, () => {}, new AbortController().signal);
+    const isPublic = this.audience.value;
+    if (!this.hidden && pending.length === 0) return feedApi.publish({ content, is_public: isPublic }, () => {}, new AbortController().signal);
     if (!this.hidden && pending.length === 1 && this.uploads.items.length === 1) {
-      return this.uploads.run(pending[0], (file, ...rest) => feedApi.publish({ content, ...file }, ...rest));
+      return this.uploads.run(pending[0], (file, ...rest) => feedApi.publish({ content, is_public: isPublic, ...file }, ...rest));
     }
     // One after the other, because each adds its picture to the existing ones, in the chosen order.
     for (const item of pending) {
@@ -128,13 +132,14 @@ export class PostComposer {
       this.hidden ??= sent?.id ?? null;
     }
     if (this.uploads.failed || !this.hidden) return null;
-    return feedApi.changePost(this.hidden, { content, is_public: true });
+    return this.feed().edit(this.hidden, { content, is_public: isPublic === 'true' });
   }
 
   published(post) {
     this.hidden = null;
     this.reset();
-    this.onPublished(post);
+    this.feed().put(post);
+    if (!post.is_public) toast(t('publishedPrivately'));
   }
 
   reset() {

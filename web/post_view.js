@@ -4,11 +4,14 @@ import { ConnectionLabel } from './connection.js';
 import { h, fill, isComposing, reconcile, toast } from './dom.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
+import { live } from './live.js';
 import { avatar, mediaAddress } from './media.js';
 import { linked } from './message_view.js';
+import { personAddress } from './person_row.js';
 import { PostThread } from './post.js';
 import { ask, commentsLabel, editText, postCard, postSignature } from './post_card.js';
 import { agoLabel, fullLabel } from './time.js';
+import { typingDots, typingText } from './typing.js';
 
 const LENGTH_MAX = 500;
 const COUNTER_FROM = 400;
@@ -16,7 +19,7 @@ const COUNTER_FROM = 400;
 export class PostView {
   constructor(id) {
     this.answered = null;
-    this.connection = new ConnectionLabel({ data: { testid: 'post-connection' } }, { onRetry: () => this.retryNow(), closedText: 'postHidden' });
+    this.connection = new ConnectionLabel({ data: { testid: 'post-connection' } }, { onRetry: () => live().retry(), closedText: 'postHidden' });
     this.body = h('div', { class: 'post-box' });
     this.heading = h('h2', { class: 'comments-head' }, t('comments'));
     this.rows = h('ul', { class: 'comments', id: 'comments', 'aria-label': t('comments') });
@@ -26,7 +29,7 @@ export class PostView {
     this.form = this.composer();
     const back = h('a', { class: 'icon-button', href: '#/feed', id: 'back-to-feed', 'aria-label': t('backToFeed'), title: t('backToFeed') }, icon('back'));
     this.discussion = h('section', { class: 'discussion card', 'aria-label': t('comments'), hidden: true },
-      this.heading, this.rows, this.more, this.form);
+      this.heading, this.rows, this.more, this.typing, this.form);
     this.element = h('section', { class: 'feed', id: 'post-view' }, h('div', { class: 'feed-scroll' }, h('div', { class: 'feed-columns single' }, h('div', { class: 'feed-main' },
       h('div', { class: 'feed-head' }, back, h('h1', null, t('backToFeed')), this.connection.element), this.announcer,
       this.body, this.note, this.discussion))));
@@ -41,16 +44,15 @@ export class PostView {
     this.thread.close();
   }
 
-  retryNow() {
-    this.thread.socket?.retryNow();
-  }
-
   composer() {
     this.text = h('textarea', { id: 'comment-text', rows: 1, dir: 'auto', placeholder: t('writeComment'), 'aria-label': t('writeComment'), 'aria-describedby': 'comment-counter', enterkeyhint: 'send' });
     this.counter = h('span', { class: 'counter', id: 'comment-counter', 'aria-live': 'polite' });
     this.send = h('button', { type: 'submit', class: 'icon-button send', id: 'comment-send', 'aria-label': t('send'), title: t('send') }, icon('send'));
     this.context = h('div', { class: 'context', hidden: true });
-    this.text.addEventListener('input', () => this.resized());
+    this.text.addEventListener('input', () => {
+      this.resized();
+      if (this.text.value.trim() !== '') this.thread.store.setTyping(true);
+    });
     this.text.addEventListener('keydown', (event) => {
       if (isComposing(event)) return;
       if (event.key === 'Enter' && !event.shiftKey) {
@@ -60,6 +62,7 @@ export class PostView {
         this.answer(null);
       }
     });
+    this.typing = h('p', { class: 'typing', data: { testid: 'post-typing' } });
     const form = h('form', { class: 'composer comment-form', id: 'comment-form' }, this.context,
       h('div', { class: 'composer-row' }, h('div', { class: 'text-box' }, this.text, this.counter), this.send));
     form.addEventListener('submit', (event) => {
@@ -122,18 +125,25 @@ export class PostView {
     const shown = post !== null && !['gone', 'hidden'].includes(problem);
     this.discussion.hidden = !shown;
     if (!shown) return fill(this.body);
-    const card = () => postCard(post, { draw: () => this.draw(), onDeleted: () => this.deleted(), single: true });
+    const card = () => postCard(post, { react: (type) => thread.store.react(type), edit: (fields) => thread.store.edit(fields), remove: () => this.remove(), single: true });
     reconcile(this.body, [{ key: post.id, signature: postSignature(post), render: card }]);
     this.heading.textContent = commentsLabel(post.comments_count);
     const rows = this.commentRows(null, 0);
     if (rows.length === 0) rows.push({ key: 'none', signature: '', render: () => h('li', { class: 'hint' }, t(post.allow_comments ? 'noComments' : 'commentsOff')) });
     reconcile(this.rows, rows);
     this.more.hidden = !hasMore;
+    this.drawTyping();
     this.form.hidden = !post.allow_comments;
   }
 
-  deleted() {
-    this.thread.gone();
+  drawTyping() {
+    const text = typingText(this.thread.typing.map((user) => this.thread.nameOf(user)));
+    this.typing.classList.toggle('shown', text !== '');
+    if (this.typing.textContent !== text) fill(this.typing, text && typingDots(), text);
+  }
+
+  async remove() {
+    await this.thread.store.remove();
     location.hash = '#/feed';
   }
 
@@ -153,7 +163,7 @@ export class PostView {
   moreReplies(comment, unseen, depth) {
     const press = async (event) => {
       event.currentTarget.disabled = true;
-      await this.thread.moreReplies(comment).catch((error) => toast(errorText(error)));
+      await this.thread.store.loadReplies(comment.id).catch((error) => toast(errorText(error)));
       event.target.disabled = false;
     };
     return h('li', { class: `depth-${Math.min(depth, 2)}` },
@@ -161,7 +171,7 @@ export class PostView {
   }
 
   edit(comment) {
-    editText({ label: t('editComment'), text: comment.content, max: LENGTH_MAX }, (content) => this.thread.edit(comment, content));
+    editText({ label: t('editComment'), text: comment.content, max: LENGTH_MAX }, (content) => this.thread.store.editComment(comment.id, content));
   }
 
   row(comment, depth) {
@@ -170,7 +180,7 @@ export class PostView {
     const image = mediaAddress(comment.image);
     return h('li', { class: `comment depth-${Math.min(depth, 2)}`, data: { testid: 'comment', commentId: comment.id } }, avatar(comment.user, 'small'),
       h('div', { class: 'comment-column' },
-        h('div', { class: 'comment-bubble' }, h('strong', { dir: 'auto' }, comment.user.display_name),
+        h('div', { class: 'comment-bubble' }, h('a', { class: 'person-link', href: personAddress(comment.user.username), dir: 'auto' }, comment.user.display_name),
           h('p', { class: 'text', dir: 'auto', data: { testid: 'comment-text' } }, linked(comment.content)),
           image ? h('img', { class: 'comment-image', src: image, alt: t('image', { name: comment.user.display_name }) }) : null),
         h('div', { class: 'comment-foot' },
@@ -178,12 +188,12 @@ export class PostView {
           this.likeButton(comment),
           this.thread.post.allow_comments ? h('button', { type: 'button', class: 'link', data: { testid: 'comment-reply' }, onclick: () => this.answer(comment) }, t('reply')) : null,
           own ? h('button', { type: 'button', class: 'link', 'aria-label': t('editComment'), data: { testid: 'comment-edit' }, onclick: () => this.edit(comment) }, t('edit')) : null,
-          own ? h('button', { type: 'button', class: 'link danger', 'aria-label': t('deleteComment'), data: { testid: 'comment-delete' }, onclick: () => ask(t('deleteCommentAsk'), () => this.thread.remove(comment)) }, t('delete')) : null)));
+          own ? h('button', { type: 'button', class: 'link danger', 'aria-label': t('deleteComment'), data: { testid: 'comment-delete' }, onclick: () => ask(t('deleteCommentAsk'), () => this.thread.store.removeComment(comment.id)) }, t('delete')) : null)));
   }
 
   likeButton(comment) {
     const count = comment.likes_count;
-    const press = () => this.thread.toggleLike(comment).catch((error) => toast(errorText(error)));
+    const press = () => this.thread.store.like(comment.id, !comment.is_liked).catch((error) => toast(errorText(error)));
     return h('button', {
       type: 'button', class: 'link comment-like', 'aria-pressed': String(comment.is_liked), 'aria-label': `${t('likeComment')}: ${count}`, title: t('likeComment'),
       data: { testid: 'comment-like', count: String(count) }, onclick: press,
@@ -193,7 +203,7 @@ export class PostView {
   async showMore() {
     this.more.disabled = true;
     try {
-      await this.thread.more();
+      await this.thread.store.loadOlder();
     } catch (error) {
       toast(errorText(error));
     }

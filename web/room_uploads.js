@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { toast } from './dom.js';
 import { errorText } from './i18n.js';
-import { uniqueId } from './outbox.js';
+import { uniqueId } from './storage.js';
 
 const rooms = new Map();
 
@@ -30,8 +30,8 @@ class RoomUploads {
     this.roomId = roomId;
     /** `{ key, file, kind, caption, status, share, error, preview }`; the status is `sending` or `failed`. */
     this.list = [];
-    /** Is called with the stored message while the room is shown. */
-    this.onStored = null;
+    /** Whether somebody looks at the room. */
+    this.isShown = false;
   }
 
   add(file, caption) {
@@ -53,13 +53,12 @@ class RoomUploads {
     };
     try {
       const fields = { [kind]: file, message_type: kind, content: caption, client_id: key };
-      const message = await api.upload(this.roomId, fields, onProgress, upload.abort.signal);
-      this.onStored?.(message);
+      await api.upload(this.roomId, fields, onProgress, upload.abort.signal);
       this.discard(upload);
     } catch (error) {
       if (!this.list.includes(upload)) return;
       Object.assign(upload, { status: 'failed', error: errorText(error) });
-      if (!this.onStored) toast(`${file.name}: ${upload.error}`);
+      if (!this.isShown) toast(`${file.name}: ${upload.error}`);
       changed();
     }
   }

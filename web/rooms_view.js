@@ -6,8 +6,8 @@ import { firstSteps } from './first_steps.js';
 import { openGroupDialog } from './group_dialog.js';
 import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
+import { live } from './live.js';
 import { avatar, roomAvatar } from './media.js';
-import { unsentCount } from './outbox.js';
 import { uploadsOf } from './room_uploads.js';
 import { session } from './session.js';
 import { briefLabel } from './time.js';
@@ -57,7 +57,7 @@ export class RoomsView {
     reconcile(this.list, shown.map((room) => {
       const unsent = unsentLabel(room.id);
       const selected = room.id === this.selected;
-      const signature = JSON.stringify([room.display_name, room.last_message, room.unread_count, unsent, selected, new Date().getDate()]);
+      const signature = JSON.stringify([room.display_name, room.last_message, room.unread_count, room.avatar, isMuted(room), unsent, selected, new Date().getDate()]);
       return { key: room.id, signature, render: () => roomItem(room, { selected, unsent }) };
     }));
     const empty = this.loaded && this.rooms.length === 0 && wanted === '';
@@ -126,16 +126,24 @@ function roomItem(room, { selected, unsent }) {
       data: { testid: 'room', roomId: room.id },
     },
     roomAvatar(room),
-    h('span', { class: 'room-name', dir: 'auto' }, room.display_name),
+    h('span', { class: 'room-name' }, h('bdi', null, room.display_name), isMuted(room) ? h('span', { class: 'muted-mark', role: 'img', 'aria-label': t('muted'), title: t('muted') }, icon('muted')) : null),
     h('span', { class: 'room-time' }, last ? briefLabel(Date.parse(last.created_at)) : ''),
     h('span', { class: 'room-last' }, unsent ? h('span', { class: 'unsent' }, `${unsent} ·`) : null, preview(room)),
-    unread ? h('span', { class: 'badge', 'aria-label': t('unread', { n: unread }), data: { testid: 'unread' } }, unread > 99 ? '99+' : String(unread)) : null));
+    unread ? h('span', { class: `badge ${isMuted(room) ? 'quiet-badge' : ''}`, role: 'img', 'aria-label': t('unread', { n: unread }), data: { testid: 'unread' } }, unread > 99 ? '99+' : String(unread)) : null));
+}
+
+/** What the person has chosen for a room that is listed. */
+export const isMuted = (room) => room.participants.find((one) => one.user.id === session().user.id)?.is_muted === true;
+
+/** A message in a few words. */
+export function previewText(message) {
+  const labels = { image: 'photo', video: 'video', audio: 'audio', file: 'file' };
+  return message.content || t(labels[message.message_type] ?? 'file');
 }
 
 function preview({ last_message: last, chat_type: type }) {
   if (!last) return h('span', null, t('noMessages'));
-  const labels = { image: 'photo', video: 'video', audio: 'audio', file: 'file' };
-  const text = last.content || t(labels[last.message_type] ?? 'file');
+  const text = previewText(last);
   const shown = h('span', { dir: 'auto' }, text);
   if (last.sender.username === session().user.username) return [h('span', null, `${t('you')}:`), shown];
   return type === 'private' ? shown : [h('span', null, h('bdi', null, last.sender.display_name), ':'), shown];
@@ -144,7 +152,8 @@ function preview({ last_message: last, chat_type: type }) {
 /** What only this page has of a room: files being uploaded, or texts that were not sent. */
 function unsentLabel(roomId) {
   const { list } = uploadsOf(roomId);
-  if (unsentCount(roomId) > 0 || list.some((upload) => upload.status === 'failed')) return t('unsent');
+  const waiting = live().unsent.get().topics[`room:${roomId.replaceAll('-', '')}`] ?? 0;
+  if (waiting > 0 || list.some((upload) => upload.status === 'failed')) return t('unsent');
   return list.length > 0 ? t('sending') : '';
 }
 

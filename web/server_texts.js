@@ -36,6 +36,10 @@ const TEXTS = {
   'Ya son amigos': 'You are friends already.',
   'Ya existe una solicitud de amistad pendiente': 'There is a friend request already.',
   'Solicitud de amistad no encontrada': 'This friend request is no longer open.',
+  'No puedes hacer esto: uno de los dos ha bloqueado al otro': 'You cannot do this: one of you has blocked the other.',
+  'No puedes bloquearte a ti mismo': 'You cannot block yourself.',
+  'No has bloqueado a este usuario': 'You have not blocked this person.',
+  'Envía un archivo, o nada para quitar la imagen.': 'Send a file, or nothing to remove the picture.',
   'Notificación no encontrada': 'This notification is no longer there.',
 };
 

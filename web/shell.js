@@ -3,16 +3,21 @@
 import * as api from './api.js';
 import { Bell } from './bell.js';
 import { ChatView } from './chat_view.js';
+import { DesktopNotes } from './desktop.js';
 import { h, toast } from './dom.js';
 import { FeedView } from './feed_view.js';
 import { firstSteps } from './first_steps.js';
 import { errorText, t } from './i18n.js';
 import { icon, LOGO } from './icons.js';
+import { live, logoutLive } from './live.js';
 import { avatar } from './media.js';
+import { personAddress } from './person_row.js';
 import { PostView } from './post_view.js';
+import { ProfileView } from './profile_view.js';
 import { hasUploads, stopUploads } from './room_uploads.js';
-import { RoomsView } from './rooms_view.js';
+import { isMuted, RoomsView } from './rooms_view.js';
 import { session } from './session.js';
+import { settingsView } from './settings_view.js';
 
 const POLL_MS = 5_000;
 const POLL_HIDDEN_MS = 20_000;
@@ -27,7 +32,11 @@ export class Shell {
     this.nextPage = 2;
     this.listeners = new AbortController();
     this.roomsView = new RoomsView({ onOpen: (id) => this.open(id), onRooms: () => this.poll(), onMore: () => this.more() });
-    this.bell = new Bell({ onPerson: (username) => this.showPerson(username), onFriend: (username, fields) => this.feed?.people.changed(username, fields), onCount: () => this.showTitle() });
+    this.chatsBadge = h('span', { class: 'badge', hidden: true, data: { testid: 'chats-badge' } });
+    this.sections = [['chats', '#/'], ['feed', '#/feed']].map(([name, href]) =>
+      h('a', { href, class: 'section', id: `section-${name}` }, icon(name), h('span', null, t(name))));
+    this.notes = new DesktopNotes({ isRead: (id) => this.chat?.room.id === id });
+    this.bell = new Bell({ onNote: (one, text) => this.notes.notification(one, text), onFriend: (username, fields) => this.feed?.people.changed(username, fields), onCount: () => this.showTitle() });
     this.pane = h('main', { class: 'pane', id: 'pane' });
     this.element = h('div', { class: 'shell' }, this.rail(), this.roomsView.element, this.pane);
     root.replaceChildren(this.element);
@@ -36,6 +45,7 @@ export class Shell {
     document.addEventListener('visibilitychange', () => document.hidden || this.poll(), { signal });
     addEventListener('online', () => this.poll(), { signal });
     addEventListener('pregon:uploads', () => this.roomsView.draw(), { signal });
+    this.forget = live().unsent.subscribe(() => this.roomsView.draw());
     // The upload would be lost, so the browser asks first.
     addEventListener('beforeunload', (event) => (api.isSending() || hasUploads()) && event.preventDefault(), { signal });
     this.poll();
@@ -45,10 +55,13 @@ export class Shell {
   close() {
     this.closed = true;
     this.listeners.abort();
+    this.forget();
     clearTimeout(this.timer);
     clearTimeout(this.soon);
     this.chat?.close();
     this.post?.close();
+    this.person?.close();
+    this.notes.close();
     this.feed?.close();
     this.bell.close();
     stopUploads();
@@ -57,23 +70,35 @@ export class Shell {
   /** The sections of the page; each is one item of the list, with its badge. */
   rail() {
     const { user } = session();
-    this.sections = [['chats', '#/'], ['feed', '#/feed']].map(([name, href]) =>
-      h('a', { href, class: 'section', id: `section-${name}` }, icon(name), h('span', null, t(name))));
     // Posts that arrived while another section was shown.
     this.feedDot = h('span', { class: 'dot', role: 'img', 'aria-label': t('newPosts'), hidden: true, data: { testid: 'feed-dot' } });
     this.sections[1].append(this.feedDot);
-    const leave = h('button', { type: 'button', class: 'icon-button', id: 'logout', 'aria-label': t('logout'), title: t('logout') }, icon('leave'));
-    leave.addEventListener('click', () => {
-      api.logout();
-      location.hash = '';
-      this.onSignedOut();
-    });
+    this.sections[0].append(this.chatsBadge);
+    const leave = h('button', { type: 'button', class: 'icon-button', id: 'logout', 'aria-label': t('logout'), title: t('logout'), onclick: () => this.signOut() }, icon('leave'));
+    this.meBox = h('div', { class: 'me', id: 'me', data: { username: user.username } });
+    this.leaveButton = leave;
+    this.drawMe();
     return h('header', { class: 'rail' },
       h('a', { href: '#/', class: 'wordmark', 'aria-label': 'pregon' }, h('img', { src: LOGO, alt: '' }), h('span', null, 'pregon')),
       h('nav', { 'aria-label': t('sections') }, h('ul', { id: 'sections' }, this.sections.map((section) => h('li', null, section)))),
       this.bell.element,
-      h('div', { class: 'me', id: 'me', data: { username: user.username } },
-        h('span', { class: 'me-name', dir: 'auto', title: `@${user.username}` }, user.display_name), avatar(user, 'small'), leave));
+      this.meBox);
+  }
+
+  drawMe() {
+    const { user } = session();
+    this.meBox.replaceChildren(
+      h('a', { class: 'me-link', id: 'my-profile', href: personAddress(user.username), title: t('profile') },
+        h('span', { class: 'hidden-label' }, t('profile')), h('span', { class: 'me-name', dir: 'auto', title: `@${user.username}` }, user.display_name), avatar(user, 'small')),
+      h('a', { class: 'icon-button', id: 'settings', href: '#/settings', 'aria-label': t('settings'), title: t('settings') }, icon('gear')),
+      this.leaveButton);
+  }
+
+  signOut() {
+    logoutLive();
+    api.logout();
+    location.hash = '';
+    this.onSignedOut();
   }
 
   open(id) {
@@ -86,18 +111,21 @@ export class Shell {
    * Shows what the address names, so that Back leads from a chat to the list on a phone, and from a post to the feed.
    */
   route() {
-    const [, section, id] = location.hash.match(/^#\/(chat|post|feed)(?:\/([0-9a-f-]+))?$/) ?? [];
-    const place = section === 'feed' || id ? section : 'chats';
+    const [, section, id] = location.hash.match(/^#\/(chat|post|feed|person|settings)(?:\/([\w-]+))?$/) ?? [];
+    const place = section === 'feed' || section === 'settings' || id ? section : 'chats';
     const isFeed = place === 'feed' || place === 'post';
-    this.element.classList.toggle('in-feed', isFeed);
+    this.element.classList.toggle('in-feed', !['chat', 'chats'].includes(place));
     this.element.classList.toggle('in-chat', place === 'chat');
-    this.sections.forEach((link, index) => (index === 1) === isFeed ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current'));
+    this.sections.forEach((link, index) => (index === 1 ? isFeed : place === 'chat' || place === 'chats') ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current'));
     if (place !== 'chat') this.leaveChat();
     if (place !== 'post') this.leavePost();
+    if (place !== 'person') this.leavePerson();
     if (this.feed?.element.isConnected) this.feed.leaving();
     if (place === 'feed') this.showFeed();
     else if (place === 'post') this.showPost(id);
     else if (place === 'chat') this.showChat(id);
+    else if (place === 'person') this.showPerson(id);
+    else if (place === 'settings') this.pane.replaceChildren(settingsView({ onSignOut: () => this.signOut() }));
     else this.showEmpty();
   }
 
@@ -129,12 +157,17 @@ export class Shell {
     this.pane.replaceChildren(this.post.element);
   }
 
+  leavePerson() {
+    this.person?.close();
+    this.person = null;
+  }
+
   showPerson(username) {
-    if (location.hash !== '#/feed') {
-      history.pushState(null, '', '#/feed');
-      this.route();
+    if (this.person?.username !== username) {
+      this.leavePerson();
+      this.person = new ProfileView(username, { onChanged: () => this.drawMe() });
     }
-    this.feed.people.search(username);
+    this.pane.replaceChildren(this.person.element);
   }
 
   async showChat(id) {
@@ -146,7 +179,7 @@ export class Shell {
     try {
       const room = this.rooms.find((one) => one.id === id) ?? (await api.room(id));
       if (this.closed || this.opening !== id) return;
-      this.chat = new ChatView(room, { onActivity: () => this.pollSoon() });
+      this.chat = new ChatView(room, { onActivity: () => this.pollSoon(), onRooms: () => this.poll() });
       this.pane.replaceChildren(this.chat.element);
       this.chat.focus();
     } catch (error) {
@@ -172,9 +205,10 @@ export class Shell {
       // A room that newer ones pushed off the first page still exists.
       this.older = next === null ? [] : without(results, [...this.newest, ...this.older]);
       this.newest = results;
+      this.notes.rooms(results);
       this.count = count;
       // The server answers again, so waiting for the rest of a long back-off is unnecessary.
-      if (this.unreachable) for (const part of [this.chat, this.feed, this.post, this.bell]) part?.retryNow();
+      if (this.unreachable) live().retry();
       this.unreachable = false;
       this.showRooms();
     } catch {
@@ -215,7 +249,12 @@ export class Shell {
 
   showTitle() {
     const reading = document.hidden ? null : this.chat?.room.id;
-    const unread = this.rooms.reduce((sum, room) => sum + (room.id === reading ? 0 : room.unread_count), this.bell?.unread ?? 0);
+    const counts = (room) => room.id !== reading && !isMuted(room);
+    const chats = this.rooms.reduce((sum, room) => sum + (counts(room) ? room.unread_count : 0), 0);
+    const unread = chats + (this.bell?.unread ?? 0);
+    this.chatsBadge.hidden = chats === 0;
+    this.chatsBadge.textContent = chats > 99 ? '99+' : String(chats);
+    this.sections[0].title = chats > 0 ? t('chatsUnread', { n: chats }) : '';
     document.title = unread > 0 ? `(${unread}) pregon` : 'pregon';
   }
 

@@ -20,6 +20,8 @@ export interface Toast {
 export interface Client {
   readonly connection: Store<Connection>;
   readonly toasts: Store<{ list: readonly Toast[] }>;
+  /** How many messages wait or have failed, by topic (`room:` and 32 digits), in rooms that nobody listens to, too. */
+  readonly unsent: Store<{ topics: Readonly<Record<string, number>> }>;
   /** Whose connection it is, once it is known. */
   readonly me: { id: string; username: string } | undefined;
   /** A request of REST with the user's token, renewed if it is over. */
@@ -72,6 +74,8 @@ export function createClient(options: Options = {}): Client {
   const tab = unique();
   const connection = cell<Connection>({ state: 'idle' });
   const toasts = cell<{ list: readonly Toast[] }>({ list: [] });
+  const unsent = cell<{ topics: Readonly<Record<string, number>> }>({ topics: {} });
+  const waiting = new Map<string, string>();
   const stores = new Map<string, unknown>();
   const topics = new Set<Topic>();
   const asked = new Map<number, { message: Up; done(frame: any): void }>();
@@ -95,6 +99,11 @@ export function createClient(options: Options = {}): Client {
     up({ t: 'credential', n, ...(await asked.then((credential) => ({ credential }), (error) => ({ failed: `${error}` }))) });
   }
 
+  /** The browser's own is looked up for each connection, so that what a page puts in its place counts. */
+  const Dialler = function (url: string, protocols?: string[]) {
+    return new (options.WebSocket ?? globalThis.WebSocket)(url, protocols);
+  } as unknown as Socket;
+
   // ── The hub ────────────────────────────────────────────────────────────────────────────────────
 
   const up = (message: Up) => tabs?.up(message);
@@ -116,7 +125,7 @@ export function createClient(options: Options = {}): Client {
       options.worker && isShared && navigator.locks
         ? // Nobody else has to load it.
           (await import('./worker.js')).openWorker(setting, options.worker(), hear)
-        : openTabs(setting, (options.WebSocket ?? globalThis.WebSocket) as Socket, isShared, hear);
+        : openTabs(setting, Dialler, isShared, hear);
     hello();
     look();
   }
@@ -153,6 +162,9 @@ export function createClient(options: Options = {}): Client {
 
   function hear(message: Down) {
     const { t } = message;
+    if (t === 'unsent') message.unsent.forEach(({ client_id, topic }) => waiting.set(client_id, topic));
+    else if (t === 'done') waiting.delete(message.client_id);
+    if (t === 'unsent' || t === 'done') count();
     if (t === 'hub') {
       hello();
       forget();
@@ -165,6 +177,12 @@ export function createClient(options: Options = {}): Client {
       asked.delete(message.n);
     } else if (t === 'notice') toast({ kind: t, text: message.text, topic: message.topic });
     else for (const topic of topics) if (topic.name === (message as { topic?: string }).topic) topic.down(message);
+  }
+
+  function count() {
+    const topics: Record<string, number> = {};
+    for (const topic of waiting.values()) topics[topic] = (topics[topic] ?? 0) + 1;
+    unsent.set({ topics });
   }
 
   async function query(message: { t: 'ask'; frame: ClientFrame } | { t: 'token'; refused: string | undefined }): Promise<any> {
@@ -227,6 +245,7 @@ export function createClient(options: Options = {}): Client {
   const client: Host & { me: Client['me'] } = {
     connection,
     toasts,
+    unsent,
     me: user ? { id: user, username: '' } : undefined,
     store<T>(name: string, make: (host: Host) => T): T {
       const known = stores.get(name) ?? make(client);

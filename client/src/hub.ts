@@ -438,6 +438,7 @@ export function createHub(
         const wanted = tabs.get(tab) ?? new Set();
         tabs.set(tab, wanted);
         tell(tab);
+        queue.tellAll(tab);
         message.unsent.forEach(queue.add);
         for (const [topic, cursor] of message.topics) if (!wanted.has(topic)) join(tab, topic, cursor);
         break;

@@ -26,6 +26,14 @@ export const notifications = (client: Client, page?: Page<object> & { unread?: n
 function createNotifications(host: Host, page?: Page<object> & { unread?: number }): Notifications {
   const list = (): readonly Notification[] => topic.get().notifications;
 
+  /** `count` are read now; some of them may be shown as read already, or not be shown. */
+  function read(ids: string[], count: number) {
+    const known = list().filter(({ id }) => ids.includes(id));
+    const fresh = known.filter((one) => !one.is_read).length + Math.max(0, count - known.length);
+    const notifications = list().map((one) => (ids.includes(one.id) ? { ...one, is_read: true } : one));
+    topic.set({ notifications, unread: Math.max(0, topic.get().unread - fresh) });
+  }
+
   const topic: Internal<NotificationsState> = liveTopic<NotificationsState>(host, 'notifications', { notifications: [], unread: page?.unread ?? 0 }, page, {
     async read() {
       const { body, cursor } = await host.call('GET', PATH);
@@ -43,16 +51,18 @@ function createNotifications(host: Host, page?: Page<object> & { unread?: number
         if (isKnown) topic.set({ notifications: list().map((known) => (known.id === one.id ? one : known)) });
         else topic.set({ notifications: [one, ...list()], unread: unread + (isNew || !one.is_read ? 1 : 0) });
         if (isNew) host.toast({ kind: 'notification', text: one.message });
-      } else if (type === 'notifications_read') {
-        const notifications = list().map((known) => (ids.includes(known.id) ? { ...known, is_read: true } : known));
-        topic.set({ notifications, unread: Math.max(0, unread - count) });
-      } else if (ids) topic.set({ notifications: list().filter(({ id }) => !ids.includes(id)), unread: unread_count });
+      } else if (type === 'notifications_read') read(ids, count);
+      else if (ids) topic.set({ notifications: list().filter(({ id }) => !ids.includes(id)), unread: unread_count });
     },
   });
 
   return {
     ...topic,
-    markRead: (id) => host.call('POST', `${PATH}${dashedId(id)}/read/`),
+    async markRead(id) {
+      await host.call('POST', `${PATH}${dashedId(id)}/read/`);
+      // Without a connection no event tells it.
+      read(list().filter((one) => one.id === id).map((one) => one.id), 0);
+    },
     markAllRead: () => host.call('POST', `${PATH}mark-all-read/`),
     remove: (id) => host.call('DELETE', `${PATH}${dashedId(id)}/delete/`),
   };

@@ -13,7 +13,7 @@ const byTime = (a: Unsent, b: Unsent) => a.at - b.at;
 /** `request` is false if there is no connection; `done` gets null if the connection ended without an answer. */
 export function createQueue(
   outbox: Outbox,
-  send: (message: Down) => void,
+  send: (message: Down, tab?: string) => void,
   request: (frame: ClientFrame, done: (reply: ServerFrame | null) => void) => unknown,
 ) {
   let all: Unsent[] = [];
@@ -81,6 +81,10 @@ export function createQueue(
 
   return {
     tell,
+    /** All that waits, to one tab. */
+    tellAll(tab: string) {
+      for (const unsent of all) send({ t: 'unsent', topic: unsent.topic, unsent: [unsent] }, tab);
+    },
     /** Sends what waits, once it is known. */
     flush: () => void loaded.then(flush),
     remove(client_id: string) {

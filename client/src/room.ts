@@ -5,6 +5,7 @@ import { blank, person } from './decode.js';
 import { dashedId, plainId, unique } from './store.js';
 import { liveTopic, type LiveTopic } from './topic.js';
 import type { Live, Message, Page, Person } from './types.js';
+import { createTyping } from './typing.js';
 import type { Down, Unsent } from './wire.js';
 
 export interface RoomState extends Live {
@@ -39,9 +40,6 @@ export interface Room extends LiveTopic<RoomState> {
   retry(client_id?: string): void;
 }
 
-/** Others stop seeing a person type who has said nothing of it for so long. */
-const TYPING_SHOWN_MS = 6_000;
-const TYPING_EVERY_MS = 2_500;
 /** Who is there is told anew after each connection; until then those from before stay. */
 const PRESENCE_MS = 1_500;
 /** Clocks of people and servers differ. */
@@ -68,10 +66,8 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   /** Their messages are among those that are stored, whatever the hub says of them. */
   const arrived = new Set<string>();
   const gone = new Set<string>();
-  const typers = new Map<string, ReturnType<typeof setTimeout>>();
   let present = new Set<string>();
-  let typedAt = 0;
-  let quiet: ReturnType<typeof setTimeout> | undefined;
+  const typing = createTyping(host, name, (change) => topic.set({ typing: change(topic.get().typing) }));
 
   const isMine = (person: Person) => person.id === host.me?.id;
 
@@ -134,11 +130,6 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     show();
   }
 
-  function stopsTyping(user: string) {
-    clearTimeout(typers.get(user));
-    if (typers.delete(user)) topic.set({ typing: topic.get().typing.filter((person) => person.id !== user) });
-  }
-
   function showPresence(users: readonly Person[]) {
     topic.set({ presence: { users, count: users.length } });
   }
@@ -154,7 +145,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
         const message = blank({ ...event.message, ...(event.client_id && { client_id: event.client_id }) });
         if (waiting.has(event.client_id)) arrived.add(event.client_id);
         insert(message);
-        stopsTyping(message.sender.id);
+        typing.stops(message.sender.id);
         if (!isMine(message.sender)) topic.set({ unread: topic.get().unread + 1 });
         return show();
       }
@@ -189,13 +180,8 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       }
       case 'message_reaction':
         return change([one], (message) => reacted(message, event, isMine(user)));
-      case 'typing_status': {
-        const { user_id, username, is_typing } = event;
-        stopsTyping(user_id);
-        if (!is_typing || user_id === host.me?.id) return;
-        typers.set(user_id, setTimeout(() => stopsTyping(user_id), TYPING_SHOWN_MS));
-        return topic.set({ typing: [...topic.get().typing, { id: user_id, username }] });
-      }
+      case 'typing_status':
+        return typing.hear(event);
       case 'user_status': {
         const { user_id, username, status } = event;
         const users = topic.get().presence.users.filter((person) => person.id !== user_id);
@@ -218,21 +204,6 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       if (one && id) sent.push({ ...one.message, id, state: 'sent' });
     }
     show();
-  }
-
-  function setTyping(isTyping: boolean) {
-    clearTimeout(quiet);
-    const now = Date.now();
-    const tell = (is_typing: boolean) => host.up({ t: 'tell', frame: { type: 'typing', topic: name, is_typing } });
-    if (isTyping) {
-      quiet = setTimeout(() => setTyping(false), TYPING_EVERY_MS);
-      if (now - typedAt < TYPING_EVERY_MS) return;
-      typedAt = now;
-      tell(true);
-    } else if (typedAt) {
-      typedAt = 0;
-      tell(false);
-    }
   }
 
   const topic = liveTopic<RoomState>(
@@ -274,8 +245,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     send(content, { replyTo = null, type = 'text' } = {}) {
       const one: Unsent = { client_id: unique(), topic: name, content, message_type: type, reply_to: replyTo, at: Date.now() };
       wait(one);
-      typedAt = 0;
-      clearTimeout(quiet);
+      typing.sent();
       show();
       host.up({ t: 'say', unsent: one });
       return one.client_id;
@@ -287,11 +257,16 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       host.up({ t: 'drop', client_id: message_id });
     },
     react: (message_id, reaction_type) => host.ask({ type: 'react_message', topic: name, message_id, reaction_type }),
-    setTyping,
-    markRead(message_id = stored.findLast((message) => !isMine(message.sender))?.id) {
-      if (!message_id || !topic.get().unread) return;
+    setTyping: typing.set,
+    markRead(id) {
+      const newest = stored.findLast((message) => !isMine(message.sender))?.id;
+      const [message_id, { unread }] = [id ?? newest, topic.get()];
+      if (!message_id || !unread) return;
       topic.set({ unread: 0 });
-      host.ask({ type: 'read_message', topic: name, message_id }).catch(askUnread);
+      // One by itself is told as such. Several are told at once, so that their senders see of each that it was read.
+      const isAll = unread > 1 && message_id === newest;
+      const told = isAll ? host.call('POST', path.replace('messages', 'mark_as_read')) : host.ask({ type: 'read_message', topic: name, message_id });
+      told.catch(askUnread);
     },
     async loadReaders(message_id) {
       const { readers } = await host.ask({ type: 'readers', topic: name, message_id, limit: 200 });

@@ -25,11 +25,11 @@ export interface Setting extends HubSettings {
 
 export type Heard = (message: Down) => void;
 
-/** Holds a lock until the result is called. */
-export function hold(name: string, got: () => void): () => void {
+/** Holds a lock until the result is called. Browsers that keep nothing for a page may refuse locks, too. */
+export function hold(name: string, got: () => void, refused = () => {}): () => void {
   let free!: () => void;
   const held = new Promise<void>((resolve) => (free = resolve));
-  navigator.locks.request(name, () => (got(), held));
+  navigator.locks.request(name, () => (got(), held)).catch(refused);
   return free;
 }
 
@@ -122,11 +122,15 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
   if (!canShare) lead();
   else {
     // Not before: whoever watches this tab would think that it has gone.
-    giveUp = hold(lockOf(key, tab), () => {
-      isHeld = true;
-      hear({ t: 'hub' });
-      apply();
-    });
+    giveUp = hold(
+      lockOf(key, tab),
+      () => {
+        isHeld = true;
+        hear({ t: 'hub' });
+        apply();
+      },
+      () => isStopped || lead(),
+    );
   }
 
   return {

@@ -10,6 +10,8 @@ export interface LiveTopic<S> extends Store<S> {
   readonly start: S;
   /** The next page of the list. */
   loadOlder(): Promise<void>;
+  /** Reads the list again, for what no event tells, such as whose posts the feed shows. */
+  reload(): Promise<void>;
   /** Told of each event that was applied, as docs/protocol.md has it. */
   onEvent(listener: (event: any) => void): () => void;
 }
@@ -40,7 +42,7 @@ export interface Spec<S> {
 const READ_AGAIN_MS = 3_000;
 
 /** The path of a page's address: a server may be known to itself by another name than here. */
-const pathOf = (next: string | null | undefined): string | null => (next ? next.replace(/^\w+:\/\/[^/]+/, '') : null);
+export const pathOf = (next: string | null | undefined): string | null => (next ? next.replace(/^\w+:\/\/[^/]+/, '') : null);
 
 /** Both lists, each id once. */
 export const joined = <T extends { id: string }>(known: readonly T[], more: T[]): T[] => [
@@ -180,6 +182,10 @@ export function liveTopic<S extends Live>(
       const { body } = await host.call('GET', from);
       // Somebody else has asked for it, or all of it was read anew.
       if (older === from) state.set(paged(body, spec.more(body.results)));
+    },
+    async reload() {
+      await host.start();
+      await read();
     },
     onEvent(listener) {
       listeners.add(listener);

@@ -106,7 +106,7 @@ describe('golden frames of the client', () => {
     leave();
     const sent = await until(() => {
       const all = server.live[0]?.sent ?? [];
-      return all.some((frame) => frame.type === 'unsubscribe') && all;
+      return ['unsubscribe', 'chat_message'].every((type) => all.some((frame) => frame.type === type)) && all;
     });
     const keys = new Map<string, string[]>();
     for (const frame of golden<ClientFrame>('client')) keys.set(frame.type, [...(keys.get(frame.type) ?? ['id']), ...Object.keys(frame)]);

@@ -38,6 +38,11 @@ describe('the package', () => {
     expect(read('.npmrc')).toContain('omit-lockfile-registry-resolved=true');
   });
 
+  it('is what the page of the server is made of', () => {
+    // On another exit code it throws, with what to do.
+    execFileSync(process.execPath, [at('scripts/web.mjs'), '--check'], { encoding: 'utf8' });
+  });
+
   it('is used in its README as its types allow', () => {
     const folder = at('node_modules/.cache/readme');
     rmSync(folder, { recursive: true, force: true });

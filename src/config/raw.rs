@@ -61,6 +61,8 @@ impl Raw {
             Setting::AdminKeyFile => self.0.remove(&Setting::AdminKey),
             Setting::PushKey => self.0.remove(&Setting::PushKeyFile),
             Setting::PushKeyFile => self.0.remove(&Setting::PushKey),
+            Setting::TlsTicketSecret => self.0.remove(&Setting::TlsTicketSecretFile),
+            Setting::TlsTicketSecretFile => self.0.remove(&Setting::TlsTicketSecret),
             Setting::DatabaseUrl => self.0.remove(&Setting::DatabaseUrlFile),
             Setting::DatabaseUrlFile => self.0.remove(&Setting::DatabaseUrl),
             Setting::RedisUrl => self.0.remove(&Setting::RedisUrlFile),

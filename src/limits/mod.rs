@@ -10,6 +10,7 @@ mod nodes;
 mod operator;
 mod push;
 mod search;
+mod tls;
 mod v1;
 
 pub use self::adjustable::*;
@@ -19,6 +20,7 @@ pub use self::nodes::*;
 pub use self::operator::*;
 pub use self::push::*;
 pub use self::search::*;
+pub use self::tls::*;
 pub use self::v1::*;
 
 use std::time::Duration;

@@ -42,6 +42,8 @@ pub struct App {
     pub lifecycle: Arc<Lifecycle>,
     /// The pages that may read answers.
     pub origins: Rules,
+    /// Whether requests come by TLS.
+    pub is_encrypted: bool,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
     /// What browsers have to know to subscribe to pushes; `None`: nothing is pushed.

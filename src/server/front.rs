@@ -138,6 +138,7 @@ impl Front {
             page: settings.web_dir.clone().map_or(Assets::Embedded, Assets::Folder),
             lifecycle: self.lifecycle.clone(),
             origins: settings.origins.clone(),
+            is_encrypted: settings.tls.is_some(),
             trusted_proxies: settings.trusted_proxies.clone(),
             rates: self.rates.clone(),
             push: settings

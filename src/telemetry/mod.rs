@@ -6,7 +6,9 @@ mod thinned;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-pub use thinned::{handshake_refused, limit_hit, push_refused, session_let_go, tell_left_out, wrong_admin_key};
+pub use thinned::{
+    handshake_refused, limit_hit, push_refused, session_let_go, tell_left_out, tls_refused, wrong_admin_key,
+};
 
 /// Seconds: from a microsecond to ten seconds.
 const SECONDS: &[f64] = &[
@@ -146,6 +148,15 @@ fn describe() {
     describe_counter!("pregon_admin_requests_total", "What operators asked, by verb and how it came out.");
     describe_counter!("pregon_admin_sessions_total", "Sessions that operators told something, cut, or had move.");
     describe_push();
+    describe_counter!("pregon_tls_handshakes_total", "TLS handshakes by what became of them.");
+    describe_gauge!("pregon_tls_handshakes_under_way", "TLS handshakes that have begun and not ended.");
+    describe_counter!("pregon_tls_refused_total", "TLS handshakes that came to nothing, by why.");
+    describe_gauge!(
+        "pregon_tls_certificate_not_after_seconds",
+        Unit::Seconds,
+        "When the certificate ends (Unix time)."
+    );
+    describe_counter!("pregon_tls_certificate_reads_total", "How often the certificate was read, by how it came out.");
     describe_gauge!("pregon_wal_bytes", Unit::Bytes, "SQLite's write-ahead log.");
     describe_gauge!("pregon_database_bytes", Unit::Bytes, "SQLite's file.");
     describe_counter!("pregon_http_requests_total", "REST requests by method, route and status.");

@@ -182,6 +182,9 @@ fn capabilities(preferences: &Value) -> serde_json::Map<String, Value> {
         "--disable-component-update",
         "--disable-sync",
         "--window-size=1280,800",
+        // A microphone that beeps, and a person who allows it.
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
         // Without these flags a machine without a mouse would get the touch-screen version of the page.
         "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
     ];

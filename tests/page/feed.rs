@@ -177,8 +177,12 @@ async fn comment(ana: &Tab, beto: &Tab) {
         tab.click("[data-testid=post-comments]").await;
         tab.shows("[data-testid=post-connection][data-state=live]").await;
     }
-    beto.fill("#comment-text", &format!("¡Qué <b>lindo</b>!{ENTER}")).await;
+    // Who writes is seen before the comment is, and no more once it is there.
+    beto.fill("#comment-text", "¡Qué <b>lindo</b>!").await;
+    ana.shows("[data-testid=post-typing].shown").await;
+    beto.fill("#comment-text", ENTER).await;
     ana.shows_part("comment-text", "¡Qué <b>lindo</b>!").await;
+    ana.shows("[data-testid=post-typing]:not(.shown)").await;
     ana.click("[data-testid=comment-like][aria-pressed=false]").await;
     beto.shows("[data-testid=comment-like][data-count='1'][aria-pressed=false]").await;
     ana.click("[data-testid=comment-reply]").await;

@@ -62,7 +62,9 @@ async fn in_sight(server: Server, tab: Tab) {
     tab.run("document.getElementById('log').parentElement.style.flex = '';", vec![]).await;
     is_in_sight(&tab).await;
 
-    // A reader who scrolled up stays there, whatever arrives.
+    // A reader who scrolled up stays there, whatever arrives. The page has seen the last change of sizes before.
+    tab.until("return new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => seen(true))));")
+        .await;
     tab.run("document.getElementById('log').scrollTop -= 300;", vec![]).await;
     let place = below(&tab).await;
     assert!(place > 200, "{place}");

@@ -83,7 +83,7 @@ function useTopic<S extends object, T extends Store<S> & { start: S; onEvent(lis
 
 const IDLE = { status: 'idle', gap: false, hasOlder: false, error: null } as const;
 const NO_ROOM: RoomState = { ...IDLE, messages: [], typing: [], presence: { users: [], count: 0 }, readers: {}, changes: 0, unread: 0 };
-const NO_POST: PostState = { ...IDLE, post: null, comments: [] };
+const NO_POST: PostState = { ...IDLE, post: null, comments: [], typing: [] };
 const NO_CONNECTION: Connection = { state: 'idle' };
 
 export interface ChatOptions extends Common {

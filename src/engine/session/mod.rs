@@ -261,7 +261,10 @@ impl Session {
             ListenerCommand::MarkRead(notification) if self.endpoint == Endpoint::Notifications => {
                 Effect::MarkRead(notification)
             }
-            ListenerCommand::MarkRead(_) | ListenerCommand::Nothing => Effect::Nothing,
+            ListenerCommand::Typing { is_typing } if matches!(self.endpoint, Endpoint::Post(_)) => {
+                Effect::Typing(is_typing)
+            }
+            ListenerCommand::MarkRead(_) | ListenerCommand::Typing { .. } | ListenerCommand::Nothing => Effect::Nothing,
         }
     }
 
@@ -323,10 +326,12 @@ mod tests {
     fn sockets_that_listen_ignore_what_they_do_not_know() {
         for endpoint in [Endpoint::Feed, Endpoint::Post(PostId::fresh()), Endpoint::Notifications] {
             let session = session_of(endpoint, 1_000_000);
-            let typing = r#"{"type":"typing","is_typing":true}"#;
-            for text in ["", "nope", "[]", "5", r#"{"type":7}"#, r#"{"type":"mark_read"}"#, typing] {
+            for text in ["", "nope", "[]", "5", r#"{"type":7}"#, r#"{"type":"mark_read"}"#] {
                 assert_eq!(session.text(text, &mut Reader::default()), Effect::Nothing, "{text}");
             }
+            let typing = session.text(r#"{"type":"typing","is_typing":true}"#, &mut Reader::default());
+            let is_post = matches!(endpoint, Endpoint::Post(_));
+            assert_eq!(typing, if is_post { Effect::Typing(true) } else { Effect::Nothing }, "{endpoint:?}");
             assert_eq!(session.binary(), Effect::Nothing);
             assert_eq!(
                 session.text(r#"{"type":"ping","timestamp":[1]}"#, &mut Reader::default()),

@@ -136,6 +136,9 @@ impl Core {
                     Command::Write(action) => self.request(index, id, Intent::Chat { room, action }),
                     passing => self.pass_on(index, id.as_deref(), topic, &passing, account),
                 },
+                Some(topic @ Topic::Post(_)) if matches!(command, Command::Typing { .. }) => {
+                    self.pass_on(index, id.as_deref(), topic, &command, account);
+                }
                 _ => self.complain(index, id.as_deref(), None, complaint::BAD_TOPIC),
             },
             Ask::Question { topic, question } => match topic::named(&topic, account.id) {
@@ -178,7 +181,7 @@ impl Core {
         }
     }
 
-    /// Tells a room something that is not stored.
+    /// Tells a room, or who looks at a post, something that is not stored.
     fn pass_on(&mut self, index: u32, id: Option<&str>, topic: Topic, command: &Command<'_>, account: &Account) {
         let Some((_, seat)) = self.seat_of(index, topic) else {
             return self.complain(index, id, Some(topic), complaint::NOT_SUBSCRIBED);

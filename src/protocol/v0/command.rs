@@ -140,7 +140,8 @@ fn client_id<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Option<String>
     }
 }
 
-fn typing<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Command<'static> {
+/// Whether the user types; nothing if that is no boolean.
+pub(super) fn typing<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Command<'static> {
     match fields.is_typing.map(Value::flag) {
         None => Command::Typing { is_typing: false },
         Some(Some(is_typing)) => Command::Typing { is_typing },

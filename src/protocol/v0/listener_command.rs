@@ -2,7 +2,7 @@
 
 use crate::domain::text;
 use crate::ids::NotificationId;
-use crate::protocol::v0::command::passed_on;
+use crate::protocol::v0::command::{Command, passed_on, typing};
 use crate::protocol::v0::fields::{Fields, Value};
 
 /// A client's command.
@@ -15,6 +15,11 @@ pub enum ListenerCommand<'a> {
     },
     /// Marks a notification as read. Only notification sockets accept it.
     MarkRead(NotificationId),
+    /// Whether the user is writing a comment. Only sockets of posts accept it.
+    Typing {
+        /// True when typing began, false when it stopped.
+        is_typing: bool,
+    },
     /// Ignored: not JSON, not an object, unknown types, missing or malformed ids.
     Nothing,
 }
@@ -35,6 +40,10 @@ pub fn parse(text: &str) -> ListenerCommand<'_> {
             .and_then(|id| id.text())
             .and_then(|id| id.parse().ok())
             .map_or(ListenerCommand::Nothing, ListenerCommand::MarkRead),
+        Some("typing") => match typing(&fields) {
+            Command::Typing { is_typing } => ListenerCommand::Typing { is_typing },
+            _ => ListenerCommand::Nothing,
+        },
         _ => ListenerCommand::Nothing,
     }
 }
@@ -46,7 +55,7 @@ mod tests {
     const ID: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
 
     #[test]
-    fn pings_and_reads_are_understood_in_any_spelling() {
+    fn pings_reads_and_typing_are_understood_in_any_spelling() {
         for (text, timestamp) in [
             (r#"{"type":"ping"}"#, "null"),
             (r#" {"timestamp":{"a":[1, 2]},"type":"p\u0069ng","x":1}"#, r#"{"a":[1, 2]}"#),
@@ -57,6 +66,13 @@ mod tests {
         for id in [ID.to_owned(), ID.to_uppercase(), ID.replace('-', "")] {
             let frame = format!(r#"{{"type":"mark_read","notification_id":"{id}"}}"#);
             assert_eq!(parse(&frame), ListenerCommand::MarkRead(ID.parse().unwrap()), "{id}");
+        }
+        for (text, is_typing) in [
+            (r#"{"type":"typing"}"#, false),
+            (r#"{"type":"typing","is_typing":null}"#, false),
+            (r#"{"is_typing":true,"type":"typing"}"#, true),
+        ] {
+            assert_eq!(parse(text), ListenerCommand::Typing { is_typing }, "{text}");
         }
     }
 
@@ -75,6 +91,7 @@ mod tests {
             r#"{"type":"mark_read"}"#,
             r#"{"type":"mark_read","notification_id":5}"#,
             r#"{"type":"mark_read","notification_id":"nonsense"}"#,
+            r#"{"type":"typing","is_typing":"yes"}"#,
             r#"{"type":"unknown"}"#,
             r#"{"type":"ping","timestamp":"\ud83d"}"#,
             nested.as_str(),

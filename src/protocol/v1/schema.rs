@@ -384,7 +384,7 @@ enum ClientFrame {
         topic: String,
         message_id: String,
     },
-    /// Told to the others of the room. No reply.
+    /// Told to the others of the room, or of the post. No reply.
     Typing {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<RequestId>,

@@ -220,3 +220,22 @@ async fn there_is_no_greeting_and_bad_frames_are_ignored() {
         assert_eq!(beto.until_pong().await, [Value::Null; 0]);
     }
 }
+
+#[tokio::test]
+async fn typing_reaches_the_others_on_the_post_and_no_socket_of_the_user() {
+    for server in servers().await {
+        let (post, mut ana, mut beto) = open_post(&server).await;
+        let mut again = server.on_post(&post, ANA).await;
+        for is_typing in [true, false] {
+            ana.send(json!({"type": "typing", "is_typing": is_typing})).await;
+            let told = next(&mut beto, "typing_status").await;
+            let user = &server.fixture.users[ANA];
+            let wanted =
+                json!({"type": "typing_status", "user_id": user.id, "username": user.username, "is_typing": is_typing});
+            assert_eq!(told, wanted);
+        }
+        for socket in [&mut ana, &mut again] {
+            assert_eq!(socket.until_pong().await, Vec::<Value>::new());
+        }
+    }
+}

@@ -133,6 +133,36 @@ async fn what_passes_reaches_the_others_of_the_room_and_old_clients_hear_the_sam
 }
 
 #[tokio::test]
+async fn who_writes_a_comment_is_told_to_the_others_at_the_post_and_nothing_else_is() {
+    let server = server().await;
+    let post = server.publish(0, "hola").await;
+    let topic = format!("post:{}", post["id"].as_str().unwrap().replace('-', ""));
+    let mut old = server.on_post(&post, 2).await;
+    let mut ana = Client::open(&server, 0).await;
+    let mut beto = Client::open(&server, 1).await;
+    for client in [&mut ana, &mut beto] {
+        client.subscribed(&topic, None).await;
+    }
+    ana.ask(json!({"type": "typing", "topic": topic, "is_typing": true})).await;
+    let typing = beto.event(&topic).await;
+    assert_eq!((&typing["event"]["type"], &typing["event"]["user_id"]), (&json!("typing_status"), &server.id(0)));
+    assert_eq!(typing.get("cursor"), None, "it is not stored");
+    assert_eq!(old.expect("typing_status").await["is_typing"], true);
+    old.send(json!({"type": "typing", "is_typing": true})).await;
+    for client in [&mut ana, &mut beto] {
+        assert_eq!(client.event(&topic).await["event"]["user_id"], json!(server.id(2)));
+    }
+    let signal = ana.asked(json!({"type": "signal", "topic": topic, "data": 1})).await;
+    assert_eq!(signal["code"], "bad_topic");
+    let feed = ana.asked(json!({"type": "typing", "topic": "feed", "is_typing": true})).await;
+    assert_eq!(feed["code"], "bad_topic");
+    let other = server.publish(1, "otra").await;
+    let topic = format!("post:{}", other["id"].as_str().unwrap().replace('-', ""));
+    let elsewhere = ana.asked(json!({"type": "typing", "topic": topic, "is_typing": true})).await;
+    assert_eq!(elsewhere["code"], "not_subscribed");
+}
+
+#[tokio::test]
 async fn every_request_is_answered_and_faults_have_a_code_a_text_and_advice() {
     let server = server().await;
     let topic = room(&server, 0);
@@ -382,7 +412,7 @@ async fn a_list_names_the_place_that_it_shows() {
         (format!("/api/posts/{post}/comments/"), format!("post:{}", post.replace('-', ""))),
         ("/api/notifications/".to_owned(), "notifications".to_owned()),
     ] {
-        let request = reqwest::Client::new().get(server.http(&path)).bearer_auth(&server.fixture.users[0].token);
+        let request = server.client().get(server.http(&path)).bearer_auth(&server.fixture.users[0].token);
         let answer = request.send().await.unwrap();
         let cursor = answer.headers()["x-pregon-cursor"].to_str().unwrap().to_owned();
         let mut beto = Client::open(&server, 0).await;

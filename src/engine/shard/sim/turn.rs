@@ -10,6 +10,7 @@ use super::sockets::Reads;
 use super::watch::{Call, close_frame};
 use super::world::World;
 use crate::engine::net::sockets::Handler;
+use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
 use crate::engine::shard::turn::TICK;
@@ -136,6 +137,7 @@ impl World {
             return;
         }
         let is_chat = shadow.endpoint.is_chat();
+        let is_post = matches!(shadow.endpoint, Endpoint::Post(_));
         let mut answer = Vec::new();
         match said {
             Said::ProtocolPing(payload) => frame::encode_pong(&payload, &mut answer),
@@ -156,7 +158,7 @@ impl World {
                     event::signal(out, account, &data);
                 });
             }
-            Said::Typing(is_typing) if is_chat => return self.foresee_typing(shard, index, is_typing),
+            Said::Typing(is_typing) if is_chat || is_post => return self.foresee_typing(shard, index, is_typing),
             _ => {}
         }
         if !answer.is_empty() {
