@@ -6,7 +6,6 @@ mod django;
 mod nginx;
 mod nodes;
 mod redis;
-mod schema;
 #[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]
 #[path = "../support/mod.rs"]
 mod support;
